@@ -168,6 +168,59 @@ def application(root: Path) -> Path:
         return layer
 
 
+def packages(suite: str, names: tuple[str, ...]) -> Path:
+    """A layer with further packages of that suite and all that they need, for few hosts: made once."""
+    root = base(suite)
+    name = f"packages-{suite}-{short(' '.join((root.name, *names)))}"
+    with locked(name):
+        layer = cache() / name
+        if not layer.exists():
+            work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache()))
+            try:
+                _add_packages(root, names, work)
+                (work / "upper").rename(layer)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return layer
+
+
+def _add_packages(root: Path, names: tuple[str, ...], work: Path) -> None:
+    """Installs packages over a base; what they write is in `upper` of the work folder then."""
+    # On a tmpfs, see `Machine`.
+    script = """
+    set -eu
+    mount -t tmpfs -o mode=0755 tmpfs "$2"
+    mkdir "$2/upper" "$2/work" "$2/root"
+    mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/root"
+    cp /etc/resolv.conf "$2/root/etc/resolv.conf"
+    printf '#!/bin/sh\\nexit 101\\n' > "$2/root/usr/sbin/policy-rc.d"
+    chmod 755 "$2/root/usr/sbin/policy-rc.d"
+    mount -t proc proc "$2/root/proc"
+    work=$2
+    shift 2
+    chroot "$work/root" apt-get -q -o Acquire::Check-Valid-Until=false update
+    chroot "$work/root" apt-get -q install --yes --no-install-recommends "$@"
+    umount "$work/root/proc" "$work/root"
+    cd "$work/upper"
+    rm -rf usr/sbin/policy-rc.d etc/resolv.conf var/lib/apt var/cache var/log tmp
+    cp -a "$work/upper" "$work.upper"
+    """
+    ended = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", root, work, *names],
+        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(
+            f"{' '.join(names)} could not be installed:\n{(ended.stdout + ended.stderr)[-3000:]}"
+        )
+    Path(f"{work}.upper").rename(work / "upper")
+
+
 def _debootstrap(suite: str, root: Path) -> None:
     argv = [
         "debootstrap",

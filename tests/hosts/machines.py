@@ -196,6 +196,7 @@ class Machine:
         bound: files of this machine that it sees, read-only: path here -> path there.
         label: what it is called from outside, where two hosts of one name are up; at most 12 signs.
         system_calls: those that it may make beside what systemd-nspawn allows.
+        packages: Debian's, beside those of every base.
     """
 
     def __init__(
@@ -208,6 +209,7 @@ class Machine:
         bound: dict[str, str] | None = None,
         label: str = "",
         system_calls: Sequence[str] = (),
+        packages: Sequence[str] = (),
     ) -> None:
         self.suite = suite
         self.name = name
@@ -216,6 +218,7 @@ class Machine:
         self.programs = tuple(programs)
         self._bound = {str(bases.PROJECT): f"{bases.HOME}/source"} | (bound or {})
         self._system_calls = " ".join(system_calls)
+        self._packages = tuple(packages)
         self.address = network.address(name)
         self._folder = Path(tempfile.mkdtemp(prefix=f"firescreen-{os.getpid()}-{self.label}-"))
         self.root = self._folder / "root"
@@ -359,7 +362,8 @@ class Machine:
         _call(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2g", "tmpfs", layers])
         for folder in (layers / "upper", layers / "work", self.root):
             folder.mkdir()
-        options = f"lowerdir={layer}:{base},upperdir={layers}/upper,workdir={layers}/work"
+        lower = [layer, *([bases.packages(self.suite, self._packages)] if self._packages else ()), base]
+        options = f"lowerdir={':'.join(map(str, lower))},upperdir={layers}/upper,workdir={layers}/work"
         _call(["mount", "-t", "overlay", "-o", options, "overlay", self.root])
 
     def prepare(self) -> None:

@@ -10,12 +10,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import debs
 import openid_provider
 import pytest
 from machines import ENDPOINT, Machine, Network
 from openid_provider import OpenIdProvider
-from test_front_door import CONFIG, NAME, apply, etc
+from test_front_door import NAME, apply, etc
 
 from tests.integration.browser import Page, browser
 from wizard.engine import Engine
@@ -26,7 +25,18 @@ from wizard.workspace import Workspace
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
 
 PROGRAMS = ("prometheus", "alertmanager")
+SUITES = ("bookworm", "trixie", "sid")
+CONFIG = """\
+global: {scrape_interval: 1s}
+alerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ['localhost:9090']}]
+  - job_name: alertmanager
+    static_configs: [{targets: ['localhost:9093']}]
+"""
 PAGE = f"https://{NAME}/prometheus/"
+STRANGERS = ("bob", "eve", "mal")
 SITE = f"/etc/apache2/sites-enabled/firescreen-{NAME}.conf"
 
 
@@ -36,16 +46,22 @@ def installed() -> Path:
     return openid_provider.installed()
 
 
-@pytest.fixture
-def web1(network: Network) -> Iterator[Machine]:
+@pytest.fixture(params=SUITES)
+def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
     """A host with Apache, its module for OpenID, and two components."""
-    with Machine("bookworm", "web1", network, programs=PROGRAMS) as machine:
+    with Machine(
+        str(request.param),
+        "web1",
+        network,
+        programs=PROGRAMS,
+        packages=["libapache2-mod-auth-openidc"],
+    ) as machine:
         machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
-        machine.check(
-            "printf 'ARGS=\"--cluster.advertise-address=127.0.0.1:9094\"\\n' > /etc/default/prometheus-alertmanager"
+        # A host without a private address cannot gossip.
+        machine.push(
+            "/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n'
         )
         machine.check(f"echo '{ENDPOINT} {openid_provider.NAME}' >> /etc/hosts")
-        debs.install(machine, "libcjose0", "libhiredis0.14", "libapache2-mod-auth-openidc")
         # Firescreen enables it.
         machine.check("a2dismod -q auth_openidc")
         machine.check("systemctl restart prometheus prometheus-alertmanager apache2", timeout=90)
@@ -116,20 +132,18 @@ def test_people_sign_in_and_machines_do_not(
         assert etc(web1) == before
 
 
+def resolved(web1: Machine) -> str:
+    """The browser's option by which it knows both names."""
+    return f"--host-resolver-rules=MAP {NAME} {web1.address}, MAP {openid_provider.NAME} {ENDPOINT}"
+
+
 async def as_people_do(web1: Machine, folder: Path) -> None:
     """Signs in, is rejected where she must be, is asked again once the session is over, signs out."""
-    names = f"--host-resolver-rules=MAP {NAME} {web1.address}, MAP {openid_provider.NAME} {ENDPOINT}"
-    async with browser(folder / "ada", names) as page:
+    async with browser(folder / "ada", resolved(web1)) as page:
         await page.open(PAGE)
         await sign_in(page, "ada")
         await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
-        assert "code=" not in await page.value("location.href")
-        cookies = (await page.call("Network.getCookies", urls=[PAGE]))["cookies"]
-        assert cookies
-        assert all(each["secure"] and each["httpOnly"] for each in cookies), cookies
-        assert await status(page, "/prometheus/api/v1/query?query=up") == 200
-        assert await status(page, "/alertmanager/api/v2/status") == 200
-        assert await status(page, "/prometheus/-/reload") == 403
+        await is_in(page)
         # The session ends after 15 s instead of 8 h: a script gets 401, the page leads to the provider.
         web1.check(f"sed -i -E 's/(OIDCSession(MaxDuration|InactivityTimeout)) .*/\\1 15/' {SITE}")
         web1.check("systemctl reload apache2")
@@ -144,21 +158,42 @@ async def as_people_do(web1: Machine, folder: Path) -> None:
         # The provider still knows her: she is back without a question.
         await page.until(f"location.href.startsWith('{PAGE}')")
         assert await status(page, "/prometheus/api/v1/query?query=up") == 200
-        await page.open(f"https://{NAME}/oauth2/sign_out")
-        await page.until("document.querySelector('button[value=yes], button[name=logout]')")
-        await page.value("document.querySelector('button[value=yes], button[name=logout]').click()")
-        await page.until(f"location.href.startsWith('https://{NAME}/oauth2/signed_out')")
-        assert "signed out" in await page.text()
-        assert await status(page, "/prometheus/api/v1/query?query=up") == 401
+        await sign_out(page)
         web1.check(f"sed -i -E 's/(OIDCSession(MaxDuration|InactivityTimeout)) .*/\\1 28800/' {SITE}")
         web1.check("systemctl reload apache2")
-    for stranger in ("bob", "eve", "mal"):
-        async with browser(folder / stranger, names) as page:
-            await page.open(PAGE)
-            await sign_in(page, stranger)
-            await page.until(f"location.href.startsWith('{PAGE}')")
-            assert "Forbidden" in await page.text(), stranger
-            assert await status(page, "/prometheus/api/v1/query?query=up") == 403
+        for stranger in STRANGERS:
+            await is_rejected(page, stranger)
+
+
+async def is_rejected(page: Page, account: str) -> None:
+    """Signs in and may not pass."""
+    await page.call("Network.clearBrowserCookies")
+    await page.open(PAGE)
+    await sign_in(page, account)
+    await page.until(f"location.href.startsWith('{PAGE}')")
+    await page.until("document.body && document.body.innerText.includes('orbidden')")
+    assert await status(page, "/prometheus/api/v1/query?query=up") == 403
+
+
+async def is_in(page: Page) -> None:
+    """Is served by both components, and her cookie is for this server alone."""
+    assert "code=" not in await page.value("location.href")
+    cookies = (await page.call("Network.getCookies", urls=[PAGE]))["cookies"]
+    assert cookies
+    assert all(each["secure"] and each["httpOnly"] for each in cookies), cookies
+    assert await status(page, "/prometheus/api/v1/query?query=up") == 200
+    assert await status(page, "/alertmanager/api/v2/status") == 200
+    assert await status(page, "/prometheus/-/reload") == 403
+
+
+async def sign_out(page: Page) -> None:
+    """Signs out, at the provider too."""
+    await page.open(f"https://{NAME}/oauth2/sign_out")
+    await page.until("document.querySelector('button[value=yes], button[name=logout]')")
+    await page.value("document.querySelector('button[value=yes], button[name=logout]').click()")
+    await page.until(f"location.href.startsWith('https://{NAME}/oauth2/signed_out')")
+    assert "signed out" in await page.text()
+    assert await status(page, "/prometheus/api/v1/query?query=up") == 401
 
 
 async def sign_in(page: Page, account: str) -> None:
@@ -207,7 +242,7 @@ def blocked(web1: Machine, workspace: Path) -> None:
     words = [*curl[:6], f"https://{NAME}/oauth2/callback"]
     page = subprocess.run(words, capture_output=True, timeout=30, check=True).stdout.decode()
     assert "response_mode" in page, page
-    assert said(f"https://{NAME}/") == "404"
+    assert said(f"https://{NAME}/") in ("404", "401")
 
 
 def nothing_leaks(web1: Machine, company: OpenIdProvider, password: str) -> None:

@@ -9,11 +9,11 @@ import importlib
 import pkgutil
 from functools import cache
 
-from wizard.front_doors.base import Door, Opening, Proxy, SignInClient
+from wizard.front_doors.base import Door, Opening, Proxy, Registration, SignInClient
 
-__all__ = ["Door", "Opening", "Proxy", "SignInClient", "all_proxies", "proxy"]
+__all__ = ["Door", "Opening", "Proxy", "Registration", "SignInClient", "all_proxies", "proxy"]
 
-_OTHERS = ("base", "settings", "apache_openid")
+_OTHERS = ("base", "settings", "apache_openid", "oauth2_proxy")
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
 
-from wizard.front_doors.base import Door, SignInClient
+from wizard.front_doors.base import Door, Registration, SignInClient
 from wizard.model import CALLBACK, SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT, SignIn
 
 _HOUR: Final = 3600
@@ -102,13 +102,13 @@ def _claims(spec: SignIn) -> Iterator[str]:
         yield f"{pad}</RequireAny>"
 
 
-def secrets(client_secret: str, key: str) -> str:
+def secrets(known: Registration) -> str:
     """The file that only root reads, as Apache starts."""
-    written = client_secret.replace("\\", "\\\\").replace('"', '\\"')
+    written = known.secret.replace("\\", "\\\\").replace('"', '\\"')
     return (
         "# Written by Firescreen, which undoes it too.\n"
         f'OIDCClientSecret "{written}"\n'
-        f'OIDCCryptoPassphrase "{key}"\n'
+        f'OIDCCryptoPassphrase "{known.key}"\n'
     )
 
 
@@ -122,7 +122,7 @@ def key_in(text: str) -> str:
 # Apache ends with a segmentation fault (seen with 2.4.12.3).
 CLIENT: Final = SignInClient(
     title="mod_auth_openidc",
-    package="libapache2-mod-auth-openidc",
+    todo="apt install libapache2-mod-auth-openidc",
     needed=(
         ("/etc/apache2/mods-enabled/auth_openidc.load", "/etc/apache2/mods-available/auth_openidc.load"),
     ),

@@ -63,18 +63,36 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A front door as an OpenID provider knows it: what the file with the secrets is made of."""
+
+    settings: SignIn
+    callback: str
+    secret: str
+    """Of the client, as the provider shows it."""
+    key: str
+    """A random text that encrypts sessions: 32 bytes in base64 for URLs, without padding."""
+    provider_ca: str = ""
+    """As in `Door`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignInClient:
     """What makes a reverse proxy a client of an OpenID provider."""
 
     title: str
-    package: str
-    """What is installed to have it."""
-    needed: tuple[tuple[str, str], ...]
-    """As `Proxy.needed`, where people sign in. The proxy is restarted once they are there: see each."""
-    secrets: Callable[[str, str], str]
-    """The text of the file with the secrets: of the client's secret, and of a random text for its sessions."""
+    todo: str
+    """What to do to have it."""
+    secrets: Callable[[Registration], str]
+    """The text of the file with the secrets."""
     key: Callable[[str], str]
-    """The random text in such a file, or ''."""
+    """The key in such a file, or ''."""
+    needed: tuple[tuple[str, str], ...] = ()
+    """As `Proxy.needed`, where people sign in. The proxy is restarted once they are there: see each."""
+    unit: str = ""
+    """The systemd unit of a program beside the proxy, without `.service`; its command line names the file."""
+    claims: bool = True
+    """Whether it can check claims other than e-mail address and groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

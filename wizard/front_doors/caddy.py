@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from wizard.front_doors import oauth2_proxy
 from wizard.front_doors.base import Door, Opening, Proxy
 from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
+from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 
 _FOLDER: Final = "/etc/caddy/firescreen"
 _IMPORT: Final = f"import {_FOLDER}/*.caddy"
@@ -33,7 +35,7 @@ def _lines(door: Door) -> Iterator[str]:
     for path in (path for opening in door.openings for path in opening.blocked):
         yield f"\t\trespond {path} 403"
         yield f"\t\trespond {path}/* 403"
-    yield from _who(door)
+    yield from _signs_in(door) if door.sign_in is not None else _who(door)
     yield "\t\trequest_body {"
     yield f"\t\t\tmax_size {door.max_body_size}MiB"
     yield "\t\t}"
@@ -49,7 +51,7 @@ def _tls(door: Door) -> Iterator[str]:
     yield "\t\tprotocols tls1.2 tls1.3"
     if door.client_ca:
         yield "\t\tclient_auth {"
-        yield f"\t\t\tmode {'verify_if_given' if door.passwords else 'require_and_verify'}"
+        yield f"\t\t\tmode {'verify_if_given' if door.passwords or door.sign_in else 'require_and_verify'}"
         if _is_new(door):
             yield f"\t\t\ttrust_pool file {door.client_ca}"
         else:
@@ -93,6 +95,48 @@ def _who(door: Door) -> Iterator[str]:
     yield f"\t\t{'basic_auth' if _is_new(door) else 'basicauth'} {matcher}bcrypt {door.name} {{"
     for user, hashed in door.hashes:
         yield f"\t\t\t{user} {hashed}"
+    yield "\t\t}"
+
+
+def _signs_in(door: Door) -> Iterator[str]:
+    """As `_who`, where people sign in: a request with an Authorization header is a machine's."""
+    yield f'\t\trespond {SIGNED_OUT} "{oauth2_proxy.GOODBYE}" 200'
+    yield f"\t\trewrite {SIGN_OUT} {SIGN_OUT}?rd={SIGNED_OUT}"
+    yield f"\t\treverse_proxy {SIGN_IN_PATH}/* {oauth2_proxy.ADDRESS} {{"
+    yield "\t\t\theader_up X-Real-IP {remote_host}"
+    yield "\t\t\theader_up X-Forwarded-Uri {uri}"
+    yield "\t\t\theader_up -Authorization"
+    yield "\t\t}"
+    if door.passwords:
+        yield "\t\t@machine header Authorization *"
+        yield f"\t\t{'basic_auth' if _is_new(door) else 'basicauth'} @machine bcrypt {door.name} {{"
+        for user, hashed in door.hashes:
+            yield f"\t\t\t{user} {hashed}"
+        yield "\t\t}"
+    yield "\t\t@person {"
+    if door.passwords:
+        yield "\t\t\tnot header Authorization *"
+    if door.client_ca:
+        yield "\t\t\tnot vars_regexp {tls_client_subject} ="
+    if not (door.passwords or door.client_ca):
+        yield "\t\t\tpath *"
+    yield "\t\t}"
+    yield f"\t\tforward_auth @person {oauth2_proxy.ADDRESS} {{"
+    yield f"\t\t\turi {oauth2_proxy.AUTH}"
+    yield "\t\t\theader_up X-Real-IP {remote_host}"
+    yield "\t\t\t# A page leads to the provider; scripts, assets and programs get 401."
+    yield "\t\t\t@nobody status 401"
+    yield "\t\t\thandle_response @nobody {"
+    yield "\t\t\t\t@page header Accept *text/html*"
+    yield "\t\t\t\troute @page {"
+    yield f"\t\t\t\t\trewrite * {oauth2_proxy.START}"
+    yield f"\t\t\t\t\treverse_proxy {oauth2_proxy.ADDRESS} {{"
+    yield "\t\t\t\t\t\theader_up X-Real-IP {remote_host}"
+    yield "\t\t\t\t\t\theader_up X-Auth-Request-Redirect {http.request.orig_uri}"
+    yield "\t\t\t\t\t}"
+    yield "\t\t\t\t}"
+    yield "\t\t\t\trespond 401"
+    yield "\t\t\t}"
     yield "\t\t}"
 
 
@@ -164,6 +208,7 @@ PROXY = Proxy(
     import_line=_IMPORT,
     hashes_in_site=True,
     render=render,
+    sign_in=oauth2_proxy.CLIENT,
     render_inside=render_inside,
     shadow=shadow,
     # As its own user: it makes the files of its logs as it reads where they are.

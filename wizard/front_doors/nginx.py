@@ -7,8 +7,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wizard.front_doors import oauth2_proxy
 from wizard.front_doors.base import Door, Opening, Proxy
 from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
+from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 
 
 def render(door: Door) -> str:
@@ -34,7 +36,7 @@ def _lines(door: Door) -> Iterator[str]:
         yield f"    limit_req zone={zone} burst={door.rate_limit * 10} nodelay;"
         yield "    limit_req_status 429;"
     yield from _cors(door)
-    yield from _who(door)
+    yield from _signs_in(door) if door.sign_in is not None else _who(door)
     yield ""
     yield f"    client_max_body_size {door.max_body_size}m;"
     yield f"    proxy_read_timeout {door.timeout}s;"
@@ -93,6 +95,101 @@ def _who(door: Door) -> Iterator[str]:
             realm = "$firescreen_realm"
         yield f"    auth_basic {realm};"
         yield f"    auth_basic_user_file {door.passwords};"
+
+
+def _signs_in(door: Door) -> Iterator[str]:
+    """As `_who`, where people sign in: a request with an Authorization header is a machine's."""
+    if door.client_ca:
+        yield f"    ssl_client_certificate {door.client_ca};"
+        yield "    ssl_verify_client optional;"
+    yield "    satisfy any;"
+    if door.passwords:
+        yield "    set $firescreen_realm off;"
+        yield "    if ($http_authorization) {"
+        yield f'        set $firescreen_realm "{door.name}";'
+        yield "    }"
+        yield "    auth_basic $firescreen_realm;"
+        yield f"    auth_basic_user_file {door.passwords};"
+    yield f"    auth_request {oauth2_proxy.AUTH};"
+    yield "    error_page 401 = @firescreen_sign_in;"
+    yield from _asks_who(door)
+    yield from _leads_to_provider()
+    yield from _sign_in_pages()
+
+
+def _asks_who(door: Door) -> Iterator[str]:
+    yield ""
+    yield f"    location = {oauth2_proxy.AUTH} {{"
+    yield "        internal;"
+    if door.client_ca:
+        yield "        if ($ssl_client_verify = SUCCESS) {"
+        yield "            return 204;"
+        yield "        }"
+    yield from _asked("$request_uri")
+    yield "        proxy_pass_request_body off;"
+    yield '        proxy_set_header Content-Length "";'
+    yield "    }"
+
+
+def _leads_to_provider() -> Iterator[str]:
+    yield ""
+    yield "    # A page leads to the provider; scripts, assets and programs get 401."
+    yield "    location @firescreen_sign_in {"
+    yield from _open()
+    yield "        set $firescreen_page $http_accept;"
+    yield "        if ($http_authorization) {"
+    yield '            set $firescreen_page "";'
+    yield "        }"
+    yield "        if ($firescreen_page !~ text/html) {"
+    yield "            return 401;"
+    yield "        }"
+    yield f"        rewrite ^ {oauth2_proxy.START} break;"
+    yield "        proxy_method GET;"
+    yield "        proxy_pass_request_body off;"
+    yield '        proxy_set_header Content-Length "";'
+    yield from _asked(oauth2_proxy.START)
+    yield "    }"
+
+
+def _sign_in_pages() -> Iterator[str]:
+    yield ""
+    yield f"    location {SIGN_IN_PATH}/ {{"
+    yield "        # What the provider sends with a person back is for oauth2-proxy and not for a log."
+    yield "        access_log off;"
+    yield from _open()
+    yield from _asked("$request_uri")
+    yield "    }"
+    yield ""
+    yield f"    location = {SIGN_OUT} {{"
+    yield "        rewrite ^ $uri?rd=" + SIGNED_OUT + " break;"
+    yield from _open()
+    yield from _asked("$request_uri")
+    yield "    }"
+    yield ""
+    yield f"    location = {SIGNED_OUT} {{"
+    yield from _open()
+    yield "        default_type text/plain;"
+    yield f'        return 200 "{oauth2_proxy.GOODBYE}\\n";'
+    yield "    }"
+
+
+def _open() -> Iterator[str]:
+    yield "        auth_request off;"
+    yield "        auth_basic off;"
+
+
+def _asked(uri: str) -> Iterator[str]:
+    """What oauth2-proxy is told of a request, and where it is."""
+    yield "        proxy_set_header Host $host;"
+    yield "        proxy_set_header X-Real-IP $remote_addr;"
+    yield "        proxy_set_header X-Forwarded-Proto https;"
+    yield "        proxy_set_header X-Forwarded-Host $host;"
+    yield f"        proxy_set_header X-Forwarded-Uri {uri};"
+    yield "        proxy_set_header X-Auth-Request-Redirect $request_uri;"
+    yield '        proxy_set_header Authorization "";'
+    yield "        proxy_buffer_size 16k;"
+    yield "        proxy_buffers 8 16k;"
+    yield f"        proxy_pass http://{oauth2_proxy.ADDRESS};"
 
 
 def _location(opening: Opening) -> Iterator[str]:
@@ -178,6 +275,7 @@ PROXY = Proxy(
     site="/etc/nginx/conf.d/firescreen-{name}.conf",
     included="/etc/nginx/conf.d/*.conf",
     render=render,
+    sign_in=oauth2_proxy.CLIENT,
     render_inside=render_inside,
     shadow=shadow,
     check=("{program}", "-t", "-q", "-c", "{main}"),

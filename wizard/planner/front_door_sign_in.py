@@ -3,24 +3,85 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import secrets
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from wizard import certificates
 from wizard.errors import CertificateError, InputError
-from wizard.front_doors import SignInClient
-from wizard.model import WORKSPACE, Change, ContentKind, Facts, FileState, ManualCommand, SignIn, Stack
+from wizard.front_doors import Registration, SignInClient
+from wizard.model import (
+    WORKSPACE,
+    Change,
+    ContentKind,
+    Facts,
+    FileState,
+    ManualCommand,
+    PlannedStep,
+    RunService,
+    Service,
+    SignIn,
+    Stack,
+    StepKind,
+    WriteFile,
+)
 from wizard.planner import credentials, front_door_facts, manual_commands
-from wizard.planner.front_door_facts import KnownDoor
+from wizard.planner.front_door_facts import HEAD, KnownDoor
 from wizard.redact import Secret
+from wizard.service_managers.registry import manager_of
 
 _LONGEST = 4096
+_UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
 
 
 def secrets_file(known: KnownDoor) -> str:
-    """What a front door needs to be a client of an OpenID provider."""
+    """What a front door needs to be a client of an OpenID provider; '' where that cannot be known."""
+    if known.proxy.sign_in is not None and known.proxy.sign_in.unit:
+        found = re.search(r"^ExecStart=.*--config[= ](/\S+)", _unit(known), re.MULTILINE)
+        return found[1] if found else ""
     return posixpath.join(known.proxy.home, f"{known.instance}-sign-in.conf")
+
+
+def _unit(known: KnownDoor) -> str:
+    """The unit of the program beside the proxy; '' where there is none."""
+    found = (known.host.files.get(path) for path in _unit_files(known))
+    return next((state.content.decode("utf-8", "replace") for state in found if state is not None), "")
+
+
+def _unit_files(known: KnownDoor) -> tuple[str, ...]:
+    unit = known.proxy.sign_in.unit if known.proxy.sign_in is not None else ""
+    return tuple(f"{folder}/{unit}.service" for folder in _UNIT_FOLDERS) if unit else ()
+
+
+def _rights(known: KnownDoor) -> tuple[int, str]:
+    """Mode and group of the file with the secrets."""
+    found = re.findall(r"^(Group|User)=(\S+)", _unit(known), re.MULTILINE)
+    named = dict(found)
+    group = named.get("Group") or named.get("User", "root")
+    return (0o640, group) if _unit_files(known) and group != "root" else (0o600, "root")
+
+
+def helper(known: KnownDoor) -> Service | None:
+    """The program beside the proxy, as a service; None where there is none."""
+    found = client_of(known)
+    if found is None or not found[0].unit:
+        return None
+    return replace(
+        known.service,
+        component=found[0].title,
+        unit=found[0].unit,
+        config_file=secrets_file(known),
+        listen="",
+        program="",
+        pid=0,
+    )
 
 
 def provider_ca(known: KnownDoor) -> str:
@@ -36,7 +97,8 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         if found is None:
             continue
         client, settings = found
-        there = [secrets_file(known), provider_ca(known), *(path for pair in client.needed for path in pair)]
+        there = [provider_ca(known), *(path for pair in client.needed for path in pair), *_unit_files(known)]
+        there += [path for path in (secrets_file(known),) if path]
         here = [path for path in (settings.client_secret_file, settings.ca_file) if path]
         for host, paths in ((known.door.host, there), (WORKSPACE, here)):
             wanted[host] = (*wanted.get(host, ()), *paths)
@@ -50,12 +112,27 @@ def client_of(known: KnownDoor) -> tuple[SignInClient, SignIn] | None:
     return known.proxy.sign_in, known.door.sign_in
 
 
-def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
-    """What keeps people from signing in at a front door.
+def refuse_unfit(facts: Facts, doors: Iterable[KnownDoor]) -> None:
+    """What keeps people from signing in at front doors.
 
     Raises:
-        InputError: its proxy cannot, a setting is missing, or a file of it cannot be used.
+        InputError: a proxy cannot, a setting is missing, a file cannot be used, or two want one program for themselves.
     """
+    taken: dict[tuple[str, str], str] = {}
+    for known in doors:
+        _refuse_unfit(facts, known)
+        beside = helper(known)
+        place = known.door.host, beside.unit if beside is not None else known.key
+        if place in taken:
+            raise InputError(
+                f"people sign in at {taken[place]} and {known.door.name} by one {place[1]}, which serves one name",
+                where=known.door.key,
+                todo="Use one front door with several paths",
+            )
+        taken[place] = known.door.name
+
+
+def _refuse_unfit(facts: Facts, known: KnownDoor) -> None:
     door = known.door
     if door.sign_in is None:
         return
@@ -63,7 +140,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
         raise InputError(
             f"people cannot sign in at an OpenID provider in {known.proxy.title}",
             where=door.key,
-            todo="Use Apache with mod_auth_openidc, or give people a password",
+            todo="Use Apache, nginx or Caddy, or give people a password",
         )
     if door.site:
         raise InputError(
@@ -86,13 +163,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=door.key,
             todo="Set the e-mail domains or groups that may pass; * as a domain for every account",
         )
-    for path, source in known.proxy.sign_in.needed:
-        if known.host.files.get(path) is None and known.host.files.get(source) is None:
-            raise InputError(
-                f"{known.proxy.title} on {door.host} lacks {known.proxy.sign_in.title}, by which people sign in",
-                where=f"{door.host}:{source}",
-                todo=f"apt install {known.proxy.sign_in.package}",
-            )
+    _refuse_lacking(known, known.proxy.sign_in, door.sign_in)
     client_secret(facts, door.sign_in)
     if door.sign_in.ca_file:
         try:
@@ -103,6 +174,34 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
                 where=door.sign_in.ca_file,
                 todo="Name a file with the CA in PEM, or leave ca_file out",
             ) from error
+
+
+def _refuse_lacking(known: KnownDoor, client: SignInClient, settings: SignIn) -> None:
+    door, files = known.door, known.host.files
+    absent = [
+        source for path, source in client.needed if files.get(path) is None and files.get(source) is None
+    ]
+    if client.unit and not secrets_file(known):
+        absent = [_unit_files(known)[0]]
+    if absent:
+        raise InputError(
+            f"{known.proxy.title} on {door.host} lacks {client.title}, by which people sign in",
+            where=f"{door.host}:{absent[0]}",
+            todo=client.todo,
+        )
+    if settings.claims and not client.claims:
+        raise InputError(
+            f"{client.title} checks e-mail domains and groups, and no other claims",
+            where=door.key,
+            todo="Take claims out, or use groups with groups_claim",
+        )
+    there = files.get(secrets_file(known))
+    if there is not None and not there.content.startswith(HEAD):
+        raise InputError(
+            f"{client.title} is configured already, by a file that Firescreen did not write",
+            where=f"{door.host}:{secrets_file(known)}",
+            todo="Rename it, then plan again",
+        )
 
 
 def client_secret(facts: Facts, settings: SignIn) -> Secret:
@@ -152,8 +251,15 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
     before = known.host.files.get(path)
     there = client.key(before.content.decode("utf-8", "replace")) if before is not None else ""
     key = there or factory.once(f"session-key:{known.key}", lambda: secrets.token_urlsafe(32))
-    text = client.secrets(client_secret(facts, settings).reveal(), key)
-    after = FileState(text.encode(), 0o600, "root", "root")
+    registration = Registration(
+        settings=settings,
+        callback=known.door.callback,
+        secret=client_secret(facts, settings).reveal(),
+        key=key,
+        provider_ca=provider_ca(known) if settings.ca_file else "",
+    )
+    mode, group = _rights(known)
+    after = FileState(client.secrets(registration).encode(), mode, "root", group)
     if before is None or (before.content, before.rights) != (after.content, after.rights):
         note = (
             f"Write {path} ({after.rights}) with the client secret and a random key of 32 bytes "
@@ -163,7 +269,7 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
             path,
             after,
             ContentKind.SIGN_IN_SECRET,
-            why=f"By the client secret the OpenID provider knows {client.title}; only root can read it.",
+            why=f"By the client secret the OpenID provider knows {client.title}; others cannot read it.",
             by_hand=(ManualCommand(note=note),),
         )
     authority = _provider_ca(facts, settings)
@@ -177,6 +283,32 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
             why=f"{client.title} verifies the certificate of the OpenID provider against this CA.",
             by_hand=manual_commands.copy(settings.ca_file, provider_ca(known), state),
         )
+
+
+def restart(known: KnownDoor, changes: Iterable[Change]) -> tuple[PlannedStep, ...]:
+    """The step by which a program beside the proxy reads its new settings, if these changes are of them."""
+    service, kinds = (
+        helper(known),
+        {change.content_kind for change in changes if isinstance(change, WriteFile)},
+    )
+    if service is None or ContentKind.SIGN_IN_SECRET not in kinds:
+        return ()
+    run = RunService(
+        host=service.host,
+        service=service,
+        action="restart",
+        why="It takes effect with this.",
+        by_hand=manager_of(service).manual_commands(service, "restart"),
+    )
+    return (
+        known.step(
+            StepKind.FRONT_DOOR_RELOAD,
+            step_id=f"{StepKind.FRONT_DOOR_RELOAD}:{known.door.host}/{service.unit}",
+            title=f"Restart {service.unit}",
+            why=f"{service.component} reads its settings when it starts.",
+            changes=(run,),
+        ),
+    )
 
 
 def location(known: KnownDoor) -> str:

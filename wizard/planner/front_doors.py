@@ -92,8 +92,18 @@ class DoorPlan:
             tuple(site.config for site in self.sites if site.config is not None),
             (*moves.flags, *moves.edits),
             (*moves.reloads, *moves.restarts),
-            moves.scrapers,
+            (*moves.scrapers, *self._beside),
             tuple(_reload(site.known, restarts=key in self._restarted) for key, site in present.items()),
+        )
+
+    @property
+    def _beside(self) -> tuple[PlannedStep, ...]:
+        """The restarts of programs by which people sign in."""
+        return tuple(
+            step
+            for site in self.sites
+            if site.material is not None
+            for step in front_door_sign_in.restart(site.known, site.material.changes)
         )
 
     @property
@@ -118,7 +128,7 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         front_door_refusals.refuse_unfit(facts, each)
         if each.door.site:
             front_door_own_site.refuse_unfit(facts, each)
-        front_door_sign_in.refuse_unfit(facts, each)
+    front_door_sign_in.refuse_unfit(facts, known)
     firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
     clients_of = {
         (each.door.host, each.proxy.name): each for each in reversed(known) if each.door.sign_in is not None

@@ -77,7 +77,15 @@ class ReverseProxy(FlagFiles):
         return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Restarts it: other sites are not served meanwhile. Only for what a reload does not take, see `SignInClient`."""
+        """Restarts it: other sites are not served meanwhile. Only for what a reload does not take, see `SignInClient`.
+
+        One whose configuration is gone (undone) is stopped.
+        """
+        if service.config_file and connection.read(service.config_file) is None:
+            systemd_restart.systemctl(connection, "stop", unit=service.unit)
+            return
+        # It may have tried in vain so often, without a configuration, that systemd has given it up.
+        connection.run(["systemctl", "reset-failed", "--", f"{service.unit}.service"], timeout=15)
         systemd_restart.systemctl(connection, "restart", unit=service.unit)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from wizard.errors import FirescreenError, InputError
 from wizard.model import (
     WORKSPACE,
     Answers,
+    DoorRoute,
     Facts,
     FileState,
     FrontDoor,
@@ -102,7 +105,7 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
         "* as a domain",
     ),
     "another proxy": (
-        lambda stack, facts: (with_door(stack, proxy="caddy"), facts),
+        lambda stack, facts: (with_door(stack, proxy="haproxy"), facts),
         "cannot sign in",
         "Apache",
     ),
@@ -266,3 +269,68 @@ def test_an_answer_that_cannot_be_is_refused(name: str, value: str) -> None:
     with pytest.raises(InputError) as refused:
         choose(planned.case(CASE).stack, f"sign_in.{name}", value)
     assert refused.value.todo
+
+
+# -- a program beside the proxy ------------------------------------------------------------------------------
+
+CONFIG = "/etc/oauth2-proxy.cfg"
+OWN_UNIT = "/usr/lib/systemd/system/oauth2-proxy.service"
+
+
+def beside(**changed: object) -> Stack:
+    stack = planned.case("front-door-sign-in-nginx").stack
+    return settings(stack, **changed) if changed else stack
+
+
+def test_oauth2_proxy_is_configured_and_restarted_before_the_proxy_asks_it() -> None:
+    case = planned.case("front-door-sign-in-nginx")
+    plan = plan_for(case.stack, case.facts)
+    given = tomllib.loads(written(plan, CONFIG))
+    assert given["redirect_url"] == "https://noc.example.net/oauth2/callback"
+    assert (given["allowed_groups"], given["email_domains"]) == (["admins"], ["*"])
+    assert (given["cookie_secure"], given["cookie_httponly"], given["upstreams"]) == (
+        True,
+        True,
+        ["static://202"],
+    )
+    assert len(base64.urlsafe_b64decode(given["cookie_secret"] + "=")) == 32
+    (change,) = (each for each in plan.changes if isinstance(each, WriteFile) and each.path == CONFIG)
+    assert change.after is not None
+    assert (change.after.rights, change.secret) == ("0640 root:oauth2-proxy", True)
+    units = [each.service.unit for each in plan.changes if isinstance(each, RunService)]
+    assert units.index("oauth2-proxy") < units.index("nginx")
+    after = planned.carried_out(plan, plan.facts)
+    again = plan_for(beside(session_hours=2, email_domains=("example.net",)), after)
+    assert [each.service.unit for each in again.changes if isinstance(each, RunService)] == [
+        "oauth2-proxy",
+        "nginx",
+    ]
+    assert tomllib.loads(written(again, CONFIG))["cookie_secret"] == given["cookie_secret"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "changed", "what"),
+    [
+        (OWN_UNIT, None, {}, "lacks oauth2-proxy"),
+        (OWN_UNIT, "[Service]\nExecStart=/usr/local/bin/oauth2-proxy\n", {}, "lacks oauth2-proxy"),
+        (CONFIG, 'provider = "google"\n', {}, "configured already"),
+        (CONFIG, None, {"claims": (("a", ("b",)),)}, "no other claims"),
+    ],
+)
+def test_what_oauth2_proxy_cannot_be_given_is_said(
+    path: str, content: str | None, changed: dict[str, object], what: str
+) -> None:
+    facts = kept(planned.case("front-door-sign-in-nginx").facts, path, content, host="web1")
+    with pytest.raises(InputError) as refused:
+        plan_for(beside(**changed), facts)
+    assert what in refused.value.what
+    assert refused.value.where
+    assert refused.value.todo
+
+
+def test_one_oauth2_proxy_serves_one_name() -> None:
+    case = planned.case("front-door-sign-in-nginx")
+    first = case.stack.front_doors[0]
+    second = replace(first, name="alerts.example.net", routes=(DoorRoute(to="alertmanager"),))
+    with pytest.raises(InputError, match="which serves one name"):
+        plan_for(replace(case.stack, front_doors=(first, second)), case.facts)
