@@ -45,7 +45,8 @@ class Export:
             raise InputError(
                 "front doors cannot be exported to a playbook",
                 where=plan.stack.source,
-                todo="Take front_doors out of a copy of the stack file and export that; apply the doors with Firescreen",
+                todo="Have the playbook run `firescreen apply STACK --yes` for them (ansible.builtin.command), and export a copy "
+                "of the stack file without front_doors for the rest",
             )
         self._picture = Picture(plan)
         self.playbook = Playbook(plan, self._picture)

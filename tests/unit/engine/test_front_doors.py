@@ -162,3 +162,64 @@ def test_a_scan_names_the_proxies_with_their_own_sites() -> None:
     assert found[1].words == "2.6.2, installed, does not run"
     many = FoundProxy(host="a", name="nginx", version="1", unit="nginx", running=True, sites=(("x", 1),) * 6)
     assert many.words.endswith("…")
+
+
+OWN = "/etc/nginx/sites-enabled/noc"
+INCLUDE = "/etc/nginx/firescreen/noc.example.net.conf"
+WHOLE = b"events {}\nhttp {\n    include sites-enabled/*;\n}\n"
+
+
+def with_own_site(checker: Callable[..., Completed]) -> tuple[MemoryConnection, Facts]:
+    site = b"server {\n    include " + INCLUDE.encode() + b";\n}\n"
+    files = {
+        MAIN: FileState(WHOLE),
+        OWN: FileState(site),
+        "/etc/nginx/sites-enabled/.noc.old": FileState(b""),
+    }
+    found = ProxySite(program="nginx", name="noc.example.net", port=443, file=OWN, line=1)
+    return MemoryConnection("web1", files, {"nginx": checker}), replace(
+        facts(NGINX), proxies={"web1": Proxies(sites=(found,))}
+    )
+
+
+def test_a_persons_own_site_is_checked_in_its_place() -> None:
+    seen: list[bytes] = []
+
+    def checker(*words: str) -> Completed:
+        seen.append(connection.files[words[-1]].content)
+        return done()
+
+    connection, known = with_own_site(checker)
+    staged = connection.stage(OWN, FileState(b"server {}\n"), tag="t")
+    before = dict(connection.files)
+    checks.check(connection, change(OWN), staged, known)
+    assert seen == [WHOLE.replace(b"include sites-enabled/*;", f"include {staged};".encode())]
+    assert connection.files == before
+
+
+def test_what_a_persons_own_site_includes_is_checked_with_it() -> None:
+    seen: list[bytes] = []
+
+    def checker(*words: str) -> Completed:
+        whole = connection.files[words[-1]].content.decode()
+        site = whole.partition("include ")[2].partition(";")[0]
+        seen.append(connection.files[site].content)
+        return done(code=1, stderr=f"unknown directive in {staged}:1")
+
+    connection, known = with_own_site(checker)
+    staged = connection.stage(INCLUDE, FileState(b"nonsense\n"), tag="t")
+    before = dict(connection.files)
+    with pytest.raises(ValidationError) as refused:
+        checks.check(connection, change(INCLUDE), staged, known)
+    assert f"{INCLUDE}:1" in refused.value.what
+    assert seen == [b"server {\n    include " + staged.encode() + b";\n}\n"]
+    assert connection.files == before
+
+
+def test_what_nothing_includes_yet_is_put_in_place_unread() -> None:
+    def checker(*words: str) -> Completed:
+        raise AssertionError(words)
+
+    connection, _ = with_own_site(checker)
+    staged = connection.stage(INCLUDE, FileState(b"location / {}\n"), tag="t")
+    checks.check(connection, change(INCLUDE), staged, facts(NGINX))
