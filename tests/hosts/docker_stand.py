@@ -19,8 +19,8 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -83,6 +83,15 @@ while :; do
   rm "$again" 2>/dev/null || exit
 done
 """
+# On the daemon's host only, whose mounts nobody else sees: programs and caches below root's home can be used by others.
+_OPEN_HOME = """
+mkdir /run/home && mount --bind /root /run/home && mount -t tmpfs -o mode=711 tmpfs /root
+cd /run/home
+for each in .[!.]* *; do
+  [ ! -d "$each" ] || { mkdir "/root/$each" && mount --bind "/run/home/$each" "/root/$each"; }
+done
+"""
+_CLOSE_HOME = "umount -lR /root; umount -l /run/home; rmdir /run/home"
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 
@@ -252,6 +261,15 @@ class Docker:
             ln -s "$2" /run/docker.sock
         """
         _call([*self.enter, "sh", "-ec", script, "sh", tools, self.socket])
+
+    @contextmanager
+    def open_home(self) -> Iterator[None]:
+        """Lets ordinary users who enter its host run what lies below root's home."""
+        _call([*self.enter, "sh", "-ec", _OPEN_HOME])
+        try:
+            yield
+        finally:
+            _call([*self.enter, "sh", "-c", _CLOSE_HOME])
 
     def restart(self) -> None:
         """Ends the daemon and starts it again, as systemd does; what else runs on its host goes on. Back when it answers."""

@@ -194,7 +194,7 @@ EXPORTER = (
 )
 
 
-@pytest.mark.parametrize("generation", ["bookworm", "sid"])
+@pytest.mark.parametrize("generation", ["sid"])
 def test_flags_that_count_for_nothing_files_and_an_unknown_ca(
     docker: Docker, network: Network, tmp_path: Path, generation: str
 ) -> None:
