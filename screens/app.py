@@ -270,6 +270,7 @@ class FirescreenApp(Wizard):
 
         if isinstance(self.screen, ErrorDialog) and self.screen.error == error:
             return
+        self.key_queue.drop(self.screen)
         self.push_screen(ErrorDialog(error))
 
     def open_page(self, route: Route, subject: Subject = None, *, replace: bool = False) -> None:
@@ -277,10 +278,8 @@ class FirescreenApp(Wizard):
         from screens.page_registry import make_page
 
         page = make_page(self, route, subject)
-        if replace:
-            self.switch_screen(page)
-        else:
-            self.push_screen(page)
+        show = self.switch_screen if replace else self.push_screen
+        show(page)
 
     def prepare_run(self) -> None:
         """Imports the pages that open while the engine works, which must not wait; to be called in a thread."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key, Paste
 from textual.reactive import reactive
 
+from screens.key_queue import KeyHandled, KeyQueue
 from screens.run_state import RunState
 from screens.state import ClassState, ErrorMessage, HostEntry, Notices, Session
 from screens.widgets.key_footer import KeyFooter
@@ -44,9 +46,22 @@ class BaseApp(App[int]):
     leaving: bool = False
     """Whether the wizard is being closed: the pages lose their widgets one after the other."""
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A page that is not complete yet has nowhere to move the focus: it keeps Tab with the other keys."""
-        return not (action.startswith("focus_") and self.screen.has_class("-waiting"))
+    def __init__(self) -> None:
+        super().__init__()
+        self.key_queue = KeyQueue(self, super().on_event)
+
+    async def on_event(self, event: Event) -> None:
+        """Gives keys to the screen on top once it can take them."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self.key_queue.take(event)
+            return
+        if isinstance(event, Key):
+            self.key_queue.came_back()
+        await super().on_event(event)
+
+    async def on_key_handled(self, message: KeyHandled) -> None:
+        """A key has had its effect: the next one may come."""
+        await self.key_queue.handled(message)
 
     def ask(
         self,

@@ -102,6 +102,10 @@ opens the plan that restores what was verified."""
             with Panel(id="run"), VerticalScroll(id="detail", can_focus=False):
                 yield Static("", id="text", markup=False)
 
+    def on_mount(self) -> None:
+        """Keys wait until the journal is read."""
+        self.firescreen.key_queue.hold(self)
+
     def show_notices(self, notices: Notices) -> None:
         """Reads the journal, at first and whenever a run was made or undone elsewhere."""
         if notices.runs != self._read_at:
@@ -122,6 +126,7 @@ opens the plan that restores what was verified."""
         if records:
             listed.highlighted = next((at for at, each in enumerate(records) if each.run == selected), 0)
             listed.focus()
+        self.firescreen.key_queue.release(self)
         self.refresh_bindings()
 
     @property

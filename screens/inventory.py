@@ -110,6 +110,7 @@ hash of a password; Prometheus reads the password from a file that only it can r
         if stack is None:
             self.query_one("#count", Static).update("The scan is still running. Press 'r' in a moment.")
             return
+        self.firescreen.key_queue.hold(self)
         self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._refused)
 
     def action_renew(self, what: str) -> None:
@@ -132,9 +133,10 @@ hash of a password; Prometheus reads the password from a file that only it can r
         self._found, self._is_read = found, True
         self.refresh_bindings()
         self._draw()
+        self.firescreen.key_queue.release(self)
 
     def _refused(self, error: ErrorMessage) -> None:
-
+        self.firescreen.key_queue.drop(self)
         if self.is_open:
             self.query_one("#count", Static).update(describe_error(error))
 

@@ -121,6 +121,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
             return
         self._is_auditing, self._began, self._said = True, time.monotonic(), ""
         client = self.firescreen.client
+        self.firescreen.key_queue.hold(self)
         self.firescreen.ask(
             lambda: audits.run(client.engine, stack, self._hear),
             self._have,
@@ -146,10 +147,14 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
     def _have(self, report: AuditReport) -> None:
         self._is_auditing, self._report = False, report
         self._draw()
+        self.call_after_refresh(
+            self.firescreen.key_queue.release, self
+        )  # behind the list, which takes the focus
         self.refresh_bindings()
 
     def _refused(self, error: ErrorMessage) -> None:
         self._is_auditing = False
+        self.firescreen.key_queue.drop(self)
         if self.is_open:
             self.query_one("#score", Static).update(describe_error(error))
             self.refresh_bindings()

@@ -107,10 +107,11 @@ fingerprint, they are identical."""
             facts = app.client.engine.inspect(stack)
             return data.read_back(plan, facts) if plan is not None else data.found(facts)
 
+        app.key_queue.hold(self)
         app.ask(work, self._have, self._refused, wanted=lambda: self.is_open)
 
     def _refused(self, error: ErrorMessage) -> None:
-
+        self.firescreen.key_queue.drop(self)
         self.query_one("#head", Static).update(describe_error(error))
 
     def _have(self, distribution: Distribution) -> None:
@@ -127,6 +128,7 @@ fingerprint, they are identical."""
         self.query_one("#panes").display = True
         listed.highlighted = min(before, len(distribution.certificates))
         listed.focus()
+        self.firescreen.key_queue.release(self)
         self.refresh_bindings()
 
     @property

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
-from textual.events import Key
 from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
@@ -96,9 +95,6 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         self._meanings: dict[str, str] = {}
         self._all = False
         self._round = 0
-        self.add_class("-waiting")
-        self._early: list[Key] = []
-        """What was typed before the fields were there."""
 
     def body(self) -> ComposeResult:
         """The levels with what the selected one means, and the form."""
@@ -118,21 +114,8 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         if session.stack is None or session.scan is None:
             self.app.pop_screen()
             return
+        self.firescreen.key_queue.hold(self)
         self._ask_again()
-
-    def on_key(self, event: Key) -> None:
-        """Keeps what is typed until the fields are there; Escape leaves at once."""
-        if self.has_class("-waiting") and event.key != "escape":
-            event.stop()
-            self._early.append(event)
-
-    def _type_early_keys(self) -> None:
-        """Puts the focus where it belongs, then types what was typed meanwhile."""
-        self.remove_class("-waiting")
-        self._focus_first()
-        early, self._early = self._early, []
-        for event in early:
-            self.app.post_message(Key(event.key, event.character))
 
     def _focus_first(self) -> None:
         if self.query(LevelTable):
@@ -189,11 +172,9 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             before = field
         self._label_more(len(questions) - len(visible))
         self.refresh_bindings()
-        if self.has_class("-waiting"):
-            # Behind the keys that wait for this page already.
-            self.call_later(self._type_early_keys)
-        elif self.focused is None:
+        if self.focused is None:
             self._focus_first()
+        self.firescreen.key_queue.release(self)
 
     def _known(self, question: Question) -> str:
         """What was typed before, or the default."""

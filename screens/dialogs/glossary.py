@@ -36,6 +36,7 @@ class GlossaryDialog(Dialog[None]):
     def on_mount(self) -> None:
         """Reads them."""
         app = self.firescreen
+        app.key_queue.hold(self)
         app.ask(app.client.glossary, self._have, wanted=lambda: self in app.screen_stack)
 
     def _have(self, texts: tuple[str, ...]) -> None:
@@ -44,6 +45,7 @@ class GlossaryDialog(Dialog[None]):
         listed.set_options(Option(_title(text)) for text in texts)
         listed.highlighted = 0
         listed.focus()
+        self.firescreen.key_queue.release(self)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another word."""

@@ -61,6 +61,7 @@ class LabsDialog(Dialog[str]):
 
     def on_mount(self) -> None:
         """Reads the labs."""
+        self.firescreen.key_queue.hold(self)
         self._look()
 
     def _look(self) -> None:
@@ -103,6 +104,7 @@ class LabsDialog(Dialog[str]):
         if able:
             listed.highlighted = new[0] if new else able[0]
             listed.focus()
+        self.firescreen.key_queue.release(self)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another lab."""

@@ -27,6 +27,7 @@ class ManualDialog(Dialog[None]):
     def on_mount(self) -> None:
         """Loads the topics."""
         app = self.firescreen
+        app.key_queue.hold(self)
         app.ask(app.client.manual, self._show_topics, wanted=lambda: self in app.screen_stack)
 
     def _show_topics(self, topics: tuple[tuple[str, str], ...]) -> None:
@@ -35,6 +36,7 @@ class ManualDialog(Dialog[None]):
         listed.set_options(Option(title) for title, _ in topics)
         listed.highlighted = 0
         listed.focus()
+        self.firescreen.key_queue.release(self)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Opens the topic."""

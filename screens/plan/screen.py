@@ -166,10 +166,9 @@ it is made. If verification fails at the end, everything is rolled back."""
         if session.plan is not None:
             self._have(session.plan)
         elif (stack := session.wanted) is not None:
-            answers = session.answers
-            self.firescreen.ask(
-                lambda: self.firescreen.client.planned(stack, answers), self._made, self._refused
-            )
+            answers, client = session.answers, self.firescreen.client
+            self.firescreen.key_queue.hold(self)
+            self.firescreen.ask(lambda: client.planned(stack, answers), self._made, self._refused)
 
     def _made(self, plan: Plan) -> None:
         self.firescreen.session = replace(self.firescreen.session, plan=plan)
@@ -197,6 +196,7 @@ it is made. If verification fails at the end, everything is rolled back."""
         self.query_one("#top", Static).update(summary(plan, self.first))
         cards = self.query_one("#cards", Cards)
         cards.display, cards.cards = bool(plan.steps), plan_cards(plan)
+        self.firescreen.key_queue.release(self)
         if not plan.steps:
             self.refresh_bindings()
             return

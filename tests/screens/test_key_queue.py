@@ -1,0 +1,169 @@
+"""Keys that are typed in one go with the key that opens a page: the page takes them once it has its focus."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input, OptionList, TextArea
+
+from screens.app import FirescreenApp, make_app
+from screens.base_screen import Page
+from screens.choices.level_table import LevelTable
+from screens.choices.screen import ChoicesPage
+from screens.dialogs.base import Dialog
+from screens.home.screen import HomePage
+from screens.plan.screen import PlanPage
+from tests.bench.drawn_terminal import DrawnTerminal
+from tests.screens.helpers import drawn, engine, until
+from tests.screens.scenes import SceneEngine
+from wizard.errors import InputError
+from wizard.model import RunRecord
+
+SLOW = 0.3
+"""Seconds that a thread takes for what a page shows: nobody types so slowly in one go."""
+
+
+class SlowEngine(SceneEngine):
+    """Answers after the keys have come."""
+
+    refuses = False
+
+    def history(self) -> tuple[RunRecord, ...]:
+        """Five runs."""
+        time.sleep(SLOW)
+        return super().history()
+
+    def inventory(self, *stack: object) -> Any:
+        """Certificates and users."""
+        time.sleep(SLOW)
+        return super().inventory(*stack)
+
+    def plan(self, *wanted: Any, **more: Any) -> Any:
+        """The plan, or an error."""
+        time.sleep(SLOW)
+        if self.refuses:
+            raise InputError("no plan today")
+        return super().plan(*wanted, **more)
+
+
+class GatedEngine(SceneEngine):
+    """Reads the inventory when the test lets it."""
+
+    def inventory(self, *stack: object) -> Any:
+        """Certificates and users."""
+        self.gate.wait(60)
+        return super().inventory(*stack)
+
+
+def _selected(app: FirescreenApp, name: str = "#list") -> object:
+    found = app.screen.query(name)
+    return found.first(OptionList).highlighted if found else None
+
+
+def _pasted(app: FirescreenApp) -> str:
+    found = app.screen.query(TextArea)
+    return found.first().text if found else ""
+
+
+def _typed(app: FirescreenApp) -> str:
+    found = app.screen.query(Input)
+    return found.first().value if found else ""
+
+
+def _level_row(app: FirescreenApp) -> object:
+    found = app.screen.query(LevelTable)
+    return found.first().at if found and isinstance(app.screen, ChoicesPage) else None
+
+
+BURSTS: dict[str, tuple[tuple[str, ...], Callable[[FirescreenApp], bool]]] = {
+    "history": (("h", "down", "down"), lambda app: _selected(app) == 2),
+    "labs-from-the-menu": (
+        ("end", "up", "up", "up", "enter", "down"),
+        lambda app: _title(app) == "Follow a lab" and _selected(app, "OptionList") == 1,
+    ),
+    "inventory": (("c", "down", "down", "down", "up"), lambda app: _selected(app) == 2),
+    "labs": (("l", "down", "down"), lambda app: _selected(app, "OptionList") == 2),
+    "choices": (("s", "down", "down"), lambda app: _level_row(app) == 2),
+    "diagnosis": (("x", *"no such"), lambda app: _pasted(app) == "no such"),
+    "palette": (("ctrl+p", *"history"), lambda app: _typed(app) == "history"),
+    "console": (("a", *"/x"), lambda app: "/x" in _typed(app)),
+    "help-of-help": (
+        ("question_mark", "g", "down"),
+        lambda app: _title(app) == "Glossary" and _selected(app, "OptionList") == 1,
+    ),
+    "plan": (
+        ("s", "ctrl+s", "down", "down"),
+        lambda app: isinstance(app.screen, PlanPage) and _selected(app, "#steps") == 2,
+    ),
+    "back-and-forth": (
+        ("h", "escape", "c", "down"),
+        lambda app: _place(app) == "Certificates and users" and _selected(app) == 1,
+    ),
+}
+
+
+def _place(app: FirescreenApp) -> str:
+    return app.screen.PLACE if isinstance(app.screen, Page) else ""
+
+
+def _title(app: FirescreenApp) -> str:
+    return app.screen.title_text() if isinstance(app.screen, Dialog) else ""
+
+
+@pytest.mark.parametrize("name", BURSTS)
+async def test_keys_behind_the_key_that_opens_a_page_reach_that_page(name: str) -> None:
+    keys, arrived = BURSTS[name]
+    app = make_app(build=engine(SlowEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Posture")
+        await until(pilot, lambda: app.session.scan is not None)
+        for key in keys:
+            app.simulate_key(key)
+        await until(pilot, lambda: arrived(app))
+
+
+async def test_keys_for_a_plan_that_cannot_be_made_do_not_close_its_error() -> None:
+    one = SlowEngine()
+    one.refuses = True
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Posture")
+        await until(pilot, lambda: app.session.scan is not None)
+        for key in ("s", "ctrl+s", "a", "enter"):
+            app.simulate_key(key)
+        await until(pilot, "no plan today")
+        await pilot.pause(0.2)
+        assert "no plan today" in drawn(pilot)
+
+
+async def test_escape_leaves_a_page_that_is_still_being_read_and_drops_what_was_typed_for_it() -> None:
+    one = GatedEngine()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Posture")
+        await until(pilot, lambda: app.session.scan is not None)
+        await pilot.press("c", "n", "escape")
+        await until(pilot, lambda: isinstance(app.screen, HomePage))
+        one.gate.set()
+        await pilot.pause(SLOW)
+        assert isinstance(app.screen, HomePage)
+
+
+@pytest.mark.matrix
+def test_keys_typed_in_one_go_on_a_real_terminal(tmp_path: Path) -> None:
+    terminal = DrawnTerminal([sys.executable, "-m", "screens", "--workspace", str(tmp_path)])
+    try:
+        terminal.until("Follow a lab")
+        terminal.until(lambda shown: "scanning" not in shown)
+        terminal.press(b"xno route to host", lambda shown: "no route to host" in shown)
+        terminal.press(b"\x1b", lambda shown: "no route to host" not in shown)
+        terminal.press(b"\x10history", lambda shown: "history" in shown.lower() and "Search" not in shown)
+        terminal.press(b"\x1b", lambda shown: "Follow a lab" in shown)
+        terminal.press(b"?g\x1b[B\x1b[B", lambda shown: "Glossary" in shown)
+    finally:
+        terminal.close()
