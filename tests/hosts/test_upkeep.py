@@ -181,6 +181,68 @@ def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
     assert firescreen(machine, "drift", "/root/stack.yaml")["differences"] == []
 
 
+WITH_DOOR = """\
+version: 1
+hosts:
+  here: {connect: local}
+components:
+  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
+  - {host: here, name: prometheus, protect: []}
+front_doors:
+  - host: here
+    proxy: nginx
+    name: bookworm-host
+    people: {basic_auth: [prometheus]}
+    routes:
+      - {path: /prometheus, to: prometheus}
+"""
+DOOR = "/etc/nginx/firescreen"
+SHOWN = "openssl s_client -connect localhost:443 </dev/null 2>/dev/null | openssl x509 -noout -checkend 864000 || true"
+
+
+@pytest.mark.parametrize("machine", ["bookworm"], indirect=True)
+def test_the_hardened_service_renews_a_front_door_and_passwords(machine: Machine) -> None:
+    machine.check("rm -f /etc/nginx/sites-enabled/default && systemctl start nginx")
+    machine.push("/root/stack.yaml", WITH_DOOR.encode())
+    assert firescreen(machine, "apply", "/root/stack.yaml", "--yes")["ok"]
+    words = (
+        "upkeep",
+        "install",
+        "/root/stack.yaml",
+        "--calendar",
+        "2100-01-01",
+        "--passwords",
+        "30",
+        "--yes",
+    )
+    assert firescreen(machine, *words)["ok"]
+    unit = firescreen(machine, "upkeep", "status", "/root/stack.yaml")["unit"].removesuffix(".timer")
+
+    for end in ("crt", "key"):
+        machine.check(f"cp {DOOR}/nginx-bookworm-host.{end} /root/aged.{end}")
+    assert machine.python(AGE_OF_ANOTHER).returncode == 0
+    machine.check(f"cat /root/aged.crt > {DOOR}/nginx-bookworm-host.crt && systemctl reload nginx")
+    password = machine.read(f"{WORKSPACE}/users/prometheus.password")
+    machine.check(f"touch -d '40 days ago' {WORKSPACE}/users/prometheus.password")
+    assert "will expire" in until(lambda: machine.check(SHOWN), "nginx shows no certificate")
+
+    # Twice: the first time certificates and passwords, the second time nothing is due.
+    for said in ("Applied and verified.", "Nothing is due."):
+        ended = machine.run(["systemctl", "start", f"{unit}.service"], timeout=200)
+        journal = machine.check(f"journalctl -u {unit}.service --no-pager -o cat | tail -60")
+        assert ended.returncode == 0, journal
+        assert said in journal
+    assert "will not expire" in machine.check(SHOWN)
+    assert machine.read(f"{WORKSPACE}/users/prometheus.password") != password
+    asked = f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {WORKSPACE}/ca/ca.crt --resolve bookworm-host:443:127.0.0.1"
+    url = "https://bookworm-host/prometheus/-/ready"
+    assert machine.check(f"{asked} --config {WORKSPACE}/users/prometheus.curl {url}") == "200"
+    old = machine.check(f"{asked} -u prometheus:{password.decode().strip()} {url}")
+    assert old == "401", "the old password is gone from the front door too"
+    status = firescreen(machine, "upkeep", "status", "/root/stack.yaml")
+    assert status["ok"] and status["failures"] == 0
+
+
 OF_TWO = """\
 version: 1
 hosts:

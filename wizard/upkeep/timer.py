@@ -210,7 +210,10 @@ def writable_folders(stack: Stack, facts: Facts) -> tuple[str, ...]:
             found += [grafana.folder, grafana.datasources]
     for door in front_door_facts.doors(stack, facts):
         if door.door.host in local:
+            # Its checker reads a copy beside its own configuration, and opens the logs that this names.
+            logs = f"/var/log/{door.service.unit.removesuffix('.service')}"
             found += [door.proxy.home, posixpath.dirname(door.site)]
+            found += [posixpath.dirname(door.service.config_file), logs]
     return tuple(dict.fromkeys(found))
 
 
