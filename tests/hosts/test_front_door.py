@@ -328,6 +328,9 @@ def _longest_gap(client: Client) -> float:
     return float(max(gaps))
 
 
+PUSH = "push.example.net"
+LIVE = f"/etc/letsencrypt/live/{PUSH}"
+ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 NAMES = (
     FrontDoor(
         host="web1",
@@ -351,11 +354,36 @@ NAMES = (
     FrontDoor(
         host="web1",
         proxy="nginx",
-        name="push.example.net",
+        name=PUSH,
         machines=("script",),
         routes=(DoorRoute(to="pushgateway"),),
+        rate_limit=1,
+        cert_file=f"{LIVE}/fullchain.pem",
+        key_file=f"{LIVE}/privkey.pem",
+        ca_file=ROOTS,
     ),
 )
+LETS_ENCRYPT = f"""\
+set -eu
+mkdir -p /root/acme /etc/letsencrypt/archive/{PUSH} {LIVE}
+cd /root/acme
+number=$(ls /etc/letsencrypt/archive/{PUSH} | grep -c fullchain || true)
+if [ "$number" = 0 ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days 30 \
+        -subj '/CN=Test root' -addext keyUsage=critical,keyCertSign 2>&1
+    cat ca.crt >> {ROOTS}
+fi
+archive=/etc/letsencrypt/archive/{PUSH}
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $archive/privkey$number.pem -out new.csr \
+    -subj /CN={PUSH} 2>&1
+printf 'subjectAltName=DNS:{PUSH}\nextendedKeyUsage=serverAuth\nauthorityKeyIdentifier=keyid\n' > extensions
+openssl x509 -req -in new.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 20 -extfile extensions -out leaf.crt 2>&1
+cat leaf.crt ca.crt > $archive/fullchain$number.pem
+chmod 600 $archive/privkey$number.pem
+ln -sfn ../../archive/{PUSH}/fullchain$number.pem {LIVE}/fullchain.pem
+ln -sfn ../../archive/{PUSH}/privkey$number.pem {LIVE}/privkey.pem
+"""
+"""A certificate where certbot has it, of a root that the host trusts; a further one each time, as by a renewal."""
 
 
 @pytest.mark.parametrize(("proxy", "suite"), [("nginx", "bookworm"), ("haproxy", "sid")])
@@ -364,6 +392,7 @@ def test_a_name_each_with_client_certificates(
 ) -> None:
     """Two of them share a port."""
     with _booted(suite, proxy, network) as web1:
+        web1.check(LETS_ENCRYPT)
         before = etc(web1)
         stack = stack_of(web1, tuple(replace(each, proxy=proxy) for each in NAMES))
         with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
@@ -372,8 +401,37 @@ def test_a_name_each_with_client_certificates(
             assert "at the front door https://prometheus.example.net" in seen["prometheus"]
             assert "client certificate" in seen["alertmanager"]
             assert engine.plan(stack).steps == ()
+            first = _serial(web1)
+            web1.check(LETS_ENCRYPT)
+            web1.check(f"/etc/letsencrypt/renewal-hooks/deploy/firescreen-{PUSH}")
+            deadline = time.monotonic() + 20
+            while _serial(web1) == first and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert _serial(web1) != first
+            assert engine.plan(stack).steps == ()
+            for path in sorted(set(etc(web1)) - set(before)):
+                if "letsencrypt/archive" in path:
+                    before[path] = etc(web1)[path]
+            asked = (
+                "curl",
+                "-sk",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}\\n",
+                "--resolve",
+                f"{PUSH}:443:127.0.0.1",
+            )
+            statuses = web1.check([*asked, f"https://{PUSH}/[1-200]"]).split()
+            assert (statuses[0], statuses[-1]) == ("401", "429")
             assert engine.undo().state == "undone"
             assert etc(web1) == before
+
+
+def _serial(web1: Machine) -> str:
+    """Of the certificate that the front door shows."""
+    shown = f"openssl s_client -connect 127.0.0.1:443 -servername {PUSH} </dev/null 2>/dev/null"
+    return web1.check(f"{shown} | openssl x509 -noout -serial")
 
 
 def test_what_nginx_rejects_is_not_put_in_place(network: Network, tmp_path: Path) -> None:

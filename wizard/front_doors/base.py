@@ -143,8 +143,8 @@ class Proxy:
     """What is added to the main configuration so that it includes `site`; '' where packagings do it."""
     shared: SharedFile | None = None
     """Where `site` is the main configuration: how front doors stand in it."""
-    bundle: bool = False
-    """Whether it wants certificate and key in one file."""
+    bundle_before: tuple[int, ...] = ()
+    """The version before which it wants certificate and key in one file; () for never."""
     hashes_in_site: bool = False
     """Whether the users stand in the configuration itself, which others must not read then."""
     needed: tuple[tuple[str, str], ...] = ()
@@ -159,6 +159,11 @@ class Proxy:
     """Whether a reload starts new processes below the main one."""
     no_certificate: str = "400"
     """How a client without an accepted certificate is rejected, see `Probe.expect`."""
+
+    def wants_bundle(self, version: str) -> bool:
+        """Whether that version wants certificate and key in one file; one that is not known does."""
+        found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        return bool(self.bundle_before) and found < self.bundle_before
 
     def version_in(self, said: str) -> str:
         """The version in what the program prints of itself, e.g. '1.22.1'; '' if there is none."""

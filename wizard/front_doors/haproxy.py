@@ -11,8 +11,9 @@ from itertools import groupby
 from typing import Final
 
 from wizard.front_doors.base import Door, Opening, Proxy, SharedFile
-from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
+from wizard.front_doors.settings import BURST_SECONDS, CORS_ALLOWED, CORS_HEADERS, burst
 
+_STORE: Final = "firescreen"
 _MB: Final = 1024 * 1024
 _BEGIN: Final = (
     "# Written by Firescreen, which undoes it too: front doors. Other sections belong above this line."
@@ -62,6 +63,11 @@ def _sections(doors: Sequence[Door]) -> Iterator[str]:
             for user, hashed in door.hashes:
                 yield f"    user {user} password {hashed}"
             yield ""
+    if any(not door.bundle for door in doors):
+        yield f"crt-store {_STORE}"
+        for door in doors:
+            yield f"    load crt {door.certificate} key {door.key} alias {_label(door)}"
+        yield ""
     for port, same in groupby(sorted(doors, key=lambda each: each.port), key=lambda each: each.port):
         yield from _frontend(port, tuple(same))
     for door in doors:
@@ -75,9 +81,10 @@ def _label(door: Door) -> str:
 
 def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
     yield f"frontend firescreen-{port}"
-    for door in doors:
+    for door in doors if doors[0].bundle else ():
         yield f"    # {door.bundle} holds {door.certificate} and its key."
-    tls = " ".join(("ssl", *(f"crt {door.bundle}" for door in doors), "ssl-min-ver TLSv1.2"))
+    shown = (f"crt {door.bundle or f'@{_STORE}/{_label(door)}'}" for door in doors)
+    tls = " ".join(("ssl", *shown, "ssl-min-ver TLSv1.2"))
     # In HTTP/2 a client that is answered 413 while it still sends gets a reset stream and no answer.
     tls += f" alpn http/1.1{_client_certificates(doors)}"
     yield f"    bind :{port} {tls}"
@@ -90,7 +97,8 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
     for door in doors:
         yield f"    acl {door.name} hdr(host) -i {door.name} {door.name}:{port}"
     if any(door.rate_limit for door in doors):
-        yield "    stick-table type ipv6 size 100k expire 10s store http_req_rate(10s)"
+        seconds = BURST_SECONDS
+        yield f"    stick-table type ipv6 size 100k expire {seconds}s store http_req_rate({seconds}s)"
         yield "    http-request track-sc0 src"
     yield f"    http-request return status 404 if {' '.join(f'!{door.name}' for door in doors)}"
     for door in doors:
@@ -127,7 +135,7 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
         for header, value in CORS_ALLOWED:
             yield f'    http-after-response set-header {header} "{value}" if {allowed}'
     if door.rate_limit:
-        yield f"    http-request deny deny_status 429 if {name} {{ sc_http_req_rate(0) gt {door.rate_limit * 10} }}"
+        yield f"    http-request deny deny_status 429 if {name} {{ sc_http_req_rate(0) gt {burst(door.rate_limit)} }}"
     yield from _who(door)
     yield (
         f"    http-request deny deny_status 413 if {name} "
@@ -192,7 +200,7 @@ PROXY = Proxy(
     included="",
     shared=SharedFile(merged=merged, own_lines=own_lines, others_ports=others_ports),
     hashes_in_site=True,
-    bundle=True,
+    bundle_before=(3, 0),
     render=lambda door: merged("", (door,)),
     shadow=lambda main, path: main,
     check=("{program}", "-c", "-q", "-f", "{main}"),

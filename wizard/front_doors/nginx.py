@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from wizard.front_doors import oauth2_proxy
 from wizard.front_doors.base import Door, Opening, Proxy
-from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, burst
 from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 
 
@@ -33,7 +33,7 @@ def _lines(door: Door) -> Iterator[str]:
     yield f"    ssl_certificate_key {door.key};"
     yield "    ssl_protocols TLSv1.2 TLSv1.3;"
     if door.rate_limit:
-        yield f"    limit_req zone={zone} burst={door.rate_limit * 10} nodelay;"
+        yield f"    limit_req zone={zone} burst={burst(door.rate_limit)} nodelay;"
         yield "    limit_req_status 429;"
     yield from _cors(door)
     yield from _signs_in(door) if door.sign_in is not None else _who(door)

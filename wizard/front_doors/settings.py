@@ -62,7 +62,7 @@ SETTINGS: Final[tuple[Hardening, ...]] = (
     Hardening(
         key="rate_limit",
         title="Requests a second from one address",
-        why="Whoever tries passwords, or asks too much, gets 429 above that, counted over 10 seconds; 0 is no limit.",
+        why="Whoever tries passwords, or asks too much, gets 429 above that, counted over 10 seconds, 100 at least; 0 is no limit.",
         breaks="Many people behind one address (NAT), and dashboards with many panels.",
     ),
     Hardening(
@@ -72,6 +72,16 @@ SETTINGS: Final[tuple[Hardening, ...]] = (
         breaks="",
     ),
 )
+
+BURST_SECONDS: Final = 10
+LEAST_BURST: Final = 100
+"""Requests at once that every rate limit allows: a page with its assets, or what Firescreen verifies a door with."""
+
+
+def burst(rate_limit: int) -> int:
+    """The requests that one address may send in `BURST_SECONDS`, for a limit in requests a second."""
+    return max(rate_limit * BURST_SECONDS, LEAST_BURST)
+
 
 BLOCKED: Final[dict[Blocked, tuple[str, ...]]] = {
     "lifecycle": ("/-/reload", "/-/quit"),

@@ -49,7 +49,10 @@ def hook(known: KnownDoor, pair: Pair) -> Iterator[Change]:
     before = known.host.files.get(known.hook)
     if before is not None and (before.content, before.rights) == (after.content, after.rights):
         return
-    yield from known.server.system_folder(HOOKS, why="certbot runs what is in this folder after a renewal.")
+    for folder in HOOKS:
+        yield from known.server.system_folder(
+            folder, why="certbot runs what is in this folder after a renewal."
+        )
     yield known.write(
         known.hook,
         after,

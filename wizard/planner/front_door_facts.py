@@ -33,7 +33,8 @@ from wizard.planner.server_facts import Server
 
 PUBLIC_CAS = "/etc/ssl/certs/ca-certificates.crt"
 """What the certificate of a person's own site is verified against, where no `ca_file` is named."""
-HOOKS = "/etc/letsencrypt/renewal-hooks/deploy"
+HOOKS = ("/etc/letsencrypt/renewal-hooks", "/etc/letsencrypt/renewal-hooks/deploy")
+"""The folder of what certbot runs after a renewal, and that above it."""
 HEAD = b"# Written by Firescreen"
 """How every file of a front door begins that a person might take for one of their own."""
 
@@ -148,13 +149,17 @@ class KnownDoor(Participant):
     @property
     def bundle(self) -> str:
         """Its certificate and key in one file, for a proxy that wants that; '' for the others."""
-        return posixpath.join(self.proxy.home, f"{self.instance}.pem") if self.proxy.bundle else ""
+        return (
+            posixpath.join(self.proxy.home, f"{self.instance}.pem")
+            if self.proxy.wants_bundle(self.service.version)
+            else ""
+        )
 
     @property
     def hook(self) -> str:
         """What certbot runs for a renewed certificate of Let's Encrypt that it shows; '' for another."""
         used = self.door.cert_file.startswith(f"{front_door_settings.LIVE}/")
-        return f"{HOOKS}/firescreen-{self.instance}" if used else ""
+        return f"{HOOKS[-1]}/firescreen-{self.instance}" if used else ""
 
     @property
     def hook_files(self) -> tuple[str, ...]:
@@ -303,7 +308,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     for known in doors(stack, facts):
         folders = [
             known.proxy.home,
-            *([HOOKS] if known.hook else ()),
+            *(HOOKS if known.hook else ()),
             *(each for one in known.backends for each in one.server.flag_folders),
         ]
         wanted[known.door.host] = (*wanted.get(known.door.host, ()), *folders)

@@ -571,3 +571,15 @@ def test_a_certificate_of_lets_encrypt_is_offered_and_its_hook_written(proxy: st
     assert (bundle in written, bundle.encode() in hook.content) == (proxy == "haproxy",) * 2
     assert not any(path.endswith((".crt", ".key")) and path.startswith(f"/etc/{proxy}") for path in written)
     assert planner.answer(made, setting, "") == stack
+
+
+@pytest.mark.parametrize("version", ["3.0.11", "3.2.26"])
+def test_newer_haproxy_takes_certificate_and_key_in_two_files(version: str) -> None:
+    facts = planned.case("front-door-haproxy").facts
+    newer = web1(facts, proxies=tuple(replace(each, version=version) for each in facts.hosts["web1"].proxies))
+    plan = haproxy_plan(newer)
+    found = haproxy_text(plan)
+    home = "/etc/haproxy/firescreen/haproxy-noc.example.net"
+    assert f"    load crt {home}.crt key {home}.key alias firescreen-noc.example.net\n" in found
+    assert "bind :443 ssl crt @firescreen/firescreen-noc.example.net ssl-min-ver" in found
+    assert not any(change.path.endswith(".pem") for change in plan.changes)

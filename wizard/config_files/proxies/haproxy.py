@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from wizard.config_files.proxies.included_files import Files, text, upstream
 from wizard.model import ProxyRoute
 
-_SECTIONS = ("global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "resolvers", "cache")
+_SECTIONS = (
+    "global",
+    "defaults",
+    "frontend",
+    "backend",
+    "listen",
+    "userlist",
+    "peers",
+    "resolvers",
+    "cache",
+    "crt-store",
+)
 
 
 @dataclass(slots=True)
