@@ -255,6 +255,10 @@ def _as_people_and_programs_do(client: Client) -> None:
     assert client.query("count(sent)")[0]["value"][1] == "5200"  # type: ignore[index]
     assert client.said("/pushgateway/metrics", user="") == "401"
     assert client.said("/prometheus/-/healthy", user="").startswith("401")
+    for path, user in (("/prometheus/", "admin"), ("/prometheus/", "")):
+        seen = client.said(path, "-D", "-", user=user, body=True).lower()
+        assert "x-content-type-options: nosniff" in seen
+        assert "x-frame-options: sameorigin" in seen
     assert client.said("/prometheus") == "301"
     assert client.said("/") == "404"
     assert client.said(f"/prometheus/api/v1/query?query=up%23{'x' * 6000}") == "200"

@@ -583,3 +583,17 @@ def test_newer_haproxy_takes_certificate_and_key_in_two_files(version: str) -> N
     assert f"    load crt {home}.crt key {home}.key alias firescreen-noc.example.net\n" in found
     assert "bind :443 ssl crt @firescreen/firescreen-noc.example.net ssl-min-ver" in found
     assert not any(change.path.endswith(".pem") for change in plan.changes)
+
+
+def test_a_renewed_certificate_is_put_into_the_one_file_too() -> None:
+    case = planned.case("front-door-haproxy")
+    first = plan_for(case.stack, case.facts)
+    after = planned.carried_out(first, first.facts)
+    door = case.stack.front_doors[0]
+    again = planner.plan(
+        case.stack, planned.looked_up(case.stack, after), Answers(renew=frozenset({door.certificate}))
+    )
+    paths = {change.path for change in again.changes if isinstance(change, WriteFile)}
+    assert "/etc/haproxy/firescreen/noc.example.net.pem" in paths
+    assert "/etc/haproxy/firescreen/push.example.net.pem" not in paths
+    assert [step.kind for step in again.steps][-1] == "open-door"
