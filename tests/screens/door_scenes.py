@@ -79,6 +79,13 @@ async def choices(pilot: Pilot[Any]) -> None:
     await until(pilot, "Who passes the front door")
 
 
+async def sign_in(pilot: Pilot[Any]) -> None:
+    """People sign in at an OpenID provider: what it shows is asked for, and who may pass."""
+    await choices(pilot)
+    await pilot.press("tab", "down", "down", "down", "enter")
+    await until(pilot, "Issuer of the OpenID provider")
+
+
 async def plan(pilot: Pilot[Any]) -> None:
     """The plan, at the site of nginx."""
     from screens.routes import Route

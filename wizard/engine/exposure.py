@@ -83,7 +83,8 @@ def behind_door(
         valid_until=chain[0].not_after if chain else 0.0,
     )
     if found.status == 401:
-        return replace(shown, password=True, state="secured", words=f"TLS + password {words}")
+        login = "sign-in" if door.sign_in is not None else "password"
+        return replace(shown, password=True, state="secured", words=f"TLS + {login} {words}")
     if found.outcome == "refused" or found.status == 400:
         return replace(
             shown, client_certificate=True, state="secured", words=f"TLS + client certificate {words}"
