@@ -32,8 +32,13 @@ def term(name: str) -> str:
 
 
 def manual() -> dict[str, str]:
-    """The manual: each topic's name, e.g. stack-file, and its Markdown, whose first line is its title."""
-    files = sorted(assets.path("docs").glob("*.md"), key=lambda path: path.stem)
+    """The manual: each topic's name, e.g. stack-file, and its Markdown, whose first line is its title.
+
+    Where to begin comes first, then the others by name.
+    """
+    files = sorted(
+        assets.path("docs").glob("*.md"), key=lambda path: (path.stem != "getting-started", path.stem)
+    )
     return {path.stem: path.read_text(encoding="utf-8") for path in files}
 
 

@@ -45,13 +45,38 @@ def _after(scene: str, *keys: str, wanted: str) -> Show:
     return show
 
 
-async def _topic(pilot: Pilot[Any]) -> None:
-    from screens.dialogs.manual import TopicDialog
+TOPIC = """# Ansible
 
-    await until(pilot, lambda: not _app(pilot).session.busy)
-    title, text = next(each for each in _app(pilot).client.manual() if each[0] == "Ansible")
-    pilot.app.push_screen(TopicDialog(title, text))
-    await until(pilot, "--vault-password-file FILE")
+## Export a stack as a playbook
+
+```sh
+firescreen export firescreen.yaml --to ansible playbook --vault-password-file FILE
+cd playbook && ansible-playbook site.yml --ask-vault-pass --check --diff
+```
+
+Without `--vault-password-file`, Firescreen asks for the vault's password.
+
+| key | what it does |
+|---|---|
+| `--to` | the format |
+"""
+
+
+def _with_texts(*keys: str, wanted: str) -> Show:
+    """Keys on Home, where texts and labs are few: what is added to them later is no change of the look."""
+
+    async def show(pilot: Pilot[Any]) -> None:
+        client: Any = _app(pilot).client
+        labs = client.labs()[:3]
+        client.labs = lambda: labs
+        client.manual = lambda: (("Getting started", "# Getting started"), ("Ansible", TOPIC))
+        client.glossary = lambda: (
+            "# Alertmanager\n\nReceives the alerts of Prometheus. Its section is `alerting`.",
+            "# CA\n\nA certificate authority signs certificates.",
+        )
+        await _keys(*keys, wanted=wanted)(pilot)
+
+    return show
 
 
 def fleet() -> RunState:
@@ -168,10 +193,10 @@ MORE: dict[str, Scene] = {
     "palette": Scene(_keys("ctrl+p", wanted="Change theme")),
     "palette-typed": Scene(_keys("ctrl+p", *"renew", wanted="Renew the CA")),
     "help": Scene(_keys("question_mark", wanted="The posture"), box=True),
-    "manual": Scene(_keys("question_mark", "m", wanted="Getting started"), box=True),
-    "manual-topic": Scene(_topic, box=True),
-    "glossary": Scene(_keys("question_mark", "g", wanted="Receives the alerts"), box=True),
-    "labs": Scene(_keys("l", wanted="Follow a lab"), LabEngine, box=True),
+    "manual": Scene(_with_texts("question_mark", "m", wanted="Getting started"), box=True),
+    "manual-topic": Scene(_with_texts("question_mark", "m", "down", "enter", wanted="FILE"), box=True),
+    "glossary": Scene(_with_texts("question_mark", "g", wanted="Receives the alerts"), box=True),
+    "labs": Scene(_with_texts("l", wanted="about 15 min"), LabEngine, box=True),
     "dialog-apply": Scene(_after("plan", "a", wanted="Apply this plan?"), box=True),
     "dialog-undo": Scene(_after("history", "u", wanted="Undo"), box=True),
     "dialog-error": Scene(_dialog(_error, "permission denied"), box=True),

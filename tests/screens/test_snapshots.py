@@ -30,6 +30,8 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The clock stands still, in UTC."""
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: NOW)
+        # Under load a scene takes ten seconds, which are a cell wider than nine.
+        patch.setattr("screens.run.progress_panel.elapsed", lambda _: "0 s")
         patch.setenv("TZ", "UTC")
         patch.delenv("NO_COLOR", raising=False)
         patch.delenv("COLORFGBG", raising=False)
