@@ -80,6 +80,8 @@ def _change(change: Change, options: DiffOptions) -> Iterator[Content]:
         yield Content.assemble(
             ("! ", "bold $warning"), (inline(change.title(), 200), "bold"), f" on {place(change.host)}"
         )
+        for line in text.splitlines()[1:]:
+            yield Content.styled(inline(line.removeprefix("! "), 400), "$quiet")
         return
     sign, word, colour = _SIGNS.get(
         change.kind, ("~", {"mode": "rights"}.get(change.kind, change.kind), "$warning")

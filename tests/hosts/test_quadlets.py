@@ -98,6 +98,7 @@ Network=mon.network
 Exec=--collector.disable-defaults \\
     --web.disable-exporter-metrics
 """
+DROPIN = "[Service]\nRestart=always\n[Container]\nEnvironment=COLOUR=blue\n"
 SCRAPE = """\
 global: {scrape_interval: 1s}
 scrape_configs:
@@ -115,7 +116,7 @@ components:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pod(network: Network) -> Iterator[Podman]:
     """A host whose systemd runs two containers of Podman from quadlets."""
     with Podman(network) as pod:
@@ -124,6 +125,7 @@ def pod(network: Network) -> Iterator[Podman]:
         pod.push("/srv/prometheus/prometheus.yml", SCRAPE.encode())
         pod.quadlet("mon.network", "[Network]\n")
         pod.quadlet("exporter", EXPORTER)
+        pod.push("/etc/containers/systemd/exporter.container.d/restart.conf", DROPIN.encode())
         pod.quadlet("prometheus", PROMETHEUS)
         pod.push("/root/stack.yaml", STACK.encode())
         started = pod.run("systemctl daemon-reload && systemctl start exporter prometheus", timeout=90)
@@ -136,7 +138,7 @@ def firescreen(pod: Podman, *words: str, code: int = 0) -> Any:
     """Runs it on the host and gives its JSON."""
     ended = pod.run([f"{bases.HOME}/bin/python", "-m", "screens", *words], timeout=300)
     assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return json.loads(ended.stdout) if "--json" in words else ended.stdout
+    return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr
 
 
 def files(pod: Podman) -> str:
@@ -179,6 +181,8 @@ def test_quadlets_are_secured_verified_and_undone(pod: Podman) -> None:
     told = firescreen(pod, "plan", "/root/stack.yaml", "--diff", code=3)
     assert "prometheus.container" in told
     assert "(200|401)'" in told
+    for unit in ("exporter", "prometheus"):
+        assert f"!   systemctl daemon-reload\n!   systemctl restart {unit}.service\n" in told
     assert files(pod) == before
     done = firescreen(pod, "apply", "/root/stack.yaml", "--yes", "--json")
     assert done["state"] == "proven"
@@ -209,3 +213,59 @@ def test_a_quadlet_whose_image_is_gone_is_rolled_back(pod: Podman) -> None:
     assert files(pod) == before
     pod.check("podman tag localhost/kept:1 localhost/node-exporter:1 && systemctl restart exporter")
     assert shape(pod) == was
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/etc/containers/systemd/exporter.container.d/flags.conf",
+        "/run/containers/systemd/exporter.container.d/flags.conf",
+        "/etc/containers/systemd/container.d/flags.conf",
+    ],
+)
+def test_a_drop_in_that_would_override_an_edit_is_refused(pod: Podman, place: str) -> None:
+    pod.push(place, b"[Container]\nExec=--collector.uname\n")
+    try:
+        said = firescreen(pod, "plan", "/root/stack.yaml", code=2)
+        assert f"the drop-in {place}, which counts and is not edited" in said
+    finally:
+        pod.check(["rm", place])
+
+
+USER = """\
+set -e
+useradd --create-home --uid 1500 ada
+echo ada:100000:65536 >/etc/subuid
+cp /etc/subuid /etc/subgid
+mkdir -p /etc/systemd/system/user@.service.d
+printf '[Service]\\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\\n' >/etc/systemd/system/user@.service.d/runtime.conf
+systemctl daemon-reload
+systemctl start user-runtime-dir@1500 user@1500
+cd /home/ada
+runuser -u ada -- env XDG_RUNTIME_DIR=/run/user/1500 sh -ec '
+  mkdir -p .config/containers/systemd
+  printf "[storage]\\ndriver = \\"vfs\\"\\n" >.config/containers/storage.conf
+  printf "[containers]\\npids_limit = 0\\n" >.config/containers/containers.conf
+  podman import --change "ENTRYPOINT [\\"/bin/node_exporter\\"]" /image.tar localhost/exporter:1
+  printf "[Container]\\nImage=localhost/exporter:1\\nContainerName=hers\\nPublishPort=127.0.0.1:9200:9100\\n" \
+    >.config/containers/systemd/hers.container
+  systemctl --user daemon-reload
+  systemctl --user start hers
+'
+"""
+
+
+def test_a_quadlet_of_a_user_is_read_and_refused_in_words(pod: Podman) -> None:
+    pod.check(["sh", "-c", USER], timeout=180)
+    pod.check("curl -s --retry 40 --retry-delay 1 --retry-connrefused http://127.0.0.1:9200/metrics")
+    text = STACK.replace(
+        "protect: [tls, basic_auth]}", "protect: [tls], service: docker, container: hers}", 1
+    )
+    pod.push("/srv/hers.yaml", text.encode())
+    found = firescreen(pod, "scan", "/srv/hers.yaml", "--json", code=3)["components"]
+    (hers,) = (each for each in found if each.get("container", {}).get("name") == "hers")
+    assert hers["address"] == "127.0.0.1:9200"
+    assert hers["container"]["quadlet"] == "/home/ada/.config/containers/systemd/hers.container"
+    refusal = "is run by the unit hers.service (systemctl --user) of the user ada"
+    assert refusal in hers["container"]["unchangeable"]
+    assert refusal in firescreen(pod, "plan", "/srv/hers.yaml", code=2)

@@ -249,8 +249,9 @@ class RunService:
         return f"{self.action} {self.service.unit}"
 
     def diff(self, context: int = 3) -> str:
-        """One line."""
-        return f"! {self.action} {self.service.unit}\n"
+        """One line; of a container, also the commands, as several ways lead to a new one."""
+        told = self.by_hand if self.service.container is not None and not self.service.is_manual else ()
+        return "".join(f"! {line}\n" for line in (self.title(), *(f"  {each}" for each in told)))
 
     def commands(self) -> tuple[str, ...]:
         """What a person would type on the host for the same result."""

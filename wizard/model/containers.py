@@ -126,7 +126,7 @@ class Container:
     @property
     def engine_title(self) -> str:
         """What its engine is called: Docker or Podman."""
-        return "Podman" if self.engine.split()[:1] == ["podman"] else "Docker"
+        return "Podman" if self.engine.split()[-1:] == ["podman"] else "Docker"
 
     @property
     def command_words(self) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wizard.config_files import unit_settings
 from wizard.connections.base import Connection
 
 # A host without a daemon is not kept waiting for one, and Podman, which makes its folders when it is first asked, is not
@@ -25,6 +26,7 @@ ask() {
   "$@" inspect --type container $ids </dev/null
   printf '\037'
   case $1 in
+  runuser) ;;
   podman)
     case $(podman compose version 2>/dev/null </dev/null) in *'Docker Compose'*) echo 'podman compose' ;; esac
     command -v podman-compose >/dev/null 2>&1 && echo podman-compose
@@ -52,15 +54,38 @@ if command -v podman >/dev/null 2>&1; then
   uid=$(id -u) used=/run/libpod
   [ "$uid" = 0 ] || { owner=$(id -un); used=${XDG_RUNTIME_DIR:-/run/user/$uid}/libpod; }
   [ ! -d "$used" ] || ask podman
+  [ "$uid" = 0 ] && for used in /run/user/*/libpod; do
+    [ -d "$used" ] || continue
+    cd /
+    owner=$(stat -c %U "$used")
+    ask runuser -u "$owner" -- env "XDG_RUNTIME_DIR=${used%/libpod}" podman
+  done
 fi
 exit 0
 """
+# Podman's generator takes the drop-ins of every folder of quadlets: of the file, of a prefix of its name that ends with a
+# dash, and of all containers.
 _SOURCES = r"""
+systemctl=$1
+shift
 for unit; do
-  printf '\036%s\037' "$unit"
-  path=$(systemctl show --no-pager -p SourcePath --value -- "$unit" 2>/dev/null)
-  printf '%s\037' "$path"
-  [ -z "$path" ] || ls -d "$path".d/*.conf 2>/dev/null
+  path=$($systemctl show --no-pager -p SourcePath --value -- "$unit" 2>/dev/null)
+  printf '\036%s\037%s' "$unit" "$path"
+  case $path in *.container) ;; *) continue ;; esac
+  name=${path##*/}
+  folders="$name.d container.d"
+  prefix=${name%.container}
+  while case $prefix in *-*) true ;; *) false ;; esac; do
+    prefix=${prefix%-*}
+    folders="$folders $prefix-.container.d"
+  done
+  for place in "${path%/*}" /etc/containers/systemd /run/containers/systemd /usr/share/containers/systemd; do
+    for folder in $folders; do
+      for file in "$place/$folder"/*.conf; do
+        [ ! -f "$file" ] || { printf '\037%s\035' "$file"; cat "$file"; }
+      done
+    done
+  done
 done
 exit 0
 """
@@ -68,6 +93,8 @@ UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
 PODMAN_COMPOSE_VERSION = "io.podman.compose.version"
 """The label by which podman-compose tells its containers from those of Docker's Compose."""
 PODMAN_COMPOSE = "podman-compose"
+_EDITED = ("Exec", "Entrypoint", "HealthCmd", "PublishPort", "PodmanArgs")
+"""What is edited in a quadlet, or decides about that."""
 _OWN_SOCKET = " -H unix:///var/run/docker.sock"
 _TIMEOUT = 60.0
 """Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
@@ -77,7 +104,7 @@ _TIMEOUT = 60.0
 class Engine:
     """One engine of a host.
 
-    words: the command that asks it, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`.
+    words: the command that asks it, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`, or that of a user.
     compose: the commands that run Compose with it, a line each; '' where there is none.
     containers: what `inspect` says of each.
     owner: the user who runs it without root, whose networks are none of the host's; '' for root's.
@@ -88,13 +115,30 @@ class Engine:
     containers: tuple[Mapping[str, Any], ...] = field(hash=False)
     owner: str = ""
 
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is Podman, of whomever."""
+        return self.words.split()[-1] == "podman"
+
 
 @dataclass(frozen=True, slots=True)
 class Quadlet:
-    """The file from which Podman's generator made a unit, and whether drop-ins change it."""
+    """The file from which Podman's generator made a unit.
+
+    dropins: what changes it, (path, text) each.
+    """
 
     path: str
-    has_dropins: bool
+    dropins: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def overriding(self) -> str:
+        """The drop-in that sets what an edit of the file would set, so that the edit would not count; '' for none."""
+        for path, text in self.dropins:
+            for each in unit_settings.settings(text):
+                if each.section == "[Container]" and each.key in _EDITED:
+                    return path
+        return ""
 
 
 def find(connection: Connection) -> tuple[Engine, ...]:
@@ -119,12 +163,17 @@ def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:
     units = dict.fromkeys(filter(None, map(unit_of, engine.containers)))
     if not units:
         return {}
-    ended = connection.run_script(_SOURCES, *units, timeout=20)
-    return {
-        unit: Quadlet(path.strip(), bool(dropins.strip()))
-        for unit, path, dropins in _parts(3, ended.stdout)
-        if path.strip().endswith(".container")
-    }
+    systemctl = f"{engine.words.removesuffix('podman')}systemctl{' --user' if engine.owner else ''}"
+    ended = connection.run_script(_SOURCES, systemctl, *units, timeout=20)
+    found = {}
+    for record in ended.stdout.split("\x1e")[1:]:
+        unit, path, *dropins = record.split("\x1f")
+        if path.strip().endswith(".container"):
+            parts = (each.partition("\x1d") for each in dropins)
+            found[unit] = Quadlet(
+                path.strip(), tuple(dict.fromkeys((place, text) for place, _, text in parts))
+            )
+    return found
 
 
 def enforces_selinux(connection: Connection, *, path: str = "/sys/fs/selinux/enforce") -> bool:

@@ -64,9 +64,9 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
     )
     many = _scaled([one for _, _, one, _ in found])
     quadlets = {
-        unit: quadlet
+        (engine.words, unit): quadlet
         for engine in {engine.words: engine for engine, *_ in found}.values()
-        if engine.words == "podman"
+        if engine.is_podman
         for unit, quadlet in container_engines.quadlets(connection, engine).items()
     }
     return tuple(
@@ -78,7 +78,7 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
             version=versions.get(one.get("Image", ""), "") or tag_version(one["Config"].get("Image", "")),
             owner=owners.get(process.pid if process else one["State"].get("Pid", 0), (0, 0)),
             engine=engine,
-            quadlet=quadlets.get(container_engines.unit_of(one)),
+            quadlet=quadlets.get((engine.words, container_engines.unit_of(one))),
             several=one["Id"] in many,
         )
         for engine, known, one, process in found
@@ -214,8 +214,10 @@ def _service(
     if not box.has_own_network:
         held = program_facts.web_sockets(known, arguments, process.sockets) if process else ()
     labels = inspected.get("Config", {}).get("Labels") or {}
-    box = replace(box, unchangeable=podman_compose.refusal(box, labels))
-    box = _judged(box, web=web, several=several, dropins=quadlet is not None and quadlet.has_dropins)
+    box = replace(
+        box, unchangeable=podman_compose.refusal(box, labels, engine.owner if engine.is_podman else "")
+    )
+    box = _judged(box, web=web, several=several, dropin=quadlet.overriding if quadlet else "")
     managed = box.is_described
     return Service(
         host=host,
@@ -250,7 +252,7 @@ def _flag_place(box: Container) -> FlagPlace:
     return FlagPlace("manual")
 
 
-def _judged(box: Container, *, web: str, several: bool, dropins: bool) -> Container:
+def _judged(box: Container, *, web: str, several: bool, dropin: str) -> Container:
     """The container with why it cannot be changed."""
     why = box.unchangeable
     if why:
@@ -267,8 +269,8 @@ def _judged(box: Container, *, web: str, several: bool, dropins: bool) -> Contai
         why = "belongs to a Compose project, and the Compose that made it is not installed"
     elif box.unit and not box.is_described:
         why = f"is run by the unit {box.unit}, which no quadlet of this host describes"
-    elif dropins:
-        why = f"is made by {box.quadlet} and drop-ins beside it, which are not edited"
+    elif dropin:
+        why = f"is made by {box.quadlet} and the drop-in {dropin}, which counts and is not edited"
     elif web and not box.on_host(web):
         why = f"has its web configuration {web} in its image"
     elif web and (mount := box.mount_of(web)) is not None and mount.kind != "bind":

@@ -25,8 +25,16 @@ def is_used(box: Container) -> bool:
     return box.compose == PODMAN_COMPOSE
 
 
-def refusal(box: Container, labels: Mapping[str, str]) -> str:
-    """Why a container of it cannot be changed, a clause with the container as its subject; '' where it can."""
+def refusal(box: Container, labels: Mapping[str, str], owner: str) -> str:
+    """Why a container of Podman cannot be changed, a clause with the container as its subject; '' where it can.
+
+    Args:
+        owner: the user whose Podman runs it without root; '' for root's.
+    """
+    if owner and (box.unit or box.is_compose):
+        # Nobody but root gives a file to a group of the container, and root writes into no folder of a user's.
+        by = f"the unit {box.unit} (systemctl --user)" if not box.is_compose else f"the project {box.project}"
+        return f"is run by {by} of the user {owner}: only containers of root's Podman are changed"
     version = labels.get(PODMAN_COMPOSE_VERSION, "")
     if not version:
         return ""

@@ -184,7 +184,7 @@ def test_which_compose_of_podman_made_a_container(
 
 def test_podman_compose_takes_the_first_file_s_folder_for_the_project_s() -> None:
     elsewhere = replace(box(), compose_files=("/srv/more.yaml",), compose="podman-compose")
-    assert "lies elsewhere" in podman_compose.refusal(elsewhere, {"io.podman.compose.version": "1.6.0"})
+    assert "lies elsewhere" in podman_compose.refusal(elsewhere, {"io.podman.compose.version": "1.6.0"}, "")
 
 
 def test_a_journal_gives_the_container_back() -> None:

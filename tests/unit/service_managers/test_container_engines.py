@@ -1,0 +1,72 @@
+"""What engines say of their containers and quadlets; tests/hosts asks real ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.engine.memory import MemoryConnection, done
+from wizard.model import Completed, Container
+from wizard.service_managers import container_engines, podman_compose
+from wizard.service_managers.container_engines import Engine, Quadlet
+
+ONE = {"Id": "1", "Config": {"Labels": {"PODMAN_SYSTEMD_UNIT": "exporter.service"}}}
+PATH = "/etc/containers/systemd/exporter.container"
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [
+        ("[Service]\nRestart=always\n[Container]\nEnvironment=A=1\nVolume=/a:/b\n", False),
+        ("[Container]\n# Exec=x\n[Service]\nExec=x\n", False),
+        ("[Container]\nEnvironment=A=1 \\\nExec=x\n", False),
+        ("[Container]\nExec=--collector.uname\n", True),
+        ("[Container]\nHealthCmd=none\n", True),
+        ("[Container]\nExec=\n", True),
+    ],
+)
+def test_a_drop_in_that_sets_what_is_edited_overrides_it(text: str, overrides: bool) -> None:
+    found = Quadlet(PATH, (("/etc/a.conf", "[Unit]\n"), ("/etc/b.conf", text)))
+    assert found.overriding == ("/etc/b.conf" if overrides else "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "systemctl"),
+    [
+        (Engine("podman", "", (ONE,)), "systemctl"),
+        (Engine("podman", "", (ONE,), "ada"), "systemctl --user"),
+        (Engine("runuser -u ada -- podman", "", (ONE,), "ada"), "runuser -u ada -- systemctl --user"),
+    ],
+)
+def test_the_systemd_of_whoever_runs_it_is_asked_for_a_quadlet(engine: Engine, systemctl: str) -> None:
+    asked = []
+
+    def sh(_text: str, *words: str) -> Completed:
+        asked.append(words)
+        return done(
+            f"\x1eexporter.service\x1f{PATH}\x1f/etc/a.conf\x1d[Unit]\n\x1eother.service\x1f/x.service"
+        )
+
+    connection = MemoryConnection("srv1", programs={"sh": sh})
+    assert container_engines.quadlets(connection, engine) == {
+        "exporter.service": Quadlet(PATH, (("/etc/a.conf", "[Unit]\n"),))
+    }
+    assert asked == [(systemctl, "exporter.service")]
+
+
+def test_what_a_user_s_podman_runs_is_refused_with_its_unit_or_project() -> None:
+    unit = Container(name="x", image="x", unit="exporter.service", quadlet=PATH)
+    assert "the unit exporter.service (systemctl --user) of the user ada" in podman_compose.refusal(
+        unit, {}, "ada"
+    )
+    project = Container(name="x", image="x", project="mon", service="exporter")
+    assert "the project mon of the user ada" in podman_compose.refusal(project, {}, "ada")
+    assert podman_compose.refusal(Container(name="x", image="x"), {}, "ada") == ""
+    assert podman_compose.refusal(unit, {}, "") == ""
+
+
+@pytest.mark.parametrize(("kernel", "enforces"), [("1", True), ("0", False), (None, False)])
+def test_selinux_enforces_where_the_kernel_says_so(kernel: str | None, enforces: bool) -> None:
+    connection = MemoryConnection(
+        "srv1", programs={"cat": lambda _: done(kernel) if kernel is not None else done(code=1)}
+    )
+    assert container_engines.enforces_selinux(connection) is enforces
