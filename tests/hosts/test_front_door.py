@@ -240,13 +240,15 @@ def test_one_name_with_a_path_for_each(
 
 def _as_people_and_programs_do(client: Client) -> None:
     """Two megabytes are pushed and sent through the door, a long answer comes back, a stranger gets nothing."""
-    big = "".join(f'big{{n="{number}"}} 1\n' for number in range(150_000)).encode()
+    big = "".join(f'big{{n="{number:0400d}"}} 1\n' for number in range(5200)).encode()
     assert len(big) > 2 * MB
     pushed = ("--data-binary", "@-")
     assert (
         client.said("/pushgateway/metrics/job/big", *pushed, user="script", stdin=b"# TYPE big gauge\n" + big)
         == "200"
     )
+    # Its page shows all of them, and is asked for again.
+    assert client.said("/pushgateway/metrics/job/big", "-X", "DELETE", user="script") == "202"
     written = ("-H", "Content-Encoding: snappy", "-H", "Content-Type: application/x-protobuf")
     sent = client.said(
         "/prometheus/api/v1/write", *pushed, *written, user="script", stdin=remote_write_body()

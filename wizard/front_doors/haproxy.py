@@ -105,6 +105,9 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
         yield ""
         yield from _rules(door, alone=len(doors) == 1)
     yield ""
+    for door in doors:
+        yield from _routes(door)
+    yield ""
 
 
 def _client_certificates(doors: Sequence[Door]) -> str:
@@ -150,10 +153,14 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
             yield f"    http-request {moved} if {name} {{ path {opening.prefix} }}"
     known = " ".join(f"{opening.prefix}/" for opening in door.openings)
     yield f"    http-request return status 404 if {name} !{{ path_beg {known} }}"
+
+
+def _routes(door: Door) -> Iterator[str]:
+    """They stand below the rules of all front doors, which HAProxy follows first wherever they stand."""
     for opening in door.openings:
         backend = _backend_name(door, opening)
         yield f"    acl {backend} path_beg {opening.prefix}/"
-        yield f"    use_backend {backend} if {name} {backend}"
+        yield f"    use_backend {backend} if {door.name} {backend}"
 
 
 def _who(door: Door) -> Iterator[str]:
