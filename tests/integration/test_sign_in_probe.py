@@ -1,0 +1,90 @@
+"""The probe for a page that nobody is signed in for: it must lead to the provider, with this client and redirect URI."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlencode
+
+import pytest
+
+from wizard import probes
+from wizard.model import Probe
+
+BACK = "https://noc.example.net/oauth2/callback"
+ASKED = {"client_id": "firescreen", "redirect_uri": BACK, "response_type": "code"}
+PROVIDER = "https://id.example.net/auth?"
+
+
+@contextmanager
+def answering(leads: dict[str, str]) -> Iterator[str]:
+    """A server that redirects each of these paths for a browser; anything else gets 401."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            to = leads.get(self.path) if "text/html" in self.headers.get("Accept", "") else None
+            self.send_response(302 if to else 401)
+            if to:
+                self.send_header("Location", to)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def probe(root: str) -> Probe:
+    return Probe(
+        id="a",
+        host="web1",
+        component="prometheus",
+        name="a page leads to the OpenID provider",
+        client="page, not signed in",
+        expect="302",
+        kind="sign_in",
+        url=f"{root}/page",
+        holds=urlencode(ASKED),
+    )
+
+
+@pytest.mark.parametrize(
+    ("leads", "outcome", "said"),
+    [
+        ({"/page": PROVIDER + urlencode({**ASKED, "state": "x y"})}, "302", ""),
+        (
+            {"/page": "/oauth2/start?rd=/page", "/oauth2/start?rd=/page": PROVIDER + urlencode(ASKED)},
+            "302",
+            "",
+        ),
+        ({}, "401", ""),
+        ({"/page": PROVIDER + urlencode({**ASKED, "redirect_uri": "https://x/"})}, "other", "redirect_uri"),
+        ({"/page": PROVIDER + urlencode({**ASKED, "client_id": "another"})}, "other", "client_id"),
+        ({"/page": "http" + PROVIDER[5:] + urlencode(ASKED)}, "other", "http://id.example.net/auth"),
+        ({"/page": "/page"}, "other", "without the right"),
+    ],
+)
+def test_where_a_page_leads(leads: dict[str, str], outcome: str, said: str) -> None:
+    with answering(leads) as root:
+        attempt = probes.run(probe(root))
+    assert (attempt.outcome, attempt.ok) == (outcome, outcome == "302")
+    assert said in attempt.reason
+
+
+def test_the_printed_command_shows_where_it_leads() -> None:
+    address = PROVIDER + urlencode(ASKED)
+    with answering({"/page": address}) as root:
+        ended = subprocess.run(
+            shlex.split(probes.curl(probe(root))), capture_output=True, text=True, timeout=30, check=True
+        )
+    assert ended.stdout.replace("\\n", "").split() == ["302", address]
