@@ -120,6 +120,14 @@ def test_a_certificate_that_is_due_is_renewed_and_nothing_else(practice: Practic
     assert (now.st_mode, now.st_uid, now.st_gid) == (rights.st_mode, rights.st_uid, rights.st_gid)
     assert renewed(workspace)["renewed"] == []
 
+    # A clock that is behind: what was issued begins in the future.
+    after = shown.read_bytes()
+    age(workspace, shown, left=timedelta(days=2))
+    behind = renewed(workspace, code=2)
+    assert "this machine's clock is wrong" in behind and str(shown) in behind
+    put(shown, after)
+    assert renewed(workspace)["renewed"] == []
+
     # A renewal does not carry out what somebody else left pending.
     put(web, web.read_bytes().replace(b"basic_auth_users", b"# basic_auth_users") + b"\n")
     put(web, b"\n".join(line for line in web.read_bytes().split(b"\n") if b"$2" not in line) + b"\n")

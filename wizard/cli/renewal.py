@@ -188,6 +188,7 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
     reached(machine, asked.stack.hosts)
     facts = machine.inspect(asked.stack)
     known = lifetimes.lifetimes(asked.stack, facts)
+    _refuse_a_clock_that_is_behind(known, now)
     _tell_watched(known, now)
     wanted = (
         lifetimes.due(known, now)
@@ -205,6 +206,26 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
     refuse_without_hands(plan)
     outcome = machine.apply(plan, *listening())
     return _Result(outcome, wanted, known, facts, now, old)
+
+
+def _refuse_a_clock_that_is_behind(known: Sequence[Lifetime], now: float) -> None:
+    """A machine that started without the time would find nothing due, and would issue what has expired already.
+
+    Raises:
+        InputError: a certificate that Firescreen issued here begins later than now.
+    """
+    from wizard.upkeep import lifetimes
+
+    later = lifetimes.not_begun(known, now)
+    if later is not None:
+        here, begins = (
+            time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) for at in (now, later.not_before)
+        )
+        raise InputError(
+            f"this machine's clock is wrong: it says {here}, and a certificate that was issued here begins {begins}",
+            where=_place(later),
+            todo="Set the clock first (timedatectl set-ntp true)",
+        )
 
 
 def _nothing(facts: Facts) -> Outcome:

@@ -81,6 +81,11 @@ def due(known: Iterable[Lifetime], now: float) -> tuple[Lifetime, ...]:
     return tuple(each for each in known if each.renew and each.is_due(now))
 
 
+def not_begun(known: Iterable[Lifetime], now: float) -> Lifetime | None:
+    """One that Firescreen issued and that begins later than `now`: this machine's clock is behind; None for none."""
+    return next((each for each in known if each.renew and each.not_before > now), None)
+
+
 def old_passwords(stack: Stack, workspace: Workspace, *, now: float, days: int) -> tuple[str, ...]:
     """The users whose passwords are replaced by age: all that Firescreen made, once one is older than `days`.
 

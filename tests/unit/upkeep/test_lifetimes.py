@@ -47,6 +47,13 @@ def test_due_is_a_third_left_and_half_under_ten_days(life: float, due_at: float)
     assert lifetimes.due([known, lifetime(days=life, renew="")], due_at * DAY + 1) == (known,)
 
 
+def test_a_certificate_that_has_not_begun_tells_of_a_clock_that_is_behind() -> None:
+    begun, later = lifetime(days=90), replace(lifetime(days=90), not_before=DAY)
+    assert lifetimes.not_begun([begun, later], DAY / 2) == later
+    assert lifetimes.not_begun([begun, later], DAY) is None
+    assert lifetimes.not_begun([replace(later, renew="")], 0) is None, "what others issue may begin later"
+
+
 def test_what_others_issue_is_watched_and_never_renewed() -> None:
     stack, facts = secured("all-tls")
     made = lifetimes.lifetimes(stack, facts)
