@@ -242,6 +242,21 @@ def test_the_hardened_service_renews_a_front_door_and_passwords(machine: Machine
     status = firescreen(machine, "upkeep", "status", "/root/stack.yaml")
     assert status["ok"] and status["failures"] == 0
 
+    # The stack moves: with its file gone, a timer of it can still be seen and removed.
+    machine.check("mv /root/stack.yaml /srv && mv /root/.local/share/firescreen /srv/workspace")
+    assert firescreen(machine, "upkeep", "status", "/root/stack.yaml")["installed"]
+    assert firescreen(machine, "upkeep", "remove", "/root/stack.yaml", "--yes")["state"] == "applied"
+    assert "firescreen" not in machine.check("ls /etc/systemd/system /etc/systemd/system/timers.target.d")
+    gone = machine.run([FIRESCREEN, "upkeep", "remove", "/root/stack.yaml", "--yes"], timeout=60)
+    assert gone.returncode == 2 and "cannot be read" in gone.stderr
+    moved = ["--workspace", "/srv/workspace"]
+    installed = machine.run(
+        [FIRESCREEN, *moved, "upkeep", "install", "/srv/stack.yaml", "--yes"], timeout=120
+    )
+    assert installed.returncode == 0, installed.stderr
+    ended = machine.run([FIRESCREEN, *moved, "renew", "/srv/stack.yaml", "--due", "--yes"], timeout=120)
+    assert ended.returncode == 0 and "Nothing is due." in ended.stderr, ended.stderr
+
 
 OF_TWO = """\
 version: 1

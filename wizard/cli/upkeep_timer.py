@@ -97,7 +97,7 @@ def install(
 @as_json
 @click.pass_obj
 def remove(workspace: Workspace, stack: str, own: bool, diff: bool, yes: bool, as_json: bool) -> None:
-    """Remove the timer.
+    """Remove the timer, also one whose stack file is gone.
 
     \b
     Examples:
@@ -108,8 +108,8 @@ def remove(workspace: Workspace, stack: str, own: bool, diff: bool, yes: bool, a
         from wizard.upkeep import timer
 
         machine = engine(workspace)
-        found = _timer(machine, stack_of(stack, workspace), own=own, look=False)
-        plan = timer.removal(found, _there(machine, found)[0])
+        found, there = _installed(machine, stack, own=own)
+        plan = timer.removal(found, there)
         agree(plan, diff=diff, yes=yes, as_json=as_json)
     carry_out(machine, plan, as_json=as_json)
 
@@ -131,12 +131,10 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
     with output.explained():
         from wizard.upkeep import record
 
-        wanted = stack_of(stack, workspace)
         machine = engine(workspace)
-        found = _timer(machine, wanted, own=own, look=False)
-        files, _ = _there(machine, found)
+        found, files = _installed(machine, stack, own=own)
         shown = _shown(machine, found, {path for path, state in files.items() if state is not None})
-        renewals = record.load(workspace, wanted)
+        renewals = record.load(workspace, _bare(found.stack))
     shown |= {
         "last_attempt": renewals.attempted,
         "last_success": renewals.succeeded,
@@ -150,6 +148,30 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
         for name in ("unit", "installed", "active", "last", "next", "result", "failures", "reason"):
             click.echo(f"{name:10} {plain(str(shown[name]))}")
     sys.exit(0 if ok else 1)
+
+
+def _installed(machine: Engine, stack: str, *, own: bool) -> tuple[Timer, dict[str, FileState | None]]:
+    """The timer of a stack on this machine, and its files as they are; also where the stack is gone and the timer is not.
+
+    Raises:
+        InputError: there is no such stack, and no timer of it.
+    """
+    try:
+        found = _timer(machine, stack_of(stack, machine.workspace), own=own, look=False)
+    except InputError:
+        found = _timer(machine, _bare(stack), own=own, look=False)
+        there = _there(machine, found)[0]
+        if not any(there.values()):
+            raise
+        return found, there
+    return found, _there(machine, found)[0]
+
+
+def _bare(stack: str) -> Stack:
+    """A stack of which no more than its name is known."""
+    from wizard.model import Stack
+
+    return Stack(hosts=(), components=(), source="" if stack == "practice" else str(Path(stack).absolute()))
 
 
 def _timer(
