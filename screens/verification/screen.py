@@ -58,7 +58,8 @@ probes are expected to succeed, others to be rejected; Firescreen makes all of t
 Enter on a cell shows the same request as a curl command, the TLS handshake, the certificates of the server, and the \
 response; after a failure also its cause and what to do.
 
-The lines at the bottom have what Prometheus reports: up=1 means that its own scrape succeeded."""
+Below stands what Prometheus reports: up=1 means that its own scrape succeeded; and what was made, where it is, and how \
+to undo the run. 'w' shows both without the matrix."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "detail", "Details", priority=False),
@@ -68,6 +69,13 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
             "j", "certificates", "Certificates", tooltip="Where each certificate is, read from the hosts"
         ),
         Binding("u", "undo", "Undo"),
+        Binding(
+            "w",
+            "wide",
+            "Wide",
+            show=False,
+            tooltip="What was made and what Prometheus reports, on a page of their own",
+        ),
         Binding("x", "stop", "Stop"),
         Binding("escape", "back", "Home"),
         Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
@@ -95,7 +103,6 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
 
     def show_run(self, state: RunState) -> None:
         """Draws what came so far."""
-        self.query_one("#reports", Panel).set_subtitle("up, the last scrape last")
         self.query_one("#verdict", Static).update(verdict(state))
         self.set_classes(f"-{tone(state)}")
         self.query_one(Cards).cards = verification_cards(state.attempts)
@@ -107,7 +114,9 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
         self.query_one("#ups", Static).update(said)
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#made").display = bool(lines)
-        self.query_one("#summary", Static).update(Content("\n").join([safe(line, 400) for line in lines]))
+        self.query_one("#summary", Static).update(
+            Content("\n").join([Content.assemble(("· ", "$quiet"), safe(line, 400)) for line in lines])
+        )
         self.refresh_bindings()
 
     def show_session(self, session: Session) -> None:
@@ -118,6 +127,8 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
 
     def on_mount(self) -> None:
         """The cells of the table have the colours of the theme."""
+        self.query_one("#reports", Panel).set_subtitle("up, the last scrape last")
+        self.query_one("#made", Panel).set_subtitle("w shows all")
         self.watch(self.app, "theme", self._follow_theme, init=False)
 
     def _follow_theme(self, _theme: str) -> None:
@@ -246,6 +257,13 @@ The lines at the bottom have what Prometheus reports: up=1 means that its own sc
     def action_stop(self) -> None:
         """Stops the probes."""
         self.firescreen.runs.cancel()
+
+    def action_wide(self) -> None:
+        """Gives what was made the place of the matrix, or takes it back."""
+        probes = self.query_one("#probes")
+        probes.display = not probes.display
+        self.query_one("#below").styles.layout = "horizontal" if probes.display else "vertical"
+        self.query_one("#made", Panel).set_subtitle("w shows all" if probes.display else "w shows the probes")
 
     def action_scroll_text(self, pages: int) -> None:
         """Scrolls the text below the matrix by a page."""

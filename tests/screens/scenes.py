@@ -276,8 +276,8 @@ def verified(*, wrong: frozenset[str] = frozenset()) -> RunState:
     state = advance(state, Event(run="7", kind="finished", state="failed" if wrong else "proven"))
     summary = (
         "Your CA is at /home/me/.local/share/firescreen/ca/ca.crt.",
-        "Clients need the user prometheus and its password: firescreen password show prometheus",
-        "Certificates expire on 2028-01-15 (in 365 days).",
+        "The certificate for srv1, 127.0.0.2 is at /etc/node_exporter/node_exporter.crt. It expires on 2028-01-15.",
+        "The password of user prometheus is in /home/me/.local/share/firescreen/users/prometheus.password.",
         "Undo with: firescreen undo --yes",
     )
     outcome = Outcome(run="7", state="proven", attempts=state.attempts, summary=summary)

@@ -21,6 +21,7 @@ from screens.verification.matrix import (
 from screens.verification.screen import VerificationPage
 from tests.screens import whole
 from tests.screens.helpers import engine, until
+from tests.screens.scenes import verified
 from wizard.model import Attempt
 
 COLOURS = {"success": "green", "error": "red", "faint": "grey"}
@@ -147,3 +148,18 @@ def test_prometheus_word_of_many_instances_names_each() -> None:
 
 def test_the_first_row_is_named_whole_where_clients_have_short_names() -> None:
     assert widths(76, ["no TLS"], ["srv1/node_exporter"])[0] > len(TOTAL)
+
+
+async def test_one_key_shows_all_that_was_made_and_how_to_undo_it() -> None:
+    app = make_app(build=engine(whole.WholeEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "5 of 5")
+        app.run_state = verified()
+        app.push_screen(VerificationPage())
+        text = await until(pilot, "✓ verified")
+        assert "Undo with" not in text
+        await pilot.press("w")
+        text = await until(pilot, "Undo with: firescreen undo --yes")
+        assert "Your CA is at" in text and "5 of 5 targets" in text and "wrong password" not in text
+        await pilot.press("w")
+        await until(pilot, "wrong password")
