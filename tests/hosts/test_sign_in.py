@@ -131,6 +131,8 @@ def test_people_sign_in_and_machines_do_not(
         asyncio.run(as_people_do(web1, tmp_path))
         blocked(web1, engine.workspace.root)
         nothing_leaks(web1, company, plan.secrets[0].reveal())
+        kept = [path for path in engine.workspace.root.rglob("*") if path.is_file()]
+        assert not [path for path in kept if openid_provider.SECRET.encode() in path.read_bytes()]
         assert engine.plan(stack).steps == ()
         assert engine.undo().state == "undone"
         assert etc(web1) == before

@@ -197,7 +197,7 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
             return replace(door, site="")
         # A whole site asks for a client certificate, and it is not ours.
         people = door.people or (user,)
-        return replace(door, site=value, people=people, client_cert=False, hsts_days=0)
+        return replace(door, site=value, people=people, sign_in=None, client_cert=False, hsts_days=0)
 
     return replace(
         stack,
