@@ -10,6 +10,7 @@ from typing import Any
 import bases
 import pytest
 from compose_projects import Project, project
+from debs import install
 from docker_stand import Docker
 from machines import Machine, Network
 
@@ -339,3 +340,26 @@ def test_a_container_as_root_on_all_addresses(docker: Docker, network: Network, 
 
 def reasons(report: Any) -> set[str]:
     return {each["why"] for each in report["could_not_check"]}
+
+
+def test_an_exporter_exporter_is_one_more_proxy(fleet: Callable[..., list[Machine]]) -> None:
+    """For hosts that may open one port: audited, and named with the lines to change before its exporter turns to TLS."""
+    (machine,) = fleet("bookworm", 1, programs=("node_exporter",))
+    install(machine, "prometheus-exporter-exporter")
+    config = "/etc/prometheus/exporter-exporter.yml"
+    machine.push(config, b"modules:\n  node:\n    method: http\n    http:\n      port: 9100\n")
+    machine.check("systemctl restart prometheus-exporter-exporter")
+    url = "http://127.0.0.1:9999/proxy?module=node"
+    machine.check(f"for n in $(seq 50); do curl -sf -o /dev/null '{url}' && exit; sleep 0.1; done; exit 1")
+    stack = "version: 1\nhosts: {here: {connect: local}}\ncomponents: [{host: here, name: node_exporter, protect: [tls]}]\n"
+    machine.push("/root/one.yaml", stack.encode())
+    faults = {
+        each["id"]: each
+        for each in audit(machine, "/root/one.yaml", code=3)["findings"]
+        if "PRX" in each["id"]
+    }
+    assert {"PRX-01", "PRX-02", "PRX-03"} <= set(faults), faults
+    assert (faults["PRX-02"]["file"], faults["PRX-02"]["line"]) == (config, 5)
+    told = machine.run([FIRESCREEN, "plan", "/root/one.yaml"], timeout=120)
+    assert "here/exporter_exporter/node_exporter" in told.stdout + told.stderr, told
+    assert "tls_ca_cert_file" in told.stdout + told.stderr, told

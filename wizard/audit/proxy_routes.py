@@ -38,7 +38,8 @@ def _asked(route: ProxyRoute, server: ServerView, hosts: Hosts) -> PassedOn:
     places = [route.url.rstrip("/")]
     if own and f"{own}/".startswith(f"{route.path.rstrip('/')}/"):
         places.insert(0, f"{site}{own}")
-    page = server.known.api_path or "/metrics"
+    # An exporter_exporter has one page for each module.
+    page = "" if "?" in route.path else server.known.api_path or "/metrics"
     place, found = places[0], status(f"{places[0]}{page}")
     for other in places[1:]:
         if found == 200:

@@ -47,9 +47,8 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     """The facts with the state before a plan: targets, reverse proxies, and which host cannot connect to which server."""
     known = [host for host in facts.hosts.values() if host.spec.name != WORKSPACE]
     if not stack.changes_hosts:
-        return _with_proxies(
-            facts, [host for host in known if any(each.active for each in host.proxies)], hosts
-        )
+        # Also those that can be no front door: an exporter_exporter, one that systemd does not run.
+        return _with_proxies(facts, known, hosts)
     asked = monitors.monitors(stack, facts)
     found = run_parallel(
         lambda one: _targets(one[0], one[1].host.spec.name, monitors.now(stack, facts, one[1]), hosts), asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy"]
+ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy", "exporter_exporter"]
 Blocked: TypeAlias = Literal["lifecycle", "admin_api"]
 SIGN_IN_PATH: Final = "/oauth2"
 """Below it is what a front door needs for signing in itself: as in oauth2-proxy, so that all doors have the same."""

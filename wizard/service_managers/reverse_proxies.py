@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from wizard.config_files import proxies
 from wizard.connections.base import Connection
@@ -20,7 +20,7 @@ own=$(readlink /proc/self/ns/pid)
 for d in /proc/[0-9]*; do
   c=
   { IFS= read -r c < "$d/comm"; } 2>/dev/null || continue
-  case $c in nginx|apache2|httpd|caddy|haproxy) ;; *) continue ;; esac
+  case $c in nginx|apache2|httpd|caddy|haproxy|prometheus-expo|exporter_export) ;; *) continue ;; esac
   other=$(readlink "$d/ns/pid" 2>/dev/null)
   case $other in ''|"$own") ;; *) continue ;; esac
   case "$(tr '\0\n' '  ' 2>/dev/null < "$d/cgroup")" in
@@ -39,12 +39,16 @@ _NAMES: Final[dict[str, ProxyProgram]] = {
     "httpd": "apache",
     "caddy": "caddy",
     "haproxy": "haproxy",
+    # The kernel keeps 15 characters of a name.
+    "prometheus-expo": "exporter_exporter",
+    "exporter_export": "exporter_exporter",
 }
 _OPTIONS: Final[dict[ProxyProgram, tuple[str, ...]]] = {
     "nginx": ("-c",),
     "apache": ("-f",),
     "caddy": ("--config", "-config"),
     "haproxy": ("-f", "--"),
+    "exporter_exporter": ("-config.file", "--config.file"),
 }
 _ROUNDS: Final = 8
 _MOST: Final = 300
@@ -56,6 +60,8 @@ class _Running:
     program: ProxyProgram
     main: str
     """The configuration that its command line names, or ''."""
+    words: tuple[str, ...] = ()
+    """Its command line, where its flags say where it listens."""
 
 
 def discover(connection: Connection) -> Proxies:
@@ -93,7 +99,8 @@ def _running(connection: Connection) -> tuple[_Running, ...]:
             if "master process" not in words[0]:
                 continue
             words = words[0].split()
-        found.append(_Running(program, _named(words, _OPTIONS[program])))
+        said = tuple(words) if program == "exporter_exporter" else ()
+        found.append(_Running(program, _named(words, _OPTIONS[program]), said))
     return tuple(dict.fromkeys(found))
 
 
@@ -122,7 +129,7 @@ def _read(connection: Connection, running: _Running) -> Proxies:
         return Proxies(unread=(f"{program} runs, and its configuration is not at {place}",))
     if program == "caddy" and main.endswith(".json"):
         return Proxies(unread=(f"caddy runs with {main}: only Caddyfiles are read",))
-    files = {main: content}
+    files = {main: content, **_modules(connection, running)}
     new = [main]
     for _ in range(_ROUNDS):
         wanted = [each for path in new for each in proxies.includes(program, main, files[path])]
@@ -136,7 +143,33 @@ def _read(connection: Connection, running: _Running) -> Proxies:
                 new.append(path)
         if not new:
             break
-    return Proxies(routes=proxies.routes(program, main, files), sites=proxies.sites(program, main, files))
+    routes = proxies.routes(program, main, files)
+    if running.words:
+        routes = tuple(replace(each, **_listens(running.words)) for each in routes)
+    return Proxies(routes=routes, sites=proxies.sites(program, main, files))
+
+
+def _modules(connection: Connection, running: _Running) -> dict[str, bytes]:
+    """The files of further modules of an exporter_exporter."""
+    folders = [value for name, value in _flags(running.words) if name == "config.dirs"]
+    paths = [each for folder in folders for each in matching(connection, f"{folder}/*.y*ml")]
+    return {path: state.content for path in paths if (state := connection.read(path)) is not None}
+
+
+def _listens(words: tuple[str, ...]) -> dict[str, Any]:
+    """Port and TLS of an exporter_exporter, by its flags: with TLS, its plain port is usually closed (an empty address)."""
+    flags = dict(_flags(words))
+    plain = flags.get("web.listen-address", ":9999")
+    at = re.search(r":(\d+)$", plain or flags.get("web.tls.listen-address", ""))
+    return {"port": int(at[1]), "tls": not plain} if at is not None else {}
+
+
+def _flags(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The flags of a command line of Go's, with their values: `-name=value` and `-name value`."""
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        name, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-"):
+            yield name, value if equals or following.startswith("-") else following
 
 
 def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxies:

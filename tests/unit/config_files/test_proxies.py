@@ -202,3 +202,36 @@ def test_the_lines_to_change_name_the_ca_and_the_login(program: ProxyProgram) ->
 def test_rubbish_and_loops_end(program: ProxyProgram) -> None:
     for text in ("}}}} { ;", '"', "include /f;\nimport /f\nInclude /f\n", "\\", "\x00\xff{", "server {" * 50):
         assert read(program, "/f", **{"/f": text}) == ()
+
+
+EXPEXP = """\
+modules:
+  node:
+    method: http
+    http: {port: 9100}   # the one on this host
+  blackbox:
+    method: http
+    http:
+      scheme: https
+      address: 192.0.2.7
+      port: 9115
+      headers: {Authorization: "Basic eA=="}
+  script:
+    method: exec
+    exec: {command: /usr/local/bin/x}
+"""
+
+
+def test_exporter_exporter() -> None:
+    main = "/etc/prometheus/exporter-exporter.yml"
+    files = {main: EXPEXP, "/etc/expexp.d/mtail.yaml": "method: http\nhttp:\n   port: 3903\n", "/x": "- no\n"}
+    found = read("exporter_exporter", main, **files)
+    assert [told(each) for each in found] == [
+        (main, 4, "http", "localhost:9100", "http://localhost:9999/proxy?module=node"),
+        (main, 10, "https", "192.0.2.7:9115", "http://localhost:9999/proxy?module=blackbox"),
+        ("/etc/expexp.d/mtail.yaml", 3, "http", "localhost:3903", "http://localhost:9999/proxy?module=mtail"),
+    ]
+    assert [each.authorization for each in found] == [False, True, False]
+    lines = proxies.cure(found[0], ca_file="/etc/ca.crt", name="srv1", password=True, certificate=False)
+    assert lines[:4] == ("http:", "  port: 9100", "  address: srv1", "  scheme: https")
+    assert "Authorization" in lines[-1]

@@ -157,11 +157,13 @@ def test_the_facts_tell_of_the_state_before(
             lambda hosts, host, address: "no route" if "srv3" in address else "",
         )
         found = baseline.with_health(plan.stack, facts, site.hosts())
+        parts = (replace(each, protect=()) for each in plan.stack.components)
+        nothing = baseline.with_health(replace(plan.stack, components=tuple(parts)), facts, site.hosts())
     assert [each.name for each in found.health["prometheus/prometheus"].targets] == ["srv1:9100 (job node)"]
     assert found.proxies == routes
     assert found.unreachable == {("prometheus", "srv3:9100"): "no route"}
-    bare = replace(plan.stack, components=tuple(replace(each, protect=()) for each in plan.stack.components))
-    assert baseline.with_health(bare, facts, site.hosts()) is facts
+    # Where nothing is to change, the proxies alone are looked at: the audit and Home tell of them.
+    assert nothing == replace(facts, proxies=routes)
 
 
 # -- reverse proxies -----------------------------------------------------------------------------------------

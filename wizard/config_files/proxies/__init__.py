@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Final
 
-from wizard.config_files.proxies import apache, caddy, haproxy, nginx
+from wizard.config_files.proxies import apache, caddy, exporter_exporter, haproxy, nginx
 from wizard.model import ProxyProgram, ProxyRoute, ProxySite
 
 MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
@@ -18,6 +18,7 @@ MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
     "apache": ("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf", "/etc/apache2/httpd.conf"),
     "caddy": ("/etc/caddy/Caddyfile",),
     "haproxy": ("/etc/haproxy/haproxy.cfg",),
+    "exporter_exporter": ("/etc/prometheus/exporter-exporter.yml", "/etc/exporter_exporter/expexp.yaml"),
 }
 """The usual places of each proxy's configuration, where its command line names none."""
 _READERS: Final[Mapping[ProxyProgram, ModuleType]] = {
@@ -25,6 +26,7 @@ _READERS: Final[Mapping[ProxyProgram, ModuleType]] = {
     "apache": apache,
     "caddy": caddy,
     "haproxy": haproxy,
+    "exporter_exporter": exporter_exporter,
 }
 
 
@@ -55,7 +57,7 @@ def routes(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tupl
 
 def sites(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxySite, ...]:
     """Every name that a configuration answers to, with its port; of Caddy and HAProxy, those that pass on."""
-    if program in ("nginx", "apache"):
+    if program in ("nginx", "apache", "exporter_exporter"):
         listed: tuple[ProxySite, ...] = _READERS[program].sites(main, files)
         return listed
     return tuple(
@@ -85,6 +87,7 @@ def cure(route: ProxyRoute, *, ca_file: str, name: str, password: bool, certific
             "apache": f'RequestHeader set Authorization "{_LOGIN}"',
             "caddy": f'    header_up Authorization "{_LOGIN}"',
             "haproxy": f'http-request set-header Authorization "{_LOGIN}"',
+            "exporter_exporter": f'  headers: {{Authorization: "{_LOGIN}"}}',
         }[route.program]
         lines = [*lines[:-1], header, lines[-1]] if route.program == "caddy" else [*lines, header]
     return tuple(lines)
@@ -137,9 +140,22 @@ def _haproxy_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool
     return [f"{route.text} ssl verify required ca-file {ca_file} verifyhost {name}{shown}"]
 
 
+def _exporter_exporter_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:
+    port = route.upstream.rpartition(":")[2]
+    return [
+        "http:",
+        f"  port: {port}",
+        f"  address: {name}",
+        "  scheme: https",
+        f"  tls_ca_cert_file: {ca_file}",
+        *((f"  tls_cert_file: {_PAIR[0]}", f"  tls_key_file: {_PAIR[1]}") if certificate else ()),
+    ]
+
+
 _LINES: Final[Mapping[ProxyProgram, Callable[[ProxyRoute, str, str, bool], list[str]]]] = {
     "nginx": _nginx_lines,
     "apache": _apache_lines,
     "caddy": _caddy_lines,
     "haproxy": _haproxy_lines,
+    "exporter_exporter": _exporter_exporter_lines,
 }

@@ -1,0 +1,70 @@
+"""What an exporter_exporter passes on: the http modules of its configuration, which it serves below one port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ruamel.yaml.nodes import MappingNode
+
+from wizard.config_files.proxies.included_files import Files
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import load
+from wizard.errors import ConfigError
+from wizard.model import ProxyRoute
+
+PORT = 9999
+"""Its own, where its flags name none."""
+
+
+def includes(content: bytes, folder: str) -> tuple[str, ...]:
+    """Nothing: the folders of further modules are named by its flags."""
+    del content, folder
+    return ()
+
+
+def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
+    """Every module that asks an exporter over HTTP; those that run a program ask nobody."""
+    return tuple(route for path, content in files.items() for route in _of_file(path, content, path == main))
+
+
+def sites(main: str, files: Files) -> tuple[()]:
+    """None: it has no names."""
+    del main, files
+    return ()
+
+
+def _of_file(path: str, content: bytes, is_main: bool) -> Iterator[ProxyRoute]:
+    try:
+        root = load(content, path).root
+    except ConfigError:
+        return
+    if not isinstance(root, MappingNode):
+        return
+    if not is_main:  # a file of config.dirs is one module, called as the file
+        yield from _of_module(path, path.rpartition("/")[2].rpartition(".")[0], root)
+        return
+    modules = fields.own(root, "modules")
+    for key, module in modules.value if isinstance(modules, MappingNode) else ():
+        if isinstance(module, MappingNode):
+            yield from _of_module(path, str(key.value), module)
+
+
+def _of_module(path: str, name: str, module: MappingNode) -> Iterator[ProxyRoute]:
+    of = fields.fields([module])
+    asked = fields.inner(of, "http")
+    port = fields.value(asked, "port")
+    if fields.value(of, "method") != "http" or not port.isdecimal():
+        return
+    scheme = "https" if fields.value(asked, "scheme") == "https" else "http"
+    yield ProxyRoute(
+        host="",
+        program="exporter_exporter",
+        file=path,
+        line=asked["port"][-1].start_mark.line + 1,
+        upstream=f"{fields.value(asked, 'address') or 'localhost'}:{port}",
+        scheme="https" if scheme == "https" else "http",
+        text=f"module {name}: port: {port}",
+        port=PORT,
+        path=f"/proxy?module={name}",
+        authorization="authorization" in {each.lower() for each in fields.inner(asked, "headers")},
+    )
