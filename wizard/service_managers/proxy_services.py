@@ -16,24 +16,29 @@ from wizard.service_managers.process_list import Process
 
 NAME: Final = "reverse-proxy"
 
-# One line a proxy: what is there of it costs a host a look at a few paths, and systemd is asked about that alone. Caddy
-# makes a folder in its home even when it is asked for its version: it gets a home of its own, which goes again.
+# One line a proxy: what is there of it costs a host a look at a few paths, and systemd is asked about that alone. The
+# proxies are asked for their versions side by side, which takes each a while. Caddy makes a folder in its home even then:
+# they get a home of their own, which goes again.
 _LOOK: Final = r"""
 [ -e /run/systemd/system ] || exit 0
+home=
+ask() {
+  shown=$(systemctl show --no-pager -p LoadState,ActiveState,MainPID -- "$2.service" | tr '\n' ' ')
+  case $shown in *LoadState=loaded*) ;; *) return ;; esac
+  said=$(HOME=$home STEPPATH=$home "$4" $3 2>&1 | tr '\n' ' ')
+  printf '%s\037%s\037%s\037%s\n' "$1" "$4" "$shown" "$said"
+}
 while [ $# -gt 0 ]; do
   name=$1 unit=$2 version=$3 programs=$4
   shift 4
   for program in $programs; do
     [ -x "$program" ] || continue
-    shown=$(systemctl show --no-pager -p LoadState,ActiveState,MainPID -- "$unit.service" | tr '\n' ' ')
-    case $shown in *LoadState=loaded*) ;; *) break ;; esac
-    home=$(mktemp -d) || break
-    said=$(HOME=$home STEPPATH=$home "$program" $version 2>&1 | tr '\n' ' ')
-    rm -rf "$home"
-    printf '%s\037%s\037%s\037%s\n' "$name" "$program" "$shown" "$said"
+    [ -n "$home" ] || home=$(mktemp -d) || exit
+    ask "$name" "$unit" "$version" "$program" &
     break
   done
 done
+[ -z "$home" ] || { wait; rm -rf "$home"; }
 """
 # The main process of most proxies starts new ones at a reload and lets the old ones end: only the new ones have read
 # the configuration. Its children are looked at, since it says so nowhere. HAProxy from 3.1 on reads it in the new one, and
@@ -125,11 +130,10 @@ def discover(connection: Connection) -> tuple[Service, ...]:
     """The reverse proxies that a host's systemd knows, running or not, and that can be front doors."""
     known: dict[str, Proxy] = {each.name: each for each in all_proxies()}
     ended = connection.run_script(*request(), timeout=15)
-    return tuple(
-        _service(connection, known[fields[0]], fields)
-        for line in ended.stdout.splitlines()
-        if len(fields := line.split("\x1f")) == 4
-    )
+    # Each says its line when it has it: in which order they come is chance.
+    lines = [fields for line in ended.stdout.splitlines() if len(fields := line.split("\x1f")) == 4]
+    lines.sort(key=lambda fields: list(known).index(fields[0]))
+    return tuple(_service(connection, known[fields[0]], fields) for fields in lines)
 
 
 def request() -> tuple[str, ...]:
