@@ -331,7 +331,8 @@ or the verification fails; this screen then says what failed, where, and what to
         aside = self.query_one("#aside", VerticalScroll)
         aside.border_title = Content(title)
         self.query_one("#told", Static).update(words)
-        self.set_class(bool(title), "-aside")
+        aside.display = bool(title)
+        self.set_class(bool(title), "-aside", update=False)  # no style depends on it: nothing is matched anew
 
     def _put_aside(self) -> None:
         asked, self._asking = self._asking, ""
