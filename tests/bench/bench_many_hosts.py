@@ -1,119 +1,153 @@
 """How fast keys are painted with many hosts: scrolling 200 hosts beside 5, and any key while a run changes 20 hosts.
 
-The real app on a terminal of 80x24, with stacks made by hand. The yardstick is the same key in the same process: with
-200 hosts a step through a list may take 1.5 times as long as with 5 hosts, in the median; while a run tells of 20
-hosts a key may take 50 ms, or on a slow machine twice as long as when nothing runs. The best of three rounds counts.
+The real app on a terminal of 80x24, from the key to what it draws. The yardstick is the same key on the same page of a
+second wizard that takes turns with the first: with 200 hosts a step through a list may take 1.5 times as long as with
+5 hosts, in the median. While a run tells of 20 hosts, a key may take 50 ms in the median, or on a slow machine twice as
+long as the same key when nothing runs. As root, on Debian, those hosts are real: each has an sshd and a node_exporter, and the
+wizard's threads work on all of them; elsewhere their run is told by a script. Of three rounds the first within the limit counts.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
+import os
 import statistics
 import sys
-import time
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/hosts")]
 
-from screens.app import make_app  # noqa: E402 - of this project
-from screens.routes import Route  # noqa: E402
-from tests.screens import many  # noqa: E402
-from tests.screens.helpers import engine, until  # noqa: E402
-from wizard.engine import Exposure, Scan  # noqa: E402
-from wizard.model import Stack  # noqa: E402
+from tests.bench.drawn_terminal import DrawnTerminal  # noqa: E402 - of this project
 
-PRESSES = 20
+PRESSES = 24
 ROUNDS = 3
 GOAL = 0.050
 SCROLL, RUNNING = 1.5, 2.0
+UP, DOWN = b"\x1b[A", b"\x1b[B"
+PAGES = {"home": "unprotected.", "plan": "The whole plan", "inventory": "node_exporter"}
+HELP, OVER = "Help · ", "Clients and components"
 
 
-class Site(many.ManyEngine):
-    """Hosts of which each answers without protection."""
-
-    def scan(self, stack: Stack | None = None, **more: object) -> Scan:
-        """All of them, with how they answer."""
-        found = super().scan(stack, **more)
-        exposures = tuple(
-            Exposure(
-                host=component.host,
-                component=component.name,
-                address=f"192.0.2.{number % 250}:9100",
-                version="1.9.0",
-                manager="systemd",
-                unit=component.name,
-                tls=False,
-                password=False,
-                client_certificate=False,
-                state="open",
-                words="anyone can read everything: no TLS",
-            )
-            for number, component in enumerate(found.stack.components)
-        )
-        return replace(found, exposures=exposures)
-
-
-async def pressed(pilot: Any, *keys: str) -> list[float]:
-    """Seconds of each of so many presses, until it is painted."""
-    found = []
-    for number in range(PRESSES):
-        began = time.perf_counter()
-        await pilot.press(keys[number % len(keys)])
-        found.append(time.perf_counter() - began)
-    return found
-
-
-async def scrolled(count: int) -> dict[str, float]:
-    """The median of a step through the rows of Home, and through the steps of the plan."""
-    app = make_app(build=engine(Site(count)))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "unprotected.")
-        await pilot.press("shift+tab")
-        home = statistics.median(await pressed(pilot, "down"))
-        app.open_page(Route.PLAN)
-        await until(pilot, "The whole plan")
-        plan = statistics.median(await pressed(pilot, "down"))
-    return {"Home": home, "the plan": plan}
-
-
-async def while_running(count: int) -> tuple[float, float]:
-    """The median of a key while a run tells of so many hosts, and of the same key when nothing runs."""
-    one = Site(count, many.Script(pace=0.6))
-    app = make_app(build=engine(one))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, "unprotected.")
-        quiet = statistics.median(await pressed(pilot, "question_mark", "escape"))
-        plan = many.plan(count)
-        assert app.runs.apply(plan, "none", later=False)
-        app.open_page(Route.RUN)
-        await until(pilot, "hosts:")
-        busy = await pressed(pilot, "question_mark", "escape")
-        assert app.runs.working, "the run is over before all keys were pressed: nothing was measured"
-        await until(pilot, lambda: not app.runs.working)
-    return statistics.median(busy), quiet
-
-
-async def main() -> int:
+def main() -> int:
     """Prints what was measured; 1 past a limit."""
-    scroll, running, best = {"Home": 99.0, "the plan": 99.0}, 99.0, 99.0
+    good = True
+    for page in PAGES:
+        ratio = SCROLL + 1
+        for _ in range(ROUNDS):
+            ratio = min(ratio, scrolled(page)) if ratio > SCROLL else ratio
+        good &= ratio <= SCROLL
+        print(f"scrolling 200 hosts on {page}: {ratio:.2f} times a step among 5 (limit {SCROLL})")
+    hosts = "real" if os.geteuid() == 0 else "scripted"
+    best, ratio = GOAL + 1, RUNNING + 1
     for _ in range(ROUNDS):
-        few, lots = await scrolled(5), await scrolled(200)
-        scroll = {name: min(scroll[name], lots[name] / few[name]) for name in scroll}
-        busy, quiet = await while_running(20)
-        if busy < best:
-            best, running = busy, busy / quiet
-    for name, ratio in scroll.items():
-        print(f"scrolling 200 hosts on {name}: {ratio:.2f} times a step among 5 (limit {SCROLL})")
+        if best > GOAL and ratio > RUNNING:
+            best, ratio = while_running(real=os.geteuid() == 0)
+    good &= best <= GOAL or ratio <= RUNNING
     print(
-        f"key to paint while 20 hosts are changed: {1000 * best:.0f} ms in the median (goal {1000 * GOAL:.0f}), ",
-        end="",
+        f"key to paint while 20 {hosts} hosts are changed: {best / GOAL:.2f} of the goal of {1000 * GOAL:.0f} ms in the "
+        f"median, {ratio:.2f} times as long as when nothing runs (limit {RUNNING})"
     )
-    print(f"{running:.2f} times as long as when nothing runs (limit {RUNNING})")
-    return int(max(scroll.values()) > SCROLL or (best > GOAL and running > RUNNING))
+    return 0 if good else 1
+
+
+def scrolled(page: str) -> float:
+    """How much longer a step takes among 200 hosts than among 5, in the median."""
+    with wizard(page, "5") as few, wizard(page, "200") as many:
+        steps: dict[DrawnTerminal, list[float]] = {few: [], many: []}
+        for terminal in steps:
+            terminal.until(PAGES[page])
+            terminal.settle(0.5)
+            if page == "home":
+                terminal.press(b"\x1b[Z", lambda _: True)  # from the menu to the rows
+                terminal.settle(0.5)
+        for number in range(PRESSES):
+            for terminal, taken in steps.items():
+                before = terminal.looks
+                key = DOWN if number % 6 < 3 else UP
+                taken.append(terminal.press(key, lambda _, t=terminal, b=before: t.looks != b))  # type: ignore[misc]
+                terminal.settle(0.05)
+        return statistics.median(steps[many]) / statistics.median(steps[few])
+
+
+def while_running(*, real: bool) -> tuple[float, float]:
+    """The median of a key while a run tells of 20 hosts, and how much longer that is than when nothing runs."""
+    with real_wizard() if real else wizard("run", "20") as busy, wizard("plan", "20") as idle:
+        idle.until(PAGES["plan"])
+        if real:
+            begin_run(busy)
+        busy.until("hosts:")
+        taken: list[float] = []
+        quiet: list[float] = []
+        while OVER not in busy.shown and len(taken) < 2 * PRESSES:
+            for shows in (True, False):
+                seconds = busy.press(b"?", lambda text, shows=shows: OVER in text or (HELP in text) == shows)  # type: ignore[misc]
+                if OVER not in busy.shown:
+                    taken.append(seconds)
+                    quiet.append(idle.press(b"?", lambda text, shows=shows: (HELP in text) == shows))  # type: ignore[misc]
+                    busy.settle(0.02)
+        if len(taken) < 6:
+            raise SystemExit(f"the run was over after {len(taken)} keys: nothing was measured")
+        median = statistics.median(taken)
+        return median, median / statistics.median(quiet)
+
+
+def begin_run(terminal: DrawnTerminal) -> None:
+    """From the first screen to the run, as a person goes."""
+    terminal.until("unprotected.")
+    terminal.press(b"s\x13", lambda text: PAGES["plan"] in text)
+    terminal.press(b"a", lambda text: "Apply this plan?" in text)
+    terminal.press(b"\r", lambda text: "Apply this plan?" not in text)
+
+
+@contextmanager
+def wizard(page: str, count: str) -> Iterator[DrawnTerminal]:
+    """A page of hosts that are made by hand."""
+    terminal = DrawnTerminal([sys.executable, str(ROOT / "tests/bench/many_wizard.py"), page, count])
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+@contextmanager
+def real_wizard() -> Iterator[DrawnTerminal]:
+    """The wizard with a stack of 20 real hosts."""
+    from machines import Network
+    from many_hosts import many_hosts
+
+    kept = ("connect", "address", "user", "identity_file", "known_hosts")
+    with tempfile.TemporaryDirectory() as folder, Network() as network, many_hosts(network, 20) as hosts:
+        stack = hosts.stack()
+        path = Path(folder) / "firescreen.yaml"
+        text = {
+            "version": 1,
+            "hosts": {spec.name: {key: asdict(spec)[key] for key in kept} for spec in stack.hosts},
+            "components": [
+                {"host": each.host, "name": each.name, "protect": list(each.protect)}
+                for each in stack.components
+            ],
+        }
+        path.write_text(json.dumps(text))
+        argv = [
+            *network.enter,
+            sys.executable,
+            "-m",
+            "screens",
+            "--workspace",
+            f"{folder}/workspace",
+            str(path),
+        ]
+        terminal = DrawnTerminal([str(word) for word in argv])
+        try:
+            yield terminal
+        finally:
+            terminal.close()
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(main())
