@@ -1,7 +1,7 @@
 """People who sign in at nginx or Caddy by oauth2-proxy, a program beside them that says of each request who it is of.
 
-It is configured and not installed: no package of Debian has it. Its settings are those that its manual names for versions
-from 7.4 on. No registry that the tests use has the program either: they run a stand-in at its address, which reads this
+It is configured and not installed: no package of Debian has it. Its settings are named as in its own source, for versions
+from 7.4 on: it does not start with a name that it does not know. No registry that the tests use has the program either: they run a stand-in at its address, which reads this
 file and keeps the same contract (202 or 401 at /oauth2/auth, the provider at /oauth2/start).
 """
 
@@ -34,6 +34,8 @@ def secrets(known: Registration) -> str:
         "redirect_url": known.callback,
         "scope": " ".join(spec.scopes),
         "code_challenge_method": "S256",
+        # It skips this check by default, for providers that are no OpenID providers.
+        "insecure_oidc_skip_nonce": False,
         "skip_provider_button": True,
         "cookie_secret": known.key,
         "cookie_secure": True,

@@ -293,6 +293,7 @@ def test_oauth2_proxy_is_configured_and_restarted_before_the_proxy_asks_it() -> 
         True,
         ["static://202"],
     )
+    assert given["insecure_oidc_skip_nonce"] is False
     assert len(base64.urlsafe_b64decode(given["cookie_secret"] + "=")) == 32
     (change,) = (each for each in plan.changes if isinstance(each, WriteFile) and each.path == CONFIG)
     assert change.after is not None
