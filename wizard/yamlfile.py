@@ -235,7 +235,9 @@ def _explained(mistake: SchemaMistake, read: Read, form: Format, *, unknown: str
     elif mistake.validator == "type":
         what = f"{name} has to be {_article(str(value))}"
     elif mistake.validator == "pattern":
-        what = f"'{instance}' cannot be a name here"
+        origin = "://" in value
+        what = f"'{instance}' cannot be {'an origin' if origin else 'a name'} here"
+        todo = "write scheme and name, as https://grafana.example.net" if origin else todo
     elif mistake.validator == "oneOf":
         what = f"{name} cannot be {instance!r}"
     elif mistake.validator in ("minimum", "maximum"):

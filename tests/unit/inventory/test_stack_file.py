@@ -198,6 +198,8 @@ def test_a_front_door_is_read_and_written_back() -> None:
         ("path: /prometheus/", "path: 'prometheus'", "prometheus"),
         ("    people: {basic_auth: [admin]}\n    machines: {client_cert: true}\n", "", "nobody may pass"),
         ("client_cert: true", "client_cert: false", "client_cert"),
+        ("    people:", "    cors: ['*']\n    people:", "'*' cannot be an origin"),
+        ("/etc/a.pem", "/etc/letsencrypt/live/x/cert.pem", "/etc/letsencrypt/live/x/fullchain.pem"),
     ],
 )
 def test_a_mistake_in_a_front_door_is_named(old: str, new: str, what: str) -> None:
