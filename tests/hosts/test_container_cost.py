@@ -41,6 +41,7 @@ def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_pat
         # The exporter is made anew for TLS, and the blackbox exporter, which asks it, for a folder with the CA certificate.
         others.remove("node_exporter")
         lost = cost(mine, stack_of((*BEFORE, "node_exporter"), ("tls",), others), ("tls",))
+        print(f"lost for TLS: {lost}")
         assert [
             name for name, count in lost.items() if count > (name in ("exporter:9100", "blackbox:9115"))
         ] == [], lost
@@ -48,6 +49,7 @@ def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_pat
         mine.stack.write_text(stack_of(PORTS, ("tls",)))
         mine.run("apply", str(mine.stack), "--yes")
         lost = cost(mine, stack_of(PORTS, PASSWORD), PASSWORD)
+        print(f"lost for a password: {lost}")
         assert set(lost.values()) == {0}, "no container is made anew for a password"
 
         hidden = secrets(mine)

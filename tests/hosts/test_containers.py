@@ -64,6 +64,13 @@ def test_a_project_is_secured_verified_and_undone(docker: Docker, network: Netwo
         assert seen["node_exporter"]["address"] == "127.0.0.1:19100"
 
         files, shape = mine.files(), mine.shape()
+        vault = tmp_path / "vault"
+        vault.write_text("correct horse\n")
+        words = ("export", str(mine.stack), "--to", "ansible", str(tmp_path / "playbook"))
+        refused = " ".join(mine.run(*words, "--vault-password-file", str(vault), code=2).split())
+        assert "runs in container mon_exporter_1, and containers cannot be exported to a playbook" in refused
+        assert "secure the container with `firescreen" in refused
+        assert not (tmp_path / "playbook").exists()
         done = mine.run("apply", str(mine.stack), "--yes", "--json")
         assert done["state"] == "proven"
         assert {probe["component"] for probe in done["probes"]} == {"node_exporter", "prometheus"}

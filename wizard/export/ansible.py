@@ -207,10 +207,11 @@ def _refuse_containers(plan: Plan) -> None:
         service = host.service(component.name, component.unit) if host is not None else None
         if service is not None and service.container is not None:
             raise InputError(
-                f"{component.key} runs in container {service.container.name}, and a playbook for containers cannot be "
-                "exported yet",
+                f"{component.key} runs in container {service.container.name}, and containers cannot be exported to a "
+                "playbook",
                 where=plan.stack.source,
-                todo="Leave it out of the stack that is exported, and use `firescreen apply` for that host",
+                todo="Leave it out of a copy of the stack file and export that; secure the container with `firescreen apply`, "
+                "which reaches its host over SSH",
             )
 
 
