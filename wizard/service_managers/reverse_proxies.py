@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Final
 
 from wizard.config_files import proxies
@@ -166,7 +167,7 @@ def _listens(words: tuple[str, ...]) -> dict[str, Any]:
 
 def _flags(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """The flags of a command line of Go's, with their values: `-name=value` and `-name value`."""
-    for word, following in zip(words, (*words[1:], ""), strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, value = word.lstrip("-").partition("=")
         if word.startswith("-"):
             yield name, value if equals or following.startswith("-") else following
