@@ -323,8 +323,10 @@ def hints(known: KnownDoor) -> Iterator[str]:
     """What is registered at the provider."""
     if known.door.sign_in is not None:
         door, issuer = known.door, known.door.sign_in.issuer
-        yield f"At {issuer}, the client {known.door.sign_in.client_id} needs the redirect URI {door.callback}"
-        yield f"and, for signing out, the post-logout redirect URI {door.signed_out}"
+        yield (
+            f"At {issuer}, the client {known.door.sign_in.client_id} needs the redirect URI {door.callback} and, for "
+            f"signing out, the post-logout redirect URI {door.signed_out}"
+        )
 
 
 def _provider_ca(facts: Facts, settings: SignIn) -> bytes:

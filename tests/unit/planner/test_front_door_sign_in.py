@@ -203,6 +203,29 @@ def test_every_account_passes_only_where_that_is_said() -> None:
         plan_for(settings(case.stack, client_secret_file=""), case.facts)
 
 
+@pytest.mark.parametrize(
+    ("name", "own", "all_paths"),
+    [
+        (CASE, 'ProxyPass "/oauth2/" "!"', 'ProxyPass "/" "http'),
+        ("front-door-sign-in-nginx", "location /oauth2/ {", "location / {"),
+        ("front-door-sign-in-caddy", "reverse_proxy /oauth2/*", "reverse_proxy /* 127.0.0.1:9091"),
+    ],
+)
+def test_a_component_with_the_whole_name_leaves_the_sign_in_its_path(
+    name: str, own: str, all_paths: str
+) -> None:
+    case = planned.case(name)
+    plan = plan_for(with_door(case.stack, routes=(DoorRoute(to="pushgateway"),)), case.facts)
+    text = next(
+        change.after.content.decode()
+        for change in plan.changes
+        if isinstance(change, WriteFile)
+        and change.content_kind == "proxy-config"
+        and change.after is not None
+    )
+    assert 0 < text.index(own) < text.index(all_paths)
+
+
 # -- the questions -------------------------------------------------------------------------------------------
 
 DOOR = "web1/apache"
