@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from screens.app import make_app
 from screens.choices.level_table import LevelTable
 from screens.widgets.field import Field
 from tests.screens.door_scenes import DoorEngine
 from tests.screens.helpers import engine, until
+from wizard.engine import Scan
+from wizard.model import Proxies, ProxySite, Stack
 
 
 async def test_a_name_sets_up_a_front_door() -> None:
@@ -37,3 +41,28 @@ async def test_a_name_sets_up_a_front_door() -> None:
         await pilot.press(*"a b")
         await until(pilot, "this is not a DNS name")
         assert app.screen.query(Field).first().wrong
+
+
+class TakenEngine(DoorEngine):
+    """The same, with a site of a person's that has the name already."""
+
+    def scan(self, stack: Stack | None = None, **more: object) -> Scan:
+        """As above; nginx answers to noc.example.net."""
+        found = super().scan(stack, **more)
+        site = ProxySite(
+            program="nginx", name="noc.example.net", port=443, file="/etc/nginx/conf.d/noc.conf", line=3
+        )
+        return replace(found, facts=replace(found.facts, proxies={"web1": Proxies(sites=(site,))}))
+
+
+async def test_a_name_that_a_site_has_offers_to_use_that_site() -> None:
+    app = make_app(build=engine(TakenEngine()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "1.22.1, reverse proxy")
+        await pilot.press("s")
+        await until(pilot, "Name of a front door in nginx")
+        await until(pilot, lambda: isinstance(app.focused, LevelTable))
+        await pilot.press("tab", *"noc.example.net")
+        await until(pilot, "Put the paths into the site noc.example.net that is there")
+        text = await until(pilot, "yes: one more line in /etc/nginx/conf.d/noc.conf")
+        assert "no: I choose another name" in text
