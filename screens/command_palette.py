@@ -48,7 +48,14 @@ class Command:
 
 def commands(app: Wizard) -> Iterable[SystemCommand]:
     """What Ctrl+P lists."""
-    for each in (*_stacks(app), *_replacements(app), *_parts(app), *_texts(app), *_pictures(app)):
+    for each in (
+        *_stacks(app),
+        *_replacements(app),
+        *_parts(app),
+        *_runs(app),
+        *_texts(app),
+        *_pictures(app),
+    ):
         yield SystemCommand(each.title, each.help, each.run)
         for words in each.also:
             yield SystemCommand(words, f"{each.title}: {each.help}", each.run, discover=False)
@@ -92,7 +99,16 @@ def _stacks(app: Wizard) -> Iterable[Command]:
         "Secure",
         "Choose levels, review every change, then apply",
         lambda: app.open_menu_entry("secure"),
-        ("Protect", "Enable TLS", "Encrypt", "Basic auth", "Mutual TLS"),
+        (
+            "Protect",
+            "Enable TLS",
+            "Encrypt",
+            "Basic auth",
+            "Mutual TLS",
+            "Front door",
+            "Reverse proxy",
+            "nginx",
+        ),
     )
     yield Command(
         "Other hosts",
@@ -169,6 +185,23 @@ def _parts(app: Wizard) -> Iterable[Command]:
         lambda: app.open_menu_entry("holdings"),
         ("Inventory", "Expiry dates", "Private keys", "Passwords"),
     )
+    yield Command(
+        "Audit",
+        "What is open, weak or due, and what fixes it",
+        lambda: app.open_menu_entry("audit"),
+        ("Findings", "Check the stack", "Score", "Baseline", "Compliance", "Alert rules", "Alerts"),
+    )
+    yield Command(
+        "Probe console",
+        "Send one request and see every detail",
+        lambda: app.open_page(Route.PROBE_CONSOLE),
+        ("Request", "curl", "Test a URL"),
+    )
+    yield Command("Rescan", "Scan the hosts again", app.stack_session.rescan, ("Refresh", "Reload"))
+
+
+def _runs(app: Wizard) -> Iterable[Command]:
+    """What was done, and whether it holds."""
     interrupted = app.notices.interrupted
     if interrupted is not None:
         yield Command(
@@ -178,24 +211,26 @@ def _parts(app: Wizard) -> Iterable[Command]:
             ("Recover", "Recovery"),
         )
     yield Command(
-        "Audit",
-        "What is open, weak or due, and what fixes it",
-        lambda: app.open_menu_entry("audit"),
-        ("Findings", "Check the stack", "Score", "Baseline", "Compliance"),
+        "Verify",
+        "Probe every component again; changes nothing",
+        lambda: _verify(app),
+        ("Verification", "Run the probes", "Test the protection"),
     )
     yield Command(
         "History",
         "Past runs, their reports, undo",
         lambda: app.open_menu_entry("history"),
-        ("Undo a run", "Rollback", "Roll back a run", "Revert", "Journal", "Report of a run"),
+        (
+            "Undo a run",
+            "Rollback",
+            "Roll back a run",
+            "Revert",
+            "Journal",
+            "Report of a run",
+            "Drift",
+            "What changed",
+        ),
     )
-    yield Command(
-        "Probe console",
-        "Send one request and see every detail",
-        lambda: app.open_page(Route.PROBE_CONSOLE),
-        ("Request", "curl", "Test a URL"),
-    )
-    yield Command("Rescan", "Scan the hosts again", app.stack_session.rescan, ("Refresh", "Reload"))
 
 
 def _texts(app: Wizard) -> Iterable[Command]:
@@ -240,6 +275,17 @@ def _explain(app: Wizard) -> None:
     from screens.dialogs.diagnosis import DiagnosisDialog
 
     app.push_screen(DiagnosisDialog())
+
+
+def _verify(app: Wizard) -> None:
+    exposures = app.session.scan.exposures if app.session.scan is not None else ()
+    secured = [each for each in exposures if each.state == "secured"]
+    if not secured or len(secured) < sum(each.state != "down" for each in exposures):
+        app.notify("Some components are not secured yet: secure them first.")
+    elif app.runs.verify():
+        app.open_page(Route.VERIFICATION)
+    else:
+        app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
 
 
 def _trust_map(app: Wizard) -> None:

@@ -150,6 +150,10 @@ WORDS = (
     ("curl", "Probe console"),
     ("refresh", "Rescan"),
     ("exit", "Quit"),
+    ("verify", "Verify"),
+    ("drift", "History"),
+    ("alerts", "Audit"),
+    ("nginx", "Secure"),
 )
 """What people type, and the commands that may come first."""
 
