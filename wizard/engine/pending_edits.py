@@ -5,6 +5,7 @@ Looked at when a plan is made and again right before it is applied.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.connections.base import Connection
@@ -13,7 +14,7 @@ from wizard.engine.parallel import run_parallel
 from wizard.errors import ChangedError, InputError
 from wizard.model import Facts, HostFacts, Plan, Service, Stack
 from wizard.planner import containers
-from wizard.service_managers.compose_state import compose_state
+from wizard.service_managers.compose_state import compose_state, compose_states
 
 
 def with_pending(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
@@ -21,13 +22,9 @@ def with_pending(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     wanted = {(each.host, each.name) for each in stack.components}
 
     def asked(known: HostFacts) -> HostFacts:
-        return replace(
-            known,
-            services=tuple(
-                _with_pending(service, hosts) if (service.host, service.component) in wanted else service
-                for service in known.services
-            ),
-        )
+        mine = [each for each in known.services if (each.host, each.component) in wanted]
+        looked = {service.key: service for service in _with_pending(mine, hosts)}
+        return replace(known, services=tuple(looked.get(each.key, each) for each in known.services))
 
     return replace(facts, hosts={each.spec.name: each for each in run_parallel(asked, facts.hosts.values())})
 
@@ -38,9 +35,12 @@ def refuse(plan: Plan, hosts: Hosts) -> None:
     Raises:
         ChangedError: somebody has edited a file, or fetched an image, since the plan was made. Nothing has been touched.
     """
-    services = {change.service.key: change.service for change in plan.restarts}
+    hosts_of: dict[str, dict[str, Service]] = {}
+    for change in plan.restarts:
+        hosts_of.setdefault(change.host, {})[change.service.key] = change.service
     try:
-        containers.refuse_pending(run_parallel(lambda one: _with_pending(one, hosts), services.values()))
+        for looked in run_parallel(lambda mine: _with_pending(list(mine.values()), hosts), hosts_of.values()):
+            containers.refuse_pending(looked)
     except InputError as error:
         raise ChangedError(error.what, where=error.where, todo=error.todo) from None
 
@@ -54,8 +54,22 @@ def difference(connection: Connection, service: Service) -> str:
     return found.difference if found.is_running and found.has_image else ""
 
 
-def _with_pending(service: Service, hosts: Hosts) -> Service:
-    if service.container is None:
-        return service
-    found = difference(hosts.connection(service.host), service)
-    return replace(service, container=replace(service.container, pending=found))
+def _with_pending(services: Sequence[Service], hosts: Hosts) -> list[Service]:
+    """Services of one host, the containers of Compose among them with what is pending."""
+    asked = [
+        box
+        for service in services
+        if (box := service.container) is not None and box.is_compose and box.compose and not box.unchangeable
+    ]
+    if not asked:
+        return list(services)
+    states = compose_states(hosts.connection(services[0].host), asked)
+    found = []
+    for service in services:
+        box = service.container
+        state = states.get(box.name) if box is not None else None
+        if box is not None and state is not None:
+            pending = state.difference if state.is_running and state.has_image else ""
+            service = replace(service, container=replace(box, pending=pending))  # noqa: PLW2901
+        found.append(service)
+    return found

@@ -7,6 +7,7 @@ was for. So would a new image under the same name, which `pull` or `build` broug
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wizard.connections.base import Connection
@@ -14,16 +15,20 @@ from wizard.model import Container
 from wizard.redact import plain, redact
 from wizard.service_managers import podman_compose
 
-# The hash first: the container's label has that of the description from which the container was made.
+# The hash first: the container's label has that of the description from which the container was made. All of a project
+# at once: each question starts a program.
 _HASHES = r"""
-folder=$1 engine=$2 name=$3 image=$4 service=$5
-shift 5
+folder=$1 engine=$2 names=$3 images=$4
+shift 4
 cd "$folder" || exit 1
 $engine inspect --type container -f \
-  '{{.State.Running}} {{.Image}} {{index .Config.Labels "com.docker.compose.config-hash"}}' "$name" 2>/dev/null
-printf '\037%s\037' "$($engine image inspect -f '{{.Id}}' "$image" 2>/dev/null)"
-said=$("$@" config --hash "$service" 2>&1)
-printf '%s\037%s' "$?" "$said"
+  '{{.Name}} {{.State.Running}} {{.Image}} {{index .Config.Labels "com.docker.compose.config-hash"}}' $names 2>/dev/null
+printf '\037'
+for image in $images; do
+  printf '%s %s\n' "$image" "$($engine image inspect -f '{{.Id}}' "$image" 2>/dev/null)"
+done
+said=$("$@" config --hash '*' 2>&1)
+printf '\037%s\037%s' "$?" "$said"
 """
 # `config --hash` gives another hash than `up` where a service has an env_file, shares a namespace, or needs a profile; a
 # dry run, which Compose 1 does not know, tells. Compose 2.26 makes a container anew if `--no-deps` hides a dependency
@@ -36,6 +41,7 @@ cd "$folder" || exit 1
 printf '\037'
 "$@" --dry-run up -d "$service" 2>&1
 """
+_HASH = re.compile(r"\S+ [0-9a-f]{64}")
 _TIMEOUT = 60.0
 
 
@@ -64,18 +70,56 @@ def compose_words(box: Container) -> list[str]:
 
 
 def compose_state(connection: Connection, box: Container) -> ComposeState:
-    """Asks the engine and Compose."""
-    words = [box.folder or "/", box.engine, box.name, box.image, box.service, *compose_words(box)]
+    """How one container stands to its Compose files."""
+    return compose_states(connection, [box])[box.name]
+
+
+def compose_states(connection: Connection, boxes: Sequence[Container]) -> dict[str, ComposeState]:
+    """How containers stand to their Compose files, by their names; asks the engine and Compose once for each project."""
+    projects: dict[tuple[str, ...], list[Container]] = {}
+    for box in boxes:
+        projects.setdefault((box.folder, box.engine, *compose_words(box)), []).append(box)
+    return {
+        name: state for mine in projects.values() for name, state in _of_project(connection, mine).items()
+    }
+
+
+def _of_project(connection: Connection, boxes: Sequence[Container]) -> dict[str, ComposeState]:
+    first = boxes[0]
+    names, images = (
+        " ".join(dict.fromkeys(each)) for each in zip(*((box.name, box.image) for box in boxes), strict=True)
+    )
+    words = [first.folder or "/", first.engine, names, images, *compose_words(first)]
     ended = connection.run_script(_HASHES, *words, timeout=_TIMEOUT)
-    there, image, code, said = (part.strip() for part in [*ended.stdout.split("\x1f", 3), "", "", ""][:4])
-    running, made_from, label = [*there.split(" "), "", "", ""][:3]
+    there, known, code, said = [*ended.stdout.split("\x1f", 3), "", "", ""][:4]
+    found = {words[0].lstrip("/"): words[1:] for line in there.splitlines() if (words := line.split(" "))}
+    ids = dict(line.split(" ", 1) for line in known.splitlines() if " " in line)
+    hashes = dict(line.split(" ") for line in said.splitlines() if _HASH.fullmatch(line))
+    rejected = "" if code.strip() == "0" or hashes else said
+    return {
+        box.name: _state(
+            connection, box, found.get(box.name, []), ids.get(box.image, "").strip(), hashes, rejected
+        )
+        for box in boxes
+    }
+
+
+def _state(
+    connection: Connection,
+    box: Container,
+    there: Sequence[str],
+    image: str,
+    hashes: Mapping[str, str],
+    rejected: str,
+) -> ComposeState:
+    running, made_from, label = [*there, "", "", ""][:3]
 
     def state(difference: str = "") -> ComposeState:
         return ComposeState(running == "true", difference, has_image=bool(image))
 
     if image and image.removeprefix("sha256:") != made_from.removeprefix("sha256:"):
         return state(f"was made of an older image than {box.image} is now")
-    if code == "0" and label and said.split()[-1:] == [label]:
+    if label and (hashes.get(box.service) or _hash_by_name(connection, box)) == label:
         return state()
     if podman_compose.is_used(box):
         anew = podman_compose.would_make_anew(connection, box)
@@ -83,10 +127,20 @@ def compose_state(connection: Connection, box: Container) -> ComposeState:
     # Without its image, a dry run would go to a registry.
     if image and not _would_be_made_anew(connection, box):
         return state()
-    if code != "0" and "disabled" not in said:
-        reason = plain(redact(said.splitlines()[-1] if said else ""), 200)
-        return state(f"has Compose files that Compose rejects: {reason}")
+    if rejected:
+        return state(
+            f"has Compose files that Compose rejects: {plain(redact(rejected.splitlines()[-1]), 200)}"
+        )
     return state("does not run as its Compose files say now")
+
+
+def _hash_by_name(connection: Connection, box: Container) -> str:
+    """The hash of a service that a profile disables, as Compose 1 gives it; '' where it gives none."""
+    if podman_compose.is_used(box):
+        return ""
+    asked = [box.folder or "/", *compose_words(box), "config", "--hash", box.service]
+    said = connection.run_script('cd "$1" && shift && exec "$@"', *asked, timeout=_TIMEOUT).stdout.split()
+    return said[-1] if said else ""
 
 
 def _would_be_made_anew(connection: Connection, box: Container) -> bool:

@@ -21,7 +21,9 @@ BOX = Container(
     compose_files=("/srv/mon/compose.yaml",),
     folder="/srv/mon",
 )
-HASHES, LEFT = "true sha256:1 abc\n\x1fsha256:1\x1f0\x1f", " Container mon-exporter-1  Running\n"
+ABC, ABD = "abc" + 61 * "0", "abd" + 61 * "0"
+BEFORE = f"/mon-exporter-1 true sha256:1 {ABC}\n"
+HASHES, LEFT = f"{BEFORE}\x1fx:1 sha256:1\n\x1f0\x1f", " Container mon-exporter-1  Running\n"
 ANEW = " DRY-RUN MODE -  Container mon-exporter-1  Recreate\n Container mon-exporter-1  Running\n"
 
 
@@ -34,7 +36,7 @@ def says(host: Site, hashes: str, dry_run: str = "") -> None:
     """What engine and Compose answer there."""
 
     def sh(text: str, *words: str) -> Completed:
-        assert words[-1] == "/srv/mon" and "exporter" in words
+        assert words[0] == "/srv/mon"
         return done(dry_run if "--dry-run" in text else hashes)
 
     host.connections["srv1"].programs["sh"] = sh
@@ -55,26 +57,26 @@ def pending(host: Site, box: Container = BOX) -> str:
 @pytest.mark.parametrize(
     ("hashes", "dry_run", "said"),
     [
-        (f"{HASHES}exporter abc", "", ""),
-        (f"{HASHES}exporter abd", "", "does not run as its Compose files say now"),
-        (f"{HASHES}exporter abd", f"{ANEW}\x1f{ANEW}", "does not run as its Compose files say now"),
+        (f"{HASHES}exporter {ABC}", "", ""),
+        (f"{HASHES}exporter {ABD}", "", "does not run as its Compose files say now"),
+        (f"{HASHES}exporter {ABD}", f"{ANEW}\x1f{ANEW}", "does not run as its Compose files say now"),
         # Only one of the two hides a dependency.
-        (f"{HASHES}exporter abd", f"{ANEW}\x1f{LEFT}", ""),
-        (f"{HASHES}exporter abd", f"{LEFT}\x1f{ANEW}", ""),
-        (HASHES.replace("f0", "f1") + "no such service: exporter: disabled", f"{LEFT}\x1f{LEFT}", ""),
+        (f"{HASHES}exporter {ABD}", f"{ANEW}\x1f{LEFT}", ""),
+        (f"{HASHES}exporter {ABD}", f"{LEFT}\x1f{ANEW}", ""),
+        (f"{HASHES}prometheus {ABC}", f"{LEFT}\x1f{LEFT}", ""),
         (
-            "true sha256:1 abc\n\x1fsha256:1\x1f15\x1f/srv/mon/compose.yaml: no such key",
+            f"{BEFORE}\x1fx:1 sha256:1\n\x1f15\x1f/srv/mon/compose.yaml: no such key",
             "",
             "has Compose files that Compose rejects: /srv/mon/compose.yaml: no such key",
         ),
         (
-            "true sha256:1 abc\n\x1fsha256:2\x1f0\x1fexporter abc",
+            f"{BEFORE}\x1fx:1 sha256:2\n\x1f0\x1fexporter {ABC}",
             "",
             "was made of an older image than x:1 is now",
         ),
         # Without its image nobody can tell; what does not run is refused elsewhere.
-        ("true sha256:1 abc\n\x1f\x1f0\x1fexporter abd", "", ""),
-        ("false sha256:1 abc\n\x1fsha256:1\x1f0\x1fexporter abd", "", ""),
+        (f"{BEFORE}\x1fx:1 \n\x1f0\x1fexporter {ABD}", "", ""),
+        (BEFORE.replace("true", "false") + f"\x1fx:1 sha256:1\n\x1f0\x1fexporter {ABD}", "", ""),
         ("", "", ""),
     ],
 )
@@ -94,9 +96,9 @@ def test_an_edit_since_the_plan_was_made_is_refused_before_anything_is_touched(h
     service = host.service("srv1", container=BOX)
     turn = RunService(host="srv1", service=service, action="restart", why="")
     step = PlannedStep(id="x", kind=StepKind.RESTART, title="x", host="srv1", why="", changes=(turn,))
-    says(host, f"{HASHES}exporter abc")
+    says(host, f"{HASHES}exporter {ABC}")
     pending_edits.refuse(host.plan((step,)), host.hosts())
-    says(host, f"{HASHES}exporter abd")
+    says(host, f"{HASHES}exporter {ABD}")
     with pytest.raises(ChangedError, match="does not run as its Compose files say now") as caught:
         pending_edits.refuse(host.plan((step,)), host.hosts())
     assert "/srv/mon/compose.yaml" in caught.value.where
