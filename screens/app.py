@@ -270,7 +270,7 @@ class FirescreenApp(Wizard):
 
         if isinstance(self.screen, ErrorDialog) and self.screen.error == error:
             return
-        self.key_queue.drop(self.screen)
+        self.key_queue.drop()
         self.push_screen(ErrorDialog(error))
 
     def open_page(self, route: Route, subject: Subject = None, *, replace: bool = False) -> None:

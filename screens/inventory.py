@@ -110,7 +110,8 @@ hash of a password; Prometheus reads the password from a file that only it can r
         if stack is None:
             self.query_one("#count", Static).update("The scan is still running. Press 'r' in a moment.")
             return
-        self.firescreen.key_queue.hold(self)
+        if not self._is_read:
+            self.firescreen.key_queue.hold(self)
         self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._refused)
 
     def action_renew(self, what: str) -> None:
@@ -136,7 +137,7 @@ hash of a password; Prometheus reads the password from a file that only it can r
         self.firescreen.key_queue.release(self)
 
     def _refused(self, error: ErrorMessage) -> None:
-        self.firescreen.key_queue.drop(self)
+        self.firescreen.key_queue.drop()
         if self.is_open:
             self.query_one("#count", Static).update(describe_error(error))
 

@@ -73,9 +73,9 @@ class KeyQueue:
             # Behind the focus that the screen asked for, and the layout of what it shows.
             screen.call_after_refresh(self._app.call_later, self._go_on)
 
-    def drop(self, screen: Screen[Any]) -> None:
-        """The content could not be read: what was typed for it has no meaning."""
-        self._loading.discard(screen)
+    def drop(self) -> None:
+        """Something could not be read: what was typed for it has no meaning, and no screen waits any more."""
+        self._loading.clear()
         self._waiting.clear()
 
     async def take(self, event: Typed) -> None:

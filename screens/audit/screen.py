@@ -121,7 +121,8 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
             return
         self._is_auditing, self._began, self._said = True, time.monotonic(), ""
         client = self.firescreen.client
-        self.firescreen.key_queue.hold(self)
+        if self._report is None:
+            self.firescreen.key_queue.hold(self)
         self.firescreen.ask(
             lambda: audits.run(client.engine, stack, self._hear),
             self._have,
@@ -154,7 +155,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
 
     def _refused(self, error: ErrorMessage) -> None:
         self._is_auditing = False
-        self.firescreen.key_queue.drop(self)
+        self.firescreen.key_queue.drop()
         if self.is_open:
             self.query_one("#score", Static).update(describe_error(error))
             self.refresh_bindings()

@@ -107,11 +107,12 @@ fingerprint, they are identical."""
             facts = app.client.engine.inspect(stack)
             return data.read_back(plan, facts) if plan is not None else data.found(facts)
 
-        app.key_queue.hold(self)
+        if self._distribution is None:
+            app.key_queue.hold(self)
         app.ask(work, self._have, self._refused, wanted=lambda: self.is_open)
 
     def _refused(self, error: ErrorMessage) -> None:
-        self.firescreen.key_queue.drop(self)
+        self.firescreen.key_queue.drop()
         self.query_one("#head", Static).update(describe_error(error))
 
     def _have(self, distribution: Distribution) -> None:

@@ -154,6 +154,21 @@ async def test_escape_leaves_a_page_that_is_still_being_read_and_drops_what_was_
         assert isinstance(app.screen, HomePage)
 
 
+async def test_a_page_that_reads_again_takes_keys_meanwhile() -> None:
+    one = GatedEngine()
+    one.gate.set()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Posture")
+        await until(pilot, lambda: app.session.scan is not None)
+        await pilot.press("c")
+        await until(pilot, lambda: _selected(app) == 0)
+        one.gate.clear()
+        await pilot.press("r", "down")
+        await until(pilot, lambda: _selected(app) == 1)
+        one.gate.set()
+
+
 @pytest.mark.matrix
 def test_keys_typed_in_one_go_on_a_real_terminal(tmp_path: Path) -> None:
     terminal = DrawnTerminal([sys.executable, "-m", "screens", "--workspace", str(tmp_path)])
