@@ -86,6 +86,13 @@ async def sign_in(pilot: Pilot[Any]) -> None:
     await until(pilot, "Issuer of the OpenID provider")
 
 
+async def settings(pilot: Pilot[Any]) -> None:
+    """What an expert is asked besides: each setting with what it is for."""
+    await choices(pilot)
+    await pilot.press("f2")
+    await until(pilot, "Block reload and shutdown")
+
+
 async def plan(pilot: Pilot[Any]) -> None:
     """The plan, at the site of nginx."""
     from screens.routes import Route

@@ -188,6 +188,7 @@ MORE: dict[str, Scene] = {
     "front-door": Scene(_keys("s", wanted="Name of a front door"), door_scenes.DoorEngine),
     "front-door-choices": Scene(door_scenes.choices, door_scenes.DoorEngine),
     "front-door-sign-in": Scene(door_scenes.sign_in, door_scenes.DoorEngine),
+    "front-door-settings": Scene(door_scenes.settings, door_scenes.DoorEngine),
     "front-door-plan": Scene(door_scenes.plan, door_scenes.DoorEngine),
     "front-door-trust-map": Scene(door_scenes.trust_map, door_scenes.DoorEngine),
     "palette": Scene(_keys("ctrl+p", wanted="Change theme")),
