@@ -178,7 +178,7 @@ async def as_people_do(web1: Machine, folder: Path) -> None:
         await page.open(PAGE)
         # The provider still knows her: she is back without a question.
         await page.until(f"location.href.startsWith('{PAGE}')")
-        assert await status(page, "/prometheus/api/v1/query?query=up") == 200
+        await page.until("fetch('/prometheus/api/v1/query?query=up').then(answer => answer.status == 200)")
         await sign_out(page)
         web1.check(f"sed -i -E 's/(OIDCSession(MaxDuration|InactivityTimeout)) .*/\\1 28800/' {SITE}")
         web1.check("systemctl reload apache2")

@@ -87,12 +87,21 @@ class Page:
         return str(await self.value("document.body ? document.body.innerText : ''"))
 
     async def until(self, expression: str, seconds: float = PATIENCE) -> float:
-        """Waits until an expression is true; returns the seconds that it took."""
+        """Waits until an expression is true, or a promise for it is; returns the seconds that it took."""
         began = time.monotonic()
-        while not await self.value(f"Boolean({expression})"):
+        while not await self._is_so(expression):
             assert time.monotonic() - began < seconds, f"{expression} never came:\n{await self.text()}"
             await asyncio.sleep(0.05)
         return time.monotonic() - began
+
+    async def _is_so(self, expression: str) -> bool:
+        try:
+            return bool(await self.value(f"Promise.resolve(({expression})).then(Boolean)"))
+        except AssertionError as error:
+            # Another page comes in this one's place just now.
+            if not re.search(r"context|navigated", str(error)):
+                raise
+            return False
 
     async def press(self, *keys: str) -> None:
         """Presses keys, or types characters."""
