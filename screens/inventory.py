@@ -151,11 +151,18 @@ hash of a password; Prometheus reads the password from a file that only it can r
         if not self._found:
             self.query_one("#count", Static).update(_NONE)
             return
+        # A list that was hidden until now has its width after the next refresh.
+        self.call_after_refresh(self._list)
+
+    def _list(self) -> None:
+        if not self.is_open:
+            return
         listed = self.query_one("#list", OptionList)
         room = max(listed.scrollable_content_region.width - 2, 40)
-        self.query_one("#head", Static).update(_columns(room, "kind", "for", "host") + "  valid for")
+        hosts = max(9, *(min(len(place(one.host)), room // 4) for one in self._found))
+        self.query_one("#head", Static).update(_columns(room, hosts, "kind", "for", "host") + "  valid for")
         at = listed.highlighted or 0
-        listed.set_options(Option(_line(room, one)) for one in self._found)
+        listed.set_options(Option(_line(room, hosts, one)) for one in self._found)
         listed.highlighted = min(at, len(self._found) - 1)
         listed.focus()
 
@@ -195,13 +202,14 @@ def _life(one: InventoryItem) -> float:
     return one.not_after - one.not_before if one.not_before else 0.0
 
 
-def _columns(room: int, kind: str, whom: str, host: str) -> str:
-    rest = room - 12 - 10 - BAR - 2
-    return f"{fit(kind, 11)} {fit(whom, rest)} {fit(host, 9)}"
+def _columns(room: int, hosts: int, kind: str, whom: str, host: str) -> str:
+    """The first three columns; `hosts` are the cells of the third."""
+    rest = room - 12 - hosts - 1 - BAR - 2
+    return f"{fit(kind, 11)} {fit(whom, rest)} {fit(host, hosts)}"
 
 
-def _line(room: int, one: InventoryItem) -> Content:
-    text = _columns(room, KINDS[one.kind], one.for_whom, place(one.host))
+def _line(room: int, hosts: int, one: InventoryItem) -> Content:
+    text = _columns(room, hosts, KINDS[one.kind], one.for_whom, place(one.host))
     if not one.not_after:
         return Content.assemble(text, "  ", (f"{'–':>7}", "$quiet"), " " * (BAR - 7))
     return Content.assemble(text, "  ", expiry(one.not_after - time.time(), _life(one), BAR))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -25,6 +27,7 @@ from screens.run.screen import RunPage
 from screens.run_state import begin
 from screens.widgets.field import Field
 from tests.screens.helpers import QuietEngine, engine, until
+from tests.screens.scenes import SceneEngine
 from wizard.engine import Exposure, InventoryItem, Scan
 from wizard.errors import HostError
 from wizard.model import (
@@ -377,3 +380,29 @@ async def test_the_undo_dialog_names_its_run(tmp_path: Path) -> None:
         text = await until(pilot, "Undo this run?")
         assert "Password replaced (5 hosts), 1970-01-01" in text
         assert "Keep the run" in text
+
+
+class SlowInventory(SceneEngine):
+    """Its inventory comes when the page has long been drawn, as from real hosts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
+        """When it may."""
+        self.gate.wait(30)
+        return tuple(replace(each, host="monitoring-host") for each in super().inventory())
+
+
+async def test_an_inventory_that_comes_late_has_all_its_columns() -> None:
+    one = SlowInventory()
+    app = make_app(build=engine(one))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "5 of 5")
+        await pilot.press("c")
+        await until(pilot, "reading")
+        one.gate.set()
+        await until(pilot, "kind        for ")
+        text = await until(pilot, "monitoring-host")
+        assert re.search(r"certificate +srv1, 127\.0\.0\.2 +monitoring-host", text), text
