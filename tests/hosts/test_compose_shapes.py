@@ -60,21 +60,20 @@ services:
 CALL = ("-f", "compose.yaml", "-f", "site.yaml", "-p", "mon", "--profile", "exporters")
 
 
-@pytest.mark.parametrize("generation", ["trixie", "sid"])
 def test_extends_include_profiles_two_files_and_variables_at_once(
-    docker: Docker, network: Network, tmp_path: Path, generation: str
+    docker: Docker, network: Network, tmp_path: Path
 ) -> None:
     images = {
         "prometheus": docker.image("prometheus"),
         "exporter": docker.image("node_exporter", user="65532"),
     }
-    with project(docker, network, tmp_path, generation) as mine:
+    with project(docker, network, tmp_path, "trixie") as mine:
         mine.write("", SCRAPE.format(target="exporter:9100"))
         (mine.folder / "exporters").mkdir()
         for name, text in FILES.items():
             (mine.folder / name).write_text(text.format(**images) if name.endswith(".yaml") else text)
         try:
-            docker.compose(*CALL, "up", "-d", folder=mine.folder, generation=generation)
+            docker.compose(*CALL, "up", "-d", folder=mine.folder, generation="trixie")
             mine.answers(9090, 9100)
             files, shape = mine.files(), mine.shape()
             done = mine.run("apply", str(mine.stack), "--yes", "--json")
@@ -85,12 +84,12 @@ def test_extends_include_profiles_two_files_and_variables_at_once(
             assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
             # Its owner's own `up` finds nothing to do either.
             boxes = {name: one["Id"] for name, one in mine.containers().items()}
-            docker.compose(*CALL, "up", "-d", folder=mine.folder, generation=generation)
+            docker.compose(*CALL, "up", "-d", folder=mine.folder, generation="trixie")
             assert {name: one["Id"] for name, one in mine.containers().items()} == boxes
             mine.run("undo", "--yes")
             assert (mine.files(), mine.shape()) == (files, shape)
         finally:
-            docker.compose(*CALL, "down", "-v", folder=mine.folder, generation=generation)
+            docker.compose(*CALL, "down", "-v", folder=mine.folder, generation="trixie")
 
 
 def is_healthy(mine: Project) -> None:

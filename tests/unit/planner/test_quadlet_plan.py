@@ -8,8 +8,19 @@ import pytest
 
 from wizard.config_files import compose
 from wizard.errors import ConfigError
-from wizard.model import Container, Facts, FileState, HostFacts, HostSpec, Mount, Service
+from wizard.model import (
+    ComponentSpec,
+    Container,
+    Facts,
+    FileState,
+    HostFacts,
+    HostSpec,
+    Mount,
+    Service,
+    WriteFile,
+)
 from wizard.planner import compose_edits, containers
+from wizard.planner.server_facts import Server
 
 PATH = "/etc/containers/systemd/exporter.container"
 BOX = Container(
@@ -65,3 +76,29 @@ def test_a_quadlet_can_be_changed_as_a_client_too() -> None:
     containers.refuse_unknown_client(SERVICE)
     assert BOX.words == "container exporter (quadlet exporter.container)"
     assert BOX.file == PATH
+
+
+COMPOSE = "/srv/mon/compose.yaml"
+
+
+@pytest.mark.parametrize(("enforced", "option"), [(True, ":ro,Z"), (False, ":ro")])
+@pytest.mark.parametrize("described", ["quadlet", "compose"])
+def test_its_folder_is_labelled_where_selinux_is_enforced(
+    described: str, enforced: bool, option: str
+) -> None:
+    """The label is the container's own (Z): no other one gets the folder."""
+    box, path, text = BOX, PATH, "[Container]\nImage=x\n"
+    if described == "compose":
+        path, text = COMPOSE, "services:\n  exporter:\n    image: x\n"
+        box = replace(
+            BOX, quadlet="", project="mon", service="exporter", compose_files=(path,), folder="/srv/mon"
+        )
+    service = replace(SERVICE, container=box, home="/srv/firescreen")
+    host = replace(HOST, services=(service,), selinux=enforced, files={path: FileState(text.encode())})
+    server = Server(ComponentSpec(host="srv1", name="node_exporter"), host, service)
+    step = compose_edits.ComposeEdits((), ())._step(server, service, WANTED)
+    assert step is not None
+    written = next(each for each in step.changes if isinstance(each, WriteFile))
+    assert written.after is not None
+    words = written.after.content.decode().replace('"', "").split()
+    assert any(word.endswith(f"/srv/firescreen:/srv/firescreen{option}") for word in words), words
