@@ -92,9 +92,9 @@ def test_each_site_is_accepted_before_and_after(
         connection = hosts.connection("web1")
         service = next(each for each in proxy_services.discover(connection) if each.component == program)
         host = HostFacts(spec=web1.spec(), names=(), root=True, proxies=(service,))
+        before = etc(web1)
+        clean = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
         for case in cases(program):
-            before = etc(web1)
-            clean = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
             _as_written(web1, program, case)
             # A file that is a JSON configuration is none of a Caddyfile's checker.
             if not case.get("unchecked"):
@@ -112,7 +112,7 @@ def test_each_site_is_accepted_before_and_after(
                     path.unlink()
             for path, content in clean.items():
                 path.write_bytes(content)
-            assert etc(web1) == before, case["name"]
+        assert etc(web1) == before
 
 
 def _as_written(web1: Machine, program: ProxyProgram, case: dict[str, Any]) -> None:
