@@ -15,7 +15,7 @@ from wizard import ownfiles, probes
 from wizard.engine import vantage_point
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
-from wizard.errors import AwayError, JournalError
+from wizard.errors import AwayError, HostError, JournalError
 from wizard.model import (
     WORKSPACE,
     AlertmanagerHealth,
@@ -86,6 +86,8 @@ def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
         return reverse_proxies.discover(hosts.connection(host.spec.name))
     except AwayError:
         return Proxies()
+    except HostError as error:  # a scan goes on without them, and the audit says what it could not look at
+        return Proxies(unread=(f"its reverse proxies cannot be looked for: {error.what}",))
 
 
 def take(plan: Plan, hosts: Hosts, cancel: threading.Event) -> Baseline:

@@ -16,6 +16,7 @@ from tests.unit.engine.memory import MemoryManager, Site, done, probe
 from wizard.engine import baseline, regressions, vantage_point
 from wizard.engine.prometheus_recovery import Regression
 from wizard.engine.regressions import Comparison
+from wizard.errors import HostError
 from wizard.model import (
     Baseline,
     BrokenClient,
@@ -314,3 +315,19 @@ def test_a_person_stops_the_comparison(three: tuple[Site, Plan], monkeypatch: py
 
     monkeypatch.setattr(Comparison, "regressions", stopped)
     assert site.engine().apply(plan, cancel=cancel).state == "cancelled"
+
+
+def test_a_scan_goes_on_where_no_proxies_can_be_looked_for(
+    three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plan = three
+
+    def discover(connection: object) -> Proxies:
+        raise HostError("the shell gives no answer", where="srv1", todo="Wait")
+
+    monkeypatch.setattr(reverse_proxies, "discover", discover)
+    bare = replace(plan.stack, components=tuple(replace(each, protect=()) for each in plan.stack.components))
+    found = baseline.with_health(bare, plan.facts, site.hosts()).proxies
+    assert {each.unread for each in found.values()} == {
+        ("its reverse proxies cannot be looked for: the shell gives no answer",)
+    }
