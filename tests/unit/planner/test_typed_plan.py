@@ -154,6 +154,7 @@ def test_a_file_says_what_it_holds(steps: tuple[PlannedStep, ...]) -> None:
         content = change.after.content if change.after is not None else b""
         has_key = b"PRIVATE KEY-----" in content
         assert (change.content_kind is ContentKind.PRIVATE_KEY) == has_key, change.path
-        has_certificate = b"BEGIN CERTIFICATE" in content
+        # HAProxy before 3.0 reads both from one file, which is kept as a key is.
+        has_certificate = b"BEGIN CERTIFICATE" in content and not has_key
         assert (change.content_kind is ContentKind.CERTIFICATE) == has_certificate, change.path
         assert change.secret or not has_key
