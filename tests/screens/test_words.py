@@ -88,7 +88,9 @@ async def test_the_manual_is_read_by_keyboard_alone() -> None:
         await until(pilot, "Open manual")
         await pilot.press("m")
         await until(pilot, "Getting started")
-        await pilot.press(*["down"] * 5, "enter")
+        topics = [title for title, _ in app.client.manual()]
+        assert topics[0] == "Getting started"
+        await pilot.press(*["down"] * topics.index("Commands"), "enter")
         await until(pilot, "Manual · Commands")
         await pilot.press(*["pagedown"] * 60)
         await until(pilot, "changes are pending")
