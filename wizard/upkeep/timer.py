@@ -132,7 +132,8 @@ class Timer:
             "[Unit]",
             f"Description=Renew the certificates of {_unit_text(self.stack)} that are due",
             *(
-                ["Wants=network-online.target", "After=network-online.target"]
+                # A time that was missed is made up for at the boot: not before the components run.
+                ["Wants=network-online.target", "After=network-online.target multi-user.target"]
                 if self.kind == "system"
                 else []
             ),
