@@ -294,7 +294,8 @@ def test_an_unreachable_probe_and_an_unknown_line_are_a_plain_no(run: Run) -> No
 def test_without_a_terminal_it_says_what_to_type_instead(run: Run) -> None:
     ended = run()
     assert ended.returncode == 2
-    assert "firescreen lab play" in ended.stderr
+    assert "firescreen --workspace " in ended.stderr
+    assert " lab play" in ended.stderr
 
 
 def test_keys_certificates_and_hashes_as_files(run: Run, tmp_path: Path) -> None:
