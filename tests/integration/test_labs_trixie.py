@@ -8,13 +8,12 @@ import pytest
 
 from tests.integration.labs_played import play_all
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_by_hand(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play_all(tmp_path, cache, monkeypatch, suite="trixie", by_hand=True)
 
 
-@pytest.mark.matrix
 def test_done_for_you(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play_all(tmp_path, cache, monkeypatch, suite="trixie", by_hand=False)
