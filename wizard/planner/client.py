@@ -6,20 +6,20 @@ Derived from the same model as the server's end, so the two cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.errors import ConfigError, InputError
-from wizard.model import Facts, Finding, PlannedStep, Stack, StepKind, WriteFile
+from wizard.model import Facts, Finding, PlannedStep, Stack, StepKind
 from wizard.planner import (
     containers,
-    manual_commands,
     new_jobs,
 )
 from wizard.planner import (
     credentials as material,
 )
+from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located, secure
 from wizard.planner.client_facts import Client
 from wizard.planner.client_needs import ClientNeeds
@@ -193,7 +193,7 @@ def _config_step(
 ) -> PlannedStep | None:
     title = find_component(client.service.component).title
     prometheus = client.service.component == "prometheus"
-    return _edit(
+    return edit_step(
         client,
         before,
         after,
@@ -211,7 +211,7 @@ def _login_step(
     client: Client, before: Mapping[str, bytes], after: Mapping[str, bytes]
 ) -> PlannedStep | None:
     title = find_component(client.service.component).title
-    return _edit(
+    return edit_step(
         client,
         before,
         after,
@@ -222,37 +222,6 @@ def _login_step(
             "new login, and would send the password unencrypted until then."
         ),
     )
-
-
-def _edit(
-    client: Client,
-    before: Mapping[str, bytes],
-    after: Mapping[str, bytes],
-    *,
-    kind: StepKind,
-    title: str,
-    why: str,
-    step_id: str = "",
-) -> PlannedStep | None:
-    """One step that edits the files of a client's configuration, the included ones first; None if nothing changes."""
-    changes = []
-    for path in reversed(list(after)):
-        state = client.host.files[path]
-        if after[path] == before[path] or state is None:
-            continue
-        states = replace(state, content=before[path]), replace(state, content=after[path])
-        changes.append(
-            WriteFile(
-                host=client.host.spec.name,
-                path=path,
-                before=states[0],
-                after=states[1],
-                why="Every other byte of the file stays as it is.",
-                content_kind=client.config_kind,
-                by_hand=manual_commands.patch(path, *states),
-            )
-        )
-    return client.step(kind, step_id=step_id, title=title, why=why, changes=changes) if changes else None
 
 
 def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Target]) -> list[Finding]:

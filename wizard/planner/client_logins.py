@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from wizard.components import component as find_component
@@ -24,9 +24,9 @@ from wizard.model import (
     RunService,
     Stack,
     StepKind,
-    WriteFile,
 )
 from wizard.planner import manual_commands
+from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.health_findings import wait_of
@@ -245,34 +245,17 @@ def _edit(mine: Sequence[_Known]) -> PlannedStep | None:
             after[each.path] = client_logins.set_login(
                 after[each.path], place=place, key=each.login.setting, value=_value(each.login)
             )
-    changes: list[Change] = []
-    for path, content in after.items():
-        state = client.host.files[path]
-        if content == before[path] or state is None:
-            continue
-        states = replace(state, content=before[path]), replace(state, content=content)
-        changes.append(
-            WriteFile(
-                host=client.host.spec.name,
-                path=path,
-                before=states[0],
-                after=states[1],
-                why="Every other byte of the file stays as it is.",
-                content_kind=client.config_kind,
-                by_hand=manual_commands.patch(path, *states),
-            )
-        )
-    if not changes:
-        return None
-    return client.step(
-        StepKind.LOGIN,
+    return edit_step(
+        client,
+        before,
+        after,
+        kind=StepKind.LOGIN,
         step_id=f"{StepKind.LOGIN}:tokens:{client.place}",
         title="Let Prometheus log in with a token",
         why=(
             "With oauth2, Prometheus fetches a token from the token endpoint and sends it with each request; with "
             "authorization, it sends the token of a file. Only one way to log in is allowed for each."
         ),
-        changes=changes,
     )
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wizard import endpoints
 from wizard.config_files import prometheus as scrape
 from wizard.config_files.prometheus import url_paths
 from wizard.errors import InputError
 from wizard.model import (
-    Change,
     ContentKind,
     Facts,
     ManualCommand,
     PlannedStep,
     RunService,
     StepKind,
-    WriteFile,
 )
-from wizard.planner import manual_commands
+from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.front_door_facts import Backend
@@ -157,32 +155,16 @@ def _edit(client: Client, backends: Sequence[Backend]) -> PlannedStep | None:
             path = place.path or client.service.config_file
             with located(client.host.spec.name, path):
                 after[path] = _moved(client, place, asked, after[path])
-    changes: list[Change] = []
-    for path, content in after.items():
-        state = client.host.files[path]
-        if content != before[path] and state is not None:
-            states = replace(state, content=before[path]), replace(state, content=content)
-            changes.append(
-                WriteFile(
-                    host=client.host.spec.name,
-                    path=path,
-                    before=states[0],
-                    after=states[1],
-                    why="Every other byte of the file stays as it is.",
-                    content_kind=client.config_kind,
-                    by_hand=manual_commands.patch(path, *states),
-                )
-            )
-    if not changes:
-        return None
-    return client.step(
-        StepKind.FRONT_DOOR_PATHS,
+    return edit_step(
+        client,
+        before,
+        after,
+        kind=StepKind.FRONT_DOOR_PATHS,
         title="Set the new paths in Prometheus",
         why=(
             "What is behind a front door serves below its path on the loopback address too: jobs need it in metrics_path, "
             "alertmanagers in path_prefix."
         ),
-        changes=changes,
     )
 
 

@@ -1,0 +1,48 @@
+"""The step that edits a client's configuration: one change for each of its files, none for those that stay. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from wizard.model import PlannedStep, StepKind, WriteFile
+from wizard.planner import manual_commands
+from wizard.planner.client_facts import Client
+
+
+def edit_step(
+    client: Client,
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+    *,
+    kind: StepKind,
+    title: str,
+    why: str,
+    step_id: str = "",
+) -> PlannedStep | None:
+    """One step that edits the files of a client's configuration, the included ones first; None if nothing changes.
+
+    Args:
+        client: whose configuration it is.
+        before: its files as they are, by path.
+        after: the same files as they are to be, in the order in which the client reads them.
+        kind, title, why, step_id: of the step.
+    """
+    changes = []
+    for path in reversed(list(after)):
+        state = client.host.files[path]
+        if after[path] == before[path] or state is None:
+            continue
+        states = replace(state, content=before[path]), replace(state, content=after[path])
+        changes.append(
+            WriteFile(
+                host=client.host.spec.name,
+                path=path,
+                before=states[0],
+                after=states[1],
+                why="Every other byte of the file stays as it is.",
+                content_kind=client.config_kind,
+                by_hand=manual_commands.patch(path, *states),
+            )
+        )
+    return client.step(kind, step_id=step_id, title=title, why=why, changes=changes) if changes else None
