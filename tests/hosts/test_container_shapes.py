@@ -67,7 +67,7 @@ class OfTwoFiles(Project):
         return self.docker.compose(*call, *words, folder=self.folder, generation=self.generation)
 
 
-@pytest.mark.parametrize("generation", ["bookworm", "sid"])
+@pytest.mark.parametrize("generation", ["sid"])
 def test_two_files_a_profile_extends_and_variables(
     docker: Docker, network: Network, tmp_path: Path, generation: str
 ) -> None:

@@ -42,6 +42,7 @@ def drift(workspace: Path, *words: str, code: int = 3) -> list[Mapping[str, Any]
     return list(found["differences"])
 
 
+@pytest.mark.timeout(500)  # It looks over twenty times.
 def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     never = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "drift", "practice"])
