@@ -109,7 +109,7 @@ class Project:
         self.docker, self.generation = docker, generation
         self.folder = folder / "mon"
         self.workspace = folder / "workspace"
-        self._network = network
+        self.network = network
         self.stack = folder / "stack.yaml"
 
     def write(self, compose: str, scrape: str = "", stack: str = STACK) -> None:
@@ -132,7 +132,7 @@ class Project:
 
     def answers(self, *ports: int) -> None:
         """Back when each of these ports serves metrics by plain HTTP."""
-        with self._network.entered():
+        with self.network.entered():
             for port in ports:
                 self.docker.wait_for(f"http://127.0.0.1:{port}/metrics", seconds=120)
 
@@ -179,7 +179,7 @@ class Project:
             login = base64.b64encode(f"prometheus:{password}".encode()).decode()
             request.add_header("Authorization", f"Basic {login}")
         with (
-            self._network.entered(),
+            self.network.entered(),
             urllib.request.urlopen(request, timeout=5, context=context) as answer,
         ):
             return json.loads(answer.read())

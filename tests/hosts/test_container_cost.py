@@ -6,8 +6,13 @@ import base64
 import json
 import math
 import re
+import socket
+import ssl
 import subprocess
+import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ from tests.integration.whole_stand import lost_scrapes
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
+SERVICES = (("exporter", 9100), ("push", 9091), ("alertmanager", 9093), ("blackbox", 9115))
 TARGETS = ("localhost:9090", "exporter:9100", "push:9091", "alertmanager:9093", "blackbox:9115")
 BEFORE = ("prometheus",)
 TOGETHER = ("alertmanager", "node_exporter", "pushgateway")
@@ -66,7 +72,7 @@ def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_pat
 def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
     """How many scrapes of each target were lost while that stack was applied, by Prometheus' own samples.
 
-    Not counted: those that fall into the own start of the target's container, and those that met their time limit on a
+    Not counted: those that fall into the own start of the target's container, until its program serves, and those that met their time limit on a
     busy machine.
 
     Args:
@@ -74,7 +80,8 @@ def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
     """
     mine.stack.write_text(stack)
     begin = time.time()
-    said = mine.run("apply", str(mine.stack), "--yes", "--json")
+    with handshakes(mine) as answered:
+        said = mine.run("apply", str(mine.stack), "--yes", "--json")
     end = time.time()
     assert said["state"] == "proven"
 
@@ -83,15 +90,46 @@ def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
         return mine.query(text.replace("[", '{job="all"}['), protect)
 
     found = lost_scrapes(samples, TARGETS, begin, end, label="instance")
-    starts = own_starts(mine, begin, end)
+    starts = own_starts(mine, begin, end, answered)
     return {
         name: max(0, one.failed + one.missing - one.late - starts.get(name.partition(":")[0], 0))
         for name, one in found.items()
     }
 
 
-def own_starts(mine: Project, begin: float, end: float) -> dict[str, int]:
-    """Seconds, and so scrapes, from the end of the old container to the start of the new one, by service."""
+@contextmanager
+def handshakes(mine: Project) -> Iterator[dict[str, list[float]]]:
+    """When each service finished a TLS handshake at its published port, looked at ten times a second meanwhile."""
+    answered: dict[str, list[float]] = {service: [] for service, _ in SERVICES}
+    over = threading.Event()
+
+    def look() -> None:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        while not over.wait(0.1):
+            for service, port in SERVICES:
+                with (
+                    suppress(OSError),
+                    socket.create_connection(("127.0.0.1", port), timeout=0.5) as plain,
+                    context.wrap_socket(plain),
+                ):
+                    answered[service].append(time.time())
+
+    with mine.network.entered():
+        looking = threading.Thread(target=look)
+        looking.start()
+    try:
+        yield answered
+    finally:
+        over.set()
+        looking.join()
+
+
+def own_starts(
+    mine: Project, begin: float, end: float, answered: Mapping[str, Sequence[float]]
+) -> dict[str, int]:
+    """Seconds, and so scrapes, from the end of the old container until the program in the new one serves, by service."""
     words = ["--since", str(int(begin)), "--until", f"{end:.0f}", "--filter", "type=container"]
     said = mine.docker.docker("events", *words, "--format", "{{json .}}")
     down: dict[str, int] = {}
@@ -105,7 +143,8 @@ def own_starts(mine: Project, begin: float, end: float) -> dict[str, int]:
         if event["Action"] == "die":
             ended[service] = at
         elif event["Action"] == "start" and service in ended:
-            down[service] = down.get(service, 0) + math.ceil(at - ended.pop(service))
+            serves = next((each for each in answered.get(service, ()) if each > at), at)
+            down[service] = down.get(service, 0) + math.ceil(serves - ended.pop(service))
     return down
 
 
