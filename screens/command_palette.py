@@ -108,6 +108,12 @@ def _stacks(app: Wizard) -> Iterable[Command]:
             "Front door",
             "Reverse proxy",
             "nginx",
+            "Apache",
+            "Caddy",
+            "HAProxy",
+            "Sign in",
+            "OpenID Connect",
+            "Docker Compose",
         ),
     )
     yield Command(

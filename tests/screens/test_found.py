@@ -157,6 +157,11 @@ WORDS = (
     ("drift", "History"),
     ("alerts", "Audit"),
     ("nginx", "Secure"),
+    ("apache", "Secure"),
+    ("haproxy", "Secure"),
+    ("sign in", "Secure"),
+    ("openid", "Secure"),
+    ("docker", "Secure"),
 )
 """What people type, and the commands that may come first."""
 
