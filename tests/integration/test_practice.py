@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -416,6 +416,35 @@ def test_an_address_that_was_taken_meanwhile_moves(practice: PracticeStack, cach
         config = Path(service(practice.host("prometheus")).config_file).read_text()
         assert moved.listen in config
         assert old.listen not in config
+
+
+def test_prometheus_loads_an_address_that_moved_while_it_started(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another stack takes srv1's address between the look and the start; Prometheus is up by then."""
+    choose = loopback.choose
+    with socket.socket() as other:
+
+        def taken(ports: Sequence[int], *, for_whom: str = "") -> tuple[tuple[str, int], ...]:
+            places = choose(ports, for_whom=for_whom)
+            if other.getsockname()[1] == 0:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind(places[0])
+                other.listen()
+            return places
+
+        monkeypatch.setattr(loopback, "choose", taken)
+        workspace = tmp_path / "workspace"
+        try:
+            stack = practice_stack.up(workspace, cache)
+            address, port = other.getsockname()
+            assert stack.active
+            assert stack.host("srv1").listen != f"{address}:{port}"
+            where = f"http://{stack.host('prometheus').listen}/api/v1/status/config"
+            with urllib.request.urlopen(where, timeout=10) as answer:
+                assert stack.host("srv1").listen in answer.read().decode()
+        finally:
+            practice_stack.down(workspace, remove=True)
 
 
 def test_every_usual_port_taken_by_a_wildcard_means_another_port() -> None:

@@ -211,7 +211,8 @@ def _bring_up(
             # Another stack may have taken the port between the look and the start.
             if not tries or "address already in use" not in " ".join(problem.log):
                 raise
-            before = planned
+            # What has started nevertheless was given the addresses of this attempt.
+            before, asked = planned, asked or _scraping(planned)
     if asked and asked != configuration(planned).read_bytes():
         _reload(planned.host("prometheus"))
     _together(planned, _wait)
