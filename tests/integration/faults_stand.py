@@ -91,13 +91,12 @@ def laboratory(faults: list[Fault], folder: Path, *, suite: str, cache: Path) ->
 
 
 def _start(fault: Fault, folder: Path, program: str) -> tuple[ExitStack, Seen]:
-    port = free_port()
     stack = ExitStack()
+    if fault.server and fault.server != "nothing":
+        return stack, Seen(fault, stack.enter_context(_pretender(fault.server)), None, [])
+    port = free_port()
     if fault.server:
-        lines: list[str] = []
-        if fault.server != "nothing":
-            stack.enter_context(_pretender(fault.server, port, lines))
-        return stack, Seen(fault, port, None, lines)
+        return stack, Seen(fault, port, None, [])
     lines = stack.enter_context(exporter(program, folder, port, fault.web or ""))
     return stack, Seen(fault, port, folder / f"web-{port}.yml" if fault.web else None, lines)
 
@@ -214,11 +213,11 @@ def _python(probe: Probe, proxy: str) -> str:
 
 
 @contextmanager
-def _pretender(kind: str, port: int, lines: list[str]) -> Iterator[None]:
-    """A socket that is silent, hangs up, greets like SSH, refuses like a proxy, or takes no more connections."""
+def _pretender(kind: str) -> Iterator[int]:
+    """A socket that is silent, hangs up, greets like SSH, refuses like a proxy, or takes no more connections; its port."""
     with socket.socket() as listening, ExitStack() as stack:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", port))
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
         listening.listen(0 if kind == "full" else 64)
         if kind == "full":
             # The kernel drops what comes when nobody takes from the queue, as a firewall would.
@@ -226,14 +225,14 @@ def _pretender(kind: str, port: int, lines: list[str]) -> Iterator[None]:
                 sock = stack.enter_context(socket.socket())
                 sock.setblocking(False)
                 sock.connect_ex(("127.0.0.1", port))
-            yield
+            yield port
             return
         listening.settimeout(0.2)
         over = threading.Event()
         thread = threading.Thread(target=_serve, args=(kind, listening, over), daemon=True)
         thread.start()
         try:
-            yield
+            yield port
         finally:
             over.set()
             thread.join(5)
