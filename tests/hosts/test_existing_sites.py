@@ -6,6 +6,7 @@ The sites are data (`tests/unit/data/sites`); a unit test says which of them are
 from __future__ import annotations
 
 import posixpath
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -40,17 +41,24 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
 
 SUITES = ("bookworm", "sid")
 DATA = Path(__file__).parents[1] / "unit/data/sites"
-FOLDERS: dict[ProxyProgram, str] = {"nginx": "/etc/nginx", "apache": "/etc/apache2", "caddy": "/etc/caddy"}
+FOLDERS: dict[ProxyProgram, str] = {
+    "nginx": "/etc/nginx",
+    "apache": "/etc/apache2",
+    "caddy": "/etc/caddy",
+    "haproxy": "/etc/haproxy",
+}
 CHECKERS: dict[str, str] = {
     "nginx": "nginx -t -q",
     "apache": "apache2ctl -t",
     "caddy": "runuser -u caddy -- env HOME=/var/lib/caddy caddy validate --adapter caddyfile --config /etc/caddy/Caddyfile",
+    "haproxy": "haproxy -c -f /etc/haproxy/haproxy.cfg",
 }
 PAIR = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=noc.example.net "
     "-addext subjectAltName=DNS:noc.example.net -addext basicConstraints=critical,CA:TRUE "
     "-addext extendedKeyUsage=serverAuth "
     "-keyout /etc/ssl/noc.key -out /etc/ssl/noc.crt 2>/dev/null && chmod 644 /etc/ssl/noc.key "
+    "&& cat /etc/ssl/noc.crt /etc/ssl/noc.key > /etc/ssl/noc.pem "
     "&& a2enmod -q ssl proxy proxy_http headers rewrite >/dev/null"
 )
 
@@ -79,7 +87,23 @@ def door(program: ProxyProgram, version: str, port: int) -> Door:
         openings=(Opening(prefix="/prometheus", backend="127.0.0.1:9090", blocked=("/prometheus/-/quit",)),),
         passwords="/etc/ssl/noc.users",
         hashes=(("admin", "$2b$08$" + "a" * 53),),
+        inside=True,
     )
+
+
+def edited(program: ProxyProgram, version: str, case: dict[str, Any], content: bytes) -> dict[str, bytes]:
+    """What the files of a case are with the routes put into its site, in the order in which they are written."""
+    known, port = proxy(program), case.get("port", 443)
+    assert known is not None
+    mine, site = door(program, version, port), posixpath.join(FOLDERS[program], case["site"])
+    if known.shared is not None:
+        return {site: known.shared.merged(content.decode(), (mine,)).encode()}
+    assert known.render_inside is not None
+    path = f"{known.home}/{NAME}.conf"
+    taken = own_site.with_include(
+        program, content, name=NAME, port=port, path=path, prefixes=("/prometheus",)
+    )
+    return {path: known.render_inside(mine).encode(), site: taken}
 
 
 @pytest.mark.parametrize("program", FOLDERS)
@@ -127,18 +151,14 @@ def _as_written(web1: Machine, program: ProxyProgram, case: dict[str, Any]) -> N
 
 def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Facts, connection: Any) -> None:
     """The site takes the line in: checked before it is in place, accepted in place; nonsense is rejected."""
-    known, port = proxy(program), case.get("port", 443)
+    known = proxy(program)
     assert known is not None
-    assert known.render_inside is not None
     service = facts.hosts["web1"].proxies[0]
     site = posixpath.join(FOLDERS[program], case["site"])
-    path = f"{known.home}/{NAME}.conf"
     web1.check(["mkdir", "-p", known.home])
     before = connection.read(site)
     assert before is not None
-    content = own_site.with_include(
-        program, before.content, name=NAME, port=port, path=path, prefixes=("/prometheus",)
-    )
+    files = edited(program, service.version, case, before.content)
 
     def put(at: str, after: FileState) -> None:
         change = WriteFile(
@@ -152,11 +172,11 @@ def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Fa
             raise
         connection.commit(staged, at)
 
-    put(path, FileState(known.render_inside(door(program, service.version, port)).encode()))
-    put(site, replace(before, content=content))
+    for at, content in files.items():
+        put(at, replace(before, content=content))
     web1.check(CHECKERS[program])
-    # Both are read by the checker before they are put in place.
-    for at in (path, site):
+    # All are read by the checker before they are put in place.
+    for at in files:
         with pytest.raises(ValidationError):
             put(at, replace(before, content=b"no_such_directive {\n"))
     assert sorted(each.name for each in (web1.root / site.lstrip("/")).parent.glob(".*")) == []
@@ -165,6 +185,58 @@ def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Fa
     found = connection.read(site)
     assert found is not None
     assert found.content == before.content
+
+
+@pytest.fixture(scope="module")
+def unpacked(network: Network) -> Iterator[Path]:
+    """The files of a host of the suite between, which is not booted: the checkers need no more."""
+    machine = Machine("trixie", "web2", network, programs=())
+    try:
+        machine.prepare()
+        _inside(machine.root, PAIR)
+        (machine.root / "etc/ssl/noc.users").touch()
+        yield machine.root
+    finally:
+        machine.__exit__(None, None, None)
+
+
+def _inside(root: Path, command: str) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        ["chroot", root, "sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
+    return ended
+
+
+@pytest.mark.parametrize("program", FOLDERS)
+def test_the_suite_between_accepts_the_same_sites(unpacked: Path, program: ProxyProgram) -> None:
+    known = proxy(program)
+    assert known is not None
+    said = _inside(unpacked, " ".join((known.programs[0], *known.version)))
+    version, home = known.version_in(said.stdout + said.stderr), FOLDERS[program]
+    usual = unpacked / home.lstrip("/")
+    kept = unpacked / "root" / program
+    _inside(unpacked, f"cp -a {home} /root/{program}")
+    for case in cases(program):
+        for name, text in case["files"].items():
+            (usual / name).parent.mkdir(parents=True, exist_ok=True)
+            (usual / name).write_text(text, newline="")
+        for name, target in case.get("links", {}).items():
+            (usual / name).unlink(missing_ok=True)
+            (usual / name).symlink_to(target)
+        if not case.get("unchecked"):
+            _inside(unpacked, CHECKERS[program])
+        if "refused" not in case:
+            site = unpacked / posixpath.join(home, case["site"]).lstrip("/")
+            for path, content in edited(program, version, case, site.read_bytes()).items():
+                (unpacked / path.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+                (unpacked / path.lstrip("/")).write_bytes(content)
+            _inside(unpacked, CHECKERS[program])
+            site.write_text("no_such_directive {\n")
+            with pytest.raises(AssertionError):
+                _inside(unpacked, CHECKERS[program])
+        _inside(unpacked, f"rm -r {home} && cp -a /root/{program} {home}")
+    assert kept.is_dir()
 
 
 SITES: dict[ProxyProgram, tuple[str, str]] = {
@@ -212,12 +284,35 @@ noc.example.net {
 }
 """,
     ),
+    "haproxy": (
+        "/etc/haproxy/haproxy.cfg",
+        """\
+global
+    log /dev/log local0   # as ever
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 50s
+    timeout server 50s
+frontend https
+    bind :443 ssl crt /etc/ssl/noc.pem
+    http-request set-header X-Site noc
+    use_backend prometheus if { path_beg /prometheus/ }
+    default_backend pages
+backend prometheus
+    server one 127.0.0.1:9090
+backend pages
+    http-request return status 404
+""",
+    ),
 }
 
 
 # What differs between suites is what the checkers say, above.
 @pytest.mark.parametrize(
-    ("web1", "program"), [("bookworm", "nginx"), ("bookworm", "apache"), ("sid", "caddy")], indirect=["web1"]
+    ("web1", "program"),
+    [("bookworm", "nginx"), ("bookworm", "apache"), ("bookworm", "haproxy"), ("sid", "caddy")],
+    indirect=["web1"],
 )
 def test_a_site_that_is_there_takes_the_routes_in(
     web1: Machine, program: ProxyProgram, network: Network, tmp_path: Path
@@ -230,7 +325,7 @@ def test_a_site_that_is_there_takes_the_routes_in(
     mine = replace(ONE_NAME, proxy=program, site=site, ca_file="/etc/ssl/noc.crt")
     stack = stack_of(web1, (mine,))
     with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
-        with pytest.raises(InputError, match="another site"):
+        with pytest.raises(InputError, match=r"another site|already"):
             engine.plan(stack_of(web1, (replace(mine, site="", ca_file=""),)))
         _, outcome = apply(engine, stack)
         assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 1

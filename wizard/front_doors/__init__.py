@@ -13,7 +13,7 @@ from wizard.front_doors.base import Door, Opening, Proxy, Registration, SignInCl
 
 __all__ = ["Door", "Opening", "Proxy", "Registration", "SignInClient", "all_proxies", "proxy"]
 
-_OTHERS = ("base", "settings", "apache_openid", "oauth2_proxy")
+_OTHERS = ("base", "settings", "apache_openid", "haproxy_frontend", "oauth2_proxy")
 
 
 @cache

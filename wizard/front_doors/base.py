@@ -60,6 +60,8 @@ class Door:
     """Requests a second from one address, over 10 s; 0 for any number."""
     cors: tuple[str, ...] = ()
     """The origins whose pages may read responses."""
+    inside: bool = False
+    """Whether it stands in a site that a person wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

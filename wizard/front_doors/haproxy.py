@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
+from wizard.front_doors import haproxy_frontend
 from wizard.front_doors.base import Door, Opening, Proxy, SharedFile
+from wizard.front_doors.haproxy_frontend import backend_name, label
 from wizard.front_doors.settings import BURST_SECONDS, CORS_ALLOWED, CORS_HEADERS, burst
 
 _STORE: Final = "firescreen"
@@ -25,7 +27,14 @@ _PORT: Final = re.compile(r":(\d+)(?:-(\d+))?$")
 
 
 def merged(main: str, doors: Sequence[Door]) -> str:
-    """The main configuration with these front doors as its block; every byte outside of the block stays."""
+    """The main configuration with these front doors as its block; every byte outside of the block stays.
+
+    Of those in a frontend that a person wrote, the block has the backends, and the frontend a few lines.
+
+    Raises:
+        InputError: no frontend takes them in.
+    """
+    main = haproxy_frontend.with_paths(main, [door for door in doors if door.inside])
     block = "\n".join((_BEGIN, *_sections(doors), _END)) + "\n"
     if _BLOCK.search(main):
         return _BLOCK.sub(lambda _: block, main, count=1)
@@ -59,31 +68,28 @@ def others_ports(main: str) -> dict[int, int]:
 def _sections(doors: Sequence[Door]) -> Iterator[str]:
     for door in doors:
         if door.hashes:
-            yield f"userlist {_label(door)}"
+            yield f"userlist {label(door)}"
             for user, hashed in door.hashes:
                 yield f"    user {user} password {hashed}"
             yield ""
-    if any(not door.bundle for door in doors):
+    own = [door for door in doors if not door.inside]
+    if any(not door.bundle for door in own):
         yield f"crt-store {_STORE}"
-        for door in doors:
-            yield f"    load crt {door.certificate} key {door.key} alias {_label(door)}"
+        for door in own:
+            yield f"    load crt {door.certificate} key {door.key} alias {label(door)}"
         yield ""
-    for port, same in groupby(sorted(doors, key=lambda each: each.port), key=lambda each: each.port):
+    for port, same in groupby(sorted(own, key=lambda each: each.port), key=lambda each: each.port):
         yield from _frontend(port, tuple(same))
     for door in doors:
         for opening in door.openings:
             yield from _backend(door, opening)
 
 
-def _label(door: Door) -> str:
-    return f"firescreen-{door.name}" + (f"-{door.port}" if door.port != 443 else "")
-
-
 def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
     yield f"frontend firescreen-{port}"
     for door in doors if doors[0].bundle else ():
         yield f"    # {door.bundle} holds {door.certificate} and its key."
-    shown = (f"crt {door.bundle or f'@{_STORE}/{_label(door)}'}" for door in doors)
+    shown = (f"crt {door.bundle or f'@{_STORE}/{label(door)}'}" for door in doors)
     tls = " ".join(("ssl", *shown, "ssl-min-ver TLSv1.2"))
     # In HTTP/2 a client that is answered 413 while it still sends gets a reset stream and no answer.
     tls += f" alpn http/1.1{_client_certificates(doors)}"
@@ -158,7 +164,7 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
 def _routes(door: Door) -> Iterator[str]:
     """They stand below the rules of all front doors, which HAProxy follows first wherever they stand."""
     for opening in door.openings:
-        backend = _backend_name(door, opening)
+        backend = backend_name(door, opening.backend)
         yield f"    acl {backend} path_beg {opening.prefix}/"
         yield f"    use_backend {backend} if {door.name} {backend}"
 
@@ -167,22 +173,20 @@ def _who(door: Door) -> Iterator[str]:
     # The handshake lets no certificate pass that is not of the CA.
     shown = " !{ ssl_c_used }" if door.client_ca else ""
     if door.passwords:
-        users = f"!{{ http_auth({_label(door)}) }}"
+        users = f"!{{ http_auth({label(door)}) }}"
         yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
     elif door.client_ca:
         yield f"    http-request deny deny_status 403 if {door.name}{shown}"
 
 
-def _backend_name(door: Door, opening: Opening) -> str:
-    return f"{_label(door)}-to-{opening.backend.rpartition(':')[2]}"
-
-
 def _backend(door: Door, opening: Opening) -> Iterator[str]:
-    yield f"backend {_backend_name(door, opening)}"
+    yield f"backend {backend_name(door, opening.backend)}"
     yield "    mode http"
     yield "    timeout connect 5s"
     yield f"    timeout server {door.timeout}s"
     yield "    timeout tunnel 1h"
+    if door.inside:
+        yield from _inside(door, opening)
     yield "    # The password is for this server and not for what is behind it."
     yield "    http-request del-header Authorization"
     yield "    http-request set-header X-Forwarded-Proto https"
@@ -190,6 +194,17 @@ def _backend(door: Door, opening: Opening) -> Iterator[str]:
         yield f"    http-response del-header {header}"
     yield f"    server backend {opening.backend}"
     yield ""
+
+
+def _inside(door: Door, opening: Opening) -> Iterator[str]:
+    """What the frontend of a front door of our own says, for one that stands in a person's."""
+    yield "    option forwardfor"
+    yield f"    http-request redirect code 301 location {opening.prefix}/ if {{ path {opening.prefix} }}"
+    yield f"    http-request auth realm {door.name} if !{{ http_auth({label(door)}) }}"
+    too_much = f"{{ req.hdr_val(content-length) gt {door.max_body_size * _MB} }}"
+    yield f"    http-request deny deny_status 413 if {too_much}"
+    if opening.blocked:
+        yield f"    http-request deny deny_status 403 if {{ path,url_dec -m beg {' '.join(opening.blocked)} }}"
 
 
 PROXY = Proxy(
@@ -210,6 +225,6 @@ PROXY = Proxy(
     bundle_before=(3, 0),
     render=lambda door: merged("", (door,)),
     shadow=lambda main, path: main,
-    check=("{program}", "-c", "-q", "-f", "{main}"),
+    check=("{program}", "-c", "-f", "{main}"),
     no_certificate="refused",
 )

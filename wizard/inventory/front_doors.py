@@ -120,12 +120,6 @@ def _check_certificate(door: FrontDoor, where: str) -> None:
                 todo="Add cert_file and key_file, or leave files out",
             )
         return
-    if door.proxy == "haproxy":
-        raise StackError(
-            "HAProxy has one configuration, and the front door is a section of its own in it",
-            where=where,
-            todo="Leave site out, and use a name and a port of its own",
-        )
     if door.cert_file:
         raise StackError(
             f"{door.site} has a certificate of its own",

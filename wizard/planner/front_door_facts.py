@@ -134,7 +134,7 @@ class KnownDoor(Participant):
     @property
     def written(self) -> str:
         """The file that has its locations, and the hashes of its users where the proxy reads them in there."""
-        return self.include if self.door.site else self.site
+        return self.include if self.door.site and self.proxy.shared is None else self.site
 
     @property
     def passwords(self) -> str:
@@ -151,7 +151,7 @@ class KnownDoor(Participant):
         """Its certificate and key in one file, for a proxy that wants that; '' for the others."""
         return (
             posixpath.join(self.proxy.home, f"{self.instance}.pem")
-            if self.proxy.wants_bundle(self.service.version)
+            if self.proxy.wants_bundle(self.service.version) and not self.door.site
             else ""
         )
 

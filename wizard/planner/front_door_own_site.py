@@ -43,6 +43,14 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=place,
             todo=f"Correct `site`{_known(facts, known)}",
         )
+    if known.proxy.shared is not None:
+        if door.site != main:
+            raise InputError(
+                f"{known.proxy.title} reads {main} and no other file",
+                where=place,
+                todo=f"Use site: {main}",
+            )
+        return
     patterns = proxies.includes(known.proxy.name, main, known.main.encode("utf-8", "surrogateescape"))
     if door.site != main and not any(_matches(door.site, pattern) for pattern in patterns):
         raise InputError(

@@ -9,7 +9,7 @@ from typing import cast
 
 from wizard.components import component as find_component
 from wizard.errors import InputError
-from wizard.front_doors import proxy
+from wizard.front_doors import Proxy, proxy
 from wizard.model import (
     RECOMMENDED,
     ComponentSpec,
@@ -18,6 +18,7 @@ from wizard.model import (
     FrontDoor,
     HostFacts,
     ProxyProgram,
+    ProxySite,
     Question,
     Service,
     Setting,
@@ -160,31 +161,39 @@ def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
     found, known = facts.proxies.get(door.host), proxy(door.proxy)
     if found is None or known is None:
         return
-    ours = known.site.format(name=door.instance)
-    place = next(
-        (
-            each
-            for each in found.sites
-            if (each.program, each.name.lower(), each.port) == (door.proxy, door.name, door.port)
-            and each.file != ours
-        ),
-        None,
-    )
+    place = next((each for each in found.sites if _is_taken(facts, door, known, each)), None)
     if place is None:
         return
+    lines = "one more line" if known.shared is None else "a few more lines"
+    what = (
+        "one more line, which includes a file of Firescreen's" if known.shared is None else "a few more lines"
+    )
     yield Question(
         setting=Setting("front_doors", "site", f"{door.host}/{door.proxy}"),
         title=f"Put the paths into the site {door.name} that is there",
-        why=f"{place.file}, line {place.line}, answers to this name already.",
+        why=f"{place.file}, line {place.line}, answers to this name already."
+        if known.shared is None
+        else f"A section of {place.file} listens on port {place.port} already, and takes all requests there.",
         more=(
-            f"The site gets one more line, which includes a file of Firescreen's with the paths and the login; every other "
-            f"byte stays as it is, and its other pages are served as before. {known.title} checks both before the line is put "
-            "in place. The site keeps its certificate: it must have TLS. With no, choose another name."
+            f"The site gets {what} with the paths and the login; every other byte stays as it is, and its other pages are "
+            f"served as before. {known.title} checks the whole before anything is put in place. The site keeps its "
+            "certificate: it must have TLS. With no, choose another name."
         ),
         kind="choice",
         default=door.site,
-        choices=(("", "no: I choose another name"), (place.file, f"yes: one more line in {place.file}")),
+        choices=(("", "no: I choose another name"), (place.file, f"yes: {lines} in {place.file}")),
     )
+
+
+def _is_taken(facts: Facts, door: FrontDoor, known: Proxy, site: ProxySite) -> bool:
+    """Whether a site of a person's answers to the name of a front door, or takes its port."""
+    if (site.program, site.port) != (door.proxy, door.port):
+        return False
+    if known.shared is None:
+        return site.name.lower() == door.name and site.file != known.site.format(name=door.instance)
+    state = facts.hosts[door.host].files.get(site.file)
+    text = state.content.decode("utf-8", "replace") if state is not None else ""
+    return site.line not in known.shared.own_lines(text) and door.port in known.shared.others_ports(text)
 
 
 def _with_site(stack: Stack, host: str, value: str) -> Stack:

@@ -75,6 +75,8 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
         InputError: see `refuse_unfit`.
     """
     door, shared = known.door, known.proxy.shared
+    if door.site:
+        return
     if shared is not None:
         line = shared.others_ports(known.main).get(door.port)
         if line is not None:
@@ -82,10 +84,8 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
                 f"a section of {known.proxy.title} listens on port {door.port} already, and would take the requests of "
                 f"{door.name}",
                 where=f"{place}:{line}",
-                todo="Give the front door another port, e.g. port: 8443, or take that bind line out",
+                todo=f"Give the front door another port, e.g. port: 8443, or put the routes into that section: site: {known.site}",
             )
-        return
-    if door.site:
         return
     included = proxies.includes(
         known.proxy.name, known.service.config_file, known.main.encode("utf-8", "surrogateescape")

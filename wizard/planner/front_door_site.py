@@ -132,7 +132,10 @@ def with_shared_files(sites: Sequence[Site]) -> tuple[Site, ...]:
         written.add(place)
         same = [each for each in sites if (each.known.door.host, each.known.proxy.name) == place]
         _refuse_mixed_ports(same)
-        text = shared.merged(known.main, [each.rendered for each in same])
+        try:
+            text = shared.merged(known.main, [each.rendered for each in same])
+        except InputError as error:
+            raise InputError(error.what, where=f"{known.door.host}:{known.site}", todo=error.todo) from error
         found.append(replace(site, config=_shared_config(known, text)))
     return tuple(found)
 
@@ -158,11 +161,14 @@ def _shared_config(known: KnownDoor, text: str) -> PlannedStep | None:
         return None
     # Nobody but its owner and group may read the hashes of the users.
     after = replace(before, content=content, mode=before.mode & ~0o007)
+    added = (
+        "A few lines in a frontend, and one block at the end" if known.door.site else "One block at its end"
+    )
     changed = known.write(
         known.site,
         after,
         ContentKind.PROXY_CONFIG,
-        why="One block at its end; every other byte stays as it is. Others cannot read it, since it holds hashes.",
+        why=f"{added}; every other byte stays as it is. Others cannot read it, since it holds hashes.",
         by_hand=(
             *manual_commands.patch(known.site, before, after),
             *(manual_commands.rights(known.site, after) if after.mode != before.mode else ()),
@@ -377,4 +383,5 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         else "",
         rate_limit=door.rate_limit,
         cors=door.cors,
+        inside=bool(door.site),
     )

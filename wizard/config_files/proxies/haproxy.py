@@ -94,6 +94,32 @@ def _sections(main: str, files: Files) -> Iterator[_Section]:
     yield section
 
 
+def _take_condition(section: _Section, name: str, test: str, more: list[str]) -> None:
+    values = [each for each in more if not each.startswith("-")]
+    lowered = test.lower()
+    if values and ("hdr(host)" in lowered or "ssl_fc_sni" in lowered):
+        section.acls[name] = ("host", values[0])
+    elif values and lowered.startswith("path"):
+        section.acls[name] = ("path", values[0])
+
+
+def _conditions(section: _Section, words: list[str]) -> Iterator[str]:
+    """The names of the conditions behind `use_backend`; one in braces is named as it is written."""
+    written: list[str] | None = None
+    for word in words:
+        if word == "{":
+            written = []
+        elif word == "}" and written:
+            name = " ".join(written)
+            _take_condition(section, name, written[0], written[1:])
+            yield name
+            written = None
+        elif written is not None:
+            written.append(word)
+        elif word not in ("if", "||", "or"):
+            yield word
+
+
 def _take(section: _Section, words: list[str], path: str, number: int, said: str) -> None:
     match words:
         case ["mode", mode, *_]:
@@ -102,14 +128,9 @@ def _take(section: _Section, words: list[str], path: str, number: int, said: str
             port = re.search(r":(\d+)$", place.partition(",")[0])
             section.port, section.tls = int(port[1]) if port else section.port, "ssl" in more
         case ["acl", name, test, *more]:
-            values = [each for each in more if not each.startswith("-")]
-            lowered = test.lower()
-            if values and ("hdr(host)" in lowered or "req.hdr(host)" in lowered or "ssl_fc_sni" in lowered):
-                section.acls[name] = ("host", values[0])
-            elif values and lowered.startswith("path"):
-                section.acls[name] = ("path", values[0])
+            _take_condition(section, name, test, more)
         case ["use_backend", name, *more]:
-            section.uses[name] = tuple(each for each in more if each not in ("if", "||", "or"))
+            section.uses[name] = tuple(_conditions(section, more))
         case ["default_backend", name, *_]:
             section.uses.setdefault(name, ())
         case ["http-request", verb, header, *_] if verb in ("set-header", "add-header"):

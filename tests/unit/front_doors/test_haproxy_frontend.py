@@ -1,0 +1,66 @@
+"""Frontends as people write them take a few lines in and keep every other byte; what has no place is refused in words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from wizard.errors import InputError
+from wizard.front_doors import Door, Opening, haproxy
+
+NAME = "noc.example.net"
+CASES: list[dict[str, Any]] = YAML(typ="safe").load(
+    (Path(__file__).parents[1] / "data/sites/haproxy.yaml").read_text()
+)
+OURS = re.compile(
+    r"^[ \t]*# Written by Firescreen.*?: paths.*?# End of the paths[^\n]*\n", re.MULTILINE | re.DOTALL
+)
+
+
+def door(case: dict[str, Any]) -> Door:
+    return Door(
+        name=NAME,
+        port=case.get("port", 443),
+        ipv6=False,
+        version="2.6.12",
+        certificate="",
+        key="",
+        openings=(Opening(prefix="/prometheus", backend="127.0.0.1:9090", blocked=("/prometheus/-/quit",)),),
+        hashes=(("admin", "$2b$08$" + "a" * 53),),
+        inside=True,
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_a_frontend_takes_lines_in_and_keeps_all_else(case: dict[str, Any]) -> None:
+    before, mine = case["files"][case["site"]], door(case)
+    if "refused" in case:
+        with pytest.raises(InputError) as refused:
+            haproxy.merged(before, (mine,))
+        assert case["refused"] in refused.value.what
+        assert refused.value.todo
+        return
+    after = haproxy.merged(before, (mine,))
+    assert haproxy.merged(after, (mine,)) == after
+    (region,) = OURS.findall(after)
+    assert region.count("use_backend") == 1
+    # What is left without our lines, and without our block at the end, is the file.
+    kept = OURS.sub("", after)[: len(before.rstrip("\n"))]
+    assert kept == before.rstrip("\n")
+    changed = haproxy.merged(after, (replace(mine, max_body_size=32),))
+    assert OURS.findall(changed) == [region]
+    # None of ours is left where the front door is a site of its own.
+    assert OURS.findall(haproxy.merged(after, (replace(mine, inside=False, port=9443),))) == []
+
+
+def test_a_file_that_ends_its_lines_as_on_windows_keeps_that() -> None:
+    before = CASES[0]["files"]["haproxy.cfg"].replace("\n", "\r\n")
+    after = haproxy.merged(before, (door(CASES[0]),))
+    frontend = after.partition("# Written by Firescreen, which undoes it too: front doors")[0]
+    assert "\n" not in frontend.replace("\r\n", "").rstrip("\n")
+    assert OURS.sub("", after).startswith(before)
