@@ -13,6 +13,12 @@ from wizard.log_records import Record
 
 # A record about a scrape says so itself; the names of its job and target say nothing about who asked.
 _SCRAPE: Final = re.compile(r"scrape_pool=|component=\"?scrape manager|Scrape failed")
+# Who was asked, and by which names: a server that is called grafana was not written about by Grafana.
+_ADDRESSES: Final = re.compile(
+    r"https?://[^\s\"'\\]{1,500}"
+    r"|\b(?:valid for|match|lookup|dial \w{2,10}|target=|host:?) [^\n]{0,300}?(?=: |[\"\x1f]|$)"
+    r"|\b[\w-]{1,80}(?:\.[\w-]{1,80}){1,10}(?::\d{1,5})?\b|\b[\w-]{1,80}:\d{2,5}\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,8 @@ class Client:
 
     id: str
     patterns: tuple[re.Pattern[str], ...]
+    names: tuple[re.Pattern[str], ...]
+    """Patterns that a server's address may match, too, so they do not count in one."""
     told: str
     """A sentence: which client asked which server."""
     fixes: Mapping[str, str]
@@ -36,6 +44,7 @@ def clients() -> tuple[Client, ...]:
         Client(
             id=row["id"],
             patterns=tuple(re.compile(pattern) for pattern in row["match"]),
+            names=tuple(re.compile(pattern) for pattern in row.get("named", ())),
             told=row["told"],
             fixes=row["fixes"],
             ours=row.get("ours", False),
@@ -49,4 +58,12 @@ def client_of(record: Record) -> Client | None:
     if _SCRAPE.search(record.text):
         return None
     text = f"{record.program}: {record.text}" if record.program else record.text
-    return next((each for each in clients() if any(pattern.search(text) for pattern in each.patterns)), None)
+    without = _ADDRESSES.sub(" ", text)
+    return next((each for each in clients() if _wrote(each, text, without)), None)
+
+
+def _wrote(client: Client, text: str, without: str) -> bool:
+    """Whether a client wrote `text`; `without` is the same without the addresses in it."""
+    return any(pattern.search(text) for pattern in client.patterns) or any(
+        pattern.search(without) for pattern in client.names
+    )

@@ -394,3 +394,14 @@ def _places(text: str) -> list[str]:
 def _bare(text: str) -> list[str]:
     """Places that have no words of their own for a line that does not name the part."""
     return re.findall(r"\{(\w+)\}", text)
+
+
+@pytest.mark.parametrize("server", ["grafana", "traefik", "thanos-query", "kubelet-proxy", "schema-registry"])
+def test_the_name_of_a_server_does_not_say_who_asked(server: str) -> None:
+    for asked in (
+        f'Get "https://{server}.lan:8443/x": x509: certificate signed by unknown authority',
+        f'Get "https://10.0.0.9/x": x509: certificate is valid for {server}, {server}.lan, not 10.0.0.9',
+    ):
+        found = catalogue.diagnose(asked)
+        assert found is not None
+        assert found.client == ""
