@@ -139,7 +139,7 @@ def _here(row: Row, *, cache: Path, suite: str, table: Table) -> Program | None:
         candidates.append((folder / row.name, f"upstream's release {release.version}"))
     for place, origin in candidates:
         if place.is_file() and os.access(place, os.X_OK):
-            return Program(row.name, str(place.absolute()), version_of(place), origin)
+            return Program(row.name, str(place.absolute()), version_of(place, word=row.version), origin)
     return None
 
 

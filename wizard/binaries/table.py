@@ -34,6 +34,8 @@ class Row:
     reads: str = ""
     """A folder of the installed package whose name is built into the program, and without which it does not run."""
     release: str = ""
+    version: str = "--version"
+    """The argument that has it print its version."""
 
     @property
     def inside_packages(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def load(path: Path | None = None) -> Table:
             libraries=entry.get("libraries", False),
             reads=entry.get("reads", ""),
             release=entry.get("release", ""),
+            version=entry.get("version", "--version"),
         )
         for name, entry in data["programs"].items()
     )

@@ -7,24 +7,24 @@ import re
 import subprocess
 from pathlib import Path
 
-_VERSION = re.compile(r"version[ =]v?(\d+\.\d+\.\d+[^\s,()]*)")
+_VERSION = re.compile(r"(?:version[ =]v?|\Av?)(\d+\.\d+\.\d+[^\s,()]*)")
 
 
-def version_of(path: Path | str) -> str:
-    """The version of a Prometheus program, e.g. 2.42.0+ds; '' if it does not tell within seconds."""
+def version_of(path: Path | str, *, word: str = "--version") -> str:
+    """The version that a program tells when it is called with `word`, e.g. 2.42.0+ds; '' if it does not within seconds."""
     try:
         found = Path(path).stat()
     except OSError:
         return ""
-    return _ask(str(path), found.st_mtime_ns, found.st_size)
+    return _ask(str(path), word, found.st_mtime_ns, found.st_size)
 
 
 @functools.lru_cache(maxsize=64)
-def _ask(path: str, _changed: int, _size: int) -> str:
+def _ask(path: str, word: str, _changed: int, _size: int) -> str:
     # Older generations answer on standard error, newer ones on standard output.
     try:
         ended = subprocess.run(
-            [path, "--version"],
+            [path, word],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

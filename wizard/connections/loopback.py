@@ -47,6 +47,11 @@ def choose(ports: Sequence[int], *, for_whom: str = "") -> tuple[tuple[str, int]
     return tuple(chosen)
 
 
+def free_port(address: str, usual: int) -> int:
+    """A port that is free at an address: the usual one, or another one of the same ending."""
+    return _first_free(address, _others(usual), ())
+
+
 def _others(port: int) -> Iterable[int]:
     return range(port, 65536, 1000)
 

@@ -92,7 +92,7 @@ def _who(door: Door) -> Iterator[str]:
         # Without a certificate the subject is empty or no text at all, depending on the version.
         yield "\t\t@unknown not vars_regexp {tls_client_subject} ="
         matcher = "@unknown "
-    yield f"\t\t{'basic_auth' if _is_new(door) else 'basicauth'} {matcher}bcrypt {door.name} {{"
+    yield f"\t\t{login_directive(door.version)} {matcher}bcrypt {door.name} {{"
     for user, hashed in door.hashes:
         yield f"\t\t\t{user} {hashed}"
     yield "\t\t}"
@@ -109,7 +109,7 @@ def _signs_in(door: Door) -> Iterator[str]:
     yield "\t\t}"
     if door.passwords:
         yield "\t\t@machine header Authorization *"
-        yield f"\t\t{'basic_auth' if _is_new(door) else 'basicauth'} @machine bcrypt {door.name} {{"
+        yield f"\t\t{login_directive(door.version)} @machine bcrypt {door.name} {{"
         for user, hashed in door.hashes:
             yield f"\t\t\t{user} {hashed}"
         yield "\t\t}"
@@ -158,6 +158,11 @@ def _proxied(matcher: str, opening: Opening, timeout: int) -> Iterator[str]:
     yield "\t\t}"
 
 
+def login_directive(version: str) -> str:
+    """What asks for a password in a Caddyfile of that version."""
+    return "basic_auth" if _has_new_names(version) else "basicauth"
+
+
 def render_inside(door: Door) -> str:
     """The directives for a site that is there: a handle for each path comes before its reverse_proxy and file_server."""
     return "\n".join(_inside(door)) + "\n"
@@ -184,7 +189,11 @@ def _inside(door: Door) -> Iterator[str]:
 
 
 def _is_new(door: Door) -> bool:
-    found = re.match(r"(\d+)\.(\d+)", door.version)
+    return _has_new_names(door.version)
+
+
+def _has_new_names(version: str) -> bool:
+    found = re.match(r"(\d+)\.(\d+)", version)
     return found is None or (int(found[1]), int(found[2])) >= _FIRST
 
 

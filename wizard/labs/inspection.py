@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.engine.hosts import Hosts
 from wizard.errors import ConfigError
@@ -134,11 +135,15 @@ class Look(LabHosts):
             insecure=tls.get("insecure_skip_verify", "").lower() in ("true", "yes", "on"),
         )
 
+    def prefix(self) -> str:
+        """The path below which Prometheus is served, e.g. '/prometheus'; '' for none."""
+        return find_component("prometheus").prefix(self.prometheus().flag)
+
     def api(self, path: str) -> Any:
         """The `data` of an answer of Prometheus' API, asked as it asks itself; None if there is none."""
         if path not in self._answers:
             client, exchange = self.client("prometheus/prometheus"), Exchange()
-            url = f"{client.scheme}://{self.asked('prometheus/prometheus')}{path}"
+            url = f"{client.scheme}://{self.asked('prometheus/prometheus')}{self.prefix()}{path}"
             probe = Probe(
                 id="lab/api",
                 host="prometheus",

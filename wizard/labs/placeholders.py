@@ -13,6 +13,7 @@ from wizard import assets, practice
 from wizard.account import account
 from wizard.engine.hosts import Hosts
 from wizard.errors import LabError
+from wizard.front_doors.caddy import login_directive
 from wizard.labs.classroom import Classroom
 from wizard.labs.inspection import Look
 from wizard.model import FileState, Service
@@ -41,6 +42,7 @@ def practice_values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.address": host.address,
             f"{host.name}.port": str(host.port),
             f"{host.name}.listen": host.listen,
+            f"{host.name}.loopback": host.loopback,
             f"{host.name}.home": home,
             f"{host.name}.from": home,
             f"{host.name}.flags": f"{host.service_folder}/arguments",
@@ -55,6 +57,8 @@ def practice_values(workspace: Workspace) -> Mapping[str, str]:
             f"{host.name}.restart": f"firescreen practice restart {unit}",
             f"{host.name}.reload": f"firescreen practice reload {unit}",
         }
+        if host.name in practice.BESIDE:
+            found[f"{host.name}.login"] = login_directive(host.version)
     return found
 
 

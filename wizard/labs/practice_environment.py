@@ -26,7 +26,7 @@ from wizard.practice import PracticeHost
 from wizard.redact import fingerprint
 from wizard.service_managers import supervised
 
-_FIRST_FILES = frozenset({"prometheus.yml", "rules.yml", "alertmanager.yml", "blackbox.yml"})
+_FIRST_FILES = frozenset({"prometheus.yml", "rules.yml", "alertmanager.yml", "blackbox.yml", "Caddyfile"})
 """Configuration files of a new practice stack."""
 
 
@@ -91,6 +91,7 @@ class PracticeEnvironment(LabEnvironment):
     def look(self, lab: Lab) -> Look:
         """A new look at the practice hosts."""
         stack = self.stack(lab, ("tls", "basic_auth"))
+        stack = replace(stack, hosts=practice.host_specs(self._engine.workspace.root))
         return Look(self._engine.connections(stack.hosts), stack, notes=str(self._root / "notes"))
 
     def new_state(self) -> LabState:
@@ -208,7 +209,7 @@ class PracticeEnvironment(LabEnvironment):
     # -- its files -----------------------------------------------------------------------------------------
 
     def _connections(self) -> Hosts:
-        return self._engine.connections(practice.stack(self._engine.workspace.root).hosts)
+        return self._engine.connections(practice.host_specs(self._engine.workspace.root))
 
     def _take(self) -> dict[str, ConfigSnapshot]:
         known = practice.load(self._root)

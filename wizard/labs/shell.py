@@ -75,6 +75,10 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
                 continue
             # No link: some programs are wrappers that look for their own place.
             ownfiles.replace(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
+        for host in known.hosts if known else ():
+            if host.name in practice.BESIDE:
+                started = f"HOME={shlex.quote(f'{host.folder}/data')} exec {shlex.quote(host.program)}"
+                ownfiles.replace(folder / host.component, f'#!/bin/sh\n{started} "$@"\n', mode=0o700)
         ownfiles.replace(shell_file(workspace), _environment(workspace, folder), mode=0o600)
     except OSError as error:
         raise FirescreenError(

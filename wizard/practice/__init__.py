@@ -11,17 +11,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from wizard.connections import loopback
 from wizard.connections.practice import PracticeConnection
-from wizard.errors import FirescreenError, InputError, LockedError, ServiceError
+from wizard.errors import FirescreenError, InputError, LockedError, ProgramsError, ServiceError
 from wizard.model import RECOMMENDED, ComponentSpec, HostSpec, Stack
+from wizard.practice import addresses
 from wizard.practice.layout import configuration, lay_out
 from wizard.practice.record import (
+    BESIDE,
     FIRST,
     MORE,
     WHOLE,
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
     from wizard.binaries import Program
 
 __all__ = [
+    "BESIDE",
     "FIRST",
     "MORE",
     "WHOLE",
     "PracticeHost",
     "PracticeStack",
     "down",
+    "host_specs",
     "load",
     "stack",
     "status",
@@ -103,6 +106,10 @@ def up(
         wanted = {*FIRST, *components, *(before.components if before else ())}
         needed = (*(each for each in practice_components() if each in wanted), "promtool")
         found = binaries.find_all(needed, cache=cache, suite=suite, progress=say)
+        if BESIDE.keys() & {name for name, (component, _) in host_ports().items() if component in wanted}:
+            # A proxy is in front of web pages; Debian's Prometheus reads them from a folder of its package.
+            with suppress(ProgramsError):
+                found["prometheus"] = binaries.find("prometheus-web", cache=cache, suite=suite, progress=say)
         try:
             return _bring_up(root, before, suite=suite, found=found, hosts=hosts, say=say)
         except BaseException:
@@ -167,16 +174,16 @@ def down(workspace: Path, *, remove: bool = False) -> None:
 def stack(workspace: Path) -> Stack:
     """The practice stack with the recommended protection for all components."""
     known = load(_root(workspace))
-    addresses = {host.name: host.address for host in known.hosts} if known else {}
+    there_at = {host.name: host.address for host in known.hosts} if known else {}
     there = known.components if known else FIRST
     places = [
         (name, component)
         for name, (component, _) in host_ports().items()
-        if (name in addresses if known else component in there and name not in MORE)
+        if name not in BESIDE and (name in there_at if known else component in there and name not in MORE)
     ]
     return Stack(
         hosts=tuple(
-            HostSpec(name=name, connect="practice", address=addresses.get(name, "")) for name, _ in places
+            HostSpec(name=name, connect="practice", address=there_at.get(name, "")) for name, _ in places
         ),
         components=tuple(
             ComponentSpec(
@@ -186,6 +193,16 @@ def stack(workspace: Path) -> Stack:
             )
             for name, component in places
         ),
+    )
+
+
+def host_specs(workspace: Path) -> tuple[HostSpec, ...]:
+    """How each practice host is reached: those of `stack`, and one whose program is no component."""
+    known = load(_root(workspace))
+    more = [host for host in known.hosts if host.name in BESIDE] if known else []
+    return (
+        *stack(workspace).hosts,
+        *(HostSpec(name=host.name, connect="practice", address=host.address) for host in more),
     )
 
 
@@ -253,27 +270,14 @@ def _planned(
     hosts: Sequence[str],
 ) -> PracticeStack:
     """The planned stack: hosts keep addresses that are their own or free."""
-    places: dict[str, tuple[str, int]] = {}
-    if before:
-        running = {host.name for host in _with_activity(before).hosts if host.active}
-        for host in before.hosts:
-            if host.name in running or loopback.is_free(host.address, host.port):
-                places[host.name] = (host.address, host.port)
+    running = {host.name for host in _with_activity(before).hosts if host.active} if before else set()
     asked = {*hosts, *(host.name for host in before.hosts)} if before else set(hosts)
     names = [
         name
         for name, (component, _) in host_ports().items()
         if component in found and (name not in MORE or name in asked)
     ]
-    for name in names:
-        if name not in places and (near := _beside(places, name)):
-            places[name] = near
-    missing = [name for name in names if name not in places]
-    if missing:
-        # Chosen for all that there can be, so that each host has an address of its own whenever it comes.
-        among = list(host_ports()) if len(names) > len(FIRST) else names
-        chosen = loopback.choose([host_ports()[name][1] for name in among], for_whom=str(root))
-        places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
+    places = addresses.choose(names, before, running=running, for_whom=str(root))
     made = tuple(
         PracticeHost(
             name=name,
@@ -288,17 +292,6 @@ def _planned(
         for component in (host_ports()[name][0],)
     )
     return PracticeStack(folder=str(root), suite=suite, promtool=found["promtool"].path, hosts=made)
-
-
-def _beside(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
-    """The address of a host that is added later: the one it would have had from the beginning, if that is free."""
-    networks = {address.rpartition(".")[0] for address, _ in places.values()}
-    port = host_ports()[name][1]
-    if len(networks) != 1 or "127.0.0" in networks:
-        return None
-    address = f"{networks.pop()}.{list(host_ports()).index(name) + 1}"
-    taken = any(address == other for other, _ in places.values())
-    return (address, port) if not taken and loopback.is_free(address, port) else None
 
 
 def _start(host: PracticeHost, *, changed: bool) -> None:
@@ -325,11 +318,14 @@ def _wait(host: PracticeHost) -> None:
     # Loopback only: neither a proxy nor another scheme comes into it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     path = "-/ready" if host.component in ("prometheus", "alertmanager") else "metrics"
+    # A person may have moved it, see `PracticeHost.loopback`.
+    listen = next((one.listen for one in supervised.discover(host.connection(), host.folder)), host.listen)
+    listen = host.listen if host.name in BESIDE else listen
     deadline = time.monotonic() + _ANSWER
     reason = "no answer"
     while time.monotonic() < deadline:
         try:
-            with opener.open(f"http://{host.listen}/{path}", timeout=2):
+            with opener.open(f"http://{listen}/{path}", timeout=2):
                 return
         except urllib.error.HTTPError as refused:
             with refused:
@@ -342,7 +338,7 @@ def _wait(host: PracticeHost) -> None:
     log = supervised.status(host.connection(), host.service_folder).get("log", [])
     raise ServiceError(
         f"{host.component} does not answer within {_ANSWER:.0f} seconds: {reason}",
-        where=f"{host.name} ({host.listen})",
+        where=f"{host.name} ({listen})",
         todo=f"Read {host.service_folder}/log.",
         log=tuple(map(str, log))[-20:],
     )

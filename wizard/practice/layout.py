@@ -9,18 +9,20 @@ from pathlib import Path
 
 from wizard import assets, ownfiles
 from wizard.components import component as find_component
-from wizard.practice.record import FIRST, WHOLE, PracticeHost, PracticeStack, dump, host_ports
+from wizard.practice.record import BESIDE, FIRST, WHOLE, PracticeHost, PracticeStack, dump, host_ports
 
 _TOOLKIT_READY = "TLS is "
 """What a program with the exporter toolkit logs when it has read its web configuration; it opens the port before."""
 _READY = {
     "prometheus": "Server is ready to receive web requests",
+    "caddy": "serving initial configuration",
 }
 """What the other programs log when they are ready."""
 _CONFIGURATIONS = {
     "prometheus": ("prometheus.yml", "rules.yml"),
     "alertmanager": ("alertmanager.yml",),
     "blackbox_exporter": ("blackbox.yml",),
+    "caddy": ("Caddyfile",),
 }
 """The files in etc/<component> that a component is given, besides web.yml, which a step writes."""
 _COLLECTORS = ("cpu", "loadavg", "meminfo", "time", *(("uname",) if sys.platform == "linux" else ()))
@@ -41,6 +43,8 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
             "cwd": str(own),
             "port": host_ports()[host.name][1],
             "ready": _READY.get(host.component, _TOOLKIT_READY),
+            # Where Caddy keeps what it must not put into the home of whoever starts it.
+            "environment": {"HOME": str(own / "data")} if host.name in BESIDE else {},
         }
         ownfiles.replace(
             Path(host.service_folder) / "service.json", json.dumps(service, indent=2) + "\n", 0o640
@@ -48,7 +52,9 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
         if not (arguments := Path(host.service_folder) / "arguments").exists():
             ownfiles.replace(arguments, _arguments(host), 0o640)
         files = {name: _first(name, planned) for name in _CONFIGURATIONS.get(host.component, ())}
-        for name, text in {**files, **dict(find_component(host.component).practice_files)}.items():
+        if host.name not in BESIDE:
+            files |= dict(find_component(host.component).practice_files)
+        for name, text in files.items():
             if not (path := own / "etc" / host.component / name).exists():
                 ownfiles.replace(path, text, 0o640)
     earlier = {host.name: host for host in before.hosts} if before else {}
@@ -57,7 +63,7 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
         if (old := earlier.get(host.name)) and old.listen != host.listen:
             for path in (Path(host.service_folder) / "arguments", config):
                 _move(path, old.listen, host.listen)
-    added = [host for host in planned.hosts if host.name not in earlier]
+    added = [host for host in planned.hosts if host.name not in earlier and host.name not in BESIDE]
     # A new stack of the first two or of all is laid out whole; anything between is the first two, widened.
     if added and (before or planned.components not in (FIRST, WHOLE)):
         from wizard.practice import extension
@@ -79,13 +85,15 @@ def _first(name: str, planned: PracticeStack) -> str:
     whole = name == "prometheus.yml" and planned.components == WHOLE
     text = assets.path(f"practice/{'whole.yml' if whole else name}").read_text(encoding="utf-8")
     for host in planned.hosts:
-        text = text.replace(f"@{host.name}@", host.listen)
+        text = text.replace(f"@{host.name}@", host.listen).replace(f"@{host.name}.address@", host.address)
     return text
 
 
 def _arguments(host: PracticeHost) -> str:
     own = Path(host.folder)
     etc = own / "etc" / host.component
+    if host.component == "caddy":
+        return f"# One argument on each line; read at the next restart.\nrun\n--config={etc / 'Caddyfile'}\n"
     lines = ["# One flag on each line; read at the next restart.", f"--web.listen-address={host.listen}"]
     if host.component == "prometheus":
         lines += [

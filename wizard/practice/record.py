@@ -21,13 +21,16 @@ PORTS: Mapping[str, tuple[str, int]] = {
     "blackbox": ("blackbox_exporter", 9115),
     "srv2": ("node_exporter", 9100),
     "srv3": ("node_exporter", 9100),
+    "door": ("caddy", 8443),
 }
 """Each host that the labs and the wizard know, with its component and the usual port."""
 MORE = ("srv2", "srv3")
 """Hosts that are started only when a lab names them."""
+BESIDE: Mapping[str, str] = {"door": "prometheus"}
+"""A second program on the host of another one, with its address: a reverse proxy, for the lab about one."""
 FIRST = ("node_exporter", "prometheus")
 """The components that every practice stack has."""
-WHOLE = tuple(component for name, (component, _) in PORTS.items() if name not in MORE)
+WHOLE = tuple(component for name, (component, _) in PORTS.items() if name not in {*MORE, *BESIDE})
 """The components of the whole stack, for the labs."""
 
 
@@ -62,6 +65,13 @@ class PracticeHost:
     def listen(self) -> str:
         """As address:port."""
         return f"{self.address}:{self.port}"
+
+    @property
+    def loopback(self) -> str:
+        """Where it can listen for programs of its own host alone, as address:port: 127.0.0.1 on a real host."""
+        head, _, last = self.address.rpartition(".")
+        # Without addresses of their own (macOS) all hosts share 127.0.0.1, and the port has to differ.
+        return f"{self.address}:{self.port + 1}" if head == "127.0.0" else f"{head}.1{last:0>2}:{self.port}"
 
     @property
     def service_folder(self) -> str:

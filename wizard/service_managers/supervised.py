@@ -17,7 +17,7 @@ from typing import Any
 
 from wizard import invocation
 from wizard.account import account
-from wizard.components import component
+from wizard.components import all_components
 from wizard.connections.base import Connection
 from wizard.errors import ServiceError
 from wizard.model import FlagPlace, Service
@@ -62,8 +62,9 @@ def reload(connection: Connection, service: Service) -> None:
     """
     folder = folder_of(service)
     place = _place(connection, folder)
-    known = component(service.component)
-    if not known.reload_by:
+    # A reverse proxy is no component.
+    known = next((one for one in all_components() if one.name == service.component), None)
+    if known is None or not known.reload_by:
         raise ServiceError(
             f"{service.component} cannot reload its configuration while it runs",
             where=place,

@@ -126,7 +126,7 @@ class Supervisor:
             with open("service.json", encoding="utf-8") as file:  # noqa: PTH123
                 spec = json.load(file)
             self.arguments = read_arguments("arguments")
-            self._spawn(spec["program"], spec.get("cwd") or None)
+            self._spawn(spec["program"], spec.get("cwd") or None, spec.get("environment", {}))
         except (OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
             return self._failed(f"it could not be started: {problem}")
         self._save("running")
@@ -191,7 +191,7 @@ class Supervisor:
             self._drain()
         return control is not None and control in found
 
-    def _spawn(self, program: str, cwd: str | None) -> None:
+    def _spawn(self, program: str, cwd: str | None, environment: dict[str, str]) -> None:
         me = os.getpid()
         control = prctl()
 
@@ -206,7 +206,7 @@ class Supervisor:
         self.child = subprocess.Popen(
             [program, *self.arguments],
             cwd=cwd,
-            env={key: value for key, value in os.environ.items() if key in KEPT},
+            env={**{key: value for key, value in os.environ.items() if key in KEPT}, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -21,6 +21,7 @@ COMPONENTS = {
     "prometheus": "prometheus",
     "alertmanager": "alertmanager",
     "pushgateway": "pushgateway",
+    "door": "caddy",
 }
 USUAL = {
     "lab.promtool": "promtool",
@@ -33,6 +34,7 @@ USUAL = {
         "address": f"127.0.10.{number}",
         "port": "9100",
         "listen": f"127.0.10.{number}:9100",
+        "loopback": f"127.0.10.10{number}:9100",
         "home": f"{FOLDER}/{host}/etc/{component}",
         "from": f"{FOLDER}/{host}/etc/{component}",
         "flags": f"{FOLDER}/{host}/services/{component}/arguments",
@@ -56,8 +58,9 @@ USUAL |= placeholders.compose_values(
     ),
     f"{FOLDER}/notes",
 )
+USUAL |= {"door.login": "basic_auth"}
 IDS = ["look", "node-tls", "node-password", "prometheus", "mutual-tls", "workshop", "stack", "faults"]
-IDS += ["compose", "keep"]
+IDS += ["door", "compose", "keep"]
 
 
 @pytest.fixture
@@ -178,6 +181,7 @@ ERRATA = {
         "names": "hostname is checked",
     },
     "workshop": {"node-key": "29220", "start": "-k", "scrape": "indentation"},
+    "door": {"pair": "route-prefix=/", "password": "one path only"},
     "stack": {
         "certificates": "localhost",
         "push": "SSL_CERT_FILE",

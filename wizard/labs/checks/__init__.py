@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wizard.labs.checks import access, artifacts, containers, prometheus, server
+from wizard.labs.checks import access, artifacts, containers, front_door, prometheus, server
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
 from wizard.labs.results import CheckResult, NotYet
@@ -48,4 +48,6 @@ _VOCABULARY: dict[str, Callable[[Check, Look, float], list[str]]] = {
     "grafana": artifacts.grafana_source,
     "key-stays": artifacts.key_stays,
     "container": containers.container,
+    "door": front_door.door,
+    "hidden": front_door.hidden,
 }

@@ -80,7 +80,7 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
             name="up of the target",
             client="the lab",
             expect="up",
-            url=f"{client.scheme}://{look.asked('prometheus/prometheus')}",
+            url=f"{client.scheme}://{look.asked('prometheus/prometheus')}{look.prefix()}",
             **look.way("prometheus/prometheus"),
             kind="up",
             instance=look.asked(check.of),

@@ -1,0 +1,56 @@
+"""The loopback address and port of each practice host: kept where it can be, free where it is new."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from wizard.connections import loopback
+from wizard.practice.record import BESIDE, FIRST, PracticeStack, host_ports
+
+
+def choose(
+    names: Sequence[str], before: PracticeStack | None, *, running: Collection[str], for_whom: str
+) -> dict[str, tuple[str, int]]:
+    """Address and port of each of these hosts, by name.
+
+    Args:
+        before: the stack as it was: its hosts keep addresses that are their own or free.
+        running: names of its hosts that run now.
+        for_whom: see `loopback.choose`.
+    """
+    places: dict[str, tuple[str, int]] = {}
+    for host in before.hosts if before else ():
+        if host.name in running or loopback.is_free(host.address, host.port):
+            places[host.name] = (host.address, host.port)
+    for name in names:
+        if name not in places and (near := _near(places, name)):
+            places[name] = near
+    missing = [name for name in names if name not in places and name not in BESIDE]
+    if missing:
+        # Chosen for all that there can be, so that each host has an address of its own whenever it comes.
+        among = _addressed() if len(names) > len(FIRST) else [name for name in names if name not in BESIDE]
+        chosen = loopback.choose([host_ports()[name][1] for name in among], for_whom=for_whom)
+        places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
+    for name in BESIDE.keys() & set(names):
+        address, usual = places[BESIDE[name]][0], host_ports()[name][1]
+        if places.get(name, ("", 0))[0] != address:
+            places[name] = (address, loopback.free_port(address, usual))
+    return places
+
+
+def _addressed() -> list[str]:
+    """The hosts with an address of their own, in the order of their addresses."""
+    return [name for name in host_ports() if name not in BESIDE]
+
+
+def _near(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
+    """The address of a host that is added later: the one it would have had from the beginning, if that is free."""
+    if name in BESIDE:
+        return None
+    networks = {address.rpartition(".")[0] for address, _ in places.values()}
+    port = host_ports()[name][1]
+    if len(networks) != 1 or "127.0.0" in networks:
+        return None
+    address = f"{networks.pop()}.{_addressed().index(name) + 1}"
+    taken = any(address == other for other, _ in places.values())
+    return (address, port) if not taken and loopback.is_free(address, port) else None
