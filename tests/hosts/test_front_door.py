@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import subprocess
 import time
@@ -17,13 +18,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import bases
+import grafana_host
 import pytest
 from machines import Machine, Network
 
 from wizard.engine import Engine, Outcome
 from wizard.inventory import stack_file
 from wizard.inventory.stack_file import dump
-from wizard.model import ComponentSpec, DoorRoute, FrontDoor, Plan, ProxyProgram, Stack, UserSpec
+from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Plan, ProxyProgram, Stack, UserSpec
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -83,7 +85,9 @@ ALERTS = "groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n"
 @contextmanager
 def _booted(suite: str, proxy: ProxyProgram, network: Network) -> Iterator[Machine]:
     """A host with that proxy, its own site on port 80, and four components."""
-    with Machine(suite, "web1", network, programs=PROGRAMS) as machine:
+    # Of a name of its own: systemd-nspawn keeps two hosts of one name from starting at once.
+    label = f"web1-{os.getpid() % 100000}"
+    with Machine(suite, "web1", network, programs=PROGRAMS, label=label) as machine:
         machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
         machine.push("/etc/prometheus/alerts.yml", ALERTS.encode())
         machine.push("/etc/default/prometheus", b'ARGS="--web.enable-remote-write-receiver"\n')
@@ -208,24 +212,27 @@ def remote_write_body() -> bytes:
 def test_one_name_with_a_path_for_each(
     proxy: ProxyProgram, suite: str, network: Network, tmp_path: Path
 ) -> None:
-    """By password; by client certificate too, but for nginx."""
-    door = replace(ONE_NAME, proxy=proxy, cors=(ORIGIN,))
+    """By password; by client certificate too, but for nginx. Grafana, a stand-in, keeps its own login."""
+    grafana = DoorRoute(to=GRAFANA, path="/grafana")
+    door = replace(ONE_NAME, proxy=proxy, cors=(ORIGIN,), routes=(*ONE_NAME.routes, grafana))
     # Apache and Caddy limit no rates, as they are packaged.
     door = replace(door, rate_limit=100) if proxy == "nginx" else replace(door, client_cert=True, hsts_days=1)
     with _booted(suite, proxy, network) as web1:
+        grafana_host.install(web1)
         before, stack = etc(web1), stack_of(web1, (door,))
         assert stack_file.parse(dump(stack), source="").front_doors == (door,)
         theirs = web1.check("curl -s http://127.0.0.1:80/ | sha256sum")
         with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
             plan, outcome = apply(engine, stack)
             closed = [each.probe.client for each in outcome.attempts if each.outcome == "closed"]
-            assert len(closed) == len(PROGRAMS) + 1
+            assert len(closed) == len(PROGRAMS) + 2
             client = Client(web1, engine.workspace.root)
             # Shorter than Prometheus' usual interval: at most one scrape of it is lost.
             assert _longest_gap(client) < 15
             _as_people_and_programs_do(client)
             _as_printed(plan, web1, network)
             _other_origins(client)
+            _grafana(client)
             _alerts_arrive(client)
             assert [each.name for each in engine.scan(stack).proxies if each.running] == [proxy]
             assert engine.plan(stack).steps == ()
@@ -291,6 +298,24 @@ def _other_origins(client: Client) -> None:
     for other in ("https://other.example.net", f"{ORIGIN}.example.org"):
         assert client.said(path, "-H", f"Origin: {other}", *preflight, user="") == "401"
         assert "allow-origin" not in client.said(path, *asked, f"Origin: {other}", body=True).lower()
+
+
+def _grafana(client: Client) -> None:
+    """Its own login, in a browser and by token; its data sources; its WebSocket, for pages of the front door alone."""
+    session = ("-H", grafana_host.SESSION)
+    assert client.said("/grafana/login", user="") == "200"
+    assert client.said("/grafana/api/org", user="") == "401"
+    assert client.said("/grafana/api/org", *session, user="") == "200"
+    assert client.said("/grafana/api/org", "-H", "Authorization: Bearer a-token", user="") == "200"
+    assert client.said("/grafana", user="") == "301"
+    asked = json.loads(client.said("/grafana/api/sources", *session, user="", body=True))
+    assert asked == {"Metrics": 200, "Alerts": 200}
+    place = (client.machine.address, NAME, "/grafana/api/live/ws", client.workspace / "ca/ca.crt")
+    with grafana_host.websocket(*place, origin=f"https://{NAME}") as live:
+        assert [live.echoed(word) for word in ("one", "two")] == ["one", "two"]
+    grafana_host.is_rejected(*place, origin="https://other.example.net", status="403")
+    # A header of ours does not open the other paths, and the front door's own login does not go to Grafana.
+    assert client.said("/prometheus/api/v1/query?query=up", *session, user="").startswith("401")
 
 
 def _as_printed(plan: Plan, web1: Machine, network: Network) -> None:

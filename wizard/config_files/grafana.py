@@ -132,6 +132,26 @@ def secure_datasource(
     return editor.apply().content
 
 
+def set_url(content: bytes, *, name: str, url: str) -> bytes:
+    """Makes one data source ask at another URL.
+
+    Raises:
+        ConfigError: no such data source, or its url holds a user and password.
+    """
+    document = load(content, NAME)
+    index, node = _named(document, name)
+    own = fields.own(node, "url")
+    if own is None or client_settings.userinfo(fields.value(fields.fields([node]), "url")):
+        raise ConfigError(
+            "this data source has no url of its own, or one with a user name",
+            where=document.where(own or node),
+            todo="Write the url out, without user and password, then try again",
+        )
+    editor = Editor(document)
+    editor.put(("datasources", index, "url"), client_settings.in_hand(own, url))
+    return editor.apply().content
+
+
 def _use_https(editor: Editor, document: Document, path: Path, node: MappingNode) -> None:
     """Makes the url of a data source begin with https:// and name its port.
 

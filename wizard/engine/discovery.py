@@ -28,7 +28,13 @@ from wizard.model import (
     Service,
     Stack,
 )
-from wizard.service_managers import container_engines, docker_discovery, instances, proxy_services
+from wizard.service_managers import (
+    container_engines,
+    docker_discovery,
+    grafana_service,
+    instances,
+    proxy_services,
+)
 from wizard.service_managers.discovery import requests
 from wizard.workspace import Workspace
 
@@ -168,6 +174,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         grafana=docker_discovery.grafanas(connection)
         if spec.connect not in ("practice", "manual") and any(each.protect for each in stack.components)
         else (),
+        grafana_server=grafana_service.discover(connection) if spec.connect in _WITH_SYSTEMD else None,
         selinux=any(each.container is not None for each in services)
         and container_engines.enforces_selinux(connection),
         user="root" if root else user,

@@ -8,7 +8,7 @@ from typing import Final
 
 from wizard.front_doors import apache_openid
 from wizard.front_doors.base import Door, Opening, Proxy
-from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS
 from wizard.model import SIGN_IN_PATH
 
 _MB: Final = 1024 * 1024
@@ -54,7 +54,9 @@ def _lines(door: Door) -> Iterator[str]:
     yield "    AllowEncodedSlashes NoDecode"
     yield "    RequestHeader set X-Forwarded-Proto https"
     yield "    # The password is for this server and not for what is behind it."
-    yield "    RequestHeader unset Authorization"
+    own = "|".join(re.escape(opening.prefix) + "/" for opening in door.openings if opening.own_login)
+    unset = "RequestHeader unset Authorization"
+    yield f"    {unset}" + (f' "expr=%{{REQUEST_URI}} !~ m#^({own})#"' if own else "")
     if door.hsts_days:
         yield f'    Header always set Strict-Transport-Security "max-age={door.hsts_days * 86400}"'
     for name, value in door.headers:
@@ -90,6 +92,8 @@ def _cors(door: Door) -> Iterator[str]:
 
 
 def _who(door: Door) -> Iterator[str]:
+    if not (door.passwords or door.client_ca):
+        return
     yield '    <Location "/">'
     if door.passwords:
         yield "        AuthType Basic"
@@ -116,7 +120,19 @@ def _location(opening: Opening) -> Iterator[str]:
     yield ""
     if opening.prefix:
         yield f'    RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
-    yield f'    ProxyPass "{opening.prefix}/" "http://{opening.backend}{opening.prefix}/" nocanon'
+    yield f'    ProxyPass "{opening.prefix}/" "http://{opening.backend}{opening.prefix}/" nocanon{_websocket(opening)}'
+    if opening.own_login:
+        yield "    # It asks for the login itself."
+        yield f'    <Location "{opening.prefix}/">'
+        yield "        AuthType None"
+        yield "        AuthMerging Off"
+        yield "        Require all granted"
+        yield "    </Location>"
+
+
+def _websocket(opening: Opening) -> str:
+    """Further parameters of ProxyPass where clients open WebSockets."""
+    return f" upgrade=websocket timeout={TUNNEL_SECONDS}" if opening.websocket else ""
 
 
 def render_inside(door: Door) -> str:
@@ -131,16 +147,22 @@ def _inside(door: Door) -> Iterator[str]:
         yield f'RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
         yield f'<Location "{opening.prefix}/">'
         yield "    AuthMerging Off"
-        yield "    AuthType Basic"
-        yield f'    AuthName "{door.name}"'
-        yield "    AuthBasicProvider file"
-        yield f"    AuthUserFile {door.passwords}"
-        yield "    Require valid-user"
+        if opening.own_login:
+            yield "    # It asks for the login itself."
+            yield "    AuthType None"
+            yield "    Require all granted"
+        else:
+            yield "    AuthType Basic"
+            yield f'    AuthName "{door.name}"'
+            yield "    AuthBasicProvider file"
+            yield f"    AuthUserFile {door.passwords}"
+            yield "    Require valid-user"
+            yield "    RequestHeader unset Authorization"
         yield f"    LimitRequestBody {door.max_body_size * _MB}"
         yield "    ProxyPreserveHost On"
         yield "    RequestHeader set X-Forwarded-Proto https"
-        yield "    RequestHeader unset Authorization"
-        yield f'    ProxyPass "http://{opening.backend}{opening.prefix}/" nocanon timeout={door.timeout}'
+        more = _websocket(opening) or f" timeout={door.timeout}"
+        yield f'    ProxyPass "http://{opening.backend}{opening.prefix}/" nocanon{more}'
         yield "</Location>"
         for path in opening.blocked:
             yield f'<Location "{path}">'

@@ -19,6 +19,10 @@ class Opening:
     """host:port at which the proxy asks it by plain http."""
     blocked: tuple[str, ...] = ()
     """Paths, prefix included, that are answered with 403."""
+    own_login: bool = False
+    """Whether the backend asks for the login: the proxy asks for none, and passes on what clients send."""
+    websocket: bool = False
+    """Whether clients open WebSockets there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,11 +35,14 @@ def _lines(door: Door) -> Iterator[str]:
     for path in (path for opening in door.openings for path in opening.blocked):
         yield f"\t\trespond {path} 403"
         yield f"\t\trespond {path}/* 403"
-    yield from _signs_in(door) if door.sign_in is not None else _who(door)
     yield "\t\trequest_body {"
     yield f"\t\t\tmax_size {door.max_body_size}MiB"
     yield "\t\t}"
-    for opening in door.openings:
+    # Before anybody is asked for a login: some do that themselves.
+    for opening in (each for each in door.openings if each.own_login):
+        yield from _location(opening, door.timeout)
+    yield from _signs_in(door) if door.sign_in is not None else _who(door)
+    for opening in (each for each in door.openings if not each.own_login):
         yield from _location(opening, door.timeout)
     yield "\t\trespond 404"
     yield "\t}"
@@ -148,8 +151,9 @@ def _location(opening: Opening, timeout: int) -> Iterator[str]:
 
 def _proxied(matcher: str, opening: Opening, timeout: int) -> Iterator[str]:
     yield f"\t\treverse_proxy {matcher} {opening.backend} {{"
-    yield "\t\t\t# The password is for this server and not for what is behind it."
-    yield "\t\t\theader_up -Authorization"
+    if not opening.own_login:
+        yield "\t\t\t# The password is for this server and not for what is behind it."
+        yield "\t\t\theader_up -Authorization"
     for name in CORS_HEADERS:
         yield f"\t\t\theader_down -{name}"
     yield "\t\t\ttransport http {"
@@ -179,7 +183,7 @@ def _inside(door: Door) -> Iterator[str]:
         for path in opening.blocked:
             yield f"\t\trespond {path} 403"
             yield f"\t\trespond {path}/* 403"
-        yield from _who(door)
+        yield from () if opening.own_login else _who(door)
         yield "\t\trequest_body {"
         yield f"\t\t\tmax_size {door.max_body_size}MiB"
         yield "\t\t}"

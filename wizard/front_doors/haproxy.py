@@ -13,7 +13,7 @@ from typing import Final
 from wizard.front_doors import haproxy_frontend
 from wizard.front_doors.base import Door, Opening, Proxy, SharedFile
 from wizard.front_doors.haproxy_frontend import backend_name, label
-from wizard.front_doors.settings import BURST_SECONDS, CORS_ALLOWED, CORS_HEADERS, burst
+from wizard.front_doors.settings import BURST_SECONDS, CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS, burst
 
 _STORE: Final = "firescreen"
 _MB: Final = 1024 * 1024
@@ -172,6 +172,8 @@ def _routes(door: Door) -> Iterator[str]:
 def _who(door: Door) -> Iterator[str]:
     # The handshake lets no certificate pass that is not of the CA.
     shown = " !{ ssl_c_used }" if door.client_ca else ""
+    own = " ".join(f"{opening.prefix}/" for opening in door.openings if opening.own_login)
+    shown += f" !{{ path_beg {own} }}" if own else ""
     if door.passwords:
         users = f"!{{ http_auth({label(door)}) }}"
         yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
@@ -184,11 +186,12 @@ def _backend(door: Door, opening: Opening) -> Iterator[str]:
     yield "    mode http"
     yield "    timeout connect 5s"
     yield f"    timeout server {door.timeout}s"
-    yield "    timeout tunnel 1h"
+    yield f"    timeout tunnel {TUNNEL_SECONDS // 3600}h"
     if door.inside:
         yield from _inside(door, opening)
-    yield "    # The password is for this server and not for what is behind it."
-    yield "    http-request del-header Authorization"
+    if not opening.own_login:
+        yield "    # The password is for this server and not for what is behind it."
+        yield "    http-request del-header Authorization"
     yield "    http-request set-header X-Forwarded-Proto https"
     for header in CORS_HEADERS:
         yield f"    http-response del-header {header}"
@@ -200,7 +203,8 @@ def _inside(door: Door, opening: Opening) -> Iterator[str]:
     """What the frontend of a front door of our own says, for one that stands in a person's."""
     yield "    option forwardfor"
     yield f"    http-request redirect code 301 location {opening.prefix}/ if {{ path {opening.prefix} }}"
-    yield f"    http-request auth realm {door.name} if !{{ http_auth({label(door)}) }}"
+    if not opening.own_login:
+        yield f"    http-request auth realm {door.name} if !{{ http_auth({label(door)}) }}"
     too_much = f"{{ req.hdr_val(content-length) gt {door.max_body_size * _MB} }}"
     yield f"    http-request deny deny_status 413 if {too_much}"
     if opening.blocked:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from wizard.front_doors import oauth2_proxy
 from wizard.front_doors.base import Door, Opening, Proxy
-from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, burst
+from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS, burst
 from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 
 
@@ -51,7 +51,7 @@ def _lines(door: Door) -> Iterator[str]:
     for name, value in door.headers:
         yield f"    add_header {name} {value} always;"
     for opening in door.openings:
-        yield from _location(opening)
+        yield from _location(door, opening)
     if all(opening.prefix for opening in door.openings):
         yield ""
         yield "    location / {"
@@ -192,7 +192,7 @@ def _asked(uri: str) -> Iterator[str]:
     yield f"        proxy_pass http://{oauth2_proxy.ADDRESS};"
 
 
-def _location(opening: Opening) -> Iterator[str]:
+def _location(door: Door, opening: Opening) -> Iterator[str]:
     for path in opening.blocked:
         yield ""
         # ^~: no regular expression of an include may win over it.
@@ -206,8 +206,33 @@ def _location(opening: Opening) -> Iterator[str]:
         yield "    }"
     yield ""
     yield f"    location {opening.prefix}/ {{"
+    if opening.own_login:
+        yield "        # It asks for the login itself."
+        yield "        auth_basic off;"
+        if door.sign_in is not None:
+            yield "        auth_request off;"
+    yield from _websocket(opening)
     yield f"        proxy_pass http://{opening.backend};"
     yield "    }"
+
+
+def _websocket(opening: Opening) -> Iterator[str]:
+    """WebSockets are passed on. A header here takes those of the whole server away, which are said again."""
+    if not opening.websocket:
+        return
+    yield '        set $firescreen_connection "";'
+    yield "        if ($http_upgrade) {"
+    yield "            set $firescreen_connection upgrade;"
+    yield "        }"
+    yield "        proxy_set_header Upgrade $http_upgrade;"
+    yield "        proxy_set_header Connection $firescreen_connection;"
+    yield "        proxy_set_header Host $http_host;"
+    yield "        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+    yield "        proxy_set_header X-Forwarded-Proto https;"
+    if not opening.own_login:
+        yield '        proxy_set_header Authorization "";'
+    yield f"        proxy_read_timeout {TUNNEL_SECONDS}s;"
+    yield f"        proxy_send_timeout {TUNNEL_SECONDS}s;"
 
 
 def render_inside(door: Door) -> str:
@@ -229,17 +254,25 @@ def _inside(door: Door) -> Iterator[str]:
         yield f"    return 301 {opening.prefix}/;"
         yield "}"
         yield f"location ~ ^{re.escape(opening.prefix)}/ {{"
-        yield "    # Also for those who need no password for the rest of the site."
-        yield "    satisfy all;"
-        yield f'    auth_basic "{door.name}";'
-        yield f"    auth_basic_user_file {door.passwords};"
+        if opening.own_login:
+            yield "    # It asks for the login itself."
+            yield "    auth_basic off;"
+        else:
+            yield "    # Also for those who need no password for the rest of the site."
+            yield "    satisfy all;"
+            yield f'    auth_basic "{door.name}";'
+            yield f"    auth_basic_user_file {door.passwords};"
         yield f"    client_max_body_size {door.max_body_size}m;"
-        yield f"    proxy_read_timeout {door.timeout}s;"
-        yield "    proxy_http_version 1.1;"
-        yield "    proxy_set_header Host $http_host;"
-        yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
-        yield "    proxy_set_header X-Forwarded-Proto https;"
-        yield '    proxy_set_header Authorization "";'
+        if opening.websocket:
+            yield "    proxy_http_version 1.1;"
+            yield from (line.removeprefix("    ") for line in _websocket(opening))
+        else:
+            yield f"    proxy_read_timeout {door.timeout}s;"
+            yield "    proxy_http_version 1.1;"
+            yield "    proxy_set_header Host $http_host;"
+            yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+            yield "    proxy_set_header X-Forwarded-Proto https;"
+            yield '    proxy_set_header Authorization "";'
         yield f"    proxy_pass http://{opening.backend};"
         yield "}"
 

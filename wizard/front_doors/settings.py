@@ -83,6 +83,9 @@ def burst(rate_limit: int) -> int:
     return max(rate_limit * BURST_SECONDS, LEAST_BURST)
 
 
+TUNNEL_SECONDS: Final = 3600
+"""For how long a WebSocket may be silent."""
+
 BLOCKED: Final[dict[Blocked, tuple[str, ...]]] = {
     "lifecycle": ("/-/reload", "/-/quit"),
     "admin_api": ("/api/v1/admin",),

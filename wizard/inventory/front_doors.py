@@ -8,7 +8,7 @@ from typing import Any
 from wizard import yamlfile
 from wizard.errors import StackError
 from wizard.inventory import sign_in
-from wizard.model import DoorRoute, FrontDoor, Stack
+from wizard.model import GRAFANA, DoorRoute, FrontDoor, Stack
 
 _PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout", "rate_limit")
 _FILES = ("cert_file", "key_file", "ca_file")
@@ -30,7 +30,8 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
                 proxy=entry["proxy"],
                 name=entry["name"].lower(),
                 routes=tuple(
-                    DoorRoute(to=route["to"], path=route.get("path", "/")) for route in entry["routes"]
+                    DoorRoute(to=route["to"], path=route.get("path", "/"), login=route.get("login", ""))
+                    for route in entry["routes"]
                 ),
                 people=tuple(entry.get("people", {}).get("basic_auth", ())),
                 sign_in=sign_in.read(entry.get("people", {}).get("oidc")),
@@ -64,7 +65,10 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
             entry["cors"] = list(door.cors)
         if door.cert_file or door.ca_file:
             entry["files"] = {key: path for key in _FILES if (path := getattr(door, key))}
-        entry["routes"] = [{"to": route.to, "path": route.path} for route in door.routes]
+        entry["routes"] = [
+            {"to": route.to, "path": route.path} | ({"login": route.login} if route.login else {})
+            for route in door.routes
+        ]
         found.append(entry)
     return found
 
@@ -153,11 +157,18 @@ def _check_certificate(door: FrontDoor, where: str) -> None:
 
 
 def _check_users(stack: Stack, door: FrontDoor, where: str) -> None:
-    if not door.users and not door.client_cert:
+    asks = not all(route.has_own_login for route in door.routes)
+    if asks and not door.users and not door.client_cert:
         raise StackError(
             f"nobody may pass the front door {door.name}",
             where=where,
             todo="Add people: {basic_auth: [USER]}, or machines: {client_cert: true}",
+        )
+    if door.client_cert and not door.users and any(route.has_own_login for route in door.routes):
+        raise StackError(
+            f"the front door {door.name} asks every client for a certificate, and people log in at Grafana itself",
+            where=where,
+            todo="Add people: {basic_auth: [USER]}, or give Grafana a front door with a name of its own",
         )
     known = [user.name for user in stack.users]
     for name in door.users:
@@ -177,6 +188,29 @@ def _check_users(stack: Stack, door: FrontDoor, where: str) -> None:
 
 def _check_route(stack: Stack, door: FrontDoor, number: int, where: str) -> None:
     route, others = door.routes[number], door.routes[:number]
+    if route.login and route.to != GRAFANA:
+        raise StackError(
+            f"{route.to} has no login of its own",
+            where=where,
+            todo=f"Leave login out: the front door asks for the login of {route.to}",
+        )
+    if route.to != GRAFANA:
+        _check_component(stack, door, route, where)
+    if any(each.prefix == route.prefix or each.to == route.to for each in others):
+        raise StackError(
+            f"the front door {door.name} has two routes for {route.prefix or '/'} or for {route.to}",
+            where=where,
+            todo="Keep one of them",
+        )
+    if any((other, way) != (door, route) for other, way in stack.doors_to(door.host, route.to)):
+        raise StackError(
+            f"{route.to} on {door.host} is behind two front doors, and can have only one path",
+            where=where,
+            todo="Keep one of them",
+        )
+
+
+def _check_component(stack: Stack, door: FrontDoor, route: DoorRoute, where: str) -> None:
     spec = next((each for each in stack.components if (each.host, each.name) == (door.host, route.to)), None)
     if spec is None:
         raise StackError(
@@ -189,16 +223,4 @@ def _check_route(stack: Stack, door: FrontDoor, number: int, where: str) -> None
             f"{spec.key} is behind a front door and has protect: [{', '.join(spec.protect)}]",
             where=where,
             todo="Use protect: []: it then listens on the loopback address alone, and the front door protects it",
-        )
-    if any(each.prefix == route.prefix or each.to == route.to for each in others):
-        raise StackError(
-            f"the front door {door.name} has two routes for {route.prefix or '/'} or for {route.to}",
-            where=where,
-            todo="Keep one of them",
-        )
-    if any((other, way) != (door, route) for other, way in stack.doors_to(door.host, route.to)):
-        raise StackError(
-            f"{route.to} on {door.host} is behind two front doors, and can have only one path",
-            where=where,
-            todo="Keep one of them",
         )

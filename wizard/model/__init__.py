@@ -28,6 +28,8 @@ from wizard.model.facts import (
     FileState,
     Finding,
     FlagPlace,
+    GrafanaOverride,
+    GrafanaServer,
     HostFacts,
     PathInfo,
     Service,
@@ -38,6 +40,7 @@ from wizard.model.facts import (
 )
 from wizard.model.front_door import (
     CALLBACK,
+    GRAFANA,
     SIGN_IN_PATH,
     SIGN_OUT,
     SIGNED_OUT,
@@ -86,6 +89,7 @@ from wizard.model.trust_graph import Arrow
 
 __all__ = [
     "CALLBACK",
+    "GRAFANA",
     "MANUAL",
     "RECOMMENDED",
     "SIGNED_OUT",
@@ -121,6 +125,8 @@ __all__ = [
     "Forward",
     "FrontDoor",
     "Gap",
+    "GrafanaOverride",
+    "GrafanaServer",
     "HealthReport",
     "HostFacts",
     "HostSpec",

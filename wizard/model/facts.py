@@ -232,6 +232,29 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrafanaOverride:
+    """A setting that a variable of its environment, or a word of its command line, takes away from grafana.ini."""
+
+    section: str
+    key: str
+    value: str
+    said_by: str
+    """As it stands there: `GF_SERVER_ROOT_URL=https://…` or `cfg:server.root_url=https://…`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrafanaServer:
+    """Grafana on a host; the service's `config_file` is its grafana.ini."""
+
+    service: Service
+    overrides: tuple[GrafanaOverride, ...] = ()
+
+    def override(self, section: str, key: str) -> GrafanaOverride | None:
+        """What wins over grafana.ini for a setting, or None."""
+        return next((each for each in self.overrides if (each.section, each.key) == (section, key)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What was read from one host."""
 
@@ -241,6 +264,8 @@ class HostFacts:
     root: bool = False
     grafana: tuple[Container, ...] = ()
     """Containers that Grafana runs in; only asked for where something is to be protected."""
+    grafana_server: GrafanaServer | None = None
+    """The Grafana that systemd runs here, or None."""
     selinux: bool = False
     """Whether SELinux is enforced; only asked where something runs in a container."""
     user: str = ""

@@ -7,6 +7,8 @@ from typing import Final, Literal, TypeAlias
 
 ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy", "exporter_exporter"]
 Blocked: TypeAlias = Literal["lifecycle", "admin_api"]
+GRAFANA: Final = "grafana"
+"""What a route leads to that leads to Grafana, which is no component of a stack."""
 SIGN_IN_PATH: Final = "/oauth2"
 """Below it is what a front door needs for signing in itself: as in oauth2-proxy, so that all doors have the same."""
 CALLBACK: Final = f"{SIGN_IN_PATH}/callback"
@@ -19,9 +21,16 @@ class DoorRoute:
     """One component behind a front door."""
 
     to: str
-    """The component, on the front door's own host."""
+    """The component, on the front door's own host, or `GRAFANA`."""
     path: str = "/"
     """The path below which it is served, e.g. '/prometheus'; '/' where it has the whole name."""
+    login: Literal["", "own", "door"] = ""
+    """Who asks for the login of Grafana: itself, or the front door before it does. '' for what is usual."""
+
+    @property
+    def has_own_login(self) -> bool:
+        """Whether what is behind it asks for the login, and the front door does not."""
+        return self.to == GRAFANA and self.login != "door"
 
     @property
     def prefix(self) -> str:
@@ -107,6 +116,16 @@ class FrontDoor:
     """Requests a second that one address may send, over 10 s; 0 for any number."""
     cors: tuple[str, ...] = ()
     """The origins, e.g. 'https://grafana.example.net', whose pages may read responses in a browser."""
+
+    @property
+    def component_routes(self) -> tuple[DoorRoute, ...]:
+        """Its routes to components of the stack."""
+        return tuple(each for each in self.routes if each.to != GRAFANA)
+
+    @property
+    def grafana(self) -> DoorRoute | None:
+        """Its route to Grafana; None where it has none."""
+        return next((each for each in self.routes if each.to == GRAFANA), None)
 
     @property
     def users(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from wizard import endpoints
 from wizard.config_files import prometheus as scrape
@@ -21,7 +22,11 @@ from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.service_managers.registry import manager_of
+
+Behind: TypeAlias = Backend | DoorGrafana
+"""What is behind a front door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,16 @@ class Moves:
     """Of the Prometheus servers that move themselves: they read their configuration as they start."""
 
 
-def plan_moves(facts: Facts, backends: Sequence[Backend], clients: Sequence[Client]) -> Moves:
-    """The steps for all backends of a plan.
+def plan_moves(
+    facts: Facts, backends: Sequence[Backend], grafanas: Sequence[DoorGrafana], clients: Sequence[Client]
+) -> Moves:
+    """The steps for all that is behind the front doors of a plan; the Grafanas are only scraped here.
 
     Raises:
         InputError: something asks one of them in a way that would break.
     """
     moving = {each.key: wanted for each in backends if (wanted := wanted_flags(each))}
-    edits = tuple(step for client in clients if (step := _edit(client, backends)) is not None)
+    edits = tuple(step for client in clients if (step := _edit(client, (*backends, *grafanas))) is not None)
     restarted = [each for each in backends if each.key in moving]
     reloaded = [
         client
@@ -144,7 +151,7 @@ def _reload(facts: Facts, client: Client) -> PlannedStep:
     )
 
 
-def _edit(client: Client, backends: Sequence[Backend]) -> PlannedStep | None:
+def _edit(client: Client, backends: Sequence[Behind]) -> PlannedStep | None:
     """The edit of a Prometheus' configuration by which it asks what moves at its new path; None for nothing to edit."""
     before = client.texts
     after = dict(before)
@@ -168,7 +175,7 @@ def _edit(client: Client, backends: Sequence[Backend]) -> PlannedStep | None:
     )
 
 
-def _refuse_closed(client: Client, place: Place, asked: Sequence[Backend]) -> None:
+def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> None:
     """A client that asks by an address at which nobody will answer.
 
     Raises:
@@ -194,7 +201,7 @@ def _refuse_closed(client: Client, place: Place, asked: Sequence[Backend]) -> No
                 )
 
 
-def _moved(client: Client, place: Place, asked: Sequence[Backend], content: bytes) -> bytes:
+def _moved(client: Client, place: Place, asked: Sequence[Behind], content: bytes) -> bytes:
     """The file with one place that asks at the new path."""
     where = f"{client.host.spec.name}:{place.path or client.service.config_file}"
     backend = asked[0]
@@ -226,7 +233,7 @@ def _moved(client: Client, place: Place, asked: Sequence[Backend], content: byte
     return content
 
 
-def _refuse_mixed(place: Place, backend: Backend, where: str, *, mixed: bool) -> None:
+def _refuse_mixed(place: Place, backend: Behind, where: str, *, mixed: bool) -> None:
     if mixed:
         raise InputError(
             f"{place.how} asks {backend.key} and others too, and only {backend.component} moves to "

@@ -27,7 +27,8 @@ from wizard.model import (
     Stack,
     UserSpec,
 )
-from wizard.planner import front_door_settings, paths
+from wizard.planner import front_door_grafana, front_door_settings, paths
+from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 
@@ -105,6 +106,8 @@ class KnownDoor(Participant):
     host: HostFacts
     service: Service
     backends: tuple[Backend, ...]
+    grafana: DoorGrafana | None = None
+    """What it leads to besides components."""
 
     @property
     def component(self) -> str:
@@ -244,8 +247,8 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
             where=stack.source or door.key,
             todo="Log in as root, or set become: sudo for this host",
         )
-    backends = tuple(_backend(stack, host, door, route) for route in door.routes)
-    return KnownDoor(door, known, host, service, backends)
+    backends = tuple(_backend(stack, host, door, route) for route in door.component_routes)
+    return KnownDoor(door, known, host, service, backends, front_door_grafana.known(stack, host, door))
 
 
 def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:
@@ -295,6 +298,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
         found += [path for pair in known.proxy.needed for path in pair]
         found += [path for each in known.backends if (path := each.service.flags.path)]
+        found += [known.grafana.service.config_file] if known.grafana is not None else []
         wanted[known.door.host] = (*wanted.get(known.door.host, ()), *found)
         tools = tuple(paths.tools_file(facts, each.server) for each in known.backends)
         trust = paths.trust_copy(facts, known.server)

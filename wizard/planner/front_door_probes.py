@@ -11,7 +11,9 @@ from wizard.front_doors.settings import BLOCKED
 from wizard.model import Facts, Probe, Stack, Watched
 from wizard.planner import front_door_sign_in, paths
 from wizard.planner.client_facts import Client
+from wizard.planner.front_door_backends import Behind
 from wizard.planner.front_door_facts import Backend, KnownDoor, addresses, probe_resolution
+from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.planner.front_door_site import Site
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
@@ -38,6 +40,9 @@ class DoorInquiry:
             for backend in site.known.backends:
                 yield from self._at_door(site, backend)
                 yield from _beside(backend)
+            if site.known.grafana is not None:
+                yield from self._of_grafana(site, site.known.grafana)
+                yield from _beside(site.known.grafana)
 
     def up_probes(self, clients: Sequence[Client]) -> Iterator[Probe]:
         """What each Prometheus reports of the components behind front doors that it scrapes."""
@@ -147,6 +152,24 @@ class DoorInquiry:
                 client = f"blocked {closed}"
                 yield _probe(known, backend, f"{closed} is blocked", client, "403", f"{url}{closed}", **login)
 
+    def _of_grafana(self, site: Site, grafana: DoorGrafana) -> Iterator[Probe]:
+        """Its login page and its health, which it shows to everyone, and its API, which it does not."""
+        known, url, own = site.known, grafana.url, grafana.route.has_own_login
+        trust = {"ca_file": paths.trust_copy(self.facts, known.server)}
+        login = trust if own else self.login(site)
+        if grafana.has_login_page:
+            name = "its page and assets are served"
+            yield _probe(known, grafana, name, "page", "200", f"{url}/login", kind="page", **login)
+        health = f"{url}/api/health"
+        yield _probe(known, grafana, "its API is served", "API", "200", health, **login)
+        if own and not grafana.lets_strangers_in:
+            name, closed = "without a login its API is rejected", f"{url}/api/org"
+            yield _probe(known, grafana, name, "no login", "401", closed, **trust)
+        elif not own:
+            rejected = "401" if known.user(self.stack) is not None else known.proxy.no_certificate
+            name = "without a login at the front door it is rejected"
+            yield _probe(known, grafana, name, "no login", rejected, health, **trust)
+
     def _up(self, client: Client, backend: Backend, job: str, address: str) -> Probe:
         service = client.service
         asked = self.access(client.key) or {
@@ -175,12 +198,12 @@ class DoorInquiry:
         )
 
 
-def _beside(backend: Backend) -> Iterator[Probe]:
+def _beside(backend: Behind) -> Iterator[Probe]:
     """Requests at every address of the host that pass the front door by."""
     ports = [backend.server.port]
-    address, peers, port = backend.facts.gossip
-    if address and not backend.service.flag(peers):
-        ports.append(port)
+    if isinstance(backend, Backend):
+        address, peers, port = backend.facts.gossip
+        ports += [port] if address and not backend.service.flag(peers) else []
     for at in addresses(backend.host.spec, backend.host.names):
         for number in ports:
             place = endpoints.joined(at, number)
@@ -198,7 +221,7 @@ def _beside(backend: Backend) -> Iterator[Probe]:
 
 
 def _probe(
-    known: KnownDoor, backend: Backend, name: str, client: str, expect: str, url: str, **options: Any
+    known: KnownDoor, backend: Behind, name: str, client: str, expect: str, url: str, **options: Any
 ) -> Probe:
     return Probe(
         id=f"{backend.key}/door/{client.replace(' ', '-')}",

@@ -366,6 +366,18 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
                 blocked=tuple(f"{each.route.prefix}{path}" for path in closed),
             )
             for each in known.backends
+        )
+        + (
+            (
+                Opening(
+                    prefix=known.grafana.route.prefix,
+                    backend=known.grafana.address,
+                    own_login=known.grafana.route.has_own_login,
+                    websocket=True,
+                ),
+            )
+            if known.grafana is not None
+            else ()
         ),
         passwords=known.passwords if door.users else "",
         hashes=tuple(hashes),

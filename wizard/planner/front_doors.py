@@ -30,12 +30,13 @@ from wizard.planner import (
     command_line_tools,
     credentials,
     front_door_backends,
+    front_door_data_sources,
     front_door_facts,
+    front_door_grafana,
     front_door_own_site,
     front_door_refusals,
     front_door_sign_in,
     front_door_site,
-    grafana,
     manual_commands,
     paths,
     probe_certificates,
@@ -58,6 +59,10 @@ class DoorPlan:
     sites: tuple[Site, ...] = ()
     clients: tuple[Client, ...] = ()
     moves: Moves | None = None
+    grafanas: tuple[PlannedStep, ...] = ()
+    """The edits of Grafanas' own configuration and data sources."""
+    grafana_restarts: tuple[PlannedStep, ...] = ()
+    warnings: tuple[Finding, ...] = ()
     broken: tuple[BrokenClient, ...] = ()
     gaps: tuple[Gap, ...] = ()
     hints: tuple[str, ...] = ()
@@ -90,9 +95,9 @@ class DoorPlan:
         return (
             tuple(site.material for site in self.sites if site.material is not None),
             tuple(site.config for site in self.sites if site.config is not None),
-            (*moves.flags, *moves.edits),
+            (*moves.flags, *moves.edits, *self.grafanas),
             (*moves.reloads, *moves.restarts),
-            (*moves.scrapers, *self._beside),
+            (*moves.scrapers, *self._beside, *self.grafana_restarts),
             tuple(_reload(site.known, restarts=key in self._restarted) for key, site in present.items()),
         )
 
@@ -128,6 +133,8 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         front_door_refusals.refuse_unfit(facts, each)
         if each.door.site:
             front_door_own_site.refuse_unfit(facts, each)
+        if each.grafana is not None:
+            front_door_grafana.refuse_unfit(each.grafana)
     front_door_sign_in.refuse_unfit(facts, known)
     firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
     clients_of = {
@@ -148,13 +155,23 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
     )
     backends = tuple(backend for each in known for backend in each.backends)
     clients = paths.scrapers(stack, facts)
-    moves = front_door_backends.plan_moves(facts, backends, clients)
+    grafanas = tuple(each.grafana for each in known if each.grafana is not None)
+    moves = front_door_backends.plan_moves(facts, backends, grafanas, clients)
+    sources = front_door_data_sources.plan(facts, backends, {each.host.spec.name for each in grafanas})
+    flags = {each.key: front_door_grafana.flags(each) for each in grafanas}
     return DoorPlan(
         sites=sites,
         clients=clients,
         moves=moves,
-        broken=(*_data_sources(facts, backends), *_routes(facts, known)),
-        gaps=_gaps(backends),
+        grafanas=(*(step for step in flags.values() if step is not None), *sources.edits),
+        grafana_restarts=tuple(
+            front_door_grafana.restart(each, facts.workspace_option)
+            for each in grafanas
+            if flags[each.key] is not None or sources.on(each.host.spec.name)
+        ),
+        warnings=(*sources.warnings, *front_door_grafana.warnings(grafanas)),
+        broken=(*sources.broken, *_routes(facts, known)),
+        gaps=(*_gaps(backends), *(gap for each in grafanas for gap in front_door_grafana.gaps(each))),
         hints=tuple(_hints(facts, known)),
         prepared=_prepared(stack, facts, factory, sites),
         secrets=front_door_sign_in.client_secrets(facts, known),
@@ -225,6 +242,9 @@ def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
     found: list[str] = []
     for known in doors:
         found += front_door_sign_in.hints(known)
+        if known.grafana is not None:
+            whom = "Grafana" if known.grafana.route.has_own_login else "the front door and at Grafana"
+            found.append(f"Grafana is at {known.grafana.url}/ for those who log in at {whom}.")
         for backend in known.backends:
             found.append(
                 f"{backend.facts.title} is at {backend.url}/ for those who log in at the front door."
@@ -297,32 +317,6 @@ def _gaps(backends: Sequence[Backend]) -> tuple[Gap, ...]:
             )
         )
     return tuple(found)
-
-
-def _data_sources(facts: Facts, backends: Sequence[Backend]) -> list[BrokenClient]:
-    """Grafana's data sources that ask a component at the path that it leaves."""
-    found = []
-    for client in grafana.clients(facts):
-        for backend in backends:
-            mine = [
-                place
-                for place in client.places()
-                if any(client.means(at, backend.server) for at in place.addresses)
-            ]
-            near = client.host.spec.name == backend.host.spec.name
-            if not mine or not (_moves(backend) or (not near and not backend.is_closed)):
-                continue
-            url = f"http://localhost:{backend.server.port}{backend.route.prefix}" if near else backend.url
-            found.append(
-                _broken(
-                    client.host.spec.name,
-                    "grafana",
-                    backend,
-                    where=tuple(f"{client.host.spec.name}:{place.path or place.name}" for place in mine),
-                    lines=(f"url: {url}",),
-                )
-            )
-    return found
 
 
 def _routes(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:

@@ -176,6 +176,7 @@ def _warnings(
         *health_findings.findings(stack, facts, wanted),
         *plan_warnings.of_servers(stack, ends.servers, commands),
         *ends.warnings,
+        *doors.warnings,
         *front_doors.strict_transport(doors),
     )
 

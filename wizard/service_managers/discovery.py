@@ -11,6 +11,7 @@ from wizard.components import Component, all_components, component
 from wizard.connections.base import Connection
 from wizard.model import MANUAL, FlagPlace, Service
 from wizard.service_managers import (
+    grafana_service,
     instances,
     other_supervisors,
     plain_http_clients,
@@ -33,6 +34,7 @@ def requests() -> tuple[tuple[str, ...], ...]:
         plain_http_clients.request(usual_ports()),
         reverse_proxies.REQUEST,
         proxy_services.request(),
+        grafana_service.request(),
     )
 
 

@@ -1,0 +1,257 @@
+"""Grafana behind a front door: its settings, its data sources, what scrapes it; what is refused and what is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.config_files import grafana_ini
+from wizard.errors import FirescreenError, InputError
+from wizard.inventory import stack_file
+from wizard.model import (
+    GRAFANA,
+    Answers,
+    DoorRoute,
+    Facts,
+    FileState,
+    GrafanaOverride,
+    GrafanaServer,
+    Plan,
+    RunService,
+    Service,
+    Stack,
+    WriteFile,
+)
+
+INI = "/etc/grafana/grafana.ini"
+SOURCES = "/etc/grafana/provisioning/datasources/ours.yaml"
+URL = "https://noc.example.net/grafana"
+PLAIN = "# ours\n[server]\n;http_addr =\n;http_port = 3000\n"
+DATA = """\
+apiVersion: 1
+datasources:
+  - name: Metrics   # ours
+    type: prometheus
+    url: http://localhost:9090
+  - name: Alerts
+    type: alertmanager
+    url: "http://192.0.2.11:9093/"
+  - {name: Browser, type: prometheus, access: direct, url: 'http://localhost:9090'}
+  - {name: Elsewhere, type: prometheus, url: 'http://example.org:9090'}
+"""
+
+
+def site(
+    proxy: str = "nginx", ini: str = PLAIN, overrides: tuple[GrafanaOverride, ...] = (), *, login: str = ""
+) -> tuple[Stack, Facts]:
+    """The site of the other front doors, with Grafana on its host."""
+    case = planned.case("front-door")
+    (door,) = case.stack.front_doors
+    route = DoorRoute(to=GRAFANA, path="/grafana", login=login)  # type: ignore[arg-type]
+    door = replace(door, proxy=proxy, routes=(*door.routes, route))  # type: ignore[arg-type]
+    host = case.facts.hosts["web1"]
+    found = GrafanaServer(
+        service=Service(
+            host="web1",
+            component=GRAFANA,
+            manager="systemd",
+            unit="grafana-server",
+            active=True,
+            config_file=INI,
+        ),
+        overrides=overrides,
+    )
+    files = {
+        **host.files,
+        INI: FileState(ini.encode(), 0o640, "root", "grafana"),
+        SOURCES: FileState(DATA.encode(), 0o640, "root", "grafana"),
+    }
+    facts = replace(
+        case.facts,
+        hosts={**case.facts.hosts, "web1": replace(host, files=files, grafana_server=found)},
+    )
+    accepted = ("web1/grafana/prometheus",)
+    return replace(case.stack, front_doors=(door,), accept_broken=accepted), facts
+
+
+def plan_for(stack: Stack, facts: Facts) -> Plan:
+    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+
+
+def written(plan: Plan, path: str) -> str:
+    (found,) = (
+        change
+        for step in plan.steps
+        for change in step.changes
+        if isinstance(change, WriteFile) and change.path == path
+    )
+    assert found.after is not None
+    return found.after.content.decode()
+
+
+def test_its_settings_and_data_sources_follow() -> None:
+    stack, facts = site()
+    assert stack_file.parse(stack_file.dump(stack), source="").front_doors == stack.front_doors
+    plan = plan_for(stack, facts)
+    said = grafana_ini.settings(written(plan, INI).encode())
+    assert said == {
+        ("server", "root_url"): f"{URL}/",
+        ("server", "serve_from_sub_path"): "true",
+        ("server", "http_addr"): "127.0.0.1",
+    }
+    sources = written(plan, SOURCES)
+    assert (
+        "- name: Metrics   # ours\n    type: prometheus\n    url: http://localhost:9090/prometheus\n"
+        in sources
+    )
+    assert 'url: "http://localhost:9093/alertmanager"' in sources
+    assert "{name: Browser, type: prometheus, access: direct, url: 'http://localhost:9090'}" in sources
+    assert [(each.key, each.lines) for each in plan.broken_clients] == [
+        ("web1/grafana/prometheus", ("url: http://localhost:9090/prometheus",))
+    ]
+    runs = [
+        c
+        for s in plan.steps
+        for c in s.changes
+        if isinstance(c, RunService) and c.service.unit == "grafana-server"
+    ]
+    assert len(runs) == 1
+    assert not [each for each in plan.warnings if each.id == "grafana-restart"]
+    probes = {
+        each.client: (each.url, each.expect, each.user) for each in plan.probes if each.component == GRAFANA
+    }
+    assert probes["API"] == (f"{URL}/api/health", "200", "")
+    assert probes["no login"] == (f"{URL}/api/org", "401", "")
+    assert probes["beside, 192.0.2.11"][:2] == ("http://192.0.2.11:3000/", "closed")
+    assert f"Grafana is at {URL}/ for those who log in at Grafana." in plan.hints
+
+
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
+    stack, facts = site()
+    done = planned.carried_out(plan_for(stack, facts), facts)
+    assert plan_for(stack, done).steps == ()
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "apache", "caddy", "haproxy"])
+def test_the_front_door_asks_for_no_login_there_and_passes_websockets(proxy: str) -> None:
+    own, before = (plan_for(*site(proxy, login=login)) for login in ("own", "door"))
+    texts = [
+        next(
+            change.after.content.decode()
+            for step in plan.steps
+            for change in step.changes
+            if isinstance(change, WriteFile) and change.content_kind == "proxy-config" and change.after
+        )
+        for plan in (own, before)
+    ]
+    assert texts[0] != texts[1]
+    asked = {
+        "nginx": "        auth_basic off;",
+        "apache": "        Require all granted",
+        "caddy": "\t\t\theader_up -Authorization",
+        "haproxy": "!{ path_beg /grafana/ } !{ http_auth",
+    }[proxy]
+    assert texts[0].count(asked) != texts[1].count(asked)
+    upgrade = {"nginx": "Upgrade $http_upgrade", "apache": "upgrade=websocket timeout=3600"}.get(proxy, "")
+    assert all(upgrade in text for text in texts)
+    probes = {
+        each.client: (each.url, each.expect, each.user) for each in before.probes if each.component == GRAFANA
+    }
+    assert probes["API"] == (f"{URL}/api/health", "200", "admin")
+    assert probes["no login"] == (f"{URL}/api/health", "401", "")
+
+
+def override(key: str, value: str, section: str = "server") -> GrafanaOverride:
+    name = f"GF_{section.upper().replace('.', '_')}_{key.upper()}"
+    return GrafanaOverride(section=section, key=key, value=value, said_by=f"{name}={value}")
+
+
+def test_what_the_environment_says_already_is_not_written() -> None:
+    plan = plan_for(*site(overrides=(override("root_url", f"{URL}/"), override("http_port", "3001"))))
+    said = grafana_ini.settings(written(plan, INI).encode())
+    assert set(said) == {("server", "serve_from_sub_path"), ("server", "http_addr")}
+    assert any(each.url == "http://192.0.2.11:3001/" for each in plan.probes)
+
+
+REFUSED = {
+    "another address in its environment": (
+        PLAIN,
+        (override("root_url", "https://other.example.net/"),),
+        "started with GF_SERVER_ROOT_URL=https://other.example.net/, which wins",
+    ),
+    "it serves TLS itself": ("[server]\nprotocol = https\n", (), "has protocol = https"),
+    "its port is a variable": ("[server]\nhttp_port = $__env{PORT}\n", (), "which only Grafana knows"),
+    "no configuration": ("", (), "is not there, or is empty"),
+    "several lines": ('[server]\nroot_url = """x\n', (), "goes on in the next line"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_set_up_is_refused(name: str) -> None:
+    ini, overrides, said = REFUSED[name]
+    with pytest.raises(FirescreenError, match=said):
+        plan_for(*site(ini=ini, overrides=overrides))
+
+
+def test_a_host_without_it_is_refused() -> None:
+    stack, facts = site()
+    facts = replace(facts, hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], grafana_server=None)})
+    with pytest.raises(InputError, match="no Grafana on web1"):
+        plan_for(stack, facts)
+
+
+def test_dashboards_that_are_shown_to_everyone_are_told() -> None:
+    anonymous = f"{PLAIN}[auth.anonymous]\nenabled = true\n"
+    plan = plan_for(*site(ini=anonymous))
+    assert [each.id for each in plan.warnings if each.component == GRAFANA] == ["grafana-anonymous"]
+    assert not [each for each in plan.probes if each.component == GRAFANA and each.client == "no login"]
+
+
+def test_its_own_domain_is_enforced_by_the_new_name() -> None:
+    plan = plan_for(*site(ini="[server]\nenforce_domain = true\ndomain = old.example.net\n"))
+    assert grafana_ini.settings(written(plan, INI).encode())["server", "domain"] == "noc.example.net"
+
+
+def test_a_job_that_scrapes_it_follows() -> None:
+    stack, facts = site()
+    config = "/etc/prometheus/prometheus.yml"
+    host = facts.hosts["web1"]
+    state = host.files[config]
+    assert state is not None
+    more = b"  - job_name: grafana\n    static_configs: [{targets: ['localhost:3000']}]\n"
+    files = {**host.files, config: replace(state, content=state.content + more)}
+    plan = plan_for(stack, replace(facts, hosts={**facts.hosts, "web1": replace(host, files=files)}))
+    assert "targets: ['localhost:3000']}]\n    metrics_path: /grafana/metrics\n" in written(plan, config)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"routes": (DoorRoute(to="pushgateway", login="own"),)}, "no login of its own"),
+        ({"routes": (DoorRoute(to=GRAFANA), DoorRoute(to=GRAFANA, path="/g"))}, "behind two front doors"),
+        ({"people": (), "machines": (), "client_cert": True}, "log in at Grafana itself"),
+    ],
+)
+def test_a_stack_file_that_makes_no_sense_is_refused(changed: dict[str, object], said: str) -> None:
+    stack, _ = site()
+    (door,) = stack.front_doors
+    text = stack_file.dump(replace(stack, front_doors=(replace(door, **changed),)))  # type: ignore[arg-type]
+    with pytest.raises(FirescreenError, match=said):
+        stack_file.parse(text, source="")
+
+
+def test_a_name_for_grafana_alone_needs_no_users_of_the_front_door() -> None:
+    stack, facts = site()
+    (door,) = stack.front_doors
+    alone = replace(
+        stack, front_doors=(replace(door, routes=(DoorRoute(to=GRAFANA),), people=(), machines=()),)
+    )
+    stack = stack_file.parse(stack_file.dump(alone), source="")
+    plan = plan_for(stack, facts)
+    assert (
+        grafana_ini.settings(written(plan, INI).encode())["server", "root_url"] == "https://noc.example.net/"
+    )
+    assert "auth_basic_user_file" not in written(plan, "/etc/nginx/conf.d/firescreen-noc.example.net.conf")

@@ -1,0 +1,146 @@
+"""Grafana's provisioned data sources that ask what moves behind a front door: they follow it to its new path. Pure.
+
+A Grafana on another host, one in a container, or a data source that is requested by a browser is named, with the line to
+write: the loopback address is not theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from wizard import endpoints
+from wizard.config_files import grafana as provisioning
+from wizard.errors import ConfigError
+from wizard.model import BrokenClient, ContentKind, Facts, Finding, PlannedStep, StepKind, WriteFile
+from wizard.planner import grafana, manual_commands
+from wizard.planner.front_door_facts import Backend
+from wizard.planner.grafana import Grafana
+
+
+@dataclass(frozen=True, slots=True)
+class DataSources:
+    """What is done about data sources."""
+
+    edits: tuple[PlannedStep, ...] = ()
+    broken: tuple[BrokenClient, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+    def on(self, host: str) -> bool:
+        """Whether those of the Grafana of a host are edited."""
+        return any(step.host == host for step in self.edits)
+
+
+def plan(facts: Facts, backends: Sequence[Backend], restarted: Collection[str]) -> DataSources:
+    """What the data sources need that ask a component behind a front door.
+
+    Args:
+        restarted: hosts whose Grafana is behind a front door itself: the plan restarts it.
+    """
+    edits, broken, warnings = [], [], []
+    for client in grafana.clients(facts):
+        texts = {path: state.content for path, state in client.files}
+        before = dict(texts)
+        for backend in backends:
+            broken += _served(client, backend, texts)
+        step = _step(client, before, texts)
+        if step is not None:
+            edits.append(step)
+            if client.host.spec.name not in restarted:
+                warnings.append(_restart(client))
+    return DataSources(tuple(edits), tuple(broken), tuple(warnings))
+
+
+def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[BrokenClient]:
+    """Edits the data sources that ask a component, and returns those that cannot be."""
+    near = client.host.spec.name == backend.host.spec.name
+    moves = backend.old_prefix != backend.route.prefix
+    wheres, lines = [], []
+    for path, content in list(texts.items()):
+        try:
+            sources = provisioning.datasources(content)
+        except ConfigError:
+            continue  # `grafana.look` says so
+        for source in sources:
+            place = grafana.place_of(source)
+            if not any(client.means(at, backend.server) for at in place.addresses):
+                continue
+            url = _url(source.url, backend)
+            if source.url.rstrip("/") == url.rstrip("/"):
+                continue
+            if near and client.service.container is None and source.access != "direct":
+                try:
+                    texts[path] = provisioning.set_url(texts[path], name=source.name, url=url)
+                    continue
+                except ConfigError:
+                    pass
+            if moves or not near:
+                wheres.append(f"{client.host.spec.name}:{place.path or place.name}")
+                lines.append(f"url: {url if near else backend.url}")
+    if not wheres or not (moves or not backend.is_closed):
+        return []
+    host = client.host.spec.name
+    return [
+        BrokenClient(
+            key=f"{host}/grafana/{backend.component if near else backend.key}",
+            host=host,
+            client="grafana",
+            server=backend.key,
+            component=backend.component,
+            where=tuple(wheres),
+            lines=tuple(dict.fromkeys(lines)),
+        )
+    ]
+
+
+def _url(url: str, backend: Backend) -> str:
+    """Where a Grafana on the component's own host asks it, from the URL by which it does now."""
+    parts = urlsplit(url)
+    host, _ = endpoints.split(parts.netloc.rpartition("@")[2])
+    netloc = parts.netloc if endpoints.is_loopback(host) else f"localhost:{backend.server.port}"
+    rest, old = parts.path, backend.old_prefix
+    if old and f"{rest}/".startswith(f"{old}/"):
+        rest = rest.removeprefix(old)
+    return f"http://{netloc}{backend.route.prefix}{rest.rstrip('/')}"
+
+
+def _step(client: Grafana, before: dict[str, bytes], after: dict[str, bytes]) -> PlannedStep | None:
+    name, changes = client.host.spec.name, []
+    for path, state in client.files:
+        if after[path] == before[path]:
+            continue
+        changed = replace(state, content=after[path])
+        changes.append(
+            WriteFile(
+                host=name,
+                path=path,
+                before=state,
+                after=changed,
+                content_kind=ContentKind.DATA_SOURCES,
+                why="Grafana reads it at its next start. Every other byte of the file stays as it is.",
+                by_hand=manual_commands.patch(path, state, changed),
+            )
+        )
+    if not changes:
+        return None
+    return client.step(
+        StepKind.GRAFANA,
+        step_id=":".join(filter(None, ("grafana", name, client.instance, "paths"))),
+        title="Set the new paths in the data sources of Grafana",
+        why="What is behind a front door serves below its path on the loopback address too.",
+        changes=changes,
+    )
+
+
+def _restart(client: Grafana) -> Finding:
+    host = client.host.spec.name
+    return Finding(
+        severity="warning",
+        id="grafana-restart",
+        host=host,
+        component="grafana",
+        what=f"Grafana on {host} has to be restarted by you after the run",
+        why="Grafana reads its data sources at its start only, and Firescreen does not restart it.",
+        remediation=f"Restart it: {client.restart_command}",
+    )
