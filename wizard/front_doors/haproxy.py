@@ -172,8 +172,8 @@ def _routes(door: Door) -> Iterator[str]:
 def _who(door: Door) -> Iterator[str]:
     # The handshake lets no certificate pass that is not of the CA.
     shown = " !{ ssl_c_used }" if door.client_ca else ""
-    own = " ".join(f"{opening.prefix}/" for opening in door.openings if opening.own_login)
-    shown += f" !{{ path_beg {own} }}" if own else ""
+    for prefix in (opening.prefix for opening in door.openings if opening.own_login):
+        shown += f" !{{ path {prefix or '/'} }} !{{ path_beg {prefix}/ }}"
     if door.passwords:
         users = f"!{{ http_auth({label(door)}) }}"
         yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
