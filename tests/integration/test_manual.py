@@ -129,11 +129,13 @@ def test_the_manual_names_every_key_of_the_json_documents() -> None:
 
 
 def help_paths(command: click.Command, path: str) -> Iterator[str]:
-    below = getattr(command, "commands", {})
-    if not below:
+    if not isinstance(command, click.Group):
         yield path
-    for name, each in below.items():
-        if not each.hidden:
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        each = command.get_command(context, name)
+        if each is not None and not each.hidden:
             yield from help_paths(each, f"{path} {name}")
 
 

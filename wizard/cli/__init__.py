@@ -10,45 +10,63 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import wizard
-from wizard.cli import (
-    audit,
-    board,
-    certificates,
-    class_member,
-    completion,
-    docs,
-    drift,
-    export,
-    inventory,
-    labs,
-    options,
-    output,
-    packs,
-    plain_mode,
-    rehearsal,
-    renewal,
-    runs,
-    serve,
-    stacks,
-    tools,
-    upkeep,
-    upkeep_timer,
-)
-from wizard.cli import (
-    practice as practising,
-)
+from wizard.cli import output
 
 if TYPE_CHECKING:
+    from wizard.cli import board, serve
     from wizard.workspace import Workspace
 
 OpenWizard = Callable[[str, bool, "Workspace"], int]
 """(stack argument or '', whether to open on the practice stack, workspace) -> exit code."""
+
+
+_COMMANDS = {
+    "scan": "stacks:scan",
+    "plan": "stacks:plan",
+    "apply": "stacks:apply",
+    "verify": "stacks:verify",
+    "audit": "audit:audit",
+    "renew": "renewal:renew",
+    "drift": "drift:drift",
+    "inventory": "inventory:inventory",
+    "upkeep": "upkeep:upkeep",
+    "undo": "runs:undo",
+    "recover": "runs:recover",
+    "history": "runs:history",
+    "probe": "tools:probe",
+    "explain": "tools:explain",
+    "cert": "certificates:cert",
+    "hash": "tools:hash_command",
+    "practice": "practice:practice",
+    "lab": "labs:lab",
+    "export": "export:export",
+    "serve": "serve:serve",
+    "docs": "docs:docs",
+    "completion": "completion:completion",
+}
+"""The module below this package and the name in it of each command: only the one that is typed is imported."""
+_BELOW = {
+    "upkeep": ("upkeep_timer:install", "upkeep_timer:status", "upkeep_timer:remove"),
+    "lab": (
+        "packs:add",
+        "packs:remove",
+        "packs:check_pack",
+        "packs:new",
+        "board:board",
+        "class_member:join",
+        "class_member:leave",
+        "class_member:signal",
+        "rehearsal:rehearse",
+    ),
+}
+"""The commands of a group that stand in other modules than the group."""
 
 
 class _Front(click.Group):
@@ -57,6 +75,21 @@ class _Front(click.Group):
     open_wizard: OpenWizard | None = None
     serve_wizard: serve.Serve | None = None
     open_board: board.OpenBoard | None = None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command, imported when it is first wanted."""
+        if cmd_name not in self.commands and cmd_name in _COMMANDS:
+            command = _imported(_COMMANDS[cmd_name])
+            for place in _BELOW.get(cmd_name, ()):
+                assert isinstance(command, click.Group)
+                command.add_command(_imported(place))
+            _complete_help(command)
+            self.add_command(command, cmd_name)
+        return self.commands.get(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -128,6 +161,8 @@ def _open(context: click.Context, stack: str) -> None:
 
 def _open_wizard(context: click.Context, stack: str, *, practice: bool) -> None:
     if context.params["plain"]:
+        from wizard.cli import plain_mode
+
         plain_mode.run(context.obj, "practice" if practice else stack)
     opener: OpenWizard | None = getattr(context.command, "open_wizard", None)
     if opener is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -142,49 +177,10 @@ def _open_wizard(context: click.Context, stack: str, *, practice: bool) -> None:
     sys.exit(opener(stack, practice, context.obj))
 
 
-for command in (
-    stacks.scan,
-    stacks.plan,
-    stacks.apply,
-    stacks.verify,
-    audit.audit,
-    renewal.renew,
-    drift.drift,
-    inventory.inventory,
-    upkeep.upkeep,
-    runs.undo,
-    runs.recover,
-    runs.history,
-    tools.probe,
-    tools.explain,
-    certificates.cert,
-    tools.hash_command,
-    practising.practice,
-    labs.lab,
-    export.export,
-    serve.serve,
-    docs.docs,
-    completion.completion,
-):
-    firescreen.add_command(command)
-
-
-for command in (upkeep_timer.install, upkeep_timer.status, upkeep_timer.remove):
-    upkeep.upkeep.add_command(command)
-
-
-for command in (
-    packs.add,
-    packs.remove,
-    packs.check_pack,
-    packs.new,
-    board.board,
-    class_member.join,
-    class_member.leave,
-    class_member.signal,
-    rehearsal.rehearse,
-):
-    labs.lab.add_command(command)
+def _imported(place: str) -> click.Command:
+    module, _, name = place.partition(":")
+    command: click.Command = getattr(import_module(f"wizard.cli.{module}"), name)
+    return command
 
 
 def _complete_help(command: click.Command) -> None:
@@ -194,10 +190,9 @@ def _complete_help(command: click.Command) -> None:
     first, _, rest = inspect.cleandoc(command.help or "").partition("\n\n")
     command.short_help = first
     if any(isinstance(each, click.Argument) and each.name == "stack" for each in command.params):
-        command.help = "\n\n".join(part for part in (first, options.STACK, rest) if part)
+        from wizard.cli.options import STACK
 
-
-_complete_help(firescreen)
+        command.help = "\n\n".join(part for part in (first, STACK, rest) if part)
 
 
 def main(

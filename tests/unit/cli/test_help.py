@@ -15,18 +15,27 @@ from wizard.cli import firescreen
 RUNNER = CliRunner()
 
 
+def below(command: click.Command) -> dict[str, click.Command]:
+    """The commands of a group, by name."""
+    if not isinstance(command, click.Group):
+        return {}
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return {name: inner for name, inner in found.items() if inner is not None}
+
+
 def groups(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of each group of commands."""
     if isinstance(command, click.Group):
         yield words
-        for name, inner in command.commands.items():
+        for name, inner in below(command).items():
             yield from groups(inner, (*words, name))
 
 
 def every(command: click.Command) -> Iterator[click.Command]:
     """A command and all below it."""
     yield command
-    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+    for inner in below(command).values():
         yield from every(inner)
 
 
@@ -34,7 +43,7 @@ def named(
     command: click.Command, words: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Each command below one, with the words that are typed for it."""
-    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+    for name, inner in below(command).items():
         yield (*words, name), inner
         yield from named(inner, (*words, name))
 
@@ -88,7 +97,7 @@ def test_each_command_has_examples_that_fit_80_columns_and_that_it_understands(
         for word in words:
             context = click.Context(command, parent=context, info_name=word)
             assert isinstance(command, click.Group)
-            command = command.commands[word]
+            command = below(command)[word]
         given = [Path(each).name if each.startswith("/etc/") else each for each in typed[len(words) + 1 :]]
         command.make_context(words[-1], given, parent=context)
 
