@@ -97,11 +97,11 @@ def test_a_file_takes_its_place_in_one_step(host: SshConnection, tmp_path: Path)
 def test_contents_travel_by_sftp_and_leave_nothing_behind(server: Sshd, tmp_path: Path) -> None:
     with server.connection() as host:
         before = uploads(0)
-        key = FileState(b"-----BEGIN PRIVATE KEY-----", 0o600, "root", "root")
-        certificate = FileState(b"-----BEGIN CERTIFICATE-----\n", 0o644, "root", "root")
-        host.stage(str(tmp_path / "x"), certificate, tag="t")
-        assert uploads(0) == before, "what is public and small comes with the request"
-        host.stage(str(tmp_path / "x"), key, tag="t")
+        for small in (b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN PRIVATE KEY-----"):
+            staged = host.stage(str(tmp_path / "x"), FileState(small, 0o600, "root", "root"), tag="t")
+            assert Path(staged).read_bytes() == small
+            assert uploads(0) == before, "what is small comes with the request"
+        host.stage(str(tmp_path / "x"), FileState(bytes(100_000), 0o600, "root", "root"), tag="t")
         (folder,) = uploads(0) - before
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / "content").stat().st_mode) == 0o600

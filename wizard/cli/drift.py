@@ -54,7 +54,7 @@ def drift(
         if diff and not restore:
             raise InputError("--diff goes with --restore", todo="Add --restore")
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         if adopt and not yes:
             agreed(
                 "Take what is there now as the verified state?", todo="Add --yes to adopt it", as_json=as_json

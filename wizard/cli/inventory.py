@@ -44,7 +44,7 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
         if as_csv and as_json:
             raise InputError("--csv and --json both name a format", todo="Leave out one of them")
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         reached(machine, wanted.hosts)
         facts = machine.inspect(wanted)
         found = holdings.inventory(wanted, facts)

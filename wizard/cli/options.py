@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -45,17 +46,17 @@ renew = click.option(
 )
 
 
-def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
+def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
     """The engine, imported when a command needs it; its connections end with the command.
 
     Args:
-        hosts: those that the command needs; connects to the first of them while modules are imported.
+        stack: whose hosts the command needs; connects to the first of them while modules are imported.
     """
     from wizard.connections.credentials import Access
 
     access, begun = Access(), {}
-    far = [host for host in hosts if host.connect == "ssh"][:_AHEAD]
-    if far:
+    far = [host for host in stack.hosts if host.connect == "ssh"][:_AHEAD] if stack is not None else []
+    if stack is not None and far:
         # sshd starts on the other side, and `ssh` on another processor, while Paramiko takes its time on this one.
         from wizard.connections.ssh.preconnect import EarlyConnection
 
@@ -64,7 +65,7 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
 
         begun = {host: SshConnection(host, access, early=early[host]) for host in far}
         for connection in begun.values():
-            connection.begin(_requests)
+            connection.begin(partial(_requests, stack))
     from wizard.engine import Engine
 
     made = Engine(workspace, access, begun)
@@ -72,10 +73,10 @@ def engine(workspace: Workspace, hosts: Sequence[HostSpec] = ()) -> Engine:
     return made
 
 
-def _requests() -> Sequence[Sequence[str]]:
+def _requests(stack: Stack) -> Sequence[Sequence[str]]:
     from wizard.service_managers import discovery
 
-    return discovery.requests()
+    return discovery.requests(stack)
 
 
 def stack_of(argument: str, workspace: Workspace) -> Stack:

@@ -37,7 +37,7 @@ def open_plain(workspace: Workspace, stack: str) -> int:
         if stack == "practice":
             _start_practice(workspace)
         chosen: Stack | None = stack_of(stack, workspace) if stack != "here" else None
-        conversation = PlainWizard(engine(workspace, chosen.hosts if chosen else ()), chosen)
+        conversation = PlainWizard(engine(workspace, chosen), chosen)
         return conversation.carry_out()
     except FirescreenError as error:
         complain(error)

@@ -109,7 +109,7 @@ def renew(
     """
     with output.explained():
         asked = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file, password_days or 0)
-        machine = engine(workspace, asked.stack.hosts)
+        machine = engine(workspace, asked.stack)
         try:
             result = _renewed(machine, asked)
         except FirescreenError as error:

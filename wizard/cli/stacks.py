@@ -214,7 +214,7 @@ def plan(
     """
     with output.explained():
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         made = planned(
             machine,
             wanted,
@@ -283,7 +283,7 @@ def apply(
     """
     with output.explained():
         wanted = accepting(stack_of(stack, workspace), accept_broken)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         from wizard.engine.canary import canary_of
 
         made = planned(
@@ -365,7 +365,7 @@ def verify(
     """
     with output.explained():
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         made = planned(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
         if not made.probes:
             raise InputError(

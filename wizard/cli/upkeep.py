@@ -57,7 +57,7 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
         from wizard.upkeep.metrics import Upkeep, exposition
 
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         reached(machine, wanted.hosts)
         differing: int | None = None
         try:
@@ -109,7 +109,7 @@ def rules(workspace: Workspace, file: Path | None, stack: str, diff: bool, yes: 
             _write(rule_installation.rules().decode(), file)
             return
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         plan = rule_installation.with_rules(machine, planned(machine, wanted))
         agree(plan, diff=diff, yes=yes, as_json=as_json)
     carry_out(machine, plan, as_json=as_json)

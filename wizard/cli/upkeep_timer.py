@@ -80,7 +80,7 @@ def install(
         from wizard.upkeep import timer
 
         wanted = stack_of(stack, workspace)
-        machine = engine(workspace, wanted.hosts)
+        machine = engine(workspace, wanted)
         reached(machine, wanted.hosts)
         found = _timer(machine, wanted, own=own, **settings)
         files, folders = _there(machine, found)

@@ -18,6 +18,8 @@ from wizard.model import Completed
 
 _PER_FILE = 2.0
 """Seconds for one of several files that are read at once."""
+_AHEAD = 15.0
+"""Seconds for each script that is asked ahead."""
 _FRESH = 10.0
 """Seconds for which the outcome of a script that was asked ahead stands for what is so."""
 _LATE = 0.8
@@ -94,7 +96,7 @@ class RemoteShellConnection(ShellConnection):
         self._ahead = {words: found for words, found in self._ahead.items() if found[0] > limit}
         wanted = [words for words in ((_HOST_NAMES,), *map(tuple, scripts)) if words not in self._ahead]
         if wanted:
-            found = self.run_scripts(wanted)
+            found = self.run_scripts(wanted, timeout=_AHEAD)
             self._ahead |= {
                 words: (time.monotonic(), each) for words, each in zip(wanted, found, strict=True)
             }

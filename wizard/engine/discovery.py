@@ -35,7 +35,7 @@ from wizard.service_managers import (
     instances,
     proxy_services,
 )
-from wizard.service_managers.discovery import requests
+from wizard.service_managers.discovery import requests, wants_proxies
 from wizard.workspace import Workspace
 
 _WITH_SYSTEMD = ("local", "ssh", "incus")
@@ -154,7 +154,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     wanted, named = _wanted(stack, spec.name), _named(stack, spec.name)
     connection = hosts.connection(spec.name)
     if spec.connect not in ("practice", "manual"):
-        connection.ask_ahead(requests())
+        connection.ask_ahead(requests(stack))
     usual = {each.name: each for each in stack.components if each.host == spec.name and not each.unit}
 
     def meant(service: Service) -> bool:
@@ -182,7 +182,9 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
-        proxies=proxy_services.discover(connection) if spec.connect in _WITH_SYSTEMD else (),
+        proxies=proxy_services.discover(connection)
+        if spec.connect in _WITH_SYSTEMD and wants_proxies(stack)
+        else (),
         callers=hosts.callers(spec.name, services) if stack.changes_hosts else (),
     )
 

@@ -63,6 +63,8 @@ if command -v podman >/dev/null 2>&1; then
 fi
 exit 0
 """
+REQUEST = (_LOOK,)
+"""The script that `find` runs."""
 # Podman's generator takes the drop-ins of every folder of quadlets: of the file, of a prefix of its name that ends with a
 # dash, and of all containers.
 _SOURCES = r"""
@@ -145,7 +147,7 @@ def find(connection: Connection) -> tuple[Engine, ...]:
     """The engines with containers; a container that two commands tell of belongs to the first."""
     seen: set[str] = set()
     found = []
-    for words, owner, text, compose in _parts(4, connection.run_script(_LOOK, timeout=_TIMEOUT).stdout):
+    for words, owner, text, compose in _parts(4, connection.run_script(*REQUEST, timeout=_TIMEOUT).stdout):
         try:
             inspected: list[dict[str, Any]] = json.loads(text) if text.strip() else []
         except ValueError:

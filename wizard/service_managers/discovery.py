@@ -9,8 +9,9 @@ import re
 
 from wizard.components import Component, all_components, component
 from wizard.connections.base import Connection
-from wizard.model import MANUAL, FlagPlace, Service
+from wizard.model import MANUAL, FlagPlace, Service, Stack
 from wizard.service_managers import (
+    container_engines,
     grafana_service,
     instances,
     other_supervisors,
@@ -19,6 +20,7 @@ from wizard.service_managers import (
     program_facts,
     proxy_services,
     reverse_proxies,
+    systemd_discovery,
 )
 from wizard.service_managers.process_list import Process
 from wizard.service_managers.registry import all_managers
@@ -27,15 +29,25 @@ from wizard.service_managers.registry import all_managers
 _PROXIES = re.compile(f'"({process_list.PROXIES})')
 
 
-def requests() -> tuple[tuple[str, ...], ...]:
-    """The scripts that a host is asked whatever is found on it: see `Connection.ask_ahead`."""
+def requests(stack: Stack) -> tuple[tuple[str, ...], ...]:
+    """The scripts that a host of a stack is asked whatever is found on it: see `Connection.ask_ahead`."""
     return (
         process_list.request(all_components()),
+        container_engines.REQUEST,
+        systemd_discovery.request(),
         plain_http_clients.request(usual_ports()),
         reverse_proxies.REQUEST,
-        proxy_services.request(),
         grafana_service.request(),
+        *([proxy_services.request()] if wants_proxies(stack) else []),
     )
+
+
+def wants_proxies(stack: Stack) -> bool:
+    """Whether the reverse proxies of its hosts count: they can be front doors of it, or nothing is wanted of it yet.
+
+    Each that is installed is asked for its version, which takes the host longer than all the rest.
+    """
+    return bool(stack.front_doors) or not any(each.protect for each in stack.components)
 
 
 def usual_ports() -> set[int]:

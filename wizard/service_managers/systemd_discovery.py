@@ -6,7 +6,7 @@ Asks for all units at once: discovery takes four or five short commands, whateve
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wizard.components import Component, all_components
@@ -141,14 +141,29 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
     return tuple(sorted(services, key=lambda service: (service.component, service.unit)))
 
 
+def request(running: Sequence[str] = ()) -> tuple[str, ...]:
+    """The script that `discover` runs, with its arguments.
+
+    Args:
+        running: units that are asked about wherever their files are, besides those of the usual names that have one.
+    """
+    usual = [f"{name}.service" for one in all_components() for name in one.units]
+    return _LOOK, systemd_properties.SHOWN, " ".join(running), *dict.fromkeys([*running, *usual])
+
+
 def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, str]], str]:
     """What systemd says of the units that exist, and their files as `unit_settings.joined` puts them together.
 
     An alias appears once, under its real name.
     """
-    usual = [f"{name}.service" for one in all_components() for name in one.units]
-    names = dict.fromkeys([*running, *usual])
-    ended = connection.run_script(_LOOK, systemd_properties.SHOWN, " ".join(running), *names, timeout=20)
+    found, cat = _asked(connection, request())
+    if running and not found.keys() >= set(running):
+        found, cat = _asked(connection, request(running))
+    return list(found.values()), cat
+
+
+def _asked(connection: Connection, script: Sequence[str]) -> tuple[dict[str, dict[str, str]], str]:
+    ended = connection.run_script(*script, timeout=20)
     shown, _, cat = ended.stdout.partition("\n\x1e\n")
     if ended.code and not shown.strip():
         raise HostError(
@@ -157,7 +172,7 @@ def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, 
             todo="Check that systemd runs there, and that this user may ask it.",
         )
     found = {one["Id"]: one for one in systemd_properties.blocks(shown) if one.get("LoadState") == "loaded"}
-    return list(found.values()), cat
+    return found, cat
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """A machine over SSH: its files and programs as the login, or as root by way of sudo there.
 
-Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread; private
-keys and what is large travel by SFTP into a private folder (other contents, and where there is no SFTP, on the shell's
-standard input); each takes its place in one atomic step; what is lost in the middle is a HostError, and the next
-operation connects anew.
+Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread; what is
+large, and a private key where sudo stands in between, travels by SFTP into a private folder (other contents, and where
+there is no SFTP, on the shell's standard input); each takes its place in one atomic step; what is lost in the middle is a
+HostError, and the next operation connects anew.
 """
 
 from __future__ import annotations
@@ -302,11 +302,13 @@ class SshConnection(RemoteShellConnection):
 
         with self._lock:
             shell = self.ready()
-            # What is small comes with the request; private keys go their own way all the same.
-            alone = len(state.content) > _SMALL or b"PRIVATE KEY-----" in state.content
+            # What is small comes with the request, a private key as its input; through sudo, whose log may have all
+            # that passes, a key goes its own way.
+            is_key = b"PRIVATE KEY-----" in state.content
+            alone = len(state.content) > _SMALL or (is_key and bool(self._spec.become))
             uploaded = self._upload(shell, state.content) if alone else ""
             # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
-            inside = not alone and b"\0" not in state.content
+            inside = not alone and not is_key and b"\0" not in state.content
             text = state.content.decode("utf-8", "surrogateescape") if inside else ""
             stdin = b"" if uploaded or inside else state.content
             ended = self._ask(shell, [call(uploaded, text)], stdin=stdin)[0]
