@@ -463,22 +463,3 @@ def _serial(web1: Machine) -> str:
     """Of the certificate that the front door shows."""
     shown = f"openssl s_client -connect 127.0.0.1:443 -servername {PUSH} </dev/null 2>/dev/null"
     return web1.check(f"{shown} | openssl x509 -noout -serial")
-
-
-def test_what_nginx_rejects_is_not_put_in_place(network: Network, tmp_path: Path) -> None:
-    with _booted("sid", "nginx", network) as web1:
-        # Another site says the opposite of a listening socket, which only nginx itself can know.
-        web1.push(
-            "/etc/nginx/conf.d/other.conf",
-            b"server { listen 443 ssl reuseport; listen 443 ssl reuseport; }\n",
-        )
-        before = etc(web1)
-        stack = stack_of(web1, (ONE_NAME,))
-        with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
-            outcome = engine.apply(engine.plan(stack))
-            assert outcome.state == "rolled-back"
-            assert outcome.error is not None
-            assert "duplicate" in outcome.error.what
-            assert etc(web1) == before
-            ready = f"http://{web1.address}:9090/-/ready"
-            assert web1.check(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", ready]) == "200"

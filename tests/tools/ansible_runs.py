@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,17 +78,25 @@ def run(
     argv = [*enter, str(PROGRAMS / "ansible-playbook"), "site.yml"]
     argv += ["--vault-password-file", "/bin/cat"]  # a program: it prints what it is given on standard input
     argv += [f"--forks={forks}"] if forks else []
-    begun = time.monotonic()
-    ended = subprocess.run(
-        [*argv, *arguments],
-        cwd=folder,
-        input=password,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8", **(env or {})},
-    )
+    # Ansible keeps connections by address and user: hosts of another network may have the same.
+    with tempfile.TemporaryDirectory(prefix="ansible-") as kept:
+        begun = time.monotonic()
+        ended = subprocess.run(
+            [*argv, *arguments],
+            cwd=folder,
+            input=password,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={
+                **os.environ,
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": kept,
+                "LC_ALL": "C.UTF-8",
+                **(env or {}),
+            },
+        )
     seconds = time.monotonic() - begun
     output = ended.stdout + ended.stderr
     by_host = {found[0]: int(found[2]) for found in _RECAP.findall(output)}

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from wizard import assets
 from wizard.certificates import issue
 from wizard.errors import CertificateError, HostError, InputError
-from wizard.export import path_tool, vault
+from wizard.export import front_doors, path_tool, vault
 from wizard.export.desired_state import Picture
 from wizard.export.playbook import Playbook
 from wizard.model import WORKSPACE, FileState, Plan
@@ -24,7 +24,7 @@ from wizard.redact import Secret
 
 MARK = "# Made by Firescreen"
 """How the first line of every export's site.yml begins: such a folder may be written again."""
-_TASKS = ("look", "write", "restart", "reload", "verify")
+_TASKS = ("look", "write", "restart", "reload", "verify", "doors")
 _MOST_AT_ONCE = 50
 
 
@@ -41,13 +41,7 @@ class Export:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         _refuse_containers(plan)
-        if plan.stack.front_doors:
-            raise InputError(
-                "front doors cannot be exported to a playbook",
-                where=plan.stack.source,
-                todo="Have the playbook run `firescreen apply STACK --yes` for them (ansible.builtin.command), and export a copy "
-                "of the stack file without front_doors for the rest",
-            )
+        front_doors.refuse(plan)
         self._picture = Picture(plan)
         self.playbook = Playbook(plan, self._picture)
         if not self._picture.turns:
@@ -123,6 +117,8 @@ class Export:
         }
         for task in _TASKS:
             found[f"tasks/{task}.yml"] = assets.path(f"ansible/tasks/{task}.yml").read_bytes()
+        module = "library/firescreen_doors.py"
+        found[module] = assets.path(f"ansible/{module}").read_bytes()
         found["tasks/path.sh"] = path_tool.text().encode()
         for name, told in book.host_vars().items():
             found[f"host_vars/{name}/firescreen.yml"] = _yaml(told, f"What {name} is to hold and to run.")
@@ -257,7 +253,7 @@ def _yaml(data: list[Any] | Mapping[str, Any], about: str) -> bytes:
 def _put(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes the files, each open to nobody else; what an earlier export had and this one has not goes away."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for old in ("files", "host_vars", "tasks"):
+    for old in ("files", "host_vars", "library", "tasks"):
         shutil.rmtree(folder / old, ignore_errors=True)
     for name, content in files.items():
         path = folder / name

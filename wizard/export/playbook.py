@@ -5,22 +5,20 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from wizard import endpoints
 from wizard.components import component as find_component
-from wizard.connections.ssh import config
-from wizard.errors import InputError
 from wizard.export.desired_state import THERE, Picture, Turn, Wanted
-from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Service
+from wizard.export.host_access import GROUP, reached, refuse_unreachable
+from wizard.front_doors import proxy as find_proxy
+from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Probe, Service
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 from wizard.service_managers.registry import manager_of
 
-GROUP = "firescreen"
-"""The group of all hosts of the stack."""
-_TAKEN = ("all", "ungrouped", GROUP)
 _TITLES = 3
 """Ideas that the name of a play tells of."""
 
@@ -46,7 +44,7 @@ class Playbook:
         self._picture = picture
         self._hosts = tuple(spec for spec in plan.stack.hosts if _works_on(spec, picture))
         for spec in self._hosts:
-            _refuse_unreachable(spec, plan.stack.source)
+            refuse_unreachable(spec, plan.stack.source)
         stages = {stage for file in picture.files for stage, _ in file.states}
         stages |= {turn.stage for turn in picture.turns} | {folder.stage for folder in picture.folders}
         self._numbers = {stage: number for number, stage in enumerate(sorted(stages), start=1)}
@@ -65,7 +63,7 @@ class Playbook:
 
     def inventory(self) -> dict[str, Any]:
         """The hosts and how they are reached."""
-        return {"all": {"children": {GROUP: {"hosts": {spec.name: _reached(spec) for spec in self._hosts}}}}}
+        return {"all": {"children": {GROUP: {"hosts": {spec.name: reached(spec) for spec in self._hosts}}}}}
 
     def host_vars(self) -> dict[str, dict[str, Any]]:
         """What each host is told and everybody may know."""
@@ -94,6 +92,13 @@ class Playbook:
             plays.append(
                 _play("Verify: Prometheus scrapes every target", ":".join(verifying), ["verify"], None)
             )
+        at_doors = [
+            name
+            for name, told in self.host_vars().items()
+            if told.keys() & {"firescreen_door_requests", "firescreen_closed"}
+        ]
+        if at_doors:
+            plays.append(_play("Verify: front doors let nobody pass by", ":".join(at_doors), ["doors"], None))
         return plays
 
     def _title(self, stage: int, turns: list[Turn]) -> str:
@@ -133,9 +138,26 @@ class Playbook:
             "firescreen_needed": [each.path for each in self._picture.needed if each.host == name],
         }
         told |= self._verification(name)
-        secret = [{"path": file.path, "sums": list(file.sums)} for file in files if file.secret]
-        kept = {key: value for key, value in told.items() if value}
-        return kept, {"firescreen_secret_paths": secret} if secret else {}
+        told |= self._at_doors(name)
+        secret = {
+            "firescreen_secret_paths": [
+                {"path": file.path, "sums": list(file.sums)} for file in files if file.secret
+            ],
+            "firescreen_door_passwords": self._picture.doors.passwords(name),
+        }
+        return _kept(told), _kept(secret)
+
+    def _at_doors(self, name: str) -> dict[str, Any]:
+        """How the front doors of a host are asked there, and which of its addresses must take no connection."""
+        doors = self._picture.doors
+        closed = [probe.url.partition("://")[2].strip("/") for probe in doors.closed(name)]
+        return {
+            "firescreen_door_requests": [asdict(each) for each in doors.requests(name)],
+            "firescreen_door_authorities": doors.authorities(name),
+            "firescreen_closed": [
+                {"host": host, "port": port} for host, port in map(endpoints.split, closed)
+            ],
+        }
 
     def _entries(self, file: Wanted) -> Iterator[dict[str, Any]]:
         """What is written of one file, in order."""
@@ -163,6 +185,8 @@ class Playbook:
 
     def _validate(self, file: Wanted) -> str:
         """promtool's word on a Prometheus configuration, under a name beside it: its paths may be relative."""
+        if checked := self._picture.doors.check(file.host, file.path):
+            return checked
         promtool = self._picture.facts.hosts[file.host].promtool
         if file.check != "prometheus-config" or not promtool:
             return ""
@@ -177,8 +201,7 @@ class Playbook:
             "action": turn.action,
             "unit": service.unit,
             "manager": service.manager,
-            "listen": _local(service),
-            "metrics_path": find_component(service.component).metrics_path(service.flag),
+            **self._asked(turn),
             "files": list(turn.files),
             "awaited": list(turn.awaited),
             "secured": turn.secured,
@@ -196,24 +219,39 @@ class Playbook:
             told["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]
         return told
 
+    def _asked(self, turn: Turn) -> dict[str, Any]:
+        """At which URL a component of the host answers with which status once it has taken the change."""
+        if turn.ready:
+            return {"url": turn.ready, "status": 200}
+        if find_proxy(turn.service.component) is not None:
+            return {}
+        listen = _local(turn.service)
+        path = find_component(turn.service.component).metrics_path(turn.service.flag)
+        return {"listen": listen, "url": f"http://{listen}{path}", "status": 400}
+
     def _verification(self, name: str) -> dict[str, Any]:
         """How the Prometheus of a host is asked there, and for which targets; {} where it cannot be."""
         for client in self._picture.scrapers:
             if client.service.host != name:
                 continue
-            prefix = find_component("prometheus").prefix(client.service.flag)
             targets = dict.fromkeys(
-                probe.instance
+                f"{self._scheme(probe)}://{probe.instance}"
                 for probe in self._plan.probes
-                if probe.kind == "up" and probe.url.partition("://")[2] == f"{client.service.listen}{prefix}"
+                if probe.kind == "up" and probe.asker == client.key
             )
             access = self._access(client)
             if targets and access:
                 return {"firescreen_verification": {**access, "targets": list(targets)}}
         return {}
 
+    def _scheme(self, probe: Probe) -> str:
+        """How a target is scraped: what is behind a front door on its own host by plain http, all else by https."""
+        return "http" if self._picture.doors.api(probe.server) else "https"
+
     def _access(self, client: Client) -> dict[str, str]:
         """How Prometheus is asked on its own host: with what it has to ask itself."""
+        if behind := self._picture.doors.api(client.key):
+            return {"url": behind}
         own = self._picture.server(client)
         prefix = find_component("prometheus").prefix(client.service.flag)
         if own is None:
@@ -243,6 +281,11 @@ class _Sources:
             source = f"{source}.between-{number + 1}"
         self._copies[source] = Copy(source, state.content, file.secret)
         return source
+
+
+def _kept(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty."""
+    return {key: value for key, value in told.items() if value}
 
 
 def _same(one: FileState | None, other: FileState | None) -> bool:
@@ -288,6 +331,7 @@ _TASKS = {
     "restart": "Restart services",
     "reload": "Reload services",
     "verify": "Ask Prometheus",
+    "doors": "Ask front doors",
 }
 
 
@@ -295,65 +339,6 @@ def _works_on(spec: HostSpec, picture: Picture) -> bool:
     return any(file.host == spec.name for file in picture.files) or any(
         turn.service.host == spec.name for turn in picture.turns
     )
-
-
-def _refuse_unreachable(spec: HostSpec, source: str) -> None:
-    if spec.connect == "manual":
-        raise InputError(
-            f"host '{spec.name}' has `connect: manual`, and Ansible cannot reach it either",
-            where=source,
-            todo="Say how it is reached (connect: ssh), or leave it out of the stack that is exported",
-        )
-    if spec.name in _TAKEN:
-        raise InputError(
-            f"a host called '{spec.name}' would be mistaken for Ansible's group of that name",
-            where=source,
-            todo="Give the host another name in the stack file",
-        )
-
-
-def _reached(spec: HostSpec) -> dict[str, Any]:
-    """How Ansible reaches a host: as Firescreen does."""
-    told: dict[str, Any] = {"ansible_python_interpreter": "auto_silent"}
-    if spec.connect in ("local", "practice"):
-        # Ansible's own Python: the one that a search would find may be a wrapper that runs none.
-        told |= {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    elif spec.connect == "incus":
-        told |= _instance(spec)
-    else:
-        told |= _by_ssh(spec)
-    if spec.become:
-        told |= {"ansible_become": True, "ansible_become_method": spec.become}
-    return told
-
-
-def _instance(spec: HostSpec) -> dict[str, Any]:
-    remote, _, name = (spec.instance or spec.name).rpartition(":")
-    told = {"ansible_connection": "community.general.incus", "ansible_incus_host": name}
-    # The plugin speaks to the local client only; what another host holds is a remote of that client.
-    if spec.via or remote:
-        told["ansible_incus_remote"] = spec.via or remote
-    return told
-
-
-def _by_ssh(spec: HostSpec) -> dict[str, Any]:
-    """The stack's own words; what ~/.ssh/config adds counts for Ansible as it does for us, a jump is named too."""
-    told: dict[str, Any] = {"ansible_host": spec.address or spec.name}
-    if spec.port != HostSpec(name="", connect="").port:
-        told["ansible_port"] = spec.port
-    if spec.user:
-        told["ansible_user"] = spec.user
-    if spec.identity_file:
-        told["ansible_ssh_private_key_file"] = spec.identity_file
-    options = []
-    if spec.known_hosts:
-        options += ["-o", f"UserKnownHostsFile={spec.known_hosts}"]
-    jumps = config.target(spec).jumps
-    if jumps:
-        options += ["-o", f"ProxyJump={','.join(jumps)}"]
-    if options:
-        told["ansible_ssh_common_args"] = shlex.join(options)
-    return told
 
 
 def _local(service: Service) -> str:

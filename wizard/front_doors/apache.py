@@ -191,6 +191,7 @@ PROXY = Proxy(
     render=render,
     render_inside=render_inside,
     shadow=shadow,
+    shadow_script=r"cat && printf '\nInclude %s\n' " '"$1"',
     check=("{program}", "-t", "-f", "{main}"),
     # As a2enmod would link them; ports.conf listens on 443 where there is an ssl_module.
     needed=tuple((f"{_ENABLED}/{name}", f"{_AVAILABLE}/{name}") for name in _MODULES),

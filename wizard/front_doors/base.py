@@ -141,6 +141,8 @@ class Proxy:
     """The configuration of a front door."""
     shadow: Callable[[str, str], str]
     """The main configuration (text) with another file (path) taken in, for checking that before it is in place."""
+    shadow_script: str
+    """The same for a shell, from standard input to standard output; `$1` is the path of the other file."""
     check: tuple[str, ...]
     """The command that checks a configuration; `{program}` and `{main}` stand for the paths of both."""
     render_inside: Callable[[Door], str] | None = None

@@ -224,6 +224,7 @@ PROXY = Proxy(
     sign_in=oauth2_proxy.CLIENT,
     render_inside=render_inside,
     shadow=shadow,
+    shadow_script=rf"sed 's|{_IMPORT.replace('*', '[*]')}||g' && printf '\nimport %s\n' " '"$1"',
     # As its own user: it makes the files of its logs as it reads where they are.
     check=(
         *("runuser", "-u", "caddy", "--", "env", "HOME=/var/lib/caddy"),

@@ -229,6 +229,7 @@ PROXY = Proxy(
     bundle_before=(3, 0),
     render=lambda door: merged("", (door,)),
     shadow=lambda main, path: main,
+    shadow_script="cat",
     check=("{program}", "-c", "-f", "{main}"),
     no_certificate="refused",
 )

@@ -311,5 +311,6 @@ PROXY = Proxy(
     sign_in=oauth2_proxy.CLIENT,
     render_inside=render_inside,
     shadow=shadow,
+    shadow_script=r'sed -zE "s@(^|\n)([^#\n]*\bhttp\s*\{)@\1\2\n    include $1;@"',
     check=("{program}", "-t", "-q", "-c", "{main}"),
 )

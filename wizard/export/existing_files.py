@@ -1,0 +1,137 @@
+"""Which of the files that are on hosts already belong to a stack: Firescreen's to write, or brought by a person. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from wizard.components import component as find_component
+from wizard.config_files import alertmanager_cluster, web_config
+from wizard.export import logins
+from wizard.export.front_doors import Doors
+from wizard.model import Facts, FileState, Stack
+from wizard.planner import blackbox, grafana
+from wizard.planner.client_endpoints import Place
+from wizard.planner.client_facts import Client
+from wizard.planner.server_facts import Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """A file that a person brought and that the stack uses: it stays where it is and is not exported."""
+
+    host: str
+    path: str
+
+
+def in_place(
+    stack: Stack, facts: Facts, servers: tuple[Server, ...], scrapers: tuple[Client, ...], doors: Doors
+) -> tuple[tuple[tuple[str, str], ...], tuple[Needed, ...]]:
+    """(host, path) of the files in use that are Firescreen's to write, and those that a person brought."""
+    ours: dict[tuple[str, str], None] = {}
+    brought: dict[tuple[str, str], None] = {}
+
+    def use(host: str, path: str, mine: tuple[str, ...]) -> None:
+        (ours if path in mine else brought)[host, path] = None
+
+    for server in servers:
+        for path in _configurations(server):
+            ours[server.spec.host, path] = None
+        for path in named_by(server):
+            use(server.spec.host, path, _of_server(server))
+    for host, path in _data_sources(stack, facts, servers):
+        ours[host, path] = None
+    for client, places in _asking(stack, facts, servers, scrapers):
+        ours |= dict.fromkeys(
+            (client.service.host, place.path or client.service.config_file) for place in places
+        )
+        mine = _of_client(client, stack, servers)
+        for place in places:
+            named = [place.tls.get(key, "") for key in ("ca_file", "cert_file", "key_file")]
+            named.append(place.basic_auth.get("password_file", ""))
+            for path in (client.resolve(place, name) for name in named if name):
+                use(client.service.host, path, mine)
+    known = logins.logins(stack, facts)
+    ours |= dict.fromkeys((*doors.files(), *logins.files(known)))
+    brought |= dict.fromkeys((*doors.brought(), *logins.brought(known)))
+    needed = tuple(Needed(host=host, path=path) for host, path in brought)
+    return tuple(ours), needed
+
+
+def _of_server(server: Server) -> tuple[str, ...]:
+    """The names that Firescreen gives to a server's keys and certificates, without those that are the person's own."""
+    names = (*server.pair, *server.spare_pair, server.client_ca, *server.cluster_pair, server.cluster_ca)
+    own = server.spec.files
+    return tuple(name for name in names if name not in (own.cert_file, own.key_file, own.client_ca_file))
+
+
+def _configurations(server: Server) -> Iterator[str]:
+    """The server's own configurations that are there and say what is wanted of them."""
+    component = find_component(server.spec.name)
+    files: Mapping[str, FileState | None] = server.host.files
+    if files.get(server.web_file) is not None:
+        yield server.web_file
+    flags = files.get(server.service.flags.path)
+    flag = component.web_flag(server.service.version)
+    if flags is not None and flag.encode() in flags.content:
+        yield server.service.flags.path
+    yield from (path for path in server.own_dropins if files.get(path) is not None)
+    if server.spec.cluster_tls and files.get(server.cluster_file) is not None:
+        yield server.cluster_file
+
+
+def named_by(server: Server) -> Iterator[str]:
+    """Keys and certificates that the server's configurations name."""
+    state = server.host.files.get(server.web_file)
+    if state is not None:
+        config = web_config.parse(state.content)
+        for name in (config.cert_file, config.key_file, config.client_ca_file):
+            if name:
+                yield posixpath.join(server.home, name)
+    state = server.host.files.get(server.cluster_file) if server.spec.cluster_tls else None
+    if state is not None:
+        said = alertmanager_cluster.parse(state.content)
+        for section in (said.server, said.client):
+            for key in ("cert_file", "key_file", "client_ca_file", "ca_file"):
+                if section.get(key):
+                    yield posixpath.join(posixpath.dirname(server.cluster_file), section[key])
+
+
+def _asking(
+    stack: Stack, facts: Facts, servers: tuple[Server, ...], scrapers: tuple[Client, ...]
+) -> Iterator[tuple[Client, tuple[Place, ...]]]:
+    """The clients of the servers, with the places that ask them."""
+    for scraper in scrapers:
+        places = tuple(
+            place
+            for place in scraper.places()
+            if any(scraper.means(address, server) for address in place.addresses for server in servers)
+        )
+        if places:
+            yield scraper, places
+    probings, _ = blackbox.look(stack, facts, servers)
+    for prober in {each.prober.key: each.prober for each in probings}.values():
+        used = {each.as_module for each in probings if each.prober.key == prober.key}
+        yield prober, tuple(place for place in prober.places() if place.name in used)
+
+
+def _data_sources(stack: Stack, facts: Facts, servers: tuple[Server, ...]) -> Iterator[tuple[str, str]]:
+    """(host, path) of Grafana's own: the provisioning files that name the servers, and the copies that were made for them."""
+    for each in grafana.look(stack, facts, servers)[0]:
+        host = each.client.service.host
+        yield host, each.path
+        text = facts.hosts[host].files[each.path]
+        for path in _of_client(each.client, stack, servers):
+            if text is not None and path.encode() in text.content:
+                yield host, path
+
+
+def _of_client(client: Client, stack: Stack, servers: tuple[Server, ...]) -> tuple[str, ...]:
+    """The names that Firescreen gives to what a client gets, without those that are the person's own."""
+    names = [*client.pair, *client.spare_pair]
+    names += [client.password_file(user) for user in stack.users]
+    names += [client.trust_file(server, own_ca=own) for server in servers for own in (True, False)]
+    names += [client.place_trust(place.how) for place in client.places()]
+    own = client.own
+    return tuple(name for name in names if name not in (own.client_cert_file, own.client_key_file))
