@@ -10,9 +10,9 @@ import pytest
 from tests.unit.planner import planned
 from wizard import planner
 from wizard.errors import InputError
-from wizard.export import Export
+from wizard.export import Export, front_doors
 from wizard.export.playbook import Playbook
-from wizard.model import Answers
+from wizard.model import GRAFANA, Answers, DoorRoute
 
 CASES = ("front-door", "front-door-apache", "front-door-caddy", "front-door-haproxy")
 
@@ -71,12 +71,20 @@ def test_what_has_been_applied_is_exported_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("front-door-sign-in", "OpenID"), ("front-door-own-site", "a site that is there"), ("front-door-grafana", "a Grafana")]
+    ("name", "why"),
+    [("front-door-sign-in", "OpenID"), ("front-door-own-site", "a site that is there")],
 )
 def test_what_no_playbook_can_do_is_refused(name: str, why: str) -> None:
     with pytest.raises(InputError, match=why) as refused:
         playbook(name)
     assert "firescreen apply" in refused.value.todo
+
+
+def test_a_grafana_behind_the_front_door_is_refused() -> None:
+    plan = planned.case("front-door").plan()
+    door = replace(plan.stack.front_doors[0], routes=(DoorRoute(to=GRAFANA, path="/grafana"),))
+    with pytest.raises(InputError, match="leads to a Grafana"):
+        front_doors.refuse(replace(plan, stack=replace(plan.stack, front_doors=(door,))))
 
 
 def test_a_file_that_certbot_renews_is_in_no_export() -> None:
