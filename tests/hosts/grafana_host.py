@@ -84,12 +84,12 @@ class WebSocket:
 
 @contextmanager
 def websocket(
-    address: str, name: str, path: str, ca_file: Path, *, origin: str, headers: tuple[str, ...] = (SESSION,)
+    address: str, name: str, path: str, ca_file: Path, *, origin: str, port: int = 443
 ) -> Iterator[WebSocket]:
     """Opens a WebSocket as a browser's page of that origin does; the status is in the AssertionError where it is not opened."""
     trust = ssl.create_default_context(cafile=str(ca_file))
     with (
-        socket.create_connection((address, 443), 10) as plain,
+        socket.create_connection((address, port), 10) as plain,
         trust.wrap_socket(plain, server_hostname=name) as stream,
     ):
         key = base64.b64encode(os.urandom(16)).decode()
@@ -101,7 +101,7 @@ def websocket(
             f"Sec-WebSocket-Key: {key}",
             "Sec-WebSocket-Version: 13",
             f"Origin: {origin}",
-            *headers,
+            SESSION,
         )
         stream.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         answer = b""

@@ -4,7 +4,7 @@ It reads the same keys of the same grafana.ini ([server] http_addr, http_port, r
 GF_SERVER_ variables, serves a login page with a script, an API that needs a session, /api/health for everyone, and data
 sources as provisioned; it runs as grafana-server.service of Type=notify. /api/live/ws is a real WebSocket that returns what it
 is sent, for those with a session whose Origin has the host of the Host header or of root_url; others are answered 403 'origin
-not allowed', in Grafana's words. Nothing else of Grafana is here.
+not allowed', in Grafana's words. /slow/N answers after N seconds. Nothing else of Grafana is here.
 """
 
 import base64
@@ -53,6 +53,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Pages, API, the WebSocket."""
         path = urlsplit(self.path).path
+        if "/slow/" in path:
+            time.sleep(int(path.rpartition("/")[2]))
+            self._say(200, b"slow")
+            return
         if BELOW and not path.startswith(f"{SUB}/"):
             self._say(301, b"", Location=f"{ROOT.geturl().rstrip('/')}{self.path}")
             return
@@ -72,9 +76,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._live()
         elif path == "/api/org":
             self._say(200, b'{"id": 1}')
-        elif path.startswith("/api/slow/"):
-            time.sleep(int(path.rpartition("/")[2]))
-            self._say(200, b"slow")
         elif path == "/api/sources":
             self._say(200, json.dumps(asked()).encode())
         else:

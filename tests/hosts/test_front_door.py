@@ -20,6 +20,7 @@ from pathlib import Path
 import bases
 import grafana_host
 import pytest
+import slow_connections
 from machines import Machine, Network
 
 from wizard.engine import Engine, Outcome
@@ -417,12 +418,19 @@ ln -sfn ../../archive/{PUSH}/privkey$number.pem {LIVE}/privkey.pem
 """A certificate where certbot has it, of a root that the host trusts; a further one each time, as by a renewal."""
 
 
+@contextmanager
+def nothing_beside(machine: Machine, network: Network) -> Iterator[None]:
+    """In the place of `slow_connections.beside`."""
+    yield
+
+
 @pytest.mark.parametrize(("proxy", "suite"), [("nginx", "bookworm"), ("haproxy", "sid")])
 def test_a_name_each_with_client_certificates(
     proxy: ProxyProgram, suite: str, network: Network, tmp_path: Path
 ) -> None:
-    """Two of them share a port."""
-    with _booted(suite, proxy, network) as web1:
+    """Two of them share a port. What is slow goes on beside the first, with all four proxies."""
+    slow = slow_connections.beside if proxy == "nginx" else nothing_beside
+    with _booted(suite, proxy, network) as web1, slow(web1, network):
         web1.check(LETS_ENCRYPT)
         before = etc(web1)
         stack = stack_of(web1, tuple(replace(each, proxy=proxy) for each in NAMES))

@@ -20,12 +20,11 @@ from wizard.model import (
     ProxyProgram,
     ProxySite,
     Question,
-    Service,
     Setting,
     SignIn,
     Stack,
 )
-from wizard.planner import front_door_settings, sign_in_questions
+from wizard.planner import front_door_choices, front_door_settings, sign_in_questions
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -42,13 +41,13 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
             facts.hosts.get(spec.name),
             [each for each in stack.front_doors if each.host == spec.name],
         )
-        service = _proxy(host)
-        if host is None or service is None or len(mine) > 1 or not _fits(stack, host):
+        usable = front_door_choices.usable(host)
+        if host is None or not usable or len(mine) > 1 or not _fits(stack, host):
             continue
+        service, known = next((each for each in usable if mine and each[1].name == mine[0].proxy), usable[0])
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
         served = " and ".join(part for part in (", ".join(titles[:-1]), titles[-1]) if part)
-        known = proxy(service.component)
-        called = known.title if known is not None else service.component
+        called = known.title
         place = f"on {spec.name}" if len(stack.hosts) > 1 else "on this host"
         yield Question(
             setting=Setting("front_doors", "name", f"{spec.name}/{service.component}"),
@@ -59,12 +58,13 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
                 f"{called} {service.version} runs {place}. With a name such as noc.example.net, each component "
                 "is served below a path of it: https://noc.example.net/prometheus and so on. The components themselves "
                 "listen on the loopback address alone, so that nobody passes the front door by. Other sites of "
-                f"{called} stay as they are. The name must lead to this host in your DNS."
+                f"{called} stay as they are. The name must lead to this host in your DNS.{front_door_choices.others(usable, known)}"
             ),
             kind="text",
             default=mine[0].name if mine else "",
         )
         if mine:
+            yield from front_door_choices.questions(host, mine[0])
             yield from _site(facts, mine[0])
             yield _access(mine[0])
             yield from sign_in_questions.questions(mine[0])
@@ -92,6 +92,10 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     host, _, program = of.partition("/")
     if name == "access":
         return _with_access(stack, host, value)
+    if name in ("proxy", "grafana"):
+        return replace(
+            stack, front_doors=tuple(_chosen(stack, each, host, name, value) for each in stack.front_doors)
+        )
     if name == "site":
         return _with_site(stack, host, value)
     if name.startswith("sign_in."):
@@ -135,6 +139,14 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         for each in stack.components
     )
     return replace(stack, components=components, front_doors=(*others, door))
+
+
+def _chosen(stack: Stack, door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
+    if door.host != host:
+        return door
+    if name == "proxy":
+        return front_door_choices.with_proxy(door, value, stack.users[0].name)
+    return front_door_choices.with_grafana(door, value)
 
 
 def renamed(stack: Stack, old: str, new: str) -> Stack:
@@ -272,11 +284,6 @@ def _signing_in(stack: Stack, host: str, name: str, value: str) -> Stack:
         for each in stack.front_doors
     )
     return replace(stack, front_doors=doors)
-
-
-def _proxy(host: HostFacts | None) -> Service | None:
-    found = host.proxies if host is not None else ()
-    return next((each for each in found if each.active and proxy(each.component)), None)
 
 
 def _fits(stack: Stack, host: HostFacts) -> bool:

@@ -20,8 +20,10 @@ from wizard.model import (
     GrafanaOverride,
     GrafanaServer,
     Plan,
+    Question,
     RunService,
     Service,
+    Setting,
     Stack,
     WriteFile,
 )
@@ -241,6 +243,73 @@ def test_a_stack_file_that_makes_no_sense_is_refused(changed: dict[str, object],
     text = stack_file.dump(replace(stack, front_doors=(replace(door, **changed),)))  # type: ignore[arg-type]
     with pytest.raises(FirescreenError, match=said):
         stack_file.parse(text, source="")
+
+
+def without_door(facts: Facts) -> Stack:
+    case = planned.case("front-door")
+    components = tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components)
+    return replace(case.stack, front_doors=(), components=components)
+
+
+def asked(stack: Stack, facts: Facts, name: str) -> Question | None:
+    found = planner.questions(stack, planned.looked_up(stack, facts))
+    return next(
+        (each for each in found if (each.setting.section, each.setting.name) == ("front_doors", name)), None
+    )
+
+
+def test_it_is_asked_where_it_runs() -> None:
+    facts = site()[1]
+    stack = planner.answer(
+        without_door(facts), Setting("front_doors", "name", "web1/nginx"), "noc.example.net"
+    )
+    question = asked(stack, facts, "grafana")
+    assert question is not None
+    assert question.default == ""
+    for value, login in (("own", ""), ("door", "door")):
+        made = planner.answer(stack, question.setting, value)
+        assert made.front_doors[0].routes[-1] == DoorRoute(to=GRAFANA, path="/grafana", login=login)  # type: ignore[arg-type]
+        again = asked(made, facts, "grafana")
+        assert again is not None
+        assert again.default == value
+        assert planner.answer(made, question.setting, "") == stack
+        assert stack_file.parse(stack_file.dump(made), source="").front_doors == made.front_doors
+    with pytest.raises(InputError):
+        planner.answer(stack, question.setting, "perhaps")
+    assert asked(stack, planned.case("front-door").facts, "grafana") is None
+
+
+def test_one_of_several_proxies_is_chosen() -> None:
+    facts = planned.case("front-door").facts
+    stack = planner.answer(
+        without_door(facts), Setting("front_doors", "name", "web1/nginx"), "noc.example.net"
+    )
+    question = asked(stack, facts, "proxy")
+    assert question is not None
+    assert question.default == "nginx"
+    assert [value for value, _ in question.choices] == ["nginx", "apache", "caddy", "haproxy"]
+    stack = planner.answer(stack, Setting("front_doors", "rate_limit", "web1/nginx"), "5")
+    stack = planner.answer(stack, Setting("front_doors", "access", "web1/nginx"), "sign_in")
+    (apache,) = planner.answer(stack, question.setting, "apache").front_doors
+    assert (apache.proxy, apache.port, apache.rate_limit) == ("apache", 443, 0)
+    assert apache.sign_in is not None
+    moved = planner.answer(stack, question.setting, "haproxy")
+    (haproxy,) = moved.front_doors
+    assert (haproxy.proxy, haproxy.rate_limit, haproxy.sign_in, haproxy.people) == (
+        "haproxy",
+        5,
+        None,
+        ("admin",),
+    )
+    again = asked(moved, facts, "proxy")
+    assert again is not None
+    assert (again.default, str(again.setting)) == ("haproxy", "front_doors.web1/haproxy.proxy")
+    assert planner.answer(moved, again.setting, "haproxy") == moved
+    with pytest.raises(InputError):
+        planner.answer(stack, question.setting, "varnish")
+    only = tuple(each for each in facts.hosts["web1"].proxies if each.component == "nginx")
+    alone = replace(facts, hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], proxies=only)})
+    assert asked(stack, alone, "proxy") is None
 
 
 def test_a_name_for_grafana_alone_needs_no_users_of_the_front_door() -> None:

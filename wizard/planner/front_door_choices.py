@@ -1,0 +1,101 @@
+"""Which reverse proxy a front door is in, and whether Grafana is behind it, as questions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+from wizard.errors import InputError
+from wizard.front_doors import Proxy, proxy
+from wizard.model import GRAFANA, DoorRoute, FrontDoor, HostFacts, ProxyProgram, Question, Service, Setting
+
+_GRAFANA = (
+    ("", "no"),
+    ("own", "yes: people log in at Grafana as before"),
+    ("door", "yes: the front door asks for a login too"),
+)
+
+
+def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
+    """The reverse proxies that run on a host and can be front doors, the usual one first."""
+    found = (
+        (each, proxy(each.component)) for each in (host.proxies if host is not None else ()) if each.active
+    )
+    return tuple((service, known) for service, known in found if known is not None)
+
+
+def others(there: Sequence[tuple[Service, Proxy]], known: Proxy) -> str:
+    """What is said beside a name where further proxies run; '' where none does."""
+    titles = [each.title for _, each in there if each.name != known.name]
+    return f" {_listed(titles)} can be chosen instead, once there is a name." if titles else ""
+
+
+def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
+    """What is asked where several proxies run, and where Grafana does."""
+    of, there = f"{door.host}/{door.proxy}", usable(host)
+    if len(there) > 1:
+        yield Question(
+            setting=Setting("front_doors", "proxy", of),
+            title="Reverse proxy of the front door",
+            why=f"{_listed([each.title for _, each in there])} run on this host.",
+            more=(
+                "The front door is one more site of the reverse proxy that you choose; the others stay as they are. Choose the "
+                "one that holds the port of the front door: two programs cannot listen on the same port."
+            ),
+            kind="choice",
+            default=door.proxy,
+            choices=tuple((known.name, f"{known.title} {service.version}") for service, known in there),
+        )
+    if host.grafana_server is not None and host.grafana_server.service.active:
+        yield Question(
+            setting=Setting("front_doors", "grafana", of),
+            title="Put Grafana behind the front door",
+            why=f"Grafana runs on this host too: it would be served at {door.root}/{GRAFANA}/.",
+            more=(
+                "root_url, serve_from_sub_path and http_addr in grafana.ini are set, and Grafana is restarted; it then listens on "
+                "the loopback address alone. People log in at Grafana as before. If the front door asks too, it does so first, "
+                "and programs that send Grafana a token cannot pass, since both use the Authorization header."
+            ),
+            kind="choice",
+            default=(door.grafana.login or "own") if door.grafana is not None else "",
+            choices=_GRAFANA,
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def with_proxy(door: FrontDoor, value: str, user: str) -> FrontDoor:
+    """The front door in another proxy; what that cannot do is as by default.
+
+    Raises:
+        InputError: there is no such proxy.
+    """
+    known = proxy(value)
+    if known is None:
+        raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
+    if known.name == door.proxy:
+        return door
+    door = replace(door, proxy=cast(ProxyProgram, value), site="", port=known.only_port or door.port)
+    if "rate_limit" in known.lacks:
+        door = replace(door, rate_limit=0)
+    if door.sign_in is not None and known.sign_in is None:
+        door = replace(door, sign_in=None, people=(user,), machines=())
+    return door
+
+
+def with_grafana(door: FrontDoor, value: str) -> FrontDoor:
+    """The front door with Grafana behind it, or without.
+
+    Raises:
+        InputError: it is none of the choices.
+    """
+    if value not in dict(_GRAFANA):
+        raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
+    if not value:
+        return replace(door, routes=door.component_routes)
+    path = door.grafana.path if door.grafana is not None else f"/{GRAFANA}"
+    route = DoorRoute(to=GRAFANA, path=path, login="door" if value == "door" else "")
+    return replace(door, routes=(*door.component_routes, route))
