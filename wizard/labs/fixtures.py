@@ -117,12 +117,8 @@ class _Stage:
 
     def _write(self, on: str, name: str, content: bytes, mode: int) -> None:
         host = self._host(on)
-        if self._foreign and host.name in practice.BESIDE:
-            raise LabError(
-                "a lab of a pack places no configuration of a reverse proxy, which could serve any file",
-                where=name,
-                todo="Let the student write it with a command",
-            )
+        if self._foreign and host.name in practice.BESIDE and not content.startswith(b"-----BEGIN "):
+            sandbox_policy.proxy_configuration(content.decode(errors="replace"), root=self._known.folder)
         path, connection = self._path(host, name), host.connection()
         owner, group = account()
         inner = posixpath.dirname(path)

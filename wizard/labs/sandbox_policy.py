@@ -31,6 +31,14 @@ FLAGS = frozenset(
 _COLLECTOR = re.compile(r"--(no-)?collector\.[a-z_]{1,40}")
 _NAMES_FILES = re.compile(r"(?:^|_)files?$|^templates$")
 _ENTRY = re.compile(r"\b(?:\w*_)?(?:files?|templates)[\"']?\s*:\s*[\"'\[]*([^\s\"',\]]+)")
+_DIRECTIVES = frozenset(
+    {"admin", "auto_https", "basic_auth", "basicauth", "default_bind", "handle", "handle_path", "header_up"}
+    | {"redir", "respond", "reverse_proxy", "route", "tls", "}"}
+)
+_LOOPBACK = re.compile(r"(?:https?://)?127(?:\.\d{1,3}){3}(?::\d{1,5})?")
+_USER = re.compile(r"[a-z]{1,30} \$2[aby]\$[./A-Za-z0-9$]+")
+_HIDES = re.compile(r"\{\S|\S\{|[\\`]|<<")
+"""Caddy's placeholders, which may name files and variables, and lines that go on elsewhere."""
 _LISTED = re.compile(r"^\s*-\s+[\"']?([~/][^\s\"',]*)", re.MULTILINE)
 
 
@@ -71,6 +79,43 @@ def configuration(text: str, *, root: str) -> None:
         names = [match.group(1) for pattern in (_ENTRY, _LISTED) for match in pattern.finditer(text)]
     for name in names:
         _inside(name, root)
+
+
+def proxy_configuration(text: str, *, root: str) -> None:
+    """Refuses a Caddyfile that does more than to lead from one practice host to another.
+
+    Raises:
+        LabError: see above.
+    """
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    wrong = next((" ".join(words) for words in lines if not _leads_on(words, root)), "")
+    if not wrong and not any(words[0] == "default_bind" for words in lines):
+        wrong = "no default_bind"
+    if wrong:
+        raise LabError(
+            f"a lab cannot place a Caddyfile with '{wrong}'",
+            todo="Use loopback addresses of the practice stack, and these directives: "
+            f"{', '.join(sorted(_DIRECTIVES - {'}'}))}",
+        )
+
+
+def _leads_on(words: list[str], root: str) -> bool:
+    """Whether a line of a Caddyfile is one that a lab may place."""
+    first, rest = words[0], [word for word in words[1:] if word != "{"]
+    if _HIDES.search(" ".join(words)):
+        return False
+    if _USER.fullmatch(" ".join(words)) or words == ["{"]:
+        return True
+    if first == "tls":
+        for name in rest:
+            _inside(name, root)
+    if first == "admin":
+        return rest == ["off"]
+    if first in ("default_bind", "reverse_proxy"):
+        return all(
+            _LOOPBACK.fullmatch(word) or (word[0] in "/*" and first != "default_bind") for word in rest
+        )
+    return first in _DIRECTIVES or bool(_LOOPBACK.fullmatch(first) and not rest)
 
 
 def _named(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[str]:

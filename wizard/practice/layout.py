@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from wizard import assets, ownfiles
@@ -59,10 +60,10 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
                 ownfiles.replace(path, text, 0o640)
     earlier = {host.name: host for host in before.hosts} if before else {}
     config = configuration(planned)
-    for host in planned.hosts:
-        if (old := earlier.get(host.name)) and old.listen != host.listen:
-            for path in (Path(host.service_folder) / "arguments", config):
-                _move(path, old.listen, host.listen)
+    moved = [
+        (old, host) for host in planned.hosts if (old := earlier.get(host.name)) and old.listen != host.listen
+    ]
+    _move_all(moved, planned, config)
     added = [host for host in planned.hosts if host.name not in earlier and host.name not in BESIDE]
     # A new stack of the first two or of all is laid out whole; anything between is the first two, widened.
     if added and (before or planned.components not in (FIRST, WHOLE)):
@@ -125,6 +126,26 @@ def _arguments(host: PracticeHost) -> str:
         known = find_component(host.component).practice_arguments
         lines += [argument.format(data=own / "data", home=etc) for argument in known]
     return "\n".join(lines) + "\n"
+
+
+def _move_all(
+    moved: Sequence[tuple[PracticeHost, PracticeHost]], planned: PracticeStack, config: Path
+) -> None:
+    """Puts the new addresses of hosts in place of the old ones, wherever the stack's files name them."""
+    proxies = [
+        Path(host.folder) / "etc" / host.component / name
+        for host in planned.hosts
+        if host.name in BESIDE
+        for name in _CONFIGURATIONS[host.component]
+    ]
+    arguments = [Path(host.service_folder) / "arguments" for host in planned.hosts]
+    for old, host in moved:
+        for path in (*arguments, config, *proxies):
+            _move(path, old.listen, host.listen)
+            _move(path, old.loopback, host.loopback)
+    for path in proxies:
+        for old, host in moved:
+            _move(path, old.address, host.address)
 
 
 def _move(path: Path, old: str, new: str) -> None:

@@ -197,6 +197,15 @@ def test_the_packages_give_programs_that_run(cache: Path, prometheus: str, promt
     assert found.path == prometheus
 
 
+def test_a_program_is_asked_for_its_version_by_its_own_word(cache: Path) -> None:
+    found = binaries.find("caddy", cache=cache)
+    assert re.match(r"2[.]\d+[.]\d+", found.version)
+    assert not binaries.version_of(
+        prometheus_web := binaries.find("prometheus-web", cache=cache).path, word="x"
+    )
+    assert binaries.version_of(prometheus_web)
+
+
 def test_htpasswd_runs_with_its_libraries(cache: Path) -> None:
     found = binaries.find("htpasswd", cache=cache)
     ended = subprocess.run(

@@ -31,6 +31,8 @@ def prometheus(check: Check, look: Look, patience: float) -> list[str]:
         todo = (
             "Check scheme, ca_file and the paths in prometheus.yml. After a reload it can take ten seconds."
         )
+        if "HTTP status 404" in attempt.reason:
+            todo = "Set metrics_path in its job to the path at which it serves its metrics, then reload Prometheus."
         if loaded is not None and written is not None and _differ(loaded, written):
             todo = f"Prometheus has not loaded the changed prometheus.yml. Run: {look.told('prometheus/prometheus', 'reload')}"
         raise NotYet(f"Prometheus cannot scrape {place} yet: {said(attempt)}", todo)
