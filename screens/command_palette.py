@@ -180,6 +180,19 @@ def _parts(app: Wizard) -> Iterable[Command]:
         ("Connections", "Graph"),
     )
     yield Command(
+        "Log in by token",
+        "OAuth2 or a bearer token for jobs, remote_write, Alertmanager",
+        lambda: app.open_menu_entry("logins"),
+        (
+            "OAuth2",
+            "Bearer token",
+            "Client credentials",
+            "Token URL",
+            "Authorization header",
+            "Prometheus logs in",
+        ),
+    )
+    yield Command(
         "Follow a lab",
         "Type every step yourself, checked as you go",
         lambda: app.open_menu_entry("lab"),

@@ -33,6 +33,12 @@ def _choices(_app: Wizard, subject: Subject) -> Page:
     return ChoicesPage(cast("str | None", subject) or "")
 
 
+def _client_logins(_app: Wizard, _subject: Subject) -> Page:
+    from screens.client_logins.screen import ClientLoginsPage
+
+    return ClientLoginsPage()
+
+
 def _plan(_app: Wizard, _subject: Subject) -> Page:
     from screens.plan.screen import PlanPage
 
@@ -113,6 +119,7 @@ def _board(_app: Wizard, subject: Subject) -> Page:
 PAGES: dict[Route, Callable[[Wizard, Subject], Page]] = {
     Route.HOSTS: _hosts,
     Route.CHOICES: _choices,
+    Route.CLIENT_LOGINS: _client_logins,
     Route.PLAN: _plan,
     Route.RUN: _run,
     Route.VERIFICATION: _verification,

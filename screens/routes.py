@@ -10,6 +10,7 @@ class Route(Enum):
 
     HOSTS = auto()
     CHOICES = auto()
+    CLIENT_LOGINS = auto()
     PLAN = auto()
     RUN = auto()
     VERIFICATION = auto()

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from wizard.engine import Exposure, Scan
     from wizard.errors import FirescreenError
     from wizard.labs.board.class_news import News
-    from wizard.model import Answers, ComponentSpec, HostSpec, Plan, Protection, RunRecord, Stack
+    from wizard.model import Answers, ClientLogin, ComponentSpec, HostSpec, Plan, Protection, RunRecord, Stack
     from wizard.redact import Secret
 
+LOGINS, SECRET = "client_logins.", ".secret"
+"""What the keys of the typed secrets of client logins begin and end with, the login's own key between them."""
 OWN_FOLDER = "workspace"
 """The pseudo-host of what is written to the workspace."""
 
@@ -92,6 +94,8 @@ class Session:
     """Keys of the questions that the person has answered: scanning again keeps the stack then."""
     renew: frozenset[str] = frozenset()
     """What the next plan replaces although it serves, as `Answers.renew`; nothing for a plan of the choices."""
+    logins: tuple[ClientLogin, ...] | None = None
+    """How Prometheus is to log in by the next plan, which changes nothing else; None for a plan of the choices."""
     plan: Plan | None = None
     canary: str = ""
     """The chosen canary: a host, 'none', or '' for Firescreen's choice."""
@@ -105,14 +109,22 @@ class Session:
         password = typed.get("users.password")
         user = self.stack.users[0].name if self.stack and self.stack.users else ""
         passwords = {user: password} if password and user else {}
-        return Answers(passwords, typed.get("certificates.passphrase"), self.renew)
+        secrets = {
+            key.removeprefix(LOGINS).removesuffix(SECRET): text
+            for key, text in typed.items()
+            if key.startswith(LOGINS)
+        }
+        return Answers(passwords, typed.get("certificates.passphrase"), self.renew, secrets)
 
     @property
     def wanted(self) -> Stack | None:
         """The stack to plan for: the chosen one, or with something to replace the one that stands now."""
-        if self.stack is None or not self.renew:
+        if self.stack is None or not (self.renew or self.logins):
             return self.stack
         seen = {one.key: one for one in self.scan.exposures} if self.scan else {}
+        if self.logins and not self.renew:
+            kept = with_present_levels(self.stack, seen, unknown=())
+            return replace(kept, client_logins=self.logins)
         return with_present_levels(self.stack, seen)
 
     @property
@@ -134,17 +146,21 @@ def wholly_protected(stack: Stack) -> Stack:
     )
 
 
-def with_present_levels(stack: Stack, found: Mapping[str, Exposure]) -> Stack:
-    """The stack with the protection that the scan found, by the key of a component; TLS where nothing is known."""
+def with_present_levels(
+    stack: Stack, found: Mapping[str, Exposure], unknown: tuple[Protection, ...] = ("tls",)
+) -> Stack:
+    """The stack with the protection that the scan found, by the key of a component; `unknown` where nothing is known."""
     parts = (
-        replace(one, protect=() if stack.doors_to(one.host, one.name) else _present(one, found))
+        replace(one, protect=() if stack.doors_to(one.host, one.name) else _present(one, found, unknown))
         for one in stack.components
     )
     return replace(stack, components=tuple(parts))
 
 
-def _present(one: ComponentSpec, found: Mapping[str, Exposure]) -> tuple[Protection, ...]:
-    return present_level(one, found[one.key]) if one.key in found else ("tls",)
+def _present(
+    one: ComponentSpec, found: Mapping[str, Exposure], unknown: tuple[Protection, ...]
+) -> tuple[Protection, ...]:
+    return present_level(one, found[one.key]) if one.key in found else unknown
 
 
 def present_level(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:

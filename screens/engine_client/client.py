@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wizard.model import (
         Answers,
         Attempt,
+        ClientLogin,
         Event,
         Facts,
         HostFacts,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Setting,
         Stack,
     )
+    from wizard.planner.client_login_questions import LoginCandidate
     from wizard.redact import Secret
     from wizard.workspace import Workspace
 
@@ -271,6 +273,30 @@ class EngineClient(LabClient):
         from wizard import planner
 
         return planner.answer(stack, setting, value)
+
+    def login_candidates(self, stack: Stack, facts: Facts) -> tuple[LoginCandidate, ...]:
+        """Where the Prometheus servers of the stack are clients, and how they log in there today."""
+        from wizard.planner import client_login_questions
+
+        return client_login_questions.candidates(stack, facts)
+
+    def login_questions(self, stack: Stack, candidate: LoginCandidate) -> tuple[Question, ...]:
+        """The questions about the login at one of them."""
+        from wizard.planner import client_login_questions
+
+        return tuple(client_login_questions.questions(stack, candidate))
+
+    def answer_login(self, stack: Stack, candidate: LoginCandidate, setting: Setting, value: str) -> Stack:
+        """The stack with one of these questions answered. Raises `InputError`."""
+        from wizard.planner import client_login_questions
+
+        return client_login_questions.answer(stack, candidate, setting.name, value)
+
+    def missing_login(self, login: ClientLogin) -> dict[str, str]:
+        """What a login still lacks: the complaint by the name of the question."""
+        from wizard.planner import client_login_questions
+
+        return client_login_questions.missing(login)
 
     def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
         """The certificates and users that exist, also where the current stack does not ask for any."""

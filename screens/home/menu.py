@@ -25,6 +25,7 @@ MENU = {
     "practise": ("p", "Practise", "real programs, no risk"),
     "whole": ("w", "Practise with the whole stack", "five components, wired up"),
     "trust": ("t", "Trust map", "who connects to whom"),
+    "logins": ("g", "Log in by token", "OAuth2, bearer tokens"),
     "lab": ("l", "Follow a lab", "type it, checked as you go"),
     "holdings": ("c", "Certificates and users", "what exists, until when"),
     "audit": ("f", "Audit", "what is open, weak or due"),
@@ -39,7 +40,7 @@ PRACTISING = {
     "stop": ("e", "End practice", "removes its folders"),
 }
 GROUPS = {
-    "Secure": ("secure", "trust", "hosts"),
+    "Secure": ("secure", "trust", "logins", "hosts"),
     "Learn": ("practise", "whole", "lab"),
     "Look after": ("audit", "holdings", "history", "leave", "stop"),
 }
@@ -68,14 +69,15 @@ def entries(session: Session) -> tuple[str, ...]:
 
 
 def _offered(session: Session) -> tuple[str, ...]:
+    found = session.scan.exposures if session.scan is not None else ()
+    logins = ("logins",) if any(row.component == "prometheus" for row in found) else ()
     if session.place == "practice":
-        small = session.scan is not None and len(session.scan.exposures) < WHOLE
+        small = session.scan is not None and len(found) < WHOLE
         more = ("whole",) if small else ()
-        return ("secure", "trust", *more, "lab", "audit", "holdings", "history", "leave", "stop")
+        return ("secure", "trust", *logins, *more, "lab", "audit", "holdings", "history", "leave", "stop")
     if session.place in ("file", "hosts"):
-        return ("secure", "trust", "hosts", "leave", "lab", "audit", "holdings", "history")
-    found = session.scan is not None and bool(session.scan.exposures)
-    trust = ("trust",) if found else ()
+        return ("secure", "trust", *logins, "hosts", "leave", "lab", "audit", "holdings", "history")
+    trust = ("trust", *logins) if found else ()
     return ("secure", *trust, "practise", "whole", "lab", "audit", "holdings", "history", "hosts")
 
 
@@ -111,16 +113,21 @@ def _expires_soon(row: Exposure) -> bool:
     return expiry_colour(row.valid_until - time.time(), row.valid_until - row.valid_from) != "$success"
 
 
-def options(session: Session, *, roomy: bool, labs: tuple[int, int] = (0, 0)) -> list[Option]:
+def options(
+    session: Session, *, roomy: bool, labs: tuple[int, int] = (0, 0), without: frozenset[str] = frozenset()
+) -> list[Option]:
     """The menu.
 
     Args:
+        without: entries that are left to their keys.
         roomy: two lines for each entry and a heading for each group; else a line, the group beside it.
         labs: how many labs were finished, and how many there are.
     """
     found: list[Option] = []
     first, before = recommendation(session), ""
     for name in entries(session):
+        if name in without:
+            continue
         group = next(group for group, names in GROUPS.items() if name in names)
         if roomy and group != before:
             gap = "\n" if found else ""

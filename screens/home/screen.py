@@ -67,6 +67,7 @@ and a blackbox_exporter."""
         Binding("p", "choose('practise')", "Practise", show=False),
         Binding("w", "choose('whole')", "Practise with the whole stack", show=False),
         Binding("t", "choose('trust')", "Trust map", show=False),
+        Binding("g", "choose('logins')", "Log in by token: OAuth2, bearer tokens", show=False),
         Binding("l", "choose('lab')", "Follow a lab", show=False),
         Binding("c", "choose('holdings')", "Certificates and users", show=False),
         Binding("h", "choose('history')", "History", show=False),
@@ -214,14 +215,17 @@ and a blackbox_exporter."""
         roomy = self.app.size.width >= WIDE and self.app.size.height >= ROOMY
         ids = entries(session)
         labs = self.firescreen.notices.labs
-        drawn = (ids, recommendation(session), roomy, session.place, labs)
+        # A small terminal shows the components first.
+        free = self.app.size.height - 11 - min(len(self._exposures), 7) - len(ids)
+        without = frozenset() if roomy or free >= 0 else frozenset({"logins"})
+        drawn = (ids, recommendation(session), roomy, session.place, labs, without)
         if drawn == self._drawn:
             return
         menu = self.query_one("#menu", OptionList)
         moved = self._menu != ids
         before = menu.highlighted_option.id if menu.highlighted_option and not moved else ids[0]
         self._drawn, self._menu = drawn, ids
-        listed = options(session, roomy=roomy, labs=labs)
+        listed = options(session, roomy=roomy, labs=labs, without=without)
         menu.set_options(listed)
         there = any(option.id == before for option in listed)
         menu.highlighted = menu.get_option_index(before if before and there else ids[0])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from screens.dialogs.base import ConfirmDialog
 from screens.navigation.runs import show_current_connections
-from screens.navigation.secure import secure
+from screens.navigation.secure import open_logins, secure
 from screens.routes import Route
 from screens.state_styles import inline
 
@@ -24,6 +24,8 @@ def open_entry(app: Wizard, name: str) -> None:
     match name:
         case "secure":
             secure(app)
+        case "logins":
+            open_logins(app)
         case "practise" | "whole":
             app.stack_session.practise(whole=name == "whole")
         case "trust":

@@ -26,14 +26,22 @@ def secure(app: Wizard, only: str = "") -> None:
     if app.runs.working:
         app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
         return
-    if app.session.renew:
-        app.session = replace(app.session, renew=frozenset(), plan=None)
+    if app.session.renew or app.session.logins:
+        app.session = replace(app.session, renew=frozenset(), logins=None, plan=None)
 
     def opened() -> None:
         _preset(app, only)
         app.open_page(Route.CHOICES, only)
 
     with_privileges(app, opened)
+
+
+def open_logins(app: Wizard) -> None:
+    """Opens the logins of Prometheus, once its configuration is read with the privileges that changes need."""
+    if app.runs.working:
+        app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
+        return
+    with_privileges(app, lambda: app.open_page(Route.CLIENT_LOGINS))
 
 
 def _preset(app: Wizard, only: str) -> None:

@@ -79,6 +79,11 @@ class Field(Vertical):
         self.value = value
         self._why = why
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether what is typed is not shown."""
+        return self.question.kind in ("password", "secret")
+
     def compose(self) -> ComposeResult:
         """Title, control, complaint, why."""
         yield Static(safe(self.question.title), classes="title")
@@ -87,14 +92,15 @@ class Field(Vertical):
         else:
             yield _Text(
                 value=self.value,
-                password=self.question.kind == "password",
+                password=self.is_hidden,
                 type="integer" if self.question.kind == "number" else "text",
                 placeholder={
                     "names": "names and addresses, a space between them",
                     "password": "leave it empty",
+                    "secret": "typed hidden; ^r shows it",
                 }.get(self.question.kind, ""),
                 select_on_focus=False,
-                classes="secret" if self.question.kind == "password" else None,
+                classes="secret" if self.is_hidden else None,
             )
         yield Static("", classes="wrong", markup=False)
         yield Static("", classes="warning", markup=False)

@@ -25,8 +25,9 @@ from machines import ENDPOINT, Machine, Network
 from wizard.certificates import issue
 from wizard.diagnostics import catalogue
 from wizard.engine import Engine, Outcome
-from wizard.model import Authorization, ClientLogin, ComponentSpec, OAuth2, Stack
+from wizard.model import Answers, Authorization, ClientLogin, ComponentSpec, OAuth2, Stack
 from wizard.planner import client_logins
+from wizard.redact import Secret
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -175,7 +176,7 @@ def test_prometheus_logs_in_by_oauth2(
             with door(tmp_path, network) as at, closing(Engine(Workspace(tmp_path / "own"))) as engine:
                 _logs_in(mon1, engine, stack, at)
                 if suite == "bookworm":
-                    _a_token_of_a_file(mon1, engine, stack, at)
+                    _a_typed_token(mon1, engine, stack, at)
                     _what_goes_wrong(mon1, engine, stack)
 
 
@@ -204,13 +205,22 @@ def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
     assert mon1.check(["stat", "-c", "%a", SECRET]).strip() == "644"
 
 
-def _a_token_of_a_file(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
+def _a_typed_token(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
     token = at.post("/token", "prometheus", grant_type="client_credentials", scope="metrics")["access_token"]
-    mon1.push("/etc/prometheus/token", f"{token}\n".encode())
-    way = Authorization(credentials_file="/etc/prometheus/token")
-    outcome = engine.apply(engine.plan(replace(stack, client_logins=(replace(LOGIN, way=way),))))
+    wanted = replace(
+        stack,
+        client_logins=(replace(LOGIN, way=Authorization(credentials_file="/etc/prometheus/token")),),
+    )
+    answers = Answers(login_secrets={LOGIN.key: Secret(str(token))})
+    outcome = engine.apply(engine.plan(wanted, answers))
     assert outcome.state == "proven", (outcome.error, failed(outcome))
+    assert mon1.check(["stat", "-c", "%a %U:%G", "/etc/prometheus/token"]).strip() == "640 root:prometheus"
+    kept = [path for path in engine.workspace.runs.rglob("*") if path.is_file()]
+    assert kept
+    assert not any(str(token).encode() in path.read_bytes() for path in kept)
+    assert engine.plan(wanted).steps == ()
     assert engine.undo().state == "undone"
+    assert mon1.check("ls /etc/prometheus").split().count("token") == 0
 
 
 def _what_goes_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:

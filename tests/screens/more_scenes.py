@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from screens.run_state import RunState, advance, begin
-from tests.screens import door_scenes, many
+from tests.screens import door_scenes, login_scenes, many
 from tests.screens.helpers import until
 from tests.screens.scenes import REFUSED, SCENES, Scene, SceneEngine, verified
 from tests.screens.scenes import app_of as _app
@@ -191,6 +191,10 @@ MORE: dict[str, Scene] = {
     "front-door-settings": Scene(door_scenes.settings, door_scenes.DoorEngine),
     "front-door-plan": Scene(door_scenes.plan, door_scenes.DoorEngine),
     "front-door-trust-map": Scene(door_scenes.trust_map, door_scenes.DoorEngine),
+    "client-logins": Scene(login_scenes.page, login_scenes.LoginEngine),
+    "client-logins-oauth2": Scene(login_scenes.filled, login_scenes.LoginEngine),
+    "client-logins-token": Scene(login_scenes.token, login_scenes.LoginEngine),
+    "client-logins-plan": Scene(login_scenes.plan, login_scenes.LoginEngine),
     "palette": Scene(_keys("ctrl+p", wanted="Change theme")),
     "palette-typed": Scene(_keys("ctrl+p", *"renew", wanted="Renew the CA")),
     "help": Scene(_keys("question_mark", wanted="The posture"), box=True),

@@ -16,6 +16,7 @@ from wizard.model import (
     ContentKind,
     HealthReport,
     Plan,
+    Role,
     StepKind,
     WriteFile,
 )
@@ -26,6 +27,7 @@ from wizard.redact import plain, redact
 
 _RENEWED = {"ca": "CA replaced", "certificates": "certificates replaced", "passwords": "password replaced"}
 """What was done, by what was to be replaced though it serves."""
+_WAYS = {"oauth2": "OAuth2", "authorization": "bearer token"}
 _FEW = 3
 """Hosts that are named one by one; of more hosts with the same line, so many are named and the rest counted."""
 
@@ -35,6 +37,9 @@ def title(plan: Plan) -> str:
     secured = [component for component in plan.stack.components if component.protect]
     if plan.steps and all(step.kind is StepKind.UPKEEP for step in plan.steps):
         return plan.steps[0].title
+    if _only_logs_in(plan):
+        logins = [f"{each.place} {each.name} ({_WAYS[each.setting]})" for each in plan.stack.client_logins]
+        return f"Prometheus logs in by token: {plain(', '.join(logins), 200)}"
     if not secured and plan.stack.front_doors:
         return f"Front door: {', '.join(door.root for door in plan.stack.front_doors)}"
     if not secured:
@@ -54,6 +59,13 @@ def title(plan: Plan) -> str:
     )
 
 
+def _only_logs_in(plan: Plan) -> bool:
+    """Whether a plan changes no server, and Prometheus logs in somewhere."""
+    return bool(plan.stack.client_logins and plan.steps) and all(
+        step.role is Role.CLIENT for step in plan.steps
+    )
+
+
 def details(plan: Plan) -> tuple[str, ...]:
     """The plan's diffs, redacted, as the history keeps them."""
     lines = []
@@ -67,7 +79,7 @@ def details(plan: Plan) -> tuple[str, ...]:
 def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     """What was made, where it is, when it expires, what to do next."""
     lines = _certificates(plan)
-    if plan.secrets:
+    if plan.secrets and plan.stack.asks_password:
         user = plan.stack.users[0]
         lines.append(f"The password of user {user.name} is in {paths.user_files(plan.facts, user)[0]}.")
     lines += [plain(hint, 2000) for hint in plan.hints]

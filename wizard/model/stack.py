@@ -215,16 +215,18 @@ class Answers:
     passphrase: Secret | None = None
     renew: frozenset[str] = frozenset()
     """What to replace although it serves: 'ca', 'certificates' (all), host/component, 'passwords'."""
+    login_secrets: Mapping[str, Secret] = field(default_factory=dict)
+    """The client secret or token to write for a client login, by its key; without one the file on the host is used."""
 
 
 class Setting(NamedTuple):
     """A place in a stack: its section, there a name, and what it is set for.
 
-    of: the key of the component, host/proxy of the front door, or the key of the client that will be rejected; '' in the
-    other sections.
+    of: the key of the component, host/proxy of the front door, the key of the client login, or that of the client that
+    will be rejected; '' in the other sections.
     """
 
-    section: Literal["components", "users", "certificates", "front_doors", "accept_broken"]
+    section: Literal["components", "users", "certificates", "front_doors", "client_logins", "accept_broken"]
     name: str = ""
     of: str = ""
 
@@ -245,7 +247,8 @@ class Question:
     title: str
     why: str
     more: str
-    kind: Literal["choice", "text", "number", "names", "password"]
+    kind: Literal["choice", "text", "number", "names", "password", "secret"]
+    """A password is the person's own choice, a secret was given by another program: both are typed hidden."""
     default: str
     choices: tuple[tuple[str, str], ...] = ()
     """(value, what a person reads)"""

@@ -13,6 +13,7 @@ from wizard.config_files.prometheus import client_logins
 from wizard.config_files.yaml_edit.emitter import Value
 from wizard.errors import InputError
 from wizard.model import (
+    Answers,
     Authorization,
     Change,
     ClientLogin,
@@ -32,6 +33,7 @@ from wizard.planner.client_facts import Client
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
 from wizard.planner.probes import UP_TIMEOUT, Inquiry
+from wizard.redact import Secret
 from wizard.service_managers.registry import manager_of
 
 SINCE: Final[Mapping[str, str]] = {
@@ -50,6 +52,8 @@ class _Known:
     login: ClientLogin
     client: Client
     place: Place
+    secret: Secret | None = None
+    """The client secret or token to write; None where it is in its file already."""
 
     @property
     def path(self) -> str:
@@ -96,19 +100,22 @@ def wanted_files(stack: Stack) -> dict[str, tuple[str, ...]]:
     return wanted
 
 
-def plan_logins(stack: Stack, facts: Facts, clients: Sequence[Client]) -> LoginPlan:
+def plan_logins(stack: Stack, facts: Facts, clients: Sequence[Client], answers: Answers) -> LoginPlan:
     """What the client logins of a stack need.
 
     Args:
         facts: as they are when the rest of the plan is done.
         clients: the Prometheus servers, as `facts` has them.
+        answers: with the client secrets and tokens that were typed.
 
     Raises:
         InputError: there is no such job, its Prometheus is too old, or a file is missing. ConfigError: it logs in in
             another way already.
     """
     known = tuple(
-        _known(stack, login, clients) for login in stack.client_logins if login.host not in facts.away
+        _known(stack, login, clients, answers.login_secrets.get(login.key))
+        for login in stack.client_logins
+        if login.host not in facts.away
     )
     for each in known:
         _refuse_unfit(each)
@@ -129,7 +136,7 @@ def plan_logins(stack: Stack, facts: Facts, clients: Sequence[Client]) -> LoginP
     return LoginPlan(known, secrets, tuple(edits), tuple(reloads))
 
 
-def _known(stack: Stack, login: ClientLogin, clients: Sequence[Client]) -> _Known:
+def _known(stack: Stack, login: ClientLogin, clients: Sequence[Client], secret: Secret | None) -> _Known:
     client = next((each for each in clients if each.host.spec.name == login.host and not each.instance), None)
     if client is None:
         raise InputError(
@@ -138,9 +145,9 @@ def _known(stack: Stack, login: ClientLogin, clients: Sequence[Client]) -> _Know
             todo="Start it, or take its entries out of client_logins",
         )
     places = [each for each in client.places() if each.kind == login.place]
-    place = next((each for each in places if login.name in _names(each)), None)
+    place = next((each for each in places if login.name in names_of(each)), None)
     if place is None:
-        there = ", ".join(name for each in places for name in _names(each)[:1])
+        there = ", ".join(name for each in places for name in names_of(each)[:1])
         raise InputError(
             f"Prometheus on {login.host} has no {login.place} {login.name}",
             where=f"{login.host}:{client.service.config_file}",
@@ -148,10 +155,10 @@ def _known(stack: Stack, login: ClientLogin, clients: Sequence[Client]) -> _Know
             if there
             else "Add it there, then plan again",
         )
-    return _Known(login, client, place)
+    return _Known(login, client, place, secret)
 
 
-def _names(place: Place) -> tuple[str, ...]:
+def names_of(place: Place) -> tuple[str, ...]:
     """How a stack file may name a place."""
     if place.block is None:
         return (place.name,)
@@ -182,7 +189,7 @@ def _refuse_unfit(each: _Known) -> None:
         )
     files = each.client.host.files
     secret = files.get(login.secret_file)
-    if secret is None or not secret.content.strip():
+    if each.secret is None and (secret is None or not secret.content.strip()):
         raise InputError(
             f"the file with the {'token' if isinstance(login.way, Authorization) else 'client secret'} is "
             f"{'empty' if secret is not None else 'not there'}",
@@ -201,19 +208,22 @@ def _refuse_unfit(each: _Known) -> None:
 def _secrets(mine: Sequence[_Known]) -> PlannedStep | None:
     client = mine[0].client
     changes: list[Change] = []
+    typed = {each.login.secret_file: each.secret for each in mine if each.secret is not None}
     for path in dict.fromkeys(each.login.secret_file for each in mine):
-        state = client.host.files[path]
-        assert state is not None
-        if _is_fit(client, state):
+        state, given = client.host.files.get(path), typed.get(path)
+        content = given.reveal().encode() if given is not None else state.content if state else b""
+        if state is not None and _is_fit(client, state) and state.content.strip() == content.strip():
             continue
-        after = FileState(state.content, _SECRET_MODE, client.owner, client.group)
+        after = FileState(content, _SECRET_MODE, client.owner, client.group)
         changes.append(
             client.write(
                 path,
                 after,
                 ContentKind.PASSWORD,
                 why="Prometheus reads it, and nobody else but root.",
-                by_hand=manual_commands.rights(path, after),
+                by_hand=manual_commands.rights(path, after)
+                if given is None
+                else manual_commands.typed_secret(path, after),
             )
         )
     if not changes:
@@ -221,7 +231,7 @@ def _secrets(mine: Sequence[_Known]) -> PlannedStep | None:
     return client.step(
         StepKind.CLIENT_PASSWORD,
         step_id=f"{StepKind.CLIENT_PASSWORD}:login:{client.place}",
-        title="Set the owner and mode of the secrets",
+        title="Write the secrets" if typed else "Set the owner and mode of the secrets",
         why="Whoever can read a client secret or a token can log in as Prometheus.",
         changes=changes,
     )

@@ -181,6 +181,12 @@ def password(path: str, user: UserSpec) -> tuple[ManualCommand, ...]:
     return _empty(path), ManualCommand(script=script)
 
 
+def typed_secret(path: str, state: FileState) -> tuple[ManualCommand, ...]:
+    """A secret that another program has given, typed into a file with its rights."""
+    script = f'read -rs p && printf %s "$p" > {_q(path)}; unset p   # type it, then Enter'
+    return _empty(path, state), ManualCommand(script=script)
+
+
 def curl_config(path: str, user: str, password_path: str) -> tuple[ManualCommand, ...]:
     """A curl config, so that a password never stands on a command line."""
     script = f'printf \'user = "%s:%s"\\n\' {_q(user)} "$(sed \'s/[\\\\"]/\\\\&/g\' {_q(password_path)})" > {_q(path)}'

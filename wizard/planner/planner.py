@@ -119,7 +119,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     behind = facts_after(
         moved, (change for stage in doors.stages for step in stage for change in step.changes)
     )
-    logins = client_logins.plan_logins(stack, behind, paths.scrapers(stack, behind))
+    logins = client_logins.plan_logins(stack, behind, paths.scrapers(stack, behind), answers)
     stages = (
         *_prepared(stack, facts, factory, ends, (*tools, *doors.prepared), asks_password=asks_password),
         *ordered,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.planner import planned
 from wizard.engine import report
 from wizard.model import Answers, ComponentSpec, Facts, HostSpec, Plan, Protection, Stack
 
@@ -41,3 +42,12 @@ def _plan(*levels: tuple[Protection, ...], renew: frozenset[str] = frozenset()) 
 )
 def test_the_title_says_what_was_done(plan: Plan, title: str) -> None:
     assert report.title(plan) == title
+
+
+def test_the_title_names_the_logins_where_nothing_else_changes() -> None:
+    plan = planned.case("client-logins").plan()
+    assert report.title(plan) == (
+        "Prometheus logs in by token: job api (OAuth2), remote_write long-term (OAuth2), "
+        "alertmanagers 1 (bearer token)"
+    )
+    assert not any("password" in line for line in report.summary(plan, ()))

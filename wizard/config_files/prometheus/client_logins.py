@@ -80,3 +80,22 @@ def _wanted(value: Value) -> object:
     if isinstance(value, (list, tuple)):
         return [_wanted(each) for each in value]
     return str(value)
+
+
+def login_at(content: bytes, place: tuple[str, str | int]) -> tuple[str, Mapping[str, object]] | None:
+    """How one client logs in by `oauth2` or `authorization` now: the key, and what stands below it; None for neither.
+
+    Args:
+        content: a prometheus.yml.
+        place: as for `set_login`.
+
+    Raises:
+        ConfigError: no such job or block.
+    """
+    _, node = _found(content, load(content, NAME), place)
+    for key in ("oauth2", "authorization"):
+        here = fields.own(node, key)
+        value = _plain(here) if here is not None else None
+        if isinstance(value, dict):
+            return key, value
+    return None

@@ -1,0 +1,327 @@
+"""How Prometheus logs in where it is a client: the places that its configuration has, and the login of the selected one.
+
+What is answered stays on the page until a plan could be made of it: the session never holds half a login.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, VerticalScroll
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from screens.base_screen import Page, keys_of
+from screens.client_logins.rows import columns, head, line, misplaced, title
+from screens.navigation.secure import with_privileges
+from screens.routes import Route
+from screens.state import LOGINS, SECRET
+from screens.widgets.button import ActionButton
+from screens.widgets.field import Field
+from screens.widgets.panel import Panel
+from screens.widgets.title_bar import Stage
+
+if TYPE_CHECKING:
+    from screens.state import ErrorMessage
+    from wizard.model import Plan, Question, Stack
+    from wizard.planner.client_login_questions import LoginCandidate
+    from wizard.redact import Secret
+
+_NONE = """\
+The configuration of Prometheus has no scrape job, no Alertmanager and no remote_write or remote_read entry, or \
+it could not be read.
+
+Add one there, then rescan on Home with 'r'."""
+
+
+class ClientLoginsPage(Page):
+    """Asks where Prometheus logs in with a token, and how."""
+
+    PLACE = "Log in by token"
+    STAGE = Stage.CHOOSE
+    HELP = """\
+Each row is a place where Prometheus is a client: a scrape job, an Alertmanager, remote_write or remote_read. 'today' is \
+what it logs in with now. Select a row with the up and down keys; Enter goes to its questions.
+
+Nothing is written yet: the next screen shows every change, and asks before the first is made. All levels of protection \
+stay as they are. After the run, Prometheus must report up=1 for every target of the job; if not, everything is rolled \
+back."""
+
+    CSS = """
+    ClientLoginsPage {
+        #both { height: 1fr; layout: vertical; }
+        #places { height: auto; max-height: 38%; }
+        #head { height: 1; padding: 0 1; color: $quiet; }
+        #list { height: auto; max-height: 100%; padding: 0; }
+        #answers { height: 1fr; }
+        #form { height: 1fr; scrollbar-gutter: stable; }
+        #form > Field { padding: 0 0 1 0; }
+        #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
+        &.-wide #both { layout: horizontal; }
+        &.-wide #places { width: 1fr; height: 1fr; max-height: 100%; }
+        &.-wide #answers { width: 1fr; }
+    }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "ctrl+s,ctrl+n",
+            "go_on",
+            "Show the plan",
+            key_display="^s",
+            tooltip="Make the plan; this writes nothing",
+        ),
+        # A browser keeps Ctrl+T for itself.
+        Binding(
+            "f2,ctrl+t",
+            "more",
+            "More choices",
+            key_display="F2",
+            tooltip="Show or hide the choices that few people change",
+        ),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._candidates: tuple[LoginCandidate, ...] = ()
+        self._stack: Stack | None = None
+        self._typed: dict[str, Secret] = {}
+        self._at = 0
+        self._all = False
+        self._complaints: dict[str, str] = {}
+        """What the plan, or a missing answer, has against a question, by its key."""
+
+    def body(self) -> ComposeResult:
+        """The places, and the login of the selected one."""
+        with Container(id="both"):
+            with Panel(title="Where Prometheus is a client", id="places"):
+                yield Static("reading its configuration…", id="head", markup=False)
+                yield OptionList(id="list", markup=False)
+            with Panel(title="Login", id="answers"), VerticalScroll(id="form", can_focus=False):
+                yield Horizontal(ActionButton("Show the plan", id="next"), id="buttons")
+
+    def on_mount(self) -> None:
+        """Asks for the places; the modules that know them are heavy, so in a thread."""
+        session, client = self.firescreen.session, self.firescreen.client
+        stack, scan = session.stack, session.scan
+        if stack is None or scan is None:
+            self.app.pop_screen()
+            return
+        self._stack = replace(stack, client_logins=session.logins or stack.client_logins)
+        self._typed = {key: text for key, text in session.typed if key.startswith(LOGINS)}
+        self.firescreen.key_queue.hold(self)
+        self.firescreen.ask(lambda: client.login_candidates(stack, scan.facts), self._have)
+
+    def _have(self, found: tuple[LoginCandidate, ...]) -> None:
+        if not self.is_open:
+            return
+        self._candidates = found
+        if not found:
+            self.query_one("#head").display = self.query_one("#buttons").display = False
+            self.query_one("#form").mount(Static(_NONE, markup=False))
+            self.firescreen.key_queue.release(self)
+            return
+        self.query_one("#places", Panel).set_subtitle(f"{len(found)} place{'s' * (len(found) != 1)}")
+        self._list()
+        self.query_one("#list").focus()
+        self.call_later(self._show)
+
+    def on_resize(self) -> None:
+        """The columns follow the width."""
+        if self.is_open and self._candidates:
+            self.call_after_refresh(self._list)
+
+    @property
+    def _candidate(self) -> LoginCandidate:
+        return self._candidates[self._at]
+
+    def _questions(self) -> tuple[Question, ...]:
+        if self._stack is None or not self._candidates:
+            return ()
+        return self.firescreen.client.login_questions(self._stack, self._candidate)
+
+    def _list(self) -> None:
+        """Draws the places with what is chosen for them."""
+        listed = self.query_one("#list", OptionList)
+        if self._stack is None:
+            return
+        room = max((self.app.size.width // 2 if self.has_class("-wide") else self.app.size.width) - 7, 40)
+        cells = columns(self._candidates, room)
+        self.query_one("#head", Static).update(head(cells))
+        lines = [line(each, each.login(self._stack), cells) for each in self._candidates]
+        if listed.option_count != len(lines):
+            listed.set_options(Option(each) for each in lines)
+            listed.highlighted = self._at
+            return
+        for number, each in enumerate(lines):
+            listed.replace_option_prompt_at_index(number, each)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another place, whose login is shown."""
+        if event.option_index != self._at:
+            self._at = event.option_index
+            self.call_later(self._show)
+
+    def on_option_list_option_selected(self) -> None:
+        """Enter goes to the questions."""
+        for field in self.query(Field):
+            field.enter()
+            return
+
+    async def _show(self) -> None:
+        """Draws the fields of the selected place, keeping those that stand there already."""
+        if not self.is_open:
+            return
+        asked = self._questions()
+        visible = [each for each in asked if self._all or each.priority == "high"]
+        keys = {each.key for each in visible}
+        fields = {field.question.key: field for field in self.query(Field)}
+        for key in fields.keys() - keys:
+            await fields[key].remove()
+        form = self.query_one("#form", VerticalScroll)
+        before: Field | None = None
+        for question in visible:
+            field = fields.get(question.key)
+            if field is None:
+                typed = self._typed.get(question.key)
+                field = Field(question, typed.reveal() if typed else question.default, why=question.why)
+                await (form.mount(field, after=before) if before else form.mount(field, before=0))
+                field.show_error(self._complaints.get(question.key, ""))
+            before = field
+        self.query_one("#answers", Panel).set_title(title(self._candidate))
+        self.refresh_bindings()
+        self.firescreen.key_queue.release(self)
+
+    def on_field_changed(self, event: Field.Changed) -> None:
+        """Takes an answer in, or says beside it why it cannot be used; another way asks other questions."""
+        from wizard.errors import InputError
+        from wizard.redact import Secret
+
+        field, question = event.field, event.field.question
+        if self._stack is None:
+            return
+        self._complaints.pop(question.key, None)
+        try:
+            self._stack = self.firescreen.client.answer_login(
+                self._stack, self._candidate, question.setting, event.value
+            )
+        except InputError as error:
+            field.show_error(f"{error.what}: {error.todo}" if error.todo else error.what)
+            return
+        field.show_error("")
+        if question.kind == "secret":
+            self._typed.pop(question.key, None)
+            if event.value.strip():
+                self._typed[question.key] = Secret(event.value.strip())
+        elif question.setting.name == "way":
+            self._typed.pop(f"{LOGINS}{self._candidate.key}{SECRET}", None)
+            # Tab right behind it is for the first of the new questions.
+            self.firescreen.key_queue.hold(self)
+            self.call_later(self._show_anew)
+
+    async def _show_anew(self) -> None:
+        """The questions of another way, with none of the fields of the one before."""
+        for field in self.query(Field):
+            if field.question.setting.name != "way":
+                await field.remove()
+        self._list()
+        await self._show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """More choices only where there are some."""
+        return action != "more" or any(each.priority == "low" for each in self._questions())
+
+    def action_more(self) -> None:
+        """Shows or hides the questions that few people change."""
+        self._all = not self._all
+        self.call_later(self._show)
+
+    def on_action_button_pressed(self) -> None:
+        """On to the plan."""
+        self.action_go_on()
+
+    def action_go_on(self) -> None:
+        """To the plan, or to the first answer that cannot be used."""
+        stack = self._stack
+        for field in self.query(Field):
+            if field.wrong:
+                field.enter()
+                return
+        if stack is None or not self._candidates:
+            return
+        if not any(each.login(stack) for each in self._candidates):
+            self.app.notify("Nothing is chosen yet: select a row, press Enter, then choose how it logs in.")
+            return
+        for candidate in self._candidates:
+            login = candidate.login(stack)
+            lacking = self.firescreen.client.missing_login(login) if login else {}
+            if lacking:
+                self._complain(candidate, lacking)
+                return
+        with_privileges(self.firescreen, self._make)
+
+    def _complain(self, candidate: LoginCandidate, found: dict[str, str]) -> None:
+        """Says in the fields of a place what is wrong with them, and goes to the first."""
+        self._complaints |= {f"{LOGINS}{candidate.key}.{name}": words for name, words in found.items()}
+        self._at = self._candidates.index(candidate)
+        self.query_one("#list", OptionList).highlighted = self._at
+        self.call_later(self._show_complaints)
+
+    async def _show_complaints(self) -> None:
+        await self._show()
+        fields = list(self.query(Field))
+        for field in fields:
+            field.show_error(self._complaints.get(field.question.key, ""))
+        for field in fields:
+            if field.wrong:
+                field.enter()
+                return
+
+    def _make(self) -> None:
+        """Makes the plan in a thread: what it refuses is said in the field that it is about."""
+        stack = self._stack
+        if stack is None:
+            return
+        session = self.firescreen.session
+        typed = tuple(pair for pair in session.typed if not pair[0].startswith(LOGINS))
+        self.firescreen.session = session = replace(
+            session,
+            logins=stack.client_logins,
+            typed=(*typed, *self._typed.items()),
+            renew=frozenset(),
+            plan=None,
+        )
+        wanted, answers, client = session.wanted, session.answers, self.firescreen.client
+        if wanted is not None:
+            self.query_one("#answers", Panel).set_subtitle("making the plan; nothing is written…")
+            self.firescreen.ask(lambda: client.planned(wanted, answers), self._made, self._refused)
+
+    def _made(self, plan: Plan) -> None:
+        self.firescreen.session = replace(self.firescreen.session, plan=plan)
+        if self.is_open:
+            self.query_one("#answers", Panel).set_subtitle("")
+            self.firescreen.open_page(Route.PLAN)
+
+    def _refused(self, error: ErrorMessage) -> None:
+        if not self.is_open:
+            return
+        self.query_one("#answers", Panel).set_subtitle("")
+        found = misplaced(error, self._candidates, self._stack)
+        if found is None:
+            self.firescreen.show_error(error)
+        else:
+            candidate, name = found
+            self._complain(candidate, {name: ": ".join(part for part in (error.what, error.todo) if part)})
+
+    def action_help(self) -> None:
+        """Explains the focused question first."""
+        from screens.dialogs.help import HelpDialog
+
+        text = self.HELP
+        for field in self.query(Field):
+            if field.has_focus_within:
+                text = f"{field.question.title}\n\n{field.question.more}\n\n{self.HELP}"
+        self.app.push_screen(HelpDialog(self.PLACE, text, keys_of(self)))

@@ -1,0 +1,94 @@
+"""The logins of a Prometheus on the screen: two jobs, an Alertmanager and remote_write, and the real planner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from screens.widgets.field import Field
+from tests.screens import whole
+from tests.screens.helpers import until
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.engine import Scan
+from wizard.model import Answers, Plan, Stack
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+CASE = planned.case("client-logins")
+
+
+class LoginEngine(whole.WholeEngine):
+    """Finds one host with a Prometheus, and plans with the real planner.
+
+    Args:
+        wanted: the stack that is proposed.
+    """
+
+    def __init__(self, wanted: Stack | None = None) -> None:
+        super().__init__()
+        bare = tuple(replace(each, protect=("tls", "basic_auth")) for each in CASE.stack.components)
+        self.wanted = wanted or replace(CASE.stack, client_logins=(), components=bare)
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """One Prometheus, unprotected."""
+        wanted = stack or self.wanted
+        seen = tuple(
+            replace(each, host="mon1", address="192.0.2.21:9090")
+            for each in whole.exposures()
+            if each.component == "prometheus"
+        )
+        return Scan(
+            stack=wanted, facts=planned.looked_up(CASE.stack, CASE.facts), exposures=seen, findings=()
+        )
+
+    def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+        """What is planned."""
+        return planner.plan(wanted, planned.looked_up(wanted, CASE.facts), answers or Answers())
+
+    def refuse_silent(self, _: Plan) -> None:
+        """All of it answers."""
+
+
+async def page(pilot: Pilot[Any]) -> None:
+    """The page, before anything is chosen."""
+    await until(pilot, "1 component")
+    await pilot.press("g")
+    await until(pilot, "How Prometheus logs in at job api")
+
+
+async def oauth2(pilot: Pilot[Any]) -> None:
+    """OAuth2 was chosen for the first job."""
+    await page(pilot)
+    await pilot.press("enter", "down")
+    await until(pilot, "Token URL")
+
+
+async def filled(pilot: Pilot[Any]) -> None:
+    """All that OAuth2 needs was typed."""
+    await oauth2(pilot)
+    for text in ("https://id.example.net/token", "prometheus", "the-secret", "", "metrics", ""):
+        await pilot.press("tab", *(text and list(text)))
+
+
+async def plan(pilot: Pilot[Any]) -> None:
+    """The plan of it, at the change of the configuration."""
+    await filled(pilot)
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: type(pilot.app.screen).__name__ == "PlanPage")
+    await until(pilot, "Reload Prometheus")
+    await pilot.press("n", "n", "2")
+    await until(pilot, "token_url")
+
+
+async def token(pilot: Pilot[Any]) -> None:
+    """A bearer token for the Alertmanager, with the choices that few people change."""
+    await page(pilot)
+    await pilot.press("down", "down", "enter", "down", "down")
+    await until(pilot, "File with the token")
+    await pilot.press("f2")
+    await until(
+        pilot,
+        lambda: any(each.question.title == "Type of the token" for each in pilot.app.screen.query(Field)),
+    )

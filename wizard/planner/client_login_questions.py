@@ -1,0 +1,382 @@
+"""The logins of Prometheus as questions: where it is a client, what it uses there today, and how it is to log in. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from wizard.components.base import numbers
+from wizard.config_files.prometheus import client_logins as configured
+from wizard.errors import ConfigError, InputError
+from wizard.model import Authorization, ClientLogin, Facts, LoginPlace, OAuth2, Question, Setting, Stack
+from wizard.planner import paths
+from wizard.planner.client_endpoints import Place
+from wizard.planner.client_facts import Client
+from wizard.planner.client_logins import SINCE, names_of
+from wizard.redact import plain
+
+PLACES: Final[tuple[LoginPlace, ...]] = ("job", "alertmanagers", "remote_write", "remote_read")
+NOW: Final[Mapping[str, str]] = {
+    "": "no login",
+    "basic_auth": "user and password",
+    "oauth2": "OAuth2",
+    "authorization": "bearer token",
+    "bearer_token": "bearer token",
+    "bearer_token_file": "bearer token",
+    "url": "user in the URL",
+}
+"""What a place uses today, by the key in the configuration; a key that is not here is its own name."""
+WAYS: Final[tuple[tuple[str, str], ...]] = (
+    ("oauth2", "OAuth2: fetch a token with a client ID and secret"),
+    ("authorization", "bearer token: send the token of a file"),
+)
+_URL = re.compile(r"https://[^\s\"\\?#@]+(\?[^\s\"\\#]*)?")
+_TEXT = re.compile(r"[^\s\"\\]+")
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+_TYPED = "Typed here, it is written to the file below. Leave it empty if the file has it already."
+_RIGHTS = "Only root and Prometheus can read it after the run: mode 0640, group of Prometheus."
+_DISCOVERY = "/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginCandidate:
+    """One place where a Prometheus is a client, as a person chooses it."""
+
+    host: str
+    place: LoginPlace
+    name: str
+    how: str
+    """As a person names it: 'job api', 'alertmanagers 1'."""
+    addresses: tuple[str, ...]
+    """host:port of all that it asks."""
+    now: str
+    """What it logs in with today, see `NOW`."""
+    present: ClientLogin | None = None
+    """How it logs in with a token today, as far as that can be kept."""
+    obstacles: Mapping[str, str] = field(default_factory=dict)
+    """Why it cannot log in so, what to do behind a colon, by the way; '' in place of a way for both."""
+    folder: str = "/etc/prometheus"
+    """Where a file with its secret is proposed."""
+
+    @property
+    def key(self) -> str:
+        """That of its login."""
+        return f"{self.host}: {self.place} {self.name}"
+
+    def login(self, stack: Stack) -> ClientLogin | None:
+        """How the stack wants it to log in; None for as it is."""
+        return next((each for each in stack.client_logins if each.key == self.key), None)
+
+    def file(self, way: str) -> str:
+        """The file that is proposed for its secret."""
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{self.place}-{self.name}").strip("-").lower()
+        return posixpath.join(self.folder, f"{stem}.{'client-secret' if way == 'oauth2' else 'token'}")
+
+
+def candidates(stack: Stack, facts: Facts) -> tuple[LoginCandidate, ...]:
+    """Where the Prometheus servers of a stack are clients, in the order of their configurations."""
+    found = []
+    for client in paths.scrapers(stack, facts):
+        try:
+            places, texts = client.places(), client.texts
+        except ConfigError:
+            continue  # the planner says so, with the place
+        if not client.instance:
+            found += [
+                _candidate(client, each, texts.get(each.path or client.service.config_file, b""))
+                for each in places
+                if each.kind in PLACES
+            ]
+    return tuple(found)
+
+
+def _candidate(client: Client, place: Place, content: bytes) -> LoginCandidate:
+    host, kind, name = (
+        client.host.spec.name,
+        next(each for each in PLACES if each == place.kind),
+        names_of(place)[0],
+    )
+    return LoginCandidate(
+        host=host,
+        place=kind,
+        name=name,
+        how=place.how,
+        addresses=place.addresses,
+        now="basic_auth" if place.basic_auth else place.other_auth,
+        present=_present(host, kind, name, _configured(content, place)),
+        obstacles=_obstacles(client, place),
+        folder=client.own_folder,
+    )
+
+
+def _configured(content: bytes, place: Place) -> tuple[str, Mapping[str, object]] | None:
+    block = place.block
+    try:
+        return configured.login_at(content, (block.kind, block.index) if block else ("job", place.name))
+    except ConfigError:
+        return None
+
+
+def _present(
+    host: str, place: LoginPlace, name: str, found: tuple[str, Mapping[str, object]] | None
+) -> ClientLogin | None:
+    """The login of a configuration; None where it has a secret in clear, or settings that a stack file has not."""
+    if found is None:
+        return None
+    key, value = found
+    texts = {name: str(each) for name, each in value.items() if isinstance(each, str)}
+    file = texts.get("client_secret_file" if key == "oauth2" else "credentials_file", "")
+    if not posixpath.isabs(file):
+        return None
+    way: OAuth2 | Authorization
+    if key == "authorization":
+        way = Authorization(credentials_file=file, type=texts.get("type", "Bearer"))
+    else:
+        scopes, more, tls = value.get("scopes"), value.get("endpoint_params"), value.get("tls_config")
+        way = OAuth2(
+            client_id=texts.get("client_id", ""),
+            client_secret_file=file,
+            token_url=texts.get("token_url", ""),
+            scopes=tuple(map(str, scopes)) if isinstance(scopes, list) else (),
+            endpoint_params=tuple((str(k), str(v)) for k, v in more.items())
+            if isinstance(more, dict)
+            else (),
+            ca_file=str(tls.get("ca_file", "")) if isinstance(tls, dict) else "",
+        )
+    return ClientLogin(host=host, place=place, name=name, way=way)
+
+
+def _obstacles(client: Client, place: Place) -> dict[str, str]:
+    found = {}
+    version = client.service.version
+    for setting, since in SINCE.items():
+        if version and numbers(version) < numbers(since):
+            found[setting] = f"Prometheus {version} does not know it, it came with {since}: Update Prometheus"
+    if place.scheme == "http":
+        found[""] = f"{place.how} uses plain http, a token would be sent unencrypted: Set up TLS there first"
+    rival = "basic_auth" if place.basic_auth else place.other_auth
+    if rival not in ("", "oauth2", "authorization"):
+        words = NOW.get(rival, rival)
+        found[""] = (
+            f"{place.how} logs in with {words} ({rival}), and only one way is allowed: Remove {rival} there"
+        )
+    elif rival:
+        other = "authorization" if rival == "oauth2" else "oauth2"
+        found[other] = (
+            f"{place.how} logs in with {NOW[rival]}, and only one way is allowed: Remove {rival} there"
+        )
+    return found
+
+
+def questions(stack: Stack, candidate: LoginCandidate) -> Iterator[Question]:
+    """What is asked about the login of one place."""
+    login = candidate.login(stack)
+    now = NOW.get(candidate.now, candidate.now)
+    yield Question(
+        setting=Setting("client_logins", "way", candidate.key),
+        title=f"How Prometheus logs in at {candidate.how}",
+        why="OAuth2 fetches a new token whenever one expires. A bearer token is sent as it stands in its file.",
+        more=(
+            "Where a company's sign-in is in front of the targets, they accept a token in place of a user and password. With "
+            "OAuth2, Prometheus shows client ID and client secret at the token endpoint of the identity provider (grant type "
+            "client_credentials). With a bearer token, it reads a token that you have from a file."
+        ),
+        kind="choice",
+        default=login.setting if login is not None else "",
+        choices=(("", f"keep as is: {now}"), *WAYS),
+    )
+    if login is not None:
+        for name, title, why, more, default in _texts(candidate, login):
+            yield Question(
+                setting=Setting("client_logins", name, candidate.key),
+                title=title,
+                why=why,
+                more=more or why,
+                kind="secret" if name == "secret" else "text",
+                default=default,
+                priority="low" if name in ("endpoint_params", "type") else "high",
+            )
+
+
+def _texts(candidate: LoginCandidate, login: ClientLogin) -> Iterator[tuple[str, str, str, str, str]]:
+    """Name, title, why, more and present answer of each."""
+    if isinstance(login.way, Authorization):
+        yield from _token_texts(candidate.host, login.way)
+    else:
+        yield from _oauth2_texts(candidate.host, login.way)
+
+
+def _token_texts(host: str, way: Authorization) -> Iterator[tuple[str, str, str, str, str]]:
+    yield "secret", "Token", _TYPED, "It is shown in no plan, no log and no stack file.", ""
+    yield (
+        "secret_file",
+        "File with the token",
+        f"Full path on {host}. Prometheus reads the token there, and sends it as Authorization: {way.type}.",
+        _RIGHTS,
+        way.credentials_file,
+    )
+    words = "The word before the token. Nearly every server expects Bearer."
+    yield "type", "Type of the token", words, "", way.type
+
+
+def _oauth2_texts(host: str, way: OAuth2) -> Iterator[tuple[str, str, str, str, str]]:
+    yield (
+        "token_url",
+        "Token URL",
+        "The provider's token endpoint. The provider names it at /.well-known/openid-configuration.",
+        "Prometheus asks there for a token, with client ID and secret, and again before the token expires.",
+        way.token_url,
+    )
+    yield (
+        "client_id",
+        "Client ID",
+        "What the provider calls this Prometheus. The client needs the grant type client_credentials.",
+        "Register Prometheus there as a confidential client (a service account).",
+        way.client_id,
+    )
+    more = "The provider shows it with the client ID. It is shown in no plan, no log and no stack file."
+    yield "secret", "Client secret", _TYPED, more, ""
+    yield (
+        "secret_file",
+        "File with the client secret",
+        f"Full path on {host}. Prometheus reads the secret there whenever it needs a token.",
+        _RIGHTS,
+        way.client_secret_file,
+    )
+    yield (
+        "scopes",
+        "Scopes",
+        "What the token is for, separated by spaces. Leave it empty if the provider needs none.",
+        "The provider's documentation, or the owner of the target, names them.",
+        " ".join(way.scopes),
+    )
+    yield (
+        "ca_file",
+        "CA of the token endpoint",
+        f"Full path on {host}. Leave it empty if every system trusts the provider's certificate.",
+        "The CA of the scrape job does not count at the token endpoint: they are two connections.",
+        way.ca_file,
+    )
+    yield (
+        "endpoint_params",
+        "Further parameters of the token request",
+        "Pairs such as audience=https://api.example.net, separated by spaces. Few providers need any.",
+        "",
+        " ".join(f"{key}={value}" for key, value in way.endpoint_params),
+    )
+
+
+def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> Stack:
+    """The stack with one of these questions answered; an empty answer is taken as it is, see `missing`.
+
+    A typed secret is checked here but kept by the caller, in `Answers`.
+
+    Raises:
+        InputError: the value cannot be used.
+    """
+    login, text = candidate.login(stack), value.strip()
+    if name == "way":
+        return _with(stack, candidate, _begun(candidate, value) if value else None)
+    if login is None:
+        raise InputError(f"{plain(candidate.how)} keeps its login", todo="Choose how it is to log in")
+    way = login.way
+    if name == "secret":
+        if any(not each.isprintable() for each in text):
+            raise InputError("it has characters that cannot be typed", todo="Copy it from the provider again")
+        return stack
+    if isinstance(way, OAuth2):
+        return _with(stack, candidate, replace(login, way=_oauth2(candidate, way, name, text)))
+    if name == "type":
+        if not _TYPE.fullmatch(text) or text.lower() == "basic":
+            raise InputError(
+                "this is not the type of a token", todo="Type Bearer, or what the server expects"
+            )
+        return _with(stack, candidate, replace(login, way=replace(way, type=text)))
+    return _with(stack, candidate, replace(login, way=replace(way, credentials_file=_path(text))))
+
+
+def missing(login: ClientLogin) -> dict[str, str]:
+    """What a login still lacks: the complaint by the name of the question."""
+    way = login.way
+    found = {} if login.secret_file else {"secret_file": "a file is needed: Type its full path"}
+    if isinstance(way, OAuth2):
+        if not way.token_url:
+            found["token_url"] = "the token URL is needed: Copy it from the provider"
+        if not way.client_id:
+            found["client_id"] = "the client ID is needed: Copy it from the provider"
+    return found
+
+
+def _begun(candidate: LoginCandidate, way: str) -> ClientLogin:
+    """The login by that way to begin with: the present one, or an empty one with the proposed file."""
+    for key in ("", way):
+        if obstacle := candidate.obstacles.get(key):
+            what, _, todo = obstacle.rpartition(": ")
+            raise InputError(what, todo=todo)
+    if candidate.present is not None and candidate.present.setting == way:
+        return candidate.present
+    file = candidate.file(way)
+    begun: OAuth2 | Authorization
+    if way == "oauth2":
+        begun = OAuth2(client_id="", client_secret_file=file, token_url="")
+    elif way == "authorization":
+        begun = Authorization(credentials_file=file)
+    else:
+        raise InputError(f"'{plain(way)}' cannot be chosen here", todo="Choose one from the list")
+    return ClientLogin(host=candidate.host, place=candidate.place, name=candidate.name, way=begun)
+
+
+def _with(stack: Stack, candidate: LoginCandidate, login: ClientLogin | None) -> Stack:
+    """The stack with that login, in the place that it had before."""
+    logins = [each for each in stack.client_logins if each.key != candidate.key]
+    if login is not None:
+        keys = [each.key for each in stack.client_logins]
+        logins.insert(keys.index(candidate.key) if candidate.key in keys else len(logins), login)
+    return replace(stack, client_logins=tuple(logins))
+
+
+def _path(text: str) -> str:
+    if text and (not posixpath.isabs(text) or text.endswith("/")):
+        raise InputError("a full path is needed, from the root on", todo="Type a full path")
+    return text
+
+
+def _oauth2(candidate: LoginCandidate, way: OAuth2, name: str, text: str) -> OAuth2:
+    match name:
+        case "token_url":
+            if text.endswith(_DISCOVERY):
+                raise InputError(
+                    "this is the provider's description", todo="Open it, and type its token_endpoint"
+                )
+            if text and not _URL.fullmatch(text):
+                raise InputError(
+                    "this is not an https URL", todo="Type a URL such as https://id.example.net/token"
+                )
+            return replace(way, token_url=text)
+        case "client_id":
+            if text and not _TEXT.fullmatch(text):
+                raise InputError("this is not a client ID", todo="Copy it from the provider")
+            return replace(way, client_id=text)
+        case "scopes":
+            scopes = tuple(dict.fromkeys(text.replace(",", " ").split()))
+            if not all(map(_TEXT.fullmatch, scopes)):
+                raise InputError('a scope has one of the signs " \\', todo="Copy it from the provider")
+            return replace(way, scopes=scopes)
+        case "ca_file":
+            if text and (obstacle := candidate.obstacles.get("oauth2.tls_config")):
+                raise InputError(
+                    obstacle.rpartition(": ")[0],
+                    todo="Update Prometheus, or add this CA to those that its host trusts and leave this empty",
+                )
+            return replace(way, ca_file=_path(text))
+        case "endpoint_params":
+            pairs = [each.partition("=") for each in text.split()]
+            if not all(key and sign and value for key, sign, value in pairs):
+                raise InputError(
+                    "this is not a list of pairs", todo="Type e.g. audience=https://api.example.net"
+                )
+            return replace(way, endpoint_params=tuple((key, value) for key, _, value in pairs))
+    return replace(way, client_secret_file=_path(text))
