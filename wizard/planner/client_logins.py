@@ -43,6 +43,7 @@ SINCE: Final[Mapping[str, str]] = {
 }
 """The Prometheus from which on a setting is known, from its changelog."""
 _SECRET_MODE: Final = 0o640
+_NOTHING_TYPED: Final = Answers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,9 @@ def wanted_files(stack: Stack) -> dict[str, tuple[str, ...]]:
     return wanted
 
 
-def plan_logins(stack: Stack, facts: Facts, clients: Sequence[Client], answers: Answers) -> LoginPlan:
+def plan_logins(
+    stack: Stack, facts: Facts, clients: Sequence[Client], answers: Answers = _NOTHING_TYPED
+) -> LoginPlan:
     """What the client logins of a stack need.
 
     Args:
