@@ -151,7 +151,7 @@ def with_present_levels(
 ) -> Stack:
     """The stack with the protection that the scan found, by the key of a component; `unknown` where nothing is known."""
     parts = (
-        replace(one, protect=() if stack.doors_to(one.host, one.name) else _present(one, found, unknown))
+        one if stack.doors_to(one.host, one.name) else replace(one, protect=_present(one, found, unknown))
         for one in stack.components
     )
     return replace(stack, components=tuple(parts))

@@ -46,6 +46,7 @@ __all__ = [
     "public_half",
     "self_signed",
     "summary",
+    "traditional_key",
     "unlock",
 ]
 
@@ -86,6 +87,24 @@ def lock(key_pem: bytes, passphrase: Secret) -> bytes:
         raise CertificateError(
             "the passphrase is too long", todo="Take one of at most 1,023 bytes"
         ) from error
+
+
+def traditional_key(key_pem: bytes) -> bytes:
+    """The key as `BEGIN EC PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`: some of OpenSSL's readers take no PKCS#8.
+
+    An Ed25519 key has no such form, and stays as it is.
+
+    Raises:
+        CertificateError: this is no key of a known kind, or a locked one.
+    """
+    key = _load_key(key_pem)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key_pem
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
 
 
 def unlock(key_pem: bytes, passphrase: Secret | None) -> bytes:

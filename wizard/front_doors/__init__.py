@@ -9,9 +9,9 @@ import importlib
 import pkgutil
 from functools import cache
 
-from wizard.front_doors.base import Door, Opening, Proxy, Registration, SignInClient
+from wizard.front_doors.base import BackendTLS, Door, Opening, Proxy, Registration, SignInClient
 
-__all__ = ["Door", "Opening", "Proxy", "Registration", "SignInClient", "all_proxies", "proxy"]
+__all__ = ["BackendTLS", "Door", "Opening", "Proxy", "Registration", "SignInClient", "all_proxies", "proxy"]
 
 _OTHERS = ("base", "settings", "apache_openid", "haproxy_frontend", "oauth2_proxy")
 

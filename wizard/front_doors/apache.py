@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wizard.front_doors import apache_openid
-from wizard.front_doors.base import Door, Opening, Proxy
+from wizard.front_doors.base import BackendTLS, Door, Opening, Proxy
 from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS
 from wizard.model import SIGN_IN_PATH
 
@@ -120,7 +120,13 @@ def _location(opening: Opening) -> Iterator[str]:
     yield ""
     if opening.prefix:
         yield f'    RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
-    yield f'    ProxyPass "{opening.prefix}/" "http://{opening.backend}{opening.prefix}/" nocanon{_websocket(opening)}'
+    if opening.tls is not None:
+        yield f'    <Location "{opening.prefix}/">'
+        yield "        # It verifies the name that it asks for: with the visitor's, that of the front door."
+        yield "        ProxyPreserveHost Off"
+        yield "    </Location>"
+        yield from (f"    {line}" for line in _over_tls(opening, opening.tls))
+    yield f'    ProxyPass "{opening.prefix}/" "{_backend(opening)}{opening.prefix}/" nocanon{_websocket(opening)}'
     if opening.own_login:
         yield "    # It asks for the login itself."
         yield f'    <Location "{opening.prefix}/">'
@@ -133,6 +139,23 @@ def _location(opening: Opening) -> Iterator[str]:
 def _websocket(opening: Opening) -> str:
     """Further parameters of ProxyPass where clients open WebSockets."""
     return f" upgrade=websocket timeout={TUNNEL_SECONDS}" if opening.websocket else ""
+
+
+def _backend(opening: Opening) -> str:
+    return f"{'http' if opening.tls is None else 'https'}://{opening.backend}"
+
+
+def _over_tls(opening: Opening, tls: BackendTLS) -> Iterator[str]:
+    yield f'<Proxy "{_backend(opening)}{opening.prefix}/">'
+    yield "    SSLProxyEngine on"
+    yield "    SSLProxyProtocol all -SSLv3 -TLSv1 -TLSv1.1"
+    yield "    SSLProxyVerify require"
+    yield "    SSLProxyVerifyDepth 4"
+    yield f"    SSLProxyCACertificateFile {tls.trust}"
+    yield "    SSLProxyCheckPeerName on"
+    yield "    SSLProxyCheckPeerExpire on"
+    yield f"    SSLProxyMachineCertificateFile {tls.bundle}"
+    yield "</Proxy>"
 
 
 def render_inside(door: Door) -> str:
@@ -159,11 +182,12 @@ def _inside(door: Door) -> Iterator[str]:
             yield "    Require valid-user"
             yield "    RequestHeader unset Authorization"
         yield f"    LimitRequestBody {door.max_body_size * _MB}"
-        yield "    ProxyPreserveHost On"
+        yield f"    ProxyPreserveHost {'On' if opening.tls is None else 'Off'}"
         yield "    RequestHeader set X-Forwarded-Proto https"
         more = _websocket(opening) or f" timeout={door.timeout}"
-        yield f'    ProxyPass "http://{opening.backend}{opening.prefix}/" nocanon{more}'
+        yield f'    ProxyPass "{_backend(opening)}{opening.prefix}/" nocanon{more}'
         yield "</Location>"
+        yield from _over_tls(opening, opening.tls) if opening.tls is not None else ()
         for path in opening.blocked:
             yield f'<Location "{path}">'
             yield "    Require all denied"
@@ -197,6 +221,8 @@ PROXY = Proxy(
     needed=tuple((f"{_ENABLED}/{name}", f"{_AVAILABLE}/{name}") for name in _MODULES),
     sign_in=apache_openid.CLIENT,
     only_port=443,
+    bundles_client_pair=True,
+    names_backends=True,
     lacks=("rate_limit",),
     no_certificate="refused",
 )

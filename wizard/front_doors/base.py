@@ -10,13 +10,30 @@ from wizard.model import ProxyProgram, SignIn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackendTLS:
+    """How the proxy asks a component over TLS; paths are absolute, on the proxy's host."""
+
+    name: str
+    """The DNS name that the component's certificate must have."""
+    trust: str
+    """What that certificate is verified against."""
+    certificate: str
+    """The client certificate that the proxy shows."""
+    key: str
+    bundle: str = ""
+    """The file with client certificate and key, for a proxy that wants both in one; or ''."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """One component behind a front door, as the template of a proxy needs it."""
 
     prefix: str
     """'/prometheus', or '' for the whole name."""
     backend: str
-    """host:port at which the proxy asks it by plain http."""
+    """host:port at which the proxy asks it."""
+    tls: BackendTLS | None = None
+    """None for plain http, on the loopback address."""
     blocked: tuple[str, ...] = ()
     """Paths, prefix included, that are answered with 403."""
     own_login: bool = False
@@ -163,6 +180,10 @@ class Proxy:
     """The one port that its packaging has it listen on; 0 for any."""
     lacks: tuple[str, ...] = ()
     """The settings of a front door that it cannot do."""
+    bundles_client_pair: bool = False
+    """Whether it wants its client certificate and key in one file."""
+    names_backends: bool = False
+    """Whether it verifies a component by the name in its address alone, which then is no IP address."""
     forks: bool = True
     """Whether a reload starts new processes below the main one."""
     no_certificate: str = "400"

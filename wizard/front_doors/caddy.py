@@ -40,10 +40,10 @@ def _lines(door: Door) -> Iterator[str]:
     yield "\t\t}"
     # Before anybody is asked for a login: some do that themselves.
     for opening in (each for each in door.openings if each.own_login):
-        yield from _location(opening, door.timeout)
+        yield from _location(opening, door)
     yield from _signs_in(door) if door.sign_in is not None else _who(door)
     for opening in (each for each in door.openings if not each.own_login):
-        yield from _location(opening, door.timeout)
+        yield from _location(opening, door)
     yield "\t\trespond 404"
     yield "\t}"
     yield "}"
@@ -143,13 +143,13 @@ def _signs_in(door: Door) -> Iterator[str]:
     yield "\t\t}"
 
 
-def _location(opening: Opening, timeout: int) -> Iterator[str]:
+def _location(opening: Opening, door: Door) -> Iterator[str]:
     if opening.prefix:
         yield f"\t\tredir {opening.prefix} {opening.prefix}/ 301"
-    yield from _proxied(f"{opening.prefix}/*", opening, timeout)
+    yield from _proxied(f"{opening.prefix}/*", opening, door)
 
 
-def _proxied(matcher: str, opening: Opening, timeout: int) -> Iterator[str]:
+def _proxied(matcher: str, opening: Opening, door: Door) -> Iterator[str]:
     yield f"\t\treverse_proxy {matcher} {opening.backend} {{"
     if not opening.own_login:
         yield "\t\t\t# The password is for this server and not for what is behind it."
@@ -157,7 +157,13 @@ def _proxied(matcher: str, opening: Opening, timeout: int) -> Iterator[str]:
     for name in CORS_HEADERS:
         yield f"\t\t\theader_down -{name}"
     yield "\t\t\ttransport http {"
-    yield f"\t\t\t\tresponse_header_timeout {timeout}s"
+    yield f"\t\t\t\tresponse_header_timeout {door.timeout}s"
+    if opening.tls is not None:
+        yield "\t\t\t\ttls"
+        yield f"\t\t\t\ttls_server_name {opening.tls.name}"
+        trust = "tls_trust_pool file" if _is_new(door) else "tls_trusted_ca_certs"
+        yield f"\t\t\t\t{trust} {opening.tls.trust}"
+        yield f"\t\t\t\ttls_client_auth {opening.tls.certificate} {opening.tls.key}"
     yield "\t\t\t}"
     yield "\t\t}"
 
@@ -187,7 +193,7 @@ def _inside(door: Door) -> Iterator[str]:
         yield "\t\trequest_body {"
         yield f"\t\t\tmax_size {door.max_body_size}MiB"
         yield "\t\t}"
-        yield from _proxied(f"{opening.prefix}/*", opening, door.timeout)
+        yield from _proxied(f"{opening.prefix}/*", opening, door)
         yield "\t}"
         yield "}"
 

@@ -195,7 +195,7 @@ def _backend(door: Door, opening: Opening) -> Iterator[str]:
     yield "    http-request set-header X-Forwarded-Proto https"
     for header in CORS_HEADERS:
         yield f"    http-response del-header {header}"
-    yield f"    server backend {opening.backend}"
+    yield f"    server backend {opening.backend}{_over_tls(opening)}"
     yield ""
 
 
@@ -209,6 +209,14 @@ def _inside(door: Door, opening: Opening) -> Iterator[str]:
     yield f"    http-request deny deny_status 413 if {too_much}"
     if opening.blocked:
         yield f"    http-request deny deny_status 403 if {{ path,url_dec -m beg {' '.join(opening.blocked)} }}"
+
+
+def _over_tls(opening: Opening) -> str:
+    tls = opening.tls
+    if tls is None:
+        return ""
+    verified = f"verify required ca-file {tls.trust} verifyhost {tls.name} sni str({tls.name})"
+    return f" ssl {verified} crt {tls.bundle} ssl-min-ver TLSv1.2"
 
 
 PROXY = Proxy(
@@ -227,6 +235,7 @@ PROXY = Proxy(
     shared=SharedFile(merged=merged, own_lines=own_lines, others_ports=others_ports),
     hashes_in_site=True,
     bundle_before=(3, 0),
+    bundles_client_pair=True,
     render=lambda door: merged("", (door,)),
     shadow=lambda main, path: main,
     shadow_script="cat",

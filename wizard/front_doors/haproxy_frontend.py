@@ -78,7 +78,9 @@ def label(door: Door) -> str:
 
 def backend_name(door: Door, address: str) -> str:
     """The backend that leads to host:port."""
-    return f"{label(door)}-to-{address.rpartition(':')[2]}"
+    host, _, port = address.rpartition(":")
+    place = "" if host == "127.0.0.1" else f"{re.sub(r'[^A-Za-z0-9.]', '-', host)}-"
+    return f"{label(door)}-to-{place}{port}"
 
 
 def _lines(door: Door) -> Iterator[str]:

@@ -212,7 +212,7 @@ def _location(door: Door, opening: Opening) -> Iterator[str]:
         if door.sign_in is not None:
             yield "        auth_request off;"
     yield from _websocket(opening)
-    yield f"        proxy_pass http://{opening.backend};"
+    yield from (f"        {line}" for line in _asks(opening))
     yield "    }"
 
 
@@ -233,6 +233,23 @@ def _websocket(opening: Opening) -> Iterator[str]:
         yield '        proxy_set_header Authorization "";'
     yield f"        proxy_read_timeout {TUNNEL_SECONDS}s;"
     yield f"        proxy_send_timeout {TUNNEL_SECONDS}s;"
+
+
+def _asks(opening: Opening) -> Iterator[str]:
+    """How nginx asks what is behind a location."""
+    tls = opening.tls
+    if tls is None:
+        yield f"proxy_pass http://{opening.backend};"
+        return
+    yield f"proxy_ssl_trusted_certificate {tls.trust};"
+    yield "proxy_ssl_verify on;"
+    yield "proxy_ssl_verify_depth 4;"
+    yield f"proxy_ssl_name {tls.name};"
+    yield "proxy_ssl_server_name on;"
+    yield "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
+    yield f"proxy_ssl_certificate {tls.certificate};"
+    yield f"proxy_ssl_certificate_key {tls.key};"
+    yield f"proxy_pass https://{opening.backend};"
 
 
 def render_inside(door: Door) -> str:
@@ -273,7 +290,7 @@ def _inside(door: Door) -> Iterator[str]:
             yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
             yield "    proxy_set_header X-Forwarded-Proto https;"
             yield '    proxy_set_header Authorization "";'
-        yield f"    proxy_pass http://{opening.backend};"
+        yield from (f"    {line}" for line in _asks(opening))
         yield "}"
 
 

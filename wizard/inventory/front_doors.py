@@ -8,7 +8,7 @@ from typing import Any
 from wizard import yamlfile
 from wizard.errors import StackError
 from wizard.inventory import sign_in
-from wizard.model import GRAFANA, DoorRoute, FrontDoor, Stack
+from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Stack
 
 _PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout", "rate_limit")
 _FILES = ("cert_file", "key_file", "ca_file")
@@ -29,10 +29,7 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
                 host=entry["host"],
                 proxy=entry["proxy"],
                 name=entry["name"].lower(),
-                routes=tuple(
-                    DoorRoute(to=route["to"], path=route.get("path", "/"), login=route.get("login", ""))
-                    for route in entry["routes"]
-                ),
+                routes=tuple(_route(entry["host"], route) for route in entry["routes"]),
                 people=tuple(entry.get("people", {}).get("basic_auth", ())),
                 sign_in=sign_in.read(entry.get("people", {}).get("oidc")),
                 machines=tuple(machines.get("basic_auth", ())),
@@ -41,6 +38,17 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
             )
         )
     return tuple(found)
+
+
+def _route(host: str, route: Mapping[str, Any]) -> DoorRoute:
+    where = route.get("host", "")
+    return DoorRoute(
+        to=route["to"],
+        path=route.get("path", "/"),
+        login=route.get("login", ""),
+        host="" if where == host else where,
+        address=route.get("address", ""),
+    )
 
 
 def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
@@ -66,7 +74,8 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
         if door.cert_file or door.ca_file:
             entry["files"] = {key: path for key in _FILES if (path := getattr(door, key))}
         entry["routes"] = [
-            {"to": route.to, "path": route.path} | ({"login": route.login} if route.login else {})
+            {"to": route.to, "path": route.path}
+            | {key: value for key in ("login", "host", "address") if (value := getattr(route, key))}
             for route in door.routes
         ]
         found.append(entry)
@@ -194,33 +203,81 @@ def _check_route(stack: Stack, door: FrontDoor, number: int, where: str) -> None
             where=where,
             todo=f"Leave login out: the front door asks for the login of {route.to}",
         )
+    if route.to == GRAFANA and (route.host or route.address):
+        raise StackError(
+            f"a front door leads to the Grafana of its own host alone, and {door.name} is on {door.host}",
+            where=where,
+            todo="Leave host and address out",
+        )
     if route.to != GRAFANA:
         _check_component(stack, door, route, where)
-    if any(each.prefix == route.prefix or each.to == route.to for each in others):
+    if any(each.prefix == route.prefix or (each.to, each.host) == (route.to, route.host) for each in others):
         raise StackError(
             f"the front door {door.name} has two routes for {route.prefix or '/'} or for {route.to}",
             where=where,
             todo="Keep one of them",
         )
-    if any((other, way) != (door, route) for other, way in stack.doors_to(door.host, route.to)):
+    if any((other, way) != (door, route) for other, way in stack.doors_to(door.host_of(route), route.to)):
         raise StackError(
-            f"{route.to} on {door.host} is behind two front doors, and can have only one path",
+            f"{route.to} on {door.host_of(route)} is behind two front doors, and can have only one path",
             where=where,
             todo="Keep one of them",
         )
 
 
 def _check_component(stack: Stack, door: FrontDoor, route: DoorRoute, where: str) -> None:
-    spec = next((each for each in stack.components if (each.host, each.name) == (door.host, route.to)), None)
+    host = door.host_of(route)
+    spec = next((each for each in stack.components if (each.host, each.name) == (host, route.to)), None)
     if spec is None:
+        protect = "tls, client_cert" if route.host else ""
         raise StackError(
-            f"there is no {route.to} on {door.host} in components",
+            f"there is no {route.to} on {host} in components",
             where=where,
-            todo=f"Add {{host: {door.host}, name: {route.to}, protect: []}} to components",
+            todo=f"Add {{host: {host}, name: {route.to}, protect: [{protect}]}} to components",
         )
-    if spec.protect:
+    _check_protection(stack, door, route, spec, where)
+
+
+def _check_protection(
+    stack: Stack, door: FrontDoor, route: DoorRoute, spec: ComponentSpec, where: str
+) -> None:
+    """How a component is protected from those who would pass the front door by.
+
+    Raises:
+        StackError: in a way that would leave it open, or shut the front door out.
+    """
+    if not spec.protect and not route.host:
+        if route.address:
+            raise StackError(
+                f"the front door {door.name} asks {spec.key} on the loopback address",
+                where=where,
+                todo="Leave address out, or use protect: [tls, client_cert] for it",
+            )
+        return
+    if set(spec.protect) != {"tls", "client_cert"}:
+        other = (
+            f"{spec.key} is on another host than the front door, and has"
+            if route.host
+            else f"{spec.key} is behind a front door and has"
+        )
         raise StackError(
-            f"{spec.key} is behind a front door and has protect: [{', '.join(spec.protect)}]",
+            f"{other} protect: [{', '.join(spec.protect)}]",
             where=where,
-            todo="Use protect: []: it then listens on the loopback address alone, and the front door protects it",
+            todo="Use protect: [tls, client_cert]: the front door then shows a client certificate, and others are rejected"
+            if route.host
+            else "Use protect: []: it then listens on the loopback address alone, and the front door protects it. Or use "
+            "protect: [tls, client_cert]: the front door then shows a client certificate",
+        )
+    if spec.client_auth_type != "RequireAndVerifyClientCert":
+        raise StackError(
+            f"{spec.key} is behind a front door and accepts others without a client certificate "
+            f"({spec.client_auth_type})",
+            where=where,
+            todo="Leave client_auth_type out",
+        )
+    if stack.certificates.issued_by != "ca":
+        raise StackError(
+            f"the front door {door.name} needs a client certificate for {spec.key}, and there is no CA",
+            where=where,
+            todo="Use certificates: {issued_by: ca}",
         )

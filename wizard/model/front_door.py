@@ -21,11 +21,15 @@ class DoorRoute:
     """One component behind a front door."""
 
     to: str
-    """The component, on the front door's own host, or `GRAFANA`."""
+    """The component, or `GRAFANA`."""
     path: str = "/"
     """The path below which it is served, e.g. '/prometheus'; '/' where it has the whole name."""
     login: Literal["", "own", "door"] = ""
     """Who asks for the login of Grafana: itself, or the front door before it does. '' for what is usual."""
+    host: str = ""
+    """Its host; '' for the front door's own."""
+    address: str = ""
+    """host:port at which the proxy asks it; '' for the address of its host, or the loopback address."""
 
     @property
     def has_own_login(self) -> bool:
@@ -76,7 +80,7 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontDoor:
-    """One name under which a reverse proxy serves components of its host, over TLS, to those who authenticate.
+    """One name under which a reverse proxy serves components, over TLS, to those who authenticate.
 
     With users and client certificates, either of the two opens it.
     """
@@ -166,6 +170,10 @@ class FrontDoor:
     def signed_out(self) -> str:
         """Where a person is after signing out; the OpenID provider has to know it too."""
         return f"{self.root}{SIGNED_OUT}"
+
+    def host_of(self, route: DoorRoute) -> str:
+        """The host of what a route leads to."""
+        return route.host or self.host
 
     def url(self, route: DoorRoute) -> str:
         """Where a component is served, without a slash at the end."""

@@ -193,7 +193,7 @@ class Stack:
             (door, route)
             for door in self.front_doors
             for route in door.routes
-            if (door.host, route.to) == (host, component)
+            if (door.host_of(route), route.to) == (host, component)
         )
 
     def host(self, name: str) -> HostSpec:

@@ -23,7 +23,7 @@ from wizard.model import (
     Stack,
     TargetHealth,
 )
-from wizard.planner import blackbox, monitors, paths
+from wizard.planner import blackbox, front_door_facts, monitors, paths
 from wizard.planner.certificate_names import certificate_names
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
@@ -49,13 +49,16 @@ class _Demands:
 def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
     """The clients that will be rejected once the stack is as it is wanted, one for each client and server."""
     found = []
+    doors = front_door_facts.doors(stack, facts)
     for server in paths.servers(stack, facts):
         demands = _demands(server)
         if demands is None:
             continue
         for host, known in facts.proxies.items():
             if host in facts.hosts:
-                found += _proxies(stack, facts, facts.hosts[host], known.routes, server, demands)
+                # Front doors are written anew when what is behind them turns.
+                routes = [each for each in known.routes if not any(door.holds(host, each) for door in doors)]
+                found += _proxies(stack, facts, facts.hosts[host], routes, server, demands)
         for name, client in monitors.monitors(stack, facts):
             health = facts.health.get(f"{client.host.spec.name}/{name}")
             if health is not None:

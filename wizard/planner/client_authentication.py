@@ -16,6 +16,7 @@ from wizard.planner import (
 from wizard.planner import (
     client_certificates,
     credentials,
+    front_door_client,
     manual_commands,
     paths,
     probe_certificates,
@@ -89,8 +90,9 @@ def demand(
             "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="Copy it there"
         )
     shown = [_shown(stack, facts, factory, server, client, base) for client in clients]
+    at_doors = front_door_client.shown_to(stack, facts, factory, server)
     probe = factory.once("probe", lambda: probe_certificates.probe_pair(stack, facts, factory))
-    everyone = [*(each for each in shown if each is not None), (probe.certificate, probe.trust)]
+    everyone = [*(each for each in shown if each is not None), *at_doors, (probe.certificate, probe.trust)]
     missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]
     allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
     if base and not missing:

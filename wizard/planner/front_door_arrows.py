@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from wizard.model import Arrow
 from wizard.planner import trust_graph
@@ -34,8 +35,9 @@ def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow
             server=backend.component,
             how=f"path {backend.route.prefix or '/'}",
             address=backend.address,
-            local=True,
+            local=not backend.over_tls,
             probe=f"{backend.key}/door/page",
+            **(_over_tls(site, backend) if backend.over_tls else {}),
         )
     for probe in inquiry.up_probes(clients):
         host, _, component = probe.asker.partition("/")
@@ -49,6 +51,17 @@ def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow
             local=True,
             probe=probe.id,
         )
+
+
+def _over_tls(site: Site, backend: Backend) -> dict[str, Any]:
+    known = site.known
+    return {
+        "encrypted": True,
+        "server_shows": backend.verified_name,
+        "client_checks": known.backend_ca,
+        "client_shows": known.client_pair[0],
+        "server_checks": backend.server.client_ca,
+    }
 
 
 def _to_door(site: Site, backend: Backend) -> Arrow:

@@ -70,8 +70,8 @@ def plan_moves(
 def wanted_flags(backend: Backend) -> dict[str, str]:
     """The flags that are missing or say something else: both ends of the path, and the loopback address."""
     service = backend.service
-    wanted = {
-        "web.listen-address": backend.address,
+    wanted = {} if backend.over_tls else {"web.listen-address": backend.address}
+    wanted |= {
         "web.external-url": f"{backend.url}/",
         "web.route-prefix": backend.route.prefix or "/",
     }
@@ -101,14 +101,19 @@ def _flags(backend: Backend, wanted: Mapping[str, str]) -> PlannedStep:
         why="All other flags stay as they are.",
         by_hand=tuple(ManualCommand(script=line) for line in typed),
     )
+    closed = (
+        "Its web configuration demands a client certificate, so that nobody else reaches it beside the front door."
+        if backend.over_tls
+        else f"With --web.listen-address={backend.address} nobody reaches it beside the front door."
+    )
     return backend.step(
         StepKind.FLAGS,
         title=f"Put {server.title} behind {backend.door.authority}",
         why=(
             f"--web.external-url and --web.route-prefix say where {backend.facts.title} is reached and below which path it "
-            f"serves; the front door passes the path on as it is. With --web.listen-address={backend.address} nobody "
-            "reaches it beside the front door."
+            f"serves; the front door passes the path on as it is. {closed}"
         ),
+        step_id="" if not backend.over_tls else f"{StepKind.FLAGS}:{backend.key}:door",
         changes=(*folders, written),
     )
 
@@ -121,12 +126,18 @@ def _restart(facts: Facts, backend: Backend) -> PlannedStep:
         action="restart",
         why="It takes effect with this.",
         by_hand=manager_of(service).manual_commands(service, "restart", workspace=facts.workspace_option),
-        moves_to=backend.address,
+        moves_to="" if backend.over_tls else backend.address,
+    )
+    after = (
+        f"serves below {backend.route.prefix or '/'}"
+        if backend.over_tls
+        else f"listens on {backend.address} alone"
     )
     return backend.step(
         StepKind.RESTART,
         title=f"Restart {service.unit}",
-        why=f"{backend.facts.title} reads its flags when it starts: from then on it listens on {backend.address} alone.",
+        why=f"{backend.facts.title} reads its flags when it starts: from then on it {after}.",
+        step_id="" if not backend.over_tls else f"{StepKind.RESTART}:{backend.key}:door",
         changes=(run,),
     )
 
@@ -181,7 +192,7 @@ def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> Non
     Raises:
         InputError: names the first.
     """
-    for backend in asked:
+    for backend in (each for each in asked if not each.over_tls):
         for address in place.addresses:
             if not client.means(address, backend.server):
                 continue

@@ -69,16 +69,16 @@ def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[
             url = _url(source.url, backend)
             if source.url.rstrip("/") == url.rstrip("/"):
                 continue
-            if near and client.service.container is None and source.access != "direct":
+            if (near or backend.over_tls) and client.service.container is None and source.access != "direct":
                 try:
                     texts[path] = provisioning.set_url(texts[path], name=source.name, url=url)
                     continue
                 except ConfigError:
                     pass
-            if moves or not near:
+            if moves or not (near or backend.over_tls):
                 wheres.append(f"{client.host.spec.name}:{place.path or place.name}")
                 lines.append(f"url: {url if near else backend.url}")
-    if not wheres or not (moves or not backend.is_closed):
+    if not wheres or not (moves or not (backend.is_closed or backend.over_tls)):
         return []
     host = client.host.spec.name
     return [
@@ -95,13 +95,15 @@ def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[
 
 
 def _url(url: str, backend: Backend) -> str:
-    """Where a Grafana on the component's own host asks it, from the URL by which it does now."""
+    """Where a Grafana asks it from then on, from the URL by which it does now; on loopback, that of its own host."""
     parts = urlsplit(url)
     host, _ = endpoints.split(parts.netloc.rpartition("@")[2])
     netloc = parts.netloc if endpoints.is_loopback(host) else f"localhost:{backend.server.port}"
     rest, old = parts.path, backend.old_prefix
     if old and f"{rest}/".startswith(f"{old}/"):
         rest = rest.removeprefix(old)
+    if backend.over_tls:
+        return f"{parts.scheme}://{parts.netloc}{backend.route.prefix}{rest.rstrip('/')}"
     return f"http://{netloc}{backend.route.prefix}{rest.rstrip('/')}"
 
 

@@ -14,7 +14,6 @@ from wizard.components import component as find_component
 from wizard.errors import InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import (
-    WORKSPACE,
     ComponentSpec,
     DoorRoute,
     Facts,
@@ -22,12 +21,13 @@ from wizard.model import (
     HostFacts,
     HostSpec,
     OwnFiles,
+    ProxyRoute,
     Role,
     Service,
     Stack,
     UserSpec,
 )
-from wizard.planner import front_door_grafana, front_door_settings, paths
+from wizard.planner import front_door_addresses, front_door_grafana, front_door_settings
 from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
@@ -51,7 +51,7 @@ class Backend(Participant):
 
     @property
     def host(self) -> HostFacts:  # type: ignore[override]
-        """Its host, which is the front door's."""
+        """Its host, which may be another than the front door's."""
         return self.server.host
 
     @property
@@ -75,9 +75,21 @@ class Backend(Participant):
         return self.server.spec.unit
 
     @property
+    def over_tls(self) -> bool:
+        """Whether the proxy asks it over TLS and shows a client certificate; if not, it listens on loopback alone."""
+        return bool(self.server.spec.protect)
+
+    @property
     def address(self) -> str:
-        """host:port at which it listens behind the front door."""
+        """host:port at which the proxy asks it."""
+        if self.over_tls:
+            return front_door_addresses.asked_at(self.door, self.route, self.server)
         return f"127.0.0.1:{self.server.port}"
+
+    @property
+    def verified_name(self) -> str:
+        """The DNS name by which the proxy verifies its certificate."""
+        return front_door_addresses.verified_name(self.door, self.route, self.server)
 
     @property
     def url(self) -> str:
@@ -88,6 +100,11 @@ class Backend(Participant):
     def old_prefix(self) -> str:
         """The path below which it serves now, or ''."""
         return self.facts.prefix(self.service.flag)
+
+    @property
+    def moves(self) -> bool:
+        """Whether its path changes."""
+        return self.old_prefix != self.route.prefix
 
     @property
     def is_closed(self) -> bool:
@@ -150,6 +167,27 @@ class KnownDoor(Participant):
         return posixpath.join(self.proxy.home, f"{self.instance}-client-ca.crt")
 
     @property
+    def client_pair(self) -> tuple[str, str]:
+        """The certificate that it shows to components, and its key."""
+        stem = posixpath.join(self.proxy.home, f"{self.instance}-client")
+        return f"{stem}.crt", f"{stem}.key"
+
+    @property
+    def client_bundle(self) -> str:
+        """The same in one file, for a proxy that wants that."""
+        return posixpath.join(self.proxy.home, f"{self.instance}-client.pem")
+
+    @property
+    def client_names(self) -> tuple[str, ...]:
+        """The names in that certificate: which proxy it is, and where. None is that of the front door."""
+        return self.proxy.name, f"{self.proxy.name}.{self.door.host.replace('_', '-')}"
+
+    @property
+    def backend_ca(self) -> str:
+        """What it verifies the certificates of components against."""
+        return posixpath.join(self.proxy.home, f"{self.instance}-backend-ca.crt")
+
+    @property
     def bundle(self) -> str:
         """Its certificate and key in one file, for a proxy that wants that; '' for the others."""
         return (
@@ -174,6 +212,10 @@ class KnownDoor(Participant):
         if self.proxy.shared is None:
             return file == self.site
         return file == self.site and line in self.proxy.shared.own_lines(self.main)
+
+    def holds(self, host: str, route: ProxyRoute) -> bool:
+        """Whether a route in a configuration of that host is one of this front door."""
+        return host == self.door.host and (route.file == self.include or self.owns(route.file, route.line))
 
     @property
     def main(self) -> str:
@@ -218,12 +260,26 @@ class KnownDoor(Participant):
 
 
 def doors(stack: Stack, facts: Facts) -> tuple[KnownDoor, ...]:
-    """The front doors of a stack whose hosts could be read.
+    """The front doors of a stack whose hosts could be read, also those of what they lead to.
 
     Raises:
         InputError: one of them cannot be set up.
     """
-    return tuple(_door(stack, facts, door) for door in stack.front_doors if door.host not in facts.away)
+    found = []
+    for door in stack.front_doors:
+        away = [name for route in door.routes if (name := door.host_of(route)) in facts.away]
+        known = proxy(door.proxy)
+        if door.host in facts.away or (away and (known is None or known.shared is None)):
+            continue
+        if away:
+            raise InputError(
+                f"{away[0]} is unreachable, and {door.name} leads to it: without it, the one configuration of "
+                f"{door.proxy} on {door.host} would lose that front door",
+                where=stack.source or door.key,
+                todo=f"Start {away[0]}, or take its routes out of the front door",
+            )
+        found.append(_door(stack, facts, door))
+    return tuple(found)
 
 
 def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
@@ -247,12 +303,14 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
             where=stack.source or door.key,
             todo="Log in as root, or set become: sudo for this host",
         )
-    backends = tuple(_backend(stack, host, door, route) for route in door.component_routes)
+    backends = tuple(
+        _backend(stack, facts.hosts[door.host_of(route)], door, route) for route in door.component_routes
+    )
     return KnownDoor(door, known, host, service, backends, front_door_grafana.known(stack, host, door))
 
 
 def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:
-    spec = next(each for each in stack.components if (each.host, each.name) == (door.host, route.to))
+    spec = next(each for each in stack.components if (each.host, each.name) == (host.spec.name, route.to))
     service = host.service(spec.name, spec.unit)
     if service is None or not service.active:
         raise InputError(
@@ -266,12 +324,13 @@ def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -
             where=spec.key,
             todo="Run it as a systemd unit that starts the program itself",
         )
-    if service.web_config:
+    if service.web_config and not spec.protect:
         raise InputError(
             f"{spec.name} on {spec.host} serves by its web configuration {service.web_config}, and the front door "
             "asks it by plain http on the loopback address",
             where=spec.key,
-            todo="Take --web.config.file out of its flags first (firescreen undo, if Firescreen added it)",
+            todo="Take --web.config.file out of its flags first (firescreen undo, if Firescreen added it), or use protect: "
+            "[tls, client_cert] for it",
         )
     listens = [each for each in service.arguments if each.partition("=")[0].endswith("web.listen-address")]
     if len(listens) > 1:
@@ -280,43 +339,15 @@ def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -
             where=spec.key,
             todo="Keep one of them",
         )
-    return Backend(door, route, Server(spec, host, service))
-
-
-def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read for the front doors, by host."""
-    wanted: dict[str, tuple[str, ...]] = {}
-    for known in doors(stack, facts):
-        own = (
-            known.door.cert_file,
-            known.door.key_file,
-            known.door.ca_file or (known.door.site and PUBLIC_CAS),
+    found = Backend(door, route, Server(spec, host, service))
+    if route.host and found.is_closed:
+        raise InputError(
+            f"{spec.name} on {spec.host} listens on the loopback address alone, and the front door {door.name} asks it "
+            f"from {door.host}",
+            where=spec.key,
+            todo=f"Start it with --web.listen-address=:{found.server.port}",
         )
-        found = [known.service.config_file, known.site, known.include, known.passwords, known.client_ca]
-        found += [known.bundle] if known.bundle else []
-        found += [*front_door_settings.lets_encrypt(known.door.name), *known.hook_files]
-        found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
-        found += [path for pair in known.proxy.needed for path in pair]
-        found += [path for each in known.backends if (path := each.service.flags.path)]
-        found += [known.grafana.service.config_file] if known.grafana is not None else []
-        wanted[known.door.host] = (*wanted.get(known.door.host, ()), *found)
-        tools = tuple(paths.tools_file(facts, each.server) for each in known.backends)
-        trust = paths.trust_copy(facts, known.server)
-        wanted[WORKSPACE] = (*wanted.get(WORKSPACE, ()), trust, *tools)
-    return wanted
-
-
-def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Folders whose existence matters for the front doors, by host."""
-    wanted: dict[str, tuple[str, ...]] = {}
-    for known in doors(stack, facts):
-        folders = [
-            known.proxy.home,
-            *(HOOKS if known.hook else ()),
-            *(each for one in known.backends for each in one.server.flag_folders),
-        ]
-        wanted[known.door.host] = (*wanted.get(known.door.host, ()), *folders)
-    return wanted
+    return found
 
 
 def addresses(spec: HostSpec, names: Sequence[str]) -> tuple[str, ...]:

@@ -53,6 +53,11 @@ class DoorGrafana(Participant):
     found: GrafanaServer
 
     @property
+    def over_tls(self) -> bool:
+        """As of a `Backend`: it listens on loopback alone."""
+        return False
+
+    @property
     def component(self) -> str:
         """Its name in steps and probes; it is no component of a stack."""
         return GRAFANA

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from wizard import endpoints
 from wizard.front_doors.settings import BLOCKED
-from wizard.model import Facts, Probe, Stack, Watched
+from wizard.model import Facts, Probe, Stack, Watched, instance_key
 from wizard.planner import front_door_sign_in, paths
 from wizard.planner.client_facts import Client
 from wizard.planner.front_door_backends import Behind
@@ -39,7 +40,7 @@ class DoorInquiry:
         for site in self.sites:
             for backend in site.known.backends:
                 yield from self._at_door(site, backend)
-                yield from _beside(backend)
+                yield from _beside_tls(backend) if backend.over_tls else _beside(backend)
             if site.known.grafana is not None:
                 yield from self._of_grafana(site, site.known.grafana)
                 yield from _beside(site.known.grafana)
@@ -47,12 +48,27 @@ class DoorInquiry:
     def up_probes(self, clients: Sequence[Client]) -> Iterator[Probe]:
         """What each Prometheus reports of the components behind front doors that it scrapes."""
         for client in clients:
-            for backend in (each for site in self.sites for each in site.known.backends):
+            # The others are asked over TLS by all: see `probes.Inquiry`.
+            for backend in (each for each in self._backends if not each.over_tls):
                 for place in client.places():
                     asked = [at for at in place.addresses if client.means(at, backend.server)]
                     # What a blackbox exporter is told to probe has a success of its own.
                     if asked and place.kind == "job" and not any(each.param_target for each in place.targets):
                         yield self._up(client, backend, place.name, asked[0])
+
+    @property
+    def _backends(self) -> Iterator[Backend]:
+        return (each for site in self.sites for each in site.known.backends)
+
+    def moved(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
+        """Probes of servers, those of components that front doors ask over TLS at the path below which they serve."""
+        moving = {each.key: each for each in self._backends if each.over_tls}
+        return tuple(
+            replace(probe, url=_below(probe.url, moving[key]))
+            if (key := instance_key(probe.host, probe.component, probe.unit)) in moving
+            else probe
+            for probe in probes
+        )
 
     def through_doors(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
         """Other probes, those that ask a Prometheus behind a front door asked there."""
@@ -198,12 +214,46 @@ class DoorInquiry:
         )
 
 
+def _below(url: str, backend: Backend) -> str:
+    """A URL of a component as it is once the component serves below its new path."""
+    parts = urlsplit(url)
+    path = parts.path.removeprefix(backend.old_prefix) if backend.old_prefix else parts.path
+    return parts._replace(path=f"{backend.route.prefix}{path}").geturl()
+
+
+def _gossip_port(backend: Behind) -> tuple[int, ...]:
+    """The port of an Alertmanager without peers, which is to be closed."""
+    if not isinstance(backend, Backend):
+        return ()
+    address, peers, port = backend.facts.gossip
+    return (port,) if address and not backend.service.flag(peers) else ()
+
+
+def _beside_tls(backend: Backend) -> Iterator[Probe]:
+    """Requests without a client certificate at every address of a component that the front door asks over TLS."""
+    path = f"{backend.route.prefix}{backend.facts.api_path}"
+    for at in addresses(backend.host.spec, backend.host.names):
+        place = endpoints.joined(at, backend.server.port)
+        yield Probe(
+            id=f"{backend.key}/beside@{place}",
+            host=backend.host.spec.name,
+            component=backend.component,
+            unit=backend.instance,
+            name=f"beside the front door, {place} rejects a client without a certificate",
+            client=f"beside, {at}",
+            expect="refused",
+            url=f"https://{place}{path}",
+            insecure=True,
+        )
+    yield from _closed(backend, _gossip_port(backend))
+
+
 def _beside(backend: Behind) -> Iterator[Probe]:
     """Requests at every address of the host that pass the front door by."""
-    ports = [backend.server.port]
-    if isinstance(backend, Backend):
-        address, peers, port = backend.facts.gossip
-        ports += [port] if address and not backend.service.flag(peers) else []
+    yield from _closed(backend, (backend.server.port, *_gossip_port(backend)))
+
+
+def _closed(backend: Behind, ports: Sequence[int]) -> Iterator[Probe]:
     for at in addresses(backend.host.spec, backend.host.names):
         for number in ports:
             place = endpoints.joined(at, number)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from wizard import passwords
 from wizard.config_files import web_config
 from wizard.errors import InputError
 from wizard.front_doors import Door, Opening
@@ -20,25 +17,21 @@ from wizard.model import (
     PlannedStep,
     Stack,
     StepKind,
-    UserSpec,
     WriteFile,
 )
 from wizard.planner import (
     credentials,
     front_door_certificate,
+    front_door_client,
     front_door_own_site,
     front_door_sign_in,
+    front_door_users,
     manual_commands,
     paths,
     server_certificates,
 )
 from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
-from wizard.redact import Secret
-
-_USER = re.compile(r"^\s*(?:user )?([^\s:]+)(?:[: ]| password )(\$2[abxy]\$\S+)$", re.MULTILINE)
-LARGEST_COST = 8
-"""A proxy computes bcrypt at every request, one page has a dozen, and nothing is served by that process meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +57,14 @@ def plan_site(
     *,
     first: bool,
     first_to_sign_in: bool,
+    trusts: Mapping[str, bytes],
 ) -> Site:
     """The files of one front door.
 
     Args:
         first: whether it is the first of its proxy, which is given what all of them need.
         first_to_sign_in: whether it is the first of its proxy at which people sign in at an OpenID provider.
+        trusts: what the certificates of components are verified against, by their keys.
 
     Raises:
         CertificateError, InputError: the person's own certificate would not do.
@@ -80,15 +75,16 @@ def plan_site(
         pair = front_door_own_site.pair(known)
     else:
         pair = server_certificates.server_pair(stack, facts, factory, server, used)
-    hashes, client = _hashes(factory, known), known.proxy.sign_in
+    hashes, client = front_door_users.hashes(factory, known), known.proxy.sign_in
     loaded = tuple(_needed(known, client.needed)) if client is not None and first_to_sign_in else ()
     changes = [
         *(_needed(known, known.proxy.needed) if first else ()),
         *loaded,
         *pair.changes,
         *front_door_certificate.bundle(known, pair),
-        *_passwords(facts, factory, known, hashes),
+        *front_door_users.password_file(facts, factory, known, hashes),
         *_client_ca(facts, factory, known),
+        *front_door_client.changes(stack, facts, factory, known, trusts),
         *front_door_sign_in.changes(facts, factory, known),
         *front_door_certificate.hook(known, pair),
     ]
@@ -201,62 +197,6 @@ def _needed(known: KnownDoor, files: Iterable[tuple[str, str]]) -> Iterator[Chan
             )
 
 
-def _hashes(factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[tuple[str, str], ...]:
-    """The users with their hashes; a hash that fits its password stays."""
-    if not known.door.users:
-        return ()
-    state = known.host.files.get(known.written if known.proxy.hashes_in_site else known.passwords)
-    there = _read(state.content) if state is not None else {}
-    given = {each.user.name: each for each in factory.credentials()}
-    found = []
-    for name in known.door.users:
-        user, password = given[name].user, given[name].password
-        kept = there.get(name, "")
-        fits = bool(kept) and passwords.matches(password, kept)
-        make = functools.partial(_hash, user, password)
-        found.append((name, kept if fits else factory.once(f"door-hash:{name}", make)))
-    return tuple(found)
-
-
-def _passwords(
-    facts: Facts,
-    factory: credentials.CredentialFactory,
-    known: KnownDoor,
-    hashes: Sequence[tuple[str, str]],
-) -> tuple[Change, ...]:
-    """The file with the users, for a proxy that has them in one."""
-    if not hashes or known.proxy.hashes_in_site:
-        return ()
-    before = known.host.files.get(known.passwords)
-    content = "".join(f"{name}:{hashed}\n" for name, hashed in hashes).encode()
-    after = FileState(content, 0o640, "root", known.proxy.password_group(known.main))
-    if before is not None and (before.content, before.rights) == (after.content, after.rights):
-        return ()
-    users = {each.user.name: each.user for each in factory.credentials()}
-    typed = tuple((name, _cost(users[name]), paths.user_files(facts, users[name])[0]) for name, _ in hashes)
-    written = known.write(
-        known.passwords,
-        after,
-        ContentKind.PASSWORD_HASHES,
-        why=f"{known.proxy.title} compares passwords with these bcrypt hashes.",
-        by_hand=manual_commands.htpasswd(known.passwords, after, typed),
-    )
-    return (written,)
-
-
-def _cost(user: UserSpec) -> int:
-    return min(user.cost, LARGEST_COST)
-
-
-def _hash(user: UserSpec, password: Secret) -> str:
-    return passwords.hash_password(password, _cost(user))
-
-
-def _read(content: bytes) -> Mapping[str, str]:
-    """Users and hashes, as htpasswd or Caddy writes them: a line each, with a colon or a blank between."""
-    return dict(_USER.findall(content.decode("utf-8", "replace")))
-
-
 def _client_ca(facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[Change, ...]:
     if not known.door.client_cert:
         return ()
@@ -363,6 +303,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
             Opening(
                 prefix=each.route.prefix,
                 backend=each.address,
+                tls=front_door_client.settings(known, each),
                 blocked=tuple(f"{each.route.prefix}{path}" for path in closed),
             )
             for each in known.backends

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from wizard.config_files import http_client
@@ -21,7 +21,6 @@ from wizard.model import (
     Finding,
     Gap,
     PlannedStep,
-    ProxyRoute,
     RunService,
     Stack,
     StepKind,
@@ -30,6 +29,7 @@ from wizard.planner import (
     command_line_tools,
     credentials,
     front_door_backends,
+    front_door_broken_clients,
     front_door_data_sources,
     front_door_facts,
     front_door_grafana,
@@ -48,6 +48,7 @@ from wizard.planner.front_door_backends import Moves
 from wizard.planner.front_door_facts import Backend, KnownDoor
 from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.front_door_site import Site
+from wizard.planner.server import ServerPlan
 from wizard.redact import Secret
 from wizard.service_managers.registry import manager_of
 
@@ -117,11 +118,14 @@ class DoorPlan:
         return {(site.known.door.host, site.known.proxy.name) for site in self.sites if site.restarts}
 
 
-def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> DoorPlan:
+def plan_doors(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, servers: Sequence[ServerPlan]
+) -> DoorPlan:
     """What the front doors of a stack need.
 
     Args:
         facts: as they are when the rest of the plan is done.
+        servers: what is asked over TLS, as the rest of the plan has it.
 
     Raises:
         InputError (and the kinds below it): one of them cannot be set up as the hosts are.
@@ -136,23 +140,7 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
         if each.grafana is not None:
             front_door_grafana.refuse_unfit(each.grafana)
     front_door_sign_in.refuse_unfit(facts, known)
-    firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
-    clients_of = {
-        (each.door.host, each.proxy.name): each for each in reversed(known) if each.door.sign_in is not None
-    }
-    sites = front_door_site.with_shared_files(
-        [
-            front_door_site.plan_site(
-                stack,
-                facts,
-                factory,
-                each,
-                first=firsts[each.door.host, each.proxy.name] is each,
-                first_to_sign_in=clients_of.get((each.door.host, each.proxy.name)) is each,
-            )
-            for each in known
-        ]
-    )
+    sites = _sites(stack, facts, factory, known, servers)
     backends = tuple(backend for each in known for backend in each.backends)
     clients = paths.scrapers(stack, facts)
     grafanas = tuple(each.grafana for each in known if each.grafana is not None)
@@ -170,11 +158,39 @@ def plan_doors(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
             if flags[each.key] is not None or sources.on(each.host.spec.name)
         ),
         warnings=(*sources.warnings, *front_door_grafana.warnings(grafanas)),
-        broken=(*sources.broken, *_routes(facts, known)),
+        broken=(*sources.broken, *front_door_broken_clients.broken_clients(facts, known)),
         gaps=(*_gaps(backends), *(gap for each in grafanas for gap in front_door_grafana.gaps(each))),
         hints=tuple(_hints(facts, known)),
         prepared=_prepared(stack, facts, factory, sites),
         secrets=front_door_sign_in.client_secrets(facts, known),
+    )
+
+
+def _sites(
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    known: Sequence[KnownDoor],
+    servers: Sequence[ServerPlan],
+) -> tuple[Site, ...]:
+    firsts = {(each.door.host, each.proxy.name): each for each in reversed(known)}
+    clients_of = {
+        (each.door.host, each.proxy.name): each for each in reversed(known) if each.door.sign_in is not None
+    }
+    trusts = {each.server.key: each.pair.trust for each in servers}
+    return front_door_site.with_shared_files(
+        [
+            front_door_site.plan_site(
+                stack,
+                facts,
+                factory,
+                each,
+                first=firsts[each.door.host, each.proxy.name] is each,
+                first_to_sign_in=clients_of.get((each.door.host, each.proxy.name)) is each,
+                trusts=trusts,
+            )
+            for each in known
+        ]
     )
 
 
@@ -285,10 +301,6 @@ def _reload(known: KnownDoor, *, restarts: bool) -> PlannedStep:
     )
 
 
-def _moves(backend: Backend) -> bool:
-    return backend.old_prefix != backend.route.prefix
-
-
 def _gaps(backends: Sequence[Backend]) -> tuple[Gap, ...]:
     """How long each component that moves is down, and for how long nobody reaches it."""
     found = []
@@ -310,65 +322,16 @@ def _gaps(backends: Sequence[Backend]) -> tuple[Gap, ...]:
         )
         found.append(
             Gap(
-                message=f"is reached by others at {backend.url}/ alone from then on",
+                message=f"serves below {backend.url}/ from then on, and at its own address below "
+                f"{backend.route.prefix or '/'} with a client certificate"
+                if backend.over_tls
+                else f"is reached by others at {backend.url}/ alone from then on",
                 host=backend.host.spec.name,
                 component=backend.component,
                 instance=backend.instance,
             )
         )
     return tuple(found)
-
-
-def _routes(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
-    """Sites that are there already and lead to a component at the path that it leaves."""
-    found = []
-    for known in doors:
-        there = facts.proxies.get(known.door.host)
-        for backend in known.backends:
-            asking = Client(backend.host, backend.service, backend.server.spec.files)
-            mine: list[ProxyRoute] = [
-                route
-                for route in (there.routes if there is not None else ())
-                if not _is_ours(known, route, backend) and asking.means(route.upstream, backend.server)
-            ]
-            for program in dict.fromkeys(route.program for route in mine) if _moves(backend) else ():
-                own = tuple(route for route in mine if route.program == program)
-                found.append(
-                    replace(
-                        _broken(
-                            known.door.host,
-                            program,
-                            backend,
-                            where=tuple(dict.fromkeys(each.where for each in own)),
-                            lines=(f"{own[0].text} -> redirect to {backend.url}/",),
-                        ),
-                        routes=own,
-                    )
-                )
-    return found
-
-
-def _is_ours(known: KnownDoor, route: ProxyRoute, backend: Backend) -> bool:
-    """Whether a route of the proxy is the front door's own, or stands in its site below the same path."""
-    if not known.door.site:
-        return known.owns(route.file, route.line)
-    below = f"{route.path.rstrip('/')}/".startswith(f"{backend.route.prefix}/")
-    return route.file == known.include or (route.file == known.site and below)
-
-
-def _broken(
-    host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: tuple[str, ...]
-) -> BrokenClient:
-    name = backend.component if backend.host.spec.name == host else backend.key
-    return BrokenClient(
-        key=f"{host}/{client}/{name}",
-        host=host,
-        client=client,
-        server=backend.key,
-        component=backend.component,
-        where=where,
-        lines=lines,
-    )
 
 
 def strict_transport(found: DoorPlan) -> list[Finding]:

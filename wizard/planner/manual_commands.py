@@ -271,6 +271,13 @@ def joined(path: str, parts: Sequence[str], state: FileState) -> tuple[ManualCom
     return (ManualCommand(argv=_install(state, STDIN, path), script=f"cat {words}"),)
 
 
+def joined_pair(path: str, pair: tuple[str, str], state: FileState) -> tuple[ManualCommand, ...]:
+    """A file that is a certificate and its key in the traditional form, with its rights."""
+    certificate, key = map(_q, pair)
+    script = f"{{ cat {certificate}; openssl pkey -traditional -in {key}; }}"
+    return (ManualCommand(argv=_install(state, STDIN, path), script=script),)
+
+
 def htpasswd(
     path: str, state: FileState, users: tuple[tuple[str, int, str], ...]
 ) -> tuple[ManualCommand, ...]:

@@ -92,6 +92,10 @@ class _Ends:
         """The servers as the clients ask them."""
         return tuple(target for client in self.clients for target in client.targets)
 
+    def direct(self, stack: Stack) -> tuple[ServerPlan, ...]:
+        """The servers that people and their tools come to themselves, and not through a front door."""
+        return tuple(each for each in self.servers if not each.server.behind_doors(stack))
+
     @property
     def ask_password(self) -> bool:
         """Whether a server asks for one."""
@@ -111,10 +115,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         password=next(iter(secrets), None),
         other_pair=stack.certificates.issued_by == "ca",
     )
-    tools = command_line_tools.step(stack, facts, ends.servers, named)
+    tools = command_line_tools.step(stack, facts, ends.direct(stack), named)
     ordered = step_order.ordered(facts, ends.servers, ends.clients, inquiry.turns(targets))
     moved = facts_after(facts, (change for stage in ordered for step in stage for change in step.changes))
-    doors = front_doors.plan_doors(stack, moved, factory)
+    doors = front_doors.plan_doors(stack, moved, factory, ends.servers)
     at_doors = front_doors.inquiry(stack, facts, factory, doors)
     behind = facts_after(
         moved, (change for stage in doors.stages for step in stage for change in step.changes)
@@ -134,13 +138,14 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     wanted = at_doors.through_doors(
         (
-            *(*inquiry.server_probes(targets), *inquiry.up_probes(targets), *inquiry.probed(ends.probings)),
+            *at_doors.moved(inquiry.server_probes(targets)),
+            *(*inquiry.up_probes(targets), *inquiry.probed(ends.probings)),
             *logins.up_probes(inquiry),
         )
     )
     wanted += (*at_doors.probes(), *at_doors.up_probes(doors.clients))
     broken = (*broken_clients.broken_clients(stack, facts), *doors.broken)
-    commands = command_line_tools.commands(stack, facts, ends.servers, named)
+    commands = command_line_tools.commands(stack, facts, ends.direct(stack), named)
     return Plan(
         stack=stack,
         facts=facts,
@@ -153,7 +158,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         arrows=front_door_arrows.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
         warnings=_warnings(stack, facts, ends, doors, wanted, commands),
         gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *doors.gaps),
-        hints=(*command_line_tools.sentences(ends.servers, commands), *doors.hints),
+        hints=(*command_line_tools.sentences(ends.direct(stack), commands), *doors.hints),
         secrets=(*secrets, *doors.secrets),
     )
 

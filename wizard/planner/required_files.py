@@ -19,7 +19,7 @@ from wizard.model import (
 from wizard.planner import (
     client_logins,
     compose_edits,
-    front_door_facts,
+    front_door_files,
     front_door_sign_in,
     grafana,
     identity,
@@ -43,7 +43,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         compose_edits.wanted_files(facts) if servers else {},
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
-        front_door_facts.wanted_files(stack, facts),
+        front_door_files.wanted_files(stack, facts),
         front_door_sign_in.wanted_files(stack, facts),
         client_logins.wanted_files(stack),
     )
@@ -57,7 +57,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         grafana.wanted_folders(facts),
         plain_http_clients.wanted_folders(servers),
         systemd_credentials.wanted_folders(servers),
-        front_door_facts.wanted_folders(stack, facts),
+        front_door_files.wanted_folders(stack, facts),
     )
 
 

@@ -93,7 +93,8 @@ def plan_server(
     )
     was_tls = bool(server.service.web_config and config is not None and config.encrypted)
     cluster_step = alertmanager_cluster.step(stack, facts, factory, server)
-    flag_step = service_flags.flag_step(server, pair, was_tls=was_tls)
+    keeps_links = was_tls or server.behind_doors(stack)  # their links lead to the front door
+    flag_step = service_flags.flag_step(server, pair, keeps_links=keeps_links)
     files = (server.web_file, pair.certificate_file, pair.key_file, *((demand.file,) if demand else ()))
     credentials_step = credentials.step(facts, server, files)
     changes = (*pair.changes, *(demand.changes if demand is not None else ()))
@@ -124,7 +125,7 @@ def plan_server(
         narrow=demand.narrow if demand else None,
         reload_command=plain_http_clients.reload_step(facts, server, restarts=turn == "restart"),
         credentials=credentials_step,
-        flags=service_flags.of_container(server, pair, was_tls=was_tls),
+        flags=service_flags.of_container(server, pair, keeps_links=keeps_links),
         cluster=cluster_step,
         warnings=(
             *web_configuration.weak(server, web_step, before),

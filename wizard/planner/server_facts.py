@@ -15,6 +15,7 @@ from wizard.model import (
     MakeFolder,
     Role,
     Service,
+    Stack,
 )
 from wizard.planner import identity, manual_commands
 from wizard.planner.participant import Participant
@@ -162,6 +163,10 @@ class Server(Participant):
     def cluster_ca(self) -> str:
         """What the peers check each other against."""
         return self._own("cluster-ca.crt")
+
+    def behind_doors(self, stack: Stack) -> bool:
+        """Whether a front door of the stack leads to it."""
+        return not self.spec.unit and bool(stack.doors_to(self.spec.host, self.spec.name))
 
     def named(self, path: str) -> str:
         """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""

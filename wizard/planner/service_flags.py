@@ -26,13 +26,13 @@ CONTAINER_FILES = ("compose", "quadlet")
 """Kinds of files that say how a container is made: `compose_edits` edits them."""
 
 
-def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | None:
+def flag_step(server: Server, pair: Pair, *, keeps_links: bool) -> PlannedStep | None:
     """The flags that name the web configuration and follow from it, where the service's flags are set."""
     flag = _web_flag(server)
     place = server.service.flags
     if place.kind == "manual" and server.service.is_manual:
         return None  # the restart's own words name the flag
-    wanted = _wanted(server, pair, flag, was_tls=was_tls)
+    wanted = _wanted(server, pair, flag, keeps_links=keeps_links)
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
         return None
@@ -68,11 +68,11 @@ def flag_step(server: Server, pair: Pair, *, was_tls: bool) -> PlannedStep | Non
     )
 
 
-def of_container(server: Server, pair: Pair, *, was_tls: bool) -> dict[str, str]:
+def of_container(server: Server, pair: Pair, *, keeps_links: bool) -> dict[str, str]:
     """The flags that the Compose file, or quadlet, of a server in a container is to have; {} for any other server."""
     if server.service.flags.kind not in CONTAINER_FILES:
         return {}
-    return _wanted(server, pair, _web_flag(server), was_tls=was_tls)
+    return _wanted(server, pair, _web_flag(server), keeps_links=keeps_links)
 
 
 def _web_flag(server: Server) -> str:
@@ -92,7 +92,7 @@ def _web_flag(server: Server) -> str:
     return flag
 
 
-def _wanted(server: Server, pair: Pair, flag: str, *, was_tls: bool) -> dict[str, str]:
+def _wanted(server: Server, pair: Pair, flag: str, *, keeps_links: bool) -> dict[str, str]:
     """The flags that are missing, with their values."""
     component = find_component(server.spec.name)
     there = (
@@ -101,7 +101,7 @@ def _wanted(server: Server, pair: Pair, flag: str, *, was_tls: bool) -> dict[str
         else server.service.web_config
     )
     wanted = {} if there else {flag: server.web_flag_value}
-    if not was_tls:
+    if not keeps_links:
         wanted |= _link_flag(component, server, pair)
     gossip_flag = component.cluster_flag(server.service.version) if server.spec.cluster_tls else ""
     if gossip_flag and not server.service.flag(gossip_flag):

@@ -216,6 +216,8 @@ def _refuse_inseparable(plan: Plan, left: Sequence[ComponentSpec]) -> None:
     names = ", ".join(dict.fromkeys(spec.host for spec in left))
     if plan.answers.renew:
         raise InputError("what is replaced is replaced on all hosts, or on none", where=names)
+    if any(plan.stack.doors_to(spec.host, spec.name) for spec in left):
+        raise InputError("a front door and what it asks over TLS turn together, or not at all", where=names)
     gossip = {step.host for step in plan.steps if step.kind is StepKind.CLUSTER}
     if gossip & {spec.host for spec in left} and len(gossip) > 1:
         raise InputError("the peers of a cluster turn together, or not at all", where=names)

@@ -169,6 +169,12 @@ def _of_front_doors(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
             renew = known.door.certificate if not known.door.cert_file and _is_ours(facts, state) else ""
             component = known.key.partition("/")[2]
             yield from _lifetime(CertificateRole.SERVER, known.door.host, component, path, state, renew)
+        path = known.client_pair[0]
+        state = known.host.files.get(path)
+        if state is not None and any(each.over_tls for each in known.backends):
+            renew = f"client:{known.key}" if _is_ours(facts, state) else ""
+            component = known.key.partition("/")[2]
+            yield from _lifetime(CertificateRole.CLIENT, known.door.host, component, path, state, renew)
 
 
 def _shown(server: Server) -> str:

@@ -1,0 +1,178 @@
+"""Front doors to components of another host, and of their own, over TLS with a client certificate; then undone.
+
+Strangers are rejected at the front door and at every address of the component, and a Prometheus elsewhere keeps on
+scraping it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from machines import Machine, Network, booted
+from test_front_door import NAME, UNITS, Client, apply, etc
+
+from wizard.engine import Engine
+from wizard.inventory import stack_file
+from wizard.inventory.stack_file import dump
+from wizard.model import Answers, ComponentSpec, DoorRoute, FrontDoor, ProxyProgram, Stack, UserSpec
+from wizard.workspace import Workspace
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(500)]
+
+AT_DOOR = ("prometheus", "pushgateway", "blackbox_exporter")
+BEHIND = ("prometheus", "alertmanager")
+CONFIG = """\
+# It scrapes what is behind the front door, here and on the other host.
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: other-prometheus
+    static_configs: [{{targets: ['{db1}:9090']}}]
+  - job_name: other-alertmanager
+    static_configs: [{{targets: ['{db1}:9093']}}]
+  - job_name: pushgateway
+    static_configs: [{{targets: ['localhost:9091']}}]
+  - job_name: blackbox
+    static_configs: [{{targets: ['localhost:9115']}}]
+"""
+OTHER_CONFIG = """\
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [/etc/prometheus/alerts.yml]
+alerting: {alertmanagers: [{static_configs: [{targets: ['localhost:9093']}]}]}
+scrape_configs:
+  - job_name: prometheus
+    static_configs: [{targets: ['localhost:9090']}]
+"""
+ALERTS = b"groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n"
+
+
+@contextmanager
+def _booted(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
+    """A host with proxies, which finds the name of the other one, and that with a Prometheus and an Alertmanager."""
+    # Each knows the name of the other.
+    made = [
+        Machine(suite, "web1", network, programs=AT_DOOR),
+        Machine(suite, "db1", network, programs=BEHIND),
+    ]
+    with booted(made) as (web1, db1):
+        web1.push("/etc/prometheus/prometheus.yml", CONFIG.format(db1=db1.address).encode())
+        db1.push("/etc/prometheus/prometheus.yml", OTHER_CONFIG.encode())
+        db1.push("/etc/prometheus/alerts.yml", ALERTS)
+        # A host without a private address cannot gossip.
+        db1.push(
+            "/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n'
+        )
+        for machine, units in ((web1, "prometheus"), (db1, "prometheus prometheus-alertmanager")):
+            machine.check(f"systemctl reset-failed; systemctl restart {units}", timeout=90)
+        yield web1, db1
+
+
+def _stack(web1: Machine, db1: Machine, proxy: ProxyProgram) -> Stack:
+    address = "db1" if proxy == "apache" else ""
+    door = FrontDoor(
+        host="web1",
+        proxy=proxy,
+        name=NAME,
+        people=("admin",),
+        machines=("script",),
+        routes=(
+            DoorRoute(to="prometheus", path="/prometheus", host="db1", address=address),
+            DoorRoute(to="alertmanager", path="/alertmanager", host="db1", address=address),
+            DoorRoute(to="pushgateway", path="/push"),
+            DoorRoute(to="blackbox_exporter", path="/blackbox"),
+        ),
+    )
+    return Stack(
+        hosts=(web1.spec(), db1.spec()),
+        components=(
+            ComponentSpec(host="web1", name="prometheus"),
+            ComponentSpec(host="web1", name="pushgateway"),
+            ComponentSpec(host="web1", name="blackbox_exporter", protect=("tls", "client_cert")),
+            ComponentSpec(host="db1", name="prometheus", protect=("tls", "client_cert")),
+            ComponentSpec(host="db1", name="alertmanager", protect=("tls", "client_cert")),
+        ),
+        users=(UserSpec(name="admin"), UserSpec(name="script")),
+        front_doors=(door,),
+    )
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
+def test_components_of_another_host(suite: str, network: Network, tmp_path: Path) -> None:
+    with _booted(suite, network) as (web1, db1):
+        for proxy in UNITS:
+            started = time.monotonic()
+            web1.check(f"systemctl start {UNITS[proxy]}")
+            stack = _stack(web1, db1, proxy)
+            assert stack_file.parse(dump(stack), source="").front_doors == stack.front_doors
+            before = etc(web1), etc(db1)
+            with network.entered(), closing(Engine(Workspace(tmp_path / proxy))) as engine:
+                _, outcome = apply(engine, stack)
+                seen = [f"{a.probe.id} {a.outcome}" for a in outcome.attempts if "/beside@" in a.probe.id]
+                assert {
+                    "db1/prometheus",
+                    "db1/alertmanager",
+                    "web1/blackbox_exporter",
+                    "web1/pushgateway",
+                } == {each.partition("/beside@")[0] for each in seen}
+                client = Client(web1, engine.workspace.root)
+                _through_the_door(client)
+                _beside_it(web1, db1)
+                assert engine.plan(stack).steps == ()
+                _renewed(engine, stack, web1, client)
+                while engine.undo().state == "undone":
+                    pass
+            assert (etc(web1), etc(db1)) == before
+            web1.check(f"systemctl stop {UNITS[proxy]}")
+            print(proxy, suite, f"{time.monotonic() - started:.1f} s")
+
+
+def _through_the_door(client: Client) -> None:
+    up = {each["metric"]["job"]: each["value"][1] for each in _scraped(client)}  # type: ignore[index]
+    assert up == {"prometheus": "1"}
+    assert client.said("/prometheus/api/v1/status/config", user="").startswith("401")
+    deadline, found = time.monotonic() + 60, ""
+    while "Always" not in found and time.monotonic() < deadline:
+        found = client.said("/alertmanager/api/v2/alerts", body=True)
+        time.sleep(0.5)
+    assert "Always" in found
+    assert client.said("/push/metrics") == "200"
+    assert client.said("/blackbox/metrics") == "200"
+
+
+def _scraped(client: Client) -> list[dict[str, object]]:
+    return client.query("up")
+
+
+def _beside_it(web1: Machine, db1: Machine) -> None:
+    """A stranger on another host reaches the component by no address, and the Prometheus there keeps on scraping."""
+    for url in (
+        f"https://{db1.address}:9090/prometheus/metrics",
+        f"https://{db1.address}:9093/alertmanager/metrics",
+        f"https://{web1.address}:9115/blackbox/metrics",
+        "https://127.0.0.1:9115/blackbox/metrics",
+    ):
+        for machine in (web1, db1):
+            said = machine.run(f"curl -sk -o /dev/null -w '%{{http_code}}' {url}").stdout
+            assert said == "000", (url, said)
+    asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(up == 1)' | grep -q '\"4\"'"
+    web1.check(f"for i in $(seq 100); do {asked} && exit; sleep 0.2; done; exit 1")
+
+
+def _renewed(engine: Engine, stack: Stack, web1: Machine, client: Client) -> None:
+    """The front door's client certificate is replaced, and the door still opens."""
+    shown = f"openssl x509 -noout -serial -in $(ls /etc/*/firescreen/{NAME}-client.crt)"
+    first = web1.check(shown)
+    (key,) = {each for each in _renewable(engine, stack) if each.startswith("client:web1/") and NAME in each}
+    outcome = engine.apply(engine.plan(stack, Answers(renew=frozenset((key,)))))
+    assert outcome.state == "proven"
+    assert web1.check(shown) != first
+    assert client.said("/prometheus/-/healthy") == "200"
+
+
+def _renewable(engine: Engine, stack: Stack) -> list[str]:
+    from wizard.upkeep.lifetimes import lifetimes
+
+    return [each.renew for each in lifetimes(stack, engine.plan(stack).facts)]

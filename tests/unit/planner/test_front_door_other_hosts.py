@@ -1,0 +1,154 @@
+"""Front doors to components of other hosts: what cannot be asked over TLS is refused; the plans are golden files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.certificates import issue
+from wizard.errors import FirescreenError, InputError
+from wizard.model import Answers, Facts, Plan, Proxies, ProxyRoute, Stack, WriteFile
+from wizard.planner import broken_clients
+
+NAME = "front-door-other-host"
+SITE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
+
+
+def plan_for(stack: Stack, facts: Facts, renew: str = "") -> Plan:
+    answers = Answers(renew=frozenset({renew} if renew else ()))
+    return planner.plan(stack, planned.looked_up(stack, facts), answers)
+
+
+def db1(facts: Facts, **changed: object) -> Facts:
+    return replace(
+        facts,
+        hosts={**facts.hosts, "db1": replace(facts.hosts["db1"], **changed)},  # type: ignore[arg-type]
+    )
+
+
+def _at(case: planned.Case, address: str) -> Facts:
+    return db1(case.facts, names=(), spec=replace(case.stack.host("db1"), address=address))
+
+
+REFUSED: dict[str, tuple[Callable[[planned.Case], Facts], str]] = {
+    "listens on loopback": (
+        lambda case: db1(
+            case.facts,
+            services=tuple(
+                replace(each, arguments=("--web.listen-address=127.0.0.1:9093",))
+                for each in case.facts.hosts["db1"].services
+            ),
+        ),
+        "listens on the loopback address alone",
+    ),
+    "no address": (lambda case: _at(case, "127.0.0.1"), "no address of db1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_asked_is_refused(name: str) -> None:
+    case = planned.case(NAME)
+    change, words = REFUSED[name]
+    with pytest.raises(FirescreenError) as refused:
+        plan_for(case.stack, change(case))
+    assert words in refused.value.what
+    assert refused.value.where
+    assert refused.value.todo
+
+
+def test_apache_asks_by_a_name() -> None:
+    case = planned.case(f"{NAME}-apache")
+    (door,) = case.stack.front_doors
+    routes = tuple(replace(each, address="") for each in door.routes)
+    stack = replace(case.stack, front_doors=(replace(door, routes=routes),))
+    with pytest.raises(InputError, match="verifies a server by its DNS name"):
+        plan_for(stack, case.facts)
+
+
+def test_an_ed25519_key_is_nothing_for_apache() -> None:
+    case = planned.case(f"{NAME}-apache")
+    certificates = replace(case.stack.certificates, key="ed25519")
+    with pytest.raises(InputError, match="Ed25519"):
+        plan_for(replace(case.stack, certificates=certificates), case.facts)
+
+
+def test_the_client_certificate_is_renewed_alone() -> None:
+    case = planned.case(NAME)
+    after = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
+    again = plan_for(case.stack, after, "client:web1/nginx/noc.example.net")
+    written = {change.path for change in again.changes if isinstance(change, WriteFile)}
+    assert written == {f"/etc/nginx/firescreen/noc.example.net-client.{end}" for end in ("crt", "key")}
+    assert [step.kind for step in again.steps][-1] == "open-door"
+
+
+def test_a_host_that_is_away_takes_its_front_door_with_it() -> None:
+    for proxy, words in (("nginx", ""), ("haproxy", "would lose that front door")):
+        case = planned.case(NAME if proxy == "nginx" else f"{NAME}-{proxy}")
+        hosts = {name: host for name, host in case.facts.hosts.items() if name != "db1"}
+        facts = replace(case.facts, hosts=hosts, away={"db1": "it is off"})
+        if words:
+            with pytest.raises(InputError, match=words):
+                plan_for(case.stack, facts)
+        else:
+            assert not any(step.component == proxy for step in plan_for(case.stack, facts).steps)
+
+
+def test_a_front_door_and_what_it_asks_are_not_parted() -> None:
+    case = planned.case(NAME)
+    with pytest.raises(InputError, match="turn together"):
+        planner.narrowed(plan_for(case.stack, case.facts), ("web1",))
+
+
+def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
+    """Its own site has a route by http until it is written anew."""
+    case = planned.case("front-door")
+    there = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
+    route = ProxyRoute(
+        host="web1",
+        program="nginx",
+        path="/alertmanager",
+        upstream="127.0.0.1:9093",
+        scheme="http",
+        file=SITE,
+        line=40,
+        text="proxy_pass",
+    )
+    there = replace(there, proxies={"web1": Proxies(routes=(route,))})
+    stack = replace(
+        case.stack,
+        components=tuple(
+            replace(each, protect=("tls", "client_cert")) if each.name == "alertmanager" else each
+            for each in case.stack.components
+        ),
+    )
+    assert broken_clients.broken_clients(stack, planned.looked_up(stack, there)) == ()
+    foreign = replace(there, proxies={"web1": Proxies(routes=(replace(route, file="/etc/nginx/other"),))})
+    assert broken_clients.broken_clients(stack, planned.looked_up(stack, foreign)) != ()
+    (site,) = [
+        each for each in plan_for(stack, there).changes if isinstance(each, WriteFile) and each.path == SITE
+    ]
+    assert site.after is not None
+    assert b"proxy_pass https://127.0.0.1:9093;" in site.after.content
+
+
+def test_a_key_in_the_traditional_form() -> None:
+    for kind, words in (("ec-p256", b"EC PRIVATE"), ("rsa-2048", b"RSA PRIVATE"), ("ed25519", b"PRIVATE")):
+        key = issue.new_key(kind)  # type: ignore[arg-type]
+        assert issue.traditional_key(key).startswith(b"-----BEGIN " + words)
+        assert issue.public_half(issue.traditional_key(key)) == issue.public_half(key)
+
+
+def test_a_component_with_another_name_is_verified_by_it() -> None:
+    case = planned.case(NAME)
+    components = tuple(
+        replace(each, names=("192.0.2.12", "alerts.example.net")) if each.name == "alertmanager" else each
+        for each in case.stack.components
+    )
+    plan = plan_for(replace(case.stack, components=components), case.facts)
+    (site,) = [each for each in plan.changes if isinstance(each, WriteFile) and each.path == SITE]
+    assert site.after is not None
+    assert b"proxy_ssl_name alerts.example.net;" in site.after.content

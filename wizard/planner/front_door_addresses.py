@@ -1,0 +1,89 @@
+"""Where a front door asks a component that it leads to, and by which name it verifies it. Pure.
+
+Two ends derive from it: the proxy's configuration, and the names in the component's certificate.
+"""
+
+from __future__ import annotations
+
+import re
+
+from wizard import endpoints
+from wizard.errors import InputError
+from wizard.front_doors import proxy
+from wizard.model import DoorRoute, FrontDoor, HostFacts, Stack
+from wizard.planner.server_facts import Server
+
+_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+
+def asked_at(door: FrontDoor, route: DoorRoute, server: Server) -> str:
+    """host:port at which the proxy asks a component over TLS.
+
+    Raises:
+        InputError: none is known by which the proxy's host reaches it, or its proxy could verify it.
+    """
+    if route.address:
+        host, port = endpoints.split(route.address)
+        return endpoints.joined(host, port or server.port)
+    known = proxy(door.proxy)
+    by_name = known is not None and known.names_backends
+    listens = endpoints.split(server.service.flag("web.listen-address"))[0]
+    if not route.host:
+        near = not listens or endpoints.is_wildcard(listens) or endpoints.is_loopback(listens)
+        place = ("localhost" if by_name else "127.0.0.1") if near else listens
+        return endpoints.joined(place, server.port)
+    place = _address(server.host)
+    if not place:
+        raise InputError(
+            f"no address of {server.spec.host} is known at which the front door {door.name} could ask {route.to}",
+            where=door.key,
+            todo=f"Add it to the route: address: HOST:{server.port}",
+        )
+    if by_name and endpoints.parsed(place) is not None:
+        raise InputError(
+            f"{server.spec.host} is known by its address {place} alone, and {door.proxy} verifies a server by its DNS name",
+            where=door.key,
+            todo=f"Add a name that {door.host} resolves to the route: address: NAME:{server.port}",
+        )
+    return endpoints.joined(place, server.port)
+
+
+def verified_name(door: FrontDoor, route: DoorRoute, server: Server) -> str:
+    """The DNS name that the component's certificate must have for this front door.
+
+    Raises:
+        InputError: as `asked_at`; or there is no such name.
+    """
+    asked = endpoints.split(asked_at(door, route, server))[0]
+    if endpoints.parsed(asked) is None:
+        return asked
+    candidates = (*server.spec.names, *server.host.names, server.spec.host)
+    for name in map(endpoints.canonical, candidates):
+        if endpoints.parsed(name) is None and not endpoints.is_loopback(name) and _DNS_NAME.fullmatch(name):
+            return name
+    raise InputError(
+        f"{server.key} has no DNS name by which the front door {door.name} could verify it",
+        where=door.key,
+        todo=f"Add names: [NAME] to {server.key} in components",
+    )
+
+
+def verified_names(stack: Stack, server: Server) -> dict[str, str]:
+    """The names that front doors verify a server by, each with who does; {} where none asks it over TLS."""
+    if not server.spec.protect or not server.behind_doors(stack):
+        return {}
+    return {
+        verified_name(door, route, server): f"The front door {door.name}"
+        for door, route in stack.doors_to(server.spec.host, server.spec.name)
+    }
+
+
+def _address(host: HostFacts) -> str:
+    """The address of a host for others: as this machine knows it, or one that the host has; '' for none."""
+    for name in (host.spec.address, *host.names):
+        address = endpoints.parsed(name) if name else None
+        if address is not None and (address.is_loopback or address.is_link_local):
+            continue
+        if name and (address is not None or (name == host.spec.address and not endpoints.is_loopback(name))):
+            return name
+    return ""

@@ -1,0 +1,62 @@
+"""Sites that lead to a component at the path that it leaves for a front door: told before a plan is applied. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wizard.model import BrokenClient, Facts, ProxyRoute
+from wizard.planner.client_facts import Client
+from wizard.planner.front_door_facts import Backend, KnownDoor
+
+
+def broken_clients(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
+    """Sites that are there already and lead to a component at the path that it leaves."""
+    found = []
+    for known in doors:
+        there = facts.proxies.get(known.door.host)
+        for backend in known.backends:
+            asking = Client(known.host, backend.service, backend.server.spec.files)
+            mine: list[ProxyRoute] = [
+                route
+                for route in (there.routes if there is not None else ())
+                if not _is_ours(known, route, backend) and asking.means(route.upstream, backend.server)
+            ]
+            for program in dict.fromkeys(route.program for route in mine) if backend.moves else ():
+                own = tuple(route for route in mine if route.program == program)
+                found.append(
+                    replace(
+                        _broken(
+                            known.door.host,
+                            program,
+                            backend,
+                            where=tuple(dict.fromkeys(each.where for each in own)),
+                            lines=(f"{own[0].text} -> redirect to {backend.url}/",),
+                        ),
+                        routes=own,
+                    )
+                )
+    return found
+
+
+def _is_ours(known: KnownDoor, route: ProxyRoute, backend: Backend) -> bool:
+    """Whether a route of the proxy is the front door's own, or stands in its site below the same path."""
+    if not known.door.site:
+        return known.owns(route.file, route.line)
+    below = f"{route.path.rstrip('/')}/".startswith(f"{backend.route.prefix}/")
+    return route.file == known.include or (route.file == known.site and below)
+
+
+def _broken(
+    host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: tuple[str, ...]
+) -> BrokenClient:
+    name = backend.component if backend.host.spec.name == host else backend.key
+    return BrokenClient(
+        key=f"{host}/{client}/{name}",
+        host=host,
+        client=client,
+        server=backend.key,
+        component=backend.component,
+        where=where,
+        lines=lines,
+    )
