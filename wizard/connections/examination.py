@@ -52,21 +52,25 @@ fi
 _ATTRIBUTES = f'{_TOOLS}\ntools "$@" 2>/dev/null\n'
 _GUARDED = 3
 """Exit code of `_TOGETHER`: others than root can change a folder, and it is to be held while it is looked at."""
-# All paths, and the tools for them. In a folder that is held already, what stands at a name costs no process.
+# All paths, and the tools for them. In a folder that is held already, what stands at a name costs no process, and neither
+# does a folder that is missing below one that was seen to be root's alone, with all above it.
 _TOGETHER = f"""{_TOOLS}
-count=$# kept= missing= last=
+count=$# kept= last= sure=$nl
 for path; do
+  there=${{path%/*}}
+  while [ -n "$there" ] && [ ! -e "$there" ] && [ ! -L "$there" ]; do there=${{there%/*}}; done
   if [ -n "$kept" ] && [ "${{path%/*}}" = "$kept" ] && [ ! -L "./${{path##*/}}" ]; then
     name=${{path##*/}}
     [ -f "./$name" ] || name=
-  elif [ -n "$missing" ] && [ "${{path%/*}}" = "$missing" ] && [ ! -e "$missing" ]; then
+  elif [ "$there" != "${{path%/*}}" ] && case $sure in *"$nl$there$nl"*) ;; *) false ;; esac; then
     printf '=nowhere\n\n\036'
     continue
   else
     kept= slow= reached=
     held "$path" && reached=1
     [ -z "$guarded" ] || exit {_GUARDED}
-    [ -n "$reached" ] || {{ missing=${{path%/*}}; printf '=nowhere\n\n\036'; continue; }}
+    [ -n "$slow" ] || sure=$sure$there$nl
+    [ -n "$reached" ] || {{ printf '=nowhere\n\n\036'; continue; }}
     [ -n "$slow" ] || kept=$at
     case $entry in 8*) ;; *) name= ;; esac
   fi

@@ -108,7 +108,7 @@ class ShellConnection(Connection):
 
     def names(self, folder: str) -> tuple[str, ...]:
         """See `Connection.names`."""
-        code, out, err = self.script(NAMES, posixpath.normpath(folder))
+        ((code, out, err),) = self.scripts(NAMES, [folder], only_present=True)
         if code == ABSENT:
             return ()
         refuse(code, err, folder)

@@ -25,7 +25,7 @@ from wizard.model import Change, FileState, HostSpec, MakeFolder, RunService, Se
 
 
 class Journal:
-    """An open journal; every method returns when its line is on the disk."""
+    """An open journal; every method but `done` returns when its line is on the disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,8 +125,11 @@ class Journal:
         self._append({"line": "begin", "n": number})
 
     def done(self, number: int) -> None:
-        """The change of that number is made."""
-        self._append({"line": "done", "n": number})
+        """The change of that number is made.
+
+        Nothing waits for the disk: a change whose line is lost counts as begun, and is compared when it is rolled back.
+        """
+        self._append({"line": "done", "n": number}, durable=False)
 
     def state(self, word: str) -> None:
         """The run's state in the words of the journal's format: `applied`, `changed`, `proven` (verified), `partly` and so on."""
@@ -148,7 +151,7 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, line: Mapping[str, Any], *, durable: bool = True) -> None:
         # The leading line end sets it apart from one that a full disk or a crash cut short.
         data = ("\n" + json.dumps(line, ensure_ascii=True) + "\n").encode()
         try:
@@ -157,7 +160,8 @@ class Journal:
                 raise JournalError(
                     "the journal is cut short", where=str(self.folder), todo="Make room on the disk"
                 )
-            os.fsync(self._file)
+            if durable:
+                os.fsync(self._file)
         except OSError as error:
             raise JournalError(
                 f"the journal cannot be written: {error.strerror or error}", where=str(self.folder)

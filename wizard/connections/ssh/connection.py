@@ -302,13 +302,13 @@ class SshConnection(RemoteShellConnection):
 
         with self._lock:
             shell = self.ready()
-            # What is small comes with the request, a private key as its input; through sudo, whose log may have all
-            # that passes, a key goes its own way.
+            # What is small comes with the request; through sudo, whose log may have all that passes, a private key goes
+            # its own way.
             is_key = b"PRIVATE KEY-----" in state.content
             alone = len(state.content) > _SMALL or (is_key and bool(self._spec.become))
             uploaded = self._upload(shell, state.content) if alone else ""
             # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
-            inside = not alone and not is_key and b"\0" not in state.content
+            inside = not alone and b"\0" not in state.content
             text = state.content.decode("utf-8", "surrogateescape") if inside else ""
             stdin = b"" if uploaded or inside else state.content
             ended = self._ask(shell, [call(uploaded, text)], stdin=stdin)[0]
