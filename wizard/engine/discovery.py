@@ -175,6 +175,9 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         if spec.connect not in ("practice", "manual") and any(each.protect for each in stack.components)
         else (),
         grafana_server=grafana_service.discover(connection) if spec.connect in _WITH_SYSTEMD else None,
+        docker_denied=not root
+        and spec.connect not in ("practice", "manual")
+        and container_engines.is_denied(connection),
         selinux=any(each.container is not None for each in services)
         and container_engines.enforces_selinux(connection),
         user="root" if root else user,

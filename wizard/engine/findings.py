@@ -104,6 +104,11 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
     return replace(outcome, error=error, summary=(*outcome.summary, *lines))
 
 
+def _place(host: str) -> str:
+    """Where a host is, as a person says it: without a stack file, this machine has a name that nobody gave it."""
+    return "this machine" if host == "here" else host
+
+
 def not_found(component: ComponentSpec) -> Finding:
     """A component that the stack names and the host does not have."""
     unit = f" in a unit {component.unit}" if component.unit else ""
@@ -113,9 +118,22 @@ def not_found(component: ComponentSpec) -> Finding:
         host=component.host,
         component=component.name,
         instance=component.unit,
-        what=f"there is no {component.name}{unit} on {component.host}",
+        what=f"there is no {component.name}{unit} on {_place(component.host)}",
         why="The stack names it, and nothing of that kind runs or is installed there.",
         remediation="Install and start it, or remove it from the stack",
+    )
+
+
+def containers_not_shown(host: str, user: str) -> Finding:
+    """A host on which Docker runs and this user may not ask it."""
+    return Finding(
+        severity="ok",
+        id="containers-not-shown",
+        host=host,
+        component="",
+        what=f"containers on {_place(host)} are not shown in full: the user {user} may not ask Docker",
+        why="A component in a container is missing, or it is shown as a process that only you can restart.",
+        remediation=f"add {user} to the group docker and log in again, or use sudo",
     )
 
 
@@ -128,7 +146,7 @@ def not_in_stack(exposure: Exposure, service: Service) -> Finding:
         component=service.component,
         instance=service.instance,
         what=(
-            f"the stack does not name the {service.component} on {service.host} at {service.listen} "
+            f"the stack does not name the {service.component} on {_place(service.host)} at {service.listen} "
             f"({service.unit}): {exposure.words}"
         ),
         why="A plan for this stack leaves it as it is.",
@@ -165,7 +183,7 @@ def _out_of_reach(service: Service) -> Finding:
         host=service.host,
         component=service.component,
         instance=service.instance,
-        what=f"{service.component} on {service.host} cannot be probed from here: {service.out_of_reach}",
+        what=f"{service.component} on {_place(service.host)} cannot be probed from here: {service.out_of_reach}",
         why="How it is protected is not known, and nothing about it could be verified.",
         remediation="Run Firescreen on that host itself, or make it reachable from here",
     )

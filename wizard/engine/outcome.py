@@ -127,7 +127,10 @@ class FoundProxy:
         return f"{self.version}, reverse proxy, {counted(len(named), 'site')}{shown}"
 
 
-_REMARKS = ("host-away", "not-found", "not-in-stack", "out-of-reach", "powerful-endpoint-open")
+_REMARKS = (
+    *("host-away", "containers-not-shown", "not-found", "not-in-stack", "out-of-reach"),
+    "powerful-endpoint-open",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,11 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
     """
     exposures: list[Exposure] = []
     found: list[Finding] = [findings.away(name, why) for name, why in facts.away.items()]
+    found += [
+        findings.containers_not_shown(name, known.user)
+        for name, known in facts.hosts.items()
+        if known.docker_denied
+    ]
     named = [
         (component, facts.hosts[component.host].service(component.name, component.unit))
         for component in stack.components

@@ -266,6 +266,8 @@ class HostFacts:
     """Containers that Grafana runs in; only asked for where something is to be protected."""
     grafana_server: GrafanaServer | None = None
     """The Grafana that systemd runs here, or None."""
+    docker_denied: bool = False
+    """Whether Docker runs here and this user may not ask it: its containers are not known, or only as processes."""
     selinux: bool = False
     """Whether SELinux is enforced; only asked where something runs in a container."""
     user: str = ""

@@ -189,7 +189,8 @@ def questions(stack: Stack, candidate: LoginCandidate) -> Iterator[Question]:
         choices=(("", f"keep as is: {now}"), *WAYS),
     )
     if login is not None:
-        for name, title, why, more, default in _texts(candidate, login):
+        local = stack.host(candidate.host).connect == "local"
+        for name, title, why, more, default in _texts("this machine" if local else candidate.host, login):
             yield Question(
                 setting=Setting("client_logins", name, candidate.key),
                 title=title,
@@ -201,12 +202,12 @@ def questions(stack: Stack, candidate: LoginCandidate) -> Iterator[Question]:
             )
 
 
-def _texts(candidate: LoginCandidate, login: ClientLogin) -> Iterator[tuple[str, str, str, str, str]]:
+def _texts(host: str, login: ClientLogin) -> Iterator[tuple[str, str, str, str, str]]:
     """Name, title, why, more and present answer of each."""
     if isinstance(login.way, Authorization):
-        yield from _token_texts(candidate.host, login.way)
+        yield from _token_texts(host, login.way)
     else:
-        yield from _oauth2_texts(candidate.host, login.way)
+        yield from _oauth2_texts(host, login.way)
 
 
 def _token_texts(host: str, way: Authorization) -> Iterator[tuple[str, str, str, str, str]]:

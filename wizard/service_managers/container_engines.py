@@ -65,6 +65,12 @@ exit 0
 """
 REQUEST = (_LOOK,)
 """The script that `find` runs."""
+_DENIED = r"""
+[ -z "$DOCKER_HOST" ] && [ -S "$1" ] && [ ! -w "$1" ] && echo denied
+exit 0
+"""
+DENIED_REQUEST = (_DENIED, "/var/run/docker.sock")
+"""The script that `is_denied` runs."""
 # Podman's generator takes the drop-ins of every folder of quadlets: of the file, of a prefix of its name that ends with a
 # dash, and of all containers.
 _SOURCES = r"""
@@ -158,6 +164,11 @@ def find(connection: Connection) -> tuple[Engine, ...]:
             command, up = (each.replace(_OWN_SOCKET, "").strip() for each in (words, compose))
             found.append(Engine(command, up, new, owner))
     return tuple(found)
+
+
+def is_denied(connection: Connection) -> bool:
+    """Whether Docker runs there and this user may not ask it, so that `find` says nothing of its containers."""
+    return connection.run_script(*DENIED_REQUEST, timeout=10).stdout.strip() == "denied"
 
 
 def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:

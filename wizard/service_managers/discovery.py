@@ -34,6 +34,7 @@ def requests(stack: Stack) -> tuple[tuple[str, ...], ...]:
     return (
         process_list.request(all_components()),
         container_engines.REQUEST,
+        container_engines.DENIED_REQUEST,
         systemd_discovery.request(),
         plain_http_clients.request(usual_ports()),
         reverse_proxies.REQUEST,

@@ -15,6 +15,7 @@ from wizard import practice
 from wizard.connections.practice import PracticeConnection
 from wizard.engine import Engine, discovery, proposed
 from wizard.engine.hosts import Hosts
+from wizard.engine.scan import scan
 from wizard.engine.spare_passwords import spares
 from wizard.errors import AwayError, HostError, InputError, NeededError, PathError, UnsafePathError
 from wizard.model import (
@@ -294,6 +295,23 @@ def test_a_scan_tells_what_is_open_what_is_down_and_what_is_missing(pair: Site, 
     assert {"not-found", "not-in-stack", "open-to-everyone", "not-answering"} <= ids
     assert {each.id for each in found.remarks} == {"not-found", "not-in-stack"}
     assert len(pair.told("log")) == len(found.exposures)
+
+
+def test_a_scan_tells_where_docker_may_not_be_asked(pair: Site) -> None:
+    found = pair.engine().scan(stack_of(pair, ("srv1", "node_exporter")))
+    assert "containers-not-shown" not in {each.id for each in found.remarks}
+    facts = replace(
+        found.facts,
+        hosts={
+            **found.facts.hosts,
+            "srv1": replace(found.facts.hosts["srv1"], docker_denied=True, user="ada"),
+        },
+    )
+    again = scan(found.stack, facts, pair.engine().dial, pair.emit)
+    (remark,) = [each for each in again.remarks if each.id == "containers-not-shown"]
+    assert remark.what == "containers on srv1 are not shown in full: the user ada may not ask Docker"
+    assert remark.remediation == "add ada to the group docker and log in again, or use sudo"
+    assert remark.severity == "ok", "it says nothing of how anything is protected"
 
 
 def test_a_scan_tells_of_hosts_that_are_away(pair: Site) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from tests.unit.engine.memory import MemoryConnection, done
@@ -70,3 +76,32 @@ def test_selinux_enforces_where_the_kernel_says_so(kernel: str | None, enforces:
         "srv1", programs={"cat": lambda _: done(kernel) if kernel is not None else done(code=1)}
     )
     assert container_engines.enforces_selinux(connection) is enforces
+
+
+@pytest.mark.parametrize(
+    ("mode", "environment", "said"),
+    [(0o600, {}, "denied"), (0o666, {}, ""), (0o600, {"DOCKER_HOST": "x"}, "")],
+)
+def test_a_socket_that_a_user_may_not_write_to_is_denied(
+    mode: int, environment: dict[str, str], said: str
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        Path(folder).chmod(0o755)
+        server.bind(path := f"{folder}/docker.sock")
+        Path(path).chmod(mode if os.geteuid() == 0 else mode & 0o066)
+
+        def sh(text: str, *words: str) -> Completed:
+            assert words == ("/var/run/docker.sock",)
+            user = 65534 if os.geteuid() == 0 else None
+            ended = subprocess.run(
+                ["sh", "-c", text, "sh", path],
+                user=user,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert ended.stdout.strip() == said
+            return done(ended.stdout)
+
+        assert container_engines.is_denied(MemoryConnection("srv1", programs={"sh": sh})) is bool(said)
