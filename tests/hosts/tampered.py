@@ -26,9 +26,9 @@ def kill_after(count: int) -> None:
     written = 0
     real = Journal._append
 
-    def counted(self: Journal, line: Any) -> None:
+    def counted(self: Journal, line: Any, *, durable: bool = True) -> None:
         nonlocal written
-        real(self, line)
+        real(self, line, durable=durable)
         written += 1
         if written == count:
             os.kill(os.getpid(), signal.SIGKILL)

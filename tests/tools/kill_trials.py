@@ -17,8 +17,9 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.integration.exporters_only import exporters_only
 from tests.integration.snapshot import Snapshot, differences, snapshot
@@ -138,9 +139,9 @@ def after_lines(trial: Trial, *, first: int, every: int) -> int:
             written = 0
             real = journal.Journal._append
 
-            def counted(self: journal.Journal, line: object) -> None:
+            def counted(self: journal.Journal, line: Mapping[str, Any], *, durable: bool = True) -> None:
                 nonlocal written
-                real(self, line)  # type: ignore[arg-type]
+                real(self, line, durable=durable)
                 written += 1
                 if written == last:
                     os.kill(os.getpid(), signal.SIGKILL)
