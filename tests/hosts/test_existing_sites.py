@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grafana_host
 import pytest
 from machines import Machine, Network
 from ruamel.yaml import YAML
-from test_front_door import NAME, ONE_NAME, PROGRAMS, _booted, apply, etc, stack_of
+from test_front_door import NAME, ONE_NAME, ORIGIN, PROGRAMS, _booted, apply, etc, stack_of
 
 from wizard.config_files.proxies import own_site
 from wizard.engine import Engine
@@ -25,7 +26,9 @@ from wizard.engine.hosts import Hosts
 from wizard.errors import InputError, ValidationError
 from wizard.front_doors import Door, Opening, proxy
 from wizard.model import (
+    GRAFANA,
     ContentKind,
+    DoorRoute,
     Facts,
     FileState,
     HostFacts,
@@ -321,15 +324,23 @@ def test_a_site_that_is_there_takes_the_routes_in(
     old = web1.run(["cat", site]).stdout
     web1.push(site, text.encode())
     web1.check(f"systemctl restart {unit}")
+    grafana_host.install(web1)
     before = etc(web1)
-    mine = replace(ONE_NAME, proxy=program, site=site, ca_file="/etc/ssl/noc.crt")
+    routes = (*ONE_NAME.routes, DoorRoute(to=GRAFANA, path="/grafana"))
+    mine = replace(
+        ONE_NAME, proxy=program, site=site, ca_file="/etc/ssl/noc.crt", cors=(ORIGIN,), routes=routes
+    )
     stack = stack_of(web1, (mine,))
     with network.entered(), closing(Engine(Workspace(tmp_path))) as engine:
         with pytest.raises(InputError, match=r"another site|already"):
             engine.plan(stack_of(web1, (replace(mine, site="", ca_file=""),)))
         _, outcome = apply(engine, stack)
-        assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 1
+        assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 2
         _strangers_and_others(web1)
+        _other_origins(web1)
+        place = web1.address, NAME, "/grafana/api/live/ws", web1.root / "etc/ssl/noc.crt"
+        with grafana_host.websocket(*place, origin=f"https://{NAME}") as live:
+            assert live.echoed("one") == "one"
         assert engine.plan(stack).steps == ()
         smaller = stack_of(web1, (replace(mine, block=()),))
         assert [step.kind for step in apply(engine, smaller)[0].steps] == ["door", "open-door"]
@@ -355,3 +366,22 @@ def _strangers_and_others(web1: Machine) -> None:
     assert said("/prometheus/graph/x.txt") == "401"
     assert said("/prometheus") == "301"
     assert said("/") == "404"
+
+
+def _other_origins(web1: Machine) -> None:
+    """Pages of one origin may ask and read below the paths, and nowhere else in the site."""
+
+    def said(path: str, *words: str) -> str:
+        resolved = ("--resolve", f"{NAME}:443:127.0.0.1", f"https://{NAME}{path}")
+        return web1.check(["curl", "-sk", "-D", "-", "-o", "/dev/null", *words, *resolved]).lower()
+
+    path, mine = "/prometheus/api/v1/query?query=up", ("-H", f"Origin: {ORIGIN}")
+    asked = said(path, *mine, "-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET")
+    assert asked.split()[1] == "204"
+    for answer in (asked, said(path, *mine)):
+        assert answer.count("access-control-allow-origin") == 1
+        assert f"access-control-allow-origin: {ORIGIN}" in answer
+    assert said(path, *mine).split()[1] == "401"
+    assert said(path, "-X", "OPTIONS", "-H", "Origin: https://other.example.net").split()[1] == "401"
+    for elsewhere in (said("/", *mine), said(path, "-H", "Origin: https://other.example.net")):
+        assert "access-control-allow" not in elsewhere

@@ -82,6 +82,8 @@ def door() -> FrontDoor:
             email_domains=("example.net",),
             groups=("net ops", "admins"),
         ),
+        # A page of the same site: browsers send the session along.
+        cors=(f"https://{openid_provider.NAME}:{openid_provider.PORT}",),
         routes=tuple(DoorRoute(to=name, path=f"/{name}") for name in PROGRAMS),
     )
 
@@ -162,6 +164,7 @@ async def as_people_do(web1: Machine, folder: Path) -> None:
         await sign_in(page, "ada")
         await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
         await is_in(page)
+        await other_origins(page)
         if web1.suite != SUITES[0]:
             await sign_out(page)
             return
@@ -205,6 +208,17 @@ async def is_in(page: Page) -> None:
     assert await status(page, "/prometheus/api/v1/query?query=up") == 200
     assert await status(page, "/alertmanager/api/v2/status") == 200
     assert await status(page, "/prometheus/-/reload") == 403
+
+
+async def other_origins(page: Page) -> None:
+    """A page of the one other origin reads with her session, a page of no origin does not."""
+    fetched = f"fetch('{PAGE}api/v1/query?query=up', {{credentials: 'include'}}).then(a => a.status, () => 0)"
+    await page.open(f"https://{openid_provider.NAME}:{openid_provider.PORT}/.well-known/openid-configuration")
+    assert int(await page.value(fetched)) == 200
+    await page.open("about:blank")
+    assert int(await page.value(fetched)) == 0
+    await page.open(PAGE)
+    await page.until(f"location.href.startsWith('{PAGE}')")
 
 
 async def sign_out(page: Page) -> None:
@@ -259,6 +273,11 @@ def blocked(web1: Machine, workspace: Path) -> None:
         assert said("-H", header, api) == "401", header
     assert said("-H", "Accept: text/html", "-H", "Authorization: Bearer x", PAGE) == "401"
     assert said("-H", "Accept: text/html", PAGE) == "302"
+    # A browser asks without a login whether a page of another origin may; others are told nothing.
+    preflight = ("-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET", "-H")
+    mine = f"Origin: https://{openid_provider.NAME}:{openid_provider.PORT}"
+    assert said(*preflight, mine, api) == "204"
+    assert said(*preflight, "Origin: https://other.example.net", api) == "401"
     # An address of the module itself, with an error page of its own or none: no component is behind it.
     words = [*curl[:6], f"https://{NAME}/oauth2/callback"]
     page = subprocess.run(words, capture_output=True, timeout=30, check=True).stdout.decode()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from wizard.front_doors import apache_openid
+from wizard.front_doors.apache_openid import PREFLIGHT
 from wizard.front_doors.base import BackendTLS, Door, Opening, Proxy
 from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS
 from wizard.model import SIGN_IN_PATH
@@ -37,6 +38,7 @@ def _lines(door: Door) -> Iterator[str]:
     if door.client_ca:
         yield f"    SSLCACertificateFile {door.client_ca}"
         yield f"    SSLVerifyClient {'optional' if door.passwords or door.sign_in else 'require'}"
+    yield from (f"    {line}" for line in _origin(door))
     yield from _cors(door)
     if door.sign_in is not None:
         yield from apache_openid.settings(door, door.sign_in)
@@ -72,7 +74,11 @@ def _lines(door: Door) -> Iterator[str]:
     yield "</VirtualHost>"
 
 
-_PREFLIGHT: Final = "%{REQUEST_METHOD} == 'OPTIONS' && reqenv('firescreen_origin') != ''"
+def _origin(door: Door) -> Iterator[str]:
+    """For the whole virtual host: `<If>` is looked at before what a section sets."""
+    if door.cors:
+        known = "|".join(re.escape(origin) for origin in door.cors)
+        yield f'SetEnvIf Origin "^(?:{known})$" firescreen_origin=$0'
 
 
 def _cors(door: Door) -> Iterator[str]:
@@ -80,13 +86,11 @@ def _cors(door: Door) -> Iterator[str]:
         yield f"    Header unset {name}"
     if not door.cors:
         return
-    known = "|".join(re.escape(origin) for origin in door.cors)
-    yield f'    SetEnvIf Origin "^(?:{known})$" firescreen_origin=$0'
     yield "    Header always set Access-Control-Allow-Origin %{firescreen_origin}e env=firescreen_origin"
     for name, value in CORS_ALLOWED:
         yield f'    Header always set {name} "{value}" env=firescreen_origin'
     yield "    # Browsers ask by OPTIONS without a login."
-    yield f'    <If "{_PREFLIGHT}">'
+    yield f'    <If "{PREFLIGHT}">'
     yield '        RedirectMatch 204 "^/"'
     yield "    </If>"
 
@@ -106,7 +110,7 @@ def _who(door: Door) -> Iterator[str]:
     if door.client_ca:
         yield "            Require ssl-verify-client"
     if door.cors:
-        yield f'            Require expr "{_PREFLIGHT}"'
+        yield f'            Require expr "{PREFLIGHT}"'
     yield "        </RequireAny>"
     yield "    </Location>"
 
@@ -166,6 +170,7 @@ def render_inside(door: Door) -> str:
 def _inside(door: Door) -> Iterator[str]:
     yield "# Written by Firescreen, which undoes it too. It is included by a site that is there."
     yield "AllowEncodedSlashes NoDecode"
+    yield from _origin(door)
     for opening in door.openings:
         yield f'RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
         yield f'<Location "{opening.prefix}/">'
@@ -179,8 +184,13 @@ def _inside(door: Door) -> Iterator[str]:
             yield f'    AuthName "{door.name}"'
             yield "    AuthBasicProvider file"
             yield f"    AuthUserFile {door.passwords}"
-            yield "    Require valid-user"
+            yield "    <RequireAny>"
+            yield "        Require valid-user"
+            if door.cors:
+                yield f'        Require expr "{PREFLIGHT}"'
+            yield "    </RequireAny>"
             yield "    RequestHeader unset Authorization"
+        yield from _cors(door)
         yield f"    LimitRequestBody {door.max_body_size * _MB}"
         yield f"    ProxyPreserveHost {'On' if opening.tls is None else 'Off'}"
         yield "    RequestHeader set X-Forwarded-Proto https"
@@ -223,6 +233,11 @@ PROXY = Proxy(
     only_port=443,
     bundles_client_pair=True,
     names_backends=True,
-    lacks=("rate_limit",),
+    lacks=(
+        (
+            "rate_limit",
+            "none of its own modules limits how many requests an address sends (mod_ratelimit limits bytes)",
+        ),
+    ),
     no_certificate="refused",
 )

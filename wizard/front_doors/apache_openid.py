@@ -14,6 +14,8 @@ from urllib.parse import quote
 from wizard.front_doors.base import Door, Registration, SignInClient
 from wizard.model import CALLBACK, SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT, SignIn
 
+PREFLIGHT: Final = "%{REQUEST_METHOD} == 'OPTIONS' && reqenv('firescreen_origin') != ''"
+"""Whether a browser asks for an origin that may read responses: it sends no login with that."""
 _HOUR: Final = 3600
 _LOG: Final = "${APACHE_LOG_DIR}/other_vhosts_access.log"
 _KEY: Final = re.compile(r'^OIDCCryptoPassphrase "([^"]+)"$', re.MULTILINE)
@@ -65,6 +67,8 @@ def access(door: Door, spec: SignIn) -> Iterator[str]:
         yield "            </RequireAll>"
     if door.client_ca:
         yield "            Require ssl-verify-client"
+    if door.cors:
+        yield f'            Require expr "{PREFLIGHT}"'
     yield "        </RequireAny>"
     yield "    </Location>"
     # These come later, and so win over what is above.

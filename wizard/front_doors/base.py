@@ -178,8 +178,8 @@ class Proxy:
     """By what people sign in at an OpenID provider; None where they cannot."""
     only_port: int = 0
     """The one port that its packaging has it listen on; 0 for any."""
-    lacks: tuple[str, ...] = ()
-    """The settings of a front door that it cannot do."""
+    lacks: tuple[tuple[str, str], ...] = ()
+    """The settings of a front door that it cannot do, each with why, as a clause."""
     bundles_client_pair: bool = False
     """Whether it wants its client certificate and key in one file."""
     names_backends: bool = False
@@ -188,6 +188,10 @@ class Proxy:
     """Whether a reload starts new processes below the main one."""
     no_certificate: str = "400"
     """How a client without an accepted certificate is rejected, see `Probe.expect`."""
+
+    def cannot(self, setting: str) -> str:
+        """Why it cannot do a setting of a front door, as a clause; '' where it can."""
+        return dict(self.lacks).get(setting, "")
 
     def wants_bundle(self, version: str) -> bool:
         """Whether that version wants certificate and key in one file; one that is not known does."""

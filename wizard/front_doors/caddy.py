@@ -186,6 +186,9 @@ def _inside(door: Door) -> Iterator[str]:
         yield "}"
         yield f"handle {opening.prefix}/* {{"
         yield "\troute {"
+        if door.cors:
+            yield from (f"\t{line}" for line in _cors(door))
+            yield "\t\trespond @preflight 204"
         for path in opening.blocked:
             yield f"\t\trespond {path} 403"
             yield f"\t\trespond {path}/* 403"
@@ -236,7 +239,9 @@ PROXY = Proxy(
         *("runuser", "-u", "caddy", "--", "env", "HOME=/var/lib/caddy"),
         *("{program}", "validate", "--adapter", "caddyfile", "--config", "{main}"),
     ),
-    lacks=("rate_limit",),
+    lacks=(
+        ("rate_limit", "its standard build has no module that limits how many requests an address sends"),
+    ),
     forks=False,
     no_certificate="refused",
 )

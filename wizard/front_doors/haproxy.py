@@ -203,6 +203,14 @@ def _inside(door: Door, opening: Opening) -> Iterator[str]:
     """What the frontend of a front door of our own says, for one that stands in a person's."""
     yield "    option forwardfor"
     yield f"    http-request redirect code 301 location {opening.prefix}/ if {{ path {opening.prefix} }}"
+    if door.cors:
+        known = f"{{ req.hdr(origin) -m str {' '.join(door.cors)} }}"
+        yield f"    http-request set-var(txn.origin) req.hdr(origin) if {known}"
+        yield f"    http-request return status 204 if METH_OPTIONS {known}"
+        allowed = "{ var(txn.origin) -m found }"
+        yield f"    http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] if {allowed}"
+        for header, value in CORS_ALLOWED:
+            yield f'    http-after-response set-header {header} "{value}" if {allowed}'
     if not opening.own_login:
         yield f"    http-request auth realm {door.name} if !{{ http_auth({label(door)}) }}"
     too_much = f"{{ req.hdr_val(content-length) gt {door.max_body_size * _MB} }}"

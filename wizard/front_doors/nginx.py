@@ -279,6 +279,7 @@ def _inside(door: Door) -> Iterator[str]:
             yield "    satisfy all;"
             yield f'    auth_basic "{door.name}";'
             yield f"    auth_basic_user_file {door.passwords};"
+        yield from _cors(door)
         yield f"    client_max_body_size {door.max_body_size}m;"
         if opening.websocket:
             yield "    proxy_http_version 1.1;"

@@ -62,7 +62,7 @@ SETTINGS: Final[tuple[Hardening, ...]] = (
     Hardening(
         key="rate_limit",
         title="Requests a second from one address",
-        why="Whoever tries passwords, or asks too much, gets 429 above that, counted over 10 seconds, 100 at least; 0 is no limit.",
+        why="Whoever tries passwords, or asks too much, gets 429 above that, counted over 10 seconds, 100 at least; 0 is no limit. nginx and HAProxy can do that.",
         breaks="Many people behind one address (NAT), and dashboards with many panels.",
     ),
     Hardening(

@@ -209,6 +209,16 @@ def _check_route(stack: Stack, door: FrontDoor, number: int, where: str) -> None
             where=where,
             todo="Leave host and address out",
         )
+    below = [
+        each for each in door.routes if each is not route and f"{each.prefix}/".startswith(f"{route.prefix}/")
+    ]
+    if route.has_own_login and below:
+        raise StackError(
+            f"people log in at Grafana itself below {route.prefix or '/'}, and {below[0].prefix} below that is for those who "
+            "log in at the front door",
+            where=where,
+            todo="Give Grafana a path of its own, such as /grafana, or a front door with a name of its own",
+        )
     if route.to != GRAFANA:
         _check_component(stack, door, route, where)
     if any(each.prefix == route.prefix or (each.to, each.host) == (route.to, route.host) for each in others):

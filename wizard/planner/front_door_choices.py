@@ -42,6 +42,11 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
             more=(
                 "The front door is one more site of the reverse proxy that you choose; the others stay as they are. Choose the "
                 "one that holds the port of the front door: two programs cannot listen on the same port."
+                + "".join(
+                    f" {known.title} cannot do {key}: {why}."
+                    for _, known in there
+                    for key, why in known.lacks
+                )
             ),
             kind="choice",
             default=door.proxy,
@@ -79,7 +84,7 @@ def with_proxy(door: FrontDoor, value: str, user: str) -> FrontDoor:
     if known.name == door.proxy:
         return door
     door = replace(door, proxy=cast(ProxyProgram, value), site="", port=known.only_port or door.port)
-    if "rate_limit" in known.lacks:
+    if known.cannot("rate_limit"):
         door = replace(door, rate_limit=0)
     if door.sign_in is not None and known.sign_in is None:
         door = replace(door, sign_in=None, people=(user,), machines=())

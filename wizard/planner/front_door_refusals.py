@@ -16,24 +16,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             the name.
     """
     door, place = known.door, f"{known.door.host}:{known.service.config_file}"
-    if door.rate_limit and "rate_limit" in known.proxy.lacks:
-        raise InputError(
-            f"{known.proxy.title} cannot limit how many requests an address sends, as it is packaged",
-            where=door.key,
-            todo="Leave rate_limit out, or use nginx or HAProxy",
-        )
-    if door.cors and door.sign_in is not None:
-        raise InputError(
-            f"pages of other origins cannot log in at {door.name}: people sign in there at an OpenID provider",
-            where=door.key,
-            todo="Leave cors out, or give such pages a front door with a name of its own and passwords",
-        )
-    if door.site and (door.cors or door.rate_limit):
-        raise InputError(
-            f"the routes of {door.name} are in a site of your own, whose other pages cors and rate_limit would be for too",
-            where=door.key,
-            todo="Leave cors and rate_limit out, and set them in that site where you want them",
-        )
+    _refuse_settings(known)
     if known.proxy.only_port not in (0, door.port):
         raise InputError(
             f"a front door in {known.proxy.title} listens on port {known.proxy.only_port}, and {door.name} has port {door.port}",
@@ -66,6 +49,34 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
                 where=f"{door.host}:{site.file}:{site.line}",
                 todo=f"Choose another name for the front door, take that site away, or put the routes into it: site: {site.file}",
             )
+
+
+def _refuse_settings(known: KnownDoor) -> None:
+    """Settings that the proxy, or a site of a person's, cannot do.
+
+    Raises:
+        InputError: see `refuse_unfit`.
+    """
+    door = known.door
+    if door.rate_limit and known.proxy.cannot("rate_limit"):
+        raise InputError(
+            f"{known.proxy.title} cannot do rate_limit: {known.proxy.cannot('rate_limit')}",
+            where=door.key,
+            todo="Leave rate_limit out, or use nginx or HAProxy",
+        )
+    if door.site and door.rate_limit:
+        raise InputError(
+            f"the routes of {door.name} are in a site of your own, and a rate limit is declared outside of sites",
+            where=door.key,
+            todo="Leave rate_limit out, and set it in the configuration of that site where you want it",
+        )
+    site = known.host.files.get(door.site) if door.site else None
+    if door.cors and known.proxy.name == "nginx" and site is not None and b"add_header" in site.content:
+        raise InputError(
+            "nginx takes the add_header lines of a site away from a location that has some of its own, as cors needs them",
+            where=f"{door.host}:{door.site}",
+            todo="Leave cors out, or use a front door with a name of its own",
+        )
 
 
 def _refuse_unfit_main(known: KnownDoor, place: str) -> None:

@@ -44,7 +44,7 @@ def questions(facts: Facts, door: FrontDoor) -> Iterator[Question]:
             choices=(("", "one of your own CA"), ("letsencrypt", "that of Let's Encrypt")),
         )
     for each in SETTINGS:
-        if known is None or each.name not in known.lacks:
+        if known is None or not known.cannot(each.name):
             yield _question(of, door, each)
 
 

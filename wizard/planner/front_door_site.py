@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from wizard.config_files import web_config
 from wizard.errors import InputError
-from wizard.front_doors import Door, Opening
-from wizard.front_doors.settings import BLOCKED, HEADERS
+from wizard.front_doors import Door
+from wizard.front_doors.settings import HEADERS
 from wizard.model import (
     Change,
     ContentKind,
@@ -32,6 +32,7 @@ from wizard.planner import (
 )
 from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
+from wizard.planner.front_door_openings import openings
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +291,6 @@ def _import(known: KnownDoor) -> Iterator[WriteFile]:
 
 def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Door:
     door = known.door
-    closed = [path for each in door.block for path in BLOCKED[each]]
     return Door(
         name=door.name,
         port=door.port,
@@ -299,27 +299,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         certificate=pair.certificate_file,
         key=pair.key_file,
         bundle=known.bundle,
-        openings=tuple(
-            Opening(
-                prefix=each.route.prefix,
-                backend=each.address,
-                tls=front_door_client.settings(known, each),
-                blocked=tuple(f"{each.route.prefix}{path}" for path in closed),
-            )
-            for each in known.backends
-        )
-        + (
-            (
-                Opening(
-                    prefix=known.grafana.route.prefix,
-                    backend=known.grafana.address,
-                    own_login=known.grafana.route.has_own_login,
-                    websocket=True,
-                ),
-            )
-            if known.grafana is not None
-            else ()
-        ),
+        openings=openings(known),
         passwords=known.passwords if door.users else "",
         hashes=tuple(hashes),
         client_ca=known.client_ca if door.client_cert else "",

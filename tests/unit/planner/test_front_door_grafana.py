@@ -233,8 +233,15 @@ def test_a_job_that_scrapes_it_follows() -> None:
     ("changed", "said"),
     [
         ({"routes": (DoorRoute(to="pushgateway", login="own"),)}, "no login of its own"),
-        ({"routes": (DoorRoute(to=GRAFANA), DoorRoute(to=GRAFANA, path="/g"))}, "behind two front doors"),
+        (
+            {"routes": (DoorRoute(to=GRAFANA, path="/f"), DoorRoute(to=GRAFANA, path="/g"))},
+            "behind two front doors",
+        ),
         ({"people": (), "machines": (), "client_cert": True}, "log in at Grafana itself"),
+        (
+            {"routes": (DoorRoute(to="pushgateway", path="/push"), DoorRoute(to=GRAFANA))},
+            "/push below that is for",
+        ),
     ],
 )
 def test_a_stack_file_that_makes_no_sense_is_refused(changed: dict[str, object], said: str) -> None:
@@ -310,6 +317,61 @@ def test_one_of_several_proxies_is_chosen() -> None:
     only = tuple(each for each in facts.hosts["web1"].proxies if each.component == "nginx")
     alone = replace(facts, hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], proxies=only)})
     assert asked(stack, alone, "proxy") is None
+
+
+@pytest.mark.parametrize("proxy", ["apache", "caddy", "haproxy"])
+def test_a_path_below_another_comes_first(proxy: str) -> None:
+    stack, facts = site(proxy)
+    (door,) = stack.front_doors
+    routes = (DoorRoute(to="prometheus"), DoorRoute(to=GRAFANA, path="/grafana"))
+    components = tuple(each for each in stack.components if each.name == "prometheus")
+    stack = replace(stack, components=components, front_doors=(replace(door, routes=routes),))
+    text = next(
+        change.after.content.decode()
+        for step in plan_for(stack, facts).steps
+        for change in step.changes
+        if isinstance(change, WriteFile) and change.content_kind == "proxy-config" and change.after
+    )
+    first, second = {
+        "apache": ('ProxyPass "/grafana/"', 'ProxyPass "/"'),
+        "caddy": ("reverse_proxy /grafana/*", "reverse_proxy /*"),
+        "haproxy": ("path_beg /grafana/\n    use_backend", "path_beg /\n    use_backend"),
+    }[proxy]
+    assert -1 < text.index(first) < text.index(second)
+
+
+def test_cors_goes_together_with_sign_in_and_with_a_site_of_a_person() -> None:
+    origin = "https://grafana.example.net"
+    for name in ("front-door-sign-in", "front-door-sign-in-caddy", "front-door-own-site"):
+        case = planned.case(name)
+        doors = tuple(replace(each, cors=(origin,)) for each in case.stack.front_doors)
+        plan = plan_for(replace(case.stack, front_doors=doors), case.facts)
+        texts = [
+            change.after.content.decode()
+            for step in plan.steps
+            for change in step.changes
+            if isinstance(change, WriteFile) and change.content_kind == "proxy-config" and change.after
+        ]
+        assert any("Access-Control-Allow-Origin" in text and "grafana" in text for text in texts), name
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("cors", "add_header"), ("rate_limit", "declared outside of sites")]
+)
+def test_what_a_site_of_a_person_cannot_take_is_refused(key: str, said: str) -> None:
+    case = planned.case("front-door-own-site")
+    (door,) = case.stack.front_doors
+    host = case.facts.hosts["web1"]
+    state = host.files[door.site]
+    assert state is not None
+    content = state.content.replace(b"server_name", b"add_header X-Site noc;\n server_name", 1)
+    files = {**host.files, door.site: replace(state, content=content)}
+    facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(host, files=files)})
+    changed = (
+        replace(door, cors=("https://grafana.example.net",)) if key == "cors" else replace(door, rate_limit=5)
+    )
+    with pytest.raises(InputError, match=said):
+        plan_for(replace(case.stack, front_doors=(changed,)), facts)
 
 
 def test_a_name_for_grafana_alone_needs_no_users_of_the_front_door() -> None:

@@ -538,7 +538,7 @@ def test_no_such_value_of_a_setting_is_taken(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("proxy", ["apache", "caddy"])
 def test_a_rate_limit_is_for_those_that_can(proxy: str) -> None:
-    with pytest.raises(InputError, match="cannot limit"):
+    with pytest.raises(InputError, match="cannot do rate_limit"):
         other_door(planned.case(f"front-door-{proxy}").facts, proxy, rate_limit=5)
 
 
