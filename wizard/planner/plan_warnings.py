@@ -58,6 +58,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                 )
             )
         if component.other_clients and server_plan.turn != "none":
+            news, needed = _needed(server_plan)
             found.append(
                 Finding(
                     severity="warning",
@@ -65,14 +66,22 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                     host=service.host,
                     component=service.component,
                     instance=service.instance,
-                    what=f"other clients of {component.title} ({', '.join(component.other_clients)}) will be rejected until they use the new credentials",
+                    what=f"other clients of {component.title} ({', '.join(component.other_clients)}) will be rejected until they use {news}",
                     why="The plan changes its own clients only; other programs keep their settings.",
-                    remediation="Give them https, the CA certificate and the password"
+                    remediation=f"Give them {needed}"
                     + (f", as in: {example}" if (example := commands.get(server_plan.server.key)) else ""),
                 )
             )
         found += _open_flags(server_plan)
     return tuple(found)
+
+
+def _needed(server_plan: ServerPlan) -> tuple[str, str]:
+    """What clients did not send before, in a word, and all that they need to be accepted."""
+    parts = ["https", "the CA certificate"]
+    parts += ["the password"] if server_plan.asks_password else []
+    parts += ["a client certificate"] if server_plan.asks_certificate else []
+    return "the new credentials" if len(parts) > 2 else "https", f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def of_unreachable_hosts(facts: Facts) -> list[Finding]:

@@ -51,4 +51,4 @@ def test_a_component_that_is_absent_is_said_once(tmp_path: Path) -> None:
     ended = CliRunner().invoke(firescreen, ["--workspace", str(tmp_path / "workspace"), "scan", str(file)])
     assert ended.exit_code == 3
     assert ended.output.count("mysqld_exporter") == 1, ended.output
-    assert "there is no mysqld_exporter on here (Install and start it" in ended.output
+    assert "there is no mysqld_exporter on this machine (Install and start it" in ended.output
