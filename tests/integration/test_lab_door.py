@@ -126,23 +126,24 @@ def a_way_past_the_door(student: Student) -> None:
     flags = student.change(student.flags, f"={old}", f"={student.prometheus.address}:9191")
     student.refused("hidden", f"listens at {student.prometheus.address}:9191, an address")
     student.write(student.flags, flags.replace(f"={old}", f"={loopback}"))
-    student.refused("hidden", "page and an asset.*502")
-    student.change(student.caddyfile, old, loopback)
     student.refused("hidden", "Prometheus cannot scrape")
     student.change(student.config, old, loopback)
+    student.refused("hidden", "page and an asset.*502", patience=4.0)
+    student.change(student.caddyfile, old, loopback)
     assert student.check("hidden", patience=PATIENCE).ok
 
 
 def a_wrong_password(student: Student) -> None:
-    student.refused("machine", "not yet: Prometheus scrapes itself through the door")
+    student.refused("machine", "no password of the user prometheus yet")
     student.type("machine")
     password = student.config.parent / "prometheus.password"
     right = password.read_text()
     password.write_text("guess")
-    practice_stack.tell(student.workspace.root, "prometheus", "restart")
-    student.refused("machine", "not yet: Prometheus scrapes itself")
+    student.refused("machine", "the API .*: expected 200, but the result is .*401")
     password.write_text(right)
-    practice_stack.tell(student.workspace.root, "prometheus", "restart")
+    config = student.change(student.config, "username: prometheus", "username: somebody")
+    student.refused("machine", "not yet: Prometheus scrapes itself through the door", patience=3.0)
+    student.write(student.config, config)
     assert student.check("machine", patience=PATIENCE).ok
 
 

@@ -125,8 +125,8 @@ def _trusted(check: Check, look: Look, folder: Path) -> str:
 def _advice(request: str, check: Check, look: Look) -> str:
     if request in ("page", "api"):
         return (
-            "The path counts at both ends: what the proxy passes on, and --web.external-url and --web.route-prefix. "
-            f"Logs: {look.log(check.of)} and {look.log(check.options['leads_to'])}"
+            "Compare the path that the proxy passes on with --web.external-url and --web.route-prefix, and the address "
+            f"that it passes it to with --web.listen-address. Then: {look.told(check.of, 'restart')}"
         )
     if request == "no-tls":
         return f"The proxy must serve https only. Its log: {look.log(check.of)}"
