@@ -17,7 +17,7 @@ from screens.base_screen import Page
 from screens.dialogs.base import ConfirmDialog
 from screens.navigation.restoration import restore
 from screens.navigation.runs import ask_to_undo
-from screens.state_styles import ENDED, describe_error, diff, fit, hang, inline, safe
+from screens.state_styles import ENDED, describe_error, fit, hang, inline, run_diff, safe, tail
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
 from wizard.plurals import counted
@@ -88,6 +88,8 @@ opens the plan that restores what was verified."""
         super().__init__()
         self._records: tuple[RunRecord, ...] = ()
         self._read_at: object = None
+        self._lines: tuple[str, ...] = ()
+        """What the selected run has changed, once it is read."""
         self._drift: Comparison | None = None
         """What the right pane shows in place of a run, once it was asked for."""
 
@@ -147,7 +149,8 @@ opens the plan that restores what was verified."""
         if record is None:
             return
         self.query_one("#run", Panel).set_title(inline(record.title, 60))
-        self.query_one("#text", Static).update(_head(record))
+        self._lines = ()
+        self._draw_run(record)
         self.firescreen.ask(
             lambda: self.firescreen.client.engine.run_details(record.run),
             lambda lines: self._details(record, lines),
@@ -155,9 +158,22 @@ opens the plan that restores what was verified."""
 
     def _details(self, record: RunRecord, lines: tuple[str, ...]) -> None:
         if self.is_open and self.record == record and self._drift is None:
-            text = Content.assemble(_head(record), "\n\n", diff("\n".join(lines)))
-            self.query_one("#text", Static).update(text)
+            self._lines = lines
+            self._draw_run(record)
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
+
+    def _draw_run(self, record: RunRecord) -> None:
+        width = max(self.query_one("#detail").scrollable_content_region.width, 30)
+        text = Content.assemble(_head(record, width), "\n\n", run_diff(self._lines, width))
+        self.query_one("#text", Static).update(text)
+
+    def on_resize(self) -> None:
+        """Long paths follow the width."""
+        self.call_after_refresh(self._follow_width)
+
+    def _follow_width(self) -> None:
+        if self.is_open and self.record is not None and self._drift is None and self._lines:
+            self._draw_run(self.record)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the keys that make sense for the selected run."""
@@ -254,6 +270,7 @@ opens the plan that restores what was verified."""
     def action_wide(self) -> None:
         """Hides or shows the list; a hidden list loses the focus."""
         self.toggle_class("-wide")
+        self.call_after_refresh(self._follow_width)
         if not self.has_class("-wide"):
             self.call_after_refresh(self.query_one("#list", OptionList).focus)
 
@@ -319,7 +336,7 @@ def _differences(found: Comparison) -> Content:
     return Content("\n").join(lines)
 
 
-def _head(record: RunRecord) -> Content:
+def _head(record: RunRecord, width: int) -> Content:
     sign, word, colour = ENDED.get(record.state, ("·", record.state, "$quiet"))
     count = len(record.changes)
     rows = (
@@ -328,6 +345,6 @@ def _head(record: RunRecord) -> Content:
         ("Ended", Content.styled(f"{sign} {word}", f"bold {colour}")),
         ("Verified", Content(_VERIFIED.get(record.state, "no"))),
         ("Changes", Content(f"{counted(count, 'change')}, below")),
-        ("Journal", Content.styled(inline(record.folder, 300), "$quiet")),
+        ("Journal", Content.styled(tail(record.folder, width - 9), "$quiet")),
     )
     return Content("\n").join(Content.assemble((f"{name:<9}", "$quiet"), text) for name, text in rows)

@@ -120,6 +120,45 @@ def fit(text: str, width: int) -> str:
     return shown.plain + " " * max(0, width - shown.cell_length)
 
 
+def tail(path: str, width: int) -> str:
+    """A path in at most `width` cells: of a longer one the last folders and the name, behind an ellipsis."""
+    shown = inline(path, 400)
+    if len(shown) <= width:
+        return shown
+    end = shown[1 - width :]
+    _, slash, whole = end.partition("/")
+    return f"…{slash}{whole}" if whole.rstrip("/") else f"…{end}"
+
+
+def run_diff(lines: Iterable[str], width: int) -> Content:
+    """What a run has changed: each file below its folder, which is named once, then the lines as `diff` has them.
+
+    Args:
+        lines: unified diffs and the headings between them.
+        width: cells; the end of a longer folder is shown.
+    """
+    found: list[Content] = []
+    above, before = "", ""
+    for each in lines:
+        mark, path = each[:4], each[4:].removesuffix(" (as before)")
+        if mark == "--- ":
+            before = path
+            continue
+        if mark != "+++ ":
+            found.append(diff(each))
+            continue
+        gone, new = path == "/dev/null", before == "/dev/null"
+        folder, _, name = (before if gone else path).rpartition("/")
+        if folder != above:
+            found.append(Content.styled(tail(f"{folder}/", width), "$quiet"))
+        sign, word = ("-", "removed") if gone else ("+", "created") if new else ("~", "")
+        found.append(
+            Content.assemble((f"{sign} {inline(name)}", "bold"), (f"  {word}" if word else "", "$quiet"))
+        )
+        above, before = folder, ""
+    return Content("\n").join(found)
+
+
 def diff(text: str) -> Content:
     """A unified diff in colours; the signs + and - say the same without them."""
     return Content("\n").join(Content.styled(line, _diff_style(line)) for line in _lines(text))

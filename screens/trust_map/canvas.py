@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import OUTCOME, fit, inline, place
+from screens.state_styles import OUTCOME, fit, inline, place, tail
 
 if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
@@ -270,7 +270,7 @@ def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
 
 
 def _tail(text: str, width: int) -> str:
-    return f"…{text[1 - width :]}" if text.startswith("/") and len(text) > width else text
+    return tail(text, width) if text.startswith("/") else text
 
 
 def summary(arrows: Sequence[Arrow], attempts: Mapping[str, Attempt]) -> Content:

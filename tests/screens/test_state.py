@@ -9,6 +9,7 @@ import pytest
 from screens.controllers.run_controller import EventQueue
 from screens.run_state import MAX_LINES, RunState, advance, begin, stop
 from screens.state import ErrorMessage
+from screens.state_styles import run_diff, tail
 from wizard.model import Attempt, Event, PlannedStep, Probe, StepKind
 from wizard.redact import MASK
 
@@ -150,3 +151,35 @@ def test_the_feed_makes_text_harmless() -> None:
     assert "abcdefghijklmnopqrstuv" not in event.text
     assert MASK in event.text
     assert len(event.text) < 1000
+
+
+def test_a_path_that_is_too_long_keeps_its_end_from_a_folder_on() -> None:
+    assert tail("/etc/prometheus/", 20) == "/etc/prometheus/"
+    assert tail("/srv/firescreen/practice/prometheus/etc/", 24) == "…/prometheus/etc/"
+    assert tail("/" + "x" * 30, 10) == "…" + "x" * 9
+
+
+def test_the_files_of_a_run_stand_below_their_folder() -> None:
+    lines = (
+        "# srv1: Write the web configuration",
+        "--- /dev/null",
+        "+++ /etc/node_exporter/web.yml",
+        "@@ -0,0 +1 @@",
+        "+tls_server_config:",
+        "--- /etc/node_exporter/old.yml",
+        "+++ /dev/null",
+        "--- /etc/default/node",
+        "+++ /etc/default/node",
+        "-a",
+    )
+    assert run_diff(lines, 40).plain.splitlines() == [
+        "# srv1: Write the web configuration",
+        "/etc/node_exporter/",
+        "+ web.yml  created",
+        "@@ -0,0 +1 @@",
+        "+tls_server_config:",
+        "- old.yml  removed",
+        "/etc/default/",
+        "~ node",
+        "-a",
+    ]

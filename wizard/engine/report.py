@@ -72,6 +72,10 @@ def details(plan: Plan) -> tuple[str, ...]:
     for step in plan.steps:
         lines.append(f"# {step.host}: {step.title}")
         for change in step.changes:
+            if isinstance(change, WriteFile) and change.secret:
+                # Of a secret the diff has no lines, and so no name.
+                before = "/dev/null" if change.before is None else change.path
+                lines += [f"--- {before}", f"+++ {'/dev/null' if change.after is None else change.path}"]
             lines += redact(change.diff(), plan.secrets).splitlines()
     return tuple(lines)
 

@@ -51,3 +51,11 @@ def test_the_title_names_the_logins_where_nothing_else_changes() -> None:
         "alertmanagers 1 (bearer token)"
     )
     assert not any("password" in line for line in report.summary(plan, ()))
+
+
+def test_the_history_names_a_file_whose_content_it_does_not_show() -> None:
+    details = report.details(planned.case("client-logins").plan())
+    at = details.index("+++ /etc/prometheus/oauth.secret")
+    assert details[at - 1] == "--- /etc/prometheus/oauth.secret"
+    assert "content not shown" in details[at + 1]
+    assert not any("s3cret" in line for line in details)
