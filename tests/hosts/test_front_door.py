@@ -91,7 +91,9 @@ def _booted(suite: str, proxy: ProxyProgram, network: Network) -> Iterator[Machi
     with Machine(suite, "web1", network, programs=PROGRAMS, label=label) as machine:
         machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
         machine.push("/etc/prometheus/alerts.yml", ALERTS.encode())
-        machine.push("/etc/default/prometheus", b'ARGS="--web.enable-remote-write-receiver"\n')
+        # An alert that fires before Prometheus has found the Alertmanager is sent again, by default a minute later.
+        flags = "--web.enable-remote-write-receiver --rules.alert.resend-delay=1s"
+        machine.push("/etc/default/prometheus", f'ARGS="{flags}"\n'.encode())
         # A host without a private address cannot gossip.
         machine.push(
             "/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n'
