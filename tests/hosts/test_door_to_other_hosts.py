@@ -54,8 +54,8 @@ def _booted(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
     """A host with proxies, which finds the name of the other one, and that with a Prometheus and an Alertmanager."""
     # Each knows the name of the other.
     made = [
-        Machine(suite, "web1", network, programs=AT_DOOR),
-        Machine(suite, "db1", network, programs=BEHIND),
+        Machine(suite, "web1", network, programs=AT_DOOR, label="at-door"),
+        Machine(suite, "db1", network, programs=BEHIND, label="behind-door"),
     ]
     with booted(made) as (web1, db1):
         web1.push("/etc/prometheus/prometheus.yml", CONFIG.format(db1=db1.address).encode())

@@ -11,8 +11,6 @@ from wizard.components import component as find_component
 from wizard.errors import InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import (
-    RECOMMENDED,
-    ComponentSpec,
     DoorRoute,
     Facts,
     FrontDoor,
@@ -24,7 +22,13 @@ from wizard.model import (
     SignIn,
     Stack,
 )
-from wizard.planner import front_door_choices, front_door_settings, sign_in_questions
+from wizard.planner import (
+    front_door_backend_questions,
+    front_door_choices,
+    front_door_settings,
+    sign_in_questions,
+)
+from wizard.planner.front_door_backend_questions import candidates
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -68,16 +72,8 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
             yield from _site(facts, mine[0])
             yield _access(mine[0])
             yield from sign_in_questions.questions(mine[0])
+            yield from front_door_backend_questions.questions(stack, facts, mine[0])
             yield from front_door_settings.questions(facts, mine[0])
-
-
-def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
-    """The components of a host that can be behind a front door."""
-    return tuple(
-        each
-        for each in stack.components
-        if each.host == host and not each.unit and not each.service and find_component(each.name).api_path
-    )
 
 
 def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
@@ -96,6 +92,8 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         return replace(
             stack, front_doors=tuple(_chosen(stack, each, host, name, value) for each in stack.front_doors)
         )
+    if name in ("connection", "others"):
+        return front_door_backend_questions.answered(stack, host, name, value)
     if name == "site":
         return _with_site(stack, host, value)
     if name.startswith("sign_in."):
@@ -106,16 +104,16 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
             for each in stack.front_doors
         )
         return replace(stack, front_doors=doors)
+    return _named(stack, host, program, value)
+
+
+def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
+    """The stack with a front door of that name, or without it where there is none."""
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
     there = next((each for each in stack.front_doors if each.host == host), None)
     if not wanted:
-        behind = {route.to for route in there.routes} if there is not None else set()
-        components = tuple(
-            replace(each, protect=RECOMMENDED) if each.host == host and each.name in behind else each
-            for each in stack.components
-        )
-        return replace(stack, components=components, front_doors=others)
+        return front_door_backend_questions.without(stack, there) if there is not None else stack
     if not _NAME.fullmatch(wanted) or len(wanted) > 200:
         raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
     if there is not None:
@@ -287,14 +285,6 @@ def _signing_in(stack: Stack, host: str, name: str, value: str) -> Stack:
 
 
 def _fits(stack: Stack, host: HostFacts) -> bool:
-    """Whether all that could be behind a front door can: it runs, its flags can be set, and it serves plain http."""
-    services = [host.service(each.name) for each in candidates(stack, host.spec.name)]
-    return bool(services) and all(
-        each is not None
-        and each.active
-        and not each.is_manual
-        and each.container is None
-        and not each.web_config
-        and each.flags.kind in ("envfile", "dropin")
-        for each in services
-    )
+    """Whether all that could be behind a front door can."""
+    found = candidates(stack, host.spec.name)
+    return bool(found) and all(front_door_backend_questions.fits(stack, host, each) for each in found)

@@ -11,7 +11,17 @@ from tests.unit.planner import planned
 from wizard import planner
 from wizard.certificates import issue
 from wizard.errors import FirescreenError, InputError
-from wizard.model import Answers, Facts, Plan, Proxies, ProxyRoute, Stack, WriteFile
+from wizard.model import (
+    Answers,
+    DoorRoute,
+    Facts,
+    Plan,
+    Proxies,
+    ProxyRoute,
+    Question,
+    Stack,
+    WriteFile,
+)
 from wizard.planner import broken_clients
 
 NAME = "front-door-other-host"
@@ -152,3 +162,54 @@ def test_a_component_with_another_name_is_verified_by_it() -> None:
     (site,) = [each for each in plan.changes if isinstance(each, WriteFile) and each.path == SITE]
     assert site.after is not None
     assert b"proxy_ssl_name alerts.example.net;" in site.after.content
+
+
+def asked(stack: Stack, facts: Facts) -> dict[str, Question]:
+    found = planner.questions(stack, facts)
+    return {each.setting.name: each for each in found if each.setting.section == "front_doors"}
+
+
+def protection(stack: Stack) -> dict[str, tuple[str, ...]]:
+    return {each.key: each.protect for each in stack.components}
+
+
+def test_a_question_asks_how_components_of_the_host_are_asked() -> None:
+    case = planned.case("front-door")
+    question = asked(case.stack, case.facts)["connection"]
+    assert (question.default, question.priority) == ("loopback", "low")
+    stack = planner.answer(case.stack, question.setting, "tls")
+    assert set(protection(stack).values()) == {("tls", "client_cert")}
+    assert asked(stack, case.facts)["connection"].default == "tls"
+    assert "others" not in asked(stack, case.facts), "there is no other host"
+    site = next(each for each in plan_for(stack, case.facts).changes if each.path == SITE)
+    assert isinstance(site, WriteFile)
+    assert site.after is not None
+    assert b"http://" not in site.after.content
+    there = planned.carried_out(plan_for(stack, case.facts), case.facts)
+    assert asked(stack, there)["name"].default == "noc.example.net", "it is asked for what stands, too"
+    assert planner.answer(stack, question.setting, "loopback") == case.stack
+    with pytest.raises(InputError, match="cannot be chosen"):
+        planner.answer(stack, question.setting, "smoke signals")
+    own = replace(case.stack, certificates=replace(case.stack.certificates, issued_by="self-signed"))
+    assert "connection" not in asked(own, case.facts), "nobody could issue the client certificate"
+
+
+def test_a_question_asks_for_components_of_other_hosts() -> None:
+    case = planned.case(NAME)
+    question = asked(case.stack, case.facts)["others"]
+    assert question.default == "db1/alertmanager db1/blackbox_exporter"
+    without = planner.answer(case.stack, question.setting, "")
+    assert [each.to for each in without.front_doors[0].routes] == ["prometheus", "pushgateway"]
+    assert protection(without)["db1/alertmanager"] == ("tls", "basic_auth")
+    assert asked(without, case.facts)["others"].default == ""
+    again = planner.answer(without, question.setting, "db1/alertmanager")
+    assert again.front_doors[0].routes[-1] == DoorRoute(
+        to="alertmanager", path="/db1/alertmanager", host="db1"
+    )
+    assert protection(again)["db1/alertmanager"] == ("tls", "client_cert")
+    with pytest.raises(InputError, match="no component of another host"):
+        planner.answer(again, question.setting, "web1/prometheus")
+    name = asked(again, case.facts)["name"].setting
+    gone = planner.answer(again, name, "")
+    assert gone.front_doors == ()
+    assert set(protection(gone).values()) == {("tls", "basic_auth")}

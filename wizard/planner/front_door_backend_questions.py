@@ -1,0 +1,180 @@
+"""How a front door asks its components, and which of other hosts are behind it too, as questions. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from wizard.components import component as find_component
+from wizard.errors import InputError
+from wizard.model import (
+    RECOMMENDED,
+    ComponentSpec,
+    DoorRoute,
+    Facts,
+    FrontDoor,
+    HostFacts,
+    Protection,
+    Question,
+    Setting,
+    Stack,
+)
+
+OVER_TLS: Final[tuple[Protection, ...]] = ("tls", "client_cert")
+"""The protection of a component that a front door asks over TLS."""
+_CONNECTIONS = (
+    ("loopback", "plain http on the loopback address"),
+    ("tls", "TLS, with a client certificate of the proxy"),
+)
+
+
+def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
+    """The components of a host that can be behind a front door."""
+    return tuple(
+        each
+        for each in stack.components
+        if each.host == host and not each.unit and not each.service and find_component(each.name).api_path
+    )
+
+
+def fits(stack: Stack, host: HostFacts | None, spec: ComponentSpec) -> bool:
+    """Whether a component can be put behind a front door: it runs, its flags can be set, and TLS is ours or not there."""
+    service = host.service(spec.name) if host is not None else None
+    return (
+        service is not None
+        and service.active
+        and not service.is_manual
+        and service.container is None
+        and service.flags.kind in ("envfile", "dropin")
+        and (not service.web_config or bool(spec.protect and stack.doors_to(spec.host, spec.name)))
+    )
+
+
+def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]:
+    """What is asked of an expert, where there is a CA: it issues the client certificate."""
+    if stack.certificates.issued_by != "ca":
+        return
+    of = f"{door.host}/{door.proxy}"
+    own = [each for each in _behind(stack, door) if each.host == door.host]
+    if own:
+        yield Question(
+            setting=Setting("front_doors", "connection", of),
+            title="How the front door asks the components of its host",
+            why="On the loopback address nobody on the network can reach them; programs on this host still can.",
+            more=(
+                "With plain http on the loopback address, a component takes connections of its own host alone, and of every "
+                "program there. With TLS it demands a client certificate: the proxy shows one that your CA issues, and "
+                "Prometheus gets one of its own. Whoever has none is rejected, on this host too."
+            ),
+            kind="choice",
+            default="tls" if all(each.protect for each in own) else "loopback",
+            choices=_CONNECTIONS,
+            priority="low",
+        )
+    others = _others(stack, facts, door)
+    if others:
+        yield Question(
+            setting=Setting("front_doors", "others", of),
+            title="Components of other hosts behind the front door",
+            why=f"HOST/COMPONENT, of {', '.join(each.key for each in others)}. Leave it empty for none.",
+            more=(
+                "The proxy asks them over TLS: it verifies their certificate and shows a client certificate, without which "
+                "they reject everybody but Prometheus, which gets one too. They are served below a path of the front door, "
+                f"such as {door.root}/{others[0].host}/{others[0].name}."
+            ),
+            kind="names",
+            default=" ".join(f"{route.host}/{route.to}" for route in door.routes if route.host),
+            priority="low",
+        )
+
+
+def answered(stack: Stack, host: str, name: str, value: str) -> Stack:
+    """The stack with one of these questions answered.
+
+    Raises:
+        InputError: it is no answer.
+    """
+    return (_with_connection if name == "connection" else _with_others)(stack, host, value)
+
+
+def _with_connection(stack: Stack, host: str, value: str) -> Stack:
+    """The stack with the components of a host asked in that way by its front door.
+
+    Raises:
+        InputError: it is none of the choices.
+    """
+    if value not in dict(_CONNECTIONS):
+        raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
+    behind = {each.key for door in stack.front_doors if door.host == host for each in _behind(stack, door)}
+    protect = OVER_TLS if value == "tls" else ()
+    return _protected(stack, {key for key in behind if key.startswith(f"{host}/")}, protect)
+
+
+def _with_others(stack: Stack, host: str, value: str) -> Stack:
+    """The stack with exactly these components of other hosts behind the front door of a host.
+
+    Raises:
+        InputError: one of them is no component of another host, or is behind another front door.
+    """
+    keys = tuple(dict.fromkeys(re.split(r"[\s,]+", value.strip()))) if value.strip() else ()
+    door = next(each for each in stack.front_doors if each.host == host)
+    there = {f"{route.host}/{route.to}": route for route in door.routes if route.host}
+    known = {
+        each.key
+        for spec in stack.hosts
+        if spec.name != host
+        for each in candidates(stack, spec.name)
+        if all(other == door for other, _ in stack.doors_to(each.host, each.name))
+    }
+    for key in keys:
+        if key not in known:
+            raise InputError(
+                f"{key} is no component of another host that can be behind this front door",
+                todo=f"Type some of: {', '.join(sorted(known))}",
+            )
+    routes = tuple(route for route in door.routes if not route.host)
+    added = tuple(there.get(key) or _route(key) for key in keys)
+    doors = tuple(
+        replace(each, routes=(*routes, *added)) if each == door else each for each in stack.front_doors
+    )
+    left = _protected(stack, there.keys() - set(keys), RECOMMENDED)
+    return replace(_protected(left, set(keys), OVER_TLS), front_doors=doors)
+
+
+def _route(key: str) -> DoorRoute:
+    host, _, name = key.partition("/")
+    return DoorRoute(to=name, path=f"/{host}/{name}", host=host)
+
+
+def without(stack: Stack, door: FrontDoor) -> Stack:
+    """The stack without a front door; what was behind it has a protection of its own again."""
+    behind = {each.key for each in _behind(stack, door)}
+    doors = tuple(each for each in stack.front_doors if each != door)
+    return replace(_protected(stack, behind, RECOMMENDED), front_doors=doors)
+
+
+def _behind(stack: Stack, door: FrontDoor) -> tuple[ComponentSpec, ...]:
+    keys = {(door.host_of(route), route.to) for route in door.component_routes}
+    return tuple(each for each in stack.components if (each.host, each.name) in keys and not each.unit)
+
+
+def _others(stack: Stack, facts: Facts, door: FrontDoor) -> tuple[ComponentSpec, ...]:
+    return tuple(
+        each
+        for spec in stack.hosts
+        if spec.name != door.host
+        for each in candidates(stack, spec.name)
+        if fits(stack, facts.hosts.get(spec.name), each)
+        and all(other == door for other, _ in stack.doors_to(each.host, each.name))
+    )
+
+
+def _protected(stack: Stack, keys: set[str], protect: tuple[Protection, ...]) -> Stack:
+    return replace(
+        stack,
+        components=tuple(
+            replace(each, protect=protect) if each.key in keys else each for each in stack.components
+        ),
+    )
