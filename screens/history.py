@@ -163,16 +163,24 @@ opens the plan that restores what was verified."""
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
 
     def _draw_run(self, record: RunRecord) -> None:
-        width = max(self.query_one("#detail").scrollable_content_region.width, 30)
-        text = Content.assemble(_head(record, width), "\n\n", run_diff(self._lines, width))
+        text = Content.assemble(_head(record, self._width), "\n\n", run_diff(self._lines, self._width))
         self.query_one("#text", Static).update(text)
+
+    @property
+    def _width(self) -> int:
+        """Cells of a line in the right pane."""
+        return max(self.query_one("#text").content_size.width, 30)
 
     def on_resize(self) -> None:
         """Long paths follow the width."""
         self.call_after_refresh(self._follow_width)
 
     def _follow_width(self) -> None:
-        if self.is_open and self.record is not None and self._drift is None and self._lines:
+        if not self.is_open or self.record is None:
+            return
+        if self._drift is not None:
+            self.query_one("#text", Static).update(_differences(self._drift, self._width))
+        elif self._lines:
             self._draw_run(self.record)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -221,7 +229,7 @@ opens the plan that restores what was verified."""
 
     def _compare(self, *, adopt: bool) -> None:
         session = self.firescreen.session
-        stack, answers = session.stack, replace(session.answers, renew=frozenset())
+        stack, answers = session.standing, replace(session.answers, renew=frozenset())
         if stack is None:
             self.app.notify("The scan is still running. Try again in a moment.")
             return
@@ -239,7 +247,7 @@ opens the plan that restores what was verified."""
         if self.is_open:
             self._drift = found
             self.query_one("#run", Panel).set_title("Drift")
-            self.query_one("#text", Static).update(_differences(found))
+            self.query_one("#text", Static).update(_differences(found, self._width))
             self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
             self.refresh_bindings()
 
@@ -280,6 +288,10 @@ opens the plan that restores what was verified."""
         detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
 
 
+_KIND = 12
+"""Cells of the kind of a difference."""
+
+
 def _when(record: RunRecord) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
 
@@ -311,7 +323,7 @@ def _entry(record: RunRecord, width: int) -> Content:
     )
 
 
-def _differences(found: Comparison) -> Content:
+def _differences(found: Comparison, width: int) -> Content:
     """What differs, one thing below the other: where, then what."""
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.since)) if found.since else "the last run"
     count = len(found.differences)
@@ -326,7 +338,10 @@ def _differences(found: Comparison) -> Content:
     lines = [Content.styled(f"✗ {count} difference{'s' * (count != 1)} since {since}", "bold $error"), *away]
     for each in found.differences:
         where = each.place if each.path else "/".join(filter(None, (each.host, each.component)))
-        lines.append(Content.assemble("\n", (f"{each.kind:12}", "bold"), (inline(where, 300), "$quiet")))
+        if len(where) + _KIND > width:
+            # The folder of a long path is shown as far as there is room; the whole path with 'w'.
+            where = f"{inline(each.host)}\n{tail(where.removeprefix(f'{each.host}:'), width)}"
+        lines.append(Content.assemble("\n", (f"{each.kind:{_KIND}}", "bold"), (where, "$quiet")))
         lines.append(safe(redact(each.what), 400))
     lines.append(
         Content.styled(

@@ -128,6 +128,13 @@ class Session:
         return with_present_levels(self.stack, seen)
 
     @property
+    def standing(self) -> Stack | None:
+        """The stack as it stands: as it was chosen, or with the present levels where nobody has chosen any."""
+        if self.stack is None or self.scan is None or self.touched or self.place == "file":
+            return self.stack
+        return with_present_levels(self.stack, {one.key: one for one in self.scan.exposures}, unknown=())
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """Names of the stack's hosts, in its order."""
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()

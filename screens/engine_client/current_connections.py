@@ -18,10 +18,12 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
     The chosen levels may not be applied yet, so each server gets the level that the scan found. The engine plans no
     arrow to a server without a level, so those are taken from a plan that protects every server.
     """
-    plan = engine.plan(stack, answers)
     found = {one.key: one for one in scan.exposures}
-    if plan.steps or any(
-        not one.protect for one in stack.components if not stack.doors_to(one.host, one.name)
+    plan = _as_chosen(engine, stack, answers)
+    if (
+        plan is None
+        or plan.steps
+        or any(not one.protect for one in stack.components if not stack.doors_to(one.host, one.name))
     ):
         plan = engine.plan(with_present_levels(stack, found), answers)
         everyone = engine.plan(with_present_levels(stack, {}), answers)
@@ -45,6 +47,22 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
         plan = replace(plan, arrows=(*plan.arrows, *plain))
     asked = {arrow.probe for arrow in plan.arrows}
     return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
+
+
+def _as_chosen(engine: Engine, stack: Stack, answers: Answers) -> Plan | None:
+    """The plan for the chosen levels; None where they cannot be had, which says nothing of what is there.
+
+    Raises:
+        NeededError: a password or a passphrase is needed for it.
+    """
+    from wizard.errors import InputError, NeededError
+
+    try:
+        return engine.plan(stack, answers)
+    except NeededError:
+        raise
+    except InputError:
+        return None
 
 
 def _ends(arrow: Arrow) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def make_plan(
         return
 
     def begin() -> None:
-        stack, answers = app.session.stack, replace(app.session.answers, renew=frozenset())
+        stack, answers = app.session.standing, replace(app.session.answers, renew=frozenset())
         if stack is not None:
             engine = app.client.engine
             app.notify(words)

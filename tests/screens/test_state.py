@@ -8,8 +8,9 @@ import pytest
 
 from screens.controllers.run_controller import EventQueue
 from screens.run_state import MAX_LINES, RunState, advance, begin, stop
-from screens.state import ErrorMessage
+from screens.state import ErrorMessage, Session
 from screens.state_styles import run_diff, tail
+from tests.screens import whole
 from wizard.model import Attempt, Event, PlannedStep, Probe, StepKind
 from wizard.redact import MASK
 
@@ -183,3 +184,13 @@ def test_the_files_of_a_run_stand_below_their_folder() -> None:
         "~ node",
         "-a",
     ]
+
+
+def test_what_stands_is_what_was_found_until_somebody_chooses() -> None:
+    engine = whole.WholeEngine(state="open")
+    session = Session(stack=whole.five(), scan=engine.scan())
+    assert session.standing is not None
+    assert not any(one.protect for one in session.standing.components), "recommended is not what stands"
+    assert replace(session, place="file").standing == session.stack
+    assert replace(session, touched=frozenset({"x"})).standing == session.stack
+    assert replace(session, scan=None).standing == session.stack

@@ -19,6 +19,7 @@ from screens.trust_map.screen import TrustMapPage
 from screens.verification.screen import VerificationPage
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
+from wizard.errors import InputError
 from wizard.model import Answers, Plan, Stack
 
 HOSTILE = "\x1b[31m[bold]srv[/]\n\u202e"
@@ -233,6 +234,20 @@ def test_what_stands_open_is_drawn_open() -> None:
         arrow.encrypted or arrow.probe or arrow.user or arrow.server_shows for arrow in plan.arrows
     )
     assert plan.probes == (), "nobody is asked for what is seen to be open"
+
+
+def test_levels_that_cannot_be_had_do_not_hide_the_present_connections() -> None:
+    class OneWayOnly(whole.WholeEngine):
+        """A job logs in with a token, so that no server of its can ask for a password."""
+
+        def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+            if any("basic_auth" in component.protect for component in wanted.components):
+                raise InputError("job node authenticates with authorization")
+            return super().plan(wanted, answers)
+
+    one = OneWayOnly()
+    plan = EngineClient(None, engine(one)).current_connections(one.scan(), whole.five(), Answers())
+    assert plan.arrows
 
 
 async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_certificates() -> None:

@@ -103,8 +103,8 @@ class ClientNeeds:
             return "", ""
         if place.other_auth and place.kind != "module":
             raise ConfigError(
-                f"{place.how} authenticates with {place.other_auth}, and {asking[0].server.key} asks for a password: "
-                "Prometheus allows one way",
+                f"{place.how} authenticates with {place.other_auth}, and {asking[0].server.key} asks for a password, "
+                "but Prometheus allows one way only",
                 where=place_name(self._client, place),
                 todo=f"Remove {place.other_auth} there, or protect the server without basic_auth",
             )
