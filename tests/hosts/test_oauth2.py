@@ -1,27 +1,32 @@
 """A real Prometheus that logs in by OAuth2 at a real token endpoint behind TLS of our CA, and scrapes through a door.
 
-The door is an https server that asks the provider about each token (introspection) before it answers.
+The door is an https server that asks the provider about each token (introspection) before it answers, or passes the
+request on: samples to a real Prometheus, alerts to a real Alertmanager.
 """
 
 from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 import threading
+import time
 import urllib.parse
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import bases
 import openid_provider
 import pytest
 from machines import ENDPOINT, Machine, Network
 
+from tests.tools import ansible_runs
 from wizard.certificates import issue
 from wizard.diagnostics import catalogue
 from wizard.engine import Engine, Outcome
@@ -32,6 +37,7 @@ from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
 
+PASSWORD = "a vault's long password"
 API = "api.example.net"
 PORT = 8443
 SECRET = "/etc/prometheus/oauth.secret"
@@ -48,7 +54,18 @@ PROGRAMS: tuple[dict[str, Any], ...] = tuple(
 )
 CONFIG = f"""\
 # A site of one machine.
-global: {{scrape_interval: 1s}}
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: [/etc/prometheus/alerts.yml]
+alerting:
+  alertmanagers:
+    - scheme: https
+      path_prefix: /alertmanager   # behind the same door
+      tls_config: {{ca_file: /etc/prometheus/company-ca.crt}}
+      static_configs: [{{targets: ['{API}:{PORT}']}}]
+remote_write:
+  - name: away
+    url: https://{API}:{PORT}/prometheus/api/v1/write
+    tls_config: {{ca_file: /etc/prometheus/company-ca.crt}}
 scrape_configs:
   - job_name: api   # behind a door
     scheme: https
@@ -67,6 +84,69 @@ LOGIN = ClientLogin(
         ca_file="/etc/prometheus/company-ca.crt",
     ),
 )
+
+# A host without a private address cannot gossip.
+ALERTMANAGER = b'ARGS="--cluster.listen-address= --web.route-prefix=/alertmanager"\n'
+ALERTS = "groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n"
+assert isinstance(LOGIN.way, OAuth2)
+WRITE = replace(
+    LOGIN,
+    place="remote_write",
+    name="away",
+    way=replace(LOGIN.way, client_secret_file="/etc/prometheus/write.secret"),
+)
+ALERT = replace(
+    LOGIN,
+    place="alertmanagers",
+    name="1",
+    way=replace(LOGIN.way, client_secret_file="/etc/prometheus/alert.secret"),
+)
+RECEIVER = "127.0.0.1:9190"
+"""Where the other Prometheus listens, which takes samples."""
+
+
+@contextmanager
+def receiver(folder: Path) -> Iterator[None]:
+    """It runs where this thread stands."""
+    config = folder / "receiver.yml"
+    config.write_text("global: {}\n")
+    words = [
+        "--web.enable-remote-write-receiver",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder}/tsdb",
+    ]
+    words += [f"--web.listen-address={RECEIVER}", "--web.route-prefix=/prometheus"]
+    with (folder / "receiver.log").open("wb") as log:
+        child = subprocess.Popen(
+            [bases.base("bookworm") / "usr/bin/prometheus", *words],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        child.terminate()
+        child.wait(20)
+
+
+def behind(place: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
+    """What a receiver answers; b'' where it rejects the request."""
+    request = urllib.request.Request(f"http://{place}{path}", body, headers)
+    with suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:
+        found: bytes = answer.read()
+        return found
+    return b""
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+    """Whether something holds before the time is over."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def basic(client: str) -> str:
@@ -103,13 +183,29 @@ class Door:
 
 
 @contextmanager
-def door(folder: Path, namespace: Network) -> Iterator[Door]:
+def door(folder: Path, namespace: Network, alertmanager: str) -> Iterator[Door]:
     """The door in the test's network, with a certificate of the provider's CA."""
     trust = ssl.create_default_context(cafile=str(folder / "company-ca.crt"))
     trust.check_hostname = False
     found = Door(trust)
+    places = {"prometheus": RECEIVER, "alertmanager": alertmanager}
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            admitted = found.admits(self.headers.get("Authorization", ""))
+            if admitted:
+                kept = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version")
+                behind(
+                    places[self.path.split("/")[1]],
+                    self.path,
+                    body,
+                    **{name: self.headers[name] for name in kept if name in self.headers},
+                )
+            self.send_response(200 if admitted else 401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def do_GET(self) -> None:
             header = self.headers.get("Authorization", "")
             # Threads of a server stand where it was started.
@@ -156,11 +252,11 @@ def test_prometheus_logs_in_by_oauth2(
     # What is wrong stays wrong for more than an interval of a second.
     monkeypatch.setattr(client_logins, "UP_TIMEOUT", 10.0)
     home = openid_provider.installed()
-    with Machine(suite, "mon1", network, programs=("prometheus",)) as mon1, network.entered():
+    with Machine(suite, "mon1", network, programs=("prometheus", "alertmanager")) as mon1, network.entered():
         stack = Stack(
             hosts=(mon1.spec(),),
             components=(ComponentSpec(host="mon1", name="prometheus"),),
-            client_logins=(LOGIN,),
+            client_logins=(LOGIN, WRITE, ALERT),
         )
         provided = openid_provider.provider(
             home, tmp_path, ENDPOINT, redirects=["https://x.example.net/"], goodbyes=[], programs=PROGRAMS
@@ -169,15 +265,27 @@ def test_prometheus_logs_in_by_oauth2(
             _issue(tmp_path)
             mon1.push("/etc/prometheus/company-ca.crt", found.ca_file.read_bytes())
             mon1.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
-            mon1.push(SECRET, PROGRAMS[0]["client_secret"].encode() + b"\n")
+            mon1.push("/etc/prometheus/alerts.yml", ALERTS.encode())
+            mon1.push("/etc/default/prometheus-alertmanager", ALERTMANAGER)
+            mon1.push("/etc/default/prometheus", b'ARGS="--rules.alert.resend-delay=1s"\n')
+            for login in stack.client_logins:
+                mon1.push(login.secret_file, PROGRAMS[0]["client_secret"].encode() + b"\n")
             mon1.check(
-                f"echo {ENDPOINT} {API} {openid_provider.NAME} >> /etc/hosts; systemctl reload prometheus"
+                f"echo {ENDPOINT} {API} {openid_provider.NAME} >> /etc/hosts; systemctl restart prometheus;"
+                "systemctl reset-failed; systemctl restart prometheus-alertmanager"
             )
-            with door(tmp_path, network) as at, closing(Engine(Workspace(tmp_path / "own"))) as engine:
+            with (
+                receiver(tmp_path),
+                door(tmp_path, network, f"{mon1.address}:9093") as at,
+                closing(Engine(Workspace(tmp_path / "own"))) as engine,
+            ):
                 _logs_in(mon1, engine, stack, at)
                 if suite == "bookworm":
                     _a_typed_token(mon1, engine, stack, at)
                     _what_goes_wrong(mon1, engine, stack)
+                    _by_ansible(mon1, network, engine, stack, tmp_path)
+                else:
+                    _others_go_wrong(mon1, engine, stack)
 
 
 def _issue(folder: Path) -> None:
@@ -196,9 +304,16 @@ def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
     assert outcome.state == "proven", (outcome.error, failed(outcome))
     assert [each.probe.job for each in outcome.attempts if each.probe.kind == "up"] == ["api"]
     assert at.accepted
-    assert mon1.check(["stat", "-c", "%a %U:%G", SECRET]).strip() == "640 root:prometheus"
+    secrets = [login.secret_file for login in stack.client_logins]
+    assert set(mon1.check(["stat", "-c", "%a %U:%G", *secrets]).splitlines()) == {"640 root:prometheus"}
     value = mon1.check(["curl", "-s", "http://127.0.0.1:9090/api/v1/query?query=behind_the_door"])
     assert '"1"' in value
+    query = "/prometheus/api/v1/query?query=behind_the_door"
+    assert eventually(lambda: b'"1"' in behind(RECEIVER, query)), "no sample arrived"
+    alertmanager = f"{mon1.address}:9093"
+    assert eventually(lambda: b"Always" in behind(alertmanager, "/alertmanager/api/v2/alerts")), (
+        "no alert arrived"
+    )
     assert engine.plan(stack).steps == ()
     assert engine.undo().state == "undone"
     assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
@@ -225,6 +340,7 @@ def _a_typed_token(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> Non
 
 def _what_goes_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
     """A wrong secret and an unknown CA are told in words, and everything is as before."""
+    stack = replace(stack, client_logins=(LOGIN,))
     assert isinstance(LOGIN.way, OAuth2)
     mon1.push(SECRET, b"wrong\n")
     outcome = engine.apply(engine.plan(stack))
@@ -242,3 +358,35 @@ def _what_goes_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
     assert diagnosis is not None, reason
     assert diagnosis.id == "oauth-idp-unknown-authority", reason
     assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
+
+
+def _others_go_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
+    """A wrong secret of remote_write and of alertmanagers is told in words, by what Prometheus logs."""
+    for login, client in ((WRITE, "remote-write"), (ALERT, "alerting")):
+        mon1.push(login.secret_file, b"wrong\n")
+        since = mon1.check(["date", "+%F %T"]).strip()
+        outcome = engine.apply(engine.plan(replace(stack, client_logins=(login,))))
+        assert outcome.error is None, outcome.error
+
+        def told(since: str = since, client: str = client) -> bool:
+            lines = mon1.check(["journalctl", "-u", "prometheus", "-S", since, "-o", "cat"]).splitlines()
+            found = [diagnosis for line in lines if (diagnosis := catalogue.diagnose(line)) is not None]
+            return any((each.id, each.client) == ("oauth-client-refused", client) for each in found)
+
+        assert eventually(told), (client, mon1.check(["journalctl", "-u", "prometheus", "-n", "20"]))
+        assert engine.undo().state == "undone"
+        mon1.push(login.secret_file, PROGRAMS[0]["client_secret"].encode())
+
+
+def _by_ansible(mon1: Machine, network: Network, engine: Engine, stack: Stack, folder: Path) -> None:
+    """The same logins by a playbook: its first run sets them, and what Firescreen finds is all in place."""
+    made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
+    clear = b"".join(path.read_bytes() for path in made.rglob("*") if path.is_file())
+    assert PROGRAMS[0]["client_secret"].encode() not in clear
+    ran = ansible_runs.run(made, PASSWORD, enter=network.enter)
+    assert ran.code == 0 and ran.changed > 0, ran.output
+    assert engine.plan(stack).steps == ()
+    assert [each for each in engine.verify(stack) if not each.ok] == []
+    made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
+    again = ansible_runs.run(made, PASSWORD, enter=network.enter)
+    assert (again.code, again.changed) == (0, 0), again.output
