@@ -14,10 +14,12 @@ import openid_provider
 import pytest
 from machines import ENDPOINT, Machine, Network
 from openid_provider import OpenIdProvider
+from test_existing_sites import PAIR, SITES
 from test_front_door import NAME, apply, etc
 
 from tests.integration.browser import Page, browser
 from wizard.engine import Engine
+from wizard.front_doors import proxy
 from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, DoorRoute, FrontDoor, SignIn, Stack, UserSpec
 from wizard.workspace import Workspace
@@ -138,6 +140,47 @@ def test_people_sign_in_and_machines_do_not(
         assert engine.plan(stack).steps == ()
         assert engine.undo().state == "undone"
         assert etc(web1) == before
+        if web1.suite == "trixie":
+            in_a_site_that_is_there(web1, door, engine, company, tmp_path)
+
+
+def in_a_site_that_is_there(
+    web1: Machine, door: FrontDoor, engine: Engine, company: OpenIdProvider, folder: Path
+) -> None:
+    """The same in a site of a person's, whose other pages need no login, before, meanwhile and after."""
+    unit, (site, text) = {"apache": "apache2"}.get(door.proxy, door.proxy), SITES[door.proxy]
+    web1.check(PAIR)
+    web1.push(site, text.encode())
+    web1.check(f"systemctl restart {unit}")
+    before, known = etc(web1), proxy(door.proxy)
+    assert known is not None
+    asks = known.certificates_inside
+    inside = replace(door, site=site, ca_file="/etc/ssl/noc.crt", client_cert=asks)
+    stack = stack_of(web1, inside, company, folder)
+    _, outcome = apply(engine, stack)
+    ended = {each.probe.client: each.outcome for each in outcome.attempts if "/door/" in each.probe.id}
+    assert ended["page, not signed in"] == "302"
+    assert ended["no password"] == ended["wrong password"] == "401"
+    assert ended["API"] == "200"
+    if asks:
+        assert (ended["client certificate"], ended["stranger's certificate"]) == ("200", "401")
+    asyncio.run(_signs_in_and_out(web1, folder))
+    blocked(web1, engine.workspace.root, web1.root / "etc/ssl/noc.crt")
+    for shown in ("", "--cert /etc/ssl/other.crt --key /etc/ssl/other.key"):
+        words = f"-sk {shown} -o /dev/null -w '%{{http_code}}' --resolve {NAME}:443:127.0.0.1"
+        assert web1.check(f"curl {words} https://{NAME}/") == "404"
+    assert engine.plan(stack).steps == ()
+    assert engine.undo().state == "undone"
+    assert etc(web1) == before
+
+
+async def _signs_in_and_out(web1: Machine, folder: Path) -> None:
+    async with browser(folder / "in-site", resolved(web1)) as page:
+        await page.open(PAGE)
+        await sign_in(page, "ada")
+        await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
+        await is_in(page)
+        await sign_out(page)
 
 
 def not_trusted(web1: Machine, engine: Engine, stack: Stack, before: dict[str, tuple[str, int]]) -> None:
@@ -248,10 +291,17 @@ async def status(page: Page, path: str) -> int:
     return int(await page.value(f"fetch('{path}').then(answer => answer.status)"))
 
 
-def blocked(web1: Machine, workspace: Path) -> None:
+def blocked(web1: Machine, workspace: Path, ca: Path | None = None) -> None:
     """What is blocked is so for machines too, and a made-up header opens nothing."""
     curl: list[str | Path] = [
-        *("curl", "-sS", "--cacert", workspace / "ca/ca.crt", "--resolve", f"{NAME}:443:{web1.address}"),
+        *(
+            "curl",
+            "-sS",
+            "--cacert",
+            ca or workspace / "ca/ca.crt",
+            "--resolve",
+            f"{NAME}:443:{web1.address}",
+        ),
         *("-o", "/dev/null", "-w", "%{http_code}"),
     ]
 

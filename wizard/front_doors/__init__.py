@@ -13,7 +13,16 @@ from wizard.front_doors.base import BackendTLS, Door, Opening, Proxy, Registrati
 
 __all__ = ["BackendTLS", "Door", "Opening", "Proxy", "Registration", "SignInClient", "all_proxies", "proxy"]
 
-_OTHERS = ("base", "settings", "apache_openid", "haproxy_frontend", "oauth2_proxy")
+_OTHERS = (
+    "base",
+    "settings",
+    "apache_openid",
+    "haproxy_frontend",
+    "nginx_inside",
+    "nginx_locations",
+    "nginx_sign_in",
+    "oauth2_proxy",
+)
 
 
 @cache

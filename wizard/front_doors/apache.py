@@ -99,6 +99,11 @@ def _who(door: Door) -> Iterator[str]:
     if not (door.passwords or door.client_ca):
         return
     yield '    <Location "/">'
+    yield from _passes(door)
+    yield "    </Location>"
+
+
+def _passes(door: Door) -> Iterator[str]:
     if door.passwords:
         yield "        AuthType Basic"
         yield f'        AuthName "{door.name}"'
@@ -112,7 +117,6 @@ def _who(door: Door) -> Iterator[str]:
     if door.cors:
         yield f'            Require expr "{PREFLIGHT}"'
     yield "        </RequireAny>"
-    yield "    </Location>"
 
 
 def _location(opening: Opening) -> Iterator[str]:
@@ -171,25 +175,19 @@ def _inside(door: Door) -> Iterator[str]:
     yield "# Written by Firescreen, which undoes it too. It is included by a site that is there."
     yield "AllowEncodedSlashes NoDecode"
     yield from _origin(door)
+    if door.client_ca:
+        yield f"SSLCACertificateFile {door.client_ca}"
+        yield "# Whoever shows no certificate, or one of another CA, is served at the other paths as before."
+        yield "SSLVerifyClient optional_no_ca"
+    if door.sign_in is not None:
+        for line in apache_openid.settings_inside(door, door.sign_in):
+            yield line.removeprefix("    ")
     for opening in door.openings:
         yield f'RedirectMatch 301 "^{re.escape(opening.prefix)}$" "{opening.prefix}/"'
         yield f'<Location "{opening.prefix}/">'
         yield "    AuthMerging Off"
-        if opening.own_login:
-            yield "    # It asks for the login itself."
-            yield "    AuthType None"
-            yield "    Require all granted"
-        else:
-            yield "    AuthType Basic"
-            yield f'    AuthName "{door.name}"'
-            yield "    AuthBasicProvider file"
-            yield f"    AuthUserFile {door.passwords}"
-            yield "    <RequireAny>"
-            yield "        Require valid-user"
-            if door.cors:
-                yield f'        Require expr "{PREFLIGHT}"'
-            yield "    </RequireAny>"
-            yield "    RequestHeader unset Authorization"
+        for line in _who_inside(door, opening):
+            yield line.removeprefix("    ")
         yield from _cors(door)
         yield f"    LimitRequestBody {door.max_body_size * _MB}"
         yield f"    ProxyPreserveHost {'On' if opening.tls is None else 'Off'}"
@@ -202,6 +200,21 @@ def _inside(door: Door) -> Iterator[str]:
             yield f'<Location "{path}">'
             yield "    Require all denied"
             yield "</Location>"
+
+
+def _who_inside(door: Door, opening: Opening) -> Iterator[str]:
+    if opening.own_login:
+        yield "        # It asks for the login itself."
+        yield "        AuthType None"
+        yield "        Require all granted"
+        return
+    yield "        RequestHeader unset Authorization"
+    if door.sign_in is None:
+        yield from _passes(door)
+        return
+    yield from apache_openid.who(door, door.sign_in)
+    for line in apache_openid.machines(door):
+        yield f"    {line}"
 
 
 def shadow(main: str, path: str) -> str:
@@ -224,6 +237,7 @@ PROXY = Proxy(
     included="/etc/apache2/sites-enabled/*.conf",
     render=render,
     render_inside=render_inside,
+    certificates_inside=True,
     shadow=shadow,
     shadow_script=r"cat && printf '\nInclude %s\n' " '"$1"',
     check=("{program}", "-t", "-f", "{main}"),

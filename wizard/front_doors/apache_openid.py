@@ -24,6 +24,34 @@ _GOODBYE: Final = "You are signed out. Close the browser to end the session at y
 
 def settings(door: Door, spec: SignIn) -> Iterator[str]:
     """What the whole virtual host is told."""
+    yield from _client(door, spec)
+    yield f'    ProxyPass "{SIGN_IN_PATH}/" "!"'
+    yield "    # What the provider sends with a person back is for this server and not for its log."
+    yield f'    SetEnvIf Request_URI "^{SIGN_IN_PATH}/" firescreen_sign_in'
+    yield f'    CustomLog "{_LOG}" "%v:%p %h %l %u %t \\"%r\\" %>s %O" env=!firescreen_sign_in'
+    yield f'    CustomLog "{_LOG}" "%v:%p %h %l %u %t \\"%m %U %H\\" %>s %O" env=firescreen_sign_in'
+
+
+def settings_inside(door: Door, spec: SignIn) -> Iterator[str]:
+    """What a virtual host that a person wrote is told; it keeps its own log."""
+    yield from _client(door, spec)
+    yield f'    <Location "{SIGN_IN_PATH}/">'
+    yield "        AuthMerging Off"
+    yield "        Require all granted"
+    yield '        ProxyPass "!"'
+    yield "    </Location>"
+    yield f'    <Location "{CALLBACK}">'
+    yield "        AuthMerging Off"
+    yield "        AuthType openid-connect"
+    yield "        Require valid-user"
+    yield "    </Location>"
+    yield f'    <Location "{SIGNED_OUT}">'
+    yield "        AuthType None"
+    yield f'        ErrorDocument 200 "{_GOODBYE}"'
+    yield "    </Location>"
+
+
+def _client(door: Door, spec: SignIn) -> Iterator[str]:
     yield f"    OIDCProviderMetadataURL {spec.issuer.rstrip('/')}/.well-known/openid-configuration"
     yield f"    OIDCClientID {spec.client_id}"
     yield f"    Include {door.secrets}"
@@ -40,16 +68,26 @@ def settings(door: Door, spec: SignIn) -> Iterator[str]:
     yield "    OIDCStateMaxNumberOfCookies 7 true"
     yield f'    Redirect 302 "{SIGN_OUT}" "{CALLBACK}?logout={quote(door.signed_out, safe="")}"'
     yield f'    Redirect 200 "{SIGNED_OUT}"'
-    yield f'    ProxyPass "{SIGN_IN_PATH}/" "!"'
-    yield "    # What the provider sends with a person back is for this server and not for its log."
-    yield f'    SetEnvIf Request_URI "^{SIGN_IN_PATH}/" firescreen_sign_in'
-    yield f'    CustomLog "{_LOG}" "%v:%p %h %l %u %t \\"%r\\" %>s %O" env=!firescreen_sign_in'
-    yield f'    CustomLog "{_LOG}" "%v:%p %h %l %u %t \\"%m %U %H\\" %>s %O" env=firescreen_sign_in'
 
 
 def access(door: Door, spec: SignIn) -> Iterator[str]:
     """Who passes: people who are signed in, and machines by password or client certificate."""
     yield '    <Location "/">'
+    yield from who(door, spec)
+    yield "    </Location>"
+    # These come later, and so win over what is above.
+    yield f'    <Location "{CALLBACK}">'
+    yield "        Require valid-user"
+    yield "    </Location>"
+    yield f'    <Location "{SIGNED_OUT}">'
+    yield "        Require all granted"
+    yield f'        ErrorDocument 200 "{_GOODBYE}"'
+    yield "    </Location>"
+    yield from machines(door)
+
+
+def who(door: Door, spec: SignIn) -> Iterator[str]:
+    """The same, as what stands in a section."""
     yield "        AuthType openid-connect"
     yield "        AuthzSendForbiddenOnFailure On"
     yield "        # A page leads to the provider; scripts, assets and programs get 401."
@@ -70,15 +108,10 @@ def access(door: Door, spec: SignIn) -> Iterator[str]:
     if door.cors:
         yield f'            Require expr "{PREFLIGHT}"'
     yield "        </RequireAny>"
-    yield "    </Location>"
-    # These come later, and so win over what is above.
-    yield f'    <Location "{CALLBACK}">'
-    yield "        Require valid-user"
-    yield "    </Location>"
-    yield f'    <Location "{SIGNED_OUT}">'
-    yield "        Require all granted"
-    yield f'        ErrorDocument 200 "{_GOODBYE}"'
-    yield "    </Location>"
+
+
+def machines(door: Door) -> Iterator[str]:
+    """By what a request with an Authorization header is checked."""
     if door.passwords:
         yield '    <If "-n %{HTTP:Authorization}">'
         yield "        AuthType Basic"

@@ -164,6 +164,8 @@ class Proxy:
     """The command that checks a configuration; `{program}` and `{main}` stand for the paths of both."""
     render_inside: Callable[[Door], str] | None = None
     """The locations of a front door in a site that a person wrote: what that site includes. None where it cannot."""
+    certificates_inside: bool = False
+    """Whether it can ask clients of such a site for certificates, and serve those with another at its other paths as before."""
     import_line: str = ""
     """What is added to the main configuration so that it includes `site`; '' where packagings do it."""
     shared: SharedFile | None = None

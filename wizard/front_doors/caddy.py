@@ -103,6 +103,11 @@ def _who(door: Door) -> Iterator[str]:
 
 def _signs_in(door: Door) -> Iterator[str]:
     """As `_who`, where people sign in: a request with an Authorization header is a machine's."""
+    yield from _sign_in_pages()
+    yield from _signed_in(door)
+
+
+def _sign_in_pages() -> Iterator[str]:
     yield f'\t\trespond {SIGNED_OUT} "{oauth2_proxy.GOODBYE}" 200'
     yield f"\t\trewrite {SIGN_OUT} {SIGN_OUT}?rd={SIGNED_OUT}"
     yield f"\t\treverse_proxy {SIGN_IN_PATH}/* {oauth2_proxy.ADDRESS} {{"
@@ -110,6 +115,9 @@ def _signs_in(door: Door) -> Iterator[str]:
     yield "\t\t\theader_up X-Forwarded-Uri {uri}"
     yield "\t\t\theader_up -Authorization"
     yield "\t\t}"
+
+
+def _signed_in(door: Door) -> Iterator[str]:
     if door.passwords:
         yield "\t\t@machine header Authorization *"
         yield f"\t\t{login_directive(door.version)} @machine bcrypt {door.name} {{"
@@ -180,6 +188,14 @@ def render_inside(door: Door) -> str:
 
 def _inside(door: Door) -> Iterator[str]:
     yield "# Written by Firescreen, which undoes it too. It is imported by a site that is there."
+    if door.sign_in is not None:
+        yield f"handle {SIGN_IN_PATH}/* {{"
+        yield "\t# What the provider sends with a person back is for oauth2-proxy and not for a log."
+        yield f"\t{'log_skip' if _is_new(door) else 'skip_log'}"
+        yield "\troute {"
+        yield from _sign_in_pages()
+        yield "\t}"
+        yield "}"
     for opening in door.openings:
         yield f"handle {opening.prefix} {{"
         yield f"\tredir * {opening.prefix}/ 301"
@@ -192,7 +208,8 @@ def _inside(door: Door) -> Iterator[str]:
         for path in opening.blocked:
             yield f"\t\trespond {path} 403"
             yield f"\t\trespond {path}/* 403"
-        yield from () if opening.own_login else _who(door)
+        if not opening.own_login:
+            yield from _who(door) if door.sign_in is None else _signed_in(door)
         yield "\t\trequest_body {"
         yield f"\t\t\tmax_size {door.max_body_size}MiB"
         yield "\t\t}"

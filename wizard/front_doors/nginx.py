@@ -7,10 +7,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wizard.front_doors import oauth2_proxy
+from wizard.front_doors import nginx_inside, nginx_locations, nginx_sign_in, oauth2_proxy
 from wizard.front_doors.base import Door, Opening, Proxy
-from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS, burst
-from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
+from wizard.front_doors.settings import burst
 
 
 def render(door: Door) -> str:
@@ -35,7 +34,7 @@ def _lines(door: Door) -> Iterator[str]:
     if door.rate_limit:
         yield f"    limit_req zone={zone} burst={burst(door.rate_limit)} nodelay;"
         yield "    limit_req_status 429;"
-    yield from _cors(door)
+    yield from nginx_locations.cors(door)
     yield from _signs_in(door) if door.sign_in is not None else _who(door)
     yield ""
     yield f"    client_max_body_size {door.max_body_size}m;"
@@ -58,26 +57,6 @@ def _lines(door: Door) -> Iterator[str]:
         yield "        return 404;"
         yield "    }"
     yield "}"
-
-
-def _cors(door: Door) -> Iterator[str]:
-    for name in CORS_HEADERS:
-        yield f"    proxy_hide_header {name};"
-    if not door.cors:
-        return
-    yield '    set $firescreen_origin "";'
-    for origin in door.cors:
-        yield f"    if ($http_origin = {origin}) {{"
-        yield f"        set $firescreen_origin {origin};"
-        yield "    }"
-    yield "    # nginx leaves a header out whose value is empty; browsers ask by OPTIONS without a login."
-    yield "    add_header Access-Control-Allow-Origin $firescreen_origin always;"
-    for name, value in CORS_ALLOWED:
-        yield f'    add_header {name} "{value}" always;'
-    yield '    set $firescreen_preflight "$request_method $firescreen_origin";'
-    yield '    if ($firescreen_preflight ~ "^OPTIONS h") {'
-    yield "        return 204;"
-    yield "    }"
 
 
 def _who(door: Door) -> Iterator[str]:
@@ -112,84 +91,7 @@ def _signs_in(door: Door) -> Iterator[str]:
         yield f"    auth_basic_user_file {door.passwords};"
     yield f"    auth_request {oauth2_proxy.AUTH};"
     yield "    error_page 401 = @firescreen_sign_in;"
-    yield from _asks_who(door)
-    yield from _leads_to_provider()
-    yield from _sign_in_pages()
-
-
-def _asks_who(door: Door) -> Iterator[str]:
-    yield ""
-    yield f"    location = {oauth2_proxy.AUTH} {{"
-    yield "        internal;"
-    if door.client_ca:
-        yield "        if ($ssl_client_verify = SUCCESS) {"
-        yield "            return 204;"
-        yield "        }"
-    yield from _asked("$request_uri")
-    yield "        proxy_pass_request_body off;"
-    yield '        proxy_set_header Content-Length "";'
-    yield "    }"
-
-
-def _leads_to_provider() -> Iterator[str]:
-    yield ""
-    yield "    # A page leads to the provider; scripts, assets and programs get 401."
-    yield "    location @firescreen_sign_in {"
-    yield from _open()
-    yield "        set $firescreen_page $http_accept;"
-    yield "        if ($http_authorization) {"
-    yield '            set $firescreen_page "";'
-    yield "        }"
-    yield "        if ($firescreen_page !~ text/html) {"
-    yield "            return 401;"
-    yield "        }"
-    yield f"        rewrite ^ {oauth2_proxy.START} break;"
-    yield "        proxy_method GET;"
-    yield "        proxy_pass_request_body off;"
-    yield '        proxy_set_header Content-Length "";'
-    yield from _asked(oauth2_proxy.START)
-    yield "    }"
-
-
-def _sign_in_pages() -> Iterator[str]:
-    yield ""
-    yield f"    location {SIGN_IN_PATH}/ {{"
-    yield "        # What the provider sends with a person back is for oauth2-proxy and not for a log."
-    yield "        access_log off;"
-    yield from _open()
-    yield from _asked("$request_uri")
-    yield "    }"
-    yield ""
-    yield f"    location = {SIGN_OUT} {{"
-    yield "        rewrite ^ $uri?rd=" + SIGNED_OUT + " break;"
-    yield from _open()
-    yield from _asked("$request_uri")
-    yield "    }"
-    yield ""
-    yield f"    location = {SIGNED_OUT} {{"
-    yield from _open()
-    yield "        default_type text/plain;"
-    yield f'        return 200 "{oauth2_proxy.GOODBYE}\\n";'
-    yield "    }"
-
-
-def _open() -> Iterator[str]:
-    yield "        auth_request off;"
-    yield "        auth_basic off;"
-
-
-def _asked(uri: str) -> Iterator[str]:
-    """What oauth2-proxy is told of a request, and where it is."""
-    yield "        proxy_set_header Host $host;"
-    yield "        proxy_set_header X-Real-IP $remote_addr;"
-    yield "        proxy_set_header X-Forwarded-Proto https;"
-    yield "        proxy_set_header X-Forwarded-Host $host;"
-    yield f"        proxy_set_header X-Forwarded-Uri {uri};"
-    yield "        proxy_set_header X-Auth-Request-Redirect $request_uri;"
-    yield '        proxy_set_header Authorization "";'
-    yield "        proxy_buffer_size 16k;"
-    yield "        proxy_buffers 8 16k;"
-    yield f"        proxy_pass http://{oauth2_proxy.ADDRESS};"
+    yield from nginx_sign_in.locations(door)
 
 
 def _location(door: Door, opening: Opening) -> Iterator[str]:
@@ -211,88 +113,9 @@ def _location(door: Door, opening: Opening) -> Iterator[str]:
         yield "        auth_basic off;"
         if door.sign_in is not None:
             yield "        auth_request off;"
-    yield from _websocket(opening)
-    yield from (f"        {line}" for line in _asks(opening))
+    yield from nginx_locations.websocket(opening)
+    yield from (f"        {line}" for line in nginx_locations.asks(opening))
     yield "    }"
-
-
-def _websocket(opening: Opening) -> Iterator[str]:
-    """WebSockets are passed on. A header here takes those of the whole server away, which are said again."""
-    if not opening.websocket:
-        return
-    yield '        set $firescreen_connection "";'
-    yield "        if ($http_upgrade) {"
-    yield "            set $firescreen_connection upgrade;"
-    yield "        }"
-    yield "        proxy_set_header Upgrade $http_upgrade;"
-    yield "        proxy_set_header Connection $firescreen_connection;"
-    yield "        proxy_set_header Host $http_host;"
-    yield "        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
-    yield "        proxy_set_header X-Forwarded-Proto https;"
-    if not opening.own_login:
-        yield '        proxy_set_header Authorization "";'
-    yield f"        proxy_read_timeout {TUNNEL_SECONDS}s;"
-    yield f"        proxy_send_timeout {TUNNEL_SECONDS}s;"
-
-
-def _asks(opening: Opening) -> Iterator[str]:
-    """How nginx asks what is behind a location."""
-    tls = opening.tls
-    if tls is None:
-        yield f"proxy_pass http://{opening.backend};"
-        return
-    yield f"proxy_ssl_trusted_certificate {tls.trust};"
-    yield "proxy_ssl_verify on;"
-    yield "proxy_ssl_verify_depth 4;"
-    yield f"proxy_ssl_name {tls.name};"
-    yield "proxy_ssl_server_name on;"
-    yield "proxy_ssl_protocols TLSv1.2 TLSv1.3;"
-    yield f"proxy_ssl_certificate {tls.certificate};"
-    yield f"proxy_ssl_certificate_key {tls.key};"
-    yield f"proxy_pass https://{opening.backend};"
-
-
-def render_inside(door: Door) -> str:
-    """The locations for a server block that is there.
-
-    They are regular expressions, and included first: so they come before locations of the site for the same path.
-    """
-    return "\n".join(_inside(door)) + "\n"
-
-
-def _inside(door: Door) -> Iterator[str]:
-    yield "# Written by Firescreen, which undoes it too. It is included by a site that is there."
-    for opening in door.openings:
-        for path in opening.blocked:
-            yield f"location ~ ^{re.escape(path)}(/|$) {{"
-            yield "    return 403;"
-            yield "}"
-        yield f"location ~ ^{re.escape(opening.prefix)}$ {{"
-        yield f"    return 301 {opening.prefix}/;"
-        yield "}"
-        yield f"location ~ ^{re.escape(opening.prefix)}/ {{"
-        if opening.own_login:
-            yield "    # It asks for the login itself."
-            yield "    auth_basic off;"
-        else:
-            yield "    # Also for those who need no password for the rest of the site."
-            yield "    satisfy all;"
-            yield f'    auth_basic "{door.name}";'
-            yield f"    auth_basic_user_file {door.passwords};"
-        yield from _cors(door)
-        yield f"    client_max_body_size {door.max_body_size}m;"
-        if opening.websocket:
-            yield "    proxy_http_version 1.1;"
-            yield from (line.removeprefix("    ") for line in _websocket(opening))
-        else:
-            yield f"    proxy_read_timeout {door.timeout}s;"
-            yield "    proxy_http_version 1.1;"
-            yield "    proxy_set_header Host $http_host;"
-            yield "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
-            yield "    proxy_set_header X-Forwarded-Proto https;"
-            yield '    proxy_set_header Authorization "";'
-        yield from (f"    {line}" for line in _asks(opening))
-        yield "}"
 
 
 def shadow(main: str, path: str) -> str:
@@ -327,7 +150,8 @@ PROXY = Proxy(
     included="/etc/nginx/conf.d/*.conf",
     render=render,
     sign_in=oauth2_proxy.CLIENT,
-    render_inside=render_inside,
+    render_inside=nginx_inside.render,
+    certificates_inside=True,
     shadow=shadow,
     shadow_script=r'sed -zE "s@(^|\n)([^#\n]*\bhttp\s*\{)@\1\2\n    include $1;@"',
     check=("{program}", "-t", "-q", "-c", "{main}"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from wizard import yamlfile
 from wizard.errors import StackError
+from wizard.front_doors import proxy
 from wizard.inventory import sign_in
 from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Stack
 
@@ -139,17 +140,13 @@ def _check_certificate(door: FrontDoor, where: str) -> None:
             where=where,
             todo="Leave cert_file and key_file out; ca_file says what the certificate is verified against",
         )
-    if door.client_cert:
+    known = proxy(door.proxy)
+    if door.client_cert and (known is None or not known.certificates_inside):
         raise StackError(
-            f"a client certificate is asked for by a whole site, and {door.site} is not Firescreen's",
+            f"{known.title if known else door.proxy} would reject clients with other certificates at the other paths of "
+            f"{door.site}, too",
             where=where,
             todo="Use machines: {basic_auth: [USER]}, or leave site out and use a name of its own",
-        )
-    if door.sign_in is not None:
-        raise StackError(
-            f"people sign in at a whole site, and {door.site} is not Firescreen's",
-            where=where,
-            todo="Use people: {basic_auth: [USER]}, or leave site out and use a name of its own",
         )
     if door.hsts_days:
         raise StackError(

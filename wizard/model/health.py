@@ -217,6 +217,8 @@ class ProxySite:
     port: int
     file: str
     line: int
+    certificates: str = ""
+    """file:line at which clients are asked for certificates, in the site or for all of them; '' for none of a person's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

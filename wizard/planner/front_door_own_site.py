@@ -10,7 +10,7 @@ from dataclasses import replace
 from wizard.config_files import proxies
 from wizard.config_files.proxies import own_site
 from wizard.errors import InputError
-from wizard.model import Change, ContentKind, Facts, FileState
+from wizard.model import SIGN_IN_PATH, Change, ContentKind, Facts, FileState
 from wizard.planner import manual_commands
 from wizard.planner.certificates import Pair, needed_file, public
 from wizard.planner.front_door_facts import HEAD, PUBLIC_CAS, KnownDoor
@@ -59,6 +59,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=place,
             todo=f"Name the file as {main} includes it{_known(facts, known)}",
         )
+    _refuse_certificates(facts, known)
     there = known.host.files.get(known.include)
     if there is not None and not there.content.startswith(HEAD):
         raise InputError(
@@ -66,6 +67,23 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=f"{door.host}:{known.include}",
             todo="Rename it, then plan again",
         )
+
+
+def _refuse_certificates(facts: Facts, known: KnownDoor) -> None:
+    """A site that asks for client certificates itself has its own reasons, and can ask for one kind alone."""
+    found = facts.proxies.get(known.door.host)
+    for site in found.sites if found is not None and known.door.client_cert else ():
+        mine = (site.program, site.name.lower(), site.port) == (
+            known.proxy.name,
+            known.door.name,
+            known.door.port,
+        )
+        if mine and site.certificates:
+            raise InputError(
+                f"the site {known.door.name} asks for client certificates of its own, or says whose they may be",
+                where=f"{known.door.host}:{site.certificates}",
+                todo="Use machines: {basic_auth: [USER]}, or leave `site` out and use a name of its own",
+            )
 
 
 def _known(facts: Facts, known: KnownDoor) -> str:
@@ -116,6 +134,7 @@ def changes(known: KnownDoor, text: bytes) -> Iterator[Change]:
             port=known.door.port,
             path=known.include,
             prefixes=tuple(route.prefix for route in known.door.routes),
+            reserved=(SIGN_IN_PATH,) if known.door.sign_in is not None else (),
         )
     except InputError as error:
         raise InputError(error.what, where=f"{known.door.host}:{known.site}", todo=error.todo) from error

@@ -152,8 +152,22 @@ class DoorInquiry:
                 **trust,
                 **wrong,
             )
+        yield from self._by_certificate(site, backend, path, trust)
+        for kind in known.door.block:
+            for closed in BLOCKED[kind]:
+                client = f"blocked {closed}"
+                yield _probe(known, backend, f"{closed} is blocked", client, "403", f"{url}{closed}", **login)
+
+    def _by_certificate(
+        self, site: Site, backend: Backend, path: str, trust: dict[str, str]
+    ) -> Iterator[Probe]:
+        known, user = site.known, site.known.user(self.stack)
+        asked = known.door.sign_in is not None
         if known.door.client_cert:
-            rejected, nobody = known.proxy.no_certificate, "401" if asked else known.proxy.no_certificate
+            # In a person's own site, the login is asked for at the paths, and not in the handshake.
+            other = "401" if user is not None or asked else "403"
+            rejected = other if known.door.site else known.proxy.no_certificate
+            nobody = "401" if asked else rejected
             pair, stranger = paths.probe_pair(self.facts), paths.stranger_pair(self.facts)
             if user is None:
                 name, client = "without a client certificate it is rejected", "no client certificate"
@@ -163,10 +177,6 @@ class DoorInquiry:
                 yield _probe(known, backend, name, client, "200", path, **trust, **_shown(pair))
             name, client = "a stranger's certificate is rejected", "stranger's certificate"
             yield _probe(known, backend, name, client, rejected, path, **trust, **_shown(stranger))
-        for kind in known.door.block:
-            for closed in BLOCKED[kind]:
-                client = f"blocked {closed}"
-                yield _probe(known, backend, f"{closed} is blocked", client, "403", f"{url}{closed}", **login)
 
     def _of_grafana(self, site: Site, grafana: DoorGrafana) -> Iterator[Probe]:
         """Its login page and its health, which it shows to everyone, and its API, which it does not."""

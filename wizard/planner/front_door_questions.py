@@ -214,9 +214,12 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
     def changed(door: FrontDoor) -> FrontDoor:
         if not value:
             return replace(door, site="")
-        # A whole site asks for a client certificate, and it is not ours.
-        people = door.people or (user,)
-        return replace(door, site=value, people=people, sign_in=None, client_cert=False, hsts_days=0)
+        known = proxy(door.proxy)
+        asks = door.client_cert and known is not None and known.certificates_inside
+        door = replace(door, site=value, client_cert=asks, hsts_days=0)
+        if asks or door.users:
+            return door
+        return replace(door, machines=(user,)) if door.sign_in is not None else replace(door, people=(user,))
 
     return replace(
         stack,
@@ -248,7 +251,10 @@ def _access(door: FrontDoor) -> Question:
         ),
         kind="choice",
         default=now,
-        choices=_ACCESS[:1] if door.site else (*_ACCESS, *signs_in),
+        choices=(
+            *(_ACCESS if not door.site or (known is not None and known.certificates_inside) else _ACCESS[:1]),
+            *signs_in,
+        ),
     )
 
 

@@ -142,12 +142,6 @@ def _refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             where=door.key,
             todo="Use Apache, nginx or Caddy, or give people a password",
         )
-    if door.site:
-        raise InputError(
-            f"people cannot sign in at an OpenID provider in a site that is there ({door.site})",
-            where=door.key,
-            todo="Use another name for the front door, or give people a password",
-        )
     lacking = [
         name for name in ("issuer", "client_id", "client_secret_file") if not getattr(door.sign_in, name)
     ]

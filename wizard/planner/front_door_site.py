@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wizard.config_files import web_config
-from wizard.errors import InputError
 from wizard.front_doors import Door
 from wizard.front_doors.settings import HEADERS
 from wizard.model import (
@@ -93,7 +92,7 @@ def plan_site(
     if changes:
         material = known.step(
             StepKind.SERVER_CERTIFICATE,
-            title=f"Create users for {known.title}"
+            title=f"Create {'users' if known.door.users else 'the login'} for {known.title}"
             if known.door.site
             else f"Create certificate and users for {known.title}",
             why="The front door has its own users; the passwords are bcrypt hashes."
@@ -110,77 +109,6 @@ def plan_site(
     door = _door(known, pair, hashes)
     config = None if known.proxy.shared is not None else _config(known, door, first=first)
     return Site(known, pair, material, config, door, restarts=bool(loaded))
-
-
-def with_shared_files(sites: Sequence[Site]) -> tuple[Site, ...]:
-    """The same sites; the first of each proxy whose front doors stand in one file has the step that writes it.
-
-    Raises:
-        InputError: two of them cannot stand on one port.
-    """
-    found = []
-    written: set[tuple[str, str]] = set()
-    for site in sites:
-        known, shared = site.known, site.known.proxy.shared
-        place = known.door.host, known.proxy.name
-        if shared is None or place in written:
-            found.append(site)
-            continue
-        written.add(place)
-        same = [each for each in sites if (each.known.door.host, each.known.proxy.name) == place]
-        _refuse_mixed_ports(same)
-        try:
-            text = shared.merged(known.main, [each.rendered for each in same])
-        except InputError as error:
-            raise InputError(error.what, where=f"{known.door.host}:{known.site}", todo=error.todo) from error
-        found.append(replace(site, config=_shared_config(known, text)))
-    return tuple(found)
-
-
-def _refuse_mixed_ports(sites: Sequence[Site]) -> None:
-    for site in sites:
-        for other in (each.known.door for each in sites if each.known.door.port == site.known.door.port):
-            door = site.known.door
-            if bool(door.users) != bool(other.users):
-                alone, asking = (other, door) if door.users else (door, other)
-                raise InputError(
-                    f"{alone.name} needs client certificates and {asking.name} does not, and {site.known.proxy.title} asks "
-                    "all clients of a port alike",
-                    where=alone.key,
-                    todo=f"Give {alone.name} another port, e.g. port: 8443",
-                )
-
-
-def _shared_config(known: KnownDoor, text: str) -> PlannedStep | None:
-    before = known.host.files.get(known.site)
-    content = text.encode("utf-8", "surrogateescape")
-    if before is None or before.content == content:
-        return None
-    # Nobody but its owner and group may read the hashes of the users.
-    after = replace(before, content=content, mode=before.mode & ~0o007)
-    added = (
-        "A few lines in a frontend, and one block at the end" if known.door.site else "One block at its end"
-    )
-    changed = known.write(
-        known.site,
-        after,
-        ContentKind.PROXY_CONFIG,
-        why=f"{added}; every other byte stays as it is. Others cannot read it, since it holds hashes.",
-        by_hand=(
-            *manual_commands.patch(known.site, before, after),
-            *(manual_commands.rights(known.site, after) if after.mode != before.mode else ()),
-        ),
-    )
-    return known.step(
-        StepKind.FRONT_DOOR,
-        title=f"Write the configuration of {known.title}",
-        why=(
-            f"{known.proxy.title} includes no other files: a block of its own, between two comments, stands below its other "
-            f"sections. {known.proxy.title} itself checks the whole before it is put in place, and reads it when it is "
-            "reloaded."
-        ),
-        changes=(changed,),
-    )
 
 
 def _needed(known: KnownDoor, files: Iterable[tuple[str, str]]) -> Iterator[Change]:
@@ -267,6 +195,10 @@ def _in_own_site(known: KnownDoor, door: Door) -> PlannedStep | None:
         why=(
             f"Its configuration {known.site} includes a file of Firescreen's with one more line. {known.proxy.title} itself "
             "checks both before the line is put in place, and reads them when it is reloaded."
+            + (
+                " From then on it asks every client for a certificate, and serves those without as before."
+                * bool(door.client_ca)
+            )
         ),
         changes=changes,
     )

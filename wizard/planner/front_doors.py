@@ -35,6 +35,7 @@ from wizard.planner import (
     front_door_grafana,
     front_door_own_site,
     front_door_refusals,
+    front_door_shared_file,
     front_door_sign_in,
     front_door_site,
     manual_commands,
@@ -178,7 +179,7 @@ def _sites(
         (each.door.host, each.proxy.name): each for each in reversed(known) if each.door.sign_in is not None
     }
     trusts = {each.server.key: each.pair.trust for each in servers}
-    return front_door_site.with_shared_files(
+    return front_door_shared_file.with_shared_files(
         [
             front_door_site.plan_site(
                 stack,

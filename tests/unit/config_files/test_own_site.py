@@ -23,7 +23,7 @@ CASES = [
 ]
 
 
-def edit(program: str, case: dict[str, Any], content: bytes) -> bytes:
+def edit(program: str, case: dict[str, Any], content: bytes, reserved: tuple[str, ...] = ()) -> bytes:
     return own_site.with_include(
         program,  # type: ignore[arg-type]
         content,
@@ -31,6 +31,7 @@ def edit(program: str, case: dict[str, Any], content: bytes) -> bytes:
         port=case.get("port", 443),
         path=f"{FOLDERS[program]}/firescreen/{NAME}.conf",
         prefixes=("/prometheus",),
+        reserved=reserved,
     )
 
 
@@ -93,3 +94,27 @@ def test_a_main_configuration_with_another_file_in_the_place_of_one() -> None:
         listed=lambda pattern: ["/etc/apache2/sites/w.conf", "/etc/apache2/sites/x.conf"],
     )
     assert found == b"Include /etc/apache2/sites/w.conf\nInclude /n\n"
+
+
+RESERVED = {
+    "nginx": "server { listen 443 ssl; server_name noc.example.net; location /oauth2/x { return 204; } }\n",
+    "apache": "<VirtualHost *:443>\nServerName noc.example.net\n<Location /oauth2/>\n</Location>\n</VirtualHost>\n",
+    "caddy": "noc.example.net {\n\thandle /oauth2/* {\n\t\trespond 204\n\t}\n}\n",
+}
+
+
+@pytest.mark.parametrize("program", RESERVED)
+def test_a_site_with_a_sign_in_of_its_own_is_refused(program: str) -> None:
+    content = RESERVED[program].encode()
+    edited = edit(program, {}, content)
+    assert edited != content
+    with pytest.raises(InputError, match="people sign in below /oauth2"):
+        edit(program, {}, content, reserved=("/oauth2",))
+    elsewhere = content.replace(b"/oauth2", b"/oauth2-docs")
+    assert edit(program, {}, elsewhere, reserved=("/oauth2",)) != elsewhere
+
+
+def test_an_openid_client_that_a_virtual_host_has_itself_is_refused() -> None:
+    content = b"<VirtualHost *:443>\nServerName noc.example.net\nOIDCClientID x\n</VirtualHost>\n"
+    with pytest.raises(InputError, match="sign in at the site already"):
+        edit("apache", {}, content, reserved=("/oauth2",))

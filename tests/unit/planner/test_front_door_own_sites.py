@@ -10,7 +10,21 @@ import pytest
 from tests.unit.planner import planned
 from wizard import planner
 from wizard.errors import FirescreenError
-from wizard.model import Answers, Facts, FileState, FrontDoor, Plan, Proxies, ProxySite, Setting, WriteFile
+from wizard.front_doors import Door, Opening, proxy
+from wizard.inventory import stack_file
+from wizard.model import (
+    WORKSPACE,
+    Answers,
+    Facts,
+    FileState,
+    FrontDoor,
+    Plan,
+    Proxies,
+    ProxySite,
+    Setting,
+    SignIn,
+    WriteFile,
+)
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
 
@@ -101,3 +115,108 @@ def test_a_frontend_on_the_port_is_offered_by_a_question() -> None:
     assert "port 9443" in asked.why
     chosen = planner.answer(stack, Setting("front_doors", "site", "web1/haproxy"), HAPROXY)
     assert chosen.front_doors[0].site == HAPROXY
+
+
+# -- nginx, Apache, Caddy ------------------------------------------------------------------------------------
+
+OWN = "front-door-own-site"
+INCLUDED = "/etc/nginx/firescreen/noc.example.net.conf"
+COMPANY = SignIn(
+    issuer="https://id.example.net",
+    client_id="noc",
+    client_secret_file="/home/ada/secret",
+    groups=("admins",),
+)
+
+
+def with_secret(facts: Facts) -> Facts:
+    own = facts.hosts[WORKSPACE]
+    state = FileState(b"a-client-secret\n", 0o600, "ada", "ada")
+    files = {**own.files, COMPANY.client_secret_file: state}
+    return replace(facts, hosts={**facts.hosts, WORKSPACE: replace(own, files=files)})
+
+
+def test_programs_show_client_certificates_and_nobody_else_is_turned_away() -> None:
+    plan = plan_for(OWN, lambda door: replace(door, people=(), client_cert=True))
+    found = written(plan, INCLUDED)
+    assert "ssl_verify_client optional_no_ca;" in found
+    assert "if ($ssl_client_verify != SUCCESS) {\n        return 403;" in found
+    expected = {each.client: each.expect for each in plan.probes if "/door/" in each.id}
+    assert expected["no client certificate"] == expected["stranger's certificate"] == "403"
+    either = plan_for(OWN, lambda door: replace(door, client_cert=True))
+    expected = {each.client: each.expect for each in either.probes if "/door/" in each.id}
+    assert (expected["client certificate"], expected["stranger's certificate"]) == ("200", "401")
+
+
+def test_a_site_that_asks_for_certificates_itself_is_refused_with_the_line() -> None:
+    case = planned.case(OWN)
+    there = ProxySite(
+        program="nginx",
+        name="noc.example.net",
+        port=443,
+        file="/etc/nginx/conf.d/noc.conf",
+        line=1,
+        certificates="/etc/nginx/snippets/tls.conf:3",
+    )
+    facts = replace(case.facts, proxies={"web1": Proxies(sites=(there,))})
+    assert plan_for(OWN, lambda door: door, facts).steps
+    with pytest.raises(FirescreenError, match="client certificates of its own") as refused:
+        plan_for(OWN, lambda door: replace(door, client_cert=True), facts)
+    assert refused.value.where == "web1:/etc/nginx/snippets/tls.conf:3"
+
+
+def test_people_sign_in_in_a_site_that_is_there() -> None:
+    facts = with_secret(planned.case(OWN).facts)
+    plan = plan_for(OWN, lambda door: replace(door, people=(), machines=("script",), sign_in=COMPANY), facts)
+    found = written(plan, INCLUDED)
+    assert "location ^~ /oauth2/ {" in found
+    assert "satisfy all;" in found
+    assert "satisfy any" not in found
+    assert "a-client-secret" not in "".join(change.diff() for change in plan.changes)
+    taken = text(
+        facts,
+        "/etc/nginx/conf.d/noc.conf",
+        content(facts, "/etc/nginx/conf.d/noc.conf").replace(
+            "include", "location = /oauth2/x { return 204; } include"
+        ),
+    )
+    with pytest.raises(FirescreenError, match="people sign in below /oauth2"):
+        plan_for(OWN, lambda door: replace(door, machines=("script",), sign_in=COMPANY), taken)
+
+
+@pytest.mark.parametrize("program", ["apache", "caddy"])
+def test_the_sections_of_other_proxies_hold_for_the_paths_alone(program: str) -> None:
+    known = proxy(program)
+    assert known is not None
+    assert known.render_inside is not None
+    door = Door(
+        name="noc.example.net",
+        port=443,
+        ipv6=False,
+        version="2.6.2",
+        certificate="",
+        key="",
+        openings=(Opening(prefix="/push", backend="127.0.0.1:9091"),),
+        passwords="/etc/users",
+        hashes=(("script", "HASH"),),
+        sign_in=COMPANY,
+        callback="https://noc.example.net/oauth2/callback",
+        signed_out="https://noc.example.net/oauth2/signed_out",
+        inside=True,
+    )
+    found = known.render_inside(door)
+    outermost = [line for line in found.splitlines() if line and not line[0].isspace()]
+    # A login outside of a section would be for the whole site.
+    assert not [
+        line
+        for line in outermost
+        if line.startswith(("Require", "AuthType", "<If", "basicauth", "forward_auth"))
+    ]
+
+
+def test_a_caddy_asks_no_clients_of_others_for_certificates() -> None:
+    case = planned.case(OWN)
+    door = replace(case.stack.front_doors[0], proxy="caddy", site="/etc/caddy/Caddyfile", client_cert=True)
+    text = stack_file.dump(replace(case.stack, front_doors=(door,)))
+    with pytest.raises(FirescreenError, match="Caddy would reject clients"):
+        stack_file.parse(text, source="firescreen.yaml")

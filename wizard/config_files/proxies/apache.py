@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
+from wizard.config_files.proxies.included_files import (
+    CERTIFICATES,
+    DEEPEST,
+    OURS,
+    Files,
+    named,
+    text,
+    upstream,
+)
 from wizard.model import ProxyRoute, ProxySite
 
 _URL: Final = re.compile(r"(https?|wss?)://([^/\s\"'\]]+)", re.IGNORECASE)
@@ -48,15 +56,23 @@ def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
     """Every name of every virtual host."""
     found: list[ProxySite] = []
     port, named = 80, True
+    first, inside, mine, everywhere = 0, False, "", ""
     for each in _lines(main, root(main), files, {}, 0):
-        if each.name == "<virtualhost":
+        if each.name in CERTIFICATES and not files[each.file].startswith(OURS):
+            said = f"{each.file}:{each.line}"
+            mine, everywhere = (said, everywhere) if inside else (mine, said)
+        elif each.name == "<virtualhost":
             port, named, begins = _port(each.words, 80), False, each
+            first, inside, mine = len(found), True, ""
         elif each.name in ("servername", "serveralias"):
             named = True
             found += [_site(word.partition(":")[0], port, each) for word in each.words]
-        elif each.name == "</virtualhost>" and not named:
-            found.append(_site("", port, begins))
-    return tuple(dict.fromkeys(found))
+        elif each.name == "</virtualhost>":
+            inside = False
+            if not named:
+                found.append(_site("", port, begins))
+            found[first:] = [replace(one, certificates=mine) for one in found[first:]]
+    return tuple(dict.fromkeys(replace(one, certificates=one.certificates or everywhere) for one in found))
 
 
 def _site(name: str, port: int, at: _Line) -> ProxySite:

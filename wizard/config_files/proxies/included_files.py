@@ -11,6 +11,13 @@ from typing import Final
 Files = Mapping[str, bytes]
 """What was read, by absolute path."""
 
+CERTIFICATES: Final = (
+    *("ssl_verify_client", "ssl_client_certificate", "ssl_trusted_certificate"),
+    *("sslverifyclient", "sslcacertificatefile", "sslcacertificatepath"),
+)
+"""The directives by which a site asks clients for certificates, or says whose it accepts; in small letters."""
+OURS: Final = b"# Written by Firescreen"
+"""How a file of ours begins."""
 DEEPEST: Final = 12
 """Includes within includes; deeper ones are not followed."""
 _HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
+from wizard.config_files.proxies.included_files import (
+    CERTIFICATES,
+    DEEPEST,
+    OURS,
+    Files,
+    named,
+    text,
+    upstream,
+)
 from wizard.model import ProxyRoute, ProxySite
 
 TOKEN: Final = re.compile(
@@ -60,6 +68,7 @@ def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
     """Every name that a server block answers to, on each of its ports."""
     tree = _read(main, posixpath.dirname(main), files, 0)
     found = []
+    everywhere = next((said for http in _all(tree, "http") if (said := _certificates(http.block, files))), "")
     for server in (each for http in _all(tree, "http") for each in _all(http.block, "server") if each.block):
         names = [word for each in server.block if each.name == "server_name" for word in each.words]
         listens = [each.words[0] for each in server.block if each.name == "listen" and each.words] or ["80"]
@@ -71,11 +80,18 @@ def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
                 port=port,
                 file=server.file,
                 line=server.line,
+                certificates=_certificates(server.block, files) or everywhere,
             )
             for name in names or ["_"]
             for port in ports or [80]
         ]
     return tuple(dict.fromkeys(found))
+
+
+def _certificates(block: Sequence[_Directive], files: Files) -> str:
+    """Where a block asks clients for certificates itself, as file:line."""
+    found = (each for each in block if each.name in CERTIFICATES and not files[each.file].startswith(OURS))
+    return next((f"{each.file}:{each.line}" for each in found), "")
 
 
 def _walk(

@@ -8,9 +8,9 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from wizard.config_files.proxies import apache
 from wizard.config_files.proxies.nginx import TOKEN
@@ -40,7 +40,14 @@ class _Block:
 
 
 def with_include(
-    program: ProxyProgram, content: bytes, *, name: str, port: int, path: str, prefixes: tuple[str, ...] = ()
+    program: ProxyProgram,
+    content: bytes,
+    *,
+    name: str,
+    port: int,
+    path: str,
+    prefixes: tuple[str, ...] = (),
+    reserved: tuple[str, ...] = (),
 ) -> bytes:
     """The file of a site with a line that includes `path`; as it is where it has that line.
 
@@ -51,6 +58,7 @@ def with_include(
         port: at which it answers.
         path: of the file to include.
         prefixes: the paths that the included file serves.
+        reserved: further paths that it serves, below which the site may have nothing of its own.
 
     Raises:
         InputError: the file has no such site, or something in it would come before what is included.
@@ -59,7 +67,9 @@ def with_include(
     edit = {"nginx": _nginx, "apache": _apache, "caddy": _caddy}.get(program)
     if edit is None:
         raise _missing(name, port)
-    changed = edit(text, name, port, path, prefixes)
+    changed, said = edit(text, name, port, path, prefixes)
+    if changed != text:
+        _refuse_taken(said, reserved)
     return changed.encode("utf-8", "surrogateescape")
 
 
@@ -70,15 +80,35 @@ def _missing(name: str, port: int) -> InputError:
     )
 
 
+def _refuse_taken(said: Iterable[tuple[str, ...]], reserved: tuple[str, ...]) -> None:
+    """What the site has itself of what is to be put into it."""
+    for words in said:
+        shown = " ".join(words)
+        if any(_is_below(word.strip("\"'^~=*$()"), reserved) for word in words):
+            raise InputError(
+                f"the site has `{shown}` itself, and people sign in below {reserved[0]}",
+                todo="Move that path, or leave `site` out",
+            )
+        if reserved and words[0].lower().startswith("oidc"):
+            raise InputError(
+                f"people sign in at the site already (`{shown}`)",
+                todo="Leave `site` out: the front door then has a name and a sign-in of its own",
+            )
+
+
 # -- nginx ---------------------------------------------------------------------------------------------------
 
 
-def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> str:
+_Said: TypeAlias = tuple[str, list[tuple[str, ...]]]
+"""The text with the line, and the directives of the site."""
+
+
+def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> _Said:
     for server in _servers(text):
         if not _answers(server, name, port):
             continue
         if ("include", path) in server.directives:
-            return text
+            return text, server.directives
         for words in server.directives:
             if words[0] == "return":
                 raise InputError(
@@ -91,7 +121,7 @@ def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]
                     f"the site has `{' '.join(words)}` itself, which comes before the front door's",
                     todo="Write the location without its modifier, or remove it, then plan again",
                 )
-        return _inserted(text, server.begins, f"include {path};")
+        return _inserted(text, server.begins, f"include {path};"), server.directives
     raise _missing(name, port)
 
 
@@ -146,13 +176,13 @@ def _inserted(text: str, begins: int, line: str) -> str:
 # -- Apache --------------------------------------------------------------------------------------------------
 
 
-def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> str:
+def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> _Said:
     """The line goes before the end of the virtual host: of several sections for a path, the last one counts."""
     del prefixes
     ports: set[int] = set()
     names: set[str] = set()
     offset, kept, inside = 0, "", False
-    mine = False
+    mine, directives = False, list[tuple[str, ...]]()
     for line in text.splitlines(keepends=True):
         said, kept = kept + line.strip(), ""
         if said.endswith("\\"):
@@ -162,7 +192,7 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
         words = lowered.strip("<>").split()
         if lowered.startswith("<virtualhost"):
             ports = {int(at[1]) if (at := re.search(r":(\d+)$", each)) else 80 for each in words[1:]}
-            names, inside, mine = set(), True, False
+            names, inside, mine, directives = set(), True, False, []
         elif inside and words[:1] in (["servername"], ["serveralias"]):
             names |= {re.sub(r"^https?://|:\d+$", "", each) for each in words[1:]}
         elif inside and said.split() in (["Include", path], ["IncludeOptional", path]):
@@ -172,8 +202,11 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
                 end = "\r\n" if line.endswith("\r\n") else "\n"
                 indent = re.match(r"[ \t]*", line)
                 space = indent[0] if indent is not None else ""
-                return text if mine else f"{text[:offset]}{space}    Include {path}{end}{text[offset:]}"
+                added = f"{text[:offset]}{space}    Include {path}{end}{text[offset:]}"
+                return text if mine else added, directives
             inside = False
+        if words and not said.startswith("#"):
+            directives.append(tuple(re.sub(r"[<>\"]", " ", said).split()))
         offset += len(line)
     raise _missing(name, port)
 
@@ -181,7 +214,7 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
 # -- Caddy ---------------------------------------------------------------------------------------------------
 
 
-def _caddy(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> str:
+def _caddy(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> _Said:
     del prefixes
     if text.lstrip().startswith(('{"', '{\r\n"', '{\n"')) or re.match(r"\s*\{\s*\"", text):
         raise InputError(
@@ -190,7 +223,7 @@ def _caddy(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]
         )
     depth, words = 0, list[str]()
     block: _Block | None = None
-    for found in _CADDY_TOKEN.finditer(text):
+    for found in _CADDY_TOKEN.finditer(f"{text}\n"):
         token = found[0]
         if token.startswith("#"):
             continue
@@ -200,24 +233,20 @@ def _caddy(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]
                 depth += 1
                 if depth == 1:
                     block = _Block(tuple(words[:-1]), found.end())
+                elif block is not None:
+                    block.directives.append(tuple(words))
                 words = []
             continue
         if words == ["}"]:
             depth -= 1
             if depth == 0 and block is not None and _is_site(block, name, port):
-                return (
-                    text
-                    if ("import", path) in block.directives
-                    else _inserted(text, block.begins, f"import {path}")
-                )
-        elif depth == 1 and block is not None and words:
+                there = ("import", path) in block.directives
+                added = text if there else _inserted(text, block.begins, f"import {path}")
+                return added, block.directives
+        elif depth > 0 and block is not None and words:
             block.directives.append(tuple(words))
         if not (depth == 0 and words and words[-1].endswith(",")):
             words = []
-    if depth == 1 and words == ["}"] and block is not None and _is_site(block, name, port):
-        return (
-            text if ("import", path) in block.directives else _inserted(text, block.begins, f"import {path}")
-        )
     raise _missing(name, port)
 
 
