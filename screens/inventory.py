@@ -177,11 +177,13 @@ def _cards(found: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
     if not found:
         return ()
     count = Counter(one.kind for one in found)
+    # A copy on a host is the same CA.
+    authorities = {(one.for_whom, one.not_before, one.not_after) for one in found if one.kind == "authority"}
     dated = [one for one in found if one.not_after]
     expired = sum(one.not_after <= time.time() for one in dated)
     soon = sum(_tone(one) == "$warning" for one in dated)
     return (
-        _counted(count["authority"], "CA", "CAs"),
+        _counted(len(authorities), "CA", "CAs"),
         _counted(count["certificate"], "certificate", "certificates"),
         Card(str(soon), "to renew", colour="$warning" if soon else "$quiet"),
         Card(str(expired), "expired", colour="$error" if expired else "$quiet"),

@@ -226,7 +226,7 @@ or the verification fails; this screen then says what failed, where, and what to
         shown = self._host(state)
         steps = tuple(step for step in state.steps if step.host == shown) if shown else state.steps
         self.query_one(StepList).show(steps, current=state.current if state.busy else "")
-        done = sum(step.state == "done" for step in steps)
+        done = sum(step.state in ("done", "undone" if state.kind != "apply" else "done") for step in steps)
         (tree := self.query_one("#tree", Panel)).set_title(f"Steps {at(shown)}" if shown else "Steps")
         tree.set_subtitle(f"{done} of {len(steps)}")
 

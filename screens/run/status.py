@@ -20,6 +20,7 @@ from screens.state_styles import (
     inline,
     place,
     safe,
+    tail,
 )
 from screens.widgets.cards import Card
 
@@ -113,10 +114,14 @@ def run_cards(state: RunState) -> tuple[Card, ...]:
         hosts = Card(f"{verified}/{len(state.hosts)}", f"{name} verified", colour="$success")
     changes = f"{state.done}/{state.total}" if state.total else str(state.done)
     went = "$success" if right == probes else "$error"
+    fell = Card(str(failed), "failed", colour="$error" if failed else "$quiet")
+    if state.kind != "apply" and not probes:
+        # An undo compares files, and probes nothing.
+        return Card(changes, "changes undone"), fell
     return (
         Card(changes, "changes" if state.kind == "apply" else "changes undone"),
         hosts,
-        Card(str(failed), "failed", colour="$error" if failed else "$quiet"),
+        fell,
         Card(f"{right}/{probes}", "probes as expected", colour=went) if probes else Card("0", "probes yet"),
     )
 
@@ -131,6 +136,8 @@ def step_log(state: RunState, step: str) -> Content:
             Content.assemble(("• ", "$primary"), inline(change.title(), 300)) for change in planned.changes
         ]
         parts.append(Content(""))
+    else:
+        parts += [safe(one.title, 400) for one in state.steps if one.id == step] + [Content("")]
     said = [line.text for line in state.lines if line.step == step]
     parts += [safe(text, 500, "$quiet") for text in said[-SHOWN_LINES:]]
     if not said:
@@ -177,8 +184,8 @@ def group_steps(steps: Iterable[StepState]) -> list[tuple[str, list[StepState]]]
 
 def group_line(name: str, steps: list[StepState], *, width: int) -> Content:
     """The heading of a group: how far it is."""
-    done = sum(step.state == "done" for step in steps)
     states = {step.state for step in steps}
+    done = len(steps) if states == {"undone"} else sum(step.state == "done" for step in steps)
     key = next((key for key in ("failed", "undone", "running") if key in states), "")
     sign, _, colour = STEP["done" if done == len(steps) else key]
     count = f" {done}/{len(steps)}"
@@ -190,7 +197,9 @@ def step_lines(step: StepState, *, current: bool, width: int) -> list[Content]:
     """A step with its sign, indented below its group; a long title goes on beneath itself."""
     sign, _, colour = STEP.get(step.state, STEP[""])
     style = "bold" if current else "$quiet" if not step.state else ""
-    first, *rest = hang(step.title, width - 4, 0).split("\n")
+    # A path that breaks over lines cannot be read; the log of the selected step has the whole one.
+    words = (tail(word, width - 4) if word.startswith("/") else word for word in step.title.split(" "))
+    first, *rest = hang(" ".join(words), width - 4, 0).split("\n")
     head = Content.assemble((f"  {sign} ", f"bold {colour}"), (first, style))
     return [head, *(Content.assemble("    ", (line, style)) for line in rest)]
 

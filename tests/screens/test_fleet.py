@@ -23,6 +23,7 @@ from screens.run.status import (
     host_line,
     host_summary,
     order_hosts,
+    run_cards,
     step_lines,
 )
 from screens.run.step_list import StepList
@@ -449,3 +450,11 @@ def test_steps_stand_under_their_host_and_component_with_their_count() -> None:
     lines = step_lines(replace(groups[1][1][0], title="Write " * 20), current=False, width=30)
     assert all(each.cell_length <= 30 for each in lines)
     assert len(lines) > 3, "a long title is broken, not cut"
+
+
+def test_an_undo_counts_neither_verified_hosts_nor_probes() -> None:
+    state = replace(begin("undo", ()), done=3, total=3)
+    assert [(card.number, card.label) for card in run_cards(state)] == [
+        ("3/3", "changes undone"),
+        ("0", "failed"),
+    ]
