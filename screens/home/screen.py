@@ -94,6 +94,7 @@ and a blackbox_exporter."""
         self._recent = Static("", markup=False)
         self._runs: tuple[RunRecord, ...] | None = None
         self._runs_at: object = None
+        """Of which notices they were asked for; None before the first scan: reading them imports the engine."""
         self._lines = 15
         """Of the details of the selected component, with their border."""
 
@@ -117,15 +118,20 @@ and a blackbox_exporter."""
         self._exposures = session.scan.exposures if session.scan else ()
         stack = self.query_one("#stack", Panel)
         stack.set_title(_title(session))
+        if self._runs_at is None and session.scan is not None:
+            self._read_runs(self.firescreen.notices)
         self._draw()
 
     def show_notices(self, notices: Notices) -> None:
         """Counts the labs that were finished, and reads the runs whenever one was made or undone, by whoever."""
         if self._drawn is not None:
             self._fill_menu(self.firescreen.session)
-        if notices.runs != self._runs_at:
-            self._runs_at = notices.runs
-            self.firescreen.ask(self.firescreen.client.history, self._have_runs)
+        if self._runs_at is not None and notices.runs != self._runs_at:
+            self._read_runs(notices)
+
+    def _read_runs(self, notices: Notices) -> None:
+        self._runs_at = notices.runs
+        self.firescreen.ask(self.firescreen.client.history, self._have_runs)
 
     def _have_runs(self, records: tuple[RunRecord, ...]) -> None:
         self._runs = records

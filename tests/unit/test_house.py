@@ -43,6 +43,23 @@ def test_the_screens_draw_their_first_frame_without_cryptography_ssh_or_yaml() -
     assert not loaded & SLOW
 
 
+UNTIL_DRAWN = """
+from pathlib import Path
+from screens.app import make_app
+
+app = make_app(workspace=Path({workspace!r}))
+drawn, app.when_drawn = app.when_drawn, lambda _: drawn(app.exit)
+app.run(headless=True, size=(80, 24))
+"""
+"""Draws Home with its keys, and ends before anything is begun that may wait for the first frame."""
+
+
+def test_nothing_slow_begins_before_the_first_frame_is_whole(tmp_path: Path) -> None:
+    loaded = loaded_after(UNTIL_DRAWN.format(workspace=str(tmp_path)).strip())
+    assert "textual" in loaded
+    assert not loaded & SLOW
+
+
 def test_the_front_door_loads_neither_front_before_it_knows_which() -> None:
     assert not loaded_after("import screens.__main__") & (SLOW | {"textual"})
 
