@@ -312,16 +312,15 @@ def _lanes(stage: Iterable[_Entry]) -> Collection[list[_Entry]]:
     """
     lanes: dict[str, list[_Entry]] = {}
     for entry in stage:
-        lane = f"{entry.number}" if _may_restart_beside_others(entry.change) else entry.change.host
+        lane = f"{entry.number}" if _restarts_at_once(entry.change) else entry.change.host
         lanes.setdefault(lane, []).append(entry)
     return lanes.values()
 
 
-def _may_restart_beside_others(change: Change) -> bool:
-    """Whether a change is a restart other than one that a person makes or one of a component that scrapes others."""
+def _restarts_at_once(change: Change) -> bool:
     if not isinstance(change, RunService) or change.action != "restart":
         return False
-    return not change.service.is_manual and change.service.component != "prometheus"
+    return rollback.may_restart_beside_others(change.service)
 
 
 def _with_attributes(change: Change) -> Change:

@@ -15,7 +15,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.journal_reader import Entry, Record
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ChangedError, FirescreenError, RestoreError, ServiceError
-from wizard.model import ContentKind, FileState, RunService, WriteFile
+from wizard.model import ContentKind, FileState, RunService, Service, WriteFile
 from wizard.service_managers import manual, proxy_services
 
 
@@ -113,7 +113,7 @@ def _by_host(places: Sequence[Entry]) -> tuple[Lane, ...]:
 
 
 def _turns(services: Sequence[Entry]) -> list[tuple[Lane, ...]]:
-    """The services, once each, in the order of the run; restarts on different hosts are made at once."""
+    """The services, once each, in the order of the run; restarts are made at once, as far as one host allows that."""
     turns: list[list[Lane]] = []
     seen = set()
     for entry in services:
@@ -122,12 +122,22 @@ def _turns(services: Sequence[Entry]) -> list[tuple[Lane, ...]]:
             continue
         seen.add(key)
         lane = (Reversal((entry,)),)
-        beside = entry.kind == "restart" and turns
-        if beside and all(other[0].host != entry.host for other in turns[-1]):
+        last = [other[0].entries[0] for other in turns[-1]] if turns else []
+        if last and all(_restart_at_once(entry, other) for other in last):
             turns[-1].append(lane)
         else:
             turns.append([lane])
     return [tuple(turn) for turn in turns]
+
+
+def _restart_at_once(one: Entry, other: Entry) -> bool:
+    """Whether two restarts need not wait for each other: on one host, as when they were applied."""
+    if one.host != other.host:
+        return one.kind == "restart"
+    return all(
+        each.kind == "restart" and each.service is not None and may_restart_beside_others(each.service)
+        for each in (one, other)
+    )
 
 
 def file_change(record: Record, reversal: Reversal, now: FileState | None) -> WriteFile | None:
@@ -227,3 +237,9 @@ def combined(troubles: Sequence[tuple[str, FirescreenError]]) -> FirescreenError
         )
     found.hosts = tuple(dict.fromkeys(host for host, _ in troubles))
     return found
+
+
+def may_restart_beside_others(service: Service) -> bool:
+    """Whether it may restart while others on its host do: no person restarts it, and it scrapes no others."""
+    proxy = service.manager == proxy_services.NAME
+    return not service.is_manual and not proxy and service.component != "prometheus"

@@ -227,8 +227,11 @@ def test_servers_of_one_host_restart_at_once_and_a_prometheus_in_its_turn(make_s
     site.manager.before = lambda action, service: (
         (meeting.wait(), None)[1] if service.component == "node_exporter" else None
     )
-    Applied(site, [step(turn(one), turn(two)), step(turn(prometheus), stage=1)])
+    run = Applied(site, [step(turn(one), turn(two)), step(turn(prometheus), stage=1)])
     assert site.manager.turned[2] == ("restart", "srv1", prometheus.unit)
+    run.roll_back()
+    assert {each[2] for each in site.manager.turned[3:5]} == {one.unit, two.unit}
+    assert site.manager.turned[5:] == [("restart", "srv1", prometheus.unit)]
 
 
 def test_a_client_leaves_a_server_before_that_loses_its_certificate(make_site: Make) -> None:
