@@ -88,12 +88,12 @@ def half_a_note(student: Student) -> None:
 
 def half_a_prefix(student: Student) -> None:
     student.change(student.caddyfile, "handle_path", "handle")
-    student.refused("pair", "page and an asset.*404")
+    student.refused("pair", "page with what it loads.*404")
     student.change(student.caddyfile, "handle /prometheus", "handle_path /prometheus")
     flags = student.flags.read_text()
     url = f"--web.external-url=https://{student.door.listen}/prometheus/\n"
     student.write(student.flags, flags + url)
-    student.refused("pair", "page and an asset.*(30[127]|redirect)")
+    student.refused("pair", "page with what it loads.*(30[127]|redirect)")
     # Removed at the door and known to Prometheus: the other way to do it, but its own scrape is not at fault then.
     student.write(student.flags, f"{flags}{url}--web.route-prefix=/\n")
     assert student.check("pair", patience=PATIENCE).ok
@@ -128,7 +128,7 @@ def a_way_past_the_door(student: Student) -> None:
     student.write(student.flags, flags.replace(f"={old}", f"={loopback}"))
     student.refused("hidden", "Prometheus cannot scrape")
     student.change(student.config, old, loopback)
-    student.refused("hidden", "page and an asset.*502", patience=4.0)
+    student.refused("hidden", "page with what it loads.*502", patience=4.0)
     student.change(student.caddyfile, old, loopback)
     assert student.check("hidden", patience=PATIENCE).ok
 

@@ -47,8 +47,8 @@ def door(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 _WORDS = {
-    "page": "the page and an asset that it names",
-    "api": "the API",
+    "page": "the page with what it loads",
+    "api": "the API and the metrics",
     "no-tls": "plain HTTP",
     "no-password": "without a password",
     "wrong-password": "with a wrong password",
@@ -65,7 +65,8 @@ def _requests(request: str, check: Check, whole: dict[str, Any]) -> Iterator[tup
         case "page":
             yield f"{words} ({base}/)", f"{base}/", {**whole, "kind": "page"}
         case "api":
-            yield f"{words} ({api})", api, whole
+            yield f"the API ({api})", api, whole
+            yield f"the metrics ({base}/metrics)", f"{base}/metrics", whole
         case "no-tls":
             yield words, api.replace("https://", "http://"), {}
         case "no-password":
@@ -100,7 +101,8 @@ def _login(check: Check, look: Look, user: str) -> tuple[str, Secret]:
     user = user or "admin"
     raise NotYet(
         f"there is no password of the user {user} yet",
-        f"Save it in a file {user}.password in {look.home(check.of)}: the check signs in with it.",
+        f"Save it in a file {user}.password in {look.home(check.of)} or {look.home(check.options['leads_to'])}: "
+        "the check signs in with it.",
     )
 
 
