@@ -162,6 +162,10 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         before: Field | None = None
         for question in visible:
             field = fields.get(question.key)
+            if field is not None and field.question.choices != question.choices:
+                # Another answer has changed what can be chosen here.
+                await field.remove()
+                field = None
             if field is None:
                 said = before.question.why if before else ""
                 field = Field(

@@ -73,7 +73,7 @@ async def choices(pilot: Pilot[Any]) -> None:
 
     await home(pilot)
     await pilot.press("s")
-    await until(pilot, "Name of a front door in nginx")
+    await until(pilot, "Name of a front door")
     await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
     await pilot.press("tab", *NAME)
     await until(pilot, "Who passes the front door")
@@ -82,7 +82,7 @@ async def choices(pilot: Pilot[Any]) -> None:
 async def sign_in(pilot: Pilot[Any]) -> None:
     """People sign in at an OpenID provider: what it shows is asked for, and who may pass."""
     await choices(pilot)
-    await pilot.press("tab", "down", "down", "down", "enter")
+    await pilot.press("tab", "tab", "down", "down", "down", "enter")
     await until(pilot, "Issuer of the OpenID provider")
 
 

@@ -8,7 +8,7 @@ from screens.app import make_app
 from screens.choices.level_table import LevelTable
 from screens.widgets.field import Field
 from tests.screens.door_scenes import DoorEngine
-from tests.screens.helpers import engine, until
+from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Scan
 from wizard.model import Proxies, ProxySite, Stack
 
@@ -20,7 +20,7 @@ async def test_a_name_sets_up_a_front_door() -> None:
         text = await until(pilot, "1.22.1, reverse proxy")
         assert "caddy" in text
         await pilot.press("s")
-        await until(pilot, "Name of a front door in nginx")
+        await until(pilot, "Name of a front door")
         await until(pilot, lambda: isinstance(app.focused, LevelTable))
         await pilot.press("tab", *"noc.example.net")
 
@@ -43,6 +43,31 @@ async def test_a_name_sets_up_a_front_door() -> None:
         assert app.screen.query(Field).first().wrong
 
 
+async def test_one_of_several_proxies_is_chosen() -> None:
+    app = make_app(build=engine(DoorEngine()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, "1.22.1, reverse proxy")
+        await pilot.press("s")
+        await until(pilot, "Name of a front door")
+        await until(pilot, lambda: isinstance(app.focused, LevelTable))
+        await pilot.press("tab", *"noc.example.net")
+        await until(pilot, "Reverse proxy of the front door")
+        await pilot.press("tab", *["down"] * 3)
+
+        def doors() -> list[tuple[str, str]]:
+            assert app.session.stack is not None
+            return [(each.name, each.proxy) for each in app.session.stack.front_doors]
+
+        await until(pilot, lambda: doors() == [("noc.example.net", "haproxy")])
+        # Nobody signs in at an OpenID provider there.
+        await until(pilot, lambda: "people sign in at" not in drawn(pilot))
+        await pilot.press("up")
+        await until(pilot, lambda: doors() == [("noc.example.net", "caddy")])
+        await until(pilot, "people sign in at an OpenID provider")
+        await pilot.press("shift+tab", *["backspace"] * len("noc.example.net"))
+        await until(pilot, lambda: not doors())
+
+
 class TakenEngine(DoorEngine):
     """The same, with a site of a person's that has the name already."""
 
@@ -60,7 +85,7 @@ async def test_a_name_that_a_site_has_offers_to_use_that_site() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "1.22.1, reverse proxy")
         await pilot.press("s")
-        await until(pilot, "Name of a front door in nginx")
+        await until(pilot, "Name of a front door")
         await until(pilot, lambda: isinstance(app.focused, LevelTable))
         await pilot.press("tab", *"noc.example.net")
         await until(pilot, "Put the paths into the site noc.example.net that is there")

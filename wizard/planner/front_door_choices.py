@@ -25,10 +25,10 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
     return tuple((service, known) for service, known in found if known is not None)
 
 
-def others(there: Sequence[tuple[Service, Proxy]], known: Proxy) -> str:
-    """What is said beside a name where further proxies run; '' where none does."""
-    titles = [each.title for _, each in there if each.name != known.name]
-    return f" {_listed(titles)} can be chosen instead, once there is a name." if titles else ""
+def running(there: Sequence[tuple[Service, Proxy]]) -> str:
+    """Which of them run, as the beginning of a sentence."""
+    named = _listed([f"{known.title} {service.version}" for service, known in there])
+    return f"{named} {'runs' if len(there) == 1 else 'run'}"
 
 
 def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
@@ -56,7 +56,7 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
         yield Question(
             setting=Setting("front_doors", "grafana", of),
             title="Put Grafana behind the front door",
-            why=f"Grafana runs on this host too: it would be served at {door.root}/{GRAFANA}/.",
+            why=f"Grafana runs on this host too: it would be served below the path /{GRAFANA} of this name.",
             more=(
                 "root_url, serve_from_sub_path and http_addr in grafana.ini are set, and Grafana is restarted; it then listens on "
                 "the loopback address alone. People log in at Grafana as before. If the front door asks too, it does so first, "

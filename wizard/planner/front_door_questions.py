@@ -48,32 +48,43 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
         usable = front_door_choices.usable(host)
         if host is None or not usable or len(mine) > 1 or not _fits(stack, host):
             continue
-        service, known = next((each for each in usable if mine and each[1].name == mine[0].proxy), usable[0])
+        known = usable[0][1]
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
         served = " and ".join(part for part in (", ".join(titles[:-1]), titles[-1]) if part)
-        called = known.title
+        # The form keeps a field with its title while its proxy changes: with several, none is named.
+        called, inside = (
+            (known.title, f" in {known.title}") if len(usable) == 1 else ("The reverse proxy", "")
+        )
         place = f"on {spec.name}" if len(stack.hosts) > 1 else "on this host"
         yield Question(
-            setting=Setting("front_doors", "name", f"{spec.name}/{service.component}"),
-            title=f"Name of a front door in {called} {place}",
+            setting=Setting("front_doors", "name", f"{spec.name}/{known.name}"),
+            title=f"Name of a front door{inside} {place}",
             why=f"{called} serves {served} under one https name, and asks for the login. "
             "Leave it empty for none.",
             more=(
-                f"{called} {service.version} runs {place}. With a name such as noc.example.net, each component "
+                f"{front_door_choices.running(usable)} {place}. With a name such as noc.example.net, each component "
                 "is served below a path of it: https://noc.example.net/prometheus and so on. The components themselves "
                 "listen on the loopback address alone, so that nobody passes the front door by. Other sites of "
-                f"{called} stay as they are. The name must lead to this host in your DNS.{front_door_choices.others(usable, known)}"
+                "the proxy stay as they are. The name must lead to this host in your DNS."
             ),
             kind="text",
             default=mine[0].name if mine else "",
         )
-        if mine:
-            yield from front_door_choices.questions(host, mine[0])
-            yield from _site(facts, mine[0])
-            yield _access(mine[0])
-            yield from sign_in_questions.questions(mine[0])
-            yield from front_door_backend_questions.questions(stack, facts, mine[0])
-            yield from front_door_settings.questions(facts, mine[0])
+        # By the first proxy, whichever is chosen: the form keeps its fields, and the focus, while one is.
+        yield from (
+            replace(each, setting=each.setting._replace(of=f"{spec.name}/{known.name}"))
+            for door in mine
+            for each in _of_door(stack, facts, host, door)
+        )
+
+
+def _of_door(stack: Stack, facts: Facts, host: HostFacts, door: FrontDoor) -> Iterator[Question]:
+    yield from front_door_choices.questions(host, door)
+    yield from _site(facts, door)
+    yield _access(door)
+    yield from sign_in_questions.questions(door)
+    yield from front_door_backend_questions.questions(stack, facts, door)
+    yield from front_door_settings.questions(facts, door)
 
 
 def answer(stack: Stack, of: str, name: str, value: str) -> Stack:

@@ -310,7 +310,7 @@ def test_one_of_several_proxies_is_chosen() -> None:
     )
     again = asked(moved, facts, "proxy")
     assert again is not None
-    assert (again.default, str(again.setting)) == ("haproxy", "front_doors.web1/haproxy.proxy")
+    assert (again.default, str(again.setting)) == ("haproxy", "front_doors.web1/nginx.proxy")
     assert planner.answer(moved, again.setting, "haproxy") == moved
     with pytest.raises(InputError):
         planner.answer(stack, question.setting, "varnish")
