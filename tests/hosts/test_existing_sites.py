@@ -36,6 +36,7 @@ from wizard.model import (
     ProxyProgram,
     ProxySite,
     SignIn,
+    Stack,
     WriteFile,
 )
 from wizard.service_managers import proxy_services
@@ -352,6 +353,8 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
     with network.entered(), closing(Engine(Workspace(folder))) as engine:
         with pytest.raises(InputError, match=r"another site|already"):
             engine.plan(stack_of(web1, (replace(mine, site="", ca_file=""),)))
+        if program == "caddy":
+            _another_configuration_is_not_overwritten(web1, engine, stack)
         _, outcome = apply(engine, stack)
         assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 2
         _strangers_and_others(web1)
@@ -371,6 +374,26 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
         web1.push(site, old.encode())
     else:
         web1.check(["rm", site])
+
+
+RESUMES = "[Service]\nExecStart=\nExecStart=/usr/bin/caddy run --environ --resume\n"
+
+
+def _another_configuration_is_not_overwritten(web1: Machine, engine: Engine, stack: Stack) -> None:
+    """A Caddy that runs with what its API was given is refused, and goes on with it; also as it is started with it."""
+    api, folder = "http://localhost:2019", "/etc/systemd/system/caddy.service.d"
+    given = '{"apps": {"http": {"servers": {"noc": {"listen": [":8444"], "routes": []}}}}}'
+    web1.check(["curl", "-sf", "-H", "Content-Type: application/json", "-d", given, f"{api}/load"])
+    with pytest.raises(InputError, match="JSON configuration") as refused:
+        engine.plan(stack)
+    assert refused.value.where == "web1:/var/lib/caddy/.config/caddy/autosave.json"
+    web1.check(["mkdir", "-p", folder])
+    web1.push(f"{folder}/resume.conf", RESUMES.encode())
+    web1.check("systemctl daemon-reload && systemctl restart caddy")
+    with pytest.raises(InputError, match="JSON configuration"):
+        engine.plan(stack)
+    assert ":8444" in web1.check(["curl", "-sf", f"{api}/config/"])
+    web1.check(f"rm -r {folder} && systemctl daemon-reload && systemctl restart caddy")
 
 
 def _strangers_and_others(web1: Machine) -> None:

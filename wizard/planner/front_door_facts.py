@@ -291,6 +291,16 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
             where=stack.source or door.key,
             todo=f"Install {door.proxy} there and start it, then plan again",
         )
+    there = facts.proxies.get(door.host)
+    said = next(
+        (each for each in (there.unread if there else ()) if each.startswith(f"{door.proxy} runs")), ""
+    )
+    if not service.active and said:
+        raise InputError(
+            f"the unit {known.unit} does not run on {door.host}, but {said}",
+            where=stack.source or door.key,
+            todo=f"Run {known.title} by the unit {known.unit}, with {known.main}, or use another proxy",
+        )
     if not service.active:
         raise InputError(
             f"{known.title} is installed on {door.host} and does not run",

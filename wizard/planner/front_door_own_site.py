@@ -31,7 +31,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
     """
     door, main = known.door, known.service.config_file
     place = f"{door.host}:{door.site}"
-    if known.service.config_file.endswith(".json") or door.site.endswith(".json"):
+    if door.site.endswith(".json"):
         raise InputError(
             f"{known.proxy.title} runs with a JSON configuration, and only Caddyfiles are edited",
             where=f"{door.host}:{main}",

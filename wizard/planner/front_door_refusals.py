@@ -16,6 +16,8 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             the name.
     """
     door, place = known.door, f"{known.door.host}:{known.service.config_file}"
+    if known.service.config_file != known.proxy.main:
+        _refuse_other_configuration(known, place)
     _refuse_settings(known)
     if known.proxy.only_port not in (0, door.port):
         raise InputError(
@@ -77,6 +79,24 @@ def _refuse_settings(known: KnownDoor) -> None:
             where=f"{door.host}:{door.site}",
             todo="Leave cors out, or use a front door with a name of its own",
         )
+
+
+def _refuse_other_configuration(known: KnownDoor, place: str) -> None:
+    """A reload has the proxy read its usual configuration: what it runs with would be gone."""
+    title, main = known.proxy.title, known.proxy.main
+    if known.service.config_file.endswith(".json"):
+        raise InputError(
+            f"{title} runs with a JSON configuration that is not what {main} says: its API was given it, or {main} has "
+            "changed since it was read. A reload would drop it",
+            where=place,
+            todo=f"Write into {main} what is to be served, run {title} with that file, then plan again; "
+            f"`systemctl reload {known.proxy.unit}` has it read the file",
+        )
+    raise InputError(
+        f"{title} runs with another configuration than {main}, where front doors are written",
+        where=place,
+        todo=f"Run it with {main}, or use another proxy",
+    )
 
 
 def _refuse_unfit_main(known: KnownDoor, place: str) -> None:

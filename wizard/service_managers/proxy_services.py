@@ -9,7 +9,7 @@ from wizard.errors import ServiceError
 from wizard.front_doors import Proxy, all_proxies, proxy
 from wizard.model import Service
 from wizard.redact import plain
-from wizard.service_managers import journald, systemd_restart
+from wizard.service_managers import caddy_configuration, journald, systemd_restart
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
 from wizard.service_managers.process_list import Process
@@ -147,6 +147,9 @@ def request() -> tuple[str, ...]:
 def _service(connection: Connection, known: Proxy, fields: list[str]) -> Service:
     _, program, shown, version = fields
     state = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+    pid, other = int(state.get("MainPID") or 0), ""
+    if known.name == "caddy" and pid:
+        other = caddy_configuration.other_than(connection, known.main, pid=pid, program=program)
     return Service(
         host=connection.name,
         component=known.name,
@@ -157,7 +160,7 @@ def _service(connection: Connection, known: Proxy, fields: list[str]) -> Service
         user="root",
         group=known.group,
         active=state.get("ActiveState") in ("active", "reloading"),
-        config_file=known.main,
+        config_file=other or known.main,
         home=known.home,
-        pid=int(state.get("MainPID") or 0),
+        pid=pid,
     )

@@ -74,7 +74,7 @@ def discover(connection: Connection) -> Proxies:
     found = Proxies()
     for each in _running(connection):
         try:
-            mine = _read(connection, each)
+            mine = _resumed(each) if "--resume" in each.words else _read(connection, each)
         except AwayError:
             raise
         except HostError as error:
@@ -100,7 +100,7 @@ def _running(connection: Connection) -> tuple[_Running, ...]:
             if "master process" not in words[0]:
                 continue
             words = words[0].split()
-        said = tuple(words) if program == "exporter_exporter" else ()
+        said = tuple(words) if program == "exporter_exporter" or "--resume" in words else ()
         found.append(_Running(program, _named(words, _OPTIONS[program]), said))
     return tuple(dict.fromkeys(found))
 
@@ -112,6 +112,11 @@ def _named(words: Iterable[str], options: tuple[str, ...]) -> str:
             return listed[index + 1]
     joined = (word.partition("=")[2] for word in listed if word.partition("=")[0] in options)
     return next(joined, "")
+
+
+def _resumed(running: _Running) -> Proxies:
+    said = "runs with what its API was last given (--resume): only Caddyfiles are read"
+    return Proxies(unread=(f"{running.program} {said}",))
 
 
 def _read(connection: Connection, running: _Running) -> Proxies:

@@ -220,3 +220,36 @@ def test_a_caddy_asks_no_clients_of_others_for_certificates() -> None:
     text = stack_file.dump(replace(case.stack, front_doors=(door,)))
     with pytest.raises(FirescreenError, match="Caddy would reject clients"):
         stack_file.parse(text, source="firescreen.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/var/lib/caddy/.config/caddy/autosave.json", "JSON configuration"),
+        ("/srv/Caddyfile", "another configuration than /etc/caddy/Caddyfile"),
+    ],
+)
+def test_what_a_caddy_runs_with_is_not_overwritten(path: str, words: str) -> None:
+    facts = text(planned.case("front-door-caddy").facts, path, "{}")
+    known = facts.hosts["web1"]
+    changed = tuple(
+        replace(each, config_file=path) if each.component == "caddy" else each for each in known.proxies
+    )
+    facts = replace(facts, hosts={**facts.hosts, "web1": replace(known, proxies=changed)})
+    with pytest.raises(FirescreenError, match=words) as refused:
+        plan_for("front-door-caddy", lambda door: door, facts)
+    assert refused.value.where == f"web1:{path}"
+
+
+def test_a_caddy_of_another_unit_is_named() -> None:
+    facts = planned.case("front-door-caddy").facts
+    known = facts.hosts["web1"]
+    stopped = tuple(replace(each, active=False) for each in known.proxies)
+    said = "caddy runs with what its API was last given (--resume): only Caddyfiles are read"
+    facts = replace(
+        facts,
+        hosts={**facts.hosts, "web1": replace(known, proxies=stopped)},
+        proxies={"web1": Proxies(unread=(said,))},
+    )
+    with pytest.raises(FirescreenError, match="--resume"):
+        plan_for("front-door-caddy", lambda door: door, facts)

@@ -1,0 +1,68 @@
+"""Which configuration a Caddy really runs with: it can be given another by its API, and a reload would drop that one."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from wizard.connections.base import Connection
+
+# Its own environment tells where it saves what it runs with, and what a Caddyfile's placeholders stand for. Nothing of it is
+# put into an argument, where others could read it.
+_SCRIPT: Final = r"""
+pid=$1 program=$2 main=$3
+tr '\0' '\037' < "/proc/$pid/cmdline" || exit
+while IFS= read -r -d '' each; do
+  case ${each%%=*} in *[!A-Za-z0-9_]*|'') ;; *) export "$each" ;; esac
+done < "/proc/$pid/environ"
+saved=${XDG_CONFIG_HOME:-$HOME/.config}/caddy/autosave.json
+printf '\036%s\036' "$saved"
+cat "$saved" 2>/dev/null
+printf '\036'
+runuser -u caddy -- "$program" adapt --config "$main" --adapter caddyfile 2>/dev/null
+"""
+
+
+def other_than(connection: Connection, main: str, *, pid: int, program: str) -> str:
+    """The path of the configuration with which a Caddy runs; '' where it is its Caddyfile's, or cannot be told.
+
+    Args:
+        connection: to its host.
+        main: the Caddyfile.
+        pid: its process.
+        program: the path of the executable.
+    """
+    ended = connection.run(["bash", "-c", _SCRIPT, "bash", str(pid), program, main], timeout=15)
+    parts = ended.stdout.split("\x1e")
+    if len(parts) != 4:
+        return ""
+    words, saved, running, adapted = parts[0].split("\x1f"), parts[1], _read(parts[2]), _read(parts[3])
+    if "--resume" in words and running is not None:
+        return saved
+    named = _named(words)
+    if named and posixpath.normpath(named) != main:
+        return named
+    # Of what it took from a file of variables, its environment says nothing.
+    if running is None or adapted is None or any(word.startswith("--envfile") for word in words):
+        return ""
+    kept = adapted.get("admin", {}).get("config", {}).get("persist", True)
+    return saved if kept and running != adapted else ""
+
+
+def _named(words: Sequence[str]) -> str:
+    for word, following in pairwise(words):
+        if word in ("--config", "-config", "-c"):
+            return following
+    joined = (word.partition("=")[2] for word in words if word.startswith(("--config=", "-config=")))
+    return next(joined, "")
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
