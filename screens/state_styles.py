@@ -130,6 +130,11 @@ def tail(path: str, width: int) -> str:
     return f"…{slash}{whole}" if whole.rstrip("/") else f"…{end}"
 
 
+def short_paths(text: str, width: int) -> str:
+    """A text whose paths are as `tail` shows them: one that breaks over lines cannot be read."""
+    return " ".join(tail(word, width) if word.startswith("/") else word for word in text.split(" "))
+
+
 def run_diff(lines: Iterable[str], width: int) -> Content:
     """What a run has changed: each file below its folder, which is named once, then the lines as `diff` has them.
 

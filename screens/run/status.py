@@ -20,7 +20,7 @@ from screens.state_styles import (
     inline,
     place,
     safe,
-    tail,
+    short_paths,
 )
 from screens.widgets.cards import Card
 
@@ -198,8 +198,7 @@ def step_lines(step: StepState, *, current: bool, width: int) -> list[Content]:
     sign, _, colour = STEP.get(step.state, STEP[""])
     style = "bold" if current else "$quiet" if not step.state else ""
     # A path that breaks over lines cannot be read; the log of the selected step has the whole one.
-    words = (tail(word, width - 4) if word.startswith("/") else word for word in step.title.split(" "))
-    first, *rest = hang(" ".join(words), width - 4, 0).split("\n")
+    first, *rest = hang(short_paths(step.title, width - 4), width - 4, 0).split("\n")
     head = Content.assemble((f"  {sign} ", f"bold {colour}"), (first, style))
     return [head, *(Content.assemble("    ", (line, style)) for line in rest)]
 

@@ -56,8 +56,8 @@ class LoginCandidate:
     """What it logs in with today, see `NOW`."""
     present: ClientLogin | None = None
     """How it logs in with a token today, as far as that can be kept."""
-    obstacles: Mapping[str, str] = field(default_factory=dict)
-    """Why it cannot log in so, what to do behind a colon, by the way; '' in place of a way for both."""
+    obstacles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Why it cannot log in so, and what to do, by the way or the setting; '' in place of a way for both."""
     folder: str = "/etc/prometheus"
     """Where a file with its secret is proposed."""
 
@@ -149,25 +149,23 @@ def _present(
     return ClientLogin(host=host, place=place, name=name, way=way)
 
 
-def _obstacles(client: Client, place: Place) -> dict[str, str]:
+def _obstacles(client: Client, place: Place) -> dict[str, tuple[str, str]]:
     found = {}
-    version = client.service.version
+    version, path = client.service.version, place.path or client.service.config_file
     for setting, since in SINCE.items():
         if version and numbers(version) < numbers(since):
-            found[setting] = f"Prometheus {version} does not know it, it came with {since}: Update Prometheus"
+            what = f"Prometheus {version} does not know it, it came with {since}"
+            found[setting] = (what, "Update Prometheus")
     if place.scheme == "http":
-        found[""] = f"{place.how} uses plain http, a token would be sent unencrypted: Set up TLS there first"
+        what = f"{place.how} uses plain http, a token would be sent unencrypted"
+        found[""] = (what, f"Secure it first, or set scheme: https in {path}")
     rival = "basic_auth" if place.basic_auth else place.other_auth
-    if rival not in ("", "oauth2", "authorization"):
+    if rival:
+        # One of the two may be replaced by itself, with other values.
+        way = {"oauth2": "authorization", "authorization": "oauth2"}.get(rival, "")
         words = NOW.get(rival, rival)
-        found[""] = (
-            f"{place.how} logs in with {words} ({rival}), and only one way is allowed: Remove {rival} there"
-        )
-    elif rival:
-        other = "authorization" if rival == "oauth2" else "oauth2"
-        found[other] = (
-            f"{place.how} logs in with {NOW[rival]}, and only one way is allowed: Remove {rival} there"
-        )
+        what = f"{place.how} logs in with {words} ({rival}), and only one way is allowed"
+        found[way] = (what, f"Remove {rival} in {path}")
     return found
 
 
@@ -315,8 +313,7 @@ def _begun(candidate: LoginCandidate, way: str) -> ClientLogin:
     """The login by that way to begin with: the present one, or an empty one with the proposed file."""
     for key in ("", way):
         if obstacle := candidate.obstacles.get(key):
-            what, _, todo = obstacle.rpartition(": ")
-            raise InputError(what, todo=todo)
+            raise InputError(obstacle[0], todo=obstacle[1])
     if candidate.present is not None and candidate.present.setting == way:
         return candidate.present
     file = candidate.file(way)
@@ -369,7 +366,7 @@ def _oauth2(candidate: LoginCandidate, way: OAuth2, name: str, text: str) -> OAu
         case "ca_file":
             if text and (obstacle := candidate.obstacles.get("oauth2.tls_config")):
                 raise InputError(
-                    obstacle.rpartition(": ")[0],
+                    obstacle[0],
                     todo="Update Prometheus, or add this CA to those that its host trusts and leave this empty",
                 )
             return replace(way, ca_file=_path(text))
