@@ -239,8 +239,13 @@ def test_one_name_with_a_path_for_each(
             _alerts_arrive(client)
             assert [each.name for each in engine.scan(stack).proxies if each.running] == [proxy]
             assert engine.plan(stack).steps == ()
-            changed = stack_of(web1, (replace(door, max_body_size=32),))
+            routes = (*ONE_NAME.routes, replace(grafana, login="door"))
+            changed = stack_of(web1, (replace(door, max_body_size=32, routes=routes),))
             assert [step.kind for step in apply(engine, changed)[0].steps] == ["door", "open-door"]
+            assert client.said("/grafana/login", user="").startswith("401")
+            seen = client.said("/grafana/login", "-D", "-", body=True).lower()
+            assert "x-seen-authorization: no" in seen
+            assert "<title>grafana" in seen
             assert web1.check("curl -s http://127.0.0.1:80/ | sha256sum") == theirs
             assert engine.undo().state == "undone"
             assert engine.undo().state == "undone"

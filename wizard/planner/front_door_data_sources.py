@@ -6,7 +6,7 @@ write: the loopback address is not theirs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -56,7 +56,8 @@ def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[
     """Edits the data sources that ask a component, and returns those that cannot be."""
     near = client.host.spec.name == backend.host.spec.name
     moves = backend.old_prefix != backend.route.prefix
-    wheres, lines = [], []
+    wheres: list[str] = []
+    lines: list[str] = []
     for path, content in list(texts.items()):
         try:
             sources = provisioning.datasources(content)
@@ -76,8 +77,9 @@ def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[
                 except ConfigError:
                     pass
             if moves or not (near or backend.over_tls):
+                inside = near and client.service.container is None
                 wheres.append(f"{client.host.spec.name}:{place.path or place.name}")
-                lines.append(f"url: {url if near else backend.url}")
+                lines += (f"url: {url}",) if inside or backend.over_tls else _through_door(backend)
     if not wheres or not (moves or not (backend.is_closed or backend.over_tls)):
         return []
     host = client.host.spec.name
@@ -92,6 +94,23 @@ def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[
             lines=tuple(dict.fromkeys(lines)),
         )
     ]
+
+
+def _through_door(backend: Backend) -> Iterator[str]:
+    """What a data source says that asks at the front door, as a program."""
+    door = backend.door
+    users = (*door.machines, *door.people)
+    yield f"url: {backend.url}"
+    if users:
+        yield "basicAuth: true"
+        yield f"basicAuthUser: {users[0]}"
+    secrets = ["basicAuthPassword"] if users else ["tlsClientCert", "tlsClientKey"]
+    options = [] if users else ["tlsAuth: true"]
+    if not (door.cert_file or door.site) or door.ca_file:
+        options.append("tlsAuthWithCACert: true")
+        secrets.append("tlsCACert")
+    yield from (f"jsonData: {{{', '.join(options)}}}",) if options else ()
+    yield f"secureJsonData: {{{', '.join(f'{each}: …' for each in secrets)}}}"
 
 
 def _url(url: str, backend: Backend) -> str:

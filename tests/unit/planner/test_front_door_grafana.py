@@ -19,6 +19,8 @@ from wizard.model import (
     FileState,
     GrafanaOverride,
     GrafanaServer,
+    HostFacts,
+    HostSpec,
     Plan,
     Question,
     RunService,
@@ -250,6 +252,41 @@ def test_a_stack_file_that_makes_no_sense_is_refused(changed: dict[str, object],
     text = stack_file.dump(replace(stack, front_doors=(replace(door, **changed),)))  # type: ignore[arg-type]
     with pytest.raises(FirescreenError, match=said):
         stack_file.parse(text, source="")
+
+
+@pytest.mark.parametrize("certificate", [False, True])
+def test_a_grafana_on_another_host_is_told_how_it_gets_in(certificate: bool) -> None:
+    stack, facts = site()
+    (door,) = stack.front_doors
+    if certificate:
+        door = replace(door, people=(), machines=(), client_cert=True)
+    door = replace(door, routes=door.component_routes)
+    spec = HostSpec(name="eyes", connect="ssh", address="192.0.2.12", user="root")
+    text = "datasources:\n  - {name: Far, type: prometheus, url: 'http://192.0.2.11:9090'}\n"
+    eyes = HostFacts(
+        spec=spec, names=("eyes", "192.0.2.12"), root=True, files={SOURCES: FileState(text.encode())}
+    )
+    stack = replace(
+        stack,
+        hosts=(*stack.hosts, spec),
+        front_doors=(door,),
+        accept_broken=("eyes/grafana/web1/prometheus", "web1/grafana/prometheus"),
+    )
+    plan = plan_for(stack, replace(facts, hosts={**facts.hosts, "eyes": eyes}))
+    lines = next(each.lines for each in plan.broken_clients if each.host == "eyes")
+    assert lines[0] == "url: https://noc.example.net/prometheus"
+    if certificate:
+        assert lines[1:] == (
+            "jsonData: {tlsAuth: true, tlsAuthWithCACert: true}",
+            "secureJsonData: {tlsClientCert: …, tlsClientKey: …, tlsCACert: …}",
+        )
+    else:
+        assert lines[1:] == (
+            "basicAuth: true",
+            "basicAuthUser: script",
+            "jsonData: {tlsAuthWithCACert: true}",
+            "secureJsonData: {basicAuthPassword: …, tlsCACert: …}",
+        )
 
 
 def without_door(facts: Facts) -> Stack:
