@@ -140,6 +140,19 @@ class Session:
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
 
 
+def of_same_kind(session: Session, plan: Plan | None) -> Session:
+    """The session whose next plan replaces, or logs in, what `plan` did; for one of the choices, as it is.
+
+    A run that has ended leaves the session with the choices alone.
+    """
+    if plan is None or session.stack is None:
+        return session
+    logins = plan.stack.client_logins
+    return replace(
+        session, renew=plan.answers.renew, logins=logins if logins != session.stack.client_logins else None
+    )
+
+
 def wholly_protected(stack: Stack) -> Stack:
     """The stack with a level for every component: what no front door protects is asked for it itself."""
     return replace(

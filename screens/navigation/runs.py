@@ -9,6 +9,7 @@ from textual.content import Content
 
 from screens.dialogs.base import ConfirmDialog
 from screens.routes import MapView, Route
+from screens.state import of_same_kind
 from screens.state_styles import inline
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ def show_current_connections(app: Wizard) -> None:
         app.notify("No Prometheus component was found here, so there is no trust map.")
     elif app.runs.probe_connections():
         app.open_page(Route.TRUST_MAP, MapView.NOW)
+
+
+def plan_again(app: Wizard) -> None:
+    """Opens a new plan for what the last run was to do."""
+    app.session = of_same_kind(app.session, app.run_state.plan)
+    app.open_page(Route.PLAN, replace=True)
 
 
 def start_recovery(app: Wizard) -> None:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
-from screens.navigation.runs import ask_to_undo, start_recovery
+from screens.navigation.runs import ask_to_undo, plan_again, start_recovery
 from screens.routes import Route
 from screens.run.host_table import HostTable
 from screens.run.progress_panel import ProgressPanel
@@ -373,7 +373,7 @@ or the verification fails; this screen then says what failed, where, and what to
 
     def action_again(self) -> None:
         """Opens a new plan for the same choices: the hosts may have changed."""
-        self.firescreen.open_page(Route.PLAN, replace=True)
+        plan_again(self.firescreen)
 
     def action_recover(self) -> None:
         """Rolls back the hosts that were unreachable when they failed."""

@@ -185,10 +185,11 @@ def group_steps(steps: Iterable[StepState]) -> list[tuple[str, list[StepState]]]
 def group_line(name: str, steps: list[StepState], *, width: int) -> Content:
     """The heading of a group: how far it is."""
     states = {step.state for step in steps}
-    done = len(steps) if states == {"undone"} else sum(step.state == "done" for step in steps)
+    done = sum(step.state == "done" for step in steps)
     key = next((key for key in ("failed", "undone", "running") if key in states), "")
     sign, _, colour = STEP["done" if done == len(steps) else key]
-    count = f" {done}/{len(steps)}"
+    # The sign says it all where everything was taken back.
+    count = "" if states == {"undone"} else f" {done}/{len(steps)}"
     head = fit(name, max(width - len(count) - 2, 4))
     return Content.assemble((f"{sign} ", f"bold {colour}"), (head, "bold $primary"), (count, "$quiet"))
 

@@ -8,10 +8,21 @@ import pytest
 
 from screens.controllers.run_controller import EventQueue
 from screens.run_state import MAX_LINES, RunState, advance, begin, stop
-from screens.state import ErrorMessage, Session
+from screens.state import ErrorMessage, Session, of_same_kind
 from screens.state_styles import run_diff, tail
 from tests.screens import whole
-from wizard.model import Attempt, Event, PlannedStep, Probe, StepKind
+from wizard.model import (
+    Answers,
+    Attempt,
+    Authorization,
+    ClientLogin,
+    Event,
+    Facts,
+    Plan,
+    PlannedStep,
+    Probe,
+    StepKind,
+)
 from wizard.redact import MASK
 
 STEPS = (
@@ -194,3 +205,19 @@ def test_what_stands_is_what_was_found_until_somebody_chooses() -> None:
     assert replace(session, place="file").standing == session.stack
     assert replace(session, touched=frozenset({"x"})).standing == session.stack
     assert replace(session, scan=None).standing == session.stack
+
+
+def test_trying_again_plans_what_the_run_was_to_do() -> None:
+    session = Session(stack=whole.five(), scan=whole.WholeEngine().scan())
+    assert session.stack is not None
+    made = Plan(stack=session.stack, facts=Facts({}), steps=(), probes=())
+    assert of_same_kind(session, made) == session
+    renewal = of_same_kind(session, replace(made, answers=Answers(renew=frozenset({"ca"}))))
+    assert renewal.renew == {"ca"}
+    login = ClientLogin(
+        host="monitor", place="job", name="node", way=Authorization(credentials_file="/etc/prometheus/token")
+    )
+    tokens = of_same_kind(session, replace(made, stack=replace(session.stack, client_logins=(login,))))
+    assert tokens.wanted is not None
+    assert tokens.wanted.client_logins == (login,)
+    assert not any(one.protect for one in tokens.wanted.components), "the levels stay as they are"
