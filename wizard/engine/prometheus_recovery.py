@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
+from wizard.engine.login_check import LoginCheck
 from wizard.errors import VerificationError
 from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
 from wizard.planner import health_findings
@@ -88,6 +89,10 @@ class Surroundings(Protocol):
         """A log line of the run."""
         ...
 
+    def log(self, watched: Watched) -> Sequence[str]:
+        """The last lines that a Prometheus has logged."""
+        ...
+
 
 class MonitorCheck:
     """One Prometheus, queried until it reports again what it reported before, or the time for that is over."""
@@ -113,6 +118,7 @@ class MonitorCheck:
         self._alertmanagers()
         self._rules()
         self._remote_writes()
+        self._logins()
         if self._before.reloaded and self._monitor.reloaded() is False:
             self._lost("its configuration was reloaded before, and the last reload failed", "See its log")
 
@@ -322,6 +328,17 @@ class MonitorCheck:
                 "See the log of Prometheus; give that remote_write the scheme, CA and login",
                 endpoint=each.place.partition("/")[0],
             )
+
+    def _logins(self) -> None:
+        """What a Prometheus was given a login for."""
+        scrapes = [each.interval for each in self._before.targets if each.health == "up"]
+        LoginCheck(
+            self._whole,
+            self._watched,
+            self._monitor,
+            lost=self._lost,
+            not_checked=self._told.not_checked.append,
+        ).run(min(scrapes, default=60.0) + _AGAIN)
 
 
 def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | None:

@@ -16,6 +16,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
 from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck, Regression
 from wizard.engine.reachability import is_address
+from wizard.errors import HostError
 from wizard.model import (
     Attempt,
     Baseline,
@@ -29,8 +30,11 @@ from wizard.model import (
 )
 from wizard.planner import health_findings, monitors, paths
 from wizard.probes import Monitor, cause_of
+from wizard.service_managers.registry import manager_of
 
 _PAUSE: Final = 0.5
+_LINES: Final = 40
+"""Of a log, in which the reason of a failure is looked for."""
 _PROXY: Final = 10.0
 """Seconds in which a site behind a reverse proxy must answer as before."""
 
@@ -210,6 +214,17 @@ class Comparison:
     def idle(self, seconds: float) -> bool:
         """Waits; True if the person stopped the run."""
         return self._cancel.wait(seconds)
+
+    def log(self, watched: Watched) -> Sequence[str]:
+        """The last lines that a Prometheus has logged; none where its host does not say."""
+        for name, client in monitors.monitors(self._plan.stack, self._plan.facts):
+            if (client.host.spec.name, name) == (watched.host, watched.component):
+                service = client.service
+                try:
+                    return manager_of(service).logs(self._hosts.connection(watched.host), service, _LINES)
+                except HostError:
+                    return ()
+        return ()
 
     def say(self, host: str, text: str) -> None:
         """A log line of the run."""

@@ -119,7 +119,7 @@ class Rollout:
                 attempts = self._verify(target)
                 failed = self._failed_hosts(attempts) or self._regressed(target)
             if not failed:
-                for host in self._changed if self._plan.probes else ():
+                for host in self._changed if self._plan.is_verified else ():
                     if host not in self._lost:
                         self._say(host, "changed" if self._later else "proven")
                 return attempts

@@ -78,7 +78,7 @@ class Run:
         )
         pending_edits.refuse(self.plan, self.hosts)
         before = None
-        if self.plan.probes:
+        if self.plan.is_verified:
             before = baseline.take(self.plan, self.hosts, self.cancel)
             baseline.keep(log.folder, before)
         self.emit(Event(run=log.run, kind="started", total=len(self.plan.changes)))
@@ -96,7 +96,7 @@ class Run:
     def _final_state(self, rollout: Rollout) -> State:
         if rollout.lost or self.plan.facts.away:
             return "partly"
-        if not self.plan.probes:
+        if not self.plan.is_verified:
             return "applied"
         return "changed" if self.later else "proven"
 

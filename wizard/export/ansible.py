@@ -64,7 +64,7 @@ class Export:
         `verify` and the next export then use the CA and the passwords that this export was made with.
         """
         steps = tuple(step for step in self._plan.steps if step.host == WORKSPACE)
-        return replace(self._plan, steps=steps, probes=())
+        return replace(self._plan, steps=steps, probes=(), watched=())
 
     def _refuse_authority(self) -> None:
         """Whether the key of the CA is about to travel.

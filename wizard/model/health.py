@@ -78,6 +78,23 @@ class AlertmanagerHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationHealth:
+    """What a Prometheus has sent to one Alertmanager since it started: alerts, and requests that failed.
+
+    Newer versions count the alerts of requests that failed; `sent` counts them too.
+    """
+
+    url: str
+    sent: float
+    errors: float
+
+    @property
+    def place(self) -> str:
+        """Its host:port."""
+        return self.url.partition("://")[2].partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleHealth:
     """One rule that a Prometheus has loaded."""
 
@@ -285,6 +302,10 @@ class Watched:
     component: str = "prometheus"
     before: tuple[Probe, ...] = field(default=(), repr=False)
     after: tuple[Probe, ...] = field(default=(), repr=False)
+    remote_writes: tuple[str, ...] = ()
+    """What it must deliver samples to after the plan: URLs without the scheme."""
+    alertmanagers: tuple[str, ...] = ()
+    """host:port of what must accept its alerts after the plan."""
 
     @property
     def key(self) -> str:

@@ -72,6 +72,11 @@ class Plan:
         return tuple(change for step in self.steps for change in step.changes)
 
     @property
+    def is_verified(self) -> bool:
+        """Whether something tells that it works: a probe, or what a Prometheus has to send with its logins."""
+        return bool(self.probes) or any(each.remote_writes or each.alertmanagers for each in self.watched)
+
+    @property
     def unaccepted(self) -> tuple[BrokenClient, ...]:
         """The broken clients that the stack does not accept: it must not be applied with one of them."""
         return tuple(each for each in self.broken_clients if each.key not in self.stack.accept_broken)
@@ -87,4 +92,4 @@ class Plan:
         A kind with a ':' behind it names every step of that kind.
         """
         steps = tuple(step for step in self.steps if step.id in step_ids or f"{step.kind}:" in step_ids)
-        return replace(self, steps=steps, probes=())
+        return replace(self, steps=steps, probes=(), watched=())

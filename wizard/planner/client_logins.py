@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wizard.components import component as find_component
@@ -25,6 +25,7 @@ from wizard.model import (
     RunService,
     Stack,
     StepKind,
+    Watched,
 )
 from wizard.planner import manual_commands
 from wizard.planner.client_edit import edit_step
@@ -80,6 +81,28 @@ class LoginPlan:
     def stages(self) -> tuple[tuple[PlannedStep, ...], ...]:
         """The secrets first: Prometheus opens them as it reads its configuration."""
         return (self.secrets, self.edits, self.reloads)
+
+    def watched(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
+        """What is watched, with where it has to send with its logins."""
+        return tuple(
+            replace(
+                each,
+                remote_writes=tuple(
+                    known.place.block.url.partition("://")[2]
+                    for known in self._of(each, "remote_write")
+                    if known.place.block is not None
+                ),
+                alertmanagers=tuple(
+                    address for known in self._of(each, "alertmanagers") for address in known.place.addresses
+                ),
+            )
+            for each in found
+        )
+
+    def _of(self, watched: Watched, place: str) -> tuple[_Known, ...]:
+        return tuple(
+            each for each in self.known if each.client.key == watched.key and each.login.place == place
+        )
 
     def up_probes(self, inquiry: Inquiry) -> tuple[Probe, ...]:
         """What Prometheus reports of the targets of each job that logs in."""

@@ -21,6 +21,7 @@ from wizard.model import (
     Probe,
     RunService,
     Stack,
+    Watched,
     facts_after,
 )
 from wizard.planner import (
@@ -54,6 +55,7 @@ from wizard.planner import (
 )
 from wizard.planner.client import ClientPlan, Target, plan_client
 from wizard.planner.client_facts import Client
+from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.server import ServerPlan, plan_server
 from wizard.planner.server_facts import Server
 
@@ -151,7 +153,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         facts=facts,
         steps=transfers.told(stack, facts, steps),
         probes=wanted,
-        watched=at_doors.watched(monitors.watched(stack, facts, inquiry.access)) if wanted else (),
+        watched=_watched(stack, inquiry, at_doors, logins) if wanted or logins.known else (),
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
@@ -161,6 +163,13 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         hints=(*command_line_tools.sentences(ends.direct(stack), commands), *doors.hints),
         secrets=(*secrets, *doors.secrets),
     )
+
+
+def _watched(
+    stack: Stack, inquiry: probes.Inquiry, at_doors: DoorInquiry, logins: client_logins.LoginPlan
+) -> tuple[Watched, ...]:
+    """Each Prometheus of the stack, how it is asked, and where it has to send."""
+    return logins.watched(at_doors.watched(monitors.watched(stack, inquiry.facts, inquiry.access)))
 
 
 def _warnings(

@@ -14,6 +14,7 @@ from wizard.certificates import one_line
 from wizard.config_files.durations import seconds
 from wizard.model import (
     AlertmanagerHealth,
+    NotificationHealth,
     Probe,
     ProbedHealth,
     PrometheusHealth,
@@ -36,6 +37,9 @@ _SAMPLE: Final = re.compile(
     r"|remote_storage_queue_highest_sent_timestamp_seconds))"
     r"(\{[^}]*\})? (\S+)",
     re.MULTILINE,
+)
+_NOTIFICATIONS: Final = re.compile(
+    r"^prometheus_notifications_(sent|errors)_total(\{[^}]*\}) (\S+)", re.MULTILINE
 )
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _PATIENCE: Final = 10.0
@@ -128,6 +132,20 @@ class Monitor:
     def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
         """Its remote_write queues, as its own metrics tell of them."""
         return self._metrics()[1]
+
+    def notifications(self) -> tuple[NotificationHealth, ...]:
+        """What it has sent to each Alertmanager, as its own metrics tell of that."""
+        outcome, body = self._get(_METRICS)
+        found: dict[str, dict[str, float]] = {}
+        for name, labels, value in (
+            _NOTIFICATIONS.findall(body.decode("utf-8", "replace")) if not outcome else ()
+        ):
+            url = dict(_LABEL.findall(labels)).get("alertmanager", "")
+            found.setdefault(url, {})[name] = _number(value, 0.0)
+        return tuple(
+            NotificationHealth(url=_text(url), sent=each.get("sent", 0.0), errors=each.get("errors", 0.0))
+            for url, each in found.items()
+        )
 
     def reloaded(self) -> bool | None:
         """Whether its last reload succeeded; None where it does not say."""

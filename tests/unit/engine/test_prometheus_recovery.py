@@ -14,6 +14,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck
 from wizard.model import (
     AlertmanagerHealth,
+    NotificationHealth,
     ProbedHealth,
     PrometheusHealth,
     RemoteWriteHealth,
@@ -38,6 +39,12 @@ UP = TargetHealth(
 RULE = RuleHealth(group="rules.yml a", name="Down", health="ok", evaluated=SINCE + 1, interval=10.0)
 QUEUE = RemoteWriteHealth(name="a", url="http://far:9090/api/v1/write", delivered=5, failed=0, newest=SINCE)
 MANAGER = AlertmanagerHealth(url="http://am:9093/api/v2/alerts", status=200)
+WATCHED = Watched(host="prom")
+LOGINS = replace(WATCHED, remote_writes=(QUEUE.place,), alertmanagers=("am:9093",))
+REFUSED = (
+    'level=warn component=remote remote_name=a url=http://far:9090/api/v1/write msg="Failed to send batch, retrying" '
+    'err="Post \\"http://far:9090/api/v1/write\\": oauth2: cannot fetch token: 401 Unauthorized"'
+)
 PROBED = ProbedHealth(labels={"job": "probes", "instance": "http://srv1:9091"}, success=True, at=SINCE)
 
 
@@ -51,6 +58,7 @@ class Prometheus:
     rule_lists: list[tuple[RuleHealth, ...]] = field(default_factory=lambda: [(RULE,)])
     queue_lists: list[tuple[RemoteWriteHealth, ...]] = field(default_factory=lambda: [(QUEUE,)])
     probed_lists: list[tuple[ProbedHealth, ...]] = field(default_factory=lambda: [(PROBED,)])
+    notification_lists: list[tuple[NotificationHealth, ...]] = field(default_factory=lambda: [()])
     last_reload: bool | None = True
 
     @staticmethod
@@ -81,6 +89,11 @@ class Prometheus:
         found: tuple[ProbedHealth, ...] = self._next(self.probed_lists)
         return found
 
+    def notifications(self) -> tuple[NotificationHealth, ...]:
+        """What it has sent."""
+        found: tuple[NotificationHealth, ...] = self._next(self.notification_lists)
+        return found
+
     def reloaded(self) -> bool | None:
         """Whether the last reload was good."""
         return self.last_reload
@@ -96,6 +109,7 @@ class Whole:
     accepted: frozenset[str] = frozenset()
     said: list[str] = field(default_factory=list)
     protected: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
 
     @property
     def hosts(self) -> Hosts:
@@ -135,11 +149,16 @@ class Whole:
         """Noted."""
         self.said.append(text)
 
+    def log(self, watched: Watched) -> tuple[str, ...]:
+        """What the test says."""
+        return self.lines
+
 
 def checked(
     monkeypatch: pytest.MonkeyPatch,
     prometheus: Prometheus,
     before: PrometheusHealth,
+    watched: Watched = WATCHED,
     **more: Any,
 ) -> tuple[ComparisonResult, Whole]:
     """What a check finds, and what it was part of."""
@@ -149,7 +168,7 @@ def checked(
         baseline, "answering", lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else ()
     )
     told = ComparisonResult()
-    MonitorCheck(whole, Watched(host="prom"), before, SINCE, told).run()
+    MonitorCheck(whole, watched, before, SINCE, told).run()
     return told, whole
 
 
@@ -364,3 +383,40 @@ def test_a_remote_write_whose_every_batch_is_rejected(monkeypatch: pytest.Monkey
     well = replace(QUEUE, delivered=9, pending=3, newest=SINCE + 3)
     told, _ = checked(monkeypatch, Prometheus(queue_lists=[(anew,), (well,)]), health(remote_writes=(QUEUE,)))
     assert told.broken == []
+
+
+def sent(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
+    """The counters for one Alertmanager."""
+    return (NotificationHealth(url="https://am:9093/api/v2/alerts", sent=alerts, errors=errors),)
+
+
+def test_logins_that_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = replace(QUEUE, delivered=0, newest=0)
+    prometheus = Prometheus(
+        queue_lists=[(begun,), (begun,), (QUEUE,)], notification_lists=[sent(3, 3), sent(4, 4), sent(5, 4)]
+    )
+    told, whole = checked(monkeypatch, prometheus, health(), LOGINS)
+    assert (told.broken, told.not_checked) == ([], [])
+    assert whole.now < 5
+
+
+def test_logins_that_are_rejected_are_told_by_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = replace(QUEUE, delivered=0, newest=0)
+    counters = [sent(number, number) for number in range(90)]
+    prometheus = Prometheus(queue_lists=[(begun,)], notification_lists=counters)
+    told, whole = checked(monkeypatch, prometheus, health(), LOGINS, lines=(REFUSED, "level=info msg=x"))
+    written, alerted = texts(told)
+    assert "remote_write to far:9090/api/v1/write delivers nothing with its login" in written
+    assert "does not accept client_id or client_secret" in written
+    assert told.broken[0].todo.startswith("Correct them")
+    assert "Alertmanager am:9093 rejects alerts with its login" in alerted
+    assert whole.now > 30
+
+
+def test_an_alertmanager_that_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    prometheus = Prometheus(notification_lists=[sent(3, 0)])
+    told, _ = checked(monkeypatch, prometheus, health(), LOGINS)
+    assert told.broken == []
+    assert told.not_checked == ["no alert was sent to am:9093 yet, so its login could not be looked at"]
+    stopped, whole = checked(monkeypatch, Prometheus(notification_lists=[()]), health(), LOGINS, stop_at=2.0)
+    assert (stopped.broken, stopped.not_checked, whole.now) == ([], [], 3.0)
