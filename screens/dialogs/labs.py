@@ -31,7 +31,7 @@ class LabsDialog(Dialog[str]):
     AUTO_FOCUS = "OptionList"
     DEFAULT_CSS = """
     LabsDialog .box { width: 78; }
-    LabsDialog OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 9; }
+    LabsDialog OptionList { background: $surface; padding: 0; margin: 1 0; max-height: 38vh; }
     LabsDialog #about { height: 5; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
