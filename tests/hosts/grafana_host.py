@@ -15,6 +15,8 @@ from machines import Machine
 
 SCRIPT = "/opt/grafana/grafana.py"
 INI = "/etc/grafana/grafana.ini"
+PORT = 3002
+"""Of its environment, which wins over its grafana.ini."""
 SESSION = "Cookie: grafana_session=of-ada"
 SOURCES = """\
 apiVersion: 1
@@ -35,6 +37,7 @@ SETTINGS = """\
 # Protocol (http, https, h2, socket)
 ;protocol = http
 ;http_addr =
+http_port = 3000
 ;root_url = %(protocol)s://%(domain)s:%(http_port)s/
 [security]
 admin_user = ada   ; not admin
@@ -54,7 +57,7 @@ def install(machine: Machine) -> None:
     machine.push(SCRIPT, (Path(__file__).parent / "grafana_stand_in.py").read_bytes())
     machine.push(INI, SETTINGS.encode())
     machine.push("/etc/grafana/provisioning/datasources/ours.yaml", SOURCES.encode())
-    machine.push("/etc/default/grafana-server", b"LOG_DIR=/var/log/grafana\n")
+    machine.push("/etc/default/grafana-server", f"GF_SERVER_HTTP_PORT={PORT}\n".encode())
     machine.push("/etc/systemd/system/grafana-server.service", UNIT.encode())
     machine.check("systemctl daemon-reload && systemctl start grafana-server", timeout=30)
 

@@ -39,7 +39,12 @@ def request() -> tuple[str, ...]:
 
 def discover(connection: Connection) -> GrafanaServer | None:
     """The Grafana that a host's systemd knows, running or not; None for none."""
-    rows = [line.split("\t", 1) for line in connection.run_script(*request(), timeout=15).stdout.splitlines()]
+    return parse(connection.name, connection.run_script(*request(), timeout=15).stdout)
+
+
+def parse(host: str, said: str) -> GrafanaServer | None:
+    """What the script says: a line for the unit, and one for each variable and word, as `kind TAB text`."""
+    rows = [line.split("\t", 1) for line in said.splitlines()]
     told = [(row[0], row[1]) for row in rows if len(row) == 2]
     unit = next((text for kind, text in told if kind == "unit"), "")
     if not unit:
@@ -49,7 +54,7 @@ def discover(connection: Connection) -> GrafanaServer | None:
     words = [text for kind, text in told if kind == "word"]
     return GrafanaServer(
         service=Service(
-            host=connection.name,
+            host=host,
             component=GRAFANA,
             manager=Systemd.name,
             unit=_UNIT,
