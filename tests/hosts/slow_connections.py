@@ -99,7 +99,12 @@ def _start(machine: Machine, known: Proxy, port: int) -> None:
             key=f"{_FOLDER}/door.key",
             bundle=f"{_FOLDER}/door.pem" if known.wants_bundle(version) else "",
             openings=(
-                Opening(prefix="/grafana", backend=f"127.0.0.1:{grafana_host.PORT}", own_login=True, websocket=True),
+                Opening(
+                    prefix="/grafana",
+                    backend=f"127.0.0.1:{grafana_host.PORT}",
+                    own_login=True,
+                    websocket=True,
+                ),
                 Opening(prefix="/slow", backend="127.0.0.1:3001"),
             ),
             timeout=timeout,

@@ -250,6 +250,8 @@ def test_one_name_with_a_path_for_each(
             assert engine.undo().state == "undone"
             assert engine.undo().state == "undone"
         assert etc(web1) == before
+        login = f"http://{web1.address}:{grafana_host.PORT}/login"
+        assert web1.check(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", login]) == "200"
         assert "prometheus" in web1.check("curl -sL http://127.0.0.1:9090/metrics | head -5; echo prometheus")
 
 
