@@ -84,7 +84,7 @@ def headline(state: RunState) -> Content:
         return Content.assemble(
             ("▸ ", "$warning"), "stopping: finishing the current change, then rolling back"
         )
-    words = {"changing": "changing", "verifying": "verifying: running every probe"}
+    words = {"changing": "changing", "verifying": _verifying(state)}
     step = state.step
     if state.activity == "rolling back":
         return Content.assemble(("↶ ", "$warning bold"), "rolling back")
@@ -94,6 +94,17 @@ def headline(state: RunState) -> Content:
         else f"{inline(step.title)}, {at(step.host)}"
     )
     return Content.assemble(("▸ ", "$primary bold"), doing)
+
+
+def _verifying(state: RunState) -> str:
+    """What verification waits for: a target is asked for again until its time is over."""
+    late = [each.probe for each in state.attempts if each.failed and each.probe.kind == "up"]
+    if not late:
+        return "verifying: running every probe"
+    more = len({(each.instance, each.job) for each in late}) - 1
+    named = f"{inline(late[0].instance, 60)} (job {inline(late[0].job, 40)})"
+    named += f" and {more} more" if more else ""
+    return f"verifying: Prometheus does not report {named} as up yet"
 
 
 def elapsed(seconds: float) -> str:
@@ -113,6 +124,9 @@ def run_cards(state: RunState) -> tuple[Card, ...]:
         name = "host" if len(state.hosts) == 1 else "hosts"
         hosts = Card(f"{verified}/{len(state.hosts)}", f"{name} verified", colour="$success")
     changes = f"{state.done}/{state.total}" if state.total else str(state.done)
+    if state.kind == "apply" and state.activity == "verifying" and state.plan is not None:
+        # The bar counts the probes now.
+        changes = f"{len(state.plan.changes)}/{len(state.plan.changes)}"
     went = "$success" if right == probes else "$error"
     fell = Card(str(failed), "failed", colour="$error" if failed else "$quiet")
     if state.kind != "apply" and not probes:

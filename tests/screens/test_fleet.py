@@ -19,6 +19,7 @@ from screens.run.status import (
     SPINNER,
     group_line,
     group_steps,
+    headline,
     host_details,
     host_line,
     host_summary,
@@ -35,7 +36,7 @@ from screens.widgets.title_bar import TitleBar
 from tests.screens import many
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import HostOutcome
-from wizard.model import Event
+from wizard.model import Attempt, Event, Probe
 
 ERROR = ("A service did not come up", "node_exporter ended at once", "srv1", "read its log")
 
@@ -458,3 +459,24 @@ def test_an_undo_counts_neither_verified_hosts_nor_probes() -> None:
         ("3/3", "changes undone"),
         ("0", "failed"),
     ]
+
+
+def test_verification_names_the_target_that_it_waits_for() -> None:
+    probe = Probe(
+        id="p",
+        host="h",
+        component="prometheus",
+        name="p",
+        client="Prometheus",
+        expect="up",
+        url="",
+        kind="up",
+    )
+    state = replace(begin("apply", ()), activity="verifying")
+    assert "running every probe" in headline(state).plain
+    late = Attempt(probe=replace(probe, instance="srv1:9100", job="node"), outcome="down", ok=False)
+    waits = replace(state, attempts=(late,))
+    assert headline(waits).plain == "▸ verifying: Prometheus does not report srv1:9100 (job node) as up yet"
+    assert headline(replace(waits, attempts=(late, late))).plain == headline(waits).plain, "two probes of one"
+    other = replace(late, probe=replace(late.probe, instance="srv2:9100"))
+    assert "and 1 more as up yet" in headline(replace(waits, attempts=(late, other))).plain
