@@ -343,7 +343,7 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
     web1.push(site, text.encode())
     web1.check(f"systemctl restart {unit}")
     grafana_host.install(web1)
-    before = etc(web1)
+    before, theirs = etc(web1), _other_pages(web1)
     known = proxy(program)
     assert known is not None
     asks = known.certificates_inside
@@ -359,6 +359,7 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
         _, outcome = apply(engine, stack)
         assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 2
         _strangers_and_others(web1)
+        assert _other_pages(web1) == theirs
         _other_origins(web1)
         place = web1.address, NAME, "/grafana/api/live/ws", web1.root / "etc/ssl/noc.crt"
         with grafana_host.websocket(*place, origin=f"https://{NAME}") as live:
@@ -367,6 +368,12 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
         smaller = replace(mine, block=()) if not asks else replace(mine, people=(), machines=())
         kinds = [step.kind for step in apply(engine, stack_of(web1, (smaller,)))[0].steps]
         assert kinds[-2:] == ["door", "open-door"]
+        if program == "caddy":
+            web1.check(GIVEN)
+            refused = engine.undo()
+            assert refused.error is not None
+            assert "given another configuration" in refused.error.what
+            web1.check("systemctl reload caddy")
         assert engine.undo().state == "undone"
         assert engine.undo().state == "undone"
         assert etc(web1) == before
@@ -377,14 +384,18 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
         web1.check(["rm", site])
 
 
+GIVEN = [
+    *("curl", "-sf", "-H", "Content-Type: application/json", "http://localhost:2019/load", "-d"),
+    '{"apps": {"http": {"servers": {"noc": {"listen": [":8444"], "routes": []}}}}}',
+]
+"""Gives a Caddy another configuration by its API."""
 RESUMES = "[Service]\nExecStart=\nExecStart=/usr/bin/caddy run --environ --resume\n"
 
 
 def _another_configuration_is_not_overwritten(web1: Machine, engine: Engine, stack: Stack) -> None:
     """A Caddy that runs with what its API was given is refused, and goes on with it; also as it is started with it."""
     api, folder = "http://localhost:2019", "/etc/systemd/system/caddy.service.d"
-    given = '{"apps": {"http": {"servers": {"noc": {"listen": [":8444"], "routes": []}}}}}'
-    web1.check(["curl", "-sf", "-H", "Content-Type: application/json", "-d", given, f"{api}/load"])
+    web1.check(GIVEN)
     with pytest.raises(InputError, match="JSON configuration") as refused:
         engine.plan(stack)
     assert refused.value.where == "web1:/var/lib/caddy/.config/caddy/autosave.json"
@@ -395,6 +406,13 @@ def _another_configuration_is_not_overwritten(web1: Machine, engine: Engine, sta
         engine.plan(stack)
     assert ":8444" in web1.check(["curl", "-sf", f"{api}/config/"])
     web1.check(f"rm -r {folder} && systemctl daemon-reload && systemctl restart caddy")
+
+
+def _other_pages(web1: Machine) -> str:
+    """What the site says at other paths, headers and all, also to who shows a certificate that nobody knows."""
+    words = f"-sk -D - --resolve {NAME}:443:127.0.0.1 https://{NAME}/ https://{NAME}/x.txt https://{NAME}/prometheusx/"
+    shown = "--cert /etc/ssl/other.crt --key /etc/ssl/other.key"
+    return web1.check(f"(curl {words}; curl {shown} {words}; curl -X POST {words}) | grep -vi '^date:'")
 
 
 def _strangers_and_others(web1: Machine) -> None:

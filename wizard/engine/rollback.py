@@ -218,6 +218,25 @@ def check(record: Record, hosts: Hosts) -> None:
         for entries in written.values():
             if entries[0].before is not None:
                 record.load(entries[0].before)
+    for entry in record.entries:
+        if entry.number in record.done and entry.service is not None:
+            _refuse_another_configuration(hosts, entry.service)
+
+
+def _refuse_another_configuration(hosts: Hosts, service: Service) -> None:
+    """A reverse proxy that was given another configuration since the run would lose it by the reload of an undo."""
+    if service.manager != proxy_services.NAME:
+        return
+    found = proxy_services.other_configuration(
+        hosts.connection(service.host), service.component, service.program
+    )
+    if found:
+        raise ChangedError(
+            f"{service.component} was given another configuration since that run, by its API, or has not read its files "
+            "since they changed; nothing was undone",
+            where=f"{service.host}:{found}",
+            todo=f"Write into its files what is to be served, `systemctl reload {service.unit}`, then undo again",
+        )
 
 
 def _is_known(record: Record, entries: Sequence[Entry], now: FileState | None) -> bool:

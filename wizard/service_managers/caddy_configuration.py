@@ -13,7 +13,9 @@ from wizard.connections.base import Connection
 # Its own environment tells where it saves what it runs with, and what a Caddyfile's placeholders stand for. Nothing of it is
 # put into an argument, where others could read it.
 _SCRIPT: Final = r"""
-pid=$1 program=$2 main=$3
+program=$2 main=$3
+pid=$(systemctl show --no-pager -p MainPID --value -- "$1.service")
+[ "${pid:-0}" -gt 0 ] || exit 0
 tr '\0' '\037' < "/proc/$pid/cmdline" || exit
 while IFS= read -r -d '' each; do
   case ${each%%=*} in *[!A-Za-z0-9_]*|'') ;; *) export "$each" ;; esac
@@ -26,16 +28,16 @@ runuser -u caddy -- "$program" adapt --config "$main" --adapter caddyfile 2>/dev
 """
 
 
-def other_than(connection: Connection, main: str, *, pid: int, program: str) -> str:
+def other_than(connection: Connection, main: str, *, unit: str, program: str) -> str:
     """The path of the configuration with which a Caddy runs; '' where it is its Caddyfile's, or cannot be told.
 
     Args:
         connection: to its host.
         main: the Caddyfile.
-        pid: its process.
+        unit: the systemd unit that runs it, without `.service`.
         program: the path of the executable.
     """
-    ended = connection.run(["bash", "-c", _SCRIPT, "bash", str(pid), program, main], timeout=15)
+    ended = connection.run(["bash", "-c", _SCRIPT, "bash", unit, program, main], timeout=15)
     parts = ended.stdout.split("\x1e")
     if len(parts) != 4:
         return ""

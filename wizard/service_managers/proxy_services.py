@@ -144,12 +144,19 @@ def request() -> tuple[str, ...]:
     return (_LOOK, *(word for each in words for word in each))
 
 
+def other_configuration(connection: Connection, name: str, program: str) -> str:
+    """The path of what a reverse proxy runs with, where that is not its usual configuration; '' where it is, or may be."""
+    known = proxy(name)
+    if known is None or known.name != "caddy":
+        return ""
+    return caddy_configuration.other_than(connection, known.main, unit=known.unit, program=program)
+
+
 def _service(connection: Connection, known: Proxy, fields: list[str]) -> Service:
     _, program, shown, version = fields
     state = dict(word.split("=", 1) for word in shown.split() if "=" in word)
-    pid, other = int(state.get("MainPID") or 0), ""
-    if known.name == "caddy" and pid:
-        other = caddy_configuration.other_than(connection, known.main, pid=pid, program=program)
+    pid = int(state.get("MainPID") or 0)
+    other = other_configuration(connection, known.name, program) if pid else ""
     return Service(
         host=connection.name,
         component=known.name,

@@ -20,7 +20,7 @@ UNKEPT = {"admin": {"config": {"persist": False}}, **ONE}
 
 def other_than(said: str, code: int = 0) -> str:
     connection = MemoryConnection("web1", programs={"bash": lambda *words: done(said, code=code)})
-    return caddy_configuration.other_than(connection, MAIN, pid=1, program="/usr/bin/caddy")
+    return caddy_configuration.other_than(connection, MAIN, unit="caddy", program="/usr/bin/caddy")
 
 
 @pytest.mark.parametrize(
