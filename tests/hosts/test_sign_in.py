@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import grafana_host
 import openid_provider
 import pytest
 from machines import ENDPOINT, Machine, Network
@@ -21,7 +22,7 @@ from tests.integration.browser import Page, browser
 from wizard.engine import Engine
 from wizard.front_doors import proxy
 from wizard.inventory import stack_file
-from wizard.model import ComponentSpec, DoorRoute, FrontDoor, SignIn, Stack, UserSpec
+from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, SignIn, Stack, UserSpec
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
@@ -67,6 +68,7 @@ def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
         # Firescreen enables it.
         machine.check("a2dismod -q auth_openidc")
         machine.check("systemctl restart prometheus prometheus-alertmanager apache2", timeout=90)
+        grafana_host.install(machine)
         yield machine
 
 
@@ -86,7 +88,10 @@ def door() -> FrontDoor:
         ),
         # A page of the same site: browsers send the session along.
         cors=(f"https://{openid_provider.NAME}:{openid_provider.PORT}",),
-        routes=tuple(DoorRoute(to=name, path=f"/{name}") for name in PROGRAMS),
+        routes=(
+            *(DoorRoute(to=name, path=f"/{name}") for name in PROGRAMS),
+            DoorRoute(to=GRAFANA, path="/grafana"),
+        ),
     )
 
 
@@ -323,6 +328,11 @@ def blocked(web1: Machine, workspace: Path, ca: Path | None = None) -> None:
         assert said("-H", header, api) == "401", header
     assert said("-H", "Accept: text/html", "-H", "Authorization: Bearer x", PAGE) == "401"
     assert said("-H", "Accept: text/html", PAGE) == "302"
+    # Grafana's own login stays: nobody is led to the provider there, and a token of Grafana's passes.
+    grafana = f"https://{NAME}/grafana/"
+    assert said("-H", "Accept: text/html", f"{grafana}login") == "200"
+    assert said(f"{grafana}api/org") == "401"
+    assert said("-H", "Authorization: Bearer a-token", f"{grafana}api/org") == "200"
     # A browser asks without a login whether a page of another origin may; others are told nothing.
     preflight = ("-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET", "-H")
     mine = f"Origin: https://{openid_provider.NAME}:{openid_provider.PORT}"

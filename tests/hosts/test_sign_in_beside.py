@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import grafana_host
 import openid_provider
 import pytest
 from machines import ENDPOINT, Machine, Network
@@ -101,6 +102,7 @@ def prepare(web1: Machine, proxy: ProxyProgram) -> None:
     web1.push("/etc/systemd/system/oauth2-proxy.service", UNIT.encode())
     web1.check("systemctl daemon-reload && systemctl stop apache2")
     web1.check(f"systemctl restart prometheus prometheus-alertmanager {proxy}", timeout=90)
+    grafana_host.install(web1)
 
 
 async def as_people_do(web1: Machine, folder: Path, strangers: Sequence[str]) -> None:
