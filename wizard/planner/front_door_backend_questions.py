@@ -39,6 +39,17 @@ def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
     )
 
 
+def elsewhere(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
+    """The components of other hosts that can be behind a front door of this one: those behind no other host's."""
+    return tuple(
+        each
+        for spec in stack.hosts
+        if spec.name != host
+        for each in candidates(stack, spec.name)
+        if all(door.host == host for door, _ in stack.doors_to(each.host, each.name))
+    )
+
+
 def fits(stack: Stack, host: HostFacts | None, spec: ComponentSpec) -> bool:
     """Whether a component can be put behind a front door: it runs, its flags can be set, and TLS is ours or not there."""
     service = host.service(spec.name) if host is not None else None
@@ -78,7 +89,7 @@ def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]
         yield Question(
             setting=Setting("front_doors", "others", of),
             title="Components of other hosts behind the front door",
-            why=f"HOST/COMPONENT, of {', '.join(each.key for each in others)}. Leave it empty for none.",
+            why=f"Any of {', '.join(each.key for each in others)}. Leave it empty for none.",
             more=(
                 "The proxy asks them over TLS: it verifies their certificate and shows a client certificate, without which "
                 "they reject everybody but Prometheus, which gets one too. They are served below a path of the front door, "
@@ -121,13 +132,7 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
     keys = tuple(dict.fromkeys(re.split(r"[\s,]+", value.strip()))) if value.strip() else ()
     door = next(each for each in stack.front_doors if each.host == host)
     there = {f"{route.host}/{route.to}": route for route in door.routes if route.host}
-    known = {
-        each.key
-        for spec in stack.hosts
-        if spec.name != host
-        for each in candidates(stack, spec.name)
-        if all(other == door for other, _ in stack.doors_to(each.host, each.name))
-    }
+    known = {each.key for each in elsewhere(stack, host)}
     for key in keys:
         if key not in known:
             raise InputError(
@@ -135,12 +140,26 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
                 todo=f"Type some of: {', '.join(sorted(known))}",
             )
     routes = tuple(route for route in door.routes if not route.host)
+    if not keys and not routes:
+        raise InputError(
+            f"the front door {door.name} would lead nowhere",
+            todo=f"Type some of: {', '.join(sorted(known))}; or leave its name empty",
+        )
     added = tuple(there.get(key) or _route(key) for key in keys)
     doors = tuple(
         replace(each, routes=(*routes, *added)) if each == door else each for each in stack.front_doors
     )
     left = _protected(stack, there.keys() - set(keys), RECOMMENDED)
     return replace(_protected(left, set(keys), OVER_TLS), front_doors=doors)
+
+
+def with_all_others(stack: Stack, host: str) -> Stack:
+    """The stack with all components of other hosts behind the front door of a host that has none itself.
+
+    Raises:
+        InputError: there is none.
+    """
+    return _with_others(stack, host, " ".join(each.key for each in elsewhere(stack, host)))
 
 
 def _route(key: str) -> DoorRoute:
@@ -161,14 +180,8 @@ def _behind(stack: Stack, door: FrontDoor) -> tuple[ComponentSpec, ...]:
 
 
 def _others(stack: Stack, facts: Facts, door: FrontDoor) -> tuple[ComponentSpec, ...]:
-    return tuple(
-        each
-        for spec in stack.hosts
-        if spec.name != door.host
-        for each in candidates(stack, spec.name)
-        if fits(stack, facts.hosts.get(spec.name), each)
-        and all(other == door for other, _ in stack.doors_to(each.host, each.name))
-    )
+    there = elsewhere(stack, door.host)
+    return tuple(each for each in there if fits(stack, facts.hosts.get(each.host), each))
 
 
 def _protected(stack: Stack, keys: set[str], protect: tuple[Protection, ...]) -> Stack:

@@ -28,7 +28,7 @@ from wizard.planner import (
     front_door_settings,
     sign_in_questions,
 )
-from wizard.planner.front_door_backend_questions import candidates
+from wizard.planner.front_door_backend_questions import candidates, elsewhere
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -46,11 +46,17 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
             [each for each in stack.front_doors if each.host == spec.name],
         )
         usable = front_door_choices.usable(host)
-        if host is None or not usable or len(mine) > 1 or not _fits(stack, host):
+        if host is None or not usable or len(mine) > 1 or not _fits(stack, facts, host):
             continue
         known = usable[0][1]
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
-        served = " and ".join(part for part in (", ".join(titles[:-1]), titles[-1]) if part)
+        served = " and ".join(filter(None, (", ".join(titles[:-1]), *titles[-1:])))
+        served = served or ", ".join(each.key for each in elsewhere(stack, spec.name))
+        closed = (
+            "The components themselves listen on the loopback address alone, so that nobody passes the front door by"
+            if titles
+            else "The components themselves demand a client certificate, so that nobody passes the front door by"
+        )
         # The form keeps a field with its title while its proxy changes: with several, none is named.
         called, inside = (
             (known.title, f" in {known.title}") if len(usable) == 1 else ("The reverse proxy", "")
@@ -63,8 +69,7 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
             "Leave it empty for none.",
             more=(
                 f"{front_door_choices.running(usable)} {place}. With a name such as noc.example.net, each component "
-                "is served below a path of it: https://noc.example.net/prometheus and so on. The components themselves "
-                "listen on the loopback address alone, so that nobody passes the front door by. Other sites of "
+                f"is served below a path of it: https://noc.example.net/prometheus and so on. {closed}. Other sites of "
                 "the proxy stay as they are. The name must lead to this host in your DNS."
             ),
             kind="text",
@@ -143,6 +148,9 @@ def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
         people=(stack.users[0].name,),
         routes=tuple(DoorRoute(to=each, path=f"/{each}") for each in sorted(behind, key=_order)),
     )
+    if not behind:
+        named = replace(stack, front_doors=(*others, door))
+        return front_door_backend_questions.with_all_others(named, host)
     components = tuple(
         replace(each, protect=()) if each.host == host and each.name in behind else each
         for each in stack.components
@@ -301,7 +309,12 @@ def _signing_in(stack: Stack, host: str, name: str, value: str) -> Stack:
     return replace(stack, front_doors=doors)
 
 
-def _fits(stack: Stack, host: HostFacts) -> bool:
-    """Whether all that could be behind a front door can."""
+def _fits(stack: Stack, facts: Facts, host: HostFacts) -> bool:
+    """Whether all that could be behind a front door can: what its host has, or what others have where that is nothing."""
     found = candidates(stack, host.spec.name)
+    if not found and stack.certificates.issued_by == "ca":
+        others = elsewhere(stack, host.spec.name)
+        return bool(others) and all(
+            front_door_backend_questions.fits(stack, facts.hosts.get(each.host), each) for each in others
+        )
     return bool(found) and all(front_door_backend_questions.fits(stack, host, each) for each in found)

@@ -213,3 +213,27 @@ def test_a_question_asks_for_components_of_other_hosts() -> None:
     gone = planner.answer(again, name, "")
     assert gone.front_doors == ()
     assert set(protection(gone).values()) == {("tls", "basic_auth")}
+
+
+def test_a_host_with_a_proxy_alone_is_asked_too() -> None:
+    case = planned.case(NAME)
+    components = tuple(
+        replace(each, protect=("tls", "basic_auth"), client_allowed_sans=())
+        for each in case.stack.components
+        if each.host == "db1"
+    )
+    stack = replace(case.stack, components=components, front_doors=())
+    question = asked(stack, case.facts)["name"]
+    assert "serves db1/alertmanager, db1/blackbox_exporter under one https name" in question.why
+    named = planner.answer(stack, question.setting, "noc.example.net")
+    assert [each.path for each in named.front_doors[0].routes] == [
+        "/db1/alertmanager",
+        "/db1/blackbox_exporter",
+    ]
+    assert set(protection(named).values()) == {("tls", "client_cert")}
+    others = asked(named, case.facts)["others"].setting
+    with pytest.raises(InputError, match="would lead nowhere"):
+        planner.answer(named, others, "")
+    assert len(planner.answer(named, others, "db1/alertmanager").front_doors[0].routes) == 1
+    assert planner.answer(named, question.setting, "").components == stack.components
+    assert "connection" not in asked(named, case.facts), "it has no component of its own host"
