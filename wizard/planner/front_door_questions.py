@@ -193,24 +193,26 @@ def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
     place = next((each for each in found.sites if _is_taken(facts, door, known, each)), None)
     if place is None:
         return
-    lines = "one more line" if known.shared is None else "a few more lines"
+    lines, other = ("one more line", "name") if known.shared is None else ("a few more lines", "port")
     what = (
         "one more line, which includes a file of Firescreen's" if known.shared is None else "a few more lines"
     )
     yield Question(
         setting=Setting("front_doors", "site", f"{door.host}/{door.proxy}"),
-        title=f"Put the paths into the site {door.name} that is there",
+        title=f"Put the paths into the site {door.name} that is there"
+        if known.shared is None
+        else f"Put the paths into the section of {known.title} that is there",
         why=f"{place.file}, line {place.line}, answers to this name already."
         if known.shared is None
         else f"A section of {place.file} listens on port {place.port} already, and takes all requests there.",
         more=(
             f"The site gets {what} with the paths and the login; every other byte stays as it is, and its other pages are "
             f"served as before. {known.title} checks the whole before anything is put in place. The site keeps its "
-            "certificate: it must have TLS. With no, choose another name."
+            f"certificate: it must have TLS. With no, choose another {other}."
         ),
         kind="choice",
         default=door.site,
-        choices=(("", "no: I choose another name"), (place.file, f"yes: {lines} in {place.file}")),
+        choices=(("", f"no: I choose another {other}"), (place.file, f"yes: {lines} in {place.file}")),
     )
 
 

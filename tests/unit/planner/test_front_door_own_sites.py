@@ -113,6 +113,8 @@ def test_a_frontend_on_the_port_is_offered_by_a_question() -> None:
     (asked,) = [each for each in planner.questions(stack, facts) if each.setting.name == "site"]
     assert [value for value, _ in asked.choices] == ["", HAPROXY]
     assert "port 9443" in asked.why
+    # It is asked from the first letter of the name on.
+    assert door.name not in asked.title
     chosen = planner.answer(stack, Setting("front_doors", "site", "web1/haproxy"), HAPROXY)
     assert chosen.front_doors[0].site == HAPROXY
 
