@@ -216,7 +216,8 @@ class Connection(ABC):
     def ask_ahead(self, scripts: Sequence[Sequence[str]]) -> None:  # noqa: B027
         """Has scripts run that `run_script` is about to be asked for, in one round trip where that saves any.
 
-        Each outcome is given once, to the next `run_script` of the same text and arguments, if it comes soon.
+        Each outcome is given to the next `run_script` of the same text and arguments, if it comes soon; to as many as
+        there are of that script here, which runs once.
         """
 
     def open_program(self, argv: Sequence[str]) -> Stream:

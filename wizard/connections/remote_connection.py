@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import posixpath
 import time
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -36,8 +36,8 @@ class RemoteShellConnection(ShellConnection):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._ahead: dict[tuple[str, ...], tuple[float, Completed]] = {}
-        """When each script that was asked ahead ended, and how."""
+        self._ahead: dict[tuple[str, ...], list[tuple[float, Completed]]] = {}
+        """When each script that was asked ahead ended, and how; once for each time that it is still to be given."""
 
     @abstractmethod
     def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
@@ -93,12 +93,14 @@ class RemoteShellConnection(ShellConnection):
     def ask_ahead(self, scripts: Sequence[Sequence[str]]) -> None:
         """See `Connection.ask_ahead`; with the script that `host_names` runs."""
         limit = time.monotonic() - _FRESH
-        self._ahead = {words: found for words, found in self._ahead.items() if found[0] > limit}
-        wanted = [words for words in ((_HOST_NAMES,), *map(tuple, scripts)) if words not in self._ahead]
+        self._ahead = {words: found for words, found in self._ahead.items() if found[0][0] > limit}
+        times = Counter(((_HOST_NAMES,), *map(tuple, scripts)))
+        wanted = [words for words in times if words not in self._ahead]
         if wanted:
             found = self.run_scripts(wanted, timeout=_AHEAD)
             self._ahead |= {
-                words: (time.monotonic(), each) for words, each in zip(wanted, found, strict=True)
+                words: [(time.monotonic(), each)] * times[words]
+                for words, each in zip(wanted, found, strict=True)
             }
 
     def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
@@ -111,9 +113,13 @@ class RemoteShellConnection(ShellConnection):
 
     def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
         """See `Connection.run_script`."""
-        at, found = self._ahead.pop((text, *arguments), (-math.inf, None))
-        if found is not None and time.monotonic() - at < _FRESH:
-            return found
+        kept = self._ahead.pop((text, *arguments), None)
+        if kept is not None:
+            at, found = kept.pop()
+            if kept:
+                self._ahead[text, *arguments] = kept
+            if time.monotonic() - at < _FRESH:
+                return found
         return self.run_scripts([(text, *arguments)], timeout=timeout)[0]
 
     def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:

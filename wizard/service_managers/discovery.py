@@ -31,9 +31,11 @@ _PROXIES = re.compile(f'"({process_list.PROXIES})')
 
 def requests(stack: Stack) -> tuple[tuple[str, ...], ...]:
     """The scripts that a host of a stack is asked whatever is found on it: see `Connection.ask_ahead`."""
+    protects = any(each.protect for each in stack.components)
     return (
         process_list.request(all_components()),
-        container_engines.REQUEST,
+        # Where something is protected, the Grafanas in containers are looked for too.
+        *([container_engines.REQUEST] * (2 if protects else 1)),
         container_engines.DENIED_REQUEST,
         systemd_discovery.request(),
         plain_http_clients.request(usual_ports()),

@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,16 @@ def test_an_outcome_is_given_once(here: Here) -> None:
     here.run_script("echo")
     here.run_script("echo")
     assert here.requests == 2
+
+
+def test_a_script_that_is_named_twice_runs_once_and_its_outcome_is_given_twice(
+    here: Here, tmp_path: Path
+) -> None:
+    script = ("echo x >> $1; cat $1", str(tmp_path / "ran"))
+    here.ask_ahead([script, script])
+    assert [here.run_script(*script).stdout for _ in range(2)] == ["x\n", "x\n"]
+    assert here.requests == 1
+    assert here.run_script(*script).stdout == "x\nx\n", "no third time"
 
 
 def test_an_outcome_that_is_no_longer_fresh_is_not_given(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
