@@ -31,3 +31,13 @@ def test_there_are_enough_sets() -> None:
     assert len(SETS) >= 10
     lines = [line for rows in SETS.values() for line, _, _ in rows]
     assert len(lines) == len(set(lines)) >= 400
+
+
+@pytest.mark.parametrize(
+    ("line", "right", "client"),
+    YAML(typ="safe").load((DATA / "foreign_clients.yaml").read_text()),
+)
+def test_a_client_is_named_only_where_the_line_shows_it(line: str, right: str, client: str) -> None:
+    found = catalogue.diagnose(line)
+    assert found is not None
+    assert (found.id, found.client) == (right, client)
