@@ -62,7 +62,7 @@ class Probe:
     instance: str = ""
     job: str = ""
     asker: str = ""
-    """Of 'up': `host/component` of the Prometheus that is asked."""
+    """`host/component` of what is asked about another: of 'up' a Prometheus, of a probing a blackbox exporter."""
     instance_label: str = ""
     """The label `instance` of its series, where relabelling gives it another than host:port; `job_label` likewise."""
     job_label: str = ""

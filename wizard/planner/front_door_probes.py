@@ -71,10 +71,10 @@ class DoorInquiry:
         )
 
     def through_doors(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
-        """Other probes, those that ask a Prometheus behind a front door asked there."""
+        """Other probes, those that ask a Prometheus or a blackbox exporter behind a front door asked there."""
         return tuple(
-            replace(probe, forward=None, **access)
-            if probe.kind == "up" and (access := self.access(probe.asker))
+            replace(probe, forward=None, **_asked_there(probe, access))
+            if probe.asker and (access := self.access(probe.asker))
             else probe
             for probe in probes
         )
@@ -222,6 +222,13 @@ class DoorInquiry:
             timeout=max(UP_TIMEOUT, wait_of(*scrape_intervals(client).of(job))),
             **asked,
         )
+
+
+def _asked_there(probe: Probe, access: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a probe that asks by this access; a blackbox exporter is told in the query what to probe."""
+    query = urlsplit(probe.url).query
+    more = {} if probe.kind == "up" else {"url": f"{access['url']}/probe?{query}"}
+    return {**access, **more}
 
 
 def _below(url: str, backend: Backend) -> str:

@@ -238,6 +238,7 @@ class Inquiry:
                         url=f"{scheme}://{prober.listen}{_prefix(prober)}/probe?{query}",
                         forward=prober.forward,
                         holds="probe_success 1",
+                        asker=probing.prober.key,
                         timeout=15.0,
                         **options,
                     )

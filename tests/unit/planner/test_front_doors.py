@@ -597,3 +597,23 @@ def test_a_renewed_certificate_is_put_into_the_one_file_too() -> None:
     assert "/etc/haproxy/firescreen/noc.example.net.pem" in paths
     assert "/etc/haproxy/firescreen/push.example.net.pem" not in paths
     assert [step.kind for step in again.steps][-1] == "open-door"
+
+
+def test_a_blackbox_exporter_behind_the_door_is_asked_there_what_it_probes() -> None:
+    case = planned.case("front-door")
+    node = replace(
+        case.facts.hosts["web1"].services[0],
+        component="node_exporter",
+        unit="prometheus-node-exporter",
+        listen="192.0.2.11:9100",
+        version="1.9.0",
+        config_file="",
+    )
+    facts = web1(case.facts, services=(*case.facts.hosts["web1"].services, node))
+    facts = edited(facts, CONFIG, "'http://example.net'", "'http://192.0.2.11:9100/'")
+    components = (*case.stack.components, ComponentSpec(host="web1", name="node_exporter", protect=("tls",)))
+    plan = plan_for(replace(case.stack, components=components), facts)
+    (asked,) = [each for each in plan.probes if "/probed@" in each.id]
+    assert asked.url.startswith("https://noc.example.net/blackbox/probe?module=")
+    assert "target=https%3A%2F%2F192.0.2.11%3A9100" in asked.url
+    assert asked.user == "admin"
