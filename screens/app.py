@@ -297,7 +297,7 @@ class FirescreenApp(Wizard):
     def _run_ended(self, state: RunState) -> None:
         """Scans what a run has changed; the plan that was made before is out of date then."""
         if state.kind != "verify":
-            self.session = replace(self.session, plan=None, renew=frozenset(), logins=None)
+            self.session = replace(self.session, plan=None, renew=frozenset(), logins=None, login_draft=None)
         self.stack_session.scan()
         self.workspace_watch.refresh()
 

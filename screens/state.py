@@ -96,6 +96,8 @@ class Session:
     """What the next plan replaces although it serves, as `Answers.renew`; nothing for a plan of the choices."""
     logins: tuple[ClientLogin, ...] | None = None
     """How Prometheus is to log in by the next plan, which changes nothing else; None for a plan of the choices."""
+    login_draft: tuple[ClientLogin, ...] | None = None
+    """The same as far as it was answered when the page was left; no plan is made of it."""
     plan: Plan | None = None
     canary: str = ""
     """The chosen canary: a host, 'none', or '' for Firescreen's choice."""

@@ -1,6 +1,6 @@
 """How Prometheus logs in where it is a client: the places that its configuration has, and the login of the selected one.
 
-What is answered stays on the page until a plan could be made of it: the session never holds half a login.
+What is answered stays on the page, and as a draft in the session where it is left, until a plan can be made of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from screens.widgets.panel import Panel
 from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
-    from screens.state import ErrorMessage
+    from screens.state import ErrorMessage, Session
     from wizard.model import Plan, Question, Stack
     from wizard.planner.client_login_questions import LoginCandidate
     from wizard.redact import Secret
@@ -110,7 +110,8 @@ back."""
         if stack is None or scan is None:
             self.app.pop_screen()
             return
-        self._stack = replace(stack, client_logins=session.logins or stack.client_logins)
+        draft = session.login_draft if session.login_draft is not None else session.logins
+        self._stack = replace(stack, client_logins=stack.client_logins if draft is None else draft)
         self._typed = {key: text for key, text in session.typed if key.startswith(LOGINS)}
         self.firescreen.key_queue.hold(self)
         self.firescreen.ask(lambda: client.login_candidates(stack, scan.facts), self._have)
@@ -286,11 +287,11 @@ back."""
         if stack is None:
             return
         session = self.firescreen.session
-        typed = tuple(pair for pair in session.typed if not pair[0].startswith(LOGINS))
         self.firescreen.session = session = replace(
             session,
             logins=stack.client_logins,
-            typed=(*typed, *self._typed.items()),
+            login_draft=None,
+            typed=self._all_typed(session),
             renew=frozenset(),
             plan=None,
         )
@@ -315,6 +316,19 @@ back."""
         else:
             candidate, name = found
             self._complain(candidate, {name: ": ".join(part for part in (error.what, error.todo) if part)})
+
+    def action_back(self) -> None:
+        """Goes back, and loses no answer."""
+        if self._stack is not None and self._candidates:
+            session = self.firescreen.session
+            self.firescreen.session = replace(
+                session, login_draft=self._stack.client_logins, typed=self._all_typed(session)
+            )
+        super().action_back()
+
+    def _all_typed(self, session: Session) -> tuple[tuple[str, Secret], ...]:
+        """What was typed hidden, elsewhere and here."""
+        return (*(pair for pair in session.typed if not pair[0].startswith(LOGINS)), *self._typed.items())
 
     def action_help(self) -> None:
         """Explains the focused question first."""

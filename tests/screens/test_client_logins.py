@@ -111,3 +111,17 @@ async def test_the_answers_of_a_stack_file_are_filled_in() -> None:
         await until(pilot, lambda: app.session.plan is not None)
         assert app.session.plan is not None
         assert app.session.plan.stack.client_logins == CASE.stack.client_logins
+
+
+async def test_going_back_loses_no_answer_and_makes_no_plan_of_half_a_login() -> None:
+    app = make_app(build=engine(LoginEngine()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await oauth2(pilot)
+        await pilot.press("tab", *"https://id.example.net/token", "tab", "tab", *"the-secret")
+        await pilot.press("escape")
+        await until(pilot, "What to do next")
+        assert app.session.wanted == app.session.stack
+        await pilot.press("g")
+        await until(pilot, "https://id.example.net/token")
+        (hidden,) = [each for each in app.screen.query(Input) if each.password]
+        assert hidden.value == "the-secret"
