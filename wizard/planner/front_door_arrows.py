@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wizard.model import Arrow
 from wizard.planner import trust_graph
 from wizard.planner.client import Target
 from wizard.planner.client_facts import Client
+from wizard.planner.front_door_backends import Behind
 from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.front_door_site import Site
 
@@ -39,6 +42,9 @@ def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow
             probe=f"{backend.key}/door/page",
             **(_over_tls(site, backend) if backend.over_tls else {}),
         )
+    for site in inquiry.sites:
+        if site.known.grafana is not None:
+            yield from _of_grafana(site, site.known.grafana)
     for probe in inquiry.up_probes(clients):
         host, _, component = probe.asker.partition("/")
         yield Arrow(
@@ -53,6 +59,24 @@ def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow
         )
 
 
+def _of_grafana(site: Site, grafana: DoorGrafana) -> Iterator[Arrow]:
+    to_door = _to_door(site, grafana)
+    if grafana.route.has_own_login:
+        # They log in at Grafana itself.
+        to_door = replace(to_door, client="people and programs", client_shows="", server_checks="", user="")
+    yield to_door
+    yield Arrow(
+        client_host=site.known.door.host,
+        client=site.known.proxy.name,
+        server_host=grafana.host.spec.name,
+        server=grafana.component,
+        how=f"path {grafana.route.prefix or '/'}",
+        address=grafana.address,
+        local=True,
+        probe=f"{grafana.key}/door/API",
+    )
+
+
 def _over_tls(site: Site, backend: Backend) -> dict[str, Any]:
     known = site.known
     return {
@@ -64,7 +88,7 @@ def _over_tls(site: Site, backend: Backend) -> dict[str, Any]:
     }
 
 
-def _to_door(site: Site, backend: Backend) -> Arrow:
+def _to_door(site: Site, backend: Behind) -> Arrow:
     known, door = site.known, site.known.door
     who = [
         name

@@ -131,6 +131,13 @@ def test_its_settings_and_data_sources_follow() -> None:
     assert probes["no login"] == (f"{URL}/api/org", "401", "")
     assert probes["beside, 192.0.2.11"][:2] == ("http://192.0.2.11:3000/", "closed")
     assert f"Grafana is at {URL}/ for those who log in at Grafana." in plan.hints
+    known = {each.id for each in plan.probes}
+    mine = [each for each in plan.arrows if GRAFANA in (each.server, each.how.removeprefix("front door of "))]
+    assert [(each.client, each.server, each.user, each.encrypted, each.local) for each in mine] == [
+        ("people and programs", "nginx", "", True, False),
+        ("nginx", GRAFANA, "", False, True),
+    ]
+    assert {each.probe for each in mine} <= known
 
 
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
