@@ -125,7 +125,8 @@ class Doors:
 
     def services(self) -> Iterator[tuple[Service, str]]:
         """Every service that takes a change of theirs, with how: restart or reload."""
-        yield from ((backend.service, "restart") for backend in self.backends)
+        # What is asked over TLS is a server of the stack anyway.
+        yield from ((each.service, "restart") for each in self.backends if not each.over_tls)
         yield from {known.service.key: (known.service, "reload") for known in self._known}.values()
 
     def read_by(self, service: Service) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ class Doors:
     def ready(self, service: Service) -> str:
         """The URL that answers 200 once a component serves behind its front door; '' for any other."""
         backend = next((each for each in self.backends if each.service.key == service.key), None)
-        if backend is None:
+        if backend is None or backend.over_tls:
             return ""
         prefix = backend.route.prefix
 
@@ -154,8 +155,17 @@ class Doors:
     def api(self, key: str) -> str:
         """Where a Prometheus behind a front door is asked on its own host, without a login; '' for any other."""
         return next(
-            (f"http://{each.address}{each.route.prefix}" for each in self.backends if each.key == key), ""
+            (
+                f"http://{each.address}{each.route.prefix}"
+                for each in self.backends
+                if each.key == key and not each.over_tls
+            ),
+            "",
         )
+
+    def prefix(self, key: str) -> str:
+        """The path below which a component is served behind its front door; '' for none."""
+        return next((each.route.prefix for each in self.backends if each.key == key), "")
 
     def check(self, host: str, path: str) -> str:
         """How the proxy checks a configuration of its own before that is put in place, as ansible.builtin.copy's `validate`."""
@@ -221,6 +231,8 @@ class Doors:
         wanted = [path for path, _ in known.proxy.needed]
         wanted += [known.passwords] if door.users else []
         wanted += [known.client_ca] if door.client_cert else []
+        if any(each.over_tls for each in known.backends):
+            wanted += [known.backend_ca, *known.client_pair, known.client_bundle]
         wanted += [*known.shown, known.bundle, known.hook, *_configurations(known)]
         yield from (path for path in wanted if path and known.host.files.get(path) is not None)
 

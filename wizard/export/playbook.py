@@ -253,7 +253,9 @@ class Playbook:
         if behind := self._picture.doors.api(client.key):
             return {"url": behind}
         own = self._picture.server(client)
-        prefix = find_component("prometheus").prefix(client.service.flag)
+        prefix = self._picture.doors.prefix(client.key) or find_component("prometheus").prefix(
+            client.service.flag
+        )
         if own is None:
             return {"url": f"http://{_local(client.service)}{prefix}"}
         for place in client.places():
