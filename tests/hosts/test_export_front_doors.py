@@ -5,6 +5,7 @@ playbook; then one playbook opens a front door in each of four proxies, is verif
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from wizard.engine import Engine
 from wizard.model import DoorRoute, FrontDoor, ProxyProgram, Stack
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 PASSWORD = "a vault's long password"
 BROKEN = "/etc/nginx/conf.d/other.conf"
@@ -48,7 +49,13 @@ def test_a_playbook_opens_front_doors(network: Network, tmp_path: Path) -> None:
             )
             for (proxy, port), name in zip(PORTS.items(), PROGRAMS, strict=True)
         )
-        _opened(web1, network, tmp_path / "opened", stack_of(web1, doors))
+        stack = stack_of(web1, doors)
+        # One of them is asked over TLS.
+        components = tuple(
+            replace(each, protect=("tls", "client_cert")) if each.name == "pushgateway" else each
+            for each in stack.components
+        )
+        _opened(web1, network, tmp_path / "opened", replace(stack, components=components))
 
 
 def _rejected(web1: Machine, network: Network, folder: Path) -> None:

@@ -35,7 +35,7 @@ from wizard.planner import client_logins
 from wizard.redact import Secret
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 PASSWORD = "a vault's long password"
 API = "api.example.net"

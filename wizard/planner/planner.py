@@ -21,6 +21,7 @@ from wizard.model import (
     Probe,
     RunService,
     Stack,
+    StepKind,
     Watched,
     facts_after,
 )
@@ -272,6 +273,9 @@ def _prepared(
         *workspace_steps.certificate_steps(stack, facts, factory, ends.servers),
         *(workspace_steps.user_step(stack, facts, factory) if asks_password else ()),
     )
+    # The probes of servers and those of front doors show the same certificates.
+    kinds = {step.kind for step in made} & {StepKind.PROBE_CERTIFICATES}
+    tools = tuple(step for step in tools if step.kind not in kinds)
     given = (
         *(step for each in ends.servers for step in step_order.present(each.material)),
         *workspace_steps.trust_copies(facts, [(each.server, each.pair) for each in ends.servers]),

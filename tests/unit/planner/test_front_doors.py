@@ -617,3 +617,15 @@ def test_a_blackbox_exporter_behind_the_door_is_asked_there_what_it_probes() -> 
     assert asked.url.startswith("https://noc.example.net/blackbox/probe?module=")
     assert "target=https%3A%2F%2F192.0.2.11%3A9100" in asked.url
     assert asked.user == "admin"
+
+
+def test_servers_and_front_doors_share_the_certificates_of_the_probes() -> None:
+    """Both ask for client certificates: each file is made once."""
+    case = planned.case("front-door-other-host")
+    door = replace(case.stack.front_doors[0], client_cert=True)
+    plan = plan_for(replace(case.stack, front_doors=(door,)), case.facts)
+    made = [
+        (each.host, each.path) for each in plan.changes if isinstance(each, WriteFile) and each.before is None
+    ]
+    assert len(made) == len(set(made))
+    assert any(path.endswith("clients/firescreen.key") for _, path in made)
