@@ -14,7 +14,7 @@ from typing import Final
 
 from wizard.errors import InputError
 from wizard.front_doors import Proxy
-from wizard.model import WORKSPACE, Facts, FrontDoor, Plan, Probe, Service
+from wizard.model import WORKSPACE, Facts, Plan, Probe, Service
 from wizard.planner import front_door_facts, paths
 from wizard.planner.front_door_facts import Backend, KnownDoor
 from wizard.planner.probes import WRONG_PASSWORD
@@ -41,11 +41,6 @@ class Request:
     password: str
 
 
-def _asks_over_tls(plan: Plan, door: FrontDoor) -> bool:
-    asked = {(door.host_of(route), route.to) for route in door.routes}
-    return any(each.protect and (each.host, each.name) in asked for each in plan.stack.components)
-
-
 def refuse(plan: Plan) -> None:
     """What of front doors no playbook can do.
 
@@ -60,8 +55,6 @@ def refuse(plan: Plan) -> None:
             what = "its routes are put into a site that is there"
         elif door.grafana is not None:
             what = "it leads to a Grafana"
-        elif _asks_over_tls(plan, door):
-            what = "it asks a component over TLS, with a client certificate"
         if what:
             raise InputError(
                 f"the front door {door.name} cannot be exported to a playbook: {what}",

@@ -76,7 +76,6 @@ def test_what_has_been_applied_is_exported_alike(name: str) -> None:
     [
         ("front-door-sign-in", "OpenID"),
         ("front-door-own-site", "a site that is there"),
-        ("front-door-other-host", "over TLS"),
     ],
 )
 def test_what_no_playbook_can_do_is_refused(name: str, why: str) -> None:
