@@ -37,7 +37,8 @@ def status_of(url: str, context: ssl.SSLContext, headers: dict) -> int:
         parts = urlsplit(url)
         connection = Connection(parts.hostname, parts.port or 443, context)
         try:
-            connection.request("GET", parts.path or "/", headers=headers)
+            path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             response.read()
         finally:
