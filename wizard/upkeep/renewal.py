@@ -20,7 +20,14 @@ _CERTIFICATES = (
     StepKind.CLUSTER,
 )
 """What a plan replaces by itself once a certificate has expired."""
-_NAMING = (StepKind.WEB_CONFIG, StepKind.SCRAPE_CONFIG, StepKind.BLACKBOX_MODULES, StepKind.RELOAD)
+_NAMING = (
+    StepKind.WEB_CONFIG,
+    StepKind.SCRAPE_CONFIG,
+    StepKind.BLACKBOX_MODULES,
+    StepKind.RELOAD,
+    StepKind.FRONT_DOOR,
+    StepKind.FRONT_DOOR_RELOAD,
+)
 """What names a certificate, and changes with an expired one."""
 
 

@@ -1,0 +1,38 @@
+"""Front doors in a renewal: their client certificate is known, and an expired one is replaced with the reload it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.model import Answers
+from wizard.upkeep import renewal
+from wizard.upkeep.lifetimes import CertificateRole, Lifetime, lifetimes
+
+KEY = "client:web1/nginx/noc.example.net"
+
+
+def _client(known: tuple[Lifetime, ...]) -> Lifetime:
+    (found,) = [each for each in known if each.renew == KEY]
+    return found
+
+
+def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> None:
+    case = planned.case("front-door-other-host")
+    there = planned.carried_out(case.plan(), case.facts)
+    there = planned.looked_up(case.stack, there)
+    due = _client(lifetimes(case.stack, there))
+    assert (due.role, due.host) == (CertificateRole.CLIENT, "web1")
+    assert due.component == "nginx/noc.example.net"
+    plan = planner.plan(case.stack, there, Answers(renew=renewal.names([due])))
+    assert [str(step.kind) for step in plan.steps] == ["certificate", "open-door"]
+    gone = replace(due, not_after=due.not_before + 1)
+    assert renewal.pending(plan, [gone], due.not_before + 2) == ()
+    assert [str(step.kind) for step in renewal.pending(plan, [due], due.not_before + 2)] == ["open-door"]
+
+
+def test_a_front_door_on_loopback_alone_has_no_client_certificate() -> None:
+    case = planned.case("front-door")
+    there = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
+    assert not [each for each in lifetimes(case.stack, there) if each.renew.startswith("client:web1/nginx")]
