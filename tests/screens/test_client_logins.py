@@ -10,11 +10,14 @@ from textual.widgets import Input, OptionList
 from screens.app import make_app
 from screens.widgets.field import Field
 from tests.screens.helpers import drawn, engine, until
-from tests.screens.login_scenes import CASE, LoginEngine, filled, oauth2, page, plan
+from tests.screens.login_scenes import CASE, LoginEngine, filled, oauth2, page, pasted, plan
 from wizard.model import OAuth2
 
 
-@pytest.mark.parametrize("words", ["oauth2", "bearer", "log in by token"])
+@pytest.mark.parametrize(
+    "words",
+    ["bearer", *(pytest.param(each, marks=pytest.mark.matrix) for each in ("oauth2", "log in by token"))],
+)
 async def test_the_palette_finds_it(words: str) -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -67,6 +70,7 @@ async def test_oauth2_by_keyboard_leads_to_a_plan_of_nothing_else() -> None:
         assert "the-secret" not in text
 
 
+@pytest.mark.matrix
 async def test_the_secret_is_hidden_and_leaves_with_its_way() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -84,6 +88,7 @@ async def test_the_secret_is_hidden_and_leaves_with_its_way() -> None:
         assert all(not key.startswith("client_logins") for key, _ in app.session.typed)
 
 
+@pytest.mark.matrix
 async def test_what_is_missing_or_wrong_is_said_in_its_field() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -92,14 +97,17 @@ async def test_what_is_missing_or_wrong_is_said_in_its_field() -> None:
         await until(pilot, "the token URL is needed: Copy it from the provider")
         await until(pilot, "the client ID is needed")
         await until(pilot, lambda: isinstance(app.focused, Input))
-        await pilot.press(*"http://id")
+        await pasted(pilot, "http://id")
         await until(pilot, "this is not an https URL: Type a URL such as")
-        await pilot.press("home", *["delete"] * 9, *"https://id.example.net/token", "tab", *"me")
+        await pilot.press("ctrl+u")
+        await pasted(pilot, "https://id.example.net/token")
+        await pilot.press("tab", *"me")
         await until(pilot, lambda: not app.screen.query("Field.-wrong"))
         await pilot.press("ctrl+s")
         await until(pilot, "the file with the client secret is not there")
 
 
+@pytest.mark.matrix
 async def test_the_answers_of_a_stack_file_are_filled_in() -> None:
     app = make_app(build=engine(LoginEngine(replace(CASE.stack))))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -113,11 +121,15 @@ async def test_the_answers_of_a_stack_file_are_filled_in() -> None:
         assert app.session.plan.stack.client_logins == CASE.stack.client_logins
 
 
+@pytest.mark.matrix
 async def test_going_back_loses_no_answer_and_makes_no_plan_of_half_a_login() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await oauth2(pilot)
-        await pilot.press("tab", *"https://id.example.net/token", "tab", "tab", *"the-secret")
+        await pilot.press("tab")
+        await pasted(pilot, "https://id.example.net/token")
+        await pilot.press("tab", "tab")
+        await pasted(pilot, "the-secret")
         await pilot.press("escape")
         await until(pilot, "What to do next")
         assert app.session.wanted == app.session.stack
