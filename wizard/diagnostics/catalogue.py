@@ -190,7 +190,7 @@ def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
 def _of_program(number: int, records: tuple[Record, ...]) -> Hit | None:
     """What a program of the Prometheus family says of itself; a log's last record first."""
     for record in reversed(records):
-        if found := _program().search(record.text):
+        if found := _program().search(f"{record.program}\x1f{record.text}"):
             return number, _told(_entry(found[0]), found[1], record)
     return None
 

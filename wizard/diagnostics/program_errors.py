@@ -16,6 +16,17 @@ from wizard.diagnostics.tables import Row
 _ERROR: Final = r"\A(?=[^\n]{0,400}?\b(?:level|lvl|severity)=(?i:err|error|crit|critical|fatal|panic)\b)"
 # A warning says that the program copes with it.
 _NO_WARNING: Final = r"\A(?![^\n]{0,400}?\b(?:level|lvl|severity)=(?i:warn))"
+# Prometheus and its kin name the source file alone, other programs in Go its folder, too.
+_FILE: Final = r"\b(?:caller|source)=[\w.-]{1,60}\.go:\d"
+_FAMILY: Final = (
+    r"(?i:prometheus|alertmanager|pushgateway|blackbox|_exporter\b|\bscrap|\btsdb|\bw[ab]l\b|remote[ _]writ|\botlp"
+    r"|out.of.order|\bexemplar|\bhistogram|\bsamples?\b|\bseries\b|landing page|\bDSN\b|gossip|\bsilence"
+    r"|sending alerts?|\brules?\b|resharding|federation)"
+)
+# "operation failed" is said by many: the record must name its source file, a program of the family or its work.
+_OURS: Final = rf"\A(?=[^\n]{{0,900}}?(?:{_FILE}|{_FAMILY}))"
+# main.go is a file of every program: the record must say besides whose it is.
+_SHARED: Final = rf"(?=[^\n]{{0,900}}?{_FAMILY})"
 # The error of the record; its message where it has none.
 _WHAT: Final = (
     r"(?:[^\n]{0,900}?\x1f(?:err|error)=|[^\n]{0,900}?\b(?:msg|message)=)(?P<what>[^\n\x1f]{3,200})"
@@ -34,7 +45,8 @@ class ProgramErrors:
         self._rows = [
             *((row, _of_message(row["say"])) for row in messages),
             *((row, _of_component(row["components"])) for row in sources if row["components"]),
-            *((row, _of_file(row["files"])) for row in sources),
+            *((row, _of_file(row["files"])) for row in sources if row["files"]),
+            *((row, _of_file(row["shared"], _SHARED)) for row in sources if "shared" in row),
         ]
 
     def search(self, text: str) -> tuple[Row, re.Match[str]] | None:
@@ -47,15 +59,17 @@ class ProgramErrors:
 
 def _of_message(beginnings: Sequence[str]) -> re.Pattern[str]:
     return re.compile(
-        rf"{_NO_WARNING}[^\n]{{0,900}}?\b(?:msg|message)=(?P<what>(?:{'|'.join(beginnings)})[^\n\x1f]{{0,200}})"
+        rf"{_OURS}{_NO_WARNING}[^\n]{{0,900}}?\b(?:msg|message)=(?P<what>(?:{'|'.join(beginnings)})[^\n\x1f]{{0,200}})"
     )
 
 
 def _of_component(names: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(rf"{_ERROR}(?=[^\n]{{0,400}}?\bcomponent=(?:{'|'.join(names)})\x1f){_WHAT}")
-
-
-def _of_file(names: Sequence[str]) -> re.Pattern[str]:
     return re.compile(
-        rf"{_ERROR}(?=[^\n]{{0,400}}?\b(?:caller|source)=(?:[\w./-]{{1,80}}/)?(?:{'|'.join(names)})\.go:\d){_WHAT}"
+        rf"{_ERROR}(?=[^\n]{{0,400}}?{_FILE})(?=[^\n]{{0,400}}?\bcomponent=(?:{'|'.join(names)})\x1f){_WHAT}"
+    )
+
+
+def _of_file(names: Sequence[str], besides: str = "") -> re.Pattern[str]:
+    return re.compile(
+        rf"{_ERROR}{besides}(?=[^\n]{{0,400}}?\b(?:caller|source)=(?:{'|'.join(names)})\.go:\d){_WHAT}"
     )

@@ -41,3 +41,12 @@ def test_a_client_is_named_only_where_the_line_shows_it(line: str, right: str, c
     found = catalogue.diagnose(line)
     assert found is not None
     assert (found.id, found.client) == (right, client)
+
+
+@pytest.mark.parametrize(
+    ("line", "right"),
+    YAML(typ="safe").load((DATA / "foreign_lines.yaml").read_text()),
+)
+def test_words_of_another_program_get_no_wrong_cause(line: str, right: str) -> None:
+    found = catalogue.diagnose(line)
+    assert (found.id if found else "") == right

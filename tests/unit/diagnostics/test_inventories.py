@@ -177,7 +177,8 @@ SOURCE_ROWS = tables.rows("error_sources.yaml")
 
 
 def _record(source: str, message: str, level: str = "ERROR", error: str = "something odd") -> str:
-    return f'time=2026-03-05T10:00:00.000Z level={level} source={source}:10 msg="{message}" err="{error}"'
+    journal = "Mar 05 10:00:00 mon prometheus[12]: "
+    return f'{journal}time=2026-03-05T10:00:00.000Z level={level} source={source}:10 msg="{message}" err="{error}"'
 
 
 @functools.cache
@@ -220,14 +221,14 @@ def test_each_beginning_is_that_of_a_message(row: tables.Row) -> None:
 
 @pytest.mark.parametrize("row", SOURCE_ROWS, ids=lambda row: str(row["id"]))
 def test_a_message_that_nobody_knows_is_told_by_its_source(row: tables.Row) -> None:
-    file = row["files"][0].replace(r"\w{0,20}", "")
+    file = (row["files"] or row["shared"])[0].replace(r"\w{0,20}", "").replace(r"\w{2,30}", "redis")
     found = catalogue.diagnose(_record(f"{file}.go", "Xyzzy went plugh", error="plover"))
     assert found is not None
     assert (found.id, found.parts["what"]) == (row["id"], "plover")
     assert "plover" in found.cause
     for component in row["components"]:
         name = component.split("|")[0].replace(r"\w{1,20}", "scrape")
-        line = f'level=error component="{name}" msg="Xyzzy went plugh"'
+        line = f'level=error caller=xyzzy.go:1 component="{name}" msg="Xyzzy went plugh"'
         found = catalogue.diagnose(line)
         assert found is not None
         assert (found.id, found.parts["what"]) == (row["id"], "Xyzzy went plugh")
