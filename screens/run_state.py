@@ -51,6 +51,8 @@ class HostRow:
     """What is being done there, in one line; '' for nothing."""
     failing: bool = False
     """Whether a change failed there; its error and the rollback follow."""
+    undone: bool = False
+    """Whether it was rolled back because a person asked for it."""
     error: ErrorMessage | None = None
     lines: tuple[str, ...] = ()
     """What was said about it, the oldest first, at most MAX_HOST_LINES."""
@@ -60,7 +62,9 @@ class HostRow:
         """The key of `state_styles.HOST`: a host that was rolled back because it failed counts as failed."""
         if self.failing and self.state in ("working", "changed"):
             return "failing"
-        return "failed" if self.state == "rolled-back" and self.error is not None else self.state
+        if self.state == "rolled-back" and self.error is not None:
+            return "failed"
+        return "undone" if self.state == "rolled-back" and self.undone else self.state
 
     @property
     def needs_attention(self) -> bool:
@@ -325,7 +329,9 @@ def _with_line(row: HostRow, text: str) -> HostRow:
 def _at_the_end(row: HostRow, result: str) -> HostRow:
     """A row at the end of the run."""
     back = result in ("rolled-back", "cancelled", "undone") and row.state not in ("away", "stuck")
-    return replace(row, now="", state="rolled-back") if back else replace(row, now="")
+    return (
+        replace(row, now="", state="rolled-back", undone=result == "undone") if back else replace(row, now="")
+    )
 
 
 def settled(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:

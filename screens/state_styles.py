@@ -54,12 +54,14 @@ HOST = {
     "changed": ("◔", "changed", "$primary"),
     "proven": ("✓", "verified", "$success"),
     "rolled-back": ("↶", "rolled back", "$warning"),
+    "undone": ("↶", "undone", "$success"),
     "failing": ("✗", "failing", "$error"),
     "failed": ("✗", "failed", "$error"),
     "away": ("–", "unreachable", "$warning"),
     "stuck": ("✗", "needs recovery", "$error"),
 }
-"""The state of a host in a run; 'failed' is 'rolled-back' with an error there, 'failing' the same before the rollback."""
+"""The state of a host in a run: 'failed' is 'rolled-back' with an error there, 'failing' the same before the rollback, and
+'undone' is 'rolled-back' as a person asked for it."""
 SEVERITY = {
     "open": ("●", "unprotected", "$error"),
     "warning": ("!", "warning", "$warning"),

@@ -265,10 +265,32 @@ def _what_keys_do(state: RunState) -> list[Content]:
     ]
 
 
-ORDER = ("stuck", "failed", "failing", "away", "working", "changed", "waiting", "proven", "rolled-back")
+ORDER = (
+    "stuck",
+    "failed",
+    "failing",
+    "away",
+    "working",
+    "changed",
+    "waiting",
+    "proven",
+    "rolled-back",
+    "undone",
+)
 """Failures first, then hosts that run, then the rest; within each, in the plan's order."""
 
-COUNTED = ("proven", "failed", "failing", "stuck", "away", "rolled-back", "changed", "working", "waiting")
+COUNTED = (
+    "proven",
+    "failed",
+    "failing",
+    "stuck",
+    "away",
+    "rolled-back",
+    "undone",
+    "changed",
+    "working",
+    "waiting",
+)
 
 _STATE = 17
 _NAME = 24
@@ -346,7 +368,7 @@ def _said(row: HostRow, canary: str) -> str:
     if row.state == "waiting":
         return first or (f"waits for the canary {canary}" if canary else "")
     if row.state == "rolled-back" and row.done and not row.total:
-        return f"{row.done} change{'s' * (row.done != 1)} rolled back"
+        return f"{row.done} change{'s' * (row.done != 1)} {'undone' if row.undone else 'rolled back'}"
     return {"changed": "not verified yet", "proven": first}.get(row.state, "")
 
 

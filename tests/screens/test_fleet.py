@@ -131,6 +131,15 @@ def test_when_all_is_put_back_so_is_every_host_but_those_out_of_reach() -> None:
     assert [row.state for row in state.hosts] == ["rolled-back", "stuck", "rolled-back", "away"]
 
 
+def test_a_host_of_an_undo_is_undone_and_not_rolled_back() -> None:
+    state = play(
+        started(),
+        said("host", "srv001", state="working"),
+        Event(run="7", kind="finished", state="undone"),
+    )
+    assert [row.label for row in state.hosts] == ["undone", "undone", "undone", "away"]
+
+
 def test_the_engines_own_word_at_the_end_counts() -> None:
     outcomes = (
         HostOutcome(host="srv001", state="proven"),
