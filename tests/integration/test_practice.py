@@ -418,31 +418,31 @@ def test_an_address_that_was_taken_meanwhile_moves(practice: PracticeStack, cach
         assert old.listen not in config
 
 
-def test_prometheus_loads_an_address_that_moved_while_it_started(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lost", ["srv1", "prometheus"])
+def test_what_has_started_takes_an_address_that_moved_meanwhile(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """Another stack takes srv1's address between the look and the start; Prometheus is up by then."""
-    choose = loopback.choose
+    """Another stack takes one address between the look and the start; the other programs are up by then."""
+    choose, usual = loopback.choose, {"srv1": 9100, "prometheus": 9090}[lost]
     with socket.socket() as other:
 
         def taken(ports: Sequence[int], *, for_whom: str = "") -> tuple[tuple[str, int], ...]:
             places = choose(ports, for_whom=for_whom)
             if other.getsockname()[1] == 0:
                 other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                other.bind(places[0])
+                other.bind(next(place for place in places if place[1] == usual))
                 other.listen()
             return places
 
         monkeypatch.setattr(loopback, "choose", taken)
         workspace = tmp_path / "workspace"
         try:
-            stack = practice_stack.up(workspace, cache)
-            address, port = other.getsockname()
+            stack = practice_stack.up(workspace, cache, components=["caddy"])
             assert stack.active
-            assert stack.host("srv1").listen != f"{address}:{port}"
-            where = f"http://{stack.host('prometheus').listen}/api/v1/status/config"
-            with urllib.request.urlopen(where, timeout=10) as answer:
-                assert stack.host("srv1").listen in answer.read().decode()
+            assert stack.host(lost).listen != "{}:{}".format(*other.getsockname())
+            assert stack.host("srv1").listen in get(stack.host("prometheus"), "/api/v1/status/config")
+            assert stack.host("door").address == stack.host("prometheus").address
+            assert "leads nowhere" in get(stack.host("door"), "/")
         finally:
             practice_stack.down(workspace, remove=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -215,10 +215,11 @@ def _bring_up(
     hosts: Sequence[str],
     say: Callable[[str], None],
 ) -> PracticeStack:
-    asked = _scraping(before)
+    running = {host.name for host in _with_activity(before).hosts if host.active} if before else set()
+    asked = configuration(before).read_bytes() if before and "prometheus" in running else b""
     tries = 5
     while True:
-        planned = _planned(root, before, suite=suite, found=found, hosts=hosts)
+        planned = _planned(root, before, running, suite=suite, found=found, hosts=hosts)
         lay_out(root, before, planned)
         try:
             _start_all(planned, before, say)
@@ -228,8 +229,11 @@ def _bring_up(
             # Another stack may have taken the port between the look and the start.
             if not tries or "address already in use" not in " ".join(problem.log):
                 raise
-            # What has started nevertheless was given the addresses of this attempt.
-            before, asked = planned, asked or _scraping(planned)
+            # What has started nevertheless reads the addresses of this attempt: it starts with those of the next.
+            for host in planned.hosts:
+                if host.name not in running:
+                    supervised.stop(host.connection(), host.service_folder)
+            before = planned
     if asked and asked != configuration(planned).read_bytes():
         _reload(planned.host("prometheus"))
     _together(planned, _wait)
@@ -248,13 +252,6 @@ def _together(planned: PracticeStack, act: Callable[[PracticeHost], _Result]) ->
         return [done.result() for done in [pool.submit(act, host) for host in planned.hosts]]
 
 
-def _scraping(before: PracticeStack | None) -> bytes:
-    """The configuration that Prometheus runs with already, or b''."""
-    if before is None or not _with_activity(before).host("prometheus").active:
-        return b""
-    return configuration(before).read_bytes()
-
-
 def _reload(host: PracticeHost) -> None:
     connection = host.connection()
     for service in supervised.discover(connection, host.folder):
@@ -264,13 +261,13 @@ def _reload(host: PracticeHost) -> None:
 def _planned(
     root: Path,
     before: PracticeStack | None,
+    running: Collection[str],
     *,
     suite: str,
     found: Mapping[str, Program],
     hosts: Sequence[str],
 ) -> PracticeStack:
     """The planned stack: hosts keep addresses that are their own or free."""
-    running = {host.name for host in _with_activity(before).hosts if host.active} if before else set()
     asked = {*hosts, *(host.name for host in before.hosts)} if before else set(hosts)
     names = [
         name
