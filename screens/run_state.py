@@ -240,10 +240,13 @@ def _probed(state: RunState, event: Event) -> RunState:
         return state
     before = state.attempts
     place = next((at for at, other in enumerate(before) if other.probe.id == attempt.probe.id), len(before))
+    earlier = before[place] if place < len(before) else None
     kept = (*before[:place], attempt, *before[place + 1 :])
     activity = state.activity if state.activity == "rolling back" else "verifying"
     state = replace(state, attempts=kept, activity=activity, waiting="")
-    if attempt.probe.kind != "up":
+    # Each scrape counts once; one of before the change, or of a target that Prometheus has not found yet, not at all.
+    asked_again = earlier is not None and earlier.detail == attempt.detail != ""
+    if attempt.probe.kind != "up" or attempt.pending or not attempt.scrape_url or asked_again:
         return state
     heard = dict(state.ups)
     said = heard.get(attempt.probe.instance, ())

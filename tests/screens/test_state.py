@@ -98,14 +98,19 @@ def test_probes_take_each_others_place_and_up_is_remembered() -> None:
         PROBE, id="up", kind="up", expect="up", client="Prometheus itself", instance="127.0.0.1:9100"
     )
 
+    down = Attempt(probe=up, ok=False, outcome="down", scrape_url="https://127.0.0.1:9100/metrics")
+
     def probe(attempt: Attempt) -> Event:
         return Event(run="7", kind="probe", attempt=attempt)
 
     state = play(
         probe(Attempt(probe=PROBE, ok=False, outcome="200")),
-        probe(Attempt(probe=up, ok=False, outcome="down")),
+        probe(Attempt(probe=up, ok=False, outcome="down", detail="no target")),
+        probe(replace(down, detail="last scraped 9:00", pending=True)),
+        probe(replace(down, detail="last scraped 9:01")),
+        probe(replace(down, detail="last scraped 9:01")),
         probe(Attempt(probe=PROBE, ok=True, outcome="400")),
-        probe(Attempt(probe=up, ok=True, outcome="up")),
+        probe(replace(down, ok=True, outcome="up", detail="last scraped 9:02")),
     )
     assert [(one.probe.id, one.ok) for one in state.attempts] == [(PROBE.id, True), ("up", True)]
     assert state.ups == (("127.0.0.1:9100", ("down", "up")),)

@@ -43,7 +43,8 @@ class Stop:
 
 WALK = (
     Stop((), "Components of the practice stack"),
-    Stop((), "components are unprotected", "home"),
+    Stop((), "components are unprotected"),
+    Stop((), "Scraped by", "home"),
     Stop(("s",), "TLS + password", "choices"),
     Stop(("ctrl+s",), "Nothing has been written"),
     Stop((), "Switch Prometheus to https", until="n"),
