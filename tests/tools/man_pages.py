@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import sys
 
+import click
 from click_man.core import write_man_pages  # type: ignore[import-untyped]
 
 import wizard
 from wizard.cli import firescreen
 
+# Each command is imported when it is first asked for; click-man writes of those that are there.
+context = click.Context(firescreen)
+for name in firescreen.list_commands(context):
+    firescreen.get_command(context, name)
 sys.exit(write_man_pages("firescreen", firescreen, version=wizard.__version__, target_dir=sys.argv[1]))
