@@ -246,7 +246,8 @@ def _probed(state: RunState, event: Event) -> RunState:
     state = replace(state, attempts=kept, activity=activity, waiting="")
     # Each scrape counts once; one of before the change, or of a target that Prometheus has not found yet, not at all.
     asked_again = earlier is not None and earlier.detail == attempt.detail != ""
-    if attempt.probe.kind != "up" or attempt.pending or not attempt.scrape_url or asked_again:
+    scraped = attempt.outcome == "up" or (attempt.scrape_url and not attempt.pending)
+    if attempt.probe.kind != "up" or not scraped or asked_again:
         return state
     heard = dict(state.ups)
     said = heard.get(attempt.probe.instance, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -14,7 +15,7 @@ from textual.widgets import DataTable, Static
 from screens.base_screen import Page
 from screens.navigation.runs import ask_to_undo
 from screens.routes import MapView, Route
-from screens.state_styles import safe
+from screens.state_styles import safe, short_paths
 from screens.verification.matrix import (
     TOTAL,
     arrange,
@@ -114,10 +115,14 @@ to undo the run. 'w' shows both without the matrix."""
         self.query_one("#ups", Static).update(said)
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#made").display = bool(lines)
-        self.query_one("#summary", Static).update(
-            Content("\n").join([Content.assemble(("· ", "$quiet"), safe(line, 400)) for line in lines])
-        )
+        self.call_after_refresh(self._draw_made, lines)  # its width is known then
         self.refresh_bindings()
+
+    def _draw_made(self, lines: Sequence[str]) -> None:
+        made = self.query_one("#summary", Static)
+        width = max(made.content_size.width, 30) - 2
+        parts = [Content.assemble(("· ", "$quiet"), safe(short_paths(line, width), 400)) for line in lines]
+        made.update(Content("\n").join(parts))
 
     def show_session(self, session: Session) -> None:
         """A scan has ended; the title bar still names the host of the selected cell."""
