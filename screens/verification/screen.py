@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 _NO_UPS = Content.styled("Nothing yet: Prometheus says it with its next scrape.", "$quiet")
 
 
+def _made(lines: Sequence[str], width: int) -> Content:
+    """What a run made, a dot before each sentence; no path breaks over lines."""
+    parts = (Content.assemble(("· ", "$quiet"), safe(short_paths(line, width), 400)) for line in lines)
+    return Content("\n").join(parts)
+
+
 class VerificationPage(Page):
     """Shows the probes of the last run and their outcomes."""
 
@@ -111,18 +117,13 @@ to undo the run. 'w' shows both without the matrix."""
         if (state.attempts, colours["success"]) != self._drawn:
             self._drawn = (state.attempts, colours["success"])
             self._draw_matrix(state.attempts, colours)
-        said = ups(state.ups, max(self.query_one("#rest").content_size.width, 30)) if state.ups else _NO_UPS
-        self.query_one("#ups", Static).update(said)
+        room = max(self.query_one("#rest").content_size.width, 30)
+        self.query_one("#ups", Static).update(ups(state.ups, room) if state.ups else _NO_UPS)
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#made").display = bool(lines)
-        self.call_after_refresh(self._draw_made, lines)  # its width is known then
+        half = self.app.size.width // 2 - 6  # less frame and scrollbar
+        self.query_one("#summary", Static).update(_made(lines, half))
         self.refresh_bindings()
-
-    def _draw_made(self, lines: Sequence[str]) -> None:
-        made = self.query_one("#summary", Static)
-        width = max(made.content_size.width, 30) - 2
-        parts = [Content.assemble(("· ", "$quiet"), safe(short_paths(line, width), 400)) for line in lines]
-        made.update(Content("\n").join(parts))
 
     def show_session(self, session: Session) -> None:
         """A scan has ended; the title bar still names the host of the selected cell."""
