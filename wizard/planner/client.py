@@ -42,7 +42,7 @@ class Target:
     pair: tuple[str, str] = ("", "")
     login: tuple[str, str] = ("", "")
     known: bool = True
-    """Whether it was asked before; False for a job that is added."""
+    """Whether it was asked before, also by a job that is divided; False where a new job is the first to ask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,13 @@ class ClientPlan:
     """Takes from its bundles what vouched for the old servers, when the new ones are in use."""
     targets: tuple[Target, ...]
     warnings: tuple[Finding, ...] = field(default=())
+
+
+def _asked_now(client: Client, texts: Mapping[str, bytes], plans: Sequence[ServerPlan]) -> set[str]:
+    """The places of a client before it is changed, and what its jobs ask: a job may be divided, and its parts are new."""
+    places = client.places(texts)
+    asked = {each for place in places if place.kind == "job" for each in asked_servers(place, client, plans)}
+    return {place.how for place in places} | asked
 
 
 def plan_client(
@@ -86,7 +93,7 @@ def plan_client(
     _refuse_absent(facts, client)
     there = client.texts
     now = dict(there if texts is None else texts)
-    known = {place.how for place in client.places(now)}
+    known = _asked_now(client, now, plans)
     if modules is None:
         now = divided(stack, new_jobs.add(now, client, unscraped), client, plans)
     work = ClientNeeds(stack, facts, factory, client)
@@ -105,7 +112,7 @@ def plan_client(
         at_once = ("", "") if place.how in waiting else login
         _secure(now, client, place, ca_file=ca_file, pair=pair, login=at_once)
         targets += [
-            Target(plan, client, place, address, ca_file, pair, login, known=place.how in known)
+            Target(plan, client, place, address, ca_file, pair, login, bool({place.how, address} & known))
             for address, plan in asked.items()
         ]
     if targets:
