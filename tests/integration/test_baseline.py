@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ import pytest
 from tests.integration.snapshot import differences, snapshot
 from tests.integration.test_existing import Hand
 from tests.integration.whole_stand import LEVELS, Whole, until, whole
+from tests.unit.engine.loopback import Answer, serving
 from wizard import planner
 from wizard.engine import Engine
 from wizard.errors import InputError, VerificationError
 from wizard.inventory.stack_file import dump, parse
-from wizard.model import Probe, PrometheusHealth, Stack
+from wizard.model import Probe, PrometheusHealth, Stack, TargetHealth
 from wizard.practice import PracticeStack
 from wizard.probes import Monitor
 from wizard.workspace import Workspace
@@ -139,6 +140,35 @@ def test_what_was_down_before_for_its_own_reason_is_told_and_does_not_count(hand
     attempts = hand.engine.run_probes(hand.engine.plan(plan.stack))
     assert [each.probe.kind for each in attempts if not each.ok] == ["up"]
     assert not any(each.failed for each in attempts)
+
+
+@pytest.mark.matrix
+def test_what_was_up_by_the_configuration_of_before_does_not_count_as_up(hand: Hand) -> None:
+    """Prometheus keeps what it knew of a target through a reload, until it scrapes it again."""
+
+    def answer(path: str, headers: Mapping[str, str]) -> Answer:
+        return (200, b"up_to_now 1\n") if headers.get("Authorization") == "Bearer x" else (401, b"")
+
+    def guarded() -> TargetHealth:
+        health = hand.engine.inspect(hand.stack("tls")).health["prometheus/prometheus"]
+        return next(each for each in health.targets if each.pool == "guarded")
+
+    login = "authorization: {credentials: x}"
+    with serving(answer) as place:
+        more_jobs(hand, job("guarded", place, "scrape_interval: 6s", login))
+        all_known(hand, prometheus="up", node="up", guarded="up")
+        hand.config.write_text(hand.config.read_text().replace(login, ""))
+        # The longest time to the next scrape is just after one.
+        first = guarded().scraped
+        until(lambda: (guarded().scraped > first, "one scrape"), "the next scrape")
+        hand.reload()
+        plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
+        assert guarded().health == "up", "it was not scraped since the reload"
+        outcome = hand.engine.apply(plan)
+        assert (outcome.state, outcome.error) == ("proven", None)
+        assert outcome.health is not None
+        (told,) = (each for each in outcome.health.down_before if place in each)
+        assert "401" in told
 
 
 def test_what_was_down_for_a_reason_that_the_run_is_to_cure_must_come_up(hand: Hand) -> None:

@@ -36,11 +36,15 @@ from wizard.model import (
     Watched,
 )
 from wizard.planner import broken_clients, health_findings, monitors
+from wizard.plurals import counted
 from wizard.service_managers import reverse_proxies
 
 _FILE: Final = "baseline.json"
 _MOST_SITES: Final = 50
 _HEALTHY: Final = "/-/healthy"
+_PAUSE: Final = 0.5
+_LONGEST: Final = 60.0
+"""Seconds that a next scrape is waited for at most before a run."""
 
 
 def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
@@ -90,14 +94,48 @@ def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
         return Proxies(unread=(f"its reverse proxies cannot be looked for: {error.what}",))
 
 
-def take(plan: Plan, hosts: Hosts, cancel: threading.Event) -> Baseline:
-    """What works before a plan is applied."""
+def take(
+    plan: Plan,
+    hosts: Hosts,
+    cancel: threading.Event,
+    say: Callable[[str, str], None] = lambda host, text: None,
+) -> Baseline:
+    """What works before a plan is applied; `say` is given a host and what is waited for there."""
     taken = time.time()
-    found = run_parallel(lambda one: look(one, one.before, plan.facts, hosts, cancel), plan.watched)
+    found = run_parallel(
+        lambda one: _current(
+            look(one, one.before, plan.facts, hosts, cancel),
+            monitor(one, one.before, plan.facts, hosts, cancel),
+            cancel,
+            partial(say, one.host),
+        ),
+        plan.watched,
+    )
     answers = run_parallel(
         lambda route: answer(route, hosts), broken_clients.routes(plan.stack, plan.facts)[:_MOST_SITES]
     )
     return Baseline(taken=taken, prometheis=tuple(found), proxies=tuple(answers))
+
+
+def _current(
+    found: PrometheusHealth, prometheus: probes.Monitor, cancel: threading.Event, say: Callable[[str], None]
+) -> PrometheusHealth:
+    """What it reports, its targets as they are by the configuration that it has read last."""
+    waiting = {each.identity for each in found.outdated}
+    if not waiting:
+        return found
+    wait = min(max(health_findings.wait_of(each.interval, each.timeout) for each in found.outdated), _LONGEST)
+    say(
+        f"waiting for the next scrape of {counted(len(waiting), 'target')}: Prometheus read its configuration "
+        f"after the last one (up to {health_findings.shown(wait)})"
+    )
+    end = time.monotonic() + wait
+    while waiting and time.monotonic() < end and not cancel.wait(_PAUSE):
+        why, targets = prometheus.targets()
+        if not why:
+            found = replace(found, targets=targets)
+            waiting -= {each.identity for each in targets if each.scraped >= found.loaded}
+    return found
 
 
 def monitor(

@@ -79,7 +79,12 @@ class Run:
         pending_edits.refuse(self.plan, self.hosts)
         before = None
         if self.plan.is_verified:
-            before = baseline.take(self.plan, self.hosts, self.cancel)
+            before = baseline.take(
+                self.plan,
+                self.hosts,
+                self.cancel,
+                lambda host, text: self.emit(Event(run=log.run, kind="log", host=host, text=text)),
+            )
             baseline.keep(log.folder, before)
         self.emit(Event(run=log.run, kind="started", total=len(self.plan.changes)))
         return Rollout(

@@ -179,6 +179,8 @@ class PrometheusHealth:
     rules: tuple[RuleHealth, ...] = ()
     reloaded: bool | None = None
     """Whether its last reload succeeded; None where it does not say."""
+    loaded: float = 0.0
+    """Unix time at which it read its configuration, by its host's clock; 0 where it does not say."""
     remote_writes: tuple[RemoteWriteHealth, ...] = ()
     probed: tuple[ProbedHealth, ...] = ()
     """What blackbox exporters say of what they probe, as this Prometheus has stored it."""
@@ -187,6 +189,11 @@ class PrometheusHealth:
     def key(self) -> str:
         """`host/component`."""
         return f"{self.host}/{self.component}"
+
+    @property
+    def outdated(self) -> tuple[TargetHealth, ...]:
+        """Targets that were up by the configuration of before: Prometheus keeps what it knew of them until it scrapes."""
+        return tuple(each for each in self.targets if each.health == "up" and each.scraped < self.loaded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ _RULES: Final = "/api/v1/rules"
 _METRICS: Final = "/metrics"
 _PROBED: Final = "/api/v1/query?query=probe_success"
 _SAMPLE: Final = re.compile(
-    r"^(prometheus_(?:config_last_reload_successful|remote_storage_samples_(?:(?:retried_|failed_)?total|pending)"
+    r"^(prometheus_(?:config_last_reload_success(?:ful|_timestamp_seconds)|remote_storage_samples_(?:(?:retried_|failed_)?total|pending)"
     r"|remote_storage_queue_highest_sent_timestamp_seconds))"
     r"(\{[^}]*\})? (\S+)",
     re.MULTILINE,
@@ -86,12 +86,13 @@ class Monitor:
         known = PrometheusHealth(host=self._host, component=self._component, unanswered=why, targets=targets)
         if why:
             return known
-        reloaded, writes = self._metrics()
+        reloaded, loaded, writes = self._metrics()
         return replace(
             known,
             alertmanagers=self.alertmanagers(),
             rules=self.rules(),
             reloaded=reloaded,
+            loaded=loaded,
             remote_writes=writes,
             probed=self.probed(),
         )
@@ -131,7 +132,7 @@ class Monitor:
 
     def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
         """Its remote_write queues, as its own metrics tell of them."""
-        return self._metrics()[1]
+        return self._metrics()[2]
 
     def notifications(self) -> tuple[NotificationHealth, ...]:
         """What it has sent to each Alertmanager, as its own metrics tell of that."""
@@ -151,34 +152,42 @@ class Monitor:
         """Whether its last reload succeeded; None where it does not say."""
         return self._metrics()[0]
 
-    def _metrics(self) -> tuple[bool | None, tuple[RemoteWriteHealth, ...]]:
+    def _metrics(self) -> tuple[bool | None, float, tuple[RemoteWriteHealth, ...]]:
         outcome, body = self._get(_METRICS)
         if outcome:
-            return None, ()
+            return None, 0.0, ()
         reloaded: bool | None = None
+        loaded = 0.0
         queues: dict[tuple[str, str], dict[str, float]] = {}
         for name, labels, value in _SAMPLE.findall(body.decode("utf-8", "replace")):
             if name == "prometheus_config_last_reload_successful":
                 reloaded = _number(value, 0.0) == 1
+                continue
+            if name == "prometheus_config_last_reload_success_timestamp_seconds":
+                loaded = _number(value, 0.0)
                 continue
             said = dict(_LABEL.findall(labels))
             queue = queues.setdefault((said.get("remote_name", ""), said.get("url", "")), {})
             queue[name.removeprefix("prometheus_remote_storage_").removeprefix("samples_")] = _number(
                 value, 0.0
             )
-        return reloaded, tuple(
-            RemoteWriteHealth(
-                name=_text(name),
-                url=_text(url),
-                # The total counts every attempt.
-                delivered=each.get("total", 0.0)
-                - each.get("failed_total", 0.0)
-                - each.get("retried_total", 0.0),
-                failed=each.get("failed_total", 0.0),
-                pending=each.get("pending", 0.0),
-                newest=each.get("queue_highest_sent_timestamp_seconds", 0.0),
-            )
-            for (name, url), each in queues.items()
+        return (
+            reloaded,
+            loaded,
+            tuple(
+                RemoteWriteHealth(
+                    name=_text(name),
+                    url=_text(url),
+                    # The total counts every attempt.
+                    delivered=each.get("total", 0.0)
+                    - each.get("failed_total", 0.0)
+                    - each.get("retried_total", 0.0),
+                    failed=each.get("failed_total", 0.0),
+                    pending=each.get("pending", 0.0),
+                    newest=each.get("queue_highest_sent_timestamp_seconds", 0.0),
+                )
+                for (name, url), each in queues.items()
+            ),
         )
 
     def _api(self, path: str) -> tuple[str, Mapping[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,33 @@ def test_what_works_before_a_run_is_taken(three: tuple[Site, Plan]) -> None:
     assert [each.key for each in found.prometheis] == ["prometheus/prometheus"]
     assert [(each.route.scheme, each.status) for each in found.proxies] == [("http", 200), ("tcp", None)]
     assert abs(found.taken - time.time()) < 60
+
+
+def test_a_scrape_by_the_configuration_of_before_does_not_count(
+    three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, plan = three
+    monkeypatch.setattr(baseline, "_PAUSE", 0.01)
+    loaded = "prometheus_config_last_reload_success_timestamp_seconds 1.7e+09\n"
+    old = {**target("srv1:9100"), "lastScrape": "2020-01-01T00:00:00Z"}
+    new = {**target("srv1:9100", health="down", error="EOF")}
+    asked: list[str] = []
+
+    def answer(path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        asked.append(path)
+        times = sum("targets" in each for each in asked)
+        return prometheus(old if times < 3 else new, metrics=loaded)(path, headers)
+
+    said: list[tuple[str, str]] = []
+    with serving(answer) as place:
+        watched = replace(plan, watched=(Watched(host="prometheus", before=(way(place),)),))
+        found = baseline.take(
+            watched, site.hosts(), threading.Event(), lambda host, text: said.append((host, text))
+        )
+    assert [each.health for each in found.prometheis[0].targets] == ["down"]
+    ((host, text),) = said
+    assert host == "prometheus"
+    assert text.startswith("waiting for the next scrape of 1 target: ")
 
 
 def test_the_facts_tell_of_the_state_before(
