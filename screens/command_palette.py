@@ -15,6 +15,7 @@ from screens import themes
 from screens.base_screen import Page
 from screens.navigation.pictures import save_picture
 from screens.navigation.renewal import renew
+from screens.navigation.stack_files import write_stack_file
 from screens.routes import Route
 
 if TYPE_CHECKING:
@@ -215,6 +216,12 @@ def _parts(app: Wizard) -> Iterable[Command]:
         "Send one request and see every detail",
         lambda: app.open_page(Route.PROBE_CONSOLE),
         ("Request", "curl", "Test a URL"),
+    )
+    yield Command(
+        "Write a stack file",
+        "For commands, CI, and a timer that renews certificates",
+        lambda: write_stack_file(app),
+        ("Save the stack", "Export the stack", "Upkeep", "Timer", "Renew automatically", "firescreen.yaml"),
     )
     yield Command("Rescan", "Scan the hosts again", app.stack_session.rescan, ("Refresh", "Reload"))
 

@@ -173,32 +173,12 @@ def with_present_levels(
 ) -> Stack:
     """The stack with the protection that the scan found, by the key of a component; `unknown` where nothing is known."""
     parts = (
-        one if stack.doors_to(one.host, one.name) else replace(one, protect=_present(one, found, unknown))
+        one
+        if stack.doors_to(one.host, one.name)
+        else replace(one, protect=found[one.key].level(one.protect) if one.key in found else unknown)
         for one in stack.components
     )
     return replace(stack, components=tuple(parts))
-
-
-def _present(
-    one: ComponentSpec, found: Mapping[str, Exposure], unknown: tuple[Protection, ...]
-) -> tuple[Protection, ...]:
-    return present_level(one, found[one.key]) if one.key in found else unknown
-
-
-def present_level(one: ComponentSpec, found: Exposure) -> tuple[Protection, ...]:
-    """The protection that a component has, by the scan.
-
-    A server that rejects clients without a certificate never asks for a password: where the scan could not read
-    its configuration, the stack says it.
-    """
-    if not found.tls:
-        return ()
-    parts: list[Protection] = ["tls"]
-    if found.password or (found.client_certificate and "basic_auth" in one.protect):
-        parts.append("basic_auth")
-    if found.client_certificate:
-        parts.append("client_cert")
-    return tuple(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

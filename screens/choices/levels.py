@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state import present_level
 from screens.state_styles import EXPOSURE, protection_label
 from screens.widgets.level_meanings import MEANINGS, meaning
 
@@ -93,7 +92,7 @@ def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tup
                 question.choices,
                 _value(wanted[where].protect) if where in wanted else "",
                 question.cost,
-                _value(present_level(wanted[where], found))
+                _value(found.level(wanted[where].protect))
                 if found and found.state == "secured" and where in wanted
                 else "",
             )

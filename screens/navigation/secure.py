@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from screens.dialogs.base import ConfirmDialog
 from screens.routes import Route
-from screens.state import ErrorMessage, present_level
+from screens.state import ErrorMessage
 from screens.state_styles import inline
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _preset(app: Wizard, only: str) -> None:
         seen = {one.key: one for one in session.scan.exposures if one.state == "secured"}
         # A stack file says itself what is wanted.
         components = tuple(
-            replace(one, protect=present_level(one, seen[one.key]))
+            replace(one, protect=seen[one.key].level(one.protect))
             if one.key in seen and session.place != "file"
             else one
             for one in session.scan.stack.components

@@ -30,6 +30,7 @@ from tests.tools import ansible_runs
 from wizard.certificates import issue
 from wizard.diagnostics import catalogue
 from wizard.engine import Engine, Outcome, prometheus_recovery
+from wizard.engine.present_stack import present_stack
 from wizard.model import Answers, Authorization, ClientLogin, ComponentSpec, OAuth2, Stack
 from wizard.planner import client_logins
 from wizard.redact import Secret
@@ -257,7 +258,11 @@ def test_prometheus_logs_in_by_oauth2(
         stack = Stack(
             hosts=(mon1.spec(),),
             components=(ComponentSpec(host="mon1", name="prometheus"),),
-            client_logins=(LOGIN, WRITE, ALERT),
+            client_logins=(
+                LOGIN,
+                replace(WRITE, name=f"https://{API}:{PORT}/prometheus/api/v1/write"),
+                ALERT,
+            ),
         )
         provided = openid_provider.provider(
             home, tmp_path, ENDPOINT, redirects=["https://x.example.net/"], goodbyes=[], programs=PROGRAMS
@@ -316,6 +321,9 @@ def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
         "no alert arrived"
     )
     assert engine.plan(stack).steps == ()
+    # A stack file that is written of what is there has them, by the names that the configuration gives.
+    found = present_stack(engine.scan(replace(stack, client_logins=())), engine.workspace.runs)
+    assert set(found.client_logins) == {LOGIN, WRITE, ALERT}
     assert engine.undo().state == "undone"
     assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
     assert mon1.check(["stat", "-c", "%a", SECRET]).strip() == "644"

@@ -136,6 +136,28 @@ def test_a_certificate_that_is_due_is_renewed_and_nothing_else(practice: Practic
     assert "other changes pending" in refused and "srv1" in refused
 
 
+def test_a_stack_that_was_chosen_in_the_wizard_is_renewed_by_the_file_that_a_scan_writes(
+    practice: PracticeStack, tmp_path: Path
+) -> None:
+    """No stack file is left of it: levels, issuer and days are those of the run, so that nothing else is pending."""
+    workspace = Path(practice.folder).parent
+    chosen, file = tmp_path / "chosen.yaml", tmp_path / "firescreen.yaml"
+    assert run(workspace, "scan", "practice", "--write", str(chosen)).returncode in (0, 3)
+    text = chosen.read_text().replace("basic_auth", "client_cert").replace("days: 365", "days: 90")
+    chosen.write_text(text)
+    assert run(workspace, "apply", str(chosen), "--yes").returncode == 0
+    written = run(workspace, "scan", "practice", "--write", str(file))
+    assert "mutual TLS. It has this protection already." in written.stderr
+    assert file.read_text() == chosen.read_text()
+    assert run(workspace, "plan", str(file)).returncode == 0
+    certificate = Path(practice.folder) / "srv1" / "etc" / "node_exporter" / "node_exporter.crt"
+    age(workspace, certificate, left=timedelta(hours=4))
+    ended = run(workspace, "renew", str(file), "--due", "--yes", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert [each["path"] for each in json.loads(ended.stdout)["renewed"]] == [str(certificate)]
+    assert run(workspace, "plan", str(file)).returncode == 0
+
+
 def test_the_ca_is_replaced_long_before_its_end(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     old = make_ca(workspace, days=3000, left=timedelta(days=900), passphrase="open sesame")

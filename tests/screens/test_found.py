@@ -30,6 +30,7 @@ from tests.screens.helpers import QuietEngine, engine, until
 from tests.screens.scenes import SceneEngine
 from wizard.engine import Exposure, InventoryItem, Scan
 from wizard.errors import HostError
+from wizard.inventory.stack_file import load
 from wizard.model import (
     Answers,
     ComponentSpec,
@@ -411,3 +412,24 @@ async def test_an_inventory_that_comes_late_has_all_its_columns() -> None:
         await until(pilot, "kind        for ")
         text = await until(pilot, "monitoring-host")
         assert re.search(r"certificate +srv1, 127\.0\.0\.2 +monitoring-host", text), text
+
+
+async def test_the_stack_as_it_stands_is_written_to_a_file(tmp_path: Path) -> None:
+    """What is secured with its level, what is not with none, so that a timer finds nothing pending."""
+    file = tmp_path / "firescreen.yaml"
+    app = make_app(build=engine(Secured(tmp_path / "own")))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, "2 components")
+        for there in (False, True):
+            await pilot.press("ctrl+p", *"upkeep")
+            await until(pilot, "a timer that renews certificates")
+            await pilot.press("enter")
+            await until(pilot, "Type its name")
+            app.screen.query_one(Input).value = str(file)
+            await pilot.press("enter")
+            await until(pilot, "the file exists already" if there else file.is_file)
+    written = load(file)
+    assert {each.name: each.protect for each in written.components} == {
+        "node_exporter": ("tls", "basic_auth", "client_cert"),
+        "prometheus": (),
+    }

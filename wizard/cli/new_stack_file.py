@@ -1,4 +1,4 @@
-"""Writes what a scan found into a stack file, with the recommended protection."""
+"""Writes what a scan found into a stack file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from wizard.engine import Scan
 
 
-def write_stack(found: Scan, path: Path, *, leave_out: Collection[str] = ()) -> None:
+def write_stack(found: Scan, path: Path, *, runs: Path, leave_out: Collection[str] = ()) -> None:
     """Writes the stack file, and prints the level of each component and what it costs.
 
     Args:
+        runs: the workspace's folder of runs.
         leave_out: `host/component` of each component that is left as it is.
 
     Raises:
         InputError: nothing was found, a component is unknown, or the file cannot be written.
     """
     from wizard.components import component as find_component
+    from wizard.engine.present_stack import present_stack
     from wizard.inventory.stack_file import dump
     from wizard.planner.questions import level_name, protection_cost
 
-    if not found.stack.components:
+    stack = present_stack(found, runs)
+    if not stack.components:
         silent = ", ".join(found.facts.away)
         raise InputError(
             "no component of Prometheus was found, so there is no stack to write"
@@ -36,7 +39,7 @@ def write_stack(found: Scan, path: Path, *, leave_out: Collection[str] = ()) -> 
             where=str(path),
             todo="Make these hosts reachable and scan again" if silent else "",
         )
-    known = [component.key for component in found.stack.components]
+    known = [component.key for component in stack.components]
     if unknown := [key for key in leave_out if key not in known]:
         raise InputError(
             f"--leave-out: there is no component {plain(unknown[0])}",
@@ -45,17 +48,20 @@ def write_stack(found: Scan, path: Path, *, leave_out: Collection[str] = ()) -> 
         )
     components = tuple(
         replace(component, protect=()) if component.key in leave_out else component
-        for component in found.stack.components
+        for component in stack.components
     )
     try:
-        path.write_text(dump(replace(found.stack, components=components)), encoding="utf-8")
+        path.write_text(dump(replace(stack, components=components)), encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"the stack file cannot be written: {error.strerror}",
             where=str(path),
             todo="Choose another place",
         ) from error
+    seen = {one.key: one for one in found.exposures}
     for component in components:
         cost = f" {protection_cost(find_component(component.name))}" if component.protect else ""
+        if component.key in seen and component.protect == seen[component.key].level(component.protect):
+            cost = " It has this protection already." if component.protect else ""
         output.say(f"  {plain(component.key)}: {level_name(component)}.{cost}")
     output.say(f"Wrote {path}. Next: firescreen plan {path}")

@@ -66,7 +66,7 @@ _COLOURS = {"open": "red", "partly": "yellow", "secured": "green"}
 @click.option(
     "--write",
     type=click.Path(path_type=Path),
-    help="Write a stack file with what was found, and with the recommended protection",
+    help="Write a stack file: what is secured as it is, all else with the recommended protection",
 )
 @click.option(
     "--leave-out",
@@ -110,7 +110,7 @@ def scan(
             wanted = _stack_of_hosts(machine, hosts)
         found = machine.scan(wanted)
         if write is not None:
-            write_stack(found, write, leave_out=leave_out)
+            write_stack(found, write, runs=workspace.runs, leave_out=leave_out)
     if as_json:
         output.data(_scan_data(found))
     elif not found.exposures and not found.findings and not found.proxies:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from wizard.errors import FirescreenError
 from wizard.model import (
@@ -15,6 +15,7 @@ from wizard.model import (
     Finding,
     HealthReport,
     HostState,
+    Protection,
     Proxies,
     Stack,
     instance_key,
@@ -103,6 +104,18 @@ class Exposure:
     def key(self) -> str:
         """`host/component`, of a further instance `host/component/unit`: as a stack names it."""
         return instance_key(self.host, self.component, self.instance)
+
+    def level(self, wanted: tuple[Protection, ...]) -> tuple[Protection, ...]:
+        """The protection that the component has.
+
+        A server that rejects clients without a certificate never asks for a password: where the scan could not read
+        its configuration, the level that is `wanted` says it.
+        """
+        if not self.tls:
+            return ()
+        password = self.password or (self.client_certificate and "basic_auth" in wanted)
+        parts = {"tls": True, "basic_auth": password, "client_cert": self.client_certificate}
+        return tuple(cast("Protection", name) for name, there in parts.items() if there)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wizard import planner
-from wizard.engine import baseline, findings, journal_reader, pending_edits, report
+from wizard.engine import baseline, findings, journal_reader, pending_edits, present_stack, report
 from wizard.engine.executor import Executor, refuse_changed
 from wizard.engine.host_lock import locked
 from wizard.engine.hosts import Hosts
@@ -77,6 +77,7 @@ class Run:
             findings.first_writes(self.plan),
         )
         pending_edits.refuse(self.plan, self.hosts)
+        present_stack.keep(log.folder, self.plan.stack)
         before = None
         if self.plan.is_verified:
             before = baseline.take(

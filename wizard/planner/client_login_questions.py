@@ -47,7 +47,8 @@ class LoginCandidate:
 
     host: str
     place: LoginPlace
-    name: str
+    names: tuple[str, ...]
+    """How a stack file may name it; by the first where there is a choice."""
     how: str
     """As a person names it: 'job api', 'alertmanagers 1'."""
     addresses: tuple[str, ...]
@@ -62,13 +63,22 @@ class LoginCandidate:
     """Where a file with its secret is proposed."""
 
     @property
+    def name(self) -> str:
+        """How its login names it."""
+        return self.names[0]
+
+    @property
     def key(self) -> str:
         """That of its login."""
         return f"{self.host}: {self.place} {self.name}"
 
     def login(self, stack: Stack) -> ClientLogin | None:
         """How the stack wants it to log in; None for as it is."""
-        return next((each for each in stack.client_logins if each.key == self.key), None)
+        return next((each for each in stack.client_logins if self.has(each)), None)
+
+    def has(self, login: ClientLogin) -> bool:
+        """Whether a login is that of this place, by whichever of its names."""
+        return (login.host, login.place) == (self.host, self.place) and login.name in self.names
 
     def file(self, way: str) -> str:
         """The file that is proposed for its secret."""
@@ -94,19 +104,19 @@ def candidates(stack: Stack, facts: Facts) -> tuple[LoginCandidate, ...]:
 
 
 def _candidate(client: Client, place: Place, content: bytes) -> LoginCandidate:
-    host, kind, name = (
+    host, kind, names = (
         client.host.spec.name,
         next(each for each in PLACES if each == place.kind),
-        names_of(place)[0],
+        names_of(place),
     )
     return LoginCandidate(
         host=host,
         place=kind,
-        name=name,
+        names=names,
         how=place.how,
         addresses=place.addresses,
         now="basic_auth" if place.basic_auth else place.other_auth,
-        present=_present(host, kind, name, _configured(content, place)),
+        present=_present(host, kind, names[0], _configured(content, place)),
         obstacles=_obstacles(client, place),
         folder=client.own_folder,
     )
@@ -329,10 +339,9 @@ def _begun(candidate: LoginCandidate, way: str) -> ClientLogin:
 
 def _with(stack: Stack, candidate: LoginCandidate, login: ClientLogin | None) -> Stack:
     """The stack with that login, in the place that it had before."""
-    logins = [each for each in stack.client_logins if each.key != candidate.key]
-    if login is not None:
-        keys = [each.key for each in stack.client_logins]
-        logins.insert(keys.index(candidate.key) if candidate.key in keys else len(logins), login)
+    logins, before = list(stack.client_logins), candidate.login(stack)
+    place = logins.index(before) if before is not None else len(logins)
+    logins[place : place + 1] = [login] if login is not None else []
     return replace(stack, client_logins=tuple(logins))
 
 

@@ -1,0 +1,51 @@
+"""Writes the current stack of the wizard to a stack file. May block."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from screens.state import Session
+    from wizard.engine import Engine
+    from wizard.model import Stack
+
+
+def write(engine: Engine, session: Session, name: str) -> Path:
+    """Writes it to a new file, whose name a person typed.
+
+    Raises:
+        InputError: the file is there already, or cannot be written.
+    """
+    from wizard.errors import InputError
+    from wizard.inventory import stack_file
+
+    path = Path(name).expanduser().absolute()
+    stack = _stack(engine, session)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(stack_file.dump(stack))
+    except FileExistsError as error:
+        raise InputError("the file exists already", where=str(path), todo="Choose another name") from error
+    except OSError as error:
+        raise InputError(
+            f"the stack file cannot be written: {error.strerror}",
+            where=str(path),
+            todo="Choose another place",
+        ) from error
+    return path
+
+
+def _stack(engine: Engine, session: Session) -> Stack:
+    """The stack as it stands: what a file or a person's answers say of it, and what is there."""
+    from wizard.engine.present_stack import present_stack
+
+    stack, scan = session.standing, session.scan
+    assert stack is not None and scan is not None
+    present = present_stack(replace(scan, stack=stack), engine.workspace.runs)
+    if session.place != "file" and not session.touched:
+        return present
+    own = {login.key for login in stack.client_logins}
+    more = tuple(login for login in present.client_logins if login.key not in own)
+    return replace(stack, client_logins=(*stack.client_logins, *more))

@@ -1,0 +1,43 @@
+"""Writes the current stack to a stack file, with which commands and a timer keep it secured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from screens.state_styles import inline
+
+if TYPE_CHECKING:
+    from screens.interface import Wizard
+
+
+def write_stack_file(app: Wizard) -> None:
+    """Asks for the file's name, writes it, and says what it is good for."""
+    from screens.dialogs.line import LineDialog
+
+    session = app.session
+    if session.busy or session.scan is None or session.stack is None or not session.stack.components:
+        app.notify("No component was found yet, so there is no stack to write.", severity="warning")
+        return
+    app.push_screen(
+        LineDialog(
+            "Write a stack file",
+            "The file says how these hosts are secured, with no password in it. With it, firescreen renew, audit, drift and "
+            "upkeep work from a timer or CI. Type its name, such as ~/firescreen.yaml.",
+            send="Write",
+        ),
+        lambda name: _write(app, name) if name else None,
+    )
+
+
+def _write(app: Wizard, name: str) -> None:
+    from screens.engine_client import stack_files
+
+    session = app.session
+
+    def written(path: Path) -> None:
+        shown = inline(str(path), 300)
+        words = f"Wrote {shown}. To renew by a timer: firescreen upkeep install {shown}"
+        app.notify(words, timeout=20, markup=False)
+
+    app.ask(lambda: stack_files.write(app.client.engine, session, name), written)

@@ -1,0 +1,124 @@
+"""The stack as its hosts are: levels by the scan, and from the runs what no scan can see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.screens import whole
+from tests.unit.engine.memory import edit
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.engine import Scan
+from wizard.engine.journal import Journal
+from wizard.engine.present_stack import keep, present_stack
+from wizard.errors import JournalError
+from wizard.inventory import stack_file
+from wizard.model import Answers, CertificateSpec, DoorRoute, FrontDoor, Stack
+
+CASE = planned.case("client-logins")
+DOOR = FrontDoor(
+    host="monitor",
+    proxy="nginx",
+    name="noc.example.net",
+    people=("prometheus",),
+    routes=(DoorRoute(to="alertmanager", path="/a"),),
+)
+
+
+def scanned(state: str = "open") -> Scan:
+    return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(state), findings=())
+
+
+def ran(runs: Path, stack: Stack, *, state: str = "proven") -> None:
+    """A run that made this stack."""
+    log = Journal.create(runs, title="a run", hosts=stack.hosts, changes=(edit("srv1"),), details=())
+    keep(log.folder, stack)
+    log.begin(0)
+    log.done(0)
+    log.state(state)
+    log.close()
+
+
+def behind(stack: Stack) -> Stack:
+    """With the Alertmanager behind a front door."""
+    parts = (replace(each, protect=()) if each.name == "alertmanager" else each for each in stack.components)
+    return replace(stack, components=tuple(parts), front_doors=(DOOR,))
+
+
+def mutual(stack: Stack) -> Stack:
+    parts = tuple(
+        replace(each, protect=("tls", "client_cert"), min_version="TLS13") for each in stack.components
+    )
+    return replace(stack, components=parts, certificates=CertificateSpec(issued_by="shared", days=90))
+
+
+def test_without_a_run_levels_are_those_of_the_scan_or_the_proposed_ones(tmp_path: Path) -> None:
+    assert present_stack(scanned(), tmp_path) == whole.five()
+    seen = tuple(replace(each, client_certificate=True) for each in whole.exposures("secured")[:1])
+    found = present_stack(replace(scanned(), exposures=seen), tmp_path)
+    levels = [each.protect for each in found.components]
+    assert levels.count(("tls", "basic_auth", "client_cert")) == 1
+    assert levels.count(("tls", "basic_auth")) == 4
+
+
+def test_the_newest_standing_run_says_what_no_scan_sees(tmp_path: Path) -> None:
+    stack = replace(whole.five(), hosts=tuple(replace(host, connect="ssh") for host in whole.five().hosts))
+    scan = replace(scanned("secured"), stack=stack)
+    ran(tmp_path, behind(stack))
+    ran(tmp_path, mutual(stack))
+    ran(tmp_path, replace(stack, certificates=CertificateSpec(issued_by="self-signed")), state="undone")
+    ran(tmp_path, Stack(hosts=stack.hosts, components=()))
+    found = present_stack(scan, tmp_path)
+    assert found.certificates == CertificateSpec(issued_by="shared", days=90)
+    assert {each.name for each in found.components if each.min_version != "TLS13"} == {"alertmanager"}
+    assert found.front_doors == (DOOR,), "another run has put it there"
+    levels = {each.name: each.protect for each in found.components}
+    assert levels.pop("alertmanager") == (), "the door protects it"
+    assert set(levels.values()) == {("tls", "basic_auth")}, "the wire says it"
+    assert stack_file.parse(stack_file.dump(found), source="") == replace(found, source="")
+    # One level that a run has made is no mistake, though it is not the recommended one.
+    bare = tuple(replace(each, state="partly", password=False) for each in whole.exposures("secured"))
+    found = present_stack(replace(scan, exposures=bare), tmp_path)
+    assert found.components[0].protect == ("tls",)
+
+
+def test_runs_of_other_hosts_and_what_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
+    elsewhere = tuple(replace(host, address="192.0.2.99") for host in whole.five().hosts)
+    ran(tmp_path, replace(mutual(whole.five()), hosts=elsewhere))
+    ran(tmp_path, mutual(whole.five()))
+    newest = max(tmp_path.glob("*/stack.yaml"), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_text("version: 9\n")
+    assert present_stack(scanned(), tmp_path) == whole.five()
+    # However one becomes root there, it is the same host.
+    sudo = tuple(replace(host, become="sudo") for host in whole.five().hosts)
+    ran(tmp_path, replace(mutual(whole.five()), hosts=sudo))
+    assert present_stack(scanned("secured"), tmp_path).certificates.issued_by == "shared"
+
+
+@pytest.mark.parametrize("name", ["long-term", "https://store.example.net/write"])
+def test_logins_that_runs_have_set_are_those_of_the_configuration(tmp_path: Path, name: str) -> None:
+    """By whichever of its names the stack file has named the place."""
+    named = (
+        replace(each, name=name) if each.place == "remote_write" else each
+        for each in CASE.stack.client_logins
+    )
+    stack = replace(CASE.stack, client_logins=tuple(named))
+    bare = replace(stack, client_logins=())
+    before = planned.looked_up(stack, CASE.facts)
+    after = planned.carried_out(planner.plan(stack, before, Answers()), before)
+    found = Scan(stack=bare, facts=after, exposures=(), findings=())
+    assert present_stack(found, tmp_path).client_logins == (), "no run has set them"
+    ran(tmp_path, stack)
+    assert set(present_stack(found, tmp_path).client_logins) == set(CASE.stack.client_logins)
+    assert present_stack(replace(found, facts=before), tmp_path).client_logins == (), (
+        "they are gone from there"
+    )
+
+
+def test_a_full_disk_ends_the_run_before_it_touches_anything(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="cannot be written down") as caught:
+        keep(tmp_path / "gone", whole.five())
+    assert "apply again" in caught.value.todo
