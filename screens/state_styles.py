@@ -77,6 +77,8 @@ OUTCOME = {
     "untrusted": "not trusted",
     "refused": "rejected",
     "up": "scraped",
+    "accepted": "delivered",
+    "unknown": "nothing was sent",
     "down": "not scraped",
     "plain": "not encrypted",
     "other": "another answer",

@@ -46,7 +46,7 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
         )
         plan = replace(plan, arrows=(*plan.arrows, *plain))
     asked = {arrow.probe for arrow in plan.arrows}
-    return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked))
+    return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked), watched=())
 
 
 def _as_chosen(engine: Engine, stack: Stack, answers: Answers) -> Plan | None:

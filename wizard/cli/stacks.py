@@ -367,7 +367,7 @@ def verify(
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
         made = planned(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
-        if not made.probes:
+        if not made.is_verified:
             raise InputError(
                 "this stack protects no component, so there is nothing to verify",
                 where=wanted.source,

@@ -27,8 +27,8 @@ from wizard.engine import (
     permission,
     reachability,
     readiness,
-    regressions,
     report,
+    stack_verification,
     verification,
 )
 from wizard.engine import scan as scanner
@@ -253,18 +253,13 @@ class Engine:
     def run_probes(
         self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
-        """The probes of a plan, made now."""
+        """The probes of a plan, made now, and what Prometheus tells of its logins elsewhere."""
         newest = next(iter(journal_reader.standing(self.workspace.runs)), None)
         before = baseline.kept(newest.folder) if newest is not None else None
-        return verification.run_probes(
-            plan.probes,
-            run="",
-            emit=emit,
-            cancel=cancel or threading.Event(),
-            most=self._most,
-            dial=self.dial,
-            excuse=lambda attempt: regressions.excuse(before, attempt),
-        )
+        with self.connections(plan.stack.hosts) as hosts:
+            return stack_verification.verify(
+                plan, before, hosts, emit, cancel or threading.Event(), most=self._most
+            )
 
     def complete(
         self,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
 
 from wizard.diagnostics import catalogue
-from wizard.model import NotificationHealth, Watched
+from wizard.engine.hosts import Hosts
+from wizard.errors import HostError
+from wizard.model import NotificationHealth, Plan, RemoteWriteHealth, Watched
+from wizard.planner import monitors
 from wizard.probes import Monitor
+from wizard.service_managers.registry import manager_of
 
 _PAUSE: Final = 1.0
+_LINES: Final = 40
+"""Of a log, in which the reason of a failure is looked for."""
 
 
 class Surroundings(Protocol):
-    """What a check needs of the comparison that it is part of."""
+    """What a check needs of what it is part of."""
 
     def idle(self, seconds: float) -> bool:
         """Waits; True if the person stopped the run."""
@@ -24,51 +31,88 @@ class Surroundings(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginResult:
+    """What was found of one remote_write endpoint or Alertmanager."""
+
+    kind: Literal["remote_write", "alertmanagers"]
+    place: str
+    what: str = ""
+    """What does not work, or why it could not be looked at; '' where it works."""
+    todo: str = ""
+    """What to do; '' where it works or could not be looked at."""
+
+
 class LoginCheck:
     """The remote_write endpoints and Alertmanagers of one Prometheus that got a login.
 
     Args:
-        lost: told what does not work, and what to do.
-        not_checked: told what cannot be said yet.
+        from_now: whether only what is delivered from now on counts, since the login was set a while ago; and where no
+            alert is firing, none is waited for.
     """
 
     def __init__(
-        self,
-        whole: Surroundings,
-        watched: Watched,
-        monitor: Monitor,
-        *,
-        lost: Callable[[str, str], None],
-        not_checked: Callable[[str], None],
+        self, whole: Surroundings, watched: Watched, monitor: Monitor, *, from_now: bool = False
     ) -> None:
         self._whole, self._watched, self._monitor = whole, watched, monitor
-        self._lost, self._not_checked = lost, not_checked
+        self._from_now = from_now
         self._samples = set(watched.remote_writes)
         self._alerts = set(watched.alertmanagers)
         self._failing: set[str] = set()
+        self._first: dict[str, RemoteWriteHealth] = {}
 
-    def run(self, seconds: float) -> None:
-        """Returns when all of them work, or when that time is over."""
+    def run(self, seconds: float) -> tuple[LoginResult, ...]:
+        """What was found when all of them work, or when that time is over; () if the person stopped it."""
         last = self._notifications()
         waited = 0.0
-        while self._samples or self._alerts:
-            self._samples -= {each.place for each in self._monitor.remote_writes() if each.works}
+        while True:
+            self._compare_samples()
             now = self._notifications()
             self._compare(last, now)
             last = now
-            if not (self._samples or self._alerts) or waited >= seconds:
+            if not (self._samples or self._awaited()) or waited >= seconds:
                 break
             if self._whole.idle(_PAUSE):
-                return
+                return ()
             waited += _PAUSE
-        for place in sorted(self._samples):
-            self._tell(place, f"remote_write to {place} delivers nothing with its login")
-        for place in sorted(self._alerts & self._failing):
-            self._tell(place, f"Alertmanager {place} rejects alerts with its login")
-        for place in sorted(self._alerts - self._failing):
-            self._not_checked(f"no alert was sent to {place} yet, so its login could not be looked at")
+        return (
+            *(self._of_samples(place) for place in self._watched.remote_writes),
+            *(self._of_alerts(place) for place in self._watched.alertmanagers),
+        )
+
+    def _of_samples(self, place: str) -> LoginResult:
+        if place not in self._samples:
+            return LoginResult(kind="remote_write", place=place)
+        what, todo = self._why(place, f"remote_write to {place} delivers nothing with its login")
+        return LoginResult(kind="remote_write", place=place, what=what, todo=todo)
+
+    def _of_alerts(self, place: str) -> LoginResult:
+        if place not in self._alerts:
+            return LoginResult(kind="alertmanagers", place=place)
+        if place in self._failing:
+            what, todo = self._why(place, f"Alertmanager {place} rejects alerts with its login")
+            return LoginResult(kind="alertmanagers", place=place, what=what, todo=todo)
+        since = "in the meantime" if self._from_now else "yet"
+        what = f"no alert was sent to {place} {since}, so its login could not be looked at"
+        return LoginResult(kind="alertmanagers", place=place, what=what)
+
+    def _compare_samples(self) -> None:
+        if not self._samples:
+            return
+        for each in self._monitor.remote_writes():
+            was = self._first.setdefault(each.place, each) if self._from_now else None
+            if each.works if was is None else each.is_ahead_of(was):
+                self._samples.discard(each.place)
+
+    def _awaited(self) -> bool:
+        """Whether an alert may still be sent that says more."""
+        if self._from_now and self._alerts and not self._alerts & self._failing:
+            return self._monitor.is_alerting()
+        return bool(self._alerts)
 
     def _notifications(self) -> Mapping[str, NotificationHealth]:
+        if not self._alerts:
+            return {}
         found = {each.place: each for each in self._monitor.notifications()}
         return {place: each for place, each in found.items() if place in self._alerts}
 
@@ -82,11 +126,21 @@ class LoginCheck:
             else:
                 self._alerts.discard(place)
 
-    def _tell(self, place: str, what: str) -> None:
-        """With what Prometheus has logged of it."""
+    def _why(self, place: str, what: str) -> tuple[str, str]:
+        """What does not work, with what Prometheus has logged of it; and what to do."""
         for line in reversed(self._whole.log(self._watched)):
             diagnosis = catalogue.diagnose(line) if place in line else None
             if diagnosis is not None:
-                self._lost(f"{what}: {diagnosis.cause}", diagnosis.fix)
-                return
-        self._lost(what, "See the log of Prometheus; correct the secret, the token or the CA of that login")
+                return f"{what}: {diagnosis.cause}", diagnosis.fix
+        return what, "See the log of Prometheus; correct the secret, the token or the CA of that login"
+
+
+def log_of(watched: Watched, plan: Plan, hosts: Hosts) -> Sequence[str]:
+    """The last lines that a Prometheus has logged; none where its host does not say."""
+    for name, client in monitors.monitors(plan.stack, plan.facts):
+        if (client.host.spec.name, name) == (watched.host, watched.component):
+            try:
+                return manager_of(client.service).logs(hosts.connection(watched.host), client.service, _LINES)
+            except HostError:
+                return ()
+    return ()

@@ -332,13 +332,12 @@ class MonitorCheck:
     def _logins(self) -> None:
         """What a Prometheus was given a login for."""
         scrapes = [each.interval for each in self._before.targets if each.health == "up"]
-        LoginCheck(
-            self._whole,
-            self._watched,
-            self._monitor,
-            lost=self._lost,
-            not_checked=self._told.not_checked.append,
-        ).run(min(scrapes, default=60.0) + _AGAIN)
+        check = LoginCheck(self._whole, self._watched, self._monitor)
+        for each in check.run(min(scrapes, default=60.0) + _AGAIN):
+            if each.todo:
+                self._lost(each.what, each.todo)
+            elif each.what:
+                self._told.not_checked.append(each.what)
 
 
 def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | None:

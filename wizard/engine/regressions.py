@@ -13,10 +13,10 @@ from typing import Final
 
 from wizard.engine import baseline, vantage_point
 from wizard.engine.hosts import Hosts
+from wizard.engine.login_check import log_of
 from wizard.engine.parallel import run_parallel
 from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck, Regression
 from wizard.engine.reachability import is_address
-from wizard.errors import HostError
 from wizard.model import (
     Attempt,
     Baseline,
@@ -30,11 +30,8 @@ from wizard.model import (
 )
 from wizard.planner import health_findings, monitors, paths
 from wizard.probes import Monitor, cause_of
-from wizard.service_managers.registry import manager_of
 
 _PAUSE: Final = 0.5
-_LINES: Final = 40
-"""Of a log, in which the reason of a failure is looked for."""
 _PROXY: Final = 10.0
 """Seconds in which a site behind a reverse proxy must answer as before."""
 
@@ -217,14 +214,7 @@ class Comparison:
 
     def log(self, watched: Watched) -> Sequence[str]:
         """The last lines that a Prometheus has logged; none where its host does not say."""
-        for name, client in monitors.monitors(self._plan.stack, self._plan.facts):
-            if (client.host.spec.name, name) == (watched.host, watched.component):
-                service = client.service
-                try:
-                    return manager_of(service).logs(self._hosts.connection(watched.host), service, _LINES)
-                except HostError:
-                    return ()
-        return ()
+        return log_of(watched, self._plan, self._hosts)
 
     def say(self, host: str, text: str) -> None:
         """A log line of the run."""

@@ -36,6 +36,7 @@ def run_probes(
     most: int = MOST,
     dial: probes.Dial | None = None,
     excuse: Callable[[Attempt], str] = lambda attempt: "",
+    beside: int = 0,
 ) -> tuple[Attempt, ...]:
     """Every probe's outcome, in the order given; an event is emitted for each as it comes in.
 
@@ -44,10 +45,11 @@ def run_probes(
         most: machines that are probed at once.
         dial: makes the connections that another host has to make.
         excuse: why an attempt that did not end as expected does not count; '' if it does.
+        beside: how many more follow, which events count too.
     """
     if not wanted:
         return ()
-    verification = _Verification(len(wanted), run, emit, cancel, since, dial, excuse)
+    verification = _Verification(len(wanted) + beside, run, emit, cancel, since, dial, excuse)
     # What waits for Prometheus' next scrape must not hold up the probes of the servers themselves.
     waiting = [probe for probe in wanted if probe.kind == "up"]
     others = [probe for probe in wanted if probe.kind != "up"]

@@ -27,10 +27,11 @@ class Probe:
 
     `kind`: 'http' asks `url`; 'page' asks `url` and the first script or style sheet that the page names;
     'sign_in' asks `url` as a browser does and must be led ('302') to the sign-in of an OpenID provider; 'up' asks the
-    Prometheus at `url` whether it scrapes `instance`.
+    Prometheus at `url` whether it scrapes `instance`; 'login' looks at the metrics of one at `url`, for whether the
+    remote_write endpoint or Alertmanager `instance` accepts what it sends.
     `expect` is an HTTP status ('200', '401', '400'), 'untrusted' (the client must refuse the server's
     certificate), 'refused' (the server must refuse the client's certificate, or its absence), 'closed' (no connection may
-    come about) or 'up'.
+    come about), 'up' or, of 'login', 'accepted'.
     """
 
     id: str
@@ -42,7 +43,7 @@ class Probe:
     """The row of the verification matrix, e.g. 'wrong password'."""
     expect: str
     url: str
-    kind: Literal["http", "page", "sign_in", "up"] = "http"
+    kind: Literal["http", "page", "sign_in", "up", "login"] = "http"
     ca_file: str = ""
     """Path of the CA bundle on this machine; '' with https: the system's roots."""
     cert_file: str = ""
@@ -71,7 +72,8 @@ class Probe:
     holds: str = ""
     """A text that the answer must hold; without it the outcome is 'other' and not the status.
 
-    For 'sign_in', parameters that the address of the provider must have, as in a query: 'client_id=…&redirect_uri=…'.
+    For 'login', a pattern of the metrics that tell. For 'sign_in', parameters that the address of the provider must
+    have, as in a query: 'client_id=…&redirect_uri=…'.
     """
     not_before: float = 0.0
     """Unix time; for 'up', a scrape that began earlier counts as not made yet."""
@@ -85,7 +87,7 @@ class Probe:
     @property
     def wanted(self) -> bool:
         """Whether this request must get through."""
-        return self.expect in ("200", "up")
+        return self.expect in ("200", "up", "accepted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,7 @@ class Attempt:
     outcome: str
     """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http where https was asked), 'other' (an answer
     without the text that it must hold, or a page whose script cannot be loaded), 'closed' (no connection, where none may
-    be) or 'error'."""
+    be), 'accepted' (what is sent arrives), 'unknown' (nothing was sent) or 'error'."""
     status: int = 0
     reason: str = ""
     """The text that Prometheus would show, e.g. 'x509: certificate signed by unknown authority'."""

@@ -98,6 +98,8 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if any(sign in url.partition("://")[2].partition("/")[2] for sign in "[]{}"):
         words.append("--globoff")
     command = shlex.join([*words, url])
+    if probe.kind == "login":
+        command += f" | {shlex.join(['grep', '-E', probe.holds])}"
     if probe.forward is None:
         return command
     # A password that is typed first takes its time.

@@ -30,6 +30,7 @@ from wizard.redact import redact
 TARGETS: Final = "/api/v1/targets?state=active"
 _ALERTMANAGERS: Final = "/api/v1/alertmanagers"
 _RULES: Final = "/api/v1/rules"
+_ALERTS: Final = "/api/v1/alerts"
 _METRICS: Final = "/metrics"
 _PROBED: Final = "/api/v1/query?query=probe_success"
 _SAMPLE: Final = re.compile(
@@ -147,6 +148,11 @@ class Monitor:
             NotificationHealth(url=_text(url), sent=each.get("sent", 0.0), errors=each.get("errors", 0.0))
             for url, each in found.items()
         )
+
+    def is_alerting(self) -> bool:
+        """Whether an alert fires now, which it sends again and again."""
+        rows = self._api(_ALERTS)[1].get("alerts") or []
+        return any(isinstance(row, dict) and row.get("state") == "firing" for row in rows)
 
     def reloaded(self) -> bool | None:
         """Whether its last reload succeeded; None where it does not say."""

@@ -57,7 +57,7 @@ def compare(
         time.sleep(0.2)
     facts = machine.inspect(stack)
     plan, unplanned = _planned(machine, stack, facts, answers)
-    attempts = machine.run_probes(_impatient(plan)) if plan.probes else ()
+    attempts = machine.run_probes(_impatient(plan)) if plan.is_verified else ()
     records = tuple(
         record
         for record in journal_reader.standing(machine.workspace.runs)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from wizard.engine import baseline
+from wizard.engine import baseline, stack_verification
 from wizard.engine.hosts import Hosts
 from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck
 from wizard.model import (
     AlertmanagerHealth,
+    Attempt,
+    Event,
+    Facts,
     NotificationHealth,
+    Plan,
+    Probe,
     ProbedHealth,
     PrometheusHealth,
     RemoteWriteHealth,
     RuleHealth,
+    Stack,
     TargetHealth,
     Watched,
 )
@@ -60,6 +68,7 @@ class Prometheus:
     probed_lists: list[tuple[ProbedHealth, ...]] = field(default_factory=lambda: [(PROBED,)])
     notification_lists: list[tuple[NotificationHealth, ...]] = field(default_factory=lambda: [()])
     last_reload: bool | None = True
+    alerting: bool = True
 
     @staticmethod
     def _next(answers: list[Any]) -> Any:
@@ -93,6 +102,10 @@ class Prometheus:
         """What it has sent."""
         found: tuple[NotificationHealth, ...] = self._next(self.notification_lists)
         return found
+
+    def is_alerting(self) -> bool:
+        """Whether an alert fires."""
+        return self.alerting
 
     def reloaded(self) -> bool | None:
         """Whether the last reload was good."""
@@ -420,3 +433,55 @@ def test_an_alertmanager_that_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert told.not_checked == ["no alert was sent to am:9093 yet, so its login could not be looked at"]
     stopped, whole = checked(monkeypatch, Prometheus(notification_lists=[()]), health(), LOGINS, stop_at=2.0)
     assert (stopped.broken, stopped.not_checked, whole.now) == ([], [], 3.0)
+
+
+def checked_later(
+    monkeypatch: pytest.MonkeyPatch, prometheus: Prometheus, *, lines: tuple[str, ...] = ()
+) -> dict[str, Attempt]:
+    """What a verification finds that follows no change, by setting."""
+    prometheus_at = Probe(
+        id="x",
+        host="prom",
+        component="prometheus",
+        name="x",
+        client="x",
+        expect="200",
+        url="http://prom:9090",
+    )
+    whole = Whole(prometheus, lines=lines)
+    monkeypatch.setattr(baseline, "monitor", lambda *_: prometheus)
+    monkeypatch.setattr(stack_verification, "_Surroundings", lambda *_: whole)
+    stack = Stack(hosts=(), components=())
+    watched = replace(LOGINS, after=(prometheus_at,))
+    plan = Plan(stack=stack, facts=Facts(hosts={}), steps=(), probes=(), watched=(WATCHED, watched))
+    told: list[Event] = []
+    found = stack_verification.verify(
+        plan, None, cast(Hosts, SimpleNamespace(dial=None)), told.append, threading.Event(), most=1
+    )
+    assert [(each.done, each.total) for each in told] == [(1, 2), (2, 2)]
+    return {each.probe.client.split()[-1]: each for each in found}
+
+
+def test_logins_are_verified_again_by_what_arrives_from_now_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = replace(QUEUE, delivered=9, newest=SINCE + 3)
+    works = Prometheus(queue_lists=[(QUEUE,), (later,)], notification_lists=[sent(3, 3), sent(4, 3)])
+    found = checked_later(monkeypatch, works)
+    assert {each.outcome for each in found.values()} == {"accepted"}
+    assert found["remote_write"].curl.endswith(
+        "http://prom:9090/metrics | grep -E 'remote_storage_.*samples'"
+    )
+
+    revoked = Prometheus(
+        queue_lists=[(QUEUE,)], notification_lists=[sent(number, number) for number in range(90)]
+    )
+    found = checked_later(monkeypatch, revoked, lines=(REFUSED,))
+    assert {each.failed for each in found.values()} == {True}
+    assert "does not accept client_id or client_secret" in found["remote_write"].reason
+
+
+def test_a_login_for_alerts_is_not_waited_for_where_none_fires(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = replace(QUEUE, delivered=9, newest=SINCE + 3)
+    quiet = Prometheus(queue_lists=[(QUEUE,), (later,)], notification_lists=[sent(3, 0)], alerting=False)
+    found = checked_later(monkeypatch, quiet)["alertmanagers"]
+    assert (found.outcome, found.ok, found.failed) == ("unknown", False, False)
+    assert "no alert was sent to am:9093 in the meantime" in found.excused
