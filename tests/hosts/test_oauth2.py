@@ -6,15 +6,17 @@ request on: samples to a real Prometheus, alerts to a real Alertmanager.
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,12 +30,12 @@ from machines import ENDPOINT, Machine, Network
 
 from tests.tools import ansible_runs
 from wizard.certificates import issue
+from wizard.cli.plain_wizard import PlainWizard
 from wizard.diagnostics import catalogue
-from wizard.engine import Engine, Outcome, prometheus_recovery
+from wizard.engine import Engine, Outcome, prometheus_recovery, stack_verification
 from wizard.engine.present_stack import present_stack
-from wizard.model import Answers, Authorization, ClientLogin, ComponentSpec, OAuth2, Stack
+from wizard.model import Attempt, Authorization, ClientLogin, ComponentSpec, OAuth2, Stack
 from wizard.planner import client_logins
-from wizard.redact import Secret
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
@@ -162,6 +164,7 @@ class Door:
     trust: ssl.SSLContext
     accepted: int = 0
     rejected: int = 0
+    closed: bool = False
     seen: list[str] = field(default_factory=list)
 
     def post(self, path: str, client: str, **form: str) -> dict[str, object]:
@@ -178,7 +181,7 @@ class Door:
     def admits(self, header: str) -> bool:
         """Whether a token is one of the provider's."""
         kind, _, token = header.partition(" ")
-        if kind != "Bearer":
+        if kind != "Bearer" or self.closed:
             return False
         return self.post("/token/introspection", "door", token=token).get("active") is True
 
@@ -242,6 +245,11 @@ def door(folder: Path, namespace: Network, alertmanager: str) -> Iterator[Door]:
         server.server_close()
 
 
+def sent(attempts: Sequence[Attempt]) -> dict[str, str]:
+    """What became of what is sent, by the setting that sends it."""
+    return {each.probe.client.split()[-1]: each.outcome for each in attempts if each.probe.kind == "login"}
+
+
 def failed(outcome: Outcome) -> list[str]:
     return [each.reason for each in outcome.attempts if each.failed]
 
@@ -253,6 +261,8 @@ def test_prometheus_logs_in_by_oauth2(
     # What is wrong stays wrong for more than an interval of a second.
     monkeypatch.setattr(client_logins, "UP_TIMEOUT", 10.0)
     monkeypatch.setattr(prometheus_recovery, "_AGAIN", 10.0)
+    monkeypatch.setattr(stack_verification, "_RESENT", 1.0)
+    monkeypatch.setattr(stack_verification, "SLACK", 9.0)
     home = openid_provider.installed()
     with Machine(suite, "mon1", network, programs=("prometheus", "alertmanager")) as mon1, network.entered():
         stack = Stack(
@@ -287,7 +297,7 @@ def test_prometheus_logs_in_by_oauth2(
             ):
                 _logs_in(mon1, engine, stack, at)
                 if suite == "bookworm":
-                    _a_typed_token(mon1, engine, stack, at)
+                    _a_typed_token(mon1, engine, stack, at, monkeypatch)
                     _what_goes_wrong(mon1, engine, stack)
                     _by_ansible(mon1, network, engine, stack, tmp_path)
                 else:
@@ -320,24 +330,39 @@ def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
     assert eventually(lambda: b"Always" in behind(alertmanager, "/alertmanager/api/v2/alerts")), (
         "no alert arrived"
     )
-    assert engine.plan(stack).steps == ()
     # A stack file that is written of what is there has them, by the names that the configuration gives.
     found = present_stack(engine.scan(replace(stack, client_logins=())), engine.workspace.runs)
     assert set(found.client_logins) == {LOGIN, WRITE, ALERT}
+    plan = engine.plan(stack)
+    assert plan.steps == ()
+    # Verified again, and again when the door takes no token any more.
+    assert sent(engine.run_probes(plan)) == {"remote_write": "accepted", "alertmanagers": "accepted"}
+    at.closed = True
+    assert sent(engine.run_probes(plan)) == {"remote_write": "error", "alertmanagers": "error"}
+    at.closed = False
     assert engine.undo().state == "undone"
     assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
     assert mon1.check(["stat", "-c", "%a", SECRET]).strip() == "644"
 
 
-def _a_typed_token(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
+def _a_typed_token(
+    mon1: Machine, engine: Engine, stack: Stack, at: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the plain mode: a bearer token for the job, typed."""
     token = at.post("/token", "prometheus", grant_type="client_credentials", scope="metrics")["access_token"]
+    # Logins, the job, a bearer token, the token, its file, no more questions, the plan, yes, and the run is kept.
+    lines = ("2", "1", "3", token, "/etc/prometheus/token", "", "", "yes", "")
+    typed = "".join(f"{line}\n" for line in lines).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed)))
+    conversation = PlainWizard(engine, replace(stack, client_logins=()))
+    assert conversation.carry_out() == 0
+    outcome = conversation.outcome
+    assert outcome is not None
+    assert outcome.state == "proven", (outcome.error, failed(outcome))
     wanted = replace(
         stack,
         client_logins=(replace(LOGIN, way=Authorization(credentials_file="/etc/prometheus/token")),),
     )
-    answers = Answers(login_secrets={LOGIN.key: Secret(str(token))})
-    outcome = engine.apply(engine.plan(wanted, answers))
-    assert outcome.state == "proven", (outcome.error, failed(outcome))
     assert mon1.check(["stat", "-c", "%a %U:%G", "/etc/prometheus/token"]).strip() == "640 root:prometheus"
     kept = [path for path in engine.workspace.runs.rglob("*") if path.is_file()]
     assert kept

@@ -152,7 +152,7 @@ def planned(
     """The plan for a stack; a missing password is asked for at the terminal, or read from a file or standard input.
 
     Args:
-        answers: passwords and the passphrase that were given already.
+        answers: passwords, the passphrase and secrets that were given already.
         asking: how a person is asked; by default at the terminal.
 
     Raises:
@@ -166,8 +166,8 @@ def planned(
     for what in renew:
         if what not in known:
             raise InputError(f"{what!r} cannot be renewed", todo=f"Choose from: {', '.join(sorted(known))}")
-    passwords = dict(answers.passwords) if answers else {}
-    passphrase = answers.passphrase if answers else None
+    given = answers or Answers()
+    passwords, passphrase = dict(given.passwords), given.passphrase
     if password_file is not None:
         user = stack.users[0].name
         passwords[user] = ask(f"Password for user {user}", password_file)
@@ -179,7 +179,8 @@ def planned(
         facts = machine.inspect(stack)
         for _ in range(len(stack.users) + 2):
             try:
-                return machine.plan(stack, Answers(passwords, passphrase, frozenset(renew)), facts=facts)
+                made = Answers(passwords, passphrase, frozenset(renew), given.login_secrets)
+                return machine.plan(stack, made, facts=facts)
             except NeededError as needed:
                 if needed.user:
                     passwords[needed.user] = secret(f"Password for user {needed.user}")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from wizard.cli.options import Asking
 from wizard.cli.output import as_typed
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import Secret, plain, redact
+
+if TYPE_CHECKING:
+    from wizard.model import Question
 
 MOST_TRIES = 5
 """Answers to one question that cannot be used before the conversation ends."""
@@ -87,7 +91,14 @@ def read_secret(*, twice: bool) -> str:
     return first
 
 
-def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, secret: bool = False) -> None:
+def ask(
+    title: str,
+    take: Callable[[str], None],
+    *,
+    explain: Explain = tuple,
+    secret: bool = False,
+    twice: bool = True,
+) -> None:
     """Asks until `take` accepts an answer.
 
     Args:
@@ -95,6 +106,7 @@ def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, se
         take: gets the line; raises InputError for one that cannot be used.
         explain: what a '?' prints.
         secret: reads the answer without echo.
+        twice: reads such an answer again, see `read_secret`.
 
     Raises:
         Leave: the person leaves, or gave too many answers that cannot be used.
@@ -103,7 +115,7 @@ def ask(title: str, take: Callable[[str], None], *, explain: Explain = tuple, se
     wrong = 0
     while wrong < MOST_TRIES:
         try:
-            line = read_secret(twice=True) if secret else read_line()
+            line = read_secret(twice=twice) if secret else read_line()
             if line.strip() == "?":
                 for each in explain() or ("There is no more to say about this question.",):
                     say(each)
@@ -146,6 +158,39 @@ def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, expl
         say(f"{number}: {words}{', the default' if value == default else ''}.")
     ask("Type a number, or press Enter for the default.", take, explain=explain)
     return chosen
+
+
+def put(question: Question, take: Callable[[str], None], *, explain: Explain = tuple) -> None:
+    """Puts a question of a stack; `take` gets what was answered, and nothing where Enter leaves it as it is.
+
+    Args:
+        take: raises InputError for an answer that cannot be used.
+        explain: what a '?' prints after the question's own explanation.
+
+    Raises:
+        Leave: as `ask`.
+    """
+
+    def more() -> Sequence[str]:
+        return (*((question.more,) if question.more else ()), *explain())
+
+    if question.kind == "choice":
+        title = " ".join(part for part in (f"{question.title}.", question.why, question.cost) if part)
+        value = choose(title, question.choices, question.default, explain=more)
+        if value != question.default:
+            take(value)
+        return
+    hidden = question.kind in ("password", "secret")
+    how = "Type it, or press Enter to leave it empty."
+    if question.default and not hidden:
+        how = f"Type it, or press Enter for the default: {question.default}"
+    ask(
+        f"{question.title}. {question.why} {how}",
+        lambda line: take(line) if line else None,
+        explain=more,
+        secret=hidden,
+        twice=question.kind == "password",
+    )
 
 
 def confirm(title: str, *, yes: str, no: str) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from wizard.cli import plain_logins
 from wizard.cli import plain_sentences as sentences
 from wizard.cli.options import planned, reached
-from wizard.cli.plain_dialog import ASKING, Leave, ask, choose, complain, confirm, say
+from wizard.cli.plain_dialog import ASKING, Leave, ask, complain, confirm, put, say
 from wizard.cli.stacks import refuse_without_hands
 from wizard.cli.text_format import OUTCOME_WORDS, exit_code, listening
 from wizard.errors import InputError
@@ -60,12 +61,17 @@ class PlainWizard:
         found = self._scan()
         if not found.stack.components:
             return 0
-        stack = self._answered(found)
+        logins = plain_logins.chosen(found)
+        if logins is not None:
+            stack, answers = logins
+        else:
+            stack = self._answered(found)
+            answers = self._answers(stack)
         if not stack.changes_hosts:
             say("No component is to be protected. Nothing was changed.")
             return 0
         say("Planning.")
-        plan = planned(self._engine, stack, answers=self._answers(stack), asking=ASKING)
+        plan = planned(self._engine, stack, answers=answers, asking=ASKING)
         self._engine.refuse_silent(plan)
         self._apply(plan)
         return self.exit_code
@@ -127,32 +133,20 @@ class PlainWizard:
         """The stack with one question answered; Enter leaves it as it is."""
         from wizard import planner
 
-        def explain() -> Iterator[str]:
-            yield from (question.more,) if question.more else ()
-            if question.setting.name == "protect":
-                from wizard.planner.questions import LEVELS
+        def explain() -> tuple[str, ...]:
+            if question.setting.name != "protect":
+                return ()
+            from wizard.planner.questions import LEVELS
 
-                yield from (f"{words}: {meaning}" for _, words, meaning in LEVELS)
+            return tuple(f"{words}: {meaning}" for _, words, meaning in LEVELS)
 
-        def take(line: str) -> None:
+        def take(value: str) -> None:
             nonlocal stack
-            if not line:
-                return
-            if question.kind != "choice":
-                stack = planner.answer(stack, question.setting, line)
+            stack = planner.answer(stack, question.setting, value)
             if question.kind == "password":
-                self._typed[question.key] = Secret(line)
+                self._typed[question.key] = Secret(value)
 
-        if question.kind == "choice":
-            title = " ".join(part for part in (f"{question.title}.", question.why, question.cost) if part)
-            value = choose(title, question.choices, question.default, explain=lambda: tuple(explain()))
-            return stack if value == question.default else planner.answer(stack, question.setting, value)
-        ask(
-            f"{question.title}. {question.why} {_how(question)}",
-            take,
-            explain=lambda: tuple(explain()),
-            secret=question.kind == "password",
-        )
+        put(question, take, explain=explain)
         return stack
 
     def _answers(self, stack: Stack) -> Answers:
@@ -249,12 +243,3 @@ class PlainWizard:
             return
         say("Undoing.")
         self._tell(self._run(lambda tell, cancel: self._engine.undo(run, tell, cancel)))
-
-
-def _how(question: Question) -> str:
-    """How a question is answered that has no choices."""
-    if question.kind == "password":
-        return "Type it, or press Enter to leave it empty."
-    if question.default:
-        return f"Type it, or press Enter for the default: {question.default}"
-    return "Type it, or press Enter to leave it empty."
