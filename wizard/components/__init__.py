@@ -18,7 +18,12 @@ __all__ = ["Component", "all_components", "component"]
 
 @cache
 def all_components() -> tuple[Component, ...]:
-    """Every component, by name."""
+    """Every component of which a stack can consist, by name."""
+    return tuple(one for one in _known() if not one.proxy)
+
+
+@cache
+def _known() -> tuple[Component, ...]:
     found = [
         importlib.import_module(f"{__name__}.{module.name}").COMPONENT
         for module in pkgutil.iter_modules(__path__)
@@ -28,10 +33,11 @@ def all_components() -> tuple[Component, ...]:
 
 
 def component(name: str) -> Component:
-    """The component of that name; InputError that names the nearest if there is none."""
+    """The component of that name, also a proxy of exporters; InputError that names the nearest if there is none."""
+    every = {one.name: one for one in _known()}
+    if name in every:
+        return every[name]
     known = {one.name: one for one in all_components()}
-    if name in known:
-        return known[name]
     near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
     raise InputError(
         f"there is no component {name!r}",

@@ -76,6 +76,8 @@ class Component:
     """Its arguments in the practice stack besides the address; `{data}` and `{home}` stand for folders of its own."""
     practice_files: tuple[tuple[str, str], ...] = ()
     """Files that it needs to start there, in `{home}`: (name, text)."""
+    proxy: bool = False
+    """Whether it passes requests on to exporters: it is set up as a front door, and is no component of a stack."""
     scraped: bool = True
     """Whether Prometheus scrapes it."""
     asks_others: bool = False

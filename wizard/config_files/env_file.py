@@ -16,8 +16,8 @@ from wizard.errors import ConfigError
 
 _NEWLINE = "\n\r"
 _BLANK = " \t\n\r"
-_CARRIED_BY_SHELL = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
-_CARRIED = re.compile(r"[^\s\"'\\$`\x00-\x1f\x7f]+")
+_CARRIED_BY_SHELL = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
+_CARRIED = re.compile(r"[^\s\"'\\$`\x00-\x1f\x7f]*")
 
 
 def get(text: str, variable: str) -> list[str]:

@@ -33,7 +33,6 @@ from wizard.service_managers import (
     docker_discovery,
     grafana_service,
     instances,
-    proxy_services,
 )
 from wizard.service_managers.discovery import requests, wants_proxies
 from wizard.workspace import Workspace
@@ -185,9 +184,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
-        proxies=proxy_services.discover(connection)
-        if spec.connect in _WITH_SYSTEMD and wants_proxies(stack)
-        else (),
+        proxies=hosts.proxies(spec.name) if spec.connect in _WITH_SYSTEMD and wants_proxies(stack) else (),
         callers=hosts.callers(spec.name, services) if stack.changes_hosts else (),
     )
 

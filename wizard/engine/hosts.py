@@ -23,6 +23,7 @@ from wizard.errors import FirescreenError
 from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Service
 from wizard.service_managers import (
     discovery,
+    proxy_services,
     supervised,
 )
 from wizard.service_managers import (
@@ -141,6 +142,14 @@ class Hosts:
         if not way.address:
             return found
         return tuple(run_parallel(lambda service: seen_from_here(service, way, self.dial), found))
+
+    def proxies(self, name: str) -> tuple[Service, ...]:
+        """The reverse proxies of a host that can be front doors; what has a port of its own as this machine reaches it."""
+        found = proxy_services.discover(self.connection(name))
+        way = self._way(self._specs[name])
+        return tuple(
+            seen_from_here(each, way, self.dial) if each.listen and way.address else each for each in found
+        )
 
     def found(self, specs: Sequence[HostSpec], services: tuple[Service, ...]) -> None:
         """What somebody saw on the first of these hosts: it is not asked for them once more; () says nothing."""

@@ -73,6 +73,8 @@ def _whole(
     path = new.change.path
     if path == service.config_file:
         yield new.path
+    elif known.exporters:
+        yield None
     elif fnmatch.fnmatchcase(path, known.site.format(name="*")):
         with _copied(
             connection, service.config_file, main, known.shadow(_text(main), new.path), _TAG

@@ -188,6 +188,8 @@ class Proxy:
     """Whether it verifies a component by the name in its address alone, which then is no IP address."""
     forks: bool = True
     """Whether a reload starts new processes below the main one."""
+    exporters: bool = False
+    """Whether it serves metrics of exporters alone, at one port and without names: see `planner.exporter_door`."""
     no_certificate: str = "400"
     """How a client without an accepted certificate is rejected, see `Probe.expect`."""
 

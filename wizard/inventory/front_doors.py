@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wizard import yamlfile
 from wizard.errors import StackError
 from wizard.front_doors import proxy
-from wizard.inventory import sign_in
-from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Stack
+from wizard.inventory import exporter_door, sign_in
+from wizard.model import EXPORTERS, EXPORTERS_PORT, GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Stack
 
 _PLAIN = ("port", "site", "max_body_size", "hsts_days", "headers", "timeout", "rate_limit")
 _FILES = ("cert_file", "key_file", "ca_file")
@@ -20,7 +21,9 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
     found = []
     for entry in entries:
         machines = entry.get("machines", {})
-        more = {key: entry[key] for key in _PLAIN if key in entry} | dict(entry.get("files", {}))
+        exporters = entry["proxy"] == EXPORTERS
+        more: dict[str, Any] = {"port": EXPORTERS_PORT} if exporters else {}
+        more |= {key: entry[key] for key in _PLAIN if key in entry} | dict(entry.get("files", {}))
         if "block" in entry:
             more["block"] = tuple(entry["block"])
         if "cors" in entry:
@@ -29,7 +32,7 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
             FrontDoor(
                 host=entry["host"],
                 proxy=entry["proxy"],
-                name=entry["name"].lower(),
+                name=entry.get("name", entry["host"]).lower(),
                 routes=tuple(_route(entry["host"], route) for route in entry["routes"]),
                 people=tuple(entry.get("people", {}).get("basic_auth", ())),
                 sign_in=sign_in.read(entry.get("people", {}).get("oidc")),
@@ -57,7 +60,11 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
     found = []
     for door in doors:
         usual = FrontDoor(host="", proxy=door.proxy, name="", routes=())
-        entry: dict[str, Any] = {"host": door.host, "proxy": door.proxy, "name": door.name}
+        if door.serves_exporters:
+            usual = replace(usual, port=EXPORTERS_PORT)
+        entry: dict[str, Any] = {"host": door.host, "proxy": door.proxy}
+        if not door.serves_exporters:
+            entry["name"] = door.name
         if door.sign_in is not None:
             entry["people"] = {"oidc": sign_in.dumped(door.sign_in)}
         elif door.people:
@@ -75,7 +82,8 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
         if door.cert_file or door.ca_file:
             entry["files"] = {key: path for key in _FILES if (path := getattr(door, key))}
         entry["routes"] = [
-            {"to": route.to, "path": route.path}
+            {"to": route.to}
+            | ({} if door.serves_exporters else {"path": route.path})
             | {key: value for key in ("login", "host", "address") if (value := getattr(route, key))}
             for route in door.routes
         ]
@@ -112,6 +120,9 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
                 todo="Put the routes of both into one entry",
             )
         seen.add(place)
+        if door.serves_exporters:
+            exporter_door.check(stack, door, where)
+            continue
         sign_in.check(door, where)
         if door.cert_file.startswith("/etc/letsencrypt/") and door.cert_file.endswith("/cert.pem"):
             raise StackError(

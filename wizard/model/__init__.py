@@ -40,6 +40,8 @@ from wizard.model.facts import (
 )
 from wizard.model.front_door import (
     CALLBACK,
+    EXPORTERS,
+    EXPORTERS_PORT,
     GRAFANA,
     SIGN_IN_PATH,
     SIGN_OUT,
@@ -90,6 +92,8 @@ from wizard.model.trust_graph import Arrow
 
 __all__ = [
     "CALLBACK",
+    "EXPORTERS",
+    "EXPORTERS_PORT",
     "GRAFANA",
     "MANUAL",
     "RECOMMENDED",

@@ -9,6 +9,10 @@ ProxyProgram: TypeAlias = Literal["nginx", "apache", "caddy", "haproxy", "export
 Blocked: TypeAlias = Literal["lifecycle", "admin_api"]
 GRAFANA: Final = "grafana"
 """What a route leads to that leads to Grafana, which is no component of a stack."""
+EXPORTERS: Final = "exporter_exporter"
+"""The proxy that serves exporters alone."""
+EXPORTERS_PORT: Final = 9999
+"""Its usual port."""
 SIGN_IN_PATH: Final = "/oauth2"
 """Below it is what a front door needs for signing in itself: as in oauth2-proxy, so that all doors have the same."""
 CALLBACK: Final = f"{SIGN_IN_PATH}/callback"
@@ -88,7 +92,7 @@ class FrontDoor:
     host: str
     proxy: ProxyProgram
     name: str
-    """The DNS name that people and machines use, e.g. noc.example.net."""
+    """The DNS name that people and machines use, e.g. noc.example.net; with `EXPORTERS` the name of its host."""
     routes: tuple[DoorRoute, ...]
     port: int = 443
     people: tuple[str, ...] = ()
@@ -122,6 +126,11 @@ class FrontDoor:
     """The origins, e.g. 'https://grafana.example.net', whose pages may read responses in a browser."""
 
     @property
+    def serves_exporters(self) -> bool:
+        """Whether it is the one port for the exporters of its host: it has no name, no paths and no users."""
+        return self.proxy == EXPORTERS
+
+    @property
     def component_routes(self) -> tuple[DoorRoute, ...]:
         """Its routes to components of the stack."""
         return tuple(each for each in self.routes if each.to != GRAFANA)
@@ -138,8 +147,8 @@ class FrontDoor:
 
     @property
     def key(self) -> str:
-        """`host/name`: the way messages name it."""
-        return f"{self.host}/{self.name}"
+        """`host/name`, with `EXPORTERS` `host/proxy`: the way messages name it."""
+        return f"{self.host}/{self.proxy if self.serves_exporters else self.name}"
 
     @property
     def instance(self) -> str:
@@ -148,8 +157,8 @@ class FrontDoor:
 
     @property
     def certificate(self) -> str:
-        """`host/proxy/name`: what its certificate is called where it is to be replaced."""
-        return f"{self.host}/{self.proxy}/{self.instance}"
+        """`host/proxy/name`, with `EXPORTERS` its key: what its certificate is called where it is to be replaced."""
+        return self.key if self.serves_exporters else f"{self.host}/{self.proxy}/{self.instance}"
 
     @property
     def root(self) -> str:

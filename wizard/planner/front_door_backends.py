@@ -62,8 +62,8 @@ def plan_moves(
         flags=tuple(_flags(each, moving[each.key]) for each in restarted),
         edits=edits,
         reloads=tuple(_reload(facts, client) for client in reloaded),
-        restarts=tuple(_restart(facts, each) for each in restarted if each.component != "prometheus"),
-        scrapers=tuple(_restart(facts, each) for each in restarted if each.component == "prometheus"),
+        restarts=tuple(restart(facts, each) for each in restarted if each.component != "prometheus"),
+        scrapers=tuple(restart(facts, each) for each in restarted if each.component == "prometheus"),
     )
 
 
@@ -83,6 +83,20 @@ def wanted_flags(backend: Backend) -> dict[str, str]:
 
 
 def _flags(backend: Backend, wanted: Mapping[str, str]) -> PlannedStep:
+    closed = (
+        "Its web configuration demands a client certificate, so that nobody else reaches it beside the front door."
+        if backend.over_tls
+        else f"With --web.listen-address={backend.address} nobody reaches it beside the front door."
+    )
+    why = (
+        f"--web.external-url and --web.route-prefix say where {backend.facts.title} is reached and below which path it "
+        f"serves; the front door passes the path on as it is. {closed}"
+    )
+    return flag_step(backend, wanted, why=why)
+
+
+def flag_step(backend: Backend, wanted: Mapping[str, str], *, why: str) -> PlannedStep:
+    """The flags that a component gets behind a front door."""
     service, server = backend.service, backend.server
     manager, place = manager_of(service), service.flags
     before = server.host.files.get(place.path)
@@ -101,24 +115,17 @@ def _flags(backend: Backend, wanted: Mapping[str, str]) -> PlannedStep:
         why="All other flags stay as they are.",
         by_hand=tuple(ManualCommand(script=line) for line in typed),
     )
-    closed = (
-        "Its web configuration demands a client certificate, so that nobody else reaches it beside the front door."
-        if backend.over_tls
-        else f"With --web.listen-address={backend.address} nobody reaches it beside the front door."
-    )
     return backend.step(
         StepKind.FLAGS,
         title=f"Put {server.title} behind {backend.door.authority}",
-        why=(
-            f"--web.external-url and --web.route-prefix say where {backend.facts.title} is reached and below which path it "
-            f"serves; the front door passes the path on as it is. {closed}"
-        ),
+        why=why,
         step_id="" if not backend.over_tls else f"{StepKind.FLAGS}:{backend.key}:door",
         changes=(*folders, written),
     )
 
 
-def _restart(facts: Facts, backend: Backend) -> PlannedStep:
+def restart(facts: Facts, backend: Backend) -> PlannedStep:
+    """The restart with which a component takes them."""
     service = backend.service
     run = RunService(
         host=service.host,

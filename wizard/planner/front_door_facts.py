@@ -260,7 +260,7 @@ class KnownDoor(Participant):
 
 
 def doors(stack: Stack, facts: Facts) -> tuple[KnownDoor, ...]:
-    """The front doors of a stack whose hosts could be read, also those of what they lead to.
+    """The front doors of a stack whose hosts could be read, also those of what they lead to; without `EXPORTERS`.
 
     Raises:
         InputError: one of them cannot be set up.
@@ -269,7 +269,11 @@ def doors(stack: Stack, facts: Facts) -> tuple[KnownDoor, ...]:
     for door in stack.front_doors:
         away = [name for route in door.routes if (name := door.host_of(route)) in facts.away]
         known = proxy(door.proxy)
-        if door.host in facts.away or (away and (known is None or known.shared is None)):
+        if (
+            door.serves_exporters
+            or door.host in facts.away
+            or (away and (known is None or known.shared is None))
+        ):
             continue
         if away:
             raise InputError(
@@ -314,12 +318,17 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
             todo="Log in as root, or set become: sudo for this host",
         )
     backends = tuple(
-        _backend(stack, facts.hosts[door.host_of(route)], door, route) for route in door.component_routes
+        backend(stack, facts.hosts[door.host_of(route)], door, route) for route in door.component_routes
     )
     return KnownDoor(door, known, host, service, backends, front_door_grafana.known(stack, host, door))
 
 
-def _backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:
+def backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:
+    """What a route leads to.
+
+    Raises:
+        InputError: it cannot be put behind a front door.
+    """
     spec = next(each for each in stack.components if (each.host, each.name) == (host.spec.name, route.to))
     service = host.service(spec.name, spec.unit)
     if service is None or not service.active:

@@ -40,10 +40,10 @@ class DoorInquiry:
         for site in self.sites:
             for backend in site.known.backends:
                 yield from self._at_door(site, backend)
-                yield from _beside_tls(backend) if backend.over_tls else _beside(backend)
+                yield from _beside_tls(backend) if backend.over_tls else beside(backend)
             if site.known.grafana is not None:
                 yield from self._of_grafana(site, site.known.grafana)
-                yield from _beside(site.known.grafana)
+                yield from beside(site.known.grafana)
 
     def up_probes(self, clients: Sequence[Client]) -> Iterator[Probe]:
         """What each Prometheus reports of the components behind front doors that it scrapes."""
@@ -265,7 +265,7 @@ def _beside_tls(backend: Backend) -> Iterator[Probe]:
     yield from _closed(backend, _gossip_port(backend))
 
 
-def _beside(backend: Behind) -> Iterator[Probe]:
+def beside(backend: Behind) -> Iterator[Probe]:
     """Requests at every address of the host that pass the front door by."""
     yield from _closed(backend, (backend.server.port, *_gossip_port(backend)))
 

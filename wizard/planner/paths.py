@@ -22,6 +22,7 @@ from wizard.model import (
     Stack,
     UserSpec,
 )
+from wizard.planner import exporter_door_facts
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 
@@ -39,12 +40,12 @@ def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
-    """The components that are to be protected.
+    """The components that are to be protected, and each exporter_exporter that is a front door.
 
     Raises:
         InputError: one of them was not found on its host.
     """
-    found = []
+    found = list(exporter_door_facts.servers(stack, facts))
     for spec in stack.components:
         if not spec.protect or spec.host in facts.away:
             continue

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from wizard.model import (
+    EXPORTERS,
     Answers,
     Facts,
     Finding,
@@ -33,6 +34,7 @@ from wizard.planner import (
     command_line_tools,
     containers,
     credentials,
+    exporter_door,
     front_door_arrows,
     front_doors,
     gaps,
@@ -71,7 +73,7 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     answers = password_rotation.renewed(stack, answers)
     rotation = password_rotation.rotation(stack, facts, answers)
     turned = facts_after(facts, (change for step in rotation for change in step.changes))
-    rest = replace(_plan(stack, turned, answers), answers=answers)
+    rest = replace(_plan(stack, turned, answers), answers=answers, facts=turned)
     if not rotation:
         return rest
     gap = Gap(message="a password is replaced: servers accept both meanwhile, so that no scrape is rejected")
@@ -106,8 +108,10 @@ class _Ends:
 
 
 def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
+    one_port = exporter_door.plan_doors(stack, facts)
+    facts = one_port.facts_after(facts)
     factory = credentials.CredentialFactory(stack, facts, answers)
-    ends = _ends(stack, facts, factory)
+    ends = _ends(stack, facts, factory, one_port)
     targets, named = ends.targets, probes.names(ends.targets)
     asks_password = ends.ask_password or any(door.users for door in stack.front_doors)
     secrets = tuple(given.password for given in factory.credentials()) if asks_password else ()
@@ -126,10 +130,13 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     behind = facts_after(
         moved, (change for stage in doors.stages for step in stage for change in step.changes)
     )
+    closing = one_port.closing(facts, ends.clients)
     logins = client_logins.plan_logins(stack, behind, paths.scrapers(stack, behind), answers)
     stages = (
         *_prepared(stack, facts, factory, ends, (*tools, *doors.prepared), asks_password=asks_password),
+        *one_port.opening,
         *ordered,
+        *closing,
         *doors.stages,
         *logins.stages,
     )
@@ -139,14 +146,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     containers.refuse_pending(
         change.service for step in steps for change in step.changes if isinstance(change, RunService)
     )
-    wanted = at_doors.through_doors(
-        (
-            *at_doors.moved(inquiry.server_probes(targets)),
-            *(*inquiry.up_probes(targets), *inquiry.probed(ends.probings)),
-            *logins.up_probes(inquiry),
-        )
-    )
-    wanted += (*at_doors.probes(), *at_doors.up_probes(doors.clients))
+    wanted = _probes(inquiry, ends, (one_port, at_doors, doors, logins))
     broken = (*broken_clients.broken_clients(stack, facts), *doors.broken)
     commands = command_line_tools.commands(stack, facts, ends.direct(stack), named)
     return Plan(
@@ -158,11 +158,35 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
-        arrows=front_door_arrows.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
+        arrows=(
+            *front_door_arrows.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
+            *one_port.arrows(),
+        ),
         warnings=_warnings(stack, facts, ends, doors, wanted, commands),
-        gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *doors.gaps),
+        gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *one_port.gaps(), *doors.gaps),
         hints=(*command_line_tools.sentences(ends.direct(stack), commands), *doors.hints),
         secrets=(*secrets, *doors.secrets),
+    )
+
+
+def _probes(
+    inquiry: probes.Inquiry,
+    ends: _Ends,
+    others: tuple[exporter_door.ExporterDoors, DoorInquiry, front_doors.DoorPlan, client_logins.LoginPlan],
+) -> tuple[Probe, ...]:
+    """All that verifies a plan, where front doors are asked through these."""
+    one_port, at_doors, doors, logins = others
+    targets = ends.targets
+    of_servers = inquiry.server_probes(targets)
+    found = (
+        *at_doors.moved(of_servers),
+        *(*inquiry.up_probes(targets), *inquiry.probed(ends.probings)),
+        *logins.up_probes(inquiry),
+    )
+    return (
+        *at_doors.through_doors(found),
+        *one_port.probes(of_servers),
+        *(*at_doors.probes(), *at_doors.up_probes(doors.clients)),
     )
 
 
@@ -217,7 +241,9 @@ def _numbered(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tuple[Pl
     return tuple(found)
 
 
-def _ends(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> _Ends:
+def _ends(
+    stack: Stack, facts: Facts, factory: credentials.CredentialFactory, one_port: exporter_door.ExporterDoors
+) -> _Ends:
     """What each server and each client of the stack needs, with what has to be said of them."""
     servers = paths.servers(stack, facts)
     probings, of_probings = blackbox.look(stack, facts, servers)
@@ -225,18 +251,14 @@ def _ends(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) ->
     texts = _texts(scrapers, probings)
     jobs = new_jobs.assign(facts, scrapers, texts, servers)
     asking, of_grafana = grafana.look(stack, facts, servers)
-    plans = shared_configurations.written_once(
-        [
-            plan_server(
-                stack,
-                facts,
-                factory,
-                server,
-                (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server)),
-            )
-            for server in servers
-        ]
-    )
+
+    def planned(server: Server) -> ServerPlan:
+        askers = (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server))
+        if server.component == EXPORTERS:
+            return exporter_door.plan_server(stack, facts, factory, server, askers, one_port)
+        return plan_server(stack, facts, factory, server, askers)
+
+    plans = shared_configurations.written_once([planned(server) for server in servers])
     clients = (
         *(
             plan_client(stack, facts, factory, each, plans, texts=texts[each.key], unscraped=jobs.of(each))

@@ -19,6 +19,7 @@ from wizard.model import (
 from wizard.planner import (
     client_logins,
     compose_edits,
+    exporter_door_facts,
     front_door_files,
     front_door_sign_in,
     grafana,
@@ -41,6 +42,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         _stack_files(stack, facts),
         grafana.wanted_files(stack, facts),
         compose_edits.wanted_files(facts) if servers else {},
+        exporter_door_facts.wanted_files(stack, facts),
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
         front_door_files.wanted_files(stack, facts),
@@ -57,6 +59,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         grafana.wanted_folders(facts),
         plain_http_clients.wanted_folders(servers),
         systemd_credentials.wanted_folders(servers),
+        exporter_door_facts.wanted_folders(stack, facts),
         front_door_files.wanted_folders(stack, facts),
     )
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from wizard.components import component as find_component
 from wizard.connections.base import Connection
 from wizard.errors import ServiceError
 from wizard.front_doors import Proxy, all_proxies, proxy
 from wizard.model import Service
 from wizard.redact import plain
-from wizard.service_managers import caddy_configuration, journald, systemd_restart
+from wizard.service_managers import (
+    caddy_configuration,
+    journald,
+    process_list,
+    program_facts,
+    systemd_discovery,
+    systemd_restart,
+)
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
 from wizard.service_managers.process_list import Process
@@ -133,7 +142,9 @@ def discover(connection: Connection) -> tuple[Service, ...]:
     # Each says its line when it has it: in which order they come is chance.
     lines = [fields for line in ended.stdout.splitlines() if len(fields := line.split("\x1f")) == 4]
     lines.sort(key=lambda fields: list(known).index(fields[0]))
-    return tuple(_service(connection, known[fields[0]], fields) for fields in lines)
+    return tuple(
+        service for fields in lines if (service := _found(connection, known[fields[0]], fields)) is not None
+    )
 
 
 def request() -> tuple[str, ...]:
@@ -150,6 +161,19 @@ def other_configuration(connection: Connection, name: str, program: str) -> str:
     if known is None or known.name != "caddy":
         return ""
     return caddy_configuration.other_than(connection, known.main, unit=known.unit, program=program)
+
+
+def _found(connection: Connection, known: Proxy, fields: list[str]) -> Service | None:
+    if not known.exporters:
+        return _service(connection, known, fields)
+    # It has flags as components have, and is found and restarted as they are.
+    one = (find_component(known.name),)
+    units = systemd_discovery.discover(connection, process_list.find(connection, one), one)
+    service = next((each for each in units if each.unit == known.unit), None)
+    if service is None:
+        return None
+    main = program_facts.flag(service.arguments, "config.file") or known.main
+    return replace(service, version=known.version_in(fields[3]), config_file=main, home=known.home)
 
 
 def _service(connection: Connection, known: Proxy, fields: list[str]) -> Service:

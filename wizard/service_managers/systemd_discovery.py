@@ -107,19 +107,26 @@ def restart_by_hand(service: Service, *, action: str = "restart") -> tuple[str, 
     return (f"systemctl {action} {service.unit}",)
 
 
-def discover(connection: Connection, running: tuple[Process, ...] | None = None) -> tuple[Service, ...]:
+def discover(
+    connection: Connection,
+    running: tuple[Process, ...] | None = None,
+    components: tuple[Component, ...] = (),
+) -> tuple[Service, ...]:
     """The components that are units here, running or not, in the order of their names; none without systemd.
 
     Args:
         connection: the host.
         running: what `processes.find` gave, if it was asked already.
+        components: which to look for; all of which a stack can consist, if none are named.
     """
-    found = process_list.find(connection) if running is None else running
-    shown, cat = _looked(connection, list(dict.fromkeys(each.unit for each in found if each.unit)))
+    known = components or all_components()
+    found = process_list.find(connection, known) if running is None else running
+    units = list(dict.fromkeys(each.unit for each in found if each.unit))
+    shown, cat = _looked(connection, units, known)
     if not shown:
         return ()
     texts = dict(unit_settings.split_files(cat))
-    seen = _Seen(connection, found)
+    seen = _Seen(connection, found, known)
     services = [
         service
         for one in shown
@@ -141,24 +148,27 @@ def discover(connection: Connection, running: tuple[Process, ...] | None = None)
     return tuple(sorted(services, key=lambda service: (service.component, service.unit)))
 
 
-def request(running: Sequence[str] = ()) -> tuple[str, ...]:
+def request(running: Sequence[str] = (), components: tuple[Component, ...] = ()) -> tuple[str, ...]:
     """The script that `discover` runs, with its arguments.
 
     Args:
         running: units that are asked about wherever their files are, besides those of the usual names that have one.
+        components: as for `discover`.
     """
-    usual = [f"{name}.service" for one in all_components() for name in one.units]
+    usual = [f"{name}.service" for one in components or all_components() for name in one.units]
     return _LOOK, systemd_properties.SHOWN, " ".join(running), *dict.fromkeys([*running, *usual])
 
 
-def _looked(connection: Connection, running: list[str]) -> tuple[list[dict[str, str]], str]:
+def _looked(
+    connection: Connection, running: list[str], components: tuple[Component, ...]
+) -> tuple[list[dict[str, str]], str]:
     """What systemd says of the units that exist, and their files as `unit_settings.joined` puts them together.
 
     An alias appears once, under its real name.
     """
-    found, cat = _asked(connection, request())
+    found, cat = _asked(connection, request((), components))
     if running and not found.keys() >= set(running):
-        found, cat = _asked(connection, request(running))
+        found, cat = _asked(connection, request(running, components))
     return list(found.values()), cat
 
 
@@ -181,6 +191,7 @@ class _Seen:
 
     connection: Connection
     running: tuple[Process, ...]
+    components: tuple[Component, ...]
     dropins: dict[str, FlagPlace] = field(default_factory=dict)
     """The drop-in for each unit's flags, by its name."""
 
@@ -191,9 +202,9 @@ class _Seen:
         process = process_list.main_process(self.connection, shown["Id"], pid, inside)
         if inside and process is None:
             return None  # it holds more than the component, and is none to restart for it
-        script = shell_command.find(read.command, _is_component) if read.command else None
+        script = shell_command.find(read.command, self._is_component) if read.command else None
         program = _program(read, script, process)
-        component = _component(program, process, shown["Id"])
+        component = self._component(program, process, shown["Id"])
         if component is None:
             return None
         texts = {file.path: self._text(file.path) for file in read.environment_files}
@@ -278,6 +289,19 @@ class _Seen:
         ended = self.connection.run(["id", "-gn", "--", user], timeout=5)
         return user, ended.stdout.strip() or user
 
+    def _is_component(self, program: str) -> bool:
+        return any(one.matches(program) for one in self.components)
+
+    def _component(self, program: str, process: Process | None, unit_id: str) -> Component | None:
+        """Which component a unit runs: by its program, else by the unit's own name."""
+        for one in self.components:
+            if (process and process.component == one.name) or one.matches(program):
+                return one
+        for one in self.components:
+            if unit_id.removesuffix(".service") in one.units:
+                return one
+        return None
+
 
 def _program(
     read: systemd_unit.Unit, script: shell_command.ShellCommand | None, process: Process | None
@@ -293,18 +317,3 @@ def _credential(path: str, unit_id: str, credentials: Mapping[str, str]) -> str:
     if path.startswith(f"{file_owners.credentials_folder(unit_id)}/"):
         return credentials.get(path.rpartition("/")[2], path)
     return path
-
-
-def _is_component(program: str) -> bool:
-    return any(one.matches(program) for one in all_components())
-
-
-def _component(program: str, process: Process | None, unit_id: str) -> Component | None:
-    """Which component a unit runs: by its program, else by the unit's own name."""
-    for one in all_components():
-        if (process and process.component == one.name) or one.matches(program):
-            return one
-    for one in all_components():
-        if unit_id.removesuffix(".service") in one.units:
-            return one
-    return None

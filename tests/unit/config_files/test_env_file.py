@@ -84,7 +84,15 @@ def test_only_the_value_changes_and_only_once(before: str, after: str) -> None:
     assert env_file.set_flag(after, "ARGS", FLAG, PATH) == after
 
 
-@pytest.mark.parametrize("value", ["/a b", 'a"b', "a'b", "a\\b", "a$b", "a`b`", "a\nb", ""])
+@pytest.mark.parametrize("reader", ["systemd", "shell", "code"])
+def test_an_empty_value_is_carried(reader: str) -> None:
+    """`--web.listen-address=` closes a port."""
+    after = env_file.set_flag('ARGS="--a"\n', "ARGS", FLAG, "", reader=reader)
+    assert env_file.get(after, "ARGS") == ["--a", f"--{FLAG}="]
+    assert env_file.set_flag(after, "ARGS", FLAG, "", reader=reader) == after
+
+
+@pytest.mark.parametrize("value", ["/a b", 'a"b', "a'b", "a\\b", "a$b", "a`b`", "a\nb"])
 def test_a_value_that_cannot_be_carried_is_refused(value: str) -> None:
     with pytest.raises(ConfigError):
         env_file.set_flag('ARGS="--a"\n', "ARGS", FLAG, value)

@@ -1,14 +1,20 @@
-"""What an exporter_exporter passes on: the http modules of its configuration, which it serves below one port."""
+"""What an exporter_exporter passes on: the http modules of its configuration, which it serves below one port.
+
+Reads them, and adds one by a byte-keeping edit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ruamel.yaml.nodes import MappingNode
 
 from wizard.config_files.proxies.included_files import Files
 from wizard.config_files.yaml_edit import fields
-from wizard.config_files.yaml_edit.document import load
+from wizard.config_files.yaml_edit.document import load, null
+from wizard.config_files.yaml_edit.editor import Editor
+from wizard.config_files.yaml_edit.emitter import Plain, Value
 from wizard.errors import ConfigError
 from wizard.model import ProxyRoute
 
@@ -68,3 +74,58 @@ def _of_module(path: str, name: str, module: MappingNode) -> Iterator[ProxyRoute
         path=f"/proxy?module={name}",
         authorization="authorization" in {each.lower() for each in fields.inner(asked, "headers")},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module that asks an exporter over HTTP."""
+
+    name: str
+    upstream: str
+    """host:port that it asks."""
+    scheme: str
+    path: str
+    """With its slash, e.g. '/metrics'."""
+
+
+def modules(content: bytes, path: str) -> tuple[Module | str, ...]:
+    """The modules of a main configuration; of those that run a program, or are damaged, the name alone.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    found: list[Module | str] = []
+    listed = fields.own(load(content, path).root, "modules")
+    for key, module in listed.value if isinstance(listed, MappingNode) else ():
+        of = fields.fields([module])
+        asked = fields.inner(of, "http")
+        if fields.value(of, "method") != "http":
+            found.append(str(key.value))
+            continue
+        upstream = f"{fields.value(asked, 'address') or 'localhost'}:{fields.value(asked, 'port')}"
+        below = (fields.value(asked, "path") or "metrics").lstrip("/")
+        found.append(Module(str(key.value), upstream, fields.value(asked, "scheme") or "http", f"/{below}"))
+    return tuple(found)
+
+
+def add_module(content: bytes, path: str, module: Module) -> bytes:
+    """The configuration with one more module behind the others; every other byte stays.
+
+    Raises:
+        ConfigError: an edit that would reach beyond it.
+    """
+    document = load(content, path)
+    host, _, port = module.upstream.rpartition(":")
+    asks: dict[str, Value] = {"address": host, "port": Plain(port)}
+    if module.path != "/metrics":
+        asks["path"] = module.path
+    value: Value = {"method": "http", "http": asks}
+    listed = fields.own(document.root, "modules") if isinstance(document.root, MappingNode) else None
+    editor = Editor(document)
+    if listed is None:
+        editor.insert((), {"modules": {module.name: value}})
+    elif null(listed):
+        editor.put(("modules",), {module.name: value})
+    else:
+        editor.insert(("modules",), {module.name: value})
+    return editor.apply().content

@@ -1,0 +1,129 @@
+"""exporter_exporter as the one open port of a host: jobs of another host's Prometheus turn with it; then undone.
+
+Real programs of two Debian generations. Strangers are rejected at the port and reach no exporter beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from machines import Machine, Network, booted
+from test_front_door import apply, etc
+
+from wizard.engine import Engine
+from wizard.inventory import stack_file
+from wizard.model import Stack
+from wizard.workspace import Workspace
+
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+
+SUITES = ("bookworm", "sid")
+MODULES = "/etc/prometheus/exporter-exporter.yml"
+FLAGS = "/etc/default/prometheus-exporter-exporter"
+EXPORTERS = ("node_exporter", "blackbox_exporter")
+CONFIG = """\
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: node  # two hosts, one of which has one open port
+    static_configs:
+      - targets: ['localhost:9100', 'web1:9100']
+        labels: {{rack: a}}
+  - job_name: 'blackbox'
+    metrics_path: /metrics
+    static_configs: [{{targets: ['{web1}:9115']}}]
+"""
+STACK = """\
+version: 1
+hosts:
+  mon1: {connect: local}
+  web1: {connect: local}
+components:
+  - {host: mon1, name: prometheus}
+  - {host: web1, name: node_exporter}
+  - {host: web1, name: blackbox_exporter}
+front_doors:
+  - host: web1
+    proxy: exporter_exporter
+    machines: {client_cert: true}
+    routes:
+      - {to: node_exporter}
+      - {to: blackbox_exporter}
+"""
+
+
+@contextmanager
+def _booted(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
+    packages = ("prometheus-exporter-exporter",)
+    made = [
+        Machine(suite, "mon1", network, label=f"one-{suite}-m"),
+        Machine(suite, "web1", network, programs=EXPORTERS, packages=packages, label=f"one-{suite}-w"),
+    ]
+    with booted(made) as (mon1, web1):
+        mon1.check(f"echo '{web1.address} web1' >>/etc/hosts")
+        mon1.push("/etc/prometheus/prometheus.yml", CONFIG.format(web1=web1.address).encode())
+        mon1.check("systemctl restart prometheus", timeout=90)
+        web1.check("systemctl restart prometheus-exporter-exporter")
+        yield mon1, web1
+
+
+def _stack(mon1: Machine, web1: Machine) -> Stack:
+    read = stack_file.parse(STACK, source="one.yaml")
+    return replace(read, hosts=(mon1.spec(), web1.spec()))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_path: Path) -> None:
+    with _booted(suite, network) as (mon1, web1):
+        stack = _stack(mon1, web1)
+        assert stack_file.parse(stack_file.dump(stack), source="one.yaml") == stack
+        before = etc(mon1), etc(web1)
+        with network.entered(), closing(Engine(Workspace(tmp_path / "work"))) as engine:
+            started = time.monotonic()
+            plan, outcome = apply(engine, stack)
+            print(f"{suite}: {len(plan.steps)} steps, {time.monotonic() - started:.1f} s")
+            for attempt in outcome.attempts:
+                print(f"  {attempt.probe.id}: {attempt.outcome}")
+            _serves(mon1, web1, engine.workspace.root)
+            assert engine.plan(stack).steps == ()
+            while engine.undo().state == "undone":
+                pass
+        assert (etc(mon1), etc(web1)) == before
+
+
+def _serves(mon1: Machine, web1: Machine, workspace: Path) -> None:
+    del workspace
+    asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up == 1'"
+    found = [each["metric"] for each in json.loads(mon1.check(asked))["data"]["result"]]
+    assert {(each["job"], each["instance"], each.get("rack")) for each in found} == {
+        ("node", "localhost:9100", "a"),
+        ("node", "web1:9100", "a"),
+        ("blackbox", f"{web1.address}:9115", None),
+    }
+    for machine in (mon1, web1):
+        for url in (
+            f"http://{web1.address}:9100/metrics",
+            f"http://{web1.address}:9115/metrics",
+            f"http://{web1.address}:9999/proxy?module=node",
+            f"https://{web1.address}:9999/proxy?module=node",
+        ):
+            said = machine.run(f"curl -sk -o /dev/null -w '%{{http_code}}' '{url}'").stdout
+            assert said in ("000", "400"), (url, said)
+    assert _longest_gap(mon1) < 5
+
+
+def _longest_gap(mon1: Machine) -> float:
+    """Seconds for which an exporter of the other host was not scraped while it moved: it is scraped once a second."""
+    asked = """curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up{instance!~"localhost.*"}[2m]'"""
+    gaps = []
+    for series in json.loads(mon1.check(asked))["data"]["result"]:
+        good = [at for at, value in series["values"] if value == "1"]
+        gaps.append(max((later - earlier for earlier, later in pairwise(good)), default=0))
+    print("longest gaps, s:", gaps)
+    return float(max(gaps))

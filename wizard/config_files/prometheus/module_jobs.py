@@ -1,0 +1,64 @@
+"""Edits of a scrape job that from then on asks its exporters through exporter_exporter: at one port, each by its module."""
+
+from __future__ import annotations
+
+from ruamel.yaml.nodes import SequenceNode
+
+from wizard.config_files.prometheus import url_paths
+from wizard.config_files.prometheus.scrape_jobs import NAME, index_of, listing
+from wizard.config_files.yaml_edit import fields
+from wizard.config_files.yaml_edit.document import load
+from wizard.config_files.yaml_edit.editor import Editor
+from wizard.config_files.yaml_edit.emitter import Inline, Value
+
+PROXY_PATH = "/proxy"
+"""Where exporter_exporter serves what its modules ask, unless a flag moves it."""
+
+
+def through_module(content: bytes, *, job: str, module: str, old_port: int, new_port: int) -> bytes:
+    """Makes a job ask all its targets by a module, at another port of the same hosts.
+
+    The targets stay as they are written, wherever they come from: two rules behind those of the job keep their label
+    `instance` and change the port. What the job asks for besides (`params`) is passed on.
+
+    Raises:
+        ConfigError: no such job, or an edit that would reach beyond it.
+    """
+    content = url_paths.set_metrics_path(content, job=job, path=PROXY_PATH)
+    document = load(content, NAME)
+    index = index_of(content, job)
+    listed = listing(document)
+    assert listed is not None
+    node, path = listed.value[index], ("scrape_configs", index)
+    editor = Editor(document)
+    params = fields.own(node, "params")
+    named = fields.own(params, "module") if params is not None else None
+    if params is None:
+        editor.insert(path, {"params": {"module": [module]}})
+    elif named is None:
+        editor.insert((*path, "params"), {"module": [module]})
+    else:
+        # It takes the first value for itself, and passes the others on.
+        editor.prepend((*path, "params", "module"), module)
+    rules: list[dict[str, Value]] = [
+        {
+            "source_labels": ["instance", "__address__"],
+            "regex": ";(.+)",
+            "target_label": "instance",
+        },
+        {
+            "source_labels": ["__address__"],
+            "regex": f"(.+):{old_port}",
+            "target_label": "__address__",
+            "replacement": f"$1:{new_port}",
+        },
+    ]
+    here = fields.own(node, "relabel_configs")
+    if isinstance(here, SequenceNode) and here.value:
+        for rule in rules:
+            editor.append((*path, "relabel_configs"), Inline(rule))
+    elif here is None:
+        editor.insert(path, {"relabel_configs": [Inline(rule) for rule in rules]})
+    else:
+        editor.put((*path, "relabel_configs"), [Inline(rule) for rule in rules])
+    return editor.apply().content

@@ -1,0 +1,339 @@
+"""Front doors in exporter_exporter: one open port for the exporters of a host. Pure.
+
+The jobs ask at that port, by a module each, with a client certificate; the exporters listen on the loopback address. All
+that a secured server needs (certificate, client CA, https in the jobs, probes) is planned as for any other server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from wizard.config_files.prometheus.module_jobs import PROXY_PATH
+from wizard.config_files.proxies import exporter_exporter
+from wizard.model import (
+    EXPORTERS,
+    Arrow,
+    ContentKind,
+    Facts,
+    FileState,
+    Gap,
+    ManualCommand,
+    PlannedStep,
+    Probe,
+    Stack,
+    StepKind,
+    facts_after,
+)
+from wizard.planner import (
+    client_authentication,
+    credentials,
+    exporter_door_facts,
+    exporter_door_jobs,
+    front_door_backends,
+    front_door_probes,
+    manual_commands,
+    paths,
+    server_certificates,
+    service_actions,
+)
+from wizard.planner.client import ClientPlan
+from wizard.planner.client_authentication import ClientDemand
+from wizard.planner.client_edit import edit_step
+from wizard.planner.client_facts import Client
+from wizard.planner.exporter_door_facts import ExporterDoor, metrics_path
+from wizard.planner.front_door_facts import Backend
+from wizard.planner.server import ServerPlan
+from wizard.planner.server_facts import Server
+from wizard.service_managers.registry import manager_of
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterDoors:
+    """What the front doors in exporter_exporter need besides what every server does."""
+
+    wanted: bool = False
+    """Whether the stack has any, also on hosts that are unreachable: plans for more or fewer hosts have the same stages."""
+    doors: tuple[ExporterDoor, ...] = ()
+    edits: tuple[PlannedStep, ...] = ()
+    """Of the jobs, before they turn to https."""
+    modules: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The name of each module, by the key of an exporter and the path that is asked."""
+
+    @property
+    def opening(self) -> tuple[tuple[PlannedStep, ...], ...]:
+        """The stage before the servers turn."""
+        return (self.edits,) if self.wanted else ()
+
+    def facts_after(self, facts: Facts) -> Facts:
+        """What the rest of the plan begins with."""
+        return facts_after(facts, (change for step in self.edits for change in step.changes))
+
+    def closing(self, facts: Facts, clients: Sequence[ClientPlan]) -> tuple[tuple[PlannedStep, ...], ...]:
+        """What comes when the jobs ask at the one port: the exporters leave all addresses but the loopback's."""
+        if not self.wanted:
+            return ()
+        read = {each.client.key for each in clients if each.config is not None}
+        scrapers = {each.client.key: each.client for each in clients}
+        moving = [
+            (each, wanted) for door in self.doors for each in door.backends if (wanted := wanted_flags(each))
+        ]
+        return (
+            tuple(
+                service_actions.reload(facts, scrapers[step.key])
+                for step in self.edits
+                if step.key not in read and step.key in scrapers
+            ),
+            tuple(front_door_backends.flag_step(each, wanted, why=_CLOSED) for each, wanted in moving),
+            tuple(front_door_backends.restart(facts, each) for each, _ in moving),
+        )
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """How long each exporter is down."""
+        return tuple(
+            Gap(
+                message=f"is reached by others at {each.door.root} alone from then on; down for about "
+                f"{each.facts.restart_seconds:.0f} s: at most one scrape is lost",
+                seconds=each.facts.restart_seconds,
+                host=each.host.spec.name,
+                component=each.component,
+                instance=each.instance,
+            )
+            for door in self.doors
+            for each in door.backends
+            if wanted_flags(each)
+        )
+
+    def probes(self, servers: Sequence[Probe]) -> Iterator[Probe]:
+        """Requests by each module, and beside it at every address of the host.
+
+        Args:
+            servers: the probes of all servers, of which those of exporter_exporter say how it is asked.
+        """
+        known = {each.id: each for each in servers}
+        for door in self.doors:
+            for each in door.backends:
+                for kind, name in (
+                    ("right-client", "its metrics are served at the one port"),
+                    ("no-client-certificate", "without a client certificate they are not"),
+                ):
+                    asked = known[f"{door.server.key}/{kind}"]
+                    yield replace(
+                        asked,
+                        id=f"{each.key}/door/{kind}",
+                        host=each.host.spec.name,
+                        component=each.component,
+                        unit=each.instance,
+                        name=name,
+                        client=f"front door, {asked.client}",
+                        url=f"{asked.url.partition('://')[0]}://{asked.url.partition('://')[2].partition('/')[0]}"
+                        f"{PROXY_PATH}?module={self.modules[each.key, metrics_path(each)]}",
+                        holds="# TYPE" if asked.expect == "200" else "",
+                    )
+                yield from front_door_probes.beside(each)
+
+    def arrows(self) -> Iterator[Arrow]:
+        """Whom exporter_exporter asks."""
+        for door in self.doors:
+            for each in door.backends:
+                yield Arrow(
+                    client_host=door.door.host,
+                    client=EXPORTERS,
+                    server_host=each.host.spec.name,
+                    server=each.component,
+                    how=f"module {self.modules[each.key, metrics_path(each)]}",
+                    address=each.address,
+                    local=True,
+                    probe=f"{each.key}/door/right-client",
+                )
+
+
+_CLOSED = (
+    "exporter_exporter on the same host asks it by the loopback address. With --web.listen-address there alone, nobody "
+    "reaches it beside that."
+)
+
+
+def wanted_flags(backend: Backend) -> dict[str, str]:
+    """The flag of an exporter that listens on more than the loopback address."""
+    name = "web.listen-address"
+    return {} if backend.service.flag(name) == backend.address else {name: backend.address}
+
+
+def plan_doors(stack: Stack, facts: Facts) -> ExporterDoors:
+    """The front doors of a stack that are in exporter_exporter, with the edits of the jobs.
+
+    Raises:
+        InputError (and the kinds below it): one of them cannot be set up as the hosts are.
+    """
+    if not any(each.serves_exporters for each in stack.front_doors):
+        return ExporterDoors()
+    doors = exporter_door_facts.doors(stack, facts)
+    clients = paths.scrapers(stack, facts)
+    modules = {
+        (backend.key, path): module.name
+        for door in doors
+        for backend, path, module, _ in _modules(door, clients)
+    }
+    edits = []
+    for client in clients:
+        step = edit_step(
+            client,
+            client.texts,
+            exporter_door_jobs.edited(client, doors, modules),
+            kind=StepKind.FRONT_DOOR_PATHS,
+            step_id=f"{StepKind.FRONT_DOOR_PATHS}:modules:{client.place}",
+            title="Have Prometheus ask exporters at one port",
+            why=(
+                "metrics_path and params name the module of exporter_exporter; two relabelling rules change the port, and "
+                "keep the label instance as it is."
+            ),
+        )
+        if step is not None:
+            edits.append(step)
+    return ExporterDoors(True, doors, tuple(edits), modules)
+
+
+def _modules(
+    door: ExporterDoor, clients: Sequence[Client]
+) -> Iterator[tuple[Backend, str, exporter_exporter.Module, bool]]:
+    """The modules that a front door needs: exporter, path, module, and whether it is new."""
+    known = exporter_exporter.modules(door.main, door.server.service.config_file)
+    taken = {each if isinstance(each, str) else each.name for each in known}
+    asked: dict[tuple[str, str], None] = {}
+    for client in clients:
+        for place in client.places():
+            for each in exporter_door_jobs.moved(client, place, (door,)):
+                asked[each.backend.key, each.target.path] = None
+    for backend in door.backends:
+        mine = [path for key, path in asked if key == backend.key]
+        for path in dict.fromkeys((metrics_path(backend), *mine)):
+            there = door.module(backend, path)
+            module = there or door.new_module(backend, path, taken)
+            taken.add(module.name)
+            yield backend, path, module, there is None
+
+
+def plan_server(
+    stack: Stack,
+    facts: Facts,
+    factory: credentials.CredentialFactory,
+    server: Server,
+    clients: Sequence[Client],
+    doors: ExporterDoors,
+) -> ServerPlan:
+    """What an exporter_exporter needs: certificate and client CA, modules, flags, and a restart for each of them.
+
+    Raises:
+        CertificateError, InputError: the person's own certificate would not do, or no name is known.
+    """
+    config = exporter_door_facts.settings(server.service)
+    pair = server_certificates.server_pair(stack, facts, factory, server, config)
+    demand = client_authentication.demand(stack, facts, factory, server, config, clients)
+    assert demand is not None  # client certificates are always asked for
+    door = next(each for each in doors.doors if each.server.key == server.key)
+    modules, flags = (
+        _modules_step(door, doors),
+        _flag_step(server, pair.certificate_file, pair.key_file, demand),
+    )
+    changes = (*pair.changes, *demand.changes)
+    material = server.step(
+        StepKind.SERVER_CERTIFICATE,
+        title=f"Create key and certificate for {server.title}",
+        why="TLS needs a private key that only the server can read, and a certificate with the names that clients connect "
+        "to. To verify the certificates of its clients, it needs their CA certificate too.",
+        changes=(
+            *server_certificates.make_home(server, "All files of the server are in one folder."),
+            *changes,
+        ),
+    )
+    return ServerPlan(
+        server,
+        pair,
+        material if changes else None,
+        modules,
+        flags,
+        "restart" if changes or modules or flags else "none",
+        was_tls=bool(config.cert_file),
+        asks_password=False,
+        asks_certificate=True,
+        client_auth_type=demand.client_auth_type,
+        clients=demand.bundle,
+        client_ca_file=demand.file,
+        narrow=demand.narrow,
+    )
+
+
+def _modules_step(door: ExporterDoor, doors: ExporterDoors) -> PlannedStep | None:
+    server, path = door.server, door.server.service.config_file
+    before = server.host.files.get(path)
+    assert before is not None  # `ExporterDoor.main` has refused it
+    content = before.content
+    for backend in door.backends:
+        for (key, asked), name in doors.modules.items():
+            if key == backend.key and door.module(backend, asked) is None:
+                new = exporter_exporter.Module(name, backend.address, "http", asked)
+                content = exporter_exporter.add_module(content, path, new)
+    if content == before.content:
+        return None
+    after = replace(before, content=content)
+    return server.step(
+        StepKind.FRONT_DOOR,
+        title=f"Add modules to {server.title}",
+        why=f"A module says at which port and path {EXPORTERS} asks an exporter. It checks the file itself before that is "
+        "put in place.",
+        changes=(
+            server.write(
+                path,
+                after,
+                ContentKind.PROXY_CONFIG,
+                why="Every other byte of the file stays as it is.",
+                by_hand=manual_commands.patch(path, before, after),
+            ),
+        ),
+    )
+
+
+def _flag_step(server: Server, certificate: str, key: str, demand: ClientDemand) -> PlannedStep | None:
+    service, place = server.service, server.service.flags
+    wanted = {
+        "web.tls.listen-address": f":{server.port}",
+        "web.tls.cert": certificate,
+        "web.tls.key": key,
+        "web.tls.ca": demand.file,
+    }
+    wanted = {name: value for name, value in wanted.items() if service.flag(name) != value}
+    if not exporter_door_facts.has_switch(service, "web.tls.verify"):
+        wanted["web.tls.verify"] = "true"
+    if not exporter_door_facts.is_closed(service):
+        wanted["web.listen-address"] = ""
+    if not wanted:
+        return None
+    before, manager = server.host.files.get(place.path), manager_of(service)
+    typed = manager.flag_commands(service, wanted=wanted, current=before)
+    folders = (
+        change
+        for folder in server.flag_folders
+        for change in server.system_folder(
+            folder, why=f"{service.unit} reads its flags from a file in this folder."
+        )
+    )
+    after: FileState = manager.set_flag(service, wanted=wanted, current=before)
+    return server.step(
+        StepKind.FLAGS,
+        title=f"Set the TLS flags of {server.title}",
+        why=(
+            "It serves by TLS alone, to those who show a client certificate of your CA; an empty --web.listen-address closes "
+            "its plain port. The flags take effect with a restart."
+        ),
+        changes=(
+            *folders,
+            server.write(
+                place.path,
+                after,
+                ContentKind.SERVICE_FLAGS,
+                why="All other flags stay as they are.",
+                by_hand=tuple(ManualCommand(script=line) for line in typed),
+            ),
+        ),
+    )

@@ -1,0 +1,152 @@
+"""The jobs of a Prometheus that scrape exporters behind exporter_exporter: each asks at the one port, by a module. Pure.
+
+A job whose other targets stay as they are is divided. What a Prometheus asks on its own host by a loopback address stays:
+the exporter listens there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from wizard import endpoints
+from wizard.config_files import prometheus as scrape
+from wizard.config_files.prometheus import module_jobs
+from wizard.errors import InputError
+from wizard.planner import new_jobs
+from wizard.planner.client_endpoints import Place, located
+from wizard.planner.client_facts import Client
+from wizard.planner.divided_jobs import place_name
+from wizard.planner.exporter_door_facts import ExporterDoor, wide
+from wizard.planner.front_door_facts import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A target of a job that is asked at the one port from now on."""
+
+    target: scrape.Scraped
+    door: ExporterDoor
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a job asks: all its targets have one module and one port."""
+
+    module: str
+    old_port: int
+    new_port: int
+
+
+def moved(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[Moved, ...]:
+    """The targets of a place that are to be asked otherwise.
+
+    Raises:
+        InputError: it asks an exporter in a way that exporter_exporter does not serve.
+    """
+    found = []
+    for door in doors:
+        for backend in door.backends:
+            asked = [at for at in place.addresses if _moves(client, at, backend)]
+            if not asked:
+                continue
+            if place.kind != "job":
+                raise InputError(
+                    f"{place.how} asks {backend.key}, and exporter_exporter serves metrics alone",
+                    where=place_name(client, place),
+                    todo=f"Leave {backend.component} out of the front door",
+                )
+            found += [Moved(each, door, backend) for each in place.targets if each.address in asked]
+    return tuple(found)
+
+
+def _moves(client: Client, address: str, backend: Backend) -> bool:
+    near = client.host.spec.name == backend.host.spec.name
+    stays = near and endpoints.is_loopback(endpoints.split(address)[0])
+    return not stays and client.means(address, wide(backend))
+
+
+def edited(
+    client: Client, doors: Sequence[ExporterDoor], modules: Mapping[tuple[str, str], str]
+) -> dict[str, bytes]:
+    """The configuration of a Prometheus, by path, whose jobs ask at the one port.
+
+    Args:
+        modules: the names of the modules, by the key of an exporter and the path that is asked.
+
+    Raises:
+        ConfigError, InputError: a job cannot be edited without a guess.
+    """
+    found = dict(client.texts)
+    for place in client.places():
+        mine = moved(client, place, doors)
+        if not mine:
+            continue
+        _refuse_unfit(client, place, mine)
+        path = place.path or client.service.config_file
+        with located(client.host.spec.name, path):
+            for name, way in _divided(client, found, place, mine, modules):
+                found[path] = module_jobs.through_module(
+                    found[path], job=name, module=way.module, old_port=way.old_port, new_port=way.new_port
+                )
+    return found
+
+
+def _divided(
+    client: Client,
+    texts: dict[str, bytes],
+    place: Place,
+    mine: Sequence[Moved],
+    modules: Mapping[tuple[str, str], str],
+) -> Iterator[tuple[str, _Way]]:
+    """The jobs, each with how it asks; those of targets that do not fit into the one that is there are made."""
+    ways: dict[_Way, list[scrape.Scraped]] = {}
+    for each in mine:
+        way = _Way(modules[each.backend.key, each.target.path], each.backend.server.port, each.door.door.port)
+        ways.setdefault(way, []).append(each.target)
+    taken = {each.target for each in mine}
+    stays = any(target not in taken for target in place.targets)
+    path = place.path or client.service.config_file
+    for number, (way, targets) in enumerate(ways.items()):
+        if not stays and number == len(ways) - 1:
+            yield place.name, way
+            return
+        foreign = next((each for each in targets if each.source != "static"), None)
+        if foreign is not None:
+            raise InputError(
+                f"job {place.name} takes {foreign.address} from {foreign.source}, together with others that are asked "
+                "otherwise, and a job has one metrics_path and one module",
+                where=place_name(client, place),
+                todo="Move the exporters of that front door to a list and a job of their own",
+            )
+        names = {each.name for each in client.places(texts) if each.kind == "job"}
+        new = new_jobs.free_name(f"{place.name}-{way.module}", f"{place.name}-{way.module}-proxy", names)
+        texts[path] = scrape.split_job(
+            texts[path],
+            job=place.name,
+            targets=list(dict.fromkeys(each.discovered for each in targets)),
+            new_job=new,
+        )
+        yield new, way
+
+
+def _refuse_unfit(client: Client, place: Place, mine: Sequence[Moved]) -> None:
+    """A job that asks others too that nobody knows, or that has an exporter ask for it.
+
+    Raises:
+        InputError: it is one.
+    """
+    first = mine[0].backend
+    if not place.static:
+        raise InputError(
+            f"{place.how} asks {first.key}, and takes other targets from a discovery that cannot be followed",
+            where=place_name(client, place),
+            todo=f"Give {first.key} a job of its own with static_configs, then plan again",
+        )
+    if any(each.target.param_target for each in mine):
+        raise InputError(
+            f"{place.how} has {first.key} probe others, and it would be asked through exporter_exporter",
+            where=place_name(client, place),
+            todo=f"Leave {first.component} out of the front door, or probe from a Prometheus on its own host by localhost",
+        )
