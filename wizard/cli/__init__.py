@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -199,8 +199,8 @@ def main(
     open_wizard: OpenWizard | None = None,
     serve_wizard: serve.Serve | None = None,
     open_board: board.OpenBoard | None = None,
-) -> NoReturn:
-    """Runs the command line and ends the process; what opens the wizard, serves it and opens a board comes from `screens`."""
+) -> None:
+    """Runs the command line; what opens the wizard, serves it and opens a board comes from the package with the screens."""
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
     _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
     _Front.open_board = staticmethod(open_board) if open_board else None
@@ -208,27 +208,9 @@ def main(
         firescreen(prog_name="firescreen", standalone_mode=False)
     except click.exceptions.Abort:
         output.say("Stopped.")
-        _end(130)
+        sys.exit(130)
     except click.ClickException as error:
         error.show()
-        _end(2)
+        sys.exit(2)
     except BrokenPipeError:
-        _end(1)
-    except SystemExit as ended:
-        if isinstance(ended.code, str):
-            raise
-        _end(int(ended.code or 0))
-    _end(0)
-
-
-def _end(code: int) -> NoReturn:
-    """Ends the process at once, as mypy does: to free first what was imported, object by object, takes a tenth of a second.
-
-    By then, commands have joined their threads, closed their files and removed their temporary folders.
-    """
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        code = 1
-    os._exit(code)
+        sys.exit(1)
