@@ -337,7 +337,7 @@ def _differences(found: Comparison, width: int) -> Content:
         )
     lines = [Content.styled(f"✗ {count} difference{'s' * (count != 1)} since {since}", "bold $error"), *away]
     for each in found.differences:
-        where = each.place if each.path else "/".join(filter(None, (each.host, each.component)))
+        where = each.place
         if len(where) + _KIND > width:
             # The folder of a long path is shown as far as there is room; the whole path with 'w'.
             where = f"{inline(each.host)}\n{tail(where.removeprefix(f'{each.host}:'), width)}"

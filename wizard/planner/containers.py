@@ -24,10 +24,11 @@ def refuse_unchangeable(service: Service) -> None:
     if not why and service.web_config and not box.sees(service.web_config):
         why = f"has its web configuration as {service.web_config} on the host and under another path inside"
     if why:
+        stopped = box.state not in ("running", "restarting")
         raise InputError(
             f"container {box.name} {why}, so {service.component} in it cannot be changed",
             where=service.key,
-            todo=f"Correct that, or leave {service.key} unprotected in the stack (protect: [])",
+            todo=f"{f'Start it ({box.engine} start {box.name})' if stopped else 'Correct that'}, or leave {service.key} unprotected in the stack (protect: [])",
         )
     if not box.is_reachable and not service.listen:
         port = box.inside_port

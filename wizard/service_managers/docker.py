@@ -72,7 +72,8 @@ class Docker:
         before = state(connection, box)
         _up(connection, service, box)
         now = state(connection, box)
-        if now.get("Id") == before.get("Id"):
+        ran = before.get("State", {}).get("Running")
+        if ran and now.get("Id") == before.get("Id"):
             _run(
                 connection,
                 service,

@@ -51,7 +51,9 @@ class Difference:
 
     @property
     def place(self) -> str:
-        """`host:path:line`, as far as that is known."""
+        """`host:path:line`, as far as that is known; `host/component` for what stands in no file."""
+        if not self.path:
+            return "/".join(part for part in (self.host, self.component) if part)
         return ":".join(part for part in (self.host, self.path, str(self.line or "")) if part)
 
 

@@ -13,10 +13,11 @@ from typing import TypeAlias
 
 from wizard.config_files import unit_settings
 from wizard.engine import Engine, journal_reader
-from wizard.errors import ConfigError
+from wizard.errors import ConfigError, InputError
 from wizard.model import (
     WORKSPACE,
     Answers,
+    Change,
     ContentKind,
     Facts,
     FileState,
@@ -80,8 +81,20 @@ def restoration(machine: Engine, stack: Stack, answers: Answers | None = None) -
     changes = [change for step in steps for change in step.changes]
     wanted = answers or Answers()
     wanted = replace(wanted, renew=wanted.renew | renewed(found))
-    rest = machine.plan(stack, wanted, facts=facts_after(found.facts, changes))
+    try:
+        rest = machine.plan(stack, wanted, facts=facts_after(found.facts, changes))
+    except InputError:
+        if not any(map(_starts_container, changes)):
+            raise
+        # Nothing is planned for a container before it runs: what differs then too, the next restoration finds.
+        rest = replace(found.plan, steps=(), probes=())
     return combined(found, steps, rest)
+
+
+def _starts_container(change: Change) -> bool:
+    return (
+        isinstance(change, RunService) and change.service.container is not None and not change.service.active
+    )
 
 
 def renewed(found: Comparison) -> frozenset[str]:
