@@ -94,6 +94,13 @@ _CURL: Final = re.compile(
     r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}"
     r"|:? (?:exit(?:ed)?|returned)(?: with)?(?: exit)?(?: code| status)? ?:? ?(\d{1,2})\b)"
 )
+# The ways of servers in Go that say who the handshake was with; net/http's own is the one that the tables know.
+_HANDSHAKE: Final = re.compile(
+    r"(?i)\b(?:errors? (?:on|in|during|while doing|performing) (?:the )?(?:tls|ssl) handshake"
+    r"|(?:tls|ssl)[: ]{1,2}handshake (?:failed|failure|has failed|error)|failed (?:the )?(?:tls|ssl) handshake"
+    r"|failed to (?:complete|perform|do) (?:the )?(?:tls|ssl) handshake)"
+    r"(?: of| for)?(?: an?| the)?(?: connection| client)? (?:from|with client) (?=\"?\[?[\w.:]{2,60})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,8 @@ def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
     body, program = _bare(_COLOUR.sub("", line))
-    return Record(_CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _text(body, _DEPTH)), program)
+    text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _text(body, _DEPTH))
+    return Record(_HANDSHAKE.sub("TLS handshake error from ", text), program)
 
 
 def _bare(line: str) -> tuple[str, str]:

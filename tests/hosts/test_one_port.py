@@ -120,7 +120,9 @@ def _serves(mon1: Machine, web1: Machine, workspace: Path) -> None:
 
 def _longest_gap(mon1: Machine) -> float:
     """Seconds for which an exporter of the other host was not scraped while it moved: it is scraped once a second."""
-    asked = """curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up{instance!~"localhost.*"}[2m]'"""
+    asked = (
+        """curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up{instance!~"localhost.*"}[2m]'"""
+    )
     gaps = []
     for series in json.loads(mon1.check(asked))["data"]["result"]:
         good = [at for at, value in series["values"] if value == "1"]

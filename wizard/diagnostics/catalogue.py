@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 from wizard import log_records
 from wizard.diagnostics import tables
 from wizard.diagnostics.clients import Client, client_of
-from wizard.diagnostics.program_errors import ProgramErrors
+from wizard.diagnostics.program_errors import Found, ProgramErrors
 from wizard.diagnostics.system_errors import SystemErrors, unmarked
 from wizard.diagnostics.tables import Row
 from wizard.log_records import Record
@@ -143,8 +143,9 @@ def _search(text: str) -> Hit | None:
         _first(range(known), records)
         or _first(range(known, families), errors)
         or _of_system(families, errors)
+        or _of_program(len(table()) + 1, errors, _program().of_message)
         or _innermost(range(families, len(table())), errors)
-        or _of_program(len(table()) + 1, errors)
+        or _of_program(len(table()) + 1, errors, _program().of_source)
     )
 
 
@@ -187,10 +188,12 @@ def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
     return number, replace(told, matched=matched, parts=parts)
 
 
-def _of_program(number: int, records: tuple[Record, ...]) -> Hit | None:
+def _of_program(
+    number: int, records: tuple[Record, ...], search: Callable[[str], Found | None]
+) -> Hit | None:
     """What a program of the Prometheus family says of itself; a log's last record first."""
     for record in reversed(records):
-        if found := _program().search(f"{record.program}\x1f{record.text}"):
+        if found := search(f"{record.program}\x1f{record.text}"):
             return number, _told(_entry(found[0]), found[1], record)
     return None
 

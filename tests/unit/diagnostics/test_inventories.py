@@ -221,7 +221,11 @@ def test_each_beginning_is_that_of_a_message(row: tables.Row) -> None:
 
 @pytest.mark.parametrize("row", SOURCE_ROWS, ids=lambda row: str(row["id"]))
 def test_a_message_that_nobody_knows_is_told_by_its_source(row: tables.Row) -> None:
-    file = (row["files"] or row["shared"])[0].replace(r"\w{0,20}", "").replace(r"\w{2,30}", "redis")
+    file = (
+        (row["files"] or row.get("shared") or row["common"])[0]
+        .replace(r"\w{0,20}", "")
+        .replace(r"\w{2,30}", "redis")
+    )
     found = catalogue.diagnose(_record(f"{file}.go", "Xyzzy went plugh", error="plover"))
     assert found is not None
     assert (found.id, found.parts["what"]) == (row["id"], "plover")
@@ -229,7 +233,7 @@ def test_a_message_that_nobody_knows_is_told_by_its_source(row: tables.Row) -> N
     for component in row["components"]:
         name = component.split("|")[0].replace(r"\w{1,20}", "scrape")
         line = f'level=error caller=xyzzy.go:1 component="{name}" msg="Xyzzy went plugh"'
-        found = catalogue.diagnose(line)
+        found = catalogue.diagnose(f"prometheus  | {line}")
         assert found is not None
         assert (found.id, found.parts["what"]) == (row["id"], "Xyzzy went plugh")
     assert catalogue.diagnose(_record(f"{file}.go", "Xyzzy went plugh", "INFO", "plover")) is None
