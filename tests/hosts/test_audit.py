@@ -362,4 +362,4 @@ def test_an_exporter_exporter_is_one_more_proxy(fleet: Callable[..., list[Machin
     assert (faults["PRX-02"]["file"], faults["PRX-02"]["line"]) == (config, 5)
     told = machine.run([FIRESCREEN, "plan", "/root/one.yaml"], timeout=120)
     assert "here/exporter_exporter/node_exporter" in told.stdout + told.stderr, told
-    assert "tls_ca_cert_file" in told.stdout + told.stderr, told
+    assert "update-ca-certificates" in told.stdout + told.stderr, told

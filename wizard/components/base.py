@@ -87,6 +87,11 @@ class Component:
     other_clients: tuple[str, ...] = ()
     """Who queries it besides Prometheus and what Firescreen configures: they need the new credentials too."""
 
+    @property
+    def is_exporter(self) -> bool:
+        """Whether it serves metrics to Prometheus, and nothing that others ask."""
+        return self.scraped and not self.other_clients
+
     def web_flag(self, version: str = "") -> str:
         """The flag for its web configuration, without dashes; '' if that version has none.
 

@@ -51,7 +51,7 @@ def present_stack(found: Scan, runs: Path) -> Stack:
     scanned = found.stack
     known = tuple(_kept(runs, scanned))
     here = {host.name for host in scanned.hosts}
-    doors = {(door.host, door.name): door for kept in reversed(known) for door in kept.front_doors}
+    doors = {door.key: door for kept in reversed(known) for door in kept.front_doors}
     stack = replace(
         known[0] if known else scanned,
         hosts=scanned.hosts,

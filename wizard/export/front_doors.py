@@ -55,6 +55,8 @@ def refuse(plan: Plan) -> None:
             what = "its routes are put into a site that is there"
         elif door.grafana is not None:
             what = "it leads to a Grafana"
+        elif door.serves_exporters:
+            what = "exporter_exporter serves exporters at one port"
         if what:
             raise InputError(
                 f"the front door {door.name} cannot be exported to a playbook: {what}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wizard.components import component as find_component
-from wizard.errors import InputError, StackError
+from wizard.errors import StackError
 from wizard.model import EXPORTERS, DoorRoute, FrontDoor, Stack
 
 
@@ -61,7 +61,7 @@ def _check_route(stack: Stack, door: FrontDoor, route: DoorRoute, where: str) ->
             where=where,
             todo=f"Add {{host: {door.host}, name: {route.to}}} to components",
         )
-    if not is_exporter(route.to):
+    if not find_component(route.to).is_exporter:
         raise StackError(
             f"{EXPORTERS} serves metrics alone, and {route.to} has pages and an API too",
             where=where,
@@ -79,12 +79,3 @@ def _check_route(stack: Stack, door: FrontDoor, route: DoorRoute, where: str) ->
             where=where,
             todo="Keep one of the routes",
         )
-
-
-def is_exporter(name: str) -> bool:
-    """Whether a component serves metrics alone, which a GET gives."""
-    try:
-        known = find_component(name)
-    except InputError:
-        return False
-    return known.scraped and not known.other_clients and not known.url_flag

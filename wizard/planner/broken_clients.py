@@ -13,6 +13,7 @@ from wizard.components import component as find_component
 from wizard.config_files import proxies, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
+    EXPORTERS,
     BrokenClient,
     Facts,
     Finding,
@@ -23,7 +24,7 @@ from wizard.model import (
     Stack,
     TargetHealth,
 )
-from wizard.planner import blackbox, front_door_facts, monitors, paths
+from wizard.planner import blackbox, exporter_door_facts, front_door_facts, monitors, paths
 from wizard.planner.certificate_names import certificate_names
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
@@ -117,6 +118,8 @@ def _demands(server: Server) -> _Demands | None:
         config = web_config.parse(state.content) if state is not None else web_config.WebConfig()
     except ConfigError:
         return None  # the planner says so, with the place
+    if server.component == EXPORTERS:
+        config = exporter_door_facts.settings(server.service)
     wanted = server.spec.protect
     found = _Demands(
         tls="tls" in wanted and not config.encrypted,

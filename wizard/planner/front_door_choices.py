@@ -22,7 +22,7 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
     found = (
         (each, proxy(each.component)) for each in (host.proxies if host is not None else ()) if each.active
     )
-    return tuple((service, known) for service, known in found if known is not None)
+    return tuple((service, known) for service, known in found if known is not None and not known.exporters)
 
 
 def running(there: Sequence[tuple[Service, Proxy]]) -> str:

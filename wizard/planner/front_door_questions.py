@@ -11,6 +11,7 @@ from wizard.components import component as find_component
 from wizard.errors import InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import (
+    EXPORTERS,
     DoorRoute,
     Facts,
     FrontDoor,
@@ -23,6 +24,7 @@ from wizard.model import (
     Stack,
 )
 from wizard.planner import (
+    exporter_door_questions,
     front_door_backend_questions,
     front_door_choices,
     front_door_settings,
@@ -40,6 +42,24 @@ _ACCESS = (
 
 def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
     """What is asked about front doors: nothing for hosts without a proxy, or with what cannot be put behind one."""
+    yield from _of_sites(_without_exporters(stack), facts)
+    yield from exporter_door_questions.questions(stack, facts)
+
+
+def _without_exporters(stack: Stack) -> Stack:
+    """The stack without the front doors that serve exporters alone, and without what is behind them."""
+    return replace(
+        stack,
+        front_doors=tuple(each for each in stack.front_doors if not each.serves_exporters),
+        components=tuple(
+            each
+            for each in stack.components
+            if not any(door.serves_exporters for door, _ in stack.doors_to(each.host, each.name))
+        ),
+    )
+
+
+def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
     for spec in stack.hosts:
         host, mine = (
             facts.hosts.get(spec.name),
@@ -102,6 +122,18 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         InputError: it is no DNS name, or no way to log in.
     """
     host, _, program = of.partition("/")
+    if program == EXPORTERS:
+        return exporter_door_questions.answer(stack, of, name, value)
+    answered = _answered(_without_exporters(stack), host, program, name, value)
+    components = {each.key: each for each in answered.components}
+    return replace(
+        answered,
+        front_doors=(*answered.front_doors, *(each for each in stack.front_doors if each.serves_exporters)),
+        components=tuple(components.get(each.key, each) for each in stack.components),
+    )
+
+
+def _answered(stack: Stack, host: str, program: str, name: str, value: str) -> Stack:
     if name == "access":
         return _with_access(stack, host, value)
     if name in ("proxy", "grafana"):

@@ -9,7 +9,7 @@ from wizard import passwords
 from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files import web_config
-from wizard.model import BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
+from wizard.model import EXPORTERS, BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
 from wizard.planner import front_door_questions, paths
 from wizard.planner.broken_clients import broken_clients
 from wizard.planner.certificate_names import certificate_names, missing_names
@@ -85,7 +85,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     for component in protected:
         if "client_cert" in component.protect:
             asked += _client_questions(stack, component)
-    for server in paths.servers(stack, facts):
+    for server in (each for each in paths.servers(stack, facts) if each.component != EXPORTERS):
         asked.append(
             Question(
                 setting=Setting("components", "names", server.key),

@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 from wizard.certificates import issue
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, ConfigError
-from wizard.model import WORKSPACE, Facts, FileState, Stack
-from wizard.planner import credentials, paths
+from wizard.model import EXPORTERS, WORKSPACE, Facts, FileState, Stack
+from wizard.planner import credentials, exporter_door_facts, paths
 from wizard.redact import plain
 from wizard.upkeep import lifetimes
 
@@ -185,6 +185,8 @@ def _by_servers(stack: Stack, facts: Facts) -> Iterator[_Use]:
             config = web_config.parse(state.content) if state is not None else None
         except ConfigError:
             continue
+        if server.component == EXPORTERS:
+            config = exporter_door_facts.settings(server.service)
         if config is None:
             continue
         for name, role in ((config.key_file, "server"), (config.client_ca_file, "checks clients")):

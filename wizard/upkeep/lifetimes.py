@@ -14,8 +14,8 @@ from typing import Any
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, ConfigError
-from wizard.model import WORKSPACE, Facts, FileState, Stack
-from wizard.planner import credentials, front_door_facts, paths
+from wizard.model import EXPORTERS, WORKSPACE, Facts, FileState, Stack
+from wizard.planner import credentials, exporter_door_facts, front_door_facts, paths
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
@@ -179,6 +179,8 @@ def _of_front_doors(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
 
 def _shown(server: Server) -> str:
     """The path of the certificate that a server shows, or ''."""
+    if server.component == EXPORTERS:
+        return exporter_door_facts.settings(server.service).cert_file
     state = server.host.files.get(server.web_file)
     if state is None:
         return ""

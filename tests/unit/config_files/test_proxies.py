@@ -234,4 +234,4 @@ def test_exporter_exporter() -> None:
     assert [each.authorization for each in found] == [False, True, False]
     lines = proxies.cure(found[0], ca_file="/etc/ca.crt", name="srv1", password=True, certificate=False)
     assert lines[:4] == ("http:", "  port: 9100", "  address: srv1", "  scheme: https")
-    assert "Authorization" in lines[-1]
+    assert "update-ca-certificates" in lines[-2] and "Authorization" in lines[-1]

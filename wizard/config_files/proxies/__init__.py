@@ -147,8 +147,9 @@ def _exporter_exporter_lines(route: ProxyRoute, ca_file: str, name: str, certifi
         f"  port: {port}",
         f"  address: {name}",
         "  scheme: https",
-        f"  tls_ca_cert_file: {ca_file}",
         *((f"  tls_cert_file: {_PAIR[0]}", f"  tls_key_file: {_PAIR[1]}") if certificate else ()),
+        # 0.4.0 and 0.5.0 read tls_ca_cert_file and verify by the host's own list of CAs all the same.
+        f"(tls_ca_cert_file has no effect: copy {ca_file} to /usr/local/share/ca-certificates, then update-ca-certificates)",
     ]
 
 
