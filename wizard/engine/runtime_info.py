@@ -44,6 +44,8 @@ def asking(
         ):
             root = probe.url.partition("://")[2].partition("/")[0]
             ways.append(replace(probe, url=f"https://{root}{path}", timeout=3.0))
+            # Below its path at a front door, from the restart on.
+            ways += [replace(probe, timeout=3.0)] if probe.url.endswith("/metrics") else []
 
     def ask() -> Loaded | None:
         found = (_loaded(way, dial) for way in ways)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,8 +16,10 @@ from wizard.model import (
     ManualCommand,
     PlannedStep,
     RunService,
+    Stack,
     StepKind,
 )
+from wizard.planner import front_door_facts
 from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
@@ -43,15 +45,25 @@ class Moves:
 
 
 def plan_moves(
-    facts: Facts, backends: Sequence[Backend], grafanas: Sequence[DoorGrafana], clients: Sequence[Client]
+    facts: Facts,
+    backends: Sequence[Backend],
+    grafanas: Sequence[DoorGrafana],
+    clients: Sequence[Client],
+    turned: Collection[str],
 ) -> Moves:
     """The steps for all that is behind the front doors of a plan; the Grafanas are only scraped here.
+
+    Args:
+        turned: keys of those that move with the restart by which they turn to TLS, see `turning`.
 
     Raises:
         InputError: something asks one of them in a way that would break.
     """
-    moving = {each.key: wanted for each in backends if (wanted := wanted_flags(each))}
-    edits = tuple(step for client in clients if (step := _edit(client, (*backends, *grafanas))) is not None)
+    moving = {
+        each.key: wanted for each in backends if each.key not in turned and (wanted := wanted_flags(each))
+    }
+    behind: tuple[Behind, ...] = (*backends, *grafanas)
+    edits = tuple(step for client in clients if (step := _edit(client, behind, turned)) is not None)
     restarted = [each for each in backends if each.key in moving]
     reloaded = [
         client
@@ -65,6 +77,54 @@ def plan_moves(
         restarts=tuple(restart(facts, each) for each in restarted if each.component != "prometheus"),
         scrapers=tuple(restart(facts, each) for each in restarted if each.component == "prometheus"),
     )
+
+
+def turning(stack: Stack, facts: Facts, clients: Sequence[Client]) -> tuple[Backend, ...]:
+    """What is behind a front door over TLS, and turns to TLS by this plan: one restart does for TLS and for its path.
+
+    Not one that a place asks together with others: their ways part with TLS, and only then can their paths.
+    """
+    found = [
+        each
+        for known in front_door_facts.doors(stack, facts)
+        for each in known.backends
+        if each.over_tls and not each.service.web_config and wanted_flags(each)
+    ]
+    return tuple(each for each in found if not any(_asks_others(client, each, found) for client in clients))
+
+
+def _asks_others(client: Client, backend: Backend, turned: Sequence[Backend]) -> bool:
+    """Whether a place of a client asks a component and something else at another path."""
+    for place in client.places():
+        if not any(client.means(at, backend.server) for at in place.addresses):
+            continue
+        asked = [each for each in turned if any(client.means(at, each.server) for at in place.addresses)]
+        others = [at for at in place.addresses if not any(client.means(at, each.server) for each in asked)]
+        if others or place.kind not in ("job", "alertmanagers") or len({_paths(each) for each in asked}) > 1:
+            return True
+    return False
+
+
+def with_paths(
+    client: Client, texts: Mapping[str, bytes], backends: Sequence[Behind], turned: Collection[str] = ()
+) -> dict[str, bytes]:
+    """The files of a Prometheus with the new paths of what it asks behind front doors.
+
+    Args:
+        turned: keys of those whose new path may stand there already.
+
+    Raises:
+        InputError: it asks one of them in a way that would break.
+    """
+    after = dict(texts)
+    for place in client.places():
+        asked = [each for each in backends if any(client.means(at, each.server) for at in place.addresses)]
+        if asked:
+            _refuse_closed(client, place, asked)
+            path = place.path or client.service.config_file
+            with located(client.host.spec.name, path):
+                after[path] = _moved(client, place, asked, after[path], turned)
+    return after
 
 
 def wanted_flags(backend: Backend) -> dict[str, str]:
@@ -169,21 +229,13 @@ def _reload(facts: Facts, client: Client) -> PlannedStep:
     )
 
 
-def _edit(client: Client, backends: Sequence[Behind]) -> PlannedStep | None:
+def _edit(client: Client, backends: Sequence[Behind], turned: Collection[str]) -> PlannedStep | None:
     """The edit of a Prometheus' configuration by which it asks what moves at its new path; None for nothing to edit."""
     before = client.texts
-    after = dict(before)
-    for place in client.places():
-        asked = [each for each in backends if any(client.means(at, each.server) for at in place.addresses)]
-        if asked:
-            _refuse_closed(client, place, asked)
-            path = place.path or client.service.config_file
-            with located(client.host.spec.name, path):
-                after[path] = _moved(client, place, asked, after[path])
     return edit_step(
         client,
         before,
-        after,
+        with_paths(client, before, backends, turned),
         kind=StepKind.FRONT_DOOR_PATHS,
         title="Set the new paths in Prometheus",
         why=(
@@ -219,12 +271,14 @@ def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> Non
                 )
 
 
-def _moved(client: Client, place: Place, asked: Sequence[Behind], content: bytes) -> bytes:
+def _moved(
+    client: Client, place: Place, asked: Sequence[Behind], content: bytes, turned: Collection[str]
+) -> bytes:
     """The file with one place that asks at the new path."""
     where = f"{client.host.spec.name}:{place.path or client.service.config_file}"
     backend = asked[0]
     others = [at for at in place.addresses if not any(client.means(at, each.server) for each in asked)]
-    prefixes = {(each.old_prefix, each.route.prefix) for each in asked}
+    prefixes = {_paths(each) for each in asked}
     moves = any(each.old_prefix != each.route.prefix for each in asked)
     if place.kind == "job":
         job = next(each for each in scrape.jobs(content) if each.name == place.name)
@@ -232,7 +286,8 @@ def _moved(client: Client, place: Place, asked: Sequence[Behind], content: bytes
         if backend.old_prefix and own.startswith(f"{backend.old_prefix}/"):
             own = own.removeprefix(backend.old_prefix)
         path = f"{backend.route.prefix}{own}"
-        if path == job.metrics_path:
+        moved = backend.key in turned and own.startswith(f"{backend.route.prefix}/")
+        if moved or path == job.metrics_path:
             return content
         _refuse_mixed(place, backend, where, mixed=bool(others) or len(prefixes) > 1)
         return url_paths.set_metrics_path(content, job=place.name, path=path)
@@ -249,6 +304,11 @@ def _moved(client: Client, place: Place, asked: Sequence[Behind], content: bytes
             todo=f"Give {backend.component} a front door with a name of its own (path: /), or take {place.how} out",
         )
     return content
+
+
+def _paths(backend: Behind) -> tuple[str, str]:
+    """The path below which it serves, and that below which it will."""
+    return backend.old_prefix, backend.route.prefix
 
 
 def _refuse_mixed(place: Place, backend: Behind, where: str, *, mixed: bool) -> None:

@@ -7,7 +7,7 @@ one route, so that none can be forgotten.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,7 +145,8 @@ def plan_doors(
     backends = tuple(backend for each in known for backend in each.backends)
     clients = paths.scrapers(stack, facts)
     grafanas = tuple(each.grafana for each in known if each.grafana is not None)
-    moves = front_door_backends.plan_moves(facts, backends, grafanas, clients)
+    turned = {each.server.key for each in servers if each.path_flags}
+    moves = front_door_backends.plan_moves(facts, backends, grafanas, clients, turned)
     sources = front_door_data_sources.plan(facts, backends, {each.host.spec.name for each in grafanas})
     flags = {each.key: front_door_grafana.flags(each) for each in grafanas}
     return DoorPlan(
@@ -160,7 +161,10 @@ def plan_doors(
         ),
         warnings=(*sources.warnings, *front_door_grafana.warnings(grafanas)),
         broken=(*sources.broken, *front_door_broken_clients.broken_clients(facts, known)),
-        gaps=(*_gaps(backends), *(gap for each in grafanas for gap in front_door_grafana.gaps(each))),
+        gaps=(
+            *_gaps(backends, turned),
+            *(gap for each in grafanas for gap in front_door_grafana.gaps(each)),
+        ),
         hints=tuple(_hints(facts, known)),
         prepared=_prepared(stack, facts, factory, sites),
         secrets=front_door_sign_in.client_secrets(facts, known),
@@ -302,25 +306,30 @@ def _reload(known: KnownDoor, *, restarts: bool) -> PlannedStep:
     )
 
 
-def _gaps(backends: Sequence[Backend]) -> tuple[Gap, ...]:
-    """How long each component that moves is down, and for how long nobody reaches it."""
+def _gaps(backends: Sequence[Backend], turned: Collection[str]) -> tuple[Gap, ...]:
+    """How long each component that moves is down, and for how long nobody reaches it.
+
+    Args:
+        turned: those that move with the restart by which they turn to TLS.
+    """
     found = []
     for backend in backends:
         if not front_door_backends.wanted_flags(backend):
             continue
         missing = backend.facts.restart_seconds
         scrapes = backend.component == "prometheus"
-        found.append(
-            Gap(
-                message=f"restarts: it scrapes nothing for about {missing:.0f} s"
-                if scrapes
-                else f"is down for about {missing:.0f} s: at most one scrape is lost",
-                seconds=missing,
-                host=backend.host.spec.name,
-                component=backend.component,
-                instance=backend.instance,
+        if backend.key not in turned:
+            found.append(
+                Gap(
+                    message=f"restarts: it scrapes nothing for about {missing:.0f} s"
+                    if scrapes
+                    else f"is down for about {missing:.0f} s: at most one scrape is lost",
+                    seconds=missing,
+                    host=backend.host.spec.name,
+                    component=backend.component,
+                    instance=backend.instance,
+                )
             )
-        )
         found.append(
             Gap(
                 message=f"serves below {backend.url}/ from then on, and at its own address below "

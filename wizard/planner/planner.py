@@ -36,6 +36,7 @@ from wizard.planner import (
     credentials,
     exporter_door,
     front_door_arrows,
+    front_door_backends,
     front_doors,
     gaps,
     grafana,
@@ -58,6 +59,7 @@ from wizard.planner import (
 )
 from wizard.planner.client import ClientPlan, Target, plan_client
 from wizard.planner.client_facts import Client
+from wizard.planner.front_door_facts import Backend
 from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.server import ServerPlan, plan_server
 from wizard.planner.server_facts import Server
@@ -248,7 +250,9 @@ def _ends(
     servers = paths.servers(stack, facts)
     probings, of_probings = blackbox.look(stack, facts, servers)
     scrapers = paths.scrapers(stack, facts) if servers else ()
-    texts = _texts(scrapers, probings)
+    turning = front_door_backends.turning(stack, facts, scrapers)
+    path_flags = {each.key: front_door_backends.wanted_flags(each) for each in turning}
+    texts = _texts(scrapers, probings, turning)
     jobs = new_jobs.assign(facts, scrapers, texts, servers)
     asking, of_grafana = grafana.look(stack, facts, servers)
 
@@ -256,7 +260,8 @@ def _ends(
         askers = (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server))
         if server.component == EXPORTERS:
             return exporter_door.plan_server(stack, facts, factory, server, askers, one_port)
-        return plan_server(stack, facts, factory, server, askers)
+        flags = path_flags.get(server.key, {})
+        return plan_server(stack, facts, factory, server, askers, path_flags=flags)
 
     plans = shared_configurations.written_once([planned(server) for server in servers])
     clients = (
@@ -328,11 +333,14 @@ def _askers(
     return (*asking, *through.values())
 
 
-def _texts(scrapers: Sequence[Client], probings: Sequence[blackbox.Probing]) -> dict[str, dict[str, bytes]]:
-    """Each Prometheus' configuration by path, with what its probing jobs will ask."""
+def _texts(
+    scrapers: Sequence[Client], probings: Sequence[blackbox.Probing], turning: Sequence[Backend]
+) -> dict[str, dict[str, bytes]]:
+    """Each Prometheus' configuration by path, with what its jobs will ask: by probing, and at new paths."""
     return {
         each.key: blackbox.retarget(
-            each.texts, [probing for probing in probings if probing.scraper.key == each.key]
+            front_door_backends.with_paths(each, each.texts, turning),
+            [probing for probing in probings if probing.scraper.key == each.key],
         )
         for each in scrapers
     }

@@ -68,18 +68,27 @@ class ServerPlan:
     """Has systemd hand it its files."""
     flags: Mapping[str, str] = field(default_factory=dict)
     """Of a server in a container: the flags that its Compose file is to have, with their values."""
+    path_flags: Mapping[str, str] = field(default_factory=dict)
+    """Of one behind a front door over TLS: the flags of its path that `flag` sets too."""
     cluster: PlannedStep | None = None
     """Alertmanager: the TLS of its gossip."""
     warnings: tuple[Finding, ...] = ()
 
 
 def plan_server(
-    stack: Stack, facts: Facts, factory: material.CredentialFactory, server: Server, clients: Sequence[Client]
+    stack: Stack,
+    facts: Facts,
+    factory: material.CredentialFactory,
+    server: Server,
+    clients: Sequence[Client],
+    *,
+    path_flags: Mapping[str, str],
 ) -> ServerPlan:
     """What the server's own host needs.
 
     Args:
         clients: those that ask it.
+        path_flags: those that one behind a front door gets with the same restart.
 
     Raises:
         CertificateError, ConfigError, PasswordError, InputError: something there or given cannot be used.
@@ -94,18 +103,14 @@ def plan_server(
     was_tls = bool(server.service.web_config and config is not None and config.encrypted)
     cluster_step = alertmanager_cluster.step(stack, facts, factory, server)
     keeps_links = was_tls or server.behind_doors(stack)  # their links lead to the front door
-    flag_step = service_flags.flag_step(server, pair, keeps_links=keeps_links)
+    flag_step = service_flags.flag_step(server, pair, keeps_links=keeps_links, paths=path_flags)
     files = (server.web_file, pair.certificate_file, pair.key_file, *((demand.file,) if demand else ()))
     credentials_step = credentials.step(facts, server, files)
-    changes = (*pair.changes, *(demand.changes if demand is not None else ()))
-    restarted_for = server.spec.rate_limit is not None and (config is None or config.rate_limit is None)
-    restarts = flag_step or cluster_step or not was_tls or (web_step is not None and restarted_for)
-    # A server with credentials has copies, made when it started.
-    copied = server.credentials and (web_step or credentials_step or changes)
-    turn: Turn = "restart" if restarts or copied else "reread" if web_step is not None else "none"
-    if not was_tls:
-        plain_http_clients.refuse_failing_start(server)
-    _refuse_hidden(server, pair, web_step)
+    changes = (*pair.changes, *(demand.changes if demand else ()))
+    copied = server.credentials and (web_step or credentials_step or changes)  # when it started
+    restarts = flag_step or cluster_step or not was_tls or copied or _limits_anew(server, config, web_step)
+    turn: Turn = "restart" if restarts else "reread" if web_step is not None else "none"
+    _refuse_unstartable(server, pair, web_step, was_tls=was_tls)
     if not changes and web_step is not None:
         web_step = replace(web_step, changes=(*_home(server), *web_step.changes))
     return ServerPlan(
@@ -127,11 +132,24 @@ def plan_server(
         credentials=credentials_step,
         flags=service_flags.of_container(server, pair, keeps_links=keeps_links),
         cluster=cluster_step,
-        warnings=(
-            *web_configuration.weak(server, web_step, before),
-            *_unrooted(server, pair),
-            *_shared(server, pair),
-        ),
+        path_flags=path_flags,
+        warnings=_warnings(server, web_step, before, pair),
+    )
+
+
+def _limits_anew(server: Server, config: web.WebConfig | None, web_step: PlannedStep | None) -> bool:
+    """Whether its web configuration gets a rate limit, which it takes by a restart."""
+    limited = config is not None and config.rate_limit is not None
+    return web_step is not None and server.spec.rate_limit is not None and not limited
+
+
+def _warnings(
+    server: Server, web_step: PlannedStep | None, before: FileState | None, pair: Pair
+) -> tuple[Finding, ...]:
+    return (
+        *web_configuration.weak(server, web_step, before),
+        *_unrooted(server, pair),
+        *_shared(server, pair),
     )
 
 
@@ -210,12 +228,14 @@ def _shared(server: Server, pair: Pair) -> tuple[Finding, ...]:
     )
 
 
-def _refuse_hidden(server: Server, pair: Pair, web_step: PlannedStep | None) -> None:
-    """Whether systemd keeps the unit from what it is to read.
+def _refuse_unstartable(server: Server, pair: Pair, web_step: PlannedStep | None, *, was_tls: bool) -> None:
+    """Whether its start asks it by plain http, or systemd keeps the unit from what it is to read.
 
     Raises:
-        InputError: it would not find its files.
+        InputError: it would not start, or not find its files.
     """
+    if not was_tls:
+        plain_http_clients.refuse_failing_start(server)
     service = server.service
     if server.credentials:
         return

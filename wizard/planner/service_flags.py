@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from wizard.certificates import issue
@@ -26,13 +26,20 @@ CONTAINER_FILES = ("compose", "quadlet")
 """Kinds of files that say how a container is made: `compose_edits` edits them."""
 
 
-def flag_step(server: Server, pair: Pair, *, keeps_links: bool) -> PlannedStep | None:
-    """The flags that name the web configuration and follow from it, where the service's flags are set."""
+def flag_step(
+    server: Server, pair: Pair, *, keeps_links: bool, paths: Mapping[str, str]
+) -> PlannedStep | None:
+    """The flags that name the web configuration and follow from it, where the service's flags are set.
+
+    Args:
+        keeps_links: whether the address in its links stays.
+        paths: flags that go with these, of a component behind a front door.
+    """
     flag = _web_flag(server)
     place = server.service.flags
     if place.kind == "manual" and server.service.is_manual:
         return None  # the restart's own words name the flag
-    wanted = _wanted(server, pair, flag, keeps_links=keeps_links)
+    wanted = {**_wanted(server, pair, flag, keeps_links=keeps_links), **paths}
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
         return None
@@ -63,6 +70,8 @@ def flag_step(server: Server, pair: Pair, *, keeps_links: bool) -> PlannedStep |
         why=(
             f"{server.spec.name} reads the web configuration that --{flag} names. The flag takes effect with a restart; "
             "later edits of the file take effect without one."
+            + " With the others, it serves below its path at the front door, after the same restart."
+            * bool(paths)
         ),
         changes=(*folders, written),
     )

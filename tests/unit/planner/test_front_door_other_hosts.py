@@ -237,3 +237,34 @@ def test_a_host_with_a_proxy_alone_is_asked_too() -> None:
     assert len(planner.answer(named, others, "db1/alertmanager").front_doors[0].routes) == 1
     assert planner.answer(named, question.setting, "").components == stack.components
     assert "connection" not in asked(named, case.facts), "it has no component of its own host"
+
+
+def _restarts(plan: Plan, unit: str) -> int:
+    return sum(each.action == "restart" and each.service.unit == unit for each in plan.restarts)
+
+
+def test_one_restart_does_for_tls_and_the_path() -> None:
+    case = planned.case(NAME)
+    plan = plan_for(case.stack, case.facts)
+    for unit in ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"):
+        assert _restarts(plan, unit) == 1
+    after = planned.carried_out(plan, case.facts)
+    assert plan_for(case.stack, after).steps == ()
+
+
+def test_a_component_that_a_job_asks_with_others_restarts_for_each() -> None:
+    """Its job is divided as it turns to TLS, and only then may it get a path of its own."""
+    case = planned.case(NAME)
+    config = "/etc/prometheus/prometheus.yml"
+    web1 = case.facts.hosts["web1"]
+    state = web1.files[config]
+    assert state is not None
+    content = state.content.replace(b"['localhost:9090']", b"['localhost:9090', 'else:9090']")
+    files = {**web1.files, config: replace(state, content=content)}
+    facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
+    plan = plan_for(case.stack, facts)
+    assert _restarts(plan, "prometheus") == 2
+    assert _restarts(plan, "prometheus-alertmanager") == 1
+    texts = [each.after for each in plan.changes if isinstance(each, WriteFile) and each.path == config]
+    assert texts[-1] is not None
+    assert texts[-1].content.count(b"metrics_path: /prometheus/metrics") == 1
