@@ -54,8 +54,10 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
     if not known:
         return ()
     new = credentials.credential(stack, facts, answers, user).password
-    stale = [(server, state) for server, state, hashed in known if not passwords.matches(new, hashed)]
-    old_hashes = [hashed for _, _, hashed in known if not passwords.matches(new, hashed)]
+    # Each hash once: servers share one, and a comparison costs time by its nature.
+    hashes = dict.fromkeys(hashed for _, _, hashed in known)
+    old_hashes = [hashed for hashed in hashes if not passwords.matches(new, hashed)]
+    stale = [(server, state) for server, state, hashed in known if hashed in old_hashes]
     clients = [
         client
         for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts))

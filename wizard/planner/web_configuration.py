@@ -95,8 +95,10 @@ def _new_hashes(
     hashes = {}
     for given in factory.credentials():
         user = given.user
-        if user.name not in known or not passwords.matches(given.password, known[user.name]):
-            # One for all servers: it costs time by its nature, and the password is the same.
+        hashed = known.get(user.name, "")
+        # Once for all servers: both cost time by their nature, and the password is the same.
+        matches = functools.partial(passwords.matches, given.password, hashed)
+        if not hashed or not factory.once(f"matches:{user.name}:{hashed}", matches):
             hashes[user] = factory.once(
                 f"hash:{user.name}", functools.partial(_hash, facts, user, given.password)
             )

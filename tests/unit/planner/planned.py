@@ -6,6 +6,7 @@ differs from run to run (keys, certificates, passwords, hashes, dates) is named,
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -74,8 +75,7 @@ class Case:
         """What is planned for it."""
         facts = self.facts
         if self.after:
-            before = case(self.after)
-            facts = carried_out(before.plan(), before.facts)
+            facts = carried_out(plan_of(self.after), case(self.after).facts)
         plan = planner.plan(self.stack, looked_up(self.stack, facts), self.answers)
         return planner.narrowed(plan, self.keep) if self.keep else plan
 
@@ -85,6 +85,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+@functools.cache
+def plan_of(name: str) -> Plan:
+    """What is planned for the case of that name. Planned once: hashes and RSA keys take their time by design."""
+    return case(name).plan()
+
+
+@functools.cache
 def case(name: str) -> Case:
     """The case of that name."""
     data = _loaded(FOLDER / f"{name}.yaml")
@@ -285,10 +292,10 @@ def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: 
 # -- a plan as text -----------------------------------------------------------------------------------------
 
 
-def rendered(case: Case) -> str:
-    """What is planned for a case, or why nothing is; ends in a newline."""
+def rendered(name: str) -> str:
+    """What is planned for the case of that name, or why nothing is; ends in a newline."""
     try:
-        plan = case.plan()
+        plan = plan_of(name)
     except FirescreenError as error:
         lines = ["refused", f"  what   {error.what}", f"  where  {error.where}", f"  todo   {error.todo}"]
         return stable("\n".join(lines)) + "\n"

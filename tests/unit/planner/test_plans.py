@@ -6,11 +6,13 @@ FIRESCREEN_GOLDEN=1 writes the `.plan` files anew; a reviewer then sees in the d
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
 from tests.unit.planner import planned
-from wizard import planner
+from wizard import passwords, planner
+from wizard.redact import Secret
 
 LEAST = 40
 
@@ -32,7 +34,7 @@ def _carried_out() -> list[str]:
 
 @pytest.mark.parametrize("name", planned.names())
 def test_the_plan_is_the_one_that_is_kept(name: str) -> None:
-    found = planned.rendered(planned.case(name))
+    found = planned.rendered(name)
     kept = planned.FOLDER / f"{name}.plan"
     if os.environ.get("FIRESCREEN_GOLDEN"):
         kept.write_text(found, encoding="utf-8")
@@ -42,10 +44,26 @@ def test_the_plan_is_the_one_that_is_kept(name: str) -> None:
 @pytest.mark.parametrize("name", _carried_out())
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(name: str) -> None:
     case = planned.case(name)
-    plan = case.plan()
+    plan = planned.plan_of(name)
     after = planned.carried_out(plan, plan.facts)
     again = planner.plan(case.stack, planned.looked_up(case.stack, after), case.answers)
     assert [change.title() for change in again.changes] == []
+
+
+def test_a_hash_that_all_servers_share_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once to see whether the password is a new one, once for what is to be written: it takes time by design."""
+    case, plan = planned.case("both-password"), planned.plan_of("both-password")
+    facts = planned.looked_up(case.stack, planned.carried_out(plan, plan.facts))
+    compared: Counter[str] = Counter()
+    matches = passwords.matches
+
+    def counted(password: Secret, hashed: str) -> bool:
+        compared[hashed] += 1
+        return matches(password, hashed)
+
+    monkeypatch.setattr(passwords, "matches", counted)
+    planner.plan(case.stack, facts, case.answers)
+    assert set(compared.values()) == {2}
 
 
 def test_there_is_a_case_for_each_kind_of_plan() -> None:
