@@ -121,7 +121,7 @@ def _divided(
                 todo="Move the exporters of that front door to a list and a job of their own",
             )
         names = {each.name for each in client.places(texts) if each.kind == "job"}
-        new = new_jobs.free_name(f"{place.name}-{way.module}", f"{place.name}-{way.module}-proxy", names)
+        new = new_jobs.free_name(f"{place.name}-proxy", f"{place.name}-{way.module}-proxy", names)
         texts[path] = scrape.split_job(
             texts[path],
             job=place.name,

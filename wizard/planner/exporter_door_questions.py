@@ -34,8 +34,10 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
     for spec in stack.hosts:
         host, there = facts.hosts.get(spec.name), _door(stack, spec.name)
         service = _service(host)
-        behind = [each for each in candidates(stack, spec.name) if _fits(host, each)]
+        behind = candidates(stack, spec.name)
         if service is None or not behind or stack.certificates.issued_by != "ca":
+            continue
+        if not all(_fits(host, each) for each in behind):
             continue
         port = there.port if there is not None else _port(service)
         names = " and ".join(each.name for each in behind)

@@ -213,6 +213,10 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
 def _proxy(host: str, described: Mapping[str, Any]) -> Service:
     known = proxy(described["name"])
     assert known is not None
+    if known.exporters:  # found as components are
+        fields = {key: value for key, value in described.items() if key != "name"}
+        usual = {"component": known.name, "config_file": known.main, "home": known.home}
+        return _service(host, {**usual, **fields})
     return Service(
         host=host,
         component=known.name,
@@ -268,7 +272,13 @@ def carried_out(plan: Plan, facts: Facts) -> Facts:
             else service
             for service in known.services
         )
-        hosts[name] = replace(known, files=files[name], folders=folders[name], services=services)
+        proxies = tuple(
+            _restarted(each, files[name], web=False) if (name, each.component) in restarted else each
+            for each in known.proxies
+        )
+        hosts[name] = replace(
+            known, files=files[name], folders=folders[name], services=services, proxies=proxies
+        )
     return replace(facts, hosts=hosts)
 
 
@@ -276,7 +286,7 @@ def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: 
     """The service as it runs with the flags that its file has by now."""
     known = find_component(service.component)
     state = files.get(service.flags.path)
-    told = re.findall(r"--([a-z.-]+)=([^\s\"']+)", state.content.decode()) if state else []
+    told = re.findall(r"--([a-z.-]+)=([^\s\"']*)", state.content.decode()) if state else []
     given = {f"--{name}": f"--{name}={value}" for name, value in told}
     kept = tuple(each for each in service.arguments if each.partition("=")[0] not in given)
     running = replace(service, arguments=(*kept, *given.values()))

@@ -1,0 +1,263 @@
+"""exporter_exporter as the one open port of a host: what is refused, what stays, and the question in the wizard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.planner import planned
+from wizard import planner
+from wizard.errors import FirescreenError
+from wizard.model import EXPORTERS, Answers, Facts, FileState, FlagPlace, Plan, Stack, WriteFile
+
+CASE = planned.case("exporter-door")
+PROMETHEUS = "/etc/prometheus/prometheus.yml"
+MODULES = "/etc/prometheus/exporter-exporter.yml"
+
+
+def plan_for(stack: Stack = CASE.stack, facts: Facts = CASE.facts) -> Plan:
+    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+
+
+def with_host(name: str, facts: Facts = CASE.facts, **changed: Any) -> Facts:
+    return replace(facts, hosts={**facts.hosts, name: replace(facts.hosts[name], **changed)})
+
+
+def with_file(host: str, path: str, text: str) -> Facts:
+    known = CASE.facts.hosts[host]
+    return with_host(host, files={**known.files, path: FileState(text.encode(), 0o644, "root", "root")})
+
+
+def with_proxy(**changed: Any) -> Facts:
+    (service,) = CASE.facts.hosts["web1"].proxies
+    return with_host("web1", proxies=(replace(service, **changed),))
+
+
+def with_exporter(**changed: Any) -> Facts:
+    services = CASE.facts.hosts["web1"].services
+    return with_host(
+        "web1",
+        services=tuple(
+            replace(each, **changed) if each.component == "node_exporter" else each for each in services
+        ),
+    )
+
+
+def jobs(text: str) -> Facts:
+    return with_file("mon1", PROMETHEUS, f"scrape_configs:\n{text}")
+
+
+def after(plan: Plan, path: str) -> str:
+    """A file as the plan leaves it; '' where it does not write it."""
+    found = [
+        each.after
+        for each in plan.changes
+        if isinstance(each, WriteFile) and each.path == path and each.after
+    ]
+    return found[-1].content.decode() if found else ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        (lambda: with_host("web1", proxies=()), "is not there"),
+        (lambda: with_proxy(active=False), "is not there"),
+        (lambda: with_host("web1", root=False, user="ada"), "is set up as root"),
+        (lambda: with_proxy(flags=FlagPlace("manual")), "cannot be set"),
+        (lambda: with_proxy(arguments=("-web.bearer.token=x",)), "asks for a token"),
+        (lambda: with_proxy(arguments=("-web.bearer.token-file", "/t")), "asks for a token"),
+        (lambda: with_proxy(arguments=("-web.proxy-path=/p",)), "serves its modules at /p"),
+        (lambda: with_proxy(listen="192.0.2.11:9998", sockets=("*:9998",)), "listens on port 9998"),
+        (lambda: with_exporter(web_config="/etc/web.yml"), "by plain http"),
+        (lambda: with_exporter(flags=FlagPlace("manual")), "cannot be put behind"),
+        (
+            lambda: jobs(
+                "  - job_name: n\n    static_configs: [{targets: ['web1:9100']}]\n"
+                "    dns_sd_configs: [{names: [_node._tcp.example.net]}]\n"
+            ),
+            "a discovery that cannot be followed",
+        ),
+        (
+            lambda: jobs(
+                "  - job_name: b\n    metrics_path: /probe\n    params: {module: [http_2xx]}\n"
+                "    static_configs: [{targets: ['https://example.net']}]\n    relabel_configs:\n"
+                "      - {source_labels: [__address__], target_label: __param_target}\n"
+                "      - {target_label: __address__, replacement: 'web1:9115'}\n"
+            ),
+            "probe others",
+        ),
+        (
+            lambda: with_file(
+                "mon1", "/etc/prometheus/node.json", '[{"targets": ["web1:9100", "web2:9100"]}]'
+            ),
+            "together with others that are asked otherwise",
+        ),
+        (
+            lambda: jobs(
+                "  - job_name: p\n    static_configs: [{targets: ['localhost:9090']}]\n"
+                "alerting: {alertmanagers: [{static_configs: [{targets: ['web1:9100']}]}]}\n"
+            ),
+            "serves metrics alone",
+        ),
+    ],
+)
+def test_what_it_cannot_do_is_refused_before_anything_is_written(
+    facts: Callable[[], Facts], what: str
+) -> None:
+    with pytest.raises(FirescreenError) as refused:
+        plan_for(facts=facts())
+    assert what in refused.value.what
+    assert refused.value.where and refused.value.todo
+
+
+def test_a_configuration_that_is_gone_is_refused() -> None:
+    files = {path: state for path, state in CASE.facts.hosts["web1"].files.items() if path != MODULES}
+    with pytest.raises(FirescreenError, match="not there"):
+        plan_for(facts=with_host("web1", files=files))
+
+
+def test_what_prometheus_asks_on_its_own_host_by_loopback_stays() -> None:
+    """The exporter listens there: only other hosts come by the one port."""
+    known = CASE.facts.hosts["mon1"]
+    services = CASE.facts.hosts["web1"].services
+    facts = with_host("web1", services=(*services, replace(known.services[0], host="web1")))
+    hosts = {name: each for name, each in facts.hosts.items() if name != "mon1"}
+    text = (
+        "scrape_configs:\n  - job_name: near\n    static_configs: [{targets: ['localhost:9100']}]\n"
+        "  - job_name: far\n    static_configs: [{targets: ['web1:9115']}]\n"
+    )
+    files = {**facts.hosts["web1"].files, PROMETHEUS: FileState(text.encode(), 0o644, "root", "root")}
+    hosts["web1"] = replace(hosts["web1"], files=files)
+    stack = replace(
+        CASE.stack,
+        hosts=tuple(each for each in CASE.stack.hosts if each.name != "mon1"),
+        components=tuple(
+            replace(each, host="web1") if each.host == "mon1" else each for each in CASE.stack.components
+        ),
+    )
+    written = after(plan_for(stack, replace(facts, hosts=hosts)), PROMETHEUS)
+    near, far = written.split("  - job_name: far")
+    assert "proxy" not in near and "https" not in near
+    assert "metrics_path: /proxy" in far and "scheme: https" in far
+
+
+def test_modules_that_are_there_are_used_and_no_name_is_taken_twice() -> None:
+    text = (
+        "modules:\n  blackbox_exporter: {method: exec, exec: {command: /bin/true}}\n"
+        "  box: {method: http, http: {address: 127.0.0.1, port: 9115}}\n"
+        "  node_exporter: {method: http, http: {port: 9100, path: other}}\n"
+        "  far: {method: http, http: {address: 192.0.2.9, port: 9100}}\n"
+    )
+    plan = plan_for(facts=with_file("web1", MODULES, text))
+    assert after(plan, MODULES).startswith(f"{text}  node_exporter-2:")
+    assert "module: [box]" in after(plan, PROMETHEUS)
+    assert "module: [node_exporter-2]" in after(plan, PROMETHEUS)
+
+
+def test_a_path_of_its_own_has_a_module_of_its_own() -> None:
+    facts = jobs(
+        "  - job_name: a\n    static_configs: [{targets: ['web1:9100']}]\n"
+        "  - job_name: b\n    metrics_path: /other\n    static_configs: [{targets: ['web1:9100']}]\n"
+    )
+    plan = plan_for(facts=facts)
+    assert "path: /other" in after(plan, MODULES)
+    assert "module: [node_exporter]" in after(plan, PROMETHEUS)
+
+
+def test_flags_of_a_person_stay_and_tls_that_is_there_is_kept() -> None:
+    facts = with_proxy(
+        arguments=("-allow.net", "192.0.2.0/24", "-web.tls.listen-address=:9999", "-web.tls.verify")
+    )
+    wrong = "ARGS='-allow.net 192.0.2.0/24 -web.tls.listen-address=:9999 -web.tls.verify'\n"
+    known = facts.hosts["web1"]
+    path = "/etc/default/prometheus-exporter-exporter"
+    facts = with_host(
+        "web1", facts, files={**known.files, path: FileState(wrong.encode(), 0o644, "root", "root")}
+    )
+    written = after(plan_for(facts=facts), path)
+    assert written.startswith("ARGS='-allow.net 192.0.2.0/24 -web.tls.listen-address=:9999 -web.tls.verify ")
+    assert " --web.listen-address=" in written
+
+
+def test_an_unreachable_host_is_left_out() -> None:
+    hosts = {name: each for name, each in CASE.facts.hosts.items() if name != "web1"}
+    plan = plan_for(facts=replace(CASE.facts, hosts=hosts, away={"web1": "no route"}))
+    assert not any(step.host == "web1" for step in plan.steps)
+    assert "proxy" not in after(plan, PROMETHEUS)
+
+
+def asked(stack: Stack, facts: Facts = CASE.facts) -> Any:
+    looked = planned.looked_up(stack, facts)
+    return next(
+        (each for each in planner.questions(stack, looked) if each.setting.of == f"web1/{EXPORTERS}"), None
+    )
+
+
+def bare() -> Stack:
+    return replace(
+        CASE.stack,
+        front_doors=(),
+        components=tuple(replace(each, protect=("tls", "basic_auth")) for each in CASE.stack.components),
+    )
+
+
+def test_one_question_puts_the_exporters_behind_the_one_port_and_takes_them_out() -> None:
+    stack = bare()
+    question = asked(stack)
+    assert "blackbox_exporter" in question.why and "9999" in question.why and question.default == ""
+    behind = planner.answer(stack, question.setting, "yes")
+    (door,) = behind.front_doors
+    assert (door.proxy, door.port, door.client_cert) == (EXPORTERS, 9999, True)
+    assert {route.to for route in door.routes} == {"node_exporter", "blackbox_exporter"}
+    assert {each.key: each.protect for each in behind.components} == {
+        "mon1/prometheus": ("tls", "basic_auth"),
+        "web1/node_exporter": (),
+        "web1/blackbox_exporter": (),
+        "web2/node_exporter": ("tls", "basic_auth"),
+    }
+    again = asked(behind)
+    assert (again.setting, again.default) == (question.setting, "yes")
+    assert planner.answer(behind, question.setting, "yes") == behind
+    assert planner.answer(behind, question.setting, "") == stack
+    with pytest.raises(FirescreenError):
+        planner.answer(behind, question.setting, "perhaps")
+    # What is behind it is asked for no level, and no front door of another proxy is offered in it.
+    keys = [each.key for each in planner.questions(behind, planned.looked_up(behind, CASE.facts))]
+    assert not any("web1/node_exporter" in key or "web1/blackbox" in key for key in keys)
+    assert not any(key.startswith("front_doors") and key.endswith(".name") for key in keys)
+
+
+def test_it_is_offered_only_where_it_can_be_done() -> None:
+    stack = bare()
+    assert asked(replace(stack, certificates=replace(stack.certificates, issued_by="self-signed"))) is None
+    assert asked(stack, with_proxy(active=False)) is None
+    assert asked(stack, with_exporter(flags=FlagPlace("manual"))) is None
+
+
+def test_another_front_door_beside_it_keeps_its_answers() -> None:
+    """A host with nginx too: its questions change its own front door alone."""
+    site = planned.case("front-door")
+    host, door = site.facts.hosts["web1"], CASE.stack.front_doors[0]
+    (service,) = CASE.facts.hosts["web1"].proxies
+    facts = replace(
+        site.facts, hosts={**site.facts.hosts, "web1": replace(host, proxies=(*host.proxies, service))}
+    )
+    stack = replace(site.stack, front_doors=(*site.stack.front_doors, replace(door, routes=door.routes[1:])))
+    stack = replace(
+        stack,
+        front_doors=tuple(
+            replace(each, routes=tuple(route for route in each.routes if route.to != "blackbox_exporter"))
+            if not each.serves_exporters
+            else each
+            for each in stack.front_doors
+        ),
+    )
+    found = planner.questions(stack, planned.looked_up(stack, facts))
+    access = next(each for each in found if each.setting.name == "access")
+    changed = planner.answer(stack, access.setting, "client_cert")
+    assert [each.client_cert for each in changed.front_doors] == [True, True]
+    assert changed.front_doors[1] == stack.front_doors[1]
+    assert changed.components == stack.components
