@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, Unpack
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from wizard.config_files.http_client import Settings, Wanted, wanted
 from wizard.config_files.prometheus import client_settings
 from wizard.config_files.prometheus.scrape_jobs import OTHER_AUTH, masked, other_auth
 from wizard.config_files.prometheus.validation import UNSEEN, client
@@ -68,17 +69,7 @@ def modules(content: bytes) -> tuple[Module, ...]:
     return tuple(found)
 
 
-def secure_module(
-    content: bytes,
-    *,
-    module: str,
-    ca_file: str = "",
-    cert_file: str = "",
-    key_file: str = "",
-    server_name: str = "",
-    username: str = "",
-    password_file: str = "",
-) -> bytes:
+def secure_module(content: bytes, *, module: str, **settings: Unpack[Settings]) -> bytes:
     """Makes one http module use the tls_config and basic_auth given; '' leaves a setting as it is.
 
     The rules are those of `prometheus.secure_job`: rival settings give way, and insecure_skip_verify becomes
@@ -87,24 +78,19 @@ def secure_module(
     Args:
         content: the file.
         module: its name.
-        ca_file: absolute path of the CA bundle, as the exporter's host sees it; the other paths likewise.
+        settings: see `http_client.Settings`.
 
     Raises:
         ConfigError: no such module, another prober, another way to authenticate, or an edit that would reach
             beyond it.
     """
-    want = client_settings.wanted(
-        scheme="", ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
-        username=username, password_file=password_file,
-    )  # fmt: skip
+    want = wanted(**settings)
     document = load(content, NAME)
     own = _http_block(document, module)
     kind = client_settings.Kind(words=f"the module {module!r}", scheme="")
     path = ("modules", module)
     if null(own):
-        added: _Tree = {
-            key: value for key, value in (("tls_config", want.tls), ("basic_auth", want.basic_auth)) if value
-        }
+        added: _Tree = {**want.blocks}
         if not added:
             return content
         editor = Editor(document)
@@ -152,18 +138,7 @@ def _http_block(document: Document, module: str) -> Node | None:
     return own
 
 
-def add_module(
-    content: bytes,
-    *,
-    name: str,
-    like: str = "",
-    ca_file: str = "",
-    cert_file: str = "",
-    key_file: str = "",
-    server_name: str = "",
-    username: str = "",
-    password_file: str = "",
-) -> bytes:
+def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[Settings]) -> bytes:
     """Appends an http module with these settings and all the others of the module `like` (none if '').
 
     Comments of the other module are not copied, and its merge keys and aliases are written out.
@@ -171,10 +146,7 @@ def add_module(
     Raises:
         ConfigError: the name is taken by a module with other settings, or there is no http module `like`.
     """
-    want = client_settings.wanted(
-        scheme="", ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
-        username=username, password_file=password_file,
-    )  # fmt: skip
+    want = wanted(**settings)
     document = load(content, NAME)
     value = _module_like(document, like, want)
     editor = Editor(document)
@@ -196,7 +168,7 @@ def add_module(
     return editor.apply().content
 
 
-def _module_like(document: Document, like: str, want: client_settings.Wanted) -> _Tree:
+def _module_like(document: Document, like: str, want: Wanted) -> _Tree:
     """An http module with the settings wanted and all the others of the module `like` (none if '').
 
     Raises:
@@ -221,10 +193,9 @@ def _module_like(document: Document, like: str, want: client_settings.Wanted) ->
             where=NAME,
             todo="Choose another module to copy",
         )
-    for key, wanted in (("tls_config", want.tls), ("basic_auth", want.basic_auth)):
-        if wanted:
-            old = settings.get(key)
-            settings[key] = _with(old if isinstance(old, dict) else {}, wanted)
+    for key, block in want.blocks.items():
+        old = settings.get(key)
+        settings[key] = _with(old if isinstance(old, dict) else {}, block)
     if settings:
         value["http"] = settings
     return value

@@ -6,51 +6,79 @@ before 3.13 starts relative ones from the parent of the file's folder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
 from wizard.config_files.yaml_edit import emitter
 from wizard.errors import ConfigError
 
+_TLS = ("ca_file", "cert_file", "key_file", "server_name")
+_LOGIN = ("username", "password_file")
 
-def text(
-    *,
-    ca_file: str = "",
-    cert_file: str = "",
-    key_file: str = "",
-    server_name: str = "",
-    username: str = "",
-    password_file: str = "",
-) -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client is to say; an empty text or mapping leaves it as it is."""
+
+    scheme: str
+    tls: Mapping[str, str]
+    basic_auth: Mapping[str, str]
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the server's certificate is to be checked."""
+        return self.scheme == "https" or bool(self.tls)
+
+    @property
+    def blocks(self) -> dict[str, dict[str, str]]:
+        """The settings by the keys of a client's configuration, tls_config and basic_auth; none for an empty one."""
+        found = {"tls_config": dict(self.tls), "basic_auth": dict(self.basic_auth)}
+        return {key: settings for key, settings in found.items() if settings}
+
+
+class Settings(TypedDict, total=False):
+    """How a client reaches a secured server; what is '' or left out stays as it is."""
+
+    ca_file: str
+    """Absolute path of the CA bundle, as the client's host sees it; the other paths likewise."""
+    cert_file: str
+    key_file: str
+    server_name: str
+    username: str
+    password_file: str
+
+
+def wanted(scheme: str = "", **settings: Unpack[Settings]) -> Wanted:
+    """Gathers the settings that are not empty.
+
+    Raises:
+        ConfigError: `scheme` is neither '', http nor https, or a line break stands in a value.
+    """
+    if scheme not in ("", "http", "https"):
+        raise ConfigError(f"there is no scheme {scheme!r}", todo="Use http or https, in lower case")
+    given = {key: str(value) for key, value in settings.items() if value}
+    tls, login = ({key: given[key] for key in keys if key in given} for keys in (_TLS, _LOGIN))
+    return Wanted(scheme, tls, login)
+
+
+def text(**settings: Unpack[Settings]) -> bytes:
     """The whole file; what is '' is left out, and with nothing given it is an empty mapping.
-
-    Args:
-        ca_file: absolute path, like the other files.
-        cert_file: the certificate to show; it needs its `key_file`.
-        server_name: the name that the server's certificate must hold, if it is not the one in the URL.
-        username: for basic authentication; it needs its `password_file`.
 
     Raises:
         ConfigError: one of a pair is missing, or a path is not absolute.
     """
-    files = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "password_file": password_file}
-    for name, path in files.items():
-        if path and not path.startswith("/"):
+    want = wanted(**settings)
+    given = {**want.tls, **want.basic_auth}
+    for name, path in given.items():
+        if name.endswith("_file") and not path.startswith("/"):
             raise ConfigError(
                 f"{name} {path!r} is not an absolute path",
                 todo="Write an absolute path: versions of promtool resolve relative ones differently",
             )
-    pairs = {
-        "cert_file": (cert_file, "key_file", key_file),
-        "username": (username, "password_file", password_file),
-    }
-    for one, (value, other, partner) in pairs.items():
-        if bool(value) != bool(partner):
+    for one, other in (("cert_file", "key_file"), ("username", "password_file")):
+        if (one in given) != (other in given):
             raise ConfigError(f"{one} and {other} go together", todo="Give both, or neither")
-    tls = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "server_name": server_name}
-    basic = {"username": username, "password_file": password_file}
-    sections: dict[str, emitter.Value] = {}
-    for section, settings in (("tls_config", tls), ("basic_auth", basic)):
-        given = {name: value for name, value in settings.items() if value}
-        if given:
-            sections[section] = given
-    if not sections:
+    if not want.blocks:
         return b"{}\n"
-    return emitter.mapping(sections, column=0, style=emitter.Style()).encode()
+    return emitter.mapping({**want.blocks}, column=0, style=emitter.Style()).encode()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from wizard.config_files import prometheus
+from wizard.config_files import http_client, prometheus
 from wizard.config_files.prometheus import client_settings
 from wizard.config_files.prometheus.scrape_jobs import NAME
 from wizard.config_files.yaml_edit.document import load
@@ -118,7 +118,7 @@ def test_a_job_edited_alone_is_as_one_edited_in_the_whole_file(path: Path) -> No
     before = path.read_bytes()
     job = the_job(before)
     place = [each.name for each in prometheus.jobs(before)].index(job.name)
-    want = client_settings.wanted(cert_file="", key_file="", server_name="", **SECURE)
+    want = http_client.wanted(**SECURE)
     document = load(before, NAME)
     where = ("scrape_configs", place)
 

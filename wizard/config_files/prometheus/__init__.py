@@ -7,9 +7,11 @@ alone, and a second call with the same arguments returns the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Unpack
 
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from wizard.config_files.http_client import Settings, wanted
 from wizard.config_files.prometheus import client_settings, job_split
 from wizard.config_files.prometheus.client_blocks import ClientBlock, clients, secure_client
 from wizard.config_files.prometheus.scrape_jobs import (
@@ -59,18 +61,7 @@ __all__ = [
 ]
 
 
-def secure_job(
-    content: bytes,
-    *,
-    job: str,
-    scheme: str,
-    ca_file: str = "",
-    cert_file: str = "",
-    key_file: str = "",
-    server_name: str = "",
-    username: str = "",
-    password_file: str = "",
-) -> bytes:
+def secure_job(content: bytes, *, job: str, scheme: str, **settings: Unpack[Settings]) -> bytes:
     """Makes one scrape job use the scheme, tls_config and basic_auth given; '' leaves a setting as it is.
 
     Settings that stand there already are kept and replaced only where they differ. `insecure_skip_verify`
@@ -81,15 +72,12 @@ def secure_job(
         content: the file.
         job: its job_name; there must be exactly one.
         scheme: 'https', 'http', or ''.
-        ca_file: absolute path of the CA bundle, as Prometheus' host sees it; the other paths likewise.
+        settings: see `http_client.Settings`.
 
     Raises:
         ConfigError: no such job, another way to authenticate, or an edit that would reach beyond the job.
     """
-    want = client_settings.wanted(
-        scheme=scheme, ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
-        username=username, password_file=password_file,
-    )  # fmt: skip
+    want = wanted(scheme, **settings)
 
     def change(document: Document, path: Path) -> Document:
         edited = client_settings.secure(document, path, _job_node(document, path), want)
@@ -124,17 +112,7 @@ def split_job(content: bytes, *, job: str, targets: Sequence[str], new_job: str)
 
 
 def add_job(
-    content: bytes,
-    *,
-    job: str,
-    target: str,
-    scheme: str = "",
-    ca_file: str = "",
-    cert_file: str = "",
-    key_file: str = "",
-    server_name: str = "",
-    username: str = "",
-    password_file: str = "",
+    content: bytes, *, job: str, target: str, scheme: str = "", **settings: Unpack[Settings]
 ) -> bytes:
     """Adds a scrape job with one static target behind the last one, indented as the others are.
 
@@ -146,10 +124,7 @@ def add_job(
     Raises:
         ConfigError: the name is taken, or scrape_configs is an alias.
     """
-    want = client_settings.wanted(
-        scheme=scheme, ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
-        username=username, password_file=password_file,
-    )  # fmt: skip
+    want = wanted(scheme, **settings)
     known = jobs(content)
     if any(each.name == job for each in known):
         raise ConfigError(
@@ -160,11 +135,7 @@ def add_job(
     value: dict[str, Value] = {"job_name": job}
     if want.scheme:
         value["scheme"] = want.scheme
-    if want.tls:
-        value["tls_config"] = want.tls
-    if want.basic_auth:
-        value["basic_auth"] = want.basic_auth
-    value["static_configs"] = [{"targets": [target]}]
+    value |= {**want.blocks, "static_configs": [{"targets": [target]}]}
 
     def change(document: Document, path: Path) -> Document:
         editor = Editor(document)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, Unpack, cast
 
 from ruamel.yaml.nodes import MappingNode
 
+from wizard.config_files.http_client import Settings, wanted
 from wizard.config_files.prometheus import client_settings
 from wizard.config_files.prometheus.relabeling import relabelled, trouble
 from wizard.config_files.prometheus.scrape_jobs import (
@@ -75,16 +76,7 @@ def clients(
 
 
 def secure_client(
-    content: bytes,
-    block: ClientBlock,
-    *,
-    scheme: str = "https",
-    ca_file: str = "",
-    cert_file: str = "",
-    key_file: str = "",
-    server_name: str = "",
-    username: str = "",
-    password_file: str = "",
+    content: bytes, block: ClientBlock, *, scheme: str = "https", **settings: Unpack[Settings]
 ) -> bytes:
     """Makes one of them use https, tls_config and basic_auth by the rules of `secure_job`.
 
@@ -95,15 +87,12 @@ def secure_client(
         content: the file, in which `block` stands as it did (its kind and index count).
         block: from `clients`.
         scheme: 'https', 'http', or '' to keep it.
-        ca_file: absolute path of the CA bundle, as Prometheus' host sees it; the other paths likewise.
+        settings: see `http_client.Settings`.
 
     Raises:
         ConfigError: there is no such block, it authenticates otherwise, or an edit would reach beyond it.
     """
-    want = client_settings.wanted(
-        scheme=scheme, ca_file=ca_file, cert_file=cert_file, key_file=key_file, server_name=server_name,
-        username=username, password_file=password_file,
-    )  # fmt: skip
+    want = wanted(scheme, **settings)
     kind = client_settings.Kind(
         words=f"this entry of {block.kind}",
         scheme="scheme" if block.kind == "alertmanagers" else "url",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
+from wizard.config_files.http_client import Wanted
 from wizard.config_files.prometheus.scrape_jobs import OTHER_AUTH
 from wizard.config_files.yaml_edit import fields, positions
 from wizard.config_files.yaml_edit.document import Document, Path
@@ -31,42 +32,6 @@ _PLAIN = re.compile(r"[A-Za-z][\w.:/?=&%~+@$-]*[\w/]", re.ASCII)
 _URL = re.compile(
     r"(https?)(://(?:[^/?#@]*@)?)(\[[^\]/?#]*\]|[^/?#:\[]*)(:[^/?#]*)?(?=[/?#]|$)", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a client is to say; an empty text or mapping leaves it as it is."""
-
-    scheme: str
-    tls: Mapping[str, str]
-    basic_auth: Mapping[str, str]
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether the server's certificate is to be checked."""
-        return self.scheme == "https" or bool(self.tls)
-
-
-def wanted(
-    *,
-    scheme: str,
-    ca_file: str,
-    cert_file: str,
-    key_file: str,
-    server_name: str,
-    username: str,
-    password_file: str,
-) -> Wanted:
-    """Gathers the options that are not empty.
-
-    Raises:
-        ConfigError: `scheme` is neither '', http nor https, or a line break stands in a value.
-    """
-    if scheme not in ("", "http", "https"):
-        raise ConfigError(f"there is no scheme {scheme!r}", todo="Use http or https, in lower case")
-    tls = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "server_name": server_name}
-    basic = {"username": username, "password_file": password_file}
-    return Wanted(scheme, {k: v for k, v in tls.items() if v}, {k: v for k, v in basic.items() if v})
 
 
 @dataclass(frozen=True, slots=True)
