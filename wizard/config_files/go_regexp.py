@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 __all__ = ["Pattern", "PatternError", "compiled", "expand"]
 
 _DEEPEST = 1000
@@ -42,6 +40,8 @@ def compiled(source: str) -> Pattern:
     Raises:
         PatternError: it is not valid, or too large.
     """
+    import re2
+
     _refuse_what_go_refuses(source)
     options = re2.Options()
     options.dot_nl = True

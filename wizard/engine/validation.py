@@ -7,10 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from wizard.components import component as find_component
-from wizard.config_files import alertmanager_cluster, blackbox, web_config
-from wizard.config_files import prometheus as scrape
+from wizard.config_files import web_config
 from wizard.connections.base import Connection
-from wizard.engine import proxy_check
 from wizard.errors import ValidationError
 from wizard.model import Completed, ContentKind, Facts, WriteFile
 from wizard.redact import plain, redact
@@ -30,6 +28,8 @@ def validate(
     if not change.check or change.after is None:
         return
     if change.content_kind is ContentKind.PROXY_CONFIG:
+        from wizard.engine import proxy_check
+
         proxy_check.check(connection, change, staged, facts)
         return
 
@@ -149,11 +149,17 @@ def _checked(
         case "web-config":
             return web_config.check(content, toolkit=_toolkit(change, facts), read=read, folder=folder)
         case "cluster-config":
+            from wizard.config_files import alertmanager_cluster
+
             return alertmanager_cluster.check(
                 content, toolkit=_toolkit(change, facts), read=read, folder=folder
             )
         case "blackbox-config":
+            from wizard.config_files import blackbox
+
             return blackbox.check(content, read=read)
+    from wizard.config_files import prometheus as scrape
+
     return scrape.check(content, read=read, folder=folder)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from wizard import yamlfile
 from wizard.errors import StackError
-from wizard.front_doors import proxy
 from wizard.inventory import exporter_door, sign_in
 from wizard.model import EXPORTERS, EXPORTERS_PORT, GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Stack
 
@@ -151,6 +150,8 @@ def _check_certificate(door: FrontDoor, where: str) -> None:
             where=where,
             todo="Leave cert_file and key_file out; ca_file says what the certificate is verified against",
         )
+    from wizard.front_doors import proxy
+
     known = proxy(door.proxy)
     if door.client_cert and (known is None or not known.certificates_inside):
         raise StackError(

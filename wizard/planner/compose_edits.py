@@ -10,8 +10,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from wizard.config_files import compose, quadlet
 from wizard.errors import ConfigError
 from wizard.model import (
     Change,
@@ -32,6 +32,9 @@ from wizard.planner.client_authentication import STRICT
 from wizard.planner.participant import Participant
 from wizard.planner.server import ServerPlan
 
+if TYPE_CHECKING:
+    from wizard.config_files import compose  # imported where there is a container
+
 
 def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
     """The Compose files of the components in containers, and what those name, by host."""
@@ -48,6 +51,7 @@ def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
                 paths[box.quadlet] = None
                 continue
             paths[_variables_file(box)] = None
+            from wizard.config_files import compose
 
             def fetch(path: str, host: HostFacts = host, paths: dict[str, None] = paths) -> bytes | None:
                 paths[path] = None
@@ -59,6 +63,11 @@ def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
             except ConfigError:
                 continue  # not read yet; the planner says so where it stays like that
     return {name: tuple(paths) for name, paths in found.items()}
+
+
+def _is_described(service: Service) -> bool:
+    """Whether a service runs in a container that a file of a person's describes."""
+    return service.container is not None and service.container.is_described
 
 
 @dataclass(slots=True)
@@ -78,7 +87,7 @@ class ComposeEdits:
             if plan.server.key not in both and plan.turn == "restart"
         ]
         found += [
-            self._step(plan.client, plan.client.service, compose.Change())
+            self._client_step(plan)
             for plan in self.clients
             if plan.trust or plan.config is not None or plan.login is not None
         ]
@@ -93,7 +102,18 @@ class ComposeEdits:
     def _at_both_ends(self) -> set[str]:
         return {plan.client.key for plan in self.clients}
 
+    def _client_step(self, plan: ClientPlan) -> PlannedStep | None:
+        if not _is_described(plan.client.service):
+            return None
+        from wizard.config_files import compose
+
+        return self._step(plan.client, plan.client.service, compose.Change())
+
     def _server_step(self, plan: ServerPlan) -> PlannedStep | None:
+        if not _is_described(plan.server.service):
+            return None
+        from wizard.config_files import compose
+
         login = healthcheck_login.written(plan, self.clients)
         demands = compose.Demands(
             tls=True,
@@ -111,9 +131,10 @@ class ComposeEdits:
         change: compose.Change,
         more: tuple[WriteFile, ...] = (),
     ) -> PlannedStep | None:
+        from wizard.config_files import compose
+
         box, host = service.container, participant.host
-        if box is None or not box.is_described:
-            return None
+        assert box is not None
         wanted = replace(
             change,
             image_command=box.command,
@@ -141,11 +162,15 @@ class ComposeEdits:
         )
 
     def _compose(self, host: HostFacts, box: Container, wanted: compose.Change) -> dict[str, bytes]:
+        from wizard.config_files import compose
+
         variables = _variables(host, box)
         project = compose.read(box.compose_files, lambda path: self._content(host, path), variables)
         return compose.edit(project, box.service, wanted, variables)
 
     def _quadlet(self, host: HostFacts, box: Container, wanted: compose.Change) -> dict[str, bytes]:
+        from wizard.config_files import quadlet
+
         content = self._content(host, box.quadlet)
         if content is None:
             raise ConfigError(

@@ -7,8 +7,6 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wizard.config_files import proxies
-from wizard.config_files.proxies import own_site
 from wizard.errors import InputError
 from wizard.model import SIGN_IN_PATH, Change, ContentKind, Facts, FileState
 from wizard.planner import manual_commands
@@ -51,6 +49,8 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
                 todo=f"Use site: {main}",
             )
         return
+    from wizard.config_files import proxies
+
     patterns = proxies.includes(known.proxy.name, main, known.main.encode("utf-8", "surrogateescape"))
     if door.site != main and not any(_matches(door.site, pattern) for pattern in patterns):
         raise InputError(
@@ -113,6 +113,8 @@ def changes(known: KnownDoor, text: bytes) -> Iterator[Change]:
     Raises:
         InputError: the site has no place for it.
     """
+    from wizard.config_files.proxies import own_site
+
     before = known.host.files.get(known.include)
     if before is None or before.content != text:
         closed = known.proxy.hashes_in_site

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from wizard import endpoints
 from wizard.config_files import http_client
-from wizard.config_files.compose import healthcheck
 from wizard.model import Container, ContentKind, FileState, Service, WriteFile
 from wizard.planner import manual_commands
 from wizard.planner.client import ClientPlan
@@ -19,6 +18,8 @@ from wizard.planner.server import ServerPlan
 
 def is_needed(box: Container) -> bool:
     """Whether the healthcheck of a container asks by promtool, without a file of its own."""
+    from wizard.config_files.compose import healthcheck
+
     return healthcheck.asks_by_promtool(box.healthcheck)
 
 
