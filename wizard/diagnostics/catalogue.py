@@ -1,10 +1,11 @@
 """Turns a line of error text into its cause, its cure and the next thing to look at.
 
 The knowledge is tables that anyone can extend. `assets/diagnoses.yaml` knows the texts (the first entry that matches
-wins, so the table goes from the special to the general), `assets/error_families.yaml` and `assets/system_errors.yaml`
-whole families of them, `assets/error_kinds.yaml` what is left, `assets/program_messages.yaml` and
-`assets/error_sources.yaml` whose task failed, `assets/clients.yaml` who else than a scrape job may have written such a
-text, `assets/faults.yaml` what is really wrong, and `assets/questions.yaml` what is to be asked where one text has
+wins, so the table goes from the special to the general), `assets/other_programs.yaml` those of programs around the stack
+(package managers, sshd, sudo, proxies), `assets/error_families.yaml` and `assets/system_errors.yaml` whole families of
+them, `assets/error_kinds.yaml` what is left, `assets/program_messages.yaml` and `assets/error_sources.yaml` whose task
+failed, `assets/clients.yaml` who else than a scrape job may have written such a text, `assets/faults.yaml` what is
+really wrong, and `assets/questions.yaml` what is to be asked where one text has
 several causes. Nothing here asks anybody: `narrow` is handed the one who does.
 """
 
@@ -31,7 +32,7 @@ _PLACE: Final = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
 # A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
 _DEPTH: Final = 3
 
-_TABLES: Final = ("diagnoses.yaml", "error_families.yaml", "error_kinds.yaml")
+_TABLES: Final = ("diagnoses.yaml", "other_programs.yaml", "error_families.yaml", "error_kinds.yaml")
 
 PARTS: Final = {
     "secure": "Secure this machine (s on Home): it makes both ends agree",
@@ -255,8 +256,8 @@ def _entry(row: Row) -> Entry:
 @functools.cache
 def _borders() -> tuple[int, int]:
     """The numbers of the first entry that tells a family of texts, and of the first that tells a mere kind."""
-    known = len(tables.rows(_TABLES[0]))
-    return known, known + len(tables.rows(_TABLES[1]))
+    known = len(tables.rows(_TABLES[0])) + len(tables.rows(_TABLES[1]))
+    return known, known + len(tables.rows(_TABLES[2]))
 
 
 @functools.cache

@@ -22,7 +22,11 @@ PUBLIC = [
     for path in (HERE / "data/error_sets").glob("*.yaml")
     for line, right, _ in YAML(typ="safe").load(path.read_text())
 ]
-PROGRAMS = YAML(typ="safe").load((HERE / "data/error_inventory/programs.yaml").read_text())
+PROGRAMS = [
+    row
+    for name in ("programs", "other_programs")
+    for row in YAML(typ="safe").load((HERE / f"data/error_inventory/{name}.yaml").read_text())
+]
 WHERE = (
     "curl",
     "prometheus",

@@ -19,7 +19,11 @@ from wizard.diagnostics.system_errors import SystemErrors
 
 DATA = Path(__file__).parents[1] / "data/error_inventory"
 TABLE = YAML(typ="safe").load(assets.path("system_errors.yaml").read_text())
-PROGRAMS = [tuple(row) for row in YAML(typ="safe").load((DATA / "programs.yaml").read_text())]
+PROGRAMS = [
+    tuple(row)
+    for name in ("programs", "other_programs")
+    for row in YAML(typ="safe").load((DATA / f"{name}.yaml").read_text())
+]
 
 
 def _listed(name: str) -> list[str]:
