@@ -28,21 +28,29 @@ def edit_step(
         after: the same files as they are to be, in the order in which the client reads them.
         kind, title, why, step_id: of the step.
     """
+    changes = edits(client, before, {path: after[path] for path in reversed(list(after))})
+    return client.step(kind, step_id=step_id, title=title, why=why, changes=changes) if changes else None
+
+
+def edits(
+    client: Client, before: Mapping[str, bytes], after: Mapping[str, bytes], *, why: str = ""
+) -> tuple[WriteFile, ...]:
+    """The edits of a client's files that are to change, in the order of `after`."""
     changes = []
-    for path in reversed(list(after)):
+    for path, content in after.items():
         state = client.host.files[path]
-        if after[path] == before[path] or state is None:
+        if content == before[path] or state is None:
             continue
-        states = replace(state, content=before[path]), replace(state, content=after[path])
+        states = replace(state, content=before[path]), replace(state, content=content)
         changes.append(
             WriteFile(
                 host=client.host.spec.name,
                 path=path,
                 before=states[0],
                 after=states[1],
-                why="Every other byte of the file stays as it is.",
+                why=" ".join(filter(None, (why, "Every other byte of the file stays as it is."))),
                 content_kind=client.config_kind,
                 by_hand=manual_commands.patch(path, *states),
             )
         )
-    return client.step(kind, step_id=step_id, title=title, why=why, changes=changes) if changes else None
+    return tuple(changes)

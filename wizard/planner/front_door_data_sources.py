@@ -7,14 +7,14 @@ write: the loopback address is not theirs.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wizard import endpoints
 from wizard.config_files import grafana as provisioning
 from wizard.errors import ConfigError
-from wizard.model import BrokenClient, ContentKind, Facts, Finding, PlannedStep, StepKind, WriteFile
-from wizard.planner import grafana, manual_commands
+from wizard.model import BrokenClient, Facts, Finding, PlannedStep, StepKind
+from wizard.planner import client_edit, grafana
 from wizard.planner.front_door_facts import Backend
 from wizard.planner.grafana import Grafana
 
@@ -127,27 +127,12 @@ def _url(url: str, backend: Backend) -> str:
 
 
 def _step(client: Grafana, before: dict[str, bytes], after: dict[str, bytes]) -> PlannedStep | None:
-    name, changes = client.host.spec.name, []
-    for path, state in client.files:
-        if after[path] == before[path]:
-            continue
-        changed = replace(state, content=after[path])
-        changes.append(
-            WriteFile(
-                host=name,
-                path=path,
-                before=state,
-                after=changed,
-                content_kind=ContentKind.DATA_SOURCES,
-                why="Grafana reads it at its next start. Every other byte of the file stays as it is.",
-                by_hand=manual_commands.patch(path, state, changed),
-            )
-        )
+    changes = client_edit.edits(client, before, after, why=grafana.READS)
     if not changes:
         return None
     return client.step(
         StepKind.GRAFANA,
-        step_id=":".join(filter(None, ("grafana", name, client.instance, "paths"))),
+        step_id=":".join(filter(None, ("grafana", client.host.spec.name, client.instance, "paths"))),
         title="Set the new paths in the data sources of Grafana",
         why="What is behind a front door serves below its path on the loopback address too.",
         changes=changes,

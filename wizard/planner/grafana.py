@@ -17,6 +17,7 @@ from wizard.config_files import grafana, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
     Container,
+    ContentKind,
     Facts,
     FileState,
     Finding,
@@ -34,6 +35,7 @@ from wizard.planner.server_facts import Server
 from wizard.redact import plain
 
 UNIT = "grafana-server"
+READS = "Grafana reads it at its next start."
 _FILES = "*.y*ml"
 _INSIDE = "/etc/grafana/provisioning/datasources"
 """Where its images look for data sources."""
@@ -45,6 +47,11 @@ class Grafana(Client):
     """The Grafana of one host: a client whose places are data sources."""
 
     __slots__ = ()
+
+    @property
+    def config_kind(self) -> ContentKind:
+        """What its configuration is."""
+        return ContentKind.DATA_SOURCES
 
     @property
     def home(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wizard import passwords
 from wizard.certificates import issue, signatures
@@ -23,6 +23,7 @@ from wizard.model import (
 )
 from wizard.planner import (
     client_certificates,
+    client_edit,
     credentials,
     manual_commands,
     trust_anchors,
@@ -31,7 +32,7 @@ from wizard.planner import (
     paths as layout,
 )
 from wizard.planner.client import Target
-from wizard.planner.grafana import Asking, Grafana, held, named_file, place_of
+from wizard.planner.grafana import READS, Asking, Grafana, held, named_file, place_of
 from wizard.planner.server import ServerPlan
 from wizard.redact import plain
 
@@ -220,27 +221,15 @@ class _Work:
 
     def step(self) -> PlannedStep | None:
         """All of it as one step; None if nothing is missing."""
-        name, edits = self._client.host.spec.name, []
-        for path, before in self._client.files:
-            content = self._texts[path]
-            if content != before.content:
-                after = replace(before, content=content)
-                edits.append(
-                    WriteFile(
-                        host=name,
-                        path=path,
-                        before=before,
-                        after=after,
-                        content_kind=ContentKind.DATA_SOURCES,
-                        why="Grafana reads it at its next start. Every other byte of the file stays as it is.",
-                        by_hand=manual_commands.patch(path, before, after),
-                    )
-                )
+        before = {path: state.content for path, state in self._client.files}
+        edits = client_edit.edits(
+            self._client, before, {path: self._texts[path] for path in before}, why=READS
+        )
         if not edits and not self._copies:
             return None
         return self._client.step(
             StepKind.GRAFANA,
-            step_id=":".join(filter(None, ("grafana", name, self._client.instance))),
+            step_id=":".join(filter(None, ("grafana", self._client.host.spec.name, self._client.instance))),
             title="Switch the data sources of Grafana to https",
             why=(
                 "Data sources of Grafana use these servers too. They are given https, the CA certificate and the "
