@@ -284,7 +284,6 @@ def carried_out(plan: Plan, facts: Facts) -> Facts:
 
 def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: bool) -> Service:
     """The service as it runs with the flags that its file has by now."""
-    known = find_component(service.component)
     state = files.get(service.flags.path)
     told = re.findall(r"--([a-z.-]+)=([^\s\"']*)", state.content.decode()) if state else []
     given = {f"--{name}": f"--{name}={value}" for name, value in told}
@@ -293,7 +292,8 @@ def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: 
     if not web:
         return running
     # What a person starts by hand has no file of flags: the plan's words told them which web configuration.
-    path = running.flag(known.web_flag(service.version)) or f"{service.home}/web.yml"
+    flag = find_component(service.component).web_flag(service.version)
+    path = running.flag(flag) or f"{service.home}/web.yml"
     if service.credentials:  # a copy, which the discovery leads back to the file
         path = path.replace(service.credentials, service.home)
     return replace(running, web_config=path)
