@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-READY_TIMEOUT = 30
+READY_TIMEOUT = 90
 """Seconds that a program may take until it says that it is ready."""
 
 
@@ -51,6 +51,19 @@ def free_port() -> int:
     raise AssertionError("no free port between 15000 and 32000")
 
 
+def free_address(port: int) -> str:
+    """An address of this machine where nothing listens on that port; by chance nobody else picks the same."""
+    for _ in range(100):
+        address = "127." + ".".join(str(random.randint(1, 254)) for _ in range(3))
+        with socket.socket() as sock:
+            try:
+                sock.bind((address, port))
+            except OSError:
+                continue
+        return address
+    raise AssertionError(f"no free address for port {port}")
+
+
 @contextmanager
 def running(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iterator[list[str]]:
     """The program from the moment it logs `ready`; yields what it has logged so far (it grows)."""
@@ -65,7 +78,7 @@ def running(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iter
         yield lines
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         reader.join(20)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import stand
 from tests.integration.exporters_only import exporters_only
 from tests.integration.snapshot import differences, snapshot
 from wizard import passwords
@@ -131,8 +132,8 @@ def test_from_open_to_proven_and_back_to_the_byte(
 
 
 def wait_up(practice: PracticeStack, scheme: str) -> None:
-    """Back when Prometheus scrapes the exporter by that scheme; fails after 20 s."""
-    deadline = time.monotonic() + 20
+    """Back when Prometheus scrapes the exporter by that scheme; fails after a minute."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         target = targets(practice).get("node", {"health": "unknown", "scrapeUrl": ""})
         if target["health"] == "up" and target["scrapeUrl"].startswith(scheme):
@@ -369,7 +370,7 @@ def test_at_most_one_scrape_is_lost(engine: Engine, stack: Stack, practice: Prac
     time_after = time.time()
     wait_up(practice, "https://")
     # Two more scrapes, so that the window has an end that is seen.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     query = "up{job=%22node%22}[1m]"
     values: list[tuple[float, str]] = []
     while time.monotonic() < deadline:
@@ -428,16 +429,16 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
     engine: Engine, practice: PracticeStack, node_exporter: str, tmp_path: Path
 ) -> None:
     """A node_exporter that we can reach by its port alone stands for it; the person is played by this test."""
-    host = HostSpec(name="winbox", connect="manual", address="127.0.77.1", os="windows")
+    address = stand.free_address(9100)
+    listen = f"{address}:9100"
+    host = HostSpec(name="winbox", connect="manual", address=address, os="windows")
     stack = Stack(
         hosts=(host,),
         components=(ComponentSpec(host="winbox", name="node_exporter", protect=("tls", "basic_auth")),),
     )
-    running = [
-        subprocess.Popen([node_exporter, "--web.listen-address=127.0.77.1:9100"], stderr=subprocess.DEVNULL)
-    ]
+    running = [subprocess.Popen([node_exporter, f"--web.listen-address={listen}"], stderr=subprocess.DEVNULL)]
     try:
-        until_answers("127.0.77.1:9100")
+        until_answers(listen)
         plan = engine.plan(stack)
         typed = plan.restarts[0].commands()
         assert typed[0].startswith("# On winbox, in PowerShell")
@@ -463,19 +464,19 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
             waited.append(event)
             folder = engine.workspace.outbox / "winbox" / "node_exporter"
             running[0].terminate()
-            running[0].wait(10)
+            running[0].wait(60)
             # As a person does: it is started again until it stays, and what it said is kept.
             for _ in range(10):
                 with said.open("a") as log:
                     started = subprocess.Popen(
-                        [node_exporter, "--web.listen-address=127.0.77.1:9100", "--web.config.file=web.yml"],
+                        [node_exporter, f"--web.listen-address={listen}", "--web.config.file=web.yml"],
                         cwd=folder,
                         stderr=log,
                     )
                 running.append(started)
-                if serves("127.0.77.1:9100", started):
+                if serves(listen, started):
                     return
-                started.wait(10)
+                started.wait(60)
             engine_cancel.set()
 
         outcome = engine.apply(plan, person, cancel=engine_cancel)
@@ -488,7 +489,7 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
     finally:
         for process in running:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def test_a_prometheus_that_a_person_reloads_is_waited_for_until_it_has_read_its_configuration(
@@ -515,9 +516,9 @@ def test_a_prometheus_that_a_person_reloads_is_waited_for_until_it_has_read_its_
 
 
 def serves(place: str, process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process accepts connections there before it ends; fails after 10 s."""
+    """Whether a process accepts connections there before it ends; fails after a minute."""
     name, _, port = place.rpartition(":")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection((name, int(port)), 1).close()
@@ -529,9 +530,9 @@ def serves(place: str, process: subprocess.Popen[bytes]) -> bool:
 
 
 def until_answers(place: str) -> None:
-    """Back when something accepts connections there; fails after 10 s."""
+    """Back when something accepts connections there; fails after a minute."""
     name, _, port = place.rpartition(":")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             socket.create_connection((name, int(port)), 1).close()
@@ -545,15 +546,16 @@ def until_answers(place: str) -> None:
 def test_giving_up_while_it_waits_puts_everything_back(
     engine: Engine, practice: PracticeStack, node_exporter: str
 ) -> None:
-    host = HostSpec(name="dockerbox", connect="manual", address="127.0.77.2")
+    address = stand.free_address(9100)
+    host = HostSpec(name="dockerbox", connect="manual", address=address)
     stack = Stack(
         hosts=(host,), components=(ComponentSpec(host="dockerbox", name="node_exporter", protect=("tls",)),)
     )
     process = subprocess.Popen(
-        [node_exporter, "--web.listen-address=127.0.77.2:9100"], stderr=subprocess.DEVNULL
+        [node_exporter, f"--web.listen-address={address}:9100"], stderr=subprocess.DEVNULL
     )
     try:
-        until_answers("127.0.77.2:9100")
+        until_answers(f"{address}:9100")
         plan = engine.plan(stack)
         before = snapshot(engine.workspace.root)
         cancel = threading.Event()
@@ -562,7 +564,7 @@ def test_giving_up_while_it_waits_puts_everything_back(
         assert differences(before, snapshot(engine.workspace.root)) == []
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def test_the_end_of_practice_leaves_nothing_of_it(
@@ -640,23 +642,24 @@ def test_the_end_of_practice_keeps_what_a_real_stack_was_built_on(
     engine: Engine, stack: Stack, practice: PracticeStack, node_exporter: str
 ) -> None:
     assert apply(engine, stack).error is None
-    host = HostSpec(name="box", connect="manual", address="127.0.77.3")
+    address = stand.free_address(9100)
+    host = HostSpec(name="box", connect="manual", address=address)
     real = Stack(
         hosts=(host,), components=(ComponentSpec(host="box", name="node_exporter", protect=("tls",)),)
     )
     folder = engine.workspace.outbox / "box" / "node_exporter"
-    flags = ["--web.listen-address=127.0.77.3:9100"]
+    flags = [f"--web.listen-address={address}:9100"]
     running = [subprocess.Popen([node_exporter, *flags], stderr=subprocess.DEVNULL)]
 
     def person(event: Event) -> None:
         if event.kind == "waiting":
             running[-1].terminate()
-            running[-1].wait(10)
+            running[-1].wait(60)
             argv = [node_exporter, *flags, f"--web.config.file={folder}/web.yml"]
             running.append(subprocess.Popen(argv, stderr=subprocess.DEVNULL))
 
     try:
-        until_answers("127.0.77.3:9100")
+        until_answers(f"{address}:9100")
         assert engine.apply(engine.plan(real), person).error is None
         engine.practice_down()
         assert (engine.workspace.authority / "ca.key").exists()
@@ -664,7 +667,7 @@ def test_the_end_of_practice_keeps_what_a_real_stack_was_built_on(
     finally:
         for process in running:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def test_a_job_with_others_in_it_is_parted_and_they_get_no_password(

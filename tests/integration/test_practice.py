@@ -28,13 +28,13 @@ from wizard.model import FileState, Service
 from wizard.practice import PracticeHost, PracticeStack
 from wizard.service_managers import supervised, supervised_process, supervised_program
 
-EDGE = 30.0
+EDGE = 60.0
 """Seconds after which waiting for something is a failure."""
 
 
 def get(host: PracticeHost, path: str) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{host.listen}{path}", timeout=5) as answer:
+    with opener.open(f"http://{host.listen}{path}", timeout=EDGE) as answer:
         return answer.read().decode()
 
 
@@ -150,7 +150,7 @@ def whole_round(workspace: Path, cache: Path, suite: str) -> None:
         pushed = urllib.request.Request(
             f"http://{stack.host('pushgateway').listen}/metrics/job/backup", b"done 1\n", method="PUT"
         )
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(pushed, timeout=5).close()
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(pushed, timeout=EDGE).close()
         until(lambda: jobs_up(prometheus) == dict.fromkeys(ALL_JOBS, "1"))
         until(lambda: "Watchdog" in get(stack.host("alertmanager"), "/api/v2/alerts"))
         until(lambda: '"1"' in get(prometheus, "/api/v1/query?query=probe_success"))

@@ -521,7 +521,8 @@ def test_hostile_server_neither_holds_nor_hurts(name: str, scheme: str) -> None:
         attempt = probes.run(probe(f"{scheme}://127.0.0.1:{port}/metrics", timeout=0.5, insecure=True))
     assert not attempt.ok
     assert attempt.outcome in ("error", "999", "plain")
-    assert attempt.timings["total"] < 5 * 0.5
+    # A limit for each read would never be reached; one for the whole is, however busy the machine.
+    assert attempt.timings["total"] < 20
     assert time.monotonic() - began < 60
     assert "\x1b" not in repr(attempt.reason) + attempt.detail + attempt.body
 

@@ -420,7 +420,7 @@ def _ask(stand: Stand, port: int, *, known: bool, user: str) -> int:
     if known:
         context.load_cert_chain(stand.folder / "client.pem")
         headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:canary".encode()).decode()
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
     try:
         connection.request("GET", "/metrics", headers=headers)
         return connection.getresponse().status

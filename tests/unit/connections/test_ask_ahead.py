@@ -35,7 +35,7 @@ class _Pipe:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
 
 class Here(RemoteShellConnection):

@@ -309,15 +309,15 @@ def test_a_long_log_is_explained_in_bounded_time() -> None:
     ]
     error = 'level=error err="opening storage failed: lock DB directory: no locks available"'
     catalogue.diagnose(error)
-    began = time.perf_counter()
+    began = time.process_time()
     one = catalogue.diagnose("\n".join(lines[:1000]))
-    short = time.perf_counter() - began
+    short = time.process_time() - began
     assert one is None
     for place in (0, 5000, 10_000):
-        began = time.perf_counter()
+        began = time.process_time()
         found = catalogue.diagnose("\n".join([*lines[:place], error, *lines[place:]]))
         assert found is not None and found.id == "storage-file-system"
-        assert time.perf_counter() - began < 10 * short + 1
+        assert time.process_time() - began < 10 * short + 1
 
 
 def test_entries_lead_to_faults_that_are_known() -> None:
@@ -383,9 +383,9 @@ def test_hostile_lines_do_not_hold_the_program() -> None:
         short, long = head * (20_000 // len(head)), head * (1_000_000 // len(head))
         times = {}
         for name, text in (("short", short), ("long", long), ("lines", long.replace(" ", "\n"))):
-            began = time.perf_counter()
+            began = time.process_time()
             catalogue.diagnose(text)
-            times[name] = time.perf_counter() - began
+            times[name] = time.process_time() - began
         # 50 times the text; only 64 KiB of a line are looked at, so anything but a quadratic search is far below.
         assert times["long"] < 20 * times["short"] + 0.5, head
         assert times["lines"] < 100 * times["short"] + 1, head

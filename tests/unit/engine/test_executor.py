@@ -200,7 +200,7 @@ def test_the_person_is_told_what_to_type_for_a_rollback_and_not_waited_for(make_
 
 def test_stages_come_one_after_the_other_and_hosts_at_once(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
     for name in ("srv1", "srv2"):
         site.connections[name].before = lambda operation, path: (
             None if operation != "stage" or path != "/etc/old" else (meeting.wait(), None)[1]
@@ -223,7 +223,7 @@ def test_servers_of_one_host_restart_at_once_and_a_prometheus_in_its_turn(make_s
     site = make_site()
     one, two = site.service("srv1", unit="a"), site.service("srv1", unit="b")
     prometheus = site.service("srv1", "prometheus")
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
     site.manager.before = lambda action, service: (
         (meeting.wait(), None)[1] if service.component == "node_exporter" else None
     )
