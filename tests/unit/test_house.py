@@ -22,9 +22,9 @@ SLOW = {"bcrypt", "cryptography", "paramiko", "ruamel"}
 
 
 def loaded_after(statement: str) -> set[str]:
-    """The top-level packages in `sys.modules` of a fresh Python after `statement`."""
+    """The modules and their packages in `sys.modules` of a fresh Python after `statement`."""
     # Asked of a fresh process: a deferred import escapes static analysis, and this one has imported everything.
-    code = f"{statement}; import sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=ROOT,
@@ -68,6 +68,21 @@ def test_the_command_line_loads_neither_the_screens_nor_what_it_may_not_need() -
     loaded = loaded_after("import wizard.cli")
     assert "wizard" in loaded
     assert not loaded & (SLOW | {"screens", "textual"})
+
+
+FOR_FEW_RUNS = {
+    "re2",
+    "wizard.config_files.compose",
+    "wizard.config_files.proxies.nginx",
+    "wizard.diagnostics",
+}
+"""What a run without containers, reverse proxies and failures does not use."""
+
+
+def test_the_engine_loads_only_when_used_what_few_runs_use() -> None:
+    loaded = loaded_after("import wizard.engine")
+    assert "wizard.engine.run" in loaded
+    assert not loaded & FOR_FEW_RUNS
 
 
 IMPORT = re.compile(r"^\s*from ((?:wizard|screens)[\w.]*) import ([\w, ]+)$", re.MULTILINE)

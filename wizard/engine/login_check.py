@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from wizard.diagnostics import catalogue
 from wizard.engine.hosts import Hosts
 from wizard.errors import HostError
 from wizard.model import NotificationHealth, Plan, RemoteWriteHealth, Watched
@@ -128,6 +127,8 @@ class LoginCheck:
 
     def _why(self, place: str, what: str) -> tuple[str, str]:
         """What does not work, with what Prometheus has logged of it; and what to do."""
+        from wizard.diagnostics import catalogue  # large, and nothing else of a run needs it
+
         for line in reversed(self._whole.log(self._watched)):
             diagnosis = catalogue.diagnose(line) if place in line else None
             if diagnosis is not None:

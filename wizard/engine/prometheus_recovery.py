@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from wizard.engine import baseline
 from wizard.engine.hosts import Hosts
+from wizard.engine.login_check import LoginCheck
 from wizard.errors import VerificationError
 from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
 from wizard.planner import health_findings
@@ -330,8 +331,6 @@ class MonitorCheck:
 
     def _logins(self) -> None:
         """What a Prometheus was given a login for."""
-        from wizard.engine.login_check import LoginCheck  # with all diagnoses, which few runs need
-
         scrapes = [each.interval for each in self._before.targets if each.health == "up"]
         check = LoginCheck(self._whole, self._watched, self._monitor)
         for each in check.run(min(scrapes, default=60.0) + _AGAIN):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wizard.components import component as find_component
-from wizard.config_files import web_config
+from wizard.config_files import proxies, web_config
 from wizard.errors import ConfigError
 from wizard.model import (
     EXPORTERS,
@@ -137,8 +137,6 @@ def _proxies(
     server: Server,
     demands: _Demands,
 ) -> list[BrokenClient]:
-    from wizard.config_files import proxies
-
     asking = Client(host, server.service, OwnFiles())
     mine = [each for each in routes if asking.means(each.upstream, server) and demands.reject(each)]
     names = certificate_names(stack, facts, server)

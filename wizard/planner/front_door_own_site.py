@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wizard.config_files import proxies
 from wizard.errors import InputError
 from wizard.model import SIGN_IN_PATH, Change, ContentKind, Facts, FileState
 from wizard.planner import manual_commands
@@ -49,8 +50,6 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
                 todo=f"Use site: {main}",
             )
         return
-    from wizard.config_files import proxies
-
     patterns = proxies.includes(known.proxy.name, main, known.main.encode("utf-8", "surrogateescape"))
     if door.site != main and not any(_matches(door.site, pattern) for pattern in patterns):
         raise InputError(

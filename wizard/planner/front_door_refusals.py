@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wizard.config_files import proxies
 from wizard.errors import InputError
 from wizard.model import Facts
 from wizard.planner.front_door_facts import HEAD, KnownDoor
@@ -117,8 +118,6 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
                 todo=f"Give the front door another port, e.g. port: 8443, or put the routes into that section: site: {known.site}",
             )
         return
-    from wizard.config_files import proxies
-
     included = proxies.includes(
         known.proxy.name, known.service.config_file, known.main.encode("utf-8", "surrogateescape")
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, Final
 
+from wizard.config_files import proxies
 from wizard.connections.base import Connection
 from wizard.errors import AwayError, HostError
 from wizard.model import Proxies, ProxyProgram
@@ -119,8 +120,6 @@ def _resumed(running: _Running) -> Proxies:
 
 
 def _read(connection: Connection, running: _Running) -> Proxies:
-    from wizard.config_files import proxies
-
     program = running.program
     main, content = "", None
     for path in (running.main,) if running.main.startswith("/") else proxies.MAIN[program]:
@@ -181,8 +180,6 @@ def _flags(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxies:
     """A configuration that is all the files of a folder (HAProxy's -f)."""
-    from wizard.config_files import proxies
-
     files = {}
     for name in connection.names(folder)[:_MOST]:
         path = posixpath.join(folder, name)

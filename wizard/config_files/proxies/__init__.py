@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from wizard.config_files.proxies import apache, caddy, exporter_exporter, haproxy, nginx
 from wizard.model import ProxyProgram, ProxyRoute, ProxySite
 
 MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
@@ -21,13 +21,11 @@ MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
     "exporter_exporter": ("/etc/prometheus/exporter-exporter.yml", "/etc/exporter_exporter/expexp.yaml"),
 }
 """The usual places of each proxy's configuration, where its command line names none."""
-_READERS: Final[Mapping[ProxyProgram, ModuleType]] = {
-    "nginx": nginx,
-    "apache": apache,
-    "caddy": caddy,
-    "haproxy": haproxy,
-    "exporter_exporter": exporter_exporter,
-}
+
+
+def _reader(program: ProxyProgram) -> ModuleType:
+    """The module of this package that reads a program's configuration; imported where such a program runs."""
+    return import_module(f"{__name__}.{program}")
 
 
 def includes(program: ProxyProgram, main: str, content: bytes) -> tuple[str, ...]:
@@ -38,8 +36,9 @@ def includes(program: ProxyProgram, main: str, content: bytes) -> tuple[str, ...
         main: the main file of the configuration: relative paths begin in its folder.
         content: of any of its files.
     """
-    folder = apache.root(main) if program == "apache" else posixpath.dirname(main)
-    found: tuple[str, ...] = _READERS[program].includes(content, folder)
+    reader = _reader(program)
+    folder = reader.root(main) if program == "apache" else posixpath.dirname(main)
+    found: tuple[str, ...] = reader.includes(content, folder)
     return found
 
 
@@ -51,14 +50,14 @@ def routes(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tupl
         main: its main file.
         files: this and what it includes, by absolute path.
     """
-    found: tuple[ProxyRoute, ...] = _READERS[program].routes(main, files)
+    found: tuple[ProxyRoute, ...] = _reader(program).routes(main, files)
     return found
 
 
 def sites(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxySite, ...]:
     """Every name that a configuration answers to, with its port; of Caddy and HAProxy, those that pass on."""
     if program in ("nginx", "apache", "exporter_exporter"):
-        listed: tuple[ProxySite, ...] = _READERS[program].sites(main, files)
+        listed: tuple[ProxySite, ...] = _reader(program).sites(main, files)
         return listed
     return tuple(
         dict.fromkeys(
