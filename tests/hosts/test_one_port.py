@@ -19,7 +19,9 @@ from test_front_door import apply, etc
 
 from wizard.engine import Engine
 from wizard.inventory import stack_file
-from wizard.model import Stack
+from wizard.model import Answers, Stack
+from wizard.upkeep.comparison import compare
+from wizard.upkeep.lifetimes import lifetimes
 from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
@@ -62,8 +64,8 @@ front_doors:
 def _booted(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
     packages = ("prometheus-exporter-exporter",)
     made = [
-        Machine(suite, "mon1", network, label=f"one-{suite}-m"),
-        Machine(suite, "web1", network, programs=EXPORTERS, packages=packages, label=f"one-{suite}-w"),
+        Machine(suite, "mon1", network, label=f"one-{suite[:3]}-m"),
+        Machine(suite, "web1", network, programs=EXPORTERS, packages=packages, label=f"one-{suite[:3]}-w"),
     ]
     with booted(made) as (mon1, web1):
         mon1.check(f"echo '{web1.address} web1' >>/etc/hosts")
@@ -90,15 +92,52 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
             print(f"{suite}: {len(plan.steps)} steps, {time.monotonic() - started:.1f} s")
             for attempt in outcome.attempts:
                 print(f"  {attempt.probe.id}: {attempt.outcome}")
-            _serves(mon1, web1, engine.workspace.root)
+            _serves(mon1, web1)
             assert engine.plan(stack).steps == ()
+            assert _drift(engine, stack) == ()
+            if suite == SUITES[0]:
+                _renewed(engine, stack, web1)
+                _drifts(engine, stack, web1)
             while engine.undo().state == "undone":
                 pass
-        assert (etc(mon1), etc(web1)) == before
+            assert (etc(mon1), etc(web1)) == before
+            _checks_modules(engine, stack, web1)
 
 
-def _serves(mon1: Machine, web1: Machine, workspace: Path) -> None:
-    del workspace
+def _drift(engine: Engine, stack: Stack) -> tuple[tuple[str, str], ...]:
+    return tuple((each.kind, each.path) for each in compare(engine, stack).differences)
+
+
+def _renewed(engine: Engine, stack: Stack, web1: Machine) -> None:
+    """Its certificate is replaced with a restart, and what it shows then is the new one."""
+    shown = f"echo | openssl s_client -connect {web1.address}:9999 2>/dev/null | openssl x509 -noout -serial"
+    first = web1.check(shown)
+    key = "web1/exporter_exporter"
+    assert key in {each.renew for each in lifetimes(stack, engine.plan(stack).facts)}
+    assert engine.apply(engine.plan(stack, Answers(renew=frozenset((key,))))).state == "proven"
+    assert web1.check(shown) != first
+
+
+def _drifts(engine: Engine, stack: Stack, web1: Machine) -> None:
+    """A plain port that somebody opens again is named, and closed by the next run."""
+    web1.check(f"sed -i 's/--web.listen-address=/--web.listen-address=:9998/' {FLAGS}")
+    web1.check("systemctl restart prometheus-exporter-exporter")
+    assert ("file", FLAGS) in _drift(engine, stack)
+    apply(engine, stack)
+    assert web1.run(f"curl -s -o /dev/null http://{web1.address}:9998/").returncode != 0
+
+
+def _checks_modules(engine: Engine, stack: Stack, web1: Machine) -> None:
+    """The program itself refuses a configuration that it would not start with; nothing of it is changed then."""
+    web1.check(f"printf 'odd: 1\n' >>{MODULES}")
+    kept = web1.read(MODULES)
+    outcome = engine.apply(engine.plan(stack))
+    assert outcome.state != "proven" and outcome.error is not None
+    assert "exporter_exporter rejects it" in outcome.error.what, outcome.error
+    assert web1.read(MODULES) == kept
+
+
+def _serves(mon1: Machine, web1: Machine) -> None:
     asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up == 1'"
     found = [each["metric"] for each in json.loads(mon1.check(asked))["data"]["result"]]
     assert {(each["job"], each["instance"], each.get("rack")) for each in found} == {

@@ -58,6 +58,30 @@ class DoorEngine(whole.WholeEngine):
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
 
 
+class ExportersEngine(DoorEngine):
+    """Finds a host with exporter_exporter and two exporters, and a Prometheus on another that scrapes them."""
+
+    def scan(self, stack: Stack | None = None, **_: object) -> Scan:
+        """What is there, unprotected."""
+        case = planned.case("exporter-door")
+        wanted = stack or Stack(
+            hosts=case.stack.hosts,
+            components=tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components),
+        )
+        known = whole.exposures()[0]
+        seen = tuple(
+            replace(known, host=each.host, component=each.name, unit=each.name, address=f"{each.host}:9100")
+            for each in wanted.components
+        )
+        return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
+
+    def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
+        """As above."""
+        case = planned.case("exporter-door")
+        made = planner.plan(wanted, planned.looked_up(wanted, case.facts), answers or Answers())
+        return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
+
+
 def _app(pilot: Pilot[Any]) -> FirescreenApp:
     return cast("FirescreenApp", pilot.app)
 
@@ -110,3 +134,25 @@ async def trust_map(pilot: Pilot[Any]) -> None:
     await plan(pilot)
     _app(pilot).open_page(Route.TRUST_MAP, MapView.PLAN)
     await until(pilot, "any host")
+
+
+async def one_port(pilot: Pilot[Any]) -> None:
+    """The exporters of a host were put behind its one port."""
+    from screens.choices.level_table import LevelTable
+
+    await until(pilot, "0.4.0, reverse proxy")
+    await pilot.press("s")
+    await until(pilot, "One open port for the exporters")
+    await until(pilot, lambda: isinstance(pilot.app.focused, LevelTable))
+    await pilot.press("tab", "down")
+    await until(pilot, lambda: bool((stack := _app(pilot).session.stack) and stack.front_doors))
+
+
+async def one_port_plan(pilot: Pilot[Any]) -> None:
+    """The plan for it."""
+    from screens.routes import Route
+
+    await one_port(pilot)
+    _app(pilot).open_page(Route.PLAN)
+    await until(pilot, lambda: type(pilot.app.screen).__name__ == "PlanPage")
+    await until(pilot, "Have Prometheus ask")

@@ -191,6 +191,8 @@ MORE: dict[str, Scene] = {
     "front-door-settings": Scene(door_scenes.settings, door_scenes.DoorEngine),
     "front-door-plan": Scene(door_scenes.plan, door_scenes.DoorEngine),
     "front-door-trust-map": Scene(door_scenes.trust_map, door_scenes.DoorEngine),
+    "one-port": Scene(door_scenes.one_port, door_scenes.ExportersEngine),
+    "one-port-plan": Scene(door_scenes.one_port_plan, door_scenes.ExportersEngine),
     "client-logins": Scene(login_scenes.page, login_scenes.LoginEngine),
     "client-logins-oauth2": Scene(login_scenes.filled, login_scenes.LoginEngine),
     "client-logins-token": Scene(login_scenes.token, login_scenes.LoginEngine),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from screens.app import make_app
 from screens.choices.level_table import LevelTable
 from screens.widgets.field import Field
-from tests.screens.door_scenes import DoorEngine
+from tests.screens.door_scenes import DoorEngine, ExportersEngine, one_port
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Scan
 from wizard.model import Proxies, ProxySite, Stack
@@ -66,6 +66,25 @@ async def test_one_of_several_proxies_is_chosen() -> None:
         await until(pilot, "people sign in at an OpenID provider")
         await pilot.press("shift+tab", *["backspace"] * len("noc.example.net"))
         await until(pilot, lambda: not doors())
+
+
+async def test_one_question_puts_exporters_behind_one_port() -> None:
+    app = make_app(build=engine(ExportersEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await one_port(pilot)
+
+        def levels() -> dict[str, bool]:
+            assert app.session.stack is not None
+            return {each.key: bool(each.protect) for each in app.session.stack.components}
+
+        assert levels() == {
+            "mon1/prometheus": True,
+            "web1/node_exporter": False,
+            "web1/blackbox_exporter": False,
+            "web2/node_exporter": True,
+        }
+        await pilot.press("up")
+        await until(pilot, lambda: all(levels().values()))
 
 
 class TakenEngine(DoorEngine):
