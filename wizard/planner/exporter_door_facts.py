@@ -167,14 +167,16 @@ def _server(stack: Stack, facts: Facts, door: FrontDoor) -> Server:
             todo="Run it as a systemd unit that starts the program itself",
         )
     _refuse_flags(service, door, where)
-    port = str(door.port)
+    wanted = str(door.port)
     address = service.listen.rpartition(":")[0] or "127.0.0.1"
-    ports = {each.rpartition(":")[2] for each in (*service.sockets, service.listen)}
-    if port not in ports:
+    # Its port for TLS is none of the sockets by which it is known where it has a plain one too.
+    places = (*service.sockets, service.listen, service.flag("web.tls.listen-address"))
+    ports = {port for each in places if (port := each.rpartition(":")[2])}
+    if wanted not in ports:
         raise InputError(
-            f"{EXPORTERS} on {door.host} listens on port {', '.join(sorted(ports))}, and the front door has port {port}",
+            f"{EXPORTERS} on {door.host} listens on port {', '.join(sorted(ports))}, and the front door has port {wanted}",
             where=where,
-            todo=f"Use port: {min(ports)}, or start it with -web.listen-address=:{port}",
+            todo=f"Use port: {min(ports)}, or start it with -web.listen-address=:{wanted}",
         )
     spec = ComponentSpec(
         host=door.host,
@@ -182,7 +184,7 @@ def _server(stack: Stack, facts: Facts, door: FrontDoor) -> Server:
         protect=("tls", "client_cert"),
         files=OwnFiles(cert_file=door.cert_file, key_file=door.key_file, ca_file=door.ca_file),
     )
-    return Server(spec, host, replace(service, listen=f"{address}:{port}", sockets=(f"*:{port}",)))
+    return Server(spec, host, replace(service, listen=f"{address}:{wanted}", sockets=(f"*:{wanted}",)))
 
 
 def _refuse_flags(service: Service, door: FrontDoor, where: str) -> None:
