@@ -349,7 +349,8 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
     asks = known.certificates_inside
     routes = (*ONE_NAME.routes, DoorRoute(to=GRAFANA, path="/grafana"))
     mine = replace(ONE_NAME, proxy=program, site=site, ca_file="/etc/ssl/noc.crt", routes=routes)
-    mine = replace(mine, client_cert=asks, cors=(ORIGIN,))
+    limit = 0 if known.cannot("rate_limit") else 20
+    mine = replace(mine, client_cert=asks, cors=(ORIGIN,), rate_limit=limit)
     stack = stack_of(web1, (mine,))
     with network.entered(), closing(Engine(Workspace(folder))) as engine:
         with pytest.raises(InputError, match=r"another site|already"):
@@ -364,6 +365,9 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
         place = web1.address, NAME, "/grafana/api/live/ws", web1.root / "etc/ssl/noc.crt"
         with grafana_host.websocket(*place, origin=f"https://{NAME}") as live:
             assert live.echoed("one") == "one"
+        if limit:
+            _counts(web1)
+            assert _other_pages(web1) == theirs
         assert engine.plan(stack).steps == ()
         smaller = replace(mine, block=()) if not asks else replace(mine, people=(), machines=())
         kinds = [step.kind for step in apply(engine, stack_of(web1, (smaller,)))[0].steps]
@@ -428,6 +432,15 @@ def _strangers_and_others(web1: Machine) -> None:
         assert said("/prometheus/graph/x.txt") == "401"
         assert said("/prometheus") == "301"
         assert said("/") == "404"
+
+
+def _counts(web1: Machine) -> None:
+    """Whoever asks more than is allowed is answered with 429 below the paths, and served as before at others."""
+    words = f"-sk -o /dev/null -w '%{{http_code}}\\n' --resolve {NAME}:443:127.0.0.1"
+    said = web1.check(
+        f"curl {words} 'https://{NAME}/prometheus/api/v1/status?[1-400]' | sort | uniq -c"
+    ).split()
+    assert set(said[1::2]) == {"401", "429"}, said
 
 
 def _other_origins(web1: Machine) -> None:

@@ -164,6 +164,8 @@ class Proxy:
     """The command that checks a configuration; `{program}` and `{main}` stand for the paths of both."""
     render_inside: Callable[[Door], str] | None = None
     """The locations of a front door in a site that a person wrote: what that site includes. None where it cannot."""
+    render_outside: Callable[[Door], str] | None = None
+    """What such a front door needs outside of that site, in a file of ours at `site`; None for nothing."""
     certificates_inside: bool = False
     """Whether it can ask clients of such a site for certificates, and serve those with another at its other paths as before."""
     import_line: str = ""

@@ -17,6 +17,9 @@ from wizard.front_doors.settings import BURST_SECONDS, CORS_ALLOWED, CORS_HEADER
 
 _STORE: Final = "firescreen"
 _MB: Final = 1024 * 1024
+_COUNTED: Final = (
+    f"stick-table type ipv6 size 100k expire {BURST_SECONDS}s store http_req_rate({BURST_SECONDS}s)"
+)
 _BEGIN: Final = (
     "# Written by Firescreen, which undoes it too: front doors. Other sections belong above this line."
 )
@@ -81,8 +84,18 @@ def _sections(doors: Sequence[Door]) -> Iterator[str]:
     for port, same in groupby(sorted(own, key=lambda each: each.port), key=lambda each: each.port):
         yield from _frontend(port, tuple(same))
     for door in doors:
+        if door.inside and door.rate_limit:
+            # A table of its own, whatever the frontend counts.
+            yield f"backend {_requests(door)}"
+            yield f"    {_COUNTED}"
+            yield ""
         for opening in door.openings:
             yield from _backend(door, opening)
+
+
+def _requests(door: Door) -> str:
+    """The table that counts the requests of a front door in a person's frontend."""
+    return f"{label(door)}-requests"
 
 
 def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
@@ -103,8 +116,7 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
     for door in doors:
         yield f"    acl {door.name} hdr(host) -i {door.name} {door.name}:{port}"
     if any(door.rate_limit for door in doors):
-        seconds = BURST_SECONDS
-        yield f"    stick-table type ipv6 size 100k expire {seconds}s store http_req_rate({seconds}s)"
+        yield f"    {_COUNTED}"
         yield "    http-request track-sc0 src"
     yield f"    http-request return status 404 if {' '.join(f'!{door.name}' for door in doors)}"
     for door in doors:
@@ -202,6 +214,10 @@ def _backend(door: Door, opening: Opening) -> Iterator[str]:
 def _inside(door: Door, opening: Opening) -> Iterator[str]:
     """What the frontend of a front door of our own says, for one that stands in a person's."""
     yield "    option forwardfor"
+    if door.rate_limit:
+        yield f"    http-request {haproxy_frontend.COUNTER} src table {_requests(door)}"
+        above = f"{{ src_http_req_rate({_requests(door)}) gt {burst(door.rate_limit)} }}"
+        yield f"    http-request deny deny_status 429 if {above}"
     yield f"    http-request redirect code 301 location {opening.prefix}/ if {{ path {opening.prefix} }}"
     if door.cors:
         known = f"{{ req.hdr(origin) -m str {' '.join(door.cors)} }}"

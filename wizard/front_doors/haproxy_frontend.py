@@ -23,6 +23,8 @@ _SECTIONS: Final = frozenset(
     "global defaults frontend backend listen userlist peers resolvers mailers cache program http-errors ring "
     "log-forward log-profile fcgi-app crt-store traces acme".split()
 )
+COUNTER: Final = "track-sc2"
+"""The last of the three counters that a request has, by which a rate limit counts; a frontend seldom has that many."""
 _PORT: Final = re.compile(r":(\d+)(?:-(\d+))?$")
 _ANSWERS: Final = ("return", "deny", "reject", "auth", "redirect", "tarpit")
 """What an http-request rule can do that keeps all paths from their backends, where it has no condition."""
@@ -104,6 +106,11 @@ def _place(text: str, door: Door) -> int:
                 "into it",
                 todo="Give that rule a condition, or leave `site` out",
             )
+    if door.rate_limit and any(COUNTER in words for _, words in section.lines):
+        raise InputError(
+            f"the {section.kind} {section.name} counts requests by {COUNTER} itself, as the rate limit would",
+            todo="Leave rate_limit out, or use track-sc0 or track-sc1 there",
+        )
     opened: list[int] = []
     for at, words in section.lines:
         if words[0] == ".if":

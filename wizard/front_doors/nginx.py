@@ -151,6 +151,7 @@ PROXY = Proxy(
     render=render,
     sign_in=oauth2_proxy.CLIENT,
     render_inside=nginx_inside.render,
+    render_outside=nginx_inside.render_outside,
     certificates_inside=True,
     shadow=shadow,
     shadow_script=r'sed -zE "s@(^|\n)([^#\n]*\bhttp\s*\{)@\1\2\n    include $1;@"',

@@ -6,15 +6,31 @@ The locations are regular expressions, and included first: so they come before l
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 
 from wizard.front_doors import nginx_locations, nginx_sign_in, oauth2_proxy
 from wizard.front_doors.base import Door, Opening
+from wizard.front_doors.settings import burst
 
 
 def render(door: Door) -> str:
     """What the server block includes."""
     return "\n".join(_lines(door)) + "\n"
+
+
+def render_outside(door: Door) -> str:
+    """What nginx takes outside of server blocks alone."""
+    head = "# Written by Firescreen, which undoes it too. "
+    if not door.rate_limit:
+        return f"{head}No requests are counted.\n"
+    zone = f"limit_req_zone $binary_remote_addr zone={_zone(door)}:1m rate={door.rate_limit}r/s;"
+    return f"{head}A site that is there counts requests by it.\n{zone}\n"
+
+
+def _zone(door: Door) -> str:
+    """Another name for each limit: so it may be checked beside an older one of itself."""
+    return f"firescreen_{zlib.crc32(f'{door.name}:{door.port} {door.rate_limit}'.encode()):08x}"
 
 
 def _lines(door: Door) -> Iterator[str]:
@@ -42,6 +58,9 @@ def _lines(door: Door) -> Iterator[str]:
 
 def _location(door: Door, opening: Opening) -> Iterator[str]:
     yield f"location ~ ^{re.escape(opening.prefix)}/ {{"
+    if door.rate_limit:
+        yield f"    limit_req zone={_zone(door)} burst={burst(door.rate_limit)} nodelay;"
+        yield "    limit_req_status 429;"
     if opening.own_login:
         yield "    # It asks for the login itself."
         yield "    auth_basic off;"

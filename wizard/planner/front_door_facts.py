@@ -157,6 +157,12 @@ class KnownDoor(Participant):
         return self.include if self.door.site and self.proxy.shared is None else self.site
 
     @property
+    def outside(self) -> str:
+        """What must stand outside of such a site, a file of its own; '' for none."""
+        needed = self.door.site and self.proxy.render_outside is not None
+        return self.proxy.site.format(name=self.instance) if needed else ""
+
+    @property
     def passwords(self) -> str:
         """Its users and their hashes."""
         return posixpath.join(self.proxy.home, f"{self.instance}.htpasswd")

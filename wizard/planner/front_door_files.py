@@ -17,6 +17,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
             known.door.ca_file or (known.door.site and PUBLIC_CAS),
         )
         found = [known.service.config_file, known.site, known.include, known.passwords, known.client_ca]
+        found += [known.outside] if known.outside else []
         found += [known.bundle] if known.bundle else []
         found += [*front_door_settings.lets_encrypt(known.door.name), *known.hook_files]
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]

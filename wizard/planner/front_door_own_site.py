@@ -106,14 +106,29 @@ def _matches(path: str, pattern: str) -> bool:
     )
 
 
-def changes(known: KnownDoor, text: bytes) -> Iterator[Change]:
-    """Our file first, which nothing reads yet, then the line in the site that includes it.
+def changes(known: KnownDoor, text: bytes, outside: bytes) -> Iterator[Change]:
+    """Our files first, the line in the site that includes one of them last.
+
+    Args:
+        text: what the site includes.
+        outside: what stands outside of it.
 
     Raises:
         InputError: the site has no place for it.
     """
     from wizard.config_files.proxies import own_site
 
+    there = known.host.files.get(known.outside) if known.outside else None
+    mine = known.door.rate_limit or (there is not None and there.content.startswith(HEAD))
+    if mine and (there is None or there.content != outside):
+        after = FileState(outside, 0o644, "root", "root")
+        yield known.write(
+            known.outside,
+            after,
+            ContentKind.PROXY_CONFIG,
+            why="What counts requests is declared outside of sites; nothing else stands in it.",
+            by_hand=manual_commands.written(known.outside, after),
+        )
     before = known.host.files.get(known.include)
     if before is None or before.content != text:
         closed = known.proxy.hashes_in_site

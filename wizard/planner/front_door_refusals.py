@@ -66,12 +66,6 @@ def _refuse_settings(known: KnownDoor) -> None:
             where=door.key,
             todo="Leave rate_limit out, or use nginx or HAProxy",
         )
-    if door.site and door.rate_limit:
-        raise InputError(
-            f"the routes of {door.name} are in a site of your own, and a rate limit is declared outside of sites",
-            where=door.key,
-            todo="Leave rate_limit out, and set it in the configuration of that site where you want it",
-        )
     site = known.host.files.get(door.site) if door.site else None
     if door.cors and known.proxy.name == "nginx" and site is not None and b"add_header" in site.content:
         raise InputError(
@@ -106,7 +100,7 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
         InputError: see `refuse_unfit`.
     """
     door, shared = known.door, known.proxy.shared
-    if door.site:
+    if door.site and not (door.rate_limit and known.outside):
         return
     if shared is not None:
         line = shared.others_ports(known.main).get(door.port)
@@ -127,10 +121,11 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
             where=place,
             todo=f"Add `include {known.proxy.included};` to its http block",
         )
-    there = known.host.files.get(known.site)
+    ours = known.outside or known.site
+    there = known.host.files.get(ours)
     if there is not None and not there.content.startswith(HEAD):
         raise InputError(
             "a file that Firescreen did not write is in the place of the front door's configuration",
-            where=f"{door.host}:{known.site}",
+            where=f"{door.host}:{ours}",
             todo="Rename it, then plan again",
         )

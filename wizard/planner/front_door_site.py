@@ -181,7 +181,8 @@ def _in_own_site(known: KnownDoor, door: Door) -> PlannedStep | None:
     assert known.proxy.render_inside is not None  # the stack file's reader has refused it
     text = known.proxy.render_inside(door).encode()
     assert text.startswith(HEAD)
-    changes: tuple[Change, ...] = tuple(front_door_own_site.changes(known, text))
+    outside = known.proxy.render_outside(door).encode() if known.proxy.render_outside is not None else b""
+    changes: tuple[Change, ...] = tuple(front_door_own_site.changes(known, text, outside))
     if not changes:
         return None
     if known.proxy.hashes_in_site:  # no file of users, with which the folder would have been made

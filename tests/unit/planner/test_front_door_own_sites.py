@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.planner import planned
 from wizard import planner
-from wizard.errors import FirescreenError
+from wizard.errors import FirescreenError, InputError
 from wizard.front_doors import Door, Opening, proxy
 from wizard.inventory import stack_file
 from wizard.model import (
@@ -255,3 +255,50 @@ def test_a_caddy_of_another_unit_is_named() -> None:
     )
     with pytest.raises(FirescreenError, match="--resume"):
         plan_for("front-door-caddy", lambda door: door, facts)
+
+
+ZONE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
+
+
+def test_a_rate_limit_is_declared_beside_a_site_of_nginx_and_taken_back() -> None:
+    case = planned.case("front-door-own-site")
+    (door,) = case.stack.front_doors
+    plan = planner.plan(case.stack, planned.looked_up(case.stack, case.facts), Answers())
+    after = planned.carried_out(plan, case.facts)
+    state = after.hosts["web1"].files[ZONE]
+    assert state is not None
+    assert b"rate=20r/s" in state.content
+    without = replace(case.stack, front_doors=(replace(door, rate_limit=0),))
+    after = planned.carried_out(planner.plan(without, planned.looked_up(without, after), Answers()), after)
+    state = after.hosts["web1"].files[ZONE]
+    assert state is not None
+    assert b"limit_req_zone" not in state.content
+    assert planner.plan(without, planned.looked_up(without, after), Answers()).steps == ()
+
+
+def test_a_rate_limit_in_a_site_leaves_what_is_others_alone() -> None:
+    case = planned.case("front-door-own-site")
+    web1 = case.facts.hosts["web1"]
+    files = {**web1.files, ZONE: FileState(b"server {}\n", 0o644, "root", "root")}
+    facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
+    with pytest.raises(InputError, match="did not write"):
+        planner.plan(case.stack, planned.looked_up(case.stack, facts), Answers())
+    (door,) = case.stack.front_doors
+    without = replace(case.stack, front_doors=(replace(door, rate_limit=0),))
+    plan = planner.plan(without, planned.looked_up(without, facts), Answers())
+    assert ZONE not in {change.path for change in plan.changes}
+
+
+def test_a_frontend_that_counts_by_the_same_counter_is_refused() -> None:
+    case = planned.case("front-door-own-frontend")
+    main = "/etc/haproxy/haproxy.cfg"
+    web1 = case.facts.hosts["web1"]
+    state = web1.files[main]
+    assert state is not None
+    content = state.content
+    at = content.index(b"\n", content.index(b":9443")) + 1
+    content = content[:at] + b"    http-request track-sc2 src\n" + content[at:]
+    files = {**web1.files, main: replace(state, content=content)}
+    facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
+    with pytest.raises(InputError, match="track-sc2 itself"):
+        planner.plan(case.stack, planned.looked_up(case.stack, facts), Answers())
