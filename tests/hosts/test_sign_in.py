@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,17 +16,19 @@ import openid_provider
 import pytest
 from machines import ENDPOINT, Machine, Network
 from openid_provider import OpenIdProvider
+from ruamel.yaml import YAML
 from test_existing_sites import PAIR, SITES
 from test_front_door import NAME, apply, etc
 
 from tests.integration.browser import Page, browser
+from tests.tools import ansible_runs
 from wizard.engine import Engine
 from wizard.front_doors import proxy
 from wizard.inventory import stack_file
 from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, SignIn, Stack, UserSpec
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 PROGRAMS = ("prometheus", "alertmanager")
 SUITES = ("bookworm", "trixie", "sid")
@@ -39,6 +42,7 @@ scrape_configs:
     static_configs: [{targets: ['localhost:9093']}]
 """
 PAGE = f"https://{NAME}/prometheus/"
+PASSWORD = "a vault's long password"
 STRANGERS = ("bob", "eve", "mal")
 SITE = f"/etc/apache2/sites-enabled/firescreen-{NAME}.conf"
 
@@ -146,12 +150,13 @@ def test_people_sign_in_and_machines_do_not(
         assert engine.undo().state == "undone"
         assert etc(web1) == before
         if web1.suite == "trixie":
-            in_a_site_that_is_there(web1, door, engine, company, tmp_path)
+            stack = in_a_site_that_is_there(web1, door, engine, company, tmp_path)
+            by_ansible(web1, network, engine, stack, tmp_path)
 
 
 def in_a_site_that_is_there(
     web1: Machine, door: FrontDoor, engine: Engine, company: OpenIdProvider, folder: Path
-) -> None:
+) -> Stack:
     """The same in a site of a person's, whose other pages need no login, before, meanwhile and after."""
     unit, (site, text) = {"apache": "apache2"}.get(door.proxy, door.proxy), SITES[door.proxy]
     web1.check(PAIR)
@@ -177,6 +182,39 @@ def in_a_site_that_is_there(
     assert engine.plan(stack).steps == ()
     assert engine.undo().state == "undone"
     assert etc(web1) == before
+    return stack
+
+
+def by_ansible(web1: Machine, network: Network, engine: Engine, stack: Stack, folder: Path) -> None:
+    """The same by a playbook: sign-in, a site that is there, and Grafana."""
+    (door,) = stack.front_doors
+    made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
+    clear = b"".join(path.read_bytes() for path in made.rglob("*") if path.is_file())
+    assert openid_provider.SECRET.encode() not in clear
+    before, site = etc(web1), door.site.lstrip("/")
+    ran = ansible_runs.run(made, PASSWORD, enter=network.enter)
+    assert ran.code == 0 and ran.changed > 0, ran.output
+    plan = engine.plan(stack)
+    assert plan.steps == ()
+    assert [each for each in engine.run_probes(plan) if not each.ok] == []
+    assert etc(web1)[site] != before[site]
+    _checks_in_place(web1, made, door.site)
+    made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
+    again = ansible_runs.run(made, PASSWORD, enter=network.enter)
+    assert (again.code, again.changed) == (0, 0), again.output
+
+
+def _checks_in_place(web1: Machine, made: Path, site: str) -> None:
+    """What the playbook has a new file of the site checked with: the proxy itself rejects nonsense, which gets nowhere."""
+    told = YAML(typ="safe").load((made / "host_vars/web1/firescreen.yml").read_text())
+    (command,) = {each["validate"] for each in told["firescreen_files"] if each["path"] == site}
+    before = etc(web1)
+    web1.check(f"cp {site} /root/good && echo 'no_such_directive {{' >/root/broken")
+    web1.check(shlex.split(command % "/root/good"))
+    with pytest.raises(AssertionError, match="no_such_directive"):
+        web1.check(shlex.split(command % "/root/broken"))
+    assert etc(web1) == before
+    assert web1.check("ls /tmp/tmp.* 2>/dev/null || true") == ""
 
 
 async def _signs_in_and_out(web1: Machine, folder: Path) -> None:

@@ -23,6 +23,7 @@ from test_sign_in import (
     PROGRAMS,
     STRANGERS,
     blocked,
+    by_ansible,
     door,
     in_a_site_that_is_there,
     installed,
@@ -40,7 +41,7 @@ from wizard.model import FrontDoor, ProxyProgram
 from wizard.workspace import Workspace
 
 __all__ = ["door", "installed"]
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 UNIT = """\
 [Service]
@@ -89,7 +90,10 @@ def test_people_sign_in_by_a_program_beside_the_proxy(
             assert etc(web1) == before
             # What differs between suites is how Caddy writes it.
             if (suite, proxy) != ("bookworm", "caddy"):
-                in_a_site_that_is_there(web1, replace(door, proxy=proxy), engine, company, tmp_path)
+                mine = replace(door, proxy=proxy)
+                stack = in_a_site_that_is_there(web1, mine, engine, company, tmp_path)
+                if proxy == "nginx":
+                    by_ansible(web1, network, engine, stack, tmp_path)
 
 
 def prepare(web1: Machine, proxy: ProxyProgram) -> None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from wizard.export.existing_files import in_place, named_by
 from wizard.export.front_doors import Doors
-from wizard.front_doors import proxy as find_proxy
 from wizard.model import (
     WORKSPACE,
     FileState,
@@ -163,7 +162,7 @@ class Picture:
 
     def _turns(self) -> Iterator[Turn]:
         """The plan's own; and behind them those of services that need nothing now, and may after a new start."""
-        planned = set()
+        planned = set[tuple[str, str]]()
         for step in self.plan.steps:
             for change in step.changes:
                 if isinstance(change, RunService):
@@ -204,22 +203,23 @@ class Picture:
                     ),
                 )
 
-    def _turns_at_doors(self, planned: Collection[tuple[str, str]]) -> Iterator[Turn]:
+    def _turns_at_doors(self, planned: Set[tuple[str, str]]) -> Iterator[Turn]:
         """What is behind front doors before the proxy that leads there."""
-        for service, action in self.doors.services():
-            if (service.key, action) not in planned:
+        for service, action, files in self.doors.services():
+            # What restarts has read all that a reload would have it read.
+            if not {(service.key, action), (service.key, "restart")} & planned:
                 yield Turn(
                     stage=self.last + (action == "reload"),
                     service=service,
                     action=action,
-                    files=self.doors.read_by(service),
+                    files=files,
                     ready=self.doors.ready(service),
                 )
 
     def _read_at(self, change: RunService) -> tuple[str, ...]:
         """What a service reads when it is restarted, or reloaded, as the plan wants it."""
         service = change.service
-        if find_proxy(service.component) is not None or change.moves_to:
+        if self.doors.has(service) or change.moves_to:
             return self.doors.read_by(service)
         if change.action == "reload":
             return layout.config_files(self.facts, service)

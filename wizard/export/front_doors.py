@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from wizard.errors import InputError
+from wizard.config_files.grafana import datasources
+from wizard.errors import ConfigError, InputError
 from wizard.front_doors import Proxy
+from wizard.front_doors import proxy as find_proxy
 from wizard.model import WORKSPACE, Facts, Plan, Probe, Service
-from wizard.planner import front_door_facts, paths
+from wizard.planner import front_door_facts, front_door_sign_in, paths
+from wizard.planner import grafana as planned_grafana
 from wizard.planner.front_door_facts import Backend, KnownDoor
+from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.planner.probes import WRONG_PASSWORD
 
 # Beside the old file: what it names may be relative, and the proxy's own user must be able to read it.
@@ -26,6 +30,15 @@ new=$(dirname -- "$1")/.firescreen-check.new main=$(dirname -- "$2")/.firescreen
 trap 'rm -f -- "$new" "$main"' EXIT
 cp -- "$0" "$new" && chown -- "$3" "$new" && chmod -- "$4" "$new" || exit
 """
+
+
+# Read in its own place, which no other process sees: the sites around it, and what they include, are those that are there.
+_CHECK_IN_PLACE: Final = """\
+test -e "$1" || exit 0
+new=$(mktemp) || exit
+trap 'rm -f -- "$new"' EXIT
+cp -- "$0" "$new" && chown -- "$2" "$new" && chmod -- "$3" "$new" || exit
+unshare --mount /bin/sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' "$new" "$1" """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +61,9 @@ def refuse(plan: Plan) -> None:
         InputError: names the first.
     """
     for door in plan.stack.front_doors:
-        what = ""
-        if door.sign_in is not None:
-            what = "people sign in at an OpenID provider"
-        elif door.site:
-            what = "its routes are put into a site that is there"
-        elif door.grafana is not None:
-            what = "it leads to a Grafana"
-        elif door.serves_exporters:
-            what = "exporter_exporter serves exporters at one port"
-        if what:
+        if door.serves_exporters:
             raise InputError(
-                f"the front door {door.name} cannot be exported to a playbook: {what}",
+                f"the front door {door.name} cannot be exported to a playbook: exporter_exporter serves exporters at one port",
                 where=plan.stack.source,
                 todo="Have the playbook run `firescreen apply STACK --yes` for it (ansible.builtin.command), and export a copy "
                 "of the stack file without it for the rest",
@@ -92,16 +96,45 @@ class Doors:
         """The components behind them."""
         return tuple(backend for known in self._known for backend in known.backends)
 
+    @property
+    def grafanas(self) -> tuple[DoorGrafana, ...]:
+        """The Grafanas behind them."""
+        return tuple(known.grafana for known in self._known if known.grafana is not None)
+
+    @property
+    def _helpers(self) -> Iterator[tuple[Service, KnownDoor]]:
+        """The programs beside proxies by which people sign in."""
+        for known in self._known:
+            beside = front_door_sign_in.helper(known)
+            if beside is not None:
+                yield beside, known
+
     def files(self) -> Iterator[tuple[str, str]]:
         """(host, path) of what is theirs: of the proxies, of what is behind them, and of who asks that."""
         for known in self._known:
             yield from ((known.door.host, path) for path in self._of_proxy(known))
         for backend in self.backends:
             yield backend.host.spec.name, backend.service.flags.path
+        for grafana in self.grafanas:
+            yield grafana.host.spec.name, grafana.service.config_file
+        yield from self._data_sources()
+        behind: tuple[Backend | DoorGrafana, ...] = (*self.backends, *self.grafanas)
         for client in paths.scrapers(self._plan.stack, self._facts) if self._known else ():
             for place in client.places():
-                if any(client.means(at, each.server) for at in place.addresses for each in self.backends):
+                if any(client.means(at, each.server) for at in place.addresses for each in behind):
                     yield client.service.host, place.path or client.service.config_file
+
+    def _data_sources(self) -> Iterator[tuple[str, str]]:
+        """(host, path) of the data sources that ask what is behind front doors."""
+        for client in planned_grafana.clients(self._facts) if self._known else ():
+            for path, state in client.files if client.service.container is None else ():
+                try:
+                    sources = datasources(state.content)
+                except ConfigError:
+                    continue  # the plan says so
+                asked = {at for source in sources for at in planned_grafana.place_of(source).addresses}
+                if any(client.means(at, each.server) for at in asked for each in self.backends):
+                    yield client.host.spec.name, path
 
     def brought(self) -> Iterator[tuple[str, str]]:
         """(host, path) of certificates and keys that a person brought."""
@@ -118,11 +151,19 @@ class Doors:
             if backend.service.flags.kind == "dropin":
                 yield backend.host.spec.name, posixpath.dirname(backend.service.flags.path)
 
-    def services(self) -> Iterator[tuple[Service, str]]:
-        """Every service that takes a change of theirs, with how: restart or reload."""
+    def services(self) -> Iterator[tuple[Service, str, tuple[str, ...]]]:
+        """Every service that takes a change of theirs, with how (restart or reload), and the files that it reads then."""
         # What is asked over TLS is a server of the stack anyway.
-        yield from ((each.service, "restart") for each in self.backends if not each.over_tls)
-        yield from {known.service.key: (known.service, "reload") for known in self._known}.values()
+        restarted = [each.service for each in self.backends if not each.over_tls]
+        restarted += [beside for beside, _ in self._helpers]
+        restarted += [each.service for each in self.grafanas]
+        yield from ((each, "restart", self.read_by(each)) for each in restarted)
+        for known in self._known:
+            client = front_door_sign_in.client_of(known)
+            if client is not None and client[0].needed:  # modules, for which a reload does not do
+                yield known.service, "restart", tuple(path for path, _ in client[0].needed)
+        for service in {known.service.key: known.service for known in self._known}.values():
+            yield service, "reload", self.read_by(service)
 
     def read_by(self, service: Service) -> tuple[str, ...]:
         """The files that a service of theirs reads when it is restarted, or a proxy when it is reloaded."""
@@ -133,10 +174,24 @@ class Doors:
             for path in self._of_proxy(known)
         ]
         found += [each.service.flags.path for each in self.backends if each.service.key == service.key]
+        for beside, known in self._helpers:
+            found += [front_door_sign_in.secrets_file(known)] if beside.key == service.key else []
+        for grafana in self.grafanas:
+            if grafana.service.key == service.key:
+                host = grafana.host.spec.name
+                found += [service.config_file, *(path for at, path in self._data_sources() if at == host)]
         return tuple(dict.fromkeys(found))
+
+    def has(self, service: Service) -> bool:
+        """Whether a service is none of the stack's components: a proxy, a program beside it, or a Grafana."""
+        others = (*(beside.key for beside, _ in self._helpers), *(each.service.key for each in self.grafanas))
+        return find_proxy(service.component) is not None or service.key in others
 
     def ready(self, service: Service) -> str:
         """The URL that answers 200 once a component serves behind its front door; '' for any other."""
+        for grafana in self.grafanas:
+            if grafana.service.key == service.key:
+                return f"http://{grafana.address}{grafana.route.prefix}/api/health"
         backend = next((each for each in self.backends if each.service.key == service.key), None)
         if backend is None or backend.over_tls:
             return ""
@@ -148,11 +203,12 @@ class Doors:
         return f"http://{backend.address}{backend.facts.metrics_path(flag)}"
 
     def api(self, key: str) -> str:
-        """Where a Prometheus behind a front door is asked on its own host, without a login; '' for any other."""
+        """Where what is behind a front door is asked on its own host without TLS; '' for any other."""
+        behind: tuple[Backend | DoorGrafana, ...] = (*self.backends, *self.grafanas)
         return next(
             (
                 f"http://{each.address}{each.route.prefix}"
-                for each in self.backends
+                for each in behind
                 if each.key == key and not each.over_tls
             ),
             "",
@@ -170,10 +226,11 @@ class Doors:
         state = self._facts.file(host, path)
         if known is None or state is None:
             return ""
-        main = known.service.config_file
-        words = (path, main, f"{state.owner}:{state.group}", f"{state.mode:04o}")
-        command = shlex.join(("/bin/sh", "-c", _CHECK + _checked(known.proxy, known.service, path == main)))
-        return f"{command.replace('%', '%%')} %s {shlex.join(words).replace('%', '%%')}"
+        main, rights = known.service.config_file, (f"{state.owner}:{state.group}", f"{state.mode:04o}")
+        if known.door.site and known.proxy.shared is None and path != known.outside:
+            checker = [word.format(program=known.service.program, main=main) for word in known.proxy.check]
+            return _validate(_CHECK_IN_PLACE + shlex.join(checker), (path, *rights))
+        return _validate(_CHECK + _checked(known.proxy, known.service, path == main), (path, main, *rights))
 
     def requests(self, host: str) -> Iterator[Request]:
         """What is asked of the front doors of a host, as the plan verifies them."""
@@ -210,7 +267,7 @@ class Doors:
             urllib.parse.urlsplit(each.url).netloc
             for known in self._known
             if known.door.host == host
-            for each in known.backends
+            for each in (*known.backends, *((known.grafana,) if known.grafana else ()))
         }
         for probe in self._plan.probes:
             asked = probe.kind in ("http", "page") and urllib.parse.urlsplit(probe.url).netloc in names
@@ -226,6 +283,10 @@ class Doors:
         wanted = [path for path, _ in known.proxy.needed]
         wanted += [known.passwords] if door.users else []
         wanted += [known.client_ca] if door.client_cert else []
+        client = front_door_sign_in.client_of(known)
+        if client is not None:
+            wanted += [path for path, _ in client[0].needed]
+            wanted += [front_door_sign_in.secrets_file(known), front_door_sign_in.provider_ca(known)]
         if any(each.over_tls for each in known.backends):
             wanted += [known.backend_ca, *known.client_pair, known.client_bundle]
         wanted += [*known.shown, known.bundle, known.hook, *_configurations(known)]
@@ -234,7 +295,16 @@ class Doors:
 
 def _configurations(known: KnownDoor) -> tuple[str, ...]:
     """What the proxy checks: the front door's own, and the main configuration where that gets a line."""
+    if known.door.site:
+        mine = (known.outside, known.written, known.site)
+        return tuple(path for path in dict.fromkeys(mine) if path)
     return (known.site, known.service.config_file) if known.proxy.import_line else (known.site,)
+
+
+def _validate(script: str, words: tuple[str, ...]) -> str:
+    """A script as `validate`: it gets the path of the new file, and these words."""
+    command = shlex.join(("/bin/sh", "-c", script))
+    return f"{command.replace('%', '%%')} %s {shlex.join(words).replace('%', '%%')}"
 
 
 def _checked(proxy: Proxy, service: Service, is_main: bool) -> str:

@@ -13,7 +13,6 @@ from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.export.desired_state import THERE, Picture, Turn, Wanted
 from wizard.export.host_access import GROUP, reached, refuse_unreachable
-from wizard.front_doors import proxy as find_proxy
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Probe, Service
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
@@ -223,7 +222,7 @@ class Playbook:
         """At which URL a component of the host answers with which status once it has taken the change."""
         if turn.ready:
             return {"url": turn.ready, "status": 200}
-        if find_proxy(turn.service.component) is not None:
+        if self._picture.doors.has(turn.service):
             return {}
         listen = _local(turn.service)
         path = find_component(turn.service.component).metrics_path(turn.service.flag)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
 
 from tests.unit.planner import planned
+from tests.unit.planner.test_front_door_grafana import INI, SOURCES
+from tests.unit.planner.test_front_door_grafana import site as grafana_site
 from wizard import planner
 from wizard.errors import InputError
-from wizard.export import Export, front_doors
+from wizard.export import Export
 from wizard.export.playbook import Playbook
-from wizard.model import GRAFANA, Answers, DoorRoute
+from wizard.model import Answers
 
 CASES = ("front-door", "front-door-apache", "front-door-caddy", "front-door-haproxy")
 ELSEWHERE = tuple(f"front-door-other-host{each}" for each in ("", "-apache", "-caddy", "-haproxy"))
+
+SIGN_IN = tuple(f"front-door-sign-in{each}" for each in ("", "-nginx", "-caddy"))
+IN_SITES = ("front-door-own-site", "front-door-own-frontend")
+SITE = "/etc/nginx/conf.d/noc.conf"
+INCLUDED = "/etc/nginx/firescreen/noc.example.net.conf"
+CLIENT_SECRET = "a-client-secret"
 
 
 def playbook(name: str, *, applied: bool = False) -> Playbook:
@@ -49,7 +58,7 @@ def test_a_front_door_is_exported_with_its_checker_and_what_is_asked_of_it(name:
         assert not any(password.encode() in copy.content for copy in book.copies if not copy.secret)
 
 
-@pytest.mark.parametrize("name", [*CASES, *ELSEWHERE])
+@pytest.mark.parametrize("name", [*CASES, *ELSEWHERE, *SIGN_IN, *IN_SITES])
 def test_what_has_been_applied_is_exported_alike(name: str) -> None:
     """A host that is installed anew gets all of it from either export."""
     before, after = playbook(name).host_vars(), playbook(name, applied=True).host_vars()
@@ -71,24 +80,54 @@ def test_what_has_been_applied_is_exported_alike(name: str) -> None:
             assert before[host].get(key) == after[host].get(key)
 
 
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("front-door-sign-in", "OpenID"),
-        ("front-door-own-site", "a site that is there"),
-    ],
-)
-def test_what_no_playbook_can_do_is_refused(name: str, why: str) -> None:
-    with pytest.raises(InputError, match=why) as refused:
-        playbook(name)
-    assert "firescreen apply" in refused.value.todo
+@pytest.mark.parametrize("name", IN_SITES)
+def test_a_site_that_is_there_is_checked_in_its_place(name: str) -> None:
+    (told,) = playbook(name).host_vars().values()
+    checked = {
+        each["path"]: shlex.split(each["validate"].replace("%%", "%"))
+        for each in told["firescreen_files"]
+        if "unshare" in each.get("validate", "")
+    }
+    if name == "front-door-own-frontend":  # HAProxy reads one file, which is checked as that
+        assert not checked
+        return
+    assert set(checked) == {SITE, INCLUDED}
+    for path, words in checked.items():
+        assert words[3:5] == ["%s", path]
+        assert words[2].endswith("/usr/sbin/nginx -t -q -c /etc/nginx/nginx.conf")
 
 
-def test_a_grafana_behind_the_front_door_is_refused() -> None:
-    plan = planned.case("front-door").plan()
-    door = replace(plan.stack.front_doors[0], routes=(DoorRoute(to=GRAFANA, path="/grafana"),))
-    with pytest.raises(InputError, match="leads to a Grafana"):
-        front_doors.refuse(replace(plan, stack=replace(plan.stack, front_doors=(door,))))
+@pytest.mark.parametrize("name", SIGN_IN)
+def test_the_secrets_of_a_sign_in_are_secrets(name: str) -> None:
+    book = playbook(name)
+    (told,) = book.host_vars().values()
+    text = json.dumps(told)
+    assert CLIENT_SECRET not in text
+    assert [each.source for each in book.copies if CLIENT_SECRET.encode() in each.content and each.secret]
+    assert not [each for each in book.copies if CLIENT_SECRET.encode() in each.content and not each.secret]
+    restarted = {each["unit"] for each in told["firescreen_turns"] if each["action"] == "restart"}
+    assert {"apache2", "oauth2-proxy"} & restarted
+    for each in told["firescreen_turns"]:
+        if each["unit"] in ("apache2", "oauth2-proxy"):
+            assert each["argv"][1:] == [each["action"], each["unit"]]
+            assert each["files"]
+            assert "url" not in each
+
+
+def test_a_grafana_and_its_data_sources_are_exported_alike() -> None:
+    stack, facts = grafana_site()
+    plan = planner.plan(stack, planned.looked_up(stack, facts), Answers())
+    after = planned.carried_out(plan, facts)
+    again = planner.plan(stack, planned.looked_up(stack, after), Answers())
+    assert not again.steps
+    for each in (plan, again):
+        (told,) = Export(each).playbook.host_vars().values()
+        assert {INI, SOURCES} <= {file["path"] for file in told["firescreen_files"]}
+        (turn,) = [turn for turn in told["firescreen_turns"] if turn["unit"] == "grafana-server"]
+        assert (turn["action"], turn["status"]) == ("restart", 200)
+        assert turn["url"] == "http://127.0.0.1:3000/grafana/api/health"
+        assert set(turn["files"]) == {INI, SOURCES}
+        assert any("/grafana/" in request["url"] for request in told["firescreen_door_requests"])
 
 
 def test_a_file_that_certbot_renews_is_in_no_export() -> None:
