@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _Result = TypeVar("_Result")
-_ANSWER = 20.0
+_ANSWER = 60.0
 """Seconds until all must answer."""
 
 
