@@ -23,6 +23,7 @@ from wizard.model import (
     Plan,
     Service,
     Stack,
+    UserSpec,
     WriteFile,
 )
 from wizard.planner import identity
@@ -104,7 +105,9 @@ def site(
         hosts[on] = host(on, NODE, node)
     specs = tuple(each.spec for name, each in hosts.items() if name != WORKSPACE)
     stack = Stack(
-        hosts=specs, components=(ComponentSpec(host=on, name="node_exporter", protect=("tls", "basic_auth")),)
+        hosts=specs,
+        components=(ComponentSpec(host=on, name="node_exporter", protect=("tls", "basic_auth")),),
+        users=(UserSpec(name="prometheus", cost=4),),  # nobody guesses at a password of these tests
     )
     return stack, Facts(hosts=hosts, workspace="/me")
 
