@@ -123,13 +123,9 @@ def _secrets_of_server(service: Service, files: Files) -> list[SecretFile]:
 
 def _secrets_of_client(client: Client) -> list[SecretFile]:
     """The keys and password files that a client's configuration names."""
-    try:
-        places = client.places()
-    except ConfigError:
-        return []
     return [
         SecretFile(client.resolve(place, name), noun, client.service)
-        for place in places
+        for place in client.known_places
         for noun, name in (
             ("private key", place.tls.get("key_file", "")),
             ("password file", place.basic_auth.get("password_file", "")),
@@ -246,19 +242,7 @@ def _infos(connection: Connection, secrets: Iterable[str]) -> dict[str, PathInfo
         while path not in ("", "/") and path not in paths:
             paths[path] = None
             path = posixpath.dirname(path)
-    if not paths:
-        return {}
-    try:
-        return connection.stat_many(paths)
-    except PathError:
-        return {path: _info(connection, path) for path in paths}
-
-
-def _info(connection: Connection, path: str) -> PathInfo | None:
-    try:
-        return connection.stat(path)
-    except PathError:
-        return None
+    return connection.stat_known(paths) if paths else {}
 
 
 def _absolute(programs: Iterable[str]) -> list[str]:

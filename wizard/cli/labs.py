@@ -17,6 +17,7 @@ from wizard.errors import InputError
 from wizard.redact import plain
 
 if TYPE_CHECKING:
+    from wizard.labs import CheckResult, LabSession, LabStep
     from wizard.workspace import Workspace
 
 lab_and_step = click.argument("named", metavar="[LAB] [STEP]", nargs=-1)
@@ -101,6 +102,17 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool, jump: bool) 
         click.echo(output.as_typed("\nThen: firescreen lab check    (also: lab hint, lab solve, lab reset)"))
 
 
+def _show_result(session: LabSession, step: LabStep, result: CheckResult) -> None:
+    """What a check saw; exit 1 where the step is not done."""
+    click.secho(f"{step_number(session, step)}  {step.title}", bold=True)
+    for line in result.seen:
+        click.echo(f"  ✓ {line}")
+    if not result.ok:
+        click.echo(f"  ✗ not done yet: {result.what}")
+        click.echo(f"    {output.as_typed(result.todo)}")
+        sys.exit(1)
+
+
 @lab.command()
 @on_hosts
 @lab_and_step
@@ -123,13 +135,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
             click.echo("All steps are done.")
             return
         result = session.check(wanted.id, patience=PATIENCE, asked=True)
-        click.secho(f"{step_number(session, wanted)}  {wanted.title}", bold=True)
-        for line in result.seen:
-            click.echo(f"  ✓ {line}")
-        if not result.ok:
-            click.echo(f"  ✗ not done yet: {result.what}")
-            click.echo(f"    {output.as_typed(result.todo)}")
-            sys.exit(1)
+        _show_result(session, wanted, result)
         if result.found:
             click.echo(f"Found: {result.found}")
         following = session.current
@@ -186,13 +192,7 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
         if outcome.error is not None:
             raise outcome.error
         result = session.check(wanted.id, patience=PATIENCE)
-        click.secho(f"{step_number(session, wanted)}  {wanted.title}", bold=True)
-        for line in result.seen:
-            click.echo(f"  ✓ {line}")
-        if not result.ok:
-            click.echo(f"  ✗ not done yet: {result.what}")
-            click.echo(f"    {output.as_typed(result.todo)}")
-            sys.exit(1)
+        _show_result(session, wanted, result)
 
 
 @lab.command()

@@ -10,12 +10,12 @@ import re
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from wizard.account import account
 from wizard.connections.errors import ForbiddenError
-from wizard.errors import ChangedError, HostError
+from wizard.errors import ChangedError, HostError, PathError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
@@ -95,6 +95,19 @@ class Connection(ABC):
     def stat_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
         """`stat` of several paths."""
         return {path: self.stat(path) for path in paths}
+
+    def stat_known(self, paths: Collection[str]) -> dict[str, PathInfo | None]:
+        """`stat_many`; None also for a path that cannot be looked at."""
+        try:
+            return self.stat_many(paths)
+        except PathError:
+            return {path: self._stat_known(path) for path in paths}
+
+    def _stat_known(self, path: str) -> PathInfo | None:
+        try:
+            return self.stat(path)
+        except PathError:
+            return None
 
     @abstractmethod
     def names(self, folder: str) -> tuple[str, ...]:

@@ -253,17 +253,5 @@ def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
 
 
 def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:
-    if not paths:
-        return {}
-    connection = hosts.connection(name)
-    try:
-        return connection.stat_many(paths)
-    except PathError:
-        return {path: _info(connection, path) for path in paths}
-
-
-def _info(connection: Connection, path: str) -> PathInfo | None:
-    try:
-        return connection.stat(path)
-    except PathError:
-        return None  # to be made, as it seems; `examine` says why it cannot be
+    # One that cannot be looked at is to be made, as it seems; `examine` says why it cannot be.
+    return hosts.connection(name).stat_known(paths) if paths else {}

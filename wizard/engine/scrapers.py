@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from wizard import endpoints
-from wizard.errors import ConfigError
 from wizard.model import Facts, Service, Stack
 from wizard.planner import identity, paths
 from wizard.planner.client_facts import Client
@@ -34,11 +33,7 @@ def scraped_by(stack: Stack, facts: Facts) -> Mapping[str, tuple[str, ...]]:
 
 def _targets(client: Client) -> Iterator[tuple[str, str, str]]:
     """(the client and its job, address, scheme) of all that its scrape jobs ask."""
-    try:
-        places = client.places()
-    except ConfigError:
-        return
-    for place in places:
+    for place in client.known_places:
         if place.kind == "job":
             name = f"{client.service.key} (job {place.name})"
             yield from ((name, address, place.scheme) for address in place.addresses)

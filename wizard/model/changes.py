@@ -108,7 +108,25 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriteFile:
+class _ByHand:
+    """A change that a person could make too."""
+
+    by_hand: tuple[Typed, ...] = ()
+    route: Route | None = None
+    """How a person gets to the host from the machine where Firescreen runs; None where that is the host."""
+
+    @property
+    def typed_here(self) -> bool:
+        """Whether `commands` are typed on the machine where Firescreen runs and not on the host."""
+        return is_typed_here(self.by_hand, self.route)
+
+    def commands(self) -> tuple[str, ...]:
+        """What a person would type for the same result."""
+        return rendered(self.by_hand, self.route)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile(_ByHand):
     """A file made, edited or (with `after` None) removed. `before` None: there was none."""
 
     host: str
@@ -121,9 +139,6 @@ class WriteFile:
     """Show a fingerprint in place of the content."""
     about: tuple[str, ...] = ()
     """What the content says, for a person: a certificate's text tells nobody anything."""
-    by_hand: tuple[Typed, ...] = ()
-    route: Route | None = None
-    """How a person gets to the host from the machine where Firescreen runs; None where that is the host."""
 
     @property
     def kind(self) -> str:
@@ -172,18 +187,9 @@ class WriteFile:
             lines.append(f"mode and owner: {self.after.rights}")
         return "\n".join(lines) + "\n" if lines else ""
 
-    @property
-    def typed_here(self) -> bool:
-        """Whether `commands` are typed on the machine where Firescreen runs and not on the host."""
-        return is_typed_here(self.by_hand, self.route)
-
-    def commands(self) -> tuple[str, ...]:
-        """What a person would type for the same result."""
-        return rendered(self.by_hand, self.route)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MakeFolder:
+class MakeFolder(_ByHand):
     """A folder that does not exist yet."""
 
     host: str
@@ -192,9 +198,6 @@ class MakeFolder:
     owner: str
     group: str
     why: str
-    by_hand: tuple[Typed, ...] = ()
-    route: Route | None = None
-    """As for a file."""
     kind: str = field(default="folder", init=False)
 
     def title(self) -> str:
@@ -204,15 +207,6 @@ class MakeFolder:
     def diff(self, context: int = 3) -> str:
         """One line: the folder with its mode and owner."""
         return f"+ {self.path}/  {self.mode:04o} {self.owner}:{self.group}\n"
-
-    @property
-    def typed_here(self) -> bool:
-        """Whether `commands` are typed on the machine where Firescreen runs and not on the host."""
-        return is_typed_here(self.by_hand, self.route)
-
-    def commands(self) -> tuple[str, ...]:
-        """What a person would type for the same result."""
-        return rendered(self.by_hand, self.route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

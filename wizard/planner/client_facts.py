@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from wizard.config_files import prometheus as scrape
+from wizard.errors import ConfigError
 from wizard.model import (
     ContentKind,
     HostFacts,
@@ -126,6 +127,14 @@ class Client(Participant):
         """host:port by which this client is to scrape a server that it does not scrape yet."""
         own = identity.Listener(self.host, self.service)
         return container_names.target(self.service, own, server.listener, server.address)
+
+    @property
+    def known_places(self) -> tuple[Place, ...]:
+        """Its places; none where its configuration cannot be read, which the planner says with the line."""
+        try:
+            return self.places()
+        except ConfigError:
+            return ()
 
     @property
     def config_kind(self) -> ContentKind:

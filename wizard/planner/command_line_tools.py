@@ -13,8 +13,8 @@ from wizard import assets
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.config_files import http_client
-from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Service, Stack, StepKind
-from wizard.planner import manual_commands, paths, workspace_files
+from wizard.model import Change, Facts, PlannedStep, Service, Stack, StepKind
+from wizard.planner import paths, workspace_files
 from wizard.planner.server import ServerPlan
 from wizard.probes import forwarded, forwarded_port
 
@@ -33,19 +33,8 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
     for plan in plans:
         if plan.server.spec.name not in paths.TOOLS:
             continue
-        path, content = (
-            paths.tools_file(facts, plan.server),
-            http_client.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1]),
-        )
-        changes += workspace_files.private(
-            facts,
-            path,
-            content,
-            ContentKind.HTTP_CLIENT_CONFIG,
-            why="It holds no secret, only the paths of the files that do.",
-            by_hand=manual_commands.text(path, FileState(content, 0o600, "", "")),
-            secret=False,
-        )
+        content = http_client.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1])
+        changes += workspace_files.http_client_settings(facts, paths.tools_file(facts, plan.server), content)
     if not changes:
         return ()
     folder = workspace_files.workspace_folder(

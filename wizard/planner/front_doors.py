@@ -15,9 +15,7 @@ from wizard.config_files import http_client
 from wizard.model import (
     BrokenClient,
     Change,
-    ContentKind,
     Facts,
-    FileState,
     Finding,
     Gap,
     PlannedStep,
@@ -38,7 +36,6 @@ from wizard.planner import (
     front_door_shared_file,
     front_door_sign_in,
     front_door_site,
-    manual_commands,
     paths,
     probe_certificates,
     workspace_files,
@@ -234,19 +231,8 @@ def _prepared(
 
 
 def _tool(stack: Stack, facts: Facts, known: KnownDoor, backend: Backend) -> tuple[Change, ...]:
-    path, content = (
-        paths.tools_file(facts, backend.server),
-        http_client.text(**_settings(stack, facts, known)),
-    )
-    return workspace_files.private(
-        facts,
-        path,
-        content,
-        ContentKind.HTTP_CLIENT_CONFIG,
-        why="It holds no secret, only the paths of the files that do.",
-        by_hand=manual_commands.text(path, FileState(content, 0o600, "", "")),
-        secret=False,
-    )
+    content = http_client.text(**_settings(stack, facts, known))
+    return workspace_files.http_client_settings(facts, paths.tools_file(facts, backend.server), content)
 
 
 def _settings(stack: Stack, facts: Facts, known: KnownDoor) -> dict[str, str]:

@@ -17,16 +17,14 @@ from wizard.errors import InputError
 from wizard.model import (
     Caller,
     Change,
-    ContentKind,
     Facts,
     FileState,
     Finding,
-    ManualCommand,
     PlannedStep,
     RunService,
     StepKind,
 )
-from wizard.planner import manual_commands, paths
+from wizard.planner import paths
 from wizard.planner.server_facts import Server
 from wizard.service_managers import flags
 from wizard.service_managers.registry import manager_of
@@ -51,7 +49,7 @@ def wanted_folders(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
     )
 
 
-def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep | None:
+def reload_step(server: Server, *, restarts: bool) -> PlannedStep | None:
     """The drop-in by which the unit is reloaded with a signal; None where it needs none.
 
     Args:
@@ -61,27 +59,11 @@ def reload_step(facts: Facts, server: Server, *, restarts: bool) -> PlannedStep 
     asking = _asking(server, "ExecReload")
     if not path or not asking:
         return None
-    after = _reload_by_signal(server)
-    before = facts.file(server.spec.host, path)
-    if before is not None and before.content == after.content:
-        return None
-    folder = posixpath.dirname(path)
-    changes: list[Change] = []
-    if folder != posixpath.dirname(server.service.flags.path):
-        changes += server.system_folder(folder, why="systemd reads additions to a unit from this folder.")
     place = f"{asking[0].path}:{asking[0].line}"
-    changes.append(
-        server.write(
-            path,
-            after,
-            ContentKind.SERVICE_FLAGS,
-            why=f"{place} uses http: `systemctl reload` would succeed and reload nothing.",
-            by_hand=(
-                *manual_commands.text(path, after),
-                ManualCommand(argv=("systemctl", "daemon-reload")),
-            ),
-        )
-    )
+    why = f"{place} uses http: `systemctl reload` would succeed and reload nothing."
+    changes: list[Change] = [*server.dropin(path, _reload_by_signal(server), why=why)]
+    if not changes:
+        return None
     if not restarts:
         changes.append(
             RunService(

@@ -105,7 +105,7 @@ def plan_server(
     keeps_links = was_tls or server.behind_doors(stack)  # their links lead to the front door
     flag_step = service_flags.flag_step(server, pair, keeps_links=keeps_links, paths=path_flags)
     files = (server.web_file, pair.certificate_file, pair.key_file, *((demand.file,) if demand else ()))
-    credentials_step = credentials.step(facts, server, files)
+    credentials_step = credentials.step(server, files)
     changes = (*pair.changes, *(demand.changes if demand else ()))
     copied = server.credentials and (web_step or credentials_step or changes)  # when it started
     restarts = flag_step or cluster_step or not was_tls or copied or _limits_anew(server, config, web_step)
@@ -128,7 +128,7 @@ def plan_server(
         client_ca_file=demand.file if demand else "",
         allowed=demand.allowed if demand else (),
         narrow=demand.narrow if demand else None,
-        reload_command=plain_http_clients.reload_step(facts, server, restarts=turn == "restart"),
+        reload_command=plain_http_clients.reload_step(server, restarts=turn == "restart"),
         credentials=credentials_step,
         flags=service_flags.of_container(server, pair, keeps_links=keeps_links),
         cluster=cluster_step,

@@ -10,9 +10,13 @@ from wizard.components import component as find_component
 from wizard.config_files import unit_settings
 from wizard.errors import InputError
 from wizard.model import (
+    Change,
     ComponentSpec,
+    ContentKind,
+    FileState,
     HostFacts,
     MakeFolder,
+    ManualCommand,
     Role,
     Service,
     Stack,
@@ -187,6 +191,18 @@ class Server(Participant):
         """address:port as a probe from this machine reaches it."""
         host = self.service.listen.rpartition(":")[0] or self.host.spec.address or "127.0.0.1"
         return f"{host}:{self.port}"
+
+    def dropin(self, path: str, after: FileState, *, why: str) -> tuple[Change, ...]:
+        """What writes a drop-in of its unit, with the folder that this is in; () where it is so."""
+        before = self.host.files.get(path)
+        if before is not None and before.content == after.content:
+            return ()
+        folder = posixpath.dirname(path)
+        made: tuple[Change, ...] = ()
+        if folder != posixpath.dirname(self.service.flags.path):
+            made = self.system_folder(folder, why="systemd reads additions to a unit from this folder.")
+        typed = (*manual_commands.text(path, after), ManualCommand(argv=("systemctl", "daemon-reload")))
+        return (*made, self.write(path, after, ContentKind.SERVICE_FLAGS, why=why, by_hand=typed))
 
     def system_folder(self, path: str, *, why: str) -> tuple[MakeFolder, ...]:
         """What makes a folder of root's on its host; () where it is there."""

@@ -13,15 +13,11 @@ from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.errors import InputError
 from wizard.model import (
-    Change,
-    ContentKind,
-    Facts,
     FileState,
-    ManualCommand,
     PlannedStep,
     StepKind,
 )
-from wizard.planner import manual_commands, paths
+from wizard.planner import paths
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 
@@ -81,7 +77,7 @@ def refuse_no_reader(client: Client, path: str) -> None:
         )
 
 
-def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | None:
+def step(server: Server, files: Sequence[str]) -> PlannedStep | None:
     """The drop-in that hands the files over; None where that is not needed, or done.
 
     Args:
@@ -101,26 +97,11 @@ def step(facts: Facts, server: Server, files: Sequence[str]) -> PlannedStep | No
                 todo=f"Copy it to {server.home} and name it there",
             )
     lines = [f"LoadCredential={posixpath.basename(file)}:{file}" for file in files]
-    before = facts.file(server.spec.host, path)
     after = FileState("\n".join(["[Service]", *lines, ""]).encode())
-    if before is not None and before.content == after.content:
+    why = f"At each start, systemd copies them to {server.credentials}, which only this unit can read."
+    changes = server.dropin(path, after, why=why)
+    if not changes:
         return None
-    folder = posixpath.dirname(path)
-    changes: list[Change] = []
-    if folder != posixpath.dirname(server.service.flags.path):
-        changes += server.system_folder(folder, why="systemd reads additions to a unit from this folder.")
-    changes.append(
-        server.write(
-            path,
-            after,
-            ContentKind.SERVICE_FLAGS,
-            why=f"At each start, systemd copies them to {server.credentials}, which only this unit can read.",
-            by_hand=(
-                *manual_commands.text(path, after),
-                ManualCommand(argv=("systemctl", "daemon-reload")),
-            ),
-        )
-    )
     return server.step(
         StepKind.SYSTEMD_CREDENTIALS,
         title=f"Pass the files of {server.title} with LoadCredential=",

@@ -78,6 +78,19 @@ def private(
     )
 
 
+def http_client_settings(facts: Facts, path: str, content: bytes) -> tuple[Change, ...]:
+    """The file that promtool and amtool take for a server; nothing if it is there."""
+    return private(
+        facts,
+        path,
+        content,
+        ContentKind.HTTP_CLIENT_CONFIG,
+        why="It holds no secret, only the paths of the files that do.",
+        by_hand=manual_commands.text(path, FileState(content, _PRIVATE, "", "")),
+        secret=False,
+    )
+
+
 def _me(facts: Facts) -> tuple[str, str]:
     own = facts.hosts[WORKSPACE]
     return own.user, own.group

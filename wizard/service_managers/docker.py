@@ -36,7 +36,35 @@ _SETTLED = 1.5
 _STEP = 0.1
 
 
-class Docker:
+class Containers:
+    """What the managers of containers share; see `base.ServiceManager`."""
+
+    def described(self, connection: Connection, service: Service) -> Service:
+        """As it is: `discover` asks for all."""
+        return service
+
+    def set_flag(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> FileState:
+        """Refused: flags, mounts and healthcheck of a container are edited together, by the planner."""
+        raise ConfigError(
+            f"the flags of {service.unit} are set with its mounts",
+            where=service.flags.path or service.key,
+            todo=f"Take {service.key} out of the stack, or say `service: manual` for it there",
+        )
+
+    def flag_commands(
+        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
+    ) -> tuple[str, ...]:
+        """None: what describes a container is edited as a file."""
+        return ()
+
+    def address(self, connection: Connection, service: Service) -> str:
+        """See `address`."""
+        return address(connection, service)
+
+
+class Docker(Containers):
     """See `base.ServiceManager`."""
 
     name = "docker"
@@ -46,26 +74,6 @@ class Docker:
         """The components in containers of the host's daemon."""
         return docker_discovery.discover(connection, running)
 
-    def described(self, connection: Connection, service: Service) -> Service:
-        """As it is: `discover` asks for all."""
-        return service
-
-    def set_flag(
-        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
-    ) -> FileState:
-        """Refused: flags, mounts and healthcheck of a Compose file are edited together, by the planner."""
-        raise ConfigError(
-            f"the flags of {service.unit} are set with its mounts",
-            where=service.key,
-            todo=f"Take {service.key} out of the stack, or say `service: manual` for it there",
-        )
-
-    def flag_commands(
-        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
-    ) -> tuple[str, ...]:
-        """None: a Compose file is edited as a file."""
-        return ()
-
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
         """Recreates the container where its Compose file says something new, else restarts it; waits until it serves."""
         box = _box(service)
@@ -74,13 +82,7 @@ class Docker:
         now = state(connection, box)
         ran = before.get("State", {}).get("Running")
         if ran and now.get("Id") == before.get("Id"):
-            _run(
-                connection,
-                service,
-                [*box.command_words, "restart", box.name],
-                timeout=_UP_TIMEOUT,
-                doing="restart",
-            )
+            _restart(connection, service, box)
         await_up(connection, service, box, answers)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
@@ -98,13 +100,7 @@ class Docker:
         if now.get("Id") != before.get("Id"):
             await_up(connection, service, box, None)
         elif not known.reload_by or mounted_file(service):
-            _run(
-                connection,
-                service,
-                [*box.command_words, "restart", box.name],
-                timeout=_UP_TIMEOUT,
-                doing="restart",
-            )
+            _restart(connection, service, box)
             await_up(connection, service, box, None)
         else:
             signal(connection, service, box, ask)
@@ -113,10 +109,6 @@ class Docker:
         """Whether the container runs, and is not being restarted."""
         now = state(connection, _box(service)).get("State", {})
         return bool(now.get("Running")) and not now.get("Restarting")
-
-    def address(self, connection: Connection, service: Service) -> str:
-        """See `address`."""
-        return address(connection, service)
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """The last lines of what the container wrote."""
@@ -131,6 +123,11 @@ class Docker:
         if mounted_file(service):
             return up, f"{box.engine} restart {shlex.quote(box.name)}"
         return up, f"{box.engine} kill --signal=HUP {shlex.quote(box.name)}"
+
+
+def _restart(connection: Connection, service: Service, box: Container) -> None:
+    words = [*box.command_words, "restart", box.name]
+    _run(connection, service, words, timeout=_UP_TIMEOUT, doing="restart")
 
 
 def address(connection: Connection, service: Service) -> str:

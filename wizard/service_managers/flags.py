@@ -16,6 +16,7 @@ from wizard.config_files.shell_syntax import with_flag
 from wizard.connections.base import Connection
 from wizard.errors import ConfigError
 from wizard.model import FileState, Service
+from wizard.service_managers.process_list import Process
 
 _LONGEST_NAME = 255
 """Bytes that a file's name may have."""
@@ -23,6 +24,10 @@ _LONGEST_NAME = 255
 
 class FlagFiles:
     """How the service managers here set flags: in the file that `Service.flags` names."""
+
+    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
+        """None: only the managers of systemd's units, of processes and of containers find components."""
+        return ()
 
     def described(self, connection: Connection, service: Service) -> Service:
         """See `base.ServiceManager.described`; as it is."""

@@ -17,7 +17,6 @@ from wizard.model import MANUAL, Service, Supervision
 from wizard.service_managers import docker, docker_run, powershell
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
-from wizard.service_managers.process_list import Process
 
 
 def command(
@@ -187,10 +186,6 @@ class Manual(FlagFiles):
 
     name = MANUAL
     has_units = False
-
-    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None: what no other manager knows is found by its process."""
-        return ()
 
     def address(self, connection: Connection, service: Service) -> str:
         """Of a container, where it is reached now: a person has made it anew."""

@@ -21,7 +21,6 @@ from wizard.service_managers import (
 )
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
-from wizard.service_managers.process_list import Process
 
 NAME: Final = "reverse-proxy"
 
@@ -85,10 +84,6 @@ class ReverseProxy(FlagFiles):
 
     name = NAME
     has_units = False
-
-    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None."""
-        return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
         """Restarts it: other sites are not served meanwhile. Only for what a reload does not take, see `SignInClient`.

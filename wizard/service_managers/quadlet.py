@@ -6,12 +6,10 @@ is over when the new container serves, and one that does not stay up is a `Servi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from wizard.components import component
 from wizard.connections.base import Connection
-from wizard.errors import ConfigError, ServiceError
-from wizard.model import Container, FileState, Service
+from wizard.errors import ServiceError
+from wizard.model import Container, Service
 from wizard.redact import plain
 from wizard.service_managers import docker, journald
 from wizard.service_managers.base import Answers, Ask
@@ -21,7 +19,7 @@ _TIMEOUT = 120.0
 """Seconds for systemd: the old program may take its ten to end, and Podman as long for the rest."""
 
 
-class Quadlets:
+class Quadlets(docker.Containers):
     """See `base.ServiceManager`. `docker_discovery` finds them beside the containers of all engines."""
 
     name = "quadlet"
@@ -29,26 +27,6 @@ class Quadlets:
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
         """None: the manager of containers asks Podman too."""
-        return ()
-
-    def described(self, connection: Connection, service: Service) -> Service:
-        """As it is: discovery asks for all."""
-        return service
-
-    def set_flag(
-        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
-    ) -> FileState:
-        """Refused: flags, mount and healthcheck of a quadlet are edited together, by the planner."""
-        raise ConfigError(
-            f"the flags of {service.unit} are set with its mounts",
-            where=service.flags.path,
-            todo=f"Take {service.key} out of the stack, or say `service: manual` for it there",
-        )
-
-    def flag_commands(
-        self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
-    ) -> tuple[str, ...]:
-        """None: a quadlet is edited as a file."""
         return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
@@ -81,10 +59,6 @@ class Quadlets:
     def is_active(self, connection: Connection, service: Service) -> bool:
         """Whether systemd calls the unit active."""
         return _shown(connection, _box(service), "ActiveState") in ("active", "reloading")
-
-    def address(self, connection: Connection, service: Service) -> str:
-        """See `docker.address`."""
-        return docker.address(connection, service)
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """The last lines of the unit's journal: the container itself is gone once it ends."""

@@ -11,7 +11,6 @@ from wizard.redact import plain
 from wizard.service_managers import journald
 from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.flags import FlagFiles
-from wizard.service_managers.process_list import Process
 
 NAME = "systemd-timer"
 USER = "user"
@@ -23,10 +22,6 @@ class SystemdTimer(FlagFiles):
 
     name = NAME
     has_units = False
-
-    def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None."""
-        return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
         """Has systemd read the unit's files; starts the timer, or stops it where its file is gone.

@@ -196,11 +196,7 @@ def _by_servers(stack: Stack, facts: Facts) -> Iterator[_Use]:
 
 def _by_clients(stack: Stack, facts: Facts) -> Iterator[_Use]:
     for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts)):
-        try:
-            places = client.places()
-        except ConfigError:
-            continue
-        for place in places:
+        for place in client.known_places:
             for key, role in (("key_file", "client"), ("ca_file", "checks servers")):
                 if named := place.tls.get(key):
                     yield client.service.host, client.resolve(place, named), f"{client.key} ({role})"

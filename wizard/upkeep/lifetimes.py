@@ -193,11 +193,7 @@ def _shown(server: Server) -> str:
 
 def _of_clients(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
     for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts)):
-        try:
-            places = client.places()
-        except ConfigError:
-            continue
-        for place in places:
+        for place in client.known_places:
             if named := place.tls.get("cert_file"):
                 yield from _of_client(facts, client, client.resolve(place, named))
             if named := place.tls.get("ca_file"):
