@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration import by_openssl
+from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.inventory import stack_file
@@ -32,7 +31,6 @@ class Bench:
     practice: PracticeStack
     workspace: Path
     files: Path
-    cache: Path
     ca: by_openssl.Pair
     good: by_openssl.Pair
     """What would do: covers the node_exporter's address, signed by `ca`."""
@@ -84,14 +82,7 @@ class Bench:
         """`firescreen plan FILE`."""
         path = self.files / "firescreen.yaml"
         path.write_text(text)
-        return subprocess.run(
-            [sys.executable, "-m", "screens", "--workspace", str(self.workspace), "plan", str(path)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "FIRESCREEN_CACHE": str(self.cache)},
-        )
+        return firescreen("--workspace", str(self.workspace), "plan", str(path))
 
     def refused(self, given: Stack | str, what: str, where: str, todo: str) -> None:
         """The plan ends with exit code 2 and these words at their places; every file is as it was, no journal."""
@@ -120,7 +111,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Ben
         ca = by_openssl.authority(files / "pki")
         sans = [f"IP:{practice.host('srv1').address}"]
         good = by_openssl.leaf(ca, files / "good", "good", sans, curve="P-256")
-        yield Bench(practice, workspace, files, cache, ca, good)
+        yield Bench(practice, workspace, files, ca, good)
     finally:
         practice_stack.down(workspace, remove=True)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.inventory import stack_file
@@ -244,7 +245,7 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
     ],
 )
 def test_bad_input_is_exit_2_with_words_and_no_traceback(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stdin: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stdin: str, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     head = "version: 1\nhosts: {here: {connect: local}}\n"
@@ -268,7 +269,7 @@ def test_bad_input_is_exit_2_with_words_and_no_traceback(
         "version: 1\nhosts: {workspace: {connect: local}}\ncomponents: [{host: workspace, name: prometheus}]\n"
     )
     Path("folder.yaml").mkdir()
-    ended = run(*words, stdin=stdin)
+    ended = firescreen("--workspace", str(tmp_path / "workspace"), *words, stdin=stdin)
     assert ended.returncode == (1 if words[0] == "--workspace" else 2), ended
     assert "Traceback" not in ended.stderr
     assert said in ended.stderr

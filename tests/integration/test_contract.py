@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -18,10 +16,11 @@ from typing import Any
 import pytest
 
 from tests.integration import contract
+from tests.integration.in_process import firescreen
 from wizard import practice as practice_stack
 
 KEPT = Path(__file__).parent / "data" / "contract.json"
-FRONT = [sys.executable, "-m", "screens"]
+
 ERROR = "x509: certificate signed by unknown authority"
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("practice status", ("practice", "status", "--json")),
@@ -104,15 +103,7 @@ def answers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         _await_targets(places["PROMETHEUS"])
         for name, words in STEPS:
             said = [_placed(word, places) for word in words]
-            ended = subprocess.run(
-                [*FRONT, "--workspace", str(workspace), *said],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-                env={**os.environ, "FIRESCREEN_CACHE": str(cache)},
-            )
+            ended = firescreen("--workspace", str(workspace), *said)
             document = contract.shape(json.loads(ended.stdout)) if ended.stdout.strip() else {}
             found[name] = {"exit": ended.returncode, "shape": document, "stderr": ended.stderr}
     finally:
