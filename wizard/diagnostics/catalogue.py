@@ -5,8 +5,8 @@ wins, so the table goes from the special to the general), `assets/other_programs
 (package managers, sshd, sudo, proxies), `assets/error_families.yaml` and `assets/system_errors.yaml` whole families of
 them, `assets/error_kinds.yaml` what is left, `assets/program_messages.yaml` and `assets/error_sources.yaml` whose task
 failed, `assets/clients.yaml` who else than a scrape job may have written such a text, `assets/faults.yaml` what is
-really wrong, and `assets/questions.yaml` what is to be asked where one text has
-several causes. Nothing here asks anybody: `narrow` is handed the one who does.
+really wrong, and `assets/questions.yaml` what is to be asked where one text has several causes;
+`assets/error_translations.yaml` what an operating system says in other languages. Nothing here asks anybody: `narrow` is handed the one who does.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def diagnose(text: str) -> Diagnosis | None:
 
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
-    records = log_records.read(text)
+    records = log_records.read(_in_english(text))
     known, families = _borders()
     # A family of texts counts only in lines that are meant as errors.
     errors = tuple(each for each in records if _system().means_an_error(each.text))
@@ -258,6 +258,22 @@ def _borders() -> tuple[int, int]:
     """The numbers of the first entry that tells a family of texts, and of the first that tells a mere kind."""
     known = len(tables.rows(_TABLES[0])) + len(tables.rows(_TABLES[1]))
     return known, known + len(tables.rows(_TABLES[2]))
+
+
+def _in_english(text: str) -> str:
+    """The text with what an operating system said in another language put into English."""
+    english = _english()
+    small = text.lower()
+    if not any(each in small for each in english):
+        return text
+    words = re.compile("|".join(map(re.escape, sorted(english, key=len, reverse=True))), re.IGNORECASE)
+    return words.sub(lambda found: english.get(found[0].lower(), found[0]), text)
+
+
+@functools.cache
+def _english() -> Mapping[str, str]:
+    """The English words by those of another language, in small letters."""
+    return {each.lower(): words for words, texts in tables.rows("error_translations.yaml") for each in texts}
 
 
 @functools.cache

@@ -250,3 +250,28 @@ def test_klog_says_by_a_letter_what_is_information() -> None:
     assert catalogue.diagnose(line.format(level="I")) is None
     found = catalogue.diagnose(line.format(level="E"))
     assert found is not None and found.id == "system-file-damaged"
+
+
+TRANSLATED = [
+    (english, text)
+    for english, texts in YAML(typ="safe").load(assets.path("error_translations.yaml").read_text())
+    for text in texts
+]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OSError: [Errno 5] {}: '/srv/x/a.db'",
+        "curl: (7) Failed to connect to 10.0.0.1 port 1: {}",
+        "prometheus.service: Failed to execute command: {}",
+        "./run.sh: line 5: data{}",
+    ],
+)
+def test_what_a_system_says_in_another_language_means_the_same(line: str) -> None:
+    told = {}
+    for english, text in TRANSLATED:
+        expected, found = catalogue.diagnose(line.format(english)), catalogue.diagnose(line.format(text))
+        told[text] = (expected and (expected.id, expected.parts)) == (found and (found.id, found.parts))
+    assert len(told) >= 80
+    assert not [text for text, same in told.items() if not same]
