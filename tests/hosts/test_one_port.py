@@ -17,6 +17,7 @@ import pytest
 from machines import Machine, Network, booted
 from test_front_door import apply, etc
 
+from wizard import audit
 from wizard.engine import Engine
 from wizard.inventory import stack_file
 from wizard.model import Answers, Stack
@@ -95,6 +96,7 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
             _serves(mon1, web1)
             assert engine.plan(stack).steps == ()
             assert _drift(engine, stack) == ()
+            _is_seen(engine, stack)
             if suite == SUITES[0]:
                 _renewed(engine, stack, web1)
                 _drifts(engine, stack, web1)
@@ -106,6 +108,18 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
 
 def _drift(engine: Engine, stack: Stack) -> tuple[tuple[str, str], ...]:
     return tuple((each.kind, each.path) for each in compare(engine, stack).differences)
+
+
+def _is_seen(engine: Engine, stack: Stack) -> None:
+    """The scan says where they are reached, the audit finds nothing at the port, and the run has a title."""
+    seen = {each.key: (each.state, each.words) for each in engine.scan(stack).exposures}
+    words = "TLS + client certificate at the front door https://web1:9999"
+    assert {seen[f"web1/{name}"] for name in EXPORTERS} == {("secured", words)}, seen
+    report = audit.run(engine, stack)
+    assert not report.could_not_check, report.could_not_check
+    found = {(each.id, each.host) for each in report.findings}
+    print("findings:", sorted(found))
+    assert not {name for name, host in found if host == "web1" and name.startswith(("PRX", "EXP"))}
 
 
 def _renewed(engine: Engine, stack: Stack, web1: Machine) -> None:

@@ -15,7 +15,7 @@ from wizard.connections.errors import ForbiddenError
 from wizard.engine.hosts import Hosts
 from wizard.engine.reachability import is_loopback
 from wizard.errors import FirescreenError
-from wizard.model import Forward, Probe
+from wizard.model import Attempt, Forward, Probe
 
 _PATIENCE: Final = 5.0
 # curl's exit code says how it went: 6 no such host, 7 refused or no route, 28 no answer in time.
@@ -80,6 +80,10 @@ def _refused(hosts: Hosts, forward: Forward) -> str | None:
     return ""
 
 
+def _said(attempt: Attempt) -> int | None:
+    return 400 if attempt.outcome == "refused" else attempt.status
+
+
 def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
     """The HTTP status of a request from a host, redirects not followed and certificates not checked.
 
@@ -87,7 +91,8 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         there: the address in place of the URL's name, e.g. 127.0.0.1 for a site of that very host.
 
     Returns:
-        The status, 0 if there was no answer, None if it cannot be asked.
+        The status, 0 if there was no answer, None if it cannot be asked; 400 where a client certificate is missing and
+        the TLS handshake ends by that, as other servers answer.
     """
     spec = hosts.spec(host)
     try:
@@ -110,7 +115,7 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         timeout=10.0,
     )
     if spec.connect in ("local", "practice"):
-        return probes.run(probe, follow=False).status
+        return _said(probes.run(probe, follow=False))
     if spec.connect == "ssh":
         forward = Forward(spec, f"{there or name}:{port}")
         try:
@@ -120,9 +125,9 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         except OSError:
             return 0
         else:
-            return probes.run(
-                replace(probe, resolve="", forward=forward), dial=hosts.dial, follow=False
-            ).status
+            return _said(
+                probes.run(replace(probe, resolve="", forward=forward), dial=hosts.dial, follow=False)
+            )
     try:
         rule = f"{name}:{port}:{there}" if there else ""
         said = hosts.connection(host).run_script(_STATUS, url, rule, timeout=15).stdout.strip()
