@@ -14,6 +14,7 @@ from wizard.config_files.proxies import exporter_exporter
 from wizard.model import (
     EXPORTERS,
     Arrow,
+    BrokenClient,
     ContentKind,
     Facts,
     FileState,
@@ -28,6 +29,7 @@ from wizard.model import (
 from wizard.planner import (
     client_authentication,
     credentials,
+    exporter_door_broken_clients,
     exporter_door_facts,
     exporter_door_jobs,
     front_door_backends,
@@ -41,7 +43,7 @@ from wizard.planner.client import ClientPlan
 from wizard.planner.client_authentication import ClientDemand
 from wizard.planner.client_edit import edit_step
 from wizard.planner.client_facts import Client
-from wizard.planner.exporter_door_facts import ExporterDoor, metrics_path
+from wizard.planner.exporter_door_facts import ExporterDoor, metrics_path, wanted_flags
 from wizard.planner.front_door_facts import Backend
 from wizard.planner.server import ServerPlan
 from wizard.planner.server_facts import Server
@@ -59,6 +61,8 @@ class ExporterDoors:
     """Of the jobs, before they turn to https."""
     modules: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The name of each module, by the key of an exporter and the path that is asked."""
+    broken: tuple[BrokenClient, ...] = ()
+    """Who else asks an exporter at the port that is to be closed."""
 
     @property
     def opening(self) -> tuple[tuple[PlannedStep, ...], ...]:
@@ -154,12 +158,6 @@ _CLOSED = (
 )
 
 
-def wanted_flags(backend: Backend) -> dict[str, str]:
-    """The flag of an exporter that listens on more than the loopback address."""
-    name = "web.listen-address"
-    return {} if backend.service.flag(name) == backend.address else {name: backend.address}
-
-
 def plan_doors(stack: Stack, facts: Facts) -> ExporterDoors:
     """The front doors of a stack that are in exporter_exporter, with the edits of the jobs.
 
@@ -191,7 +189,8 @@ def plan_doors(stack: Stack, facts: Facts) -> ExporterDoors:
         )
         if step is not None:
             edits.append(step)
-    return ExporterDoors(True, doors, tuple(edits), modules)
+    broken = tuple(exporter_door_broken_clients.broken_clients(stack, facts, doors))
+    return ExporterDoors(True, doors, tuple(edits), modules, broken)
 
 
 def _modules(

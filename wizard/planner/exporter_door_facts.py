@@ -14,6 +14,7 @@ from wizard.config_files.prometheus.module_jobs import PROXY_PATH
 from wizard.config_files.proxies import exporter_exporter
 from wizard.errors import InputError
 from wizard.model import EXPORTERS, ComponentSpec, Facts, FrontDoor, OwnFiles, Service, Stack
+from wizard.planner.client_facts import Client
 from wizard.planner.front_door_facts import Backend, backend
 from wizard.planner.server_facts import Server
 
@@ -71,6 +72,19 @@ def metrics_path(each: Backend) -> str:
 def wide(each: Backend) -> Server:
     """An exporter as a server that listens on every address, as those who ask it may have it."""
     return replace(each.server, service=replace(each.service, sockets=(f"*:{each.server.port}",)))
+
+
+def asks(client: Client, address: str, each: Backend) -> bool:
+    """Whether an address of a client leads to an exporter, and will not once that listens on the loopback address alone."""
+    near = client.host.spec.name == each.host.spec.name
+    stays = near and endpoints.is_loopback(endpoints.split(address)[0])
+    return not stays and client.means(address, wide(each))
+
+
+def wanted_flags(backend: Backend) -> dict[str, str]:
+    """The flag of an exporter that listens on more than the loopback address."""
+    name = "web.listen-address"
+    return {} if backend.service.flag(name) == backend.address else {name: backend.address}
 
 
 def servers(stack: Stack, facts: Facts) -> Iterator[Server]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from wizard import endpoints
 from wizard.config_files import prometheus as scrape
 from wizard.config_files.prometheus import module_jobs
 from wizard.errors import InputError
@@ -17,7 +16,7 @@ from wizard.planner import new_jobs
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.divided_jobs import place_name
-from wizard.planner.exporter_door_facts import ExporterDoor, wide
+from wizard.planner.exporter_door_facts import ExporterDoor, asks
 from wizard.planner.front_door_facts import Backend
 
 
@@ -48,7 +47,7 @@ def moved(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[
     found = []
     for door in doors:
         for backend in door.backends:
-            asked = [at for at in place.addresses if _moves(client, at, backend)]
+            asked = [at for at in place.addresses if asks(client, at, backend)]
             if not asked:
                 continue
             if place.kind != "job":
@@ -59,12 +58,6 @@ def moved(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[
                 )
             found += [Moved(each, door, backend) for each in place.targets if each.address in asked]
     return tuple(found)
-
-
-def _moves(client: Client, address: str, backend: Backend) -> bool:
-    near = client.host.spec.name == backend.host.spec.name
-    stays = near and endpoints.is_loopback(endpoints.split(address)[0])
-    return not stays and client.means(address, wide(backend))
 
 
 def edited(

@@ -13,6 +13,7 @@ from itertools import groupby
 from wizard.model import (
     EXPORTERS,
     Answers,
+    BrokenClient,
     Facts,
     Finding,
     Gap,
@@ -149,7 +150,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         change.service for step in steps for change in step.changes if isinstance(change, RunService)
     )
     wanted = _probes(inquiry, ends, (one_port, at_doors, doors, logins))
-    broken = (*broken_clients.broken_clients(stack, facts), *doors.broken)
+    broken = (*broken_clients.broken_clients(stack, facts), *one_port.broken, *doors.broken)
     commands = command_line_tools.commands(stack, facts, ends.direct(stack), named)
     return Plan(
         stack=stack,
@@ -164,7 +165,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
             *front_door_arrows.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
             *one_port.arrows(),
         ),
-        warnings=_warnings(stack, facts, ends, doors, wanted, commands),
+        warnings=_warnings(stack, facts, ends, (doors, broken), wanted, commands),
         gaps=(*gaps.gaps(ends.servers, ends.clients), *ends.onlookers.gaps, *one_port.gaps(), *doors.gaps),
         hints=(*command_line_tools.sentences(ends.direct(stack), commands), *doors.hints),
         secrets=(*secrets, *doors.secrets),
@@ -203,13 +204,14 @@ def _warnings(
     stack: Stack,
     facts: Facts,
     ends: _Ends,
-    doors: front_doors.DoorPlan,
+    at_doors: tuple[front_doors.DoorPlan, Sequence[BrokenClient]],
     wanted: Sequence[Probe],
     commands: Mapping[str, str],
 ) -> tuple[Finding, ...]:
     """What has to be said of a plan."""
+    doors, broken = at_doors
     return (
-        *broken_clients.findings((*broken_clients.broken_clients(stack, facts), *doors.broken), stack),
+        *broken_clients.findings(broken, stack),
         *certificate_names.missing_name_findings(stack, facts, paths.servers(stack, facts)),
         *plan_warnings.of_unreachable_hosts(facts),
         *plan_warnings.of_clocks(facts),

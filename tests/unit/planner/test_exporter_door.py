@@ -11,7 +11,21 @@ import pytest
 from tests.unit.planner import planned
 from wizard import planner
 from wizard.errors import FirescreenError
-from wizard.model import EXPORTERS, Answers, Facts, FileState, FlagPlace, Plan, Stack, WriteFile
+from wizard.model import (
+    EXPORTERS,
+    Answers,
+    Facts,
+    FileState,
+    FlagPlace,
+    Plan,
+    PrometheusHealth,
+    Proxies,
+    ProxyProgram,
+    ProxyRoute,
+    Stack,
+    TargetHealth,
+    WriteFile,
+)
 
 CASE = planned.case("exporter-door")
 PROMETHEUS = "/etc/prometheus/prometheus.yml"
@@ -180,6 +194,44 @@ def test_flags_of_a_person_stay_and_tls_that_is_there_is_kept() -> None:
     written = after(plan_for(facts=facts), path)
     assert written.startswith("ARGS='-allow.net 192.0.2.0/24 -web.tls.listen-address=:9999 -web.tls.verify ")
     assert " --web.listen-address=" in written
+
+
+def test_who_asks_an_exporter_past_the_one_port_is_told_first() -> None:
+    """A site of another host, and a job that Prometheus discovers; not what asks by loopback, nor its own modules."""
+
+    def route(host: str, program: ProxyProgram, upstream: str) -> ProxyRoute:
+        return ProxyRoute(
+            host=host, program=program, file="/etc/x", line=3, upstream=upstream, scheme="http", text=""
+        )
+
+    health = PrometheusHealth(
+        host="mon1",
+        component="prometheus",
+        targets=tuple(
+            TargetHealth(pool=pool, labels={}, address=at, url=f"http://{at}/metrics", health="up")
+            for pool, at in (("found", "web1:9115"), ("node", "web1:9100"))
+        ),
+    )
+    facts = replace(
+        CASE.facts,
+        proxies={
+            "web1": Proxies(
+                routes=(
+                    route("web1", "nginx", "127.0.0.1:9100"),
+                    route("web1", EXPORTERS, "localhost:9100"),
+                )
+            ),
+            "web2": Proxies(routes=(route("web2", "nginx", "web1:9100"),)),
+        },
+        health={"mon1/prometheus": health},
+    )
+    plan = plan_for(facts=facts)
+    assert {each.key for each in plan.broken_clients} == {
+        "web2/nginx/web1/node_exporter",
+        "mon1/job:found/web1/blackbox_exporter",
+    }
+    assert plan.unaccepted == plan.broken_clients
+    assert [each.id for each in plan.warnings].count("client-breaks") == 2
 
 
 def test_an_unreachable_host_is_left_out() -> None:

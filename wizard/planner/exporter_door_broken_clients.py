@@ -1,0 +1,87 @@
+"""Who else asks an exporter at the port that is to be closed: told before a plan is applied. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wizard.model import EXPORTERS, BrokenClient, Facts, HostFacts, ProxyRoute, Stack
+from wizard.planner import monitors
+from wizard.planner.client_facts import Client
+from wizard.planner.exporter_door_facts import ExporterDoor, asks, wanted_flags
+from wizard.planner.front_door_facts import Backend
+
+
+def broken_clients(stack: Stack, facts: Facts, doors: Sequence[ExporterDoor]) -> Iterator[BrokenClient]:
+    """Sites of reverse proxies, and jobs whose targets the plan does not know.
+
+    Args:
+        facts: as they are before the plan.
+    """
+    for door in doors:
+        for backend in (each for each in door.backends if wanted_flags(each)):
+            for host, known in facts.proxies.items():
+                if host in facts.hosts:
+                    yield from _sites(door, backend, facts.hosts[host], known.routes)
+            for name, client in monitors.monitors(stack, facts):
+                yield from _jobs(door, backend, client, facts, name)
+
+
+def _sites(
+    door: ExporterDoor, backend: Backend, host: HostFacts, routes: Sequence[ProxyRoute]
+) -> Iterator[BrokenClient]:
+    asking = Client(host, backend.service, backend.server.spec.files)
+    mine = [each for each in routes if each.program != EXPORTERS and asks(asking, each.upstream, backend)]
+    for program in dict.fromkeys(each.program for each in mine):
+        own = tuple(each for each in mine if each.program == program)
+        yield _broken(
+            door,
+            backend,
+            host.spec.name,
+            program,
+            where=tuple(dict.fromkeys(each.where for each in own)),
+            routes=own,
+        )
+
+
+def _jobs(
+    door: ExporterDoor, backend: Backend, client: Client, facts: Facts, name: str
+) -> Iterator[BrokenClient]:
+    health = facts.health.get(f"{client.host.spec.name}/{name}")
+    known = {
+        place.name
+        for place in client.places()
+        if place.kind == "job" and any(asks(client, address, backend) for address in place.addresses)
+    }
+    for pool in dict.fromkeys(
+        each.pool
+        for each in (health.targets if health is not None else ())
+        if each.health == "up" and each.pool not in known and asks(client, each.endpoint, backend)
+    ):
+        where = (f"{client.host.spec.name}:{client.service.config_file}",)
+        yield _broken(door, backend, client.host.spec.name, f"job {pool}", where=where, job=pool)
+
+
+def _broken(
+    door: ExporterDoor,
+    backend: Backend,
+    host: str,
+    client: str,
+    *,
+    where: tuple[str, ...],
+    routes: tuple[ProxyRoute, ...] = (),
+    job: str = "",
+) -> BrokenClient:
+    name = backend.component if backend.host.spec.name == host else backend.key
+    return BrokenClient(
+        key=f"{host}/{client.replace('job ', 'job:')}/{name}",
+        host=host,
+        client=client,
+        server=backend.key,
+        component=backend.component,
+        where=where,
+        lines=(
+            f"ask {backend.component} at {door.door.root}/proxy, by its module and with a client certificate",
+        ),
+        routes=routes,
+        job=job,
+    )
