@@ -223,11 +223,6 @@ def cost_seconds(cost: int) -> float:
     return float(_seconds_at_eight() * 2.0 ** (cost - 8))
 
 
-def valid_user(name: str) -> bool:
-    """Whether basic authentication can carry that user name: not empty, no colon, no control character."""
-    return bool(name) and ":" not in name and name == name.strip() and name.isprintable()
-
-
 @functools.cache
 def _seconds_at_eight() -> float:
     salt = bcrypt.gensalt(8)

@@ -113,7 +113,6 @@ def not_found(component: ComponentSpec) -> Finding:
     """A component that the stack names and the host does not have."""
     unit = f" in a unit {component.unit}" if component.unit else ""
     return Finding(
-        severity="warning",
         id="not-found",
         host=component.host,
         component=component.name,
@@ -130,7 +129,6 @@ def containers_not_shown(host: str, user: str) -> Finding:
         severity="ok",
         id="containers-not-shown",
         host=host,
-        component="",
         what=f"containers on {_place(host)} are not shown in full: the user {user} may not ask Docker",
         why="A component in a container is missing, or it is shown as a process that only you can restart.",
         remediation=f"add {user} to the group docker and log in again, or use sudo",
@@ -157,10 +155,8 @@ def not_in_stack(exposure: Exposure, service: Service) -> Finding:
 def away(host: str, why: str) -> Finding:
     """An unreachable host."""
     return Finding(
-        severity="warning",
         id="host-away",
         host=host,
-        component="",
         what=f"{host} is unreachable: {why}",
         why="What runs there, and how it is protected, is not known.",
         remediation="Make it reachable and rescan",
@@ -178,7 +174,6 @@ def findings(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
 
 def _out_of_reach(service: Service) -> Finding:
     return Finding(
-        severity="warning",
         id="out-of-reach",
         host=service.host,
         component=service.component,

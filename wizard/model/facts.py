@@ -347,12 +347,12 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something to tell: `id` is stable, so that other programs can rely on it."""
+    """Something to tell, a warning where nothing else is said: `id` is stable, so that other programs can rely on it."""
 
-    severity: Severity
+    severity: Severity = "warning"
     id: str
     host: str
-    component: str
+    component: str = ""
     what: str
     why: str = ""
     remediation: str = ""

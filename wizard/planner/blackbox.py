@@ -105,7 +105,6 @@ def mixed(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed,
 def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
     return tuple(
         Finding(
-            severity="warning",
             id="unfamiliar-module",
             host=prober.host.spec.name,
             component="blackbox_exporter",
@@ -205,7 +204,6 @@ def with_modules(content: bytes, probings: Sequence[Probing]) -> bytes:
 def _mixed(scraper: Client, where: str, server: Server, others: Sequence[str]) -> Finding:
     beside = f" beside {others[0]}" if others else ""
     return Finding(
-        severity="warning",
         id="probed-with-others",
         host=scraper.host.spec.name,
         component="prometheus",

@@ -85,7 +85,6 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
     """What to tell of them."""
     return tuple(
         Finding(
-            severity="warning",
             id=BREAKS,
             host=each.host,
             component=each.component,

@@ -74,7 +74,6 @@ def missing_name_findings(stack: Stack, facts: Facts, servers: Sequence[Server])
     """What a plan says of them, before anything is written."""
     return tuple(
         Finding(
-            severity="warning",
             id="name-missing",
             host=server.spec.host,
             component=server.spec.name,

@@ -241,7 +241,6 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
             title = find_component(plan.server.spec.name).title
             found.append(
                 Finding(
-                    severity="warning",
                     id="targets-from-discovery",
                     host=host,
                     component="prometheus",
@@ -255,7 +254,6 @@ def _warnings(client: Client, plans: Sequence[ServerPlan], targets: Sequence[Tar
     ]
     found += [
         Finding(
-            severity="warning",
             id="remote-write-drops",
             host=host,
             component="prometheus",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,7 +22,6 @@ from wizard.model import (
     FileState,
     PlannedStep,
     Probe,
-    RunService,
     Stack,
     StepKind,
     Watched,
@@ -34,8 +33,8 @@ from wizard.planner.client_facts import Client
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
 from wizard.planner.probes import UP_TIMEOUT, Inquiry
+from wizard.planner.service_actions import run_alone
 from wizard.redact import Secret
-from wizard.service_managers.registry import manager_of
 
 SINCE: Final[Mapping[str, str]] = {
     "authorization": "2.26",
@@ -315,7 +314,10 @@ def _value(login: ClientLogin) -> dict[str, Value]:
 
 
 def _reload(facts: Facts, client: Client) -> PlannedStep:
-    runs = tuple(_runs(facts, client))
+    runs = tuple(
+        run_alone(service, "reload", workspace=facts.workspace_option)
+        for service in (client.service, *client.beside)
+    )
     return client.step(
         StepKind.RELOAD,
         step_id=f"{StepKind.RELOAD}:tokens:{client.place}",
@@ -323,17 +325,6 @@ def _reload(facts: Facts, client: Client) -> PlannedStep:
         why="Prometheus keeps running while it reads the logins.",
         changes=runs,
     )
-
-
-def _runs(facts: Facts, client: Client) -> Iterator[RunService]:
-    for service in (client.service, *client.beside):
-        yield RunService(
-            host=service.host,
-            service=service,
-            action="reload",
-            why="It takes effect with this.",
-            by_hand=manager_of(service).manual_commands(service, "reload", workspace=facts.workspace_option),
-        )
 
 
 def _up(each: _Known, target: scrape.Scraped, inquiry: Inquiry) -> Probe:

@@ -93,7 +93,6 @@ def lost_volumes(service: Service) -> tuple[Finding, ...]:
             f'volumes: ["{box.service}-data:{lost[0]}"], and {box.service}-data below the top-level volumes'
         )
     finding = Finding(
-        severity="warning",
         id="anonymous-volume",
         host=service.host,
         component=service.component,

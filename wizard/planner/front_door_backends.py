@@ -15,7 +15,6 @@ from wizard.model import (
     Facts,
     ManualCommand,
     PlannedStep,
-    RunService,
     Stack,
     StepKind,
 )
@@ -25,6 +24,7 @@ from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.front_door_facts import Backend
 from wizard.planner.front_door_grafana import DoorGrafana
+from wizard.planner.service_actions import run_alone
 from wizard.service_managers.registry import manager_of
 
 Behind: TypeAlias = Backend | DoorGrafana
@@ -187,14 +187,8 @@ def flag_step(backend: Backend, wanted: Mapping[str, str], *, why: str) -> Plann
 def restart(facts: Facts, backend: Backend) -> PlannedStep:
     """The restart with which a component takes them."""
     service = backend.service
-    run = RunService(
-        host=service.host,
-        service=service,
-        action="restart",
-        why="It takes effect with this.",
-        by_hand=manager_of(service).manual_commands(service, "restart", workspace=facts.workspace_option),
-        moves_to="" if backend.over_tls else backend.address,
-    )
+    moves_to = "" if backend.over_tls else backend.address
+    run = run_alone(service, "restart", workspace=facts.workspace_option, moves_to=moves_to)
     after = (
         f"serves below {backend.route.prefix or '/'}"
         if backend.over_tls
@@ -211,13 +205,7 @@ def restart(facts: Facts, backend: Backend) -> PlannedStep:
 
 def _reload(facts: Facts, client: Client) -> PlannedStep:
     runs = tuple(
-        RunService(
-            host=service.host,
-            service=service,
-            action="reload",
-            why="It takes effect with this.",
-            by_hand=manager_of(service).manual_commands(service, "reload", workspace=facts.workspace_option),
-        )
+        run_alone(service, "reload", workspace=facts.workspace_option)
         for service in (client.service, *client.beside)
     )
     return client.step(

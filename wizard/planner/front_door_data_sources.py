@@ -142,7 +142,6 @@ def _step(client: Grafana, before: dict[str, bytes], after: dict[str, bytes]) ->
 def _restart(client: Grafana) -> Finding:
     host = client.host.spec.name
     return Finding(
-        severity="warning",
         id="grafana-restart",
         host=host,
         component="grafana",

@@ -26,7 +26,6 @@ from wizard.model import (
     HostFacts,
     PlannedStep,
     Role,
-    RunService,
     Service,
     Stack,
     StepKind,
@@ -34,7 +33,7 @@ from wizard.model import (
 from wizard.planner import manual_commands
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
-from wizard.service_managers.registry import manager_of
+from wizard.planner.service_actions import run_alone
 
 TITLE: Final = "Grafana"
 _START_SECONDS: Final = 10
@@ -241,13 +240,7 @@ def flags(grafana: DoorGrafana) -> PlannedStep | None:
 def restart(grafana: DoorGrafana, workspace: str) -> PlannedStep:
     """Its restart."""
     service = grafana.service
-    run = RunService(
-        host=service.host,
-        service=service,
-        action="restart",
-        why="It takes effect with this.",
-        by_hand=manager_of(service).manual_commands(service, "restart", workspace=workspace),
-    )
+    run = run_alone(service, "restart", workspace=workspace)
     return grafana.step(
         StepKind.RESTART,
         title=f"Restart {service.unit}",
@@ -277,7 +270,6 @@ def warnings(grafanas: Iterable[DoorGrafana]) -> Iterator[Finding]:
     for each in grafanas:
         if each.route.has_own_login and each.lets_strangers_in:
             yield Finding(
-                severity="warning",
                 id="grafana-anonymous",
                 host=each.host.spec.name,
                 component=GRAFANA,

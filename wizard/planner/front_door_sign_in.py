@@ -20,7 +20,6 @@ from wizard.model import (
     FileState,
     ManualCommand,
     PlannedStep,
-    RunService,
     Service,
     SignIn,
     Stack,
@@ -29,8 +28,8 @@ from wizard.model import (
 )
 from wizard.planner import credentials, front_door_facts, manual_commands
 from wizard.planner.front_door_facts import HEAD, KnownDoor
+from wizard.planner.service_actions import run_alone
 from wizard.redact import Secret
-from wizard.service_managers.registry import manager_of
 
 _LONGEST = 4096
 _UNIT_FOLDERS = (
@@ -287,13 +286,7 @@ def restart(known: KnownDoor, changes: Iterable[Change]) -> tuple[PlannedStep, .
     )
     if service is None or ContentKind.SIGN_IN_SECRET not in kinds:
         return ()
-    run = RunService(
-        host=service.host,
-        service=service,
-        action="restart",
-        why="It takes effect with this.",
-        by_hand=manager_of(service).manual_commands(service, "restart"),
-    )
+    run = run_alone(service, "restart")
     return (
         known.step(
             StepKind.FRONT_DOOR_RELOAD,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from wizard.config_files import http_client
 from wizard.model import (
@@ -19,7 +18,6 @@ from wizard.model import (
     Finding,
     Gap,
     PlannedStep,
-    RunService,
     Stack,
     StepKind,
 )
@@ -47,8 +45,8 @@ from wizard.planner.front_door_facts import Backend, KnownDoor
 from wizard.planner.front_door_probes import DoorInquiry
 from wizard.planner.front_door_site import Site
 from wizard.planner.server import ServerPlan
+from wizard.planner.service_actions import run_alone
 from wizard.redact import Secret
-from wizard.service_managers.registry import manager_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +266,7 @@ def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
 
 
 def _reload(known: KnownDoor, *, restarts: bool) -> PlannedStep:
-    service = known.service
-    action: Literal["restart", "reload"] = "restart" if restarts else "reload"
-    run = RunService(
-        host=service.host,
-        service=service,
-        action=action,
-        why="It takes effect with this.",
-        by_hand=manager_of(service).manual_commands(service, action),
-    )
+    run = run_alone(known.service, "restart" if restarts else "reload")
     if restarts:
         return known.step(
             StepKind.FRONT_DOOR_RELOAD,
@@ -334,7 +324,6 @@ def strict_transport(found: DoorPlan) -> list[Finding]:
     """The warnings about Strict-Transport-Security."""
     return [
         Finding(
-            severity="warning",
             id="hsts",
             host=site.known.door.host,
             component=site.known.proxy.name,

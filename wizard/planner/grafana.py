@@ -313,7 +313,6 @@ def _trial(stack: Stack, content: bytes, source: grafana.DataSource, server: Ser
 
 def _yours(host: str, what: str) -> Finding:
     return Finding(
-        severity="warning",
         id="grafana-by-hand",
         host=host,
         component="grafana",

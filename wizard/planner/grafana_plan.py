@@ -70,7 +70,6 @@ def plan(
         host, names = client.host.spec.name, " and ".join(plain(each.source.name) for each in mine)
         warnings.append(
             Finding(
-                severity="warning",
                 id="grafana-restart",
                 host=host,
                 component="grafana",

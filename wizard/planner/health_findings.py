@@ -80,7 +80,6 @@ def unscraped(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
 def _not_asked(facts: Facts) -> list[Finding]:
     found = [
         Finding(
-            severity="warning",
             id="health-unknown",
             host=health.host,
             component=health.component,
@@ -93,10 +92,8 @@ def _not_asked(facts: Facts) -> list[Finding]:
     ]
     found += [
         Finding(
-            severity="warning",
             id="proxy-unread",
             host=host,
-            component="",
             what=f"{host}: {said}",
             why="Whether it passes requests to a component of the plan is not known.",
             remediation="Check whether it does: its requests are rejected once that component is protected",
@@ -118,7 +115,6 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
             )
             found.append(
                 Finding(
-                    severity="warning",
                     id="down-before",
                     host=health.host,
                     component=health.component,
@@ -132,7 +128,6 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
         if len(down) > _MOST:
             found.append(
                 Finding(
-                    severity="warning",
                     id="down-before",
                     host=health.host,
                     component=health.component,
@@ -152,7 +147,6 @@ def is_of(probe: Probe, target: TargetHealth) -> bool:
 def _unreachable(facts: Facts) -> list[Finding]:
     return [
         Finding(
-            severity="warning",
             id="unreachable-from-prometheus",
             host=host,
             component="prometheus",
@@ -184,7 +178,6 @@ def _slow(stack: Stack, facts: Facts) -> list[Finding]:
         source = stack.source or "STACK"
         found.append(
             Finding(
-                severity="warning",
                 id="slow-scrape",
                 host=health.host,
                 component=health.component,

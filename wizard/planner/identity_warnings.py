@@ -79,7 +79,6 @@ def _told(
     more = f", and {len(found) - 1} more targets" if len(found) > 1 else ""
     return (
         Finding(
-            severity="warning",
             id="target-unclear",
             host=client.host.spec.name,
             component="prometheus",

@@ -103,7 +103,6 @@ def free_name(first: str, second: str, taken: set[str]) -> str:
 def _chosen(server: Server, chosen: Client, *, same: bool) -> Finding:
     reason = "it runs on the same host" if same else "it is the first of the stack"
     return Finding(
-        severity="warning",
         id="job-added",
         host=chosen.host.spec.name,
         component="prometheus",

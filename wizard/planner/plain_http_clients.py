@@ -132,7 +132,6 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
                 found.append((f"{name}:{caller.path}:{caller.line}", caller.text))
     for place, text in found[:_FEW]:
         yield Finding(
-            severity="warning",
             id="asked-by-http",
             host=server.spec.host,
             component=server.spec.name,
@@ -143,7 +142,6 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
         )
     if len(found) > _FEW:
         yield Finding(
-            severity="warning",
             id="asked-by-http",
             host=server.spec.host,
             component=server.spec.name,

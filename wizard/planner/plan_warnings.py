@@ -31,7 +31,6 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
         if not component.safe(service.version):
             found.append(
                 Finding(
-                    severity="warning",
                     id="cve-2022-46146",
                     host=service.host,
                     component=service.component,
@@ -47,7 +46,6 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
         if not server_plan.pair.changes and asked_for_ca and not server_plan.pair.own_ca:
             found.append(
                 Finding(
-                    severity="warning",
                     id="certificate-kept",
                     host=service.host,
                     component=service.component,
@@ -61,7 +59,6 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
             news, needed = _needed(server_plan)
             found.append(
                 Finding(
-                    severity="warning",
                     id="others-ask-it-too",
                     host=service.host,
                     component=service.component,
@@ -88,10 +85,8 @@ def of_unreachable_hosts(facts: Facts) -> list[Finding]:
     """Hosts that nothing is planned for, because they could not be reached."""
     return [
         Finding(
-            severity="warning",
             id="host-away",
             host=name,
-            component="",
             what=f"{name} is not changed: {why}",
             why="The run continues without it; its components stay as they are.",
             remediation="Make it reachable and apply again: only what is missing is changed",
@@ -120,10 +115,8 @@ def of_clocks(facts: Facts) -> list[Finding]:
             )
         found.append(
             Finding(
-                severity="warning",
                 id="clocks-disagree",
                 host=name,
-                component="",
                 what=what,
                 why="A certificate is valid from one hour before it is issued: with a larger difference it is not valid yet.",
                 remediation="Synchronize the clock there: timedatectl set-ntp true",
@@ -140,7 +133,6 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
         return []
     return [
         Finding(
-            severity="warning",
             id="powerful-endpoint-open",
             host=service.host,
             component=service.component,

@@ -215,7 +215,6 @@ def _shared(server: Server, pair: Pair) -> tuple[Finding, ...]:
     others = ", ".join(service.shared_with)
     return (
         Finding(
-            severity="warning",
             id="key-readable-by-others",
             host=server.spec.host,
             component=server.spec.name,

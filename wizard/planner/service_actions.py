@@ -70,9 +70,9 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     )
 
 
-def run_alone(facts: Facts, service: Service, action: str) -> RunService:
-    """A restart or a reload for which no more is planned."""
-    return _run(service, action, workspace=facts.workspace_option)
+def run_alone(service: Service, action: str, *, workspace: str = "", moves_to: str = "") -> RunService:
+    """A restart or a reload for which no more is planned; `moves_to` as in `RunService`."""
+    return replace(_run(service, action, workspace=workspace), moves_to=moves_to)
 
 
 def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:

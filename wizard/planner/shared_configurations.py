@@ -48,7 +48,6 @@ def unnamed(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
     kinds = {(spec.host, spec.name) for spec in stack.components if spec.protect}
     return tuple(
         Finding(
-            severity="warning",
             id="not-in-stack",
             host=service.host,
             component=service.component,

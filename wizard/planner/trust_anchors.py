@@ -35,7 +35,6 @@ def unrooted(
     first = "" if sent else f"append the certificate of {own} to the server's certificate file, then "
     return (
         Finding(
-            severity="warning",
             id="ca-is-intermediate",
             host=host,
             component=component,

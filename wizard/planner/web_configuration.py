@@ -144,7 +144,6 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
     toolkit = find_component(server.spec.name).known_toolkit(server.service.version)
     newer = tuple(
         Finding(
-            severity="warning",
             id="unfamiliar-web-config",
             host=server.spec.host,
             component=server.spec.name,
@@ -156,7 +155,6 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
     )
     return newer + tuple(
         Finding(
-            severity="warning",
             id="weak-web-config",
             host=server.spec.host,
             component=server.spec.name,

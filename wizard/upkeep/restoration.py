@@ -143,7 +143,6 @@ def combined(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -> Res
 def _warning(each: drift.Difference) -> Finding:
     """What the plan does not restore, for the person who reads it."""
     return Finding(
-        severity="warning",
         id="drift-left",
         host=each.host,
         component=each.component,
@@ -384,7 +383,7 @@ def _service_step(facts: Facts, service: Service, action: str) -> PlannedStep:
         title=f"{action.capitalize()} {service.unit}",
         host=service.host,
         why="It reads its configuration and its flags as they were verified.",
-        changes=(service_actions.run_alone(facts, service, action),),
+        changes=(service_actions.run_alone(service, action, workspace=facts.workspace_option),),
         role=Role.CLIENT,
         component=service.component,
         instance=service.instance,

@@ -109,12 +109,6 @@ def note_presence(workspace: Workspace) -> None:
         (folder(workspace) / PRESENT).touch(mode=0o600)
 
 
-def end_presence(workspace: Workspace) -> None:
-    """Marks that it was closed."""
-    with suppress(OSError):
-        (folder(workspace) / PRESENT).unlink(missing_ok=True)
-
-
 def clean_name(name: str) -> str:
     """A name as the board shows it."""
     return plain(" ".join(name.split())[:LONGEST_NAME], LONGEST_NAME)
