@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests.integration.in_process import firescreen
 from wizard.connections.practice import PracticeConnection
 from wizard.diagnostics.evidence import addresses, urls
 from wizard.engine import Engine
@@ -18,8 +16,6 @@ from wizard.practice import PracticeStack
 from wizard.practice import stack as practice_stack
 from wizard.service_managers import supervised
 from wizard.workspace import Workspace
-
-FRONT = [sys.executable, "-m", "screens"]
 
 
 def _found(practice: PracticeStack) -> tuple[Engine, Stack, dict[str, Service]]:
@@ -31,14 +27,7 @@ def _found(practice: PracticeStack) -> tuple[Engine, Stack, dict[str, Service]]:
 
 
 def _said(practice: PracticeStack, command: str, text: str, *more: str, code: int = 0) -> Any:
-    ended = subprocess.run(
-        [*FRONT, "--workspace", str(Path(practice.folder).parent), command, text, "--json", *more],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ,
-    )
+    ended = firescreen("--workspace", str(Path(practice.folder).parent), command, text, "--json", *more)
     assert ended.returncode == code, ended.stderr
     return json.loads(ended.stdout)
 
@@ -88,13 +77,7 @@ def test_a_page_that_is_no_metrics_is_no_success(practice: PracticeStack) -> Non
     _, _, services = _found(practice)
     url = f"http://{services['node_exporter'].listen}"
     for path, code in (("/metrics", 0), ("/", 1)):
-        ended = subprocess.run(
-            [*FRONT, "--workspace", str(Path(practice.folder).parent), "probe", url + path, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ended = firescreen("--workspace", str(Path(practice.folder).parent), "probe", url + path, "--json")
         told = json.loads(ended.stdout)
         assert (ended.returncode, told["ok"], told["status"]) == (code, code == 0, 200), ended.stdout
         assert (told["diagnosis"] or {}).get("id") == (None if code == 0 else "scrape-html")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.in_process import firescreen
 from tests.tools import ansible_runs
 from wizard import practice as practice_stack
 from wizard.cli.export import vault_password
@@ -49,15 +50,7 @@ def run(tmp_path: Path, cache: Path) -> Run:
     """Runs `firescreen` in the practice fixture's workspace."""
 
     def call(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "screens", "--workspace", str(tmp_path / "workspace"), *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, "FIRESCREEN_CACHE": str(cache)},
-        )
+        return firescreen("--workspace", str(tmp_path / "workspace"), *words, stdin=stdin)
 
     return call
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.integration.in_process import firescreen
 from wizard import assets
 
 
@@ -20,15 +19,7 @@ def pack(tmp_path: Path) -> Path:
 
 
 def fire(*arguments: str | Path, workspace: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "wizard.cli", "--workspace", str(workspace), "lab", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-        env={**os.environ},
-    )
+    return firescreen("--workspace", str(workspace), "lab", *map(str, arguments))
 
 
 def test_a_pack_is_shown_before_it_is_kept_and_nobody_is_asked_for_a_yes_who_is_not_there(

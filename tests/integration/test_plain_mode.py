@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.cli.plain_dialog import MOST_TRIES
@@ -23,20 +23,29 @@ DEFAULTS = ("", "", "", "", "", "", "")
 """Enter for every question about the practice stack: two levels, password, certificates, names twice, and no more."""
 
 
+def in_a_process(*words: str, stdin: str) -> Shell:
+    """`firescreen` with a real pipe on its standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "screens", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
 @pytest.fixture
 def plain(tmp_path: Path, cache: Path) -> Converse:
     """Runs `firescreen` in the workspace of the practice fixture, with these lines on standard input."""
 
-    def call(*lines: str, words: tuple[str, ...] = ("--plain", "--practice")) -> Shell:
-        ended = subprocess.run(
-            [sys.executable, "-m", "screens", "--workspace", str(tmp_path / "workspace"), *words],
-            input="".join(f"{line}\n" for line in lines),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env={**os.environ, "FIRESCREEN_CACHE": str(cache)},
-        )
+    def call(
+        *lines: str,
+        words: tuple[str, ...] = ("--plain", "--practice"),
+        start: Callable[..., Shell] = firescreen,
+    ) -> Shell:
+        typed = "".join(f"{line}\n" for line in lines)
+        ended = start("--workspace", str(tmp_path / "workspace"), *words, stdin=typed)
         for text in (ended.stdout, ended.stderr):
             assert "\x1b" not in text
             assert "\r" not in text
@@ -148,7 +157,7 @@ def test_the_first_lab_from_a_pipe(plain: Converse, tmp_path: Path) -> None:
         "q",
     )
     try:
-        ended = plain("4", "1", *steps, words=("--plain",))
+        ended = plain("4", "1", *steps, words=("--plain",), start=in_a_process)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         again = plain("4", "1", "nonsense", "q", words=("--plain",))
     finally:
