@@ -285,7 +285,7 @@ class Doors:
         wanted += [known.client_ca] if door.client_cert else []
         client = front_door_sign_in.client_of(known)
         if client is not None:
-            wanted += [path for path, _ in client[0].needed]
+            wanted += [path for path, _ in (*client[0].needed, *client[0].files)]
             wanted += [front_door_sign_in.secrets_file(known), front_door_sign_in.provider_ca(known)]
         if any(each.over_tls for each in known.backends):
             wanted += [known.backend_ca, *known.client_pair, known.client_bundle]

@@ -18,6 +18,7 @@ _OTHERS = (
     "settings",
     "apache_openid",
     "haproxy_frontend",
+    "haproxy_sign_in",
     "nginx_inside",
     "nginx_locations",
     "nginx_sign_in",

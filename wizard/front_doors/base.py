@@ -114,6 +114,8 @@ class SignInClient:
     """As `Proxy.needed`, where people sign in. The proxy is restarted once they are there: see each."""
     unit: str = ""
     """The systemd unit of a program beside the proxy, without `.service`; its command line names the file."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Files of ours that the proxy runs for it, each path with its text."""
     claims: bool = True
     """Whether it can check claims other than e-mail address and groups."""
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from wizard.front_doors import haproxy_frontend
+from wizard.front_doors import haproxy_frontend, haproxy_sign_in
 from wizard.front_doors.base import Door, Opening, Proxy, SharedFile
 from wizard.front_doors.haproxy_frontend import backend_name, label
 from wizard.front_doors.settings import BURST_SECONDS, CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECONDS, burst
+from wizard.model import SIGN_IN_PATH
 
 _STORE: Final = "firescreen"
 _MB: Final = 1024 * 1024
@@ -69,6 +70,8 @@ def others_ports(main: str) -> dict[int, int]:
 
 
 def _sections(doors: Sequence[Door]) -> Iterator[str]:
+    if any(door.sign_in is not None for door in doors):
+        yield from haproxy_sign_in.loads()
     for door in doors:
         if door.hashes:
             yield f"userlist {label(door)}"
@@ -89,6 +92,8 @@ def _sections(doors: Sequence[Door]) -> Iterator[str]:
             yield f"backend {_requests(door)}"
             yield f"    {_COUNTED}"
             yield ""
+        if door.sign_in is not None:
+            yield from haproxy_sign_in.backend(door)
         for opening in door.openings:
             yield from _backend(door, opening)
 
@@ -133,7 +138,7 @@ def _client_certificates(doors: Sequence[Door]) -> str:
     authority = next((door.client_ca for door in doors if door.client_ca), "")
     if not authority:
         return ""
-    required = all(door.client_ca and not door.passwords for door in doors)
+    required = all(door.client_ca and not (door.passwords or door.sign_in) for door in doors)
     return f" ca-file {authority} verify {'required' if required else 'optional'}"
 
 
@@ -157,6 +162,8 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
             yield f'    http-after-response set-header {header} "{value}" if {allowed}'
     if door.rate_limit:
         yield f"    http-request deny deny_status 429 if {name} {{ sc_http_req_rate(0) gt {burst(door.rate_limit)} }}"
+    if door.sign_in is not None:
+        yield from haproxy_sign_in.pages(door)
     yield from _who(door)
     yield (
         f"    http-request deny deny_status 413 if {name} "
@@ -170,11 +177,15 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
             moved = f"redirect code 301 location {opening.prefix}/"
             yield f"    http-request {moved} if {name} {{ path {opening.prefix} }}"
     known = " ".join(f"{opening.prefix}/" for opening in door.openings)
+    known += f" {SIGN_IN_PATH}/" if door.sign_in is not None else ""
     yield f"    http-request return status 404 if {name} !{{ path_beg {known} }}"
 
 
 def _routes(door: Door) -> Iterator[str]:
     """They stand below the rules of all front doors, which HAProxy follows first wherever they stand."""
+    if door.sign_in is not None:
+        asked = f"{door.name} {{ path_beg {SIGN_IN_PATH}/ }}"
+        yield f"    use_backend {haproxy_sign_in.backend_name(door)} if {asked}"
     for opening in door.openings:
         backend = backend_name(door, opening.backend)
         yield f"    acl {backend} path_beg {opening.prefix}/"
@@ -186,7 +197,14 @@ def _who(door: Door) -> Iterator[str]:
     shown = " !{ ssl_c_used }" if door.client_ca else ""
     for prefix in (opening.prefix for opening in door.openings if opening.own_login):
         shown += f" !{{ path {prefix or '/'} }} !{{ path_beg {prefix}/ }}"
-    if door.passwords:
+    if door.sign_in is not None:
+        # A request with an Authorization header is a machine's.
+        machine = "{ req.hdr(authorization) -m found }"
+        if door.passwords:
+            users = f"!{{ path_beg {SIGN_IN_PATH}/ }} {machine} !{{ http_auth({label(door)}) }}"
+            yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
+        yield from haproxy_sign_in.rules(door, shown + f" !{machine}" * bool(door.passwords))
+    elif door.passwords:
         users = f"!{{ http_auth({label(door)}) }}"
         yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
     elif door.client_ca:
@@ -258,6 +276,7 @@ PROXY = Proxy(
     included="",
     shared=SharedFile(merged=merged, own_lines=own_lines, others_ports=others_ports),
     hashes_in_site=True,
+    sign_in=haproxy_sign_in.CLIENT,
     bundle_before=(3, 0),
     bundles_client_pair=True,
     render=lambda door: merged("", (door,)),

@@ -1,4 +1,4 @@
-"""People who sign in at nginx or Caddy by oauth2-proxy, a program beside them that says of each request who it is of.
+"""People who sign in at nginx, Caddy or HAProxy by oauth2-proxy, which says of each request who it is of.
 
 It is configured and not installed: no package of Debian has it. Its settings are named as in its own source, for versions
 from 7.4 on: it does not start with a name that it does not know. No registry that the tests use has the program either: they

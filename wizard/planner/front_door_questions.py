@@ -282,7 +282,9 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
 
 def _access(door: FrontDoor) -> Question:
     known = proxy(door.proxy)
-    signs_in = (sign_in_questions.ACCESS,) if known is not None and known.sign_in is not None else ()
+    # Nobody signs in at a frontend that a person wrote.
+    able = known is not None and known.sign_in is not None and not (door.site and known.shared is not None)
+    signs_in = (sign_in_questions.ACCESS,) if able else ()
     now = (
         "sign_in"
         if door.sign_in is not None

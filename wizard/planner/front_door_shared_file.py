@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.errors import InputError
-from wizard.model import ContentKind, PlannedStep, StepKind
+from wizard.model import ContentKind, FrontDoor, PlannedStep, StepKind
 from wizard.planner import manual_commands
 from wizard.planner.front_door_facts import KnownDoor
 from wizard.planner.front_door_site import Site
@@ -41,14 +41,19 @@ def _refuse_mixed_ports(sites: Sequence[Site]) -> None:
     for site in sites:
         for other in (each.known.door for each in sites if each.known.door.port == site.known.door.port):
             door = site.known.door
-            if bool(door.users) != bool(other.users):
-                alone, asking = (other, door) if door.users else (door, other)
+            if _asks(door) != _asks(other):
+                alone, asking = (other, door) if _asks(door) else (door, other)
                 raise InputError(
                     f"{alone.name} needs client certificates and {asking.name} does not, and {site.known.proxy.title} asks "
                     "all clients of a port alike",
                     where=alone.key,
                     todo=f"Give {alone.name} another port, e.g. port: 8443",
                 )
+
+
+def _asks(door: FrontDoor) -> bool:
+    """Whether those without a client certificate may pass, with a password or signed in."""
+    return bool(door.users or door.sign_in)
 
 
 def _shared_config(known: KnownDoor, text: str) -> PlannedStep | None:

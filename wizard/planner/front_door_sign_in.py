@@ -98,6 +98,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         client, settings = found
         there = [provider_ca(known), *(path for pair in client.needed for path in pair), *_unit_files(known)]
         there += [path for path in (secrets_file(known),) if path]
+        there += [path for path, _ in client.files]
         here = [path for path in (settings.client_secret_file, settings.ca_file) if path]
         for host, paths in ((known.door.host, there), (WORKSPACE, here)):
             wanted[host] = (*wanted.get(host, ()), *paths)
@@ -139,7 +140,13 @@ def _refuse_unfit(facts: Facts, known: KnownDoor) -> None:
         raise InputError(
             f"people cannot sign in at an OpenID provider in {known.proxy.title}",
             where=door.key,
-            todo="Use Apache, nginx or Caddy, or give people a password",
+            todo="Use another proxy, or give people a password",
+        )
+    if door.site and known.proxy.shared is not None:
+        raise InputError(
+            f"people cannot sign in at an OpenID provider in a frontend of {known.proxy.title}'s that is there",
+            where=door.key,
+            todo="Leave `site` out and give the front door a port of its own, or give people a password",
         )
     lacking = [
         name for name in ("issuer", "client_id", "client_secret_file") if not getattr(door.sign_in, name)
@@ -240,6 +247,7 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
     if found is None:
         return
     client, settings = found
+    yield from _files(known, client)
     path = secrets_file(known)
     before = known.host.files.get(path)
     there = client.key(before.content.decode("utf-8", "replace")) if before is not None else ""
@@ -276,6 +284,20 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
             why=f"{client.title} verifies the certificate of the OpenID provider against this CA.",
             by_hand=manual_commands.copy(settings.ca_file, provider_ca(known), state),
         )
+
+
+def _files(known: KnownDoor, client: SignInClient) -> Iterator[Change]:
+    """What the proxy runs to ask the program beside it."""
+    for path, text in client.files:
+        before, after = known.host.files.get(path), FileState(text.encode(), 0o644, "root", "root")
+        if before is None or before.content != after.content:
+            yield known.write(
+                path,
+                after,
+                ContentKind.PROXY_CONFIG,
+                why=f"{known.proxy.title} asks {client.title} by it who is signed in.",
+                by_hand=manual_commands.written(path, after),
+            )
 
 
 def restart(known: KnownDoor, changes: Iterable[Change]) -> tuple[PlannedStep, ...]:

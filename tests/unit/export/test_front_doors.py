@@ -20,7 +20,7 @@ from wizard.model import Answers
 CASES = ("front-door", "front-door-apache", "front-door-caddy", "front-door-haproxy")
 ELSEWHERE = tuple(f"front-door-other-host{each}" for each in ("", "-apache", "-caddy", "-haproxy"))
 
-SIGN_IN = tuple(f"front-door-sign-in{each}" for each in ("", "-nginx", "-caddy"))
+SIGN_IN = tuple(f"front-door-sign-in{each}" for each in ("", "-nginx", "-caddy", "-haproxy"))
 IN_SITES = ("front-door-own-site", "front-door-own-frontend")
 SITE = "/etc/nginx/conf.d/noc.conf"
 INCLUDED = "/etc/nginx/firescreen/noc.example.net.conf"

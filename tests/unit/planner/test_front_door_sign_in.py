@@ -104,10 +104,10 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
         "every account of",
         "* as a domain",
     ),
-    "another proxy": (
-        lambda stack, facts: (with_door(stack, proxy="haproxy"), facts),
+    "a frontend that is there": (
+        lambda stack, facts: (with_door(stack, proxy="haproxy", site="/etc/haproxy/haproxy.cfg"), facts),
         "cannot sign in",
-        "Apache",
+        "a port of its own",
     ),
 }
 

@@ -1,0 +1,97 @@
+"""The rules of HAProxy by which people sign in at an oauth2-proxy beside it.
+
+HAProxy has no auth_request: a script in Lua, which Debian's packages are built with, asks oauth2-proxy by HAProxy's own
+HTTP client (2.6 and later) and sets a variable to the status of its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from wizard.front_doors import oauth2_proxy
+from wizard.front_doors.base import Door
+from wizard.front_doors.haproxy_frontend import label
+from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
+
+SCRIPT: Final = "/etc/haproxy/firescreen/sign-in.lua"
+_LUA: Final = f"""\
+-- Written by Firescreen, which undoes it too. Asks oauth2-proxy who a request is of, as auth_request of nginx does.
+core.register_action("firescreen_sign_in", {{ "http-req" }}, function(txn)
+    local sent, given = {{}}, txn.http:req_get_headers()
+    for _, name in ipairs({{ "host", "cookie", "user-agent" }}) do
+        if given[name] then
+            sent[name] = {{}}
+            for _, value in pairs(given[name]) do
+                table.insert(sent[name], value)
+            end
+        end
+    end
+    sent["x-real-ip"] = {{ txn.sf:src() }}
+    sent["x-forwarded-proto"] = {{ "https" }}
+    sent["x-forwarded-uri"] = {{ txn.sf:url() }}
+    local answer = core.httpclient():get{{ url = "http://{oauth2_proxy.ADDRESS}{oauth2_proxy.AUTH}", headers = sent }}
+    txn:set_var("txn.firescreen_status", answer and answer.status or 0)
+end, 0)
+"""
+CLIENT: Final = replace(oauth2_proxy.CLIENT, files=((SCRIPT, _LUA),))
+_STATUS: Final = "var(txn.firescreen_status)"
+
+
+def loads() -> Iterator[str]:
+    """The section that loads the script; its settings are added to those of other such sections."""
+    yield "global"
+    yield f"    lua-load {SCRIPT}"
+    yield ""
+
+
+def pages(door: Door) -> Iterator[str]:
+    """The pages of the sign-in itself, which everybody reaches."""
+    name = door.name
+    goodbye = f'return status 200 content-type text/plain string "{oauth2_proxy.GOODBYE}"'
+    yield f"    http-request {goodbye} if {name} {{ path {SIGNED_OUT} }}"
+    yield f"    http-request set-var(txn.firescreen_page) url if {name}"
+    yield f"    http-request set-uri {SIGN_OUT}?rd={SIGNED_OUT} if {name} {{ path {SIGN_OUT} }}"
+    yield "    # What the provider sends with a person back is for oauth2-proxy and not for a log."
+    yield f"    http-request set-log-level silent if {name} {{ path_beg {SIGN_IN_PATH}/ }}"
+
+
+def rules(door: Door, others: str) -> Iterator[str]:
+    """Who may pass besides machines.
+
+    Args:
+        others: what a request is not, if it is a person's: conditions.
+    """
+    asked = f"{door.name} !{{ path_beg {SIGN_IN_PATH}/ }}{others}"
+    signed_in = f"{{ {_STATUS} -m int 200:299 }}"
+    nobody = f"{asked} {{ {_STATUS} -m int 401 }}"
+    page = f"{nobody} {{ req.hdr(accept) -m sub text/html }}"
+    yield f"    http-request lua.firescreen_sign_in if {asked}"
+    yield f"    http-request deny deny_status 403 if {asked} {{ {_STATUS} -m int 403 }}"
+    yield f"    http-request deny deny_status 503 if {asked} !{signed_in} !{{ {_STATUS} -m int 401 }}"
+    yield "    # A page leads to the provider; scripts, assets and programs get 401."
+    yield f"    http-request deny deny_status 401 if {nobody} !{{ req.hdr(accept) -m sub text/html }}"
+    yield f"    http-request set-method GET if {page}"
+    yield f"    http-request set-uri {oauth2_proxy.START} if {page}"
+
+
+def backend_name(door: Door) -> str:
+    """The backend that leads to oauth2-proxy."""
+    return f"{label(door)}-sign-in"
+
+
+def backend(door: Door) -> Iterator[str]:
+    """What oauth2-proxy is told of a request, and where it is."""
+    yield f"backend {backend_name(door)}"
+    yield "    mode http"
+    yield "    timeout connect 5s"
+    yield "    timeout server 30s"
+    yield "    http-request del-header Authorization"
+    yield "    http-request set-header X-Real-IP %[src]"
+    yield "    http-request set-header X-Forwarded-Proto https"
+    yield "    http-request set-header X-Forwarded-Host %[req.hdr(host)]"
+    yield "    http-request set-header X-Forwarded-Uri %[url]"
+    yield "    http-request set-header X-Auth-Request-Redirect %[var(txn.firescreen_page)]"
+    yield f"    server oauth2-proxy {oauth2_proxy.ADDRESS}"
+    yield ""
