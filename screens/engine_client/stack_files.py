@@ -18,22 +18,10 @@ def write(engine: Engine, session: Session, name: str) -> Path:
     Raises:
         InputError: the file is there already, or cannot be written.
     """
-    from wizard.errors import InputError
     from wizard.inventory import stack_file
 
     path = Path(name).expanduser().absolute()
-    stack = _stack(engine, session)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(stack_file.dump(stack))
-    except FileExistsError as error:
-        raise InputError("the file exists already", where=str(path), todo="Choose another name") from error
-    except OSError as error:
-        raise InputError(
-            f"the stack file cannot be written: {error.strerror}",
-            where=str(path),
-            todo="Choose another place",
-        ) from error
+    stack_file.write(_stack(engine, session), path)
     return path
 
 

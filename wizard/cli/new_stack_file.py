@@ -27,7 +27,7 @@ def write_stack(found: Scan, path: Path, *, runs: Path, leave_out: Collection[st
     """
     from wizard.components import component as find_component
     from wizard.engine.present_stack import present_stack
-    from wizard.inventory.stack_file import dump
+    from wizard.inventory import stack_file
     from wizard.planner.questions import level_name, protection_cost
 
     stack = present_stack(found, runs)
@@ -50,14 +50,7 @@ def write_stack(found: Scan, path: Path, *, runs: Path, leave_out: Collection[st
         replace(component, protect=()) if component.key in leave_out else component
         for component in stack.components
     )
-    try:
-        path.write_text(dump(replace(stack, components=components)), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"the stack file cannot be written: {error.strerror}",
-            where=str(path),
-            todo="Choose another place",
-        ) from error
+    stack_file.write(replace(stack, components=components), path)
     seen = {one.key: one for one in found.exposures}
     for component in components:
         cost = f" {protection_cost(find_component(component.name))}" if component.protect else ""

@@ -18,7 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from wizard import assets, yamlfile
-from wizard.errors import StackError
+from wizard.errors import InputError, StackError
 from wizard.inventory import client_logins, front_doors
 from wizard.model import CertificateSpec, ComponentSpec, HostSpec, OwnFiles, RateLimit, Stack, UserSpec
 
@@ -114,6 +114,22 @@ def dump(stack: Stack) -> str:
     yaml.sort_base_mapping_type_on_output = False
     yaml.dump(document, out)
     return out.getvalue()
+
+
+def write(stack: Stack, path: Path) -> None:
+    """Writes a stack to a new file.
+
+    Raises:
+        InputError: the file is there already, or cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(dump(stack))
+    except FileExistsError as error:
+        raise InputError("the file exists already", where=str(path), todo="Choose another name") from error
+    except OSError as error:
+        words = f"the stack file cannot be written: {error.strerror}"
+        raise InputError(words, where=str(path), todo="Choose another place") from error
 
 
 @cache
