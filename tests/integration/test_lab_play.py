@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.engine import Engine
@@ -406,23 +408,23 @@ def test_a_wrong_fix_is_repaired_when_firescreen_does_the_step(engine: Engine) -
 
 
 def test_the_command_line_follows_a_lab(engine: Engine) -> None:
-    root = engine.workspace.root
-    listed = fire("lab", "list", workspace=root)
+    typed = functools.partial(firescreen, "--workspace", str(engine.workspace.root))
+    listed = typed("lab", "list")
     assert listed.returncode == 0 and len(listed.stdout.splitlines()) == len(labs())
-    started = fire("lab", "start", workspace=root)
+    started = typed("lab", "start")
     assert started.returncode == 0, started.stderr
     assert "Read the metrics without credentials" in started.stdout and "\x1b" not in started.stdout
-    missing = fire("lab", "check", workspace=root)
+    missing = typed("lab", "check")
     assert missing.returncode == 1 and "not done yet" in missing.stdout
-    assert "without a user name" in fire("lab", "hint", "look", workspace=root).stdout
-    assert fire("lab", "solve", "1", workspace=root).returncode == 0
-    assert fire("lab", "check", "metrics", workspace=root).returncode == 0
-    assert "1 of 3" in fire("lab", "list", workspace=root).stdout
-    assert fire("lab", "check", "nonsense", workspace=root).returncode == 2
-    assert fire("lab", "play", "look", "--all", workspace=root).returncode == 2
-    assert fire("lab", "reset", workspace=root).returncode == 0
-    assert "(3 steps, about" in fire("lab", "list", workspace=root).stdout
-    shown = fire("lab", "start", "node-tls", "2", workspace=root).stdout
+    assert "without a user name" in typed("lab", "hint", "look").stdout
+    assert typed("lab", "solve", "1").returncode == 0
+    assert typed("lab", "check", "metrics").returncode == 0
+    assert "1 of 3" in typed("lab", "list").stdout
+    assert typed("lab", "check", "nonsense").returncode == 2
+    assert typed("lab", "play", "look", "--all").returncode == 2
+    assert typed("lab", "reset").returncode == 0
+    assert "(3 steps, about" in typed("lab", "list").stdout
+    shown = typed("lab", "start", "node-tls", "2").stdout
     assert " <<END\n" in shown and "\nEND\n" in shown, "a here-document can be copied as it stands"
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.integration.in_process import firescreen
 from tests.integration.stand import free_port
 from wizard.practice import PracticeStack
 
@@ -61,21 +62,10 @@ SILENT = ("probe", "explain", "undo", "recover", "recover forget", "history", "e
 
 
 @pytest.fixture
-def run(tmp_path: Path, cache: Path) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command line in the practice fixture's workspace."""
-
-    def call(*words: str) -> Shell:
-        return subprocess.run(
-            [sys.executable, "-m", "screens", "--workspace", str(tmp_path / "workspace"), *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, "FIRESCREEN_CACHE": str(cache), "PATH": _without_incus(tmp_path)},
-        )
-
-    return call
+    monkeypatch.setenv("PATH", _without_incus(tmp_path))
+    return functools.partial(firescreen, "--workspace", str(tmp_path / "workspace"))
 
 
 def _without_incus(folder: Path) -> str:
@@ -86,7 +76,6 @@ def _without_incus(folder: Path) -> str:
     )
 
 
-@pytest.mark.timeout(400)  # fifteen commands, each a program of its own
 @pytest.mark.parametrize(
     "kind",
     [
