@@ -75,7 +75,8 @@ def main() -> None:
     words = direct(sys.argv[1:])
     # In a browser there is no terminal: textual-serve names a driver of its own in its place.
     served = os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
-    if words is not None and (served or (sys.stdin.isatty() and sys.stdout.isatty())):
+    drawable = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if words is not None and (served or drawable):
         sys.exit(_open(*words))
     from wizard import cli
 

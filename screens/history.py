@@ -17,9 +17,10 @@ from screens.base_screen import Page
 from screens.dialogs.base import ConfirmDialog
 from screens.navigation.restoration import restore
 from screens.navigation.runs import ask_to_undo
-from screens.state_styles import ENDED, describe_error, fit, hang, inline, run_diff, safe, tail
+from screens.state_styles import ENDED, IN_FORCE, describe_error, fit, hang, inline, run_diff, safe, tail
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from wizard.plurals import counted
 from wizard.redact import redact
 
@@ -97,12 +98,12 @@ opens the plan that restores what was verified."""
         """Numbers on top, runs left, the selected one right."""
         yield Cards(id="numbers")
         with Panel(title="No runs yet", id="none"):
-            yield Static(_NONE, markup=False)
+            yield Prose(_NONE, markup=False)
         with Horizontal(id="panes"):
             with Panel(title="Runs", id="runs"):
                 yield OptionList(Option("reading the journal…", disabled=True), id="list", markup=False)
             with Panel(id="run"), VerticalScroll(id="detail", can_focus=False):
-                yield Static("", id="text", markup=False)
+                yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Keys wait until the journal is read."""
@@ -189,7 +190,7 @@ opens the plan that restores what was verified."""
         if action == "secure":
             return self._read_at is not None and not self._records
         if action == "undo":
-            return record is not None and record.state in ("proven", "applied", "changed", "partly")
+            return record is not None and record.state in IN_FORCE
         if action in ("report", "wide", "drift"):
             return record is not None
         if action in ("adopt", "restore"):
@@ -211,12 +212,19 @@ opens the plan that restores what was verified."""
         else:
             self._compare(adopt=False)
 
+    def action_back(self) -> None:
+        """From the differences to the run; from there to the page before."""
+        if self._drift is not None:
+            self._show_run()
+        else:
+            super().action_back()
+
     def action_adopt(self) -> None:
         """Asks, then takes what is there now as the verified state."""
         self.app.push_screen(
             ConfirmDialog(
-                "Is it meant so?",
-                "What is on the hosts now becomes the verified state, and is no drift any more. Nothing is changed there.",
+                "Adopt the present state?",
+                "What is on the hosts now becomes the verified state and no longer counts as drift. No host is changed.",
                 yes="Adopt",
                 no="Keep the old state",
             ),
@@ -301,7 +309,7 @@ def _cards(records: tuple[RunRecord, ...]) -> tuple[Card, ...]:
     if not records:
         return ()
     states = [record.state for record in records]
-    kept = sum(state in ("proven", "applied", "changed", "partly") for state in states)
+    kept = sum(state in IN_FORCE for state in states)
     back = sum(state in ("undone", "rolled-back") for state in states)
     lost = sum(state in ("cut-off", "owed") for state in states)
     return (

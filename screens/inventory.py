@@ -19,6 +19,7 @@ from screens.state_styles import describe_error, fit, inline, place, safe
 from screens.widgets.cards import Card, Cards
 from screens.widgets.gauge import days_left, expiry, expiry_colour
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage
@@ -86,13 +87,13 @@ hash of a password; Prometheus reads the password from a file that only it can r
         """Numbers on top, the list, and the selected entry beside or below it."""
         yield Cards(id="numbers")
         with Panel(title="Certificates and users", id="none"):
-            yield Static("reading certificates and users…", id="count", markup=False)
+            yield Prose("reading certificates and users…", id="count", markup=False)
         with Vertical(id="panes"):
             with Panel(title="Certificates and users", id="found"):
-                yield Static("", id="head", markup=False)
+                yield Prose("", id="head", markup=False)
                 yield OptionList(id="list", markup=False)
             with Panel(title="Details", id="detail"), VerticalScroll(can_focus=False):
-                yield Static("", id="text", markup=False)
+                yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Reads what there is."""

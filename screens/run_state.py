@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from screens.state import OWN_FOLDER, ErrorMessage
+from screens.state_styles import came
 
 if TYPE_CHECKING:
     from wizard.engine import Outcome
@@ -317,11 +318,11 @@ def _moved(row: HostRow, event: Event) -> HostRow:
             return replace(_with_line(row, f"run manually: {event.state}"), now="waits for your command")
         case "probe" if event.attempt is not None:
             attempt = event.attempt
-            came = "" if event.state == "waiting" else f": {attempt.outcome}"
+            ended = "" if event.state == "waiting" else f": {came(attempt.outcome)}"
             sign = (
                 "" if event.state == "waiting" else "✓ " if attempt.ok else "– " if attempt.excused else "✗ "
             )
-            said = f"{sign}{attempt.probe.name}{came}"
+            said = f"{sign}{attempt.probe.name}{ended}"
             return replace(_with_line(row, said) if sign else row, now=said)
     return row
 

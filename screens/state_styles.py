@@ -46,6 +46,8 @@ RESULT = {
     "cut-off": ("✗", "interrupted", "$error"),
     "forgotten": ("–", "forgotten", "$warning"),
 }
+IN_FORCE = ("proven", "applied", "changed", "partly")
+"""How a run ended whose changes are still on the hosts, so that it can be undone."""
 ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
 """How a run ended by its journal, which has one state for a run that failed and one that was stopped."""
 HOST = {
@@ -85,6 +87,14 @@ OUTCOME = {
     "error": "no answer",
 }
 """What an outcome means, in two words."""
+
+
+_CAME = {"untrusted": "not trusted", "refused": "TLS alert"}
+
+
+def came(outcome: str) -> str:
+    """An outcome as it is read: a status as it came, else the words of the TLS documentation."""
+    return inline(_CAME.get(outcome, outcome), 12)
 
 
 WORKSPACE_NAME = "workspace"
@@ -131,7 +141,8 @@ def tail(path: str, width: int) -> str:
         return shown
     end = shown[1 - width :]
     _, slash, whole = end.partition("/")
-    return f"…{slash}{whole}" if whole.rstrip("/") else f"…{end}"
+    name = shown.rpartition("/")[2]
+    return f"…{slash}{whole}" if whole.rstrip("/") else name if 0 < len(name) <= width else f"…{end}"
 
 
 def short_paths(text: str, width: int) -> str:

@@ -123,6 +123,12 @@ class HostError(FirescreenError):
     title = "The host did not do what was asked"
 
 
+class WorkspaceError(HostError):
+    """The workspace cannot be written."""
+
+    title = "The workspace cannot be written"
+
+
 class AwayError(HostError):
     """A host is not within reach: it never answered, or the connection to it was lost."""
 

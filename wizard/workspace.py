@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wizard.errors import HostError, LockedError
+from wizard.errors import HostError, LockedError, WorkspaceError
 
 _LAST_BREATH = 3.0
 """Seconds for which what a killed process leaves behind may still hold its lock."""
@@ -133,7 +133,7 @@ class Workspace:
         """Makes the folder and its parts, 0700 each.
 
         Raises:
-            HostError: it cannot be made or written.
+            WorkspaceError: it cannot be made or written.
         """
         try:
             for folder in (self.root, self.runs, self.labs, self.reports):
@@ -163,7 +163,7 @@ class Workspace:
 
         Raises:
             LockedError: somebody else holds it.
-            HostError: it cannot be written.
+            WorkspaceError: it cannot be written.
         """
         self.ensure()
         path = self.root / "lock"
@@ -227,12 +227,17 @@ class Workspace:
             os.close(number)
         return False
 
-    def _unwritable(self, error: OSError) -> HostError:
-        full = error.errno == errno.ENOSPC
-        return HostError(
-            "the disk is full" if full else f"the workspace cannot be written: {error.strerror}",
+    def _unwritable(self, error: OSError) -> WorkspaceError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else (error.strerror or str(error)).lower()
+        return WorkspaceError(
+            f"{what}; nothing was changed",
             where=str(self.root),
-            todo="Make room there, or choose another folder with --workspace; nothing was changed",
+            todo=(
+                "Make room there (df -h), or choose another folder with --workspace FOLDER"
+                if full
+                else "Choose a folder that you may write to, with --workspace FOLDER"
+            ),
         )
 
 

@@ -29,6 +29,7 @@ from screens.navigation.secure import secure
 from screens.state_styles import describe_error, inline
 from screens.widgets.cards import Cards
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Session
@@ -90,12 +91,12 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         """Score and numbers on top, the findings, and the selected one beside or below them."""
         yield Cards(id="numbers")
         with Panel(title="Score", id="posture"):
-            yield Static("", id="score", markup=False)
+            yield Prose("", id="score", markup=False)
         with Vertical(id="panes"):
             with Panel(title="Findings", id="findings"):
                 yield OptionList(id="list", markup=False)
             with Panel(title="Evidence and remediation", id="detail"), VerticalScroll(can_focus=False):
-                yield Static("", id="text", markup=False)
+                yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Audits at once."""

@@ -45,12 +45,18 @@ def audit_cards(report: AuditReport) -> tuple[Card, ...]:
     )
 
 
+_NOTHING = """\
+No Prometheus component was found, so there is nothing to audit.
+
+Press Esc, then p to practise on programs that Firescreen starts, or o to name other hosts."""
+
+
 def score_line(report: AuditReport) -> Content:
     """The score as a number and a bar, and what costs most."""
     value = report.score.value
     colour = "$success" if value >= _GOOD else "$warning" if value >= _FAIR else "$error"
     if not report.score.parts:
-        return Content("No component of Prometheus was found on these hosts.")
+        return Content(_NOTHING)
     worst = report.score.parts[0]
     more = (
         f"  lowest: {inline(worst.where, 40)} with {worst.points}"

@@ -18,6 +18,7 @@ from screens.dialogs.line import LineDialog
 from screens.state_styles import describe_error, inline
 from screens.widgets.cards import Cards
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,14 +104,14 @@ decide not to be shown."""
         yield Cards(id="numbers")
         with Vertical(id="panes"):
             with Panel(title="Class", id="class"):
-                yield Static("reading the class…", id="none", markup=False)
-                yield Static("", id="head", markup=False)
+                yield Prose("reading the class…", id="none", markup=False)
+                yield Prose("", id="head", markup=False)
                 yield OptionList(id="students", markup=False)
             with Vertical(id="right"):
                 with Panel(title="Student", id="detail"), VerticalScroll(can_focus=False):
-                    yield Static("", id="text", markup=False)
+                    yield Prose("", id="text", markup=False)
                 with Panel(title="Steps of the class", id="summary"), VerticalScroll(can_focus=False):
-                    yield Static("", id="summed", markup=False)
+                    yield Prose("", id="summed", markup=False)
 
     def on_mount(self) -> None:
         """Reads the class, and goes on reading it."""

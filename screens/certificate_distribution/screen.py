@@ -16,6 +16,7 @@ from screens.base_screen import Page
 from screens.state import OWN_FOLDER
 from screens.state_styles import describe_error, fit, hang, inline, place
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.certificate_distribution.data import CertificateFiles, Copy, Distribution, PrivateKey
@@ -74,11 +75,11 @@ fingerprint, they are identical."""
 
     def body(self) -> ComposeResult:
         """Certificates left, all files of the selected one right."""
-        yield Static("reading the certificates…", id="head", markup=False)
+        yield Prose("reading the certificates…", id="head", markup=False)
         with Horizontal(id="panes"):
             yield Panel(OptionList(id="list", markup=False), title="Certificates", id="found")
             with Panel(title="Files", id="files"), VerticalScroll(id="detail", can_focus=False):
-                yield Static("", id="text", markup=False)
+                yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Starts reading."""
@@ -173,7 +174,7 @@ fingerprint, they are identical."""
         certificate = self.certificate
         if certificate is not None:
             self.app.copy_to_clipboard(_command(certificate) + "\n")
-            self.app.notify("Copied")
+            self.app.notify("Copied the command")
 
     def action_scroll_text(self, pages: int) -> None:
         """The right side, a page."""

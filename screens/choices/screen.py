@@ -18,6 +18,7 @@ from screens.state_styles import inline
 from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         with Container(id="levels"):
             yield Panel(title="Protection", id="components")
             with Panel(id="meaning"):
-                yield Static("", id="means", markup=False)
+                yield Prose("", id="means", markup=False)
         with (
             Panel(title="Certificates, names and users", id="answers"),
             VerticalScroll(id="form", can_focus=False),
         ):
-            yield Static("loading the questions…", classes="quiet", id="wait")
+            yield Prose("loading the questions…", classes="quiet", id="wait")
 
     def on_mount(self) -> None:
         """Asks for the questions; the modules that know them are heavy, so in a thread."""

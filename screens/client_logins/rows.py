@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from wizard.model import ClientLogin, Stack
     from wizard.planner.client_login_questions import LoginCandidate
 
-NEXT = 14
+NEXT = 12
+READABLE = 17
+"""Cells from which a server is shown: an IPv4 address with its port can be read whole."""
 WAYS = {"oauth2": "OAuth2", "authorization": "bearer token"}
 
 
@@ -25,8 +27,9 @@ def columns(rows: Sequence[LoginCandidate], room: int) -> tuple[int, int, int, i
     today = max(len("today"), *(len(_today(row)) for row in rows)) + 2
     rest = max(room - host - today - NEXT, 12)
     how = min(max(len(inline(row.how)) for row in rows) + 2, rest)
-    server = min(max(len(_server(row)) for row in rows) + 2, rest - how)
-    return (host, how, server if server >= 10 else 0, today)
+    server = max(len("server"), *(len(_server(row)) for row in rows)) + 2
+    server = server if server <= rest - how else rest - how if rest - how >= READABLE else 0
+    return (host, how, server, today)
 
 
 def head(cells: tuple[int, int, int, int]) -> str:

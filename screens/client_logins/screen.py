@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, VerticalScroll
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page, keys_of
@@ -22,7 +22,9 @@ from screens.state import LOGINS, SECRET
 from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from screens.widgets.title_bar import Stage
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Session
@@ -65,7 +67,7 @@ back."""
         &.-wide #answers { width: 1fr; }
     }
     """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "ctrl+s,ctrl+n",
@@ -98,7 +100,7 @@ back."""
         """The places, and the login of the selected one."""
         with Container(id="both"):
             with Panel(title="Where Prometheus is a client", id="places"):
-                yield Static("reading its configuration…", id="head", markup=False)
+                yield Prose("reading its configuration…", id="head", markup=False)
                 yield OptionList(id="list", markup=False)
             with Panel(title="Login", id="answers"), VerticalScroll(id="form", can_focus=False):
                 yield Horizontal(ActionButton("Show the plan", id="next"), id="buttons")
@@ -122,10 +124,12 @@ back."""
         self._candidates = found
         if not found:
             self.query_one("#head").display = self.query_one("#buttons").display = False
-            self.query_one("#form").mount(Static(_NONE, markup=False))
+            self.query_one("#form").mount(Prose(_NONE, markup=False))
             self.firescreen.key_queue.release(self)
             return
-        self.query_one("#places", Panel).set_subtitle(f"{len(found)} place{'s' * (len(found) != 1)}")
+        self.query_one("#places", Panel).set_subtitle(
+            f"Enter asks how it logs in · {counted(len(found), 'place')}"
+        )
         self._list()
         self.query_one("#list").focus()
         self.call_later(self._show)
@@ -151,7 +155,7 @@ back."""
             return
         room = max((self.app.size.width // 2 if self.has_class("-wide") else self.app.size.width) - 7, 40)
         cells = columns(self._candidates, room)
-        self.query_one("#head", Static).update(head(cells))
+        self.query_one("#head", Prose).update(head(cells))
         lines = [line(each, each.login(self._stack), cells) for each in self._candidates]
         if listed.option_count != len(lines):
             listed.set_options(Option(each) for each in lines)

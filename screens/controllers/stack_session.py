@@ -85,7 +85,14 @@ class StackSession:
         def say(line: str) -> None:
             self._app.post_message(Progress(line))
 
-        self._app.ask(lambda: self._app.client.practice(say, whole=whole), self._take, self._no_practice)
+        self._app.ask(
+            lambda: self._app.client.practice(say, whole=whole), self._have_practice, self._no_practice
+        )
+
+    def _have_practice(self, stack: Stack) -> None:
+        """Opens the practice stack, unless the person went back to this machine meanwhile."""
+        if self._app.session.place == "practice":
+            self._take(stack)
 
     def begin_lab(self, lab: str, then: Callable[[LabSession], None], *, anew: bool = False) -> None:
         """Prepares the practice stack for a lab, opens it, and calls `then`.
@@ -101,6 +108,8 @@ class StackSession:
             self._app.post_message(Progress(line))
 
         def opened(session: LabSession) -> None:
+            if self._app.session.place != "practice":
+                return  # the person went back to this machine meanwhile
             if session.on_real_hosts or session.lab.docker:
                 self._app.session = Session(place="file")
             self._take(session.stack)

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 from screens.dialogs.base import Dialog
 from screens.state import ErrorMessage
 from screens.state_styles import safe
+from screens.widgets.prose import Prose
 
 
 class AddressDialog(Dialog[tuple[str, ...]]):
@@ -55,7 +56,7 @@ class AddressDialog(Dialog[tuple[str, ...]]):
         """Words and the field."""
         yield from super().inside()
         yield Input(placeholder="root@srv1.example.org")
-        yield Static("", id="wrong", markup=False)
+        yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static, TextArea
+from textual.widgets import TextArea
 
 from screens.dialogs.base import Dialog
 from screens.dialogs.diagnosis import Pasted
 from screens.state_styles import safe
+from screens.widgets.prose import Prose
 
 
 class AnswersDialog(Dialog[tuple[str, ...] | None]):
@@ -38,12 +39,12 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
 
     def inside(self) -> ComposeResult:
         """Each question with room for its answer."""
-        yield Static(
+        yield Prose(
             "Answer in your own words; your report includes the answers. Tab goes to the next one.\n",
             markup=False,
         )
         for question, answer in zip(self._questions, self._answers, strict=True):
-            yield Static(Content.assemble(("? ", "bold $primary"), safe(question, 300)), markup=False)
+            yield Prose(Content.assemble(("? ", "bold $primary"), safe(question, 300)), markup=False)
             yield Pasted(answer, tab_behavior="focus", show_line_numbers=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:

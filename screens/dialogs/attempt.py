@@ -10,7 +10,7 @@ from textual.content import Content
 
 from screens.dialogs.base import Dialog
 from screens.routes import Route
-from screens.state_styles import commands, date, inline, safe
+from screens.state_styles import came, commands, date, inline, safe
 from screens.widgets.button import ActionButton
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class AttemptDialog(Dialog[None]):
     def action_copy(self) -> None:
         """Gives the command to the terminal's clipboard (OSC 52)."""
         self.app.copy_to_clipboard(self._attempt.curl + "\n")
-        self.app.notify("Copied")
+        self.app.notify("Copied the command")
 
     def action_again(self) -> None:
         """Opens the probe console with this request."""
@@ -117,9 +117,9 @@ def inside(attempt: Attempt) -> Content:
         Content.assemble((f"{sign} ", f"bold {colour}"), (inline(probe.name), "bold")),
         Content.assemble(
             ("expected ", "$quiet"),
-            inline(probe.expect),
+            came(probe.expect),
             ("   got ", "$quiet"),
-            inline(attempt.outcome),
+            came(attempt.outcome),
         ),
     ]
     if attempt.excused:

@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from screens.state_styles import inline
 from screens.widgets.button import ActionButton
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.base_app import BaseApp
@@ -76,7 +76,7 @@ class Dialog(ModalScreen[Result]):
 
     def inside(self) -> ComposeResult:
         """What stands in the box."""
-        yield Static(self.text(), markup=False)
+        yield Prose(self.text(), markup=False)
 
     def text(self) -> Content:
         """What is said."""
@@ -111,6 +111,11 @@ class ConfirmDialog(Dialog[bool]):
         careful: whether the focus is on `no` at first.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes", show=False),
+        Binding("n", "answer(False)", "No", show=False),
+    ]
+
     def __init__(self, title: str, text: Content | str, *, yes: str, no: str, careful: bool = False) -> None:
         super().__init__()
         self._title, self._text = title, Content(text) if isinstance(text, str) else text
@@ -132,6 +137,10 @@ class ConfirmDialog(Dialog[bool]):
     def chosen(self, name: str) -> None:
         """Yes or no."""
         self.dismiss(name == "yes")
+
+    def action_answer(self, yes: bool) -> None:
+        """Its key, as on the pages that ask without a dialog."""
+        self.dismiss(yes)
 
     def action_refuse(self) -> None:
         """Escape is no."""

@@ -7,11 +7,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from screens.dialogs.base import Dialog
 from screens.state_styles import inline
+from screens.widgets.prose import Prose
 
 WORDS = """\
 The canary is changed and verified before the other hosts are changed. If it fails, it is rolled back, and no other \
@@ -46,7 +47,7 @@ class CanaryDialog(Dialog["str | None"]):
 
     def inside(self) -> ComposeResult:
         """A list."""
-        yield Static(WORDS, markup=False)
+        yield Prose(WORDS, markup=False)
         listed = OptionList(*(Option(self._entry(choice)) for choice in self._choices), markup=False)
         listed.highlighted = self._choices.index(self._now) if self._now in self._choices else 0
         yield listed

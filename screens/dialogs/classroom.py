@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 
 from screens.dialogs.base import Dialog
 from screens.state_styles import safe
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage
@@ -46,7 +47,7 @@ class ClassroomDialog(Dialog[bool]):
         yield from super().inside()
         yield Input(placeholder="path of the file, e.g. ~/classroom.yaml", id="file")
         yield Input(placeholder="campus number, if you were given one", id="campus", type="integer")
-        yield Static("", id="wrong", markup=False)
+        yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on or stop."""

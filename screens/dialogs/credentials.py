@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from screens.dialogs.base import ConfirmDialog, Dialog
 from screens.state_styles import safe
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from wizard.errors import NeededError
@@ -95,11 +96,11 @@ class SecretDialog(Dialog[Any]):
         """Words, field, and where the answer goes."""
         yield from super().inside()
         yield Input(password=True)
-        yield Static("✗ Type it first, or press Escape to stop connecting.", id="missing", markup=False)
+        yield Prose("✗ Type it first, or press Escape to stop connecting.", id="missing", markup=False)
         words = "Firescreen keeps it in memory until it ends, and never writes it to disk."
         if self._several:
             words += " 'Use for all hosts' sends it to other hosts once this one has accepted it."
-        yield Static(f"\n{words}", classes="why", markup=False)
+        yield Prose(f"\n{words}", classes="why", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Go on, here or everywhere, do without that key, or stop."""

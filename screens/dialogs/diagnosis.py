@@ -12,6 +12,7 @@ from textual.widgets import Static, TextArea
 from screens.dialogs.base import Dialog
 from screens.state_styles import inline, safe
 from screens.widgets.button import ActionButton
+from screens.widgets.prose import Prose
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ class DiagnosisDialog(Dialog[None]):
 
     def inside(self) -> ComposeResult:
         """What to do, the text, and what it means."""
-        yield Static(
+        yield Prose(
             "Paste an error: a log line, the output of curl or Python, or an error from Prometheus' targets page.",
             markup=False,
         )
         yield Pasted(self._first, tab_behavior="focus", show_line_numbers=False)
-        yield Static("", id="meaning", markup=False)
+        yield Prose("", id="meaning", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """What may be of use; the first two only where they lead to something."""

@@ -14,6 +14,7 @@ from textual.widgets.option_list import Option
 from screens.dialogs.base import Dialog
 from screens.engine_client.lab_list import lab_list
 from screens.state_styles import fit, inline, safe
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +47,9 @@ class LabsDialog(Dialog[str]):
 
     def inside(self) -> ComposeResult:
         """A list, and what the selected lab is about."""
-        yield Static("", id="where", markup=False)
+        yield Prose("", id="where", markup=False)
         yield OptionList(Option("loading…", disabled=True), markup=False)
-        yield Static("", id="about", markup=False)
+        yield Prose("", id="about", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Other hosts, labs of others, or to leave."""
@@ -83,7 +84,7 @@ class LabsDialog(Dialog[str]):
         if room is not None:
             names = ", ".join(host.name for host in room.hosts)
             words = f"Labs run on the real hosts of {inline(room.title, 100)}: {inline(names, 200)}."
-        self.query_one("#where", Static).update(words)
+        self.query_one("#where", Static).update(f"{words} Enter starts the selected lab.")
         self.query_one("#practice").display = room is not None
         listed = self.query_one(OptionList)
         shut = {lab.id for lab in labs if room is not None and not lab.real_hosts}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from screens.dialogs.base import Dialog
+from screens.widgets.prose import Prose
 
 
 class LineDialog(Dialog[str | None]):
@@ -36,7 +37,7 @@ class LineDialog(Dialog[str | None]):
 
     def inside(self) -> ComposeResult:
         """A sentence and the line."""
-        yield Static(self._text, markup=False)
+        yield Prose(self._text, markup=False)
         yield Input(max_length=self._longest)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:

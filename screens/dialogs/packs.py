@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 from screens.dialogs.base import Dialog
 from screens.state_styles import inline, safe
 from screens.widgets.button import ActionButton
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage
@@ -42,13 +43,13 @@ class PackDialog(Dialog[bool]):
 
     def inside(self) -> ComposeResult:
         """Words, the field, and what was found."""
-        yield Static(
+        yield Prose(
             "Type the folder of a lab pack. Before anything is added, Firescreen inspects the pack and shows every command "
             "and file of its labs. Inspecting runs nothing.",
             markup=False,
         )
         yield Input(placeholder="~/Downloads/workshop-labs")
-        yield Static("", id="found", markup=False)
+        yield Prose("", id="found", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Look, and then add."""

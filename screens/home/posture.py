@@ -8,6 +8,7 @@ from textual.content import Content
 
 from screens.state_styles import inline
 from screens.widgets.gauge import gauge
+from wizard.plurals import counted
 
 if TYPE_CHECKING:
     from screens.state import Session
@@ -30,15 +31,21 @@ def share(rows: tuple[Exposure, ...]) -> float:
     return sum(_WORTH.get(row.state, 0.0) for row in known) / len(known) if known else 0.0
 
 
-def raised_by(rows: tuple[Exposure, ...]) -> str:
-    """What would raise the share to 100 %, in a few words; '' where nothing would."""
+def raised_by(rows: tuple[Exposure, ...], width: int) -> str:
+    """What would raise the share to 100 %, in `width` cells; '' where nothing would."""
     lacking = [row for row in rows if row.state in ("open", "partly")]
     if not lacking:
         return ""
     lacking.sort(key=lambda row: row.state != "open")
     names = [row.key if len({row.host for row in rows}) > 1 else row.key.partition("/")[2] for row in lacking]
-    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return inline(f"Secure {', '.join(names[:FEW])}{more}: 100 %", 200)
+    for few in range(FEW, 0, -1):
+        more = [f"{len(names) - few} more"] if len(names) > few else []
+        *first, last = [*names[:few], *more]
+        who = f"{', '.join(first)} and {last}" if first else last
+        said = inline(f"100 % once {who} {'is' if len(names) == 1 else 'are'} secured", 200)
+        if len(said) <= width:
+            return said
+    return f"100 % once {counted(len(names), 'component')} {'is' if len(names) == 1 else 'are'} secured"
 
 
 def judged(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
@@ -61,7 +68,10 @@ def judged(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
         return Content.assemble(
             (f"◐ {partly} of {len(rows)} ", "$warning bold"), f"{noun} {verb} some protection."
         )
-    if all(row.state == "secured" for row in rows) and not remarks:
+    if silent := sum(row.state == "down" for row in rows):
+        verb = "does" if silent == 1 else "do"
+        return Content.assemble(("– ", "$quiet bold"), f"{silent} of {len(rows)} {noun} {verb} not answer.")
+    if not remarks:
         return Content.assemble(("✓ ", "$success bold"), "All components are secured.")
     return Content("")
 
@@ -75,7 +85,7 @@ def posture(session: Session, width: int) -> Content:
     """
     if session.error:
         error = session.error
-        return Content.assemble(("✗ ", "$error"), inline(f"{error.what}. {error.todo}", 300))
+        return Content.assemble(("✗ ", "$error"), inline(f"{error.title}: {error.what}. {error.todo}", 300))
     if session.busy:
         said = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
         return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
@@ -90,6 +100,8 @@ def posture(session: Session, width: int) -> Content:
 
 
 def _gauge(scan: Scan, width: int) -> Content:
+    if all(row.state == "down" for row in scan.exposures):
+        return judged(scan.exposures, remarks=False)  # nobody knows how they are protected
     protected = share(scan.exposures)
     colour = "$success" if protected > 0.99 else "$warning" if protected >= 0.5 else "$error"
     return Content.assemble(

@@ -5,6 +5,7 @@ Its first frame waits for nothing; the rows are filled in when the scan has them
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -23,6 +24,7 @@ from screens.routes import Route
 from screens.state_styles import EXPOSURE, place
 from screens.themes import NO_HOST, host_colours
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from textual.geometry import Size
@@ -88,10 +90,12 @@ and a blackbox_exporter."""
         self._menu: tuple[str, ...] = ()
         self._drawn: object = None
         self._drawn_for: Size | None = None
+        self._waits: tuple[str, float] = ("", 0.0)
+        """What is waited for, and since when."""
         self._exposures: tuple[Exposure, ...] = ()
         self._shown: tuple[Exposure, ...] = ()
-        self._text = Static("", id="text", markup=False)
-        self._recent = Static("", markup=False)
+        self._text = Prose("", id="text", markup=False)
+        self._recent = Prose("", markup=False)
         self._runs: tuple[RunRecord, ...] | None = None
         self._runs_at: object = None
         """Of which notices they were asked for; None before the first scan: reading them imports the engine."""
@@ -103,15 +107,19 @@ and a blackbox_exporter."""
         # Before its parts are styled: Textual gives the class of the width after, and styles all of them anew.
         self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
         yield Panel(
-            Static("▸ scanning this machine…", id="verdict", markup=False), title="Posture", id="posture"
+            Prose("▸ scanning this machine…", id="verdict", markup=False), title="Posture", id="posture"
         )
         with Vertical(id="panes"):
             with Vertical(id="left"), Panel(title="Components", id="stack"):
-                yield Static("", id="head", markup=False)
+                yield Prose("", id="head", markup=False)
                 yield OptionList(id="rows", markup=False)
-                yield Static("", id="brief", markup=False)
+                yield Prose("", id="brief", markup=False)
             with Panel(title="What to do next", id="next"):
                 yield OptionList(id="menu", markup=False)
+
+    def on_mount(self) -> None:
+        """Says each second for how long something is waited for."""
+        self.set_interval(1.0, self._tick)
 
     def show_session(self, session: Session) -> None:
         """Fills in what is known by now."""
@@ -171,11 +179,22 @@ and a blackbox_exporter."""
         self._drawn_for = self.app.size
         session, width = self.firescreen.session, self.app.size.width
         self.query_one("#verdict", Static).update(posture(session, width - 4))
-        raised = "" if session.busy or session.error else raised_by(self._exposures)
-        self.query_one("#posture", Panel).set_subtitle(raised)
+        if session.busy != self._waits[0]:
+            self._waits = (session.busy, time.monotonic())
+        raised = "" if session.error else raised_by(self._exposures, width - 8)
+        self.query_one("#posture", Panel).set_subtitle(self._waited() if session.busy else raised)
         self._fill_rows()
         self._fill_menu(session)
         self._draw_recent()
+
+    def _waited(self) -> str:
+        """For how long something is waited for, and the key that leaves it."""
+        here = self.firescreen.session.place == "here"
+        return f"for {time.monotonic() - self._waits[1]:.0f} s" + ("" if here else " · b leaves it")
+
+    def _tick(self) -> None:
+        if self.is_open and self.firescreen.session.busy:
+            self.query_one("#posture", Panel).set_subtitle(self._waited())
 
     def _fill_rows(self) -> None:
         """Draws the components anew for the room that there is, the selected one stays so."""

@@ -17,6 +17,7 @@ from screens.hosts.text import STATE, called, detail, line
 from screens.state_styles import inline
 from screens.themes import NO_HOST, host_colours
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from screens.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ Escape stops a running test, or goes back if there is none."""
 
     def body(self) -> ComposeResult:
         """A list, and the selected host beside or below it."""
-        yield Static("", id="lead", markup=False)
+        yield Prose("", id="lead", markup=False)
         with Container(id="panes"):
             with Panel(title="Hosts", id="hosts"):
                 yield OptionList(id="list", markup=False)
             with Panel(id="about"), VerticalScroll(id="detail", can_focus=False):
-                yield Static("", id="text", markup=False)
+                yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
         """Fills the list and follows it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Markdown, OptionList, Static
+from textual.widgets import Markdown, OptionList
 from textual.widgets.option_list import Option
 
 from screens.labs.answers import offer_report, take_answers
@@ -35,6 +35,7 @@ from screens.run_state import begin
 from screens.state_styles import describe_error, inline, safe
 from screens.widgets.command_block import CommandBlock
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ class LabPage(ClassPage):
                     yield Markdown("", id="text", open_links=False)
                     yield CommandBlock(id="commands")
                 with Panel(title="Your work", id="said"), VerticalScroll(can_focus=False):
-                    yield Static("", id="words", markup=False)
+                    yield Prose("", id="words", markup=False)
 
     def on_mount(self) -> None:
         """Shows the first step that is not done."""
@@ -185,7 +186,7 @@ class LabPage(ClassPage):
         self.set_hosts((host,) if host else self.firescreen.session.hosts)
 
     def _say(self, words: Content) -> None:
-        self.query_one("#words", Static).update(words)
+        self.query_one("#words", Prose).update(words)
         self.query_one("#said").display = bool(words)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -356,8 +357,7 @@ class LabPage(ClassPage):
 
     def action_copy(self) -> None:
         """Copies the commands of the step."""
-        if self._to_copy:
-            self.query_one(CommandBlock).copy(self._to_copy)
+        self.query_one(CommandBlock).copy(self._to_copy)
 
     def action_next(self) -> None:
         """The next step."""
@@ -388,8 +388,8 @@ class LabPage(ClassPage):
 
     def action_scroll_text(self, pages: int) -> None:
         """The text, a page."""
-        detail = self.query_one("#detail", VerticalScroll)
-        detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
+        pane = self.query_one("#detail", VerticalScroll)
+        pane.scroll_relative(y=pages * max(pane.size.height - 2, 1), animate=False)
 
     def action_back(self) -> None:
         """Leaves; what is done stays done."""

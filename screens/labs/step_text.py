@@ -49,7 +49,7 @@ def progress(lab: Lab, done: Set[str]) -> Content:
     count = sum(step.id in done for step in lab.steps)
     share = count / max(len(lab.steps), 1)
     colour = "$success" if share == 1 else "$primary"
-    return Content.assemble(gauge(share, 8, colour), f" {count} of {len(lab.steps)} done")
+    return Content.assemble(gauge(share, 8, colour, thick=True), f" {count} of {len(lab.steps)} done")
 
 
 def page_title(lab: Lab, step: LabStep | None, *, at_start: bool) -> str:

@@ -34,6 +34,10 @@ def make_plan(
         if stack is not None:
             engine = app.client.engine
             app.notify(words)
-            app.ask(lambda: make(engine, stack, answers), then)
+            app.ask(lambda: make(engine, stack, answers), made)
+
+    def made(found: Made) -> None:
+        app.clear_notifications()  # it is waited for no longer
+        then(found)
 
     with_privileges(app, begin)

@@ -8,11 +8,12 @@ from screens.dialogs.base import ConfirmDialog
 from screens.navigation.runs import show_current_connections
 from screens.navigation.secure import open_logins, secure
 from screens.routes import Route
-from screens.state_styles import inline
+from screens.state_styles import IN_FORCE, inline
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
     from wizard.labs import LabSession
+    from wizard.model import RunRecord
 
 
 def open_entry(app: Wizard, name: str) -> None:
@@ -27,7 +28,7 @@ def open_entry(app: Wizard, name: str) -> None:
         case "logins":
             open_logins(app)
         case "practise" | "whole":
-            app.stack_session.practise(whole=name == "whole")
+            practise(app, whole=name == "whole")
         case "trust":
             show_current_connections(app)
         case "leave":
@@ -46,6 +47,30 @@ def open_entry(app: Wizard, name: str) -> None:
             app.push_screen(LabsDialog(), lambda lab: open_lab(app, lab) if lab else None)
         case _:
             app.open_page(Route.HOSTS)
+
+
+def practise(app: Wizard, *, whole: bool) -> None:
+    """Opens the practice stack; asks before components join that change a file which the undo of a run restores."""
+    if not whole or app.session.place != "practice":
+        app.stack_session.practise(whole=whole)
+        return
+
+    def known(records: tuple[RunRecord, ...]) -> None:
+        if not any(record.state in IN_FORCE for record in records):
+            app.stack_session.practise(whole=True)
+            return
+        app.push_screen(
+            ConfirmDialog(
+                "Add three components?",
+                "Prometheus' configuration gets their scrape jobs. The runs on the practice stack can then no longer be "
+                "undone: undo them first where you want that.",
+                yes="Add them",
+                no="Keep the stack",
+            ),
+            lambda yes: app.stack_session.practise(whole=True) if yes else None,
+        )
+
+    app.ask(app.client.history, known)
 
 
 def ask_to_end_practice(app: Wizard) -> None:

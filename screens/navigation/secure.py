@@ -81,9 +81,9 @@ def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
         app.show_error(
             ErrorMessage(
                 "There is nothing to secure",
-                "No node_exporter and no Prometheus was found",
+                "No Prometheus component was found",
                 "this machine",
-                "Choose Practise: it starts a Prometheus and a node_exporter of its own.",
+                "Press p on Home to practise on programs that Firescreen starts, or o to name other hosts.",
             )
         )
         return

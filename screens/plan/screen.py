@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
@@ -40,6 +40,7 @@ from screens.themes import host_colours
 from screens.widgets.cards import Cards
 from screens.widgets.command_block import CommandBlock
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from screens.widgets.tabs import Tabs
 from screens.widgets.title_bar import Stage
 
@@ -148,14 +149,14 @@ it is made. If verification fails at the end, everything is rolled back."""
     def body(self) -> ComposeResult:
         """Cards and summary on top, steps left, the selected step right."""
         yield Cards(id="cards")
-        yield Static("making the plan; nothing is written…", id="top", markup=False)
+        yield Prose("making the plan; nothing is written…", id="top", markup=False)
         with Horizontal(id="panes"):
             with Panel(title="Steps", id="left"):
                 yield OptionList(id="steps", markup=False)
             with Panel(id="right"):
                 yield Tabs("Why", "Diff", "Manual commands")
                 with VerticalScroll(id="detail", can_focus=False):
-                    yield Static("", id="text", markup=False)
+                    yield Prose("", id="text", markup=False)
                     yield CommandBlock(id="commands")
 
     def on_mount(self) -> None:
@@ -178,7 +179,7 @@ it is made. If verification fails at the end, everything is rolled back."""
     def _refused(self, error: ErrorMessage) -> None:
         self.firescreen.show_error(error)
         if self.is_open:
-            self.query_one("#top", Static).update(describe_error(error))
+            self.query_one("#top", Prose).update(describe_error(error))
 
     @property
     def first(self) -> str:
@@ -189,11 +190,11 @@ it is made. If verification fails at the end, everything is rolled back."""
     def show_session(self, session: Session) -> None:
         """Another canary was chosen; the title bar still names the host of the selected line."""
         if session.plan is not None and self._lines:
-            self.query_one("#top", Static).update(summary(session.plan, self.first))
+            self.query_one("#top", Prose).update(summary(session.plan, self.first))
             self._name_hosts()
 
     def _have(self, plan: Plan) -> None:
-        self.query_one("#top", Static).update(summary(plan, self.first))
+        self.query_one("#top", Prose).update(summary(plan, self.first))
         cards = self.query_one("#cards", Cards)
         cards.display, cards.cards = bool(plan.steps), plan_cards(plan)
         self.firescreen.key_queue.release(self)
@@ -272,8 +273,8 @@ it is made. If verification fails at the end, everything is rolled back."""
         tab = self.query_one(Tabs).chosen
         text = tab_text(tab, line, plan, self._diff_options())
         self.query_one(CommandBlock).show(text if tab == COMMANDS else None)
-        self.query_one("#text", Static).display = tab != COMMANDS
-        self.query_one("#text", Static).update("" if tab == COMMANDS else text)
+        self.query_one("#text", Prose).display = tab != COMMANDS
+        self.query_one("#text", Prose).update("" if tab == COMMANDS else text)
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         many = len(plan.steps)
         where = f"step {line.steps[0] + 1} of {many}" if line.is_step else f"{len(steps)} of {many} steps"
@@ -394,7 +395,5 @@ it is made. If verification fails at the end, everything is rolled back."""
 
     def action_apply(self) -> None:
         """Asks for what has to be accepted, asks once more, then applies."""
-        plan = self.plan
-        if plan is None or not plan.steps:
-            return
-        confirmation.ask(self.firescreen, plan, self.first)
+        if (plan := self.plan) is not None and plan.steps:
+            confirmation.ask(self.firescreen, plan, self.first)

@@ -134,7 +134,11 @@ def cards(plan: Plan) -> tuple[Card, ...]:
 def _units(plan: Plan, verb: str) -> tuple[str, ...]:
     """The services that are restarted or reloaded, each once."""
     turns = [change for change in plan.restarts if change.action == verb]
-    return tuple(dict.fromkeys(f"{turn.service.unit} ({turn.host})" for turn in turns))
+    return tuple(dict.fromkeys(_named(turn.service.unit, turn.host) for turn in turns))
+
+
+def _named(unit: str, host: str) -> str:
+    return unit if unit == host else f"{unit} on {host}"
 
 
 def summary(plan: Plan, canary: str = "") -> Content:
@@ -172,15 +176,15 @@ def before_apply(plan: Plan, canary: str) -> Content:
 def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     """How much is written and restarted: short lines. `listed` names every service, however many there are."""
     files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
-    parts = [Content(f"{files} file{'s' * (files != 1)}")]
+    parts = [Content(f"Writes    {counted(files, 'file')}")]
     listed = listed or len(plan.restarts) <= FEW
-    for verb in ("restart", "reload"):
+    for verb, label in (("restart", "Restarts  "), ("reload", "Reloads   ")):
         # One that is reloaded twice on the way is one service.
         units = _units(plan, verb)
         if units and listed:
-            parts.append(Content(inline(f"{verb}s {', '.join(units)}", 600)))
+            parts.append(Content(inline(f"{label}{', '.join(units)}", 600)))
         elif units:
-            parts.append(Content(f"{verb}s {len(units)} service{'s' * (len(units) != 1)}"))
+            parts.append(Content(f"{label}{counted(len(units), 'service')}"))
     return parts
 
 
@@ -205,7 +209,7 @@ def _group(words: str, targets: list[str], *, short: bool) -> Content:
     if short:
         return safe(f"{len(targets)} × {words}", 200)
     return Content.assemble(
-        (f"{len(targets)} targets, each: ", "bold"),
+        (f"Each of {len(targets)} components ", "bold"),
         inline(words, 200),
         "\n  ",
         inline(", ".join(targets), 600),
@@ -259,11 +263,15 @@ def _finding(finding: Finding) -> Content:
     lines = [
         Content.assemble(
             (f"{sign} {word}  ", f"bold {colour}"),
-            safe(f"{where}: {finding.what}" if where else finding.what),
+            safe(_sentence(f"{where}: {finding.what}" if where else finding.what)),
         )
     ]
     lines.extend(safe(text, style="$quiet") for text in (finding.why, finding.remediation) if text)
     return Content("\n").join(lines)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", ":", "?", "!")) else f"{text}."
 
 
 def group_text(line: Line, plan: Plan) -> Content:

@@ -19,6 +19,7 @@ from screens.probe_console.result import answer
 from screens.state import ErrorMessage
 from screens.state_styles import inline
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from wizard.diagnostics.catalogue import Diagnosis
@@ -111,7 +112,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
             for row in ROWS:
                 with Horizontal(classes="row"):
                     for name, label, hint in row:
-                        yield Static(label, markup=False)
+                        yield Prose(label, markup=False)
                         kept = name == "password" and self._secret is not None
                         yield Input(
                             self._first.get(name, ""),
@@ -121,9 +122,9 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
                             suggester=SuggestFromList(self._known) if name == "url" and self._known else None,
                             id=name,
                         )
-            yield Static("", id="ways")
+            yield Prose("", id="ways")
         with Panel(title="Result", id="result"), VerticalScroll(id="came"):
-            yield Static("", id="answer", markup=False)
+            yield Prose("", id="answer", markup=False)
 
     def on_mount(self) -> None:
         """Says what Enter does."""
@@ -249,7 +250,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         commands = self._answered.commands if self._answered else ()
         if number < len(commands):
             self.app.copy_to_clipboard(commands[number] + "\n")
-            self.app.notify("Copied")
+            self.app.notify("Copied the command")
         else:
             self.app.notify("No command yet. Send a request first.")
 

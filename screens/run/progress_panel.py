@@ -11,6 +11,7 @@ from textual.widgets import Static
 from screens.run.status import DOING, colour, elapsed, headline
 from screens.widgets.panel import Panel
 from screens.widgets.progress import RunProgress
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.run_state import RunState
@@ -26,7 +27,7 @@ class ProgressPanel(Panel):
 
     def compose(self) -> ComposeResult:
         """The current step, and a bar."""
-        yield Static("", id="now", markup=False)
+        yield Prose("", id="now", markup=False)
         yield RunProgress()
 
     def on_mount(self) -> None:

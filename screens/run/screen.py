@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
 from screens.navigation.runs import ask_to_undo, plan_again, start_recovery
@@ -27,6 +26,7 @@ from screens.run.status import (
     run_cards,
     step_log,
     step_part,
+    stop_words,
 )
 from screens.run.step_list import StepList
 from screens.state import OWN_FOLDER
@@ -34,6 +34,7 @@ from screens.state_styles import at, inline, place
 from screens.widgets.button import ActionButton
 from screens.widgets.cards import Cards
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ or the verification fails; this screen then says what failed, where, and what to
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-roomy")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "agree", "Stop and roll back"),
+        Binding("enter", "agree", show=False, priority=True),
         Binding("n", "refuse", "Continue"),
         Binding("x", "stop", "Stop", tooltip="Stop after the current change and roll back everything"),
         Binding("t", "again", "Try again"),
@@ -93,7 +95,7 @@ or the verification fails; this screen then says what failed, where, and what to
             with Vertical(id="right"):
                 with Panel(title="What happened", id="outcome"):
                     with VerticalScroll(id="end", can_focus=False):
-                        yield Static("", id="said", markup=False)
+                        yield Prose("", id="said", markup=False)
                     with Horizontal(id="buttons"):
                         yield ActionButton("Try again", id="again")
                         yield ActionButton("Recover", id="recover")
@@ -101,9 +103,9 @@ or the verification fails; this screen then says what failed, where, and what to
                         yield ActionButton("Show verification", id="verification")
                         yield ActionButton("Go home", id="home")
                 with Panel(title="Log", id="logged"), VerticalScroll(id="log", can_focus=False):
-                    yield Static("", id="lines", markup=False)
+                    yield Prose("", id="lines", markup=False)
         with VerticalScroll(id="aside", can_focus=False):
-            yield Static("", id="told", markup=False)
+            yield Prose("", id="told", markup=False)
 
     def show_run(self, state: RunState) -> None:
         """Redraws what differs: redrawing everything would delay keys."""
@@ -220,8 +222,6 @@ or the verification fails; this screen then says what failed, where, and what to
         )
         pane.scroll_relative(y=pages * max(pane.size.height - 1, 1), animate=False)
 
-    # -- drawing -------------------------------------------------------------------------------------------
-
     def _draw_steps(self, state: RunState) -> None:
         shown = self._host(state)
         steps = tuple(step for step in state.steps if step.host == shown) if shown else state.steps
@@ -246,7 +246,7 @@ or the verification fails; this screen then says what failed, where, and what to
             text, name = log(state, shown), at(row.host) if shown and row else ""
         panel.set_title("Run this yourself" if state.waiting else "Log")
         panel.set_subtitle(inline(name, 60))
-        self.query_one("#lines", Static).update(text)
+        self.query_one("#lines", Prose).update(text)
         pane = self.query_one("#log", VerticalScroll)
         pane.call_after_refresh(pane.scroll_home if state.waiting or step else pane.scroll_end, animate=False)
 
@@ -261,11 +261,14 @@ or the verification fails; this screen then says what failed, where, and what to
             self._put_aside()
         if not ended:
             return
-        self.query_one("#said", Static).update(ending(state))
+        self.query_one("#said", Prose).update(ending(state))
         panel, end = self.query_one("#outcome", Panel), self.query_one("#end")
         panel.set_title(headline(state).plain)
-        # The buttons below the text stay in sight however long it is.
-        end.styles.max_height = max(self.query_one("#right").size.height * 3 // 4 - 4, 3)
+        # The buttons below the text stay in sight however long it is; without a log it has the room alone.
+        self.query_one("#logged").display = bool(state.lines)
+        end.styles.max_height = max(
+            self.query_one("#right").size.height * (3 if state.lines else 4) // 4 - 4, 3
+        )
         self.query_one("#again", ActionButton).label = (
             "Retry failed hosts" if state.result == "partly" else "Try again"
         )
@@ -311,8 +314,6 @@ or the verification fails; this screen then says what failed, where, and what to
         if self.is_open and self.has_class("-ended"):
             self.call_after_refresh(self._draw_end, self.firescreen.run_state)
 
-    # While a run is in progress nothing opens a screen of its own: that would delay keys.
-
     def ask_to_leave(self) -> bool:
         """Asks on this screen: opening a dialog would delay keys."""
         self.ask(leaving=True)
@@ -322,15 +323,14 @@ or the verification fails; this screen then says what failed, where, and what to
         """Asks whether to stop; `leaving` closes Firescreen after that."""
         self._asking = "leave" if leaving else "stop"
         self._looking = False
-        words = "Firescreen finishes the current change and rolls back what was done so far."
-        self._aside("Stop the run?", Content(words + (" It closes after that." if leaving else "")))
+        self._aside("Stop the run?", stop_words(leaving=leaving))
         # Not for the help: redrawing the footer would double the time that the key takes.
         self.refresh_bindings()
 
     def _aside(self, title: str, words: Content) -> None:
         aside = self.query_one("#aside", VerticalScroll)
         aside.border_title = Content(title)
-        self.query_one("#told", Static).update(words)
+        self.query_one("#told", Prose).update(words)
         aside.display = bool(title)
         self.set_class(bool(title), "-aside", update=False)  # no style depends on it: nothing is matched anew
 
@@ -392,9 +392,8 @@ or the verification fails; this screen then says what failed, where, and what to
     def action_copy(self) -> None:
         """Copies the commands to run."""
         self.app.copy_to_clipboard(self.firescreen.run_state.waiting + "\n")
-        self.app.notify("Copied")
+        self.app.notify("Copied the commands")
 
     def action_back(self) -> None:
         """Closes the box, or goes home."""
-        leave = self._put_aside if self.has_class("-aside") else self.firescreen.go_home
-        leave()
+        (self._put_aside if self.has_class("-aside") else self.firescreen.go_home)()

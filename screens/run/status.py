@@ -58,6 +58,13 @@ def actions_after(state: RunState) -> set[str]:
     return found
 
 
+def stop_words(*, leaving: bool) -> Content:
+    """What stopping does, and the keys; `leaving` closes Firescreen after that."""
+    close = " It closes after that." if leaving else ""
+    does = f"Firescreen finishes the current change and rolls back what was done so far.{close}"
+    return Content(f"{does}\nEnter or y stops the run, n or Escape continues it.")
+
+
 def host_to_follow(state: RunState, followed: str) -> str:
     """The host that is shown while the person has selected none: the same until it is done, however many run."""
     row, step = state.row(followed), state.step

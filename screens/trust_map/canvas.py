@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import OUTCOME, fit, inline, place, tail
+from screens.state_styles import OUTCOME, came, fit, inline, place, tail
 
 if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
@@ -232,8 +232,12 @@ def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
     sign, word, colour = mark(arrow, attempt)
     ended = ""
     if attempt is not None:
-        came, expected = inline(attempt.outcome, 20), inline(attempt.probe.expect, 20)
-        ended = f" ({OUTCOME.get(came, came)})" if attempt.ok else f": expected {expected}, got {came}"
+        got = OUTCOME.get(attempt.outcome, inline(attempt.outcome, 20))
+        ended = (
+            f" ({got})"
+            if attempt.ok
+            else f": expected {came(attempt.probe.expect)}, got {came(attempt.outcome)}"
+        )
     parts = [
         Content.assemble(
             (f"{inline(arrow.client, 40)} on {place(arrow.client_host)}", "bold"),

@@ -16,6 +16,7 @@ from screens.state_styles import describe_error
 from screens.trust_map.canvas import ordered, summary, told
 from screens.trust_map.graph import TrustGraph
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from screens.run_state import RunState
@@ -72,10 +73,10 @@ probe in detail."""
 
     def body(self) -> ComposeResult:
         """Verdict, map, the selected connection."""
-        yield Static("", id="verdict", markup=False)
+        yield Prose("", id="verdict", markup=False)
         with Panel(title="Clients and servers", id="map"), VerticalScroll(id="frame", can_focus=False):
             yield TrustGraph()
-        yield Panel(Static("", id="detail", markup=False), title="Connection", id="selected")
+        yield Panel(Prose("", id="detail", markup=False), title="Connection", id="selected")
 
     def show_run(self, state: RunState) -> None:
         """Draws what is known by now."""

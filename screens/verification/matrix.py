@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.content import Content
 
-from screens.state_styles import OUTCOME, fit, inline
+from screens.state_styles import OUTCOME, came, fit, inline
 from wizard.plurals import counted
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ LAST = "Prometheus"
 TOTAL = "as expected"
 """Name of the first row: how many of a target's probes ended as expected."""
 
-FIRST, NARROW, WIDE = 23, 12, 40
+FIRST, NARROW, WIDE = 23, 14, 40
 """Cells of the first column at most; of a target's at least and at most."""
 
 
@@ -104,16 +104,16 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
     if attempt is None:
         return Text("·", style=colours["faint"])
     sign, colour = ("–", colours["warning"]) if attempt.excused else mark(attempt.ok, colours)
-    came, expected = inline(attempt.outcome, 12), inline(attempt.probe.expect, 10)
+    got, expected = came(attempt.outcome), came(attempt.probe.expect)
     word = OUTCOME.get(attempt.outcome, "another answer")
-    shown = came if came == expected else f"{expected} → {came}"
+    shown = got if got == expected else f"{expected} → {got}"
     head = Text.assemble((f"{sign} ", f"bold {colour}"))
-    if came == "untrusted":
+    if word == got:
         word = ""  # says the same
-    for text, more in ((shown, f"  {word}" if word else ""), (shown, ""), (came, "")):
+    for text, more in ((shown, f"  {word}" if word else ""), (shown, ""), (got, "")):
         if len(text) + len(more) + 3 <= width:
             return Text.assemble(head, text, (more, colour))
-    return Text.assemble(head, fit(came, width - 3))
+    return Text.assemble(head, fit(got, width - 3))
 
 
 def total(column: Sequence[Attempt], colours: Mapping[str, str]) -> Text:
@@ -146,13 +146,14 @@ def told(attempt: Attempt) -> Content:
         ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
     )
     word = OUTCOME.get(attempt.outcome, "another answer")
-    came = inline(attempt.outcome, 20)
+    got = came(attempt.outcome)
+    more = f" ({word})" if word != got else ""
     if attempt.ok:
-        ended = f"{came} ({word}), as expected"
+        ended = f"{got}{more}, as expected"
     elif attempt.excused:
-        ended = f"{came}, which does not count: {inline(attempt.excused, 200)}"
+        ended = f"{got}, which does not count: {inline(attempt.excused, 200)}"
     else:
-        ended = f"expected {inline(probe.expect, 20)}, got {came} ({word})"
+        ended = f"expected {came(probe.expect)}, got {got}{more}"
     return Content.assemble(
         (f"{sign} ", f"bold {colour}"),
         (f"{inline(probe.client, 40)} → {inline(probe.server, 120)}: ", "bold"),

@@ -32,6 +32,7 @@ from screens.verification.matrix import (
 from screens.verification.verdict import tone, verdict, verification_cards
 from screens.widgets.cards import Cards
 from screens.widgets.panel import Panel
+from screens.widgets.prose import Prose
 from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
@@ -97,16 +98,16 @@ to undo the run. 'w' shows both without the matrix."""
 
     def body(self) -> ComposeResult:
         """Verdict and numbers, the matrix, and below it what Prometheus reports and what was made."""
-        yield Static("", id="verdict", markup=False)
+        yield Prose("", id="verdict", markup=False)
         yield Cards(*verification_cards(()), id="numbers")
         with Panel(title="Clients and components", id="probes"):
             yield DataTable(id="matrix", cursor_type="cell", header_height=2, fixed_columns=1, cell_padding=0)
-            yield Static("", id="cell", markup=False)
+            yield Prose("", id="cell", markup=False)
         with Horizontal(id="below"):
             with Panel(title="Prometheus reports", id="reports"), VerticalScroll(id="rest", can_focus=False):
-                yield Static("", id="ups", markup=False)
+                yield Prose("", id="ups", markup=False)
             with Panel(title="What was made", id="made"), VerticalScroll(id="more", can_focus=False):
-                yield Static("", id="summary", markup=False)
+                yield Prose("", id="summary", markup=False)
 
     def show_run(self, state: RunState) -> None:
         """Draws what came so far."""
@@ -133,7 +134,7 @@ to undo the run. 'w' shows both without the matrix."""
 
     def on_mount(self) -> None:
         """The cells of the table have the colours of the theme."""
-        self.query_one("#reports", Panel).set_subtitle("up, the last scrape last")
+        self.query_one("#reports", Panel).set_subtitle("up, the newest scrape on the right")
         self.query_one("#made", Panel).set_subtitle("w shows all")
         self.watch(self.app, "theme", self._follow_theme, init=False)
 

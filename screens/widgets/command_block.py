@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.widgets.button import ActionButton
+from wizard.plurals import counted
 
 COPIED_FOR = 2.0
 """Seconds for which the control says that it copied."""
@@ -48,9 +49,13 @@ class CommandBlock(Vertical):
         self.query_one(".typed", Static).update(text or "")
 
     def copy(self, lines: Sequence[str]) -> None:
-        """Copies the lines to the terminal's clipboard (OSC 52), and says so."""
-        self.app.copy_to_clipboard("\n".join(lines) + "\n")
-        self.app.notify("Copied")
+        """Copies the lines to the terminal's clipboard (OSC 52), and says so; without any, that there are none."""
+        if not lines:
+            self.app.notify("There are no commands to copy here.", severity="warning")
+            return
+        text = "\n".join(lines)
+        self.app.copy_to_clipboard(text + "\n")
+        self.app.notify(f"Copied {counted(text.count(chr(10)) + 1, 'line')} of commands")
         self._label("Copied")
         self.set_timer(COPIED_FOR, lambda: self._label("Copy"))
 

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from screens.state_styles import safe
 from screens.widgets.choice import Choice
+from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
     from wizard.model import Question
@@ -86,7 +87,7 @@ class Field(Vertical):
 
     def compose(self) -> ComposeResult:
         """Title, control, complaint, why."""
-        yield Static(safe(self.question.title), classes="title")
+        yield Prose(safe(self.question.title), classes="title")
         if self.question.kind == "choice":
             yield Choice(self.question.choices, self.value)
         else:
@@ -102,13 +103,13 @@ class Field(Vertical):
                 select_on_focus=False,
                 classes="secret" if self.is_hidden else None,
             )
-        yield Static("", classes="wrong", markup=False)
-        yield Static("", classes="warning", markup=False)
+        yield Prose("", classes="wrong", markup=False)
+        yield Prose("", classes="warning", markup=False)
         if self.question.kind == "password":
-            yield Static("", classes="hint", markup=False)
+            yield Prose("", classes="hint", markup=False)
             yield _Text(password=True, placeholder="type it again", classes="again secret")
         if self._why:
-            yield Static(safe(self._why), classes="why")
+            yield Prose(safe(self._why), classes="why")
 
     def show_error(self, what: str) -> None:
         """Shows what is wrong with the answer; '' takes it away."""

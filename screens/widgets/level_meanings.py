@@ -31,7 +31,7 @@ MEANINGS = {
         "TLS + password", "nobody", "with the password", "the CA certificate, user and password"
     ),
     "tls+client_cert": Meaning(
-        "mutual TLS", "nobody", "with a certificate", "the CA certificate, a client certificate"
+        "mutual TLS", "nobody", "with a certificate", "the CA certificate and a client certificate"
     ),
     "tls+basic_auth+client_cert": Meaning(
         "mutual TLS + password",

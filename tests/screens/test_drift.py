@@ -70,10 +70,10 @@ async def test_what_differs_is_listed_and_adopted(monkeypatch: pytest.MonkeyPatc
         shown = await until(pilot, "1 difference since the last run")
         assert "web.yml:7" in shown and "[red]x[/red]" in shown
         await pilot.press("m")
-        await until(pilot, "Is it meant so?")
-        await pilot.press("enter")
+        await until(pilot, "Adopt the present state?")
+        await pilot.press("y")
         await until(pilot, "Nothing differs since")
-        await pilot.press("d")
+        await pilot.press("escape")
         await until(pilot, "scheme: https")
     assert asked == [False, True]
 

@@ -10,6 +10,7 @@ import pytest
 
 from screens.app import make_app
 from screens.home.menu import MENU, PRACTISING
+from screens.home.posture import raised_by
 from screens.trust_map.screen import TrustMapPage
 from screens.widgets.gauge import DAY
 from tests.screens import whole
@@ -225,3 +226,31 @@ def test_the_menu_fits_a_line_at_80_columns() -> None:
     for key, title, words in (*MENU.values(), *PRACTISING.values()):
         assert len(key) == 1 and len(title) < 31
         assert len(words) <= 27, words
+
+
+async def test_components_join_practice_after_a_question_where_a_run_could_then_not_be_undone() -> None:
+    one = SceneEngine()
+    app = make_app(build=engine(one))
+    begun: list[bool] = []
+
+    def practise(*, whole: bool = False) -> None:
+        begun.append(whole)
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "unprotected")
+        app.stack_session.practise = practise  # type: ignore[method-assign]
+        app.session = replace(app.session, place="practice")
+        app.open_menu_entry("whole")
+        await until(pilot, "can then no longer be")
+        await pilot.press("n")
+        await until(pilot, lambda: "Add three" not in drawn(pilot))
+        assert begun == []
+        one.history = lambda: ()  # type: ignore[method-assign]
+        app.open_menu_entry("whole")
+        await until(pilot, lambda: begun == [True])
+
+
+def test_what_raises_the_posture_fits_its_border() -> None:
+    rows = whole.WholeEngine().scan(None).exposures
+    assert "and 3 more are secured" in raised_by(rows, 74)
+    assert raised_by(rows, 40) == "100 % once 5 components are secured"

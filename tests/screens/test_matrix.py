@@ -46,7 +46,7 @@ async def test_five_targets_and_nine_clients_fit() -> None:
         assert "✓ 5 of 5 targets are scraped" in text
         assert "127.0.0.2:9100 0 1" in text
         await pilot.press("down", "down", "right")
-        await until(pilot, "✓ no CA → srv1/pushgateway: untrusted (not trusted), as expected")
+        await until(pilot, "✓ no CA → srv1/pushgateway: not trusted, as expected")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, AttemptDialog))
         await pilot.press("escape", "up", "up", "up")
@@ -56,7 +56,7 @@ async def test_five_targets_and_nine_clients_fit() -> None:
         assert "alertmanager" in text and "stranger's certificate" in text
         assert "…" not in text
         await pilot.resize_terminal(160, 40)
-        await until(pilot, "✓ untrusted")
+        await until(pilot, "✓ not trusted")
         await until(pilot, "blackbox_exporter")
 
 
@@ -113,10 +113,10 @@ def test_a_cell_says_as_much_as_there_is_room_for() -> None:
     wrong = replace(right, ok=False, outcome="untrusted")
     assert cell(right, 40, COLOURS).plain == "✓ 200  accepted"
     assert cell(right, NARROW + 1, COLOURS).plain == "✓ 200"
-    assert cell(wrong, 40, COLOURS).plain == "✗ 200 → untrusted"
-    assert cell(wrong, NARROW + 1, COLOURS).plain == "✗ untrusted"
+    assert cell(wrong, 40, COLOURS).plain == "✗ 200 → not trusted"
+    assert cell(wrong, NARROW + 1, COLOURS).plain == "✗ not trusted"
     assert cell(None, 40, COLOURS).plain == "·"
-    assert "expected 200, got untrusted" in told(wrong).plain
+    assert "expected 200, got not trusted" in told(wrong).plain
 
 
 def test_columns_are_equal_where_there_is_room_and_no_name_is_cut_where_there_is_none() -> None:

@@ -188,9 +188,9 @@ def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
 
 def test_many_services_are_counted_above_and_named_before_the_deed() -> None:
     short = " ".join(part.plain for part in counts(whole.plan()))
-    assert "restarts 5 services" in short
+    assert "Restarts  5 services" in short
     named = " ".join(part.plain for part in counts(whole.plan(), listed=True))
-    assert "blackbox_exporter (srv2)" in named
+    assert "blackbox_exporter on srv2" in named
 
 
 def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can_be_read() -> None:

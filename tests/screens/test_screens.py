@@ -213,8 +213,8 @@ async def test_stopping_shows_what_came_of_it() -> None:
         app.push_screen(RunPage())
         await until(pilot, "still at it")
         await pilot.press("x")
-        await until(pilot, "Stop the run?")
-        await pilot.press("y")
+        await until(pilot, "Enter or y stops the run")
+        await pilot.press("enter")
         await until(pilot, "stopped, rolled back")
         await until(pilot, lambda: not app.runs.working)
         assert one.cancelled == [True]

@@ -173,6 +173,7 @@ def test_the_feed_makes_text_harmless() -> None:
 def test_a_path_that_is_too_long_keeps_its_end_from_a_folder_on() -> None:
     assert tail("/etc/prometheus/", 20) == "/etc/prometheus/"
     assert tail("/srv/firescreen/practice/prometheus/etc/", 24) == "…/prometheus/etc/"
+    assert tail("/srv/firescreen/runs/20261130-031329-cdfefc6c", 24) == "20261130-031329-cdfefc6c"
     assert tail("/" + "x" * 30, 10) == "…" + "x" * 9
 
 

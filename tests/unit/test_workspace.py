@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from wizard import workspace
-from wizard.errors import LockedError
+from wizard.errors import LockedError, WorkspaceError
 from wizard.workspace import Workspace
 
 HOLD = """
@@ -110,3 +111,24 @@ def test_the_holder_says_that_it_rolls_back(tmp_path: Path) -> None:
     with writer.lock("an apply"):
         writer.note_rollback()
         assert (tmp_path / "lock").read_text() == f"rolling back (process {os.getpid()})"
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "todo"),
+    [
+        (errno.ENOSPC, "the disk is full", "Make room there"),
+        (errno.EROFS, "read-only file system", "Choose a folder that you may write to"),
+    ],
+)
+def test_a_workspace_that_cannot_be_written_says_why(
+    number: int, what: str, todo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(WorkspaceError) as caught:
+        Workspace(tmp_path / "new").ensure()
+    assert caught.value.title == "The workspace cannot be written"
+    assert what in caught.value.what
+    assert todo in caught.value.todo

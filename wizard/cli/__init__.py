@@ -140,7 +140,7 @@ def firescreen(context: click.Context, folder: Path | None, practice: bool, plai
     """
     from wizard.workspace import Workspace
 
-    if os.environ.get("NO_COLOR"):
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         context.color = False
     context.obj = Workspace.at(folder) if folder else Workspace.default()
     if plain and context.invoked_subcommand not in (None, "open"):
@@ -159,20 +159,37 @@ def _open(context: click.Context, stack: str) -> None:
     _open_wizard(parent, stack, practice=stack == "practice")
 
 
+NO_TERMINAL = "Standard input or output is not one."
+_INSTEAD = (
+    ("--plain", "the wizard as questions and answers in lines"),
+    ("scan", "what runs on this machine, and how it is protected"),
+    ("lab play", "play the first lab"),
+    ("apply STACK --yes", "secure the components of a stack file"),
+    ("--help", "all commands"),
+)
+
+
+def no_screen() -> str:
+    """Why the wizard cannot be drawn here; '' where it can."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return NO_TERMINAL
+    return "This one cannot place text on the screen (TERM=dumb)." if os.environ.get("TERM") == "dumb" else ""
+
+
 def _open_wizard(context: click.Context, stack: str, *, practice: bool) -> None:
     if context.params["plain"]:
         from wizard.cli import plain_mode
 
         plain_mode.run(context.obj, "practice" if practice else stack)
     opener: OpenWizard | None = getattr(context.command, "open_wizard", None)
-    if opener is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        output.say("The wizard needs a terminal. Standard input or output is not one.", bold=True)
+    reason = no_screen()
+    if opener is None or reason:
+        output.say(f"The wizard needs a terminal. {reason or NO_TERMINAL}", bold=True)
         output.say("Use a command instead:")
-        output.say("  firescreen scan                what runs on this machine, and how it is protected")
-        output.say("  firescreen --plain             the wizard as questions and answers in lines")
-        output.say("  firescreen lab play            play the first lab")
-        output.say("  firescreen apply STACK --yes   secure the components of a stack file")
-        output.say("  firescreen --help              all commands")
+        start = output.as_typed("firescreen scan").removesuffix("scan")
+        width = max(len(command) for command, _ in _INSTEAD)
+        for command, words in _INSTEAD:
+            output.say(f"  {start}{command:<{width}}   {words}")
         sys.exit(2)
     sys.exit(opener(stack, practice, context.obj))
 

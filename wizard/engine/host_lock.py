@@ -14,14 +14,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from wizard.account import account
+from wizard.connections.errors import from_words
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
-from wizard.errors import FirescreenError, HostError, LockedError
+from wizard.errors import FirescreenError, LockedError
 from wizard.redact import plain
 from wizard.workspace import Workspace
 
-# noclobber: the shell makes the file, or fails if it is there.
-_MARK = 'umask 022; set -C; printf "%s\\n" "$2" > "$1"'
+# noclobber: the shell makes the file, or fails if it is there. A file that could not be filled, on a full disk, goes
+# again: empty it would look like a lock of somebody. cat says why it cannot write, printf of some shells does not.
+_MARK = (
+    'umask 022; set -C; exec 3> "$1" || exit; printf "%s\\n" "$2" | cat >&3 || { rm -f -- "$1"; exit 74; }'
+)
+_UNWRITTEN = 74
+"""What the script ends with where the file could be made and not written."""
 _FREE = 'IFS= read -r mark < "$1" && [ "$mark" = "$2" ] && rm -f -- "$1"'
 
 
@@ -64,6 +70,8 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
         if ended.code == 0:
             held[name] = line
             return None
+        if ended.code == _UNWRITTEN:
+            return from_words(ended.stderr, doing="lock", path=f"{name}:{path}")
         said = ended.stderr
         there = connection.read(path)
         if there is None:
@@ -72,7 +80,7 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
         if holder.get("workspace") != mine["workspace"]:
             return _refusal(name, path, holder)
         connection.remove(path)
-    return HostError(f"it cannot be locked: {plain(said.strip(), 200)}", where=f"{name}:{path}")
+    return from_words(said, doing="lock", path=f"{name}:{path}")
 
 
 def _free(hosts: Hosts, name: str, line: str) -> None:

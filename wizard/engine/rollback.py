@@ -210,9 +210,9 @@ def check(record: Record, hosts: Hosts) -> None:
     changed = [place for places in run_parallel(differing, files) for place in places]
     if changed:
         raise ChangedError(
-            "somebody changed it since that run; nothing was undone",
+            "it was changed after that run, so nothing was undone",
             where=", ".join(changed),
-            todo="Restore it yourself with the run's diff: firescreen history",
+            todo="Undo that change first, or restore the file yourself from the run's diff: firescreen history",
         )
     for written in files.values():
         for entries in written.values():

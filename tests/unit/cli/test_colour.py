@@ -35,13 +35,15 @@ def test_the_words_of_a_line_are_the_same_without_colour() -> None:
 
 @pytest.mark.parametrize(
     ("terminal", "settings", "colour"),
-    [(True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False)],
+    [(True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False), (True, {"TERM": "dumb"}, False)],
 )
 def test_colour_is_for_terminals_only_and_no_color_turns_it_off(
     terminal: bool, settings: dict[str, str], colour: bool, tmp_path: Path
 ) -> None:
     leader, follower = pty.openpty()
-    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | settings
+    environment = (
+        {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"} | settings
+    )
     argv = [sys.executable, "-m", "screens", "--workspace", str(tmp_path), "scan", "practice"]
     stream = follower if terminal else subprocess.PIPE
     ended = subprocess.run(
@@ -59,3 +61,23 @@ def test_colour_is_for_terminals_only_and_no_color_turns_it_off(
     assert ended.returncode == 2
     assert b"practice stack does not run" in text
     assert (b"\x1b[31m" in text) == colour
+
+
+def test_a_terminal_that_cannot_place_text_is_told_the_commands(tmp_path: Path) -> None:
+    leader, follower = pty.openpty()
+    ended = subprocess.run(
+        [sys.executable, "-m", "screens", "--workspace", str(tmp_path)],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "TERM": "dumb"},
+        timeout=60,
+        check=False,
+    )
+    os.close(follower)
+    text = os.read(leader, 65536)
+    os.close(leader)
+    assert ended.returncode == 2
+    assert b"TERM=dumb" in text
+    assert b"--plain" in text
+    assert b"\x1b" not in text

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.unit.engine.memory import MemoryConnection, Site, done
+from wizard.engine import host_lock
 from wizard.engine.host_lock import locked, release
 from wizard.errors import AwayError, HostError, LockedError
 from wizard.model import Completed, FileState
@@ -90,8 +93,28 @@ def test_a_host_that_cannot_be_locked(make_site: Make, monkeypatch: pytest.Monke
         return done(code=2, stderr="sh: Read-only file system")
 
     monkeypatch.setattr(MemoryConnection, "run_script", unable)
-    with pytest.raises(HostError, match="Read-only"):
+    with pytest.raises(HostError, match="read-only"):
         lock(site)
+
+
+def test_a_full_disk_is_named_and_leaves_no_lock(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "firescreen.lock"
+    full = f"trap '' XFSZ; ulimit -f 0; {host_lock._MARK}"
+    ended = subprocess.run(["sh", "-c", full, "sh", path, "{}"], capture_output=True, text=True, check=False)
+    assert not path.exists()
+    site = make_site()
+
+    def unable(self: MemoryConnection, text: str, *words: str, timeout: float = 30.0) -> Completed:
+        return done(
+            code=ended.returncode, stderr=ended.stderr.replace("File too large", "No space left on device")
+        )
+
+    monkeypatch.setattr(MemoryConnection, "run_script", unable)
+    with pytest.raises(HostError, match="cannot lock it: the disk is full") as caught:
+        lock(site)
+    assert "Make room" in caught.value.todo
 
 
 def test_a_host_of_a_person_is_not_locked(make_site: Make) -> None:

@@ -1,0 +1,131 @@
+"""Text that breaks where people read on: a long path after a slash, and a line below its label or bullet.
+
+Textual breaks a word that is wider than its widget at any letter, so that a path reads as two names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.visual import RenderOptions, Visual
+from textual.widgets import Static
+
+if TYPE_CHECKING:
+    from textual.css.styles import RulesMap
+    from textual.selection import Selection
+    from textual.strip import Strip
+    from textual.style import Style
+
+_WORD = re.compile(r"\S+\s*")
+# Blanks, a sign of its own, and up to three words with two blanks behind them: what stands below begins where this ends.
+_HANG = re.compile(r"\s*(?:[^\w\s/<(\[] )?\s*(?:[\w-]+(?: [\w-]+){0,2} {2,}(?=\S))?")
+_BREAKS = tuple(re.compile(each) for each in (r"(?<=/)(?=[^/])", r"(?<=[:=,@])", r"(?<=[-._])", r"(?<=.)"))
+"""Where a word that is wider than a line is divided: the first kind of place that leaves parts that fit."""
+_MARK = "\u2060"
+"""Marks a line end that is not in the text, for what is copied with the mouse; it takes no cell."""
+
+
+class Prose(Static):
+    """Plain text of any length."""
+
+    def render(self) -> Visual:
+        """The text, broken to the width that it gets."""
+        visual = self.visual
+        return _Broken(visual) if isinstance(visual, Content) else visual
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """What is selected with the mouse, without the line ends that were added."""
+        visual = self.visual
+        if not isinstance(visual, Content):
+            return None
+        shown = broken(visual, self.content_size.width, mark=_MARK).plain
+        return re.sub(rf" *{_MARK}\n *", _joined, selection.extract(shown)), "\n"
+
+
+def _joined(found: re.Match[str]) -> str:
+    """What stood in the text where a line was broken: a blank, or nothing within a word."""
+    return " " if found[0].startswith(" ") else ""
+
+
+class _Broken(Visual):
+    """A text that is broken anew for each width."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._width, self._lines = -1, content
+
+    def _at(self, width: int) -> Content:
+        if width != self._width:
+            self._width, self._lines = width, broken(self._content, width)
+        return self._lines
+
+    def render_strips(
+        self, width: int, height: int | None, style: Style, options: RenderOptions
+    ) -> list[Strip]:
+        """The lines."""
+        return self._at(width).render_strips(width, height, style, options)
+
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        """Of the longest line."""
+        return self._content.get_optimal_width(rules, container_width)
+
+    def get_minimal_width(self, rules: RulesMap) -> int:
+        """Of the longest word."""
+        return self._content.get_minimal_width(rules)
+
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        """Lines at this width."""
+        return self._at(width).get_height(rules, width)
+
+
+def broken(content: Content, width: int, *, mark: str = "") -> Content:
+    """The text with every line that is wider than `width` broken; `mark` stands before each line end that is added."""
+    if width < 1:
+        return content
+    lines: list[Content] = []
+    for line in content.split("\n", allow_blank=True):
+        if line.cell_length <= width:
+            lines.append(line)
+            continue
+        found = _HANG.match(line.plain)
+        hang = found.end() if found else 0
+        if hang > width // 3:
+            hang = min(len(line.plain) - len(line.plain.lstrip()), width // 3)
+        first, *more = line.divide(list(_places(line.plain, width, hang)))
+        parts = [first, *(Content.assemble(" " * hang, each) for each in more)]
+        lines.append(Content(f"{mark}\n").join([each if mark else each.rstrip() for each in parts]))
+    return Content("\n").join(lines)
+
+
+def _places(line: str, width: int, hang: int) -> Iterator[int]:
+    """The offsets at which a line is broken."""
+    column = len(line) - len(line.lstrip())
+    room = width - hang
+    for word in _WORD.finditer(line):
+        text = word[0].rstrip()
+        size = cell_len(text)
+        if column + size > width:
+            at = word.start()
+            parts = [text] if size <= room else _parts(text, room)
+            for part in parts:
+                if column + cell_len(part) > width and column > hang:
+                    yield at
+                    column = hang
+                column += cell_len(part)
+                at += len(part)
+        else:
+            column += size
+        column += len(word[0]) - len(text)
+
+
+def _parts(word: str, room: int, kind: int = 0) -> list[str]:
+    """A word divided into parts of which each fits."""
+    found: list[str] = []
+    for part in _BREAKS[kind].split(word):
+        whole = cell_len(part) <= room or kind == len(_BREAKS) - 1
+        found += [part] if whole else _parts(part, room, kind + 1)
+    return [each for each in found if each]
