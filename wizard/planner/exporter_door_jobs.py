@@ -79,6 +79,7 @@ def edited(
         _refuse_unfit(client, place, mine)
         path = place.path or client.service.config_file
         with located(client.host.spec.name, path):
+            _refuse_labelled(client, place, mine, module_jobs.asked_module(found[path], place.name))
             for name, way in _divided(client, found, place, mine, modules):
                 found[path] = module_jobs.through_module(
                     found[path], job=name, module=way.module, old_port=way.old_port, new_port=way.new_port
@@ -137,9 +138,21 @@ def _refuse_unfit(client: Client, place: Place, mine: Sequence[Moved]) -> None:
             where=place_name(client, place),
             todo=f"Give {first.key} a job of its own with static_configs, then plan again",
         )
-    if any(each.target.param_target for each in mine):
+
+
+def _refuse_labelled(client: Client, place: Place, mine: Sequence[Moved], module: str) -> None:
+    """A job whose targets choose the module of a blackbox exporter by a label: that is the one parameter that is in use.
+
+    One in `params` stays behind ours there: exporter_exporter takes the first and passes the others on.
+
+    Raises:
+        InputError: it is one.
+    """
+    chosen = next((each.target.module for each in mine if each.target.module != module), "")
+    if chosen:
         raise InputError(
-            f"{place.how} has {first.key} probe others, and it would be asked through exporter_exporter",
+            f"{place.how} chooses the module {chosen} by a label (__param_module), and exporter_exporter needs one of its own "
+            "in that place",
             where=place_name(client, place),
-            todo=f"Leave {first.component} out of the front door, or probe from a Prometheus on its own host by localhost",
+            todo="Write it as params: {module: [MODULE]}, with a job for each, then plan again",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wizard.config_files import proxies
+from wizard.config_files.proxies import exporter_exporter
 from wizard.model import ProxyProgram, ProxyRoute
 
 
@@ -235,3 +236,27 @@ def test_exporter_exporter() -> None:
     lines = proxies.cure(found[0], ca_file="/etc/ca.crt", name="srv1", password=True, certificate=False)
     assert lines[:4] == ("http:", "  port: 9100", "  address: srv1", "  scheme: https")
     assert "update-ca-certificates" in lines[-2] and "Authorization" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        (EXPEXP, EXPEXP),
+        ("", "modules:\n"),
+        ("# none yet\n", "# none yet\nmodules:\n"),
+        ("modules:\n", "modules:\n"),
+        ("modules: {a: {method: exec, exec: {command: x}}}   # kept\n", "modules: {a: {method: exec, exec:"),
+        (
+            "modules:\r\n    b:\r\n        method: http\r\n        http: {port: 1}\r\n",
+            "modules:\r\n    b:\r\n",
+        ),
+    ],
+)
+def test_a_module_is_added_and_every_other_byte_stays(text: str, head: str) -> None:
+    new = exporter_exporter.Module("node_exporter", "127.0.0.1:9100", "http", "/metrics")
+    before = exporter_exporter.modules(text.encode(), "x")
+    after = exporter_exporter.add_module(text.encode(), "x", new)
+    assert exporter_exporter.modules(after, "x") == (*before, new)
+    assert after.decode().startswith(head)
+    left = [line for line in text.splitlines(keepends=True) if line not in after.decode()]
+    assert left == [] or text.startswith("modules: {")

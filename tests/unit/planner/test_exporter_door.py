@@ -96,12 +96,13 @@ def after(plan: Plan, path: str) -> str:
         ),
         (
             lambda: jobs(
-                "  - job_name: b\n    metrics_path: /probe\n    params: {module: [http_2xx]}\n"
+                "  - job_name: b\n    metrics_path: /probe\n"
                 "    static_configs: [{targets: ['https://example.net']}]\n    relabel_configs:\n"
                 "      - {source_labels: [__address__], target_label: __param_target}\n"
+                "      - {target_label: __param_module, replacement: tcp}\n"
                 "      - {target_label: __address__, replacement: 'web1:9115'}\n"
             ),
-            "probe others",
+            "chooses the module tcp by a label",
         ),
         (
             lambda: with_file(
@@ -179,6 +180,22 @@ def test_a_path_of_its_own_has_a_module_of_its_own() -> None:
     plan = plan_for(facts=facts)
     assert "path: /other" in after(plan, MODULES)
     assert "module: [node_exporter]" in after(plan, PROMETHEUS)
+
+
+def test_a_job_that_has_a_blackbox_exporter_probe_others_asks_it_there_too() -> None:
+    plan = plan_for(
+        facts=jobs(
+            "  - job_name: b\n    metrics_path: /probe\n    params: {module: [http_2xx]}\n"
+            "    static_configs: [{targets: ['https://example.net']}]\n    relabel_configs:\n"
+            "      - {source_labels: [__address__], target_label: __param_target}\n"
+            "      - {source_labels: [__param_target], target_label: instance}\n"
+            "      - {target_label: __address__, replacement: 'web1:9115'}\n"
+        )
+    )
+    written = after(plan, PROMETHEUS)
+    assert "params: {module: [blackbox, http_2xx]}" in written and "metrics_path: /proxy" in written
+    (up,) = (each for each in plan.probes if each.id == "web1/exporter_exporter/up@mon1/b")
+    assert (up.instance, up.instance_label) == ("web1:9999", "https://example.net")
 
 
 def test_flags_of_a_person_stay_and_tls_that_is_there_is_kept() -> None:

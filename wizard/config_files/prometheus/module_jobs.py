@@ -5,7 +5,7 @@ from __future__ import annotations
 from ruamel.yaml.nodes import SequenceNode
 
 from wizard.config_files.prometheus import url_paths
-from wizard.config_files.prometheus.scrape_jobs import NAME, index_of, listing
+from wizard.config_files.prometheus.scrape_jobs import NAME, discovery, index_of, listing
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import load
 from wizard.config_files.yaml_edit.editor import Editor
@@ -62,3 +62,14 @@ def through_module(content: bytes, *, job: str, module: str, old_port: int, new_
     else:
         editor.put((*path, "relabel_configs"), [Inline(rule) for rule in rules])
     return editor.apply().content
+
+
+def asked_module(content: bytes, job: str) -> str:
+    """The module of a blackbox exporter that the `params` of a job ask for, or ''.
+
+    Raises:
+        ConfigError: no such job.
+    """
+    listed = listing(load(content, NAME))
+    assert listed is not None
+    return discovery(fields.fields([listed.value[index_of(content, job)]])).params.get("module", "")
