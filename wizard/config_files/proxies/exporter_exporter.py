@@ -85,7 +85,7 @@ class Module:
     """host:port that it asks."""
     scheme: str
     path: str
-    """With its slash, e.g. '/metrics'."""
+    """As it is written, e.g. '/metrics'. Without its slash (Debian's 'probe') it is sent so: exporters answer 400."""
 
 
 def modules(content: bytes, path: str) -> tuple[Module | str, ...]:
@@ -103,8 +103,8 @@ def modules(content: bytes, path: str) -> tuple[Module | str, ...]:
             found.append(str(key.value))
             continue
         upstream = f"{fields.value(asked, 'address') or 'localhost'}:{fields.value(asked, 'port')}"
-        below = (fields.value(asked, "path") or "metrics").lstrip("/")
-        found.append(Module(str(key.value), upstream, fields.value(asked, "scheme") or "http", f"/{below}"))
+        asks = fields.value(asked, "path") or "/metrics"
+        found.append(Module(str(key.value), upstream, fields.value(asked, "scheme") or "http", asks))
     return tuple(found)
 
 
