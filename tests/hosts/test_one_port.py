@@ -44,7 +44,7 @@ scrape_configs:
   - job_name: probe
     metrics_path: /probe
     params: {{module: [http_2xx]}}
-    static_configs: [{{targets: ['http://localhost:9100/metrics']}}]
+    static_configs: [{{targets: ['http://127.0.0.1:9100/metrics']}}]
     relabel_configs:
       - {{source_labels: [__address__], target_label: __param_target}}
       - {{source_labels: [__param_target], target_label: instance}}
@@ -169,7 +169,7 @@ def _serves(mon1: Machine, web1: Machine) -> None:
         ("node", "localhost:9100", "a"),
         ("node", "web1:9100", "a"),
         ("blackbox", f"{web1.address}:9115", None),
-        ("probe", "http://localhost:9100/metrics", None),
+        ("probe", "http://127.0.0.1:9100/metrics", None),
     }
     said = mon1.check(asked.replace("up == 1", "probe_success == 1"))
     assert [each["metric"]["job"] for each in json.loads(said)["data"]["result"]] == ["probe"]
