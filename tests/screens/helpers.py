@@ -55,11 +55,13 @@ async def until(pilot: Pilot[Any], wanted: str | Callable[[], bool]) -> str:
     for _ in range(SETTLING):
         await pilot.pause()
         later = drawn(pilot)
-        if not holds(later):
-            break
-        same = same + 1 if later == text else 0
-        text = later
-        if same == 2 and text.strip():
+        if later != text:
+            if not holds(later):
+                break
+            same, text = 0, later
+            continue
+        same += 1
+        if same >= 2 and text.strip():
             break
     return text
 

@@ -131,7 +131,12 @@ def squeezed(text: str) -> str:
 
 def shows(pilot: Pilot[Any], *ends: str) -> Callable[[], bool]:
     """Whether all these stand in the right pane now."""
-    return lambda: all(end in squeezed(right_pane(pilot)) for end in ends)
+
+    def stand() -> bool:
+        seen = squeezed(right_pane(pilot))
+        return all(end in seen for end in ends)
+
+    return stand
 
 
 def right_pane(pilot: Pilot[Any]) -> str:
