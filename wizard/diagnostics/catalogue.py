@@ -136,7 +136,7 @@ def diagnose(text: str) -> Diagnosis | None:
 
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
-    records = log_records.read(_in_english(text))
+    records = tuple(map(_in_english, log_records.read(text)))
     known, families = _borders()
     # A family of texts counts only in lines that are meant as errors.
     errors = tuple(each for each in records if _system().means_an_error(each.text))
@@ -260,14 +260,14 @@ def _borders() -> tuple[int, int]:
     return known, known + len(tables.rows(_TABLES[2]))
 
 
-def _in_english(text: str) -> str:
-    """The text with what an operating system said in another language put into English."""
+def _in_english(record: Record) -> Record:
+    """The record with what an operating system said in another language put into English."""
     english = _english()
-    small = text.lower()
+    small = record.text.lower()
     if not any(each in small for each in english):
-        return text
+        return record
     words = re.compile("|".join(map(re.escape, sorted(english, key=len, reverse=True))), re.IGNORECASE)
-    return words.sub(lambda found: english.get(found[0].lower(), found[0]), text)
+    return replace(record, text=words.sub(lambda found: english.get(found[0].lower(), found[0]), record.text))
 
 
 @functools.cache
