@@ -117,9 +117,13 @@ class ExporterDoors:
         known = {each.id: each for each in servers}
         for door in self.doors:
             for each in door.backends:
-                for kind, name in (
-                    ("right-client", "its metrics are served at the one port"),
-                    ("no-client-certificate", "without a client certificate they are not"),
+                for kind, name, client in (
+                    ("right-client", "its metrics are served at the one port", "by its module"),
+                    (
+                        "no-client-certificate",
+                        "without a client certificate they are not",
+                        "module, no certificate",
+                    ),
                 ):
                     asked = known[f"{door.server.key}/{kind}"]
                     yield replace(
@@ -129,7 +133,7 @@ class ExporterDoors:
                         component=each.component,
                         unit=each.instance,
                         name=name,
-                        client=f"front door, {asked.client}",
+                        client=client,
                         url=f"{asked.url.partition('://')[0]}://{asked.url.partition('://')[2].partition('/')[0]}"
                         f"{PROXY_PATH}?module={self.modules[each.key, metrics_path(each)]}",
                         holds="# TYPE" if asked.expect == "200" else "",
