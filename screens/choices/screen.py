@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container, Horizontal
 from textual.widgets import Static
 
 from screens.base_screen import Page, keys_of
@@ -19,6 +19,7 @@ from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
 from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
+from screens.widgets.question_form import GO_ON, MORE, QuestionForm
 from screens.widgets.title_bar import Stage
 
 if TYPE_CHECKING:
@@ -52,9 +53,6 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         #components { height: auto; max-height: 100%; }
         #meaning { height: auto; }
         #answers { height: 1fr; }
-        #form { height: 1fr; scrollbar-gutter: stable; }
-        #form > Field { padding: 0 0 1 0; }
-        #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
         &.-wide {
             #levels { layout: horizontal; min-height: 17; }
             #components { height: 100%; }
@@ -65,13 +63,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+s,ctrl+n",
-            "go_on",
-            "Show the plan",
-            key_display="^s",
-            tooltip="Make the plan; this writes nothing",
-        ),
+        GO_ON,
         Binding(
             "equals_sign",
             "all_alike",
@@ -79,14 +71,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             key_display="=",
             tooltip="Give this level to all components",
         ),
-        # A browser keeps Ctrl+T for itself.
-        Binding(
-            "f2,ctrl+t",
-            "more",
-            "More choices",
-            key_display="F2",
-            tooltip="Show or hide the choices that few people change",
-        ),
+        MORE,
     ]
 
     def __init__(self, component: str = "") -> None:
@@ -105,7 +90,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
                 yield Prose("", id="means", markup=False)
         with (
             Panel(title="Certificates, names and users", id="answers"),
-            VerticalScroll(id="form", can_focus=False),
+            QuestionForm(),
         ):
             yield Prose("loading the questions…", classes="quiet", id="wait")
 
@@ -146,7 +131,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
 
     async def _show(self) -> None:
         """Draws the fields that are to be seen, keeping those that stand there already."""
-        form = self.query_one("#form", VerticalScroll)
+        form = self.query_one(QuestionForm)
         if not self.query("#next"):
             await self.query("#wait").remove()
             await form.mount(
@@ -156,25 +141,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             )
         questions = await self._show_levels()
         visible = [question for question in questions if self._all or question.priority == "high"]
-        keys = {question.key for question in visible}
-        fields = {field.question.key: field for field in self.query(Field)}
-        for key in fields.keys() - keys:
-            await fields[key].remove()
-        before: Field | None = None
-        for question in visible:
-            field = fields.get(question.key)
-            if field is not None and field.question.choices != question.choices:
-                # Another answer has changed what can be chosen here.
-                await field.remove()
-                field = None
-            if field is None:
-                said = before.question.why if before else ""
-                field = Field(
-                    question, self._known(question), why="" if question.why == said else question.why
-                )
-                await (form.mount(field, after=before) if before else form.mount(field, before=0))
-            field.show_warning(question.warning)
-            before = field
+        await form.show(visible, self._known)
         self._label_more(len(questions) - len(visible))
         self.refresh_bindings()
         if self.focused is None:
@@ -312,22 +279,14 @@ what clients need for it. Tab or Enter goes on to the other questions."""
 
     def action_go_on(self) -> None:
         """To the plan, or to the first answer that cannot be used."""
-        for field in self.query(Field):
-            if field.wrong:
-                field.enter()
-                return
-        if not self._questions:
-            return
-        self.firescreen.open_page(Route.PLAN)
+        if self._questions and not self.query_one(QuestionForm).enter_wrong():
+            self.firescreen.open_page(Route.PLAN)
 
     def action_help(self) -> None:
         """Explains the focused question first."""
         from screens.dialogs.help import HelpDialog
 
-        text = self.HELP
-        for field in self.query(Field):
-            if field.has_focus_within and field.question.more:
-                text = f"{field.question.title}\n\n{field.question.more}\n\n{self.HELP}"
+        text = self.query_one(QuestionForm).explained(self.HELP)
         for table in self.query(LevelTable):
             if table.has_focus:
                 more = next((one.more for one in self._questions if one.key == table.row.key), "")

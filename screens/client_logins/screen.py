@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.binding import BindingType
+from textual.containers import Container, Horizontal
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -23,6 +23,7 @@ from screens.widgets.button import ActionButton
 from screens.widgets.field import Field
 from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
+from screens.widgets.question_form import GO_ON, MORE, QuestionForm
 from screens.widgets.title_bar import Stage
 from wizard.plurals import counted
 
@@ -59,9 +60,6 @@ back."""
         #head { height: 1; padding: 0 1; color: $quiet; }
         #list { height: auto; max-height: 100%; padding: 0; }
         #answers { height: 1fr; }
-        #form { height: 1fr; scrollbar-gutter: stable; }
-        #form > Field { padding: 0 0 1 0; }
-        #buttons { padding: 0; margin: 0 0 1 0; height: auto; }
         &.-wide #both { layout: horizontal; }
         &.-wide #places { width: 1fr; height: 1fr; max-height: 100%; }
         &.-wide #answers { width: 1fr; }
@@ -69,21 +67,8 @@ back."""
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+s,ctrl+n",
-            "go_on",
-            "Show the plan",
-            key_display="^s",
-            tooltip="Make the plan; this writes nothing",
-        ),
-        # A browser keeps Ctrl+T for itself.
-        Binding(
-            "f2,ctrl+t",
-            "more",
-            "More choices",
-            key_display="F2",
-            tooltip="Show or hide the choices that few people change",
-        ),
+        GO_ON,
+        MORE,
     ]
 
     def __init__(self) -> None:
@@ -102,7 +87,7 @@ back."""
             with Panel(title="Where Prometheus is a client", id="places"):
                 yield Prose("reading its configuration…", id="head", markup=False)
                 yield OptionList(id="list", markup=False)
-            with Panel(title="Login", id="answers"), VerticalScroll(id="form", can_focus=False):
+            with Panel(title="Login", id="answers"), QuestionForm():
                 yield Horizontal(ActionButton("Show the plan", id="next"), id="buttons")
 
     def on_mount(self) -> None:
@@ -124,7 +109,7 @@ back."""
         self._candidates = found
         if not found:
             self.query_one("#head").display = self.query_one("#buttons").display = False
-            self.query_one("#form").mount(Prose(_NONE, markup=False))
+            self.query_one(QuestionForm).mount(Prose(_NONE, markup=False))
             self.firescreen.key_queue.release(self)
             return
         self.query_one("#places", Panel).set_subtitle(
@@ -182,23 +167,18 @@ back."""
             return
         asked = self._questions()
         visible = [each for each in asked if self._all or each.priority == "high"]
-        keys = {each.key for each in visible}
-        fields = {field.question.key: field for field in self.query(Field)}
-        for key in fields.keys() - keys:
-            await fields[key].remove()
-        form = self.query_one("#form", VerticalScroll)
-        before: Field | None = None
-        for question in visible:
-            field = fields.get(question.key)
-            if field is None:
-                typed = self._typed.get(question.key)
-                field = Field(question, typed.reveal() if typed else question.default, why=question.why)
-                await (form.mount(field, after=before) if before else form.mount(field, before=0))
-                field.show_error(self._complaints.get(question.key, ""))
-            before = field
+        await self.query_one(QuestionForm).show(visible, self._known)
+        for field in self.query(Field):
+            if complaint := self._complaints.get(field.question.key):
+                field.show_error(complaint)
         self.query_one("#answers", Panel).set_title(title(self._candidate))
         self.refresh_bindings()
         self.firescreen.key_queue.release(self)
+
+    def _known(self, question: Question) -> str:
+        """What was typed before, or the default."""
+        typed = self._typed.get(question.key)
+        return typed.reveal() if typed else question.default
 
     def on_field_changed(self, event: Field.Changed) -> None:
         """Takes an answer in, or says beside it why it cannot be used; another way asks other questions."""
@@ -251,11 +231,7 @@ back."""
     def action_go_on(self) -> None:
         """To the plan, or to the first answer that cannot be used."""
         stack = self._stack
-        for field in self.query(Field):
-            if field.wrong:
-                field.enter()
-                return
-        if stack is None or not self._candidates:
+        if stack is None or not self._candidates or self.query_one(QuestionForm).enter_wrong():
             return
         if not any(each.login(stack) for each in self._candidates):
             self.app.notify("Nothing is chosen yet: select a row, press Enter, then choose how it logs in.")
@@ -277,13 +253,7 @@ back."""
 
     async def _show_complaints(self) -> None:
         await self._show()
-        fields = list(self.query(Field))
-        for field in fields:
-            field.show_error(self._complaints.get(field.question.key, ""))
-        for field in fields:
-            if field.wrong:
-                field.enter()
-                return
+        self.query_one(QuestionForm).enter_wrong()
 
     def _make(self) -> None:
         """Makes the plan in a thread: what it refuses is said in the field that it is about."""
@@ -338,8 +308,5 @@ back."""
         """Explains the focused question first."""
         from screens.dialogs.help import HelpDialog
 
-        text = self.HELP
-        for field in self.query(Field):
-            if field.has_focus_within:
-                text = f"{field.question.title}\n\n{field.question.more}\n\n{self.HELP}"
+        text = self.query_one(QuestionForm).explained(self.HELP)
         self.app.push_screen(HelpDialog(self.PLACE, text, keys_of(self)))
