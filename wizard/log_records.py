@@ -76,6 +76,8 @@ _LOGFMT_KEYS: Final = frozenset(
 _TIMES: Final = frozenset(
     ("ts", "t", "time", "timestamp", "@timestamp", "_source_realtime_timestamp", "datetime")
 )
+# What logfmt writes in place of a value that it cannot write; it says nothing of an error.
+_UNWRITTEN: Final = re.compile(r'\b\w{1,80}="unsupported value type"')
 _ERRORS: Final = frozenset(("err", "error"))
 _MESSAGES: Final = frozenset(("msg", "message"))
 _SPOKEN: Final = _ERRORS | _MESSAGES | {"reason"}
@@ -177,7 +179,7 @@ def _different(lines: list[str]) -> list[str]:
 def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
-    body, program = _bare(_COLOUR.sub("", line))
+    body, program = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
     text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _text(body, _DEPTH))
     return Record(_HANDSHAKE.sub("TLS handshake error from ", text), program)
 

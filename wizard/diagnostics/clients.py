@@ -12,7 +12,9 @@ from wizard.diagnostics import tables
 from wizard.log_records import Record
 
 # A record about a scrape says so itself; the names of its job and target say nothing about who asked.
-_SCRAPE: Final = re.compile(r"scrape_pool=|component=\"?scrape manager|Scrape failed")
+_SCRAPE: Final = re.compile(
+    r"scrape_pool=|component=\"?scrape manager|Scrape failed|\blib/promscrape/|cannot scrape target|Failed to scrape Prometheus endpoint"
+)
 # Who was asked, and by which names: a server that is called grafana was not written about by Grafana.
 _ADDRESSES: Final = re.compile(
     r"https?://[^\s\"'\\]{1,500}"
