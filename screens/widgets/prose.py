@@ -84,7 +84,7 @@ class _Broken(Visual):
 
 def broken(content: Content, width: int, *, mark: str = "") -> Content:
     """The text with every line that is wider than `width` broken; `mark` stands before each line end that is added."""
-    if width < 1:
+    if width < 1 or all(cell_len(line) <= width for line in content.plain.split("\n")):
         return content
     lines: list[Content] = []
     for line in content.split("\n", allow_blank=True):
