@@ -139,8 +139,9 @@ class ConfirmDialog(Dialog[bool]):
         self.dismiss(name == "yes")
 
     def action_answer(self, yes: bool) -> None:
-        """Its key, as on the pages that ask without a dialog."""
-        self.dismiss(yes)
+        """Its key, as on the pages that ask without a dialog; where a slip would hurt, y alone does nothing."""
+        if not (yes and self._careful):
+            self.dismiss(yes)
 
     def action_refuse(self) -> None:
         """Escape is no."""
