@@ -8,7 +8,7 @@ from screens.app import make_app
 from screens.choices.level_table import LevelTable
 from screens.widgets.field import Field
 from tests.screens.door_scenes import DoorEngine, ExportersEngine, one_port
-from tests.screens.helpers import drawn, engine, until
+from tests.screens.helpers import engine, until
 from wizard.engine import Scan
 from wizard.model import Proxies, ProxySite, Stack
 
@@ -59,11 +59,9 @@ async def test_one_of_several_proxies_is_chosen() -> None:
             return [(each.name, each.proxy) for each in app.session.stack.front_doors]
 
         await until(pilot, lambda: doors() == [("noc.example.net", "haproxy")])
-        # Nobody signs in at an OpenID provider there.
-        await until(pilot, lambda: "people sign in at" not in drawn(pilot))
+        await until(pilot, "people sign in at an OpenID provider")
         await pilot.press("up")
         await until(pilot, lambda: doors() == [("noc.example.net", "caddy")])
-        await until(pilot, "people sign in at an OpenID provider")
         await pilot.press("shift+tab", *["backspace"] * len("noc.example.net"))
         await until(pilot, lambda: not doors())
 

@@ -72,7 +72,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def with_proxy(door: FrontDoor, value: str, user: str) -> FrontDoor:
+def with_proxy(door: FrontDoor, value: str) -> FrontDoor:
     """The front door in another proxy; what that cannot do is as by default.
 
     Raises:
@@ -86,8 +86,6 @@ def with_proxy(door: FrontDoor, value: str, user: str) -> FrontDoor:
     door = replace(door, proxy=cast(ProxyProgram, value), site="", port=known.only_port or door.port)
     if known.cannot("rate_limit"):
         door = replace(door, rate_limit=0)
-    if door.sign_in is not None and known.sign_in is None:
-        door = replace(door, sign_in=None, people=(user,), machines=())
     return door
 
 

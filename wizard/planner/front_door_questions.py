@@ -138,7 +138,7 @@ def _answered(stack: Stack, host: str, program: str, name: str, value: str) -> S
         return _with_access(stack, host, value)
     if name in ("proxy", "grafana"):
         return replace(
-            stack, front_doors=tuple(_chosen(stack, each, host, name, value) for each in stack.front_doors)
+            stack, front_doors=tuple(_chosen(each, host, name, value) for each in stack.front_doors)
         )
     if name in ("connection", "others"):
         return front_door_backend_questions.answered(stack, host, name, value)
@@ -190,11 +190,11 @@ def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
     return replace(stack, components=components, front_doors=(*others, door))
 
 
-def _chosen(stack: Stack, door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
+def _chosen(door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
     if door.host != host:
         return door
     if name == "proxy":
-        return front_door_choices.with_proxy(door, value, stack.users[0].name)
+        return front_door_choices.with_proxy(door, value)
     return front_door_choices.with_grafana(door, value)
 
 

@@ -346,12 +346,7 @@ def test_one_of_several_proxies_is_chosen() -> None:
     assert apache.sign_in is not None
     moved = planner.answer(stack, question.setting, "haproxy")
     (haproxy,) = moved.front_doors
-    assert (haproxy.proxy, haproxy.rate_limit, haproxy.sign_in, haproxy.people) == (
-        "haproxy",
-        5,
-        None,
-        ("admin",),
-    )
+    assert (haproxy.proxy, haproxy.rate_limit, haproxy.sign_in) == ("haproxy", 5, apache.sign_in)
     again = asked(moved, facts, "proxy")
     assert again is not None
     assert (again.default, str(again.setting)) == ("haproxy", "front_doors.web1/nginx.proxy")
