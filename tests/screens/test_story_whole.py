@@ -80,7 +80,7 @@ async def test_five_components_with_both_guards_and_back(workspace: Path) -> Non
         assert "✗" not in proof
         assert proof.count("✓ 401") >= 8, "two for each component whose column is in view"
         assert sum(one.outcome == "401" for one in app.run_state.attempts) == 10
-        assert proof.count("✓ TLS alert") >= 8
+        assert proof.count("✓ TLS aler") >= 8, "the last column in view is cut"
         assert sum(one.outcome == "refused" for one in app.run_state.attempts) == 10
         assert "✓ 5 of 5 targets are scraped" in proof
         assert app.run_state.canary == "", "with a password, all of them turn together"
