@@ -17,6 +17,7 @@ import pytest
 from machines import Machine, Network, booted
 from test_front_door import apply, etc
 
+from tests.tools import ansible_runs
 from wizard import audit
 from wizard.engine import Engine
 from wizard.inventory import stack_file
@@ -28,6 +29,7 @@ from wizard.workspace import Workspace
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
 
 SUITES = ("bookworm", "sid")
+PASSWORD = "a vault's long password"
 MODULES = "/etc/prometheus/exporter-exporter.yml"
 FLAGS = "/etc/default/prometheus-exporter-exporter"
 EXPORTERS = ("node_exporter", "blackbox_exporter")
@@ -111,7 +113,22 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
             while engine.undo().state == "undone":
                 pass
             assert (etc(mon1), etc(web1)) == before
+            modules = web1.read(MODULES)
             _checks_modules(engine, stack, web1)
+            if suite == SUITES[1]:
+                web1.push(MODULES, modules)
+                _by_ansible(network, engine, stack, tmp_path / "playbook")
+                _serves(mon1, web1)
+
+
+def _by_ansible(network: Network, engine: Engine, stack: Stack, folder: Path) -> None:
+    """A playbook sets up the same: what Firescreen finds then is all in place, and a second run changes nothing."""
+    for changes in (True, False):
+        made = ansible_runs.export(engine, stack, folder, PASSWORD)
+        ran = ansible_runs.run(made, PASSWORD, enter=network.enter)
+        assert (ran.code, ran.changed > 0) == (0, changes), ran.output
+        assert engine.plan(stack).steps == ()
+    assert [each for each in engine.verify(stack) if not each.ok] == []
 
 
 def _drift(engine: Engine, stack: Stack) -> tuple[tuple[str, str], ...]:

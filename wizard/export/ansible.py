@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from wizard import assets
 from wizard.certificates import issue
 from wizard.errors import CertificateError, HostError, InputError
-from wizard.export import front_doors, path_tool, vault
+from wizard.export import path_tool, vault
 from wizard.export.desired_state import Picture
 from wizard.export.playbook import Playbook
 from wizard.model import WORKSPACE, FileState, Plan
@@ -41,7 +41,6 @@ class Export:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         _refuse_containers(plan)
-        front_doors.refuse(plan)
         self._picture = Picture(plan)
         self.playbook = Playbook(plan, self._picture)
         if not self._picture.turns:

@@ -235,7 +235,8 @@ class Picture:
             each.path for each in self.files if each.host == server.spec.host and each.path.startswith(folder)
         ]
         copied = [server.web_file, *named_by(server)] if server.credentials else []
-        named = (server.service.flags.path, _cluster_file(server), *unit, *copied)
+        read = self.doors.read_by(server.service)  # of an exporter_exporter
+        named = (server.service.flags.path, _cluster_file(server), *unit, *copied, *read)
         return tuple(dict.fromkeys(path for path in named if path))
 
 
@@ -255,7 +256,8 @@ def _changed(plan: Plan) -> tuple[Wanted, ...]:
             if not isinstance(change, WriteFile) or change.host == WORKSPACE:
                 continue
             key = (change.host, change.path)
-            earlier = found.get(key)
+            # In the order of their last states: what a configuration names by then is there before it.
+            earlier = found.pop(key, None)
             secret = change.secret or _closed(change.after)
             found[key] = Wanted(
                 host=change.host,

@@ -17,8 +17,9 @@ from wizard.errors import ConfigError, InputError
 from wizard.front_doors import Proxy
 from wizard.front_doors import proxy as find_proxy
 from wizard.model import WORKSPACE, Facts, Plan, Probe, Service
-from wizard.planner import front_door_facts, front_door_sign_in, paths
+from wizard.planner import exporter_door_facts, front_door_facts, front_door_sign_in, paths
 from wizard.planner import grafana as planned_grafana
+from wizard.planner.exporter_door_facts import ExporterDoor
 from wizard.planner.front_door_facts import Backend, KnownDoor
 from wizard.planner.front_door_grafana import DoorGrafana
 from wizard.planner.probes import WRONG_PASSWORD
@@ -54,22 +55,6 @@ class Request:
     password: str
 
 
-def refuse(plan: Plan) -> None:
-    """What of front doors no playbook can do.
-
-    Raises:
-        InputError: names the first.
-    """
-    for door in plan.stack.front_doors:
-        if door.serves_exporters:
-            raise InputError(
-                f"the front door {door.name} cannot be exported to a playbook: exporter_exporter serves exporters at one port",
-                where=plan.stack.source,
-                todo="Have the playbook run `firescreen apply STACK --yes` for it (ansible.builtin.command), and export a copy "
-                "of the stack file without it for the rest",
-            )
-
-
 class Doors:
     """The front doors of a plan.
 
@@ -82,6 +67,7 @@ class Doors:
         self._plan = plan
         self._facts = facts
         self._known = front_door_facts.doors(plan.stack, facts)
+        self._one_port = exporter_door_facts.doors(plan.stack, facts)
         for known in self._known:
             if known.bundle and known.hook:
                 raise InputError(
@@ -94,7 +80,8 @@ class Doors:
     @property
     def backends(self) -> tuple[Backend, ...]:
         """The components behind them."""
-        return tuple(backend for known in self._known for backend in known.backends)
+        doors: tuple[KnownDoor | ExporterDoor, ...] = (*self._known, *self._one_port)
+        return tuple(backend for door in doors for backend in door.backends)
 
     @property
     def grafanas(self) -> tuple[DoorGrafana, ...]:
@@ -113,6 +100,9 @@ class Doors:
         """(host, path) of what is theirs: of the proxies, of what is behind them, and of who asks that."""
         for known in self._known:
             yield from ((known.door.host, path) for path in self._of_proxy(known))
+        for one in self._one_port:
+            own = one.door.cert_file, one.door.key_file, one.door.ca_file
+            yield from ((one.door.host, path) for path in _of_one_port(one) if path not in own)
         for backend in self.backends:
             yield backend.host.spec.name, backend.service.flags.path
         for grafana in self.grafanas:
@@ -138,9 +128,9 @@ class Doors:
 
     def brought(self) -> Iterator[tuple[str, str]]:
         """(host, path) of certificates and keys that a person brought."""
-        for known in self._known:
-            own = known.door.cert_file, known.door.key_file
-            yield from ((known.door.host, path) for path in own if path)
+        doors = (*(known.door for known in self._known), *(one.door for one in self._one_port))
+        for door in doors:
+            yield from ((door.host, path) for path in (door.cert_file, door.key_file) if path)
 
     def folders(self) -> Iterator[tuple[str, str]]:
         """(host, path) of the folders that may have to be made."""
@@ -173,6 +163,8 @@ class Doors:
             if known.service.key == service.key
             for path in self._of_proxy(known)
         ]
+        for one in self._one_port:
+            found += _of_one_port(one) if one.server.service.key == service.key else ()
         found += [each.service.flags.path for each in self.backends if each.service.key == service.key]
         for beside, known in self._helpers:
             found += [front_door_sign_in.secrets_file(known)] if beside.key == service.key else []
@@ -183,9 +175,10 @@ class Doors:
         return tuple(dict.fromkeys(found))
 
     def has(self, service: Service) -> bool:
-        """Whether a service is none of the stack's components: a proxy, a program beside it, or a Grafana."""
+        """Whether a service is no server of the stack: a proxy with a name, a program beside it, or a Grafana."""
         others = (*(beside.key for beside, _ in self._helpers), *(each.service.key for each in self.grafanas))
-        return find_proxy(service.component) is not None or service.key in others
+        known = find_proxy(service.component)
+        return (known is not None and not known.exporters) or service.key in others
 
     def ready(self, service: Service) -> str:
         """The URL that answers 200 once a component serves behind its front door; '' for any other."""
@@ -220,11 +213,18 @@ class Doors:
 
     def check(self, host: str, path: str) -> str:
         """How the proxy checks a configuration of its own before that is put in place, as ansible.builtin.copy's `validate`."""
+        state = self._facts.file(host, path)
+        if state is None:
+            return ""
+        for one in self._one_port:
+            service, program = one.server.service, find_proxy(one.door.proxy)
+            if program is not None and (one.door.host, service.config_file) == (host, path):
+                rights = f"{state.owner}:{state.group}", f"{state.mode:04o}"
+                return _validate(_CHECK + _checked(program, service, True), (path, path, *rights))
         known = next(
             (each for each in self._known if each.door.host == host and path in _configurations(each)), None
         )
-        state = self._facts.file(host, path)
-        if known is None or state is None:
+        if known is None:
             return ""
         main, rights = known.service.config_file, (f"{state.owner}:{state.group}", f"{state.mode:04o}")
         if known.door.site and known.proxy.shared is None and path != known.outside:
@@ -293,6 +293,14 @@ class Doors:
         yield from (path for path in wanted if path and known.host.files.get(path) is not None)
 
 
+def _of_one_port(one: ExporterDoor) -> tuple[str, ...]:
+    """What an exporter_exporter reads when it is started."""
+    service = one.server.service
+    said = exporter_door_facts.settings(service)
+    named = (said.cert_file, said.key_file, said.client_ca_file, service.config_file, service.flags.path)
+    return tuple(path for path in named if path)
+
+
 def _configurations(known: KnownDoor) -> tuple[str, ...]:
     """What the proxy checks: the front door's own, and the main configuration where that gets a line."""
     if known.door.site:
@@ -311,7 +319,7 @@ def _checked(proxy: Proxy, service: Service, is_main: bool) -> str:
     """The rest of the script: the command of the proxy, on its main configuration with the new file taken in."""
     whole = "$new" if is_main else "$main"
     words = [shlex.quote(word.format(program=service.program, main="MAIN")) for word in proxy.check]
-    command = " ".join(f'"{whole}"' if word == "MAIN" else word for word in words)
+    command = " ".join(words).replace("MAIN", f'"{whole}"')
     if is_main:
         return command
     taken = f"taken_in() {{ {proxy.shadow_script}; }}"

@@ -58,7 +58,7 @@ def test_a_front_door_is_exported_with_its_checker_and_what_is_asked_of_it(name:
         assert not any(password.encode() in copy.content for copy in book.copies if not copy.secret)
 
 
-@pytest.mark.parametrize("name", [*CASES, *ELSEWHERE, *SIGN_IN, *IN_SITES])
+@pytest.mark.parametrize("name", [*CASES, *ELSEWHERE, *SIGN_IN, *IN_SITES, "exporter-door"])
 def test_what_has_been_applied_is_exported_alike(name: str) -> None:
     """A host that is installed anew gets all of it from either export."""
     before, after = playbook(name).host_vars(), playbook(name, applied=True).host_vars()
@@ -78,6 +78,35 @@ def test_what_has_been_applied_is_exported_alike(name: str) -> None:
         assert turns(before[host]) <= turns(after[host])
         for key in ("firescreen_door_requests", "firescreen_closed"):
             assert before[host].get(key) == after[host].get(key)
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_the_one_port_for_exporters_is_checked_and_restarted(applied: bool) -> None:
+    told = playbook("exporter-door", applied=applied).host_vars()["web1"]
+    modules, flags = "/etc/prometheus/exporter-exporter.yml", "/etc/default/prometheus-exporter-exporter"
+    (checked,) = (each["validate"] for each in told["firescreen_files"] if each["path"] == modules)
+    assert '-config.file="$new" -web.listen-address= -web.tls.listen-address=' in checked
+    turns = {each["unit"]: each for each in told["firescreen_turns"]}
+    own = turns["prometheus-exporter-exporter"]
+    assert (own["url"], own["status"]) == ("http://127.0.0.1:9999/metrics", 400)
+    assert {modules, flags} <= set(own["files"])
+    behind = turns["prometheus-node-exporter"]
+    assert (behind["url"], behind["status"]) == ("http://127.0.0.1:9100/metrics", 200)
+    assert behind["files"] == ["/etc/default/prometheus-node-exporter"]
+    assert {(each["host"], each["port"]) for each in told["firescreen_closed"]} == {
+        ("192.0.2.11", 9100),
+        ("192.0.2.11", 9115),
+    }
+
+
+def test_a_configuration_that_is_written_twice_comes_behind_what_it_names() -> None:
+    told = playbook("exporter-door").host_vars()["mon1"]
+    written = [(each["stage"], each["path"]) for each in told["firescreen_files"]]
+    config = "/etc/prometheus/prometheus.yml"
+    first, last = (stage for stage, path in written if path == config)
+    assert first < last
+    assert {path for stage, path in written if stage == last} > {config}
+    assert [path for stage, path in written if stage == last][-1] == config
 
 
 @pytest.mark.parametrize("name", IN_SITES)
