@@ -60,7 +60,7 @@ class KeyQueue:
         self._waiting: deque[tuple[float, Typed]] = deque()
         self._loading: WeakSet[Screen[Any]] = WeakSet()
         self._turn = 0
-        self._taken = 0.0
+        self._read = 0.0
         self._busy = False
         self._acts = False
         self._target: MessagePump | None = None
@@ -86,8 +86,9 @@ class KeyQueue:
 
     async def take(self, event: Typed) -> None:
         """Handles a key now, or keeps it."""
-        before, self._taken = self._taken, time.monotonic()
-        at_once = self._busy or self._waiting or self._taken < before + BURST
+        # By when they were read: when they are taken depends on how busy the machine is.
+        before, self._read = self._read, event.time
+        at_once = self._busy or self._waiting or event.time < before + BURST
         if isinstance(event, Key) and event.key.startswith(ALT) and at_once:
             # Terminals send Alt as an Escape before the key: amid others that came in one go, it is an Escape.
             await self.take(Key("escape", "\x1b"))
