@@ -71,7 +71,8 @@ def beside(machine: Machine, network: Network) -> Iterator[None]:
         f"systemd-run -q --unit=slow-backend env GF_SERVER_HTTP_PORT=3001 python3 {grafana_host.SCRIPT}"
     )
     machine.check(f"systemctl restart grafana-server; {beside_it}; {_CERTIFICATE}")
-    ports = {known: 7000 + 10 * number for number, known in enumerate(all_proxies())}
+    proxies = (known for known in all_proxies() if not known.exporters)
+    ports = {known: 7000 + 10 * number for number, known in enumerate(proxies)}
     for known, port in ports.items():
         _start(machine, known, port)
     with ThreadPoolExecutor(2 * len(ports)) as pool:
