@@ -30,11 +30,6 @@ LOOK, PATIENCE = 0.1, 5.0
 """Seconds between two looks whether what took a key was closed by it and cannot say so; and after which it counts as handled."""
 
 
-BURST = 0.03
-"""Seconds: a key that follows another sooner came in one go with it."""
-ALT = "alt+"
-
-
 class KeyHandled(Message):
     """Follows a key through the same widgets: what the key itself posted arrives before.
 
@@ -60,7 +55,6 @@ class KeyQueue:
         self._waiting: deque[tuple[float, Typed]] = deque()
         self._loading: WeakSet[Screen[Any]] = WeakSet()
         self._turn = 0
-        self._read = 0.0
         self._busy = False
         self._acts = False
         self._target: MessagePump | None = None
@@ -86,13 +80,6 @@ class KeyQueue:
 
     async def take(self, event: Typed) -> None:
         """Handles a key now, or keeps it."""
-        # By when they were read: when they are taken depends on how busy the machine is.
-        before, self._read = self._read, event.time
-        at_once = self._busy or self._waiting or event.time < before + BURST
-        if isinstance(event, Key) and event.key.startswith(ALT) and at_once:
-            # Terminals send Alt as an Escape before the key: amid others that came in one go, it is an Escape.
-            await self.take(Key("escape", "\x1b"))
-            event = Key(event.key.removeprefix(ALT), event.character)
         screen = self._app.screen
         if isinstance(event, Key) and event.key in AT_ONCE and screen.is_mounted and screen in self._loading:
             self._waiting.clear()
