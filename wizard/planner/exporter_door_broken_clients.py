@@ -8,6 +8,7 @@ from wizard.model import EXPORTERS, BrokenClient, Facts, HostFacts, ProxyRoute, 
 from wizard.planner import monitors
 from wizard.planner.client_facts import Client
 from wizard.planner.exporter_door_facts import ExporterDoor, asks, wanted_flags
+from wizard.planner.front_door_broken_clients import broken, broken_site
 from wizard.planner.front_door_facts import Backend
 
 
@@ -33,14 +34,7 @@ def _sites(
     mine = [each for each in routes if each.program != EXPORTERS and asks(asking, each.upstream, backend)]
     for program in dict.fromkeys(each.program for each in mine):
         own = tuple(each for each in mine if each.program == program)
-        yield _broken(
-            door,
-            backend,
-            host.spec.name,
-            program,
-            where=tuple(dict.fromkeys(each.where for each in own)),
-            routes=own,
-        )
+        yield broken_site(host.spec.name, backend, own, _lines(door, backend))
 
 
 def _jobs(
@@ -58,30 +52,10 @@ def _jobs(
         if each.health == "up" and each.pool not in known and asks(client, each.endpoint, backend)
     ):
         where = (f"{client.host.spec.name}:{client.service.config_file}",)
-        yield _broken(door, backend, client.host.spec.name, f"job {pool}", where=where, job=pool)
+        yield broken(client.host.spec.name, f"job {pool}", backend, where=where, lines=_lines(door, backend))
 
 
-def _broken(
-    door: ExporterDoor,
-    backend: Backend,
-    host: str,
-    client: str,
-    *,
-    where: tuple[str, ...],
-    routes: tuple[ProxyRoute, ...] = (),
-    job: str = "",
-) -> BrokenClient:
-    name = backend.component if backend.host.spec.name == host else backend.key
-    return BrokenClient(
-        key=f"{host}/{client.replace('job ', 'job:')}/{name}",
-        host=host,
-        client=client,
-        server=backend.key,
-        component=backend.component,
-        where=where,
-        lines=(
-            f"ask {backend.component} at {door.door.root}/proxy, by its module and with a client certificate",
-        ),
-        routes=routes,
-        job=job,
+def _lines(door: ExporterDoor, backend: Backend) -> tuple[str, ...]:
+    return (
+        f"ask {backend.component} at {door.door.root}/proxy, by its module and with a client certificate",
     )

@@ -22,6 +22,7 @@ from wizard.model import (
     Setting,
     Stack,
 )
+from wizard.planner.front_door_backend_questions import fits
 
 _CHOICES = (
     ("", "no: each exporter keeps its own port"),
@@ -37,7 +38,8 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
         behind = candidates(stack, spec.name)
         if service is None or not behind or stack.certificates.issued_by != "ca":
             continue
-        if not all(_fits(host, each) for each in behind):
+        # exporter_exporter asks them by plain http: none may have a TLS configuration.
+        if not all(fits(stack, host, replace(each, protect=())) for each in behind):
             continue
         port = there.port if there is not None else _port(service)
         names = " and ".join(each.name for each in behind)
@@ -114,19 +116,6 @@ def _service(host: HostFacts | None) -> Service | None:
 def _port(service: Service) -> int:
     port = service.listen.rpartition(":")[2]
     return int(port) if port.isdecimal() else EXPORTERS_PORT
-
-
-def _fits(host: HostFacts | None, spec: ComponentSpec) -> bool:
-    """Whether an exporter can be put behind it: it runs without TLS, and its flags can be set."""
-    service = host.service(spec.name) if host is not None else None
-    return (
-        service is not None
-        and service.active
-        and not service.is_manual
-        and service.container is None
-        and service.flags.kind in ("envfile", "dropin")
-        and not service.web_config
-    )
 
 
 def _protected(stack: Stack, host: str, names: set[str], protect: tuple[Protection, ...]) -> Stack:

@@ -24,18 +24,8 @@ def broken_clients(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClien
             ]
             for program in dict.fromkeys(route.program for route in mine) if backend.moves else ():
                 own = tuple(route for route in mine if route.program == program)
-                found.append(
-                    replace(
-                        _broken(
-                            known.door.host,
-                            program,
-                            backend,
-                            where=tuple(dict.fromkeys(each.where for each in own)),
-                            lines=(f"{own[0].text} -> redirect to {backend.url}/",),
-                        ),
-                        routes=own,
-                    )
-                )
+                lines = (f"{own[0].text} -> redirect to {backend.url}/",)
+                found.append(broken_site(known.door.host, backend, own, lines))
     return found
 
 
@@ -47,16 +37,27 @@ def _is_ours(known: KnownDoor, route: ProxyRoute, backend: Backend) -> bool:
     return route.file == known.include or (route.file == known.site and below)
 
 
-def _broken(
-    host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: tuple[str, ...]
+def broken_site(
+    host: str, backend: Backend, routes: Sequence[ProxyRoute], lines: Sequence[str]
 ) -> BrokenClient:
+    """A proxy whose routes, all of one program, lead to a component that goes away from there."""
+    where = tuple(dict.fromkeys(each.where for each in routes))
+    client = broken(host, routes[0].program, backend, where=where, lines=lines)
+    return replace(client, routes=tuple(routes))
+
+
+def broken(
+    host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: Sequence[str]
+) -> BrokenClient:
+    """A client that asks a component where it will not answer any more; `job NAME` is one of a Prometheus."""
     name = backend.component if backend.host.spec.name == host else backend.key
     return BrokenClient(
-        key=f"{host}/{client}/{name}",
+        key=f"{host}/{client.replace('job ', 'job:')}/{name}",
         host=host,
         client=client,
         server=backend.key,
         component=backend.component,
         where=where,
-        lines=lines,
+        lines=tuple(lines),
+        job=client.partition("job ")[2],
     )
