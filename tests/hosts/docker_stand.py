@@ -21,6 +21,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -180,9 +181,18 @@ class Docker:
     ) -> str:
         """Runs that generation's compose in `folder`; RuntimeError with what it said if it fails."""
         command = ["docker-compose"] if GENERATIONS[generation] == 1 else ["docker", "compose"]
-        return self._run(
-            [*command, *words], generation, folder=folder, environment=environment, timeout=timeout
+        run = partial(
+            self._run, [*command, *words], generation, folder=folder, environment=environment, timeout=timeout
         )
+        try:
+            return run()
+        except RuntimeError as problem:
+            # The daemon now and then keeps an endpoint whose container is gone (github.com/moby/moby/issues/43286), and
+            # its network can then not be removed; only a restart helps.
+            if "has active endpoints" not in str(problem) or self.docker("ps", "-aq"):
+                raise
+        self.restart()
+        return run()
 
     def image(self, component: str, *, user: str = "65534", suite: str = "") -> str:
         """The name of an image with the real program as uid `user` ('' or 0: root), made when it is first asked for.

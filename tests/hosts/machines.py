@@ -373,6 +373,9 @@ class Machine:
 
     def start(self) -> None:
         """Boots it. Call it in a thread that outlives it: the host ends with the thread that started it."""
+        # That of a host of this name that has just ended goes only when the kernel comes to it.
+        link = ["ip", "-n", self.network.name, "link", "del", f"vb-{self.label}"]
+        subprocess.run(link, capture_output=True, timeout=30, check=False)
         log = (self._folder / "console").open("wb")
         with log:
             self._nspawn = subprocess.Popen(
