@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from textual.app import SystemCommand
+from textual.screen import Screen
 
 from screens.app import FirescreenApp
 from screens.engine_client.client import EngineClient
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BoardApp(FirescreenApp):
-    """Opens the board above Home. Escape goes on to Home, Ctrl+Q leaves.
+    """Opens the board above Home. Escape goes on to Home, Ctrl+P comes back, Ctrl+Q leaves.
 
     Args:
         board: the class.
@@ -29,7 +33,29 @@ class BoardApp(FirescreenApp):
     def on_ready(self) -> None:
         """Opens the board at once; the scan of this machine goes on behind it."""
         super().on_ready()
-        self.open_page(Route.BOARD, self._board)
+        self._open_board()
+
+    def go_home(self) -> None:
+        """Says how to come back, where the board is left."""
+        if self._on_board:
+            self.notify("The class goes on. Back to the board: Ctrl+P, 'Class board'.")
+        super().go_home()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """All of the wizard's, and the board."""
+        yield from super().get_system_commands(screen)
+        yield SystemCommand("Class board", "How far each student of the class is", self._open_board)
+
+    @property
+    def _on_board(self) -> bool:
+        from screens.board.screen import BoardPage
+
+        return isinstance(self.screen, BoardPage)
+
+    def _open_board(self) -> None:
+        if not self._on_board:
+            super().go_home()
+            self.open_page(Route.BOARD, self._board)
 
 
 def run(board: Board, workspace: Path) -> int:

@@ -31,6 +31,12 @@ class ErrorMessage:
     where: str = ""
     todo: str = ""
 
+    @property
+    def line(self) -> str:
+        """What happened, where and what to do, for the line below a field."""
+        at = f": {self.where}" if self.where else ""
+        return ". ".join(filter(None, (f"{self.what}{at}", self.todo)))
+
     @classmethod
     def of(cls, error: FirescreenError) -> ErrorMessage:
         """The three parts of an error, with the last lines of the log of a service that did not start."""

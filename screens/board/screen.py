@@ -13,7 +13,16 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
-from screens.board.text import LEGEND, board_cards, details, head_line, pace_line, row_line, summary
+from screens.board.text import (
+    LEGEND,
+    board_cards,
+    details,
+    head_line,
+    name_width,
+    pace_line,
+    row_line,
+    summary,
+)
 from screens.dialogs.line import LineDialog
 from screens.state_styles import describe_error, inline
 from screens.widgets.cards import Cards
@@ -156,10 +165,11 @@ decide not to be shown."""
         self.query_one("#none", Static).update(_EMPTY)
         listed = self.query_one("#students", OptionList)
         width = max(listed.scrollable_content_region.width, 40)
-        self.query_one("#head", Static).update(head_line(view, width))
+        self.query_one("#head", Static).update(head_line(view, width - 2))
+        name = name_width(view, width - 2)
         chosen = self._selected_id
         ids = [row.student.id for row in view.rows]
-        options = [Option(row_line(row, view.at, width - 2), id=row.student.id) for row in view.rows]
+        options = [Option(row_line(row, view.at, width - 2, name), id=row.student.id) for row in view.rows]
         if [option.id for option in listed.options] == ids:
             for option in options:
                 listed.replace_option_prompt(option.id or "", option.prompt)
@@ -235,17 +245,16 @@ decide not to be shown."""
         self._ask_message("", "all students")
 
     def _ask_message(self, to: str, label: str) -> None:
-        def answered(text: str | None) -> None:
-            if text:
-                self._do(
-                    lambda: self._board.send(text, to),
-                    lambda count: f"Sent to {count} student{'s' * (count != 1)}.",
-                )
+        def use(text: str, done: Callable[[], None], wrong: Callable[[str], None]) -> None:
+            self._do(
+                lambda: self._board.send(text, to),
+                lambda count: f"Sent to {count} student{'s' * (count != 1)}.",
+                done=done,
+                wrong=wrong,
+            )
 
-        self.app.push_screen(
-            LineDialog(f"Message to {inline(label, 40)}", "It appears in the student's wizard.", send="Send"),
-            answered,
-        )
+        title = f"Message to {inline(label, 40)}"
+        self.app.push_screen(LineDialog(title, "It appears in the student's wizard.", send="Send", use=use))
 
     def action_open_next(self) -> None:
         """Opens one more step of the shown lab for all; at first, only the first one."""
@@ -254,7 +263,7 @@ decide not to be shown."""
             lab, count = view.lab, pace.open_steps + 1 if pace.lab == view.lab else 1
             self._do(
                 lambda: self._board.set_pace(lab, count),
-                lambda _: f"The class can do the first {count} step{'s' * (count != 1)} now.",
+                lambda _: f"The class can do the first {f'{count} steps' if count > 1 else 'step'} now.",
             )
 
     def action_open_all(self) -> None:
@@ -264,18 +273,26 @@ decide not to be shown."""
     def action_clock(self) -> None:
         """Asks for minutes."""
 
-        def answered(text: str | None) -> None:
-            if text is None:
-                return
+        def use(text: str, done: Callable[[], None], wrong: Callable[[str], None]) -> None:
             if not text.isdecimal():
-                self.app.notify("Give whole minutes, e.g. 15; 0 takes the clock away.", severity="warning")
+                wrong("Give whole minutes, e.g. 15; 0 takes the clock away.")
                 return
-            minutes = int(text[:4])
-            self._do(lambda: self._board.set_clock(minutes), lambda _: "The clock is set.")
+            minutes = int(text)
+            self._do(
+                lambda: self._board.set_clock(minutes),
+                lambda _: "The clock is set." if minutes else "There is no clock now.",
+                done=done,
+                wrong=wrong,
+            )
 
         self.app.push_screen(
-            LineDialog("Clock for the class", "Minutes; 0 takes the clock away.", send="Set", longest=4),
-            answered,
+            LineDialog(
+                "Clock for the class",
+                "Minutes; 0 takes the clock away.",
+                send="Set",
+                use=use,
+                longest=4,
+            )
         )
 
     def action_sort(self) -> None:
@@ -313,12 +330,23 @@ decide not to be shown."""
 
         self._do(write, lambda path: f"Wrote {path}")
 
-    def _do(self, work: Callable[[], object], words: Callable[..., str]) -> None:
-        def done(answer: object) -> None:
+    def _do(
+        self,
+        work: Callable[[], object],
+        words: Callable[..., str],
+        *,
+        done: Callable[[], None] | None = None,
+        wrong: Callable[[str], None] | None = None,
+    ) -> None:
+        """Does something for the class and says so; `done` and `wrong` are of the dialog that asked for it."""
+
+        def worked(answer: object) -> None:
+            if done is not None:
+                done()
             self.app.notify(words(answer), markup=False)
             self._read()
 
-        self.firescreen.ask(work, done)
+        self.firescreen.ask(work, worked, (lambda error: wrong(error.line)) if wrong is not None else None)
 
     def action_scroll_text(self, pages: int) -> None:
         """Scrolls the details by a page."""

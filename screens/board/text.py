@@ -36,6 +36,7 @@ STEPS = {
 LEGEND = "  ".join(f"{sign} {words}" for sign, words, _ in STEPS.values())
 _COUNTED: tuple[StudentState, ...] = ("help", "stuck", "working", "ready", "finished")
 _NAME, _STATE, _SINCE = 18, 14, 8
+_STEP = 3
 _TITLE = 12
 """Cells from which the title of the current step is worth its room."""
 
@@ -51,21 +52,39 @@ def board_cards(view: ClassView) -> tuple[Card, ...]:
         )
         for state in _COUNTED
     ]
-    return (*states, Card(str(len(view.rows)), "students"))
+    return (*states, Card(str(len(view.rows)), "student" + "s" * (len(view.rows) != 1)))
+
+
+def name_width(view: ClassView, width: int) -> int:
+    """Cells of the students' names: the longest of them, if the rest of their lines leaves room for it."""
+    longest = max((Content(inline(row.label, 80)).cell_length for row in view.rows), default=0) + 2
+    signs = max(_STEP * _step_count(view) - 2, 0)  # nothing follows the last one
+    return max(_NAME, min(longest, width - _STATE - _SINCE - signs))
+
+
+def _step_count(view: ClassView) -> int:
+    return max((len(row.lab.steps) for row in view.rows if row.lab), default=0)
 
 
 def head_line(view: ClassView, width: int) -> str:
     """The heads of the columns; the steps by their numbers."""
-    count = max((len(row.lab.steps) for row in view.rows if row.lab), default=0)
-    numbers = "".join(f"{number:<3}" for number in range(1, count + 1))
-    return fit(f"{'student':{_NAME}}{'state':{_STATE}}{'for':{_SINCE}}{numbers}", width)
+    numbers = "".join(f"{number:<{_STEP}}" for number in range(1, _step_count(view) + 1))
+    name = name_width(view, width)
+    return fit(f"{'student':{name}}{'state':{_STATE}}{'for':{_SINCE}}{numbers}", width)
 
 
-def row_line(row: Row, now: float, width: int) -> Content:
-    """A student in a line: who, in which state, since when, the sign of each step, and where there is room its title."""
+def row_line(row: Row, now: float, width: int, name: int = _NAME) -> Content:
+    """A student in a line: who, in which state, since when, the sign of each step, and where there is room its title.
+
+    Args:
+        row: the student.
+        now: Unix time.
+        width: cells of the line.
+        name: cells of the name, from `name_width`.
+    """
     sign, words, colour = STATES[row.state]
     parts: list[Content] = [
-        Content.styled(fit(row.label, _NAME - 1) + " ", "bold"),
+        Content.styled(fit(row.label, name - 1) + " ", "bold"),
         Content.styled(fit(f"{sign} {words}", _STATE), colour),
         Content(fit(ago(now - row.since) if row.since else "", _SINCE)),
     ]
@@ -73,7 +92,7 @@ def row_line(row: Row, now: float, width: int) -> Content:
         mark, _, shade = STEPS[step.state]
         here = step == row.step
         parts.append(Content.styled(f"{mark}", f"bold reverse {shade}" if here else shade))
-        parts.append(Content("  "))
+        parts.append(Content(" " * (_STEP - 1)))
     line = Content("").join(parts)
     room = width - line.cell_length
     title = fit(row.step.title, room) if row.step is not None and room >= _TITLE else ""

@@ -81,7 +81,7 @@ class AddressDialog(Dialog[tuple[str, ...]]):
     def _wrong(self, error: ErrorMessage) -> None:
         if self.is_current:
             wrong = self.query_one("#wrong", Static)
-            wrong.update(Content.assemble("✗ ", safe(f"{error.what}: {error.todo}", 400)))
+            wrong.update(Content.assemble("✗ ", safe(error.line, 600)))
             wrong.add_class("-on")
             self.query_one(Input).focus()
 

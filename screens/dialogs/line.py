@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual.app import ComposeResult
-from textual.widgets import Input
+from textual.content import Content
+from textual.widgets import Input, Static
 
 from screens.dialogs.base import Dialog
+from screens.state_styles import safe
 from screens.widgets.prose import Prose
+
+Use = Callable[[str, Callable[[], None], Callable[[str], None]], None]
+"""Uses what was typed; calls its second argument once that has worked, or its third with why it cannot be used."""
 
 
 class LineDialog(Dialog[str | None]):
-    """Answers with the text, or None for no answer.
+    """Answers with the text, or None for no answer. What cannot be used stays, to be corrected, with the reason below it.
 
     Args:
         title: what is asked for.
         text: one sentence about it.
         send: label of the button that gives the answer.
+        use: uses the text while the dialog is open; by default, any text is an answer.
         longest: characters that can be typed.
     """
 
@@ -24,21 +32,26 @@ class LineDialog(Dialog[str | None]):
     LineDialog {
         Input { border: none; height: 1; padding: 0 1; margin: 1 0 0 0; background: $panel; }
         Input:focus { border: none; background-tint: $foreground 8%; }
+        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
     }
     """
 
-    def __init__(self, title: str, text: str, *, send: str, longest: int = 500) -> None:
+    def __init__(
+        self, title: str, text: str, *, send: str, use: Use | None = None, longest: int = 500
+    ) -> None:
         super().__init__()
         self._title, self._text, self._send, self._longest = title, text, send, longest
+        self._use: Use = use or (lambda _text, done, _wrong: done())
 
     def title_text(self) -> str:
         """What is asked for."""
         return self._title
 
     def inside(self) -> ComposeResult:
-        """A sentence and the line."""
+        """A sentence, the line, and room for what is wrong with it."""
         yield Prose(self._text, markup=False)
         yield Input(max_length=self._longest)
+        yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
         """Give the answer, or not."""
@@ -52,10 +65,22 @@ class LineDialog(Dialog[str | None]):
     def chosen(self, name: str) -> None:
         """The text; without one there is nothing to send."""
         text = self.query_one(Input).value.strip()
-        if name == "send" and not text:
-            self.app.notify("Nothing is written yet. Escape closes this.", severity="warning")
-            return
-        self.dismiss(text if name == "send" else None)
+        if name != "send":
+            self.dismiss(None)
+        elif text:
+            self._use(text, lambda: self._done(text), self._wrong)
+        else:
+            self._wrong("Nothing is written yet. Escape closes this.")
+
+    def _done(self, text: str) -> None:
+        if self.is_current:
+            self.dismiss(text)
+
+    def _wrong(self, why: str) -> None:
+        if self.is_current:
+            self.query_one("#wrong", Static).update(Content.assemble("✗ ", safe(why, 600)))
+            self.query_one("#wrong").add_class("-on")
+            self.query_one(Input).focus()
 
     def action_refuse(self) -> None:
         """Escape gives no answer."""

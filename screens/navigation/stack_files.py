@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,19 +27,24 @@ def write_stack_file(app: Wizard) -> None:
             "The file says how these hosts are secured, with no password in it. With it, firescreen renew, audit, drift and "
             "upkeep work from a timer or CI. Type its name, such as ~/firescreen.yaml.",
             send="Write",
-        ),
-        lambda name: _write(app, name) if name else None,
+            use=partial(_write, app),
+        )
     )
 
 
-def _write(app: Wizard, name: str) -> None:
+def _write(app: Wizard, name: str, done: Callable[[], None], wrong: Callable[[str], None]) -> None:
     from screens.engine_client import stack_files
 
     session = app.session
 
     def written(path: Path) -> None:
+        done()
         shown = inline(str(path), 300)
         words = f"Wrote {shown}. To renew by a timer: firescreen upkeep install {shown}"
         app.notify(words, timeout=20, markup=False)
 
-    app.ask(lambda: stack_files.write(app.client.engine, session, name), written)
+    app.ask(
+        lambda: stack_files.write(app.client.engine, session, name),
+        written,
+        lambda error: wrong(error.line),
+    )

@@ -334,6 +334,13 @@ def test_only_the_progress_of_labs_leaves_a_students_machine(tmp_path: Path) -> 
 
 @pytest.mark.matrix
 @pytest.mark.timeout(120)
+def test_the_command_for_students_names_nothing_of_the_instructors_machine(tmp_path: Path) -> None:
+    with served(tmp_path / "teacher") as board:
+        assert f"  firescreen lab join {board.url}\n" in board.said
+        with pytest.raises(HostError, match="does not speak https"):
+            reporter.presented_fingerprint(board.url.replace("http://", "https://"))
+
+
 def test_another_certificate_is_told_before_anything_is_sent(tmp_path: Path) -> None:
     workspace = student(tmp_path / "student", 1)
     with served(tmp_path / "one", listen="0.0.0.0:0") as board:

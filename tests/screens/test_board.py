@@ -68,6 +68,7 @@ async def test_who_needs_help_stands_first_and_is_written_to(tmp_path: Path, siz
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, LineDialog), "an empty message is not sent"
+        await until(pilot, "✗ Nothing is written yet")
         await pilot.press(*"look at the SAN", "enter")
         await until(pilot, lambda: bool((member.news(asks) or News()).messages))
         told = member.news(asks)
@@ -89,6 +90,40 @@ async def test_a_student_who_goes_on_moves_on_the_board_within_two_seconds(tmp_p
         await until(pilot, "1 working")
         _student(tmp_path / "class" / "01", "certificate", "web-config", "start", "scrape")
         await until(pilot, "★ finished")
+
+
+async def test_minutes_that_cannot_be_used_are_corrected_where_they_were_typed(tmp_path: Path) -> None:
+    _student(tmp_path / "class" / "01", name="Theodora Papadopoulou-Smith")
+    board = Board(tmp_path / "board", [tmp_path / "class"], labs())
+    app = make_app(build=engine(_at(Workspace(tmp_path / "teacher"))))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await _open(app, pilot, board)
+        await until(pilot, "1 Theodora Papadopoulou-Smith  ▸ working")
+        await pilot.press("c", *"9000", "enter")
+        await until(pilot, "at most 12 hours")
+        await pilot.press("backspace", "backspace", "x", "enter")
+        text = await until(pilot, "✗ Give whole minutes")
+        assert "90x" in text
+        await pilot.press("backspace", "enter")
+        await until(pilot, lambda: isinstance(app.screen, BoardPage))
+        await until(pilot, "min left")
+
+
+async def test_the_board_is_one_command_away_once_it_was_left(tmp_path: Path) -> None:
+    from screens.board_app import BoardApp
+
+    _student(tmp_path / "class" / "01")
+    board = Board(tmp_path / "board", [tmp_path / "class"], labs())
+    app = BoardApp(board, tmp_path / "teacher")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, BoardPage))
+        await until(pilot, "1 student ")
+        await pilot.press("escape")
+        await until(pilot, "What to do next")
+        await pilot.press("ctrl+p", *"class board")
+        await until(pilot, "How far each student of the class is")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, BoardPage))
 
 
 async def test_an_empty_class_says_how_students_come(tmp_path: Path) -> None:

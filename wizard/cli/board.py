@@ -169,7 +169,8 @@ def _serve(shown: Board, workspace: Workspace, options: dict[str, Any]) -> None:
         )
         click.echo(link)
         output.say("Students join from their machines with:", bold=True)
-        output.say(f"  firescreen lab join {server.url}")
+        # Not `say`: this machine's path of the program and workspace are no use on theirs.
+        click.echo(f"  firescreen lab join {server.url}", err=True)
         output.say(f"  the code         {shown.members.code}")
         if mark:
             output.say(f"  the certificate  {reporter.shown_fingerprint(mark)}")

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wizard import ownfiles
-from wizard.errors import FirescreenError, HostError, InputError
+from wizard.errors import AwayError, FirescreenError, HostError, InputError
 from wizard.labs.board import class_news, member, progress
 from wizard.labs.board.class_news import News
 from wizard.labs.board.progress import Progress
@@ -259,8 +259,14 @@ def _connect(to: Joined, *, pinned: bool = True) -> http.client.HTTPConnection:
     try:
         connection.connect()
     except (OSError, ValueError) as error:
+        if getattr(error, "reason", "") in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+            raise AwayError(
+                "this server does not speak https",
+                where=to.url,
+                todo="Read the URL on the board again: a board for its own machine alone begins with http://",
+            ) from error
         reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-        raise HostError(
+        raise AwayError(
             f"the board cannot be reached: {plain(str(reason), 200)}",
             where=to.url,
             todo="Check the URL and the network; the labs go on without it",
