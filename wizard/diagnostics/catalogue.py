@@ -143,8 +143,7 @@ def _search(text: str) -> Hit | None:
     return (
         _first(range(known), records)
         or _first(range(known, families), errors)
-        or _of_system(families, errors)
-        or _of_program(len(table()) + 1, errors, _program().of_message)
+        or _of_system_or_program(families, errors)
         or _innermost(range(families, len(table())), errors)
         or _of_program(len(table()) + 1, errors, _program().of_source)
     )
@@ -174,6 +173,14 @@ def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tupl
 def _hit(number: int, found: re.Match[str], records: tuple[Record, ...]) -> Hit:
     ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
     return number, _told(table()[number], found, records[bisect.bisect_right(ends, found.start())])
+
+
+def _of_system_or_program(number: int, records: tuple[Record, ...]) -> Hit | None:
+    """What an operating system answered; of a call that nobody names, the task of the program that failed by it."""
+    system = _of_system(number, records)
+    if system and not system[1].id.startswith("system-call-"):
+        return system
+    return _of_program(len(table()) + 1, records, _program().of_message) or system
 
 
 def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
