@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from wizard import log_records
-from wizard.diagnostics import tables
+from wizard.diagnostics import severity, tables, translations
 from wizard.diagnostics.clients import Client, client_of
+from wizard.diagnostics.entries import Entry, Question, borders, entry_of, faults, questions, table
 from wizard.diagnostics.program_errors import Found, ProgramErrors
 from wizard.diagnostics.system_errors import SystemErrors, unmarked
-from wizard.diagnostics.tables import Row
 from wizard.log_records import Record
 from wizard.redact import plain
 
@@ -32,21 +32,11 @@ _PLACE: Final = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
 # A fault may have reasons of its own (nothing listens: why did it not start?); deeper than this nothing goes.
 _DEPTH: Final = 3
 
-_TABLES: Final = ("diagnoses.yaml", "other_programs.yaml", "error_families.yaml", "error_kinds.yaml")
-
 PARTS: Final = {
     "secure": "Secure this machine (s on Home): it makes both ends agree",
     "holdings": "Certificates and users (c on Home): renew or replace it",
 }
 """The parts of the wizard that mend something, by their names in Home's menu."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something that tells apart what a text can mean; `told` is how a person would ask it."""
-
-    id: str
-    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,39 +78,6 @@ class Diagnosis:
     """What was asked on the way here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the table of texts."""
-
-    id: str
-    where: str
-    """curl, prometheus, server, python, ssh or promtool"""
-    patterns: tuple[re.Pattern[str], ...]
-    cause: str
-    fix: str
-    other_end: str
-    next: str
-    faults: tuple[str, ...]
-    """What is really wrong: one, or those that `ask` tells apart; none where the text says it all."""
-    ask: tuple[str, ...]
-    cure: str
-    """The kind of setting that mends it in whichever client: ca, name, time, login, …; '' where that is not said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One row of the table of faults."""
-
-    id: str
-    cause: str
-    fix: str
-    other_end: str
-    check: str
-    menu_entry: str
-    faults: tuple[str, ...]
-    ask: tuple[str, ...]
-
-
 Hit: TypeAlias = tuple[int, Diagnosis]
 """The place of an entry in the order in which they are searched, and what it means."""
 
@@ -136,22 +93,55 @@ def diagnose(text: str) -> Diagnosis | None:
 
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
-    records = tuple(map(_in_english, log_records.read(text)))
-    known, families = _borders()
-    # A family of texts counts only in lines that are meant as errors.
-    errors = tuple(each for each in records if _system().means_an_error(each.text))
+    records = tuple(
+        translations.in_english(each) for each in log_records.read(text) if not severity.is_over(each)
+    )
+    _, families = borders()
+    errors = _meant_as_errors(records)
     return (
-        _first(range(known), records)
-        or _first(range(known, families), errors)
+        _gravest(records)
         or _of_system_or_program(families, errors)
+        or _summary(records)
         or _innermost(range(families, len(table())), errors)
         or _of_program(len(table()) + 1, errors, _program().of_source)
     )
 
 
-def _first(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | None:
-    """What the first entry that matches means."""
-    return next((_hit(number, found, records) for number, found in _found(numbers, records)), None)
+def _gravest(records: tuple[Record, ...]) -> Hit | None:
+    """What the gravest records mean; what they do not name may stand in the others."""
+    found = next(filter(None, map(_specific, severity.tiers(records))), None)
+    if found is None or found[1].parts or found[1].id.startswith("system-"):
+        return found
+    elsewhere = _first((found[0],), records)
+    return elsewhere if elsewhere and elsewhere[1].parts else found
+
+
+def _specific(records: tuple[Record, ...]) -> Hit | None:
+    """The first entry that says why something failed, and not merely that it did."""
+    known, families = borders()
+    errors = _meant_as_errors(records)
+    return (
+        _first(range(known), records)
+        or _first(range(known, families), errors)
+        or _of_named_call(families, errors)
+    )
+
+
+def _meant_as_errors(records: tuple[Record, ...]) -> tuple[Record, ...]:
+    """The records in which a family of texts counts."""
+    return tuple(each for each in records if _system().means_an_error(each.text))
+
+
+def _summary(records: tuple[Record, ...]) -> Hit | None:
+    """What the first entry means that says only that something failed; the reason stands in other lines, if at all."""
+    found = _first(range(len(table())), records, summary=True)
+    return (len(table()), found[1]) if found else None
+
+
+def _first(numbers: Iterable[int], records: tuple[Record, ...], *, summary: bool = False) -> Hit | None:
+    """What the first entry that matches means, of those that are summaries or of those that are not."""
+    wanted = (number for number in numbers if table()[number].summary == summary)
+    return next((_hit(number, found, records) for number, found in _found(wanted, records)), None)
 
 
 def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | None:
@@ -177,10 +167,16 @@ def _hit(number: int, found: re.Match[str], records: tuple[Record, ...]) -> Hit:
 
 def _of_system_or_program(number: int, records: tuple[Record, ...]) -> Hit | None:
     """What an operating system answered; of a call that nobody names, the task of the program that failed by it."""
-    system = _of_system(number, records)
-    if system and not system[1].id.startswith("system-call-"):
-        return system
-    return _of_program(len(table()) + 1, records, _program().of_message) or system
+    return (
+        _of_named_call(number, records)
+        or _of_program(len(table()) + 1, records, _program().of_message)
+        or _of_system(number, records)
+    )
+
+
+def _of_named_call(number: int, records: tuple[Record, ...]) -> Hit | None:
+    found = _of_system(number, records)
+    return None if found and found[1].id.startswith("system-call-") else found
 
 
 def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
@@ -190,7 +186,7 @@ def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
     if not found:
         return None
     ends = tuple(itertools.accumulate(len(text) + 1 for text in marked))
-    told = _told(_entry(found[0]), found[1], records[bisect.bisect_right(ends, found[1].start())])
+    told = _told(entry_of(found[0]), found[1], records[bisect.bisect_right(ends, found[1].start())])
     parts = {name: value for name, value in told.parts.items() if name != "error"}
     matched = plain(_spaced(unmarked(found[1].group())), 300)
     return number, replace(told, matched=matched, parts=parts)
@@ -202,7 +198,7 @@ def _of_program(
     """What a program of the Prometheus family says of itself; a log's last record first."""
     for record in reversed(records):
         if found := search(f"{record.program}\x1f{record.text}"):
-            return number, _told(_entry(found[0]), found[1], record)
+            return number, _told(entry_of(found[0]), found[1], record)
     return None
 
 
@@ -240,50 +236,6 @@ def of_fault(name: str, *, matched: str = "", parts: Mapping[str, str] | None = 
 
 
 @functools.cache
-def table() -> tuple[Entry, ...]:
-    """All texts: whole sentences, then families of them, then mere kinds; the most special first. Read once."""
-    return tuple(_entry(row) for name in _TABLES for row in tables.rows(name))
-
-
-def _entry(row: Row) -> Entry:
-    return Entry(
-        id=row["id"],
-        where=row["where"],
-        patterns=tuple(re.compile(pattern) for pattern in row["match"]),
-        cause=row["cause"],
-        fix=row["fix"],
-        other_end=row.get("other_end", ""),
-        next=row.get("next", ""),
-        faults=tuple(row.get("faults", ())),
-        ask=tuple(row.get("ask", ())),
-        cure=row.get("cure", ""),
-    )
-
-
-@functools.cache
-def _borders() -> tuple[int, int]:
-    """The numbers of the first entry that tells a family of texts, and of the first that tells a mere kind."""
-    known = len(tables.rows(_TABLES[0])) + len(tables.rows(_TABLES[1]))
-    return known, known + len(tables.rows(_TABLES[2]))
-
-
-def _in_english(record: Record) -> Record:
-    """The record with what an operating system said in another language put into English."""
-    english = _english()
-    small = record.text.lower()
-    if not any(each in small for each in english):
-        return record
-    words = re.compile("|".join(map(re.escape, sorted(english, key=len, reverse=True))), re.IGNORECASE)
-    return replace(record, text=words.sub(lambda found: english.get(found[0].lower(), found[0]), record.text))
-
-
-@functools.cache
-def _english() -> Mapping[str, str]:
-    """The English words by those of another language, in small letters."""
-    return {each.lower(): words for words, texts in tables.rows("error_translations.yaml") for each in texts}
-
-
-@functools.cache
 def _system() -> SystemErrors:
     return SystemErrors(tables.loaded("system_errors.yaml"))
 
@@ -291,30 +243,6 @@ def _system() -> SystemErrors:
 @functools.cache
 def _program() -> ProgramErrors:
     return ProgramErrors(tables.rows("program_messages.yaml"), tables.rows("error_sources.yaml"))
-
-
-@functools.cache
-def faults() -> Mapping[str, Fault]:
-    """All faults by their ids; read once."""
-    return {
-        row["id"]: Fault(
-            id=row["id"],
-            cause=row["cause"],
-            fix=row["fix"],
-            other_end=row["other_end"],
-            check=row["check"],
-            menu_entry=row.get("menu_entry", ""),
-            faults=tuple(row.get("faults", ())),
-            ask=tuple(row.get("ask", ())),
-        )
-        for row in tables.rows("faults.yaml")
-    }
-
-
-@functools.cache
-def questions() -> Mapping[str, Question]:
-    """All questions by their ids; read once."""
-    return {row["id"]: Question(row["id"], row["told"]) for row in tables.rows("questions.yaml")}
 
 
 def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:

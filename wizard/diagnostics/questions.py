@@ -12,9 +12,10 @@ from typing import Final
 
 from wizard import passwords
 from wizard.diagnostics import catalogue
-from wizard.diagnostics.catalogue import Diagnosis, Question
+from wizard.diagnostics.catalogue import Diagnosis
 from wizard.diagnostics.certificate_questions import CertificateQuestions
 from wizard.diagnostics.connection_view import ConnectionView, content_of
+from wizard.diagnostics.entries import Question
 from wizard.diagnostics.evidence import Evidence
 from wizard.diagnostics.port_questions import LONGEST, PortQuestions
 from wizard.errors import FirescreenError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from wizard.diagnostics import catalogue, clients
+from wizard.diagnostics import catalogue, clients, entries
 
 HERE = Path(__file__).parents[1]
 LINES = [tuple(row) for row in YAML(typ="safe").load((HERE / "data/error_lines.yaml").read_text())]
@@ -108,7 +108,7 @@ def test_every_wrapping_leads_to_the_same_cause(wrapping: str) -> None:
 
 
 def test_every_entry_has_a_line_that_reaches_it() -> None:
-    ids = [entry.id for entry in catalogue.table()]
+    ids = [entry.id for entry in entries.table()]
     assert len(ids) == len(set(ids))
     reached = {found.id for line, _ in PUBLIC if (found := catalogue.diagnose(line))}
     expected = {each for _, each in (*LINES, *PROGRAMS)}
@@ -118,7 +118,7 @@ def test_every_entry_has_a_line_that_reaches_it() -> None:
 
 
 def test_the_table_is_written_as_it_says() -> None:
-    for entry in catalogue.table():
+    for entry in entries.table():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id)
         assert entry.where in WHERE
         for pattern in entry.patterns:
@@ -291,7 +291,7 @@ def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str
 
 
 def test_the_table_of_clients_is_written_as_it_says() -> None:
-    cures = {entry.cure for entry in catalogue.table()}
+    cures = {entry.cure for entry in entries.table()}
     ids = [client.id for client in clients.clients()]
     assert len(ids) == len(set(ids))
     for client in clients.clients():
@@ -321,17 +321,17 @@ def test_a_long_log_is_explained_in_bounded_time() -> None:
 
 
 def test_entries_lead_to_faults_that_are_known() -> None:
-    rows: list[catalogue.Entry | catalogue.Fault] = [*catalogue.table(), *catalogue.faults().values()]
+    rows: list[entries.Entry | entries.Fault] = [*entries.table(), *entries.faults().values()]
     for row in rows:
-        assert set(row.faults) <= set(catalogue.faults()), row.id
-        assert set(row.ask) <= set(catalogue.questions()), row.id
+        assert set(row.faults) <= set(entries.faults()), row.id
+        assert set(row.ask) <= set(entries.questions()), row.id
         assert bool(row.ask) == (len(row.faults) > 1) or len(row.faults) == 1, row.id
         assert row.id not in row.faults or row.faults == (row.id,), row.id
     reached = {fault for row in rows for fault in row.faults}
-    assert reached == set(catalogue.faults())
+    assert reached == set(entries.faults())
     asked = {question for row in rows for question in row.ask}
-    assert asked == set(catalogue.questions())
-    assert {fault.menu_entry for fault in catalogue.faults().values()} <= {"", *catalogue.PARTS}
+    assert asked == set(entries.questions())
+    assert {fault.menu_entry for fault in entries.faults().values()} <= {"", *catalogue.PARTS}
 
 
 def test_an_answer_narrows_it_down_to_the_fault() -> None:
@@ -378,7 +378,7 @@ def test_hostile_lines_do_not_hold_the_program() -> None:
         '"a/',
         "curl: (60)",
     ]
-    catalogue.table()
+    entries.table()
     for head in heads:
         short, long = head * (20_000 // len(head)), head * (1_000_000 // len(head))
         times = {}
