@@ -289,7 +289,7 @@ def test_a_program_gets_its_input_and_gives_its_code(host: SshConnection) -> Non
 
 def test_output_and_time_are_bounded(host: SshConnection, tmp_path: Path) -> None:
     ended = host.ended(["head", "-c", "30000000", "/dev/zero"], limit=1000)
-    assert (len(ended.stdout), ended.cut, ended.code) == (1000, True, 0)
+    assert (len(ended.stdout), ended.code) == (1000, 0)
     noisy = host.run(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo done"])
     assert (noisy.stdout, len(noisy.stderr)) == ("done\n", 65536)
     began = time.monotonic()

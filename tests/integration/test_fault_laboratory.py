@@ -21,7 +21,7 @@ from tests.integration.faults_stand import Laboratory, Refused, Seen, laboratory
 from wizard import binaries, probes
 from wizard.connections.local import LocalConnection
 from wizard.diagnostics import catalogue
-from wizard.diagnostics.evidence import Evidence, at_server, of_job, of_probe
+from wizard.diagnostics.evidence import Evidence, at_server, of_job
 from wizard.diagnostics.questions import Asker
 from wizard.model import Probe, Service
 from wizard.probes import metrics
@@ -188,7 +188,8 @@ def _down(one: Refused) -> Evidence:
         listen=f"127.0.0.1:{one.port}",
         web_config=str(one.folder / "web.yml"),
     )
-    asked = of_probe(_asking_for(one.port), HERE)
+    probe = _asking_for(one.port)
+    asked = Evidence(url=probe.url, client=HERE, known=True, patience=probe.timeout)
     return at_server(asked, HERE, service, lambda: tuple(one.text.splitlines()))
 
 

@@ -230,7 +230,7 @@ def test_at_the_time_out_the_whole_group_is_gone(host: LocalConnection, tmp_path
 
 def test_output_is_bounded_and_a_child_left_behind_is_not_waited_for() -> None:
     ended = run_bounded(["sh", "-c", "head -c 3000000 /dev/zero"], limit=1000)
-    assert (ended.code, len(ended.stdout), ended.cut) == (0, 1000, True)
+    assert (ended.code, len(ended.stdout)) == (0, 1000)
     ended = run_bounded(["sh", "-c", "sleep 40 & echo said"], timeout=30)
     assert (ended.code, ended.stdout) == (0, b"said\n")
 

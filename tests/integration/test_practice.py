@@ -157,14 +157,14 @@ def whole_round(workspace: Path, cache: Path, suite: str) -> None:
         # honor_labels: the job is the one that was pushed, and not the Pushgateway's.
         until(lambda: '"job":"backup"' in get(prometheus, "/api/v1/query?query=done"))
         for host in stack.hosts:
-            found, words = service(host), component(host.component)
-            assert words.plain_log in said(host, found)
+            found = service(host)
+            assert "TLS is disabled" in said(host, found)
             web = Path(found.home) / "web.yml"
             web.write_text(f"tls_server_config: {{cert_file: {pair[0]}, key_file: {pair[1]}}}\n")
-            add_flag(found, host, f"--{words.web_flag(found.version)}={web}")
-            assert words.tls_log not in said(host, found)
+            add_flag(found, host, f"--{component(host.component).web_flag(found.version)}={web}")
+            assert "TLS is enabled" not in said(host, found)
             supervised.restart(host.connection(), found)
-            assert words.tls_log in said(host, service(host))
+            assert "TLS is enabled" in said(host, service(host))
         pids = [(now["pid"], now["born"]) for now in map(state_of, stack.hosts)]
     assert all(is_gone(pid, born) for pid, born in pids)
 

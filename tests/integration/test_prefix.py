@@ -47,7 +47,7 @@ def test_its_metrics_are_where_its_flags_put_them(
     service = Service(host="h", component=name, manager="process", unit=name, arguments=tuple(arguments))
     assert known.metrics_path(service.flag) == path
     program = binaries.find(name, cache=cache).path
-    with running([program, *arguments], known.plain_log):
+    with running([program, *arguments], "TLS is disabled"):
         measured = {where for where in (path, "/metrics", f"{path}/x") if _measures(address, where)}
     assert measured == {path}
 

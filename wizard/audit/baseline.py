@@ -14,7 +14,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from wizard import assets, ownfiles, yamlfile
-from wizard.audit.report import AuditFinding, AuditReport, Case, NotChecked
+from wizard.audit.report import AuditFinding, AuditReport, NotChecked
 from wizard.audit.score import score
 from wizard.errors import InputError
 from wizard.model import instance_key
@@ -165,8 +165,3 @@ def _key(finding: AuditFinding) -> tuple[str, str, str, str]:
 
 def _unseen(entry: Entry, missed: Sequence[NotChecked]) -> bool:
     return any(each.host in ("", entry.host) and each.id in ("", entry.id) for each in missed)
-
-
-def accepted(case: Case) -> bool:
-    """Whether all that a check found on a host is accepted."""
-    return bool(case.findings) and all(finding.baseline for finding in case.findings)

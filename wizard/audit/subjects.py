@@ -13,7 +13,6 @@ from wizard.audit.report import Severity
 from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files.web_config import WebConfig
-from wizard.config_files.yaml_edit import fields
 from wizard.engine import Exposure
 from wizard.model import Attempt, Facts, FileState, HostFacts, PathInfo, ProxyRoute, Service, Stack
 from wizard.planner.client_endpoints import Place
@@ -78,11 +77,6 @@ class Use:
     def name(self) -> str:
         """The name that the server's certificate must hold for this client."""
         return self.place.tls.get("server_name", "") or endpoints.split(self.address)[0]
-
-    @property
-    def verifies(self) -> bool:
-        """Whether it verifies the server's certificate."""
-        return self.scheme == "https" and not fields.truth(self.place.tls.get("insecure_skip_verify", ""))
 
     @property
     def has_credentials(self) -> bool:

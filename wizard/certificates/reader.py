@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from wizard.certificates import go
 from wizard.errors import CertificateError
@@ -236,12 +236,6 @@ def ip_names(certificate: x509.Certificate) -> tuple[ipaddress.IPv4Address | ipa
         for address in san.get_values_for_type(x509.IPAddress)
         if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address)
     )
-
-
-def common_name(certificate: x509.Certificate) -> str:
-    """The subject's CN, or ''."""
-    values = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(values[-1].value) if values else ""
 
 
 def key_text(key: object) -> str:

@@ -13,9 +13,6 @@ from urllib.parse import urlsplit
 
 ByVersion: TypeAlias = tuple[tuple[str, str], ...]
 
-TLS_ENABLED = "TLS is enabled"
-TLS_DISABLED = "TLS is disabled"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
@@ -52,10 +49,6 @@ class Component:
     """What it logs when it has reloaded its configuration."""
     reload_refused: str = ""
     """What it logs when it refuses the new configuration and keeps the old."""
-    tls_log: str = TLS_ENABLED
-    """What it logs when it has begun to serve TLS: the toolkit's words; its first versions go on after them."""
-    plain_log: str = TLS_DISABLED
-    """What it logs when it has begun to serve plain HTTP."""
     url_flag: str = ""
     """The flag (without dashes) for the address that it writes into the links that it sends, or ''."""
     cluster_flags: ByVersion = ()

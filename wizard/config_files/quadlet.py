@@ -35,8 +35,6 @@ class Quadlet:
     command: tuple[str, ...] | None = None
     """The words of Exec=; None where the image's own command counts."""
     entrypoint: str = ""
-    container_name: str = ""
-    """'' for `systemd-NAME`."""
     user: str = ""
     volumes: tuple[Volume, ...] = ()
     ports: tuple[Port, ...] = ()
@@ -59,7 +57,6 @@ def read(text: str) -> Quadlet:
         image=last("Image"),
         command=command,
         entrypoint=last("Entrypoint"),
-        container_name=last("ContainerName"),
         user=last("User"),
         volumes=tuple(values.short_volume(each) for each in every("Volume")),
         ports=tuple(values.short_port(each) for each in every("PublishPort")),

@@ -215,24 +215,23 @@ class RemoteShell:
     def _answers(self, calls: Sequence[Call], deadline: float, *, first: bool = False) -> list[Ended]:
         found: list[Ended] = []
         for call in calls:
-            out, cut = self._until(b"\n" + self._mark.encode() + b" ", call.limit, deadline, first=first)
-            code, _ = self._until(b"\n", 16, deadline)
-            err, _ = self._until(self._mark.encode() + b"\n", _STDERR + 2, deadline)
-            found.append(Ended(int(code), out, err.removesuffix(b"\n"), cut))
+            out = self._until(b"\n" + self._mark.encode() + b" ", call.limit, deadline, first=first)
+            code = self._until(b"\n", 16, deadline)
+            err = self._until(self._mark.encode() + b"\n", _STDERR + 2, deadline)
+            found.append(Ended(int(code), out, err.removesuffix(b"\n")))
         return found
 
-    def _until(self, mark: bytes, limit: int, deadline: float, *, first: bool = False) -> tuple[bytes, bool]:
-        """What stands before `mark`, at most `limit` bytes, and whether that is not all."""
-        looked, cut = 0, False
+    def _until(self, mark: bytes, limit: int, deadline: float, *, first: bool = False) -> bytes:
+        """What stands before `mark`, at most `limit` bytes."""
+        looked = 0
         while (place := self._seen.find(mark, looked)) < 0:
             if len(self._seen) > limit + LIMIT:
-                cut = True
                 del self._seen[limit : -len(mark)]
             looked = max(0, len(self._seen) - len(mark))
             self._need(deadline, starting=first)
         out = bytes(self._seen[: min(place, limit)])
         del self._seen[: place + len(mark)]
-        return out, cut or place > limit
+        return out
 
     def _need(self, deadline: float, *, starting: bool) -> None:
         if not self._more(deadline):

@@ -33,12 +33,11 @@ _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended. `cut` says that more came than was kept."""
+    """How a program ended; its outputs up to the limit of the call."""
 
     code: int
     stdout: bytes
     stderr: bytes
-    cut: bool = False
 
 
 def completed(argv: Sequence[str], ended: Ended) -> Completed:
@@ -113,7 +112,7 @@ def run_bounded(
             if stream:
                 with suppress(BrokenPipeError):
                     stream.close()
-    return Ended(child.returncode, bytes(out[:limit]), bytes(err[:limit]), max(len(out), len(err)) > limit)
+    return Ended(child.returncode, bytes(out[:limit]), bytes(err[:limit]))
 
 
 def _exchange(

@@ -19,7 +19,7 @@ from ruamel.yaml.error import YAMLError
 from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.connections.base import Connection
-from wizard.model import Forward, Probe, Service
+from wizard.model import Forward, Service
 from wizard.probes import Dial
 from wizard.redact import Secret
 
@@ -65,23 +65,6 @@ class Evidence:
     """The last lines that the server wrote, oldest first."""
     container_difference: Callable[[], str] = str
     """How the server's container differs from what its Compose files say now; '' where it does not."""
-
-
-def of_probe(probe: Probe, client: Connection) -> Evidence:
-    """What a probe of our own uses."""
-    return Evidence(
-        url=probe.url,
-        client=client,
-        known=True,
-        ca_file=probe.ca_file,
-        cert_file=probe.cert_file,
-        key_file=probe.key_file,
-        server_name=probe.server_name,
-        user=probe.user,
-        password=probe.password,
-        patience=probe.timeout,
-        forward=probe.forward,
-    )
 
 
 def of_job(

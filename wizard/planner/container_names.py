@@ -13,7 +13,6 @@ from wizard.planner import identity
 from wizard.planner.identity import Listener
 
 HOST_GATEWAY = "host-gateway"
-_DESKTOP = "host.docker.internal"
 
 
 def means(asker: Service, own: Listener, address: str, server: Listener, *, scheme: str = "") -> bool:

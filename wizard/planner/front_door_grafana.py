@@ -35,7 +35,6 @@ from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 from wizard.planner.service_actions import run_alone
 
-TITLE: Final = "Grafana"
 _START_SECONDS: Final = 10
 _PORT: Final = "3000"
 _SECTION: Final = "server"

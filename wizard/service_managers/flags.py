@@ -1,6 +1,6 @@
 """The new content of the file that has a service's flags, for every kind of such file.
 
-Promises: asking twice gives the same file, and the shell commands of `by_hand` lead to the same bytes.
+Promises: asking twice gives the same file, and the shell commands of `all_by_hand` lead to the same bytes.
 """
 
 from __future__ import annotations
@@ -124,13 +124,6 @@ def dropin_path(unit_id: str, wins: str, *, stem: str = "firescreen") -> str:
 def needs_daemon_reload(service: Service) -> bool:
     """Whether systemd must re-read its units after the file changed."""
     return service.flags.kind == "dropin"
-
-
-def by_hand(
-    service: Service, *, flag: str, value: str, current: FileState | None, unit_text: str = ""
-) -> tuple[str, ...]:
-    """`all_by_hand` for one flag."""
-    return all_by_hand(service, wanted={flag: value}, current=current, unit_text=unit_text)
 
 
 def all_by_hand(

@@ -87,7 +87,6 @@ __all__ = [
     "log",
     "reload",
     "restart",
-    "restart_by_hand",
     "unit_text",
 ]
 
@@ -100,11 +99,6 @@ def unit_text(connection: Connection, service: Service) -> str:
             "systemd does not know the unit", where=service.unit, todo="Run `systemctl daemon-reload`."
         )
     return ended.stdout
-
-
-def restart_by_hand(service: Service, *, action: str = "restart") -> tuple[str, ...]:
-    """The command that a person types to restart or reload."""
-    return (f"systemctl {action} {service.unit}",)
 
 
 def discover(

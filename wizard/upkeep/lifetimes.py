@@ -33,8 +33,6 @@ class CertificateRole(StrEnum):
     CLIENT = "client"
     CLUSTER = "cluster"
     """The gossip of Alertmanagers."""
-    SHARED = "shared"
-    """The pair of all nodes, as the workspace keeps it."""
     TRUST = "trust"
     """A CA of others that a client checks servers against."""
 

@@ -132,7 +132,7 @@ def test_what_is_typed_by_hand_gives_the_same_bytes_as_often_as_one_likes(
     one = service(kind, path)
     unit_text = "[Service]\nExecStart=/usr/bin/x --a $B\n"
     wanted = flags.plan_flag(one, flag=FLAG, value="/etc/w.yml", current=current, unit_text=unit_text)
-    typed = flags.by_hand(one, flag=FLAG, value="/etc/w.yml", current=current, unit_text=unit_text)
+    typed = flags.all_by_hand(one, wanted={FLAG: "/etc/w.yml"}, current=current, unit_text=unit_text)
     for _ in range(2):
         script = "\n".join(line for line in typed if line != "systemctl daemon-reload")
         subprocess.run(["sh", "-euc", script], check=True, timeout=30)

@@ -76,7 +76,6 @@ class Certificate:
     not_after: Moment
     key_info: bytes
     key: Key | None
-    key_oid: bytes
     extensions: Extensions = field(default_factory=Extensions)
 
     def __eq__(self, other: object) -> bool:
@@ -139,7 +138,7 @@ def _parsed(raw: bytes, outer: Reader, rules: Rules) -> Certificate:
     subject = body.element(SEQUENCE, "x509: malformed issuer").whole
     name = distinguished_name(subject, rules)
     key_info = body.element(SEQUENCE, "x509: malformed spki")
-    key_oid, key = _key(Reader(key_info.content), rules)
+    key = _key(Reader(key_info.content), rules)
     extensions = _extensions(body, version, rules)
     signature = right_aligned(outer.bits("x509: malformed signature"))
     return Certificate(
@@ -156,7 +155,6 @@ def _parsed(raw: bytes, outer: Reader, rules: Rules) -> Certificate:
         not_after=not_after,
         key_info=key_info.whole,
         key=key,
-        key_oid=key_oid,
         extensions=extensions,
     )
 
@@ -175,12 +173,12 @@ def _version(body: Reader) -> int:
     return number + 1
 
 
-def _key(info: Reader, rules: Rules) -> tuple[bytes, Key | None]:
+def _key(info: Reader, rules: Rules) -> Key | None:
     oid, parameters = algorithm_identifier(
         info.content(SEQUENCE, "x509: malformed public key algorithm identifier")
     )
     octets = right_aligned(info.bits("x509: malformed subjectPublicKey"))
-    return oid, public_key(oid, parameters, octets, rules)
+    return public_key(oid, parameters, octets, rules)
 
 
 def _extensions(body: Reader, version: int, rules: Rules) -> Extensions:

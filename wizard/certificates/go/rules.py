@@ -86,8 +86,6 @@ class Rules:
     """A candidate whose key is of an unknown kind is not tried; from 1.20 on."""
     hides_sha1_switch: bool = True
     """The error of SHA-1 does not tell how to allow it; from 1.24 on."""
-    prefixes_errors: bool = True
-    """`tls: failed to verify certificate: ` stands before the reason; from 1.20 on."""
 
 
 _V27: Final = Rules(version="1.27")
@@ -130,7 +128,6 @@ _BEFORE_20: Final = _BEFORE_24 | {
     "checks_all_names": False,
     "refuses_lone_star": False,
     "passes_over_unread_keys": False,
-    "prefixes_errors": False,
 }
 
 NEWEST: Final = _V27

@@ -57,7 +57,6 @@ class Service:
     """Its words; None where the image's own command counts."""
     entrypoint: tuple[str, ...] | None = None
     user: str = ""
-    container_name: str = ""
     hostname: str = ""
     network_mode: str = ""
     aliases: tuple[str, ...] = ()
@@ -67,7 +66,6 @@ class Service:
     healthcheck: Healthcheck | None = None
     environment: tuple[tuple[str, str], ...] = ()
     extra_hosts: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
     definitions: tuple[Definition, ...] = field(default=(), repr=False)
     """Where it is defined, the later over the earlier."""
 
@@ -268,7 +266,6 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
         command=words("command"),
         entrypoint=words("entrypoint"),
         user=text("user"),
-        container_name=text("container_name"),
         hostname=text("hostname"),
         network_mode=text("network_mode"),
         aliases=tuple(dict.fromkeys(alias for each in networks for alias in _aliases(each, variables))),
@@ -292,7 +289,6 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
                 for key, value in values.pairs(each)
             )
         ),
-        profiles=values.texts(node("profiles")),
     )
 
 
