@@ -209,8 +209,8 @@ def shell_note(text: str, width: int) -> Content:
     return Content.styled("\n".join(folded(f"# {inline(text, 600)}", width)), "$quiet")
 
 
-def _lines(text: str, limit: int = 40_000) -> list[str]:
-    return plain(text, limit).expandtabs(8).splitlines()
+def _lines(text: str) -> list[str]:
+    return plain(text, 40_000).expandtabs(8).splitlines()
 
 
 def protection_label(found: Exposure | None) -> str:

@@ -70,11 +70,6 @@ class Workspace:
         return self.root / "users"
 
     @property
-    def trust(self) -> Path:
-        """What the probes trust: one CA bundle for each target."""
-        return self.root / "trust"
-
-    @property
     def runs(self) -> Path:
         """One folder a run: journal and before-images."""
         return self.root / "runs"

@@ -34,11 +34,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="toy_exporter",
     title="Toy exporter",
-    description="Tells Prometheus nothing of interest.",
     default_port=9099,
     programs=("toy_exporter",),
     units=("toy_exporter",),
-    users=("prometheus",),
     variables=("ARGS",),
     web_flags=(("1.0.0", "web.config.file"),),
     toolkits=(("1.0", "0.5.1"),),

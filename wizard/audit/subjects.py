@@ -254,11 +254,6 @@ class ClientView:
         """The component itself."""
         return self.client.service
 
-    @property
-    def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`."""
-        return self.client.key
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassedOn:

@@ -125,21 +125,17 @@ def available(name: str, cache: Path) -> Program | None:
 
 
 def _here(row: Row, *, cache: Path, suite: str, table: Table) -> Program | None:
-    candidates: list[tuple[Path, str]] = []
+    candidates: list[Path] = []
     if not suite:
         path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_MORE_FOLDERS])
-        installed = [found for name in row.names if (found := shutil.which(name, path=path))]
-        candidates += [(Path(found), "installed") for found in installed]
+        candidates += [Path(found) for name in row.names if (found := shutil.which(name, path=path))]
     unpacked = apt.folder(cache, suite, row)
-    origin = f"packages of {suite}" if suite else "the distribution's packages"
-    candidates += [(unpacked / relative, origin) for relative in row.inside_packages]
+    candidates += [unpacked / relative for relative in row.inside_packages]
     if not suite and row.release:
-        release = table.releases[row.release]
-        folder = releases.folder(cache, release)
-        candidates.append((folder / row.name, f"upstream's release {release.version}"))
-    for place, origin in candidates:
+        candidates.append(releases.folder(cache, table.releases[row.release]) / row.name)
+    for place in candidates:
         if place.is_file() and os.access(place, os.X_OK):
-            return Program(row.name, str(place.absolute()), version_of(place, word=row.version), origin)
+            return Program(row.name, str(place.absolute()), version_of(place, word=row.version))
     return None
 
 

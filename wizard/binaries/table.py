@@ -14,12 +14,11 @@ from wizard.errors import ProgramsError
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that can be run. `version` is '' for one that does not tell; `origin` is for a person."""
+    """A program that can be run. `version` is '' for one that does not tell."""
 
     name: str
     path: str
     version: str
-    origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,6 @@ def self_signed(
     common_name: str,
     server: bool = True,
     client: bool = False,
-    now: datetime | None = None,
 ) -> bytes:
     """A leaf that signs itself: clients put this very file into `ca_file`.
 
@@ -212,7 +211,7 @@ def self_signed(
     Arguments and errors as for `issue`.
     """
     key = _load_key(key_pem)
-    begin, end = _dates(days, now)
+    begin, end = _dates(days, None)
     subject = _subject(common_name)
     ski = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     aki = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)

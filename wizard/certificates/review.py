@@ -18,7 +18,7 @@ from wizard.errors import CertificateError
 _DAY = 86400
 
 
-def describe(cert_pem: bytes, now: datetime | None = None) -> tuple[str, ...]:
+def describe(cert_pem: bytes) -> tuple[str, ...]:
     """Six lines for a person: who, signed by, names, valid, key and use, fingerprint.
 
     Raises:
@@ -27,7 +27,7 @@ def describe(cert_pem: bytes, now: datetime | None = None) -> tuple[str, ...]:
     found = summary(cert_pem)
     begin, end = (datetime.fromtimestamp(when, UTC) for when in (found.not_before, found.not_after))
     issuer = "itself" if found.issuer == found.subject else one_line(found.issuer)
-    left = _days_left(begin, end, now or datetime.now(UTC))
+    left = _days_left(begin, end, datetime.now(UTC))
     return (
         f"who        {one_line(found.subject) or '(no name)'}",
         f"signed by  {issuer or '(no name)'}",

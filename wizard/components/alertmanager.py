@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="alertmanager",
     title="Alertmanager",
-    description="Gets the alerts from Prometheus and tells people, by mail or chat.",
     default_port=9093,
     programs=("alertmanager", "prometheus-alertmanager"),
     units=("prometheus-alertmanager", "alertmanager", "golang-github-prometheus-alertmanager"),
-    users=("prometheus", "alertmanager", "nobody"),
     variables=("ARGS", "ALERTMANAGER_OPTS", "OPTIONS", "ALERTMANAGER_ARGS"),
     web_flags=(("0.22.0", "web.config.file"),),
     # From go.mod at each tag.

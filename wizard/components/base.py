@@ -20,15 +20,11 @@ class Component:
 
     name: str
     title: str
-    description: str
-    """One plain sentence for a newcomer."""
     default_port: int
     programs: tuple[str, ...]
     """Names of the executable, upstream's first."""
     units: tuple[str, ...]
     """Names of the systemd unit, without `.service`, in the packagings that are about."""
-    users: tuple[str, ...]
-    """Users that the packagings run it as, Debian's first; what really runs it is asked of the host."""
     variables: tuple[str, ...]
     """Names of the environment variable that packagings put its flags in."""
     web_flags: ByVersion

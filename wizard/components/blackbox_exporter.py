@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="blackbox_exporter",
     title="Blackbox exporter",
-    description="Asks services from outside, as a visitor would, and tells Prometheus whether they answer.",
     default_port=9115,
     programs=("blackbox_exporter", "prometheus-blackbox-exporter", "blackbox-exporter"),
     units=("prometheus-blackbox-exporter", "blackbox_exporter", "blackbox-exporter"),
-    users=("prometheus", "blackbox_exporter", "blackbox-exp", "nobody"),
     variables=("ARGS", "BLACKBOX_EXPORTER_OPTS", "OPTIONS", "BLACKBOX_EXPORTER_ARGS"),
     web_flags=(("0.19.0", "web.config.file"),),
     # From go.mod at each tag.

@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="exporter_exporter",
     title="exporter_exporter",
-    description="Serves the metrics of all exporters of a host at one port.",
     default_port=9999,
     programs=("exporter_exporter", "prometheus-exporter-exporter"),
     units=("prometheus-exporter-exporter", "exporter_exporter", "exporter-exporter"),
-    users=("prometheus", "exporter_exporter", "nobody"),
     variables=("ARGS", "EXPORTER_EXPORTER_OPTS", "OPTIONS"),
     # TLS and client certificates by flags of its own: see `planner.exporter_door`.
     web_flags=(),

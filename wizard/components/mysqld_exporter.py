@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="mysqld_exporter",
     title="MySQL exporter",
-    description="Tells Prometheus what a MySQL or MariaDB server is doing.",
     default_port=9104,
     programs=("mysqld_exporter", "prometheus-mysqld-exporter", "mysqld-exporter"),
     units=("prometheus-mysqld-exporter", "mysqld_exporter", "mysqld-exporter"),
-    users=("prometheus", "mysqld_exporter", "mysqld-exp", "nobody"),
     variables=("ARGS", "MYSQLD_EXPORTER_OPTS", "OPTIONS"),
     # Its changelog: TLS came with 0.13.0.
     web_flags=(("0.13.0", "web.config.file"),),

@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="node_exporter",
     title="Node exporter",
-    description="Tells Prometheus how this machine is doing: processor, memory, disks, network.",
     default_port=9100,
     programs=("node_exporter", "prometheus-node-exporter", "node-exporter", "prometheus-node_exporter"),
     units=("prometheus-node-exporter", "node_exporter", "node-exporter", "prometheus-node_exporter"),
-    users=("prometheus", "node_exporter", "node-exp", "node-exporter", "nobody"),
     variables=("ARGS", "NODE_EXPORTER_OPTS", "OPTIONS", "NODE_EXPORTER_ARGS"),
     # 1.0.0's release candidates had another schema; 1.5.0 renamed the flag (its changelog).
     web_flags=(("1.0.0", "web.config"), ("1.5.0", "web.config.file")),

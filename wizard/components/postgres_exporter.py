@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="postgres_exporter",
     title="PostgreSQL exporter",
-    description="Tells Prometheus what a PostgreSQL server is doing.",
     default_port=9187,
     programs=("postgres_exporter", "prometheus-postgres-exporter", "postgres-exporter"),
     units=("prometheus-postgres-exporter", "postgres_exporter", "postgres-exporter"),
-    users=("prometheus", "postgres_exporter", "postgres-exp", "postgres", "nobody"),
     variables=("ARGS", "POSTGRES_EXPORTER_OPTS", "OPTIONS"),
     # TLS was merged after 0.9.0 (pull request 491).
     web_flags=(("0.10.0", "web.config.file"),),

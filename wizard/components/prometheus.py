@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="prometheus",
     title="Prometheus",
-    description="Collects the measurements from all the others, keeps them, and answers questions about them.",
     default_port=9090,
     programs=("prometheus",),
     units=("prometheus", "prometheus-server", "prometheus2"),
-    users=("prometheus", "nobody"),
     variables=("ARGS", "PROMETHEUS_OPTS", "OPTIONS", "PROMETHEUS_ARGS"),
     web_flags=(("2.24.0", "web.config.file"),),
     # From go.mod at each tag; 2.24 to 2.46 are not all alike, and none of them has 0.10's features.

@@ -5,11 +5,9 @@ from wizard.components.base import Component
 COMPONENT = Component(
     name="pushgateway",
     title="Pushgateway",
-    description="Keeps the measurements that short jobs push to it, until Prometheus fetches them.",
     default_port=9091,
     programs=("pushgateway", "prometheus-pushgateway"),
     units=("prometheus-pushgateway", "pushgateway"),
-    users=("prometheus", "pushgateway", "nobody"),
     variables=("ARGS", "PUSHGATEWAY_OPTS", "OPTIONS", "PUSHGATEWAY_ARGS"),
     web_flags=(("1.4.0", "web.config.file"),),
     # From go.mod at each tag.

@@ -22,14 +22,6 @@ _SAFE = re.compile(r"[A-Za-z0-9_@+=:,./^~-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class EnvironmentFile:
-    """An `EnvironmentFile=`; `optional` is the leading dash."""
-
-    path: str
-    optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Command:
     """One ExecStart: `raw` as written, joined to one line; words without quotes, not yet expanded."""
 
@@ -60,7 +52,7 @@ class Unit:
     """What a unit's text says about how its program is started. `exec_from` is the file of the last ExecStart."""
 
     commands: tuple[Command, ...] = ()
-    environment_files: tuple[EnvironmentFile, ...] = ()
+    environment_files: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     exec_from: str = ""
     others: tuple[Setting, ...] = ()
@@ -106,7 +98,7 @@ def parse(text: str) -> Unit:
     commands: list[str] = []
     others: list[Setting] = []
     credentials: dict[str, str] = {}
-    files: list[EnvironmentFile] = []
+    files: list[str] = []
     environment: dict[str, str] = {}
     for setting in unit_settings.settings(text):
         key, value = setting.key, setting.value
@@ -121,7 +113,7 @@ def parse(text: str) -> Unit:
             name, _, path = value.partition(":")
             credentials = {**credentials, name: path} if value else {}
         elif key == "EnvironmentFile":
-            files = [*files, EnvironmentFile(value.lstrip("-"), value.startswith("-"))] if value else []
+            files = [*files, value.lstrip("-")] if value else []
         elif key == "Environment":
             if not value:
                 environment = {}

@@ -235,20 +235,13 @@ class Engine:
         found = Outcome(run="", state="partly" if left else "nothing", attempts=attempts, hosts=left)
         return findings.partly(findings.judged(found, plan), plan)
 
-    def verify(
-        self,
-        stack: Stack,
-        emit: Emit = silent,
-        cancel: threading.Event | None = None,
-        *,
-        answers: Answers | None = None,
-    ) -> tuple[Attempt, ...]:
+    def verify(self, stack: Stack) -> tuple[Attempt, ...]:
         """All the probes, those expected to succeed and those expected to be rejected.
 
         Raises:
             FirescreenError: the stack cannot be inspected or planned.
         """
-        return self.run_probes(self.plan(stack, answers), emit, cancel)
+        return self.run_probes(self.plan(stack))
 
     def run_probes(
         self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
@@ -359,9 +352,7 @@ class Engine:
 
     # -- the practice stack -------------------------------------------------------------------------------
 
-    def practice(
-        self, progress: Callable[[str], None] | None = None, *, suite: str = "", whole: bool = False
-    ) -> Stack:
+    def practice(self, progress: Callable[[str], None] | None = None, *, whole: bool = False) -> Stack:
         """The practice stack, brought up if it is not; `whole` gives it every component that it can have.
 
         Raises:
@@ -373,7 +364,6 @@ class Engine:
         practice.up(
             self.workspace.root,
             self.workspace.cache,
-            suite=suite,
             components=practice.WHOLE if whole else (),
             progress=progress,
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from wizard import probes
+from wizard import endpoints, probes
 from wizard.components import all_components
 from wizard.engine import findings
 from wizard.engine.exposure import behind_door, exposure, with_configured_password
 from wizard.engine.outcome import Exposure, Scan
 from wizard.engine.parallel import run_parallel
-from wizard.engine.scrapers import scraped_by
 from wizard.model import RECOMMENDED, ComponentSpec, Event, Facts, Finding, Service, Stack
+from wizard.planner import identity, paths
+from wizard.planner.client_facts import Client
 
 
 def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], None]) -> Scan:
@@ -59,7 +61,7 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
         assert seen is not None
         found.append(findings.not_in_stack(seen, service))
         tell(seen)
-    scrapers = scraped_by(stack, facts)
+    scrapers = _scraped_by(stack, facts)
     told = tuple(replace(seen, scraped_by=scrapers.get(seen.key, ())) for seen in exposures)
     return Scan(stack=stack, facts=facts, exposures=told, findings=tuple(found))
 
@@ -89,3 +91,31 @@ def _unnamed(stack: Stack, facts: Facts) -> list[Service]:
         for service in known.services
         if (service.host, service.component) in kinds and service.active and service.key not in named
     ]
+
+
+def _scraped_by(stack: Stack, facts: Facts) -> Mapping[str, tuple[str, ...]]:
+    """By the key of each service that is scraped: 'monitor/prometheus (job node)' for each job that does.
+
+    A configuration that cannot be read scrapes nothing here: the plan says what is wrong with it.
+    """
+    listeners: dict[int, list[tuple[Service, identity.Listener]]] = defaultdict(list)
+    for host in facts.hosts.values():
+        for service in host.services:
+            listener = identity.Listener(host, service)
+            for port in {port for _, port in listener.sockets}:
+                listeners[port].append((service, listener))
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for client in paths.scrapers(stack, facts):
+        for name, address, scheme in _targets(client):
+            for service, listener in listeners.get(endpoints.split(address, scheme)[1], ()):
+                if identity.means(client.host, address, listener, scheme=scheme):
+                    found[service.key][name] = None
+    return {key: tuple(names) for key, names in found.items()}
+
+
+def _targets(client: Client) -> Iterator[tuple[str, str, str]]:
+    """(the client and its job, address, scheme) of all that its scrape jobs ask."""
+    for place in client.known_places:
+        if place.kind == "job":
+            name = f"{client.service.key} (job {place.name})"
+            yield from ((name, address, place.scheme) for address in place.addresses)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from wizard.components import component as find_component
 from wizard.config_files import alertmanager_cluster, web_config
-from wizard.export import logins
 from wizard.export.front_doors import Doors
-from wizard.model import Facts, FileState, Stack
-from wizard.planner import blackbox, grafana
+from wizard.model import Authorization, Facts, FileState, Stack
+from wizard.planner import blackbox, client_logins, grafana, paths
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
+from wizard.planner.client_logins import LoginPlan
 from wizard.planner.server_facts import Server
 
 
@@ -52,9 +52,10 @@ def in_place(
             named.append(place.basic_auth.get("password_file", ""))
             for path in (client.resolve(place, name) for name in named if name):
                 use(client.service.host, path, mine)
-    known = logins.logins(stack, facts)
-    ours |= dict.fromkeys((*doors.files(), *logins.files(known)))
-    brought |= dict.fromkeys((*doors.brought(), *logins.brought(known)))
+    clients = paths.scrapers(stack, facts) if stack.client_logins else ()
+    known = client_logins.plan_logins(stack, facts, clients)
+    ours |= dict.fromkeys((*doors.files(), *_login_files(known)))
+    brought |= dict.fromkeys((*doors.brought(), *_token_endpoint_cas(known)))
     needed = tuple(Needed(host=host, path=path) for host, path in brought)
     return tuple(ours), needed
 
@@ -135,3 +136,18 @@ def _of_client(client: Client, stack: Stack, servers: tuple[Server, ...]) -> tup
     names += [client.place_trust(place.how) for place in client.places()]
     own = client.own
     return tuple(name for name in names if name not in (own.client_cert_file, own.client_key_file))
+
+
+def _login_files(plan: LoginPlan) -> Iterator[tuple[str, str]]:
+    """(host, path) of the configurations that name them, and of their secrets, whose owner and mode count."""
+    for each in plan.known:
+        yield each.login.host, each.path
+        yield each.login.host, each.login.secret_file
+
+
+def _token_endpoint_cas(plan: LoginPlan) -> Iterator[tuple[str, str]]:
+    """(host, path) of the CAs of token endpoints."""
+    for each in plan.known:
+        way = each.login.way
+        if not isinstance(way, Authorization) and way.ca_file:
+            yield each.login.host, way.ca_file

@@ -81,7 +81,6 @@ class Container:
     """healthy, unhealthy, starting, or '' without a health check."""
     state: str = ""
     """running, restarting, exited, created or paused."""
-    restarts: int = 0
     command: tuple[str, ...] = ()
     """Its own command (CMD), which is its image's where no Compose file says another."""
     run_options: tuple[str, ...] = ()

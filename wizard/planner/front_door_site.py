@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wizard.config_files import web_config
-from wizard.front_doors import Door
-from wizard.front_doors.settings import HEADERS
+from wizard.front_doors import Door, Opening
+from wizard.front_doors.settings import BLOCKED, HEADERS
 from wizard.model import (
     Change,
     ContentKind,
@@ -31,7 +31,6 @@ from wizard.planner import (
 )
 from wizard.planner.certificates import Pair
 from wizard.planner.front_door_facts import HEAD, KnownDoor
-from wizard.planner.front_door_openings import openings
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +231,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         certificate=pair.certificate_file,
         key=pair.key_file,
         bundle=known.bundle,
-        openings=openings(known),
+        openings=_openings(known),
         passwords=known.passwords if door.users else "",
         hashes=tuple(hashes),
         client_ca=known.client_ca if door.client_cert else "",
@@ -251,3 +250,28 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         cors=door.cors,
         inside=bool(door.site),
     )
+
+
+def _openings(known: KnownDoor) -> tuple[Opening, ...]:
+    """What it leads to; a path below another one first, since most proxies take the first that fits."""
+    closed = [path for each in known.door.block for path in BLOCKED[each]]
+    found = [
+        Opening(
+            prefix=each.route.prefix,
+            backend=each.address,
+            tls=front_door_client.settings(known, each),
+            blocked=tuple(f"{each.route.prefix}{path}" for path in closed),
+        )
+        for each in known.backends
+    ]
+    if known.grafana is not None:
+        route = known.grafana.route
+        found.append(
+            Opening(
+                prefix=route.prefix,
+                backend=known.grafana.address,
+                own_login=route.has_own_login,
+                websocket=True,
+            )
+        )
+    return tuple(sorted(found, key=lambda each: -each.prefix.count("/")))

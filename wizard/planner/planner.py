@@ -36,7 +36,6 @@ from wizard.planner import (
     containers,
     credentials,
     exporter_door,
-    front_door_arrows,
     front_door_backends,
     front_doors,
     gaps,
@@ -56,6 +55,7 @@ from wizard.planner import (
     step_order,
     storage,
     transfers,
+    trust_graph,
     workspace_steps,
 )
 from wizard.planner.client import ClientPlan, Target, plan_client
@@ -162,7 +162,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
         arrows=(
-            *front_door_arrows.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
+            *trust_graph.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
             *one_port.arrows(),
         ),
         warnings=_warnings(stack, facts, ends, (doors, broken), wanted, commands),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
@@ -47,16 +46,14 @@ def api_url(url: str, ask: Ask) -> str:
     return root.rstrip("/") + PATHS[ask]
 
 
-def ask_prometheus(
-    probe: Probe, ask: Ask, *, cancel: threading.Event | None = None, dial: Dial | None = None
-) -> tuple[Attempt, tuple[Target, ...]]:
+def ask_prometheus(probe: Probe, ask: Ask, *, dial: Dial | None = None) -> tuple[Attempt, tuple[Target, ...]]:
     """Asks the Prometheus that `probe.url` points to; the rows are empty where it did not answer. Never raises.
 
     An answer that is none of this API's is the outcome 'other'.
     """
     bodies: list[bytes] = []
     asked = replace(probe, url=api_url(probe.url, ask))
-    attempt = run(asked, cancel=cancel, dial=dial, whole=bodies.append)
+    attempt = run(asked, dial=dial, whole=bodies.append)
     if attempt.outcome != "200":
         return attempt, ()
     try:

@@ -178,7 +178,6 @@ def container(
         healthcheck=() if list(check)[:1] == ["NONE"] else tuple(map(str, check)),
         health=str((state.get("Health") or {}).get("Status", "")),
         state=str(state.get("Status", "")),
-        restarts=int(inspected.get("RestartCount", 0)),
         command=tuple(map(str, config.get("Cmd") or ())),
         compose=container_engines.compose_of(inspected, engine),
         run_options=() if labels.get(f"{_LABEL}service") or quadlet else docker_run.options(inspected),

@@ -201,7 +201,7 @@ class _Seen:
         component = self._component(program, process, shown["Id"])
         if component is None:
             return None
-        texts = {file.path: self._text(file.path) for file in read.environment_files}
+        texts = {path: self._text(path) for path in read.environment_files}
         held = systemd_properties.variables(read, texts)
         folder = shown.get("WorkingDirectory", "")
         in_unit = script.arguments(held.words) if script else read.arguments(held.words)

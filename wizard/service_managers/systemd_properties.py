@@ -68,11 +68,11 @@ def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
         names = {*read.command.variables, *read.command.braced}
         run = shell_command.find(read.command, bool)
         names |= {variable.name for variable in run.variables} if run else set()
-    for file in read.environment_files:
-        text = texts.get(file.path)
+    for path in read.environment_files:
+        text = texts.get(path)
         for name in names if text is not None else ():
             if env_file.value(text or "", name) is not None:
-                words[name], origin[name] = env_file.get(text or "", name), file.path
+                words[name], origin[name] = env_file.get(text or "", name), path
     return Variables(words, origin)
 
 
@@ -92,11 +92,7 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         return FlagPlace("manual")
     # A flag that stands in ExecStart itself would be there twice, and the programs refuse that.
     in_line = any(find_flag(words, name) for name in ("web.config.file", "web.config"))
-    usable = (
-        []
-        if in_line
-        else [file.path for file in read.environment_files if not re.search(r"[*?\[%]", file.path)]
-    )
+    usable = [] if in_line else [path for path in read.environment_files if not re.search(r"[*?\[%]", path)]
     inside = dict(read.environment)
     for name in sorted(readers, key=lambda each: (each not in held.origin, each not in component.variables)):
         reader = readers[name]

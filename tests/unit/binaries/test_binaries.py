@@ -117,7 +117,7 @@ def test_a_release_with_the_right_sum_runs(
     said: list[str] = []
     found = binaries.find("node_exporter", cache=tmp_path / "cache", table=table, progress=said.append)
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", found.version)
-    assert "9.9.9" in found.origin
+    assert "9.9.9" in found.path
     assert [path.name for path in left_behind(tmp_path / "cache")] == ["node_exporter"]
     assert any("Downloading" in line for line in said)
     # A second time it is there, with no network.

@@ -44,9 +44,7 @@ def test_reads_what_systemctl_cat_prints() -> None:
     assert read.command.program == "/usr/bin/node_exporter"
     assert read.command.variables == ("OPTIONS",)
     assert read.command.braced == ("A",)
-    assert read.environment_files == (
-        systemd_unit.EnvironmentFile("/etc/sysconfig/node_exporter", optional=True),
-    )
+    assert read.environment_files == ("/etc/sysconfig/node_exporter",)
     assert dict(read.environment) == {"A": "one two", "B": "2", "C": "3"}
     assert read.exec_from == "/lib/systemd/system/node_exporter.service"
     assert read.arguments({"OPTIONS": ["--web.listen-address=:9101"]}) == (

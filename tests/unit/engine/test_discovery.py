@@ -384,7 +384,7 @@ def test_practice_is_brought_up_in_the_workspace(tmp_path: Path, monkeypatch: py
     asked: list[tuple[Path, tuple[str, ...]]] = []
     stack = Stack(hosts=(), components=())
     monkeypatch.setattr(
-        practice, "up", lambda root, cache, *, suite, components, progress: asked.append((root, components))
+        practice, "up", lambda root, cache, *, components, progress: asked.append((root, components))
     )
     monkeypatch.setattr(practice, "stack", lambda root: stack)
     engine = Engine(Workspace(tmp_path))

@@ -113,9 +113,9 @@ class Reader:
             raise ParseError(words)
         return content == b"\xff"
 
-    def integer(self, words: str, tag: int = INTEGER) -> int:
+    def integer(self, words: str) -> int:
         """The next element, an INTEGER of any size in its shortest form. Raises `ParseError`."""
-        return _integer(self.content(tag, words), words)
+        return _integer(self.content(INTEGER, words), words)
 
     def int64(self, words: str, tag: int = INTEGER) -> int:
         """The next element, an INTEGER of at most 64 bits with its sign. Raises `ParseError`."""

@@ -22,7 +22,6 @@ class Volume:
 
     source: str
     target: str
-    read_only: bool = False
     kind: str = "bind"
     """bind, volume, tmpfs …"""
     options: tuple[str, ...] = ()
@@ -112,7 +111,6 @@ def volume(node: Node) -> Volume | None:
         return Volume(
             source=fields.get("source", fields.get("src", "")),
             target=fields.get("target", fields.get("dst", fields.get("destination", ""))),
-            read_only=fields.get("read_only", "").lower() in _TRUE,
             kind=fields.get("type", "volume"),
         )
     text = text_of(node)
@@ -129,7 +127,7 @@ def short_volume(text: str) -> Volume:
         parts = [f"{parts[0]}:{parts[1]}", *parts[2:]]
     options = tuple(parts[2].split(",")) if len(parts) > 2 else ()
     kind = "bind" if parts[0].startswith((".", "/", "~", "$", "%")) or ":" in parts[0] else "volume"
-    return Volume(parts[0], parts[1] if len(parts) > 1 else "", "ro" in options, kind, options)
+    return Volume(parts[0], parts[1] if len(parts) > 1 else "", kind, options)
 
 
 def port(node: Node) -> Port | None:

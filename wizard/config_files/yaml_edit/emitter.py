@@ -102,13 +102,13 @@ def mapping(value: Mapping[str, Value], *, column: int, style: Style) -> str:
     return "".join(pair(key, item, column=column, style=style) for key, item in value.items())
 
 
-def sequence(value: Sequence[Value], *, column: int, style: Style, gap: int = 2) -> str:
-    """A block sequence, as lines; `gap` is the distance from a dash to what follows it."""
-    return "".join(item(each, column=column, style=style, gap=gap) for each in value)
+def sequence(value: Sequence[Value], *, column: int, style: Style) -> str:
+    """A block sequence, as lines."""
+    return "".join(item(each, column=column, style=style) for each in value)
 
 
 def item(value: Value, *, column: int, style: Style, gap: int = 2) -> str:
-    """One item of a block sequence, as lines."""
+    """One item of a block sequence, as lines; `gap` is the distance from a dash to what follows it."""
     dash = " " * column + "-" + " " * (gap - 1)
     if isinstance(value, Mapping) and value:
         lines = mapping(value, column=column + gap, style=style)

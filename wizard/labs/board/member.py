@@ -98,9 +98,9 @@ def keep_news(workspace: Workspace, told: News) -> None:
     _write(workspace, NEWS, json.dumps(class_news.to_json(told)).encode())
 
 
-def is_watched(told: News | None, now: float | None = None) -> bool:
+def is_watched(told: News | None) -> bool:
     """Whether a board shows this student's progress at present."""
-    return told is not None and (now or time.time()) - told.read_at < WATCHED
+    return told is not None and time.time() - told.read_at < WATCHED
 
 
 def note_presence(workspace: Workspace) -> None:

@@ -131,14 +131,14 @@ class Members:
                 os.utime(self._file(member.number), (now, now))
         return member.number
 
-    def leave(self, token: str, now: float | None = None) -> None:
+    def leave(self, token: str) -> None:
         """Marks that a student has left; what was reported stays.
 
         Raises:
             PermissionError: the token is nobody's.
         """
         member = self._of(token)
-        self._keep(replace(member, left=True, reported_at=time.time() if now is None else now))
+        self._keep(replace(member, left=True, reported_at=time.time()))
 
     def students(self, first: int = 1) -> list[Student]:
         """The members, numbered from `first`."""
