@@ -6,7 +6,6 @@ screens, dialogs and the engine are imported when they open.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -173,22 +172,10 @@ class FirescreenApp(Wizard):
             self.stack_session.scan()
         self.ask(self.client.interrupted_run, self._offer_recovery)
         if not self.is_headless:
-            self.set_interval(3, self._end_with_terminal)
+            from screens.controllers import terminal_watch
 
-    def _end_with_terminal(self) -> None:
-        """Ends as after SIGHUP where the terminal is gone without one: nobody could end the wizard any more.
-
-        A run is interrupted then, which its journal shows; `recover` rolls it back.
-        """
-        import signal
-        import termios
-
-        try:
-            termios.tcgetattr(0)
-        except termios.error as gone:
-            if gone.args[0] == errno.EIO:
-                signal.signal(signal.SIGHUP, signal.SIG_DFL)
-                os.kill(os.getpid(), signal.SIGHUP)
+            watch = terminal_watch.TerminalWatch(self.runs)
+            self.set_interval(terminal_watch.EVERY, watch.look)
 
     # -- threads -------------------------------------------------------------------------------------------
 

@@ -84,6 +84,7 @@ class RunController:
         self._app, self._when_ended = app, when_ended
         self._feed = EventQueue(lambda: app.post_message(EventsWaiting()))
         self._cancel = threading.Event()
+        self._returned = threading.Event()
         self._working = False
         self._timer: Timer | None = None
         self._after: Callable[[], None] | None = None
@@ -115,8 +116,16 @@ class RunController:
         self._cancel = threading.Event()
         self._app.run_state = state
         self._timer = self._app.set_interval(TICK, self.drain_soon)
+        self._returned = returned = threading.Event()
         cancel, emit = self._cancel, self._feed.emit
-        self._pending = lambda: self._app.ask(lambda: work(emit, cancel), self._ended, self._broke)
+
+        def do() -> Outcome | None:
+            try:
+                return work(emit, cancel)
+            finally:
+                returned.set()
+
+        self._pending = lambda: self._app.ask(do, self._ended, self._broke)
         if not when_shown:
             self.go()
         return True
@@ -194,6 +203,16 @@ class RunController:
         """Asks the engine to stop between two changes and to roll back what was done."""
         self._cancel.set()
         self._app.run_state = stop(self._app.run_state)
+
+    def abandon(self) -> threading.Event | None:
+        """As `cancel`, where no screen is drawn any more; the event is set when the engine has come back.
+
+        None: it does nothing.
+        """
+        if not self._working or self._pending is not None:
+            return None
+        self._cancel.set()
+        return self._returned
 
     def cancel_then(self, after: Callable[[], None]) -> None:
         """As `cancel`; calls `after` when the engine has come back."""

@@ -81,6 +81,15 @@ HOST_WORDS = {
     "stuck": "needs recovery",
 }
 """The state of a host for a person, where its name in JSON differs."""
+RUN_WORDS = {
+    "proven": "verified",
+    "changed": "not verified",
+    "partly": "partly verified",
+    "rolled-back": "rolled back",
+    "cut-off": "interrupted",
+    "owed": "needs recovery",
+}
+"""The state of a run for a person, where its name in JSON differs."""
 
 
 def host_line(event: Event) -> str:

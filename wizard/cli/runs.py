@@ -217,4 +217,5 @@ def history(workspace: Workspace, as_json: bool) -> None:
         output.say("No runs yet.")
     for run in runs:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
-        click.echo(f"{run.run}  {when}  {run.state:12} {plain(run.title)}")
+        state = output.RUN_WORDS.get(run.state, run.state)
+        click.echo(f"{run.run}  {when}  {state:15} {plain(run.title)}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wizard import terminal
 from wizard.cli import output
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, RunService
@@ -214,7 +215,7 @@ def verification_line(attempts: Sequence[Attempt], away: Collection[str]) -> str
 
 
 def listening(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.Event]:
-    """A listener, and an event that Ctrl+C sets: the run stops between two changes and rolls back.
+    """A listener, and an event that Ctrl+C or the end of the terminal sets: the run stops between two changes and rolls back.
 
     Args:
         tell: the listener; by default one that prints a line for each event.
@@ -227,6 +228,13 @@ def listening(tell: Callable[[Event], None] | None = None) -> tuple[Any, threadi
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+
+    def hang_up(*_: object) -> None:
+        terminal.let_go()
+        cancel.set()
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, hang_up)
     return tell or output.progress(), cancel
 
 
