@@ -44,6 +44,7 @@ PROGRAMS = {
 LOGINS = {"root": "root", "admin": "home/admin", "operator": "home/operator", "nobody2": "home/nobody2"}
 """Who may log in over SSH with the test's key, and the home folder; bases.FURNISH says what sudo lets them do."""
 _CLONE_NEWNET = 0x40000000
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _IN_GROUP = 'mkdir -p "$0" && echo $$ > "$0/cgroup.procs" && exec "$@"'
 
 
@@ -113,6 +114,14 @@ def _sweep() -> None:
             _unmount(folder)
 
 
+def _allow_many_hosts() -> None:
+    """Lets root's programs hold more than the kernel's usual 128 inotify instances, of which each host takes five."""
+    if int(_INOTIFY.read_text()) < 4096:
+        # Where it cannot be changed, as in some containers, fewer hosts boot at a time.
+        with suppress(OSError):
+            _INOTIFY.write_text("4096")
+
+
 class Network:
     """A network namespace with a bridge; the test's side has 192.0.2.1, the hosts follow from .11 on.
 
@@ -128,6 +137,7 @@ class Network:
 
     def __enter__(self) -> Network:
         bases.require()
+        _allow_many_hosts()
         _sweep()
         _call(["ip", "netns", "add", self.name])
         try:
