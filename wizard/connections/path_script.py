@@ -37,6 +37,7 @@ uid_of() {{ uid=${{1#* }}; uid=${{uid%% *}}; }}
 id_of() {{ id=${{1#* * * }}; id=${{id%% *}}; }}
 held() {{
   path=$1 guarded= entry= name= at= lost=
+  LC_ALL=C # of a small program's time, a fifth goes into reading any other locale
   [ -n "$careful" ] || {{ resolved; return; }}
   rest=${{1#/}} trail= slow= seen=0
   set -- /

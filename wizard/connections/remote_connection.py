@@ -25,6 +25,7 @@ _FRESH = 10.0
 _LATE = 0.8
 """The part of a time-out after which an exit code that `timeout` uses is taken for `timeout`'s own."""
 _HOST_NAMES = """
+LC_ALL=C
 { IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
 echo =; cat /etc/hosts; echo =; ip -j addr show up || hostname -I
 exit 0

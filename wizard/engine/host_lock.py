@@ -24,7 +24,9 @@ from wizard.workspace import Workspace
 # noclobber: the shell makes the file, or fails if it is there. A file that could not be filled, on a full disk, goes
 # again: empty it would look like a lock of somebody. cat says why it cannot write, printf of some shells does not.
 _MARK = (
-    'umask 022; set -C; exec 3> "$1" || exit; printf "%s\\n" "$2" | cat >&3 || { rm -f -- "$1"; exit 74; }'
+    'umask 022; set -C; exec 3> "$1" || exit; '
+    # By the shell itself, without a process; if it cannot, cat has the system's words for why.
+    'printf "%s\\n" "$2" >&3 || printf "%s\\n" "$2" | cat >&3 || { rm -f -- "$1"; exit 74; }'
 )
 _UNWRITTEN = 74
 """What the script ends with where the file could be made and not written."""

@@ -15,6 +15,7 @@ from wizard.model import FileState, PathInfo, Storage
 # For each path what exists of it with links resolved; then, each asked once for all of them, the output of lsattr and stat,
 # a line each, and the mounts. A process costs the host a millisecond, and the words of the shell cost it nothing.
 _LOOK = r"""
+LC_ALL=C
 count=$#
 for path; do
   # A link that leads to nothing is resolved as far as it leads.

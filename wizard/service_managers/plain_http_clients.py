@@ -19,6 +19,7 @@ _MOST = 100
 
 # What a line must hold at least is looked for there; whether it asks by http is decided here.
 _SEARCH = r"""
+LC_ALL=C
 pattern=":($1)([^0-9.:]|\$)"
 holds() { head -c 65536 -- "$@" 2>/dev/null | grep -aE -- "$pattern" >/dev/null 2>&1; }
 search() {
@@ -37,18 +38,12 @@ crons='/etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/* /var/spool/c
 often='/etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*'
 checks='/etc/monit/monitrc /etc/monitrc /etc/monit/conf.d/* /etc/monit.d/* /etc/keepalived/*.conf
   /etc/consul.d/* /etc/consul/*.json /etc/nagios/nrpe.cfg /etc/nagios/nrpe.d/* /etc/prometheus/*.sh'
-# Most hosts have nothing of the kind, which two processes tell of all these files.
-if holds $units $made $packaged $crons $often $checks; then
-  search unit $units $made
-  # Hundreds of units come with packages: one look tells which of them are worth a closer one.
-  search unit $(grep -lE -- "$pattern" $packaged 2>/dev/null | head -n 50)
-  search cron $crons $often
-  search check $checks
-fi
-named=$(head -qc 65536 -- $units $crons 2>/dev/null | grep -aoE '/[A-Za-z0-9_./-]+' | sort -u)
-left=2000
+named=$(head -qc 65536 -- $units $crons 2>/dev/null | grep -aoE '/[A-Za-z0-9_./-]+')
+left=2000 seen=' '
 set --
 for file in /usr/local/bin/* /usr/local/sbin/* $named; do
+  case $seen in *" $file "*) continue ;; esac
+  seen="$seen$file "
   left=$((left - 1))
   [ "$left" -ge 0 ] || break
   case $file in /etc/cron*|/proc/*|/dev/*|/sys/*) continue ;; esac
@@ -56,7 +51,14 @@ for file in /usr/local/bin/* /usr/local/sbin/* $named; do
   [ -f "$file" ] && [ ! -L "$file" ] && IFS= read -r first 2>/dev/null < "$file" || continue
   case $first in '#!'*) set -- "$@" "$file" ;; esac
 done
-[ $# = 0 ] || ! holds "$@" || search script "$@"
+# Most hosts have nothing of the kind, which two processes tell of all these files.
+holds $units $made $packaged $crons $often $checks "$@" || exit 0
+search unit $units $made
+# Hundreds of units come with packages: one look tells which of them are worth a closer one.
+search unit $(grep -lE -- "$pattern" $packaged 2>/dev/null | head -n 50)
+search cron $crons $often
+search check $checks
+search script "$@"
 exit 0
 """
 

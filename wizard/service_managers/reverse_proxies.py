@@ -17,11 +17,12 @@ from wizard.model import Proxies, ProxyProgram
 
 # A process of a container has a file system of its own: it is in another PID namespace, or cannot be looked at.
 _SCRIPT: Final = r"""
-own=$(readlink /proc/self/ns/pid)
+own=
 for d in /proc/[0-9]*; do
   c=
   { IFS= read -r c < "$d/comm"; } 2>/dev/null || continue
   case $c in nginx|apache2|httpd|caddy|haproxy|prometheus-expo|exporter_export) ;; *) continue ;; esac
+  : "${own:=$(readlink /proc/self/ns/pid)}"
   other=$(readlink "$d/ns/pid" 2>/dev/null)
   case $other in ''|"$own") ;; *) continue ;; esac
   case "$(tr '\0\n' '  ' 2>/dev/null < "$d/cgroup")" in

@@ -30,6 +30,7 @@ from wizard.service_managers.systemd_restart import check_start, daemon_reload, 
 # would ask once more, and a comment in a file can look like the heading of another.
 _LOOK = r"""
 [ -e /run/systemd/system ] || exit 0
+LC_ALL=C
 properties=$1 running=" $2 " asked= ids= code=
 shift 2
 for name; do

@@ -29,6 +29,7 @@ _LONGEST_STOP = 600.0
 # What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
 # own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
 _RESTART = r"""
+LC_ALL=C
 watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6 slow=$7
 look() {
   shown=$(systemctl show --no-pager -p "$watched" -- "$unit")
