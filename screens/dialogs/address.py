@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.base import Dialog
+from screens.dialogs.base import FieldDialog
 from screens.state import ErrorMessage
 from screens.state_styles import safe
 from screens.widgets.prose import Prose
 
 
-class AddressDialog(Dialog[tuple[str, ...]]):
+class AddressDialog(FieldDialog[tuple[str, ...]]):
     """Answers with the names of the hosts that were added.
 
     Args:
@@ -24,19 +22,6 @@ class AddressDialog(Dialog[tuple[str, ...]]):
     """
 
     TITLE_TEXT = "Add a host"
-    AUTO_FOCUS = "Input"
-    DEFAULT_CSS = """
-    AddressDialog {
-        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
-        Input:focus { border: none; background-tint: $foreground 8%; }
-        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
-    }
-    """
-    # The arrows are the text's.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "", show=False),
-        Binding("right", "", show=False),
-    ]
 
     def __init__(
         self, add: Callable[[str, Callable[[tuple[str, ...]], None], Callable[[ErrorMessage], None]], None]

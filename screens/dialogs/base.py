@@ -100,6 +100,24 @@ class Dialog(ModalScreen[Result]):
         raise NotImplementedError
 
 
+class FieldDialog(Dialog[Result]):
+    """Base of the dialogs in which a line is typed; `#wrong` says why it cannot be used, once it is `-on`."""
+
+    AUTO_FOCUS = "Input"
+    DEFAULT_CSS = """
+    FieldDialog {
+        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
+        Input:focus { border: none; background-tint: $foreground 8%; }
+        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
+    }
+    """
+    # The arrows are the text's.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "", show=False),
+        Binding("right", "", show=False),
+    ]
+
+
 class ConfirmDialog(Dialog[bool]):
     """True if the person agrees.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.base import Dialog
+from screens.dialogs.base import FieldDialog
 from screens.state_styles import safe
 from screens.widgets.prose import Prose
 
@@ -17,23 +16,11 @@ if TYPE_CHECKING:
     from screens.state import ErrorMessage
 
 
-class ClassroomDialog(Dialog[bool]):
+class ClassroomDialog(FieldDialog[bool]):
     """Answers whether the hosts of a classroom were taken."""
 
     TITLE_TEXT = "Labs on real hosts"
     AUTO_FOCUS = "#file"
-    DEFAULT_CSS = """
-    ClassroomDialog {
-        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
-        Input:focus { border: none; background-tint: $foreground 8%; }
-        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
-    }
-    """
-    # The arrows are the text's.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "", show=False),
-        Binding("right", "", show=False),
-    ]
 
     def text(self) -> Content:
         """What is asked for."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input
 
-from screens.dialogs.base import ConfirmDialog, Dialog
+from screens.dialogs.base import ConfirmDialog, FieldDialog
 from screens.state_styles import safe
 from screens.widgets.prose import Prose
 
@@ -49,27 +48,13 @@ class Given:
     """Whether it is for all hosts that ask for the like."""
 
 
-class SecretDialog(Dialog[Any]):
+class SecretDialog(FieldDialog[Any]):
     """Asks for a password or a passphrase, masked; answers with `Given`, or None for Escape.
 
     Args:
         needed: what asks for it.
         several: whether other hosts may ask for the same.
     """
-
-    AUTO_FOCUS = "Input"
-    DEFAULT_CSS = """
-    SecretDialog {
-        Input { height: 1; border: none; padding: 0 1; margin: 1 0 0 0; background: $panel; width: 1fr; }
-        Input:focus { border: none; background-tint: $foreground 8%; }
-        #missing { color: $error; height: auto; display: none; &.-on { display: block; } }
-    }
-    """
-    # The arrows are the text's.
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "", show=False),
-        Binding("right", "", show=False),
-    ]
 
     def __init__(self, needed: NeededError, *, several: bool = False) -> None:
         super().__init__()
@@ -96,7 +81,7 @@ class SecretDialog(Dialog[Any]):
         """Words, field, and where the answer goes."""
         yield from super().inside()
         yield Input(password=True)
-        yield Prose("✗ Type it first, or press Escape to stop connecting.", id="missing", markup=False)
+        yield Prose("✗ Type it first, or press Escape to stop connecting.", id="wrong", markup=False)
         words = "Firescreen keeps it in memory until it ends, and never writes it to disk."
         if self._several:
             words += " 'Use for all hosts' sends it to other hosts once this one has accepted it."
@@ -123,7 +108,7 @@ class SecretDialog(Dialog[Any]):
         elif name == "stop":
             self.dismiss(None)
         elif not field.value:
-            self.query_one("#missing").add_class("-on")
+            self.query_one("#wrong").add_class("-on")
             field.focus()
         else:
             self.dismiss(Given(Secret(field.value), everywhere=name == "everywhere"))

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.base import Dialog
+from screens.dialogs.base import FieldDialog
 from screens.state_styles import safe
 from screens.widgets.prose import Prose
 
@@ -16,7 +16,7 @@ Use = Callable[[str, Callable[[], None], Callable[[str], None]], None]
 """Uses what was typed; calls its second argument once that has worked, or its third with why it cannot be used."""
 
 
-class LineDialog(Dialog[str | None]):
+class LineDialog(FieldDialog[str | None]):
     """Answers with the text, or None for no answer. What cannot be used stays, to be corrected, with the reason below it.
 
     Args:
@@ -25,15 +25,6 @@ class LineDialog(Dialog[str | None]):
         send: label of the button that gives the answer.
         use: uses the text while the dialog is open; by default, any text is an answer.
         longest: characters that can be typed.
-    """
-
-    AUTO_FOCUS = "Input"
-    DEFAULT_CSS = """
-    LineDialog {
-        Input { border: none; height: 1; padding: 0 1; margin: 1 0 0 0; background: $panel; }
-        Input:focus { border: none; background-tint: $foreground 8%; }
-        #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
-    }
     """
 
     def __init__(

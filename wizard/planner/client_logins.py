@@ -33,7 +33,7 @@ from wizard.planner.client_facts import Client
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
 from wizard.planner.probes import UP_TIMEOUT, Inquiry
-from wizard.planner.service_actions import run_alone
+from wizard.planner.service_actions import reload_prometheus
 from wizard.redact import Secret
 
 SINCE: Final[Mapping[str, str]] = {
@@ -157,7 +157,7 @@ def plan_logins(
             edits.append(edit)
         # A secret that is readable only now was not read before.
         if edit is not None or any(step.key == key for step in secrets):
-            reloads.append(_reload(facts, mine[0].client))
+            reloads.append(reload_prometheus(facts, mine[0].client, what="the logins", topic="tokens"))
     return LoginPlan(known, secrets, tuple(edits), tuple(reloads))
 
 
@@ -311,20 +311,6 @@ def _value(login: ClientLogin) -> dict[str, Value]:
     if way.ca_file:
         value["tls_config"] = {"ca_file": way.ca_file}
     return value
-
-
-def _reload(facts: Facts, client: Client) -> PlannedStep:
-    runs = tuple(
-        run_alone(service, "reload", workspace=facts.workspace_option)
-        for service in (client.service, *client.beside)
-    )
-    return client.step(
-        StepKind.RELOAD,
-        step_id=f"{StepKind.RELOAD}:tokens:{client.place}",
-        title="Reload Prometheus",
-        why="Prometheus keeps running while it reads the logins.",
-        changes=runs,
-    )
 
 
 def _up(each: _Known, target: scrape.Scraped, inquiry: Inquiry) -> Probe:

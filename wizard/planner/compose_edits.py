@@ -20,7 +20,6 @@ from wizard.model import (
     Facts,
     FileState,
     HostFacts,
-    MakeFolder,
     PlannedStep,
     Service,
     StepKind,
@@ -212,16 +211,10 @@ class ComposeEdits:
         if participant.key in {plan.server.key for plan in self.servers} or host.folders.get(path):
             return ()
         owner, group = "root" if host.root else host.user, service.group
-        made = MakeFolder(
-            host=host.spec.name,
-            path=path,
-            mode=0o750,
-            owner=owner,
-            group=group,
-            why="The container gets this folder, read-only, under the same path.",
-            by_hand=manual_commands.folder(path, mode=0o750, owner=owner, group=group),
+        why = "The container gets this folder, read-only, under the same path."
+        return (
+            manual_commands.make_folder(host.spec.name, path, mode=0o750, owner=owner, group=group, why=why),
         )
-        return (made,)
 
 
 def _variables_file(box: Container) -> str:

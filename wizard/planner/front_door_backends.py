@@ -24,7 +24,7 @@ from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.front_door_facts import Backend
 from wizard.planner.front_door_grafana import DoorGrafana
-from wizard.planner.service_actions import run_alone
+from wizard.planner.service_actions import reload_prometheus, run_alone
 from wizard.service_managers.registry import manager_of
 
 Behind: TypeAlias = Backend | DoorGrafana
@@ -73,7 +73,9 @@ def plan_moves(
     return Moves(
         flags=tuple(_flags(each, moving[each.key]) for each in restarted),
         edits=edits,
-        reloads=tuple(_reload(facts, client) for client in reloaded),
+        reloads=tuple(
+            reload_prometheus(facts, client, what="the new paths", topic="paths") for client in reloaded
+        ),
         restarts=tuple(restart(facts, each) for each in restarted if each.component != "prometheus"),
         scrapers=tuple(restart(facts, each) for each in restarted if each.component == "prometheus"),
     )
@@ -200,20 +202,6 @@ def restart(facts: Facts, backend: Backend) -> PlannedStep:
         why=f"{backend.facts.title} reads its flags when it starts: from then on it {after}.",
         step_id="" if not backend.over_tls else f"{StepKind.RESTART}:{backend.key}:door",
         changes=(run,),
-    )
-
-
-def _reload(facts: Facts, client: Client) -> PlannedStep:
-    runs = tuple(
-        run_alone(service, "reload", workspace=facts.workspace_option)
-        for service in (client.service, *client.beside)
-    )
-    return client.step(
-        StepKind.RELOAD,
-        step_id=f"{StepKind.RELOAD}:paths:{client.place}",
-        title="Reload Prometheus",
-        why="Prometheus keeps running while it reads the new paths.",
-        changes=runs,
     )
 
 

@@ -15,7 +15,6 @@ from wizard.model import (
     FileState,
     Finding,
     Gap,
-    MakeFolder,
     PlannedStep,
     Stack,
     StepKind,
@@ -242,15 +241,12 @@ class _Work:
         if not self._copies or client.host.folders.get(client.folder) is not None:
             return ()
         return (
-            MakeFolder(
-                host=client.host.spec.name,
-                path=client.folder,
+            manual_commands.make_folder(
+                client.host.spec.name,
+                client.folder,
                 mode=0o750,
                 owner=client.owner,
                 group=client.service.group,
                 why="The files for Grafana are in a folder beside its configuration.",
-                by_hand=manual_commands.folder(
-                    client.folder, mode=0o750, owner=client.owner, group=client.service.group
-                ),
             ),
         )

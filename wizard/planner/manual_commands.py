@@ -11,7 +11,7 @@ import posixpath
 import shlex
 from collections.abc import Sequence
 
-from wizard.model import FileState, ManualCommand, SignedCertificate, Typed, UserSpec
+from wizard.model import FileState, MakeFolder, ManualCommand, SignedCertificate, Typed, UserSpec
 from wizard.model.manual_commands import STDIN
 from wizard.redact import redact
 
@@ -39,9 +39,10 @@ def _empty(path: str, rights: FileState = _PRIVATE) -> ManualCommand:
     return ManualCommand(argv=_install(rights, "/dev/null", path))
 
 
-def folder(path: str, *, mode: int, owner: str, group: str) -> tuple[ManualCommand, ...]:
-    """A folder with its rights from the start."""
-    return (ManualCommand(argv=("install", "-d", "-m", f"{mode:04o}", "-o", owner, "-g", group, path)),)
+def make_folder(host: str, path: str, *, mode: int, owner: str, group: str, why: str) -> MakeFolder:
+    """A folder to make, with its rights from the start, and the command for it."""
+    typed = ManualCommand(argv=("install", "-d", "-m", f"{mode:04o}", "-o", owner, "-g", group, path))
+    return MakeFolder(host=host, path=path, mode=mode, owner=owner, group=group, why=why, by_hand=(typed,))
 
 
 def new_key(

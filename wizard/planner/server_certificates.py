@@ -18,7 +18,6 @@ from wizard.model import (
     ContentKind,
     Facts,
     FileState,
-    MakeFolder,
     PathInfo,
     Stack,
     Typed,
@@ -304,15 +303,7 @@ def make_home(server: Server, why: str) -> tuple[Change, ...]:
     """The changes that make the server's folder and those above it, if they are not there."""
     folders: Mapping[str, PathInfo | None] = server.host.folders
     return tuple(
-        MakeFolder(
-            host=server.spec.host,
-            path=path,
-            mode=0o750,
-            owner=server.owner,
-            group=server.group,
-            why=why,
-            by_hand=words.folder(path, mode=0o750, owner=server.owner, group=server.group),
-        )
+        words.make_folder(server.spec.host, path, mode=0o750, owner=server.owner, group=server.group, why=why)
         for path in server.homes
         if folders.get(path) is None
     )

@@ -208,16 +208,8 @@ class Server(Participant):
         """What makes a folder of root's on its host; () where it is there."""
         if self.host.folders.get(path) is not None:
             return ()
-        made = MakeFolder(
-            host=self.host.spec.name,
-            path=path,
-            mode=0o755,
-            owner="root",
-            group="root",
-            why=why,
-            by_hand=manual_commands.folder(path, mode=0o755, owner="root", group="root"),
-        )
-        return (made,)
+        host = self.host.spec.name
+        return (manual_commands.make_folder(host, path, mode=0o755, owner="root", group="root", why=why),)
 
 
 def refuse_out_of_reach(service: Service) -> None:

@@ -70,6 +70,25 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     )
 
 
+def reload_prometheus(facts: Facts, client: Client, *, what: str, topic: str) -> PlannedStep:
+    """The reload of a Prometheus for an edit apart from its targets' protection.
+
+    Args:
+        what: what it reads anew, e.g. 'the new paths'.
+        topic: tells it from other reloads, in the step's id.
+    """
+    return client.step(
+        StepKind.RELOAD,
+        step_id=f"reload:{topic}:{client.place}",
+        title="Reload Prometheus",
+        why=f"Prometheus keeps running while it reads {what}.",
+        changes=(
+            _run(client.service, "reload", workspace=facts.workspace_option),
+            *_beside(facts, client),
+        ),
+    )
+
+
 def run_alone(service: Service, action: str, *, workspace: str = "", moves_to: str = "") -> RunService:
     """A restart or a reload for which no more is planned; `moves_to` as in `RunService`."""
     return replace(_run(service, action, workspace=workspace), moves_to=moves_to)

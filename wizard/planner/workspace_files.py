@@ -10,7 +10,6 @@ from wizard.model import (
     ContentKind,
     Facts,
     FileState,
-    MakeFolder,
     PlannedStep,
     StepKind,
     Typed,
@@ -27,18 +26,8 @@ def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
     path = layout.workspace_path(facts, name)
     if facts.hosts[WORKSPACE].folders.get(path) is not None:
         return ()
-    me = _me(facts)
-    return (
-        MakeFolder(
-            host=WORKSPACE,
-            path=path,
-            mode=0o700,
-            owner=me[0],
-            group=me[1],
-            why=why,
-            by_hand=manual_commands.folder(path, mode=0o700, owner=me[0], group=me[1]),
-        ),
-    )
+    owner, group = _me(facts)
+    return (manual_commands.make_folder(WORKSPACE, path, mode=0o700, owner=owner, group=group, why=why),)
 
 
 def workspace_step(kind: StepKind, *, title: str, why: str, changes: Iterable[Change]) -> PlannedStep:

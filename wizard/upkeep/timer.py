@@ -261,15 +261,7 @@ def _folders(
     for folder in reversed(PurePosixPath(path).parents):
         name = str(folder)
         if name in known and known[name] is None and name not in made:
-            yield MakeFolder(
-                host=HERE,
-                path=name,
-                mode=0o755,
-                owner=me[0],
-                group=me[1],
-                why=why,
-                by_hand=manual_commands.folder(name, mode=0o755, owner=me[0], group=me[1]),
-            )
+            yield manual_commands.make_folder(HERE, name, mode=0o755, owner=me[0], group=me[1], why=why)
 
 
 def _write(path: str, before: FileState | None, after: FileState | None, why: str) -> WriteFile:
