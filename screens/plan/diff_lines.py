@@ -10,6 +10,9 @@ from typing import Literal
 
 _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{1,64}={0,2}")
+_FULL = 64
+"""Characters of each line of base64 in a PEM file but the last."""
 _ALIKE = 0.3
 """The share of two lines that must be the same for single words to be marked: else all of it changed."""
 
@@ -80,6 +83,33 @@ def _run(lines: list[DiffLine], start: int, kind: Kind) -> list[DiffLine]:
     while end < len(lines) and lines[end].kind == kind:
         end += 1
     return lines[start:end]
+
+
+def without_base64(lines: tuple[DiffLine, ...]) -> tuple[DiffLine, ...]:
+    """The lines with the body of each certificate folded: what it says stands above it as notes, and nobody reads base64."""
+    found: list[DiffLine] = []
+    at, given = 0, list(lines)
+    while at < len(given):
+        body = _base64(_run(given, at, given[at].kind))
+        if len(body) > 2:
+            what = {"added": " added", "removed": " removed"}.get(given[at].kind, "")
+            found.append(DiffLine("fold", f"{len(body)} lines of base64{what}"))
+        else:
+            found += given[at : at + 1]
+        at += len(body) if len(body) > 2 else 1
+    return tuple(found)
+
+
+def _base64(lines: list[DiffLine]) -> list[DiffLine]:
+    """Those at the beginning of `lines` that are full lines of base64, and the shorter one that ends them."""
+    count = 0
+    for line in lines:
+        if line.kind not in ("added", "removed", "same") or not _BASE64.fullmatch(line.text):
+            break
+        count += 1
+        if len(line.text) < _FULL:
+            break
+    return lines[:count]
 
 
 def _words(one: DiffLine, other: DiffLine) -> tuple[DiffLine, DiffLine]:

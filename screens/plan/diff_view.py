@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.plan.diff_lines import DiffLine, parsed, side_by_side
+from screens.plan.diff_lines import DiffLine, parsed, side_by_side, without_base64
 from screens.state_styles import inline, place
 from screens.themes import CHIP_TEXT, NO_HOST
 from screens.widgets.syntax import highlighted
@@ -44,7 +44,7 @@ class DiffOptions:
 
     width: int = 80
     whole: bool = False
-    """Whether unchanged stretches are shown too."""
+    """Whether unchanged stretches and the base64 of certificates are shown too."""
     no_color: bool = False
     colours: Mapping[str, str] | None = None
     """The colour of each host."""
@@ -94,7 +94,7 @@ def _change(change: Change, options: DiffOptions) -> Iterator[Content]:
             f"  {text.partition('/  ')[2].strip()}",
         )
         return
-    lines = parsed(text)
+    lines = parsed(text) if options.whole else without_base64(parsed(text))
     rights = "".join(
         line.text.removeprefix("mode and owner: ") for line in lines if line.text.startswith("mode and owner")
     )

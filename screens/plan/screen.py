@@ -65,7 +65,8 @@ class PlanPage(Page):
 Left: hosts, their components, and the steps of each. Steps are numbered in the order in which they are applied. Enter \
 folds and unfolds a host or a component; 'n' and 'b' go to the next and the previous step. Right: why a step is there, \
 the diff of each file, and the commands to type for the same result, which 'c' copies. 'j' shows where each \
-certificate is created and copied to, 'e' shows the lines of a file that do not change.
+certificate is created and copied to, 'e' shows the lines of a file that do not change, and the base64 of a \
+certificate.
 
 Where a client will be rejected afterwards (a reverse proxy that Firescreen does not change), 'a' names it with the \
 lines to change there, and nothing is applied until you accept that.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,7 +61,10 @@ def test_a_whole_securing_is_verified_and_undone(
 ) -> None:
     workspace = tmp_path / "workspace"
     before = snapshot(workspace)
-    done = plain(*DEFAULTS, "?", "d 13", "c 5", "p", "yes", "2")
+    done = plain(*DEFAULTS, "?", "d 3", "d 13", "c 5", "p", "yes", "2")
+    assert "lines of base64)" in done.stdout and not re.search(
+        r"^\+[A-Za-z0-9+/]{64}$", done.stdout, re.MULTILINE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert "2 of 2 components unprotected." in lines

@@ -54,6 +54,19 @@ def test_only_the_words_that_changed_are_marked() -> None:
     assert changed["line 3: x"] == [], "it is gone as a whole"
 
 
+def test_nobody_reads_the_base64_of_a_certificate() -> None:
+    def pem(letter: str) -> str:
+        body = "\n".join([letter * 64] * 9 + [f"{letter * 20}="])
+        return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+
+    renewed = step(pem("a"), pem("b") + "a_word: x\n")
+    text = diff_view([renewed], DiffOptions(width=60)).plain
+    assert "aaaa" not in text and "bbbb" not in text
+    assert "10 lines of base64 removed" in text and "10 lines of base64 added" in text
+    assert "13 + a_word: x" in text, "the lines keep their numbers"
+    assert "bbbb" in diff_view([renewed], DiffOptions(width=60, whole=True)).plain
+
+
 def test_old_stands_beside_new_and_the_rest_on_both_sides() -> None:
     rows = side_by_side(parsed(unified()))
     pair = next(row for row in rows if row[0] and row[0].text == "scheme: http")

@@ -27,7 +27,7 @@ def installed(folder: Path) -> Path:
 
 
 def test_the_usual_workspace_needs_no_option(usual: Workspace) -> None:
-    text = "Undo with: firescreen undo --yes (or u on the verification screen)."
+    text = "Undo with: firescreen undo --yes. The previous files are kept."
     assert invocation.as_typed(text, usual) == text
 
 

@@ -75,7 +75,8 @@ def read_secret(*, twice: bool) -> str:
     """A line that is not shown: without echo at a terminal.
 
     Args:
-        twice: asks for it again at a terminal if it is not empty, since it is new and nobody has seen it.
+        twice: asks for it again at a terminal if it is not empty, since it is new and nobody has seen it; a question
+            mark alone is no password.
 
     Raises:
         Leave: as `read_line`. InputError: the two differ.
@@ -84,7 +85,11 @@ def read_secret(*, twice: bool) -> str:
         return read_line()
     try:
         first = _unless_q(getpass.getpass("Not shown while you type: "))
-        if twice and first and _unless_q(getpass.getpass("The same again: ")) != first:
+        if (
+            twice
+            and first.strip() not in ("", "?")
+            and _unless_q(getpass.getpass("The same again: ")) != first
+        ):
             raise InputError("the two passwords differ", todo="Type it again, the same twice")
     except EOFError:
         raise Leave("Standard input has ended.", 2) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,12 @@ from wizard.redact import redact
 if TYPE_CHECKING:
     from wizard.engine import Exposure, Scan
     from wizard.model import Attempt, Event, Plan, PlannedStep
+
+
+_BASE64 = re.compile(
+    r"^([-+ ])[A-Za-z0-9+/]{64}\n(?:\1[A-Za-z0-9+/]{64}\n)+(?:\1[A-Za-z0-9+/]{1,63}={0,2}\n)?", re.MULTILINE
+)
+"""The body of a certificate in a diff: what it says stands above it, and nobody listens to base64."""
 
 
 def scan_lines(found: Scan) -> Iterator[str]:
@@ -61,8 +68,12 @@ def diff_lines(plan: Plan, step: PlannedStep) -> Iterator[str]:
     """The diffs of a step: lines that begin with minus are removed, lines with plus are added."""
     for change in step.changes:
         yield f"{change.title()}."
-        yield from redact(change.diff(), plan.secrets).splitlines()
+        yield from _BASE64.sub(_folded, redact(change.diff(), plan.secrets)).splitlines()
     yield "End of the diff."
+
+
+def _folded(body: re.Match[str]) -> str:
+    return f"{body[1]}({counted(body[0].count(chr(10)), 'line')} of base64)\n"
 
 
 def command_lines(step: PlannedStep) -> Iterator[str]:
@@ -117,7 +128,8 @@ def event_lines(event: Event) -> Sequence[str]:
                 "Waiting for the expected answer. Control C stops and rolls back.",
             )
         case "log", _ if event.text:
-            return (redact(event.text),)
+            place = f"{event.host}: " if event.host else ""
+            return (f"{place}{_full_stop(redact(event.text))}",)
     return ()
 
 

@@ -217,7 +217,7 @@ class PlainWizard:
                     say(each)
             else:
                 raise InputError(
-                    f"'{line[:60]}' does nothing here",
+                    f"'{line[:60]}' does nothing here" if line else "Enter alone does nothing here",
                     todo=f"Type yes, or d or c with a step from 1 to {len(plan.steps)}, or q",
                 )
 
@@ -237,7 +237,6 @@ class PlainWizard:
             say(redact(line))
 
     def _offer_undo(self, run: str) -> None:
-        say(f"To undo this run later, type: firescreen undo {run} --yes")
         if not confirm("Undo it now?", yes="Undo it: all files are as before the run", no="Keep the changes"):
             say("The applied changes are kept.")
             return

@@ -97,9 +97,7 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
             f"{attempt.probe.name}: {redact(attempt.excused)}." for attempt in attempts if attempt.excused
         ]
     if plan.changes:
-        lines.append(
-            "Undo with: firescreen undo --yes (or u on the verification screen). The previous files are kept."
-        )
+        lines.append("Undo with: firescreen undo --yes. The previous files are kept.")
     return tuple(lines)
 
 

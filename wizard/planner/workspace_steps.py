@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wizard.certificates import issue
 from wizard.model import (
     ContentKind,
     Facts,
@@ -90,6 +91,7 @@ def trust_copies(facts: Facts, pairs: Sequence[tuple[Server, Pair]]) -> tuple[Pl
             if source
             else manual_commands.text(path, FileState(pair.trust, 0o600, "", "")),
             secret=False,
+            about=issue.describe(pair.trust),
         )
     if not changes:
         return ()
