@@ -37,7 +37,13 @@ passphrase_file = click.option(
 password_file = click.option(
     "--password-file", type=click.Path(path_type=Path), help="File with the password; - for standard input"
 )
-
+password_days = click.option(
+    "--passwords",
+    "password_days",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Also replace all generated passwords, if one of them is older than that",
+)
 renew = click.option(
     "--renew",
     multiple=True,

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wizard.cli import output
-from wizard.cli.options import agreed, as_json, ask, engine, passphrase_file, reached, stack_of, yes
+from wizard.cli.options import (
+    agreed,
+    as_json,
+    ask,
+    engine,
+    passphrase_file,
+    password_days,
+    reached,
+    stack_of,
+    yes,
+)
 from wizard.cli.stacks import refuse_without_hands
 from wizard.cli.text_format import (
     end,
@@ -75,13 +85,7 @@ class _Result:
     is_flag=True,
     help="Only what has a third of its life left (half, where that is under ten days); the CA too",
 )
-@click.option(
-    "--passwords",
-    "password_days",
-    type=click.IntRange(min=1),
-    metavar="DAYS",
-    help="Also replace all generated passwords, if one of them is older than that",
-)
+@password_days
 @yes
 @as_json
 @passphrase_file

@@ -13,7 +13,7 @@ import click
 
 from wizard.account import account
 from wizard.cli import output
-from wizard.cli.options import agreed, as_json, diff, engine, reached, stack_of, yes
+from wizard.cli.options import agreed, as_json, diff, engine, password_days, reached, stack_of, yes
 from wizard.cli.text_format import end, error_of, extent_of, listening, show_plan, shown_plan
 from wizard.errors import InputError
 from wizard.redact import plain
@@ -41,13 +41,7 @@ _TEXTFILES = Path("/var/lib/prometheus/node-exporter")
     type=click.Path(path_type=Path),
     help="File with the passphrase of the CA's key; systemd hands it to the timer",
 )
-@click.option(
-    "--passwords",
-    "password_days",
-    type=click.IntRange(min=1),
-    metavar="DAYS",
-    help="Also replace all generated passwords, if one of them is older than that",
-)
+@password_days
 @click.option(
     "--calendar", default="*-*-* 00/6:00:00", show_default=True, help="When, as systemd's OnCalendar"
 )
