@@ -101,10 +101,22 @@ def _search(text: str) -> Hit | None:
     return (
         _gravest(records)
         or _of_system_or_program(families, errors)
-        or _summary(records)
-        or _innermost(range(families, len(table())), errors)
-        or _of_program(len(table()) + 1, errors, _program().of_source)
+        or _of_kind_or_source(_no_summaries(errors))
+        or _first(range(len(table())), records, summary=True)
     )
+
+
+def _of_kind_or_source(records: tuple[Record, ...]) -> Hit | None:
+    """The kind of error that a record tells of, or whose task failed."""
+    return _innermost(range(borders()[1], len(table())), records) or _of_program(
+        len(table()) + 1, records, _program().of_source
+    )
+
+
+def _no_summaries(records: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Without the records that say only that something failed; the reason stands in others, if at all."""
+    patterns = tuple(pattern for entry in table() if entry.summary for pattern in entry.patterns)
+    return tuple(each for each in records if not any(one.search(each.text) for one in patterns))
 
 
 def _gravest(records: tuple[Record, ...]) -> Hit | None:
@@ -130,12 +142,6 @@ def _specific(records: tuple[Record, ...]) -> Hit | None:
 def _meant_as_errors(records: tuple[Record, ...]) -> tuple[Record, ...]:
     """The records in which a family of texts counts."""
     return tuple(each for each in records if _system().means_an_error(each.text))
-
-
-def _summary(records: tuple[Record, ...]) -> Hit | None:
-    """What the first entry means that says only that something failed; the reason stands in other lines, if at all."""
-    found = _first(range(len(table())), records, summary=True)
-    return (len(table()), found[1]) if found else None
 
 
 def _first(numbers: Iterable[int], records: tuple[Record, ...], *, summary: bool = False) -> Hit | None:
