@@ -9,6 +9,7 @@ so that a captured name never reaches into the next field.
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -119,7 +120,7 @@ class Record:
 
 def read(text: str) -> tuple[Record, ...]:
     """The records of a line or a whole log, oldest first; each text once. Never raises."""
-    lines = text[-_LOG:].splitlines()
+    lines = _of_document(text) or text[-_LOG:].splitlines()
     if len(text) > TEXT:
         lines = [line for line in _different(lines) if _tells(line[:LINE].lower())]
     found: dict[str, Record] = {}
@@ -134,6 +135,30 @@ def read(text: str) -> tuple[Record, ...]:
             break
         found[record.text] = record
     return tuple(reversed(found.values()))
+
+
+def _of_document(text: str) -> list[str]:
+    """The records of a JSON document (an array of records, or an API's answer with lists of objects), a line each."""
+    start = text.strip()
+    if len(text) > TEXT or not re.match(r"\[\s{0,100}\{|\{\s{0,100}\"", start):
+        return []
+    try:
+        loaded = json.loads(start)
+    except (ValueError, RecursionError):
+        return []
+    parts = _objects(loaded, _DEPTH)
+    return [json.dumps(each) for each in parts] if len(parts) > 1 else []
+
+
+def _objects(loaded: Any, depth: int) -> list[dict[str, Any]]:
+    """The objects in the lists of a document, and what stands beside the lists as one more."""
+    if isinstance(loaded, list):
+        return [each for each in loaded if isinstance(each, dict)]
+    if not isinstance(loaded, dict) or not depth:
+        return []
+    inside = {key: _objects(value, depth - 1) for key, value in loaded.items()}
+    beside = {key: value for key, value in loaded.items() if not inside[key]}
+    return [*itertools.chain(*inside.values()), *([beside] if beside else [])]
 
 
 def rejoined(text: str) -> str:

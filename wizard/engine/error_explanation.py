@@ -26,6 +26,8 @@ from wizard.model import Forward, HostSpec, Service, Stack
 from wizard.service_managers.registry import manager_of
 
 _LINES: Final = 60
+_MATCHED: Final = 80
+"""So many characters of a recognised text are enough to find its record again."""
 _POOL: Final = re.compile(rf"scrape_pool=(?P<job>[^{log_records.SEPARATOR}\n]{{1,200}})")
 _STAMP: Final = re.compile(r"^.*?(?:\d\d:\d\d:\d\d\S*\s+|\w+\[\d+\]: )")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -77,7 +79,7 @@ def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Host
     try:
         wanted = stack()
         with reach(wanted) as hosts:
-            evidence = _evidence(text, tuple(_served(wanted, hosts)), hosts)
+            evidence = _evidence(text, tuple(_served(wanted, hosts)), hosts, matched=found.matched)
             return catalogue.narrow(found, Asker(evidence)) if evidence else found
     except FirescreenError:
         return found
@@ -96,9 +98,17 @@ def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
             yield _Served(spec, hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
 
 
-def _evidence(text: str, services: tuple[_Served, ...], hosts: Hosts) -> Evidence | None:
-    # Without the escapes of the logger, which would end a URL too late.
-    records = "\n".join(record.text for record in log_records.read(text))
+def _evidence(
+    text: str, services: tuple[_Served, ...], hosts: Hosts, *, matched: str = ""
+) -> Evidence | None:
+    # Without the escapes of the logger, which would end a URL too late. In a log with the errors of several targets,
+    # the one that was recognised counts.
+    records = "\n".join(
+        sorted(
+            (record.text for record in log_records.read(text)),
+            key=lambda each: matched[:_MATCHED] not in each.replace(log_records.SEPARATOR, " "),
+        )
+    )
     named = addresses(records)
     pool = _POOL.search(records)
     target = next((one for place in named for one in services if one.is_at(place)), None)

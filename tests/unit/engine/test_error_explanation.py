@@ -89,6 +89,22 @@ def test_a_job_that_a_text_names_leads_to_its_target(pair: Site) -> None:
     assert found.url == "https://srv1:9100/metrics"
 
 
+def test_of_several_targets_the_one_of_the_recognised_record_is_asked(pair: Site) -> None:
+    running(pair)
+    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    text = (
+        'level=info msg="asked http://elsewhere:9100/metrics"\n'
+        'level=error err="Get \\"http://srv1:9100/metrics\\": context deadline exceeded"\n'
+    )
+    other = text.replace("srv1", "prom").replace("9100", "9090")
+    matched = "context deadline exceeded"
+    for log in (text + other.replace(matched, "EOF"), other.replace(matched, "EOF") + text):
+        found = error_explanation._evidence(log, served, pair.hosts(), matched=matched)
+        assert found is not None
+        assert found.service is not None
+        assert found.service.host == "srv1"
+
+
 def test_a_line_of_a_services_own_log_leads_to_it(pair: Site) -> None:
     running(pair)
     served = tuple(error_explanation._served(stack(pair), pair.hosts()))
