@@ -52,10 +52,12 @@ _PREFIXES: Final = tuple(
         rf"(?:<\d{{1,3}}>\d? ?)?{_STAMP} \S{{1,100}} (?P<program>[^\s\[\]:=]{{1,80}})(?:\[\d{{1,10}}\]:| \d{{1,10}} -) ",
         r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,8}\d{1,10} [\w./-]{1,120}:\d{1,6}\] ",  # klog
         r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d{1,9})? (?=\S)",  # Go's own log package
-        r"[A-Z]{4}\[\d{4,10}\]\s{1,4}",  # logrus on a terminal
+        r"(?P<level>[A-Z])[A-Z]{3}\[\d{4,10}\]\s{1,4}",  # logrus on a terminal
     )
 )
 _DEPTH: Final = 4
+# Error, fatal and panic, as klog and logrus abbreviate them.
+_GRAVE: Final = frozenset("EFP")
 
 _PASTED: Final = 40
 """So many lines at most are taken for one record that was broken into several."""
@@ -116,6 +118,8 @@ class Record:
     text: str
     program: str = ""
     """Who wrote it, where the wrapping says so: a unit, a container."""
+    is_error: bool = False
+    """Whether only the wrapping says that it is an error (klog, logrus on a terminal)."""
 
 
 def read(text: str) -> tuple[Record, ...]:
@@ -204,24 +208,25 @@ def _different(lines: list[str]) -> list[str]:
 def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
-    body, program = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
+    body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
     text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _text(body, _DEPTH))
-    return Record(_HANDSHAKE.sub("TLS handshake error from ", text), program)
+    return Record(_HANDSHAKE.sub("TLS handshake error from ", text), program, level in _GRAVE)
 
 
-def _bare(line: str) -> tuple[str, str]:
-    """A line without the prefixes of those who passed it on, and the program that they name."""
-    program = ""
+def _bare(line: str) -> tuple[str, str, str]:
+    """A line without the prefixes of those who passed it on, the program and the level (a letter) that they name."""
+    program = level = ""
     for _ in range(_DEPTH):
         found = next((match for prefix in _PREFIXES if (match := prefix.match(line))), None)
         if found is None or found.end() == len(line):
             break
         named = found.groupdict()
         program = named.get("program") or program
+        level = named.get("level") or level
         line = line[found.end() :]
         if named.get("level") == "I":  # klog says only there that it is information
             line = f"level=info {line}"
-    return line, program
+    return line, program, level
 
 
 def _text(body: str, depth: int) -> str:

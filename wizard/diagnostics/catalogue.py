@@ -152,9 +152,24 @@ def _first(numbers: Iterable[int], records: tuple[Record, ...], *, summary: bool
 
 def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | None:
     """What the entry means whose words stand last: of a chain of errors the last one is the cause."""
-    found = max(_found(numbers, records), key=lambda each: each[1].start(1), default=None)
+    graded = tuple(_graded(each) for each in records)
+    found = max(_found(numbers, graded), key=lambda each: each[1].start(1), default=None)
+    if not found:
+        return None
+    told = _hit(*found, graded)[1]
     # One further than its row: what the operating system answered stands between the families and the kinds.
-    return (found[0] + 1, _hit(*found, records)[1]) if found else None
+    return found[0] + 1, replace(
+        told, matched=told.matched.removeprefix("level=error ")
+    ) if graded != records else told
+
+
+def _graded(record: Record) -> Record:
+    """The record with its level as a field, where it stood in the wrapping alone."""
+    return (
+        replace(record, text=f"level=error{log_records.SEPARATOR}{record.text}")
+        if record.is_error
+        else record
+    )
 
 
 def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tuple[int, re.Match[str]]]:
