@@ -191,8 +191,8 @@ def test_what_cannot_be_exported_is_said(engine: Engine, stack: Stack) -> None:
     nothing = replace(stack, components=tuple(replace(each, protect=()) for each in stack.components))
     with pytest.raises(InputError, match="protects nothing"):
         Export(engine.plan(nothing, facts=plan.facts))
-    for name, by_hand in (("srv1", "manual"), ("prometheus", "manual")):
-        hosts = tuple(replace(host, connect=by_hand) if host.name == name else host for host in stack.hosts)
+    for name in ("srv1", "prometheus"):
+        hosts = tuple(replace(host, connect="manual") if host.name == name else host for host in stack.hosts)
         with pytest.raises(InputError, match="Ansible cannot reach it either"):
             Export(replace(plan, stack=replace(stack, hosts=hosts)))
     with pytest.raises(InputError, match="key of your CA"):

@@ -84,7 +84,7 @@ def _with_proxies(facts: Facts, known: Sequence[HostFacts], hosts: Hosts) -> Fac
 
 def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
     # The hosts of a practice stack are one machine, whose own proxies are nothing of theirs.
-    if host.spec.connect in ("practice", "manual"):
+    if not host.spec.is_real:
         return Proxies()
     try:
         return reverse_proxies.discover(hosts.connection(host.spec.name))

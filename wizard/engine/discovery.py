@@ -37,8 +37,6 @@ from wizard.service_managers import (
 from wizard.service_managers.discovery import requests, wants_proxies
 from wizard.workspace import Workspace
 
-_WITH_SYSTEMD = ("local", "ssh", "incus")
-"""How hosts are reached that may have a systemd of their own."""
 _ROUNDS = 4
 """Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
 
@@ -152,7 +150,7 @@ def _named(stack: Stack, host: str) -> dict[str, set[str]]:
 def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     wanted, named = _wanted(stack, spec.name), _named(stack, spec.name)
     connection = hosts.connection(spec.name)
-    if spec.connect not in ("practice", "manual"):
+    if spec.is_real:
         connection.ask_ahead(requests(stack))
     usual = {each.name: each for each in stack.components if each.host == spec.name and not each.unit}
 
@@ -164,19 +162,17 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     )
     user, group, root = connection.identity()
     # A practice host has no accounts of its own, and a person changes a manual one.
-    root = root and spec.connect not in ("practice", "manual")
+    root = root and spec.is_real
     clock = connection.clock()
     return HostFacts(
         spec=spec,
         names=hosts.names(spec.name),
         root=root,
         grafana=docker_discovery.grafanas(connection)
-        if spec.connect not in ("practice", "manual") and any(each.protect for each in stack.components)
+        if spec.is_real and any(each.protect for each in stack.components)
         else (),
-        grafana_server=grafana_service.discover(connection) if spec.connect in _WITH_SYSTEMD else None,
-        docker_denied=not root
-        and spec.connect not in ("practice", "manual")
-        and container_engines.is_denied(connection),
+        grafana_server=grafana_service.discover(connection) if spec.is_real else None,
+        docker_denied=not root and spec.is_real and container_engines.is_denied(connection),
         selinux=any(each.container is not None for each in services)
         and container_engines.enforces_selinux(connection),
         user="root" if root else user,
@@ -184,7 +180,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         promtool=hosts.promtool(spec.name, services),
         clock=clock - time.time(),
         services=services,
-        proxies=hosts.proxies(spec.name) if spec.connect in _WITH_SYSTEMD and wants_proxies(stack) else (),
+        proxies=hosts.proxies(spec.name) if spec.is_real and wants_proxies(stack) else (),
         callers=hosts.callers(spec.name, services) if stack.changes_hosts else (),
     )
 
@@ -246,7 +242,7 @@ def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
     """With the file systems of its files and folders, where Firescreen writes them."""
     spec = known.spec
     paths = storage.looked_at(known.files, known.folders)
-    if not paths or spec.name == WORKSPACE or spec.connect in ("practice", "manual"):
+    if not paths or spec.name == WORKSPACE or not spec.is_real:
         return known
     found = storage.storage(hosts.connection(spec.name), paths, root=known.root)
     return replace(known, storage=found)

@@ -204,7 +204,7 @@ class Hosts:
 
     def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
         """Lines on a host that connect to a component by plain http, at a usual port or at one of these services."""
-        if self._specs[name].connect in ("practice", "manual"):
+        if not self._specs[name].is_real:
             return ()
         ports = discovery.usual_ports()
         ports |= {int(port) for one in services if (port := one.listen.rpartition(":")[2]).isdecimal()}
@@ -219,7 +219,7 @@ class Hosts:
             stack = load(self._workspace.practice)
             if stack is not None and stack.promtool:
                 return stack.promtool  # of the same generation as what it checks for
-        if spec.connect in ("practice", "manual"):
+        if not spec.is_real:
             from wizard import binaries
 
             found = binaries.available("promtool", cache=self._workspace.cache)

@@ -52,9 +52,9 @@ def _answers(service: Service, dial: probes.Dial) -> bool:
 
 def _is_asked(plan: Plan, service: Service) -> bool:
     known = plan.facts.hosts.get(service.host)
-    reached_by = known.spec.connect if known is not None else ""
     return (
-        reached_by in ("local", "ssh", "incus")
+        known is not None
+        and known.spec.is_real
         and not service.out_of_reach
         and service.component != "grafana"
         and service.manager != proxy_services.NAME

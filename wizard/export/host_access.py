@@ -7,7 +7,7 @@ from typing import Any
 
 from wizard.connections.ssh import config
 from wizard.errors import InputError
-from wizard.model import HostSpec
+from wizard.model import SSH_PORT, HostSpec
 
 GROUP = "firescreen"
 """The group of all hosts of the stack."""
@@ -61,7 +61,7 @@ def _instance(spec: HostSpec) -> dict[str, Any]:
 def _by_ssh(spec: HostSpec) -> dict[str, Any]:
     """The stack's own words; what ~/.ssh/config adds counts for Ansible as it does for us, a jump is named too."""
     told: dict[str, Any] = {"ansible_host": spec.address or spec.name}
-    if spec.port != HostSpec(name="", connect="").port:
+    if spec.port != SSH_PORT:
         told["ansible_port"] = spec.port
     if spec.user:
         told["ansible_user"] = spec.user

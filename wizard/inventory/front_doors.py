@@ -105,7 +105,7 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
                 where=where,
                 todo=f"Known hosts: {', '.join(host.name for host in stack.hosts)}",
             )
-        if stack.host(door.host).connect not in ("local", "ssh", "incus"):
+        if not stack.host(door.host).is_real:
             raise StackError(
                 f"a front door needs a host with systemd, and {door.host} has connect: {stack.host(door.host).connect}",
                 where=where,

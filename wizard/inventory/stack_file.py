@@ -20,7 +20,16 @@ from ruamel.yaml import YAML
 from wizard import assets, yamlfile
 from wizard.errors import InputError, StackError
 from wizard.inventory import client_logins, front_doors
-from wizard.model import CertificateSpec, ComponentSpec, HostSpec, OwnFiles, RateLimit, Stack, UserSpec
+from wizard.model import (
+    SSH_PORT,
+    CertificateSpec,
+    ComponentSpec,
+    HostSpec,
+    OwnFiles,
+    RateLimit,
+    Stack,
+    UserSpec,
+)
 
 LARGEST_FILE = 1_000_000
 """Bytes; a stack of thousands of hosts stays far below."""
@@ -71,7 +80,7 @@ def dump(stack: Stack) -> str:
                 entry[key] = getattr(host, key)
         if host.os != "linux":
             entry["os"] = host.os
-        if host.port != HostSpec(name="", connect="").port:
+        if host.port != SSH_PORT:
             entry["port"] = host.port
         hosts[host.name] = entry
     components = []

@@ -74,10 +74,12 @@ from wizard.model.plan import Gap, Plan
 from wizard.model.probes import Attempt, CertificateSummary, Forward, Probe, TlsReport
 from wizard.model.stack import (
     RECOMMENDED,
+    SSH_PORT,
     Answers,
     CertificateSpec,
     ClientAuth,
     ComponentSpec,
+    Connect,
     HostSpec,
     OwnFiles,
     Protection,
@@ -100,6 +102,7 @@ __all__ = [
     "SIGNED_OUT",
     "SIGN_IN_PATH",
     "SIGN_OUT",
+    "SSH_PORT",
     "WORKSPACE",
     "AlertmanagerHealth",
     "Answers",
@@ -117,6 +120,7 @@ __all__ = [
     "ClientLogin",
     "Completed",
     "ComponentSpec",
+    "Connect",
     "Container",
     "ContainerNetwork",
     "ContentKind",

@@ -46,20 +46,20 @@ class OwnFiles:
     client_ca_file: str = ""
 
 
-_SSH_PORT = 22
+SSH_PORT = 22
+
+Connect: TypeAlias = Literal["local", "ssh", "incus", "practice", "manual"]
+"""How Firescreen reaches a host; practice: one of the practice stack, manual: the person types the commands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """How a host is reached.
-
-    `connect` is local, ssh, incus, practice or manual (the person types the commands).
-    """
+    """How a host is reached."""
 
     name: str
-    connect: str
+    connect: Connect
     address: str = ""
-    port: int = _SSH_PORT
+    port: int = SSH_PORT
     user: str = ""
     identity_file: str = ""
     known_hosts: str = ""
@@ -72,10 +72,20 @@ class HostSpec:
     os: str = "linux"
     """linux or windows: which commands are shown for a manual host."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether commands and connections go to it over SSH or into a container."""
+        return self.connect in ("ssh", "incus")
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is a host of its own on which Firescreen can run commands."""
+        return self.connect == "local" or self.is_remote
+
     def ssh(self, *options: str) -> list[str]:
         """The words of an `ssh` that logs in there, with more options before the destination."""
         words = ["ssh", *options]
-        if self.port != _SSH_PORT:
+        if self.port != SSH_PORT:
             words += ["-p", str(self.port)]
         if self.identity_file:
             words += ["-i", self.identity_file]

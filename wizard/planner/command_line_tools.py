@@ -81,7 +81,7 @@ def _reached(plan: ServerPlan, named: Names) -> tuple[str, str]:
     name = server_name or address.rpartition(":")[0].strip("[]")
     if server.service.forward is not None:
         return f"127.0.0.1:{forwarded_port(server.key)}", name
-    if server.host.spec.connect not in ("ssh", "incus") or address == server.address:
+    if not server.host.spec.is_remote or address == server.address:
         return address, server_name
     return server.address, name
 

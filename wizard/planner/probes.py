@@ -47,7 +47,7 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
     if box is not None and box.has_own_network and not endpoints.is_same(address, server.address):
         # A name of the container's own network, and perhaps another port than the published one.
         return server.address, name or host
-    if server.host.spec.connect in ("ssh", "incus") and ":" in host:
+    if server.host.spec.is_remote and ":" in host:
         # curl's --resolve takes no IPv6 address in the place of a name.
         return server.address, name or ("" if endpoints.is_same(address, server.address) else host)
     return endpoints.joined(host, port), name
@@ -269,9 +269,7 @@ def _resolved(server: Server, place: str) -> str:
     host = endpoints.split(place)[0]
     known = {endpoints.canonical(name) for name in server.host.names}
     alias = endpoints.parsed(host) is None and not endpoints.is_loopback(host) and host not in known
-    if server.host.spec.connect not in ("ssh", "incus") and not (
-        alias and server.host.spec.connect == "local"
-    ):
+    if not server.host.spec.is_remote and not (alias and server.host.spec.connect == "local"):
         return ""
     return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"
 

@@ -13,7 +13,7 @@ from wizard.audit.runner import cases
 from wizard.audit.subjects import Evidence, HostView, ServerView
 from wizard.config_files import web_config
 from wizard.engine import Exposure
-from wizard.model import Facts, FileState, HostFacts, HostSpec, OwnFiles, Service, Stack
+from wizard.model import Connect, Facts, FileState, HostFacts, HostSpec, OwnFiles, Service, Stack
 from wizard.planner.grafana import Grafana
 
 NOW = 1_800_000_000.0
@@ -22,7 +22,7 @@ SECURED = {"tls": True, "password": True, "client_certificate": False, "state": 
 
 
 def host(
-    name: str = "srv1", *, connect: str = "ssh", files: dict[str, str] | None = None, **more: Any
+    name: str = "srv1", *, connect: Connect = "ssh", files: dict[str, str] | None = None, **more: Any
 ) -> HostView:
     facts = HostFacts(
         spec=HostSpec(name=name, connect=connect, address="192.0.2.1"), names=("192.0.2.1", name), root=True

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.engine.memory import MemoryManager, Site, site
+from wizard.model import Connect
 from wizard.service_managers import registry
 
 
@@ -27,7 +28,7 @@ def manager() -> Iterator[MemoryManager]:
 def make_site(tmp_path: Path, manager: MemoryManager) -> Callable[..., Site]:
     """Makes a site of hosts with these names."""
 
-    def made(*names: str, connect: str = "ssh") -> Site:
+    def made(*names: str, connect: Connect = "ssh") -> Site:
         return site(tmp_path, manager, *names, connect=connect)
 
     return made

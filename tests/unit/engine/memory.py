@@ -21,6 +21,7 @@ from wizard.model import (
     Attempt,
     Completed,
     ComponentSpec,
+    Connect,
     ContentKind,
     Event,
     Examined,
@@ -374,7 +375,7 @@ class MemoryEngine(Engine):
         return self.site.hosts(specs)
 
 
-def site(folder: Path, manager: MemoryManager, *names: str, connect: str = "ssh") -> Site:
+def site(folder: Path, manager: MemoryManager, *names: str, connect: Connect = "ssh") -> Site:
     """Hosts of these names, each with /etc/old."""
     specs = tuple(HostSpec(name=name, connect=connect, address="127.0.0.1") for name in names or ("srv1",))
     connections = {

@@ -15,6 +15,7 @@ from wizard.model import (
     Answers,
     CertificateSpec,
     ComponentSpec,
+    Connect,
     Facts,
     FileState,
     FlagPlace,
@@ -59,7 +60,7 @@ def service(host: str, component: str, port: int, *listen: str, config: str = ""
 
 
 def host(
-    name: str, names: tuple[str, ...], *services: Service, connect: str = "ssh", **files: bytes
+    name: str, names: tuple[str, ...], *services: Service, connect: Connect = "ssh", **files: bytes
 ) -> HostFacts:
     there = {"/etc/default/node_exporter": b'ARGS=""\n', "/etc/default/prometheus": b'ARGS=""\n'}
     there |= {path.replace("__", "/"): content for path, content in files.items()}
