@@ -83,6 +83,8 @@ _TIMES: Final = frozenset(
 _UNWRITTEN: Final = re.compile(r'\b\w{1,80}="unsupported value type"')
 _ERRORS: Final = frozenset(("err", "error"))
 _MESSAGES: Final = frozenset(("msg", "message"))
+# What somebody searched for is no error of this record.
+_SOUGHT: Final = frozenset(("query", "expr", "logql", "promql", "selector", "pattern"))
 _SPOKEN: Final = _ERRORS | _MESSAGES | {"reason"}
 _WRAPPED: Final = frozenset(("log", "message", "msg"))
 _ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))')
@@ -94,6 +96,11 @@ _ENTITY: Final = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F
 _WRAPPED_AT: Final = range(40, 131)
 _CONTINUED: Final = re.compile(r"(?:[>#|→] {0,2})?(?:x509: |\(?[a-z][a-z-]*(?: |$))")
 _MARK: Final = re.compile(r"^[>#|→] {1,2}")
+# A counter that is zero: nothing of the kind happened.
+_NOTHING: Final = re.compile(
+    r"(?i)\b0 (?:failed|failures?|errors?|timeouts?|timed out|refused|connection refused|unreachable|dropped|rejected|denied)\b"
+    r"|\b(?:failed|failures?|errors?|timeouts?|unreachable|dropped|rejected|permission denied)[=:] ?0(?![\w.])"
+)
 # The ways of programs and scripts that pass on what curl says.
 _CURL: Final = re.compile(
     r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}"
@@ -209,7 +216,10 @@ def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
     body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
-    text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _text(body, _DEPTH))
+    text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _NOTHING.sub("", _text(body, _DEPTH)))
+    if program.startswith("postfix/"):
+        # Which of its programs wrote the line says whether it is the client or the server of the connection.
+        text = f"{program}: {text}"
     return Record(_HANDSHAKE.sub("TLS handshake error from ", text), program, level in _GRAVE)
 
 
@@ -231,7 +241,8 @@ def _bare(line: str) -> tuple[str, str, str]:
 
 def _text(body: str, depth: int) -> str:
     # The error last, as most loggers have it: JSON's keys are often sorted.
-    fields = tuple(sorted(_fields(body), key=lambda field: field[0].lower() in _ERRORS))
+    named = (field for field in _fields(body) if field[0].lower() not in _SOUGHT)
+    fields = tuple(sorted(named, key=lambda field: field[0].lower() in _ERRORS))
     if not fields or not depth:
         return _QUOTES.sub('"', body)
     inner = [

@@ -94,7 +94,7 @@ def diagnose(text: str) -> Diagnosis | None:
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
     records = tuple(
-        translations.in_english(each) for each in log_records.read(text) if not severity.is_over(each)
+        translations.in_english(each) for each in log_records.read(text) if not severity.is_no_error(each)
     )
     _, families = borders()
     errors = _meant_as_errors(records)
