@@ -10,7 +10,7 @@ from wizard.config_files import web_config
 from wizard.engine.outcome import Exposure, ExposureState
 from wizard.errors import ConfigError
 from wizard.model import DoorRoute, FrontDoor, HostFacts, Probe, Service
-from wizard.planner.front_door_facts import probe_resolution
+from wizard.planner.front_doors.door_facts import probe_resolution
 
 
 def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:

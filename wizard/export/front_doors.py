@@ -17,11 +17,12 @@ from wizard.errors import ConfigError, InputError
 from wizard.front_doors import Proxy
 from wizard.front_doors import proxy as find_proxy
 from wizard.model import WORKSPACE, Facts, Plan, Probe, Service
-from wizard.planner import exporter_door_facts, front_door_facts, front_door_sign_in, paths
 from wizard.planner import grafana as planned_grafana
-from wizard.planner.exporter_door_facts import ExporterDoor
-from wizard.planner.front_door_facts import Backend, KnownDoor
-from wizard.planner.front_door_grafana import DoorGrafana
+from wizard.planner import paths
+from wizard.planner.front_doors import door_facts, door_sign_in, exporter_door_facts
+from wizard.planner.front_doors.door_facts import Backend, KnownDoor
+from wizard.planner.front_doors.door_grafana import DoorGrafana
+from wizard.planner.front_doors.exporter_door_facts import ExporterDoor
 from wizard.planner.probes import WRONG_PASSWORD
 
 # Beside the old file: what it names may be relative, and the proxy's own user must be able to read it.
@@ -66,7 +67,7 @@ class Doors:
     def __init__(self, plan: Plan, facts: Facts) -> None:
         self._plan = plan
         self._facts = facts
-        self._known = front_door_facts.doors(plan.stack, facts)
+        self._known = door_facts.doors(plan.stack, facts)
         self._one_port = exporter_door_facts.doors(plan.stack, facts)
         for known in self._known:
             if known.bundle and known.hook:
@@ -92,7 +93,7 @@ class Doors:
     def _helpers(self) -> Iterator[tuple[Service, KnownDoor]]:
         """The programs beside proxies by which people sign in."""
         for known in self._known:
-            beside = front_door_sign_in.helper(known)
+            beside = door_sign_in.helper(known)
             if beside is not None:
                 yield beside, known
 
@@ -135,7 +136,7 @@ class Doors:
     def folders(self) -> Iterator[tuple[str, str]]:
         """(host, path) of the folders that may have to be made."""
         for known in self._known:
-            hooks = front_door_facts.HOOKS if known.hook else ()
+            hooks = door_facts.HOOKS if known.hook else ()
             yield from ((known.door.host, path) for path in (known.proxy.home, *hooks))
         for backend in self.backends:
             if backend.service.flags.kind == "dropin":
@@ -149,7 +150,7 @@ class Doors:
         restarted += [each.service for each in self.grafanas]
         yield from ((each, "restart", self.read_by(each)) for each in restarted)
         for known in self._known:
-            client = front_door_sign_in.client_of(known)
+            client = door_sign_in.client_of(known)
             if client is not None and client[0].needed:  # modules, for which a reload does not do
                 yield known.service, "restart", tuple(path for path, _ in client[0].needed)
         for service in {known.service.key: known.service for known in self._known}.values():
@@ -167,7 +168,7 @@ class Doors:
             found += _of_one_port(one) if one.server.service.key == service.key else ()
         found += [each.service.flags.path for each in self.backends if each.service.key == service.key]
         for beside, known in self._helpers:
-            found += [front_door_sign_in.secrets_file(known)] if beside.key == service.key else []
+            found += [door_sign_in.secrets_file(known)] if beside.key == service.key else []
         for grafana in self.grafanas:
             if grafana.service.key == service.key:
                 host = grafana.host.spec.name
@@ -283,10 +284,10 @@ class Doors:
         wanted = [path for path, _ in known.proxy.needed]
         wanted += [known.passwords] if door.users else []
         wanted += [known.client_ca] if door.client_cert else []
-        client = front_door_sign_in.client_of(known)
+        client = door_sign_in.client_of(known)
         if client is not None:
             wanted += [path for path, _ in (*client[0].needed, *client[0].files)]
-            wanted += [front_door_sign_in.secrets_file(known), front_door_sign_in.provider_ca(known)]
+            wanted += [door_sign_in.secrets_file(known), door_sign_in.provider_ca(known)]
         if any(each.over_tls for each in known.backends):
             wanted += [known.backend_ca, *known.client_pair, known.client_bundle]
         wanted += [*known.shown, known.bundle, known.hook, *_configurations(known)]

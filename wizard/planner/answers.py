@@ -11,7 +11,7 @@ from wizard import passwords
 from wizard.certificates.names import general_names
 from wizard.errors import CertificateError, InputError, PasswordError
 from wizard.model import ComponentSpec, Protection, RateLimit, Setting, Stack, UserSpec
-from wizard.planner import front_door_questions
+from wizard.planner.front_doors import door_questions
 from wizard.planner.questions import HEADERS, LEVELS
 from wizard.redact import Secret, plain
 
@@ -42,7 +42,7 @@ def answer(stack: Stack, setting: Setting, value: str) -> Stack:
         case "certificates":
             return _answer_certificates(stack, setting.name, value)
         case "front_doors":
-            return front_door_questions.answer(stack, setting.of, setting.name, value)
+            return door_questions.answer(stack, setting.of, setting.name, value)
     others = tuple(key for key in stack.accept_broken if key != setting.of)
     return replace(stack, accept_broken=(*others, setting.of) if value else others)
 
@@ -104,7 +104,7 @@ def _answer_user(stack: Stack, name: str, value: str) -> Stack:
         more = tuple(known.get(each) or UserSpec(name=_user_name(each), cost=user.cost) for each in names)
         return replace(stack, users=(user, *more))
     if name == "name":
-        stack = front_door_questions.renamed(stack, user.name, _user_name(value))
+        stack = door_questions.renamed(stack, user.name, _user_name(value))
         user = replace(user, name=_user_name(value))
     elif name == "cost":
         user = replace(user, cost=_number(value, least=4, most=15))

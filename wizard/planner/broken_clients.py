@@ -24,9 +24,10 @@ from wizard.model import (
     Stack,
     TargetHealth,
 )
-from wizard.planner import blackbox, exporter_door_facts, front_door_facts, monitors, paths
+from wizard.planner import blackbox, monitors, paths
 from wizard.planner.certificate_names import certificate_names
 from wizard.planner.client_facts import Client
+from wizard.planner.front_doors import door_facts, exporter_door_facts
 from wizard.planner.server_facts import Server
 
 BREAKS = "client-breaks"
@@ -50,7 +51,7 @@ class _Demands:
 def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
     """The clients that will be rejected once the stack is as it is wanted, one for each client and server."""
     found = []
-    doors = front_door_facts.doors(stack, facts)
+    doors = door_facts.doors(stack, facts)
     for server in paths.servers(stack, facts):
         demands = _demands(server)
         if demands is None:

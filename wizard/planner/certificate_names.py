@@ -9,9 +9,10 @@ from wizard import endpoints
 from wizard.certificates.go.hostnames import matches_name
 from wizard.components import component as find_component
 from wizard.model import Facts, Finding, Stack
-from wizard.planner import front_door_addresses, paths
+from wizard.planner import paths
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
+from wizard.planner.front_doors import door_addresses
 from wizard.planner.paths import LOOPBACK
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
@@ -27,7 +28,7 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
     found: dict[str, None] = {}
     scrapers = paths.scrapers(stack, facts)
     clients = (*scrapers, *paths.probers(stack, facts))
-    found |= dict.fromkeys(front_door_addresses.verified_names(stack, server))
+    found |= dict.fromkeys(door_addresses.verified_names(stack, server))
     for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
@@ -102,7 +103,7 @@ def _used_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
             )
             for each in (*used, *_probed(clients, place, server)):
                 found.setdefault(each, title)
-    for name, door in front_door_addresses.verified_names(stack, server).items():
+    for name, door in door_addresses.verified_names(stack, server).items():
         found.setdefault(name, door)
     return found
 

@@ -13,15 +13,9 @@ from wizard.model import ContentKind, Facts, FileState, PlannedStep, Stack, Step
 from wizard.planner import (
     certificates as pairs,
 )
-from wizard.planner import (
-    client_certificates,
-    credentials,
-    front_door_client,
-    manual_commands,
-    paths,
-    probe_certificates,
-)
+from wizard.planner import client_certificates, credentials, manual_commands, paths, probe_certificates
 from wizard.planner.client_facts import Client
+from wizard.planner.front_doors import door_client
 from wizard.planner.server_facts import Server
 
 STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCert")
@@ -90,7 +84,7 @@ def demand(
             "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="Copy it there"
         )
     shown = [_shown(stack, facts, factory, server, client, base) for client in clients]
-    at_doors = front_door_client.shown_to(stack, facts, factory, server)
+    at_doors = door_client.shown_to(stack, facts, factory, server)
     probe = factory.once("probe", lambda: probe_certificates.probe_pair(stack, facts, factory))
     everyone = [*(each for each in shown if each is not None), *at_doors, (probe.certificate, probe.trust)]
     missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]

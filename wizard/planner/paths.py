@@ -22,8 +22,8 @@ from wizard.model import (
     Stack,
     UserSpec,
 )
-from wizard.planner import exporter_door_facts
 from wizard.planner.client_facts import Client
+from wizard.planner.front_doors import exporter_door_facts
 from wizard.planner.server_facts import Server
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

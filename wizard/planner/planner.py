@@ -35,9 +35,6 @@ from wizard.planner import (
     command_line_tools,
     containers,
     credentials,
-    exporter_door,
-    front_door_backends,
-    front_doors,
     gaps,
     grafana,
     grafana_plan,
@@ -60,8 +57,9 @@ from wizard.planner import (
 )
 from wizard.planner.client import ClientPlan, Target, plan_client
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_facts import Backend
-from wizard.planner.front_door_probes import DoorInquiry
+from wizard.planner.front_doors import door_backends, door_plan, exporter_door
+from wizard.planner.front_doors.door_facts import Backend
+from wizard.planner.front_doors.door_probes import DoorInquiry
 from wizard.planner.server import ServerPlan, plan_server
 from wizard.planner.server_facts import Server
 
@@ -128,8 +126,8 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     tools = command_line_tools.step(stack, facts, ends.direct(stack), named)
     ordered = step_order.ordered(facts, ends.servers, ends.clients, inquiry.turns(targets))
     moved = facts_after(facts, (change for stage in ordered for step in stage for change in step.changes))
-    doors = front_doors.plan_doors(stack, moved, factory, ends.servers)
-    at_doors = front_doors.inquiry(stack, facts, factory, doors)
+    doors = door_plan.plan_doors(stack, moved, factory, ends.servers)
+    at_doors = door_plan.inquiry(stack, facts, factory, doors)
     behind = facts_after(
         moved, (change for stage in doors.stages for step in stage for change in step.changes)
     )
@@ -175,7 +173,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
 def _probes(
     inquiry: probes.Inquiry,
     ends: _Ends,
-    others: tuple[exporter_door.ExporterDoors, DoorInquiry, front_doors.DoorPlan, client_logins.LoginPlan],
+    others: tuple[exporter_door.ExporterDoors, DoorInquiry, door_plan.DoorPlan, client_logins.LoginPlan],
 ) -> tuple[Probe, ...]:
     """All that verifies a plan, where front doors are asked through these."""
     one_port, at_doors, doors, logins = others
@@ -204,7 +202,7 @@ def _warnings(
     stack: Stack,
     facts: Facts,
     ends: _Ends,
-    at_doors: tuple[front_doors.DoorPlan, Sequence[BrokenClient]],
+    at_doors: tuple[door_plan.DoorPlan, Sequence[BrokenClient]],
     wanted: Sequence[Probe],
     commands: Mapping[str, str],
 ) -> tuple[Finding, ...]:
@@ -220,7 +218,7 @@ def _warnings(
         *plan_warnings.of_servers(stack, ends.servers, commands),
         *ends.warnings,
         *doors.warnings,
-        *front_doors.strict_transport(doors),
+        *door_plan.strict_transport(doors),
     )
 
 
@@ -252,8 +250,8 @@ def _ends(
     servers = paths.servers(stack, facts)
     probings, of_probings = blackbox.look(stack, facts, servers)
     scrapers = paths.scrapers(stack, facts) if servers else ()
-    turning = front_door_backends.turning(stack, facts, scrapers)
-    path_flags = {each.key: front_door_backends.wanted_flags(each) for each in turning}
+    turning = door_backends.turning(stack, facts, scrapers)
+    path_flags = {each.key: door_backends.wanted_flags(each) for each in turning}
     texts = _texts(scrapers, probings, turning)
     jobs = new_jobs.assign(facts, scrapers, texts, servers)
     asking, of_grafana = grafana.look(stack, facts, servers)
@@ -341,7 +339,7 @@ def _texts(
     """Each Prometheus' configuration by path, with what its jobs will ask: by probing, and at new paths."""
     return {
         each.key: blackbox.retarget(
-            front_door_backends.with_paths(each, each.texts, turning),
+            door_backends.with_paths(each, each.texts, turning),
             [probing for probing in probings if probing.scraper.key == each.key],
         )
         for each in scrapers

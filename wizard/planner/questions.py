@@ -10,9 +10,10 @@ from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.config_files import web_config
 from wizard.model import EXPORTERS, BrokenClient, ComponentSpec, Facts, Question, RateLimit, Setting, Stack
-from wizard.planner import front_door_questions, paths
+from wizard.planner import paths
 from wizard.planner.broken_clients import broken_clients
 from wizard.planner.certificate_names import certificate_names, missing_names
+from wizard.planner.front_doors import door_questions
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
 
@@ -53,7 +54,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
         for component in stack.components
         if not stack.doors_to(component.host, component.name)
     ]
-    asked += front_door_questions.questions(stack, facts)
+    asked += door_questions.questions(stack, facts)
     protected = [component for component in stack.components if component.protect]
     if not stack.changes_hosts:
         return tuple(asked)

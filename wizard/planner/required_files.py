@@ -19,9 +19,6 @@ from wizard.model import (
 from wizard.planner import (
     client_logins,
     compose_edits,
-    exporter_door_facts,
-    front_door_files,
-    front_door_sign_in,
     grafana,
     identity,
     plain_http_clients,
@@ -29,6 +26,7 @@ from wizard.planner import (
 )
 from wizard.planner import paths as layout
 from wizard.planner.client_facts import Client, on_host
+from wizard.planner.front_doors import door_files, door_sign_in, exporter_door_facts
 from wizard.planner.server_facts import Server
 
 
@@ -45,8 +43,8 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         exporter_door_facts.wanted_files(stack, facts),
         plain_http_clients.wanted_files(servers),
         systemd_credentials.wanted_files(servers),
-        front_door_files.wanted_files(stack, facts),
-        front_door_sign_in.wanted_files(stack, facts),
+        door_files.wanted_files(stack, facts),
+        door_sign_in.wanted_files(stack, facts),
         client_logins.wanted_files(stack),
     )
 
@@ -60,7 +58,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         plain_http_clients.wanted_folders(servers),
         systemd_credentials.wanted_folders(servers),
         exporter_door_facts.wanted_folders(stack, facts),
-        front_door_files.wanted_folders(stack, facts),
+        door_files.wanted_folders(stack, facts),
     )
 
 

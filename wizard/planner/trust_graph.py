@@ -13,11 +13,11 @@ from wizard.certificates import issue
 from wizard.model import Arrow
 from wizard.planner.client import Target
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_backends import Behind
-from wizard.planner.front_door_facts import Backend
-from wizard.planner.front_door_grafana import DoorGrafana
-from wizard.planner.front_door_probes import DoorInquiry
-from wizard.planner.front_door_site import Site
+from wizard.planner.front_doors.door_backends import Behind
+from wizard.planner.front_doors.door_facts import Backend
+from wizard.planner.front_doors.door_grafana import DoorGrafana
+from wizard.planner.front_doors.door_probes import DoorInquiry
+from wizard.planner.front_doors.door_site import Site
 from wizard.planner.probes import up_id
 from wizard.redact import plain
 

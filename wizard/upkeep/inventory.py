@@ -16,7 +16,8 @@ from wizard.certificates import issue
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, ConfigError
 from wizard.model import EXPORTERS, WORKSPACE, Facts, FileState, Stack
-from wizard.planner import credentials, exporter_door_facts, paths
+from wizard.planner import credentials, paths
+from wizard.planner.front_doors import exporter_door_facts
 from wizard.redact import plain
 from wizard.upkeep import lifetimes
 

@@ -15,8 +15,9 @@ from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, ConfigError
 from wizard.model import EXPORTERS, WORKSPACE, Facts, FileState, Stack
-from wizard.planner import credentials, exporter_door_facts, front_door_facts, paths
+from wizard.planner import credentials, paths
 from wizard.planner.client_facts import Client
+from wizard.planner.front_doors import door_facts, exporter_door_facts
 from wizard.planner.server_facts import Server
 from wizard.redact import plain
 from wizard.workspace import Workspace
@@ -160,7 +161,7 @@ def _of_servers(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
 
 
 def _of_front_doors(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
-    for known in front_door_facts.doors(stack, facts):
+    for known in door_facts.doors(stack, facts):
         path = known.door.cert_file or known.shown[0]
         state = known.host.files.get(path)
         if state is not None:

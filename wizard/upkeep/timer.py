@@ -30,8 +30,9 @@ from wizard.model import (
     StepKind,
     WriteFile,
 )
-from wizard.planner import front_door_facts, manual_commands, paths
 from wizard.planner import grafana as grafana_facts
+from wizard.planner import manual_commands, paths
+from wizard.planner.front_doors import door_facts
 from wizard.service_managers.registry import manager_of
 from wizard.service_managers.systemd_timer import NAME, USER
 
@@ -209,7 +210,7 @@ def writable_folders(stack: Stack, facts: Facts) -> tuple[str, ...]:
     for grafana in grafana_facts.clients(facts):
         if grafana.host.spec.name in local and grafana.files:
             found += [grafana.folder, grafana.datasources]
-    for door in front_door_facts.doors(stack, facts):
+    for door in door_facts.doors(stack, facts):
         if door.door.host in local:
             # Its checker reads a copy beside its own configuration, and opens the logs that this names.
             logs = f"/var/log/{door.service.unit.removesuffix('.service')}"

@@ -22,7 +22,7 @@ from wizard.model import (
     Setting,
     Stack,
 )
-from wizard.planner.front_door_backend_questions import fits
+from wizard.planner.front_doors.backend_questions import fits
 
 _CHOICES = (
     ("", "no: each exporter keeps its own port"),

@@ -26,8 +26,9 @@ from wizard.model import (
     StepKind,
     WriteFile,
 )
-from wizard.planner import credentials, front_door_facts, manual_commands
-from wizard.planner.front_door_facts import HEAD, KnownDoor
+from wizard.planner import credentials, manual_commands
+from wizard.planner.front_doors import door_facts
+from wizard.planner.front_doors.door_facts import HEAD, KnownDoor
 from wizard.planner.service_actions import run_alone
 from wizard.redact import Secret
 
@@ -91,7 +92,7 @@ def provider_ca(known: KnownDoor) -> str:
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """Paths to read where people sign in, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
-    for known in front_door_facts.doors(stack, facts):
+    for known in door_facts.doors(stack, facts):
         found = client_of(known)
         if found is None:
             continue

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wizard.model import BrokenClient, Facts, ProxyRoute
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_facts import Backend, KnownDoor
+from wizard.planner.front_doors.door_facts import Backend, KnownDoor
 
 
 def broken_clients(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:

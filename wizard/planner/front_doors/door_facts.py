@@ -27,8 +27,8 @@ from wizard.model import (
     Stack,
     UserSpec,
 )
-from wizard.planner import front_door_addresses, front_door_grafana, front_door_settings
-from wizard.planner.front_door_grafana import DoorGrafana
+from wizard.planner.front_doors import door_addresses, door_grafana, door_settings
+from wizard.planner.front_doors.door_grafana import DoorGrafana
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 
@@ -83,13 +83,13 @@ class Backend(Participant):
     def address(self) -> str:
         """host:port at which the proxy asks it."""
         if self.over_tls:
-            return front_door_addresses.asked_at(self.door, self.route, self.server)
+            return door_addresses.asked_at(self.door, self.route, self.server)
         return f"127.0.0.1:{self.server.port}"
 
     @property
     def verified_name(self) -> str:
         """The DNS name by which the proxy verifies its certificate."""
-        return front_door_addresses.verified_name(self.door, self.route, self.server)
+        return door_addresses.verified_name(self.door, self.route, self.server)
 
     @property
     def url(self) -> str:
@@ -205,7 +205,7 @@ class KnownDoor(Participant):
     @property
     def hook(self) -> str:
         """What certbot runs for a renewed certificate of Let's Encrypt that it shows; '' for another."""
-        used = self.door.cert_file.startswith(f"{front_door_settings.LIVE}/")
+        used = self.door.cert_file.startswith(f"{door_settings.LIVE}/")
         return f"{HOOKS[-1]}/firescreen-{self.instance}" if used else ""
 
     @property
@@ -326,7 +326,7 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
     backends = tuple(
         backend(stack, facts.hosts[door.host_of(route)], door, route) for route in door.component_routes
     )
-    return KnownDoor(door, known, host, service, backends, front_door_grafana.known(stack, host, door))
+    return KnownDoor(door, known, host, service, backends, door_grafana.known(stack, host, door))
 
 
 def backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:

@@ -12,7 +12,7 @@ from wizard.errors import InputError
 from wizard.model import SIGN_IN_PATH, Change, ContentKind, Facts, FileState
 from wizard.planner import manual_commands
 from wizard.planner.certificates import Pair, needed_file, public
-from wizard.planner.front_door_facts import HEAD, PUBLIC_CAS, KnownDoor
+from wizard.planner.front_doors.door_facts import HEAD, PUBLIC_CAS, KnownDoor
 
 
 def pair(known: KnownDoor) -> Pair:

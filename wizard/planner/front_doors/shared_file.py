@@ -8,8 +8,8 @@ from dataclasses import replace
 from wizard.errors import InputError
 from wizard.model import ContentKind, FrontDoor, PlannedStep, StepKind
 from wizard.planner import manual_commands
-from wizard.planner.front_door_facts import KnownDoor
-from wizard.planner.front_door_site import Site
+from wizard.planner.front_doors.door_facts import KnownDoor
+from wizard.planner.front_doors.door_site import Site
 
 
 def with_shared_files(sites: Sequence[Site]) -> tuple[Site, ...]:

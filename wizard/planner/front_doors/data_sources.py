@@ -15,7 +15,7 @@ from wizard.config_files import grafana as provisioning
 from wizard.errors import ConfigError
 from wizard.model import BrokenClient, Facts, Finding, PlannedStep, StepKind
 from wizard.planner import client_edit, grafana
-from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_doors.door_facts import Backend
 from wizard.planner.grafana import Grafana
 
 

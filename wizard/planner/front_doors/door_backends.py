@@ -18,12 +18,12 @@ from wizard.model import (
     Stack,
     StepKind,
 )
-from wizard.planner import front_door_facts
 from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_facts import Backend
-from wizard.planner.front_door_grafana import DoorGrafana
+from wizard.planner.front_doors import door_facts
+from wizard.planner.front_doors.door_facts import Backend
+from wizard.planner.front_doors.door_grafana import DoorGrafana
 from wizard.planner.service_actions import reload_prometheus, run_alone
 from wizard.service_managers.registry import manager_of
 
@@ -88,7 +88,7 @@ def turning(stack: Stack, facts: Facts, clients: Sequence[Client]) -> tuple[Back
     """
     found = [
         each
-        for known in front_door_facts.doors(stack, facts)
+        for known in door_facts.doors(stack, facts)
         for each in known.backends
         if each.over_tls and not each.service.web_config and wanted_flags(each)
     ]

@@ -24,26 +24,28 @@ from wizard.model import (
 from wizard.planner import (
     command_line_tools,
     credentials,
-    front_door_backends,
-    front_door_broken_clients,
-    front_door_data_sources,
-    front_door_facts,
-    front_door_grafana,
-    front_door_own_site,
-    front_door_refusals,
-    front_door_shared_file,
-    front_door_sign_in,
-    front_door_site,
     paths,
     probe_certificates,
     workspace_files,
     workspace_steps,
 )
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_backends import Moves
-from wizard.planner.front_door_facts import Backend, KnownDoor
-from wizard.planner.front_door_probes import DoorInquiry
-from wizard.planner.front_door_site import Site
+from wizard.planner.front_doors import (
+    data_sources,
+    door_backends,
+    door_broken_clients,
+    door_facts,
+    door_grafana,
+    door_refusals,
+    door_sign_in,
+    door_site,
+    own_site,
+    shared_file,
+)
+from wizard.planner.front_doors.door_backends import Moves
+from wizard.planner.front_doors.door_facts import Backend, KnownDoor
+from wizard.planner.front_doors.door_probes import DoorInquiry
+from wizard.planner.front_doors.door_site import Site
 from wizard.planner.server import ServerPlan
 from wizard.planner.service_actions import run_alone
 from wizard.redact import Secret
@@ -105,7 +107,7 @@ class DoorPlan:
             step
             for site in self.sites
             if site.material is not None
-            for step in front_door_sign_in.restart(site.known, site.material.changes)
+            for step in door_sign_in.restart(site.known, site.material.changes)
         )
 
     @property
@@ -126,43 +128,43 @@ def plan_doors(
     Raises:
         InputError (and the kinds below it): one of them cannot be set up as the hosts are.
     """
-    known = front_door_facts.doors(stack, facts)
+    known = door_facts.doors(stack, facts)
     if not known:
         return DoorPlan()
     for each in known:
-        front_door_refusals.refuse_unfit(facts, each)
+        door_refusals.refuse_unfit(facts, each)
         if each.door.site:
-            front_door_own_site.refuse_unfit(facts, each)
+            own_site.refuse_unfit(facts, each)
         if each.grafana is not None:
-            front_door_grafana.refuse_unfit(each.grafana)
-    front_door_sign_in.refuse_unfit(facts, known)
+            door_grafana.refuse_unfit(each.grafana)
+    door_sign_in.refuse_unfit(facts, known)
     sites = _sites(stack, facts, factory, known, servers)
     backends = tuple(backend for each in known for backend in each.backends)
     clients = paths.scrapers(stack, facts)
     grafanas = tuple(each.grafana for each in known if each.grafana is not None)
     turned = {each.server.key for each in servers if each.path_flags}
-    moves = front_door_backends.plan_moves(facts, backends, grafanas, clients, turned)
-    sources = front_door_data_sources.plan(facts, backends, {each.host.spec.name for each in grafanas})
-    flags = {each.key: front_door_grafana.flags(each) for each in grafanas}
+    moves = door_backends.plan_moves(facts, backends, grafanas, clients, turned)
+    sources = data_sources.plan(facts, backends, {each.host.spec.name for each in grafanas})
+    flags = {each.key: door_grafana.flags(each) for each in grafanas}
     return DoorPlan(
         sites=sites,
         clients=clients,
         moves=moves,
         grafanas=(*(step for step in flags.values() if step is not None), *sources.edits),
         grafana_restarts=tuple(
-            front_door_grafana.restart(each, facts.workspace_option)
+            door_grafana.restart(each, facts.workspace_option)
             for each in grafanas
             if flags[each.key] is not None or sources.on(each.host.spec.name)
         ),
-        warnings=(*sources.warnings, *front_door_grafana.warnings(grafanas)),
-        broken=(*sources.broken, *front_door_broken_clients.broken_clients(facts, known)),
+        warnings=(*sources.warnings, *door_grafana.warnings(grafanas)),
+        broken=(*sources.broken, *door_broken_clients.broken_clients(facts, known)),
         gaps=(
             *_gaps(backends, turned),
-            *(gap for each in grafanas for gap in front_door_grafana.gaps(each)),
+            *(gap for each in grafanas for gap in door_grafana.gaps(each)),
         ),
         hints=tuple(_hints(facts, known)),
         prepared=_prepared(stack, facts, factory, sites),
-        secrets=front_door_sign_in.client_secrets(facts, known),
+        secrets=door_sign_in.client_secrets(facts, known),
     )
 
 
@@ -178,9 +180,9 @@ def _sites(
         (each.door.host, each.proxy.name): each for each in reversed(known) if each.door.sign_in is not None
     }
     trusts = {each.server.key: each.pair.trust for each in servers}
-    return front_door_shared_file.with_shared_files(
+    return shared_file.with_shared_files(
         [
-            front_door_site.plan_site(
+            door_site.plan_site(
                 stack,
                 facts,
                 factory,
@@ -246,7 +248,7 @@ def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
     """The addresses for people and their tools."""
     found: list[str] = []
     for known in doors:
-        found += front_door_sign_in.hints(known)
+        found += door_sign_in.hints(known)
         if known.grafana is not None:
             whom = "Grafana" if known.grafana.route.has_own_login else "the front door and at Grafana"
             found.append(f"Grafana is at {known.grafana.url}/ for those who log in at {whom}.")
@@ -290,7 +292,7 @@ def _gaps(backends: Sequence[Backend], turned: Collection[str]) -> tuple[Gap, ..
     """
     found = []
     for backend in backends:
-        if not front_door_backends.wanted_flags(backend):
+        if not door_backends.wanted_flags(backend):
             continue
         missing = backend.facts.restart_seconds
         scrapes = backend.component == "prometheus"

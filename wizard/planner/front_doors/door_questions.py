@@ -23,14 +23,14 @@ from wizard.model import (
     SignIn,
     Stack,
 )
-from wizard.planner import (
+from wizard.planner.front_doors import (
+    backend_questions,
+    door_choices,
+    door_settings,
     exporter_door_questions,
-    front_door_backend_questions,
-    front_door_choices,
-    front_door_settings,
     sign_in_questions,
 )
-from wizard.planner.front_door_backend_questions import candidates, elsewhere
+from wizard.planner.front_doors.backend_questions import candidates, elsewhere
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -65,7 +65,7 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
             facts.hosts.get(spec.name),
             [each for each in stack.front_doors if each.host == spec.name],
         )
-        usable = front_door_choices.usable(host)
+        usable = door_choices.usable(host)
         if host is None or not usable or len(mine) > 1 or not _fits(stack, facts, host):
             continue
         known = usable[0][1]
@@ -88,7 +88,7 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
             why=f"{called} serves {served} under one https name, and asks for the login. "
             "Leave it empty for none.",
             more=(
-                f"{front_door_choices.running(usable)} {place}. With a name such as noc.example.net, each component "
+                f"{door_choices.running(usable)} {place}. With a name such as noc.example.net, each component "
                 f"is served below a path of it: https://noc.example.net/prometheus and so on. {closed}. Other sites of "
                 "the proxy stay as they are. The name must lead to this host in your DNS."
             ),
@@ -104,12 +104,12 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
 
 
 def _of_door(stack: Stack, facts: Facts, host: HostFacts, door: FrontDoor) -> Iterator[Question]:
-    yield from front_door_choices.questions(host, door)
+    yield from door_choices.questions(host, door)
     yield from _site(facts, door)
     yield _access(door)
     yield from sign_in_questions.questions(door)
-    yield from front_door_backend_questions.questions(stack, facts, door)
-    yield from front_door_settings.questions(facts, door)
+    yield from backend_questions.questions(stack, facts, door)
+    yield from door_settings.questions(facts, door)
 
 
 def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
@@ -141,14 +141,14 @@ def _answered(stack: Stack, host: str, program: str, name: str, value: str) -> S
             stack, front_doors=tuple(_chosen(each, host, name, value) for each in stack.front_doors)
         )
     if name in ("connection", "others"):
-        return front_door_backend_questions.answered(stack, host, name, value)
+        return backend_questions.answered(stack, host, name, value)
     if name == "site":
         return _with_site(stack, host, value)
     if name.startswith("sign_in."):
         return _signing_in(stack, host, name.removeprefix("sign_in."), value)
-    if front_door_settings.is_one(name):
+    if door_settings.is_one(name):
         doors = tuple(
-            front_door_settings.answered(each, name, value) if each.host == host else each
+            door_settings.answered(each, name, value) if each.host == host else each
             for each in stack.front_doors
         )
         return replace(stack, front_doors=doors)
@@ -161,7 +161,7 @@ def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
     others = tuple(each for each in stack.front_doors if each.host != host)
     there = next((each for each in stack.front_doors if each.host == host), None)
     if not wanted:
-        return front_door_backend_questions.without(stack, there) if there is not None else stack
+        return backend_questions.without(stack, there) if there is not None else stack
     if not _NAME.fullmatch(wanted) or len(wanted) > 200:
         raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
     if there is not None:
@@ -182,7 +182,7 @@ def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
     )
     if not behind:
         named = replace(stack, front_doors=(*others, door))
-        return front_door_backend_questions.with_all_others(named, host)
+        return backend_questions.with_all_others(named, host)
     components = tuple(
         replace(each, protect=()) if each.host == host and each.name in behind else each
         for each in stack.components
@@ -194,8 +194,8 @@ def _chosen(door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
     if door.host != host:
         return door
     if name == "proxy":
-        return front_door_choices.with_proxy(door, value)
-    return front_door_choices.with_grafana(door, value)
+        return door_choices.with_proxy(door, value)
+    return door_choices.with_grafana(door, value)
 
 
 def renamed(stack: Stack, old: str, new: str) -> Stack:
@@ -351,6 +351,6 @@ def _fits(stack: Stack, facts: Facts, host: HostFacts) -> bool:
     if not found and stack.certificates.issued_by == "ca":
         others = elsewhere(stack, host.spec.name)
         return bool(others) and all(
-            front_door_backend_questions.fits(stack, facts.hosts.get(each.host), each) for each in others
+            backend_questions.fits(stack, facts.hosts.get(each.host), each) for each in others
         )
-    return bool(found) and all(front_door_backend_questions.fits(stack, host, each) for each in found)
+    return bool(found) and all(backend_questions.fits(stack, host, each) for each in found)

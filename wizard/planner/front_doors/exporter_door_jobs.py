@@ -16,8 +16,8 @@ from wizard.planner import new_jobs
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client
 from wizard.planner.divided_jobs import place_name
-from wizard.planner.exporter_door_facts import ExporterDoor, asks
-from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_doors.door_facts import Backend
+from wizard.planner.front_doors.exporter_door_facts import ExporterDoor, asks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from wizard.certificates import issue
 from wizard.errors import CertificateError, InputError
 from wizard.front_doors import BackendTLS
 from wizard.model import Change, ContentKind, Facts, FileState, Stack, WriteFile
-from wizard.planner import certificates, credentials, front_door_facts, manual_commands, paths
+from wizard.planner import certificates, credentials, manual_commands, paths
 from wizard.planner.certificates import Pair
-from wizard.planner.front_door_facts import Backend, KnownDoor
+from wizard.planner.front_doors import door_facts
+from wizard.planner.front_doors.door_facts import Backend, KnownDoor
 from wizard.planner.server_facts import Server
 
 
@@ -67,7 +68,7 @@ def shown_to(
         return []
     asking = [
         known
-        for known in front_door_facts.doors(stack, facts)
+        for known in door_facts.doors(stack, facts)
         if any(each.server.key == server.key for each in known.backends)
     ]
     pairs = [pair(stack, facts, factory, known) for known in asking]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wizard.config_files import proxies
 from wizard.errors import InputError
 from wizard.model import Facts
-from wizard.planner.front_door_facts import HEAD, KnownDoor
+from wizard.planner.front_doors.door_facts import HEAD, KnownDoor
 
 
 def refuse_unfit(facts: Facts, known: KnownDoor) -> None:

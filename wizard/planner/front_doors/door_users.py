@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from wizard import passwords
 from wizard.model import Change, ContentKind, Facts, FileState, UserSpec
 from wizard.planner import credentials, manual_commands, paths
-from wizard.planner.front_door_facts import KnownDoor
+from wizard.planner.front_doors.door_facts import KnownDoor
 from wizard.redact import Secret
 
 _USER = re.compile(r"^\s*(?:user )?([^\s:]+)(?:[: ]| password )(\$2[abxy]\$\S+)$", re.MULTILINE)

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from wizard import endpoints
 from wizard.front_doors.settings import BLOCKED
 from wizard.model import Facts, Probe, Stack, Watched, instance_key
-from wizard.planner import front_door_sign_in, paths
+from wizard.planner import paths
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_backends import Behind
-from wizard.planner.front_door_facts import Backend, KnownDoor, addresses, probe_resolution
-from wizard.planner.front_door_grafana import DoorGrafana
-from wizard.planner.front_door_site import Site
+from wizard.planner.front_doors import door_sign_in
+from wizard.planner.front_doors.door_backends import Behind
+from wizard.planner.front_doors.door_facts import Backend, KnownDoor, addresses, probe_resolution
+from wizard.planner.front_doors.door_grafana import DoorGrafana
+from wizard.planner.front_doors.door_site import Site
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
 from wizard.planner.probes import UP_TIMEOUT, WRONG_PASSWORD
@@ -128,7 +129,7 @@ class DoorInquiry:
                 path,
                 **{key: value for key, value in login.items() if key != "ca_file"},
             )
-        asked = front_door_sign_in.location(known)
+        asked = door_sign_in.location(known)
         if asked:
             name, client = "a page leads to the OpenID provider", "page, not signed in"
             yield _probe(known, backend, name, client, "302", f"{url}/", kind="sign_in", holds=asked, **trust)

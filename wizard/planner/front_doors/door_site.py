@@ -18,19 +18,10 @@ from wizard.model import (
     StepKind,
     WriteFile,
 )
-from wizard.planner import (
-    credentials,
-    front_door_certificate,
-    front_door_client,
-    front_door_own_site,
-    front_door_sign_in,
-    front_door_users,
-    manual_commands,
-    paths,
-    server_certificates,
-)
+from wizard.planner import credentials, manual_commands, paths, server_certificates
 from wizard.planner.certificates import Pair
-from wizard.planner.front_door_facts import HEAD, KnownDoor
+from wizard.planner.front_doors import door_certificate, door_client, door_sign_in, door_users, own_site
+from wizard.planner.front_doors.door_facts import HEAD, KnownDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +62,21 @@ def plan_site(
     server = known.server
     used = web_config.WebConfig(cert_file=known.shown[0], key_file=known.shown[1])
     if known.door.site:
-        pair = front_door_own_site.pair(known)
+        pair = own_site.pair(known)
     else:
         pair = server_certificates.server_pair(stack, facts, factory, server, used)
-    hashes, client = front_door_users.hashes(factory, known), known.proxy.sign_in
+    hashes, client = door_users.hashes(factory, known), known.proxy.sign_in
     loaded = tuple(_needed(known, client.needed)) if client is not None and first_to_sign_in else ()
     changes = [
         *(_needed(known, known.proxy.needed) if first else ()),
         *loaded,
         *pair.changes,
-        *front_door_certificate.bundle(known, pair),
-        *front_door_users.password_file(facts, factory, known, hashes),
+        *door_certificate.bundle(known, pair),
+        *door_users.password_file(facts, factory, known, hashes),
         *_client_ca(facts, factory, known),
-        *front_door_client.changes(stack, facts, factory, known, trusts),
-        *front_door_sign_in.changes(facts, factory, known),
-        *front_door_certificate.hook(known, pair),
+        *door_client.changes(stack, facts, factory, known, trusts),
+        *door_sign_in.changes(facts, factory, known),
+        *door_certificate.hook(known, pair),
     ]
     material = None
     if changes:
@@ -181,7 +172,7 @@ def _in_own_site(known: KnownDoor, door: Door) -> PlannedStep | None:
     text = known.proxy.render_inside(door).encode()
     assert text.startswith(HEAD)
     outside = known.proxy.render_outside(door).encode() if known.proxy.render_outside is not None else b""
-    changes: tuple[Change, ...] = tuple(front_door_own_site.changes(known, text, outside))
+    changes: tuple[Change, ...] = tuple(own_site.changes(known, text, outside))
     if not changes:
         return None
     if known.proxy.hashes_in_site:  # no file of users, with which the folder would have been made
@@ -242,8 +233,8 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         sign_in=door.sign_in,
         callback=door.callback,
         signed_out=door.signed_out,
-        secrets=front_door_sign_in.secrets_file(known),
-        provider_ca=front_door_sign_in.provider_ca(known)
+        secrets=door_sign_in.secrets_file(known),
+        provider_ca=door_sign_in.provider_ca(known)
         if door.sign_in is not None and door.sign_in.ca_file
         else "",
         rate_limit=door.rate_limit,
@@ -259,7 +250,7 @@ def _openings(known: KnownDoor) -> tuple[Opening, ...]:
         Opening(
             prefix=each.route.prefix,
             backend=each.address,
-            tls=front_door_client.settings(known, each),
+            tls=door_client.settings(known, each),
             blocked=tuple(f"{each.route.prefix}{path}" for path in closed),
         )
         for each in known.backends

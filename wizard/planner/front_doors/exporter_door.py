@@ -29,11 +29,6 @@ from wizard.model import (
 from wizard.planner import (
     client_authentication,
     credentials,
-    exporter_door_broken_clients,
-    exporter_door_facts,
-    exporter_door_jobs,
-    front_door_backends,
-    front_door_probes,
     manual_commands,
     paths,
     server_certificates,
@@ -43,8 +38,15 @@ from wizard.planner.client import ClientPlan
 from wizard.planner.client_authentication import ClientDemand
 from wizard.planner.client_edit import edit_step
 from wizard.planner.client_facts import Client
-from wizard.planner.exporter_door_facts import ExporterDoor, metrics_path, wanted_flags
-from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_doors import (
+    door_backends,
+    door_probes,
+    exporter_door_broken_clients,
+    exporter_door_facts,
+    exporter_door_jobs,
+)
+from wizard.planner.front_doors.door_facts import Backend
+from wizard.planner.front_doors.exporter_door_facts import ExporterDoor, metrics_path, wanted_flags
 from wizard.planner.server import ServerPlan
 from wizard.planner.server_facts import Server
 from wizard.service_managers.registry import manager_of
@@ -88,8 +90,8 @@ class ExporterDoors:
                 for step in self.edits
                 if step.key not in read and step.key in scrapers
             ),
-            tuple(front_door_backends.flag_step(each, wanted, why=_CLOSED) for each, wanted in moving),
-            tuple(front_door_backends.restart(facts, each) for each, _ in moving),
+            tuple(door_backends.flag_step(each, wanted, why=_CLOSED) for each, wanted in moving),
+            tuple(door_backends.restart(facts, each) for each, _ in moving),
         )
 
     def gaps(self) -> tuple[Gap, ...]:
@@ -138,7 +140,7 @@ class ExporterDoors:
                         f"{PROXY_PATH}?module={self.modules[each.key, metrics_path(each)]}",
                         holds="# TYPE" if asked.expect == "200" else "",
                     )
-                yield from front_door_probes.beside(each)
+                yield from door_probes.beside(each)
 
     def arrows(self) -> Iterator[Arrow]:
         """Whom exporter_exporter asks."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from wizard.model import WORKSPACE, Facts, Stack
-from wizard.planner import front_door_settings, paths
-from wizard.planner.front_door_facts import HOOKS, PUBLIC_CAS, doors
+from wizard.planner import paths
+from wizard.planner.front_doors import door_settings
+from wizard.planner.front_doors.door_facts import HOOKS, PUBLIC_CAS, doors
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
@@ -19,7 +20,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         found = [known.service.config_file, known.site, known.include, known.passwords, known.client_ca]
         found += [known.outside] if known.outside else []
         found += [known.bundle] if known.bundle else []
-        found += [*front_door_settings.lets_encrypt(known.door.name), *known.hook_files]
+        found += [*door_settings.lets_encrypt(known.door.name), *known.hook_files]
         found += [*known.server.pair, *known.server.spare_pair, *(path for path in own if path)]
         found += [path for pair in known.proxy.needed for path in pair]
         found += [known.grafana.service.config_file] if known.grafana is not None else []

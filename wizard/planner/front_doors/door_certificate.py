@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from wizard.model import Change, ContentKind, FileState, WriteFile
 from wizard.planner import manual_commands
 from wizard.planner.certificates import Pair
-from wizard.planner.front_door_facts import HEAD, HOOKS, KnownDoor
+from wizard.planner.front_doors.door_facts import HEAD, HOOKS, KnownDoor
 
 
 def bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:

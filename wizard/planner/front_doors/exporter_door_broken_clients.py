@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from wizard.model import EXPORTERS, BrokenClient, Facts, HostFacts, ProxyRoute, Stack
 from wizard.planner import monitors
 from wizard.planner.client_facts import Client
-from wizard.planner.exporter_door_facts import ExporterDoor, asks, wanted_flags
-from wizard.planner.front_door_broken_clients import broken, broken_site
-from wizard.planner.front_door_facts import Backend
+from wizard.planner.front_doors.door_broken_clients import broken, broken_site
+from wizard.planner.front_doors.door_facts import Backend
+from wizard.planner.front_doors.exporter_door_facts import ExporterDoor, asks, wanted_flags
 
 
 def broken_clients(stack: Stack, facts: Facts, doors: Sequence[ExporterDoor]) -> Iterator[BrokenClient]:

@@ -15,7 +15,7 @@ from wizard.config_files.proxies import exporter_exporter
 from wizard.errors import InputError
 from wizard.model import EXPORTERS, ComponentSpec, Facts, FrontDoor, OwnFiles, Service, Stack
 from wizard.planner.client_facts import Client
-from wizard.planner.front_door_facts import Backend, backend
+from wizard.planner.front_doors.door_facts import Backend, backend
 from wizard.planner.server_facts import Server
 
 
