@@ -182,7 +182,10 @@ class Person:
 
 
 class Proxy:
-    """A TCP proxy that passes `limit` bytes towards the server and then cuts, or falls silent."""
+    """A TCP proxy that passes `limit` bytes towards the server and then cuts, or falls silent.
+
+    `passed` counts the bytes that went to the server, `turns` how often the client sent after it had been answered.
+    """
 
     def __init__(
         self, port: int, *, limit: int | None = None, silent: bool = False, delay: float = 0.0
@@ -192,6 +195,7 @@ class Proxy:
         self.silent = silent
         self.delay = delay
         self.passed = 0
+        self.turns = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._stop = threading.Event()
@@ -219,6 +223,7 @@ class Proxy:
     def _carry(self, near: socket.socket) -> None:
         with near, socket.create_connection(("127.0.0.1", self._to)) as far:
             other = {near: far, far: near}
+            sent_last = far
             while not self._stop.is_set():
                 for ready in select.select([near, far], [], [], 0.05)[0]:
                     try:
@@ -227,6 +232,8 @@ class Proxy:
                         return
                     if not data:
                         return
+                    self.turns += ready is near and sent_last is far
+                    sent_last = ready
                     if ready is near and self.limit is not None:
                         data = data[: max(0, self.limit - self.passed)]
                         self.passed += len(data)
