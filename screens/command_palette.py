@@ -16,6 +16,7 @@ from screens.base_screen import Page
 from screens.navigation.pictures import save_picture
 from screens.navigation.renewal import renew
 from screens.navigation.stack_files import write_stack_file
+from screens.navigation.upkeep_timer import install_timer
 from screens.routes import Route
 
 if TYPE_CHECKING:
@@ -160,6 +161,12 @@ def _replacements(app: Wizard) -> Iterable[Command]:
         ("Expiring certificates", "Expired", "Replace certificates", "Rotate certificates"),
     )
     yield Command(
+        "Renew by a timer",
+        "A plan that installs a timer; it renews what is due",
+        lambda: install_timer(app),
+        ("Renew automatically", "Automatic renewal", "Upkeep", "systemd timer", "Cron", "Schedule"),
+    )
+    yield Command(
         "Change the password",
         "A plan with a new generated password on all hosts",
         lambda: renew(app, "passwords"),
@@ -219,9 +226,9 @@ def _parts(app: Wizard) -> Iterable[Command]:
     )
     yield Command(
         "Write a stack file",
-        "For commands, CI, and a timer that renews certificates",
+        "For commands and CI",
         lambda: write_stack_file(app),
-        ("Save the stack", "Export the stack", "Upkeep", "Timer", "Renew automatically", "firescreen.yaml"),
+        ("Save the stack", "Export the stack", "firescreen.yaml"),
     )
     yield Command("Rescan", "Scan the hosts again", app.stack_session.rescan, ("Refresh", "Reload"))
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _VERIFIED = {
     "proven": "yes, every probe was as expected",
     "partly": "yes, on the hosts that were not rolled back",
+    "applied": "not needed: no component was changed",
     "changed": "not yet",
     "undone": "as before the run",
     "rolled-back": "as before the run",

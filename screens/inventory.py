@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.navigation.renewal import renew
+from screens.navigation.upkeep_timer import install_timer
 from screens.state_styles import describe_error, fit, inline, place, safe
 from screens.widgets.cards import Card, Cards
 from screens.widgets.gauge import days_left, expiry, expiry_colour
@@ -53,7 +54,8 @@ A CA (certificate authority) has a key that signs certificates; this key never l
 valid for the names it lists until it expires; after that, Prometheus does not trust the server. Servers store only a \
 hash of a password; Prometheus reads the password from a file that only it can read.
 
-'n', 'p' and 'a' replace what is there: each opens a plan first, and no scrape is lost."""
+'n', 'p' and 'a' replace what is there: each opens a plan first, and no scrape is lost. 't' opens the plan of a timer \
+that renews what is due, without anybody there."""
 
     CSS = """
     InventoryPage #panes { height: 1fr; }
@@ -74,6 +76,7 @@ hash of a password; Prometheus reads the password from a file that only it can r
         Binding("n", "renew('certificates')", "Renew", tooltip="Replace every certificate"),
         Binding("p", "renew('passwords')", "New password", tooltip="Replace the password on all hosts"),
         Binding("a", "renew('ca')", "Rotate the CA", tooltip="A new CA and new certificates"),
+        Binding("t", "timer", "Timer", tooltip="Open the plan of a timer that renews what is due"),
         Binding("s", "secure", "Secure"),
         Binding("r", "read", "Read again"),
     ]
@@ -119,6 +122,10 @@ hash of a password; Prometheus reads the password from a file that only it can r
         """Opens the plan that replaces it."""
         renew(self.firescreen, what)
 
+    def action_timer(self) -> None:
+        """Opens the plan that installs the timer."""
+        install_timer(self.firescreen)
+
     def action_secure(self) -> None:
         """To the choices, where nothing was created yet."""
         self.firescreen.open_menu_entry("secure")
@@ -128,6 +135,8 @@ hash of a password; Prometheus reads the password from a file that only it can r
         if action == "secure":
             return self._is_read and not self._found
         kinds = {one.kind for one in self._found}
+        if action == "timer":
+            return "certificate" in kinds
         needed = {"certificates": "certificate", "passwords": "user", "ca": "authority"}
         return action != "renew" or needed[str(parameters[0])] in kinds
 

@@ -23,15 +23,24 @@ class LineDialog(FieldDialog[str | None]):
         title: what is asked for.
         text: one sentence about it.
         send: label of the button that gives the answer.
+        value: what stands there at first.
         use: uses the text while the dialog is open; by default, any text is an answer.
         longest: characters that can be typed.
     """
 
     def __init__(
-        self, title: str, text: str, *, send: str, use: Use | None = None, longest: int = 500
+        self,
+        title: str,
+        text: str,
+        *,
+        send: str,
+        value: str = "",
+        use: Use | None = None,
+        longest: int = 500,
     ) -> None:
         super().__init__()
         self._title, self._text, self._send, self._longest = title, text, send, longest
+        self._value = value
         self._use: Use = use or (lambda _text, done, _wrong: done())
 
     def title_text(self) -> str:
@@ -41,7 +50,7 @@ class LineDialog(FieldDialog[str | None]):
     def inside(self) -> ComposeResult:
         """A sentence, the line, and room for what is wrong with it."""
         yield Prose(self._text, markup=False)
-        yield Input(max_length=self._longest)
+        yield Input(self._value, max_length=self._longest, select_on_focus=False)
         yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from screens.state import Session
     from wizard.engine import Engine
-    from wizard.model import Stack
+    from wizard.model import Plan, Stack
 
 
 def write(engine: Engine, session: Session, name: str) -> Path:
@@ -23,6 +23,27 @@ def write(engine: Engine, session: Session, name: str) -> Path:
     path = Path(name).expanduser().absolute()
     stack_file.write(_stack(engine, session), path)
     return path
+
+
+def timer_plan(engine: Engine, session: Session, name: str) -> tuple[str, Plan]:
+    """The plan of a timer that keeps the stack secured, and how commands name this stack.
+
+    Args:
+        name: a stack file, which is written unless it is there; '' for the stack's own file, or the practice stack.
+
+    Raises:
+        FirescreenError: the file cannot be read or written, a host cannot be read, or no timer can be installed here.
+    """
+    from wizard.inventory import stack_file
+    from wizard.upkeep import timer_installation
+
+    stack = session.standing
+    assert stack is not None
+    if name:
+        path = Path(name).expanduser().absolute()
+        stack = stack_file.load(path if path.exists() else write(engine, session, name))
+    found = timer_installation.timer_of(engine, stack, own=False)
+    return found.stack, timer_installation.plan_of(engine, found)
 
 
 def _stack(engine: Engine, session: Session) -> Stack:

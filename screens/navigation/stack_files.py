@@ -39,8 +39,7 @@ def _write(app: Wizard, name: str, done: Callable[[], None], wrong: Callable[[st
 
     def written(path: Path) -> None:
         done()
-        shown = inline(str(path), 300)
-        words = f"Wrote {shown}. To renew by a timer: firescreen upkeep install {shown}"
+        words = f"Wrote {inline(str(path), 300)}. To renew by a timer: Ctrl+P, 'Renew by a timer'."
         app.notify(words, timeout=20, markup=False)
 
     app.ask(

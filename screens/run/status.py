@@ -136,11 +136,11 @@ def run_cards(state: RunState) -> tuple[Card, ...]:
         changes = f"{len(state.plan.changes)}/{len(state.plan.changes)}"
     went = "$success" if right == probes else "$error"
     fell = Card(str(failed), "failed", colour="$error" if failed else "$quiet")
-    if state.kind != "apply" and not probes:
-        # An undo compares files, and probes nothing.
-        return Card(changes, "changes undone"), fell
+    changed = Card(changes, "changes" if state.kind == "apply" else "changes undone")
+    if not (probes or (state.kind == "apply" and (state.plan is None or state.plan.probes))):
+        return changed, fell  # an undo compares files, and a timer is asked nothing
     return (
-        Card(changes, "changes" if state.kind == "apply" else "changes undone"),
+        changed,
         hosts,
         fell,
         Card(f"{right}/{probes}", "probes as expected", colour=went) if probes else Card("0", "probes yet"),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wizard.account import account
 from wizard.cli import output
 from wizard.cli.options import agreed, as_json, diff, engine, password_days, reached, stack_of, yes
 from wizard.cli.text_format import end, error_of, extent_of, listening, show_plan, shown_plan
@@ -20,12 +16,9 @@ from wizard.redact import plain
 
 if TYPE_CHECKING:
     from wizard.engine import Engine
-    from wizard.model import FileState, PathInfo, Plan, Stack
+    from wizard.model import FileState, Plan
     from wizard.upkeep.timer import Timer
     from wizard.workspace import Workspace
-
-_TEXTFILES = Path("/var/lib/prometheus/node-exporter")
-"""The folder of node_exporter's textfile collector as Debian has it."""
 
 
 @click.command()
@@ -71,14 +64,13 @@ def install(
       firescreen upkeep install stack.yaml --passwords 180 --yes
     """
     with output.explained():
-        from wizard.upkeep import timer
+        from wizard.upkeep import timer_installation
 
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
         reached(machine, wanted.hosts)
-        found = _timer(machine, wanted, own=own, **settings)
-        files, folders = _there(machine, found)
-        plan = timer.installation(found, files, folders, account())
+        found = timer_installation.timer_of(machine, wanted, own=own, **settings)
+        plan = timer_installation.plan_of(machine, found)
         agree(plan, diff=diff, yes=yes, as_json=as_json)
     carry_out(machine, plan, as_json=as_json)
 
@@ -124,11 +116,12 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
     """
     with output.explained():
         from wizard.upkeep import record
+        from wizard.upkeep.timer_installation import bare_stack
 
         machine = engine(workspace)
         found, files = _installed(machine, stack, own=own)
         shown = _shown(machine, found, {path for path, state in files.items() if state is not None})
-        renewals = record.load(workspace, _bare(found.stack))
+        renewals = record.load(workspace, bare_stack(found.stack))
     shown |= {
         "last_attempt": renewals.attempted,
         "last_success": renewals.succeeded,
@@ -150,99 +143,17 @@ def _installed(machine: Engine, stack: str, *, own: bool) -> tuple[Timer, dict[s
     Raises:
         InputError: there is no such stack, and no timer of it.
     """
+    from wizard.upkeep import timer_installation as upkeep
+
     try:
-        found = _timer(machine, stack_of(stack, machine.workspace), own=own, look=False)
+        found = upkeep.timer_of(machine, stack_of(stack, machine.workspace), own=own, look=False)
     except InputError:
-        found = _timer(machine, _bare(stack), own=own, look=False)
-        there = _there(machine, found)[0]
+        found = upkeep.timer_of(machine, upkeep.bare_stack(stack), own=own, look=False)
+        there = upkeep.present_files(machine, found)[0]
         if not any(there.values()):
             raise
         return found, there
-    return found, _there(machine, found)[0]
-
-
-def _bare(stack: str) -> Stack:
-    """A stack of which no more than its name is known."""
-    from wizard.model import Stack
-
-    return Stack(hosts=(), components=(), source="" if stack == "practice" else str(Path(stack).absolute()))
-
-
-def _timer(
-    machine: Engine,
-    stack: Stack,
-    *,
-    own: bool,
-    metrics: Path | None = None,
-    passphrase_file: Path | None = None,
-    password_days: int | None = None,
-    look: bool = True,
-    calendar: str = "",
-    delay: str = "",
-) -> Timer:
-    """The timer of a stack on this machine.
-
-    Args:
-        look: whether the hosts are read for the folders that a renewal writes.
-
-    Raises:
-        InputError: there is neither systemd nor root's cron.
-    """
-    from wizard.upkeep import record, timer
-
-    root = os.geteuid() == 0
-    systemd = Path("/run/systemd/system").is_dir()
-    found = timer.Timer(
-        kind="cron" if not systemd else "user" if own or not root else "system",
-        stack=record.stack_name(stack),
-        workspace=str(machine.workspace.root),
-        program=_program(),
-        user=account()[0],
-        home=str(Path.home()),
-        metrics=str(metrics.absolute()) if metrics else _metrics(stack) if root or systemd else "",
-        passphrase_file=str(passphrase_file.absolute()) if passphrase_file else "",
-        password_days=password_days or 0,
-        calendar=calendar or timer.CALENDAR,
-        delay=delay or timer.DELAY,
-        writable=timer.writable_folders(stack, machine.inspect(stack)) if look else (),
-        sudo=not root and any(spec.connect == "local" and spec.become for spec in stack.hosts),
-    )
-    if found.kind == "cron" and not root:
-        line = " && ".join(shlex.join(each) for each in (found.renewal, found.measuring) if each)
-        raise InputError(
-            "there is no systemd here, and only root can write /etc/cron.d",
-            where=found.folder,
-            todo=f"Add this line with crontab -e: 17 */6 * * * {line}",
-        )
-    return found
-
-
-def _metrics(stack: Stack) -> str:
-    from wizard.upkeep import record
-
-    if not os.access(_TEXTFILES, os.W_OK):
-        return ""
-    return str(_TEXTFILES / f"firescreen-{Path(record.stack_name(stack)).stem}.prom")
-
-
-def _program() -> tuple[str, ...]:
-    """The command that starts this program again."""
-    named = shutil.which(sys.argv[0]) if sys.argv[0] else None
-    if named and Path(named).name == "firescreen":
-        return (str(Path(named).absolute()),)
-    return (sys.executable, "-m", "screens")
-
-
-def _there(machine: Engine, found: Timer) -> tuple[dict[str, FileState | None], dict[str, PathInfo | None]]:
-    """The timer's files and the folders above them, as they are."""
-    from wizard.model import HostSpec
-    from wizard.upkeep.timer import HERE
-
-    names = list(found.files())
-    above = list(dict.fromkeys(str(folder) for name in names for folder in Path(name).parents))
-    with machine.connections((HostSpec(name=HERE, connect="local"),)) as hosts:
-        connection = hosts.connection(HERE)
-        return dict(connection.read_many(names)), dict(connection.stat_many(above))
+    return found, upkeep.present_files(machine, found)[0]
 
 
 def agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
