@@ -1,7 +1,7 @@
 """One tree of errors that a person may see; each says what happened, where, and what to do.
 
 Everything that the fronts show on failure comes from here, so that nobody ever meets a traceback. The
-exit code of the command line (see `README.md`) hangs on the class.
+exit code of the command line (see `assets/docs/json.md`) hangs on the class.
 """
 
 from __future__ import annotations

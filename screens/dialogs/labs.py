@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from screens.state import ErrorMessage
     from wizard.labs import Lab
     from wizard.labs.classroom import Classroom
-    from wizard.labs.finished import Mark
+    from wizard.labs.finished_labs import Mark
 
 
 class LabsDialog(Dialog[str]):

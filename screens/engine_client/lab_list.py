@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from screens.engine_client.client import EngineClient
     from wizard.labs import Lab
     from wizard.labs.classroom import Classroom
-    from wizard.labs.finished import Mark
+    from wizard.labs.finished_labs import Mark
 
 
 def lab_list(client: EngineClient) -> tuple[tuple[Lab, ...], Classroom | None, Mapping[str, Mark], str]:
@@ -21,11 +21,11 @@ def lab_list(client: EngineClient) -> tuple[tuple[Lab, ...], Classroom | None, M
     Raises:
         ClassroomError: the classroom file cannot be used.
     """
-    from wizard.labs import finished
+    from wizard.labs import finished_labs
     from wizard.labs.classroom import progress_folder
     from wizard.practice import compose_project
 
     labs, room = client.labs(), client.classroom()
-    marks = finished.marks(progress_folder(client.engine.workspace, room), labs)
+    marks = finished_labs.marks(progress_folder(client.engine.workspace, room), labs)
     missing = compose_project.why_unavailable() if any(lab.docker for lab in labs) else ""
     return labs, room, marks, missing

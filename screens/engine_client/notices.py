@@ -32,9 +32,9 @@ def read(engine: Engine, known: Notices) -> Notices:
 
 def _finished_labs(engine: Engine) -> tuple[int, int]:
     """How many labs were finished, and how many there are; zeros, without reading the labs, where none was."""
-    from wizard.labs import finished
+    from wizard.labs import finished_labs
 
-    ended = finished.load(engine.workspace.labs)
+    ended = finished_labs.load(engine.workspace.labs)
     if not ended:
         return (0, 0)
     from wizard.labs import labs

@@ -18,7 +18,7 @@ from screens.routes import Route
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from tests.screens.test_lab import Shown
 from wizard.engine import Outcome
-from wizard.labs import LabSession, find, finished, labs, state
+from wizard.labs import LabSession, find, finished_labs, labs, state
 from wizard.labs.board import member
 from wizard.labs.board.board import Board
 from wizard.labs.board.class_news import News
@@ -186,7 +186,7 @@ async def test_outside_of_a_class_nothing_of_it_is_shown(tmp_path: Path) -> None
 
 async def test_home_says_how_many_labs_are_finished(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "student").ensure()
-    finished.mark(workspace.labs, "look", seconds=60.0)
+    finished_labs.mark(workspace.labs, "look", seconds=60.0)
     app = make_app(build=engine(_at(workspace)))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, f"1 of {len(labs())} labs finished")

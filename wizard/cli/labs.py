@@ -41,7 +41,7 @@ def list_labs(workspace: Workspace) -> None:
     Example:
       firescreen lab list
     """
-    from wizard.labs import finished, labs, packs
+    from wizard.labs import finished_labs, labs, packs
     from wizard.labs.classroom import progress_folder
     from wizard.practice import compose_project
 
@@ -51,7 +51,7 @@ def list_labs(workspace: Workspace) -> None:
             output.say(f"The pack {name} can no longer be used. Remove it with: firescreen lab remove {name}")
         room = chosen_classroom(workspace)
         known = labs(workspace.packs)
-        marks = finished.marks(progress_folder(workspace, room), known)
+        marks = finished_labs.marks(progress_folder(workspace, room), known)
         if room is not None:
             output.say(f"On the hosts of {plain(room.title)}. For the practice stack: --practice")
         for each in known:

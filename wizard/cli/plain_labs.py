@@ -30,12 +30,12 @@ def choose_lab(workspace: Workspace) -> int:
     Raises:
         Leave: the person leaves before the lab has begun.
     """
-    from wizard.labs import finished, labs
+    from wizard.labs import finished_labs, labs
     from wizard.labs.classroom import progress_folder
     from wizard.labs.environment import LabInProgressError
 
     known = labs(workspace.packs)
-    marks = finished.marks(progress_folder(workspace, chosen_classroom(workspace)), known)
+    marks = finished_labs.marks(progress_folder(workspace, chosen_classroom(workspace)), known)
     wanted = choose(
         "Which lab?",
         tuple((lab.id, f"{lab.title}, {marks[lab.id].text}") for lab in known),

@@ -9,7 +9,7 @@ COMPONENT = Component(
     programs=("exporter_exporter", "prometheus-exporter-exporter"),
     units=("prometheus-exporter-exporter", "exporter_exporter", "exporter-exporter"),
     variables=("ARGS", "EXPORTER_EXPORTER_OPTS", "OPTIONS"),
-    # TLS and client certificates by flags of its own: see `planner.exporter_door`.
+    # TLS and client certificates by flags of its own: see `planner.front_doors.exporter_door`.
     web_flags=(),
     toolkits=(),
     first_safe_version="",

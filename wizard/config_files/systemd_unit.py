@@ -93,7 +93,7 @@ class Unit:
 
 
 def parse(text: str) -> Unit:
-    """Reads a unit and its drop-ins in the order in which they count; see `unitfile.split_files` for the text."""
+    """Reads a unit and its drop-ins in the order in which they count; see `unit_settings.split_files` for the text."""
     exec_from = ""
     commands: list[str] = []
     others: list[Setting] = []

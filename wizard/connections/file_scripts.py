@@ -1,4 +1,4 @@
-"""The fixed scripts for sh behind the file operations of a host: texts only, see `shell`.
+"""The fixed scripts for sh behind the file operations of a host: texts only, see `shell_connection`.
 
 They begin with `held` of `path_script`, and use names inside the folder that it holds from there on.
 """

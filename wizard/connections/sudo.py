@@ -39,7 +39,7 @@ class SudoConnection(ShellConnection):
     is_local = True
 
     def host_names(self) -> tuple[str, ...]:
-        """See `local.host_names`."""
+        """See `host_names.host_names`."""
         return host_names()
 
     def identity(self) -> tuple[str, str, bool]:

@@ -31,7 +31,7 @@ _METRICS: Final = re.compile(
 
 
 class Asker:
-    """Answers questions about one connection; see `diagnose.narrow`.
+    """Answers questions about one connection; see `catalogue.narrow`.
 
     Args:
         evidence: what is known of it.

@@ -193,7 +193,7 @@ class Proxy:
     forks: bool = True
     """Whether a reload starts new processes below the main one."""
     exporters: bool = False
-    """Whether it serves metrics of exporters alone, at one port and without names: see `planner.exporter_door`."""
+    """Whether it serves metrics of exporters alone, at one port and without names: see `planner.front_doors.exporter_door`."""
     no_certificate: str = "400"
     """How a client without an accepted certificate is rejected, see `Probe.expect`."""
 

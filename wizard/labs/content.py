@@ -154,7 +154,7 @@ class Lab:
     certificates: str = "ca"
     source: str = ""
     foreign: bool = False
-    """Whether somebody else wrote it: what it places is looked at before, see `contained`."""
+    """Whether somebody else wrote it: what it places is looked at before, see `sandbox_policy`."""
     real_hosts: bool = False
     """Whether it can be done on real hosts, too."""
     expects: str = ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from wizard.engine import Engine, Outcome
 from wizard.engine.outcome import silent
 from wizard.errors import FirescreenError
-from wizard.labs import checks, finished, shell, state
+from wizard.labs import checks, finished_labs, shell, state
 from wizard.labs import report as reporting
 from wizard.labs.catalogue import find
 from wizard.labs.checks import CheckResult, prometheus
@@ -217,7 +217,7 @@ class LabSession:
             new = new.with_step(step.id, done=now, seen=result.seen)
         if new is not self._state:
             if new.complete(self.lab) and not self._state.complete(self.lab):
-                finished.mark(self._path.parent, self.lab.id, seconds=now - new.started)
+                finished_labs.mark(self._path.parent, self.lab.id, seconds=now - new.started)
             self._keep(new)
 
     @property

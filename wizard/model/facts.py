@@ -30,7 +30,7 @@ class FileState:
     owner: str = "root"
     group: str = "root"
     attributes: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
-    """Access control list and other extended attributes, see `hosts.attributes`; known once `examine` was asked."""
+    """Access control list and other extended attributes, see `connections.attributes`; known once `examine` was asked."""
 
     @property
     def rights(self) -> str:
@@ -341,7 +341,7 @@ class Facts:
     """(host of a Prometheus, host:port) of servers that it cannot connect to, and why."""
 
     def file(self, host: str, path: str) -> FileState | None:
-        """The file as read; KeyError if it was not asked for (see `steps.wanted_files`)."""
+        """The file as read; KeyError if it was not asked for (see `planner.required_files.wanted_files`)."""
         return self.hosts[host].files[path]
 
 

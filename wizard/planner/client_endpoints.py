@@ -121,7 +121,7 @@ def secure(
         login: user, and the file with the password.
 
     Raises:
-        ConfigError: see `configs.prometheus.secure_job`.
+        ConfigError: see `config_files.prometheus.secure_job`.
     """
     wanted = {
         "ca_file": ca_file,

@@ -24,7 +24,7 @@ _FIRST_PROMTOOL = (2, 43, 0)
 
 
 Names: TypeAlias = Mapping[str, tuple[str, str]]
-"""See `proof.names`."""
+"""See `probes.names`."""
 
 
 def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> tuple[PlannedStep, ...]:

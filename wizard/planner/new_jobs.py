@@ -64,7 +64,7 @@ def assign(
             client for client in scrapers if (client.host.spec.name, server.address) not in facts.unreachable
         ]
         if not able:
-            continue  # it would be down: `healthfindings` says so
+            continue  # it would be down: `health_findings` says so
         mine = [client for client in able if client.host.spec.name == server.spec.host]
         chosen = (mine or able)[0]
         found.setdefault(chosen.key, []).append(server)

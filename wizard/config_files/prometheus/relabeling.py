@@ -121,7 +121,7 @@ def _put(now: dict[str, str], name: str, text: str) -> None:
 
 
 def _given(of: fields.Fields, key: str, default: str) -> str:
-    """As `_fields.value`, but an empty text in quotes is a value."""
+    """As `fields.value`, but an empty text in quotes is a value."""
     for node in reversed(of.get(key, ())):
         if not null(node):
             return text_of(node)

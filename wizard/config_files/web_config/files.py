@@ -14,7 +14,7 @@ from wizard.config_files.yaml_edit.document import Document
 def check(
     document: Document, tls: fields.Fields, read: Read | None, *, folder: str = "", ca: str = "client_ca"
 ) -> Iterator[str]:
-    """One sentence each, as in `_web_check.check`.
+    """One sentence each, as in `validation.check`.
 
     Args:
         tls: the section that names them.

@@ -34,7 +34,7 @@ class Document:
     text: str = field(repr=False)
     """Without the byte order mark; line ends as they were."""
     parsed: str = field(repr=False)
-    """What libyaml was given: the same text, but see `_libyaml.composed`."""
+    """What libyaml was given: the same text, but see `libyaml.composed`."""
     root: Node | None = field(repr=False)
     name: str = ""
     """What messages call the file."""
@@ -45,7 +45,7 @@ class Document:
     aliases: bool = False
     """Whether there may be an alias; False is certain."""
     places: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What `_spans.slots` found, by the id of the node, so that a long list is gone through once."""
+    """What `positions.slots` found, by the id of the node, so that a long list is gone through once."""
 
     @property
     def content(self) -> bytes:

@@ -126,7 +126,7 @@ def deep(value: Value) -> bool:
 
 
 def bare(value: Value) -> object:
-    """The same value as `_yaml.data` would read it back."""
+    """The same value as `document.data` would read it back."""
     if isinstance(value, str):
         return value
     if isinstance(value, Plain):
