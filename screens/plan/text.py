@@ -118,7 +118,7 @@ def cards(plan: Plan) -> tuple[Card, ...]:
         ),
         Card(
             f"{longest:.0f} s" if longest else "0 s",
-            "down each" if len(down) > 1 else "down",
+            "down at most" if len(down) > 1 else "down",
             f"{len(down)} target{'s' * (len(down) != 1)}" if down else "no scrape is lost",
             "$warning" if longest >= LONG else "$primary",
         ),

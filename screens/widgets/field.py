@@ -96,7 +96,7 @@ class Field(Vertical):
                 password=self.is_hidden,
                 type="integer" if self.question.kind == "number" else "text",
                 placeholder={
-                    "names": "names and addresses, a space between them",
+                    "names": "a space between them",
                     "password": "leave it empty",
                     "secret": "typed hidden; ^r shows it",
                 }.get(self.question.kind, ""),

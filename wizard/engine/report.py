@@ -40,10 +40,9 @@ def title(plan: Plan) -> str:
     if _only_logs_in(plan):
         logins = [f"{each.place} {each.name} ({_WAYS[each.setting]})" for each in plan.stack.client_logins]
         return f"Prometheus logs in by token: {plain(', '.join(logins), 200)}"
-    if not secured and plan.stack.front_doors:
-        return f"Front door: {', '.join(door.root for door in plan.stack.front_doors)}"
+    doors = ", ".join(door.root for door in plan.stack.front_doors)
     if not secured:
-        return "Nothing to protect"
+        return f"Front door: {doors}" if doors else "Nothing to protect"
     renewed = plan.answers.renew
     if renewed:
         done = [words for name, words in _RENEWED.items() if name in renewed]
@@ -53,10 +52,11 @@ def title(plan: Plan) -> str:
     keys: dict[str, list[str]] = {}
     for component in secured:
         keys.setdefault(level_name(component), []).append(component.key)
-    return "; ".join(
+    lines = [
         f"{level}: {', '.join(named) if len(named) <= _FEW else f'{len(named)} components'}"
         for level, named in keys.items()
-    )
+    ]
+    return "; ".join([*lines, *([f"front door: {doors}"] if doors else [])])
 
 
 def _only_logs_in(plan: Plan) -> bool:

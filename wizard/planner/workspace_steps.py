@@ -69,8 +69,14 @@ def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
     )
 
 
-def trust_copies(facts: Facts, pairs: Sequence[tuple[Server, Pair]]) -> tuple[PlannedStep, ...]:
-    """What the probes check each server against, from the pair that it shows."""
+def trust_copies(
+    facts: Facts, pairs: Sequence[tuple[Server, Pair]], *, of: str = ""
+) -> tuple[PlannedStep, ...]:
+    """What the probes check each server against, from the pair that it shows.
+
+    Args:
+        of: what these servers are, where they are no components.
+    """
     if not pairs:
         return ()
     changes = list(
@@ -98,7 +104,7 @@ def trust_copies(facts: Facts, pairs: Sequence[tuple[Server, Pair]]) -> tuple[Pl
     return (
         workspace_files.workspace_step(
             StepKind.TRUST_COPIES,
-            title="Store the CA certificates for the probes",
+            title=f"Store the CA certificates {f'of {of} ' if of else ''}for the probes",
             why="The probes check the certificates of servers as a client does: they need the same CA certificate.",
             changes=changes,
         ),

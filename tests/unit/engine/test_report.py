@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.planner import planned
@@ -42,6 +44,15 @@ def _plan(*levels: tuple[Protection, ...], renew: frozenset[str] = frozenset()) 
 )
 def test_the_title_says_what_was_done(plan: Plan, title: str) -> None:
     assert report.title(plan) == title
+
+
+def test_the_title_names_the_front_door_beside_what_is_secured() -> None:
+    plan = planned.case("front-door-caddy").plan()
+    (door,) = plan.stack.front_doors
+    assert report.title(plan).endswith(f"ront door: {door.root}")
+    protected = replace(plan.stack.components[0], host="srv9", protect=("tls",))
+    stack = replace(plan.stack, components=(protected,))
+    assert report.title(replace(plan, stack=stack)) == f"TLS: {protected.key}; front door: {door.root}"
 
 
 def test_the_title_names_the_logins_where_nothing_else_changes() -> None:

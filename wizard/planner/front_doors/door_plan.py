@@ -207,7 +207,8 @@ def inquiry(
 def _prepared(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, sites: Sequence[Site]
 ) -> tuple[PlannedStep, ...]:
-    steps = list(workspace_steps.trust_copies(facts, [(site.known.server, site.pair) for site in sites]))
+    shown = [(site.known.server, site.pair) for site in sites]
+    steps = list(workspace_steps.trust_copies(facts, shown, of="front doors"))
     if any(site.known.door.client_cert for site in sites):
         steps += probe_certificates.probe_step(stack, facts, factory, names_checked=False)
     changes: list[Change] = []
