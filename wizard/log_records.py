@@ -91,10 +91,14 @@ _ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
 _QUOTES: Final = re.compile(r'\\+"')
 _HELD: Final = re.compile(r'\s*\{"|[^\n]{0,400}?\b(?:err|error|msg)="')
+# Quotation marks as pages and mails set them in place of those that a program wrote.
+_SET: Final = re.compile("\u2018([^\u2018\u2019\\n]{0,300})\u2019")
 _ENTITY: Final = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,4});")
 # The width at which pages and terminals wrap, how the rest of a wrapped line begins, and the mark of a quoted one.
 _WRAPPED_AT: Final = range(40, 131)
 _CONTINUED: Final = re.compile(r"(?:[>#|→] {0,2})?(?:x509: |\(?[a-z][a-z-]*(?: |$))")
+_BEGUN: Final = re.compile(r"(?:ts|t|time|level|lvl)=\S")
+_FURTHER: Final = re.compile(r"(?!(?:ts|t|time|level|lvl)=)[a-z_][\w.]{1,40}=\S")
 _MARK: Final = re.compile(r"^[>#|→] {1,2}")
 # A counter that is zero: nothing of the kind happened.
 _NOTHING: Final = re.compile(
@@ -175,8 +179,8 @@ def _objects(loaded: Any, depth: int) -> list[dict[str, Any]]:
 def rejoined(text: str) -> str:
     """A short text with the lines put together again that a terminal, a mail or a web page has broken; '' if none was.
 
-    A line goes on where the next one is indented, or where it ends within quotes, in a blank, a colon or a comma, or in
-    a word that the next line continues in small letters.
+    A line goes on where the next one is indented or begins with a further field of a record in logfmt, or where it ends
+    within quotes, in a blank, a colon or a comma, or in a word that the next line continues in small letters.
     """
     lines = text.splitlines()
     if not 2 <= len(lines) <= _PASTED or len(text) > _PASTED * 200:
@@ -187,13 +191,18 @@ def rejoined(text: str) -> str:
             joined
             and line.strip()
             and not _FRAME.match(line)
-            and (line[:1].isspace() or _goes_on(before, line))
+            and (line[:1].isspace() or _goes_on(before, line) or _is_field_of(joined[-1], line))
         ):
             start, rest = joined[-1].rstrip(), _MARK.sub("", line.strip())
             joined[-1] = f"{start}{rest}" if start.endswith("-") else f"{start} {rest}"
         else:
             joined.append(line)
     return "\n".join(joined) if len(joined) < len(lines) else ""
+
+
+def _is_field_of(record: str, line: str) -> bool:
+    """Whether a line begins with a further field of a record in logfmt that began before it."""
+    return bool(_BEGUN.match(record) and _FURTHER.match(line))
 
 
 def _goes_on(line: str, following: str) -> bool:
@@ -215,7 +224,7 @@ def _different(lines: list[str]) -> list[str]:
 def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
-    body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
+    body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", _SET.sub(r"'\1'", line))))
     text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _NOTHING.sub("", _text(body, _DEPTH)))
     if program.startswith("postfix/"):
         # Which of its programs wrote the line says whether it is the client or the server of the connection.

@@ -21,7 +21,7 @@ _NO_WARNING: Final = r"\A(?![^\n]{0,400}?\b(?:level|lvl|severity)=(?i:warn))"
 _FAMILY: Final = (
     r"(?i:prometheus|alertmanager|pushgateway|blackbox|_exporter\b|\bscrap|\btsdb|\bw[ab]l\b|remote[ _]writ|\botlp"
     r"|out.of.order|\bexemplar|\bhistogram|\bsamples?\b|\bseries\b|landing page|\bDSN\b|gossip|\bsilence"
-    r"|sending alerts?|\brules?\b|resharding|federation|\bmodule=[^\n\x1f]{1,80}\x1ftarget="
+    r"|sending alerts?|aggregation group|\brules?\b|resharding|federation|\bmodule=[^\n\x1f]{1,80}\x1ftarget="
     r"|collector failed\x1fname=[^\n\x1f]{1,40}\x1f(?:duration_seconds|err)=)"
 )
 # main.go is a file of every program: the record must say besides whose it is.
