@@ -54,6 +54,11 @@ def parsed(host: str) -> Address | None:
     return mapped or address
 
 
+def is_address(host: str) -> bool:
+    """Whether a text is an IP address and no name."""
+    return parsed(host) is not None
+
+
 @lru_cache(_KEPT)
 def split(address: str, scheme: str = "") -> tuple[str, int]:
     """Canonical host, and port, of `host:port`; without a port, that of the scheme (0 where it has none)."""

@@ -1,8 +1,15 @@
-"""Numbers with their nouns."""
+"""Numbers with their nouns, and several nouns, as sentences have them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun, e.g. '1 host' or '2 hosts'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as one part of a sentence, e.g. 'a', 'a and b' or 'a, b and c'; '' for none."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

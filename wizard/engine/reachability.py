@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -48,9 +47,9 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
     if service.container is not None and not service.container.is_reachable:
         enclosed = True  # a network of containers is its own host's
     # What is reached by a loopback address itself is this machine, or forwarded by other means.
-    near = not enclosed or is_loopback(way.address)
+    near = not enclosed or endpoints.is_loopback(way.address)
     found = service
-    if not host or (is_loopback(host.strip("[]")) and not (enclosed and near)):
+    if not host or (endpoints.is_loopback(host.strip("[]")) and not (enclosed and near)):
         found = replace(service, listen=f"{bracketed(way.address)}:{port}")
     if way.holder is None or (way.inside and enclosed):
         return found if near else replace(service, out_of_reach=_ENCLOSED)
@@ -71,7 +70,7 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
 
 
 def _is_enclosed(address: str) -> bool:
-    return is_loopback(address.rpartition(":")[0].strip("[]"))
+    return endpoints.is_loopback(address.rpartition(":")[0].strip("[]"))
 
 
 def forward_to(facts: Facts, url: str) -> Forward | None:
@@ -99,20 +98,6 @@ def forward_to(facts: Facts, url: str) -> Forward | None:
 def _direct(service: Service) -> bool:
     # Of what does not run, that is not known.
     return not service.active or probes.reaches(service.listen, _PATIENCE)
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IP address and no name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address, or the name localhost, means the machine that uses it."""
-    return address == "localhost" or (is_address(address) and ipaddress.ip_address(address).is_loopback)
 
 
 def bracketed(address: str) -> str:

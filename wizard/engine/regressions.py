@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from wizard.endpoints import is_address
 from wizard.engine import baseline, vantage_point
 from wizard.engine.hosts import Hosts
 from wizard.engine.login_check import log_of
 from wizard.engine.parallel import run_parallel
 from wizard.engine.prometheus_recovery import ComparisonResult, MonitorCheck, Regression
-from wizard.engine.reachability import is_address
 from wizard.model import (
     Attempt,
     Baseline,

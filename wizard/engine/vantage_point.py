@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from wizard import probes
 from wizard.connections.errors import ForbiddenError
+from wizard.endpoints import is_loopback
 from wizard.engine.hosts import Hosts
-from wizard.engine.reachability import is_loopback
 from wizard.errors import FirescreenError
 from wizard.model import Attempt, Forward, Probe
 

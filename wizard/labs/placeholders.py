@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from wizard import assets, practice
+from wizard import assets, endpoints, practice
 from wizard.account import account
 from wizard.engine.hosts import Hosts
 from wizard.errors import LabError
@@ -173,11 +173,7 @@ def _address(candidates: tuple[str, ...]) -> str:
 
 
 def _kind(name: str) -> str:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return "DNS"
-    return "IP"
+    return "IP" if endpoints.is_address(name) else "DNS"
 
 
 def _targets(source: str, prometheus: Service) -> str:

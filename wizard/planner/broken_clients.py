@@ -5,10 +5,10 @@ Each needs the person's consent: without it, the plan must not be applied.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.config_files import proxies, web_config
 from wizard.errors import ConfigError
@@ -140,7 +140,7 @@ def _proxies(
     asking = Client(host, server.service, OwnFiles())
     mine = [each for each in routes if asking.means(each.upstream, server) and demands.reject(each)]
     names = certificate_names(stack, facts, server)
-    name = next((each for each in names if not _is_address(each)), "<DNS name of its certificate>")
+    name = next((each for each in names if not endpoints.is_address(each)), "<DNS name of its certificate>")
     found = []
     for program in dict.fromkeys(each.program for each in mine):
         own = tuple(each for each in mine if each.program == program)
@@ -171,14 +171,6 @@ def _trusted(stack: Stack, facts: Facts, host: HostFacts, server: Server) -> str
         if client.host.spec.name == host.spec.name:
             return client.trust_file(server, own_ca=stack.certificates.issued_by == "ca")
     return f"<copy of {paths.trust_copy(facts, server)}>"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server) -> list[BrokenClient]:

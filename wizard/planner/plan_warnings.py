@@ -13,6 +13,7 @@ from wizard.model import (
 )
 from wizard.planner import containers
 from wizard.planner.server import ServerPlan
+from wizard.plurals import listed
 
 CLOCK_TOLD = 30.0
 """Seconds that clocks may differ before it is told."""
@@ -78,7 +79,7 @@ def _needed(server_plan: ServerPlan) -> tuple[str, str]:
     parts = ["https", "the CA certificate"]
     parts += ["the password"] if server_plan.asks_password else []
     parts += ["a client certificate"] if server_plan.asks_certificate else []
-    return "the new credentials" if len(parts) > 2 else "https", f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return "the new credentials" if len(parts) > 2 else "https", listed(parts)
 
 
 def of_unreachable_hosts(facts: Facts) -> list[Finding]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
+from wizard.config_files import durations
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import Facts, PlannedStep, Probe, RunService, Service, StepKind
@@ -39,9 +39,7 @@ def longest_stop(server: Server) -> float:
     if not sends:
         return 0.0
     # Prometheus' own default is a minute.
-    given = re.findall(r"(\d+)(ms|[smhd])", server.service.flag("storage.remote.flush-deadline") or "1m")
-    factors = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-    return sum(int(number) * factors[unit] for number, unit in given)
+    return durations.seconds(server.service.flag("storage.remote.flush-deadline") or "1m")
 
 
 def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:

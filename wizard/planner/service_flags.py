@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from wizard import endpoints
 from wizard.certificates import issue
 from wizard.components import Component
 from wizard.components import component as find_component
@@ -139,7 +139,7 @@ def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, st
     if now:
         own = now.startswith("http:") and _is_own(now, server, names)
         return {component.url_flag: f"https{now[4:]}"} if own else {}
-    name = next((each for each in names if not _is_address(each) and each != "localhost"), "")
+    name = next((each for each in names if not endpoints.is_address(each) and each != "localhost"), "")
     name = name or next(iter(names), "")
     return (
         {component.url_flag: f"https://{f'[{name}]' if ':' in name else name}:{server.port}/"} if name else {}
@@ -157,11 +157,3 @@ def _is_own(url: str, server: Server, names: Sequence[str]) -> bool:
         return False
     own = name in {each.lower().rstrip(".") for each in names}
     return own or Client(server.host, server.service, OwnFiles()).means(f"{name}:{port}", server)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

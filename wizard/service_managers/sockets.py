@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from wizard import endpoints
+
 _KERNEL = re.compile(r"([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})")
 _EVERYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound to
 
@@ -48,15 +50,9 @@ def port(address: str) -> str:
 
 def is_enclosed(addresses: Sequence[str]) -> bool:
     """Whether all of some sockets are open to their own host only; False for none."""
-    return bool(addresses) and all(_is_loopback(address) for address in addresses)
-
-
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return bool(addresses) and all(
+        endpoints.is_loopback(address.rpartition(":")[0].strip("[]")) for address in addresses
+    )
 
 
 def _address(place: str) -> str:

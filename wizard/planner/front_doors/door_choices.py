@@ -9,6 +9,7 @@ from typing import cast
 from wizard.errors import InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import GRAFANA, DoorRoute, FrontDoor, HostFacts, ProxyProgram, Question, Service, Setting
+from wizard.plurals import listed
 
 _GRAFANA = (
     ("", "no"),
@@ -27,7 +28,7 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
 
 def running(there: Sequence[tuple[Service, Proxy]]) -> str:
     """Which of them run, as the beginning of a sentence."""
-    named = _listed([f"{known.title} {service.version}" for service, known in there])
+    named = listed([f"{known.title} {service.version}" for service, known in there])
     return f"{named} {'runs' if len(there) == 1 else 'run'}"
 
 
@@ -38,7 +39,7 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
         yield Question(
             setting=Setting("front_doors", "proxy", of),
             title="Reverse proxy of the front door",
-            why=f"{_listed([each.title for _, each in there])} run on this host.",
+            why=f"{listed([each.title for _, each in there])} run on this host.",
             more=(
                 "The front door is one more site of the reverse proxy that you choose; the others stay as they are. Choose the "
                 "one that holds the port of the front door: two programs cannot listen on the same port."
@@ -66,10 +67,6 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
             default=(door.grafana.login or "own") if door.grafana is not None else "",
             choices=_GRAFANA,
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def with_proxy(door: FrontDoor, value: str) -> FrontDoor:
