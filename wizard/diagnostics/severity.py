@@ -43,11 +43,12 @@ _ENDED: Final = (
     ),
 )
 # What quotes an error and is none: the result of a test, a line of a changelog, the command that searches a log, the
-# text of an alert.
+# text of an alert, what a script says of its steps.
 _QUOTED: Final = re.compile(
     r"^\s{0,40}(?:[✓✔√]|ok \d{1,6} -|--- PASS:|\[ {1,8}OK {1,8}\])"
     r"|^\s{0,8}[*-] \[(?:BUGFIX|ENHANCEMENT|FEATURE|CHANGE|SECURITY|PERF)\] "
     r"|^\s{0,8}(?:[^\s]{0,80}[$#%] )?(?:[^\n|]{1,200}\| ?)?(?:sudo )?(?:[ez]?grep|rg) -{0,2}[\w\"\']"
+    r"|^[\w./-]{1,80}\.(?:sh|envsh): (?:info|INFO): "
     r"|^\s{0,20}(?:- )?(?:summary|description|message|title|text): [^\n]{0,900}\{\{"
 )
 _SEVERAL: Final = 2
