@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,28 +59,12 @@ def json_texts(value: object) -> Iterator[str]:
             yield from json_texts(item)
 
 
-def yaml_texts(source: str) -> Iterator[str]:
-    """The values of a YAML file that are texts, and its comments."""
-    for document in YAML(typ="safe").load_all(source):
-        yield from json_texts(document)
-    yield "\n".join(re.findall(r"(?:^|\s)#\s(.*)", source))
-
-
 def help_pages(command: click.Command, path: str = "firescreen") -> Iterator[tuple[str, str]]:
     """What `--help` prints, for each command and those below it."""
     with click.Context(command, info_name=path) as context:
         yield f"wizard/cli/{path} --help", command.get_help(context)
     for name, below in getattr(command, "commands", {}).items():
         yield from help_pages(below, f"{path} {name}")
-
-
-FORMATS: dict[str, Callable[[str], Iterable[str]]] = {
-    ".md": lambda source: [source],
-    ".html": lambda source: [source],
-    ".yaml": yaml_texts,
-    ".yml": yaml_texts,
-    ".json": lambda source: json_texts(json.loads(source)),
-}
 
 
 @cache
@@ -144,5 +128,4 @@ def test_texts_of_a_module_are_found_and_its_identifiers_are_not() -> None:
     strings = [text for _line, text in python_texts(ast.parse(source)) if _is_text(text)]
     assert strings == ["A doc.", "no {} proof"]
     assert list(json_texts({"proof": [{"title": "A title"}]})) == ["A title"]
-    assert list(yaml_texts("# A comment\nproof: A title # and more")) == ["A title", "A comment\nand more"]
     assert not retired("`prove.yml` and ```json\n{'a': 'the proof'}\n```")

@@ -4,7 +4,6 @@ from wizard.probes.attempts import answers, reaches, run, wait
 from wizard.probes.causes import cause_of
 from wizard.probes.curl import (
     curl,
-    curl_asking,
     curl_config,
     curl_reading,
     forwarded,
@@ -28,7 +27,6 @@ __all__ = [
     "ask_prometheus",
     "cause_of",
     "curl",
-    "curl_asking",
     "curl_config",
     "curl_reading",
     "differences",

@@ -16,11 +16,6 @@ def curl(probe: Probe) -> str:
     return _command(probe, asking=not probe.curl_config)
 
 
-def curl_asking(probe: Probe) -> str:
-    """The same for the screen: curl asks for the password."""
-    return _command(probe, asking=True)
-
-
 def curl_reading(probe: Probe) -> str:
     """As `curl`, but the answer itself is printed."""
     return _command(probe, asking=not probe.curl_config, reading=True)
