@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +16,10 @@ from wizard.errors import HostError, InputError, NeededError
 from wizard.redact import Secret
 
 if TYPE_CHECKING:
+    from wizard.connections.base import Connection
     from wizard.connections.credentials import SecretKind
     from wizard.engine import Engine
-    from wizard.model import Answers, HostSpec, Plan, Stack
+    from wizard.model import Answers, HostSpec, Plan, Service, Stack
     from wizard.workspace import Workspace
 
 
@@ -61,6 +63,7 @@ def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
     from wizard.connections.credentials import Access
 
     access, begun = Access(), {}
+    looked: dict[HostSpec, tuple[float, tuple[Service, ...]]] = {}
     far = [host for host in stack.hosts if host.connect == "ssh"][:_AHEAD] if stack is not None else []
     if stack is not None and far:
         # sshd starts on the other side, and `ssh` on another processor, while Paramiko takes its time on this one.
@@ -70,19 +73,27 @@ def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
         from wizard.connections.ssh.connection import SshConnection
 
         begun = {host: SshConnection(host, access, early=early[host]) for host in far}
-        for connection in begun.values():
-            connection.begin(partial(_requests, stack))
+        for host, connection in begun.items():
+            connection.begin(partial(_look, stack, host, connection, looked, str(workspace.practice)))
     from wizard.engine import Engine
 
-    made = Engine(workspace, access, begun)
+    made = Engine(workspace, access, begun, looked=looked)
     click.get_current_context().call_on_close(made.close)
     return made
 
 
-def _requests(stack: Stack) -> Sequence[Sequence[str]]:
+def _look(
+    stack: Stack,
+    host: HostSpec,
+    connection: Connection,
+    looked: dict[HostSpec, tuple[float, tuple[Service, ...]]],
+    practice_folder: str,
+) -> None:
+    """Finds out what runs on a host, for the engine that is still being imported: see `Hosts.services`."""
     from wizard.service_managers import discovery
 
-    return discovery.requests(stack)
+    connection.ask_ahead(discovery.requests(stack))
+    looked[host] = time.monotonic(), discovery.discover(connection, practice_folder=practice_folder)
 
 
 def stack_of(argument: str, workspace: Workspace) -> Stack:

@@ -34,7 +34,7 @@ from wizard.service_managers import (
     grafana_service,
     instances,
 )
-from wizard.service_managers.discovery import requests, wants_proxies
+from wizard.service_managers.discovery import wants_proxies
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
@@ -151,7 +151,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     wanted, named = _wanted(stack, spec.name), _named(stack, spec.name)
     connection = hosts.connection(spec.name)
     if spec.is_real:
-        connection.ask_ahead(requests(stack))
+        hosts.ask_ahead(spec.name, stack)
     usual = {each.name: each for each in stack.components if each.host == spec.name and not each.unit}
 
     def meant(service: Service) -> bool:

@@ -33,7 +33,7 @@ from wizard.engine import (
 )
 from wizard.engine import scan as scanner
 from wizard.engine.canary import canary_of
-from wizard.engine.hosts import Hosts
+from wizard.engine.hosts import Hosts, Looked
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import HostOutcome, InventoryItem, Outcome, Scan, finish, silent
 from wizard.engine.parallel import run_parallel
@@ -58,6 +58,7 @@ class Engine:
         workspace: where the CA, the journal and the practice stack live.
         access: what connections were given, with connections that were begun with it.
         begun: these, by host; they end with the engine.
+        looked: what was found on hosts while these connections were begun; see `Hosts`.
         most: machines whose servers are probed at once.
     """
 
@@ -67,6 +68,7 @@ class Engine:
         access: Access | None = None,
         begun: Mapping[HostSpec, Connection] | None = None,
         *,
+        looked: Looked | None = None,
         most: int = verification.MOST,
     ) -> None:
         self.workspace = workspace
@@ -74,6 +76,7 @@ class Engine:
         self.access = access or Access()
         """What connections were given: passwords, passphrases, accepted host keys. Fronts put answers here."""
         self._kept: dict[HostSpec, Connection] = dict(begun or {})
+        self._looked = looked if looked is not None else {}
         self._recovery = Recovery(workspace, self.connections)
 
     def close(self) -> None:
@@ -83,7 +86,7 @@ class Engine:
 
     def connections(self, specs: tuple[HostSpec, ...]) -> Hosts:
         """The connections to hosts, with what they were given so far; they end with the caller's `with` block."""
-        return Hosts(self.workspace, specs, self.access, self._kept)
+        return Hosts(self.workspace, specs, self.access, self._kept, looked=self._looked)
 
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
         """Connects to hosts, to find out which passwords and confirmations are needed before anything is done.

@@ -6,8 +6,10 @@ import posixpath
 import shutil
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from wizard.account import account
 from wizard.components import component as find_component
@@ -20,7 +22,7 @@ from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.engine.reachability import Way, bracketed, seen_from_here
 from wizard.errors import FirescreenError
-from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Service
+from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Service, Stack
 from wizard.service_managers import (
     discovery,
     proxy_services,
@@ -32,12 +34,19 @@ from wizard.service_managers import (
 from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
+Looked: TypeAlias = MutableMapping[HostSpec, tuple[float, tuple[Service, ...]]]
+"""What `service_managers.discovery.discover` found on hosts a moment ago, and when (`time.monotonic`)."""
+
+_FRESH = 10.0
+"""Seconds for which that stands for what is so."""
+
 
 class Hosts:
     """The connections of one run, opened at first use and closed together.
 
     Args:
         kept: SSH connections that outlive the run: taken from there and left there. They connect anew by themselves.
+        looked: what the threads that began these connections found; each is used once.
     """
 
     def __init__(
@@ -46,13 +55,17 @@ class Hosts:
         specs: tuple[HostSpec, ...],
         access: Access | None = None,
         kept: dict[HostSpec, Connection] | None = None,
+        *,
+        looked: Looked | None = None,
     ) -> None:
         self._workspace = workspace
         self._specs = {spec.name: spec for spec in specs}
         self._access = access or Access()
         self._kept = kept if kept is not None else {}
+        self._looked = looked if looked is not None else {}
         self._open: dict[str, Connection] = {}
         self._locks: dict[str, threading.Lock] = {}
+        self._early: dict[str, tuple[Service, ...]] = {}
         self._found: dict[str, tuple[Service, ...]] = {}
 
     def __enter__(self) -> Hosts:
@@ -137,11 +150,23 @@ class Hosts:
         connection = self.connection(name)
         if self._specs[name].connect == "practice":
             return supervised.discover(connection, str(self._workspace.practice / name))
-        found = discovery.discover(connection, practice_folder=str(self._workspace.practice))
+        found = self._early.pop(name, None)
+        if found is None:
+            found = discovery.discover(connection, practice_folder=str(self._workspace.practice))
         way = self._way(spec)
         if not way.address:
             return found
         return tuple(run_parallel(lambda service: seen_from_here(service, way, self.dial), found))
+
+    def ask_ahead(self, name: str, stack: Stack) -> None:
+        """Has a host told in one round trip what its discovery asks; nothing where its connection began with that."""
+        connection = self.connection(name)
+        connection.identity()  # what was begun has ended by then
+        looked = self._looked.pop(self._specs[name], None)
+        if looked is not None and time.monotonic() - looked[0] < _FRESH:
+            self._early[name] = looked[1]
+        else:
+            connection.ask_ahead(discovery.requests(stack))
 
     def proxies(self, name: str) -> tuple[Service, ...]:
         """The reverse proxies of a host that can be front doors; what has a port of its own as this machine reaches it."""

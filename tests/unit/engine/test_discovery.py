@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,24 @@ def looked(site: Site, stack: Stack) -> Facts:
 
 
 # -- discovery -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_begun_connection_found_counts_once_and_while_it_is_fresh(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    early = {name: (site.service(name, unit="early"),) for name in ("srv1", "srv2")}
+    site.manager.services = {name: (site.service(name, unit="late"),) for name in early}
+    one, two = site.specs
+    now = time.monotonic()
+    found = {one: (now, early["srv1"]), two: (now - 60, early["srv2"])}
+    kept = {spec: site.connections[spec.name] for spec in site.specs}
+    with Hosts(site.workspace, site.specs, None, kept, looked=found) as hosts:  # type: ignore[arg-type]
+
+        def units(name: str) -> list[str]:
+            hosts.ask_ahead(name, stack_of(site))
+            return [service.unit for service in hosts.services(name)]
+
+        assert [units("srv1"), units("srv2"), units("srv1")] == [["early"], ["late"], ["late"]]
+    assert not found
 
 
 def test_files_that_files_name_are_read_too(pair: Site) -> None:

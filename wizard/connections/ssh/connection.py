@@ -115,20 +115,19 @@ class SshConnection(RemoteShellConnection):
         """Connects, logs in and becomes root where that is wanted; nothing if that is done."""
         self.ready()
 
-    def begin(self, ahead: Callable[[], Sequence[Sequence[str]]] = tuple) -> None:
+    def begin(self, then: Callable[[], None] = lambda: None) -> None:
         """Connects in a thread of its own; the next operation waits for it, and raises what went wrong.
 
         Args:
-            ahead: gives the scripts to ask ahead then.
+            then: what that thread goes on with; what goes wrong there is left to the next operation.
         """
-        threading.Thread(target=self._begin, args=(ahead,), name=f"connect-{self.name}", daemon=True).start()
+        threading.Thread(target=self._begin, args=(then,), name=f"connect-{self.name}", daemon=True).start()
 
-    def _begin(self, ahead: Callable[[], Sequence[Sequence[str]]]) -> None:
+    def _begin(self, then: Callable[[], None]) -> None:
         with self._lock:
             try:
                 self.ready()
-                if scripts := ahead():
-                    self.ask_ahead(scripts)
+                then()
             except FirescreenError as error:
                 self._failed = error
 
