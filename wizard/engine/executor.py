@@ -118,13 +118,16 @@ class Executor:
         self._left = Counter(entry.change.host for entry in entries)
         self._done, self._total = len(self.made), len(self.made) + len(entries)
         for _, stage in groupby(entries, key=lambda entry: entry.step.stage):
-            run_parallel(self._apply_lane, _lanes(stage))
+            # The longest first: begun last, the workspace's would keep all hosts waiting at the end.
+            run_parallel(self._apply_lane, sorted(_lanes(stage), key=len, reverse=True))
             if self._failures:
                 break
         return self._failures
 
     def _apply_lane(self, entries: Sequence[_Entry]) -> None:
         """Changes one after the other."""
+        # The workspace's are files and folders of our own: none of them waits for the disk to know of the one before.
+        together = entries[0].change.host == WORKSPACE
         for number, step, change in entries:
             if self._stop.is_set() or change.host in self._failures:
                 return  # what is not begun needs no rollback
@@ -133,7 +136,10 @@ class Executor:
                 raise CancelledError("you stopped the run between two changes", where=step.title)
             self._tell_change(step.id, change, "running")
             try:
-                self._log.begin(number)
+                if not together:
+                    self._log.begin(number)
+                elif number == entries[0].number:
+                    self._log.begin(*(entry.number for entry in entries))
                 self._make(_with_attributes(change), number)
             except (HostError, ChangedError, ValidationError, ServiceError, NeededError) as error:
                 self._tell_change(step.id, change, "failed")

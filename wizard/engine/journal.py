@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,6 +21,7 @@ from typing import Any
 
 from wizard import ownfiles
 from wizard.engine.journal_reader import FORMAT, Entry, Image, digest
+from wizard.engine.parallel import run_parallel
 from wizard.errors import JournalError
 from wizard.model import Change, FileState, HostSpec, MakeFolder, RunService, Service, WriteFile
 
@@ -34,6 +36,8 @@ class Journal:
         self._next = 0
         self.touched = False
         """Whether anything was begun: until then, the whole journal may go."""
+        self._writing, self._syncing = threading.Lock(), threading.Lock()
+        self._written = self._synced = 0
         self._file = os.open(
             folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -119,10 +123,11 @@ class Journal:
         """That host cannot be rolled back now; the run goes on without it, and `recover` finishes the rollback."""
         self._append({"line": "owe", "host": host})
 
-    def begin(self, number: int) -> None:
-        """The change of that number is about to be made."""
+    def begin(self, *numbers: int) -> None:
+        """The changes of these numbers are about to be made, one after the other."""
         self.touched = True
-        self._append({"line": "begin", "n": number})
+        for number in numbers:
+            self._append({"line": "begin", "n": number}, durable=number == numbers[-1])
 
     def done(self, number: int) -> None:
         """The change of that number is made.
@@ -155,28 +160,42 @@ class Journal:
         # The leading line end sets it apart from one that a full disk or a crash cut short.
         data = ("\n" + json.dumps(line, ensure_ascii=True) + "\n").encode()
         try:
-            written = os.write(self._file, data)
-            if written != len(data):
-                raise JournalError(
-                    "the journal is cut short", where=str(self.folder), todo="Make room on the disk"
-                )
+            with self._writing:
+                written = os.write(self._file, data)
+                if written != len(data):
+                    raise JournalError(
+                        "the journal is cut short", where=str(self.folder), todo="Make room on the disk"
+                    )
+                self._written += 1
+                mine = self._written
             if durable:
-                os.fsync(self._file)
+                self._sync(mine)
         except OSError as error:
             raise JournalError(
                 f"the journal cannot be written: {error.strerror or error}", where=str(self.folder)
             ) from error
 
+    def _sync(self, mine: int) -> None:
+        """Returns when the write of that number is on the disk; one call takes all that wait for the disk by then."""
+        with self._syncing:
+            if self._synced < mine:
+                written = self._written
+                os.fsync(self._file)
+                self._synced = written
+
 
 def _entries(folder: Path, key: str, first: int, changes: Sequence[Change]) -> list[Entry]:
     """The changes as entries of the journal, numbered from `first`; what they replace is kept on the disk."""
     entries = [_entry(key, number, change) for number, change in enumerate(changes, start=first)]
+    before: list[tuple[Path, bytes]] = []
     for entry, change in zip(entries, changes, strict=True):
         if isinstance(change, WriteFile) and change.before is not None and entry.before:
-            ownfiles.create(folder / "before" / entry.before.name, change.before.content, durable=True)
+            before.append((folder / "before" / entry.before.name, change.before.content))
         if isinstance(change, WriteFile) and change.after is not None and entry.after and entry.after.name:
             # No rollback needs it, so nothing waits for the disk.
             ownfiles.create(folder / "after" / entry.after.name, change.after.content)
+    # A disk takes many files that are to be safe at once in the time of one.
+    run_parallel(lambda image: ownfiles.create(*image, durable=True), before)
     return entries
 
 

@@ -657,6 +657,30 @@ def test_a_person_may_stop_the_wait_for_https(make_site: Make, monkeypatch: pyte
         )
 
 
+def test_files_of_the_workspace_are_begun_together_and_taken_back_if_one_fails(make_site: Make) -> None:
+    site = make_site()
+    site.connections[WORKSPACE].faults["stage", "/workspace/b"] = host_error()
+    begun: list[frozenset[int]] = []
+
+    def look(operation: str, path: str) -> None:
+        (record,) = journal_reader.records(site.workspace.runs)
+        begun.append(record.begun)
+
+    site.connections[WORKSPACE].before = look
+    with pytest.raises(HostError):
+        Applied(site, [step(*(create(WORKSPACE, f"/workspace/{name}") for name in "abc"))])
+    assert begun == [{0, 1, 2}] * 3
+    site.connections[WORKSPACE].before = lambda operation, path: None
+    roll_back(site)
+    assert site.connections[WORKSPACE].files == {}
+
+
+def test_what_has_the_most_to_do_begins_first(make_site: Make) -> None:
+    site = make_site("srv1", "srv2")
+    Applied(site, [step(edit("srv1"), create("srv2", "/etc/a"), create("srv2", "/etc/b"))])
+    assert next(event.host for event in site.told("change") if event.state == "running") == "srv2"
+
+
 def test_the_workspace_is_a_host_like_any_other(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(create(WORKSPACE, "/workspace/ca/ca.crt"))])

@@ -6,7 +6,10 @@ import errno
 import json
 import os
 import stat
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +73,33 @@ def test_lines_are_whole_when_the_method_returns(tmp_path: Path) -> None:
     assert (read(log).begun, read(log).done) == (frozenset(), frozenset())
     log.state("proven")
     assert read(log).state == "proven"
+
+
+def test_lines_that_wait_for_the_disk_together_cost_it_one_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = begun(tmp_path, *(edit(f"srv{number}") for number in range(4)))
+    calls: list[set[int]] = []
+    first, go = threading.Event(), threading.Event()
+
+    def slow(number: int) -> None:
+        calls.append(set(read(log).begun))
+        first.set()
+        assert go.wait(20)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with ThreadPoolExecutor(4) as pool:
+        ends = [pool.submit(log.begin, 0)]
+        assert first.wait(20)
+        ends += [pool.submit(log.begin, number) for number in (1, 2, 3)]
+        deadline = time.monotonic() + 20
+        while len(read(log).begun) < 4 and time.monotonic() < deadline:
+            pass
+        assert not any(end.done() for end in ends), "none returns before its line is on the disk"
+        go.set()
+        for end in ends:
+            end.result()
+    assert calls == [{0}, {0, 1, 2, 3}]
 
 
 def test_a_host_that_waits_for_its_rollback_is_owed_until_it_is_rolled_back(tmp_path: Path) -> None:
