@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STACK = 'STACK is a stack file, or "practice" for the practice stack.'
 """What the help of each command with a STACK says of it."""
-_AHEAD = 16
+_AHEAD = 32
 """Hosts that are connected to at the same time."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output")

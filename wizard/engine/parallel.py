@@ -9,7 +9,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Hosts that are worked on at once."""
 
 
