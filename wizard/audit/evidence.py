@@ -25,12 +25,7 @@ from wizard.engine import Engine, Exposure, Scan
 from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ConfigError
-from wizard.model import (
-    WORKSPACE,
-    Attempt,
-    Probe,
-    Service,
-)
+from wizard.model import WORKSPACE, Attempt, Probe, Service
 from wizard.planner import grafana, identity
 from wizard.planner import paths as layout
 from wizard.planner.client_facts import Client

@@ -4,15 +4,7 @@ Pure functions on bytes: issuing a certificate and probing a server use the same
 """
 
 from wizard.certificates.go_verify import matches_name, name_fault, pool, unread, verdict
-from wizard.certificates.reader import (
-    bundle,
-    chain,
-    key_text,
-    load,
-    one_line,
-    summary,
-    system_roots,
-)
+from wizard.certificates.reader import bundle, chain, key_text, load, one_line, summary, system_roots
 from wizard.certificates.review import describe, matches, problems
 
 __all__ = [

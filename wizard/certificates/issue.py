@@ -16,16 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from wizard.certificates import (
-    bundle,
-    chain,
-    describe,
-    key_text,
-    matches,
-    one_line,
-    problems,
-    summary,
-)
+from wizard.certificates import bundle, chain, describe, key_text, matches, one_line, problems, summary
 from wizard.certificates.names import general_names
 from wizard.certificates.reader import extension, is_ca
 from wizard.errors import CertificateError

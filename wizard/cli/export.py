@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import (
-    ask,
-    engine,
-    passphrase_file,
-    password_file,
-    planned,
-    renew,
-    stack_of,
-)
+from wizard.cli.options import ask, engine, passphrase_file, password_file, planned, renew, stack_of
 from wizard.errors import InputError
 from wizard.plurals import counted
 from wizard.redact import Secret, plain

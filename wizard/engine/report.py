@@ -10,16 +10,7 @@ from wizard import ownfiles
 from wizard.certificates import issue
 from wizard.engine.journal_reader import Record
 from wizard.errors import FirescreenError
-from wizard.model import (
-    WORKSPACE,
-    Attempt,
-    ContentKind,
-    HealthReport,
-    Plan,
-    Role,
-    StepKind,
-    WriteFile,
-)
+from wizard.model import WORKSPACE, Attempt, ContentKind, HealthReport, Plan, Role, StepKind, WriteFile
 from wizard.planner import paths
 from wizard.planner.health_findings import shown
 from wizard.planner.questions import level_name

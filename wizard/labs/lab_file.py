@@ -14,17 +14,7 @@ from typing import Any
 
 from wizard import assets, yamlfile
 from wizard.errors import LabError
-from wizard.labs.content import (
-    Check,
-    Copy,
-    Fixture,
-    HostCommand,
-    Lab,
-    LabQuestion,
-    LabStep,
-    Needs,
-    Solve,
-)
+from wizard.labs.content import Check, Copy, Fixture, HostCommand, Lab, LabQuestion, LabStep, Needs, Solve
 from wizard.redact import plain
 
 LARGEST_FILE = 64_000

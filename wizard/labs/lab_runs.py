@@ -33,10 +33,10 @@ def undo_runs(
 
 def _restore_changed_files(engine: Engine, record: Record, forced: frozenset[str]) -> None:
     """Restores files that the student changed after a run: an undo alone would not change them."""
-    practised = {spec.name for spec in record.hosts if spec.connect == "practice" or spec.name in forced}
+    resettable = {spec.name for spec in record.hosts if spec.connect == "practice" or spec.name in forced}
     with engine.connections(record.hosts) as hosts:
         for entry in record.entries:
-            if entry.host == WORKSPACE or entry.host not in practised or entry.service is not None:
+            if entry.host == WORKSPACE or entry.host not in resettable or entry.service is not None:
                 continue
             if entry.kind == "folder" or entry.number not in record.begun:
                 continue

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 
 from wizard.certificates import issue
 from wizard.errors import CertificateError, NeededError
-from wizard.model import (
-    WORKSPACE,
-    Answers,
-    ContentKind,
-    Facts,
-    FileState,
-    PlannedStep,
-    Stack,
-    StepKind,
-)
+from wizard.model import WORKSPACE, Answers, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind
 from wizard.planner import manual_commands, workspace_files
 from wizard.planner import paths as layout
 

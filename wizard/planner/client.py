@@ -12,13 +12,8 @@ from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.errors import ConfigError, InputError
 from wizard.model import Facts, Finding, PlannedStep, Stack, StepKind
-from wizard.planner import (
-    containers,
-    new_jobs,
-)
-from wizard.planner import (
-    credentials as material,
-)
+from wizard.planner import containers, new_jobs
+from wizard.planner import credentials as material
 from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located, secure
 from wizard.planner.client_facts import Client

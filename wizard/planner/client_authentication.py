@@ -10,9 +10,7 @@ from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import InputError
 from wizard.model import ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
-from wizard.planner import (
-    certificates as pairs,
-)
+from wizard.planner import certificates as pairs
 from wizard.planner import client_certificates, credentials, manual_commands, paths, probe_certificates
 from wizard.planner.client_facts import Client
 from wizard.planner.front_doors import door_client

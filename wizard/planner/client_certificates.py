@@ -5,14 +5,8 @@ from __future__ import annotations
 from wizard.certificates import issue, signatures
 from wizard.errors import CertificateError
 from wizard.model import ContentKind, Facts, FileState, Stack
-from wizard.planner import (
-    credentials as material,
-)
-from wizard.planner import (
-    manual_commands,
-    paths,
-    systemd_credentials,
-)
+from wizard.planner import credentials as material
+from wizard.planner import manual_commands, paths, systemd_credentials
 from wizard.planner.certificates import Pair, needed_file, public
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client

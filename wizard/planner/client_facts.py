@@ -10,14 +10,7 @@ from typing import ClassVar
 
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
-from wizard.model import (
-    ContentKind,
-    HostFacts,
-    OwnFiles,
-    Role,
-    Service,
-    UserSpec,
-)
+from wizard.model import ContentKind, HostFacts, OwnFiles, Role, Service, UserSpec
 from wizard.planner import container_names, identity
 from wizard.planner.client_endpoints import Place, located, places
 from wizard.planner.participant import Participant

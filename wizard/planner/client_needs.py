@@ -19,9 +19,7 @@ from wizard.planner import (
     systemd_credentials,
     trust_anchors,
 )
-from wizard.planner import (
-    credentials as material,
-)
+from wizard.planner import credentials as material
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 from wizard.planner.divided_jobs import place_name

@@ -8,11 +8,7 @@ from wizard.certificates import signatures
 from wizard.config_files import prometheus as scrape
 from wizard.errors import InputError
 from wizard.model import Stack
-from wizard.planner import (
-    client_certificates,
-    identity,
-    new_jobs,
-)
+from wizard.planner import client_certificates, identity, new_jobs
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 from wizard.planner.server import ServerPlan

@@ -6,13 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from wizard.components import component
-from wizard.model import (
-    Gap,
-    Service,
-)
-from wizard.planner import (
-    service_actions,
-)
+from wizard.model import Gap, Service
+from wizard.planner import service_actions
 from wizard.planner.client import ClientPlan
 from wizard.planner.server import ServerPlan
 

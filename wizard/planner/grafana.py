@@ -26,9 +26,7 @@ from wizard.model import (
     Service,
     Stack,
 )
-from wizard.planner import (
-    paths as layout,
-)
+from wizard.planner import paths as layout
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client, on_host
 from wizard.planner.server_facts import Server

@@ -20,16 +20,8 @@ from wizard.model import (
     StepKind,
     WriteFile,
 )
-from wizard.planner import (
-    client_certificates,
-    client_edit,
-    credentials,
-    manual_commands,
-    trust_anchors,
-)
-from wizard.planner import (
-    paths as layout,
-)
+from wizard.planner import client_certificates, client_edit, credentials, manual_commands, trust_anchors
+from wizard.planner import paths as layout
 from wizard.planner.client import Target
 from wizard.planner.grafana import READS, Asking, Grafana, held, named_file, place_of
 from wizard.planner.server import ServerPlan

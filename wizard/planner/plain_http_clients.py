@@ -14,16 +14,7 @@ from wizard.components import component as find_component
 from wizard.config_files import command_urls, systemd_unit
 from wizard.config_files.unit_settings import Setting
 from wizard.errors import InputError
-from wizard.model import (
-    Caller,
-    Change,
-    Facts,
-    FileState,
-    Finding,
-    PlannedStep,
-    RunService,
-    StepKind,
-)
+from wizard.model import Caller, Change, Facts, FileState, Finding, PlannedStep, RunService, StepKind
 from wizard.planner import paths
 from wizard.planner.server_facts import Server
 from wizard.service_managers import flags

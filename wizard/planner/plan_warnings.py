@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from wizard.components import component as find_component
 from wizard.errors import InputError
-from wizard.model import (
-    Facts,
-    Finding,
-    Stack,
-)
+from wizard.model import Facts, Finding, Stack
 from wizard.planner import containers
 from wizard.planner.server import ServerPlan
 from wizard.plurals import listed

@@ -10,12 +10,7 @@ from urllib.parse import urlsplit
 from wizard.config_files import blackbox, web_config
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
-from wizard.model import (
-    WORKSPACE,
-    Facts,
-    OwnFiles,
-    Stack,
-)
+from wizard.model import WORKSPACE, Facts, OwnFiles, Stack
 from wizard.planner import (
     client_logins,
     compose_edits,

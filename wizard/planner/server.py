@@ -23,12 +23,8 @@ from wizard.planner import (
     trust_anchors,
     web_configuration,
 )
-from wizard.planner import (
-    credentials as material,
-)
-from wizard.planner import (
-    systemd_credentials as credentials,
-)
+from wizard.planner import credentials as material
+from wizard.planner import systemd_credentials as credentials
 from wizard.planner.certificates import Pair
 from wizard.planner.client_authentication import ClientDemand
 from wizard.planner.client_endpoints import located

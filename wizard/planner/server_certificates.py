@@ -13,15 +13,7 @@ from typing import NamedTuple
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
 from wizard.errors import CertificateError, InputError
-from wizard.model import (
-    Change,
-    ContentKind,
-    Facts,
-    FileState,
-    PathInfo,
-    Stack,
-    Typed,
-)
+from wizard.model import Change, ContentKind, Facts, FileState, PathInfo, Stack, Typed
 from wizard.planner import credentials, paths
 from wizard.planner import manual_commands as words
 from wizard.planner.certificate_names import certificate_names, needed_names

@@ -10,13 +10,7 @@ from wizard.certificates import issue
 from wizard.components import Component
 from wizard.components import component as find_component
 from wizard.errors import ConfigError
-from wizard.model import (
-    ContentKind,
-    ManualCommand,
-    OwnFiles,
-    PlannedStep,
-    StepKind,
-)
+from wizard.model import ContentKind, ManualCommand, OwnFiles, PlannedStep, StepKind
 from wizard.planner.certificates import Pair
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server

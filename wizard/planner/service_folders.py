@@ -6,10 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable
 
-from wizard.model import (
-    HostFacts,
-    Service,
-)
+from wizard.model import HostFacts, Service
 
 ASKING = ("prometheus", "blackbox_exporter")
 """The components that ask others by a configuration of their own."""

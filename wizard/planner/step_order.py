@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from wizard.model import (
-    Facts,
-    PlannedStep,
-    Probe,
-)
-from wizard.planner import (
-    compose_edits,
-    service_actions,
-)
+from wizard.model import Facts, PlannedStep, Probe
+from wizard.planner import compose_edits, service_actions
 from wizard.planner.client import ClientPlan
 from wizard.planner.server import ServerPlan
 
@@ -28,7 +21,7 @@ def ordered(
     is re-read at once comes when the clients have all that will be asked of them; what only the old ones needed
     goes last.
     """
-    cold, hot = _by_web_config(servers)
+    unconfigured, configured = _by_web_config(servers)
     restarts = [server for server in servers if server.turn == "restart"]
     own = [server for server in restarts if server.server.spec.name == "prometheus"]
     others = [server for server in restarts if server not in own]
@@ -38,15 +31,15 @@ def ordered(
     compose = compose_edits.ComposeEdits(servers, clients)
     prepared = [
         step
-        for server in cold
+        for server in unconfigured
         for step in _steps(server.web, server.cluster, server.flag, server.credentials, server.reload_command)
     ]
     prepared += compose.first()
-    told = [step for client in clients for step in (*client.trust, *present(client.config))]
-    for server in hot:
-        told += _steps(server.cluster, server.credentials, server.reload_command)
+    before_reloads = [step for client in clients for step in (*client.trust, *present(client.config))]
+    for server in configured:
+        before_reloads += _steps(server.cluster, server.credentials, server.reload_command)
         if server.turn == "restart":  # TLS that is added to a running web configuration waits for the restart
-            told += _steps(server.web, server.flag)
+            before_reloads += _steps(server.web, server.flag)
     # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
     reloads = [
         (service_actions.reload(facts, client.client, turns if restarts else ()),)
@@ -55,8 +48,8 @@ def ordered(
         for client in turning
     ]
     return (
-        tuple(prepared),  # nothing reads these files yet: they come first, as the story is told
-        tuple(told),
+        tuple(prepared),  # nothing reads these files yet
+        tuple(before_reloads),
         *reloads,
         # They ask by https now, so that the password is on no wire before the server proves who it is. A client
         # that turns itself reads it when it starts.
@@ -70,7 +63,7 @@ def ordered(
         ),
         # What is re-read with the next request: the clients know already.
         (
-            *(step for server in hot if server.turn != "restart" for step in present(server.web)),
+            *(step for server in configured if server.turn != "restart" for step in present(server.web)),
             *compose.turning(own),
         ),
         # Prometheus itself turns last: the others are scraped by then.
@@ -82,8 +75,8 @@ def ordered(
 
 def _by_web_config(servers: Sequence[ServerPlan]) -> tuple[list[ServerPlan], list[ServerPlan]]:
     """Those that run without a web configuration, and those that have one."""
-    hot = [server for server in servers if server.server.service.web_config]
-    return [server for server in servers if server not in hot], hot
+    configured = [server for server in servers if server.server.service.web_config]
+    return [server for server in servers if server not in configured], configured
 
 
 def _logins(facts: Facts, clients: Sequence[ClientPlan], turned: Collection[str]) -> Iterator[PlannedStep]:

@@ -12,11 +12,7 @@ from collections.abc import Sequence
 from wizard.components import component as find_component
 from wizard.components.base import numbers
 from wizard.errors import InputError
-from wizard.model import (
-    FileState,
-    PlannedStep,
-    StepKind,
-)
+from wizard.model import FileState, PlannedStep, StepKind
 from wizard.planner import paths
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server

@@ -10,23 +10,9 @@ from wizard import passwords
 from wizard.components import component as find_component
 from wizard.config_files import web_config as web
 from wizard.errors import InputError
-from wizard.model import (
-    ContentKind,
-    Facts,
-    FileState,
-    Finding,
-    PlannedStep,
-    StepKind,
-    UserSpec,
-    WriteFile,
-)
-from wizard.planner import (
-    credentials as material,
-)
-from wizard.planner import (
-    manual_commands,
-    paths,
-)
+from wizard.model import ContentKind, Facts, FileState, Finding, PlannedStep, StepKind, UserSpec, WriteFile
+from wizard.planner import credentials as material
+from wizard.planner import manual_commands, paths
 from wizard.planner.certificates import Pair
 from wizard.planner.client_authentication import ClientDemand
 from wizard.planner.server_facts import Server

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wizard.certificates import issue
-from wizard.model import (
-    ContentKind,
-    Facts,
-    FileState,
-    PlannedStep,
-    Stack,
-    StepKind,
-)
+from wizard.model import ContentKind, Facts, FileState, PlannedStep, Stack, StepKind
 from wizard.planner import (
     credentials,
     manual_commands,

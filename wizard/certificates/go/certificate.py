@@ -29,13 +29,7 @@ from wizard.certificates.go.der import (
     right_aligned,
 )
 from wizard.certificates.go.extensions import Extensions, read_extensions
-from wizard.certificates.go.keys import (
-    Algorithm,
-    Key,
-    algorithm_identifier,
-    public_key,
-    signature_algorithm,
-)
+from wizard.certificates.go.keys import Algorithm, Key, algorithm_identifier, public_key, signature_algorithm
 from wizard.certificates.go.quoted_text import quoted
 from wizard.certificates.go.rules import NEWEST, Rules
 from wizard.certificates.go.times import Moment

@@ -10,14 +10,7 @@ from wizard import endpoints
 from wizard.config_files import prometheus as scrape
 from wizard.config_files.prometheus import url_paths
 from wizard.errors import InputError
-from wizard.model import (
-    ContentKind,
-    Facts,
-    ManualCommand,
-    PlannedStep,
-    Stack,
-    StepKind,
-)
+from wizard.model import ContentKind, Facts, ManualCommand, PlannedStep, Stack, StepKind
 from wizard.planner.client_edit import edit_step
 from wizard.planner.client_endpoints import Place, located
 from wizard.planner.client_facts import Client

@@ -11,16 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from wizard.config_files import http_client
-from wizard.model import (
-    BrokenClient,
-    Change,
-    Facts,
-    Finding,
-    Gap,
-    PlannedStep,
-    Stack,
-    StepKind,
-)
+from wizard.model import BrokenClient, Change, Facts, Finding, Gap, PlannedStep, Stack, StepKind
 from wizard.planner import (
     command_line_tools,
     credentials,

@@ -8,16 +8,7 @@ from dataclasses import dataclass, replace
 from wizard.config_files import web_config
 from wizard.front_doors import Door, Opening
 from wizard.front_doors.settings import BLOCKED, HEADERS
-from wizard.model import (
-    Change,
-    ContentKind,
-    Facts,
-    FileState,
-    PlannedStep,
-    Stack,
-    StepKind,
-    WriteFile,
-)
+from wizard.model import Change, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind, WriteFile
 from wizard.planner import credentials, manual_commands, paths, server_certificates
 from wizard.planner.certificates import Pair
 from wizard.planner.front_doors import door_certificate, door_client, door_sign_in, door_users, own_site
