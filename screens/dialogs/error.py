@@ -9,19 +9,12 @@ from screens.state import ErrorMessage
 from screens.state_styles import describe_error
 
 
-class ErrorDialog(Dialog[str]):
-    """Shows an error; answers with the id of the button pressed, 'close' for Escape.
+class ErrorDialog(Dialog[None]):
+    """Shows an error, until it is closed."""
 
-    Args:
-        error: the error.
-        ways: (id, label) of the buttons; one to close it by default.
-    """
-
-    def __init__(
-        self, error: ErrorMessage, ways: tuple[tuple[str, str], ...] = (("close", "Close"),)
-    ) -> None:
+    def __init__(self, error: ErrorMessage) -> None:
         super().__init__()
-        self.error, self._ways = error, ways
+        self.error = error
 
     def title_text(self) -> str:
         """What kind of error."""
@@ -31,14 +24,10 @@ class ErrorDialog(Dialog[str]):
         """The three parts."""
         return describe_error(self.error)
 
-    def buttons(self) -> tuple[tuple[str, str], ...]:
-        """As asked for."""
-        return self._ways
-
     def chosen(self, name: str) -> None:
-        """Says which."""
-        self.dismiss(name)
+        """Closes."""
+        self.dismiss()
 
     def action_refuse(self) -> None:
         """Escape."""
-        self.dismiss("close")
+        self.dismiss()

@@ -14,7 +14,7 @@ from wizard.engine import Engine
 from wizard.engine.hosts import Hosts
 from wizard.errors import InputError
 from wizard.labs import placeholders, shell, snapshot, state
-from wizard.labs.compose_look import ComposeLook, services_as_hosts
+from wizard.labs.compose_inspection import ComposeLook, services_as_hosts
 from wizard.labs.content import Lab, LabStep
 from wizard.labs.environment import Emit, LabEnvironment, Say
 from wizard.labs.inspection import Look

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from wizard.errors import LabError
-from wizard.labs.compose_look import ComposeLook
+from wizard.labs.compose_inspection import ComposeLook
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
 from wizard.labs.results import NotYet
