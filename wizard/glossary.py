@@ -27,7 +27,7 @@ def term(name: str) -> str:
     """
     word = "-".join(name.lower().split())
     if not _WORD.fullmatch(word) or word not in terms():
-        raise InputError(f"'{name[:60]}' is not explained here", todo=f"known: {', '.join(terms())}")
+        raise InputError(f"'{name[:60]}' is not explained here", todo=f"Choose one of: {', '.join(terms())}")
     return assets.path(f"{_FOLDER}/{word}.md").read_text(encoding="utf-8").strip()
 
 

@@ -221,30 +221,30 @@ def _explained(mistake: SchemaMistake, read: Read, form: Format, *, unknown: str
         place = (*place, unknown)
         near = difflib.get_close_matches(unknown, known, n=1)
         what = f"unknown key '{unknown}' in {name}"
-        todo = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+        todo = f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(known)}"
     elif mistake.validator == "required":
         missing = next(key for key in value if key not in instance)
-        what, todo = f"{name} lacks '{missing}'", f"add '{missing}:'"
+        what, todo = f"{name} lacks '{missing}'", f"Add '{missing}:'"
     elif mistake.validator == "enum":
         allowed = [str(choice) for choice in value if choice != ""]
         near = difflib.get_close_matches(str(instance), allowed, n=1)
         what = f"{name} cannot be '{instance}'"
-        todo = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(allowed)}"
+        todo = f"Did you mean '{near[0]}'?" if near else f"Choose one of: {', '.join(allowed)}"
     elif mistake.validator == "const":
-        what, todo = f"{name} is {instance!r}", f"this Firescreen reads version {value}"
+        what, todo = f"{name} is {instance!r}", f"Write {value}: this Firescreen reads no other version"
     elif mistake.validator == "type":
         what = f"{name} has to be {_article(str(value))}"
     elif mistake.validator == "pattern":
         origin = "://" in value
         what = f"'{instance}' cannot be {'an origin' if origin else 'a name'} here"
-        todo = "write scheme and name, as https://grafana.example.net" if origin else todo
+        todo = "Write scheme and name, as https://grafana.example.net" if origin else todo
     elif mistake.validator == "oneOf":
         what = f"{name} cannot be {instance!r}"
     elif mistake.validator in ("minimum", "maximum"):
         word = "at least" if mistake.validator == "minimum" else "at most"
         what = f"{name} is {instance}; it has to be {word} {value}"
     elif mistake.validator in ("minItems", "minProperties") and not instance:
-        what, todo = f"{name} is empty", "name at least one"
+        what, todo = f"{name} is empty", "Name at least one"
     elif mistake.validator in ("minItems", "maxItems", "minProperties", "maxProperties"):
         word = "at least" if str(mistake.validator).startswith("min") else "at most"
         what = f"{name} has {len(instance)} entries; it has to have {word} {value}"

@@ -321,7 +321,7 @@ def test_an_empty_map_of_users(bench: Bench) -> None:
     text = stack_file.dump(bench.stack("tls", "basic_auth"))
     head, found, _ = text.partition("users:")
     assert found
-    bench.refused(f"{head}users: {{}}\n", "'users' is empty", "firescreen.yaml:", "name at least one")
+    bench.refused(f"{head}users: {{}}\n", "'users' is empty", "firescreen.yaml:", "Name at least one")
 
 
 def test_a_password_file_that_is_not_there_or_empty(bench: Bench) -> None:

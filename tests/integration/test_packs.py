@@ -47,7 +47,7 @@ def test_a_new_pack_is_sound_and_a_spoilt_one_is_told_from_end_to_end(tmp_path: 
     file.write_text(file.read_text().replace("minutes", "minuts").replace("host: srv1", "hos: srv1"))
     spoilt = fire("check-pack", made, "--yes", workspace=workspace)
     assert spoilt.returncode == 2
-    assert spoilt.stderr.count(str(file)) >= 3 and "did you mean 'host'" in spoilt.stderr
+    assert spoilt.stderr.count(str(file)) >= 3 and "Did you mean 'host'" in spoilt.stderr
     assert not (workspace / "play").exists(), "nothing was played"
 
 

@@ -77,7 +77,7 @@ async def test_a_pack_to_be_corrected_cannot_be_added(pack: Path, tmp_path: Path
         app.screen.query_one(Input).value = str(pack)
         await pilot.press("enter")
         text = await until(pilot, "unknown key 'minuts'")
-        assert "did you mean 'minutes'?" in text and "Add these labs" not in text
+        assert "Did you mean 'minutes'?" in text and "Add these labs" not in text
         await pilot.press("escape")
         await until(pilot, "Follow a lab")
 

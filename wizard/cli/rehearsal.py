@@ -10,7 +10,7 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import agreed, engine, reached, yes
-from wizard.errors import FirescreenError
+from wizard.errors import FirescreenError, InputError
 from wizard.plurals import counted
 from wizard.redact import plain, redact
 
@@ -47,11 +47,10 @@ def rehearse(
       firescreen lab rehearse --classroom classroom.yaml
       firescreen lab rehearse node-tls --classroom classroom.yaml --campus 3
     """
-    from wizard.labs import classroom, find
+    from wizard.labs import classroom
 
     with output.explained():
-        for name in labs_named:
-            find(name)
+        _check_names(labs_named)
         numbers = campus or classroom.campuses(file)
         if not yes:
             there = (
@@ -67,6 +66,18 @@ def rehearse(
             bold=True,
         )
         sys.exit(1 if bad else 0)
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    """Raises InputError for a lab that is not there, or that real hosts cannot do: it would be left out in silence."""
+    from wizard.labs import find, labs
+
+    for name in names:
+        if not find(name).real_hosts:
+            raise InputError(
+                f"the lab '{plain(name, 60)}' is done on the practice stack alone",
+                todo=f"Choose from: {', '.join(lab.id for lab in labs() if lab.real_hosts)}",
+            )
 
 
 def _campus(workspace: Workspace, file: Path, number: int, chosen: tuple[str, ...]) -> list[Rehearsed]:

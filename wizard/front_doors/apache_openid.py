@@ -159,7 +159,7 @@ def key_in(text: str) -> str:
 # Apache ends with a segmentation fault (seen with 2.4.12.3).
 CLIENT: Final = SignInClient(
     title="mod_auth_openidc",
-    todo="apt install libapache2-mod-auth-openidc",
+    todo="Run: apt install libapache2-mod-auth-openidc",
     needed=(
         ("/etc/apache2/mods-enabled/auth_openidc.load", "/etc/apache2/mods-available/auth_openidc.load"),
     ),

@@ -225,14 +225,14 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
             raise StackError(
                 f"there is no host '{component.host}'",
                 where=where,
-                todo=f"Did you mean '{near[0]}'?" if near else f"Known hosts: {', '.join(names)}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(names)}",
             )
         if component.name not in known:
             near = difflib.get_close_matches(component.name, known, n=1)
             raise StackError(
                 f"there is no component '{component.name}'",
                 where=where,
-                todo=f"Did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(sorted(known))}",
             )
         if component.key in seen:
             raise StackError(
@@ -278,7 +278,7 @@ def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:
             raise StackError(
                 f"there is no host '{host.via}' that could contain '{host.name}'",
                 where=read.where(("hosts", host.name)),
-                todo=f"Did you mean '{near[0]}'?" if near else f"Known hosts: {', '.join(names)}",
+                todo=f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(names)}",
             )
 
 

@@ -98,7 +98,7 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
     address = _address((asked, spec.address, service.listen.rpartition(":")[0], *hosts.names(role)))
     if not address:
         raise LabError(
-            f"the address of {role} is not known", where=of, todo="add it to the classroom file: address:"
+            f"the address of {role} is not known", where=of, todo="Add it to the classroom file: address:"
         )
     target = look.target(of)
     called = (address, asked, classroom.names.get(role, ""), role)
@@ -150,7 +150,7 @@ def _addflag(look: Look, hosts: Hosts, of: str) -> str:
     raise LabError(
         f"the flags of {service.unit} are not in a file that can be edited",
         where=of,
-        todo="do the lab on the practice stack",
+        todo="Do the lab on the practice stack",
     )
 
 

@@ -89,7 +89,7 @@ def test_settings_that_do_not_go_together_are_refused(old: str, new: str, what: 
     [
         (("days: 90", "dayz: 90"), 7, "unknown key 'dayz' in 'certificates'", "days"),
         (("connect: local", "conect: local"), 3, "unknown key 'conect'", "connect"),
-        (("version: 1", "version: 2"), 1, "'version' is 2", "version 1"),
+        (("version: 1", "version: 2"), 1, "'version' is 2", "Write 1"),
         (("host: here, name: node_exporter", "host: hear, name: node_exporter"), 9, "no host 'hear'", "here"),
         (("name: node_exporter", "name: node_exportr"), 9, "no component 'node_exportr'", "node_exporter"),
         (("[tls, basic_auth]", "[tls, basic_aut]"), 9, "cannot be 'basic_aut'", "basic_auth"),

@@ -223,7 +223,7 @@ def client_secret(facts: Facts, settings: SignIn) -> Secret:
         raise InputError(
             f"others can read the client secret (mode {state.mode:04o})",
             where=path,
-            todo=f"chmod 600 {path}",
+            todo=f"Run: chmod 600 {path}",
         )
     text = state.content.decode("utf-8", "replace").strip("\r\n")
     if not text or len(text) > _LONGEST or not text.isprintable() or text.startswith("exec:"):

@@ -1,0 +1,17 @@
+"""A rehearsal plays all labs that were named, or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.integration.in_process import firescreen
+
+
+def test_a_lab_that_real_hosts_cannot_do_is_no_rehearsal(tmp_path: Path) -> None:
+    room = tmp_path / "classroom.yaml"
+    room.write_text("hosts:\n  srv1: {connect: ssh, address: 192.0.2.1}\n")
+    ended = firescreen(
+        "--workspace", str(tmp_path), "lab", "rehearse", "look", "--classroom", str(room), "--yes"
+    )
+    assert ended.returncode == 2
+    assert "practice stack alone" in ended.stderr and "node-tls" in ended.stderr
