@@ -119,7 +119,7 @@ class SshConnection(RemoteShellConnection):
         """Connects in a thread of its own; the next operation waits for it, and raises what went wrong.
 
         Args:
-            then: what that thread goes on with; what goes wrong there is left to the next operation.
+            then: what that thread goes on with; what goes wrong there, the next operation meets by itself.
         """
         threading.Thread(target=self._begin, args=(then,), name=f"connect-{self.name}", daemon=True).start()
 
@@ -127,9 +127,11 @@ class SshConnection(RemoteShellConnection):
         with self._lock:
             try:
                 self.ready()
-                then()
             except FirescreenError as error:
                 self._failed = error
+                return
+            with suppress(FirescreenError):
+                then()
 
     @property
     def address(self) -> str:
