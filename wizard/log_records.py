@@ -224,12 +224,13 @@ def _different(lines: list[str]) -> list[str]:
 def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
-    body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", _SET.sub(r"'\1'", line))))
+    body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
     text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _NOTHING.sub("", _text(body, _DEPTH)))
     if program.startswith("postfix/"):
         # Which of its programs wrote the line says whether it is the client or the server of the connection.
         text = f"{program}: {text}"
-    return Record(_HANDSHAKE.sub("TLS handshake error from ", text), program, level in _GRAVE)
+    text = _SET.sub(r"'\1'", _HANDSHAKE.sub("TLS handshake error from ", text))
+    return Record(text, program, level in _GRAVE)
 
 
 def _bare(line: str) -> tuple[str, str, str]:
