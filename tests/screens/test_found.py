@@ -421,8 +421,8 @@ async def test_the_stack_as_it_stands_is_written_to_a_file(tmp_path: Path) -> No
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, "2 components")
         for there in (False, True):
-            await pilot.press("ctrl+p", *"upkeep")
-            await until(pilot, "a timer that renews certificates")
+            await pilot.press("ctrl+p", *"stack file")
+            await until(pilot, "For commands and CI")
             await pilot.press("enter")
             await until(pilot, "Type its name")
             app.screen.query_one(Input).value = str(file)
