@@ -9,7 +9,6 @@ so that a captured name never reaches into the next field.
 from __future__ import annotations
 
 import html
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -162,18 +161,23 @@ def _of_document(text: str) -> list[str]:
     except (ValueError, RecursionError):
         return []
     parts = _objects(loaded, _DEPTH)
-    return [json.dumps(each) for each in parts] if len(parts) > 1 else []
+    return [json.dumps(each) for each in (*parts, _beside(loaded, _DEPTH)) if each] if parts else []
 
 
 def _objects(loaded: Any, depth: int) -> list[dict[str, Any]]:
-    """The objects in the lists of a document, and what stands beside the lists as one more."""
+    """The objects in the lists of a document."""
     if isinstance(loaded, list):
         return [each for each in loaded if isinstance(each, dict)]
-    if not isinstance(loaded, dict) or not depth:
-        return []
-    inside = {key: _objects(value, depth - 1) for key, value in loaded.items()}
-    beside = {key: value for key, value in loaded.items() if not inside[key]}
-    return [*itertools.chain(*inside.values()), *([beside] if beside else [])]
+    values = loaded.values() if isinstance(loaded, dict) and depth else ()
+    return [each for value in values for each in _objects(value, depth - 1)]
+
+
+def _beside(loaded: Any, depth: int) -> Any:
+    """What a document holds beside the lists of objects."""
+    if isinstance(loaded, dict) and depth:
+        rest = ((key, _beside(value, depth - 1)) for key, value in loaded.items())
+        return {key: value for key, value in rest if value is not None}
+    return None if isinstance(loaded, list) and _objects(loaded, depth) else loaded
 
 
 def rejoined(text: str) -> str:

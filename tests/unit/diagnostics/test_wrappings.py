@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from wizard import log_records
 from wizard.diagnostics import catalogue
 
 DATA = Path(__file__).parents[1] / "data"
@@ -114,3 +115,14 @@ def test_a_wrapping_changes_no_cause(number: int, texts: tuple[tuple[str, str], 
         if found is None or found.id != alone:
             different[line] = (alone, found.id if found else None)
     assert not different
+
+
+def test_an_array_of_records_and_an_answer_with_targets_are_read_record_by_record() -> None:
+    bad = {"scrapeUrl": "http://n2:9100/metrics", "lastError": "server returned HTTP status 401 Unauthorized"}
+    good = {"scrapeUrl": "http://n1:9100/metrics", "lastError": ""}
+    for document in ([good, bad], {"status": "success", "data": {"activeTargets": [good, bad]}}):
+        for text in (json.dumps(document), json.dumps(document, indent=2)):
+            records = [record.text for record in log_records.read(text)]
+            found = catalogue.diagnose(text)
+            assert found is not None and found.id == "scrape-unauthorized"
+            assert [text for text in records if "n2" in text] == [text for text in records if "401" in text]
