@@ -174,8 +174,7 @@ class FirescreenApp(Wizard):
         if not self.is_headless:
             from screens.controllers import terminal_watch
 
-            watch = terminal_watch.TerminalWatch(self.runs)
-            self.set_interval(terminal_watch.EVERY, watch.look)
+            terminal_watch.TerminalWatch(self.runs)
 
     # -- threads -------------------------------------------------------------------------------------------
 

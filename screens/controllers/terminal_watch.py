@@ -9,8 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import termios
 import threading
+import time
 from typing import TYPE_CHECKING, NoReturn
+
+from wizard import terminal
 
 if TYPE_CHECKING:
     from screens.controllers.run_controller import RunController
@@ -20,7 +24,7 @@ EVERY = 3.0
 
 
 class TerminalWatch:
-    """Notices the end of the terminal.
+    """Notices the end of the terminal, from when it is made.
 
     Args:
         runs: what may be under way then.
@@ -31,33 +35,28 @@ class TerminalWatch:
         self._ends = False
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, lambda *_: self._gone())
+        # A thread of its own: what draws the screen waits for ever once nothing takes what it draws.
+        threading.Thread(target=self._look, daemon=True).start()
 
-    def look(self) -> None:
-        """Ends the wizard if the terminal is gone; to be called every now and then."""
-        import termios
-
-        try:
-            termios.tcgetattr(0)
-        except termios.error as gone:
-            if gone.args[0] == errno.EIO:
-                self._gone()
+    def _look(self) -> None:
+        while not self._ends:
+            time.sleep(EVERY)
+            try:
+                termios.tcgetattr(0)
+            except termios.error as gone:
+                if gone.args[0] == errno.EIO:
+                    self._gone()
 
     def _gone(self) -> None:
         if self._ends:
             return
         self._ends = True
-        returned = self._runs.abandon()
-        if returned is None:
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGHUP)
-            return
-        from wizard import terminal
-
         terminal.let_go()
-        # A thread, for what draws the screen may be blocked by now, and the engine's thread is the one that counts.
-        threading.Thread(target=_end, args=(returned,), daemon=True).start()
+        threading.Thread(target=_end, args=(self._runs.abandon(),), daemon=True).start()
 
 
-def _end(returned: threading.Event) -> NoReturn:
-    returned.wait()
+def _end(returned: threading.Event | None) -> NoReturn:
+    if returned is not None:
+        returned.wait()
+    # As SIGHUP does, which ends a program where it stands.
     os._exit(128 + signal.SIGHUP)

@@ -24,9 +24,10 @@ MOST = 60.0
 class Terminal:
     """A program in a terminal of its own, which can be taken away from it."""
 
-    def __init__(self, *words: str, cache: Path) -> None:
+    def __init__(self, *words: str, cache: Path, nohup: bool = False) -> None:
         self.pid, self._leader = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
             environment = {**os.environ, "FIRESCREEN_CACHE": str(cache), "TERM": "xterm-256color"}
             os.execve(sys.executable, [sys.executable, "-m", "screens", *words], environment)
         self._drawn = b""
@@ -58,7 +59,7 @@ class Terminal:
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("front", ["command", "wizard"])
+@pytest.mark.parametrize("front", ["command", "wizard", "wizard, nohup"])
 def test_a_run_whose_terminal_goes_away_is_rolled_back(
     practice: PracticeStack, tmp_path: Path, cache: Path, front: str
 ) -> None:
@@ -69,7 +70,7 @@ def test_a_run_whose_terminal_goes_away_is_rolled_back(
         shown = Terminal(*options, "apply", "practice", "--yes", cache=cache)
         shown.until("[6/")
     else:
-        shown = Terminal(*options, "--practice", cache=cache)
+        shown = Terminal(*options, "--practice", cache=cache, nohup="nohup" in front)
         shown.until("bearer tokens")
         shown.press("s")
         shown.until("new level")
