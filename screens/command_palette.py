@@ -209,7 +209,7 @@ def _parts(app: Wizard) -> Iterable[Command]:
     yield Command(
         "Certificates and users",
         "What exists, where, and until when",
-        lambda: app.open_menu_entry("holdings"),
+        lambda: app.open_menu_entry("inventory"),
         ("Inventory", "Expiry dates", "Private keys", "Passwords"),
     )
     yield Command(

@@ -27,7 +27,7 @@ MENU = {
     "trust": ("t", "Trust map", "who connects to whom"),
     "logins": ("g", "Log in by token", "OAuth2, bearer tokens"),
     "lab": ("l", "Follow a lab", "type it, checked as you go"),
-    "holdings": ("c", "Certificates and users", "what exists, until when"),
+    "inventory": ("c", "Certificates and users", "what exists, until when"),
     "audit": ("f", "Audit", "what is open, weak or due"),
     "history": ("h", "History", "past runs, and undo"),
     "hosts": ("o", "Other hosts", "over SSH, in containers"),
@@ -42,7 +42,7 @@ PRACTISING = {
 GROUPS = {
     "Secure": ("secure", "trust", "logins", "hosts"),
     "Learn": ("practise", "whole", "lab"),
-    "Look after": ("audit", "holdings", "history", "leave", "stop"),
+    "Look after": ("audit", "inventory", "history", "leave", "stop"),
 }
 _GROUP = 12
 _TITLE = 31
@@ -74,11 +74,11 @@ def _offered(session: Session) -> tuple[str, ...]:
     if session.place == "practice":
         small = session.scan is not None and len(found) < WHOLE
         more = ("whole",) if small else ()
-        return ("secure", "trust", *logins, *more, "lab", "audit", "holdings", "history", "leave", "stop")
+        return ("secure", "trust", *logins, *more, "lab", "audit", "inventory", "history", "leave", "stop")
     if session.place in ("file", "hosts"):
-        return ("secure", "trust", *logins, "hosts", "leave", "lab", "audit", "holdings", "history")
+        return ("secure", "trust", *logins, "hosts", "leave", "lab", "audit", "inventory", "history")
     trust = ("trust", *logins) if found else ()
-    return ("secure", *trust, "practise", "whole", "lab", "audit", "holdings", "history", "hosts")
+    return ("secure", *trust, "practise", "whole", "lab", "audit", "inventory", "history", "hosts")
 
 
 def recommendation(session: Session) -> Recommendation:
@@ -97,7 +97,7 @@ def recommendation(session: Session) -> Recommendation:
         row = min(soon, key=lambda each: each.valid_until)
         left = days_left(row.valid_until - time.time())
         words = "has expired" if left == "expired" else f"expires in {left}"
-        return Recommendation("holdings", f"A certificate {words}", f"a certificate {words}", "$warning")
+        return Recommendation("inventory", f"A certificate {words}", f"a certificate {words}", "$warning")
     if rows:
         return Recommendation(
             "trust", "All is secured: see who checks what", "see what each side checks", "$success"

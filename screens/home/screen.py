@@ -71,7 +71,7 @@ and a blackbox_exporter."""
         Binding("t", "choose('trust')", "Trust map", show=False),
         Binding("g", "choose('logins')", "Log in by token: OAuth2, bearer tokens", show=False),
         Binding("l", "choose('lab')", "Follow a lab", show=False),
-        Binding("c", "choose('holdings')", "Certificates and users", show=False),
+        Binding("c", "choose('inventory')", "Certificates and users", show=False),
         Binding("h", "choose('history')", "History", show=False),
         Binding("f", "choose('audit')", "Audit: findings", show=False),
         Binding("o", "choose('hosts')", "Other hosts", show=False),

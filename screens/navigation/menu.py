@@ -35,7 +35,7 @@ def open_entry(app: Wizard, name: str) -> None:
             app.stack_session.here()
         case "stop":
             ask_to_end_practice(app)
-        case "holdings":
+        case "inventory":
             app.open_page(Route.INVENTORY)
         case "history":
             app.open_page(Route.HISTORY)

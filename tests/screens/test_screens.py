@@ -250,7 +250,7 @@ async def test_a_fault_of_our_own_is_told_without_a_traceback() -> None:
 @pytest.mark.parametrize(
     "key",
     ["s", "c", "h", "l", "question_mark", "ctrl+p"],
-    ids=["secure", "holdings", "history", "lab", "help", "all"],
+    ids=["secure", "inventory", "history", "lab", "help", "all"],
 )
 async def test_each_part_opens_and_escape_comes_back(key: str) -> None:
     one = QuietEngine()

@@ -34,7 +34,7 @@ _DEPTH: Final = 3
 
 PARTS: Final = {
     "secure": "Secure this machine (s on Home): it makes both ends agree",
-    "holdings": "Certificates and users (c on Home): renew or replace it",
+    "inventory": "Certificates and users (c on Home): renew or replace it",
 }
 """The parts of the wizard that mend something, by their names in Home's menu."""
 

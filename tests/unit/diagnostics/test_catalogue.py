@@ -339,7 +339,7 @@ def test_an_answer_narrows_it_down_to_the_fault() -> None:
     assert found is not None and not found.fault and len(found.possible) > 3
     closest = catalogue.narrow(found, lambda question, _: "client-cert-expired")
     assert closest.fault == closest.id == "client-cert-expired"
-    assert closest.menu_entry == "holdings" and closest.next and closest.other_end
+    assert closest.menu_entry == "inventory" and closest.next and closest.other_end
     assert closest.matched == found.matched
     assert [(asked.question.id, asked.answer) for asked in closest.asked] == [
         ("client-certificate", "client-cert-expired")
