@@ -11,7 +11,17 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import agreed, as_json, diff, engine, reached, stack_of, yes
-from wizard.cli.text_format import counted, end, error_of, extent_of, listening, show_plan, shown_plan
+from wizard.cli.text_format import (
+    counted,
+    end,
+    extent_of,
+    listening,
+    show_plan,
+    shown_outcome,
+    shown_plan,
+    shown_state,
+    shown_unreachable,
+)
 from wizard.errors import InputError
 from wizard.redact import plain, redact
 
@@ -79,7 +89,7 @@ def _compare(machine: Engine, wanted: Stack, *, adopt: bool, as_json: bool) -> N
                 "since": found.since,
                 "checked": sum(len(host.files) for host in found.facts.hosts.values()),
                 "differences": [found_drift.shown(each) for each in found.differences],
-                "away": [{"host": host, "why": redact(why)} for host, why in away.items()],
+                **shown_unreachable(away),
                 "adopted": adopt and not away,
             }
         )
@@ -115,7 +125,13 @@ def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: 
                 output.say("Nothing to restore.", bold=True)
             if as_json:
                 output.data(
-                    {"run": "", "state": "nothing", "ok": not left, "left": left, **shown_plan(found.plan)}
+                    {
+                        "run": "",
+                        **shown_state("nothing"),
+                        "ok": not left,
+                        "left": left,
+                        **shown_plan(found.plan),
+                    }
                 )
             sys.exit(1 if left or found.plan.facts.away else 0)
         if not as_json:
@@ -126,12 +142,10 @@ def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: 
     if as_json:
         output.data(
             {
-                "run": outcome.run,
-                "state": outcome.state,
+                **shown_outcome(outcome),
                 "ok": outcome.ok,
                 "left": left,
                 **shown_plan(found.plan),
-                **error_of(outcome),
             }
         )
     if outcome.ok and left:

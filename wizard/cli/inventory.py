@@ -12,6 +12,7 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import as_json, engine, reached, stack_of
+from wizard.cli.text_format import shown_unreachable
 from wizard.errors import InputError
 from wizard.redact import plain, redact
 
@@ -39,7 +40,8 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
       firescreen inventory stack.yaml --csv > inventory.csv
     """
     with output.explained():
-        from wizard.upkeep import inventory as holdings
+        from wizard.upkeep.inventory import Item
+        from wizard.upkeep.inventory import inventory as items_of
 
         if as_csv and as_json:
             raise InputError("--csv and --json both name a format", todo="Leave out one of them")
@@ -47,18 +49,14 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
         machine = engine(workspace, wanted)
         reached(machine, wanted.hosts)
         facts = machine.inspect(wanted)
-        found = holdings.inventory(wanted, facts)
+        found = items_of(wanted, facts)
     if as_json:
-        output.data(
-            {
-                "version": 1,
-                "holdings": [asdict(each) for each in found],
-                "away": [{"host": host, "why": redact(why)} for host, why in facts.away.items()],
-            }
-        )
+        rows = [asdict(each) for each in found]
+        # `holdings` is the key's spelling until the next release.
+        output.data({"version": 1, "inventory": rows, "holdings": rows, **shown_unreachable(facts.away)})
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([field.name for field in fields(holdings.Holding)])
+        writer.writerow([field.name for field in fields(Item)])
         for each in found:
             writer.writerow([_cell(value) for value in asdict(each).values()])
     else:

@@ -27,14 +27,15 @@ from wizard.cli.options import (
 from wizard.cli.stacks import refuse_without_hands
 from wizard.cli.text_format import (
     end,
-    error_of,
     exit_code,
     extent_of,
     listening,
     show_plan,
     shown_health,
     shown_hosts,
+    shown_outcome,
     shown_probes,
+    shown_unreachable,
 )
 from wizard.errors import ChangedError, FirescreenError, HostError, InputError, LockedError, NeededError
 from wizard.plurals import counted
@@ -334,12 +335,10 @@ def _shown(result: _Result) -> dict[str, Any]:
         "passwords": list(result.passwords),
         "watched": [lifetimes.shown(each) for each in watched],
         "next": lifetimes.shown(coming) if coming else None,
-        "away": [{"host": host, "why": redact(why)} for host, why in result.facts.away.items()],
-        "run": outcome.run,
-        "state": outcome.state,
+        **shown_unreachable(result.facts.away),
+        **shown_outcome(outcome),
         **shown_probes(outcome.attempts),
         "ok": outcome.ok,
         "hosts": shown_hosts(outcome),
         **shown_health(outcome.health),
-        **error_of(outcome),
     }

@@ -10,7 +10,7 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import agreed, as_json, engine, reached, yes
-from wizard.cli.text_format import end, error_of, listening
+from wizard.cli.text_format import end, listening, shown_outcome, shown_state
 from wizard.errors import InputError
 from wizard.redact import plain, redact
 
@@ -41,7 +41,7 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
             reached(machine, machine.hosts_of(run))
     outcome = machine.undo(run, *listening())
     if as_json:
-        output.data({"run": outcome.run, "state": outcome.state, **error_of(outcome)})
+        output.data(shown_outcome(outcome))
     end(outcome)
 
 
@@ -102,7 +102,7 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
             reached(machine, machine.hosts_of())
     outcomes = machine.recover(output.progress()) if yes else ()
     if as_json:
-        output.data({"runs": [{"run": done.run, "state": done.state, **error_of(done)} for done in outcomes]})
+        output.data({"runs": [shown_outcome(done) for done in outcomes]})
     if not outcomes:
         output.say("Nothing to recover.")
     for outcome in outcomes:
@@ -139,13 +139,11 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
             {
                 "runs": [
                     {
-                        "run": done.run,
-                        "state": done.state,
+                        **shown_outcome(done),
                         "differences": [
                             {"host": one.host, "path": one.path, "what": redact(one.what), "copy": one.copy}
                             for one in differences.get(done.run, ())
                         ],
-                        **error_of(done),
                     }
                     for done in outcomes
                 ]
@@ -205,7 +203,7 @@ def history(workspace: Workspace, as_json: bool) -> None:
                 {
                     "run": run.run,
                     "started": run.started,
-                    "state": run.state,
+                    **shown_state(run.state),
                     "title": run.title,
                     "changes": list(run.changes),
                 }

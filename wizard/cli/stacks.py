@@ -29,7 +29,6 @@ from wizard.cli.text_format import (
     container_name,
     container_of,
     end,
-    error_of,
     extent_of,
     harmless,
     listening,
@@ -37,8 +36,10 @@ from wizard.cli.text_format import (
     show_plan,
     shown_health,
     shown_hosts,
+    shown_outcome,
     shown_plan,
     shown_probes,
+    shown_unreachable,
     tell_completed,
     unit_of,
     verification_line,
@@ -299,13 +300,11 @@ def apply(
     if as_json:
         output.data(
             {
-                "run": outcome.run,
-                "state": outcome.state,
+                **shown_outcome(outcome),
                 **shown_probes(outcome.attempts),
                 "ok": outcome.ok,
                 "hosts": shown_hosts(outcome),
                 **shown_health(outcome.health),
-                **error_of(outcome),
             }
         )
     end(outcome)
@@ -381,10 +380,9 @@ def verify(
         ok &= completed.error is None
     if as_json:
         shown = shown_probes(attempts)
-        unreachable = [{"host": host, "why": redact(why)} for host, why in away.items()]
-        more = {"run": completed.run, "state": completed.state, **error_of(completed)} if completed else {}
+        more = shown_outcome(completed) if completed else {}
         health = shown_health(completed.health if completed else None)
-        output.data({**shown, "ok": ok, "away": unreachable, **more, **health})
+        output.data({**shown, "ok": ok, **shown_unreachable(away), **more, **health})
     else:
         for attempt in attempts:
             click.echo(output.coloured(output.attempt_line(attempt)))

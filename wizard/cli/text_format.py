@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -238,10 +238,37 @@ def listening(tell: Callable[[Event], None] | None = None) -> tuple[Any, threadi
     return tell or output.progress(), cancel
 
 
+_STATUS = {
+    "proven": "verified",
+    "waiting": "pending",
+    "working": "running",
+    "away": "unreachable",
+    "stuck": "needs-recovery",
+    "owed": "needs-recovery",
+    "cut-off": "interrupted",
+}
+
+
+def shown_state(state: str) -> dict[str, str]:
+    """The state of a run or of a host for JSON: `status`, and `state`, its spelling until the next release."""
+    return {"state": state, "status": _STATUS.get(state, state)}
+
+
+def shown_outcome(outcome: Outcome) -> dict[str, Any]:
+    """How a run ended, for JSON: `run`, `status` and, where it failed, `error`."""
+    return {"run": outcome.run, **shown_state(outcome.state), **error_of(outcome)}
+
+
+def shown_unreachable(hosts: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
+    """Unreachable hosts with the reasons, for JSON; `away` is the key's spelling until the next release."""
+    rows = [{"host": host, "why": redact(why)} for host, why in hosts.items()]
+    return {"unreachable": rows, "away": rows}
+
+
 def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
     """How a run ended on each host, for JSON."""
     return [
-        {"host": one.host, "state": one.state, "error": _shown(one.error) if one.error else None}
+        {"host": one.host, **shown_state(one.state), "error": _shown(one.error) if one.error else None}
         for one in outcome.hosts
     ]
 

@@ -10,7 +10,15 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import agreed, as_json, diff, engine, password_days, reached, stack_of, yes
-from wizard.cli.text_format import end, error_of, extent_of, listening, show_plan, shown_plan
+from wizard.cli.text_format import (
+    end,
+    extent_of,
+    listening,
+    show_plan,
+    shown_outcome,
+    shown_plan,
+    shown_state,
+)
 from wizard.errors import InputError
 from wizard.redact import plain
 
@@ -165,7 +173,7 @@ def agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
     if not plan.changes:
         output.say("Nothing to do.", bold=True)
         if as_json:
-            output.data({"run": "", "state": "nothing", "ok": True, **shown_plan(plan)})
+            output.data({"run": "", **shown_state("nothing"), "ok": True, **shown_plan(plan)})
         sys.exit(0)
     if not as_json:
         show_plan(plan, diff=diff)
@@ -179,11 +187,9 @@ def carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
     if as_json:
         output.data(
             {
-                "run": outcome.run,
-                "state": outcome.state,
+                **shown_outcome(outcome),
                 "ok": outcome.ok,
                 **shown_plan(plan),
-                **error_of(outcome),
             }
         )
     end(outcome)

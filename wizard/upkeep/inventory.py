@@ -25,7 +25,7 @@ Kind: TypeAlias = Literal["ca", "certificate", "private_key", "user", "password"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Item:
     """One certificate, private key, user or password, and where it is; times are Unix times, 0 for none."""
 
     kind: Kind
@@ -45,10 +45,10 @@ class Holding:
     """What uses it, `host/component (as what)`, divided by commas; '' for what nothing of the stack uses."""
 
 
-def inventory(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
+def inventory(stack: Stack, facts: Facts) -> tuple[Item, ...]:
     """All of it, by host and path. Only files that a plan for the stack reads are known."""
     uses = _uses(stack, facts)
-    found: list[Holding] = []
+    found: list[Item] = []
     for host, known in facts.hosts.items():
         for path, state in known.files.items():
             if state is not None:
@@ -59,15 +59,15 @@ def inventory(stack: Stack, facts: Facts) -> tuple[Holding, ...]:
     return tuple(sorted(found, key=lambda each: (each.host, each.path, each.kind, each.fingerprint)))
 
 
-def _certificates(host: str, path: str, state: FileState, used: str) -> Iterator[Holding]:
+def _certificates(host: str, path: str, state: FileState, used: str) -> Iterator[Item]:
     """Each certificate of a file by itself: a bundle has several."""
     for pem in credentials.certificates_in(state.content):
         try:
             summary, public = issue.summary(pem), _public(pem)
         except CertificateError as error:
-            yield Holding(kind="certificate", host=host, path=path, subject=f"unreadable: {error.what}")
+            yield Item(kind="certificate", host=host, path=path, subject=f"unreadable: {error.what}")
             continue
-        yield Holding(
+        yield Item(
             kind="ca" if "CA" in summary.usage else "certificate",
             host=host,
             path=path,
@@ -83,7 +83,7 @@ def _certificates(host: str, path: str, state: FileState, used: str) -> Iterator
         )
 
 
-def _keys(host: str, path: str, state: FileState, used: str) -> Iterator[Holding]:
+def _keys(host: str, path: str, state: FileState, used: str) -> Iterator[Item]:
     if b"PRIVATE KEY-----" not in state.content:
         return
     locked = b"ENCRYPTED" in state.content
@@ -91,7 +91,7 @@ def _keys(host: str, path: str, state: FileState, used: str) -> Iterator[Holding
         public = "" if locked else _public(state.content)
     except CertificateError:
         public = ""
-    yield Holding(
+    yield Item(
         kind="private_key",
         host=host,
         path=path,
@@ -109,13 +109,13 @@ def _public(pem: bytes) -> str:
     return hashlib.sha256(issue.public_half(pem)).digest().hex(":").upper()
 
 
-def _users(stack: Stack, facts: Facts) -> Iterator[Holding]:
+def _users(stack: Stack, facts: Facts) -> Iterator[Item]:
     """Users that servers know, and files that hold a password."""
     for server in paths.servers(stack, facts):
         state = server.host.files.get(server.web_file)
         for name, hashed in _known_users(state).items():
             cost = re.match(r"\$2[aby]\$(\d\d)\$", hashed)
-            yield Holding(
+            yield Item(
                 kind="user",
                 host=server.spec.host,
                 path=server.web_file,
@@ -143,10 +143,10 @@ def _known_users(state: FileState | None) -> Mapping[str, str]:
         return {}
 
 
-def _password(facts: Facts, host: str, path: str, user: str, used: str) -> Iterator[Holding]:
+def _password(facts: Facts, host: str, path: str, user: str, used: str) -> Iterator[Item]:
     state = facts.hosts[host].files.get(path)
     if state is not None:
-        yield Holding(
+        yield Item(
             kind="password",
             host=host,
             path=path,
