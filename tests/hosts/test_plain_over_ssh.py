@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ def test_two_hosts_are_secured_verified_and_undone_by_lines_from_a_pipe(
         input="".join(f"{line}\n" for line in answers),
         capture_output=True,
         text=True,
+        env={**os.environ, "COLUMNS": "1000"},  # a sentence a line
         timeout=300,
         check=False,
     )

@@ -37,8 +37,9 @@ def in_a_process(*words: str, stdin: str) -> Shell:
 
 
 @pytest.fixture
-def plain(tmp_path: Path, cache: Path) -> Converse:
+def plain(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Converse:
     """Runs `firescreen` in the workspace of the practice fixture, with these lines on standard input."""
+    monkeypatch.setenv("COLUMNS", "1000")  # a sentence a line
 
     def call(
         *lines: str,

@@ -123,7 +123,7 @@ def _print(report: AuditReport, form: str) -> None:
         case "junit":
             click.echo(documents.as_junit(report), nl=False)
         case _:
-            click.echo(_text(report), nl=False)
+            output.show(_text(report).removesuffix("\n"), indent=" " * 9)
 
 
 def _explain(check: Check, *, as_json: bool) -> None:
@@ -139,7 +139,7 @@ def _explain(check: Check, *, as_json: bool) -> None:
         ("What to do", f"{check.remediation}."),
         ("Plan step", f"{check.step} HOST/COMPONENT" if check.step else "none: a person changes it"),
     ):
-        click.echo(f"{title + ':':12} {words}")
+        output.show(f"{title + ':':12} {words}", indent=" " * 13)
 
 
 def _text(report: AuditReport) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import sys
 
 import click
 
 from wizard import glossary
-from wizard.cli import output
+from wizard.cli import line_breaks, output
 from wizard.cli.options import as_json
 from wizard.errors import InputError
 
@@ -42,4 +43,4 @@ def docs(topic: str | None, as_json: bool) -> None:
         if as_json:
             output.data({"topic": name, "title": glossary.title(text), "text": text})
         else:
-            click.echo(text, nl=False)
+            click.echo(line_breaks.markdown(text, line_breaks.of_terminal(sys.stdout)), nl=False)

@@ -156,7 +156,7 @@ def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: 
 
 def _tell(differences: Iterable[Difference]) -> None:
     for each in differences:
-        click.echo(f"{plain(each.place)}: {each.kind}: {redact(plain(each.what, 400))}")
+        output.show(f"{plain(each.place)}: {each.kind}: {redact(plain(each.what, 400))}", indent="  ")
 
 
 def _tell_left(left: Iterable[Difference]) -> None:

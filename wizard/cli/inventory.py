@@ -63,8 +63,9 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
         for each in found:
             until = time.strftime("%Y-%m-%d", time.gmtime(each.not_after)) if each.not_after else "-"
             used = f"  [{plain(each.used_by)}]" if each.used_by else ""
-            click.echo(
-                f"{plain(each.host):12} {each.kind:11} {until:10} {plain(each.path)}  {each.subject}{used}"
+            output.show(
+                f"{plain(each.host):12} {each.kind:11} {until:10} {plain(each.path)}  {each.subject}{used}",
+                indent=" " * 25,
             )
     for host, why in facts.away.items():
         output.say(f"✗ {plain(host)} is unreachable: {redact(plain(why))}", colour="red")

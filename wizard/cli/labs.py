@@ -62,7 +62,7 @@ def list_labs(workspace: Workspace) -> None:
             elif each.docker and (missing := compose_project.why_unavailable()):
                 how_far = f"skipped: {missing}"
             pack = next((f", from the pack {name}" for name, ids in added.items() if each.id in ids), "")
-            click.echo(f"{mark.sign} {each.id:20} {plain(each.title)} ({how_far}{pack})")
+            output.show(f"{mark.sign} {each.id:20} {plain(each.title)} ({how_far}{pack})")
 
 
 @lab.command()
@@ -106,10 +106,10 @@ def _show_result(session: LabSession, step: LabStep, result: CheckResult) -> Non
     """What a check saw; exit 1 where the step is not done."""
     click.secho(f"{step_number(session, step)}  {step.title}", bold=True)
     for line in result.seen:
-        click.echo(f"  ✓ {line}")
+        output.show(f"  ✓ {line}")
     if not result.ok:
-        click.echo(f"  ✗ not done yet: {result.what}")
-        click.echo(f"    {output.as_typed(result.todo)}")
+        output.show(f"  ✗ not done yet: {result.what}")
+        output.show(f"    {output.as_typed(result.todo)}")
         sys.exit(1)
 
 
@@ -137,13 +137,13 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
         result = session.check(wanted.id, patience=PATIENCE, asked=True)
         _show_result(session, wanted, result)
         if result.found:
-            click.echo(f"Found: {result.found}")
+            output.show(f"Found: {result.found}")
         following = session.current
         if following is None:
             show_end(session)
         else:
             show = output.as_typed("firescreen lab start")
-            click.echo(f"Done. Next: {following.title}    (show it: {show})")
+            output.show(f"Done. Next: {following.title}    (show it: {show})")
 
 
 @lab.command()
@@ -162,7 +162,7 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
     """
     with output.explained():
         session, wanted = open_step(workspace, named)
-        click.echo(session.hint(wanted.id) if wanted else "All steps are done.")
+        output.show(session.hint(wanted.id) if wanted else "All steps are done.")
         if wanted:
             show_commands(session.answer(wanted.id))
 

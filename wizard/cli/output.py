@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from wizard import invocation
+from wizard.cli import line_breaks
 from wizard.errors import FirescreenError
 from wizard.model import Attempt, Event
 from wizard.redact import plain, redact
@@ -23,12 +24,29 @@ def data(value: Mapping[str, Any] | list[Any]) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
+def say(text: str = "", *, bold: bool = False, colour: str | None = None, whole: bool = False) -> None:
     """Prints a line on standard error; text from outside must have gone through `plain`.
 
     Commands of Firescreen in it are printed as they work where they are typed.
+
+    Args:
+        whole: it is a command or a line of a file, and is not broken.
     """
-    click.secho(as_typed(text), err=True, bold=bold, fg=colour)
+    width = 0 if whole else line_breaks.of_terminal(sys.stderr)
+    click.secho(line_breaks.broken(as_typed(text), width), err=True, bold=bold, fg=colour)
+
+
+def show(text: str, *, indent: str = "", colour: str | None = None) -> None:
+    """Prints a line on standard output, broken on a terminal; a sign at its beginning has its colour.
+
+    Args:
+        indent: of the lines that follow a break; '' for that of the line.
+        colour: of what stands behind a first column that is as wide as the indent.
+    """
+    shown = line_breaks.broken(text, line_breaks.of_terminal(sys.stdout), indent=indent or None)
+    if colour:
+        shown = shown[: len(indent)] + click.style(shown[len(indent) :], fg=colour)
+    click.echo(coloured(shown))
 
 
 def as_typed(text: str) -> str:
@@ -46,7 +64,8 @@ def coloured(line: str) -> str:
 
 def say_marked(line: str) -> None:
     """Prints a line that begins with a sign, indented, on standard error."""
-    click.echo(f"  {coloured(line)}", err=True)
+    shown = line_breaks.broken(f"  {line}", line_breaks.of_terminal(sys.stderr))
+    click.echo(f"  {coloured(shown[2:])}", err=True)
 
 
 def complain(error: FirescreenError) -> None:
@@ -58,7 +77,7 @@ def complain(error: FirescreenError) -> None:
     if error.todo:
         say(f"  what to do: {plain(error.todo)}")
     for line in getattr(error, "log", ())[-8:]:
-        say(f"    | {redact(plain(line, 300))}")
+        say(f"    | {redact(plain(line, 300))}", whole=True)
 
 
 @contextmanager
@@ -150,7 +169,7 @@ def progress() -> Callable[[Event], None]:
         elif event.kind == "waiting":
             say(f"  To be done by you: {plain(event.state)}", bold=True)
             for line in event.text.splitlines():
-                say(f"    {plain(line)}")
+                say(f"    {plain(line)}", whole=True)
             say("  Waiting for the expected answer (Ctrl+C stops and rolls back) …")
         elif event.kind == "log" and event.text:
             say(f"  … {redact(plain(event.text, 300))}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from wizard.cli import line_breaks
 from wizard.cli.options import Asking
 from wizard.cli.output import as_typed
 from wizard.errors import FirescreenError, InputError
@@ -35,9 +36,14 @@ class Leave(Exception):  # noqa: N818 - leaving is no error
         self.why, self.exit_code = why, exit_code
 
 
-def say(line: str = "") -> None:
-    """Prints a line without control characters at once, so that a screen reader can begin with it."""
-    print(as_typed(plain(line, 10_000)), flush=True)
+def say(line: str = "", *, whole: bool = False) -> None:
+    """Prints a line without control characters at once, so that a screen reader can begin with it.
+
+    Args:
+        whole: it is a command or a line of a file; all others are broken at blanks, also in a pipe.
+    """
+    shown = as_typed(plain(line, 10_000))
+    print(shown if whole else line_breaks.broken(shown, line_breaks.columns(sys.stdout)), flush=True)
 
 
 def complain(error: FirescreenError) -> None:
@@ -48,7 +54,7 @@ def complain(error: FirescreenError) -> None:
     if error.todo:
         say(f"What to do: {redact(error.todo)}.")
     for line in getattr(error, "log", ())[-8:]:
-        say(f"Log: {redact(line)}")
+        say(f"Log: {redact(line)}", whole=True)
 
 
 def read_line() -> str:

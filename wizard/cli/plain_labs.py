@@ -113,14 +113,14 @@ class PlainLab:
         _say_text(step.text)
         if step.commands or session.answer(step.id):
             say("Commands, for another terminal. There, type this once first:")
-            say(f". {shlex.quote(str(session.shell_file))}")
+            say(f". {shlex.quote(str(session.shell_file))}", whole=True)
             self._say_commands(step.commands)
             self._say_commands(session.answer(step.id))
 
     def _say_commands(self, commands: tuple[str, ...]) -> None:
         for command in commands:
             for line in command.splitlines():
-                say(line)
+                say(line, whole=True)
 
     def _move(self, steps: int) -> None:
         place = self._place + steps

@@ -88,17 +88,22 @@ def command_lines(step: PlannedStep) -> Iterator[str]:
     yield "End of the commands."
 
 
-def progress(say: Callable[[str], None]) -> Callable[[Event], None]:
-    """A listener that says a sentence for each event of a run; repeated ones are left out."""
+def progress(say: Callable[..., None]) -> Callable[[Event], None]:
+    """A listener that says a sentence for each event of a run; repeated ones are left out.
+
+    Args:
+        say: gets a line, and `whole` of a command.
+    """
     told: set[str] = set()
     lock = threading.Lock()
 
     def tell(event: Event) -> None:
+        typed = event.text.splitlines() if event.kind == "waiting" else ()
         for line in event_lines(event):
             with lock:
                 if event.kind != "host" or line not in told:
                     told.add(line)
-                    say(line)
+                    say(line, whole=line in typed)
 
     return tell
 

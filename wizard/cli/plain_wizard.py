@@ -214,7 +214,7 @@ class PlainWizard:
                     sentences.diff_lines(plan, step) if word.lower() == "d" else sentences.command_lines(step)
                 )
                 for each in shown:
-                    say(each)
+                    say(each, whole=True)
             else:
                 raise InputError(
                     f"'{line[:60]}' does nothing here" if line else "Enter alone does nothing here",

@@ -117,6 +117,6 @@ def _campus(workspace: Workspace, file: Path, number: int, chosen: tuple[str, ..
 def _print(found: Rehearsed) -> None:
     where = f"campus {found.campus}: " if found.campus else ""
     what = found.lab if found.ok else " on ".join(filter(None, (found.lab, found.host)))
-    click.echo(f"{'✓' if found.ok else '✗'} {where}{what}{'' if found.ok else f': {found.why}'}")
+    output.show(f"{'✓' if found.ok else '✗'} {where}{what}{'' if found.ok else f': {found.why}'}")
     if found.todo and not found.ok:
-        click.echo(f"    {plain(found.todo, 300)}")
+        output.show(f"    {plain(found.todo, 300)}")

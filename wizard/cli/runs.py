@@ -216,4 +216,4 @@ def history(workspace: Workspace, as_json: bool) -> None:
     for run in runs:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
         state = output.RUN_WORDS.get(run.state, run.state)
-        click.echo(f"{run.run}  {when}  {state:15} {plain(run.title)}")
+        output.show(f"{run.run}  {when}  {state:15} {plain(run.title)}", indent="    ")

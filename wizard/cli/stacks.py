@@ -118,12 +118,11 @@ def scan(
         output.say("No component of Prometheus was found. To try Firescreen out: firescreen practice up")
     else:
         for exposure in found.exposures:
-            click.echo(
-                f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} "
-                f"{click.style(plain(exposure.words), fg=_COLOURS.get(exposure.state))}{container_name(exposure)}"
-            )
+            place = f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} "
+            words = f"{plain(exposure.words)}{container_name(exposure)}"
+            output.show(place + words, indent=" " * len(place), colour=_COLOURS.get(exposure.state))
         for proxy in found.proxies:
-            click.echo(f"{proxy.host:12} {proxy.name:14} {plain(proxy.words)}")
+            output.show(f"{proxy.host:12} {proxy.name:14} {plain(proxy.words)}", indent=" " * 28)
         for finding in found.remarks:
             todo = f" ({finding.remediation})" if finding.remediation else ""
             output.say(f"! {plain(finding.what)}{todo}", colour="yellow")
@@ -385,7 +384,7 @@ def verify(
         output.data({**shown, "ok": ok, **shown_unreachable(away), **more, **health})
     else:
         for attempt in attempts:
-            click.echo(output.coloured(output.attempt_line(attempt)))
+            output.show(output.attempt_line(attempt))
     if completed is not None:
         tell_completed(completed)
     for host, why in away.items():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wizard import terminal
-from wizard.cli import output
+from wizard.cli import line_breaks, output
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, RunService
 from wizard.plurals import counted as counted  # noqa: PLC0414 - commands take it from here too
@@ -161,9 +161,10 @@ def show_plan(plan: Plan, *, diff: bool = False) -> None:
     Files and diffs go to standard output, all other lines to standard error.
     """
     for step in plan.steps:
-        click.secho(f"{step.host}: {plain(step.title)}", bold=True)
+        title = line_breaks.broken(f"{step.host}: {plain(step.title)}", line_breaks.of_terminal(sys.stdout))
+        click.secho(title, bold=True)
         for change in step.changes:
-            click.echo(f"  {plain(change.title())}")
+            output.show(f"  {plain(change.title())}", indent="    ")
     if diff:
         _show_changes(plan)
     for warning in plan.warnings:
@@ -187,7 +188,7 @@ def _show_changes(plan: Plan) -> None:
                 # Not indented: the last line of a here-document ends it only at the beginning of a line.
                 output.say(f"Commands, {where}:")
                 for command in commands:
-                    output.say(harmless(command), colour="cyan")
+                    output.say(harmless(command), colour="cyan", whole=True)
 
 
 def extent_of(plan: Plan) -> str:

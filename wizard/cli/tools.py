@@ -230,13 +230,13 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
         return
     for asked in found.asked:
         output.say(f"Checked: {asked.question.told} {'Result: yes.' if asked.answer else 'No result.'}")
-    click.echo(f"{found.cause}\nWhat to do: {found.fix}")
+    output.show(f"{found.cause}\nWhat to do: {found.fix}")
     if found.other_end:
-        click.echo(f"At the other end: {found.other_end}")
+        output.show(f"At the other end: {found.other_end}")
     if found.next:
-        click.echo(f"Next: {found.next}")
+        output.show(f"Next: {found.next}")
     if found.menu_entry:
-        click.echo(f"In the wizard: {catalogue.PARTS[found.menu_entry]}")
+        output.show(f"In the wizard: {catalogue.PARTS[found.menu_entry]}")
 
 
 def _log() -> str:

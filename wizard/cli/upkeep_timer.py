@@ -141,7 +141,7 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
         output.data({"version": 1, "ok": ok, **shown})
     else:
         for name in ("unit", "installed", "active", "last", "next", "result", "failures", "reason"):
-            click.echo(f"{name:10} {plain(str(shown[name]))}")
+            output.show(f"{name:10} {plain(str(shown[name]))}", indent=" " * 11)
     sys.exit(0 if ok else 1)
 
 

@@ -115,3 +115,16 @@ def test_a_password_at_a_terminal_is_not_echoed_and_is_typed_twice(tmp_path: Pat
     os.close(mine)
     assert b"secret-" not in said
     assert b"\x1b" not in said
+
+
+def test_lines_are_broken_at_blanks_and_commands_stay_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    plain_dialog.say("The practice stack runs now. To stop it, type: firescreen practice down")
+    plain_dialog.say("+    a line of a diff that is longer than forty columns", whole=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "The practice stack runs now. To stop it,",
+        "type: firescreen practice down",
+        "+    a line of a diff that is longer than forty columns",
+    ]

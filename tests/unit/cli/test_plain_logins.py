@@ -26,6 +26,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
         self.said = ""
+        monkeypatch.setenv("COLUMNS", "200")  # a sentence a line
         monkeypatch.setattr(client_login_questions, "candidates", lambda *_: tuple(PLACES.values()))
 
     def __call__(self, *lines: str) -> tuple[Stack, Answers] | None:

@@ -1,0 +1,97 @@
+"""Long lines are broken at blanks; paths, URLs and commands stay whole."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from wizard.cli.line_breaks import broken, columns, markdown, of_terminal
+
+
+def test_a_line_is_broken_at_blanks_and_keeps_its_indent() -> None:
+    assert broken("  ✓ mon1: one two three", 16) == "  ✓ mon1: one\n    two three"
+    assert broken("  where: /a/path/that/is/long, twice", 20) == "  where:\n  /a/path/that/is/long,\n  twice"
+    assert broken("one two", 7) == "one two"
+    assert broken("one two", 0) == "one two"
+    assert broken("a  table   line", 10, indent="    ") == "a  table\n    line"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "firescreen recover --yes",
+        "~/venv/bin/firescreen --workspace /tmp/work undo --yes",
+        "`systemctl reload prometheus`",
+    ],
+)
+def test_a_command_stays_whole(command: str) -> None:
+    shown = broken(f"When that is corrected, and not before that moment: {command}. Then again", 60).split(
+        "\n"
+    )
+    assert any(command in line for line in shown)
+    assert max(map(len, shown)) <= 60
+
+
+def test_what_is_introduced_as_a_command_stays_whole() -> None:
+    assert broken("To stop the service, run: systemctl stop prometheus", 40) == (
+        "To stop the service, run:\nsystemctl stop prometheus"
+    )
+    assert broken("The quoted `word stays open in this long line", 20).count("\n") == 2
+
+
+def test_a_command_longer_than_a_line_has_a_line_of_its_own() -> None:
+    command = "firescreen --workspace /a/very/long/path/to/a/workspace verify"
+    assert broken(f"Run: {command}", 30) == f"Run:\n{command}"
+
+
+def test_markdown_becomes_paragraphs_of_that_width() -> None:
+    text = """\
+# A title that is long
+
+One line
+and its second, which is longer.
+
+- an item that is
+  long
+- and `a command`
+
+| command | does | exit |
+|---|---|---|
+| `one \\| two` | this and that | 0 |
+
+```sh
+a line of code that is longer than all the others
+```
+"""
+    assert (
+        markdown(text, 24)
+        == """\
+# A title that is long
+
+One line and its second,
+which is longer.
+
+- an item that is long
+- and `a command`
+
+`one | two`
+    does: this and that
+    exit: 0
+
+```sh
+a line of code that is longer than all the others
+```
+"""
+    )
+    assert markdown(text, 0) == text
+
+
+def test_how_wide_a_line_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert (columns(stream), of_terminal(stream)) == (80, 0)
+    monkeypatch.setenv("COLUMNS", "132")
+    assert (columns(stream), of_terminal(stream)) == (132, 0)
+    monkeypatch.setenv("COLUMNS", "x")
+    assert columns(stream) == 80

@@ -1,0 +1,161 @@
+"""Breaks lines for people at blanks, as a terminal would break them in the middle of a word.
+
+Paths and URLs stay whole, and so do commands where they fit into a line: what is copied works.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from wizard.invocation import COMMANDS
+
+USUAL = 80
+"""Columns where there is no terminal."""
+_LEAST = 20
+_WORD = re.compile(r"\s*\S+")
+_SIGNS = frozenset("✓✗●◐–↩…!|")
+_INTRODUCING = ("run:", "type:", "with:", "try:", "in:")
+"""What a command follows, up to the end of its sentence."""
+_ENDS = (".", ",", ";", ":", ")")
+_OURS = re.compile(rf"(?:\S*/)?firescreen (?:--?\w|(?:{COMMANDS})\b)")
+_FENCE = "```"
+
+
+def columns(stream: TextIO) -> int:
+    """The columns of a line: as the environment's COLUMNS says, else those of the stream's terminal, else 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return max(int(given), _LEAST)
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns or USUAL, _LEAST)
+    except (OSError, ValueError):
+        return USUAL
+
+
+def of_terminal(stream: TextIO) -> int:
+    """The columns of the stream's terminal; 0 for a file or a pipe, whose lines other programs read."""
+    return columns(stream) if stream.isatty() else 0
+
+
+def broken(text: str, width: int, *, indent: str | None = None) -> str:
+    """A text whose long lines are broken at blanks.
+
+    Args:
+        width: columns; 0 for as many as there are.
+        indent: of the lines that follow a break; by default that of the line, behind its sign (✓, ✗ and so on) if it
+            has one.
+    """
+    return "\n".join(_broken_line(line, width, indent) for line in text.split("\n")) if width else text
+
+
+def _broken_line(line: str, width: int, indent: str | None) -> str:
+    if len(line) <= width:
+        return line
+    words = _WORD.findall(line)
+    first = words[0] if words else ""
+    margin = first[: len(first) - len(first.lstrip())]
+    hang = indent if indent is not None else margin + "  " * (first.strip() in _SIGNS)
+    lines = [""]
+    for unit in _units(words):
+        if lines[-1].strip() and len(lines[-1]) + len(unit) > width and lines[-1].strip() not in _SIGNS:
+            lines.append(hang + unit.lstrip())
+        else:
+            lines[-1] += unit
+    return "\n".join(lines)
+
+
+def _units(words: Sequence[str]) -> Iterator[str]:
+    """Words, where those of a command are one."""
+    at = 0
+    while at < len(words):
+        end = _end_of_unit(words, at)
+        yield "".join(words[at:end])
+        at = end
+
+
+def _end_of_unit(words: Sequence[str], at: int) -> int:
+    """The end of what begins with that word: a command in backquotes, one of Firescreen, or one that is introduced."""
+    word = words[at].strip()
+    if word.lstrip("(").startswith("`"):
+        quotes = 0
+        for end, each in enumerate(words[at:], start=at + 1):
+            quotes += each.count("`")
+            if quotes % 2 == 0:
+                return end
+        return at + 1  # never closed
+    two = f"{word} {words[at + 1].strip()}" if at + 1 < len(words) else word
+    introduced = at > 0 and words[at - 1].strip().lower() in _INTRODUCING
+    if not introduced and not _OURS.match(two):
+        return at + 1
+    end = at + 1
+    while end < len(words) and not words[end - 1].endswith(_ENDS) and not words[end].startswith(("  ", " (")):
+        end += 1
+    return end
+
+
+def markdown(text: str, width: int) -> str:
+    """Markdown for a terminal: its tables as paragraphs, its lines broken; code stays as it is.
+
+    Args:
+        width: columns; 0 for the text as it is.
+    """
+    return "\n".join(_markdown_lines(text.split("\n"), width)) if width else text
+
+
+def _markdown_lines(lines: Sequence[str], width: int) -> Iterator[str]:
+    in_code = False
+    head: Sequence[str] = ()
+    for line in _paragraphs(lines):
+        in_code ^= line.startswith(_FENCE)
+        cells = _cells(line) if line.startswith("|") and not in_code else ()
+        if in_code or line.startswith(_FENCE):
+            yield line
+        elif not cells:
+            head = ()
+            yield _broken_line(line, width, " " * len(_item(line)))
+        elif not head:
+            head = cells
+        elif any(cell.strip("-: ") for cell in cells):
+            yield from _row(head, cells, width)
+
+
+def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
+    """The lines, where those of a paragraph and of a list's item are one."""
+    text, in_code = "", False
+    for line in lines:
+        fence = line.startswith(_FENCE)
+        in_code ^= fence
+        whole = fence or in_code or not line.strip() or line.startswith(("|", "#"))
+        if text and (whole or _item(line).strip()):
+            yield text
+            text = ""
+        if whole:
+            yield line
+        else:
+            text = f"{text} {line.strip()}" if text else line
+    if text:
+        yield text
+
+
+def _cells(line: str) -> tuple[str, ...]:
+    """The cells of a row of a table; `\\|` is a sign of one."""
+    found = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    return tuple(cell.strip().replace("\\|", "|") for cell in found)
+
+
+def _row(head: Sequence[str], cells: Sequence[str], width: int) -> Iterator[str]:
+    """A row of a table: what it is about, and below it the rest, with its title where there is more than one column."""
+    yield _broken_line(cells[0] or "-", width, "  ")
+    for title, cell in zip(head[1:], cells[1:], strict=False):
+        if cell:
+            named = f"{title}: " if title and len(head) > 2 else ""
+            yield _broken_line(f"    {named}{cell}", width, "    ")
+
+
+def _item(line: str) -> str:
+    """How a line begins: its indent, with the sign of a list's item."""
+    found = re.match(r"\s*(?:(?:[-*]|\d+\.)\s+)?", line)
+    return found[0] if found else ""
