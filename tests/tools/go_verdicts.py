@@ -48,7 +48,7 @@ def main() -> None:
     for row in rows:
         row[4] = places[row[4]]
     about = (
-        f"Chains and what crypto/x509 of Go {go_program.NEWEST} says of them; by tests/tools/go_verdicts.py."
+        f"Chains and what crypto/x509 of Go {go_program.VERSION} says of them; by tests/tools/go_verdicts.py."
     )
     lists: dict[str, list[object]] = {"cases": [*rows], "roots": [*roots], "certificates": [*certificates]}
     parts = [f'"about": {json.dumps(about)}', f'"now": {int(NOW.timestamp())}']

@@ -1,6 +1,6 @@
 """Go's verdict on a certificate chain, in Go's words: what a Prometheus component says of what it is shown.
 
-Rules differ between versions of Go (`wizard.certificates.go.rules`); those of the newest hold if no other are asked for.
+The rules are those of Go 1.27, the newest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from wizard.certificates.go.chains import Purpose, Question, verify
 from wizard.certificates.go.der import ParseError
 from wizard.certificates.go.hostnames import hostname_fault, matches_name
 from wizard.certificates.go.pool import Pool
-from wizard.certificates.go.rules import NEWEST, Rules
 
 __all__ = ["AnyCertificate", "Purpose", "matches_name", "name_fault", "pool", "unread", "verdict"]
 
@@ -44,7 +43,6 @@ def verdict(
     name: str,
     purpose: Purpose = "server",
     now: datetime | None = None,
-    rules: Rules = NEWEST,
 ) -> str:
     """'' if Go would accept the chain, otherwise Go's reason.
 
@@ -57,22 +55,21 @@ def verdict(
         name: host name or address that was asked for; '' leaves names unlooked at (client certificates).
         purpose: what the leaf must be good for.
         now: an aware time; the clock's by default.
-        rules: those of the version of Go that the other program was built with.
     """
     octets = [_der(certificate) for certificate in chain]
-    fault = unread(octets, purpose=purpose, rules=rules)
+    fault = unread(octets, purpose=purpose)
     if fault:
         return fault
-    leaf, *others = (parse(der, rules) for der in octets)
-    trusted = anchors if isinstance(anchors, Pool) else Pool.of_der(map(_der, anchors), rules)
-    question = Question(name, purpose, now or datetime.now(UTC), rules)
+    leaf, *others = (parse(der) for der in octets)
+    trusted = anchors if isinstance(anchors, Pool) else Pool.of_der(map(_der, anchors))
+    question = Question(name, purpose, now or datetime.now(UTC))
     return verify(leaf, Pool(others), trusted, question) or _key_fault(leaf, purpose)
 
 
-def unread(chain: Sequence[bytes], *, purpose: Purpose = "server", rules: Rules = NEWEST) -> str:
+def unread(chain: Sequence[bytes], *, purpose: Purpose = "server") -> str:
     """'' if Go can read each certificate (DER) of a chain, otherwise its reason: one that no option turns off."""
     try:
-        read = [parse(der, rules) for der in chain]
+        read = [parse(der) for der in chain]
     except ParseError as fault:
         return f"{_UNREAD[purpose]}{fault}"
     for certificate in read:

@@ -206,9 +206,9 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
                 where=path,
                 todo="Write the password into it, with mode 0600",
             )
-        password = passwords.decoded(state.content, where=path)
+        password = passwords.read(state.content, where=path)
     elif kept is not None:
-        password = passwords.decoded(kept.content, where=password_path)
+        password = passwords.read(kept.content, where=password_path)
     elif user.password == "prompt":
         raise NeededError(
             f"the password of user {user.name} is to be asked for, and none was given",
@@ -224,8 +224,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
     try:
         passwords.check(password)
     except PasswordError as error:
-        where = posixpath.abspath(user.file) if user.password == "file" else stack.source
-        raise PasswordError(error.what, where=where, todo=error.todo) from error
+        raise PasswordError(error.what, where=stack.source, todo=error.todo) from error
     return password
 
 

@@ -60,26 +60,19 @@ NEVER = ("x509: certificate signed by unknown authority (possibly because of "
          'while trying to verify candidate authority certificate "middle")')  # fmt: skip
 
 
-def said(*chain: Maker, asked: str = "localhost", root: Maker = ROOT, version: str = "1.27") -> str:
-    rules = go.VERSIONS[version]
+def said(*chain: Maker, asked: str = "localhost", root: Maker = ROOT) -> str:
     return trust.verdict(
         [each.der() for each in chain],
-        anchors=go.Pool.of_pem(pem(root.der()), rules),
+        anchors=go.Pool.of_pem(pem(root.der())),
         name=asked,
         now=NOW,
-        rules=rules,
     )
 
 
-def below(
-    *extensions: Extension,
-    middle: tuple[Extension, ...] = (),
-    version: str = "1.27",
-    asked: str = "localhost",
-) -> str:
+def below(*extensions: Extension, middle: tuple[Extension, ...] = (), asked: str = "localhost") -> str:
     """What is said of a usual leaf with these extensions, its CA having those."""
     above = MIDDLE.also(*middle)
-    return said(leaf(above, edwards(3), *extensions), above, version=version, asked=asked)
+    return said(leaf(above, edwards(3), *extensions), above, asked=asked)
 
 
 @pytest.mark.parametrize("kind", sorted({row[0] for row in RECORDED["cases"]}))
@@ -159,20 +152,12 @@ def test_policies_that_a_ca_demands() -> None:
     assert below(policies("1.2.3"), middle=(explicit, policies("1.2.3"))) == ""
     assert below(policies("1.2.4"), middle=(explicit, policies("1.2.3"))) == POLICIES
     assert below(policies("1.2.4"), middle=(explicit, policies("2.5.29.32.0"))) == ""
-    assert below(middle=(explicit,), version="1.19") == CRITICAL
-    assert (
-        below(middle=(explicit,), version="1.24")
-        == "x509: no valid chains built: 1 chains with invalid policies"
-    )
-    assert below(middle=(explicit,), version="1.25").endswith("all candidate chains have invalid policies")
 
 
 def test_a_wildcard_may_not_stand_for_what_is_excluded() -> None:
     held, limit = names(dns("localhost"), dns("*.localhost")), constraints(None, [dns("bad.localhost")])
     words = f'{NOT_AUTHORIZED}DNS name "*.localhost" is excluded by constraint "bad.localhost"'
     assert below(held, middle=(limit,)) == words
-    assert below(held, middle=(limit,), version="1.25") == words
-    assert below(held, middle=(limit,), version="1.24") == ""
 
 
 P192 = Pair(ec.derive_private_key(5, ec.SECP192R1()))
@@ -202,7 +187,6 @@ def test_an_extension_twice() -> None:
     end = leaf(MIDDLE, edwards(3))
     twice = end.but(extensions=(*end.extensions, names(dns("localhost"))))
     assert said(twice, MIDDLE) == f'{UNREAD}certificate contains duplicate extension with OID "2.5.29.17"'
-    assert said(twice, MIDDLE, version="1.19") == f"{UNREAD}certificate contains duplicate extensions"
 
 
 def test_a_root_of_dsa_signs_nothing() -> None:
@@ -278,12 +262,6 @@ def test_a_ca_whose_key_usage_is_another() -> None:
     assert below(middle=(usage(0x00),)) == ""
 
 
-def test_a_negative_serial_number_by_version() -> None:
-    end = leaf(MIDDLE, edwards(3)).but(serial=integer(-1))
-    assert said(end, MIDDLE, version="1.19") == ""
-    assert said(end, MIDDLE, version="1.24") == f"{UNREAD}negative serial number"
-
-
 # ---------------------------------------------------------------------------------------------------------
 # Words
 # ---------------------------------------------------------------------------------------------------------
@@ -301,13 +279,12 @@ def test_many_names_are_only_counted(count: int, counted: bool) -> None:
     many = names(*(dns(f"host{number}") for number in range(count)))
     words = f"x509: certificate is valid for {count} names, but none matched localhost"
     assert (below(many) == words) is counted
-    assert below(many, version="1.24") != words
     addresses = names(*(ip(bytes((10, 0, 0, number))) for number in range(count)))
     words = f"x509: certificate is valid for {count} IP SANs, but none matched 127.0.0.1"
     assert (below(addresses, asked="127.0.0.1") == words) is counted
 
 
-def test_short_keys_of_rsa_by_version() -> None:
+def test_short_keys_of_rsa_are_refused() -> None:
     # No library makes such a key any more; its public half is enough to be refused by.
     info = seq(
         seq(oid("1.2.840.113549.1.1.1"), b"\x05\0"),
@@ -316,16 +293,6 @@ def test_short_keys_of_rsa_by_version() -> None:
     middle = MIDDLE.but(info=info)
     end = leaf(middle, edwards(3)).but(signer=rsa_pair(1))
     assert "crypto/rsa: 512-bit keys are insecure" in said(end, middle)
-    assert "crypto/rsa: verification error" in said(end, middle, version="1.19")
-
-
-@pytest.mark.parametrize(
-    ("version", "rules"),
-    [("go1.19.8", "1.19"), ("go1.22.1", "1.19"), ("go1.24.4", "1.24"), ("go1.24.13", "1.25"), ("go1.25.5", "1.25"),
-     ("go1.26.4", "1.26"), ("go1.27.1", "1.27"), ("go1.99", "1.27"), ("devel", "1.27")],
-)  # fmt: skip
-def test_rules_are_found_by_the_version_that_a_program_tells(version: str, rules: str) -> None:
-    assert go.rules_of(version).version == rules
 
 
 def test_pem_is_found_as_go_finds_it() -> None:

@@ -12,16 +12,12 @@ from wizard.certificates.go.hostnames import hostname_fault, matches_name
 from wizard.certificates.go.pem import blocks, certificates
 from wizard.certificates.go.pool import Pool
 from wizard.certificates.go.quoted_text import address_text
-from wizard.certificates.go.rules import NEWEST, VERSIONS, Rules, rules_of
 
 __all__ = [
-    "NEWEST",
-    "VERSIONS",
     "Certificate",
     "ParseError",
     "Pool",
     "Purpose",
-    "Rules",
     "address_text",
     "blocks",
     "certificates",
@@ -30,6 +26,5 @@ __all__ = [
     "hostname_fault",
     "matches_name",
     "parse",
-    "rules_of",
     "verify",
 ]

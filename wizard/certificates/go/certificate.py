@@ -31,7 +31,6 @@ from wizard.certificates.go.der import (
 from wizard.certificates.go.extensions import Extensions, read_extensions
 from wizard.certificates.go.keys import Algorithm, Key, algorithm_identifier, public_key, signature_algorithm
 from wizard.certificates.go.quoted_text import quoted
-from wizard.certificates.go.rules import NEWEST, Rules
 from wizard.certificates.go.times import Moment
 
 _COMMON_NAME: Final = encoded("2.5.4.3")
@@ -100,7 +99,7 @@ class Certificate:
 
 
 @functools.lru_cache(1024)
-def parse(der: bytes, rules: Rules = NEWEST) -> Certificate:
+def parse(der: bytes) -> Certificate:
     """Reads a certificate.
 
     Raises:
@@ -108,32 +107,32 @@ def parse(der: bytes, rules: Rules = NEWEST) -> Certificate:
     """
     malformed = "x509: malformed certificate"
     outer = Reader(der).element(SEQUENCE, malformed)
-    found = _parsed(outer.whole, Reader(outer.content), rules)
+    found = _parsed(outer.whole, Reader(outer.content))
     if len(der) != len(outer.whole):
         raise ParseError("x509: trailing data")
     return found
 
 
-def _parsed(raw: bytes, outer: Reader, rules: Rules) -> Certificate:
+def _parsed(raw: bytes, outer: Reader) -> Certificate:
     signed = outer.element(SEQUENCE, "x509: malformed tbs certificate")
     body = Reader(signed.content)
     version = _version(body)
     serial = body.integer("x509: malformed serial number")
-    if serial < 0 and rules.refuses_negative_serials:
+    if serial < 0:
         raise ParseError("x509: negative serial number")
     inner = body.content(SEQUENCE, "x509: malformed signature algorithm identifier")
     if outer.content(SEQUENCE, "x509: malformed algorithm identifier") != inner:
         raise ParseError("x509: inner and outer signature algorithm identifiers don't match")
-    algorithm = signature_algorithm(inner, rules)
+    algorithm = signature_algorithm(inner)
     issuer = body.element(SEQUENCE, "x509: malformed issuer").whole
-    distinguished_name(issuer, rules)
+    distinguished_name(issuer)
     validity = body.inside(SEQUENCE, "x509: malformed validity")
     not_before, not_after = times.read(validity), times.read(validity)
     subject = body.element(SEQUENCE, "x509: malformed issuer").whole
-    name = distinguished_name(subject, rules)
+    name = distinguished_name(subject)
     key_info = body.element(SEQUENCE, "x509: malformed spki")
-    key = _key(Reader(key_info.content), rules)
-    extensions = _extensions(body, version, rules)
+    key = _key(Reader(key_info.content))
+    extensions = _extensions(body, version)
     signature = right_aligned(outer.bits("x509: malformed signature"))
     return Certificate(
         raw=raw,
@@ -167,15 +166,15 @@ def _version(body: Reader) -> int:
     return number + 1
 
 
-def _key(info: Reader, rules: Rules) -> Key | None:
+def _key(info: Reader) -> Key | None:
     oid, parameters = algorithm_identifier(
         info.content(SEQUENCE, "x509: malformed public key algorithm identifier")
     )
     octets = right_aligned(info.bits("x509: malformed subjectPublicKey"))
-    return public_key(oid, parameters, octets, rules)
+    return public_key(oid, parameters, octets)
 
 
-def _extensions(body: Reader, version: int, rules: Rules) -> Extensions:
+def _extensions(body: Reader, version: int) -> Extensions:
     if version == 1:
         return Extensions()
     body.optional(_ISSUER_ID, "x509: malformed issuerUniqueID")
@@ -192,16 +191,13 @@ def _extensions(body: Reader, version: int, rules: Rules) -> Extensions:
         critical = entry.next_is(0x01) and entry.boolean("x509: malformed extension critical field")
         value = entry.content(OCTET_STRING, "x509: malformed extension value field")
         if oid in found:
-            named = f"duplicate extension with OID {quoted(dotted(oid))}"
-            raise ParseError(
-                f"x509: certificate contains {named if rules.names_duplicate else 'duplicate extensions'}"
-            )
+            raise ParseError(f"x509: certificate contains duplicate extension with OID {quoted(dotted(oid))}")
         found[oid] = (critical, value)
-    return read_extensions(found, rules)
+    return read_extensions(found)
 
 
 @functools.lru_cache(512)
-def distinguished_name(raw: bytes, rules: Rules = NEWEST) -> Name:
+def distinguished_name(raw: bytes) -> Name:
     """Reads a distinguished name. Raises `ParseError`."""
     words = "x509: invalid RDNSequence"
     common, organization = "", None
@@ -211,7 +207,7 @@ def distinguished_name(raw: bytes, rules: Rules = NEWEST) -> Name:
         while attributes:
             attribute = attributes.inside(SEQUENCE, f"{words}: invalid attribute")
             kind = attribute.oid(f"{words}: invalid attribute type")
-            value = _value(attribute, rules)
+            value = _value(attribute)
             if value is None:
                 continue
             if kind == _COMMON_NAME:
@@ -221,21 +217,16 @@ def distinguished_name(raw: bytes, rules: Rules = NEWEST) -> Name:
     return Name(common, organization)
 
 
-def _value(attribute: Reader, rules: Rules) -> str | None:
+def _value(attribute: Reader) -> str | None:
     """The text of an attribute; None where its value is no text."""
     words = "x509: invalid RDNSequence: invalid attribute value"
-    if not rules.allows_any_attribute:
-        found = attribute.any(words)
-    else:
-        found = attribute.any(f"{words}: invalid ASN.1 element")
+    found = attribute.any(f"{words}: invalid ASN.1 element")
     try:
-        return _text(found.tag, found.content, rules)
+        return _text(found.tag, found.content)
     except KeyError:
         pass
     except ValueError as error:
         raise ParseError(f"{words}: {error}") from error
-    if not rules.allows_any_attribute:
-        raise ParseError(f"{words}: unsupported string type: {found.tag}")
     try:
         _check_value(found.tag, Reader(found.whole))
     except ParseError as error:
@@ -258,7 +249,7 @@ def _check_value(tag: int, element: Reader) -> None:
         element.any("invalid ASN.1 element")
 
 
-def _text(tag: int, content: bytes, rules: Rules) -> str:
+def _text(tag: int, content: bytes) -> str:
     """The text of a string. Raises `KeyError` for another type, `ValueError` with Go's words for a bad one."""
     if tag == UTF8_STRING:
         try:
@@ -270,13 +261,9 @@ def _text(tag: int, content: bytes, rules: Rules) -> str:
             raise ParseError("invalid PrintableString")
         return content.decode("ascii")
     if tag == T61_STRING:
-        return (
-            content.decode("latin-1")
-            if rules.reads_t61_as_latin1
-            else content.decode("utf-8", "surrogateescape")
-        )
+        return content.decode("latin-1")
     if tag == BMP_STRING:
-        return _bmp_text(content, rules)
+        return _bmp_text(content)
     if tag == IA5_STRING:
         if not content.isascii():
             raise ParseError("invalid IA5String")
@@ -288,13 +275,11 @@ def _text(tag: int, content: bytes, rules: Rules) -> str:
     raise KeyError(tag)
 
 
-def _bmp_text(content: bytes, rules: Rules) -> str:
+def _bmp_text(content: bytes) -> str:
     if len(content) % 2:
         raise ParseError("invalid BMPString")
     if content[-2:] == b"\0\0":
         content = content[:-2]
-    if not rules.reads_t61_as_latin1:
-        return content.decode("utf-16-be", "replace")
     for place in range(0, len(content), 2):
         point = content[place] << 8 | content[place + 1]
         if point >= 0xFFFE or 0xFDD0 <= point <= 0xFDEF or 0xD800 <= point <= 0xDFFF:

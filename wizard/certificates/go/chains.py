@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from wizard.certificates.go import constraints, early_constraints
+from wizard.certificates.go import constraints
 from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.constraints import ConstraintError
 from wizard.certificates.go.der import encoded
@@ -17,7 +17,6 @@ from wizard.certificates.go.keys import SignatureError, check_signature
 from wizard.certificates.go.policies import policies_valid
 from wizard.certificates.go.pool import Pool
 from wizard.certificates.go.quoted_text import quoted
-from wizard.certificates.go.rules import Rules
 from wizard.certificates.go.times import stamp
 
 Purpose: TypeAlias = Literal["server", "client"]
@@ -60,13 +59,11 @@ class Question:
         name: host name or address that was asked for; '' leaves names unlooked at.
         purpose: what the leaf must be good for.
         now: an aware time.
-        rules: of which version of Go.
     """
 
     name: str
     purpose: Purpose
     now: datetime
-    rules: Rules
 
 
 def verify(leaf: Certificate, others: Pool, anchors: Pool, question: Question) -> str:
@@ -81,7 +78,7 @@ def verify(leaf: Certificate, others: Pool, anchors: Pool, question: Question) -
 def _verify(leaf: Certificate, others: Pool, anchors: Pool, question: Question) -> None:
     _check_candidate(leaf, (), question, intermediate=False)
     if question.name:
-        fault = hostname_fault(leaf, question.name, question.rules)
+        fault = hostname_fault(leaf, question.name)
         if fault:
             raise _VerdictError(fault)
     chains = [(leaf,)] if leaf in anchors else _Builder(others, anchors, question).build((leaf,))
@@ -90,40 +87,33 @@ def _verify(leaf: Certificate, others: Pool, anchors: Pool, question: Question) 
 
 def _check_chains(chains: Sequence[_Chain], question: Question) -> None:
     """Raises `_VerdictError` if none of the chains is good."""
-    rules = question.rules
     without_policies = unfit = 0
     constrained = ""
     for chain in chains:
         fit = _is_fit(chain, question.purpose)
-        lacks = rules.checks_policies and not policies_valid(chain, rules)
-        if lacks and (rules.policies_first or fit):
+        if not policies_valid(chain):
             without_policies += 1
         elif not fit:
             unfit += 1
-        elif rules.constraints_last:
+        else:
             try:
-                constraints.check_chain(chain, rules)
+                constraints.check_chain(chain)
             except ConstraintError as fault:
                 constrained = constrained or f"{_REASON}{fault}"
                 continue
-            if not (rules.distrusts_keys and _is_distrusted(chain)):
+            if not _is_distrusted(chain):
                 return
-        else:
-            return
-    raise _VerdictError(constrained or _no_chain_words(unfit, without_policies, rules))
+    raise _VerdictError(constrained or _no_chain_words(unfit, without_policies))
 
 
-def _no_chain_words(unfit: int, without_policies: int, rules: Rules) -> str:
-    if rules.policies_first and not rules.constraints_last and not unfit:
-        return "x509: no valid chains built: all candidate chains have invalid policies"
+def _no_chain_words(unfit: int, without_policies: int) -> str:
     if unfit and not without_policies:
         return "x509: certificate specifies an incompatible key usage"
-    kind = "candidate chains" if rules.constraints_last else "chains"
     details = []
     if unfit:
-        details.append(f"{unfit} {kind} with incompatible key usage")
+        details.append(f"{unfit} candidate chains with incompatible key usage")
     if without_policies:
-        details.append(f"{without_policies} {kind} with invalid policies")
+        details.append(f"{without_policies} candidate chains with invalid policies")
     return ": ".join(filter(None, ("x509: no valid chains built", ", ".join(details))))
 
 
@@ -145,20 +135,15 @@ class _Builder:
         candidates = [(True, parent) for parent in self._anchors.parents(child)]
         candidates += [(False, parent) for parent in self._others.parents(child)]
         for anchor, parent in candidates:
-            counts = self._question.rules.counts_each_candidate
-            known = _is_in(parent, chain) or (
-                parent.key is None and self._question.rules.passes_over_unread_keys
-            )
-            if counts or not known:
-                self._checked += 1
-                if self._checked > _SIGNATURES:
-                    words = "signature check attempts limit reached while verifying certificate chain"
-                    fault = _LimitError(f"x509: {words}")
-                    break
-            if known:
+            self._checked += 1
+            if self._checked > _SIGNATURES:
+                words = "signature check attempts limit reached while verifying certificate chain"
+                fault = _LimitError(f"x509: {words}")
+                break
+            if parent.key is None or _is_in(parent, chain):
                 continue
             try:
-                _check_parent(parent, child, self._question.rules)
+                _check_parent(parent, child)
             except SignatureError as refused:
                 hint = hint or _hint(refused, parent)
                 continue
@@ -167,8 +152,7 @@ class _Builder:
                 fault = None
             except _VerdictError as refused:
                 fault = refused
-                if self._question.rules.hints_refused_parents:
-                    hint = hint or _hint(refused, parent)
+                hint = hint or _hint(refused, parent)
                 continue
             if anchor:
                 found.append((*chain, parent))
@@ -200,18 +184,13 @@ def _check_candidate(
         if over:
             times = f"current time {stamp(question.now)} is {word} {limit.text}"
             raise _VerdictError(f"x509: certificate has expired or is not yet valid: {times}")
-    if chain and not question.rules.constraints_last:
-        try:
-            early_constraints.check_candidate(certificate, chain, question.rules)
-        except ConstraintError as fault:
-            raise _VerdictError(str(fault)) from fault
     if intermediate and not said.is_ca:
         raise _VerdictError("x509: certificate is not authorized to sign other certificates")
     if said.is_ca is not None and 0 <= said.path_length < len(chain) - 1:
         raise _VerdictError("x509: too many intermediates for path length constraint")
 
 
-def _check_parent(parent: Certificate, child: Certificate, rules: Rules) -> None:
+def _check_parent(parent: Certificate, child: Certificate) -> None:
     """Checks that a parent may sign and did. Raises `SignatureError`."""
     said = parent.extensions
     if (parent.version == 3 and said.is_ca is None) or said.is_ca is False or not said.signs_certificates:
@@ -220,7 +199,7 @@ def _check_parent(parent: Certificate, child: Certificate, rules: Rules) -> None
         )
     if parent.key is None:
         raise SignatureError("x509: cannot verify signature: algorithm unimplemented")
-    check_signature(child.algorithm, child.signed, child.signature, parent.key, rules)
+    check_signature(child.algorithm, child.signed, child.signature, parent.key)
 
 
 def _hint(fault: Exception, parent: Certificate) -> str:

@@ -16,7 +16,6 @@ from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.domains import Mailbox
 from wizard.certificates.go.extensions import Subtrees
 from wizard.certificates.go.quoted_text import address_text, lower, parsed_address, quoted, unmapped
-from wizard.certificates.go.rules import Rules
 from wizard.certificates.go.urls import Url
 
 # The dot sorts before all else, so that a domain stands before those within it.
@@ -66,9 +65,9 @@ class _Domains:
 class _Networks:
     """Subtrees of addresses, those of IPv4 and IPv6 apart."""
 
-    def __init__(self, limits: Sequence[tuple[bytes, bytes]], rules: Rules) -> None:
+    def __init__(self, limits: Sequence[tuple[bytes, bytes]]) -> None:
         self._sets: dict[int, list[tuple[bytes, bytes]]] = {4: [], 16: []}
-        for address, mask in sorted(_masked(limits) if rules.masks_subtrees else limits):
+        for address, mask in sorted(_masked(limits)):
             kept = self._sets[len(address)]
             if not kept or not _covers(kept[-1], (address, mask)):
                 kept.append((address, mask))
@@ -80,16 +79,16 @@ class _Networks:
             return None
         place = bisect.bisect_left(limits, (address, b""))
         if place < len(limits) and limits[place][0] == address:
-            return network_text(limits[place])
+            return _network_text(limits[place])
         nearest = limits[max(0, place - 1)]
-        return network_text(nearest) if _contains(nearest, address) else None
+        return _network_text(nearest) if _contains(nearest, address) else None
 
 
 class _Emails:
     """Mailboxes, and domains of mailboxes."""
 
-    def __init__(self, limits: Sequence[str], rules: Rules, *, permitted: bool) -> None:
-        boxes = (domains.mailbox(limit, rules) for limit in limits if "@" in limit)
+    def __init__(self, limits: Sequence[str], *, permitted: bool) -> None:
+        boxes = (domains.mailbox(limit) for limit in limits if "@" in limit)
         self._whole = {Mailbox(box.local, lower(box.domain)) for box in boxes if box is not None}
         only_domains = [limit for limit in limits if "@" not in limit]
         self._domains = _Domains(only_domains, permitted=permitted) if only_domains else None
@@ -104,11 +103,11 @@ class _Emails:
 class _Side:
     """One side of a certificate's constraints; a kind of name that is not limited is None."""
 
-    def __init__(self, subtrees: Subtrees, rules: Rules, *, permitted: bool) -> None:
-        self.networks = _Networks(subtrees.networks, rules) if subtrees.networks else None
+    def __init__(self, subtrees: Subtrees, *, permitted: bool) -> None:
+        self.networks = _Networks(subtrees.networks) if subtrees.networks else None
         self.dns = _Domains(subtrees.dns, permitted=permitted) if subtrees.dns else None
         self.uris = _Domains(subtrees.uris, permitted=permitted) if subtrees.uris else None
-        self.emails = _Emails(subtrees.emails, rules, permitted=permitted) if subtrees.emails else None
+        self.emails = _Emails(subtrees.emails, permitted=permitted) if subtrees.emails else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +120,14 @@ class _Names:
     emails: Sequence[Mailbox]
 
 
-def check_chain(chain: Sequence[Certificate], rules: Rules) -> None:
+def check_chain(chain: Sequence[Certificate]) -> None:
     """Checks the names of each certificate of a chain against the constraints of those above it.
 
     Raises:
         ConstraintError: one is not permitted, is excluded, or cannot be compared.
     """
     limits = [
-        (place, _Side(said.permitted, rules, permitted=True), _Side(said.excluded, rules, permitted=False))
+        (place, _Side(said.permitted, permitted=True), _Side(said.excluded, permitted=False))
         for place, certificate in enumerate(chain)
         if (said := certificate.extensions.constraints) is not None
     ]
@@ -146,26 +145,26 @@ def check_chain(chain: Sequence[Certificate], rules: Rules) -> None:
             names.addresses,
             names.dns,
             [(uri, _uri_domain(uri)) for uri in names.uris],
-            [_mailbox(email, rules) for email in names.emails],
+            [_mailbox(email) for email in names.emails],
         )
         for _, permitted, excluded in limits:
-            _check(read, permitted, excluded, rules)
+            _check(read, permitted, excluded)
 
 
-def _check(names: _Names, permitted: _Side, excluded: _Side, rules: Rules) -> None:
+def _check(names: _Names, permitted: _Side, excluded: _Side) -> None:
     for address in names.addresses:
         shown = f'IP address "{address_text(address)}"'
         _judge(shown, permitted.networks, excluded.networks, address)
     for name in names.dns:
-        if not domains.is_domain(name, rules, constraint=False):
+        if not domains.is_domain(name, constraint=False):
             raise ConstraintError(f"x509: cannot parse dnsName {quoted(name)}")
         _judge(f"DNS name {quoted(name)}", permitted.dns, excluded.dns, name)
     for uri, domain in names.uris:
-        if not domains.is_domain(domain, rules, constraint=False):
+        if not domains.is_domain(domain, constraint=False):
             raise ConstraintError(f"x509: internal error: URI SAN {quoted(uri.text)} failed to parse")
         _judge(f"URI {quoted(uri.text)}", permitted.uris, excluded.uris, domain)
     for box in names.emails:
-        if not domains.is_domain(box.domain, rules, constraint=False):
+        if not domains.is_domain(box.domain, constraint=False):
             raise ConstraintError(f"x509: cannot parse rfc822Name {quoted(str(box))}")
         _judge(f"email address {quoted(str(box))}", permitted.emails, excluded.emails, box)
 
@@ -188,8 +187,8 @@ def _find(limits: object, name: object) -> str | None:
     return limits.find(name)
 
 
-def _mailbox(email: str, rules: Rules) -> Mailbox:
-    box = domains.mailbox(email, rules)
+def _mailbox(email: str) -> Mailbox:
+    box = domains.mailbox(email)
     if box is None:
         raise ConstraintError(f"cannot parse rfc822Name {quoted(email)}")
     return Mailbox(box.local, lower(box.domain))
@@ -202,13 +201,13 @@ def _uri_domain(uri: Url) -> str:
             f"URI with empty host ({quoted(uri.text)}) cannot be matched against constraints"
         )
     if ":" in host and host[-1] != "]":
-        host = host_of(uri.host)
+        host = _host_of(uri.host)
     if parsed_address(host) is not None or (host[:1] == "[" and host[-1:] == "]"):
         raise ConstraintError(f"URI with IP ({quoted(uri.text)}) cannot be matched against constraints")
     return host
 
 
-def host_of(text: str) -> str:
+def _host_of(text: str) -> str:
     """The host of `host:port`.
 
     Raises:
@@ -268,7 +267,7 @@ def _is_mapped(address: bytes) -> bool:
     return len(address) == 16 and unmapped(ipaddress.IPv6Address(address)).version == 4
 
 
-def network_text(network: tuple[bytes, bytes]) -> str:
+def _network_text(network: tuple[bytes, bytes]) -> str:
     """A network, as address and mask, the way Go prints it."""
     base, mask = network
     length = int.from_bytes(mask, "big").bit_count()

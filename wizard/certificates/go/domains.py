@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from wizard.certificates.go.rules import Rules
-
 _ATOM: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~."
 )
@@ -23,20 +21,20 @@ class Mailbox(NamedTuple):
         return f"{self.local}@{self.domain}"
 
 
-def is_domain(text: str, rules: Rules, *, constraint: bool) -> bool:
+def is_domain(text: str, *, constraint: bool) -> bool:
     """Whether Go takes the text for a domain; a constraint may begin with a dot."""
     if not text:
         return True
-    if text[0] == "." and (constraint or not rules.refuses_leading_dots):
+    if text[0] == "." and constraint:
         text = text[1:]
         if not text:
-            return not rules.refuses_bare_dot
+            return False
     if text[-1:] == "." or not all("!" <= letter <= "~" for letter in text):
         return False
     return all(text.split("."))
 
 
-def mailbox(text: str, rules: Rules) -> Mailbox | None:
+def mailbox(text: str) -> Mailbox | None:
     """The e-mail address (RFC 2821) that the text is, or None."""
     octets = text.encode("latin-1")
     taken = _quoted_local(octets) if octets[:1] == b'"' else _plain_local(octets)
@@ -46,7 +44,7 @@ def mailbox(text: str, rules: Rules) -> Mailbox | None:
     if rest[:1] != b"@":
         return None
     domain = rest[1:].decode("latin-1")
-    if not is_domain(domain, rules, constraint=False) or (rules.at_sign_ends_mailbox and "@" in domain):
+    if not is_domain(domain, constraint=False) or "@" in domain:
         return None
     return Mailbox(local.decode("latin-1"), domain)
 

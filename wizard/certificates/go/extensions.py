@@ -18,7 +18,6 @@ from wizard.certificates.go.der import (
     encoded,
 )
 from wizard.certificates.go.quoted_text import parsed_address, quoted
-from wizard.certificates.go.rules import Rules
 from wizard.certificates.go.urls import Url, UrlError
 
 _EMAIL: Final = 0x81
@@ -50,13 +49,12 @@ class NameConstraints:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names in a SAN extension, by kind and (`ordered`, pairs of tag and content) as they follow each other."""
+    """The names in a SAN extension, by kind."""
 
     dns: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     addresses: tuple[bytes, ...] = ()
     uris: tuple[Url, ...] = ()
-    ordered: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ class Extensions:
         return self.names.addresses
 
 
-def read_extensions(found: Mapping[bytes, tuple[bool, bytes]], rules: Rules) -> Extensions:
+def read_extensions(found: Mapping[bytes, tuple[bool, bytes]]) -> Extensions:
     """Reads the extensions (by OID: whether critical, and the value).
 
     Raises:
@@ -106,9 +104,9 @@ def read_extensions(found: Mapping[bytes, tuple[bool, bytes]], rules: Rules) -> 
         if read is None:
             understood = False
         else:
-            if critical and oid in _NEVER_CRITICAL and rules.refuses_critical_hints:
+            if critical and oid in _NEVER_CRITICAL:
                 raise ParseError(f"x509: {_NEVER_CRITICAL[oid]} incorrectly marked critical")
-            told = read(value, rules)
+            told = read(value)
             understood = told.pop("understood", True)
             said |= told
         if critical and not understood:
@@ -116,47 +114,43 @@ def read_extensions(found: Mapping[bytes, tuple[bool, bytes]], rules: Rules) -> 
     return Extensions(**said)
 
 
-def _key_usage(value: bytes, _: Rules) -> dict[str, Any]:
+def _key_usage(value: bytes) -> dict[str, Any]:
     octets, _padding = Reader(value).bits("x509: invalid key usage")
     # Nine bits are looked at, the first being the highest of the first octet.
     known = int.from_bytes(octets[:2].ljust(2, b"\0"), "big") >> 7
     return {"signs_certificates": not known or bool(known & 1 << 3)}
 
 
-def _basic_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
+def _basic_constraints(value: bytes) -> dict[str, Any]:
     words = "x509: invalid basic constraints"
     inside = Reader(value).inside(SEQUENCE, words)
     is_ca = inside.next_is(BOOLEAN) and inside.boolean(words)
     length = -1
     if inside.next_is(INTEGER):
         length = inside.integer(words)
-        if not (0 if rules.path_length_is_unsigned else -_MOST - 1) <= length <= _MOST:
+        if not 0 <= length <= _MOST:
             raise ParseError(words)
     return {"is_ca": is_ca, "path_length": length}
 
 
-def _alternative_names(value: bytes, rules: Rules) -> dict[str, Any]:
+def _alternative_names(value: bytes) -> dict[str, Any]:
     entries = Reader(value).inside(SEQUENCE, "x509: invalid subject alternative names")
     dns: list[str] = []
     emails: list[str] = []
     addresses: list[bytes] = []
     uris: list[Url] = []
-    ordered: list[tuple[int, bytes]] = []
     while entries:
         tag, content, _ = entries.any("x509: invalid subject alternative name")
         if tag == _DNS:
             dns.append(_ascii(content, "x509: SAN dNSName is malformed"))
         elif tag == _IP:
-            addresses.append(_address(content, rules))
+            addresses.append(_address(content))
         elif tag == _EMAIL:
             emails.append(_ascii(content, "x509: SAN rfc822Name is malformed"))
         elif tag == _URI:
-            uris.append(_uri(content, rules))
-        else:
-            continue
-        ordered.append((tag, content))
-    names = Names(tuple(dns), tuple(emails), tuple(addresses), tuple(uris), tuple(ordered))
-    return {"alternative_names": value, "names": names, "understood": bool(ordered)}
+            uris.append(_uri(content))
+    names = Names(tuple(dns), tuple(emails), tuple(addresses), tuple(uris))
+    return {"alternative_names": value, "names": names, "understood": names != Names()}
 
 
 def _ascii(content: bytes, words: str) -> str:
@@ -165,26 +159,26 @@ def _ascii(content: bytes, words: str) -> str:
     return content.decode("ascii")
 
 
-def _address(content: bytes, rules: Rules) -> bytes:
+def _address(content: bytes) -> bytes:
     if len(content) not in (4, 16):
         raise ParseError(f"x509: cannot parse IP address of length {len(content)}")
-    if rules.refuses_mapped_addresses and len(content) == 16 and content.startswith(_MAPPED):
+    if len(content) == 16 and content.startswith(_MAPPED):
         raise ParseError("x509: SAN iPAddress contains IPv4-mapped IPv6 address")
     return content
 
 
-def _uri(content: bytes, rules: Rules) -> Url:
+def _uri(content: bytes) -> Url:
     text = _ascii(content, "x509: SAN uniformResourceIdentifier is malformed")
     try:
-        url = urls.parse(text, rules)
+        url = urls.parse(text)
     except UrlError as error:
         raise ParseError(f"x509: cannot parse URI {quoted(text)}: {error}") from error
-    if url.host and not domains.is_domain(url.host, rules, constraint=False):
+    if url.host and not domains.is_domain(url.host, constraint=False):
         raise ParseError(f"x509: cannot parse URI {quoted(text)}: invalid domain")
     return url
 
 
-def _name_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
+def _name_constraints(value: bytes) -> dict[str, Any]:
     outer = Reader(value)
     inside = outer.inside(SEQUENCE, _CONSTRAINTS)
     if outer:
@@ -194,12 +188,12 @@ def _name_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
         raise ParseError(_CONSTRAINTS)
     if not permitted and not excluded:
         raise ParseError("x509: empty name constraints extension")
-    allowed, all_known = _subtrees(permitted or b"", rules)
-    forbidden, also_known = _subtrees(excluded or b"", rules)
+    allowed, all_known = _subtrees(permitted or b"")
+    forbidden, also_known = _subtrees(excluded or b"")
     return {"constraints": NameConstraints(allowed, forbidden), "understood": all_known and also_known}
 
 
-def _subtrees(content: bytes, rules: Rules) -> tuple[Subtrees, bool]:
+def _subtrees(content: bytes) -> tuple[Subtrees, bool]:
     entries, understood = Reader(content), True
     dns: list[str] = []
     networks: list[tuple[bytes, bytes]] = []
@@ -208,7 +202,7 @@ def _subtrees(content: bytes, rules: Rules) -> tuple[Subtrees, bool]:
     while entries:
         tag, base, _ = entries.inside(SEQUENCE, _CONSTRAINTS).any(_CONSTRAINTS)
         if tag == _IP:
-            networks.append(_network(base, rules))
+            networks.append(_network(base))
         elif tag not in (_DNS, _EMAIL, _URI):
             understood = False
         elif not base.isascii():
@@ -217,34 +211,34 @@ def _subtrees(content: bytes, rules: Rules) -> tuple[Subtrees, bool]:
                 f"x509: invalid constraint value: x509: {quoted(shown)} cannot be encoded as an IA5String"
             )
         elif tag == _DNS:
-            dns.append(_domain(base, "dnsName", rules))
+            dns.append(_domain(base, "dnsName"))
         elif tag == _URI:
             if parsed_address(base.decode("ascii")) is not None:
                 shown = quoted(base.decode("ascii"))
                 raise ParseError(f"x509: failed to parse URI constraint {shown}: cannot be IP address")
-            uris.append(_domain(base, "URI", rules))
+            uris.append(_domain(base, "URI"))
         else:
-            emails.append(_email_constraint(base, rules))
+            emails.append(_email_constraint(base))
     return Subtrees(tuple(dns), tuple(networks), tuple(emails), tuple(uris)), understood
 
 
-def _domain(base: bytes, kind: str, rules: Rules) -> str:
+def _domain(base: bytes, kind: str) -> str:
     text = base.decode("ascii")
-    if not domains.is_domain(text, rules, constraint=True):
+    if not domains.is_domain(text, constraint=True):
         raise ParseError(f"x509: failed to parse {kind} constraint {quoted(text)}")
     return text
 
 
-def _email_constraint(base: bytes, rules: Rules) -> str:
+def _email_constraint(base: bytes) -> str:
     text = base.decode("ascii")
     if "@" not in text:
-        return _domain(base, "rfc822Name", rules)
-    if domains.mailbox(text, rules) is None:
+        return _domain(base, "rfc822Name")
+    if domains.mailbox(text) is None:
         raise ParseError(f"x509: failed to parse rfc822Name constraint {quoted(text)}")
     return text
 
 
-def _network(base: bytes, rules: Rules) -> tuple[bytes, bytes]:
+def _network(base: bytes) -> tuple[bytes, bytes]:
     if len(base) not in (8, 32):
         raise ParseError(f"x509: IP constraint contained value of length {len(base)}")
     half = len(base) // 2
@@ -252,12 +246,12 @@ def _network(base: bytes, rules: Rules) -> tuple[bytes, bytes]:
     bits = f"{int.from_bytes(mask, 'big'):b}".zfill(half * 8)
     if "01" in bits:
         raise ParseError(f"x509: IP constraint contained invalid mask {mask.hex()}")
-    if rules.refuses_mapped_addresses and half == 16 and address.startswith(_MAPPED):
+    if half == 16 and address.startswith(_MAPPED):
         raise ParseError("x509: IP constraint contained IPv4-mapped IPv6 address")
     return address, mask
 
 
-def _revocation_lists(value: bytes, _: Rules) -> dict[str, Any]:
+def _revocation_lists(value: bytes) -> dict[str, Any]:
     words = "x509: invalid CRL distribution point"
     points = Reader(value).inside(SEQUENCE, f"{words}s")
     while points:
@@ -270,16 +264,16 @@ def _revocation_lists(value: bytes, _: Rules) -> dict[str, Any]:
     return {}
 
 
-def _authority_key(value: bytes, _: Rules) -> dict[str, Any]:
+def _authority_key(value: bytes) -> dict[str, Any]:
     words = "x509: invalid authority key identifier"
     return {"authority_key": Reader(value).inside(SEQUENCE, words).optional(0x80, words) or b""}
 
 
-def _subject_key(value: bytes, _: Rules) -> dict[str, Any]:
+def _subject_key(value: bytes) -> dict[str, Any]:
     return {"subject_key": Reader(value).content(OCTET_STRING, "x509: invalid subject key identifier")}
 
 
-def _usages(value: bytes, _: Rules) -> dict[str, Any]:
+def _usages(value: bytes) -> dict[str, Any]:
     words = "x509: invalid extended key usages"
     entries = Reader(value).inside(SEQUENCE, words)
     found = []
@@ -288,15 +282,12 @@ def _usages(value: bytes, _: Rules) -> dict[str, Any]:
     return {"usages": tuple(found)}
 
 
-def _policies(value: bytes, rules: Rules) -> dict[str, Any]:
+def _policies(value: bytes) -> dict[str, Any]:
     words = "x509: invalid certificate policies"
     entries = Reader(value).inside(SEQUENCE, words)
     found: dict[bytes, None] = {}
     while entries:
         entry = entries.inside(SEQUENCE, words)
-        if not rules.checks_policies:
-            found[entry.oid(words)] = None
-            continue
         oid = entry.content(OBJECT_IDENTIFIER, words)
         if oid in found or not oid or oid[-1] & 0x80 or not _is_shortest(oid):
             raise ParseError(words)
@@ -309,9 +300,7 @@ def _is_shortest(oid: bytes) -> bool:
     return all(octet != 0x80 or before & 0x80 for before, octet in zip(b"\0" + oid, oid, strict=False))
 
 
-def _policy_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
-    if not rules.checks_policies:
-        return {"understood": False}
+def _policy_constraints(value: bytes) -> dict[str, Any]:
     words = "x509: invalid policy constraints extension"
     inside = Reader(value).inside(SEQUENCE, words)
     found = {}
@@ -323,9 +312,7 @@ def _policy_constraints(value: bytes, rules: Rules) -> dict[str, Any]:
     return found
 
 
-def _policy_mappings(value: bytes, rules: Rules) -> dict[str, Any]:
-    if not rules.checks_policies:
-        return {"understood": False}
+def _policy_mappings(value: bytes) -> dict[str, Any]:
     words = "x509: invalid policy mappings extension"
     entries = Reader(value).inside(SEQUENCE, words)
     found = []
@@ -336,14 +323,12 @@ def _policy_mappings(value: bytes, rules: Rules) -> dict[str, Any]:
     return {"mappings": tuple(found)}
 
 
-def _inhibit_any(value: bytes, rules: Rules) -> dict[str, Any]:
-    if not rules.checks_policies:
-        return {"understood": False}
+def _inhibit_any(value: bytes) -> dict[str, Any]:
     number = Reader(value).int64("x509: invalid inhibit any policy extension")
     return {"inhibit_any": number if number >= 0 else None}
 
 
-def _authority_access(value: bytes, _: Rules) -> dict[str, Any]:
+def _authority_access(value: bytes) -> dict[str, Any]:
     words = "x509: invalid authority info access"
     entries = Reader(value).inside(SEQUENCE, words)
     while entries:
@@ -354,7 +339,7 @@ def _authority_access(value: bytes, _: Rules) -> dict[str, Any]:
     return {}
 
 
-_READERS: Final[dict[bytes, Callable[[bytes, Rules], dict[str, Any]]]] = {
+_READERS: Final[dict[bytes, Callable[[bytes], dict[str, Any]]]] = {
     encoded("2.5.29.14"): _subject_key,
     encoded("2.5.29.15"): _key_usage,
     encoded("2.5.29.17"): _alternative_names,

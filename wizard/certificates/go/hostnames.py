@@ -10,27 +10,26 @@ from typing import Final
 
 from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.quoted_text import Address, address_text, lower, parsed_address, unmapped
-from wizard.certificates.go.rules import NEWEST, Rules
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 # As many names and more are only counted in an error.
 _MANY: Final = 100
 
 
-def hostname_fault(certificate: Certificate, name: str, rules: Rules = NEWEST) -> str:
+def hostname_fault(certificate: Certificate, name: str) -> str:
     """'' if the certificate is good for `name` (a host name, or an address with or without brackets), or Go's words."""
     bare = name[1:-1] if len(name) > 2 and name[0] == "[" and name[-1] == "]" else name
     address = parsed_address(bare)
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-        address = ipaddress.IPv6Address(address.packed) if rules.reads_zones else None
+        address = ipaddress.IPv6Address(address.packed)
     if address is not None:
         wanted = unmapped(address)
         if any(unmapped(ipaddress.ip_address(octets)) == wanted for octets in certificate.addresses):
             return ""
-        return _words(certificate, str(wanted) if rules.reads_zones else bare, wanted, rules)
-    if _holds(certificate.dns_names, name, rules):
+        return _words(certificate, str(wanted), wanted)
+    if _holds(certificate.dns_names, name):
         return ""
-    return _words(certificate, name, None, rules)
+    return _words(certificate, name, None)
 
 
 def matches_name(pattern: str, host: str) -> bool:
@@ -38,18 +37,16 @@ def matches_name(pattern: str, host: str) -> bool:
 
     Labels are equal without regard to case; `*` stands for the whole left-most label, and never alone.
     """
-    return _holds((pattern,), host, NEWEST)
+    return _holds((pattern,), host)
 
 
-def _holds(patterns: Sequence[str], host: str, rules: Rules) -> bool:
+def _holds(patterns: Sequence[str], host: str) -> bool:
     host = lower(host)
     usable = _is_hostname(host, pattern=False)
     trimmed = host.removesuffix(".")
     alike = {trimmed, f"*.{trimmed.partition('.')[2]}"}
     for pattern in patterns:
         text = lower(pattern)
-        if text == "*" and not rules.refuses_lone_star and usable and "." not in trimmed:
-            return True
         if text not in alike and text != host:
             continue
         if usable and _is_hostname(text, pattern=True):
@@ -60,7 +57,7 @@ def _holds(patterns: Sequence[str], host: str, rules: Rules) -> bool:
     return False
 
 
-def _words(certificate: Certificate, host: str, address: Address | None, rules: Rules) -> str:
+def _words(certificate: Certificate, host: str, address: Address | None) -> str:
     if not certificate.has_san and _same_labels(certificate.common_name, host):
         return "x509: certificate relies on legacy Common Name field, use SANs instead"
     if address is None:
@@ -69,7 +66,7 @@ def _words(certificate: Certificate, host: str, address: Address | None, rules: 
         valid, kind = list(map(address_text, certificate.addresses)), "IP SANs"
         if not valid:
             return f"x509: cannot validate certificate for {host} because it doesn't contain any IP SANs"
-    if rules.counts_many_names and len(valid) >= _MANY:
+    if len(valid) >= _MANY:
         return f"x509: certificate is valid for {len(valid)} {kind}, but none matched {host}"
     text = ", ".join(valid)
     if not text:

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from wizard.certificates.go.der import NULL, SEQUENCE, ParseError, Reader, encoded
-from wizard.certificates.go.rules import Rules
 
 _NULL: Final = bytes((NULL, 0))
 _RSA: Final = encoded("1.2.840.113549.1.1.1")
@@ -149,12 +148,12 @@ def algorithm_identifier(content: bytes) -> tuple[bytes, bytes]:
 
 
 @functools.lru_cache(256)
-def signature_algorithm(content: bytes, rules: Rules) -> Algorithm:
+def signature_algorithm(content: bytes) -> Algorithm:
     """The signature algorithm of an AlgorithmIdentifier; `UNKNOWN` for those of which Go knows none."""
     oid, parameters = algorithm_identifier(content)
     if oid == _PSS:
         return _pss(parameters)
-    if oid in _ML_DSA and rules.knows_ml_dsa and not parameters:
+    if oid in _ML_DSA and not parameters:
         return Algorithm(f"ML-DSA-{_ML_DSA[oid]}", "ML-DSA")
     if oid == _ED25519 and parameters:
         return UNKNOWN
@@ -162,7 +161,7 @@ def signature_algorithm(content: bytes, rules: Rules) -> Algorithm:
 
 
 @functools.lru_cache(512)
-def public_key(oid: bytes, parameters: bytes, octets: bytes, rules: Rules) -> Key | None:
+def public_key(oid: bytes, parameters: bytes, octets: bytes) -> Key | None:
     """The key in a SubjectPublicKeyInfo; None for a kind that Go leaves unread.
 
     Raises:
@@ -171,7 +170,7 @@ def public_key(oid: bytes, parameters: bytes, octets: bytes, rules: Rules) -> Ke
     if oid == _RSA:
         return _rsa(parameters, octets)
     if oid == _ECDSA:
-        return _ecdsa(parameters, octets, rules)
+        return _ecdsa(parameters, octets)
     if oid == _ED25519:
         if parameters:
             raise ParseError("x509: Ed25519 key encoded with illegal parameters")
@@ -180,7 +179,7 @@ def public_key(oid: bytes, parameters: bytes, octets: bytes, rules: Rules) -> Ke
         return Key("Ed25519", octets)
     if oid == _DSA:
         return _dsa(parameters, octets)
-    if oid in _ML_DSA and rules.knows_ml_dsa:
+    if oid in _ML_DSA:
         if parameters:
             raise ParseError("x509: ML-DSA key encoded with illegal parameters")
         size = _ML_DSA[oid]
@@ -190,23 +189,21 @@ def public_key(oid: bytes, parameters: bytes, octets: bytes, rules: Rules) -> Ke
     return None
 
 
-def check_signature(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key, rules: Rules) -> None:
+def check_signature(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key) -> None:
     """Checks a certificate's signature.
 
     Raises:
         SignatureError: it is not this key's, or of a kind that Go does not take.
     """
     if algorithm.digest in ("MD5", "SHA1"):
-        words = f"x509: cannot verify signature: insecure algorithm {algorithm.name}"
-        shown = algorithm.digest == "SHA1" and not rules.hides_sha1_switch
-        raise SignatureError(f"{words} (temporarily override with GODEBUG=x509sha1=1)" if shown else words)
+        raise SignatureError(f"x509: cannot verify signature: insecure algorithm {algorithm.name}")
     if algorithm is UNKNOWN or key.kind == "DSA":
         raise SignatureError("x509: cannot verify signature: algorithm unimplemented")
     if algorithm.key != key.kind:
         words = f"x509: signature algorithm specifies an {algorithm.key} public key"
         raise SignatureError(f"{words}, but have public key of type {key.type_name}")
     if key.kind == "RSA":
-        _check_rsa(algorithm, signed, signature, key, rules)
+        _check_rsa(algorithm, signed, signature, key)
     elif key.kind == "ECDSA":
         assert key.curve is not None
         point = ec.EllipticCurvePublicKey.from_encoded_point(key.curve.make(), key.octets)
@@ -236,17 +233,12 @@ def _rsa(parameters: bytes, octets: bytes) -> Key:
     return Key("RSA", modulus=modulus, exponent=exponent)
 
 
-def _ecdsa(parameters: bytes, octets: bytes, rules: Rules) -> Key:
+def _ecdsa(parameters: bytes, octets: bytes) -> Key:
     curve = _CURVES.get(Reader(parameters).oid("x509: invalid ECDSA parameters"))
     if curve is None:
         raise ParseError("x509: unsupported elliptic curve")
-    strict = rules.parses_points_strictly
     if octets[:1] != b"\x04":
-        raise ParseError(
-            "ecdsa: invalid uncompressed public key"
-            if strict
-            else "x509: failed to unmarshal elliptic curve point"
-        )
+        raise ParseError("ecdsa: invalid uncompressed public key")
     size = (curve.p.bit_length() + 7) // 8
     fault = ""
     if len(octets) != 1 + 2 * size:
@@ -259,7 +251,7 @@ def _ecdsa(parameters: bytes, octets: bytes, rules: Rules) -> Key:
         elif (y * y - (x * x - 3) * x - curve.b) % curve.p:
             fault = f"{curve.name} point not on curve"
     if fault:
-        raise ParseError(fault if strict else "x509: failed to unmarshal elliptic curve point")
+        raise ParseError(fault)
     return Key("ECDSA", octets, curve=curve)
 
 
@@ -298,9 +290,9 @@ def _explicit(reader: Reader, number: int) -> Reader:
     return reader.inside(0xA0 | number, "")
 
 
-def _check_rsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key, rules: Rules) -> None:
+def _check_rsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key) -> None:
     size = key.modulus.bit_length()
-    if size < 1024 and rules.refuses_short_rsa_keys:
+    if size < 1024:
         words = "are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)"
         raise SignatureError(f"crypto/rsa: {size}-bit keys {words}")
     if not key.modulus & 1:

@@ -8,7 +8,6 @@ from typing import Final
 
 from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.der import encoded
-from wizard.certificates.go.rules import Rules
 
 _ANY: Final = encoded("2.5.29.32.0")
 
@@ -78,20 +77,17 @@ class _Graph:
                 self.insert(policy, expecting[policy])
         self.prune()
 
-    def map(self, mappings: Sequence[tuple[bytes, bytes]], rules: Rules, *, allowed: bool) -> bool:
+    def map(self, mappings: Sequence[tuple[bytes, bytes]], *, allowed: bool) -> bool:
         """Applies a certificate's policy mappings; False if one of them maps any policy."""
         meant: dict[bytes, list[bytes]] = {}
         for issuers, subjects in mappings:
             if not allowed:
                 self.delete(issuers)
-                if not rules.prunes_after_mappings:
-                    self.prune()
             elif _ANY in (issuers, subjects):
                 return False
             else:
                 meant.setdefault(issuers, []).append(subjects)
-        if rules.prunes_after_mappings:
-            self.prune()
+        self.prune()
         for issuers, subjects_all in meant.items():
             if issuers in self.leaves:
                 self.leaves[issuers].expected = subjects_all
@@ -130,7 +126,7 @@ class _State:
         self.any_policy = _least(self.any_policy, said.inhibit_any)
 
 
-def policies_valid(chain: Sequence[Certificate], rules: Rules) -> bool:
+def policies_valid(chain: Sequence[Certificate]) -> bool:
     """Whether a chain (leaf first, anchor last) has the policies that its CAs ask for."""
     if len(chain) == 1:
         return True
@@ -147,7 +143,7 @@ def policies_valid(chain: Sequence[Certificate], rules: Rules) -> bool:
         if graph is not None:
             itself = place > 0 and certificate.issuer == certificate.subject
             graph.extend(said.policies, any_counts=state.any_policy > 0 or itself)
-            if place and said.mappings and not graph.map(said.mappings, rules, allowed=state.mapping > 0):
+            if place and said.mappings and not graph.map(said.mappings, allowed=state.mapping > 0):
                 return False
         if place:
             state.step(certificate)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from wizard.certificates.go import pem
 from wizard.certificates.go.certificate import Certificate, parse
 from wizard.certificates.go.der import ParseError
-from wizard.certificates.go.rules import NEWEST, Rules
 
 
 class Pool:
@@ -20,17 +19,17 @@ class Pool:
             self.add(certificate)
 
     @classmethod
-    def of_pem(cls, text: bytes, rules: Rules = NEWEST) -> Pool:
+    def of_pem(cls, text: bytes) -> Pool:
         """What Go takes from a CA file: the certificates that it can read; it passes over all else."""
-        return cls.of_der(pem.certificates(text), rules)
+        return cls.of_der(pem.certificates(text))
 
     @classmethod
-    def of_der(cls, certificates: Iterable[bytes], rules: Rules = NEWEST) -> Pool:
+    def of_der(cls, certificates: Iterable[bytes]) -> Pool:
         """Those of the certificates that Go can read."""
         pool = cls()
         for der in certificates:
             try:
-                pool.add(parse(der, rules))
+                pool.add(parse(der))
             except ParseError:
                 continue
         return pool

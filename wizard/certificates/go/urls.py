@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from wizard.certificates.go.quoted_text import parsed_address, quoted
-from wizard.certificates.go.rules import Rules
 
 _LETTERS: Final = frozenset(string.ascii_letters + string.digits + "-_.~")
 _HOST: Final = _LETTERS | frozenset("!$&'()*+,;=:[]<>\"")
@@ -32,7 +31,7 @@ class Url:
     text: str
 
 
-def parse(raw: str, rules: Rules) -> Url:
+def parse(raw: str) -> Url:
     """The URL that an ASCII text is.
 
     Raises:
@@ -40,7 +39,7 @@ def parse(raw: str, rules: Rules) -> Url:
     """
     before, _, fragment = raw.partition("#")
     try:
-        url = _parse(before, rules)
+        url = _parse(before)
     except UrlError as error:
         raise UrlError(f"parse {quoted(before)}: {error}") from error
     if not fragment:
@@ -52,7 +51,7 @@ def parse(raw: str, rules: Rules) -> Url:
     return Url(url.host, f"{url.text}#{shown}")
 
 
-def _parse(raw: str, rules: Rules) -> Url:
+def _parse(raw: str) -> Url:
     if any(letter < " " or letter == "\x7f" for letter in raw):
         raise UrlError("net/url: invalid control character in URL")
     if raw == "*":
@@ -70,7 +69,7 @@ def _parse(raw: str, rules: Rules) -> Url:
     host = authority = ""
     if rest.startswith("//") and (scheme or not rest.startswith("///")):
         written, slash, path = rest[2:].partition("/")
-        host, authority = _authority(scheme, written, rules)
+        host, authority = _authority(scheme, written)
         rest = slash + path
         head += "//" if authority or rest else ""
     path_text = _again(rest, _PATH, _KEPT_IN_PATH)
@@ -91,12 +90,12 @@ def _scheme(raw: str) -> tuple[str, str]:
     return "", raw
 
 
-def _authority(scheme: str, text: str, rules: Rules) -> tuple[str, str]:
+def _authority(scheme: str, text: str) -> tuple[str, str]:
     """The host, and the whole authority as Go prints it."""
     user, at, host = text.rpartition("@")
-    found = (
-        _bracketed(host, rules) if "[" in host and _is_literal(host, rules) else _named(scheme, host, rules)
-    )
+    if host.rfind("[") > 0:
+        raise UrlError("invalid IP-literal")
+    found = _bracketed(host) if host.startswith("[") else _named(scheme, host)
     shown = _escaped(found, _HOST)
     if not at:
         return found, shown
@@ -106,34 +105,27 @@ def _authority(scheme: str, text: str, rules: Rules) -> tuple[str, str]:
     return found, ":".join(_escaped(_unescaped(half), _PLAIN_USER) for half in halves) + "@" + shown
 
 
-def _is_literal(host: str, rules: Rules) -> bool:
-    if rules.strict_url_hosts and host.rfind("[") > 0:
-        raise UrlError("invalid IP-literal")
-    return rules.bracketed_are_addresses or host.startswith("[")
-
-
-def _bracketed(host: str, rules: Rules) -> str:
+def _bracketed(host: str) -> str:
     closing = host.rfind("]")
     if closing < 0:
         raise UrlError("missing ']' in host")
     port = host[closing + 1 :]
     _check_port(port)
-    inner = host[(host.rfind("[") if rules.bracketed_are_addresses else 0) + 1 : closing]
+    inner = host[1:closing]
     name, mark, zone = inner.partition("%25")
     bare = _unescaped(name, host=True) + (_unescaped(mark + zone, host=True, zone=True) if mark else "")
-    if rules.bracketed_are_addresses:
-        address = parsed_address(bare)
-        if address is None:
-            raise UrlError(f"invalid host: ParseAddr({quoted(bare)}): unable to parse IP")
-        if address.version == 4:
-            raise UrlError("invalid IP-literal")
+    address = parsed_address(bare)
+    if address is None:
+        raise UrlError(f"invalid host: ParseAddr({quoted(bare)}): unable to parse IP")
+    if address.version == 4:
+        raise UrlError("invalid IP-literal")
     return f"[{bare}]{port}"
 
 
-def _named(scheme: str, host: str, rules: Rules) -> str:
+def _named(scheme: str, host: str) -> str:
     first, last = host.find(":"), host.rfind(":")
     if first >= 0:
-        strict = rules.strict_url_hosts and scheme in ("http", "https")
+        strict = scheme in ("http", "https")
         _check_port(host[first if strict else last :])
     return _unescaped(host, host=True)
 
