@@ -6,7 +6,8 @@ wins, so the table goes from the special to the general), `assets/other_programs
 them, `assets/error_kinds.yaml` what is left, `assets/program_messages.yaml` and `assets/error_sources.yaml` whose task
 failed, `assets/clients.yaml` who else than a scrape job may have written such a text, `assets/faults.yaml` what is
 really wrong, and `assets/questions.yaml` what is to be asked where one text has several causes;
-`assets/error_translations.yaml` what an operating system says in other languages. Nothing here asks anybody: `narrow` is handed the one who does.
+`assets/error_translations.yaml` what an operating system says in other languages, `assets/error_phrases.yaml` what the
+rest of a line is that was cut. Nothing here asks anybody: `narrow` is handed the one who does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from wizard import log_records
-from wizard.diagnostics import severity, tables, translations
+from wizard.diagnostics import cut_lines, severity, tables, translations
 from wizard.diagnostics.clients import Client, client_of
 from wizard.diagnostics.entries import Entry, Question, borders, entry_of, faults, questions, table
 from wizard.diagnostics.program_errors import Found, ProgramErrors
@@ -93,9 +94,10 @@ def diagnose(text: str) -> Diagnosis | None:
 
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
-    records = tuple(
+    read = (
         translations.in_english(each) for each in log_records.read(text) if not severity.is_no_error(each)
     )
+    records = cut_lines.completed(tuple(read))
     _, families = borders()
     errors = _meant_as_errors(records)
     return (

@@ -1,0 +1,37 @@
+"""A line that was cut off in the middle of a known phrase means what the whole line means."""
+
+from __future__ import annotations
+
+import pytest
+
+from wizard import log_records
+from wizard.diagnostics import catalogue, cut_lines, tables
+
+
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [
+        ('Get "https://srv1:9100/metrics": x509: certificate signed by unk', "x509-unknown-authority"),
+        ("dial tcp 192.0.2.1:9100: connect: connection ref", "go-refused"),
+        (
+            "Nov 30 12:00:00 srv1 prometheus[1]: open /etc/prometheus/web.yml: permission den>",
+            "web-file-unreadable",
+        ),
+        ("curl: (60) SSL certificate problem: unable to get local iss...", "curl-unknown-ca"),
+    ],
+)
+def test_a_cut_line_gets_the_cause_of_the_whole_one(line: str, right: str) -> None:
+    found = catalogue.diagnose(line)
+    assert found is not None
+    assert found.id == right
+
+
+def test_nothing_is_added_where_several_phrases_begin_so() -> None:
+    record = log_records.Record("dial tcp 192.0.2.1:9100: connect: connection re")
+    assert cut_lines.completed((record,)) == (record,)
+
+
+def test_a_whole_phrase_is_left_as_it_is() -> None:
+    for phrase in tables.loaded("error_phrases.yaml"):
+        record = log_records.Record(f"failed: {phrase}")
+        assert cut_lines.completed((record,)) == (record,)
