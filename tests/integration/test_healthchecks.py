@@ -14,7 +14,7 @@ import pytest
 from wizard import passwords
 from wizard.certificates import issue
 from wizard.config_files import compose
-from wizard.config_files.compose.healthcheck import mended
+from wizard.config_files.compose.healthcheck import adapt_test
 from wizard.redact import Secret
 
 DEMANDS = {
@@ -78,7 +78,7 @@ def test_a_changed_test_by_curl_passes_and_fails_where_it_must(
 ) -> None:
     with served(node_exporter, tmp_path, demands) as port:
         tests = [tuple(word.format(port=port) for word in words) for words in TESTS.values()]
-        changed = [mended(test, demands) for test in tests]
+        changed = [adapt_test(test, demands) for test in tests]
         assert [code(test) != 0 for test in tests] == [True, True]
         assert [code(test) for test in changed] == [0, 0]
     assert [code(test) != 0 for test in changed] == [True, True], "a program that is gone is not healthy"

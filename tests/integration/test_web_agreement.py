@@ -371,7 +371,7 @@ def test_what_we_write_is_accepted_where_we_say_that_it_is_supported(
     files, wanted = {}, {}
     for name, value in extras.items():
         content = web_config.secure(None, **base, **{name: value})
-        wanted[name] = not web_config.unsupported(toolkit, **{name: value})
+        wanted[name] = not web_config.unsupported_settings(toolkit, **{name: value})
         assert (web_config.check(content, toolkit=toolkit, read=_read) == ()) == wanted[name]
         files[name] = stand.write(f"{suite}-{name}.yml", content.decode())
     assert _accepted(suite, cache, files) == wanted

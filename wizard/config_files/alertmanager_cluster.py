@@ -15,7 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from wizard.config_files.prometheus import client_settings
 from wizard.config_files.web_config import files, validation
-from wizard.config_files.web_config.known_names import covered
+from wizard.config_files.web_config.known_names import is_covered
 from wizard.config_files.web_config.pem import Read
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import Document, data, load, merges, null
@@ -130,7 +130,7 @@ def check(
     found = [
         f"{_line(document, nodes[-1])}: there is no setting {key!r} at the top (there are {_SERVER} and {_CLIENT})"
         for key, nodes in of.items()
-        if key not in (_SERVER, _CLIENT) and (covered(toolkit) or key == "tls_config")
+        if key not in (_SERVER, _CLIENT) and (is_covered(toolkit) or key == "tls_config")
     ]
     found += [
         f"line {document.first_line}: {section} is missing, and Alertmanager needs both sections (add it)"
@@ -152,7 +152,7 @@ def _client(
         for key, _ in node.value if isinstance(node, MappingNode) else ():
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             if name not in _CLIENT_FIELDS and not merges(key):
-                if not covered(toolkit) and name not in validation.SERVER_FIELDS:
+                if not is_covered(toolkit) and name not in validation.SERVER_FIELDS:
                     continue  # a newer Alertmanager may know it
                 near = difflib.get_close_matches(name, _CLIENT_FIELDS, n=1, cutoff=0.5)
                 todo = f"did you mean {near[0]}?" if near else "remove it"

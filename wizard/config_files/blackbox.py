@@ -13,9 +13,9 @@ from typing import TypeAlias, Unpack
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wizard.config_files.http_client import Settings, Wanted, wanted
+from wizard.config_files.http_client import Settings, Wanted, wanted_settings
 from wizard.config_files.prometheus import client_settings
-from wizard.config_files.prometheus.scrape_jobs import OTHER_AUTH, masked, other_auth
+from wizard.config_files.prometheus.scrape_jobs import OTHER_AUTH, masked_login, other_auth
 from wizard.config_files.prometheus.validation import UNSEEN, client
 from wizard.config_files.web_config.pem import Read
 from wizard.config_files.yaml_edit import fields
@@ -62,7 +62,7 @@ def modules(content: bytes) -> tuple[Module, ...]:
                 prober=fields.value(of, "prober"),
                 line=key.start_mark.line + 1,
                 tls=fields.texts(fields.inner(http, "tls_config")),
-                basic_auth=masked(http),
+                basic_auth=masked_login(http),
                 other_auth=other_auth(http),
             )
         )
@@ -84,7 +84,7 @@ def secure_module(content: bytes, *, module: str, **settings: Unpack[Settings]) 
         ConfigError: no such module, another prober, another way to authenticate, or an edit that would reach
             beyond it.
     """
-    want = wanted(**settings)
+    want = wanted_settings(**settings)
     document = load(content, NAME)
     own = _http_block(document, module)
     kind = client_settings.Kind(words=f"the module {module!r}", scheme="")
@@ -146,7 +146,7 @@ def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[
     Raises:
         ConfigError: the name is taken by a module with other settings, or there is no http module `like`.
     """
-    want = wanted(**settings)
+    want = wanted_settings(**settings)
     document = load(content, NAME)
     value = _module_like(document, like, want)
     editor = Editor(document)
@@ -154,7 +154,7 @@ def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[
     listed = fields.own(root, "modules")
     known = {text_of(key): node for key, node in _pairs(document)}
     if name in known:
-        if bare(_copied(fields.fields([known[name]]))) == bare(value):
+        if bare(_copy_settings(fields.fields([known[name]]))) == bare(value):
             return content
         raise ConfigError(
             f"there is a module {name!r} already, with other settings",
@@ -183,7 +183,7 @@ def _module_like(document: Document, like: str, want: Wanted) -> _Tree:
                 where=document.where(node),
                 todo="Choose a module whose prober is http",
             )
-        value = _copied(fields.fields([node]))
+        value = _copy_settings(fields.fields([node]))
     http = value.get("http")
     settings: _Tree = dict(http) if isinstance(http, dict) else {}
     rival = next((key for key in OTHER_AUTH if key in settings), "")
@@ -286,13 +286,13 @@ def _module(document: Document, name: str) -> MappingNode:
     raise ConfigError(f"there is no module {name!r}", where=NAME, todo="Check the name of the module")
 
 
-def _copied(of: fields.Fields) -> _Tree:
+def _copy_settings(of: fields.Fields) -> _Tree:
     """The same settings to be written again; numbers and words stay without quotes, nulls are left out."""
     result: _Tree = {}
     for key, nodes in of.items():
         written = [node for node in nodes if not null(node)]
         if written and isinstance(written[-1], MappingNode):
-            result[key] = _copied(fields.inner(of, key))
+            result[key] = _copy_settings(fields.inner(of, key))
         elif written:
             result[key] = _again(written[-1])
     return result
@@ -302,7 +302,7 @@ def _again(node: Node) -> Value:
     if isinstance(node, SequenceNode):
         return [_again(each) for each in node.value]
     if isinstance(node, MappingNode):
-        return _copied(fields.fields([node]))
+        return _copy_settings(fields.fields([node]))
     text = text_of(node)
     plain = isinstance(node, ScalarNode) and not node.style
     return Plain(text) if plain and _WORD.fullmatch(text) else text

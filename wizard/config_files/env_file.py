@@ -115,7 +115,7 @@ def _edit(text: str, found: Assignment, flag: str, value: str) -> str:
                 start, end = _with_blank(changed, start, end)
             changed = changed[:start] + new + changed[end:]
     else:
-        changed = _appended(text, found, f"--{flag}={value}")
+        changed = _append_argument(text, found, f"--{flag}={value}")
     if found.doubtful:
         raise ConfigError(
             f"{found.name} follows a comment that ends with a backslash: systemd before version 254 takes it "
@@ -142,7 +142,7 @@ def _with_blank(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _appended(text: str, found: Assignment, argument: str) -> str:
+def _append_argument(text: str, found: Assignment, argument: str) -> str:
     """One more argument at the end of the value."""
     raw = text[found.start : found.end]
     gap = "" if not found.decoded.strip() or found.decoded[-1] in _BLANK else " "

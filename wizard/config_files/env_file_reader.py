@@ -86,7 +86,7 @@ class _Value:
             if first:
                 self.start, first = self._at, False
             if character in "'\"":
-                self._quoted(character)
+                self._read_quoted(character)
             else:
                 self._bare()
 
@@ -96,7 +96,7 @@ class _Value:
     def _keep(self, ahead: int = 0) -> None:
         self.kept.append((self._peek(ahead), self._at + ahead))
 
-    def _quoted(self, quote: str) -> None:
+    def _read_quoted(self, quote: str) -> None:
         """A quoted piece; only double quotes know the backslash, and only before these characters."""
         self._at += 1
         while (character := self._peek()) and character != quote:

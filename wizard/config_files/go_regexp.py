@@ -34,7 +34,7 @@ class Pattern:
 
 
 @lru_cache(maxsize=512)
-def compiled(source: str) -> Pattern:
+def compile_pattern(source: str) -> Pattern:
     """The pattern, a dot matching line ends too, as Prometheus 3 reads it.
 
     Raises:

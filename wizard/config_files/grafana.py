@@ -56,7 +56,7 @@ def datasources(content: bytes) -> tuple[DataSource, ...]:
     """
     document = load(content, NAME)
     found: list[DataSource] = []
-    for node in _listed(document):
+    for node in _sources(document):
         of = fields.fields([node])
         below = [fields.texts(fields.inner(of, key)) for key in ("jsonData", "secureJsonData")]
         found.append(
@@ -103,7 +103,7 @@ def secure_datasource(
             that Grafana could not read, or an edit that would reach beyond it.
     """
     document = load(content, NAME)
-    index, node = _named(document, name)
+    index, node = _find_source(document, name)
     of = fields.fields([node])
     path: Path = ("datasources", index)
     if user or password_file:
@@ -139,7 +139,7 @@ def set_url(content: bytes, *, name: str, url: str) -> bytes:
         ConfigError: no such data source, or its url holds a user and password.
     """
     document = load(content, NAME)
-    index, node = _named(document, name)
+    index, node = _find_source(document, name)
     own = fields.own(node, "url")
     if own is None or client_settings.userinfo(fields.value(fields.fields([node]), "url")):
         raise ConfigError(
@@ -236,10 +236,10 @@ def _refuse_rivals(document: Document, node: MappingNode) -> None:
         )
 
 
-def _named(document: Document, name: str) -> tuple[int, MappingNode]:
+def _find_source(document: Document, name: str) -> tuple[int, MappingNode]:
     found = [
         (index, node)
-        for index, node in enumerate(_listed(document))
+        for index, node in enumerate(_sources(document))
         if fields.value(fields.fields([node]), "name") == name
     ]
     if len(found) != 1:
@@ -251,7 +251,7 @@ def _named(document: Document, name: str) -> tuple[int, MappingNode]:
     return found[0]
 
 
-def _listed(document: Document) -> list[MappingNode]:
+def _sources(document: Document) -> list[MappingNode]:
     root = document.root
     if null(root):
         return []

@@ -49,7 +49,7 @@ class Settings(TypedDict, total=False):
     password_file: str
 
 
-def wanted(scheme: str = "", **settings: Unpack[Settings]) -> Wanted:
+def wanted_settings(scheme: str = "", **settings: Unpack[Settings]) -> Wanted:
     """Gathers the settings that are not empty.
 
     Raises:
@@ -68,7 +68,7 @@ def text(**settings: Unpack[Settings]) -> bytes:
     Raises:
         ConfigError: one of a pair is missing, or a path is not absolute.
     """
-    want = wanted(**settings)
+    want = wanted_settings(**settings)
     given = {**want.tls, **want.basic_auth}
     for name, path in given.items():
         if name.endswith("_file") and not path.startswith("/"):

@@ -105,7 +105,7 @@ def _with_flags(text: str, change: Change) -> str:
         words = list(change.image_command)
         for name, value in missing.items():
             words = with_flag(words, flag=name, value=value)
-        return _added(text, f"Exec={' '.join(map(quote, words))}", behind=("Image",))
+        return _add_line(text, f"Exec={' '.join(map(quote, words))}", behind=("Image",))
     for name, value in missing.items():
         text = _with_flag(text, name, quote(f"--{name}={value}"))
     return text
@@ -141,7 +141,7 @@ def _with_mount(text: str, mount: Mount) -> str:
         )
     options = [*(["ro"] if mount.read_only else []), *([mount.selinux] if mount.selinux else [])]
     parts = [mount.source, mount.target, *([",".join(options)] if options else [])]
-    return _added(text, "Volume=" + _doubled(":".join(parts)), behind=("Volume", "Exec", "Image"))
+    return _add_line(text, "Volume=" + _escape(":".join(parts)), behind=("Volume", "Exec", "Image"))
 
 
 def _on_loopback(text: str, index: int, ports: Sequence[int]) -> str:
@@ -149,7 +149,7 @@ def _on_loopback(text: str, index: int, ports: Sequence[int]) -> str:
     port = values.short_port(line.value)
     if port.host_ip in _LOOPBACK or not any(port.covers(each) for each in ports):
         return text
-    return _replaced(text, line, f"127.0.0.1:{port.published}:{line.value.rsplit(':', 1)[-1]}")
+    return _replace_value(text, line, f"127.0.0.1:{port.published}:{line.value.rsplit(':', 1)[-1]}")
 
 
 def _with_healthcheck(text: str, change: Change) -> str:
@@ -157,22 +157,22 @@ def _with_healthcheck(text: str, change: Change) -> str:
     if change.demands is None or not lines or lines[-1].value in ("", "none"):
         return text
     present = ("CMD-SHELL", _plain(lines[-1].value))
-    wanted = healthcheck.mended(present, change.demands)
+    wanted = healthcheck.adapt_test(present, change.demands)
     if wanted == present:
         return text
     command = wanted[1] if wanted[0] == "CMD-SHELL" else " ".join(wanted[1:])
-    return _replaced(text, lines[-1], _doubled(command))
+    return _replace_value(text, lines[-1], _escape(command))
 
 
 def _container(text: str) -> list[Setting]:
     return [each for each in unit_settings.settings(text) if each.section == _SECTION]
 
 
-def _replaced(text: str, line: Setting, value: str) -> str:
+def _replace_value(text: str, line: Setting, value: str) -> str:
     return f"{text[: line.start]}{line.key}={value}{text[line.end :]}"
 
 
-def _added(text: str, line: str, *, behind: Sequence[str]) -> str:
+def _add_line(text: str, line: str, *, behind: Sequence[str]) -> str:
     """A new line behind the last one of the first of these keys that is there, or of the section."""
     found = _container(text)
     anchors = [[each for each in found if each.key == key] for key in behind]
@@ -196,5 +196,5 @@ def _plain(text: str) -> str:
     return text.replace("%%", "%").replace("$$", "$")
 
 
-def _doubled(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("%", "%%").replace("$", "$$")

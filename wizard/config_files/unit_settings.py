@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FRAME = "\x1e"
-"""Stands before the path of each file where several are put together; see `joined`."""
+"""Stands before the path of each file where several are put together; see `join_files`."""
 _BLANK = " \t\n\r"
 _LINES = re.compile(r"([^\n\r]*)(\r\n|\n\r|\n|\r|\Z)")
 _HEADING = re.compile(r"# (/\S.*\.(?:conf|service|socket|timer|mount|path|target|slice|scope))")
@@ -38,7 +38,7 @@ class Setting:
     end: int
 
 
-def joined(files: list[tuple[str, str]]) -> str:
+def join_files(files: list[tuple[str, str]]) -> str:
     """Several files as one text that `split_files` divides again, whatever they contain."""
     return "".join(f"{FRAME}{path}\n{text}" for path, text in files)
 
@@ -47,7 +47,7 @@ def split_files(text: str) -> list[tuple[str, str]]:
     """(path, content) of each file, in order; path '' for a text that names none.
 
     Args:
-        text: from `joined`, or as `systemctl cat` prints units: a comment with the path, after an empty line.
+        text: from `join_files`, or as `systemctl cat` prints units: a comment with the path, after an empty line.
     """
     if FRAME in text:
         parts = (part.partition("\n") for part in text.split(FRAME)[1:])

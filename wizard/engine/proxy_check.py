@@ -112,7 +112,7 @@ def _substituted(
     connection: Connection, known: Proxy, service: Service, main: FileState, files: tuple[str, str]
 ) -> Iterator[str | None]:
     """A copy of the main configuration that includes the second of two files for the first; None if it has no such."""
-    text = own_site.substituted(
+    text = own_site.substitute_include(
         known.name,
         service.config_file,
         main.content,

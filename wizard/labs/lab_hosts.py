@@ -166,7 +166,7 @@ class LabHosts:
                 for name in fnmatch.filter(connection.names(inner), pattern)[:_MOST_FILES]:
                     found = self.read("prometheus/prometheus", posixpath.join(inner, name))
                     files[posixpath.join(inner, name)] = found.content if found else None
-            return scrape.scraped(state.content, folder=folder, files=files)
+            return scrape.scraped_targets(state.content, folder=folder, files=files)
         except ConfigError:
             return ()
 

@@ -178,7 +178,7 @@ class Service:
     container: Container | None = field(default=None, repr=False)
     """The container that it runs in, as the daemon describes it; None for none, or where no daemon can be asked."""
     unit_text: str = field(default="", repr=False)
-    """The unit's files as `config_files.unit_settings.joined` puts them together; '' where systemd does not manage it."""
+    """The unit's files as `config_files.unit_settings.join_files` puts them together; '' where systemd does not manage it."""
 
     @property
     def agent(self) -> bool:

@@ -72,7 +72,7 @@ def places(
             if module.prober == "http"
         )
     found = []
-    scraped = scrape.scraped(content, folder=folder, files=files, major=major)
+    scraped = scrape.scraped_targets(content, folder=folder, files=files, major=major)
     unknown = {name for name, _ in scrape.unknown_jobs(content, folder=folder, files=files)}
     for job in scrape.jobs(content):
         targets = tuple(target for target in scraped if target.job == job.name)

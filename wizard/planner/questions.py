@@ -252,7 +252,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
             priority="low",
         )
     ]
-    if not web_config.unsupported(toolkit, headers=HEADERS):
+    if not web_config.unsupported_settings(toolkit, headers=HEADERS):
         asked.append(
             Question(
                 setting=Setting("components", "headers", component.key),
@@ -266,7 +266,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
             )
         )
     limit = component.rate_limit
-    if not web_config.unsupported(toolkit, rate_limit=RateLimit("1s", 1)):
+    if not web_config.unsupported_settings(toolkit, rate_limit=RateLimit("1s", 1)):
         asked.append(
             Question(
                 setting=Setting("components", "rate_limit", component.key),

@@ -161,7 +161,7 @@ def refuse_unsupported(server: Server) -> None:
     """
     spec = server.spec
     component = find_component(spec.name)
-    missing = web.unsupported(
+    missing = web.unsupported_settings(
         component.toolkit(server.service.version),
         client_allowed_sans=spec.client_allowed_sans,
         headers=spec.headers or None,

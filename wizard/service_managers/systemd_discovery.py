@@ -93,7 +93,7 @@ __all__ = [
 
 
 def unit_text(connection: Connection, service: Service) -> str:
-    """The unit and its drop-ins, as `unit_settings.joined` puts files together."""
+    """The unit and its drop-ins, as `unit_settings.join_files` puts files together."""
     ended = connection.run_script(_TEXT, f"{service.unit}.service", timeout=10)
     if ended.code or not ended.stdout:
         raise HostError(
@@ -127,7 +127,7 @@ def discover(
         for one in shown
         if (
             service := seen.service(
-                one, unit_settings.joined([(p, texts.get(p, "")) for p in systemd_properties.paths(one)])
+                one, unit_settings.join_files([(p, texts.get(p, "")) for p in systemd_properties.paths(one)])
             )
         )
     ]
@@ -157,7 +157,7 @@ def request(running: Sequence[str] = (), components: tuple[Component, ...] = ())
 def _looked(
     connection: Connection, running: list[str], components: tuple[Component, ...]
 ) -> tuple[list[dict[str, str]], str]:
-    """What systemd says of the units that exist, and their files as `unit_settings.joined` puts them together.
+    """What systemd says of the units that exist, and their files as `unit_settings.join_files` puts them together.
 
     An alias appears once, under its real name.
     """

@@ -118,7 +118,7 @@ def test_a_job_edited_alone_is_as_one_edited_in_the_whole_file(path: Path) -> No
     before = path.read_bytes()
     job = the_job(before)
     place = [each.name for each in prometheus.jobs(before)].index(job.name)
-    want = http_client.wanted(**SECURE)
+    want = http_client.wanted_settings(**SECURE)
     document = load(before, NAME)
     where = ("scrape_configs", place)
 

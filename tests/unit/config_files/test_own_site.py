@@ -67,15 +67,15 @@ def test_a_main_configuration_with_another_file_in_the_place_of_one() -> None:
         return {"/etc/nginx/sites/*": ["/etc/nginx/sites/a", "/etc/nginx/sites/b"]}.get(pattern, [])
 
     main = b"# include sites/*;\nhttp { include mime.types; include 'sites/*'; log_format x 'include sites/*;'; }\n"
-    found = own_site.substituted(
+    found = own_site.substitute_include(
         "nginx", "/etc/nginx/nginx.conf", main, old="/etc/nginx/sites/b", new="/tmp/new", listed=listed
     )
     assert found == main.replace(b"include 'sites/*';", b"include /etc/nginx/sites/a; include /tmp/new;")
     assert (
-        own_site.substituted("nginx", "/etc/nginx/nginx.conf", main, old="/x", new="/y", listed=listed)
+        own_site.substitute_include("nginx", "/etc/nginx/nginx.conf", main, old="/x", new="/y", listed=listed)
         is None
     )
-    caddy = own_site.substituted(
+    caddy = own_site.substitute_include(
         "caddy",
         "/etc/caddy/Caddyfile",
         b"import snip\nimport a/b\n",
@@ -85,7 +85,7 @@ def test_a_main_configuration_with_another_file_in_the_place_of_one() -> None:
     )
     assert caddy == b"import snip\nimport /n\n"
     apache = b"IncludeOptional sites/*.conf\n"
-    found = own_site.substituted(
+    found = own_site.substitute_include(
         "apache",
         "/etc/apache2/apache2.conf",
         apache,

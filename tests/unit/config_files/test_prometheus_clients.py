@@ -184,7 +184,9 @@ def test_the_blocks_of_the_corpus_are_secured(path: Path, promtools: list[str], 
 def test_the_targets_of_the_corpus_are_found(path: Path) -> None:
     content = path.read_bytes()
     (job,) = prometheus.job_for(content, ["srv1.example.net"], 9100)
-    found = [each for each in prometheus.scraped(content, folder="/", files={}) if each.job == job.name]
+    found = [
+        each for each in prometheus.scraped_targets(content, folder="/", files={}) if each.job == job.name
+    ]
     assert "srv1.example.net:9100" in [each.address for each in found]
 
 
@@ -349,7 +351,7 @@ def test_what_is_probed_changes_its_scheme() -> None:
     head, tail = PROBES.split("  - job_name: other")
     assert after.decode() == head.replace(old, new) + "  - job_name: other" + tail
     assert prometheus.probe_url(after, job="probes", old=old, new=new) == after
-    assert prometheus.scraped(after, folder="/", files={})[0].param_target == new
+    assert prometheus.scraped_targets(after, folder="/", files={})[0].param_target == new
     with pytest.raises(ConfigError, match="does not name"):
         prometheus.probe_url(before, job="probes", old="http://h:1/", new=new)
     odd = prometheus.probe_url(before, job="probes", old=old, new="https://h:9090/a b,c")
@@ -387,7 +389,7 @@ scrape_configs:
     (job,) = prometheus.job_for(before, ["srv1"], 9090)
     after = prometheus.secure_job(before, job=job.name, scheme="https", **SECURE)
     assert after.startswith(before)
-    assert prometheus.scraped(after, folder="/", files={})[0].scheme == "https"
+    assert prometheus.scraped_targets(after, folder="/", files={})[0].scheme == "https"
 
 
 def test_a_block_of_a_large_file_is_edited_in_seconds() -> None:

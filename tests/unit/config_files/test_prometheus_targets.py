@@ -21,7 +21,7 @@ from tests.bench.bench_edit import large
 from tests.integration.stand import free_port
 from wizard import binaries
 from wizard.config_files import prometheus
-from wizard.config_files.go_regexp import PatternError, compiled, expand
+from wizard.config_files.go_regexp import PatternError, compile_pattern, expand
 from wizard.config_files.prometheus.scrape_jobs import survey
 
 CONFIG = r"""
@@ -261,7 +261,9 @@ def of_files(folder: Path) -> dict[str, bytes | None]:
 def test_the_targets_are_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
     page = seen[suite]
     content = CONFIG.replace("FOLDER", str(page.folder)).encode()
-    ours = prometheus.scraped(content, folder=str(page.folder), files=of_files(page.folder), major=page.major)
+    ours = prometheus.scraped_targets(
+        content, folder=str(page.folder), files=of_files(page.folder), major=page.major
+    )
 
     found = sorted(
         (
@@ -369,7 +371,7 @@ def test_the_files_to_read_are_absolute() -> None:
     ],
 )
 def test_a_pattern_means_what_it_means_to_go(pattern: str, text: str, groups: tuple[str, ...] | None) -> None:
-    assert compiled(pattern).match(text) == groups
+    assert compile_pattern(pattern).match(text) == groups
 
 
 @pytest.mark.parametrize(
@@ -378,11 +380,11 @@ def test_a_pattern_means_what_it_means_to_go(pattern: str, text: str, groups: tu
 )  # fmt: skip
 def test_what_go_would_not_take_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
-        compiled(pattern)
+        compile_pattern(pattern)
 
 
 def test_a_template_is_filled_in() -> None:
-    pattern = compiled("(?P<host>[^:]+):(.*)")
+    pattern = compile_pattern("(?P<host>[^:]+):(.*)")
     found = pattern.match("a:1")
     assert found is not None
     assert expand("$host-${2}-$2x-$$-${host-$-$9", pattern, found) == "a-1--$-${host-$-"
@@ -392,9 +394,9 @@ def test_five_thousand_jobs_are_quick() -> None:
     content = large()
     survey.cache_clear()
     began = time.process_time()
-    first = prometheus.scraped(content, folder="/etc/prometheus", files={})
+    first = prometheus.scraped_targets(content, folder="/etc/prometheus", files={})
     took = time.process_time() - began
     assert len(first) == 5000
     assert first[-1].address == "host04999.example.net:9100"
     assert took < 3
-    assert prometheus.scraped(content, folder="/etc/prometheus", files={}) is first
+    assert prometheus.scraped_targets(content, folder="/etc/prometheus", files={}) is first

@@ -215,7 +215,7 @@ def test_our_drop_in_comes_after_the_one_that_wins(wins: str, name: str) -> None
 @pytest.mark.parametrize("comment", ["# /usr/local/bin/node_exporter", "# /etc/systemd/system/x.service"])
 def test_a_comment_that_is_a_path_is_no_heading(comment: str) -> None:
     files = [("/etc/systemd/system/x.service", f"[Service]\n\n{comment}\nExecStart=/usr/bin/node_exporter\n")]
-    read = systemd_unit.parse(unit_settings.joined(files))
+    read = systemd_unit.parse(unit_settings.join_files(files))
     assert read.command is not None
     assert read.exec_from == files[0][0]
     # Nor does what one file leaves open reach into the next.
@@ -223,5 +223,5 @@ def test_a_comment_that_is_a_path_is_no_heading(comment: str) -> None:
         ("/a.service", "[Service]\nExecStart=/usr/bin/x \\"),
         ("/b.conf", "[Unit]\nExecStart=/usr/bin/y\n"),
     ]
-    read = systemd_unit.parse(unit_settings.joined(files))
+    read = systemd_unit.parse(unit_settings.join_files(files))
     assert [command.raw for command in read.commands] == ["/usr/bin/x"]

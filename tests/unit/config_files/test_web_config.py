@@ -393,14 +393,14 @@ def test_what_a_version_lacks_is_said() -> None:
         "inline": True,
     }
     lacks = {
-        toolkit: len(web_config.unsupported(toolkit, **asked))
+        toolkit: len(web_config.unsupported_settings(toolkit, **asked))
         for toolkit in ("0.5.1", "0.7", "0.8.2", "0.10", "0.11", "0.14.1", "0.15", "0.17.1", "")
     }
     assert list(lacks.values()) == [4, 3, 3, 2, 1, 1, 0, 0, 0]
-    assert web_config.unsupported("0.8.2", client_allowed_sans=["a"]) == (
+    assert web_config.unsupported_settings("0.8.2", client_allowed_sans=["a"]) == (
         "client_allowed_sans needs version 0.10 of the exporter toolkit, the program has 0.8.",
     )
-    assert web_config.unsupported("0.5.1") == ()
+    assert web_config.unsupported_settings("0.5.1") == ()
 
 
 def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wizard.config_files import prometheus
 from wizard.config_files.yaml_edit.document import compose, data
 from wizard.config_files.yaml_edit.editor import Editor, Inline, Plain, load
-from wizard.config_files.yaml_edit.emitter import flow, quoted
+from wizard.config_files.yaml_edit.emitter import flow, quote_scalar
 from wizard.errors import ConfigError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=30)
@@ -122,7 +122,7 @@ def test_aliases_that_unfold_without_end_are_refused() -> None:
 
 @given(TEXTS, st.sampled_from(["", "'", '"']))
 def test_any_text_survives_quoting(text: str, style: str) -> None:
-    assert data(compose(f"k: {quoted(text, style=style)}\n"))["k"] == text
+    assert data(compose(f"k: {quote_scalar(text, style=style)}\n"))["k"] == text
     assert data(compose(f"{{k: {flow([text, {text: text}])}}}"))["k"] == [text, {text: text}]
 
 

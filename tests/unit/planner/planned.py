@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from wizard import assets, planner
 from wizard.certificates import issue
 from wizard.components import component as find_component
-from wizard.config_files.unit_settings import joined
+from wizard.config_files.unit_settings import join_files
 from wizard.errors import FirescreenError
 from wizard.front_doors import proxy
 from wizard.inventory import stack_file as stack
@@ -204,7 +204,7 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
             "arguments": tuple(fields.get("arguments", ())),
             "hidden": tuple(fields.get("hidden", ())),
             "shared_with": tuple(fields.get("shared_with", ())),
-            "unit_text": joined(list(units.items())) or fields.get("unit_text", ""),
+            "unit_text": join_files(list(units.items())) or fields.get("unit_text", ""),
             "flags": FlagPlace(**flags),
         }
     )

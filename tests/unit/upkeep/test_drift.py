@@ -10,7 +10,7 @@ import pytest
 from tests.unit.planner import planned
 from wizard import planner
 from wizard.certificates import issue
-from wizard.config_files.unit_settings import joined
+from wizard.config_files.unit_settings import join_files
 from wizard.errors import InputError
 from wizard.model import (
     WORKSPACE,
@@ -115,7 +115,7 @@ CHANGES: Mapping[str, tuple[Change, str, str, str, str]] = {
     "a service does not run": (service("node_exporter", lambda old: replace(old, active=False)), "service", HOST, "", "does not run"),
     "a service as root": (service("node_exporter", lambda old: replace(old, user="root")), "service", HOST, "", "root:"),
     "a listener on all addresses": (service("prometheus", lambda old: replace(old, sockets=("*:9090",))), "flag", HOST, "", "listens on *:9090"),
-    "a drop-in": (service("node_exporter", lambda old: replace(old, unit_text=joined([(UNIT, "[Service]\nUser=root\n")]))), "unit", HOST, UNIT, "new"),
+    "a drop-in": (service("node_exporter", lambda old: replace(old, unit_text=join_files([(UNIT, "[Service]\nUser=root\n")]))), "unit", HOST, UNIT, "new"),
     "a service is gone": (lambda facts: on_host(facts, lambda known: replace(known, services=tuple(each for each in known.services if each.component != "pushgateway"))), "service", HOST, "", "gone"),
     "a new component": (lambda facts: on_host(facts, lambda known: replace(known, services=(*known.services, replace(known.services[0], component="node_exporter", instance="second")))), "service", HOST, "", "second"),
     "a folder for all": (lambda facts: on_host(facts, lambda known: replace(known, folders={**known.folders, NODE: PathInfo("folder", 0o777, "root", "prometheus", 0)})), "mode", HOST, NODE, "0777"),

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
-from wizard.config_files.compose.interpolation import escaped, expanded
+from wizard.config_files.compose.interpolation import escape, expand
 from wizard.config_files.compose.project import words_of
 from wizard.config_files.shell_syntax import find_flag, split
 from wizard.config_files.yaml_edit import positions
 from wizard.config_files.yaml_edit.document import Document, Path, text_of
 from wizard.config_files.yaml_edit.editor import Block, Editor, Plain, Quoted, Value
-from wizard.config_files.yaml_edit.libyaml import composed
+from wizard.config_files.yaml_edit.libyaml import compose_nodes
 from wizard.errors import ConfigError
 
 SHELLS = ("sh", "bash", "ash", "dash")
@@ -33,16 +33,16 @@ class Flags:
     wanted: Mapping[str, str]
     variables: Mapping[str, str]
 
-    def missing(self, words: tuple[str, ...]) -> dict[str, str]:
+    def missing_from(self, words: tuple[str, ...]) -> dict[str, str]:
         """Those of the flags that `words` do not have with that value."""
-        seen = [expanded(word, self.variables) for word in words]
+        seen = [expand(word, self.variables) for word in words]
         return {name: value for name, value in self.wanted.items() if _value(seen, name) != [value]}
 
-    def added(self, words: tuple[str, ...]) -> list[str]:
+    def add_to(self, words: tuple[str, ...]) -> list[str]:
         """`words` (as they stand in a file) with every flag set, where it stood or at the end."""
         result = list(words)
-        for name, value in self.missing(words).items():
-            new = escaped(f"--{name}={value}")
+        for name, value in self.missing_from(words).items():
+            new = escape(f"--{name}={value}")
             places = find_flag(result, name)
             for number, (first, behind) in reversed(list(enumerate(places))):
                 result[first:behind] = [] if number else [new]
@@ -68,7 +68,7 @@ def set_flags(document: Document, editor: Editor, path: Path, node: Node, flags:
         _in_text(document, editor, path, node, flags)
 
 
-def listed(words: list[str], *, like: Node | None = None) -> Value:
+def word_list(words: list[str], *, like: Node | None = None) -> Value:
     """Words as a new list, quoted like the items of `like` if that is a list."""
     return Block([item(word, quotes(like)) for word in words])
 
@@ -77,8 +77,8 @@ def _in_list(editor: Editor, path: Path, node: SequenceNode, flags: Flags) -> No
     words = words_of(node) or ()
     if len(words) != len(node.value):
         raise ConfigError("the command has an item that is not text", todo="Edit this command yourself")
-    for name, value in flags.missing(words).items():
-        word = escaped(f"--{name}={value}")
+    for name, value in flags.missing_from(words).items():
+        word = escape(f"--{name}={value}")
         places = find_flag(words, name)
         if not places:
             editor.append(path, item(word, quotes(node), flow=bool(node.flow_style)))
@@ -96,14 +96,14 @@ def _in_text(document: Document, editor: Editor, path: Path, node: ScalarNode, f
         each for each in _slots(document, path[:-1]) if each.key is not None and each.key.value == last
     )
     written, wanted = document.text[slot.start : slot.end], words_of(node) or ()
-    if not flags.missing(wanted):
+    if not flags.missing_from(wanted):
         return
-    for name, value in flags.missing(wanted).items():
-        wanted = tuple(Flags({name: value}, flags.variables).added(wanted))
-        written = _with_flag(written, node, name, escaped(shlex.quote(f"--{name}={value}")))
+    for name, value in flags.missing_from(wanted).items():
+        wanted = tuple(Flags({name: value}, flags.variables).add_to(wanted))
+        written = _with_flag(written, node, name, escape(shlex.quote(f"--{name}={value}")))
     text = document.text[: slot.start] + written + document.text[slot.end :]
     try:
-        value = text_of(_at(composed(text)[0], path))
+        value = text_of(_at(compose_nodes(text)[0], path))
     except YAMLError:
         value = ""
     if tuple(word.text for word in split(value, c_escapes=False)) != wanted:

@@ -17,11 +17,11 @@ from wizard.config_files.compose import command, forms, healthcheck, values
 from wizard.config_files.compose.command import Flags
 from wizard.config_files.compose.forms import Mount
 from wizard.config_files.compose.healthcheck import Demands
-from wizard.config_files.compose.interpolation import escaped, expanded
-from wizard.config_files.compose.project import Definition, Project, Service, merged, words_of
+from wizard.config_files.compose.interpolation import escape, expand
+from wizard.config_files.compose.project import Definition, Project, Service, merge_list, words_of
 from wizard.config_files.shell_syntax import find_flag
 from wizard.config_files.yaml_edit import positions, style
-from wizard.config_files.yaml_edit.document import Document, null, shared
+from wizard.config_files.yaml_edit.document import Document, alias_ids, null
 from wizard.config_files.yaml_edit.editor import Block, Editor, Path, Plain, Value
 from wizard.errors import ConfigError
 
@@ -96,7 +96,7 @@ class _Editing:
     def set_flags(self, flags: Flags, image_command: tuple[str, ...]) -> None:
         """Sets flags under `command`, or under `entrypoint` where they stand there."""
         entrypoint, words = self._words("entrypoint"), self._words("command")
-        if not flags.missing((*entrypoint, *(words or image_command))):
+        if not flags.missing_from((*entrypoint, *(words or image_command))):
             return
         for each in (entrypoint, words):
             if command.shell_script(each):
@@ -110,7 +110,7 @@ class _Editing:
             under = set(flags.wanted)
         self._set("entrypoint", Flags({name: flags.wanted[name] for name in under}, flags.variables), ())
         rest = {name: value for name, value in flags.wanted.items() if name not in under}
-        default = () if entrypoint else tuple(escaped(word) for word in image_command)
+        default = () if entrypoint else tuple(escape(word) for word in image_command)
         self._set("command", Flags(rest, flags.variables), default)
 
     def _words(self, key: str) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class _Editing:
 
     def _set(self, key: str, flags: Flags, default: tuple[str, ...]) -> None:
         words = self._words(key) or default
-        if not flags.missing(words):
+        if not flags.missing_from(words):
             return
         setting = self._service.setting(key)
         if setting is not None and self._words(key) and self._here(setting, key):
@@ -129,13 +129,13 @@ class _Editing:
             command.set_flags(self._document(setting), self._editor(setting), path, node, flags)
             return
         like = setting.keys[key] if setting is not None else None
-        self._write(setting, key, command.listed(flags.added(words), like=like))
+        self._write(setting, key, command.word_list(flags.add_to(words), like=like))
 
     # -- mounts -------------------------------------------------------------------------------------------
 
     def check_mount(self, mount: Mount) -> None:
         """Refuses a mount where something else is mounted."""
-        source = self._mounted().get(mount.target)
+        source = self._mounts().get(mount.target)
         if source is not None and source != self._at(self._project.folder, mount.source):
             raise self._refusal(
                 f"{mount.target} is mounted from {source or 'a volume of its own'} already",
@@ -144,17 +144,17 @@ class _Editing:
 
     def has_mount(self, mount: Mount) -> bool:
         """Whether something is mounted there."""
-        return mount.target in self._mounted()
+        return mount.target in self._mounts()
 
-    def _mounted(self) -> dict[str, str]:
+    def _mounts(self) -> dict[str, str]:
         """What is mounted now: sources by their places in the container; relative paths begin at the working folder."""
         found = {}
-        for definition, node in merged(self._service, "volumes"):
+        for definition, node in merge_list(self._service, "volumes"):
             folder = self._project.folders.get(definition.file, self._project.folder)
             if definition.file not in (*self._project.files, *self._project.folders):
                 folder = posixpath.dirname(definition.file)
             for each in filter(None, map(values.volume, node.value)):
-                source, target = (expanded(path, self.variables) for path in (each.source, each.target))
+                source, target = (expand(path, self.variables) for path in (each.source, each.target))
                 found[posixpath.normpath(target)] = (
                     self._at(folder, source) if each.kind == "bind" else source
                 )
@@ -168,7 +168,7 @@ class _Editing:
         """Adds mounts to the service's list, in the form that the list has."""
         if not mounts:
             return
-        lists = [(each, node) for each, node in merged(self._service, "volumes") if each.direct]
+        lists = [(each, node) for each, node in merge_list(self._service, "volumes") if each.direct]
         for definition, node in reversed(lists):
             if self._here(definition, "volumes"):
                 self._own(definition, node)
@@ -197,8 +197,8 @@ class _Editing:
 
     def bind_to_loopback(self, ports: Sequence[int]) -> None:
         """Publishes these ports of the container on 127.0.0.1 only, each where it is written."""
-        for definition, node in merged(self._service, "ports"):
-            found = [index for index, each in enumerate(node.value) if self._published(each, ports)]
+        for definition, node in merge_list(self._service, "ports"):
+            found = [index for index, each in enumerate(node.value) if self._publishes(each, ports)]
             if not found:
                 continue
             if not definition.direct:
@@ -219,11 +219,11 @@ class _Editing:
             for index in found:
                 self._bind(definition, (*definition.path, "ports", index), node.value[index])
 
-    def _published(self, node: Node, ports: Sequence[int]) -> bool:
+    def _publishes(self, node: Node, ports: Sequence[int]) -> bool:
         """Whether an entry publishes one of these ports on more than the loopback address."""
         port = values.port(node)
         if isinstance(node, ScalarNode) and port is not None:
-            port = values.short_port(expanded(str(node.value), self.variables))
+            port = values.short_port(expand(str(node.value), self.variables))
         if port is None or port.host_ip in _LOOPBACK:
             return False
         return any(port.covers(each) for each in ports)
@@ -235,7 +235,7 @@ class _Editing:
             return
         if isinstance(node, MappingNode):
             key = (*path, "host_ip")
-            if "host_ip" in values.written(node):
+            if "host_ip" in values.own_keys(node):
                 editor.put(key, Plain("127.0.0.1"))
             else:
                 address: Value = Plain("127.0.0.1")
@@ -249,7 +249,7 @@ class _Editing:
     def _plain_port(self, definition: Definition, node: Node) -> None:
         """Refuses an entry whose colons are within a variable."""
         text = str(node.value)
-        if len(values.parted(text)) != len(values.parted(expanded(text, self.variables))):
+        if len(values.split_at_colons(text)) != len(values.split_at_colons(expand(text, self.variables))):
             raise self._refusal(
                 f"the published port {text} is put together from a variable",
                 f"Write 127.0.0.1: before it yourself ({self._project.where(definition, node)})",
@@ -268,18 +268,18 @@ class _Editing:
             if "test" in values.mapping(each.keys.get("healthcheck"))
         ]
         node = values.mapping(own[-1].keys["healthcheck"])["test"] if own else None
-        present = tuple(expanded(word, {}) for word in forms.tested(node)) if own else image_test
+        present = tuple(expand(word, {}) for word in forms.healthcheck_test(node)) if own else image_test
         try:
-            wanted = healthcheck.mended(present, demands)
+            wanted = healthcheck.adapt_test(present, demands)
         except ConfigError as problem:
             raise self._refusal(problem.what, problem.todo) from problem
         if wanted == present:
             return
-        value = forms.test_like(node, [escaped(word) for word in wanted])
+        value = forms.test_like(node, [escape(word) for word in wanted])
         if own and own[-1].direct and self._here(own[-1], "healthcheck"):
             block = own[-1].written["healthcheck"]
             self._own(own[-1], block)
-            if "test" in values.written(block):
+            if "test" in values.own_keys(block):
                 self._editor(own[-1]).replace((*own[-1].path, "healthcheck", "test"), value)
             else:
                 self._editor(own[-1]).insert((*own[-1].path, "healthcheck"), {"test": value})
@@ -322,7 +322,7 @@ class _Editing:
     def _own(self, definition: Definition, node: Node | None) -> None:
         """Refuses what another part of the file uses too, by an anchor."""
         document = self._document(definition)
-        twice = shared(document)
+        twice = alias_ids(document)
         for each in (definition.node, node):
             if each is not None and id(each) in twice:
                 raise self._refusal(

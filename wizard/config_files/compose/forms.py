@@ -9,7 +9,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.config_files.compose import values
 from wizard.config_files.compose.command import item, quotes
-from wizard.config_files.compose.interpolation import escaped
+from wizard.config_files.compose.interpolation import escape
 from wizard.config_files.yaml_edit.editor import Block, Plain, Quoted, Value
 
 
@@ -25,7 +25,7 @@ class Mount:
     """z or Z where the host enforces SELinux."""
 
 
-def tested(node: Node | None) -> tuple[str, ...]:
+def healthcheck_test(node: Node | None) -> tuple[str, ...]:
     """The test of a healthcheck with CMD, CMD-SHELL or NONE first, dollar signs as they stand there."""
     found = values.texts(node)
     return ("CMD-SHELL", *found) if isinstance(node, ScalarNode) and found else found
@@ -47,8 +47,8 @@ def mount_like(mount: Mount, like: Node | None, *, compose_1: bool) -> Value:
     if (long and not (compose_1 and mount.selinux)) or ":" in mount.source or ":" in mount.target:
         value: dict[str, Value] = {
             "type": "bind",
-            "source": escaped(mount.source),
-            "target": escaped(mount.target),
+            "source": escape(mount.source),
+            "target": escape(mount.target),
         }
         if mount.read_only:
             value["read_only"] = Plain("true")
@@ -56,7 +56,7 @@ def mount_like(mount: Mount, like: Node | None, *, compose_1: bool) -> Value:
             value["bind"] = {"selinux": mount.selinux}
         return value
     options = [*(["ro"] if mount.read_only else []), *([mount.selinux] if mount.selinux else [])]
-    text = escaped(":".join([mount.source, mount.target, *([",".join(options)] if options else [])]))
+    text = escape(":".join([mount.source, mount.target, *([",".join(options)] if options else [])]))
     return item(text, quotes(like), flow=bool(getattr(like, "flow_style", False)))
 
 
@@ -94,6 +94,6 @@ def on_loopback(node: Node, *, compose_1: bool) -> Value:
         return short_port(node) if compose_1 else {**present, "host_ip": Plain("127.0.0.1")}
     assert isinstance(node, ScalarNode)
     ports, slash, protocol = str(node.value).partition("/")
-    parts = values.parted(ports)[-2:]
+    parts = values.split_at_colons(ports)[-2:]
     text = ":".join(["127.0.0.1", *(parts if len(parts) > 1 else ["", *parts])]) + slash + protocol
     return item(text, node.style if node.style in ("'", '"') else "", flow=True)

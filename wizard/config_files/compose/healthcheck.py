@@ -31,7 +31,7 @@ class Demands:
     """Path in the container of an HTTP client file for promtool (with `password_file`); '' for none."""
 
 
-def mended(test: Sequence[str], demands: Demands) -> tuple[str, ...]:
+def adapt_test(test: Sequence[str], demands: Demands) -> tuple[str, ...]:
     """The test of a healthcheck, changed so that the component's demands do not make it fail.
 
     Args:

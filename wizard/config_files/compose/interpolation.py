@@ -14,12 +14,12 @@ _OPERATOR = re.compile(r":?[-?+]")
 _DEEPEST = 20
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """`text` as it must stand in a compose file so that Compose takes it as it is: `$` doubled."""
     return text.replace("$", "$$")
 
 
-def expanded(text: str, variables: Mapping[str, str], *, depth: int = 0) -> str:
+def expand(text: str, variables: Mapping[str, str], *, depth: int = 0) -> str:
     """`text` as Compose passes it on.
 
     Args:
@@ -76,7 +76,7 @@ def _value(written: str, variables: Mapping[str, str], depth: int) -> str:
     kind, rest = operator.group(), inner[operator.end() :]
     there = bool(known) if kind.startswith(":") else known is not None
     if kind.endswith("+"):
-        return expanded(rest, variables, depth=depth + 1) if there else ""
+        return expand(rest, variables, depth=depth + 1) if there else ""
     if there and known is not None:
         return known
-    return expanded(rest, variables, depth=depth + 1) if kind.endswith("-") else written
+    return expand(rest, variables, depth=depth + 1) if kind.endswith("-") else written

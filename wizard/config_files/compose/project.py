@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.config_files.compose import values
-from wizard.config_files.compose.interpolation import expanded
+from wizard.config_files.compose.interpolation import expand
 from wizard.config_files.compose.values import Healthcheck, Port, Volume
 from wizard.config_files.shell_syntax import split
-from wizard.config_files.yaml_edit.document import Document, Path, load, null, shared, text_of
+from wizard.config_files.yaml_edit.document import Document, Path, alias_ids, load, null, text_of
 from wizard.errors import ConfigError
 
 Fetch = Callable[[str], bytes | None]
@@ -44,7 +44,7 @@ class Definition:
     @property
     def written(self) -> dict[str, Node]:
         """The keys that are written in it."""
-        return values.written(self.node)
+        return values.own_keys(self.node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +140,9 @@ def read(
             )
     definitions: dict[str, list[Definition]] = {}
     for path in reader.with_included(files):
-        for name, node in reader.named(path).items():
+        for name, node in reader.service_nodes(path).items():
             here = Definition(path, ("services", name), node)
-            definitions.setdefault(name, []).extend([*reader.inherited(here), here])
+            definitions.setdefault(name, []).extend([*reader.base_definitions(here), here])
     known = dict(variables or {})
     services = {name: _service(name, tuple(found), known) for name, found in definitions.items()}
     named = (text_of(values.mapping(reader.documents[path].root).get("name")) for path in reversed(files))
@@ -152,7 +152,7 @@ def read(
         services=services,
         folder=folder or posixpath.dirname(files[0]),
         folders=reader.folders,
-        name=expanded(next(filter(None, named), ""), known),
+        name=expand(next(filter(None, named), ""), known),
         missing=tuple(dict.fromkeys(reader.missing)),
     )
 
@@ -182,11 +182,11 @@ class _Reader:
                     "a compose file is a mapping", where=path, todo="Check whether this is the right file"
                 )
             # A file whose aliases refer to themselves is found out here, not while its keys are followed.
-            shared(document)
+            alias_ids(document)
             self.documents[path] = document
         return self.documents[path]
 
-    def named(self, path: str) -> dict[str, Node]:
+    def service_nodes(self, path: str) -> dict[str, Node]:
         """The services that a file defines."""
         document = self.document(path)
         return values.mapping(values.mapping(document.root).get("services")) if document is not None else {}
@@ -207,7 +207,7 @@ class _Reader:
                 yield from self.with_included([one for one in named if one not in files], depth + 1)
             yield path
 
-    def inherited(self, definition: Definition, depth: int = 0) -> list[Definition]:
+    def base_definitions(self, definition: Definition, depth: int = 0) -> list[Definition]:
         """What `extends` brings in, the farthest first."""
         node = definition.keys.get("extends")
         if node is None or depth > _DEEPEST:
@@ -215,11 +215,11 @@ class _Reader:
         fields = {key: text_of(value) for key, value in values.mapping(node).items()}
         name = fields.get("service", text_of(node) if isinstance(node, ScalarNode) else "")
         path = beside(definition.file, fields["file"]) if fields.get("file") else definition.file
-        found = self.named(path).get(name)
+        found = self.service_nodes(path).get(name)
         if found is None:
             return []
         base = Definition(path, ("services", name), found, direct=False)
-        return [*self.inherited(base, depth + 1), base]
+        return [*self.base_definitions(base, depth + 1), base]
 
 
 def beside(path: str, other: str) -> str:
@@ -244,14 +244,14 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
         return setting.keys[key] if setting is not None else None
 
     def text(key: str) -> str:
-        return expanded(text_of(node(key)), variables)
+        return expand(text_of(node(key)), variables)
 
     def words(key: str) -> tuple[str, ...] | None:
         found = words_of(node(key))
-        return tuple(expanded(word, variables) for word in found) if found is not None else None
+        return tuple(expand(word, variables) for word in found) if found is not None else None
 
     def every(key: str) -> Iterator[Node]:
-        for each in merged(bare, key):
+        for each in merge_list(bare, key):
             yield from each[1].value
 
     networks = [each.keys["networks"] for each in definitions if "networks" in each.keys]
@@ -274,17 +274,17 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
         ports=tuple(
             dict.fromkeys(
                 values.Port(
-                    *(expanded(part, variables) for part in (p.target, p.published, p.host_ip, p.protocol))
+                    *(expand(part, variables) for part in (p.target, p.published, p.host_ip, p.protocol))
                 )
                 for p in ports
             )
         ),
         healthcheck=healthcheck
-        and replace(healthcheck, test=tuple(expanded(word, variables) for word in healthcheck.test)),
-        environment=tuple((key, expanded(value, variables)) for key, value in environment.items()),
+        and replace(healthcheck, test=tuple(expand(word, variables) for word in healthcheck.test)),
+        environment=tuple((key, expand(value, variables)) for key, value in environment.items()),
         extra_hosts=tuple(
             dict.fromkeys(
-                expanded(f"{key}:{value}" if value else key, variables)
+                expand(f"{key}:{value}" if value else key, variables)
                 for each in hosts
                 for key, value in values.pairs(each)
             )
@@ -292,7 +292,7 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
     )
 
 
-def merged(service: Service, key: str) -> list[tuple[Definition, SequenceNode]]:
+def merge_list(service: Service, key: str) -> list[tuple[Definition, SequenceNode]]:
     """The values of a list that is put together from all definitions (volumes, ports), by where they are written.
 
     The tags `!reset` and `!override` drop what came before.
@@ -310,9 +310,7 @@ def merged(service: Service, key: str) -> list[tuple[Definition, SequenceNode]]:
 
 
 def _expanded_volume(volume: Volume, variables: Mapping[str, str]) -> Volume:
-    return replace(
-        volume, source=expanded(volume.source, variables), target=expanded(volume.target, variables)
-    )
+    return replace(volume, source=expand(volume.source, variables), target=expand(volume.target, variables))
 
 
 def _names(networks: Node) -> tuple[str, ...]:
@@ -322,4 +320,4 @@ def _names(networks: Node) -> tuple[str, ...]:
 def _aliases(networks: Node, variables: Mapping[str, str]) -> Iterator[str]:
     for each in values.mapping(networks).values():
         for alias in values.texts(values.mapping(each).get("aliases")):
-            yield expanded(alias, variables)
+            yield expand(alias, variables)

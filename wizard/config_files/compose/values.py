@@ -59,7 +59,7 @@ def mapping(node: Node | None) -> dict[str, Node]:
     return found
 
 
-def written(node: Node | None) -> dict[str, Node]:
+def own_keys(node: Node | None) -> dict[str, Node]:
     """The keys that a mapping itself has, without merge keys."""
     if not isinstance(node, MappingNode):
         return {}
@@ -69,7 +69,7 @@ def written(node: Node | None) -> dict[str, Node]:
 def _gather(node: Node | None, found: dict[str, Node], depth: int) -> None:
     if not isinstance(node, MappingNode) or depth > 20:
         return
-    for name, value in written(node).items():
+    for name, value in own_keys(node).items():
         found.setdefault(name, value)
     for key, value in node.value:
         if merges(key):
@@ -119,7 +119,7 @@ def volume(node: Node) -> Volume | None:
 
 def short_volume(text: str) -> Volume:
     """`[source:]target[:options]`."""
-    parts = parted(text)
+    parts = split_at_colons(text)
     if len(parts) == 1:
         return Volume("", parts[0], kind="volume")
     if len(parts) > 2 and len(parts[0]) == 1 and parts[0].isalpha():
@@ -147,7 +147,7 @@ def port(node: Node) -> Port | None:
 def short_port(text: str) -> Port:
     """`[[ip:]published:]target[/protocol]`."""
     rest, _, protocol = text.partition("/")
-    parts = parted(rest)
+    parts = split_at_colons(rest)
     address = ":".join(parts[:-2])
     return Port(
         target=parts[-1],
@@ -157,7 +157,7 @@ def short_port(text: str) -> Port:
     )
 
 
-def parted(text: str) -> list[str]:
+def split_at_colons(text: str) -> list[str]:
     """The parts between colons; a colon within `${…}` or `[…]` divides nothing."""
     parts, start, at = [], 0, 0
     while at < len(text):

@@ -11,7 +11,7 @@ from typing import Unpack
 
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from wizard.config_files.http_client import Settings, wanted
+from wizard.config_files.http_client import Settings, wanted_settings
 from wizard.config_files.prometheus import client_settings, job_split
 from wizard.config_files.prometheus.client_blocks import ClientBlock, clients, secure_client
 from wizard.config_files.prometheus.scrape_jobs import (
@@ -20,21 +20,21 @@ from wizard.config_files.prometheus.scrape_jobs import (
     discovery,
     index_of,
     job_for,
+    job_list,
     jobs,
-    listing,
     survey,
 )
 from wizard.config_files.prometheus.targets import (
     Scraped,
     included_files,
     included_patterns,
-    scraped,
+    scraped_targets,
     sd_files,
     unknown_jobs,
 )
 from wizard.config_files.prometheus.validation import check
 from wizard.config_files.yaml_edit import fields
-from wizard.config_files.yaml_edit.document import Document, Path, compose, decoded, load, text_of
+from wizard.config_files.yaml_edit.document import Document, Path, compose, decode, load, text_of
 from wizard.config_files.yaml_edit.editor import Editor
 from wizard.config_files.yaml_edit.emitter import Value
 from wizard.errors import ConfigError
@@ -51,7 +51,7 @@ __all__ = [
     "job_for",
     "jobs",
     "probe_url",
-    "scraped",
+    "scraped_targets",
     "sd_files",
     "secure_client",
     "secure_job",
@@ -77,7 +77,7 @@ def secure_job(content: bytes, *, job: str, scheme: str, **settings: Unpack[Sett
     Raises:
         ConfigError: no such job, another way to authenticate, or an edit that would reach beyond the job.
     """
-    want = wanted(scheme, **settings)
+    want = wanted_settings(scheme, **settings)
 
     def change(document: Document, path: Path) -> Document:
         edited = client_settings.secure(document, path, _job_node(document, path), want)
@@ -101,7 +101,7 @@ def split_job(content: bytes, *, job: str, targets: Sequence[str], new_job: str)
         raise ConfigError(
             f"there is a scrape job {new_job!r} already", where=NAME, todo="Choose another name"
         )
-    spaced = _spaced(content)
+    spaced = _has_blank_lines(content)
     return _in_job(
         content,
         index,
@@ -124,7 +124,7 @@ def add_job(
     Raises:
         ConfigError: the name is taken, or scrape_configs is an alias.
     """
-    want = wanted(scheme, **settings)
+    want = wanted_settings(scheme, **settings)
     known = jobs(content)
     if any(each.name == job for each in known):
         raise ConfigError(
@@ -139,7 +139,7 @@ def add_job(
 
     def change(document: Document, path: Path) -> Document:
         editor = Editor(document)
-        editor.append(path[:-1], value, spaced=_spaced(content))
+        editor.append(path[:-1], value, spaced=_has_blank_lines(content))
         return editor.apply()
 
     if known:
@@ -223,7 +223,7 @@ def _own_targets(document: Document, path: Path) -> Iterator[tuple[Path, Node]]:
 
 def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Document]) -> bytes:
     """Edits one job, on its own lines where it can stand alone: reading 5,000 others again would take longer."""
-    mark, text = decoded(content, NAME)
+    mark, text = decode(content, NAME)
     region = survey(content).region(text, index)
     if region is None:
         return change(load(content, NAME), ("scrape_configs", index)).content
@@ -236,9 +236,9 @@ def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Docum
     return mark + "".join((text[: region.start], edited.text, text[region.end :])).encode()
 
 
-def _spaced(content: bytes) -> bool:
+def _has_blank_lines(content: bytes) -> bool:
     """Whether the last two jobs are kept apart by a blank line."""
-    text, known = decoded(content, NAME)[1], survey(content)
+    text, known = decode(content, NAME)[1], survey(content)
     if len(known.jobs) < 2:
         return False
     last, before = (known.region(text, len(known.jobs) - back) for back in (1, 2))
@@ -248,7 +248,7 @@ def _spaced(content: bytes) -> bool:
 
 
 def _job_node(document: Document, path: Path) -> MappingNode:
-    listed = document.root if isinstance(document.root, SequenceNode) else listing(document)
+    listed = document.root if isinstance(document.root, SequenceNode) else job_list(document)
     assert listed is not None and isinstance(path[-1], int)
     node = listed.value[path[-1]]
     assert isinstance(node, MappingNode)

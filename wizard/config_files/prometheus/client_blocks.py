@@ -9,15 +9,15 @@ from typing import Literal, TypeAlias, Unpack, cast
 
 from ruamel.yaml.nodes import MappingNode
 
-from wizard.config_files.http_client import Settings, wanted
+from wizard.config_files.http_client import Settings, wanted_settings
 from wizard.config_files.prometheus import client_settings
-from wizard.config_files.prometheus.relabeling import relabelled, trouble
+from wizard.config_files.prometheus.relabeling import relabel, trouble
 from wizard.config_files.prometheus.scrape_jobs import (
     CLIENT_AUTH,
     NAME,
     client_blocks,
     discovery,
-    masked,
+    masked_login,
     other_auth,
     survey,
 )
@@ -92,7 +92,7 @@ def secure_client(
     Raises:
         ConfigError: there is no such block, it authenticates otherwise, or an edit would reach beyond it.
     """
-    want = wanted(scheme, **settings)
+    want = wanted_settings(scheme, **settings)
     kind = client_settings.Kind(
         words=f"this entry of {block.kind}",
         scheme="scheme" if block.kind == "alertmanagers" else "url",
@@ -146,7 +146,7 @@ def _block(
         scheme=scheme,
         url=shown,
         tls=fields.texts(fields.inner(of, "tls_config")),
-        basic_auth=masked(of),
+        basic_auth=masked_login(of),
         other_auth=other or ("url" if client_settings.userinfo(url) else ""),
         line=node.start_mark.line + 1,
     )
@@ -159,6 +159,6 @@ def _alertmanagers(of: fields.Fields, folder: str, files: Mapping[str, bytes | N
     for _, each in groups(sources, folder, files):
         for target in each.targets:
             labels = {**each.labels, "__address__": target, "__scheme__": scheme, "__alerts_path__": path}
-            after = relabelled(labels, sources.rules)
+            after = relabel(labels, sources.rules)
             if after is not None and after.get("__address__"):
                 yield with_port(after["__address__"], after.get("__scheme__", ""))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wizard.config_files.prometheus.scrape_jobs import CLIENT_AUTH, NAME, client_blocks, index_of, listing
+from wizard.config_files.prometheus.scrape_jobs import CLIENT_AUTH, NAME, client_blocks, index_of, job_list
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import Document, Path, load
 from wizard.config_files.yaml_edit.editor import Editor
@@ -27,10 +27,10 @@ def set_login(content: bytes, *, place: tuple[str, str | int], key: str, value: 
         ConfigError: no such job or block, or it logs in in another way.
     """
     document = load(content, NAME)
-    path, node = _found(content, document, place)
+    path, node = _find_client(content, document, place)
     of = fields.fields([node])
     rival = next(
-        (each for each in ("basic_auth", *CLIENT_AUTH) if each != key and fields.given(of, each)), ""
+        (each for each in ("basic_auth", *CLIENT_AUTH) if each != key and fields.is_given(of, each)), ""
     )
     if rival:
         raise ConfigError(
@@ -39,7 +39,7 @@ def set_login(content: bytes, *, place: tuple[str, str | int], key: str, value: 
             todo=f"Remove {rival} there if {key} is to replace it",
         )
     here = fields.own(node, key)
-    if here is not None and _plain(here) == _wanted(value):
+    if here is not None and _plain(here) == _as_plain_data(value):
         return content
     if here is not None:
         editor = Editor(document)
@@ -50,10 +50,12 @@ def set_login(content: bytes, *, place: tuple[str, str | int], key: str, value: 
     return editor.apply().content
 
 
-def _found(content: bytes, document: Document, place: tuple[str, str | int]) -> tuple[Path, MappingNode]:
+def _find_client(
+    content: bytes, document: Document, place: tuple[str, str | int]
+) -> tuple[Path, MappingNode]:
     kind, name = place
     if kind == "job":
-        index, listed = index_of(content, str(name)), listing(document)
+        index, listed = index_of(content, str(name)), job_list(document)
         assert listed is not None
         node = listed.value[index]
         assert isinstance(node, MappingNode)
@@ -74,11 +76,11 @@ def _plain(node: Node) -> object:
     return str(node.value)
 
 
-def _wanted(value: Value) -> object:
+def _as_plain_data(value: Value) -> object:
     if isinstance(value, Mapping):
-        return {key: _wanted(each) for key, each in value.items()}
+        return {key: _as_plain_data(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_wanted(each) for each in value]
+        return [_as_plain_data(each) for each in value]
     return str(value)
 
 
@@ -92,7 +94,7 @@ def login_at(content: bytes, place: tuple[str, str | int]) -> tuple[str, Mapping
     Raises:
         ConfigError: no such job or block.
     """
-    _, node = _found(content, load(content, NAME), place)
+    _, node = _find_client(content, load(content, NAME), place)
     for key in ("oauth2", "authorization"):
         here = fields.own(node, key)
         value = _plain(here) if here is not None else None

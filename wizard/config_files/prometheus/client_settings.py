@@ -56,7 +56,7 @@ def secure(document: Document, path: Path, node: MappingNode, want: Wanted, kind
         ConfigError: it authenticates in another way, or the edit would reach beyond it.
     """
     of = fields.fields([node])
-    rival = next((key for key in kind.rivals if fields.given(of, key)), "")
+    rival = next((key for key in kind.rivals if fields.is_given(of, key)), "")
     if want.basic_auth and rival:
         raise ConfigError(
             f"{kind.words} authenticates with {rival} already, and only one way is allowed",

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from wizard.config_files.durations import seconds
-from wizard.config_files.prometheus.scrape_jobs import NAME, listing
+from wizard.config_files.prometheus.scrape_jobs import NAME, job_list
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import load
 
@@ -40,15 +40,15 @@ def intervals(content: bytes, usual: tuple[float, float] = USUAL) -> Intervals:
         ConfigError: it is not YAML, or scrape_configs is not a list of mappings.
     """
     document = load(content, NAME)
-    listed = listing(document)
+    listed = job_list(document)
     root = fields.fields([document.root] if document.root is not None else [])
-    usual = _said(fields.inner(root, "global"), usual)
+    usual = _read_intervals(fields.inner(root, "global"), usual)
     nodes = listed.value if listed is not None else []
     jobs = [fields.fields([node]) for node in nodes]
-    return Intervals(usual, {fields.value(of, "job_name"): _said(of, usual) for of in jobs})
+    return Intervals(usual, {fields.value(of, "job_name"): _read_intervals(of, usual) for of in jobs})
 
 
-def _said(of: fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:
+def _read_intervals(of: fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:
     interval = seconds(fields.value(of, "scrape_interval")) or usual[0]
     timeout = seconds(fields.value(of, "scrape_timeout")) or usual[1]
     return interval, min(timeout, interval)

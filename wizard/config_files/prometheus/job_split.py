@@ -53,9 +53,9 @@ def _check(document: Document, path: Path, node: MappingNode, moved: frozenset[s
     of = fields.fields([node])
     own = [fields.own(node, key) for key in ("job_name", "static_configs")]
     if not all(own) or any(len(of.get(key, ())) > 1 for key in ("job_name", "static_configs")):
-        raise _refused(document, node, "its job_name or static_configs come through a merge key (<<)")
+        raise _refusal(document, node, "its job_name or static_configs come through a merge key (<<)")
     if any(key.endswith("_sd_configs") and fields.own(node, key) is None for key in of):
-        raise _refused(document, node, "its service discovery comes through a merge key (<<)")
+        raise _refusal(document, node, "its service discovery comes through a merge key (<<)")
     targets = {target for _, found in _groups(node) for target in found}
     unknown = sorted(moved - targets)
     if unknown or not moved:
@@ -75,9 +75,9 @@ def _check(document: Document, path: Path, node: MappingNode, moved: frozenset[s
     try:
         without_anchors(" " * lead + document.text[slot.start : slot.end])
     except YAMLError:
-        raise _refused(document, node, "its anchors stand where they cannot be told apart") from None
+        raise _refusal(document, node, "its anchors stand where they cannot be told apart") from None
     if slot.alias:
-        raise _refused(document, node, "it is an alias of a job that stands elsewhere")
+        raise _refusal(document, node, "it is an alias of a job that stands elsewhere")
 
 
 def _groups(node: MappingNode) -> list[tuple[int, list[str]]]:
@@ -162,5 +162,5 @@ def _at(document: Document, path: Path) -> MappingNode:
     return node
 
 
-def _refused(document: Document, node: Node, why: str) -> ConfigError:
+def _refusal(document: Document, node: Node, why: str) -> ConfigError:
     return ConfigError(f"this job cannot be divided: {why}", where=document.where(node), todo=_BY_HAND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ruamel.yaml.nodes import SequenceNode
 
 from wizard.config_files.prometheus import url_paths
-from wizard.config_files.prometheus.scrape_jobs import NAME, discovery, index_of, listing
+from wizard.config_files.prometheus.scrape_jobs import NAME, discovery, index_of, job_list
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import load
 from wizard.config_files.yaml_edit.editor import Editor
@@ -27,7 +27,7 @@ def through_module(content: bytes, *, job: str, module: str, old_port: int, new_
     content = url_paths.set_metrics_path(content, job=job, path=PROXY_PATH)
     document = load(content, NAME)
     index = index_of(content, job)
-    listed = listing(document)
+    listed = job_list(document)
     assert listed is not None
     node, path = listed.value[index], ("scrape_configs", index)
     editor = Editor(document)
@@ -70,6 +70,6 @@ def asked_module(content: bytes, job: str) -> str:
     Raises:
         ConfigError: no such job.
     """
-    listed = listing(load(content, NAME))
+    listed = job_list(load(content, NAME))
     assert listed is not None
     return discovery(fields.fields([listed.value[index_of(content, job)]])).params.get("module", "")

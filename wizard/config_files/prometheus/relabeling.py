@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ruamel.yaml.nodes import Node
 
-from wizard.config_files.go_regexp import PatternError, compiled, expand
+from wizard.config_files.go_regexp import PatternError, compile_pattern, expand
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import null, text_of
 
@@ -40,10 +40,10 @@ def rule(node: Node) -> Rule:
     return Rule(
         action=fields.value(of, "action").lower() or "replace",
         source_labels=tuple(text_of(each) for each in fields.items(of, "source_labels")),
-        separator=_given(of, "separator", ";"),
-        regex=_given(of, "regex", "(.*)"),
+        separator=_value_or_default(of, "separator", ";"),
+        regex=_value_or_default(of, "regex", "(.*)"),
         target_label=fields.value(of, "target_label"),
-        replacement=_given(of, "replacement", "$1"),
+        replacement=_value_or_default(of, "replacement", "$1"),
         modulus=int(modulus) if modulus.isascii() and modulus.isdigit() else 0,
     )
 
@@ -55,13 +55,13 @@ def trouble(of: Rule) -> str:
     if of.action == "hashmod" and not of.modulus:
         return "its relabelling has a hashmod without a modulus"
     try:
-        compiled(of.regex)
+        compile_pattern(of.regex)
     except PatternError as problem:
         return f"its relabelling has the pattern {of.regex!r}: {problem}"
     return ""
 
 
-def relabelled(labels: Mapping[str, str], rules: tuple[Rule, ...]) -> dict[str, str] | None:
+def relabel(labels: Mapping[str, str], rules: tuple[Rule, ...]) -> dict[str, str] | None:
     """The labels after these rules (without `trouble`), or None if one drops the target."""
     now = {name: text for name, text in labels.items() if text}
     for each in rules:
@@ -74,7 +74,7 @@ def _apply(now: dict[str, str], of: Rule) -> bool:
     """Changes `now`; False if the target is dropped."""
     text = of.separator.join(now.get(name, "") for name in of.source_labels)
     if of.action in ("keep", "drop"):
-        return (compiled(of.regex).match(text) is not None) == (of.action == "keep")
+        return (compile_pattern(of.regex).match(text) is not None) == (of.action == "keep")
     if of.action in ("keepequal", "dropequal"):
         return (now.get(of.target_label, "") == text) == (of.action == "keepequal")
     if of.action == "replace":
@@ -91,7 +91,7 @@ def _apply(now: dict[str, str], of: Rule) -> bool:
 
 
 def _replace(now: dict[str, str], of: Rule, text: str) -> None:
-    pattern = compiled(of.regex)
+    pattern = compile_pattern(of.regex)
     found = pattern.match(text)
     if found is None:
         return
@@ -102,7 +102,7 @@ def _replace(now: dict[str, str], of: Rule, text: str) -> None:
 
 def _names(now: dict[str, str], of: Rule) -> None:
     """labelmap, labeldrop and labelkeep, whose patterns are about the names."""
-    pattern = compiled(of.regex)
+    pattern = compile_pattern(of.regex)
     for name, value in list(now.items()):
         found = pattern.match(name)
         if of.action == "labelmap":
@@ -120,7 +120,7 @@ def _put(now: dict[str, str], name: str, text: str) -> None:
         now.pop(name, None)
 
 
-def _given(of: fields.Fields, key: str, default: str) -> str:
+def _value_or_default(of: fields.Fields, key: str, default: str) -> str:
     """As `fields.value`, but an empty text in quotes is a value."""
     for node in reversed(of.get(key, ())):
         if not null(node):

@@ -129,7 +129,7 @@ def job_for(content: bytes, names: Sequence[str], port: int) -> tuple[ScrapeJob,
 def survey(content: bytes) -> Survey:
     """What `jobs` returns and where each stands; remembered, as a preview asks for it several times."""
     document = load(content, NAME)
-    listed = listing(document)
+    listed = job_list(document)
     more = fields.own(document.root, "scrape_config_files")
     elsewhere = more.start_mark.line + 1 if isinstance(more, SequenceNode) and more.value else 0
     included = tuple(map(text_of, more.value)) if isinstance(more, SequenceNode) else ()
@@ -146,7 +146,7 @@ def survey(content: bytes) -> Survey:
     return Survey(found, discoveries, elsewhere, included, clients, tuple(tails), tuple(starts))
 
 
-def listing(document: Document) -> SequenceNode | None:
+def job_list(document: Document) -> SequenceNode | None:
     """The list below scrape_configs, or None if there is none or it is null."""
     root = document.root
     if root is None or text_of(root):
@@ -229,7 +229,7 @@ def _job(document: Document, node: Node) -> tuple[ScrapeJob, Discovery]:
         targets=tuple(target for each in found.groups for target in each.targets),
         static=not any(key.endswith("_sd_configs") for key in of),
         tls=fields.texts(fields.inner(of, "tls_config")),
-        basic_auth=masked(of),
+        basic_auth=masked_login(of),
         other_auth=other_auth(of),
         line=node.start_mark.line + document.first_line,
         rewritten=any(each.target_label == "__address__" for each in found.rules),
@@ -237,7 +237,7 @@ def _job(document: Document, node: Node) -> tuple[ScrapeJob, Discovery]:
     return job, found
 
 
-def masked(of: fields.Fields) -> dict[str, str]:
+def masked_login(of: fields.Fields) -> dict[str, str]:
     """What basic_auth says, a password in clear masked."""
     basic = fields.texts(fields.inner(of, "basic_auth"))
     if "password" in basic:
@@ -247,7 +247,7 @@ def masked(of: fields.Fields) -> dict[str, str]:
 
 def other_auth(of: fields.Fields, ways: Sequence[str] = OTHER_AUTH) -> str:
     """The key that authenticates in place of basic_auth, or ''."""
-    return next((key for key in ways if fields.given(of, key)), "")
+    return next((key for key in ways if fields.is_given(of, key)), "")
 
 
 def discovery(of: fields.Fields) -> Discovery:

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 
-from wizard.config_files.prometheus.relabeling import relabelled, trouble
+from wizard.config_files.prometheus.relabeling import relabel, trouble
 from wizard.config_files.prometheus.scrape_jobs import Discovery, Group, ScrapeJob, discovery, group, survey
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import data, load, null
@@ -44,7 +44,7 @@ class Scraped:
     """Its __address__ before relabelling."""
 
 
-def scraped(
+def scraped_targets(
     content: bytes, *, folder: str, files: Mapping[str, bytes | None], major: int = 3
 ) -> tuple[Scraped, ...]:
     """All that the static and file-based targets come to; see `unknown_jobs` for what is not among them.
@@ -60,7 +60,7 @@ def scraped(
     Raises:
         ConfigError: it is not a prometheus.yml.
     """
-    return _scraped(content, folder, tuple(sorted(files.items())), major)
+    return _scraped_targets(content, folder, tuple(sorted(files.items())), major)
 
 
 def sd_files(content: bytes, folder: str) -> tuple[str, ...]:
@@ -70,13 +70,15 @@ def sd_files(content: bytes, folder: str) -> tuple[str, ...]:
     """
     known = survey(content)
     others = (discovery(fields.fields([node])) for _, _, node in known.clients)
-    found = (_joined(folder, path) for each in (*known.discoveries, *others) for path in each.files if path)
+    found = (
+        _join_path(folder, path) for each in (*known.discoveries, *others) for path in each.files if path
+    )
     return tuple(dict.fromkeys(found))
 
 
 def included_patterns(content: bytes, folder: str) -> tuple[str, ...]:
     """Absolute paths and globs of the files whose jobs a prometheus.yml adds by scrape_config_files, each once."""
-    return tuple(dict.fromkeys(_joined(folder, path) for path in survey(content).included if path))
+    return tuple(dict.fromkeys(_join_path(folder, path) for path in survey(content).included if path))
 
 
 def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | None]) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | N
     found = (
         path
         for pattern in included_patterns(content, folder)
-        for path in _matching("/", pattern, files)
+        for path in _matching_paths("/", pattern, files)
         if files[path] is not None
     )
     return tuple(dict.fromkeys(found))
@@ -99,15 +101,15 @@ def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | N
 def unknown_jobs(
     content: bytes, *, folder: str = "", files: Mapping[str, bytes | None] | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """The jobs of which `scraped` cannot give all targets, each with the reason, a clause such as `its …`.
+    """The jobs of which `scraped_targets` cannot give all targets, each with the reason, a clause such as `its …`.
 
     A job can be there more than once. Without `files`, scrape_config_files, whose jobs stand in other files, is
     there under that name; with them, see `included_files`.
 
     Args:
         content: a prometheus.yml.
-        folder: as for `scraped`.
-        files: as for `scraped`; without it, nothing is said about target files.
+        folder: as for `scraped_targets`.
+        files: as for `scraped_targets`; without it, nothing is said about target files.
     """
     known = survey(content)
     found: list[tuple[str, str]] = []
@@ -115,14 +117,14 @@ def unknown_jobs(
         found += [(job.name, f"its targets come from {key}") for key in sources.others]
         found += [(job.name, why) for why in (trouble(rule) for rule in sources.rules) if why][:1]
         for path in sources.files if files is not None else ():
-            found += [(job.name, why) for why in _unread(_joined(folder, path), files or {})]
+            found += [(job.name, why) for why in _unread(_join_path(folder, path), files or {})]
     if known.elsewhere and files is None:
         found.append(("scrape_config_files", f"further jobs stand in other files (line {known.elsewhere})"))
     return tuple(found)
 
 
 @lru_cache(maxsize=8)
-def _scraped(
+def _scraped_targets(
     content: bytes, folder: str, files: tuple[tuple[str, bytes | None], ...], major: int
 ) -> tuple[Scraped, ...]:
     known = survey(content)
@@ -157,7 +159,7 @@ def _labels(
         **({**own, **params} if major < 3 else {**params, **own}),
         "__address__": target,
     }
-    after = relabelled(labels, sources.rules)
+    after = relabel(labels, sources.rules)
     if after is None or not after.get("__address__") or "/" in after["__address__"]:
         return None
     return {name: text for name, text in after.items() if not name.startswith("__meta_")}
@@ -202,13 +204,15 @@ def groups(sources: Discovery, folder: str, files: Mapping[str, bytes | None]) -
     """All that is known of the targets before relabelling, each with 'static' or the path of its file."""
     for each in sources.groups:
         yield "static", each
-    for path in dict.fromkeys(found for name in sources.files for found in _matching(folder, name, files)):
+    for path in dict.fromkeys(
+        found for name in sources.files for found in _matching_paths(folder, name, files)
+    ):
         for each in _read(path, files[path]):
             yield path, Group(each.targets, {**each.labels, "__meta_filepath": path})
 
 
-def _matching(folder: str, name: str, files: Mapping[str, bytes | None]) -> list[str]:
-    path = _joined(folder, name)
+def _matching_paths(folder: str, name: str, files: Mapping[str, bytes | None]) -> list[str]:
+    path = _join_path(folder, name)
     pattern = _glob(path)
     return sorted(each for each in files if each == path or (pattern and pattern.fullmatch(each)))
 
@@ -216,13 +220,13 @@ def _matching(folder: str, name: str, files: Mapping[str, bytes | None]) -> list
 def _unread(path: str, files: Mapping[str, bytes | None]) -> Iterator[str]:
     if not _glob(path) and files.get(path) is None:
         yield f"its target file {path} is not there"
-    for found in _matching("/", path, files):
+    for found in _matching_paths("/", path, files):
         content = files[found]
-        if content is not None and _parsed(found, content) is None:
+        if content is not None and _parse_groups(found, content) is None:
             yield f"its target file {found} is damaged, and Prometheus ignores it"
 
 
-def _joined(folder: str, path: str) -> str:
+def _join_path(folder: str, path: str) -> str:
     return path if path.startswith("/") else posixpath.normpath(posixpath.join(folder, path))
 
 
@@ -265,11 +269,11 @@ def _in_class(text: str) -> str:
 
 
 def _read(path: str, content: bytes | None) -> tuple[Group, ...]:
-    return (_parsed(path, content) or ()) if content is not None else ()
+    return (_parse_groups(path, content) or ()) if content is not None else ()
 
 
 @lru_cache(maxsize=256)
-def _parsed(path: str, content: bytes) -> tuple[Group, ...] | None:
+def _parse_groups(path: str, content: bytes) -> tuple[Group, ...] | None:
     """The groups of a target file, or None if Prometheus would not take it."""
     ending = posixpath.splitext(path)[1].lower()
     if ending == ".json":

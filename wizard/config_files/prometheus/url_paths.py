@@ -6,7 +6,7 @@ from ruamel.yaml.nodes import MappingNode
 
 from wizard.config_files.prometheus.client_blocks import ClientBlock
 from wizard.config_files.prometheus.client_settings import in_hand
-from wizard.config_files.prometheus.scrape_jobs import NAME, client_blocks, index_of, listing
+from wizard.config_files.prometheus.scrape_jobs import NAME, client_blocks, index_of, job_list
 from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import Document, Path, load
 from wizard.config_files.yaml_edit.editor import Editor
@@ -21,7 +21,7 @@ def set_metrics_path(content: bytes, *, job: str, path: str) -> bytes:
     """
     index = index_of(content, job)
     document = load(content, NAME)
-    listed = listing(document)
+    listed = job_list(document)
     assert listed is not None
     return _set(document, ("scrape_configs", index), listed.value[index], "metrics_path", path)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from ruamel.yaml.nodes import Node, SequenceNode
 
-from wizard.config_files.prometheus.scrape_jobs import CLIENT_AUTH, OTHER_AUTH, client_blocks, listing
+from wizard.config_files.prometheus.scrape_jobs import CLIENT_AUTH, OTHER_AUTH, client_blocks, job_list
 from wizard.config_files.web_config import pem
 from wizard.config_files.web_config.pem import Read
 from wizard.config_files.yaml_edit import fields
@@ -36,7 +36,7 @@ def check(content: bytes, *, read: Read | None = None, folder: str = "") -> tupl
     """
     try:
         document = load(content)
-        listed = listing(document)
+        listed = job_list(document)
     except ConfigError as problem:
         return (str(problem),)
     found = list(_names(document, listed))
@@ -83,7 +83,7 @@ def client(
             f"{_line(document, of['scheme'][-1])}: {label}: there is no scheme {scheme!r} "
             f"(write {'https' if scheme.lower() == 'https' else 'http or https'})"
         )
-    named = [key for key in ("basic_auth", *ways) if fields.given(of, key)]
+    named = [key for key in ("basic_auth", *ways) if fields.is_given(of, key)]
     if len(named) > 1:
         yield (
             f"{_line(document, of[named[1]][-1])}: {label}: {named[0]} and {named[1]} exclude each other "
@@ -135,7 +135,7 @@ def _tls(document: Document, label: str, tls: fields.Fields, node: Node, read: R
             f"certificate{beside} (remove it)"
         )
     for one, other in (("cert", "key"), ("key", "cert")):
-        if any(_given(tls, one)) and not any(_given(tls, other)):
+        if any(_texts_of(tls, one)) and not any(_texts_of(tls, other)):
             yield f"{_line(document, node)}: {label}: tls_config has a {one} and no {other} (give both)"
     if read is not None:
         yield from _files(document, label, tls, read)
@@ -165,7 +165,7 @@ def _files(document: Document, label: str, tls: fields.Fields, read: Read) -> It
                 yield f"{_line(document, tls[key][-1])}: {label}: {key} {path} {wrong} (copy both files again)"
 
 
-def _given(tls: fields.Fields, kind: str) -> list[str]:
+def _texts_of(tls: fields.Fields, kind: str) -> list[str]:
     return [text for text in (fields.value(tls, kind + end) for end in ("", "_file", "_ref")) if text]
 
 

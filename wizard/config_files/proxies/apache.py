@@ -14,7 +14,7 @@ from wizard.config_files.proxies.included_files import (
     DEEPEST,
     OURS,
     Files,
-    named,
+    included_paths,
     text,
     upstream,
 )
@@ -176,7 +176,7 @@ def _lines(path: str, folder: str, files: Files, defined: dict[str, str], depth:
             defined[words[1]] = words[2] if len(words) > 2 else ""
         elif name in ("include", "includeoptional"):
             for pattern in words[1:]:
-                for each in named(pattern, folder, files):
+                for each in included_paths(pattern, folder, files):
                     yield from _lines(each, folder, files, defined, depth + 1)
         else:
             yield _Line(name, tuple(words[1:]), path, line, said)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from wizard.config_files.proxies.included_files import DEEPEST, Files, named, text, upstream
+from wizard.config_files.proxies.included_files import DEEPEST, Files, included_paths, text, upstream
 from wizard.model import ProxyRoute
 
 _WORD: Final = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|\S+')
@@ -40,7 +40,7 @@ def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
     snippets, lines = _snippets(_lines(main, files, 0))
     found: list[ProxyRoute] = []
     stack: list[_Open] = []
-    for each in _expanded(lines, snippets):
+    for each in _expand_snippets(lines, snippets):
         words = each.words
         if words == ("}",):
             if stack:
@@ -49,12 +49,12 @@ def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
         opens = words[-1] == "{"
         bare = words[:-1] if opens else words
         if bare[:1] == ("reverse_proxy",):
-            found += _proxied(bare[1:], each, stack)
+            found += _proxy_routes(bare[1:], each, stack)
         elif bare[:1] == ("to",) and stack and stack[-1].words[:1] == ("reverse_proxy",):
-            found += _proxied((*stack[-1].words[1:], *bare[1:]), each, stack[:-1])
+            found += _proxy_routes((*stack[-1].words[1:], *bare[1:]), each, stack[:-1])
         elif bare[:1] == ("header_up",) and len(bare) > 2 and bare[1].lower() == "authorization":
             found = [
-                replace(one, authorization=True) if (one.file, one.line) == _begun(found) else one
+                replace(one, authorization=True) if (one.file, one.line) == _last_place(found) else one
                 for one in found
             ]
         if opens:
@@ -62,11 +62,11 @@ def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
     return tuple(found)
 
 
-def _begun(found: Sequence[ProxyRoute]) -> tuple[str, int]:
+def _last_place(found: Sequence[ProxyRoute]) -> tuple[str, int]:
     return (found[-1].file, found[-1].line) if found else ("", 0)
 
 
-def _proxied(words: Sequence[str], line: _Line, stack: Sequence[_Open]) -> list[ProxyRoute]:
+def _proxy_routes(words: Sequence[str], line: _Line, stack: Sequence[_Open]) -> list[ProxyRoute]:
     sites = stack[0].words if stack else ("",)
     site = _ADDRESS.match(sites[0].rstrip(",")) if sites else None
     named_so = (site["name"] if site else "") or ""
@@ -123,7 +123,9 @@ def _lines(path: str, files: Files, depth: int) -> list[_Line]:
         if not words:
             continue
         files_of = (
-            named(words[1], posixpath.dirname(path), files) if words[0] == "import" and words[1:] else ()
+            included_paths(words[1], posixpath.dirname(path), files)
+            if words[0] == "import" and words[1:]
+            else ()
         )
         if files_of:
             for each in files_of:
@@ -152,14 +154,14 @@ def _snippets(lines: Sequence[_Line]) -> tuple[Mapping[str, tuple[_Line, ...]], 
     return found, others
 
 
-def _expanded(
+def _expand_snippets(
     lines: Sequence[_Line], snippets: Mapping[str, tuple[_Line, ...]], depth: int = 0
 ) -> list[_Line]:
     found: list[_Line] = []
     for each in lines:
         part = snippets.get(each.words[1]) if each.words[0] == "import" and len(each.words) > 1 else None
         if part is not None and depth < DEEPEST:
-            found += _expanded(part, snippets, depth + 1)
+            found += _expand_snippets(part, snippets, depth + 1)
         else:
             found.append(each)
     return found

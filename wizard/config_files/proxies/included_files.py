@@ -23,7 +23,7 @@ DEEPEST: Final = 12
 _HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 
 
-def named(pattern: str, folder: str, files: Files) -> tuple[str, ...]:
+def included_paths(pattern: str, folder: str, files: Files) -> tuple[str, ...]:
     """The files that an include names, sorted: a path or a pattern, relative to `folder`; a folder names all in it."""
     path = posixpath.normpath(posixpath.join(folder, pattern))
     if path in files:

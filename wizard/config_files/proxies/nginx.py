@@ -13,7 +13,7 @@ from wizard.config_files.proxies.included_files import (
     DEEPEST,
     OURS,
     Files,
-    named,
+    included_paths,
     text,
     upstream,
 )
@@ -208,7 +208,7 @@ def _block(
         inner = tuple(_block(tokens, path, folder, files, depth)) if token == "{" else ()
         if words and words[0] == "include" and token == ";":
             for each in words[1:]:
-                for name in named(each, folder, files):
+                for name in included_paths(each, folder, files):
                     found += _read(name, folder, files, depth + 1)
         elif words:
             found.append(_Directive(words[0], tuple(words[1:]), path, first, inner))

@@ -66,14 +66,14 @@ def with_include(
     text = content.decode("utf-8", "surrogateescape")
     edit = {"nginx": _nginx, "apache": _apache, "caddy": _caddy}.get(program)
     if edit is None:
-        raise _missing(name, port)
+        raise _missing_site(name, port)
     changed, said = edit(text, name, port, path, prefixes)
     if changed != text:
         _refuse_taken(said, reserved)
     return changed.encode("utf-8", "surrogateescape")
 
 
-def _missing(name: str, port: int) -> InputError:
+def _missing_site(name: str, port: int) -> InputError:
     return InputError(
         f"the file has no site with the name {name} on port {port}",
         todo="Name the file that holds the site, or leave `site` out: the front door then is a site of its own",
@@ -121,8 +121,8 @@ def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]
                     f"the site has `{' '.join(words)}` itself, which comes before the front door's",
                     todo="Write the location without its modifier, or remove it, then plan again",
                 )
-        return _inserted(text, server.begins, f"include {path};"), server.directives
-    raise _missing(name, port)
+        return _insert_line(text, server.begins, f"include {path};"), server.directives
+    raise _missing_site(name, port)
 
 
 def _servers(text: str) -> Iterator[_Block]:
@@ -162,7 +162,7 @@ def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
     return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
 
 
-def _inserted(text: str, begins: int, line: str) -> str:
+def _insert_line(text: str, begins: int, line: str) -> str:
     """The text with a line behind an opening brace: on a line of its own, unless the block is written in one."""
     rest = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)").match(text, begins)
     if rest is None:
@@ -208,7 +208,7 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
         if words and not said.startswith("#"):
             directives.append(tuple(re.sub(r"[<>\"]", " ", said).split()))
         offset += len(line)
-    raise _missing(name, port)
+    raise _missing_site(name, port)
 
 
 # -- Caddy ---------------------------------------------------------------------------------------------------
@@ -241,13 +241,13 @@ def _caddy(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]
             depth -= 1
             if depth == 0 and block is not None and _is_site(block, name, port):
                 there = ("import", path) in block.directives
-                added = text if there else _inserted(text, block.begins, f"import {path}")
+                added = text if there else _insert_line(text, block.begins, f"import {path}")
                 return added, block.directives
         elif depth > 0 and block is not None and words:
             block.directives.append(tuple(words))
         if not (depth == 0 and words and words[-1].endswith(",")):
             words = []
-    raise _missing(name, port)
+    raise _missing_site(name, port)
 
 
 def _is_site(block: _Block, name: str, port: int) -> bool:
@@ -263,7 +263,7 @@ def _is_site(block: _Block, name: str, port: int) -> bool:
 # -- the whole configuration ---------------------------------------------------------------------------------
 
 
-def substituted(
+def substitute_include(
     program: ProxyProgram,
     main: str,
     content: bytes,

@@ -19,7 +19,7 @@ from wizard.config_files.web_config.validation import (
     duration,
     number,
     unfamiliar,
-    unsupported,
+    unsupported_settings,
     weak,
 )
 from wizard.config_files.yaml_edit import fields
@@ -29,7 +29,7 @@ from wizard.config_files.yaml_edit.emitter import Plain, Value, bare
 from wizard.errors import ConfigError
 from wizard.model import RateLimit
 
-__all__ = ["WebConfig", "check", "parse", "secure", "unfamiliar", "unsupported", "weak"]
+__all__ = ["WebConfig", "check", "parse", "secure", "unfamiliar", "unsupported_settings", "weak"]
 
 _SECTIONS = ("tls_server_config", "http_server_config", "rate_limit", "basic_auth_users")
 

@@ -17,12 +17,12 @@ class Named:
     perhaps_newer: bool = False
     """Whether a program that is newer than what is listed here may know it."""
 
-    def refused(self, toolkit: str) -> bool:
+    def is_refused(self, toolkit: str) -> bool:
         """Whether a program with this toolkit is known to refuse it."""
-        return not self.perhaps_newer or covered(toolkit)
+        return not self.perhaps_newer or is_covered(toolkit)
 
 
-def covered(toolkit: str) -> bool:
+def is_covered(toolkit: str) -> bool:
     """Whether all that this version of the toolkit knows is listed here; an unknown version may be any."""
     return version_of(toolkit) <= _NEWEST
 

@@ -67,7 +67,7 @@ def check(document: Document, tls: fields.Fields, of: fields.Fields) -> Iterator
         kind: bool(fields.value(tls, f"{kind}_file") or fields.value(tls, kind)) for kind in ("cert", "key")
     }
     section = of.get("tls_server_config", [document.root])[-1]
-    if encrypted(tls):
+    if wants_tls(tls):
         for kind in ("cert", "key"):
             if not has[kind]:
                 yield f"{line(document, section)}: {kind}_file is missing in tls_server_config (name both files)"
@@ -125,10 +125,10 @@ def _policy(document: Document, tls: fields.Fields, policy: str, *, has_ca: bool
             f"{place}: {policy} without a client_ca_file accepts a certificate of any public "
             "authority (add client_ca_file)"
         )
-    yield from _allowed(document, tls, policy)
+    yield from _allowed_names_errors(document, tls, policy)
 
 
-def _allowed(document: Document, tls: fields.Fields, policy: str) -> Iterator[str]:
+def _allowed_names_errors(document: Document, tls: fields.Fields, policy: str) -> Iterator[str]:
     names = fields.items(tls, "client_allowed_sans")
     given = any(isinstance(node, SequenceNode) for node in tls.get("client_allowed_sans", ()))
     if not given:
@@ -177,7 +177,7 @@ def http2(document: Document, tls: fields.Fields, switch: str) -> Iterator[str]:
         yield f"{line(document, nodes[0])}: HTTP/2 needs {_HTTP2_NEEDS[0]} in cipher_suites (add it, or set http2: false)"
 
 
-def encrypted(tls: fields.Fields) -> bool:
+def wants_tls(tls: fields.Fields) -> bool:
     """Whether the toolkit takes this for a server that is to speak TLS."""
     names = ("cert_file", "key_file", "client_ca_file", "cert", "key", "client_ca", "client_auth_type")
     return any(fields.value(tls, name) for name in names)

@@ -104,17 +104,17 @@ def check(
         return (f"{line(document, root)}: a web configuration is a mapping of settings (check the file)",)
     of = fields.fields([root])
     version = version_of(toolkit)
-    found = [each.text for each in _unknown(document, "", root, version) if each.refused(toolkit)]
+    found = [each.text for each in _unknown(document, "", root, version) if each.is_refused(toolkit)]
     for section in ("http_server_config", "rate_limit"):
         for node in of.get(section, ()):
             found += (
-                each.text for each in _unknown(document, section, node, version) if each.refused(toolkit)
+                each.text for each in _unknown(document, section, node, version) if each.is_refused(toolkit)
             )
             found += _shapes(document, fields.fields([node]))
     found += server_section(document, of, toolkit=toolkit, read=read, folder=folder)
     http = fields.inner(of, "http_server_config")
     found += _web_tls.http2(document, fields.inner(of, "tls_server_config"), fields.value(http, "http2"))
-    found += (each.text for each in _headers(document, http) if each.refused(toolkit))
+    found += (each.text for each in _headers(document, http) if each.is_refused(toolkit))
     found += _limit(document, fields.inner(of, "rate_limit"))
     found += _users(document, of)
     return tuple(found)
@@ -141,7 +141,7 @@ def unfamiliar(content: bytes, *, toolkit: str = "") -> tuple[str, ...]:
             found += _unknown(document, section, node, version)
     found += _web_tls.names(document, fields.inner(of, "tls_server_config"))
     found += _headers(document, fields.inner(of, "http_server_config"))
-    return tuple(each.text for each in found if not each.refused(toolkit))
+    return tuple(each.text for each in found if not each.is_refused(toolkit))
 
 
 def server_section(
@@ -150,10 +150,10 @@ def server_section(
     """What `check` says of tls_server_config, wherever it stands; `of` are the fields around it."""
     for node in of.get("tls_server_config", ()):
         unknown = _unknown(document, "tls_server_config", node, version_of(toolkit))
-        yield from (each.text for each in unknown if each.refused(toolkit))
+        yield from (each.text for each in unknown if each.is_refused(toolkit))
         yield from _shapes(document, fields.fields([node]))
     tls = fields.inner(of, "tls_server_config")
-    yield from (each.text for each in _web_tls.names(document, tls) if each.refused(toolkit))
+    yield from (each.text for each in _web_tls.names(document, tls) if each.is_refused(toolkit))
     yield from _web_tls.check(document, tls, of)
     yield from files.check(document, tls, read, folder=folder)
 
@@ -210,7 +210,7 @@ def _too_old(name: str, since: tuple[int, int], have: tuple[int, int]) -> str:
     )
 
 
-def unsupported(
+def unsupported_settings(
     toolkit: str,
     *,
     client_allowed_sans: Sequence[str] = (),
@@ -263,7 +263,7 @@ def weak(content: bytes) -> tuple[str, ...]:
     low = fields.value(tls, "min_version")
     if low in _web_tls.VERSIONS[:2]:
         found.append(f"{line(document, tls['min_version'][-1])}: {low} is no longer safe (use TLS12)")
-    if fields.inner(of, "basic_auth_users") and not _web_tls.encrypted(tls):
+    if fields.inner(of, "basic_auth_users") and not _web_tls.wants_tls(tls):
         found.append(
             f"{line(document, of['basic_auth_users'][-1])}: without TLS the passwords travel in clear "
             "(add tls_server_config)"

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 
-from wizard.config_files.yaml_edit.libyaml import children, composed
+from wizard.config_files.yaml_edit.libyaml import children, compose_nodes
 from wizard.errors import ConfigError
 
 Data: TypeAlias = Any
@@ -34,7 +34,7 @@ class Document:
     text: str = field(repr=False)
     """Without the byte order mark; line ends as they were."""
     parsed: str = field(repr=False)
-    """What libyaml was given: the same text, but see `libyaml.composed`."""
+    """What libyaml was given: the same text, but see `libyaml.compose_nodes`."""
     root: Node | None = field(repr=False)
     name: str = ""
     """What messages call the file."""
@@ -72,11 +72,11 @@ def load(content: bytes, name: str = "") -> Document:
     Raises:
         ConfigError: not UTF-8 or not YAML; `where` has the line.
     """
-    mark, text = decoded(content, name)
+    mark, text = decode(content, name)
     return compose(text, name=name, mark=mark)
 
 
-def decoded(content: bytes, name: str = "") -> tuple[bytes, str]:
+def decode(content: bytes, name: str = "") -> tuple[bytes, str]:
     """The byte order mark (or nothing) and the text of a file.
 
     Raises:
@@ -98,9 +98,9 @@ def decoded(content: bytes, name: str = "") -> tuple[bytes, str]:
 def compose(text: str, *, name: str = "", mark: bytes = b"", first_line: int = 1) -> Document:
     """Reads a text that is already decoded; see `load`."""
     try:
-        root, parsed = composed(text)
+        root, parsed = compose_nodes(text)
     except YAMLError as problem:
-        raise _explained(problem, name, first_line) from problem
+        raise _yaml_error(problem, name, first_line) from problem
     except ConfigError as problem:
         raise ConfigError(problem.what, where=name, todo=problem.todo) from problem
     return Document(
@@ -131,7 +131,7 @@ def merges(key: Node) -> bool:
     return isinstance(key, ScalarNode) and key.value == "<<" and not key.style
 
 
-def shared(document: Document) -> frozenset[int]:
+def alias_ids(document: Document) -> frozenset[int]:
     """The ids of the nodes that stand in more than one place through aliases."""
     if not document.aliases or document.root is None:
         return frozenset()
@@ -214,7 +214,7 @@ def _measure(document: Document) -> None:
     size(document.root)
 
 
-def _explained(problem: YAMLError, name: str, first_line: int) -> ConfigError:
+def _yaml_error(problem: YAMLError, name: str, first_line: int) -> ConfigError:
     line, what = 0, str(problem).splitlines()[0]
     if isinstance(problem, MarkedYAMLError):
         mark = problem.problem_mark or problem.context_mark

@@ -15,7 +15,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wizard.config_files.yaml_edit import emitter, positions
 from wizard.config_files.yaml_edit import style as _hand
-from wizard.config_files.yaml_edit.document import Data, Document, Path, compose, data, load, null, shared
+from wizard.config_files.yaml_edit.document import Data, Document, Path, alias_ids, compose, data, load, null
 from wizard.config_files.yaml_edit.emitter import Block, Inline, Plain, Quoted, Value
 from wizard.config_files.yaml_edit.libyaml import without_anchors
 from wizard.config_files.yaml_edit.positions import Slot, slots
@@ -48,7 +48,7 @@ class Editor:
         self._text = document.text
         self._splices: list[_Splice] = []
         self._expected = data(document)
-        self._shared = shared(document)
+        self._shared = alias_ids(document)
 
     def put(self, path: Path, value: Value) -> None:
         """Replaces the scalar, the null or the alias at `path`; the quotes in use are kept."""
@@ -104,9 +104,9 @@ class Editor:
         """Gives the pair at `path` another key and another value, in its place."""
         _, slot = self._slot(path)
         assert slot.key is not None
-        self._splice(slot.key.start_mark.index, slot.key.end_mark.index, emitter.quoted(key))
+        self._splice(slot.key.start_mark.index, slot.key.end_mark.index, emitter.quote_scalar(key))
         if slot.alias:
-            self._splice(slot.start, slot.end, emitter.quoted(value))
+            self._splice(slot.start, slot.end, emitter.quote_scalar(value))
         elif isinstance(slot.node, ScalarNode):
             self._own(slot.node)
             self._replace_scalar(slot, value)
@@ -319,7 +319,7 @@ class Editor:
 
     def _replace_scalar(self, slot: Slot, value: str | Plain | Quoted) -> None:
         style = getattr(slot.node, "style", "") or ""
-        text = emitter.quoted(value, style=style) if isinstance(value, str) else emitter.flow(value)
+        text = emitter.quote_scalar(value, style=style) if isinstance(value, str) else emitter.flow(value)
         skipped = _PROPERTIES.match(self._text, slot.start, slot.end)
         start = skipped.end() if skipped and not style else slot.start
         self._splice(start, slot.end, text)

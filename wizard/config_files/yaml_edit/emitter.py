@@ -52,7 +52,7 @@ class Style:
     newline: str = "\n"
 
 
-def quoted(text: str, *, style: str = "") -> str:
+def quote_scalar(text: str, *, style: str = "") -> str:
     """`text` as a YAML scalar that every reader takes for a string.
 
     Args:
@@ -61,33 +61,35 @@ def quoted(text: str, *, style: str = "") -> str:
     """
     printable = text.isprintable() and "\ufeff" not in text
     if style == '"' or not printable:
-        return '"' + "".join(_escaped(character) for character in text) + '"'
+        return '"' + "".join(_escape(character) for character in text) + '"'
     if style != "'" and _SAFE.fullmatch(text) and text.lower() not in _WORDS and not re.match(r"\.\d", text):
         return text
     return "'" + text.replace("'", "''") + "'"
 
 
 def flow(value: Value, *, quote: str = "") -> str:
-    """A value on one line; `quote` as in `quoted`, so that JSON stays JSON."""
+    """A value on one line; `quote` as in `quote_scalar`, so that JSON stays JSON."""
     if isinstance(value, str):
-        return quoted(value, style=quote)
+        return quote_scalar(value, style=quote)
     if isinstance(value, Plain):
         return value.word
     if isinstance(value, Quoted):
-        return quoted(value.text, style=value.style)
+        return quote_scalar(value.text, style=value.style)
     if isinstance(value, Inline):
         return flow(value.value, quote=quote)
     if isinstance(value, Block):
         return flow(value.items, quote=quote)
     if isinstance(value, Mapping):
-        pairs = (f"{quoted(key, style=quote)}: {flow(each, quote=quote)}" for key, each in value.items())
+        pairs = (
+            f"{quote_scalar(key, style=quote)}: {flow(each, quote=quote)}" for key, each in value.items()
+        )
         return "{" + ", ".join(pairs) + "}"
     return "[" + ", ".join(flow(each, quote=quote) for each in value) + "]"
 
 
 def pair(key: str, value: Value, *, column: int, style: Style) -> str:
     """`key: value` as lines of a block mapping whose keys stand at `column`; ends with a line end."""
-    lead = " " * column + quoted(key) + ":"
+    lead = " " * column + quote_scalar(key) + ":"
     if isinstance(value, Mapping) and value:
         return lead + style.newline + mapping(value, column=column + style.step, style=style)
     if isinstance(value, Block):
@@ -142,7 +144,7 @@ def bare(value: Value) -> object:
     return [bare(each) for each in value]
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     code = ord(character)
     if character in '"\\':
         return "\\" + character

@@ -51,7 +51,7 @@ def inner(of: Fields, key: str) -> Fields:
     return fields(nodes)
 
 
-def given(of: Fields, key: str) -> bool:
+def is_given(of: Fields, key: str) -> bool:
     """Whether the key has a value other than null in the end."""
     nodes = of.get(key, [])
     return bool(nodes) and not null(nodes[-1])

@@ -51,7 +51,7 @@ class _CarefulParser(_Parser):
         self._depth -= 1
 
 
-def composed(text: str) -> tuple[Node | None, str]:
+def compose_nodes(text: str) -> tuple[Node | None, str]:
     """The nodes of a text, and the text as it had to be given to libyaml.
 
     The libyaml at hand is older than `[localhost:9100]`, a colon inside a word in flow style, which Go reads and
@@ -59,13 +59,13 @@ def composed(text: str) -> tuple[Node | None, str]:
     of the same length, so that the marks stay true, and restored in the values.
     """
     try:
-        return _parsed(text), text
+        return _parse(text), text
     except YAMLError as problem:
         hidden = _hide(text)
         if hidden == text:
             raise
         try:
-            root = _parsed(hidden)
+            root = _parse(hidden)
         except YAMLError:
             raise problem from None
     if root is not None:
@@ -73,7 +73,7 @@ def composed(text: str) -> tuple[Node | None, str]:
     return root, hidden
 
 
-def _parsed(text: str) -> Node | None:
+def _parse(text: str) -> Node | None:
     parser = _CarefulParser(text) if _maybe_deep(text) else _Parser(text)
     return parser.get_node() if parser.check_node() else None
 
@@ -131,7 +131,7 @@ def second_document(text: str) -> int:
     """Line (from 1) at which a second document begins, which Prometheus ignores in silence; 0 if none.
 
     Args:
-        text: as `composed` gave it to libyaml.
+        text: as `compose_nodes` gave it to libyaml.
     """
     parser = CParser(text)
     seen = 0
