@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["Pattern", "PatternError", "compiled", "expand"]
+__all__ = ["Pattern", "PatternError", "compile_pattern", "expand"]
 
 _DEEPEST = 1000
 """Go's limit for groups within groups (regexp/syntax, maxHeight)."""
