@@ -46,7 +46,7 @@ file = click.Path(path_type=Path)
 @click.option(
     "--write-baseline",
     type=file,
-    help="Accept all findings of now in this file; reasons and dates that are in it stay",
+    help="Write all present findings into this file as accepted; reasons and dates in it stay",
 )
 @click.option("--explain", metavar="ID", help="Say what a check looks at and why, without checking anything")
 @click.pass_obj

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("stack")
-@click.option("--adopt", is_flag=True, help="Take what is there now as the verified state: it is meant so")
+@click.option("--adopt", is_flag=True, help="Make the present state the verified state")
 @click.option("--restore", is_flag=True, help="Restore what was verified, as a run that can be undone")
 @diff
 @yes

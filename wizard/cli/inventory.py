@@ -33,7 +33,7 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
 
     With expiry, fingerprint, and what uses each. No key, password or hash is printed.
 
-    Exit 1: a host is unreachable; what is on it is missing.
+    Exit 1: a host is unreachable, and its items are missing.
 
     \b
     Example:

@@ -84,7 +84,7 @@ class _Result:
 @click.option(
     "--due",
     is_flag=True,
-    help="Only what has a third of its life left (half, where that is under ten days); the CA too",
+    help="Renew only certificates with a third of their life left (half, if it is under ten days); the CA's too",
 )
 @password_days
 @yes

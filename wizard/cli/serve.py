@@ -37,7 +37,7 @@ a_file = click.Path(exists=True, dir_okay=False, readable=True)
     default=0,
     type=click.IntRange(0, 60),
     metavar="N",
-    help="Print a link for each of N students, each with an own workspace and practice stack",
+    help="Print a link for each of N students, each with a workspace and a practice stack",
 )
 @click.pass_context
 def serve(
@@ -62,7 +62,7 @@ def serve(
             raise InputError("the wizard is not part of this installation", todo="Install all of Firescreen")
         if students and stack:
             raise InputError(
-                "with --students, each student has an own practice stack", where=stack, todo="Leave out STACK"
+                "with --students, each student has a practice stack", where=stack, todo="Leave out STACK"
             )
         if stack not in ("", "practice") and not (
             Path(stack).is_file() and stack.endswith((".yaml", ".yml"))

@@ -67,7 +67,7 @@ _COLOURS = {"open": "red", "partly": "yellow", "secured": "green"}
 @click.option(
     "--write",
     type=click.Path(path_type=Path),
-    help="Write a stack file: what is secured as it is, all else with the recommended protection",
+    help="Write a stack file: secured components keep their protection, others get the recommended one",
 )
 @click.option(
     "--leave-out",
