@@ -340,13 +340,16 @@ class Docker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._await_daemon(self._daemon)
+
+    def _await_daemon(self, daemon: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 60
         while True:
             try:
                 self.docker("version", timeout=20)
                 return
             except RuntimeError as problem:
-                if time.monotonic() > deadline or self._daemon.poll() is not None:
+                if time.monotonic() > deadline or daemon.poll() is not None:
                     said = (self.folder / "log").read_text(errors="replace")[-3000:]
                     raise RuntimeError(f"dockerd did not start: {problem}\n{said}") from None
             time.sleep(0.05)

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 
 import bases
-from machines import BRIDGE, Network, _call, furnish
+from machines import BRIDGE, Network, Running, _call, furnish
 
 from wizard.model import HostSpec
 
@@ -163,8 +163,10 @@ class Incus:
         return f"\n{console.read_text(errors='replace')[-1000:]}" if console.exists() else ""
 
 
-class Instance:
+class Instance(Running):
     """One container, up and settled while the context lasts.
+
+    `run` does not use the client, which is what is tested, and which loses an output now and then.
 
     Args:
         suite: Debian's name for the release.
@@ -172,6 +174,8 @@ class Instance:
         incus: the daemon that holds it.
         programs: as for `Machine`.
     """
+
+    _more_namespaces = ("-U",)
 
     def __init__(
         self,
@@ -187,11 +191,6 @@ class Instance:
         self.programs = tuple(programs)
         self.address = incus.network.address(name)
         self._leader = 0
-
-    @property
-    def inside(self) -> list[str]:
-        """The words before a command that is to run in it."""
-        return ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-U", "--"]
 
     @property
     def spec(self) -> HostSpec:
@@ -231,30 +230,3 @@ class Instance:
     def stop(self) -> None:
         """Stops it without waiting for its services."""
         self.incus.client("stop", "--force", self.name)
-
-    def run(
-        self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60
-    ) -> subprocess.CompletedProcess[str]:
-        """Runs a program inside (a str: by `sh -c`); a bad exit code is the caller's to judge.
-
-        Not by the client, which is what is tested, and which loses an output now and then.
-        """
-        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-        environment += ["HOME=/root", "LANG=C.UTF-8", "TERM=dumb"]
-        bound = ["timeout", "--kill-after=2", f"{timeout:g}"]
-        ended = subprocess.run(
-            [*self.inside, *environment, *bound, *argv],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            timeout=timeout + 10,
-            check=False,
-        )
-        out, err = (each.decode("utf-8", "replace") for each in (ended.stdout, ended.stderr))
-        return subprocess.CompletedProcess(argv, ended.returncode, out, err)
-
-    def check(self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60) -> str:
-        """As `run`, but a bad exit code is an AssertionError with all that was said; gives standard output."""
-        ended = self.run(command, stdin=stdin, timeout=timeout)
-        assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        return ended.stdout

@@ -33,6 +33,16 @@ from wizard.model import HostSpec
 BRIDGE = "br0"
 ENDPOINT = "192.0.2.1"
 """The test's own side of the bridge."""
+FIRESCREEN = "/opt/firescreen/bin/firescreen"
+STACK = """\
+version: 1
+hosts:
+  here: {connect: local}
+components:
+  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
+  - {host: here, name: prometheus, protect: [tls, basic_auth]}
+"""
+"""Of Firescreen on a host, for that host."""
 PROGRAMS = {
     "prometheus": "prometheus",
     "node_exporter": "prometheus-node-exporter",
@@ -195,7 +205,58 @@ class Network:
         return self.hosts[name]
 
 
-class Machine:
+class Running:
+    """A host that is up, and is entered by its first process."""
+
+    _leader = 0
+    _more_namespaces: tuple[str, ...] = ()
+
+    @property
+    def inside(self) -> list[str]:
+        """The words before a command that is to run in it."""
+        return [
+            "nsenter",
+            "-t",
+            str(self._leader),
+            *("-m", "-u", "-i", "-n", "-p"),
+            *self._more_namespaces,
+            "--",
+        ]
+
+    def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        stdin: str | bytes = b"",
+        timeout: float = 60,
+        user: str = "root",
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a program inside (a str: by `sh -c`); a bad exit code is the caller's to judge."""
+        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        if user != "root":
+            argv = ["runuser", "-u", user, "--", *argv]
+        environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        environment += ["HOME=/root" if user == "root" else f"HOME=/home/{user}", "LANG=C.UTF-8", "TERM=dumb"]
+        # The bound is held inside: killing nsenter would leave its child running in the host.
+        bound = ["timeout", "-k", "2", f"{timeout:g}"]
+        ended = subprocess.run(
+            [*self.inside, *environment, *bound, *argv],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            timeout=timeout + 10,
+            check=False,
+        )
+        out, err = (each.decode("utf-8", "replace") for each in (ended.stdout, ended.stderr))
+        return subprocess.CompletedProcess(argv, ended.returncode, out, err)
+
+    def check(self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60) -> str:
+        """As `run`, but a bad exit code is an AssertionError with all that was said; gives standard output."""
+        ended = self.run(command, stdin=stdin, timeout=timeout)
+        assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        return ended.stdout
+
+
+class Machine(Running):
     """One host, up and settled while the context lasts.
 
     Args:
@@ -276,38 +337,6 @@ class Machine:
 
     # -- use ---------------------------------------------------------------------------------------------
 
-    def run(
-        self,
-        command: Sequence[str] | str,
-        *,
-        stdin: str | bytes = b"",
-        timeout: float = 60,
-        user: str = "root",
-    ) -> subprocess.CompletedProcess[str]:
-        """Runs a program inside (a str: by `sh -c`); a bad exit code is the caller's to judge."""
-        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        if user != "root":
-            argv = ["runuser", "-u", user, "--", *argv]
-        environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-        environment += ["HOME=/root" if user == "root" else f"HOME=/home/{user}", "LANG=C.UTF-8", "TERM=dumb"]
-        # The bound is held inside: killing nsenter would leave its child running in the host.
-        bound = ["timeout", "-k", "2", f"{timeout:g}"]
-        ended = subprocess.run(
-            [*self._inside(), *environment, *bound, *argv],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            timeout=timeout + 10,
-            check=False,
-        )
-        out, err = (each.decode("utf-8", "replace") for each in (ended.stdout, ended.stderr))
-        return subprocess.CompletedProcess(argv, ended.returncode, out, err)
-
-    def check(self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60) -> str:
-        """As `run`, but a bad exit code is an AssertionError with all that was said; gives standard output."""
-        ended = self.run(command, stdin=stdin, timeout=timeout)
-        assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        return ended.stdout
-
     def python(self, code: str, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Runs Python inside, with this project and its locked requirements at hand."""
         return self.run([f"{bases.HOME}/bin/python", "-"], stdin=code, timeout=timeout)
@@ -322,7 +351,7 @@ class Machine:
 
     def read(self, path: str) -> bytes:
         """A file's content, as bytes."""
-        ended = subprocess.run([*self._inside(), "cat", path], capture_output=True, timeout=30, check=True)
+        ended = subprocess.run([*self.inside, "cat", path], capture_output=True, timeout=30, check=True)
         return ended.stdout
 
     def ssh(
@@ -359,9 +388,6 @@ class Machine:
         )
 
     # -- making ------------------------------------------------------------------------------------------
-
-    def _inside(self) -> list[str]:
-        return ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "--"]
 
     def _mount(self) -> None:
         base = bases.base(self.suite)

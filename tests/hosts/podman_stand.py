@@ -9,11 +9,14 @@ Nothing is installed: the packages are unpacked into the host, whose own systemd
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import bases
 from docker_stand import compose_plugin, image_tree, packages
 from machines import Machine, Network
 
@@ -38,8 +41,8 @@ _SETTINGS = {
 class Podman(Machine):
     """One host, up while the context lasts; it runs no component but in containers."""
 
-    def __init__(self, network: Network, *, name: str = "pod") -> None:
-        super().__init__(SUITE, name, network, programs=(), system_calls=("bpf", "keyctl", "add_key"))
+    def __init__(self, network: Network) -> None:
+        super().__init__(SUITE, "pod", network, programs=(), system_calls=("bpf", "keyctl", "add_key"))
 
     def prepare(self) -> None:
         """Makes its file system, Podman's packages in it."""
@@ -86,3 +89,9 @@ class Podman(Machine):
         """Writes `NAME.container` (or a file with another ending), which counts from the next daemon-reload on."""
         path = name if "." in name else f"{name}.container"
         self.push(f"/etc/containers/systemd/{path}", text.encode())
+
+    def firescreen(self, *words: str, code: int = 0) -> Any:
+        """Runs Firescreen on the host, and gives its JSON or all that it said."""
+        ended = self.run([f"{bases.HOME}/bin/python", "-m", "screens", *words], timeout=300)
+        assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr

@@ -9,7 +9,6 @@ Its socket lies in the user's runtime folder, which only programs see that enter
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,16 +78,7 @@ class RootlessDocker(Docker):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.docker("version", timeout=20)
-                return
-            except RuntimeError as problem:
-                if time.monotonic() > deadline or self._daemon.poll() is not None:
-                    said = (self.folder / "log").read_text(errors="replace")[-3000:]
-                    raise RuntimeError(f"dockerd did not start: {problem}\n{said}") from None
-            time.sleep(0.1)
+        self._await_daemon(self._daemon)
 
     def _run(
         self,

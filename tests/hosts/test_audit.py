@@ -12,7 +12,7 @@ import pytest
 from compose_projects import Project, project
 from debs import install
 from docker_stand import Docker
-from machines import Machine, Network
+from machines import FIRESCREEN, STACK, Machine, Network
 
 from tests.integration import audit_on_hosts
 from wizard import binaries
@@ -20,15 +20,6 @@ from wizard.binaries.versions import version_of
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
-FIRESCREEN = "/opt/firescreen/bin/firescreen"
-STACK = """\
-version: 1
-hosts:
-  here: {connect: local}
-components:
-  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
-  - {host: here, name: prometheus, protect: [tls, basic_auth]}
-"""
 LEFT = {"CRT-06", "AUT-04", "CFG-04", "CVE-01", "CVE-02"}
 """What Firescreen leaves on a host that it has secured, and is so."""
 

@@ -199,7 +199,7 @@ def test_whole_runs_while_everything_is_swapped(folder: Machine, network: Networ
         plan = engine.plan(wanted)
         before = folder.check(outside)
         owner = ["runuser", "-u", "prometheus", "--", "/usr/bin/python3", "-c", SWAPPER]
-        words = [*folder._inside(), *owner, "/etc/node_exporter", "/etc/planted", "3"]
+        words = [*folder.inside, *owner, "/etc/node_exporter", "/etc/planted", "3"]
         states = []
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as swapper:
             assert swapper.stdin

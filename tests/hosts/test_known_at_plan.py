@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 
 import pytest
-from machines import Machine
-from test_this_host import FIRESCREEN, STACK, files, firescreen
+from machines import FIRESCREEN, STACK, Machine
+from test_this_host import files, firescreen
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import bases
 import pytest
 from machines import Network
 from podman_stand import Podman
@@ -54,13 +53,6 @@ def pod(network: Network) -> Iterator[Podman]:
         yield pod
 
 
-def firescreen(pod: Podman, *words: str, code: int = 0) -> Any:
-    """Runs it on the host, and gives its JSON or all that it said."""
-    ended = pod.run([f"{bases.HOME}/bin/python", "-m", "screens", *words], timeout=300)
-    assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr
-
-
 def files(pod: Podman) -> str:
     """Mode, owner and digest of every file of the project."""
     return pod.check(
@@ -93,29 +85,29 @@ def test_a_project_of_podman_is_secured_verified_and_undone(pod: Podman, command
 
 
 def secure_and_undo(pod: Podman) -> None:
-    seen = firescreen(pod, "scan", "/root/stack.yaml", "--json", code=3)["components"]
+    seen = pod.firescreen("scan", "/root/stack.yaml", "--json", code=3)["components"]
     boxes = {each["component"]: each["container"] for each in seen}
     assert {each["state"] for each in seen} == {"open"}
     assert {(box["engine"], box["project"], box["unchangeable"]) for box in boxes.values()} == {
         ("podman", "mon", "")
     }
     before, was = files(pod), shape(pod)
-    done = firescreen(pod, "apply", "/root/stack.yaml", "--yes", "--json")
+    done = pod.firescreen("apply", "/root/stack.yaml", "--yes", "--json")
     assert done["state"] == "proven"
     assert {each["component"] for each in done["probes"]} == {"node_exporter", "prometheus"}
     assert sum(each["expect"] == "up" and each["ok"] for each in done["probes"]) == 2
     secret = pod.check("cat /root/.local/share/firescreen/users/*.password").strip()
     told = pod.check("podman inspect $(podman ps -aq)") + pod.read(f"{FOLDER}/compose.yaml").decode()
     assert secret and secret not in told and "$2y$" not in told
-    assert firescreen(pod, "plan", "/root/stack.yaml", "--json")["changes"] == []
-    firescreen(pod, "undo", "--yes")
+    assert pod.firescreen("plan", "/root/stack.yaml", "--json")["changes"] == []
+    pod.firescreen("undo", "--yes")
     assert (files(pod), shape(pod)) == (before, was)
 
 
 def refuse_pending(pod: Podman, command: str) -> None:
     edited = COMPOSE.replace("disable-defaults", "uname")
     pod.push(f"{FOLDER}/compose.yaml", edited.encode())
-    said = firescreen(pod, "plan", "/root/stack.yaml", code=2)
+    said = pod.firescreen("plan", "/root/stack.yaml", code=2)
     assert "does not run as its Compose files say now" in said
     assert f"{command} up -d exporter" in said
     pod.push(f"{FOLDER}/compose.yaml", COMPOSE.encode())

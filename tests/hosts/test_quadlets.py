@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bases
 import pytest
 from docker_stand import packages
 from machines import Network
@@ -134,13 +133,6 @@ def pod(network: Network) -> Iterator[Podman]:
         yield pod
 
 
-def firescreen(pod: Podman, *words: str, code: int = 0) -> Any:
-    """Runs it on the host and gives its JSON."""
-    ended = pod.run([f"{bases.HOME}/bin/python", "-m", "screens", *words], timeout=300)
-    assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-    return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr
-
-
 def files(pod: Podman) -> str:
     """Mode, owner and digest of every file that counts."""
     return pod.check(
@@ -167,7 +159,7 @@ def shape(pod: Podman) -> list[Any]:
 def test_quadlets_are_secured_verified_and_undone(pod: Podman) -> None:
     seen = {
         each["component"]: each
-        for each in firescreen(pod, "scan", "/root/stack.yaml", "--json", code=3)["components"]
+        for each in pod.firescreen("scan", "/root/stack.yaml", "--json", code=3)["components"]
     }
     assert {name: each["state"] for name, each in seen.items()} == {
         "node_exporter": "open",
@@ -178,13 +170,13 @@ def test_quadlets_are_secured_verified_and_undone(pod: Podman) -> None:
     assert (box["unit"], box["uid"], box["state"]) == ("prometheus.service", 65534, "running")
     before, was = files(pod), shape(pod)
 
-    told = firescreen(pod, "plan", "/root/stack.yaml", "--diff", code=3)
+    told = pod.firescreen("plan", "/root/stack.yaml", "--diff", code=3)
     assert "prometheus.container" in told
     assert "(200|401)'" in told
     for unit in ("exporter", "prometheus"):
         assert f"!   systemctl daemon-reload\n!   systemctl restart {unit}.service\n" in told
     assert files(pod) == before
-    done = firescreen(pod, "apply", "/root/stack.yaml", "--yes", "--json")
+    done = pod.firescreen("apply", "/root/stack.yaml", "--yes", "--json")
     assert done["state"] == "proven"
     assert {each["component"] for each in done["probes"]} == {"node_exporter", "prometheus"}
     assert sum(each["expect"] == "up" and each["ok"] for each in done["probes"]) == 2
@@ -195,9 +187,9 @@ def test_quadlets_are_secured_verified_and_undone(pod: Podman) -> None:
     secret = pod.check("cat /root/.local/share/firescreen/users/*.password").strip()
     assert secret and secret not in inspected and "$2y$" not in inspected
     pod.check("until podman healthcheck run prometheus; do sleep 1; done", timeout=30)
-    assert firescreen(pod, "plan", "/root/stack.yaml", "--json")["changes"] == []
+    assert pod.firescreen("plan", "/root/stack.yaml", "--json")["changes"] == []
 
-    firescreen(pod, "undo", "--yes")
+    pod.firescreen("undo", "--yes")
     assert files(pod) == before
     assert shape(pod) == was
 
@@ -208,7 +200,7 @@ def test_a_quadlet_whose_image_is_gone_is_rolled_back(pod: Podman) -> None:
     pod.check(
         "podman tag localhost/node-exporter:1 localhost/kept:1 && podman untag localhost/node-exporter:1 localhost/node-exporter:1"
     )
-    failed = firescreen(pod, "apply", "/root/stack.yaml", "--yes", "--json", code=1)
+    failed = pod.firescreen("apply", "/root/stack.yaml", "--yes", "--json", code=1)
     assert "exporter.service" in failed["error"]["what"]
     assert files(pod) == before
     pod.check("podman tag localhost/kept:1 localhost/node-exporter:1 && systemctl restart exporter")
@@ -226,7 +218,7 @@ def test_a_quadlet_whose_image_is_gone_is_rolled_back(pod: Podman) -> None:
 def test_a_drop_in_that_would_override_an_edit_is_refused(pod: Podman, place: str) -> None:
     pod.push(place, b"[Container]\nExec=--collector.uname\n")
     try:
-        said = firescreen(pod, "plan", "/root/stack.yaml", code=2)
+        said = pod.firescreen("plan", "/root/stack.yaml", code=2)
         assert f"the drop-in {place}, which counts and is not edited" in said
     finally:
         pod.check(["rm", place])
@@ -262,10 +254,10 @@ def test_a_quadlet_of_a_user_is_read_and_refused_in_words(pod: Podman) -> None:
         "protect: [tls, basic_auth]}", "protect: [tls], service: docker, container: hers}", 1
     )
     pod.push("/srv/hers.yaml", text.encode())
-    found = firescreen(pod, "scan", "/srv/hers.yaml", "--json", code=3)["components"]
+    found = pod.firescreen("scan", "/srv/hers.yaml", "--json", code=3)["components"]
     (hers,) = (each for each in found if each.get("container", {}).get("name") == "hers")
     assert hers["address"] == "127.0.0.1:9200"
     assert hers["container"]["quadlet"] == "/home/ada/.config/containers/systemd/hers.container"
     refusal = "is run by the unit hers.service (systemctl --user) of the user ada"
     assert refusal in hers["container"]["unchangeable"]
-    assert refusal in firescreen(pod, "plan", "/srv/hers.yaml", code=2)
+    assert refusal in pod.firescreen("plan", "/srv/hers.yaml", code=2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from machines import Machine
+from machines import FIRESCREEN, STACK, Machine
 from test_systemd_service import ask
-from test_this_host import FIRESCREEN, STACK, files, firescreen
+from test_this_host import files, firescreen
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 

@@ -6,20 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from machines import Machine
+from machines import FIRESCREEN, STACK, Machine
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
-FIRESCREEN = "/opt/firescreen/bin/firescreen"
-
-STACK = """\
-version: 1
-hosts:
-  here: {connect: local}
-components:
-  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
-  - {host: here, name: prometheus, protect: [tls, basic_auth]}
-"""
 
 # Every file that a run may touch, with its mode, owner and content.
 PRINT = (

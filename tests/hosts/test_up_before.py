@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machines import Machine, Network, booted
+from machines import FIRESCREEN, STACK, Machine, Network, booted
 
 from wizard.engine import Engine
 from wizard.model import ComponentSpec, Stack
@@ -18,15 +18,6 @@ from wizard.workspace import Workspace
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
-FIRESCREEN = "/opt/firescreen/bin/firescreen"
-STACK = """\
-version: 1
-hosts:
-  here: {connect: local}
-components:
-  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
-  - {host: here, name: prometheus, protect: [tls, basic_auth]}
-"""
 CONFIG = """\
 global: {scrape_interval: 1s}
 scrape_configs:

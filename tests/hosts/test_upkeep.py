@@ -8,20 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from machines import Machine
+from machines import FIRESCREEN, STACK, Machine
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
-FIRESCREEN = "/opt/firescreen/bin/firescreen"
 WORKSPACE = "/root/.local/share/firescreen"
-STACK = """\
-version: 1
-hosts:
-  here: {connect: local}
-components:
-  - {host: here, name: node_exporter, protect: [tls, basic_auth]}
-  - {host: here, name: prometheus, protect: [tls, basic_auth]}
-"""
 METRICS = "/var/lib/prometheus/node-exporter/firescreen-stack.prom"
 FOLDER = "/etc/node_exporter"
 AGE = """

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 from docker_stand import packages
-from machines import Machine
+from machines import FIRESCREEN, Machine
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
-FIRESCREEN = "/opt/firescreen/bin/firescreen"
 METRICS = "/root/firescreen.prom"
 # systemd's sockets and the folder by which programs see it are hidden from cron and from all that it starts.
 WITHOUT_SYSTEMD = "mount -t tmpfs tmpfs /run/systemd && exec /usr/sbin/cron -f -L 5"
