@@ -160,6 +160,9 @@ class Network:
                 ["link", "set", BRIDGE, "up"],
             ):
                 _call(["ip", "-n", self.name, *argv])
+            # An address that no host has is known for that after one second instead of three.
+            retried = f"echo 300 >/proc/sys/net/ipv4/neigh/{BRIDGE}/retrans_time_ms"
+            _call([*self.enter, "sh", "-c", retried])
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -313,12 +316,15 @@ class Machine(Running):
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._nspawn is not None:
-            self._nspawn.terminate()
+            # Nothing of it is kept: nobody waits until its services have stopped one after the other.
+            with suppress(ProcessLookupError):
+                if self._leader:
+                    os.kill(self._leader, signal.SIGKILL)
+                else:
+                    self._nspawn.terminate()
             try:
                 self._nspawn.wait(20)
             except subprocess.TimeoutExpired:
-                with suppress(ProcessLookupError):
-                    os.kill(self._leader, signal.SIGKILL)
                 self._nspawn.kill()
                 self._nspawn.wait(20)
         _remove_group(self._group)

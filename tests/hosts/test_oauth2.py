@@ -88,6 +88,8 @@ LOGIN = ClientLogin(
     ),
 )
 
+# An alert is sent each second, and a reload does not try for a minute to send what a wrong login keeps back.
+ARGS = b'ARGS="--rules.alert.resend-delay=1s --storage.remote.flush-deadline=5s"\n'
 # A host without a private address cannot gossip.
 ALERTMANAGER = b'ARGS="--cluster.listen-address= --web.route-prefix=/alertmanager"\n'
 ALERTS = "groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n"
@@ -283,7 +285,7 @@ def test_prometheus_logs_in_by_oauth2(
             mon1.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
             mon1.push("/etc/prometheus/alerts.yml", ALERTS.encode())
             mon1.push("/etc/default/prometheus-alertmanager", ALERTMANAGER)
-            mon1.push("/etc/default/prometheus", b'ARGS="--rules.alert.resend-delay=1s"\n')
+            mon1.push("/etc/default/prometheus", ARGS)
             for login in stack.client_logins:
                 mon1.push(login.secret_file, PROGRAMS[0]["client_secret"].encode() + b"\n")
             mon1.check(

@@ -126,6 +126,11 @@ class MonitorCheck:
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
+    @property
+    def _sampled(self) -> float:
+        """Seconds in which there are new samples to send: a scrape that fails yields some too (up is 0 then)."""
+        return min((each.interval for each in self._before.targets), default=60.0)
+
     def _lost(self, what: str, todo: str, *, endpoint: str = "") -> None:
         host = self._watched.host
         self._told.broken.append(
@@ -308,8 +313,7 @@ class MonitorCheck:
 
     def _remote_writes(self) -> None:
         waiting = [each for each in self._before.remote_writes if each.works]
-        scrapes = [each.interval for each in self._before.targets if each.health == "up"]
-        limit = self._elapsed + min(scrapes, default=60.0) + _AGAIN
+        limit = self._elapsed + self._sampled + _AGAIN
         first: dict[str, RemoteWriteHealth] = {}
         while waiting:
             now = {each.place: each for each in self._monitor.remote_writes()}
@@ -331,9 +335,8 @@ class MonitorCheck:
 
     def _logins(self) -> None:
         """What a Prometheus was given a login for."""
-        scrapes = [each.interval for each in self._before.targets if each.health == "up"]
         check = LoginCheck(self._whole, self._watched, self._monitor)
-        for each in check.run(min(scrapes, default=60.0) + _AGAIN):
+        for each in check.run(self._sampled + _AGAIN):
             if each.todo:
                 self._lost(each.what, each.todo)
             elif each.what:

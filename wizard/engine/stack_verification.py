@@ -108,10 +108,9 @@ def _of(watched: Watched, plan: Plan, hosts: Hosts, cancel: threading.Event) -> 
 
 
 def _scraped_again(watched: Watched, plan: Plan) -> float:
-    """Seconds after which there are new samples to send."""
+    """Seconds after which there are new samples to send: a scrape that fails yields some too (up is 0 then)."""
     health = plan.facts.health.get(watched.key)
-    scrapes = [each.interval for each in health.targets if each.health == "up"] if health else []
-    return min(scrapes, default=0.0)
+    return min((each.interval for each in health.targets), default=0.0) if health else 0.0
 
 
 def _attempt(watched: Watched, found: LoginResult) -> Attempt:

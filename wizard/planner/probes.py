@@ -28,8 +28,8 @@ from wizard.redact import Secret
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
 """Sent where a wrong password must be rejected; it is no secret, but it is masked like one."""
 
-UP_TIMEOUT = 75.0
-"""Seconds, at least: Prometheus may have to wait out an interval of a minute before it scrapes again."""
+UP_TIMEOUT = 40.0
+"""Seconds, at least: what an interval of 15 s takes, which is usual; longer ones are waited out, see `_wait`."""
 
 
 def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:

@@ -382,6 +382,15 @@ def test_a_remote_write_that_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert idle.broken == [], "it delivered nothing before either"
 
 
+def test_what_is_down_has_samples_to_send_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scrape that fails is a sample: nobody waits longer where no target is up."""
+    before = health(remote_writes=(QUEUE,), targets=(replace(UP, health="down"),))
+    for watched in (WATCHED, LOGINS):
+        told, whole = checked(monkeypatch, Prometheus(), before, watched)
+        assert told.broken
+        assert whole.now < 80
+
+
 def test_a_remote_write_whose_every_batch_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a restart: a batch was dropped, the next is on its way; an attempt is counted when it begins."""
     anew = replace(QUEUE, delivered=0, newest=0)
