@@ -54,7 +54,7 @@ test-hosts: ## Tests on real systemd hosts and containers that it boots (as root
 	@[ "$$(id -u)" = 0 ] || { echo 'firescreen: make test-hosts boots hosts of its own: run it as root.' >&2; exit 1; }
 	@.ci/setup dev
 	tests/hosts/prepare
-	.venv/bin/python -m pytest -n 4 tests/hosts --ignore=tests/hosts/test_container_cost.py $(ARGS)
+	.venv/bin/python -m pytest -n $(JOBS) tests/hosts --ignore=tests/hosts/test_container_cost.py $(ARGS)
 	.venv/bin/python -m pytest tests/hosts/test_container_cost.py $(ARGS) # counts scrapes of a second: alone
 
 hosts-up: ## Boots two hosts and a container to try the wizard on, says how to reach them (as root, Debian)

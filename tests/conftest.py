@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,8 +41,15 @@ class _Together(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        name = nodeid.partition("::")[0]
-        return name if _shares(self.config.rootpath / name) else nodeid
+        name, _, test = nodeid.partition("::")
+        if not _shares(self.config.rootpath / name):
+            return nodeid
+        # Hosts of one of Debian's suites are shared by the tests of that suite alone.
+        suite = _SUITE.search(test.partition("[")[2])
+        return f"{name}::{suite[0]}" if suite else name
+
+
+_SUITE = re.compile(r"\b(bookworm|trixie|sid)\b")
 
 
 @functools.cache

@@ -14,6 +14,23 @@ from machines import Machine, Network
 from machines import fleet as _fleet
 
 SUITES = ("bookworm", "sid")
+LONGEST = (
+    # They wait most of the time: beside them, the screen of many hosts has the processors that its test measures with.
+    *("test_fleet", "test_oauth2", "test_many_hosts", "test_missing_hosts", "test_known_at_plan"),
+    *("test_export_front_doors", "test_container_matrix", "test_sign_in", "test_safe_paths", "test_labs"),
+    *("test_export", "test_ssh", "test_foreign_folders", "test_upkeep", "test_door_to_other_hosts"),
+    *("test_one_port", "test_front_door", "test_existing_sites", "test_sign_in_beside", "test_getting_it"),
+    *("test_fleet_kill", "test_container_kill", "test_container_clients", "test_containers"),
+)
+"""Files whose tests take longest on one worker; measured with --durations=0."""
+SHORTEST = ("test_host_shapes",)
+"""Many short tests, each of which runs on whichever worker is free."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with what takes longest, and ends with what is short: nobody waits for a last long one."""
+    ranks = {name: place for place, name in enumerate((*LONGEST, "", *SHORTEST))}
+    items.sort(key=lambda item: ranks.get(item.path.stem, ranks[""]))
 
 
 @pytest.hookimpl(tryfirst=True)
