@@ -86,6 +86,7 @@ _MESSAGES: Final = frozenset(("msg", "message"))
 _SOUGHT: Final = frozenset(("query", "expr", "logql", "promql", "selector", "pattern"))
 _SPOKEN: Final = _ERRORS | _MESSAGES | {"reason"}
 _WRAPPED: Final = frozenset(("log", "message", "msg"))
+_OWN: Final = _SPOKEN | _WRAPPED | {""}
 _ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))')
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
 _QUOTES: Final = re.compile(r'\\+"')
@@ -259,6 +260,9 @@ def _text(body: str, depth: int) -> str:
     fields = tuple(sorted(named, key=lambda field: field[0].lower() in _ERRORS))
     if not fields or not depth:
         return _QUOTES.sub('"', body)
+    if any(key.lower() in _ERRORS for key, _ in fields):
+        # What a request carried (a log of somebody else) is no error of this record.
+        fields = tuple(each for each in fields if each[0].lower() in _OWN or not _is_record(each[1]))
     inner = [
         _text(value, depth - 1) for key, value in fields if key.lower() in _WRAPPED and _is_record(value)
     ]

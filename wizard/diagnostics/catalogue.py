@@ -88,7 +88,11 @@ Ask: TypeAlias = Callable[[Question, Diagnosis], str]
 
 def diagnose(text: str) -> Diagnosis | None:
     """What is known about the error in `text` (one line or a whole log), or None."""
-    found = [hit for hit in map(_search, (text, log_records.rejoined(text))) if hit]
+    joined = log_records.rejoined(text)
+    if joined and "\n" not in joined and (whole := _search(joined)):
+        # All lines are one record that was broken: none of its parts means anything alone.
+        return whole[1]
+    found = [hit for hit in map(_search, (text, joined)) if hit]
     return min(found, key=lambda hit: hit[0])[1] if found else None
 
 

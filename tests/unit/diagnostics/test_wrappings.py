@@ -83,6 +83,7 @@ BARE = {
     "ssh-sftp-permission",
     "config-target-scheme",
     "container-entrypoint",
+    "reason-cut",
 }
 STRIPES = 5
 
