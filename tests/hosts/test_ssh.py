@@ -282,13 +282,13 @@ def test_a_program_gets_its_input_and_gives_its_code(host: SshConnection) -> Non
     assert host.run(["true"], stdin=big).code == 0
     assert host.run(["no-such-program-here"]).code == 127
     assert host.run(["/"]).code == 126
-    assert host.ended(["printf", "\\0\\377\\n\\n"]).stdout == b"\0\xff\n\n"
+    assert host.run_bytes(["printf", "\\0\\377\\n\\n"]).stdout == b"\0\xff\n\n"
     assert host.run(["who"]).code == 0
     assert host.run(["cat"]).stdout == "", "without input it reads an end"
 
 
 def test_output_and_time_are_bounded(host: SshConnection, tmp_path: Path) -> None:
-    ended = host.ended(["head", "-c", "30000000", "/dev/zero"], limit=1000)
+    ended = host.run_bytes(["head", "-c", "30000000", "/dev/zero"], limit=1000)
     assert (len(ended.stdout), ended.code) == (1000, 0)
     noisy = host.run(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo done"])
     assert (noisy.stdout, len(noisy.stderr)) == ("done\n", 65536)
@@ -820,7 +820,7 @@ def test_root_by_way_of_sudo(tmp_path: Path, rule: str, more: str) -> None:
                 content.decode("utf-8", "replace"),
                 "err",
             )
-            assert host.ended(["cat"], stdin=content).stdout == content
+            assert host.run_bytes(["cat"], stdin=content).stdout == content
             assert len(uploads(person.uid)) == 1
         wait_for(lambda: not uploads(person.uid))
 

@@ -98,7 +98,7 @@ def test_the_sandbox_is_read_from_systemd() -> None:
 def test_every_wall_of_a_unit_is_seen(shown: str, hidden: tuple[str, ...], bound: tuple[str, ...]) -> None:
     (read,) = systemd_properties.blocks(f"Id=x.service\n{shown}\n")
     assert systemd_properties.hidden(read) == hidden
-    assert systemd_properties.bound(read) == bound
+    assert systemd_properties.bound_paths(read) == bound
 
 
 def test_a_service_says_by_which_folder_a_path_is_hidden() -> None:

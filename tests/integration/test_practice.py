@@ -66,7 +66,7 @@ def put(host: PracticeHost, path: str, content: bytes, *, like: FileState) -> No
 
 
 def is_gone(pid: int, mark: str) -> bool:
-    return supervised_process.born(pid) != mark
+    return supervised_process.start_time(pid) != mark
 
 
 def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:

@@ -89,7 +89,7 @@ class Toy:
         )
         return (replace(service, web_config=service.flag("web.config.file")),)
 
-    def described(self, connection: Connection, service: Service) -> Service:
+    def describe(self, connection: Connection, service: Service) -> Service:
         return service
 
     def set_flag(

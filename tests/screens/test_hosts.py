@@ -51,7 +51,7 @@ class FarEngine(whole.WholeEngine):
             self.held.wait(30)
         if self.down:
             raise HostError("nothing listens on 192.0.2.1:22", where=name, todo="Check the port")
-        if self.asks_key and self.access.accepted(name) != PRINT:
+        if self.asks_key and self.access.accepted_fingerprint(name) != PRINT:
             what = f"its host key is not known yet: ssh-ed25519 {PRINT}"
             raise NeededError(
                 what,
@@ -67,7 +67,7 @@ class FarEngine(whole.WholeEngine):
             if asked and (given is None or given.reveal() != CANARY):
                 words = "asks for a password" if given is None else "was not accepted"
                 raise NeededError(f"the {kind} {words}", where=name, todo="Type it.", kind=kind, host=name)
-            self.access.taken(kind, name)  # type: ignore[arg-type]
+            self.access.secret_accepted(kind, name)  # type: ignore[arg-type]
         if spec.become and not self.may_sudo:
             raise HostError("this user may not use sudo", where=name, todo="Log in as root")
 
@@ -189,7 +189,7 @@ async def test_enter_by_accident_does_not_accept_a_key(far: FarEngine) -> None:
         await until(pilot, "Accept this host key?")
         await pilot.press("enter")
         await until(pilot, "test failed")
-        assert far.access.accepted("srv9") == ""
+        assert far.access.accepted_fingerprint("srv9") == ""
 
 
 async def test_escape_stops_a_test_and_what_comes_later_is_dropped(far: FarEngine) -> None:

@@ -132,7 +132,7 @@ def new_ca(*, name: str, key_pem: bytes, days: int, now: datetime | None = None)
         .add_extension(usage, critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski), critical=False)
     )
-    return _signed(builder, key)
+    return _sign(builder, key)
 
 
 def issue(
@@ -182,7 +182,7 @@ def issue(
         else x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     )
     builder = _base(key, subject=_subject(common_name), issuer=authority.subject, begin=begin, end=end)
-    return _signed(
+    return _sign(
         _as_leaf(builder, key, names=names, uses=_uses(names, server=server, client=client), aki=aki), signer
     )
 
@@ -207,7 +207,7 @@ def self_signed(
     ski = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     aki = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
     builder = _base(key, subject=subject, issuer=subject, begin=begin, end=end)
-    return _signed(
+    return _sign(
         _as_leaf(builder, key, names=names, uses=_uses(names, server=server, client=client), aki=aki), key
     )
 
@@ -267,7 +267,7 @@ def _base(
     )
 
 
-def _signed(builder: x509.CertificateBuilder, key: _Key) -> bytes:
+def _sign(builder: x509.CertificateBuilder, key: _Key) -> bytes:
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     return builder.sign(key, algorithm).public_bytes(serialization.Encoding.PEM)
 

@@ -34,26 +34,26 @@ def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
 def _general_name(name: str) -> x509.GeneralName:
     shown = one_line(name)
     if not name or name != name.strip() or any(c.isspace() or not c.isprintable() for c in name):
-        raise _refused(
+        raise _name_error(
             f"“{shown}” is not a name: it is empty or contains spaces", "Write each name by itself"
         )
     if "://" in name:
-        raise _refused(f"“{shown}” is a URL", "Leave out the https://")
+        raise _name_error(f"“{shown}” is a URL", "Leave out the https://")
     bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
     try:
         return x509.IPAddress(ipaddress.ip_address(bare))
     except ValueError:
         pass
     if "/" in name:
-        raise _refused(f"“{shown}” contains a path or a network", "Write the name or address only")
+        raise _name_error(f"“{shown}” contains a path or a network", "Write the name or address only")
     if ":" in name:
-        raise _refused(f"“{shown}” contains a port", "Leave out the port: certificates contain names only")
+        raise _name_error(f"“{shown}” contains a port", "Leave out the port: certificates contain names only")
     return x509.DNSName(_ascii_name(name, shown))
 
 
 def _ascii_name(name: str, shown: str) -> str:
     if _AMBIGUOUS.search(name):
-        raise _refused(
+        raise _name_error(
             f"“{shown}” has a letter that programs encode differently", "Write it in its xn-- form"
         )
     head, dot, rest = name.partition(".")
@@ -61,19 +61,19 @@ def _ascii_name(name: str, shown: str) -> str:
     try:
         plain = (rest if wildcard else name).encode("idna").decode("ascii").lower().removesuffix(".")
     except UnicodeError as error:
-        raise _refused(f"“{shown}” is not a host name", "Check its spelling") from error
+        raise _name_error(f"“{shown}” is not a host name", "Check its spelling") from error
     if not plain or len(plain) > 250 or not all(_LABEL.match(label) for label in plain.split(".")):
         advice = (
             "A wildcard must be the whole left-most label: *.example.org"
             if "*" in name
             else "Use letters, digits, hyphens and dots"
         )
-        raise _refused(f"“{shown}” is not a host name", advice)
+        raise _name_error(f"“{shown}” is not a host name", advice)
     # The top of a name is never a number: such a text is a mistyped address.
     if plain.split(".")[-1].isdigit():
-        raise _refused(f"“{shown}” is neither an address nor a host name", "Check its numbers")
+        raise _name_error(f"“{shown}” is neither an address nor a host name", "Check its numbers")
     return f"*.{plain}" if wildcard else plain
 
 
-def _refused(what: str, todo: str) -> CertificateError:
+def _name_error(what: str, todo: str) -> CertificateError:
     return CertificateError(what, todo=todo)

@@ -21,7 +21,7 @@ def faults(content: bytes) -> tuple[str, ...]:
     return tuple(_faults(content))
 
 
-def mended(content: bytes) -> bytes:
+def repair(content: bytes) -> bytes:
     """The same file once what `faults` names is put right, as far as that is a matter of form: to show what it holds."""
     if content.startswith(_UTF16):
         content = content.decode("utf-16", "replace").encode()

@@ -45,7 +45,7 @@ def load(data: bytes) -> x509.Certificate:
     if b"-----BEGIN" in data:
         return chain(data)[0]
     try:
-        return _parsed(data)
+        return _parse(data)
     except (ValueError, TypeError) as error:
         raise CertificateError(
             "this is not a certificate",
@@ -63,7 +63,7 @@ def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
     read = _read_all(pem)
     found = tuple(certificate for certificate in read if certificate is not None)
     if not found:
-        raise _damaged(read)
+        raise _damage_error(read)
     return found
 
 
@@ -76,7 +76,7 @@ def chain(pem: bytes) -> tuple[x509.Certificate, ...]:
     """
     read = _read_all(pem)
     if None in read:
-        raise _damaged(read)
+        raise _damage_error(read)
     return tuple(certificate for certificate in read if certificate is not None)
 
 
@@ -90,7 +90,7 @@ def _read_all(pem: bytes) -> list[x509.Certificate | None]:
     found: list[x509.Certificate | None] = []
     for der in go.certificates(pem):
         try:
-            found.append(_parsed(der))
+            found.append(_parse(der))
         except (ValueError, TypeError):
             found.append(None)
     lost = pem.count(b"-----BEGIN CERTIFICATE-----") - len(found)
@@ -106,7 +106,7 @@ def _read_all(pem: bytes) -> list[x509.Certificate | None]:
     )
 
 
-def _damaged(read: Sequence[x509.Certificate | None]) -> CertificateError:
+def _damage_error(read: Sequence[x509.Certificate | None]) -> CertificateError:
     number = read.index(None) + 1
     return CertificateError(
         f"certificate {number} of {len(read)} is damaged", todo="Copy the file again, as a whole"
@@ -125,7 +125,7 @@ def system_roots(chain: Sequence[bytes]) -> tuple[bytes, ...]:
     paths = ssl.get_default_verify_paths()
     places = tuple(path for path in (paths.cafile, paths.capath) if path)
     with _loading:
-        ours = _loaded(places, tuple(_changed(path) for path in places))
+        ours = _load_system_roots(places, tuple(_modification_time(path) for path in places))
     return tuple(der for der in ours if any(issuer in der for issuer in issuers))
 
 
@@ -133,7 +133,7 @@ _loading = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, ...]:
+def _load_system_roots(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, ...]:
     """This machine's own roots, read anew when their places or the times of their last change differ."""
     bundle = ssl.get_default_verify_paths().cafile
     if bundle:
@@ -145,7 +145,7 @@ def _loaded(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, .
     return tuple(context.get_ca_certs(binary_form=True))
 
 
-def _changed(path: str) -> int:
+def _modification_time(path: str) -> int:
     try:
         return Path(path).stat().st_mtime_ns
     except OSError:
@@ -194,7 +194,7 @@ def _summary(certificate: x509.Certificate) -> CertificateSummary:
 def _summary_by_go(certificate: go.Certificate) -> CertificateSummary:
     """What is told of a certificate that a Go program reads, and `cryptography` in part or not at all."""
     extensions, key = certificate.extensions, certificate.key
-    used = tuple(map(go.dotted, extensions.usages))
+    used = tuple(map(go.dotted_oid, extensions.usages))
     any_use = not used or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string in used
     found = [word for word, oid in _KINDS if any_use or oid.dotted_string in used]
     if extensions.is_ca:
@@ -267,7 +267,7 @@ def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
         return None
 
 
-def _parsed(der: bytes) -> x509.Certificate:
+def _parse(der: bytes) -> x509.Certificate:
     # cryptography warns of serial numbers that are not positive; a warning would be printed into the screen.
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)

@@ -17,7 +17,7 @@ def is_self_signed(certificate: bytes) -> bool:
         CertificateError: it cannot be read.
     """
     leaf = load(certificate)
-    return _signed(leaf, leaf)
+    return _is_signed_by(leaf, leaf)
 
 
 def signed_by(certificate: bytes, authority: bytes) -> bool:
@@ -27,7 +27,7 @@ def signed_by(certificate: bytes, authority: bytes) -> bool:
         CertificateError: one of them cannot be read.
     """
     leaf, parent = load(certificate), load(authority)
-    return leaf != parent and _signed(leaf, parent)
+    return leaf != parent and _is_signed_by(leaf, parent)
 
 
 def vouches(trusted: bytes, certificate: bytes) -> bool:
@@ -41,13 +41,13 @@ def vouches(trusted: bytes, certificate: bytes) -> bool:
     except CertificateError:
         return False
     path, shown = [leaf], [each for each in bundle(certificate) if each != leaf]
-    while (parent := next((each for each in shown if _signed(path[-1], each)), None)) is not None:
+    while (parent := next((each for each in shown if _is_signed_by(path[-1], each)), None)) is not None:
         path.append(parent)
         shown.remove(parent)
-    return any(entry == each or _signed(each, entry) for entry in entries for each in path)
+    return any(entry == each or _is_signed_by(each, entry) for entry in entries for each in path)
 
 
-def unrooted(trusted: bytes, certificate: bytes) -> bytes:
+def intermediate_issuer(trusted: bytes, certificate: bytes) -> bytes:
     """The highest certificate (PEM) of a CA bundle that vouches for a certificate without being a root, or b''.
 
     Go takes an intermediate CA in the bundle for an anchor, so that it serves until the certificate is renewed
@@ -61,16 +61,16 @@ def unrooted(trusted: bytes, certificate: bytes) -> bytes:
         return b""
     current = leaf
     for _ in range(len(entries) + 1):
-        parent = next((each for each in entries if each != current and _signed(current, each)), None)
+        parent = next((each for each in entries if each != current and _is_signed_by(current, each)), None)
         if parent is None:
             break
         current = parent
-        if _signed(current, current):
+        if _is_signed_by(current, current):
             return b""
     return current.public_bytes(Encoding.PEM) if current != leaf else b""
 
 
-def _signed(leaf: x509.Certificate, parent: x509.Certificate) -> bool:
+def _is_signed_by(leaf: x509.Certificate, parent: x509.Certificate) -> bool:
     try:
         leaf.verify_directly_issued_by(parent)
     except (ValueError, TypeError, InvalidSignature):

@@ -140,7 +140,7 @@ def inspect(file: Path, as_json: bool) -> None:
                 todo="Name the file of the certificate, often the .crt or .pem in the same folder",
             )
         unread = pem_form.faults(content)
-        content = pem_form.mended(content) if unread else content
+        content = pem_form.repair(content) if unread else content
         if as_json:
             found = pki.summary(content)
             shown = {name: getattr(found, name) for name in found.__slots__}

@@ -64,7 +64,7 @@ class Access:
                 self._common[kind] = _Common(secret, host)
             self._changed.notify_all()
 
-    def taken(self, kind: SecretKind, host: str) -> None:
+    def secret_accepted(self, kind: SecretKind, host: str) -> None:
         """A host accepted what it was sent."""
         with self._changed:
             common = self._common.get(kind)
@@ -83,7 +83,7 @@ class Access:
                 common.refused.add(host)
             self._changed.notify_all()
 
-    def lost(self, host: str) -> None:
+    def host_lost(self, host: str) -> None:
         """A host cannot be used. A password for all hosts that it was to try first is dropped, and asked for again."""
         with self._changed:
             for kind, common in tuple(self._common.items()):
@@ -95,6 +95,6 @@ class Access:
         """The person says that the host's key is the one with this fingerprint (SHA256:…)."""
         self._accepted[host] = fingerprint
 
-    def accepted(self, host: str) -> str:
+    def accepted_fingerprint(self, host: str) -> str:
         """The fingerprint that was accepted for a host, or ''."""
         return self._accepted.get(host, "")

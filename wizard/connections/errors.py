@@ -109,7 +109,7 @@ def from_sudo(stderr: str, *, host: str) -> HostError | None:
     return None
 
 
-def said(problem: BaseException) -> str:
+def exception_text(problem: BaseException) -> str:
     """What an exception of a library says, fit to be shown."""
     return plain(str(problem).strip(), 200) or type(problem).__name__
 
@@ -132,7 +132,7 @@ def cannot_give(owner: str, group: str, *, path: str) -> HostError:
     )
 
 
-def gone(host: str) -> AwayError:
+def connection_lost_error(host: str) -> AwayError:
     """The error for a connection that ended while it was needed."""
     return AwayError(
         "the connection to it was lost",

@@ -110,7 +110,7 @@ def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
     if code or len(said) != len(paths):
         return _one_by_one(host, paths)
     said_of = _Said(tools)
-    return {path: _placed(path, place, said_of) for path, place in zip(paths, said, strict=True)}
+    return {path: _file_result(path, place, said_of) for path, place in zip(paths, said, strict=True)}
 
 
 def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
@@ -126,16 +126,16 @@ def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
             if said.startswith(_PLACE_MARK):
                 places[path] = said
             else:
-                found[path] = _examined(path, (".", "."), _Said(said))
+                found[path] = _result(path, (".", "."), _Said(said))
         except HostError as problem:
-            found[path] = refused(problem)
+            found[path] = refusal(problem)
     if places:
         at = tuple(map(_place, places.values()))
         folders = tuple(dict.fromkeys(folder for folder, _ in at))
         files = tuple(dict.fromkeys(file for _, file in at if file))
         _, out, _ = host.script(_ATTRIBUTES, str(len(folders)), *folders, *files)
         said_of = _Said(os.fsdecode(out))
-        found |= {path: _placed(path, said, said_of) for path, said in places.items()}
+        found |= {path: _file_result(path, said, said_of) for path, said in places.items()}
     return {path: found[path] for path in paths}
 
 
@@ -145,28 +145,28 @@ def _place(said: str) -> tuple[str, str]:
     return at, posixpath.join(at, name) if name else ""
 
 
-def _placed(path: str, said: str, tools: _Said) -> Examined:
+def _file_result(path: str, said: str, tools: _Said) -> Examined:
     if not said.startswith(_PLACE_MARK):  # its folder is not there yet
-        return _examined(path, (".", "."), _Said(""))
-    return _examined(path, _place(said), tools)
+        return _result(path, (".", "."), _Said(""))
+    return _result(path, _place(said), tools)
 
 
-def refused(problem: HostError) -> Examined:
+def refusal(problem: HostError) -> Examined:
     """An answer that is a refusal."""
     return Examined(problem=problem.what, where=problem.where, todo=problem.todo)
 
 
-def _examined(path: str, place: tuple[str, str], said: _Said) -> Examined:
+def _result(path: str, place: tuple[str, str], said: _Said) -> Examined:
     folder, file = place
     inside = folder == "."
     if inside:
         file = next((name for name in said.flags if name != "."), "") or next(iter(said.lists), "")
     if said.is_fixed(folder):
-        return refused(immutable_error(posixpath.dirname(path)))
+        return refusal(immutable_error(posixpath.dirname(path)))
     if said.is_fixed(file):
-        return refused(immutable_error(path))
+        return refusal(immutable_error(path))
     if file in said.marked:
-        return refused(no_tool(path))
+        return refusal(no_tool(path))
     return Examined(attributes=said.attributes(file), guarded=inside)
 
 

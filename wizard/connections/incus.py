@@ -166,9 +166,9 @@ class IncusConnection(RemoteShellConnection):
         with self._lock:
             if self._closed:
                 raise HostError("the connection was closed", where=self.name)
-            return self._shell or self._opened()
+            return self._shell or self._open_shell()
 
-    def _opened(self) -> RemoteShell:
+    def _open_shell(self) -> RemoteShell:
         reasons: list[tuple[int, HostError]] = []
         for client in _CLIENTS:
             said = self._open(client)
@@ -203,7 +203,7 @@ class IncusConnection(RemoteShellConnection):
             shell.expect(f"{word}up", seconds=_PATIENCE)
         except HostError:
             stream.close()
-            return shell.said() or "it does not answer"
+            return shell.unexpected_output() or "it does not answer"
         try:
             shell.begin()
         except BaseException:

@@ -22,7 +22,7 @@ from wizard.connections import attributes, errors, examination
 from wizard.connections.base import READ_LIMIT, Connection, refuse_tag
 from wizard.connections.host_names import host_names
 from wizard.connections.safe_path import Held, hold
-from wizard.connections.subprocess_runner import OpenProgram, completed, run_bounded
+from wizard.connections.subprocess_runner import OpenProgram, as_completed, run_bounded
 from wizard.errors import HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
@@ -108,9 +108,9 @@ class LocalConnection(Connection):
     def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
         """See `Connection.examine`."""
         wanted = tuple(dict.fromkeys(paths))
-        return {path: self._examined(path) for path in wanted}
+        return {path: self._examine(path) for path in wanted}
 
-    def _examined(self, path: str) -> Examined:
+    def _examine(self, path: str) -> Examined:
         try:
             with self._hold(path) as held:
                 _refuse_immutable(held, path)
@@ -127,16 +127,16 @@ class LocalConnection(Connection):
         except (NotADirectoryError, PermissionError):
             return Examined()  # reading it says why
         except OSError as problem:
-            return examination.refused(errors.from_errno(problem, doing="look at", path=path))
+            return examination.refusal(errors.from_errno(problem, doing="look at", path=path))
         except HostError as problem:
-            return examination.refused(problem)
+            return examination.refusal(problem)
 
     def _examined_absent(self, path: str) -> Examined:
         """Whether the folder of a path would have to be made where somebody else could exchange it."""
         for parent in Path(os.path.abspath(path)).parents:
             with suppress(OSError), self._hold(str(parent)) as held:
                 refused = held.found is None and held.guarded
-                return examination.refused(held.refused("absent", path)) if refused else Examined()
+                return examination.refusal(held.refusal("absent", path)) if refused else Examined()
         return Examined()
 
     # -- writing -----------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class LocalConnection(Connection):
         refuse_tag(tag, path)
         try:
             with self._hold(path) as held:
-                return os.path.join(held.at, _staged(held.name, tag))
+                return os.path.join(held.at, _staged_name(held.name, tag))
         except OSError as problem:
             raise errors.from_errno(problem, doing="look at", path=path) from None
 
@@ -158,7 +158,7 @@ class LocalConnection(Connection):
             held = self._hold(path)
         except OSError as problem:
             raise errors.from_errno(problem, doing="write", path=path) from None
-        name = _staged(held.name, tag)
+        name = _staged_name(held.name, tag)
         staged = os.path.join(held.at, name)
         try:
             held.refuse_odd(path)
@@ -185,11 +185,11 @@ class LocalConnection(Connection):
                 if known is not None:
                     there = held.look(name)
                     if there is None or _identity(there) != known.identity:
-                        raise held.moved(path)
+                        raise held.moved_error(path)
                 os.rename(name, held.name, src_dir_fd=held.folder, dst_dir_fd=held.folder)
                 placed = held.look()
                 if there is not None and (placed is None or _identity(placed) != _identity(there)):
-                    raise held.moved(path)
+                    raise held.moved_error(path)
                 held.sync()
         except OSError as problem:
             raise errors.from_errno(problem, doing="replace", path=path) from None
@@ -268,7 +268,7 @@ class LocalConnection(Connection):
 
         A program that is not there ends with code 127. At most 4 MB of each output are kept.
         """
-        return completed(argv, run_bounded(argv, stdin=stdin, timeout=timeout))
+        return as_completed(argv, run_bounded(argv, stdin=stdin, timeout=timeout))
 
     def open_program(self, argv: Sequence[str]) -> OpenProgram:
         """See `Connection.open_program`."""
@@ -313,7 +313,7 @@ def _is_folder(found: os.stat_result | None) -> bool:
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def _staged(name: str, tag: str) -> str:
+def _staged_name(name: str, tag: str) -> str:
     return f".{name}.firescreen-{tag}"
 
 
@@ -347,12 +347,12 @@ def _make_folder(held: Held, rights: FileState, ids: tuple[int, int], path: str)
         number = os.open(held.name, flags, dir_fd=held.folder)
     except OSError:
         if held.guarded:
-            raise held.moved(path) from None
+            raise held.moved_error(path) from None
         raise
     try:
         found = os.fstat(number)
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise held.moved(path)
+            raise held.moved_error(path)
         attributes.drop_inherited(number)
         _give(number, *ids, rights, path)
         os.fchmod(number, rights.mode)

@@ -19,7 +19,7 @@ ABSENT = 44
 """Exit code of the scripts for 'there is no such file'."""
 NOT_REGULAR = 45
 UNSAFE = 50
-"""Exit code: the path is refused; standard error says why, see `refused`."""
+"""Exit code: the path is refused; standard error says why, see `unsafe_path_error`."""
 MOVED = 51
 
 FUNCTIONS = rf"""
@@ -186,7 +186,7 @@ is_private() {{
 """Definitions only. They expect `careful` (not empty: this is root) and `bound` (not empty: there is `timeout`)."""
 
 
-def refused(code: int, stderr: str, path: str) -> UnsafePathError | None:
+def unsafe_path_error(code: int, stderr: str, path: str) -> UnsafePathError | None:
     """The error for what `unsafe` said, or None where the script ended in another way."""
     if code != UNSAFE:
         return None
@@ -209,13 +209,13 @@ def refused(code: int, stderr: str, path: str) -> UnsafePathError | None:
 
 
 def refuse(code: int, stderr: str, path: str) -> None:
-    """Raises the error of `refused`, or that of a file that is none.
+    """Raises the error of `unsafe_path_error`, or that of a file that is none.
 
     Raises:
         UnsafePathError: an unprivileged user could lead root elsewhere there.
         PathError: what stands there is no regular file.
     """
-    if (error := refused(code, stderr, path)) is not None:
+    if (error := unsafe_path_error(code, stderr, path)) is not None:
         raise error
     if code == NOT_REGULAR:
         raise PathError("it is not a regular file", where=path, todo="Correct the path.")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from wizard.connections.host_names import names_from
 from wizard.connections.remote_shell import Call, RemoteShell
 from wizard.connections.shell_connection import Answer, ShellConnection, answer
-from wizard.connections.subprocess_runner import LIMIT, Ended, completed
+from wizard.connections.subprocess_runner import LIMIT, Ended, as_completed
 from wizard.errors import HostError
 from wizard.model import Completed
 
@@ -81,10 +81,10 @@ class RemoteShellConnection(ShellConnection):
             return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
         raise HostError("its clock cannot be read", where=self.name, todo="Try `date +%s` there.")
 
-    def ended(
+    def run_bytes(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:
-        """See `ShellConnection.ended`."""
+        """See `ShellConnection.run_bytes`."""
         began = time.monotonic()
         (ended,) = self.ask([Call(tuple(argv), timeout=timeout, limit=limit)], stdin=stdin)
         if time.monotonic() - began >= timeout * _LATE:
@@ -108,7 +108,7 @@ class RemoteShellConnection(ShellConnection):
         """See `Connection.run_scripts`; the host holds no bound."""
         calls = [Call(tuple(script), script=True, timeout=timeout) for script in scripts]
         return [
-            completed(("sh", "-c", script[0], "sh", *script[1:]), ended)
+            as_completed(("sh", "-c", script[0], "sh", *script[1:]), ended)
             for script, ended in zip(scripts, self.ask(calls) if calls else (), strict=True)
         ]
 

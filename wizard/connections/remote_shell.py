@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from wizard.connections.base import Stream
-from wizard.connections.errors import gone
+from wizard.connections.errors import connection_lost_error
 from wizard.connections.path_script import ABSENT, FUNCTIONS
 from wizard.connections.subprocess_runner import LIMIT, Ended
 from wizard.errors import AwayError, HostError
@@ -165,7 +165,7 @@ class RemoteShell:
     labels: bool = False
     """Whether files there carry SELinux labels that a rename leaves wrong."""
 
-    def said(self) -> str:
+    def unexpected_output(self) -> str:
         """The last of what came and was neither an answer nor expected."""
         return bytes(self._seen[-2000:]).decode("utf-8", "replace").strip()
 
@@ -235,7 +235,7 @@ class RemoteShell:
 
     def _need(self, deadline: float, *, starting: bool) -> None:
         if not self._more(deadline):
-            raise self._no_shell() if starting else self._gone()
+            raise self._no_shell() if starting else self._lost_error()
 
     def _more(self, deadline: float) -> bool:
         """Receives something; False at the end of the stream. HostError when the time is over."""
@@ -262,25 +262,25 @@ class RemoteShell:
             todo="Check that the host is up and not overloaded, then try again.",
         )
 
-    def _gone(self) -> HostError:
+    def _lost_error(self) -> HostError:
         self._stream.close()
-        return gone(self._host)
+        return connection_lost_error(self._host)
 
 
 @cache
 def _prelude() -> str:
-    return _quoted(
+    return _quote(
         FUNCTIONS + _PRELUDE.replace("@STDERR@", f"{_STDERR}").replace("@ABSENT@", f"{ABSENT}") + _LOOP
     )
 
 
 def _call(call: Call) -> str:
     words = " ".join(_word(word) for word in call.argv)
-    said = f"script {words}" if call.script else f"program {_bound(call.timeout)} {words}"
+    said = f"script {words}" if call.script else f"program {_timeout_command(call.timeout)} {words}"
     return f"if [ -e {_word(call.path)} ]; then {said}; else absent; fi" if call.path else said
 
 
-def _bound(seconds: float) -> str:
+def _timeout_command(seconds: float) -> str:
     # Whole seconds where it can be: BusyBox knows no others.
     return str(math.ceil(seconds)) if seconds >= 1 else f"{seconds:g}"
 
@@ -297,10 +297,10 @@ def _word(word: str) -> str:
     if "\0" in word:
         raise HostError(f"{word!r} cannot be an argument: it holds a NUL", todo="Correct the path.")
     stripped = word.rstrip("\n")  # as sh strips them from what it substitutes
-    return f'"$(printf %b {_quoted(stripped)}){"$nl" * (len(word) - len(stripped))}"'
+    return f'"$(printf %b {_quote(stripped)}){"$nl" * (len(word) - len(stripped))}"'
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """`text` for `printf %b`, in single quotes and printable ASCII."""
     parts = []
     for byte in text.encode("utf-8", "surrogateescape"):

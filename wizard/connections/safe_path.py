@@ -74,11 +74,11 @@ class Held:
         finally:
             os.close(number)
 
-    def moved(self, path: str) -> UnsafePathError:
+    def moved_error(self, path: str) -> UnsafePathError:
         """The error for an exchange under our hands."""
-        return self.refused("moved", path)
+        return self.refusal("moved", path)
 
-    def refused(self, kind: str, path: str) -> UnsafePathError:
+    def refusal(self, kind: str, path: str) -> UnsafePathError:
         """The error for a path that goes by this folder; see `refusal`."""
         return _refusal(kind, self.rights, self.at, path)
 
@@ -94,7 +94,7 @@ class Held:
             number = os.open(self.name, flags, dir_fd=self.folder)
         except OSError as problem:
             if problem.errno == errno.ELOOP:
-                raise self.moved(path) from None
+                raise self.moved_error(path) from None
             raise
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
@@ -131,7 +131,7 @@ def hold(path: str, *, careful: bool, trusted: Collection[int] = ()) -> Held:
             the links lead in a circle.
     """
     if careful:
-        return _Walk(path, trusted).held()
+        return _Walk(path, trusted).hold()
     real = os.path.realpath(path)
     at, name = os.path.split(real)
     folder = os.open(at, _PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -156,7 +156,7 @@ class _Walk:
         self._folder = os.open("/", _FOLDER)
         self._rights = os.fstat(self._folder)
 
-    def held(self) -> Held:
+    def hold(self) -> Held:
         """The folder and the name in it."""
         try:
             return self._go()
@@ -176,24 +176,24 @@ class _Walk:
             except FileNotFoundError:
                 if self._left:
                     raise
-                return self._ended(name, None)
+                return self._finish(name, None)
             if stat.S_ISLNK(found.st_mode):
                 self._follow(name, found)
             elif not self._left:
-                return self._ended(name, found)
+                return self._finish(name, found)
             else:
                 self._enter(name)
                 self._at.append(name)
-        return self._ended(".", self._rights)
+        return self._finish(".", self._rights)
 
-    def _ended(self, name: str, found: os.stat_result | None) -> Held:
-        guarded = self._guarded()
+    def _finish(self, name: str, found: os.stat_result | None) -> Held:
+        guarded = self._is_guarded()
         is_file = found is not None and stat.S_ISREG(found.st_mode)
         if guarded and found is not None and is_file and _is_foreign_link(self._rights, found):
-            raise self._refused("hardlink")
+            raise self._refusal_error("hardlink")
         return Held(self._folder, name, "/" + "/".join(self._at), self._rights, guarded, found)
 
-    def _guarded(self) -> bool:
+    def _is_guarded(self) -> bool:
         """Whether an unprivileged user can change the folder."""
         own = self._rights.st_uid == 0 or self._rights.st_uid in self._trusted
         # An access control list that lets others write shows in the group's bits: they are its mask.
@@ -202,28 +202,28 @@ class _Walk:
     def _enter(self, name: str) -> None:
         folder = os.open(name, _FOLDER, dir_fd=self._folder)
         rights = os.fstat(folder)
-        if self._guarded() and _is_foreign_folder(self._rights, rights):
+        if self._is_guarded() and _is_foreign_folder(self._rights, rights):
             os.close(folder)
-            raise self._refused("folder")
+            raise self._refusal_error("folder")
         self._stand_in(folder, rights)
 
     def _follow(self, name: str, found: os.stat_result) -> None:
         self._links += 1
         if self._links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        guarded = self._guarded()
+        guarded = self._is_guarded()
         # A link of root's in a folder that root shares may have been brought there by somebody else.
         if guarded and (found.st_uid != self._rights.st_uid or found.st_uid == 0):
-            raise self._refused("link")
+            raise self._refusal_error("link")
         try:
             target = os.readlink(name, dir_fd=self._folder)
         except OSError as problem:
             if guarded and problem.errno in (errno.EINVAL, errno.ENOENT):
-                raise self._refused("moved") from None
+                raise self._refusal_error("moved") from None
             raise
         if target.startswith("/"):
             if guarded:
-                raise self._refused("link")
+                raise self._refusal_error("link")
             folder = os.open("/", _FOLDER)
             self._at = []
             self._stand_in(folder, os.fstat(folder))
@@ -233,7 +233,7 @@ class _Walk:
         os.close(self._folder)
         self._folder, self._rights = folder, rights
 
-    def _refused(self, kind: str) -> UnsafePathError:
+    def _refusal_error(self, kind: str) -> UnsafePathError:
         return _refusal(kind, self._rights, "/" + "/".join(self._at), self._path)
 
 

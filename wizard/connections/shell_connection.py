@@ -31,7 +31,7 @@ from wizard.connections.file_scripts import (
     SWAP,
 )
 from wizard.connections.path_script import ABSENT, FUNCTIONS, refuse
-from wizard.connections.subprocess_runner import LIMIT, Ended, completed
+from wizard.connections.subprocess_runner import LIMIT, Ended, as_completed
 from wizard.errors import HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
@@ -46,21 +46,21 @@ _KINDS: dict[str, Literal["file", "folder"]] = {
 
 
 class ShellConnection(Connection):
-    """A machine whose files are read and written by what `ended` can run there."""
+    """A machine whose files are read and written by what `run_bytes` can run there."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._identities: dict[str, str] = {}
 
     @abstractmethod
-    def ended(
+    def run_bytes(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:
         """As `run`, with the outputs as bytes and at most `limit` of them kept."""
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         """See `Connection.run`; of standard error, at most 64 KB are kept on another machine."""
-        return completed(argv, self.ended(argv, stdin=stdin, timeout=timeout))
+        return as_completed(argv, self.run_bytes(argv, stdin=stdin, timeout=timeout))
 
     def refuse_late(self, argv: Sequence[str], code: int) -> None:
         """HostError if `code` says that a bound that is held there was met."""
@@ -74,7 +74,7 @@ class ShellConnection(Connection):
     def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
         """The answer of a script of `file_scripts`; run as root."""
         text = f"careful=1 bound=1\n{FUNCTIONS}{script}"
-        return answer(self.ended(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit))
+        return answer(self.run_bytes(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit))
 
     def scripts(
         self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
@@ -133,7 +133,7 @@ class ShellConnection(Connection):
         """See `Connection.stage`."""
         refuse_tag(tag, path)
         words = stage_words(path, state, tag)
-        code, out, err = self.script(STAGE, *words, "", "", carried(state), stdin=state.content)
+        code, out, err = self.script(STAGE, *words, "", "", attribute_lines(state), stdin=state.content)
         refuse_write(code, err, state, path)
         return self.keep_identity(out)
 
@@ -220,7 +220,7 @@ def _file(answer: Answer, path: str) -> FileState | None:
     found = _info(head, path)
     # Kernel files say that they are empty.
     if found.size and found.size != len(content):
-        raise _garbled(path)
+        raise _mismatch_error(path)
     return FileState(content, found.mode, found.owner, found.group)
 
 
@@ -240,7 +240,7 @@ def stage_words(path: str, state: FileState, tag: str) -> tuple[str, str, str, s
     return posixpath.normpath(path), tag, f"{state.owner}:{state.group}", f"{state.mode:04o}", size
 
 
-def carried(state: FileState) -> str:
+def attribute_lines(state: FileState) -> str:
     """The attributes as `STAGE` and `PUT` take them, a line each."""
     return "\n".join(
         f"acl {acl_text(value)}" if name == ACL else f"{name} 0x{value}" for name, value in state.attributes
@@ -271,7 +271,7 @@ def replace_words(stderr: str) -> str:
     return "Is a directory" if "cannot overwrite directory" in stderr else stderr
 
 
-def _garbled(path: str) -> HostError:
+def _mismatch_error(path: str) -> HostError:
     return HostError(
         "what was read does not match the file's checksum",
         where=path,
@@ -284,7 +284,7 @@ def _info(line: bytes, path: str) -> PathInfo:
     """From `stat -c '%a %U %u %G %g %s %F'`; who has no name is 'UNKNOWN' there."""
     words = line.decode("utf-8", "replace").split(" ", 6)
     if len(words) != 7 or not (words[0] + words[5]).isdigit():
-        raise _garbled(path)
+        raise _mismatch_error(path)
     mode, owner, uid, group, gid, size, kind = words
     return PathInfo(
         _KINDS.get(kind, "other"),

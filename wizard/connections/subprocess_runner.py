@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from wizard.connections.errors import gone
+from wizard.connections.errors import connection_lost_error
 from wizard.errors import HostError
 from wizard.model import Completed
 
@@ -40,7 +40,7 @@ class Ended:
     stderr: bytes
 
 
-def completed(argv: Sequence[str], ended: Ended) -> Completed:
+def as_completed(argv: Sequence[str], ended: Ended) -> Completed:
     """How a program ended, as text."""
     return Completed(
         tuple(argv),
@@ -234,7 +234,7 @@ class OpenProgram:
         except BlockingIOError:
             return 0
         except (OSError, ValueError):  # its end, or closed by another thread
-            raise gone(self._host) from None
+            raise connection_lost_error(self._host) from None
 
     def receive(self, seconds: float) -> bytes | None:
         """See `base.Stream.receive`."""
@@ -243,7 +243,7 @@ class OpenProgram:
                 return None
             return os.read(self._out.fileno(), 65536)
         except (OSError, ValueError):
-            raise gone(self._host) from None
+            raise connection_lost_error(self._host) from None
 
     def close(self) -> None:
         """Ends it; safe to call twice. What runs as root by way of sudo ends with its input."""

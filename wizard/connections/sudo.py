@@ -50,7 +50,7 @@ class SudoConnection(ShellConnection):
         """See `ShellConnection.has_labels`."""
         return os.path.exists("/sys/fs/selinux/enforce")
 
-    def ended(
+    def run_bytes(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:
         """Runs `argv` as root; HostError when sudo refuses or the time is over."""

@@ -157,7 +157,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
     def meant(service: Service) -> bool:
         return service.component not in usual or usual[service.component].means(service.container)
 
-    services = instances.labelled(
+    services = instances.label_instances(
         (hosts.described(service) for service in hosts.services(spec.name, wanted)), named, meant
     )
     user, group, root = connection.identity()

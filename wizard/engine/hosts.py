@@ -225,7 +225,7 @@ class Hosts:
 
     def described(self, service: Service) -> Service:
         """The service with what its flags have to be set from."""
-        return manager_of(service).described(self.connection(service.host), service)
+        return manager_of(service).describe(self.connection(service.host), service)
 
     def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
         """Lines on a host that connect to a component by plain http, at a usual port or at one of these services."""

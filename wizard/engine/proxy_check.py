@@ -118,7 +118,7 @@ def _substituted(
         main.content,
         old=files[0],
         new=files[1],
-        listed=lambda pattern: reverse_proxies.matching(connection, pattern),
+        listed=lambda pattern: reverse_proxies.matching_files(connection, pattern),
     )
     if text is None:
         yield None

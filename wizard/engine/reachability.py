@@ -41,7 +41,7 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
     # Of several addresses, one that others reach; its sockets count before its flags.
     open_to_all = next((each for each in service.sockets if not sockets.is_enclosed((each,))), "")
     if open_to_all and _is_enclosed(service.flag("web.listen-address")):
-        service = replace(service, listen=sockets.reached(open_to_all))
+        service = replace(service, listen=sockets.client_address(open_to_all))
     host, _, port = service.listen.rpartition(":")
     enclosed = not open_to_all if service.sockets else _is_enclosed(service.flag("web.listen-address"))
     if service.container is not None and not service.container.is_reachable:

@@ -25,7 +25,7 @@ def unrooted(
         path: its path there.
         server: host/component of the server.
     """
-    anchor = signatures.unrooted(trusted, certificate)
+    anchor = signatures.intermediate_issuer(trusted, certificate)
     if not anchor:
         return ()
     found = issue.summary(anchor)

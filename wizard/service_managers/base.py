@@ -49,7 +49,7 @@ class ServiceManager(Protocol):
         """
         ...
 
-    def described(self, connection: Connection, service: Service) -> Service:
+    def describe(self, connection: Connection, service: Service) -> Service:
         """The service with what its flags have to be set from, where that is not known yet."""
         ...
 

@@ -44,7 +44,7 @@ def other_than(connection: Connection, main: str, *, unit: str, program: str) ->
     words, saved, running, adapted = parts[0].split("\x1f"), parts[1], _read(parts[2]), _read(parts[3])
     if "--resume" in words and running is not None:
         return saved
-    named = _named(words)
+    named = _config_flag(words)
     if named and posixpath.normpath(named) != main:
         return named
     # Of what it took from a file of variables, its environment says nothing.
@@ -54,7 +54,7 @@ def other_than(connection: Connection, main: str, *, unit: str, program: str) ->
     return saved if kept and running != adapted else ""
 
 
-def _named(words: Sequence[str]) -> str:
+def _config_flag(words: Sequence[str]) -> str:
     for word, following in pairwise(words):
         if word in ("--config", "-config", "-c"):
             return following

@@ -82,7 +82,7 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     ]
     found = list(instances.told_apart([*managed, *bare]))
     if not proxies:
-        return instances.labelled(found)
+        return instances.label_instances(found)
     # A container that is known says itself what it publishes.
     told = {each.port for service in found if service.container for each in service.container.published}
     missing = [
@@ -91,7 +91,7 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
         if one.default_port not in told
         and not any(service.component == one.name and service.active for service in found)
     ]
-    return instances.labelled([*found, *_behind_proxies(connection, missing)])
+    return instances.label_instances([*found, *_behind_proxies(connection, missing)])
 
 
 def _practice(process: Process, folder: str) -> bool:
@@ -109,7 +109,7 @@ def _bare(connection: Connection, process: Process) -> Service:
     arguments = (
         process.arguments
         if process.container
-        else program_facts.expanded(connection, process.arguments, folder=folder)
+        else program_facts.expand_arguments(connection, process.arguments, folder=folder)
     )
     config = (
         ""

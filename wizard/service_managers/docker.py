@@ -39,7 +39,7 @@ _STEP = 0.1
 class Containers:
     """What the managers of containers share; see `base.ServiceManager`."""
 
-    def described(self, connection: Connection, service: Service) -> Service:
+    def describe(self, connection: Connection, service: Service) -> Service:
         """As it is: `discover` asks for all."""
         return service
 
@@ -244,7 +244,7 @@ def await_up(connection: Connection, service: Service, box: Container, answers: 
         health = (now.get("Health") or {}).get("Status", "")
         up_for = time.monotonic() - start
         if now.get("Restarting") or one.get("RestartCount", 0) > first or not now.get("Running"):
-            raise _ended(connection, service, box, now)
+            raise _stopped_error(connection, service, box, now)
         if health == "unhealthy":
             checks = (now.get("Health") or {}).get("Log") or [{}]
             said = plain(redact(str(checks[-1].get("Output", ""))), 300)
@@ -262,7 +262,7 @@ def await_up(connection: Connection, service: Service, box: Container, answers: 
         time.sleep(_STEP)
 
 
-def _ended(
+def _stopped_error(
     connection: Connection, service: Service, box: Container, ended: Mapping[str, Any]
 ) -> ServiceError:
     code = ended.get("ExitCode", "")

@@ -62,7 +62,7 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
     versions = _versions(
         connection, [(engine.words, one, program_of(one, process)) for engine, _, one, process in found]
     )
-    many = _scaled([one for _, _, one, _ in found])
+    many = _replica_ids([one for _, _, one, _ in found])
     quadlets = {
         (engine.words, unit): quadlet
         for engine in {engine.words: engine for engine, *_ in found}.values()
@@ -170,7 +170,7 @@ def container(
         uid=owner[0],
         gid=owner[1],
         mounts=tuple(map(_mount, inspected.get("Mounts") or ())),
-        published=tuple(_published(network.get("Ports") or {})),
+        published=tuple(_published_ports(network.get("Ports") or {})),
         networks=tuple(_networks(network.get("Networks") or {}, inspected)),
         network_mode=str(host.get("NetworkMode", "")),
         inside_port=inside_port,
@@ -216,7 +216,7 @@ def _service(
     box = replace(
         box, unchangeable=podman_compose.refusal(box, labels, engine.owner if engine.is_podman else "")
     )
-    box = _judged(box, web=web, several=several, dropin=quadlet.overriding if quadlet else "")
+    box = _mark_unchangeable(box, web=web, several=several, dropin=quadlet.overriding if quadlet else "")
     managed = box.is_described
     return Service(
         host=host,
@@ -251,7 +251,7 @@ def _flag_place(box: Container) -> FlagPlace:
     return FlagPlace("manual")
 
 
-def _judged(box: Container, *, web: str, several: bool, dropin: str) -> Container:
+def _mark_unchangeable(box: Container, *, web: str, several: bool, dropin: str) -> Container:
     """The container with why it cannot be changed."""
     why = box.unchangeable
     if why:
@@ -315,7 +315,7 @@ def _process(inspected: Mapping[str, Any], running: Iterable[Process]) -> Proces
     )
 
 
-def _scaled(found: Sequence[Mapping[str, Any]]) -> set[str]:
+def _replica_ids(found: Sequence[Mapping[str, Any]]) -> set[str]:
     """The ids of containers of one Compose service that has more than one."""
     by_service: dict[tuple[str, str], list[str]] = {}
     for one in found:
@@ -367,7 +367,7 @@ def _mount(one: Mapping[str, Any]) -> Mount:
     )
 
 
-def _published(ports: Mapping[str, Any]) -> Iterable[PublishedPort]:
+def _published_ports(ports: Mapping[str, Any]) -> Iterable[PublishedPort]:
     for inside, places in ports.items():
         number, _, protocol = inside.partition("/")
         for place in places or () if protocol in ("", "tcp") else ():

@@ -29,8 +29,8 @@ class FlagFiles:
         """None: only the managers of systemd's units, of processes and of containers find components."""
         return ()
 
-    def described(self, connection: Connection, service: Service) -> Service:
-        """See `base.ServiceManager.described`; as it is."""
+    def describe(self, connection: Connection, service: Service) -> Service:
+        """See `base.ServiceManager.describe`; as it is."""
         return service
 
     def address(self, connection: Connection, service: Service) -> str:
@@ -83,11 +83,11 @@ def plan_flag(
 def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> str:
     place = service.flags
     if place.kind == "envfile":
-        return _located(
+        return _edit_naming_file(
             place.path, lambda: env_file.set_flag(text, place.variable, flag, value, reader=place.reader)
         )
     if place.kind == "dropin":
-        return _located(place.path, lambda: _dropin(service, text, flag, value, unit_text))
+        return _edit_naming_file(place.path, lambda: _dropin(service, text, flag, value, unit_text))
     if place.kind == "argfile":
         return set_argument(text, flag, value)
     raise ConfigError(
@@ -218,7 +218,7 @@ def _text(current: FileState | None, path: str) -> str:
     return current.content.decode("utf-8", "surrogateescape")
 
 
-def _located(path: str, edit: Callable[[], str]) -> str:
+def _edit_naming_file(path: str, edit: Callable[[], str]) -> str:
     """`edit()`, with the file's name put before the line that an error names."""
     try:
         return edit()

@@ -33,7 +33,7 @@ def told_apart(services: Sequence[Service]) -> tuple[Service, ...]:
     return tuple(found)
 
 
-def labelled(
+def label_instances(
     services: Iterable[Service],
     named: Mapping[str, Collection[str]] | None = None,
     meant: Callable[[Service], bool] = lambda _: True,

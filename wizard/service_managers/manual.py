@@ -49,7 +49,9 @@ def command(
         return _container(service, known, arguments, web_config)
     program = service.program or known.programs[0]
     if service.supervision is not None:
-        return _supervised(service, service.supervision, shlex.join([program, *arguments]), arguments)
+        return _supervisor_commands(
+            service, service.supervision, shlex.join([program, *arguments]), arguments
+        )
     stop = (f"kill {service.pid}",) if service.pid else ()
     return (*stop, shlex.join([program, *arguments]))
 
@@ -92,14 +94,14 @@ def reload(service: Service) -> tuple[str, ...]:
     return (f"kill -HUP {service.pid}",) if service.pid else ()
 
 
-def _supervised(
+def _supervisor_commands(
     service: Service, supervision: Supervision, command: str, arguments: list[str]
 ) -> tuple[str, ...]:
     """What to change where another program starts it, and how to restart it alone."""
     kind, name = supervision.kind, supervision.name
     changed = tuple(arguments) != service.arguments
     if kind in ("unit", "monit", "tmux", "screen"):
-        return _held(service, supervision, command)
+        return _shared_process_commands(service, supervision, command)
     head = f"# {_KEEPERS[kind]} runs {service.component} as {name}; only {name} is restarted."
     if not changed:
         return (head, *supervision.restart)
@@ -108,7 +110,12 @@ def _supervised(
         run = shlex.join(["pm2", "start", start, "--name", name, "--", *rest])
         return (head, *supervision.renew, run, "pm2 save")
     edit = f"# Edit {supervision.file or 'its configuration'}: what begins with {supervision.line!r} becomes"
-    return (head, edit, f"#   {_edited(supervision, command)}", *(supervision.renew or supervision.restart))
+    return (
+        head,
+        edit,
+        f"#   {_supervisor_line(supervision, command)}",
+        *(supervision.renew or supervision.restart),
+    )
 
 
 _KEEPERS = {
@@ -121,7 +128,7 @@ _KEEPERS = {
 }
 
 
-def _edited(supervision: Supervision, command: str) -> str:
+def _supervisor_line(supervision: Supervision, command: str) -> str:
     """The line of the supervisor's own file, in its own quoting."""
     if supervision.kind == "supervisord":
         # Its %(name)s are expanded in the command.
@@ -131,7 +138,7 @@ def _edited(supervision: Supervision, command: str) -> str:
     return f"exec {command}"
 
 
-def _held(service: Service, supervision: Supervision, command: str) -> tuple[str, ...]:
+def _shared_process_commands(service: Service, supervision: Supervision, command: str) -> tuple[str, ...]:
     """What holds more than the component and cannot restart it alone."""
     name = supervision.name
     stop = (f"kill {service.pid}",) if service.pid else ()

@@ -66,7 +66,7 @@ def start(
             for each in secret
         ),
         "Remove-Item -Recurse -Path 'C:\\firescreen'",
-        *_flagged(component(service.component), called, words),
+        *_set_flags(component(service.component), called, words),
         f"Restart-Service -Name {quote(called)}",
     ]
     return tuple(lines)
@@ -94,7 +94,7 @@ def restart(service: Service) -> tuple[str, ...]:
     )
 
 
-def _flagged(known: Component, called: str, words: Sequence[str]) -> list[str]:
+def _set_flags(known: Component, called: str, words: Sequence[str]) -> list[str]:
     """The present command line of the service with these flags behind it, unless they are there."""
     lines = _read(known, called)
     for word in words:

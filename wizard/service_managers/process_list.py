@@ -158,7 +158,7 @@ def look(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
     ended = connection.run_script(*request(known), timeout=30)
     text = ended.stdout.replace("\x1d", "")
     records = [record.split("\x1f") for record in text.split("\x1e")[1:]]
-    listening = sockets.listening("\n".join(record[1] for record in records if not record[0]))
+    listening = sockets.listening_sockets("\n".join(record[1] for record in records if not record[0]))
     found = [
         process
         for record in records
@@ -175,7 +175,7 @@ def _process(record: list[str], known: tuple[Component, ...], listening: Mapping
         return None
     for one in known:
         if one.matches(words[0]) or one.matches(executable.removesuffix(" (deleted)")):
-            user, group = _named(owner)
+            user, group = _owner_names(owner)
             return Process(
                 int(pid),
                 one.name,
@@ -186,13 +186,13 @@ def _process(record: list[str], known: tuple[Component, ...], listening: Mapping
                 _unit_of(cgroup),
                 bool(_CONTAINER.search(cgroup)),
                 _parents(parents),
-                sockets.held({**listening, **sockets.listening(own)}, held.split()),
+                sockets.open_addresses({**listening, **sockets.listening_sockets(own)}, held.split()),
                 apart="other-namespace " in cgroup and "other-network " in cgroup,
             )
     return None
 
 
-def _named(owner: str) -> tuple[str, str]:
+def _owner_names(owner: str) -> tuple[str, str]:
     """User and group of `name:group:uid:gid`; a number where the host has no name for it."""
     names = [*owner.split(":"), "", "", "", ""][:4]
     user, group = (

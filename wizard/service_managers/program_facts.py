@@ -91,8 +91,8 @@ def served_at(component: Component, arguments: tuple[str, ...], held: Sequence[s
         if there:
             # The flag's own words are kept where they say more than an address does.
             same = each is told and not all(one.startswith("[::]:") for one in there)
-            return told if same and _is_among(told, there) else sockets.reached(there[0])
-    return sockets.reached(web_sockets(component, arguments, held)[0])
+            return told if same and _is_among(told, there) else sockets.client_address(there[0])
+    return sockets.client_address(web_sockets(component, arguments, held)[0])
 
 
 def web_sockets(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def _other_addresses(arguments: tuple[str, ...]) -> Iterator[tuple[int, str]]:
             yield at, name
 
 
-def expanded(connection: Connection, arguments: tuple[str, ...], *, folder: str) -> tuple[str, ...]:
+def expand_arguments(connection: Connection, arguments: tuple[str, ...], *, folder: str) -> tuple[str, ...]:
     """Arguments with those that stand in files, as kingpin reads them: @FILE, one a line, `#` for comments.
 
     Args:

@@ -138,7 +138,9 @@ def discover(connection: Connection) -> tuple[Service, ...]:
     lines = [fields for line in ended.stdout.splitlines() if len(fields := line.split("\x1f")) == 4]
     lines.sort(key=lambda fields: list(known).index(fields[0]))
     return tuple(
-        service for fields in lines if (service := _found(connection, known[fields[0]], fields)) is not None
+        service
+        for fields in lines
+        if (service := _find_proxy(connection, known[fields[0]], fields)) is not None
     )
 
 
@@ -158,7 +160,7 @@ def other_configuration(connection: Connection, name: str, program: str) -> str:
     return caddy_configuration.other_than(connection, known.main, unit=known.unit, program=program)
 
 
-def _found(connection: Connection, known: Proxy, fields: list[str]) -> Service | None:
+def _find_proxy(connection: Connection, known: Proxy, fields: list[str]) -> Service | None:
     if not known.exporters:
         return _service(connection, known, fields)
     # It has flags as components have, and is found and restarted as they are.

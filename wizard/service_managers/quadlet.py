@@ -37,7 +37,7 @@ class Quadlets(docker.Containers):
         """
         box = _box(service)
         _ask_systemd(connection, service, "daemon-reload")
-        loaded = _shown(connection, box, "LoadState")
+        loaded = _unit_property(connection, box, "LoadState")
         if loaded != "loaded":
             raise ServiceError(
                 f"Podman makes no unit {box.unit} of {box.quadlet}",
@@ -50,7 +50,7 @@ class Quadlets(docker.Containers):
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
         """Restarts it where its file says something new or it holds an old file, else signals the program."""
         box = _box(service)
-        changed = _shown(connection, box, "NeedDaemonReload") == "yes"
+        changed = _unit_property(connection, box, "NeedDaemonReload") == "yes"
         if changed or not component(service.component).reload_by or docker.mounted_file(service):
             self.restart(connection, service)
         else:
@@ -58,7 +58,7 @@ class Quadlets(docker.Containers):
 
     def is_active(self, connection: Connection, service: Service) -> bool:
         """Whether systemd calls the unit active."""
-        return _shown(connection, _box(service), "ActiveState") in ("active", "reloading")
+        return _unit_property(connection, _box(service), "ActiveState") in ("active", "reloading")
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
         """The last lines of the unit's journal: the container itself is gone once it ends."""
@@ -78,7 +78,7 @@ def _box(service: Service) -> Container:
     return service.container
 
 
-def _shown(connection: Connection, box: Container, name: str) -> str:
+def _unit_property(connection: Connection, box: Container, name: str) -> str:
     """A property of the unit as systemd has it."""
     ended = connection.run(
         ["systemctl", "show", "--no-pager", "-p", name, "--value", "--", box.unit], timeout=20

@@ -43,10 +43,10 @@ def reload(
     """
     known = component(service.component)
     waiting = _Waiting(connection, service, known, journald.cursor(connection, service.unit), ask)
-    shown = _shown(connection, service.unit)
+    shown = _unit_properties(connection, service.unit)
     if shown.get("NeedDaemonReload") == "yes":
         systemd_restart.daemon_reload(connection)
-        shown = _shown(connection, service.unit)
+        shown = _unit_properties(connection, service.unit)
     by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
     if by_signal and (shown.get("CanReload") == "no" or command_urls.plain(shown.get("ExecReload", ""))):
         # What asks http today may ask https by now, or the other way round: the signal works with both.
@@ -76,7 +76,7 @@ def reload(
         )
 
 
-def _shown(connection: Connection, unit: str) -> dict[str, str]:
+def _unit_properties(connection: Connection, unit: str) -> dict[str, str]:
     ended = connection.run(["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", unit], timeout=10)
     return next(iter(systemd_properties.blocks(ended.stdout)), {})
 
@@ -123,7 +123,7 @@ class _Waiting:
                 else ()
             ):
                 if self.known.reload_refused in line.text:
-                    raise self._refused(journald.message(line.text))
+                    raise self._reload_error(journald.message(line.text))
                 if self.known.reload_done in line.text:
                     return True
                 if _BEGUN in line.text:
@@ -132,7 +132,7 @@ class _Waiting:
                 next_ask = time.monotonic() + _ASK_EACH
                 now = self.ask()
                 if now and not now.good and self.before.good:
-                    raise self._refused("its last reload was not successful, as it says itself")
+                    raise self._reload_error("its last reload was not successful, as it says itself")
                 if now and now.good and now.moment != self.before.moment:
                     return True
             time.sleep(_STEP)
@@ -154,7 +154,7 @@ class _Waiting:
         )
         return heard and not quiet
 
-    def _refused(self, why: str) -> ServiceError:
+    def _reload_error(self, why: str) -> ServiceError:
         return ServiceError(
             f"{self.service.unit} keeps its old configuration: {why}",
             where=f"{self.connection.name}: {self.service.unit}",

@@ -73,9 +73,9 @@ def discover(connection: Connection) -> Proxies:
         AwayError: the host was lost. What cannot be read otherwise is told in `unread`.
     """
     found = Proxies()
-    for each in _running(connection):
+    for each in _running_proxies(connection):
         try:
-            mine = _resumed(each) if "--resume" in each.words else _read(connection, each)
+            mine = _unread_api_configuration(each) if "--resume" in each.words else _read(connection, each)
         except AwayError:
             raise
         except HostError as error:
@@ -90,7 +90,7 @@ def discover(connection: Connection) -> Proxies:
     return replace(found, routes=tuple(replace(each, host=connection.name) for each in found.routes))
 
 
-def _running(connection: Connection) -> tuple[_Running, ...]:
+def _running_proxies(connection: Connection) -> tuple[_Running, ...]:
     ended = connection.run_script(*REQUEST, timeout=10)
     found = []
     for record in ended.stdout.split("\x1e")[1:]:
@@ -102,11 +102,11 @@ def _running(connection: Connection) -> tuple[_Running, ...]:
                 continue
             words = words[0].split()
         said = tuple(words) if program == "exporter_exporter" or "--resume" in words else ()
-        found.append(_Running(program, _named(words, _OPTIONS[program]), said))
+        found.append(_Running(program, _option_value(words, _OPTIONS[program]), said))
     return tuple(dict.fromkeys(found))
 
 
-def _named(words: Iterable[str], options: tuple[str, ...]) -> str:
+def _option_value(words: Iterable[str], options: tuple[str, ...]) -> str:
     listed = list(words)
     for index, word in enumerate(listed[:-1]):
         if word in options:
@@ -115,7 +115,7 @@ def _named(words: Iterable[str], options: tuple[str, ...]) -> str:
     return next(joined, "")
 
 
-def _resumed(running: _Running) -> Proxies:
+def _unread_api_configuration(running: _Running) -> Proxies:
     said = "runs with what its API was last given (--resume): only Caddyfiles are read"
     return Proxies(unread=(f"{running.program} {said}",))
 
@@ -141,7 +141,7 @@ def _read(connection: Connection, running: _Running) -> Proxies:
     for _ in range(_ROUNDS):
         wanted = [each for path in new for each in proxies.includes(program, main, files[path])]
         new = []
-        for path in dict.fromkeys(each for pattern in wanted for each in matching(connection, pattern)):
+        for path in dict.fromkeys(each for pattern in wanted for each in matching_files(connection, pattern)):
             if path in files or len(files) >= _MOST:
                 continue
             state = connection.read(path)
@@ -159,7 +159,7 @@ def _read(connection: Connection, running: _Running) -> Proxies:
 def _modules(connection: Connection, running: _Running) -> dict[str, bytes]:
     """The files of further modules of an exporter_exporter."""
     folders = [value for name, value in _flags(running.words) if name == "config.dirs"]
-    paths = [each for folder in folders for each in matching(connection, f"{folder}/*.y*ml")]
+    paths = [each for folder in folders for each in matching_files(connection, f"{folder}/*.y*ml")]
     return {path: state.content for path in paths if (state := connection.read(path)) is not None}
 
 
@@ -190,7 +190,7 @@ def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxi
     return Proxies(routes=proxies.routes(program, folder, files), sites=proxies.sites(program, folder, files))
 
 
-def matching(connection: Connection, pattern: str) -> list[str]:
+def matching_files(connection: Connection, pattern: str) -> list[str]:
     """The files that a path, a pattern or a folder stands for; wildcards in any part."""
     if not re.search(r"[*?\[]", pattern):
         info = connection.stat(pattern)

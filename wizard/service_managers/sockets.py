@@ -13,7 +13,7 @@ _KERNEL = re.compile(r"([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4})")
 _EVERYWHERE = ("*", "0.0.0.0", "[::]")  # noqa: S104 - compared with, not bound to
 
 
-def listening(text: str) -> dict[str, str]:
+def listening_sockets(text: str) -> dict[str, str]:
     """address:port by the socket's inode.
 
     Args:
@@ -30,12 +30,12 @@ def listening(text: str) -> dict[str, str]:
     return found
 
 
-def held(listening: Mapping[str, str], inodes: Iterable[str]) -> tuple[str, ...]:
+def open_addresses(listening: Mapping[str, str], inodes: Iterable[str]) -> tuple[str, ...]:
     """The addresses of those sockets that a process has open, in the order of its descriptors."""
     return tuple(dict.fromkeys(listening[inode] for inode in inodes if inode in listening))
 
 
-def reached(address: str) -> str:
+def client_address(address: str) -> str:
     """A socket's address as a client on its own host asks it."""
     host, _, port = address.rpartition(":")
     if host == "[::]":

@@ -39,7 +39,7 @@ def start(connection: Connection, folder: str) -> None:
     Raises:
         ServiceError: the program does not stay up.
     """
-    _checked(_supervise(connection, "--start", folder), where=_place(connection, folder), doing="start")
+    _check_answer(_supervise(connection, "--start", folder), where=_place(connection, folder), doing="start")
 
 
 def restart(connection: Connection, service: Service) -> None:
@@ -49,8 +49,8 @@ def restart(connection: Connection, service: Service) -> None:
         ServiceError: it does not stay up, with its last lines; it is not tried again by itself then.
     """
     folder = folder_of(service)
-    answer = _told(connection, folder, "restart")
-    _checked(answer, where=_place(connection, folder), doing="restart")
+    answer = _request(connection, folder, "restart")
+    _check_answer(answer, where=_place(connection, folder), doing="restart")
 
 
 def reload(connection: Connection, service: Service) -> None:
@@ -71,7 +71,7 @@ def reload(connection: Connection, service: Service) -> None:
             todo="Restart it.",
         )
     words = {"done": [known.reload_done], "refused": [known.reload_refused]}
-    _checked(_told(connection, folder, "reload", **words), where=place, doing="reload")
+    _check_answer(_request(connection, folder, "reload", **words), where=place, doing="reload")
 
 
 def stop(connection: Connection, folder: str) -> None:
@@ -81,7 +81,7 @@ def stop(connection: Connection, folder: str) -> None:
         ServiceError: they do not end.
     """
     answer = _supervise(connection, "--tell", folder, "stop")
-    _checked(answer, where=_place(connection, folder), doing="stop")
+    _check_answer(answer, where=_place(connection, folder), doing="stop")
 
 
 def is_active(connection: Connection, service: Service) -> bool:
@@ -91,7 +91,7 @@ def is_active(connection: Connection, service: Service) -> bool:
 
 def status(connection: Connection, folder: str) -> Mapping[str, Any]:
     """What the supervisor says: state, pid, started, restarts, last_exit, arguments; 'stopped' if it is gone."""
-    return _told(connection, folder, "status")
+    return _request(connection, folder, "status")
 
 
 def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def _service(connection: Connection, folder: str, name: str) -> Service | None:
         return None
     now = status(connection, folder)
     active = now.get("state") == "running"
-    arguments = tuple(map(str, now.get("arguments", ()))) if active else _written(connection, folder)
+    arguments = tuple(map(str, now.get("arguments", ()))) if active else _stored_flags(connection, folder)
     user, group = account()
     service = Service(
         host=connection.name,
@@ -157,7 +157,7 @@ def _service(connection: Connection, folder: str, name: str) -> Service | None:
     )
 
 
-def _written(connection: Connection, folder: str) -> tuple[str, ...]:
+def _stored_flags(connection: Connection, folder: str) -> tuple[str, ...]:
     """The flags that it would be started with, read as the supervisor does."""
     state = connection.read(f"{folder}/arguments")
     text = state.content.decode("utf-8", "surrogateescape") if state else ""
@@ -165,11 +165,11 @@ def _written(connection: Connection, folder: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-def _told(connection: Connection, folder: str, word: str, **more: Any) -> Mapping[str, Any]:
+def _request(connection: Connection, folder: str, word: str, **more: Any) -> Mapping[str, Any]:
     """Asks the supervisor itself; where none listens, by the script, which knows what to do about that."""
     request = {"do": word, **more}
     try:
-        return _heard(folder, request) or _supervise(connection, "--tell", folder, json.dumps(request))
+        return _send(folder, request) or _supervise(connection, "--tell", folder, json.dumps(request))
     except (OSError, ValueError) as problem:
         return {
             "ok": False,
@@ -179,7 +179,7 @@ def _told(connection: Connection, folder: str, word: str, **more: Any) -> Mappin
         }
 
 
-def _heard(folder: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _send(folder: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a supervisor that runs answers: labs ask several times a second, and an interpreter takes 40 ms to come up.
 
     Raises:
@@ -210,7 +210,7 @@ def _supervise(connection: Connection, *arguments: str) -> Mapping[str, Any]:
     return {"ok": False, "state": "unknown", "why": f"the supervisor cannot be used: {words[0]}", "log": []}
 
 
-def _checked(answer: Mapping[str, Any], *, where: str, doing: str) -> None:
+def _check_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> None:
     if answer.get("ok"):
         return
     log_lines = _clean(answer.get("log", ()))

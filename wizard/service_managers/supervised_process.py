@@ -38,7 +38,7 @@ def boot() -> str:
         return ""
 
 
-def born(pid: int) -> str:
+def start_time(pid: int) -> str:
     """When a process started, as the system says it; '' if there is none of that number."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
@@ -58,12 +58,14 @@ def listens(pid: int) -> bool | None:
     try:
         links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH115, PTH208
         own = {match.group(1) for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
-        return any(not own.isdisjoint(_listening(f"/proc/{pid}/net/{table}")) for table in ("tcp", "tcp6"))
+        return any(
+            not own.isdisjoint(_listening_inodes(f"/proc/{pid}/net/{table}")) for table in ("tcp", "tcp6")
+        )
     except OSError:
-        return None if born(pid) else False
+        return None if start_time(pid) else False
 
 
-def _listening(table: str) -> Iterator[str]:
+def _listening_inodes(table: str) -> Iterator[str]:
     """The inodes of the listening sockets in a table of proc(5)."""
     # Those that listen come first. The kernel looks through all connections for what follows them, and for
     # as many bytes as one read asks for: a row is 150.
@@ -94,10 +96,10 @@ def sweep() -> None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + PATIENCE
-        if pid > 1 and mark and born(pid) == mark:
+        if pid > 1 and mark and start_time(pid) == mark:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        while mark and born(pid) == mark and time.monotonic() < deadline:
+        while mark and start_time(pid) == mark and time.monotonic() < deadline:
             time.sleep(0.01)
     state |= {"state": "stopped", "pid": 0, "born": ""}
     with open("state.json.new", "w", encoding="utf-8") as file:  # noqa: PTH123

@@ -18,11 +18,11 @@ from typing import Any, TypeAlias
 
 from wizard.service_managers.supervised_process import (
     PATIENCE,
-    born,
     describe,
     listens,
     prctl,
     read_arguments,
+    start_time,
 )
 
 LOG_LIMIT = 5 * 1024 * 1024
@@ -95,7 +95,7 @@ class Supervisor:
             return self.answer(ok=True)
         return self.answer(ok=word == "status", why="" if word == "status" else f"unknown request {word!r}")
 
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there is a process; it changes with every `pump`."""
         return self.child is not None
 
@@ -109,9 +109,9 @@ class Supervisor:
         return {
             "state": self.state,
             "pid": pid,
-            "born": born(pid) if pid else "",
+            "born": start_time(pid) if pid else "",
             "supervisor": os.getpid(),
-            "supervisor_born": born(os.getpid()),
+            "supervisor_born": start_time(os.getpid()),
             "started": self.started,
             "restarts": self.restarts,
             "last_exit": self.last_exit,
@@ -128,19 +128,19 @@ class Supervisor:
             self.arguments = read_arguments("arguments")
             self._spawn(spec["program"], spec.get("cwd") or None, spec.get("environment", {}))
         except (OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
-            return self._failed(f"it could not be started: {problem}")
+            return self._failure(f"it could not be started: {problem}")
         self._save("running")
         ready = str(spec.get("ready", ""))
         deadline = time.monotonic() + (READY if ready else SETTLE)
         wait = 0.004
-        while self.running() and time.monotonic() < deadline and not self.ending:
+        while self.is_running() and time.monotonic() < deadline and not self.ending:
             self.pump(wait)
             self._reap()
-            if self.running() and self._is_up(ready):
+            if self.is_running() and self._is_up(ready):
                 break
             wait = min(0.02, wait * 1.3)
-        if not self.running():
-            return self._failed(f"it ended at once with {describe(self.last_exit)}")
+        if not self.is_running():
+            return self._failure(f"it ended at once with {describe(self.last_exit)}")
         return self.answer(ok=True)
 
     def stop(self) -> None:
@@ -149,7 +149,7 @@ class Supervisor:
         if self.child is not None:
             self.child.terminate()
             deadline = time.monotonic() + PATIENCE
-            while self.running() and time.monotonic() < deadline:
+            while self.is_running() and time.monotonic() < deadline:
                 self.pump(0.05)
                 self._reap()
         if self.child is not None:
@@ -166,7 +166,7 @@ class Supervisor:
         self.tail.clear()
         self.child.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + READY
-        while self.running() and time.monotonic() < deadline:
+        while self.is_running() and time.monotonic() < deadline:
             self.pump(0.02)
             self._reap()
             said = list(self.tail)
@@ -175,7 +175,7 @@ class Supervisor:
             if not done or any(word in line for line in said for word in done):
                 break
         else:
-            why = "it did not say that it had reloaded its configuration" if self.running() else "it ended"
+            why = "it did not say that it had reloaded its configuration" if self.is_running() else "it ended"
             return self.answer(ok=False, why=why)
         return self.answer(ok=True)
 
@@ -250,7 +250,7 @@ class Supervisor:
     def _schedule(self) -> None:
         """The next try after a crash, or the end of trying."""
         if self.crashes >= len(PAUSES):
-            self._failed(f"it crashed {self.crashes + 1} times in a row")
+            self._failure(f"it crashed {self.crashes + 1} times in a row")
             return
         self.retry_at = time.monotonic() + PAUSES[self.crashes]
         self.crashes += 1
@@ -294,7 +294,7 @@ class Supervisor:
     def _note(self, text: str) -> None:
         self._write(f"supervisor: {text}\n".encode("utf-8", "replace"))
 
-    def _failed(self, why: str) -> Answer:
+    def _failure(self, why: str) -> Answer:
         self._note(why)
         self._save("failed")
         return self.answer(ok=False, why=why)

@@ -22,7 +22,7 @@ class Systemd(FlagFiles):
         """The components that are units there, running or not; none without systemd."""
         return systemd_discovery.discover(connection, running)
 
-    def described(self, connection: Connection, service: Service) -> Service:
+    def describe(self, connection: Connection, service: Service) -> Service:
         """With the text of the unit, from which a drop-in for it is made."""
         if service.flags.kind != "dropin" or service.unit_text:
             return service

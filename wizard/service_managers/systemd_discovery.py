@@ -117,7 +117,7 @@ def discover(
     known = components or all_components()
     found = process_list.find(connection, known) if running is None else running
     units = list(dict.fromkeys(each.unit for each in found if each.unit))
-    shown, cat = _looked(connection, units, known)
+    shown, cat = _unit_properties(connection, units, known)
     if not shown:
         return ()
     texts = dict(unit_settings.split_files(cat))
@@ -154,20 +154,20 @@ def request(running: Sequence[str] = (), components: tuple[Component, ...] = ())
     return _LOOK, systemd_properties.SHOWN, " ".join(running), *dict.fromkeys([*running, *usual])
 
 
-def _looked(
+def _unit_properties(
     connection: Connection, running: list[str], components: tuple[Component, ...]
 ) -> tuple[list[dict[str, str]], str]:
     """What systemd says of the units that exist, and their files as `unit_settings.join_files` puts them together.
 
     An alias appears once, under its real name.
     """
-    found, cat = _asked(connection, request((), components))
+    found, cat = _run_show(connection, request((), components))
     if running and not found.keys() >= set(running):
-        found, cat = _asked(connection, request(running, components))
+        found, cat = _run_show(connection, request(running, components))
     return list(found.values()), cat
 
 
-def _asked(connection: Connection, script: Sequence[str]) -> tuple[dict[str, dict[str, str]], str]:
+def _run_show(connection: Connection, script: Sequence[str]) -> tuple[dict[str, dict[str, str]], str]:
     ended = connection.run_script(*script, timeout=20)
     shown, _, cat = ended.stdout.partition("\n\x1e\n")
     if ended.code and not shown.strip():
@@ -207,7 +207,7 @@ class _Seen:
         folder = shown.get("WorkingDirectory", "")
         in_unit = script.arguments(held.words) if script else read.arguments(held.words)
         written = process.arguments if process else in_unit
-        arguments = program_facts.expanded(self.connection, written, folder=folder)
+        arguments = program_facts.expand_arguments(self.connection, written, folder=folder)
         place = systemd_properties.flag_place(component, shown, read, held)
         self.dropins[unit] = systemd_properties.dropin_place(shown, read, script)
         if arguments != written:
@@ -241,7 +241,7 @@ class _Seen:
             web_config=web,
             home=program_facts.home(component, web, config),
             hidden=systemd_properties.hidden(shown),
-            bound=systemd_properties.bound(shown),
+            bound=systemd_properties.bound_paths(shown),
             pid=process.pid if process else pid,
             supervision=wrapper if by_shell else None,
             stop_timeout=systemd_properties.seconds(shown.get("TimeoutStopUSec", "")),

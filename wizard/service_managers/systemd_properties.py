@@ -136,16 +136,16 @@ def hidden(shown: Shown) -> tuple[str, ...]:
         found += _HOMES
     if shown.get("PrivateTmp") in ("yes", "disconnected"):
         found += ["/tmp", "/var/tmp"]  # noqa: S108 - named, not written to
-    found += _listed(shown, "InaccessiblePaths") + _listed(shown, "TemporaryFileSystem")
+    found += _path_list(shown, "InaccessiblePaths") + _path_list(shown, "TemporaryFileSystem")
     # What is bound from elsewhere stands in place of what the host has there.
     found += [target for source, target in _binds(shown) if source != target]
     return tuple(dict.fromkeys(found))
 
 
-def bound(shown: Shown) -> tuple[str, ...]:
+def bound_paths(shown: Shown) -> tuple[str, ...]:
     """Folders and files that the unit sees as they are although they lie in hidden ones."""
     # systemd leaves out a bind below a place that is made inaccessible; one below an emptied place counts.
-    gone = [*_listed(shown, "InaccessiblePaths"), *(_HOMES if shown.get("ProtectHome") == "yes" else ())]
+    gone = [*_path_list(shown, "InaccessiblePaths"), *(_HOMES if shown.get("ProtectHome") == "yes" else ())]
     own = [target for source, target in _binds(shown) if source == target]
     return tuple(
         path for path in own if not any(path == folder or path.startswith(f"{folder}/") for folder in gone)
@@ -163,7 +163,7 @@ def socket_addresses(text: str) -> list[str]:
     return re.findall(r"(?m)^Listen=(\S+:\d+) \(Stream\)$", text)
 
 
-def _listed(shown: Shown, key: str) -> list[str]:
+def _path_list(shown: Shown, key: str) -> list[str]:
     """The paths of a list such as `-/srv /var:ro`, without what stands before and behind them."""
     return [word.lstrip("-+").partition(":")[0] for word in shown.get(key, "").split()]
 

@@ -182,7 +182,7 @@ def restart(
     before = _Before(said.get("since", ""), said.get("old", "0"))
     if "failed" in said:
         _refuse_without_rights(said["failed"], service.unit)
-        raise _failed(connection, service, before, plain(said["failed"], 300))
+        raise _start_error(connection, service, before, plain(said["failed"], 300))
     while said.get("verdict") == "open" and time.monotonic() < deadline:
         # Here and not there, so that others can be restarted meanwhile.
         begun = time.monotonic()
@@ -192,9 +192,9 @@ def restart(
         said = _watch(connection, service, timeout, first=said["first"])
     if said.get("verdict") in ("late", "open"):
         port = service.listen.rpartition(":")[2]
-        raise _failed(connection, service, before, f"port {port} did not open in time")
+        raise _start_error(connection, service, before, f"port {port} did not open in time")
     if said.get("verdict") != "steady":
-        raise _failed(connection, service, before, said.get("Result", ""))
+        raise _start_error(connection, service, before, said.get("Result", ""))
 
 
 def check_start(connection: Connection, service: Service) -> None:
@@ -280,7 +280,7 @@ _ERROR = re.compile(r"\berr(or)?\b|\bfatal\b|unknown long flag", re.IGNORECASE)
 """What a line holds that says why a program ended."""
 
 
-def _failed(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
+def _start_error(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
     # The last words of a program that just died may still be on their way to the journal.
     connection.run(["journalctl", "--sync"], timeout=10)
     lines = journald.lines(connection, service.unit, 200, since=before.since)

@@ -13,7 +13,7 @@ import pytest
 from wizard.connections.attributes import ACL, acl_text, acl_value
 from wizard.connections.examination import _one_by_one, examine
 from wizard.connections.local import LocalConnection
-from wizard.connections.path_script import FUNCTIONS, UNSAFE, refused
+from wizard.connections.path_script import FUNCTIONS, UNSAFE, unsafe_path_error
 from wizard.engine import journal, journal_reader
 from wizard.model import ContentKind, FileState, WriteFile
 
@@ -195,9 +195,9 @@ def test_a_path_that_is_refused_leaves_the_others_their_answer(tmp_path: Path) -
 
 def test_a_refusal_says_what_where_and_what_to_do() -> None:
     said = "unsafe link\n755 prometheus 105 prometheus 109 4096 directory\n/etc/node_exporter"
-    error = refused(UNSAFE, said, "/etc/node_exporter/web.yml")
+    error = unsafe_path_error(UNSAFE, said, "/etc/node_exporter/web.yml")
     assert error is not None
     assert error.what == "it leads through a link in /etc/node_exporter, a folder that prometheus can change"
     assert error.where == "/etc/node_exporter/web.yml"
     assert "chown root:prometheus /etc/node_exporter" in error.todo
-    assert refused(1, said, "/x") is None
+    assert unsafe_path_error(1, said, "/x") is None

@@ -14,7 +14,7 @@ GOOD = Secret("right")
 def test_it_is_one_hosts_unless_it_is_said_to_be_for_all() -> None:
     access = Access()
     access.give("sudo", "srv1", GOOD)
-    access.taken("sudo", "srv1")
+    access.secret_accepted("sudo", "srv1")
     assert access.secret("sudo", "srv1") is GOOD
     assert access.secret("sudo", "srv2") is None
 
@@ -34,9 +34,9 @@ def test_the_others_wait_until_the_first_has_taken_it() -> None:
         waiting = [pool.submit(other, name) for name in ("srv2", "srv3")]
         assert asked.wait(60)
         assert not any(each.done() for each in waiting)
-        access.taken("sudo", "srv2")
+        access.secret_accepted("sudo", "srv2")
         assert not any(each.done() for each in waiting), "only the first counts"
-        access.taken("sudo", "srv1")
+        access.secret_accepted("sudo", "srv1")
         assert [each.result(60) for each in waiting] == [GOOD, GOOD]
     assert access.secret("sudo", "srv4") is GOOD
 
@@ -50,14 +50,14 @@ def test_what_the_first_refuses_reaches_no_other() -> None:
         assert waiting.result(60) is None
     assert access.secret("sudo", "srv1") is None
     access.give("sudo", "srv1", GOOD, everywhere=True)
-    access.taken("sudo", "srv1")
+    access.secret_accepted("sudo", "srv1")
     assert access.secret("sudo", "srv2") is GOOD
 
 
 def test_where_it_does_not_fit_it_is_sent_once_and_that_host_is_asked_about_by_itself() -> None:
     access = Access()
     access.give("sudo", "srv1", GOOD, everywhere=True)
-    access.taken("sudo", "srv1")
+    access.secret_accepted("sudo", "srv1")
     assert access.secret("sudo", "srv2") is GOOD
     access.forget("sudo", "srv2")
     assert access.secret("sudo", "srv2") is None

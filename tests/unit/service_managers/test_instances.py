@@ -39,23 +39,23 @@ def labels(services: tuple[Service, ...]) -> dict[str, str]:
 
 
 def test_the_usual_one_keeps_its_name_and_a_further_one_gets_its_units() -> None:
-    found = instances.labelled([PUBLIC, USUAL])
+    found = instances.label_instances([PUBLIC, USUAL])
     assert labels(found) == {"prometheus": "", "prometheus-public": "prometheus-public"}
     assert [service.key for service in found] == ["one/prometheus/prometheus-public", "one/prometheus"]
 
 
 def test_one_alone_is_the_usual_one_whatever_its_unit_is_called() -> None:
-    assert labels(instances.labelled([PUBLIC])) == {"prometheus-public": ""}
+    assert labels(instances.label_instances([PUBLIC])) == {"prometheus-public": ""}
 
 
 def test_one_that_runs_goes_before_one_that_is_only_installed() -> None:
-    found = instances.labelled([replace(USUAL, active=False), PUBLIC])
+    found = instances.label_instances([replace(USUAL, active=False), PUBLIC])
     assert labels(found) == {"prometheus": "prometheus", "prometheus-public": ""}
 
 
 def test_what_a_stack_names_by_its_unit_is_never_the_usual_one() -> None:
     named = {"prometheus": {"", "prometheus"}}
-    assert labels(instances.labelled([USUAL, PUBLIC], named)) == {
+    assert labels(instances.label_instances([USUAL, PUBLIC], named)) == {
         "prometheus": "prometheus",
         "prometheus-public": "",
     }
@@ -65,7 +65,7 @@ def test_bare_processes_are_told_apart_by_their_ports() -> None:
     two = [replace(BARE, listen="127.0.0.1:9101"), replace(BARE, listen="127.0.0.1:9100")]
     apart = instances.told_apart(two)
     assert [service.unit for service in apart] == ["node_exporter-9101", "node_exporter-9100"]
-    assert labels(instances.labelled(apart)) == {
+    assert labels(instances.label_instances(apart)) == {
         "node_exporter-9100": "",
         "node_exporter-9101": "node_exporter-9101",
     }
@@ -77,7 +77,10 @@ def test_a_stack_names_two_of_one_component_by_their_units() -> None:
     read = stack_file.parse(STACK, source="x")
     assert [each.key for each in read.components] == ["one/prometheus", "one/prometheus/prometheus-public"]
     assert stack_file.parse(stack_file.dump(read), source="x") == read
-    assert [each.unit for each in proposed(instances.labelled([USUAL, PUBLIC]))] == ["", "prometheus-public"]
+    assert [each.unit for each in proposed(instances.label_instances([USUAL, PUBLIC]))] == [
+        "",
+        "prometheus-public",
+    ]
 
 
 @pytest.mark.parametrize(

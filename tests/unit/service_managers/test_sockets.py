@@ -25,7 +25,7 @@ KERNEL = """\
 
 
 def test_ss_is_read_with_every_kind_of_address() -> None:
-    assert sockets.listening(SS) == {
+    assert sockets.listening_sockets(SS) == {
         "11": "*:9100",
         "12": "127.0.0.1:9101",
         "13": "[::]:9102",
@@ -36,7 +36,7 @@ def test_ss_is_read_with_every_kind_of_address() -> None:
 
 
 def test_the_kernels_own_table_says_the_same() -> None:
-    assert sockets.listening(KERNEL) == {
+    assert sockets.listening_sockets(KERNEL) == {
         "12": "127.0.0.1:9101",
         "11": "0.0.0.0:9100",
         "14": "[::1]:9103",
@@ -46,11 +46,14 @@ def test_the_kernels_own_table_says_the_same() -> None:
 
 
 def test_what_is_no_socket_is_left_out() -> None:
-    assert sockets.listening("Error: no\n\nLISTEN 0 1 nonsense x ino:1\n") == {}
+    assert sockets.listening_sockets("Error: no\n\nLISTEN 0 1 nonsense x ino:1\n") == {}
 
 
 def test_only_a_processes_own_sockets_count() -> None:
-    assert sockets.held(sockets.listening(SS), ["14", "99", "11", "14"]) == ("[::1]:9103", "*:9100")
+    assert sockets.open_addresses(sockets.listening_sockets(SS), ["14", "99", "11", "14"]) == (
+        "[::1]:9103",
+        "*:9100",
+    )
 
 
 @pytest.mark.parametrize(

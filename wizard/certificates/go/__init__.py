@@ -7,7 +7,7 @@ in other X.509 libraries is read here by a reader of our own; only keys and sign
 
 from wizard.certificates.go.certificate import Certificate, distinguished_name, parse
 from wizard.certificates.go.chains import Purpose, verify
-from wizard.certificates.go.der import ParseError, dotted
+from wizard.certificates.go.der import ParseError, dotted_oid
 from wizard.certificates.go.hostnames import hostname_fault, matches_name
 from wizard.certificates.go.pem import blocks, certificates
 from wizard.certificates.go.pool import Pool
@@ -22,7 +22,7 @@ __all__ = [
     "blocks",
     "certificates",
     "distinguished_name",
-    "dotted",
+    "dotted_oid",
     "hostname_fault",
     "matches_name",
     "parse",

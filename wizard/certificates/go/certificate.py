@@ -24,17 +24,17 @@ from wizard.certificates.go.der import (
     UTF8_STRING,
     ParseError,
     Reader,
-    dotted,
-    encoded,
+    dotted_oid,
+    encode_oid,
     right_aligned,
 )
 from wizard.certificates.go.extensions import Extensions, read_extensions
 from wizard.certificates.go.keys import Algorithm, Key, algorithm_identifier, public_key, signature_algorithm
-from wizard.certificates.go.quoted_text import quoted
+from wizard.certificates.go.quoted_text import quote
 from wizard.certificates.go.times import Moment
 
-_COMMON_NAME: Final = encoded("2.5.4.3")
-_ORGANIZATION: Final = encoded("2.5.4.10")
+_COMMON_NAME: Final = encode_oid("2.5.4.3")
+_ORGANIZATION: Final = encode_oid("2.5.4.10")
 _PRINTABLE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+,-./ :=?*&")
 _NUMERIC: Final = frozenset(b"0123456789 ")
 _VERSION: Final = 0xA0
@@ -107,13 +107,13 @@ def parse(der: bytes) -> Certificate:
     """
     malformed = "x509: malformed certificate"
     outer = Reader(der).element(SEQUENCE, malformed)
-    found = _parsed(outer.whole, Reader(outer.content))
+    found = _parse_body(outer.whole, Reader(outer.content))
     if len(der) != len(outer.whole):
         raise ParseError("x509: trailing data")
     return found
 
 
-def _parsed(raw: bytes, outer: Reader) -> Certificate:
+def _parse_body(raw: bytes, outer: Reader) -> Certificate:
     signed = outer.element(SEQUENCE, "x509: malformed tbs certificate")
     body = Reader(signed.content)
     version = _version(body)
@@ -191,7 +191,9 @@ def _extensions(body: Reader, version: int) -> Extensions:
         critical = entry.next_is(0x01) and entry.boolean("x509: malformed extension critical field")
         value = entry.content(OCTET_STRING, "x509: malformed extension value field")
         if oid in found:
-            raise ParseError(f"x509: certificate contains duplicate extension with OID {quoted(dotted(oid))}")
+            raise ParseError(
+                f"x509: certificate contains duplicate extension with OID {quote(dotted_oid(oid))}"
+            )
         found[oid] = (critical, value)
     return read_extensions(found)
 

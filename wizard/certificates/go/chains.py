@@ -11,20 +11,20 @@ from typing import Final, Literal, TypeAlias
 from wizard.certificates.go import constraints
 from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.constraints import ConstraintError
-from wizard.certificates.go.der import encoded
+from wizard.certificates.go.der import encode_oid
 from wizard.certificates.go.hostnames import hostname_fault
 from wizard.certificates.go.keys import SignatureError, check_signature
 from wizard.certificates.go.policies import policies_valid
 from wizard.certificates.go.pool import Pool
-from wizard.certificates.go.quoted_text import quoted
+from wizard.certificates.go.quoted_text import quote
 from wizard.certificates.go.times import stamp
 
 Purpose: TypeAlias = Literal["server", "client"]
 
 # Go gives up after as many signatures, so that a hostile chain cannot keep it busy.
 _SIGNATURES: Final = 100
-_ANY_USAGE: Final = encoded("2.5.29.37.0")
-_USAGES: Final = {"server": encoded("1.3.6.1.5.5.7.3.1"), "client": encoded("1.3.6.1.5.5.7.3.2")}
+_ANY_USAGE: Final = encode_oid("2.5.29.37.0")
+_USAGES: Final = {"server": encode_oid("1.3.6.1.5.5.7.3.1"), "client": encode_oid("1.3.6.1.5.5.7.3.2")}
 _REASON: Final = "x509: a root or intermediate certificate is not authorized to sign for this name: "
 # SHA-256 of the key infos that Go takes for stolen or misused.
 _DISTRUSTED: Final = frozenset(
@@ -208,7 +208,7 @@ def _hint(fault: Exception, parent: Certificate) -> str:
         organization = parent.name.organization
         named = f"serial:{parent.serial}" if organization is None else organization
     doing = "while trying to verify candidate authority certificate"
-    return f" (possibly because of {quoted(str(fault))} {doing} {quoted(named)})"
+    return f" (possibly because of {quote(str(fault))} {doing} {quote(named)})"
 
 
 def _is_in(candidate: Certificate, chain: _Chain) -> bool:

@@ -15,7 +15,7 @@ from wizard.certificates.go import domains
 from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.domains import Mailbox
 from wizard.certificates.go.extensions import Subtrees
-from wizard.certificates.go.quoted_text import address_text, lower, parsed_address, quoted, unmapped
+from wizard.certificates.go.quoted_text import address_text, lower, parsed_address, quote, unmap
 from wizard.certificates.go.urls import Url
 
 # The dot sorts before all else, so that a domain stands before those within it.
@@ -67,7 +67,7 @@ class _Networks:
 
     def __init__(self, limits: Sequence[tuple[bytes, bytes]]) -> None:
         self._sets: dict[int, list[tuple[bytes, bytes]]] = {4: [], 16: []}
-        for address, mask in sorted(_masked(limits)):
+        for address, mask in sorted(_apply_masks(limits)):
             kept = self._sets[len(address)]
             if not kept or not _covers(kept[-1], (address, mask)):
                 kept.append((address, mask))
@@ -157,23 +157,23 @@ def _check(names: _Names, permitted: _Side, excluded: _Side) -> None:
         _judge(shown, permitted.networks, excluded.networks, address)
     for name in names.dns:
         if not domains.is_domain(name, constraint=False):
-            raise ConstraintError(f"x509: cannot parse dnsName {quoted(name)}")
-        _judge(f"DNS name {quoted(name)}", permitted.dns, excluded.dns, name)
+            raise ConstraintError(f"x509: cannot parse dnsName {quote(name)}")
+        _judge(f"DNS name {quote(name)}", permitted.dns, excluded.dns, name)
     for uri, domain in names.uris:
         if not domains.is_domain(domain, constraint=False):
-            raise ConstraintError(f"x509: internal error: URI SAN {quoted(uri.text)} failed to parse")
-        _judge(f"URI {quoted(uri.text)}", permitted.uris, excluded.uris, domain)
+            raise ConstraintError(f"x509: internal error: URI SAN {quote(uri.text)} failed to parse")
+        _judge(f"URI {quote(uri.text)}", permitted.uris, excluded.uris, domain)
     for box in names.emails:
         if not domains.is_domain(box.domain, constraint=False):
-            raise ConstraintError(f"x509: cannot parse rfc822Name {quoted(str(box))}")
-        _judge(f"email address {quoted(str(box))}", permitted.emails, excluded.emails, box)
+            raise ConstraintError(f"x509: cannot parse rfc822Name {quote(str(box))}")
+        _judge(f"email address {quote(str(box))}", permitted.emails, excluded.emails, box)
 
 
 def _judge(shown: str, permitted: object, excluded: object, name: object) -> None:
     if permitted is not None and _find(permitted, name) is None:
         raise ConstraintError(f"{shown} is not permitted by any constraint")
     if excluded is not None and (limit := _find(excluded, name)) is not None:
-        raise ConstraintError(f"{shown} is excluded by constraint {quoted(limit)}")
+        raise ConstraintError(f"{shown} is excluded by constraint {quote(limit)}")
 
 
 def _find(limits: object, name: object) -> str | None:
@@ -190,7 +190,7 @@ def _find(limits: object, name: object) -> str | None:
 def _mailbox(email: str) -> Mailbox:
     box = domains.mailbox(email)
     if box is None:
-        raise ConstraintError(f"cannot parse rfc822Name {quoted(email)}")
+        raise ConstraintError(f"cannot parse rfc822Name {quote(email)}")
     return Mailbox(box.local, lower(box.domain))
 
 
@@ -198,12 +198,12 @@ def _uri_domain(uri: Url) -> str:
     host = lower(uri.host)
     if not host:
         raise ConstraintError(
-            f"URI with empty host ({quoted(uri.text)}) cannot be matched against constraints"
+            f"URI with empty host ({quote(uri.text)}) cannot be matched against constraints"
         )
     if ":" in host and host[-1] != "]":
         host = _host_of(uri.host)
     if parsed_address(host) is not None or (host[:1] == "[" and host[-1:] == "]"):
-        raise ConstraintError(f"URI with IP ({quoted(uri.text)}) cannot be matched against constraints")
+        raise ConstraintError(f"URI with IP ({quote(uri.text)}) cannot be matched against constraints")
     return host
 
 
@@ -226,7 +226,7 @@ def _host_of(text: str) -> str:
         fault = f"unexpected '{bad}' in address"
     else:
         fault = "too many colons in address"
-    raise ConstraintError(f"cannot parse URI host {quoted(text)}: address {text}: {fault}")
+    raise ConstraintError(f"cannot parse URI host {quote(text)}: address {text}: {fault}")
 
 
 def _key(name: str) -> bytes:
@@ -246,7 +246,7 @@ def _without_first_label(name: str) -> str:
     return dot + rest
 
 
-def _masked(limits: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _apply_masks(limits: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(bytes(a & m for a, m in zip(address, mask, strict=True)), mask) for address, mask in limits]
 
 
@@ -264,7 +264,7 @@ def _covers(outer: tuple[bytes, bytes], inner: tuple[bytes, bytes]) -> bool:
 
 
 def _is_mapped(address: bytes) -> bool:
-    return len(address) == 16 and unmapped(ipaddress.IPv6Address(address)).version == 4
+    return len(address) == 16 and unmap(ipaddress.IPv6Address(address)).version == 4
 
 
 def _network_text(network: tuple[bytes, bytes]) -> str:

@@ -150,7 +150,7 @@ def right_aligned(bits: tuple[bytes, int]) -> bytes:
     return (int.from_bytes(octets, "big") >> padding).to_bytes(len(octets), "big")
 
 
-def dotted(oid: bytes) -> str:
+def dotted_oid(oid: bytes) -> str:
     """An OBJECT IDENTIFIER's content as people write it."""
     arcs: list[int] = []
     value = 0
@@ -164,7 +164,7 @@ def dotted(oid: bytes) -> str:
     return ".".join(map(str, (*head, *arcs[1:])))
 
 
-def encoded(text: str) -> bytes:
+def encode_oid(text: str) -> bytes:
     """The content of an OBJECT IDENTIFIER from its dotted form."""
     first, second, *rest = map(int, text.split("."))
     found = bytearray()

@@ -15,9 +15,9 @@ from wizard.certificates.go.der import (
     SEQUENCE,
     ParseError,
     Reader,
-    encoded,
+    encode_oid,
 )
-from wizard.certificates.go.quoted_text import parsed_address, quoted
+from wizard.certificates.go.quoted_text import parsed_address, quote
 from wizard.certificates.go.urls import Url, UrlError
 
 _EMAIL: Final = 0x81
@@ -172,9 +172,9 @@ def _uri(content: bytes) -> Url:
     try:
         url = urls.parse(text)
     except UrlError as error:
-        raise ParseError(f"x509: cannot parse URI {quoted(text)}: {error}") from error
+        raise ParseError(f"x509: cannot parse URI {quote(text)}: {error}") from error
     if url.host and not domains.is_domain(url.host, constraint=False):
-        raise ParseError(f"x509: cannot parse URI {quoted(text)}: invalid domain")
+        raise ParseError(f"x509: cannot parse URI {quote(text)}: invalid domain")
     return url
 
 
@@ -208,13 +208,13 @@ def _subtrees(content: bytes) -> tuple[Subtrees, bool]:
         elif not base.isascii():
             shown = base.decode("utf-8", "surrogateescape")
             raise ParseError(
-                f"x509: invalid constraint value: x509: {quoted(shown)} cannot be encoded as an IA5String"
+                f"x509: invalid constraint value: x509: {quote(shown)} cannot be encoded as an IA5String"
             )
         elif tag == _DNS:
             dns.append(_domain(base, "dnsName"))
         elif tag == _URI:
             if parsed_address(base.decode("ascii")) is not None:
-                shown = quoted(base.decode("ascii"))
+                shown = quote(base.decode("ascii"))
                 raise ParseError(f"x509: failed to parse URI constraint {shown}: cannot be IP address")
             uris.append(_domain(base, "URI"))
         else:
@@ -225,7 +225,7 @@ def _subtrees(content: bytes) -> tuple[Subtrees, bool]:
 def _domain(base: bytes, kind: str) -> str:
     text = base.decode("ascii")
     if not domains.is_domain(text, constraint=True):
-        raise ParseError(f"x509: failed to parse {kind} constraint {quoted(text)}")
+        raise ParseError(f"x509: failed to parse {kind} constraint {quote(text)}")
     return text
 
 
@@ -234,7 +234,7 @@ def _email_constraint(base: bytes) -> str:
     if "@" not in text:
         return _domain(base, "rfc822Name")
     if domains.mailbox(text) is None:
-        raise ParseError(f"x509: failed to parse rfc822Name constraint {quoted(text)}")
+        raise ParseError(f"x509: failed to parse rfc822Name constraint {quote(text)}")
     return text
 
 
@@ -340,22 +340,22 @@ def _authority_access(value: bytes) -> dict[str, Any]:
 
 
 _READERS: Final[dict[bytes, Callable[[bytes], dict[str, Any]]]] = {
-    encoded("2.5.29.14"): _subject_key,
-    encoded("2.5.29.15"): _key_usage,
-    encoded("2.5.29.17"): _alternative_names,
-    encoded("2.5.29.19"): _basic_constraints,
-    encoded("2.5.29.30"): _name_constraints,
-    encoded("2.5.29.31"): _revocation_lists,
-    encoded("2.5.29.32"): _policies,
-    encoded("2.5.29.33"): _policy_mappings,
-    encoded("2.5.29.35"): _authority_key,
-    encoded("2.5.29.36"): _policy_constraints,
-    encoded("2.5.29.37"): _usages,
-    encoded("2.5.29.54"): _inhibit_any,
-    encoded("1.3.6.1.5.5.7.1.1"): _authority_access,
+    encode_oid("2.5.29.14"): _subject_key,
+    encode_oid("2.5.29.15"): _key_usage,
+    encode_oid("2.5.29.17"): _alternative_names,
+    encode_oid("2.5.29.19"): _basic_constraints,
+    encode_oid("2.5.29.30"): _name_constraints,
+    encode_oid("2.5.29.31"): _revocation_lists,
+    encode_oid("2.5.29.32"): _policies,
+    encode_oid("2.5.29.33"): _policy_mappings,
+    encode_oid("2.5.29.35"): _authority_key,
+    encode_oid("2.5.29.36"): _policy_constraints,
+    encode_oid("2.5.29.37"): _usages,
+    encode_oid("2.5.29.54"): _inhibit_any,
+    encode_oid("1.3.6.1.5.5.7.1.1"): _authority_access,
 }
 _NEVER_CRITICAL: Final = {
-    encoded("2.5.29.14"): "subject key identifier",
-    encoded("2.5.29.35"): "authority key identifier",
-    encoded("1.3.6.1.5.5.7.1.1"): "authority info access",
+    encode_oid("2.5.29.14"): "subject key identifier",
+    encode_oid("2.5.29.35"): "authority key identifier",
+    encode_oid("1.3.6.1.5.5.7.1.1"): "authority info access",
 }

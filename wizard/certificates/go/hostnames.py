@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from wizard.certificates.go.certificate import Certificate
-from wizard.certificates.go.quoted_text import Address, address_text, lower, parsed_address, unmapped
+from wizard.certificates.go.quoted_text import Address, address_text, lower, parsed_address, unmap
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 # As many names and more are only counted in an error.
@@ -23,8 +23,8 @@ def hostname_fault(certificate: Certificate, name: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         address = ipaddress.IPv6Address(address.packed)
     if address is not None:
-        wanted = unmapped(address)
-        if any(unmapped(ipaddress.ip_address(octets)) == wanted for octets in certificate.addresses):
+        wanted = unmap(address)
+        if any(unmap(ipaddress.ip_address(octets)) == wanted for octets in certificate.addresses):
             return ""
         return _words(certificate, str(wanted), wanted)
     if _holds(certificate.dns_names, name):

@@ -13,17 +13,17 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from wizard.certificates.go.der import NULL, SEQUENCE, ParseError, Reader, encoded
+from wizard.certificates.go.der import NULL, SEQUENCE, ParseError, Reader, encode_oid
 
 _NULL: Final = bytes((NULL, 0))
-_RSA: Final = encoded("1.2.840.113549.1.1.1")
-_DSA: Final = encoded("1.2.840.10040.4.1")
-_ECDSA: Final = encoded("1.2.840.10045.2.1")
-_ED25519: Final = encoded("1.3.101.112")
-_PSS: Final = encoded("1.2.840.113549.1.1.10")
-_MGF1: Final = encoded("1.2.840.113549.1.1.8")
+_RSA: Final = encode_oid("1.2.840.113549.1.1.1")
+_DSA: Final = encode_oid("1.2.840.10040.4.1")
+_ECDSA: Final = encode_oid("1.2.840.10045.2.1")
+_ED25519: Final = encode_oid("1.3.101.112")
+_PSS: Final = encode_oid("1.2.840.113549.1.1.10")
+_MGF1: Final = encode_oid("1.2.840.113549.1.1.8")
 _ML_DSA: Final = {
-    encoded(f"2.16.840.1.101.3.4.3.{arc}"): size for arc, size in ((17, 44), (18, 65), (19, 87))
+    encode_oid(f"2.16.840.1.101.3.4.3.{arc}"): size for arc, size in ((17, 44), (18, 65), (19, 87))
 }
 _ML_DSA_OCTETS: Final = {44: 1312, 65: 1952, 87: 2592}
 _LONGEST: Final = 31
@@ -43,22 +43,22 @@ _P224_P: Final = 2**224 - 2**96 + 1
 _P256_P: Final = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P384_P: Final = 2**384 - 2**128 - 2**96 + 2**32 - 1
 _CURVES: Final = {
-    encoded("1.3.132.0.33"): _Curve(
+    encode_oid("1.3.132.0.33"): _Curve(
         "P224", ec.SECP224R1, _P224_P, 0xB4050A850C04B3ABF54132565044B0B7D7BFD8BA270B39432355FFB4
     ),
-    encoded("1.2.840.10045.3.1.7"): _Curve(
+    encode_oid("1.2.840.10045.3.1.7"): _Curve(
         "P256",
         ec.SECP256R1,
         _P256_P,
         0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
     ),
-    encoded("1.3.132.0.34"): _Curve(
+    encode_oid("1.3.132.0.34"): _Curve(
         "P384",
         ec.SECP384R1,
         _P384_P,
         0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
     ),
-    encoded("1.3.132.0.35"): _Curve(
+    encode_oid("1.3.132.0.35"): _Curve(
         "P521",
         ec.SECP521R1,
         2**521 - 1,
@@ -84,22 +84,22 @@ _DIGESTS: Final[dict[str, type[hashes.HashAlgorithm]]] = {
     "SHA512": hashes.SHA512,
 }
 _HASH_OIDS: Final = {
-    encoded(f"2.16.840.1.101.3.4.2.{arc}"): f"SHA{size}" for arc, size in ((1, 256), (2, 384), (3, 512))
+    encode_oid(f"2.16.840.1.101.3.4.2.{arc}"): f"SHA{size}" for arc, size in ((1, 256), (2, 384), (3, 512))
 }
 _SALTS: Final = {"SHA256": 32, "SHA384": 48, "SHA512": 64}
 _ALGORITHMS: Final = {
-    encoded("1.2.840.113549.1.1.4"): Algorithm("MD5-RSA", "RSA", "MD5"),
-    encoded("1.2.840.113549.1.1.5"): Algorithm("SHA1-RSA", "RSA", "SHA1"),
-    encoded("1.3.14.3.2.29"): Algorithm("SHA1-RSA", "RSA", "SHA1"),
-    encoded("1.2.840.113549.1.1.11"): Algorithm("SHA256-RSA", "RSA", "SHA256"),
-    encoded("1.2.840.113549.1.1.12"): Algorithm("SHA384-RSA", "RSA", "SHA384"),
-    encoded("1.2.840.113549.1.1.13"): Algorithm("SHA512-RSA", "RSA", "SHA512"),
-    encoded("1.2.840.10040.4.3"): Algorithm("DSA-SHA1", "DSA", "SHA1"),
-    encoded("2.16.840.1.101.3.4.3.2"): Algorithm("DSA-SHA256", "DSA", "SHA256"),
-    encoded("1.2.840.10045.4.1"): Algorithm("ECDSA-SHA1", "ECDSA", "SHA1"),
-    encoded("1.2.840.10045.4.3.2"): Algorithm("ECDSA-SHA256", "ECDSA", "SHA256"),
-    encoded("1.2.840.10045.4.3.3"): Algorithm("ECDSA-SHA384", "ECDSA", "SHA384"),
-    encoded("1.2.840.10045.4.3.4"): Algorithm("ECDSA-SHA512", "ECDSA", "SHA512"),
+    encode_oid("1.2.840.113549.1.1.4"): Algorithm("MD5-RSA", "RSA", "MD5"),
+    encode_oid("1.2.840.113549.1.1.5"): Algorithm("SHA1-RSA", "RSA", "SHA1"),
+    encode_oid("1.3.14.3.2.29"): Algorithm("SHA1-RSA", "RSA", "SHA1"),
+    encode_oid("1.2.840.113549.1.1.11"): Algorithm("SHA256-RSA", "RSA", "SHA256"),
+    encode_oid("1.2.840.113549.1.1.12"): Algorithm("SHA384-RSA", "RSA", "SHA384"),
+    encode_oid("1.2.840.113549.1.1.13"): Algorithm("SHA512-RSA", "RSA", "SHA512"),
+    encode_oid("1.2.840.10040.4.3"): Algorithm("DSA-SHA1", "DSA", "SHA1"),
+    encode_oid("2.16.840.1.101.3.4.3.2"): Algorithm("DSA-SHA256", "DSA", "SHA256"),
+    encode_oid("1.2.840.10045.4.1"): Algorithm("ECDSA-SHA1", "ECDSA", "SHA1"),
+    encode_oid("1.2.840.10045.4.3.2"): Algorithm("ECDSA-SHA256", "ECDSA", "SHA256"),
+    encode_oid("1.2.840.10045.4.3.3"): Algorithm("ECDSA-SHA384", "ECDSA", "SHA384"),
+    encode_oid("1.2.840.10045.4.3.4"): Algorithm("ECDSA-SHA512", "ECDSA", "SHA512"),
     _ED25519: Algorithm("Ed25519", "Ed25519"),
 }
 

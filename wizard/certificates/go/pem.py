@@ -81,7 +81,7 @@ def _block(pem: bytes, begin: int, end: int, after: int) -> Block | None:
         return None
     if not pem.startswith(label + _DASHES, after) or _line(pem, after + len(label) + len(_DASHES))[0]:
         return None
-    content = _decoded(pem[place:end]) if end > place else b""
+    content = _decode(pem[place:end]) if end > place else b""
     return None if content is None else Block(label, has_headers, content)
 
 
@@ -98,7 +98,7 @@ def _line_end(pem: bytes, start: int) -> int:
     return _line(pem, start)[1]
 
 
-def _decoded(text: bytes) -> bytes | None:
+def _decode(text: bytes) -> bytes | None:
     """Base64 in the standard alphabet with its padding, whose unused bits may be anything; None for any other."""
     bare = text.translate(None, _IGNORED)
     letters = bare.rstrip(b"=")

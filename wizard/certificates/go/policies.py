@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wizard.certificates.go.certificate import Certificate
-from wizard.certificates.go.der import encoded
+from wizard.certificates.go.der import encode_oid
 
-_ANY: Final = encoded("2.5.29.32.0")
+_ANY: Final = encode_oid("2.5.29.32.0")
 
 
 @dataclass(slots=True, eq=False)

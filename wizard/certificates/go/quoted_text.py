@@ -20,11 +20,11 @@ _SHORT: Final = {
 }
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """The text in double quotes, what cannot be seen as escapes."""
     if text.isascii() and text.isprintable() and "\\" not in text and '"' not in text:
         return f'"{text}"'
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return '"' + "".join(map(_escape, text)) + '"'
 
 
 def lower(text: str) -> str:
@@ -38,10 +38,10 @@ def lower(text: str) -> str:
 
 def address_text(octets: bytes) -> str:
     """An address of 4 or 16 octets; one of IPv4 that is written as IPv6 looks like IPv4."""
-    return str(unmapped(ipaddress.ip_address(octets)))
+    return str(unmap(ipaddress.ip_address(octets)))
 
 
-def unmapped(address: Address) -> Address:
+def unmap(address: Address) -> Address:
     """The IPv4 address that an IPv6 one holds, or the address itself."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
@@ -55,7 +55,7 @@ def parsed_address(text: str) -> Address | None:
         return None
 
 
-def _escaped(letter: str) -> str:
+def _escape(letter: str) -> str:
     known = _SHORT.get(letter)
     if known is not None:
         return known

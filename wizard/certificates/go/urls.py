@@ -6,7 +6,7 @@ import string
 from dataclasses import dataclass
 from typing import Final
 
-from wizard.certificates.go.quoted_text import parsed_address, quoted
+from wizard.certificates.go.quoted_text import parsed_address, quote
 
 _LETTERS: Final = frozenset(string.ascii_letters + string.digits + "-_.~")
 _HOST: Final = _LETTERS | frozenset("!$&'()*+,;=:[]<>\"")
@@ -41,13 +41,13 @@ def parse(raw: str) -> Url:
     try:
         url = _parse(before)
     except UrlError as error:
-        raise UrlError(f"parse {quoted(before)}: {error}") from error
+        raise UrlError(f"parse {quote(before)}: {error}") from error
     if not fragment:
         return url
     try:
         shown = _again(fragment, _FRAGMENT, _KEPT_IN_FRAGMENT)
     except UrlError as error:
-        raise UrlError(f"parse {quoted(raw)}: {error}") from error
+        raise UrlError(f"parse {quote(raw)}: {error}") from error
     return Url(url.host, f"{url.text}#{shown}")
 
 
@@ -95,17 +95,17 @@ def _authority(scheme: str, text: str) -> tuple[str, str]:
     user, at, host = text.rpartition("@")
     if host.rfind("[") > 0:
         raise UrlError("invalid IP-literal")
-    found = _bracketed(host) if host.startswith("[") else _named(scheme, host)
-    shown = _escaped(found, _HOST)
+    found = _parse_ip_literal(host) if host.startswith("[") else _parse_host_name(scheme, host)
+    shown = _escape(found, _HOST)
     if not at:
         return found, shown
     if not all(letter in _USER for letter in user):
         raise UrlError("net/url: invalid userinfo")
     halves = user.split(":", 1)
-    return found, ":".join(_escaped(_unescaped(half), _PLAIN_USER) for half in halves) + "@" + shown
+    return found, ":".join(_escape(_unescape(half), _PLAIN_USER) for half in halves) + "@" + shown
 
 
-def _bracketed(host: str) -> str:
+def _parse_ip_literal(host: str) -> str:
     closing = host.rfind("]")
     if closing < 0:
         raise UrlError("missing ']' in host")
@@ -113,29 +113,29 @@ def _bracketed(host: str) -> str:
     _check_port(port)
     inner = host[1:closing]
     name, mark, zone = inner.partition("%25")
-    bare = _unescaped(name, host=True) + (_unescaped(mark + zone, host=True, zone=True) if mark else "")
+    bare = _unescape(name, host=True) + (_unescape(mark + zone, host=True, zone=True) if mark else "")
     address = parsed_address(bare)
     if address is None:
-        raise UrlError(f"invalid host: ParseAddr({quoted(bare)}): unable to parse IP")
+        raise UrlError(f"invalid host: ParseAddr({quote(bare)}): unable to parse IP")
     if address.version == 4:
         raise UrlError("invalid IP-literal")
     return f"[{bare}]{port}"
 
 
-def _named(scheme: str, host: str) -> str:
+def _parse_host_name(scheme: str, host: str) -> str:
     first, last = host.find(":"), host.rfind(":")
     if first >= 0:
         strict = scheme in ("http", "https")
         _check_port(host[first if strict else last :])
-    return _unescaped(host, host=True)
+    return _unescape(host, host=True)
 
 
 def _check_port(text: str) -> None:
     if text and not (text[0] == ":" and all(letter in string.digits for letter in text[1:])):
-        raise UrlError(f"invalid port {quoted(text)} after host")
+        raise UrlError(f"invalid port {quote(text)} after host")
 
 
-def _unescaped(text: str, *, host: bool = False, zone: bool = False) -> str:
+def _unescape(text: str, *, host: bool = False, zone: bool = False) -> str:
     found = []
     place = 0
     while place < len(text):
@@ -143,17 +143,17 @@ def _unescaped(text: str, *, host: bool = False, zone: bool = False) -> str:
         if letter == "%":
             triple = text[place : place + 3]
             if len(triple) < 3 or triple[1] not in _HEX or triple[2] not in _HEX:
-                raise UrlError(f"invalid URL escape {quoted(triple)}")
+                raise UrlError(f"invalid URL escape {quote(triple)}")
             value = chr(int(triple[1:], 16))
             if host and triple != "%25":
                 refused = value != " " and value not in _HOST if zone else value < "\x80"
                 if refused:
-                    raise UrlError(f"invalid URL escape {quoted(triple)}")
+                    raise UrlError(f"invalid URL escape {quote(triple)}")
             found.append(value)
             place += 3
             continue
         if host and letter not in _HOST and letter < "\x80":
-            raise UrlError(f"invalid character {quoted(letter)} in host name")
+            raise UrlError(f"invalid character {quote(letter)} in host name")
         found.append(letter)
         place += 1
     return "".join(found)
@@ -161,11 +161,11 @@ def _unescaped(text: str, *, host: bool = False, zone: bool = False) -> str:
 
 def _again(text: str, plain: frozenset[str], kept: frozenset[str]) -> str:
     """A part of a URL after it was read and printed again."""
-    meant = _unescaped(text)
+    meant = _unescape(text)
     if all(letter in kept for letter in text):
         return text
-    return _escaped(meant, plain)
+    return _escape(meant, plain)
 
 
-def _escaped(text: str, plain: frozenset[str]) -> str:
+def _escape(text: str, plain: frozenset[str]) -> str:
     return "".join(letter if letter in plain else f"%{ord(letter):02X}" for letter in text)

@@ -50,7 +50,7 @@ class Authentication:
                 return
         if self._password_allowed() and (secret := self._access.secret("password", self._target.host)):
             if self._with_password(secret):
-                self._access.taken("password", self._target.host)
+                self._access.secret_accepted("password", self._target.host)
                 return
             raise self._wrong_password()
         if "publickey" in self._allowed and self._locked:
@@ -69,7 +69,7 @@ class Authentication:
                 kind="password",
                 host=self._target.host,
             )
-        raise self._denied()
+        raise self._denied_error()
 
     def _try(self, label: str, attempt: Callable[[], Sequence[str]]) -> bool:
         """Whether we are in; takes note of what the server allows next."""
@@ -81,10 +81,10 @@ class Authentication:
             self._allowed = set(problem.allowed_types)
         except paramiko.AuthenticationException as problem:
             if not self._transport.is_active():
-                raise self._ended(problem) from None
+                raise self._closed_error(problem) from None
         except _PROBLEMS as problem:
             if not self._transport.is_active():
-                raise self._ended(problem) from None
+                raise self._closed_error(problem) from None
             # An agent that does not sign (withdrawn, not confirmed) is one key less.
         else:
             self._allowed = set(left or ())
@@ -93,7 +93,7 @@ class Authentication:
     def _who(self) -> str:
         return f"{self._target.user}@{self._target.address}"
 
-    def _ended(self, problem: BaseException) -> HostError:
+    def _closed_error(self, problem: BaseException) -> HostError:
         said = plain(str(problem), 200)
         if len(self._tried) > 1:
             return HostError(
@@ -136,7 +136,7 @@ class Authentication:
         except OSError:
             return
         try:
-            text = _unlocked(content, secret.reveal() if secret else "")
+            text = _decrypt_key(content, secret.reveal() if secret else "")
         except _LockedError:
             if secret is None:
                 self._locked.append(path)
@@ -208,7 +208,7 @@ class Authentication:
             host=self._target.host,
         )
 
-    def _denied(self) -> HostError:
+    def _denied_error(self) -> HostError:
         tried = ", ".join(self._tried) or "none, for there is none here"
         return HostError(
             f"the login of {self._who()} was rejected; the server takes {', '.join(sorted(self._allowed)) or 'nothing'}, "
@@ -222,7 +222,7 @@ class _LockedError(Exception):
     """A private key does not open with what was given."""
 
 
-def _unlocked(content: bytes, passphrase: str) -> tuple[type[paramiko.PKey], str]:
+def _decrypt_key(content: bytes, passphrase: str) -> tuple[type[paramiko.PKey], str]:
     """A private key in any usual format, as Paramiko reads it: its class and its text without a passphrase."""
     word = passphrase.encode() or None
     openssh = b"BEGIN OPENSSH PRIVATE KEY" in content

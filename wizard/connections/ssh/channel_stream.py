@@ -7,8 +7,8 @@ from contextlib import suppress
 import paramiko
 
 from wizard.connections.base import Connection, Stream
-from wizard.connections.errors import gone
-from wizard.connections.ssh.login import bounded
+from wizard.connections.errors import connection_lost_error
+from wizard.connections.ssh.login import time_limit
 
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 _SENDING = 0.2
@@ -32,9 +32,9 @@ class ChannelStream:
         except TimeoutError:
             return 0
         except _PROBLEMS:
-            raise gone(self._host) from None
+            raise connection_lost_error(self._host) from None
         if not sent:
-            raise gone(self._host)
+            raise connection_lost_error(self._host)
         return sent
 
     def receive(self, seconds: float) -> bytes | None:
@@ -45,7 +45,7 @@ class ChannelStream:
         except TimeoutError:
             return None
         except _PROBLEMS:
-            raise gone(self._host) from None
+            raise connection_lost_error(self._host) from None
 
     def close(self) -> None:
         """See `base.Stream.close`."""
@@ -63,7 +63,7 @@ class ProgramStream:
 
     def send(self, data: memoryview) -> int:
         """See `base.Stream.send`."""
-        with bounded(self._transport, _SENT):
+        with time_limit(self._transport, _SENT):
             return self._stream.send(data)
 
     def receive(self, seconds: float) -> bytes | None:

@@ -98,7 +98,7 @@ def _resolve(
 ) -> Target:
     if alias.startswith("-") or any(character.isspace() for character in alias):
         raise HostError(f"{alias!r} cannot be the name of a host", where=name, todo="Correct the stack file.")
-    said = _asked(name, alias, user=user, port=port, config=config)
+    said = _effective_settings(name, alias, user=user, port=port, config=config)
 
     def first(key: str, otherwise: str = "") -> str:
         value = said.get(key, (otherwise,))[0]
@@ -133,7 +133,7 @@ def _resolve(
         sure=bool(identity_file),
         only_these=first("identitiesonly").lower() in ("yes", "true"),
         jumps=tuple(part.strip() for part in jumps.split(",") if part.strip()),
-        command="" if jumps else _filled(first("proxycommand"), tokens),
+        command="" if jumps else _expand_tokens(first("proxycommand"), tokens),
         known_hosts=tuple(
             _path(file, tokens)
             for file in (*files, *_words(said, "globalknownhostsfile", "/etc/ssh/ssh_known_hosts"))
@@ -148,7 +148,7 @@ def _words(said: Mapping[str, Sequence[str]], key: str, otherwise: str) -> tuple
     return tuple(word for word in found if word.lower() != "none")
 
 
-def _filled(text: str, tokens: Mapping[str, str]) -> str:
+def _expand_tokens(text: str, tokens: Mapping[str, str]) -> str:
     """`%h` and its like filled in, `%%` a percent sign."""
     parts = text.split("%%")
     for letter, value in tokens.items():
@@ -157,10 +157,12 @@ def _filled(text: str, tokens: Mapping[str, str]) -> str:
 
 
 def _path(text: str, tokens: Mapping[str, str]) -> Path:
-    return Path(_filled(text, tokens)).expanduser()
+    return Path(_expand_tokens(text, tokens)).expanduser()
 
 
-def _asked(name: str, alias: str, *, user: str, port: int, config: Path | None) -> dict[str, list[str]]:
+def _effective_settings(
+    name: str, alias: str, *, user: str, port: int, config: Path | None
+) -> dict[str, list[str]]:
     """What the configuration says of an alias: key in small letters -> its values."""
     argv = ["ssh", "-G"]
     argv += ["-F", str(config)] if config else []

@@ -22,13 +22,13 @@ import paramiko
 from wizard.connections import errors
 from wizard.connections.base import READ_LIMIT, Stream, refuse_tag
 from wizard.connections.credentials import Access
-from wizard.connections.errors import gone
+from wizard.connections.errors import connection_lost_error
 from wizard.connections.file_scripts import CHANGED, PUT, SHORT, STAGE, SWAP
 from wizard.connections.path_script import refuse
 from wizard.connections.remote_connection import RemoteShellConnection
 from wizard.connections.remote_shell import START, Call, RemoteShell
 from wizard.connections.shell_connection import (
-    carried,
+    attribute_lines,
     file_read,
     refuse_write,
     replace_words,
@@ -37,7 +37,7 @@ from wizard.connections.shell_connection import (
 from wizard.connections.ssh import config as sshconfig
 from wizard.connections.ssh import forwarding
 from wizard.connections.ssh.channel_stream import ChannelStream, ProgramStream
-from wizard.connections.ssh.login import CHANNEL, Login, bounded
+from wizard.connections.ssh.login import CHANNEL, Login, time_limit
 from wizard.connections.ssh.preconnect import EarlyConnection
 from wizard.connections.ssh.root_shell import TerminalNeededError, become_root
 from wizard.connections.subprocess_runner import Ended
@@ -155,7 +155,7 @@ class SshConnection(RemoteShellConnection):
             self.ready()
             login = self._login
         if login is None:
-            raise gone(self.name)
+            raise connection_lost_error(self.name)
         return forwarding.through(login.transport, place, seconds)
 
     def close(self) -> None:
@@ -183,24 +183,24 @@ class SshConnection(RemoteShellConnection):
             self._drop()
             try:
                 try:
-                    self._shell = self._opened()
+                    self._shell = self._open_shell()
                 except TerminalNeededError:
                     if self._terminal:
                         raise
                     # By a new connection: with MaxSessions 1 the old session might still count.
                     self._terminal = True
                     self._drop()
-                    self._shell = self._opened()
+                    self._shell = self._open_shell()
                 if self._closed:  # close() came in between
                     raise HostError("the connection was closed", where=self.name)
             except BaseException as problem:
                 if not isinstance(problem, NeededError):
-                    self._access.lost(self.name)
+                    self._access.host_lost(self.name)
                 self._drop()
                 raise
             return self._shell
 
-    def _opened(self) -> RemoteShell:
+    def _open_shell(self) -> RemoteShell:
         early, self._early = self._early, None
         target = early.target() if early else sshconfig.target(self._spec, config=self._config)
         self._address = target.address
@@ -212,16 +212,16 @@ class SshConnection(RemoteShellConnection):
             known_hosts=self._spec.known_hosts,
             early_socket=early.connection if early else lambda: None,
         )
-        shell = self._started(self._login)
+        shell = self._start_shell(self._login)
         if self._spec.become:
             become_root(shell, self._access, host=self.name, user=target.user, terminal=self._terminal)
         shell.begin()
         return shell
 
-    def _started(self, login: Login) -> RemoteShell:
+    def _start_shell(self, login: Login) -> RemoteShell:
         """The login's shell, started and not yet asked anything."""
         try:
-            with bounded(login.transport, CHANNEL + CHANNEL):
+            with time_limit(login.transport, CHANNEL + CHANNEL):
                 channel = login.transport.open_session(timeout=CHANNEL)
                 channel.set_combine_stderr(True)
                 if self._terminal:
@@ -229,7 +229,7 @@ class SshConnection(RemoteShellConnection):
                 channel.exec_command(START)
         except _PROBLEMS as problem:
             raise HostError(
-                f"the login succeeds, but no session opens: {errors.said(problem)}",
+                f"the login succeeds, but no session opens: {errors.exception_text(problem)}",
                 where=self.name,
                 todo="Look at its sshd_config (ForceCommand, MaxSessions, PermitTTY) and its log.",
             ) from None
@@ -246,7 +246,7 @@ class SshConnection(RemoteShellConnection):
         seconds = sum(call.timeout for call in calls) + _patience(stdin)
         try:
             # Paramiko's own write to a host that fell silent has no bound.
-            with bounded(self._login.transport if self._login else None, seconds + _UPLOAD):
+            with time_limit(self._login.transport if self._login else None, seconds + _UPLOAD):
                 return shell.ask(calls, stdin=stdin, before=before, patience=_patience(stdin))
         except BaseException:
             # Where an answer stopped halfway, the next one could not be told from its rest.
@@ -257,7 +257,7 @@ class SshConnection(RemoteShellConnection):
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """See `Connection.stage`."""
-        ended = self._staged(STAGE, path, state, tag)
+        ended = self._run_stage(STAGE, path, state, tag)
         refuse_write(ended.code, ended.stderr.decode("utf-8", "replace"), state, path)
         return self.keep_identity(ended.stdout)
 
@@ -279,7 +279,7 @@ class SshConnection(RemoteShellConnection):
         digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
         was = ("1" if self.has_labels() else "", mode, digest, "1" if look else "")
         if check is None:
-            return self._replaced(self._staged(PUT, path, state, tag, was), path, look, state)
+            return self._check_replaced(self._run_stage(PUT, path, state, tag, was), path, look, state)
         staged = self.stage(path, state, tag=tag)
         try:
             check(staged)
@@ -288,9 +288,9 @@ class SshConnection(RemoteShellConnection):
             raise
         words = (staged, posixpath.normpath(path), self.taken_identity(staged), "")
         call = Call((SWAP, *words, *was), script=True, limit=READ_LIMIT)
-        return self._replaced(self.ask([call])[0], path, look)
+        return self._check_replaced(self.ask([call])[0], path, look)
 
-    def _staged(
+    def _run_stage(
         self, script: str, path: str, state: FileState, tag: str, more: tuple[str, ...] = ()
     ) -> Ended:
         """Runs `STAGE`, or a script that begins as it does."""
@@ -298,7 +298,7 @@ class SshConnection(RemoteShellConnection):
         words = stage_words(posixpath.normpath(path), state, tag)
 
         def call(uploaded: str, text: str = "") -> Call:
-            given = (*words, uploaded, text, carried(state), *more)
+            given = (*words, uploaded, text, attribute_lines(state), *more)
             return Call((script, *given), script=True, limit=READ_LIMIT)
 
         with self._lock:
@@ -321,7 +321,7 @@ class SshConnection(RemoteShellConnection):
                 ended = self._ask(shell, [call("")], stdin=state.content)[0]
         return ended
 
-    def _replaced(
+    def _check_replaced(
         self, ended: Ended, path: str, look: bool, state: FileState | None = None
     ) -> FileState | None:
         if ended.code == CHANGED:
@@ -341,7 +341,7 @@ class SshConnection(RemoteShellConnection):
         transport = self._login.transport
         try:
             if self._sftp is None:
-                with bounded(transport, CHANNEL + CHANNEL):
+                with time_limit(transport, CHANNEL + CHANNEL):
                     self._sftp = paramiko.SFTPClient.from_transport(transport)
                 if self._sftp is None:
                     raise HostError("no channel for SFTP", where=self.name)
@@ -354,13 +354,13 @@ class SshConnection(RemoteShellConnection):
                 if not self._uploads:
                     return ""
             place = f"{self._uploads}/content"
-            with bounded(transport, _patience(content)), self._sftp.open(place, "w") as file:
+            with time_limit(transport, _patience(content)), self._sftp.open(place, "w") as file:
                 file.set_pipelined(True)
                 file.write(content)
         except _PROBLEMS as problem:
             if not transport.is_active() or isinstance(problem, TimeoutError):
                 self._drop()
-                raise gone(self.name) from None
+                raise connection_lost_error(self.name) from None
             # No second session (MaxSessions 1), no SFTP server, or one that shows other folders.
             self._uploads = ""
             return ""
@@ -369,7 +369,7 @@ class SshConnection(RemoteShellConnection):
     def _empty(self, uploaded: str) -> None:
         """Takes away what was uploaded; the file stays, with its mode, for the next upload."""
         if self._sftp is not None and self._login is not None:
-            with suppress(*_PROBLEMS), bounded(self._login.transport, _UPLOAD):
+            with suppress(*_PROBLEMS), time_limit(self._login.transport, _UPLOAD):
                 self._sftp.truncate(uploaded, 0)
 
     # -- running -----------------------------------------------------------------------------------------

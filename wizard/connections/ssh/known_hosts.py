@@ -135,7 +135,9 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
         raise errors.from_errno(problem, doing="write", path=str(path)) from None
 
 
-def changed(host: str, address: str, name: str, kind: str, fingerprint: str, file: Path) -> HostError:
+def changed_key_error(
+    host: str, address: str, name: str, kind: str, fingerprint: str, file: Path
+) -> HostError:
     """The refusal for a host that shows another key than the one on record; never askable."""
     return HostError(
         f"its SSH host key has changed: it is {kind} {fingerprint} now. Either the host was reinstalled, or "

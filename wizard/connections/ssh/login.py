@@ -117,7 +117,7 @@ class Login:
         except _PROBLEMS as problem:
             raise _unreachable(target, problem) from None
         self._check(target, name, key, entries, usable)
-        with bounded(transport, 3 * AUTH):
+        with time_limit(transport, 3 * AUTH):
             Authentication(transport, target, self._access).run()
         transport.set_keepalive(_KEEP_ALIVE)
         transport.sock.settimeout(_IDLE)
@@ -189,8 +189,8 @@ class Login:
                 todo="Do not use this host until its owner has given it a new key.",
             )
         if verdict == "changed":
-            raise knownhosts.changed(target.host, address, name, kind, shown, target.known_hosts[0])
-        if self._access.accepted(target.host) != shown:
+            raise knownhosts.changed_key_error(target.host, address, name, kind, shown, target.known_hosts[0])
+        if self._access.accepted_fingerprint(target.host) != shown:
             raise NeededError(
                 f"its host key is not known yet: {kind} {shown}",
                 where=f"{target.host} ({address})",
@@ -208,7 +208,7 @@ class Login:
 
 
 @contextmanager
-def bounded(transport: paramiko.Transport | None, seconds: float) -> Iterator[None]:
+def time_limit(transport: paramiko.Transport | None, seconds: float) -> Iterator[None]:
     """Ends the transport if what is done within takes longer: some of Paramiko's waits have no bound."""
     if transport is None:
         yield

@@ -51,14 +51,14 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
             return
         said = shell.before.decode("utf-8", "replace")
         if "password is required" in said or "terminal is required" in said:
-            raise _needed(host, user)
-        raise _refused(said, host)
+            raise _password_needed_error(host, user)
+        raise _sudo_error(said, host)
     shell.say(_attempt(word, f"-S -p {word}ask"))
-    if _asked(shell, word, host):
+    if _asks_for_password(shell, word, host):
         shell.say(secret.reveal())
-        if _asked(shell, word, host, again=True):
+        if _asks_for_password(shell, word, host, again=True):
             raise _wrong(access, host, user)
-        access.taken("sudo", host)
+        access.secret_accepted("sudo", host)
 
 
 def _attempt(word: str, options: str) -> str:
@@ -72,18 +72,18 @@ def _attempt(word: str, options: str) -> str:
     )
 
 
-def _asked(shell: RemoteShell, word: str, host: str, *, again: bool = False) -> bool:
+def _asks_for_password(shell: RemoteShell, word: str, host: str, *, again: bool = False) -> bool:
     """Whether sudo asks for a password now (`again`: once more); False when root's shell is there."""
     found = shell.expect(f"{word}ask", f"{word}up", f"{word}end", seconds=_PATIENCE)
     if found == f"{word}end":
         said = shell.before.decode("utf-8", "replace")
         if again and "incorrect password attempt" in said:
             return True  # a sudo that lets one try only does not ask again
-        raise _refused(said, host)
+        raise _sudo_error(said, host)
     return found == f"{word}ask"
 
 
-def _needed(host: str, user: str) -> NeededError:
+def _password_needed_error(host: str, user: str) -> NeededError:
     return NeededError(
         f"sudo asks for the password of {user}",
         where=host,
@@ -104,7 +104,7 @@ def _wrong(access: Access, host: str, user: str) -> NeededError:
     )
 
 
-def _refused(said: str, host: str) -> HostError:
+def _sudo_error(said: str, host: str) -> HostError:
     if "must have a tty" in said:
         return TerminalNeededError("sudo requires a terminal (requiretty)", where=host)
     if "not found" in said and "sudo:" in said:
