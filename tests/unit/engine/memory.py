@@ -223,7 +223,7 @@ class MemoryManager:
         """What the test says."""
         return self.services.get(connection.name, ())
 
-    def described(self, connection: Connection, service: Service) -> Service:
+    def describe(self, connection: Connection, service: Service) -> Service:
         """As it is."""
         return service
 
