@@ -296,7 +296,7 @@ class EngineClient(LabClient):
         """What a login still lacks: the complaint by the name of the question."""
         from wizard.planner import client_login_questions
 
-        return client_login_questions.missing(login)
+        return client_login_questions.missing_answers(login)
 
     def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
         """The certificates and users that exist, also where the current stack does not ask for any."""

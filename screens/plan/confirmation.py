@@ -47,9 +47,9 @@ def ask_for_canary(app: Wizard, plan: Plan) -> None:
 
 def _accept_broken(app: Wizard, plan: Plan) -> Plan:
     """The plan with all the clients accepted that it breaks; the current stack remembers it."""
-    from wizard.planner.broken_clients import accepted
+    from wizard.planner.broken_clients import accept_broken_clients
 
-    plan, session = accepted(plan), app.session
+    plan, session = accept_broken_clients(plan), app.session
     stack = session.stack
     if stack is not None:
         stack = replace(stack, accept_broken=plan.stack.accept_broken)

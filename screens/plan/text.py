@@ -79,11 +79,11 @@ def canary_and_unreachable(plan: Plan, canary: str) -> list[Content]:
 
 def waiting(plan: Plan) -> list[Content]:
     """How long verification takes where that is long; nothing elsewhere."""
-    from wizard.planner.health_findings import TOLD_FROM, shown
+    from wizard.planner.health_findings import TOLD_FROM, format_duration
 
     if plan.longest_wait <= TOLD_FROM:
         return []
-    words = f"Verification waits for Prometheus' next scrapes: up to {shown(plan.longest_wait)}."
+    words = f"Verification waits for Prometheus' next scrapes: up to {format_duration(plan.longest_wait)}."
     return [Content.assemble(("◷ ", "bold $warning"), words)]
 
 

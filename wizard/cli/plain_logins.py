@@ -145,7 +145,7 @@ class _Conversation:
         from wizard.planner import client_login_questions
 
         login = candidate.login(self.stack)
-        lacking = client_login_questions.missing(login).get(question.setting.name) if login else None
+        lacking = client_login_questions.missing_answers(login).get(question.setting.name) if login else None
         if lacking:
             say(f"An answer is needed: {lacking}.")
             asked.discard(question.key)

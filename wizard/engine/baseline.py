@@ -60,7 +60,7 @@ def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     facts = _with_proxies(facts, known, hosts)
     pairs = [
         (client.host.spec.name, server.address)
-        for client, server in health_findings.unscraped(stack, facts)
+        for client, server in health_findings.unscraped_servers(stack, facts)
         if server.service.active
     ]
     refusals = run_parallel(lambda pair: vantage_point.refusal(hosts, *pair), pairs)
@@ -127,7 +127,7 @@ def _current(
     wait = min(max(health_findings.wait_of(each.interval, each.timeout) for each in found.outdated), _LONGEST)
     say(
         f"waiting for the next scrape of {counted(len(waiting), 'target')}: Prometheus read its configuration "
-        f"after the last one (up to {health_findings.shown(wait)})"
+        f"after the last one (up to {health_findings.format_duration(wait)})"
     )
     end = time.monotonic() + wait
     while waiting and time.monotonic() < end and not cancel.wait(_PAUSE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wizard.errors import InputError
 from wizard.model import Plan
-from wizard.planner.health_findings import shown
+from wizard.planner.health_findings import format_duration
 
 LONGEST = 3600.0
 """Seconds that a run waits for Prometheus' next scrapes at most; beyond that it is verified later."""
@@ -36,7 +36,7 @@ def refuse(plan: Plan, *, later: bool) -> None:
         )
     if plan.longest_wait > LONGEST and not later:
         raise InputError(
-            f"verification would have to wait {shown(plan.longest_wait)} for Prometheus' next scrapes",
+            f"verification would have to wait {format_duration(plan.longest_wait)} for Prometheus' next scrapes",
             where=plan.stack.source or "STACK",
             todo="Add --verify-later, and run firescreen verify when all targets were scraped again",
         )

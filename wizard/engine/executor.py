@@ -47,7 +47,7 @@ from wizard.model import (
     Service,
     WriteFile,
 )
-from wizard.planner import arrived
+from wizard.planner import transfer_fault
 
 Emit = Callable[[Event], None]
 
@@ -203,7 +203,7 @@ class Executor:
             )
         except ChangedError:
             raise _changed(change) from None
-        said = arrived(change, now) if look else ""
+        said = transfer_fault(change, now) if look else ""
         if said:
             raise ChangedError(said, where=f"{change.host}:{change.path}", todo="Try again")
 

@@ -166,7 +166,7 @@ class MonitorCheck:
                 self._whole.say(
                     self._watched.host,
                     f"waiting for the next scrape of {counted(len(waiting), 'target')} that Prometheus reported as up "
-                    f"(up to {health_findings.shown(longest)})",
+                    f"(up to {health_findings.format_duration(longest)})",
                 )
             # A Prometheus with thousands of targets is not queried all the time.
             if self._whole.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
@@ -195,7 +195,7 @@ class MonitorCheck:
             if self._elapsed < wait:
                 return False
             self._lost(
-                f"{before.name} was up before and was not scraped again within {health_findings.shown(wait)}",
+                f"{before.name} was up before and was not scraped again within {health_findings.format_duration(wait)}",
                 "See the log of Prometheus",
                 endpoint=before.endpoint,
             )

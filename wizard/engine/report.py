@@ -12,7 +12,7 @@ from wizard.engine.journal_reader import Record
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, Attempt, ContentKind, HealthReport, Plan, Role, StepKind, WriteFile
 from wizard.planner import paths
-from wizard.planner.health_findings import shown
+from wizard.planner.health_findings import format_duration
 from wizard.planner.questions import level_name
 from wizard.redact import plain, redact
 
@@ -105,7 +105,7 @@ def of_health(report: HealthReport | None) -> tuple[str, ...]:
 
 def later(plan: Plan) -> tuple[str, ...]:
     """What is left to do where verification was left for later."""
-    stack, wait = plan.stack.source or "STACK", shown(plan.longest_wait)
+    stack, wait = plan.stack.source or "STACK", format_duration(plan.longest_wait)
     return (f"Verify it with: firescreen verify {stack} (every target is scraped again within {wait}).",)
 
 

@@ -112,7 +112,9 @@ class Rollout:
             for error in self._regressed(first).values():
                 raise error
             self._say(canary, "changed" if self._later else "proven")
-        target = planner.following(self._plan, self._executor.made) if first is not None else self._plan
+        target = (
+            planner.plan_remaining_hosts(self._plan, self._executor.made) if first is not None else self._plan
+        )
         while True:
             failed = self._executor.apply(self._remaining(target))
             if not failed:
@@ -131,14 +133,14 @@ class Rollout:
         if not canary:
             return None
         try:
-            return planner.narrowed(self._plan, (canary,))
+            return planner.restrict_plan(self._plan, (canary,))
         except InputError as error:
             self._log_line(f"there is no canary: {error.what}", canary)
             return None
 
     def _remaining(self, target: Plan) -> tuple[PlannedStep, ...]:
         """The steps of a plan that are not made yet; their hosts are worked on from now on."""
-        steps = planner.remaining(target, self._executor.made)
+        steps = planner.remaining_steps(target, self._executor.made)
         for host in dict.fromkeys(change.host for step in steps for change in step.changes):
             if host in self._states:
                 self._say(host, "working")
@@ -208,7 +210,9 @@ class Rollout:
         lost = self._lost | failed
         keep = [spec.name for spec in self._plan.stack.hosts if spec.name not in lost]
         try:
-            target = planner.following(planner.narrowed(self._plan, keep), self._executor.made)
+            target = planner.plan_remaining_hosts(
+                planner.restrict_plan(self._plan, keep), self._executor.made
+            )
         except InputError as error:
             self._log_line(f"the others cannot go on alone: {error.what}", next(iter(failed)))
             raise first from None

@@ -60,7 +60,7 @@ def _new_pair(
     """Key and certificate for both roles of a peer; () where those that are there serve."""
     certificate_path, key_path = server.cluster_pair
     certificate, key = (server.host.files.get(path) for path in server.cluster_pair)
-    advertised = _advertised(server)
+    advertised = _advertised_hosts(server)
     if (
         certificate is not None
         and key is not None
@@ -156,7 +156,7 @@ def _configuration(server: Server) -> tuple[WriteFile, ...]:
     )
 
 
-def _advertised(server: Server) -> tuple[str, ...]:
+def _advertised_hosts(server: Server) -> tuple[str, ...]:
     """The address that this peer gives to the others, where a flag sets it: they check its certificate for that."""
     host, _ = endpoints.split(server.service.flag("cluster.advertise-address"))
     return (host,) if host and not endpoints.is_wildcard(host) else ()

@@ -104,7 +104,7 @@ def _answer_user(stack: Stack, name: str, value: str) -> Stack:
         more = tuple(known.get(each) or UserSpec(name=_user_name(each), cost=user.cost) for each in names)
         return replace(stack, users=(user, *more))
     if name == "name":
-        stack = door_questions.renamed(stack, user.name, _user_name(value))
+        stack = door_questions.rename_user(stack, user.name, _user_name(value))
         user = replace(user, name=_user_name(value))
     elif name == "cost":
         user = replace(user, cost=_number(value, least=4, most=15))

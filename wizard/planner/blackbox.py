@@ -50,13 +50,13 @@ def look(
     uses: dict[tuple[str, str], set[str]] = {}
     for scraper in paths.scrapers(stack, facts):
         for place in scraper.places():
-            for prober, module, ours, others in _probing(place, scraper, probers, servers):
+            for prober, module, ours, others in _targets_by_module(place, scraper, probers, servers):
                 uses.setdefault((prober.key, module), set()).add("ours" if not others else "others")
                 if not ours:
                     continue
                 where = f"job {place.name}"
                 if others or any(target.source != "static" for target in place.targets):
-                    warnings.append(_mixed(scraper, where, ours[0][2], others))
+                    warnings.append(_mixed_job_finding(scraper, where, ours[0][2], others))
                     continue
                 found.append(
                     Probing(
@@ -71,7 +71,7 @@ def look(
                 )
     for prober in {each.prober.key: each.prober for each in found}.values():
         warnings += _unfamiliar(prober)
-    return tuple(_named(each, uses) for each in found), tuple(warnings)
+    return tuple(_with_own_module(each, uses) for each in found), tuple(warnings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class Mixed:
     server: Server
 
 
-def mixed(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed, ...]:
+def mixed_jobs(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed, ...]:
     """Those jobs, one for each server that they probe."""
     probers = paths.probers(stack, facts)
     return tuple(
@@ -96,7 +96,7 @@ def mixed(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed,
         )
         for scraper in paths.scrapers(stack, facts)
         for place in scraper.places()
-        for _, _, ours, others in _probing(place, scraper, probers, servers)
+        for _, _, ours, others in _targets_by_module(place, scraper, probers, servers)
         if ours and (others or any(target.source != "static" for target in place.targets))
         for server in {each.key: each for _, _, each in ours}.values()
     )
@@ -116,12 +116,12 @@ def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
     )
 
 
-def _named(probing: Probing, uses: dict[tuple[str, str], set[str]]) -> Probing:
+def _with_own_module(probing: Probing, uses: dict[tuple[str, str], set[str]]) -> Probing:
     own = uses[probing.prober.key, probing.module] == {"ours"} or probing.module.endswith(SUFFIX)
     return probing if own else replace(probing, as_module=f"{probing.module}{SUFFIX}")
 
 
-def _probing(
+def _targets_by_module(
     place: Place, scraper: Client, probers: Sequence[Client], servers: Sequence[Server]
 ) -> list[tuple[Client, str, tuple[tuple[str, str, Server], ...], tuple[str, ...]]]:
     """(prober, module, our targets, the others) of a job, if it goes through one of the probers."""
@@ -201,7 +201,7 @@ def with_modules(content: bytes, probings: Sequence[Probing]) -> bytes:
     return content
 
 
-def _mixed(scraper: Client, where: str, server: Server, others: Sequence[str]) -> Finding:
+def _mixed_job_finding(scraper: Client, where: str, server: Server, others: Sequence[str]) -> Finding:
     beside = f" beside {others[0]}" if others else ""
     return Finding(
         id="probed-with-others",

@@ -64,8 +64,8 @@ def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
         for name, client in monitors.monitors(stack, facts):
             health = facts.health.get(f"{client.host.spec.name}/{name}")
             if health is not None:
-                found += _discovered(client, health.targets, server)
-    return (*found, *_probing(stack, facts))
+                found += _unknown_scrape_jobs(client, health.targets, server)
+    return (*found, *_mixed_blackbox_jobs(stack, facts))
 
 
 def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
@@ -103,7 +103,7 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
     )
 
 
-def accepted(plan: Plan) -> Plan:
+def accept_broken_clients(plan: Plan) -> Plan:
     """The plan with all the clients accepted that it breaks."""
     keys = (*plan.stack.accept_broken, *(each.key for each in plan.unaccepted))
     stack = replace(plan.stack, accept_broken=keys)
@@ -154,7 +154,7 @@ def _proxies(
                 where=tuple(dict.fromkeys(each.where for each in own)),
                 lines=proxies.cure(
                     own[0],
-                    ca_file=_trusted(stack, facts, host, server),
+                    ca_file=_client_trust_file(stack, facts, host, server),
                     name=name,
                     password="basic_auth" in server.spec.protect,
                     certificate="client_cert" in server.spec.protect,
@@ -165,7 +165,7 @@ def _proxies(
     return found
 
 
-def _trusted(stack: Stack, facts: Facts, host: HostFacts, server: Server) -> str:
+def _client_trust_file(stack: Stack, facts: Facts, host: HostFacts, server: Server) -> str:
     """What a client on that host can check the server against after the plan."""
     for client in paths.scrapers(stack, facts):
         if client.host.spec.name == host.spec.name:
@@ -173,7 +173,9 @@ def _trusted(stack: Stack, facts: Facts, host: HostFacts, server: Server) -> str
     return f"<copy of {paths.trust_copy(facts, server)}>"
 
 
-def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server) -> list[BrokenClient]:
+def _unknown_scrape_jobs(
+    client: Client, targets: Sequence[TargetHealth], server: Server
+) -> list[BrokenClient]:
     """Jobs that scrape the server by a way that the plan does not know, and so does not change."""
     known = {
         place.name
@@ -203,7 +205,7 @@ def _discovered(client: Client, targets: Sequence[TargetHealth], server: Server)
     ]
 
 
-def _probing(stack: Stack, facts: Facts) -> list[BrokenClient]:
+def _mixed_blackbox_jobs(stack: Stack, facts: Facts) -> list[BrokenClient]:
     """Jobs that probe a server through a blackbox exporter, by a way that the plan cannot change."""
     servers = [each for each in paths.servers(stack, facts) if (known := _demands(each)) and known.tls]
     return [
@@ -217,7 +219,7 @@ def _probing(stack: Stack, facts: Facts) -> list[BrokenClient]:
             lines=("give the protected servers a job and a module of their own, with https URLs",),
             job=mixed.job,
         )
-        for mixed in blackbox.mixed(stack, facts, servers)
+        for mixed in blackbox.mixed_jobs(stack, facts, servers)
     ]
 
 

@@ -35,7 +35,7 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
             found |= dict.fromkeys(map(_bare, asked))
             if asked and place.tls.get("server_name"):
                 found[endpoints.canonical(place.tls["server_name"])] = None
-            found |= _probed(clients, place, server)
+            found |= _blackbox_target_names(clients, place, server)
     address = endpoints.canonical(own_name(server))
     practice = server.host.spec.connect == "practice"
     for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
@@ -101,7 +101,7 @@ def _used_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
             title = (
                 f"{find_component(scraper.component).title} on {scraper.host.spec.name} ({plain(place.how)})"
             )
-            for each in (*used, *_probed(clients, place, server)):
+            for each in (*used, *_blackbox_target_names(clients, place, server)):
                 found.setdefault(each, title)
     for name, door in door_addresses.verified_names(stack, server).items():
         found.setdefault(name, door)
@@ -119,7 +119,7 @@ def own_name(server: Server) -> str:
     return _bare(server.address)
 
 
-def _probed(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:
+def _blackbox_target_names(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:
     """The names under which a blackbox exporter is told to ask the server."""
     found: dict[str, None] = {}
     for target in place.targets:

@@ -15,10 +15,10 @@ from wizard.model import Facts, Finding, PlannedStep, Stack, StepKind
 from wizard.planner import containers, new_jobs
 from wizard.planner import credentials as material
 from wizard.planner.client_edit import edit_step
-from wizard.planner.client_endpoints import Place, located, secure
+from wizard.planner.client_endpoints import Place, locate_errors, secure
 from wizard.planner.client_facts import Client
 from wizard.planner.client_needs import ClientNeeds
-from wizard.planner.divided_jobs import asked_servers, divided, place_name
+from wizard.planner.divided_jobs import asked_servers, place_name, split_jobs
 from wizard.planner.server import ServerPlan
 from wizard.planner.server_facts import Server
 
@@ -90,7 +90,7 @@ def plan_client(
     now = dict(there if texts is None else texts)
     known = _asked_now(client, now, plans)
     if modules is None:
-        now = divided(stack, new_jobs.add(now, client, unscraped), client, plans)
+        now = split_jobs(stack, new_jobs.add(now, client, unscraped), client, plans)
     work = ClientNeeds(stack, facts, factory, client)
     targets: list[Target] = []
     waiting: dict[str, tuple[str, str]] = {}
@@ -157,7 +157,7 @@ def _secure(
 ) -> None:
     """Edits the file in which a place stands."""
     path = place.path or client.service.config_file
-    with located(client.host.spec.name, path):
+    with locate_errors(client.host.spec.name, path):
         texts[path] = secure(texts[path], place, ca_file=ca_file, pair=pair, login=login)
 
 

@@ -81,12 +81,12 @@ def demand(
         raise InputError(
             "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="Copy it there"
         )
-    shown = [_shown(stack, facts, factory, server, client, base) for client in clients]
+    shown = [_client_pair_to_trust(stack, facts, factory, server, client, base) for client in clients]
     at_doors = door_client.shown_to(stack, facts, factory, server)
     probe = factory.once("probe", lambda: probe_certificates.probe_pair(stack, facts, factory))
     everyone = [*(each for each in shown if each is not None), *at_doors, (probe.certificate, probe.trust)]
     missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]
-    allowed = _allowed(server, config, asked, [certificate for certificate, _ in everyone])
+    allowed = _allowed_names(server, config, asked, [certificate for certificate, _ in everyone])
     if base and not missing:
         return ClientDemand(kind, base_file, base, allowed)
     before = server.host.files.get(server.client_ca)
@@ -99,7 +99,7 @@ def demand(
     return ClientDemand(kind, server.client_ca, between, allowed, changes, narrow)
 
 
-def _shown(
+def _client_pair_to_trust(
     stack: Stack,
     facts: Facts,
     factory: credentials.CredentialFactory,
@@ -121,7 +121,7 @@ def _shown(
     return pair.certificate, pair.trust
 
 
-def _allowed(
+def _allowed_names(
     server: Server, config: web_config.WebConfig | None, asked: tuple[str, ...], certificates: Sequence[bytes]
 ) -> tuple[str, ...]:
     """The names that are allowed: those that were, those wanted, and one of each client that has none of them."""

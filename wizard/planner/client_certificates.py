@@ -38,7 +38,7 @@ def client_pair(stack: Stack, facts: Facts, factory: material.CredentialFactory,
     place = client.pair if files.get(client.pair[0]) is None else client.spare_pair
     if factory.renews(f"client:{client.key}") and _in_use(client, client.spare_pair[0]):
         place = client.pair
-    certificate_pem, key_pem, trust = factory.signed(client.names, common_name=client.names[0])
+    certificate_pem, key_pem, trust = factory.client_certificate(client.names, common_name=client.names[0])
     systemd_credentials.refuse_no_reader(client, place[1])
     make, certify = manual_commands.client_pair(
         paths=place,

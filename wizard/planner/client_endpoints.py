@@ -143,7 +143,7 @@ _BARE = ("web.yml", "prometheus.yml", "blackbox.yml", "cluster.yml")
 
 
 @contextmanager
-def located(host: str, path: str) -> Iterator[None]:
+def locate_errors(host: str, path: str) -> Iterator[None]:
     """Names host and path in errors about a file whose content alone was looked at: `web.yml:3` says too little."""
     try:
         yield

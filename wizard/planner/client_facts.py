@@ -12,7 +12,7 @@ from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
 from wizard.model import ContentKind, HostFacts, OwnFiles, Role, Service, UserSpec
 from wizard.planner import container_names, identity
-from wizard.planner.client_endpoints import Place, located, places
+from wizard.planner.client_endpoints import Place, locate_errors, places
 from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 from wizard.planner.service_folders import comes_after, config_folder, file_stem
@@ -153,7 +153,7 @@ class Client(Participant):
         found = {self.service.config_file: self.content}
         if self.service.component == "prometheus":
             files = self._files
-            with located(self.host.spec.name, self.service.config_file):
+            with locate_errors(self.host.spec.name, self.service.config_file):
                 included = scrape.included_files(self.content, folder=self.folder, files=files)
             found |= {
                 on_host(self.service, path): content
@@ -185,7 +185,7 @@ class Client(Participant):
         for path, content in (self.texts if texts is None else texts).items():
             own = path == self.service.config_file
             folder = self.folder if own else posixpath.dirname(path)
-            with located(self.host.spec.name, path):
+            with locate_errors(self.host.spec.name, path):
                 mine = places(self.service.component, content, folder=folder, files=files, major=major)
             found += mine if own else (replace(each, path=path) for each in mine if each.kind == "job")
         return tuple(found)

@@ -116,13 +116,13 @@ def _candidate(client: Client, place: Place, content: bytes) -> LoginCandidate:
         how=place.how,
         addresses=place.addresses,
         now="basic_auth" if place.basic_auth else place.other_auth,
-        present=_present(host, kind, names[0], _configured(content, place)),
+        present=_present(host, kind, names[0], _configured_login(content, place)),
         obstacles=_obstacles(client, place),
         folder=client.own_folder,
     )
 
 
-def _configured(content: bytes, place: Place) -> tuple[str, Mapping[str, object]] | None:
+def _configured_login(content: bytes, place: Place) -> tuple[str, Mapping[str, object]] | None:
     block = place.block
     try:
         return configured.login_at(content, (block.kind, block.index) if block else ("job", place.name))
@@ -279,7 +279,7 @@ def _oauth2_texts(host: str, way: OAuth2) -> Iterator[tuple[str, str, str, str, 
 
 
 def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> Stack:
-    """The stack with one of these questions answered; an empty answer is taken as it is, see `missing`.
+    """The stack with one of these questions answered; an empty answer is taken as it is, see `missing_answers`.
 
     A typed secret is checked here but kept by the caller, in `Answers`.
 
@@ -288,7 +288,7 @@ def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> St
     """
     login, text = candidate.login(stack), value.strip()
     if name == "way":
-        return _with(stack, candidate, _begun(candidate, value) if value else None)
+        return _with(stack, candidate, _initial_login(candidate, value) if value else None)
     if login is None:
         raise InputError(f"{plain(candidate.how)} keeps its login", todo="Choose how it is to log in")
     way = login.way
@@ -307,7 +307,7 @@ def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> St
     return _with(stack, candidate, replace(login, way=replace(way, credentials_file=_path(text))))
 
 
-def missing(login: ClientLogin) -> dict[str, str]:
+def missing_answers(login: ClientLogin) -> dict[str, str]:
     """What a login still lacks: the complaint by the name of the question."""
     way = login.way
     found = {} if login.secret_file else {"secret_file": "a file is needed: Type its full path"}
@@ -319,7 +319,7 @@ def missing(login: ClientLogin) -> dict[str, str]:
     return found
 
 
-def _begun(candidate: LoginCandidate, way: str) -> ClientLogin:
+def _initial_login(candidate: LoginCandidate, way: str) -> ClientLogin:
     """The login by that way to begin with: the present one, or an empty one with the proposed file."""
     for key in ("", way):
         if obstacle := candidate.obstacles.get(key):

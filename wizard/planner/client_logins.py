@@ -28,7 +28,7 @@ from wizard.model import (
 )
 from wizard.planner import manual_commands
 from wizard.planner.client_edit import edit_step
-from wizard.planner.client_endpoints import Place, located
+from wizard.planner.client_endpoints import Place, locate_errors
 from wizard.planner.client_facts import Client
 from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
@@ -81,7 +81,7 @@ class LoginPlan:
         """The secrets first: Prometheus opens them as it reads its configuration."""
         return (self.secrets, self.edits, self.reloads)
 
-    def watched(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
+    def with_login_targets(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
         """What is watched, with where it has to send with its logins."""
         return tuple(
             replace(
@@ -138,7 +138,7 @@ def plan_logins(
             another way already.
     """
     known = tuple(
-        _known(stack, login, clients, answers.login_secrets.get(login.key))
+        _find_login_place(stack, login, clients, answers.login_secrets.get(login.key))
         for login in stack.client_logins
         if login.host not in facts.away
     )
@@ -161,7 +161,9 @@ def plan_logins(
     return LoginPlan(known, secrets, tuple(edits), tuple(reloads))
 
 
-def _known(stack: Stack, login: ClientLogin, clients: Sequence[Client], secret: Secret | None) -> _Known:
+def _find_login_place(
+    stack: Stack, login: ClientLogin, clients: Sequence[Client], secret: Secret | None
+) -> _Known:
     client = next((each for each in clients if each.host.spec.name == login.host and not each.instance), None)
     if client is None:
         raise InputError(
@@ -276,7 +278,7 @@ def _edit(mine: Sequence[_Known]) -> PlannedStep | None:
     for each in mine:
         block = each.place.block
         place = (block.kind, block.index) if block is not None else ("job", each.place.name)
-        with located(each.client.host.spec.name, each.path):
+        with locate_errors(each.client.host.spec.name, each.path):
             after[each.path] = client_logins.set_login(
                 after[each.path], place=place, key=each.login.setting, value=_value(each.login)
             )

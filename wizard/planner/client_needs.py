@@ -44,7 +44,7 @@ class ClientNeeds:
         self, place: Place, plans: Sequence[ServerPlan]
     ) -> tuple[str, tuple[str, str], tuple[str, str]]:
         """CA file, pair and login for a place that asks these servers; '' where what it says already serves."""
-        return self._trust(place, plans), self._shown(place, plans), self._login(place, plans)
+        return self._trust(place, plans), self._client_pair_files(place, plans), self._login(place, plans)
 
     def _trust(self, place: Place, plans: Sequence[ServerPlan]) -> str:
         named = place.tls.get("ca_file", "")
@@ -65,7 +65,7 @@ class ClientNeeds:
         path = self._client.resolve(place, named)
         state = self._client.host.files[path]
         for plan in plans:
-            for finding in trust_anchors.unrooted(
+            for finding in trust_anchors.missing_root_findings(
                 state.content if state is not None else b"",
                 plan.pair.certificate,
                 host=self._client.host.spec.name,
@@ -75,7 +75,7 @@ class ClientNeeds:
             ):
                 self.warnings[path, plan.server.key] = finding
 
-    def _shown(self, place: Place, plans: Sequence[ServerPlan]) -> tuple[str, str]:
+    def _client_pair_files(self, place: Place, plans: Sequence[ServerPlan]) -> tuple[str, str]:
         asking = [plan for plan in plans if plan.asks_certificate]
         if not asking:
             return "", ""

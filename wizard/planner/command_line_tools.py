@@ -33,7 +33,9 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
     for plan in plans:
         if plan.server.spec.name not in paths.TOOLS:
             continue
-        content = http_client.text(**_settings(stack, facts, plan), server_name=_reached(plan, named)[1])
+        content = http_client.text(
+            **_settings(stack, facts, plan), server_name=_workstation_address(plan, named)[1]
+        )
         changes += workspace_files.http_client_settings(facts, paths.tools_file(facts, plan.server), content)
     if not changes:
         return ()
@@ -58,7 +60,7 @@ def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Nam
     found = {}
     for plan in plans:
         server = plan.server
-        address = _reached(plan, named)[0]
+        address = _workstation_address(plan, named)[0]
         if server.spec.name == "pushgateway":
             found[server.key] = shlex.join(_push(stack, facts, plan, named.get(server.key, (address,))[0]))
         elif server.spec.name in paths.TOOLS:
@@ -74,7 +76,7 @@ def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Nam
     return found
 
 
-def _reached(plan: ServerPlan, named: Names) -> tuple[str, str]:
+def _workstation_address(plan: ServerPlan, named: Names) -> tuple[str, str]:
     """host:port by which this machine asks a server, and the name in its certificate where that is another."""
     server = plan.server
     address, server_name = named.get(server.key, (server.address, ""))

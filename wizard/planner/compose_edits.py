@@ -92,7 +92,7 @@ class ComposeEdits:
         ]
         return tuple(step for step in found if step is not None)
 
-    def turning(self, servers: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
+    def client_server_steps(self, servers: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
         """The flags of those servers that are clients too, right before they turn; to be asked for in the run's order."""
         both = self._at_both_ends()
         found = [self._server_step(each) for each in servers if each.server.key in both]
@@ -113,7 +113,7 @@ class ComposeEdits:
             return None
         from wizard.config_files import compose
 
-        login = healthcheck_login.written(plan, self.clients)
+        login = healthcheck_login.login_file_changes(plan, self.clients)
         demands = compose.Demands(
             tls=True,
             password=plan.asks_password,
@@ -145,7 +145,7 @@ class ComposeEdits:
             ),
         )
         edited = self._quadlet(host, box, wanted) if box.quadlet else self._compose(host, box, wanted)
-        written = tuple(self._written(host, path, content) for path, content in edited.items())
+        written = tuple(self._write_file(host, path, content) for path, content in edited.items())
         if not written:
             return None
         maker = "Podman" if box.quadlet else "Compose"
@@ -189,7 +189,7 @@ class ComposeEdits:
         state = self._now.get((host.spec.name, path)) or host.files.get(path)
         return state.content if state is not None else None
 
-    def _written(self, host: HostFacts, path: str, content: bytes) -> WriteFile:
+    def _write_file(self, host: HostFacts, path: str, content: bytes) -> WriteFile:
         """The change of one Compose file, on top of those before."""
         place = host.spec.name, path
         before = self._now.get(place) or host.files[path]

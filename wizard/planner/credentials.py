@@ -96,10 +96,10 @@ class CredentialFactory:
         ca = self.old_authority()
         return bool(ca) and signatures.signed_by(certificate, ca)
 
-    def signed(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
+    def client_certificate(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
         """A new client certificate, its key, and what vouches for it: the CA, or the certificate itself."""
         if self._stack.certificates.issued_by != "ca":
-            return self.pinned(names, common_name=common_name)
+            return self.self_signed_client_certificate(names, common_name=common_name)
         spec, ca = self._stack.certificates, self.authority()
         key = issue.new_key(spec.key)
         certificate = issue.issue(
@@ -114,7 +114,9 @@ class CredentialFactory:
         )
         return certificate, key, ca.certificate
 
-    def pinned(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
+    def self_signed_client_certificate(
+        self, names: tuple[str, ...], *, common_name: str
+    ) -> tuple[bytes, bytes, bytes]:
         """A new client certificate that signs itself, its key, and the certificate again."""
         spec = self._stack.certificates
         key = issue.new_key(spec.key)
@@ -228,7 +230,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
     return password
 
 
-def _sent(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[str, FileState]]:
+def _client_password_files(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[str, FileState]]:
     """The files from which clients read the password of that user, each with host:path."""
     paths = [(scraper, scraper.password_file(user)) for scraper in layout.scrapers(stack, facts)]
     paths += [
@@ -250,7 +252,7 @@ def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | N
     Raises:
         PasswordError: a file holds what is no password for others: a byte order mark, or bytes that are no UTF-8.
     """
-    for where, state in _sent(stack, facts, user):
+    for where, state in _client_password_files(stack, facts, user):
         password = passwords.sent(state.content)
         passwords.decoded(password.reveal().encode("utf-8", "surrogateescape"), where=where)
         hashes = []

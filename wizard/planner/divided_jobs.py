@@ -14,7 +14,7 @@ from wizard.planner.client_facts import Client
 from wizard.planner.server import ServerPlan
 
 
-def divided(
+def split_jobs(
     stack: Stack, texts: Mapping[str, bytes], client: Client, plans: Sequence[ServerPlan]
 ) -> dict[str, bytes]:
     """The configuration with our servers in jobs of their own: a job has one scheme and one login.
@@ -81,11 +81,13 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
 def asked_servers(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[str, ServerPlan]:
     """The servers that a place asks, by the address under which it does."""
     return {
-        address: plan for address in place.addresses if (plan := _meant(client, address, plans)) is not None
+        address: plan
+        for address in place.addresses
+        if (plan := _find_target_server(client, address, plans)) is not None
     }
 
 
-def _meant(client: Client, address: str, plans: Sequence[ServerPlan]) -> ServerPlan | None:
+def _find_target_server(client: Client, address: str, plans: Sequence[ServerPlan]) -> ServerPlan | None:
     """The server that an address means; of several hosts with one name, that to which it leads here."""
     found = [plan for plan in plans if client.means(address, plan.server)]
     if len(found) < 2:

@@ -180,7 +180,7 @@ def look(
             )
             for name, host in facts.hosts.items()
             for box in host.grafana
-            if not _mounted(box)
+            if not _mounted_provisioning_folder(box)
         ]
     return tuple(found), tuple(told)
 
@@ -216,7 +216,7 @@ def clients(facts: Facts) -> Iterator[Grafana]:
 def _in_containers(host: HostFacts) -> Iterator[Grafana]:
     """Those whose data sources lie in a folder of the host that the container sees."""
     for box in host.grafana:
-        folder = _mounted(box)
+        folder = _mounted_provisioning_folder(box)
         if not folder:
             continue
         service = Service(
@@ -234,7 +234,7 @@ def _in_containers(host: HostFacts) -> Iterator[Grafana]:
         yield Grafana(host, service, OwnFiles())
 
 
-def _mounted(box: Container) -> str:
+def _mounted_provisioning_folder(box: Container) -> str:
     """The host's folder of its data sources; '' where they lie in its image, in a volume, or are single files."""
     mount = box.mount_of(_INSIDE)
     return box.on_host(_INSIDE) if mount is not None and mount.kind == "bind" else ""
@@ -290,7 +290,7 @@ def named_file(value: str) -> str:
     return value[8:-1] if value.startswith("$__file{/") and value.endswith("}") else ""
 
 
-def held(client: Client, value: str) -> bytes | None:
+def setting_content(client: Client, value: str) -> bytes | None:
     """What a setting holds: the file that it names, or its own text; None where only Grafana knows."""
     path = named_file(value)
     if path:

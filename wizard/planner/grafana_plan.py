@@ -23,7 +23,7 @@ from wizard.model import (
 from wizard.planner import client_certificates, client_edit, credentials, manual_commands, trust_anchors
 from wizard.planner import paths as layout
 from wizard.planner.client import Target
-from wizard.planner.grafana import READS, Asking, Grafana, held, named_file, place_of
+from wizard.planner.grafana import READS, Asking, Grafana, named_file, place_of, setting_content
 from wizard.planner.server import ServerPlan
 from wizard.redact import plain
 
@@ -93,7 +93,11 @@ class _Work:
 
     def serve(self, each: Asking, plan: ServerPlan) -> Target:
         """Makes one data source ask as the server wants; what it says already and serves stays."""
-        ca, pair, login = self._trust(each, plan), self._shown(each, plan), self._login(each, plan)
+        ca, pair, login = (
+            self._trust(each, plan),
+            self._client_pair_fields(each, plan),
+            self._login(each, plan),
+        )
         self._texts[each.path] = grafana.secure_datasource(
             self._texts[each.path],
             name=each.source.name,
@@ -112,11 +116,11 @@ class _Work:
         """The CA's copy to name, or '' where what it checks against serves already."""
         says, source = each.source.says, each.source
         if source.is_on("tlsAuthWithCACert") and not source.is_on("tlsSkipVerify"):
-            known_text = held(self._client, says.get("tlsCACert", ""))
+            known_text = setting_content(self._client, says.get("tlsCACert", ""))
             asks_so_now = source.url.startswith("https:") and plan.was_tls and not plan.pair.changes
             # What only Grafana can look up serves if it serves now and the certificate stays.
             if asks_so_now if known_text is None else signatures.vouches(known_text, plan.pair.certificate):
-                self.warnings += trust_anchors.unrooted(
+                self.warnings += trust_anchors.missing_root_findings(
                     known_text or b"",
                     plan.pair.certificate,
                     host=self._client.host.spec.name,
@@ -149,7 +153,7 @@ class _Work:
         names = issue.summary(plan.pair.certificate).names
         return next((name for name in names if not name.startswith("*")), "")
 
-    def _shown(self, each: Asking, plan: ServerPlan) -> tuple[str, str]:
+    def _client_pair_fields(self, each: Asking, plan: ServerPlan) -> tuple[str, str]:
         if not plan.asks_certificate:
             return "", ""
         renewed = self._factory.renews(f"client:{self._client.key}")
@@ -196,7 +200,7 @@ class _Work:
         user, said = says.get("basicAuthUser", ""), says.get("basicAuthPassword", "")
         if not (each.source.is_on("basicAuth") and user and said):
             return False
-        known_text = held(self._client, said)
+        known_text = setting_content(self._client, said)
         state = plan.server.host.files.get(plan.server.web_file)
         known = web_config.parse(state.content).users.get(user, "") if state is not None else ""
         if known_text is None:

@@ -39,7 +39,7 @@ def longest_wait(facts: Facts, probes: Sequence[Probe]) -> float:
     return max(chain(planned, others), default=0.0)
 
 
-def shown(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time as people write it: 45 s, 5 min, 1 h 30 min."""
     whole = int(seconds + 0.5)
     if whole < 120:
@@ -55,7 +55,7 @@ def findings(stack: Stack, facts: Facts, probes: Sequence[Probe]) -> tuple[Findi
     return (*_not_asked(facts), *_down(facts, probes), *_unreachable(facts), *_slow(stack, facts))
 
 
-def unscraped(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
+def unscraped_servers(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
     """(Prometheus, server on another host) for each server that no Prometheus of the stack scrapes yet.
 
     Whether one can connect to it is to be asked before it is given a job.
@@ -181,7 +181,7 @@ def _slow(stack: Stack, facts: Facts) -> list[Finding]:
                 id="slow-scrape",
                 host=health.host,
                 component=health.component,
-                what=f"{key} scrapes job {job} every {shown(interval)}{others}: verification takes up to {shown(wait)}",
+                what=f"{key} scrapes job {job} every {format_duration(interval)}{others}: verification takes up to {format_duration(wait)}",
                 why="Only the next scrape shows whether a target is up.",
                 remediation=f"Wait, or use --verify-later and run firescreen verify {source} afterwards",
             )

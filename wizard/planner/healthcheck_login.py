@@ -28,7 +28,7 @@ def path(service: Service) -> str:
     return posixpath.join(service.home, "healthcheck.yml")
 
 
-def written(plan: ServerPlan, clients: Sequence[ClientPlan]) -> tuple[WriteFile, ...]:
+def login_file_changes(plan: ServerPlan, clients: Sequence[ClientPlan]) -> tuple[WriteFile, ...]:
     """The change that makes the file; () where none is needed, or Prometheus does not scrape itself.
 
     Then nothing in the container has what the healthcheck would have to show.

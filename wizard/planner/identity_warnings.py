@@ -27,7 +27,7 @@ def of_jobs(
         f"That could not be settled, so {chosen.key} gets a job of its own for it. If the target is this server, "
         "the old job fails from then on."
     )
-    return _told(client, _doubtful(facts, client, jobs, server), server, then)
+    return _unclear_target_findings(client, _doubtful(facts, client, jobs, server), server, then)
 
 
 def of_blocks(
@@ -43,7 +43,7 @@ def of_blocks(
             if row[1].kind in ("several", "unresolved")
         ]
         then = "That could not be settled, so it is left as it is. If it is this server, it is rejected from then on."
-        found += _told(client, rows, server, then)
+        found += _unclear_target_findings(client, rows, server, then)
     return tuple(found)
 
 
@@ -54,11 +54,13 @@ def _doubtful(
     return [
         (place, doubt)
         for place in places
-        for doubt in identity.doubtful(client.host, _unsettled(client, place, server), server.listener, hosts)
+        for doubt in identity.doubtful(
+            client.host, _addresses_to_resolve(client, place, server), server.listener, hosts
+        )
     ]
 
 
-def _unsettled(client: Client, place: Place, server: Server) -> list[str]:
+def _addresses_to_resolve(client: Client, place: Place, server: Server) -> list[str]:
     """The addresses of a place that the host's resolver is asked about; a container's names are none of its."""
     box = client.service.container
     if box is None or not box.has_own_network:
@@ -70,7 +72,7 @@ def _unsettled(client: Client, place: Place, server: Server) -> list[str]:
     ]
 
 
-def _told(
+def _unclear_target_findings(
     client: Client, found: Sequence[tuple[Place, identity.Doubt]], server: Server, then: str
 ) -> tuple[Finding, ...]:
     if not found:

@@ -167,7 +167,7 @@ def rights(path: str, state: FileState) -> tuple[ManualCommand, ...]:
     )
 
 
-def removed(path: str) -> tuple[ManualCommand, ...]:
+def remove_file(path: str) -> tuple[ManualCommand, ...]:
     """A file that goes."""
     return (ManualCommand(argv=("rm", path)),)
 
@@ -266,7 +266,7 @@ def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
     )
 
 
-def joined(path: str, parts: Sequence[str], state: FileState) -> tuple[ManualCommand, ...]:
+def join_files(path: str, parts: Sequence[str], state: FileState) -> tuple[ManualCommand, ...]:
     """A file that is several others, one after the other, with its rights."""
     words = " ".join(_q(each) for each in parts)
     return (ManualCommand(argv=_install(state, STDIN, path), script=f"cat {words}"),)
@@ -287,7 +287,7 @@ def htpasswd(
     return (ManualCommand(argv=_install(state, STDIN, path), script="\n".join(lines)),)
 
 
-def written(path: str, state: FileState) -> tuple[ManualCommand, ...]:
+def write_text(path: str, state: FileState) -> tuple[ManualCommand, ...]:
     """A text file written as it is, as `text`; of one that holds a secret, what there is to do."""
     content = state.content.decode("utf-8", "replace")
     if redact(content) == content:

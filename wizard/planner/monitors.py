@@ -40,12 +40,12 @@ def now(stack: Stack, facts: Facts, client: Client) -> tuple[Probe, ...]:
         return ()
     plain = _root(client, "http")
     blind = replace(_root(client, "https"), insecure=True)
-    trusted = _root(client, "https", **_known(stack, facts, client))
+    trusted = _root(client, "https", **_workspace_access(stack, facts, client))
     encrypted = (trusted, blind) if trusted.ca_file else (blind,)
     return (*encrypted, plain) if service.web_config else (plain, *encrypted)
 
 
-def watched(
+def monitored_prometheus(
     stack: Stack, facts: Facts, access: Callable[[Client], tuple[str, dict[str, Any]]]
 ) -> tuple[Watched, ...]:
     """Every Prometheus of a stack, with the ways to ask it before and after a plan.
@@ -92,7 +92,7 @@ def _root(client: Client, scheme: str, **options: Any) -> Probe:
     )
 
 
-def _known(stack: Stack, facts: Facts, client: Client) -> dict[str, Any]:
+def _workspace_access(stack: Stack, facts: Facts, client: Client) -> dict[str, Any]:
     """What the workspace has for asking it: CA, user and password, certificate."""
     kept = facts.hosts[WORKSPACE].files
     trust = paths.trust_copy(facts, paths.as_server(client))

@@ -10,7 +10,7 @@ from wizard.components import component as find_component
 from wizard.config_files import prometheus as scrape
 from wizard.model import Facts, Finding
 from wizard.planner import identity_warnings
-from wizard.planner.client_endpoints import located
+from wizard.planner.client_endpoints import locate_errors
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 
@@ -69,7 +69,7 @@ def assign(
         chosen = (mine or able)[0]
         found.setdefault(chosen.key, []).append(server)
         if len(scrapers) > 1:
-            told.append(_chosen(server, chosen, same=bool(mine)))
+            told.append(_new_job_finding(server, chosen, same=bool(mine)))
         for client in scrapers:
             told += identity_warnings.of_jobs(facts, client, jobs[client.key], server, chosen)
     return NewJobs({key: tuple(each) for key, each in found.items()}, tuple(told))
@@ -87,7 +87,7 @@ def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -
         component = server.spec.name
         taken = {place.name for place in client.places(found) if place.kind == "job"}
         name = free_name(component, f"{component}-{server.spec.host}", taken)
-        with located(client.host.spec.name, path):
+        with locate_errors(client.host.spec.name, path):
             found[path] = scrape.add_job(
                 found[path], job=name, target=client.target_of(server), scheme="https"
             )
@@ -100,7 +100,7 @@ def free_name(first: str, second: str, taken: set[str]) -> str:
     return next(name for name in chain((first, second), numbered) if name not in taken)
 
 
-def _chosen(server: Server, chosen: Client, *, same: bool) -> Finding:
+def _new_job_finding(server: Server, chosen: Client, *, same: bool) -> Finding:
     reason = "it runs on the same host" if same else "it is the first of the stack"
     return Finding(
         id="job-added",

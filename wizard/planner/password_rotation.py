@@ -35,7 +35,7 @@ NEXT = "-next"
 """Behind a user's name: the name under which the new password is accepted for a while."""
 
 
-def renewed(stack: Stack, answers: Answers) -> Answers:
+def with_new_password(stack: Stack, answers: Answers) -> Answers:
     """The answers with a new password where one is to be replaced and none was given."""
     user = stack.users[0]
     if "passwords" not in answers.renew or user.name in answers.passwords or user.password == "file":
@@ -50,7 +50,7 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
         NeededError: the new password has to be asked for.
     """
     user = stack.users[0]
-    known = _known(stack, facts, user)
+    known = _servers_of_user(stack, facts, user)
     if not known:
         return ()
     new = credentials.credential(stack, facts, answers, user).password
@@ -77,7 +77,7 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
     )
 
 
-def _known(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[Server, FileState, str]]:
+def _servers_of_user(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[Server, FileState, str]]:
     """The running TLS servers that know the user, with their web configuration and the hash in it."""
     found = []
     for server in paths.servers(stack, facts):
@@ -244,7 +244,7 @@ class _ClientSide:
             secret=True,
             by_hand=manual_commands.copy(source, path, then)
             if then is not None
-            else manual_commands.removed(path),
+            else manual_commands.remove_file(path),
         )
 
     def _turn(self, number: int, configs: Sequence[tuple[str, FileState, FileState]]) -> PlannedStep:

@@ -47,7 +47,7 @@ def reload_step(server: Server, *, restarts: bool) -> PlannedStep | None:
         restarts: whether the server is restarted in this plan; else systemd is told with a reload.
     """
     path = _dropin(server)
-    asking = _asking(server, "ExecReload")
+    asking = _plain_http_settings(server, "ExecReload")
     if not path or not asking:
         return None
     place = f"{asking[0].path}:{asking[0].line}"
@@ -94,7 +94,7 @@ def refuse_failing_start(server: Server) -> None:
     Raises:
         InputError: names file and line.
     """
-    for setting in _asking(server, "ExecStartPost"):
+    for setting in _plain_http_settings(server, "ExecStartPost"):
         if _fails(setting.value):
             raise InputError(
                 f"ExecStartPost uses http: the unit {server.service.unit} would no longer start once "
@@ -114,7 +114,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
     found = [
         (f"{server.spec.host}:{setting.path}:{setting.line}", f"{setting.key}={setting.value}")
         for key in ("ExecStartPost", "ExecStop", "ExecStopPost", "ExecCondition", "ExecStartPre")
-        for setting in _asking(server, key)
+        for setting in _plain_http_settings(server, key)
     ]
     for name, host in facts.hosts.items():
         for caller in host.callers:
@@ -140,7 +140,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
         )
 
 
-def _asking(server: Server, key: str) -> list[Setting]:
+def _plain_http_settings(server: Server, key: str) -> list[Setting]:
     """The settings of that key in the server's own unit that ask the server by http, by themselves or by a script."""
     if not manager_of(server.service).has_units:
         return []
@@ -165,7 +165,7 @@ def _dropin(server: Server) -> str:
     service = server.service
     if not manager_of(service).has_units or not find_component(service.component).reload_by:
         return ""
-    asking = _asking(server, "ExecReload")
+    asking = _plain_http_settings(server, "ExecReload")
     return (
         flags.dropin_path(f"{service.unit}.service", asking[-1].path, stem="firescreen-reload")
         if asking

@@ -53,7 +53,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
                 )
             )
         if component.other_clients and server_plan.turn != "none":
-            news, needed = _needed(server_plan)
+            news, needed = _client_requirements(server_plan)
             found.append(
                 Finding(
                     id="others-ask-it-too",
@@ -70,7 +70,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
     return tuple(found)
 
 
-def _needed(server_plan: ServerPlan) -> tuple[str, str]:
+def _client_requirements(server_plan: ServerPlan) -> tuple[str, str]:
     """What clients did not send before, in a word, and all that they need to be accepted."""
     parts = ["https", "the CA certificate"]
     parts += ["the password"] if server_plan.asks_password else []

@@ -6,7 +6,7 @@ the Prometheus that scrapes it turn within the same breath; a file that is re-re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -14,6 +14,7 @@ from wizard.model import (
     EXPORTERS,
     Answers,
     BrokenClient,
+    Change,
     Facts,
     Finding,
     Gap,
@@ -71,7 +72,7 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         InputError (and the kinds below it): something that is there, or was given, cannot be used. Nothing has
             been touched.
     """
-    answers = password_rotation.renewed(stack, answers)
+    answers = password_rotation.with_new_password(stack, answers)
     rotation = password_rotation.rotation(stack, facts, answers)
     turned = facts_after(facts, (change for step in rotation for change in step.changes))
     rest = replace(_plan(stack, turned, answers), answers=answers, facts=turned)
@@ -124,24 +125,24 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         other_pair=stack.certificates.issued_by == "ca",
     )
     tools = command_line_tools.step(stack, facts, ends.direct(stack), named)
-    ordered = step_order.ordered(facts, ends.servers, ends.clients, inquiry.turns(targets))
-    moved = facts_after(facts, (change for stage in ordered for step in stage for change in step.changes))
+    ordered = step_order.order_steps(facts, ends.servers, ends.clients, inquiry.turns(targets))
+    moved = facts_after(facts, _changes(ordered))
     doors = door_plan.plan_doors(stack, moved, factory, ends.servers)
     at_doors = door_plan.inquiry(stack, facts, factory, doors)
-    behind = facts_after(
-        moved, (change for stage in doors.stages for step in stage for change in step.changes)
-    )
-    closing = one_port.closing(facts, ends.clients)
+    behind = facts_after(moved, _changes(doors.stages))
+    closing = one_port.loopback_steps(facts, ends.clients)
     logins = client_logins.plan_logins(stack, behind, paths.scrapers(stack, behind), answers)
     stages = (
-        *_prepared(stack, facts, factory, ends, (*tools, *doors.prepared), asks_password=asks_password),
+        *_preparation_stages(
+            stack, facts, factory, ends, (*tools, *doors.prepared), asks_password=asks_password
+        ),
         *one_port.opening,
         *ordered,
         *closing,
         *doors.stages,
         *logins.stages,
     )
-    steps = _numbered(facts, stages)
+    steps = _number_steps(facts, stages)
     transfers.refuse(stack, facts, steps)
     storage.refuse(facts, steps)
     containers.refuse_pending(
@@ -153,9 +154,9 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     return Plan(
         stack=stack,
         facts=facts,
-        steps=transfers.told(stack, facts, steps),
+        steps=transfers.describe_transfers(stack, facts, steps),
         probes=wanted,
-        watched=_watched(stack, inquiry, at_doors, logins) if wanted or logins.known else (),
+        watched=_all_monitored(stack, inquiry, at_doors, logins) if wanted or logins.known else (),
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
         asked=_by_ssh(stack, facts),
@@ -170,6 +171,10 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
 
 
+def _changes(stages: Sequence[Sequence[PlannedStep]]) -> Iterator[Change]:
+    return (change for stage in stages for step in stage for change in step.changes)
+
+
 def _probes(
     inquiry: probes.Inquiry,
     ends: _Ends,
@@ -180,8 +185,8 @@ def _probes(
     targets = ends.targets
     of_servers = inquiry.server_probes(targets)
     found = (
-        *at_doors.moved(of_servers),
-        *(*inquiry.up_probes(targets), *inquiry.probed(ends.probings)),
+        *at_doors.with_new_paths(of_servers),
+        *(*inquiry.up_probes(targets), *inquiry.blackbox_probes(ends.probings)),
         *logins.up_probes(inquiry),
     )
     return (
@@ -191,11 +196,13 @@ def _probes(
     )
 
 
-def _watched(
+def _all_monitored(
     stack: Stack, inquiry: probes.Inquiry, at_doors: DoorInquiry, logins: client_logins.LoginPlan
 ) -> tuple[Watched, ...]:
     """Each Prometheus of the stack, how it is asked, and where it has to send."""
-    return logins.watched(at_doors.watched(monitors.watched(stack, inquiry.facts, inquiry.access)))
+    return logins.with_login_targets(
+        at_doors.with_door_access(monitors.monitored_prometheus(stack, inquiry.facts, inquiry.access))
+    )
 
 
 def _warnings(
@@ -213,7 +220,7 @@ def _warnings(
         *certificate_names.missing_name_findings(stack, facts, paths.servers(stack, facts)),
         *plan_warnings.of_unreachable_hosts(facts),
         *plan_warnings.of_clocks(facts),
-        *shared_configurations.unnamed(stack, facts),
+        *shared_configurations.unlisted_instances(stack, facts),
         *health_findings.findings(stack, facts, wanted),
         *plan_warnings.of_servers(stack, ends.servers, commands),
         *ends.warnings,
@@ -222,7 +229,7 @@ def _warnings(
     )
 
 
-def _numbered(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tuple[PlannedStep, ...]:
+def _number_steps(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tuple[PlannedStep, ...]:
     """The steps that change something, with their stage; a folder is made once."""
     made: set[tuple[str, str]] = set()
     found = []
@@ -238,7 +245,7 @@ def _numbered(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tuple[Pl
                 changes.append(change)
             if changes:
                 found.append(
-                    remote_commands.routed(facts, replace(step, stage=number, changes=tuple(changes)))
+                    remote_commands.with_route(facts, replace(step, stage=number, changes=tuple(changes)))
                 )
     return tuple(found)
 
@@ -250,7 +257,7 @@ def _ends(
     servers = paths.servers(stack, facts)
     probings, of_probings = blackbox.look(stack, facts, servers)
     scrapers = paths.scrapers(stack, facts) if servers else ()
-    turning = door_backends.turning(stack, facts, scrapers)
+    turning = door_backends.backends_switching_to_tls(stack, facts, scrapers)
     path_flags = {each.key: door_backends.wanted_flags(each) for each in turning}
     texts = _texts(scrapers, probings, turning)
     jobs = new_jobs.assign(facts, scrapers, texts, servers)
@@ -285,7 +292,7 @@ def _ends(
     return _Ends(tuple(plans), clients, onlookers, tuple(probings), warnings)
 
 
-def _prepared(
+def _preparation_stages(
     stack: Stack,
     facts: Facts,
     factory: credentials.CredentialFactory,

@@ -28,7 +28,7 @@ def probe_step(
         changes += _workspace_pair(
             facts,
             layout.other_pair(facts),
-            lambda: factory.signed(("other.invalid",), common_name="other")[:2],
+            lambda: factory.client_certificate(("other.invalid",), common_name="other")[:2],
             fits=factory.signed_by_us,
             why="Signed by your CA, with a name that no server allows: servers must reject it.",
             by_hand=manual_commands.client_pair(
@@ -42,7 +42,7 @@ def probe_step(
     changes += _workspace_pair(
         facts,
         layout.stranger_pair(facts),
-        lambda: factory.pinned(("stranger.invalid",), common_name="stranger")[:2],
+        lambda: factory.self_signed_client_certificate(("stranger.invalid",), common_name="stranger")[:2],
         fits=signatures.is_self_signed,
         why="No CA of yours has signed this certificate: servers must reject it.",
         by_hand=manual_commands.client_pair(
@@ -82,7 +82,7 @@ def probe_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactor
             return Pair(certificate_path, key_path, certificate.content, factory.old_authority(), True)
         if good and not ours and signatures.is_self_signed(certificate.content):
             return Pair(certificate_path, key_path, certificate.content, certificate.content, False)
-    certificate_pem, key_pem, trust = factory.signed((PROBE_NAME,), common_name=PROBE_NAME)
+    certificate_pem, key_pem, trust = factory.client_certificate((PROBE_NAME,), common_name=PROBE_NAME)
     by_hand = manual_commands.client_pair(
         paths=(certificate_path, key_path),
         kind=stack.certificates.key,

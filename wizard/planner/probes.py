@@ -89,7 +89,7 @@ class Inquiry:
         path = find_component(server.spec.name).metrics_path(server.service.flag)
         secure, plain = f"https://{place}{path}", f"http://{place}{path}"
         trust, user = paths.trust_copy(self.facts, server), self.stack.users[0]
-        login, shown, found = self._login(plan), self._pair(plan), _resolved(server, place)
+        login, shown, found = self._login(plan), self._pair(plan), _curl_resolve(server, place)
         probes: list[Probe] = []
 
         def add(name: str, client: str, expect: str, url: str = secure, **options: Any) -> None:
@@ -217,7 +217,7 @@ class Inquiry:
         turning = [target for target in targets if not target.plan.was_tls and target.known]
         return self.up_probes(turning, before=True)
 
-    def probed(self, probings: Sequence[Probing]) -> tuple[Probe, ...]:
+    def blackbox_probes(self, probings: Sequence[Probing]) -> tuple[Probe, ...]:
         """What a blackbox exporter says of the servers that are probed through it."""
         probes = []
         for probing in probings:
@@ -262,7 +262,7 @@ def _prefix(service: Service) -> str:
     return find_component(service.component).prefix(service.flag)
 
 
-def _resolved(server: Server, place: str) -> str:
+def _curl_resolve(server: Server, place: str) -> str:
     """How curl is told where a server of another machine is: Prometheus may know names that this machine does not."""
     if server.service.forward or endpoints.is_same(place, server.address):
         return ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from wizard.model import WORKSPACE, Facts, PlannedStep, Route, RunService
 
 
-def routed(facts: Facts, step: PlannedStep) -> PlannedStep:
+def with_route(facts: Facts, step: PlannedStep) -> PlannedStep:
     """The step, whose changes know the way to their host."""
     if step.host == WORKSPACE:
         return step

@@ -127,7 +127,7 @@ def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         wanted.setdefault(server.spec.host, []).extend(paths)
     for client in (*layout.scrapers(stack, facts), *layout.probers(stack, facts)):
         paths = [client.service.config_file, *client.pair, *client.spare_pair]
-        paths += _included(client)
+        paths += _included_files(client)
         paths += [client.password_file(user) for user in stack.users]
         for server in layout.servers(stack, facts):
             paths += [client.trust_file(server, own_ca=own) for own in (True, False)]
@@ -186,7 +186,7 @@ def _own_files(files: OwnFiles) -> list[str]:
     ]
 
 
-def _included(client: Client) -> list[str]:
+def _included_files(client: Client) -> list[str]:
     """The paths and globs of the files that a client's configuration includes."""
     if client.service.component != "prometheus" or not client.content:
         return []

@@ -27,7 +27,7 @@ from wizard.planner import credentials as material
 from wizard.planner import systemd_credentials as credentials
 from wizard.planner.certificates import Pair
 from wizard.planner.client_authentication import ClientDemand
-from wizard.planner.client_endpoints import located
+from wizard.planner.client_endpoints import locate_errors
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server, refuse_out_of_reach
 
@@ -144,15 +144,15 @@ def _warnings(
 ) -> tuple[Finding, ...]:
     return (
         *web_configuration.weak(server, web_step, before),
-        *_unrooted(server, pair),
-        *_shared(server, pair),
+        *_missing_root_findings(server, pair),
+        *_shared_user_findings(server, pair),
     )
 
 
 def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfig | None]:
     """The web configuration that is there, where nothing speaks against this server."""
     before = facts.file(server.spec.host, server.web_file)
-    with located(server.spec.host, server.web_file):
+    with locate_errors(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
     refuse_out_of_reach(server.service)
     containers.refuse_unchangeable(server.service)
@@ -187,13 +187,13 @@ def _certificate_step(server: Server, pair: Pair, demand: ClientDemand | None) -
     )
 
 
-def _unrooted(server: Server, pair: Pair) -> tuple[Finding, ...]:
+def _missing_root_findings(server: Server, pair: Pair) -> tuple[Finding, ...]:
     """Whether the CA file that the person named lacks the root."""
     path = server.spec.files.ca_file
     if not path or pair.certificate_file != server.spec.files.cert_file:
         return ()
     state = server.host.files.get(path)
-    return trust_anchors.unrooted(
+    return trust_anchors.missing_root_findings(
         state.content if state is not None else b"",
         pair.certificate,
         host=server.spec.host,
@@ -203,7 +203,7 @@ def _unrooted(server: Server, pair: Pair) -> tuple[Finding, ...]:
     )
 
 
-def _shared(server: Server, pair: Pair) -> tuple[Finding, ...]:
+def _shared_user_findings(server: Server, pair: Pair) -> tuple[Finding, ...]:
     """What to say of a server whose user or group is that of others: they read what it reads."""
     service = server.service
     if not service.shared_with or server.credentials:

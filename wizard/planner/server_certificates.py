@@ -155,7 +155,9 @@ def _kept_server_pair(
             if issue.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
                 continue
             ours = factory.signed_by_us(certificate.content)
-            trust = factory.old_authority() if ours else _vouched(stack, facts, server, certificate.content)
+            trust = (
+                factory.old_authority() if ours else _foreign_trust(stack, facts, server, certificate.content)
+            )
         except CertificateError:
             continue
         if trust:
@@ -165,7 +167,7 @@ def _kept_server_pair(
     return None
 
 
-def _vouched(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> bytes:
+def _foreign_trust(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> bytes:
     """What vouches for a certificate that is not ours: itself, or the CA file of a client that asks this server."""
     if signatures.is_self_signed(certificate):
         return certificate
@@ -200,7 +202,7 @@ def _new_server_pair(
     spec = stack.certificates
     certificate_path, key_path = place = _free_pair(server, config)
     if spec.issued_by == "shared" and server.spec.name != "prometheus":
-        made = _shared(stack, facts, factory, server, place)
+        made = _copy_of_shared_pair(stack, facts, factory, server, place)
     else:
         made = _own(stack, facts, factory, server, place, names)
     changes = (
@@ -232,7 +234,7 @@ def _new_server_pair(
     )
 
 
-def _shared(
+def _copy_of_shared_pair(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server, place: tuple[str, str]
 ) -> _Made:
     """A copy of the pair that all nodes share."""

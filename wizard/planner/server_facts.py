@@ -172,7 +172,7 @@ class Server(Participant):
         """Whether a front door of the stack leads to it."""
         return not self.spec.unit and bool(stack.doors_to(self.spec.host, self.spec.name))
 
-    def named(self, path: str) -> str:
+    def path_in_web_config(self, path: str) -> str:
         """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
         return posixpath.basename(path) if self.host.spec.connect == "manual" or self.credentials else path
 

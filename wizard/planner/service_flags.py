@@ -33,7 +33,7 @@ def flag_step(
     place = server.service.flags
     if place.kind == "manual" and server.service.is_manual:
         return None  # the restart's own words name the flag
-    wanted = {**_wanted(server, pair, flag, keeps_links=keeps_links), **paths}
+    wanted = {**_missing_flags(server, pair, flag, keeps_links=keeps_links), **paths}
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
         return None
@@ -75,7 +75,7 @@ def of_container(server: Server, pair: Pair, *, keeps_links: bool) -> dict[str, 
     """The flags that the Compose file, or quadlet, of a server in a container is to have; {} for any other server."""
     if server.service.flags.kind not in CONTAINER_FILES:
         return {}
-    return _wanted(server, pair, _web_flag(server), keeps_links=keeps_links)
+    return _missing_flags(server, pair, _web_flag(server), keeps_links=keeps_links)
 
 
 def _web_flag(server: Server) -> str:
@@ -95,7 +95,7 @@ def _web_flag(server: Server) -> str:
     return flag
 
 
-def _wanted(server: Server, pair: Pair, flag: str, *, keeps_links: bool) -> dict[str, str]:
+def _missing_flags(server: Server, pair: Pair, flag: str, *, keeps_links: bool) -> dict[str, str]:
     """The flags that are missing, with their values."""
     component = find_component(server.spec.name)
     there = (

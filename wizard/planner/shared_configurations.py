@@ -42,7 +42,7 @@ def _content(plan: ServerPlan) -> bytes | None:
     return states[-1].content if states and states[-1] is not None else None
 
 
-def unnamed(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
+def unlisted_instances(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
     """Further instances of what a stack protects on a host, which it does not name: they stay as they are."""
     named = {spec.key for spec in stack.components}
     kinds = {(spec.host, spec.name) for spec in stack.components if spec.protect}

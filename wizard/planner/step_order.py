@@ -11,7 +11,7 @@ from wizard.planner.client import ClientPlan
 from wizard.planner.server import ServerPlan
 
 
-def ordered(
+def order_steps(
     facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Sequence[Probe]
 ) -> tuple[tuple[PlannedStep, ...], ...]:
     """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
@@ -55,7 +55,7 @@ def ordered(
         # that turns itself reads it when it starts.
         (
             *(client.login for client in clients if client.login is not None and client.client.key in turned),
-            *compose.turning(others),
+            *compose.client_server_steps(others),
         ),
         (
             *_logins(facts, clients, turned),
@@ -64,12 +64,12 @@ def ordered(
         # What is re-read with the next request: the clients know already.
         (
             *(step for server in configured if server.turn != "restart" for step in present(server.web)),
-            *compose.turning(own),
+            *compose.client_server_steps(own),
         ),
         # Prometheus itself turns last: the others are scraped by then.
         tuple(service_actions.restart(facts, server.server) for server in own),
         tuple(step for client in clients for step in client.narrow),
-        tuple(step for server in servers for step in _narrowed(facts, server)),
+        tuple(step for server in servers for step in _narrow_bundle_steps(facts, server)),
     )
 
 
@@ -86,7 +86,7 @@ def _logins(facts: Facts, clients: Sequence[ClientPlan], turned: Collection[str]
             yield service_actions.login(facts, client.client, client.login)
 
 
-def _narrowed(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
+def _narrow_bundle_steps(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
     """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
     if server.narrow is None or not server.server.credentials:
         return present(server.narrow)

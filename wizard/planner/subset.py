@@ -60,7 +60,7 @@ def changed_hosts(plan: Plan) -> tuple[str, ...]:
     return tuple(spec.name for spec in plan.stack.hosts if spec.name in touched)
 
 
-def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
+def restrict_plan(plan: Plan, keep: Collection[str]) -> Plan:
     """The same plan with the components on the hosts in `keep` only; who asks them is changed to fit.
 
     Raises:
@@ -88,13 +88,13 @@ def narrowed(plan: Plan, keep: Collection[str]) -> Plan:
         facts=plan.facts,
         answers=plan.answers,
         secrets=plan.secrets,
-        steps=_merged(
+        steps=_merge_steps(
             steps, other, asking=asking, silent=silent, made={(change.host, change.path) for change in made}
         ),
     )
 
 
-def following(plan: Plan, made: Sequence[Change]) -> Plan:
+def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
     """The same plan for the hosts that are left when `made` (the plan for some of them) stands.
 
     In the first of two edits, in which jobs turn to https without a login, those that have theirs keep it.
@@ -152,7 +152,7 @@ def _with_passwords(plan: Plan) -> Answers:
     return replace(plan.answers, passwords={**plan.answers.passwords, **known})
 
 
-def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
+def remaining_steps(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
     """What is still to be done for `target` where these changes (of it, or of one for other hosts) were made.
 
     A file that ends as it should is left alone.
@@ -160,7 +160,7 @@ def remaining(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
     rest = _Rest(target, made)
     found = []
     for step in target.steps:
-        changes = tuple(each for each in map(rest.left, step.changes) if each is not None)
+        changes = tuple(each for each in map(rest.remaining_change, step.changes) if each is not None)
         if changes:
             found.append(replace(step, changes=changes))
     return tuple(found)
@@ -193,7 +193,7 @@ class _Rest:
                 self._chains.setdefault((change.host, change.path), []).append(change.after)
         self._touched: set[_Place] = set()
 
-    def left(self, change: Change) -> Change | None:
+    def remaining_change(self, change: Change) -> Change | None:
         """The change as it is to be made now; None if it is made."""
         place = change.host, change.path
         if isinstance(change, MakeFolder):
@@ -240,7 +240,7 @@ def _made_once(steps: Sequence[PlannedStep]) -> tuple[WriteFile, ...]:
     )
 
 
-def _merged(
+def _merge_steps(
     steps: Sequence[PlannedStep],
     other: Plan,
     *,

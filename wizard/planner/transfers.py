@@ -55,7 +55,7 @@ def copies(
     return found
 
 
-def told(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
+def describe_transfers(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
     """The steps, where each change that brings a certificate says from where, to where, and what must be the same."""
     crossing = copies(stack, facts, steps)
 
@@ -66,7 +66,7 @@ def told(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> tuple[Plan
         # The first fingerprint stands in what the change says already.
         lines = [f"from       {origin}" for origin in dict.fromkeys(copy.origin for copy in mine)]
         lines.append(f"to         {change.host}: {change.path}, {mine[0].rights}")
-        lines += [f"SHA-256    {copy.fingerprint}" for copy in mine if not _said(change, copy)]
+        lines += [f"SHA-256    {copy.fingerprint}" for copy in mine if not _names_fingerprint(change, copy)]
         return replace(change, about=(*change.about, *lines))
 
     return tuple(
@@ -80,7 +80,7 @@ def told(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> tuple[Plan
     )
 
 
-def arrived(change: WriteFile, found: FileState | None) -> str:
+def transfer_fault(change: WriteFile, found: FileState | None) -> str:
     """What is wrong with a file that was read back after it was written; '' if it is what was sent.
 
     Of a certificate, it names the fingerprint at both ends.
@@ -155,7 +155,7 @@ def _machine(facts: Facts, host: str) -> str:
     return HERE if host == WORKSPACE or facts.hosts[host].spec.connect == "local" else host
 
 
-def _said(change: WriteFile, copy: Copy) -> bool:
+def _names_fingerprint(change: WriteFile, copy: Copy) -> bool:
     return any(copy.fingerprint in line for line in change.about)
 
 
@@ -197,7 +197,7 @@ def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
         for key in private_keys(change.after.content if change.after is not None else b""):
             if key in authorities and (change.host, change.path) != (WORKSPACE, paths.ca_pair(facts)[1]):
                 raise InputError(
-                    f"the private key of your CA would be copied to {change.path} on {_called(change.host)}",
+                    f"the private key of your CA would be copied to {change.path} on {_host_label(change.host)}",
                     where=_holder(facts, key) or paths.ca_pair(facts)[1],
                     todo="Put another file in its place there: the key of the CA never leaves its folder",
                 )
@@ -210,7 +210,7 @@ def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
             home = (*kept, *mine)[0]
             whose = "Prometheus' own private key" if home.prometheus else "a private key"
             raise InputError(
-                f"{whose} on {home.host} would be copied to {change.path} on {_called(change.host)}",
+                f"{whose} on {home.host} would be copied to {change.path} on {_host_label(change.host)}",
                 where=f"{home.host}:{home.path}",
                 todo=(
                     f"Move {shared} away, so that the nodes get a new key: a private key stays on its host"
@@ -298,5 +298,5 @@ def _holder(facts: Facts, key: bytes) -> str:
     return shared if _holds(facts, WORKSPACE, shared, key) else ""
 
 
-def _called(host: str) -> str:
+def _host_label(host: str) -> str:
     return HERE if host == WORKSPACE else host

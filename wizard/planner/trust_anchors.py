@@ -12,7 +12,7 @@ from wizard.redact import plain
 _DAY = 86400
 
 
-def unrooted(
+def missing_root_findings(
     trusted: bytes, certificate: bytes, *, host: str, component: str, path: str, server: str
 ) -> tuple[Finding, ...]:
     """A warning where a CA file vouches for a server's certificate by an intermediate CA alone; else nothing.

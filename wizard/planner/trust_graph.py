@@ -36,7 +36,7 @@ def _of_servers(targets: Sequence[Target]) -> Iterator[Arrow]:
         plan = target.plan
         names = ", ".join(issue.summary(plan.pair.certificate).names)
         signed = "signed by your CA" if plan.pair.own_ca else "pinned"
-        pair = target.pair if any(target.pair) else _said(target, "cert_file", "key_file")
+        pair = target.pair if any(target.pair) else _tls_fields(target, "cert_file", "key_file")
         login = target.login if any(target.login) else (target.place.basic_auth.get("username", ""), "")
         yield Arrow(
             client_host=target.client.host.spec.name,
@@ -59,7 +59,7 @@ def _name(component: str, instance: str) -> str:
     return f"{component}/{instance}" if instance else component
 
 
-def _said(target: Target, *keys: str) -> tuple[str, str]:
+def _tls_fields(target: Target, *keys: str) -> tuple[str, str]:
     first, second = (target.place.tls.get(key, "") for key in keys)
     return first, second
 

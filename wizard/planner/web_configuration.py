@@ -47,7 +47,7 @@ def web_step(
     )
     if before is not None and before.content == content:
         return None
-    after = _closed(server, before, content)
+    after = _restrict_access(server, before, content)
     why = f"This file names the key and certificate that {spec.name} uses for TLS."
     if demand is not None:
         why += " It also makes the server request a certificate from each client and verify it."
@@ -95,10 +95,10 @@ def _as_written(server: Server, there: str, path: str) -> str:
     """A file as the web configuration names it already, or as it is to; '' for none."""
     if there and posixpath.join(server.home, there) == path:
         return there
-    return server.named(path) if path else ""
+    return server.path_in_web_config(path) if path else ""
 
 
-def _closed(server: Server, before: FileState | None, content: bytes) -> FileState:
+def _restrict_access(server: Server, before: FileState | None, content: bytes) -> FileState:
     """A web configuration that others cannot read and the service can."""
     if before is None:
         return FileState(content, server.secret_mode, server.owner, server.group)

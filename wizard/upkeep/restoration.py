@@ -331,7 +331,7 @@ def _units_now(machine: Engine, found: Comparison) -> dict[tuple[str, str], File
 
 def _write(host: str, path: str, before: FileState | None, after: FileState | None) -> WriteFile:
     if after is None:
-        typed = manual_commands.removed(path)
+        typed = manual_commands.remove_file(path)
     elif before is None:
         text = after.content.decode("utf-8", "replace")
         typed = (
@@ -373,7 +373,7 @@ def _files_step(facts: Facts, host: str, group: _Group) -> PlannedStep:
         component=service.component if service is not None else "",
         instance=service.instance if service is not None else "",
     )
-    return remote_commands.routed(facts, step)
+    return remote_commands.with_route(facts, step)
 
 
 def _service_step(facts: Facts, service: Service, action: str) -> PlannedStep:

@@ -273,7 +273,7 @@ def _write(path: str, before: FileState | None, after: FileState | None, why: st
         after=after,
         why=why,
         content_kind=ContentKind.SERVICE_FLAGS,
-        by_hand=manual_commands.text(path, after) if after is not None else manual_commands.removed(path),
+        by_hand=manual_commands.text(path, after) if after is not None else manual_commands.remove_file(path),
     )
 
 

@@ -25,7 +25,7 @@ from wizard.model import (
     RuleHealth,
     TargetHealth,
 )
-from wizard.planner.health_findings import shown
+from wizard.planner.health_findings import format_duration
 from wizard.probes import cause_of
 
 
@@ -205,4 +205,4 @@ def test_a_baseline_that_is_kept_is_read_again_as_it_was(tmp_path: Path) -> None
     ],
 )
 def test_times_as_people_write_them(number: float, text: str) -> None:
-    assert shown(number) == text
+    assert format_duration(number) == text

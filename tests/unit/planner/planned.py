@@ -77,7 +77,7 @@ class Case:
         if self.after:
             facts = carried_out(plan_of(self.after), case(self.after).facts)
         plan = planner.plan(self.stack, looked_up(self.stack, facts), self.answers)
-        return planner.narrowed(plan, self.keep) if self.keep else plan
+        return planner.restrict_plan(plan, self.keep) if self.keep else plan
 
 
 def names() -> list[str]:

@@ -85,7 +85,7 @@ def test_oauth2_from_nothing_is_the_same_login_as_in_a_stack_file() -> None:
         endpoint_params=(("audience", "https://api.example.net"),),
         ca_file="/etc/prometheus/id-ca.crt",
     )
-    assert asked.missing(login) == {}
+    assert asked.missing_answers(login) == {}
     assert answered(candidate, ("way", ""), stack=stack) == BARE
 
 
@@ -209,7 +209,7 @@ def test_refusals_that_depend_on_the_place() -> None:
 
 def test_what_is_missing_is_said_by_question() -> None:
     (login,) = answered(found()["job api"], ("way", "oauth2"), ("secret_file", "")).client_logins
-    assert set(asked.missing(login)) == {"token_url", "client_id", "secret_file"}
+    assert set(asked.missing_answers(login)) == {"token_url", "client_id", "secret_file"}
 
 
 def test_a_configuration_that_cannot_be_read_has_no_places() -> None:

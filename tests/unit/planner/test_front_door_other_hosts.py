@@ -110,7 +110,7 @@ def test_a_host_that_is_away_takes_its_front_door_with_it() -> None:
 def test_a_front_door_and_what_it_asks_are_not_parted() -> None:
     case = planned.case(NAME)
     with pytest.raises(InputError, match="turn together"):
-        planner.narrowed(plan_for(case.stack, case.facts), ("web1",))
+        planner.restrict_plan(plan_for(case.stack, case.facts), ("web1",))
 
 
 def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:

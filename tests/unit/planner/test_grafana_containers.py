@@ -41,7 +41,9 @@ def test_what_a_data_source_names_is_read_on_the_host() -> None:
     here = replace(HOST, files={f"{SOURCES}/ca.crt": ca, f"{SOURCES}/ours.yaml": FileState(b"{}")})
     client = inside(here)
     assert [path for path, _ in client.files] == [f"{SOURCES}/ours.yaml"]
-    assert grafana.held(client, "$__file{/etc/grafana/provisioning/datasources/ca.crt}") == b"the CA"
+    assert (
+        grafana.setting_content(client, "$__file{/etc/grafana/provisioning/datasources/ca.crt}") == b"the CA"
+    )
 
 
 def test_without_a_folder_of_the_host_there_is_nothing_to_edit() -> None:

@@ -46,7 +46,7 @@ def told(plan: Plan, finding: str) -> list[str]:
     [(45, "45 s"), (119.4, "119 s"), (300, "5 min"), (5400, "1 h 30 min"), (125, "2 min 5 s")],
 )
 def test_a_time_is_shown_as_people_write_it(seconds: float, text: str) -> None:
-    assert health_findings.shown(seconds) == text
+    assert health_findings.format_duration(seconds) == text
 
 
 def test_what_is_down_already_is_told_with_its_reason() -> None:
@@ -99,7 +99,7 @@ def test_a_job_that_is_scraped_seldom_makes_verification_wait(interval: float, m
 def test_a_server_that_nobody_scrapes_is_asked_about_first() -> None:
     case = planned.case("job-missing")
     facts = planned.looked_up(case.stack, case.facts)
-    pairs = health_findings.unscraped(case.stack, facts)
+    pairs = health_findings.unscraped_servers(case.stack, facts)
     assert [(client.key, server.key) for client, server in pairs]
     assert all(client.host.spec.name != server.spec.host for client, server in pairs)
 
@@ -129,7 +129,7 @@ def test_a_proxy_that_will_be_rejected_is_named_and_can_be_accepted() -> None:
     assert broken.lines
     (finding,) = (each for each in plan.warnings if each.id == broken_clients.BREAKS)
     assert "--accept-broken 'srv1/nginx/node_exporter'" in finding.remediation
-    accepted = broken_clients.accepted(plan)
+    accepted = broken_clients.accept_broken_clients(plan)
     assert accepted.unaccepted == ()
     (finding,) = (each for each in accepted.warnings if each.id == broken_clients.BREAKS)
     assert "--accept-broken" not in finding.remediation

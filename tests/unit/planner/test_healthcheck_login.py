@@ -38,7 +38,7 @@ def test_only_promtool_without_a_file_needs_one(test: tuple[str, ...], needed: b
 
 def test_without_a_job_of_its_own_no_file_is_made() -> None:
     server = SimpleNamespace(key="srv1/prometheus", service=SimpleNamespace(container=BOX))
-    assert healthcheck_login.written(cast(Any, SimpleNamespace(server=server)), ()) == ()
+    assert healthcheck_login.login_file_changes(cast(Any, SimpleNamespace(server=server)), ()) == ()
 
 
 @pytest.mark.parametrize(("content", "enforced"), [("1", True), ("0\n", False), (None, False)])

@@ -149,4 +149,4 @@ def test_a_locked_key_asks_for_its_passphrase() -> None:
     assert made == (
         "openssl genpkey -quiet -aes-256-cbc -algorithm RSA -pkeyopt rsa_keygen_bits:4096 >> /own/ca.key"
     )
-    assert rendered(manual_commands.removed("/x"), None) == ("rm /x",)
+    assert rendered(manual_commands.remove_file("/x"), None) == ("rm /x",)

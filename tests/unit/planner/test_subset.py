@@ -43,11 +43,11 @@ def test_a_rotation_makes_every_host_an_asker() -> None:
 
 
 def test_nothing_is_left_out_where_all_are_kept(plan: Plan) -> None:
-    assert planner.narrowed(plan, {"srv1", "srv2"}) is plan
+    assert planner.restrict_plan(plan, {"srv1", "srv2"}) is plan
 
 
 def test_a_narrowed_plan_has_the_very_keys_of_the_whole_one(plan: Plan) -> None:
-    part = planner.narrowed(plan, {"srv1"})
+    part = planner.restrict_plan(plan, {"srv1"})
     assert "srv2" not in {step.host for step in part.steps}
     assert part.secrets == plan.secrets
     of_whole, of_part = contents(plan.changes), contents(part.changes)
@@ -66,7 +66,7 @@ def test_what_is_replaced_cannot_be_divided() -> None:
     case = replace(planned.case("only-the-canary"), keep=())
     plan = replace(case, answers=replace(case.answers, renew=frozenset({"certificates"}))).plan()
     with pytest.raises(InputError, match="replaced on all hosts, or on none"):
-        planner.narrowed(plan, {"srv1"})
+        planner.restrict_plan(plan, {"srv1"})
 
 
 def test_the_peers_of_a_cluster_cannot_be_divided(plan: Plan) -> None:
@@ -77,12 +77,12 @@ def test_the_peers_of_a_cluster_cannot_be_divided(plan: Plan) -> None:
     )
     assert len({step.host for step in peers}) == 2
     with pytest.raises(InputError, match="peers of a cluster"):
-        planner.narrowed(replace(plan, steps=(*plan.steps, *peers)), {"srv1"})
+        planner.restrict_plan(replace(plan, steps=(*plan.steps, *peers)), {"srv1"})
 
 
 def test_after_its_part_the_rest_of_a_plan_ends_where_the_whole_one_would(plan: Plan) -> None:
-    part = planner.narrowed(plan, {"srv1"})
-    rest = planner.remaining(plan, part.changes)
+    part = planner.restrict_plan(plan, {"srv1"})
+    rest = planner.remaining_steps(plan, part.changes)
     left = [change for step in rest for change in step.changes]
     both = {**contents(part.changes), **contents(left)}
     assert both == contents(plan.changes)
@@ -96,8 +96,8 @@ def test_after_its_part_the_rest_of_a_plan_ends_where_the_whole_one_would(plan: 
 
 
 def test_each_edit_of_the_rest_begins_with_what_the_part_left(plan: Plan) -> None:
-    now = contents(planner.narrowed(plan, {"srv1"}).changes)
-    for step in planner.remaining(plan, planner.narrowed(plan, {"srv1"}).changes):
+    now = contents(planner.restrict_plan(plan, {"srv1"}).changes)
+    for step in planner.remaining_steps(plan, planner.restrict_plan(plan, {"srv1"}).changes):
         for change in step.changes:
             if isinstance(change, WriteFile):
                 place = change.host, change.path
@@ -107,13 +107,13 @@ def test_each_edit_of_the_rest_begins_with_what_the_part_left(plan: Plan) -> Non
 
 
 def test_nothing_remains_of_a_plan_that_was_carried_out(plan: Plan) -> None:
-    assert planner.remaining(plan, plan.changes) == ()
-    assert planner.remaining(plan, ()) == plan.steps
+    assert planner.remaining_steps(plan, plan.changes) == ()
+    assert planner.remaining_steps(plan, ()) == plan.steps
 
 
 def test_jobs_that_have_their_login_keep_it_while_others_turn(plan: Plan) -> None:
-    part = planner.narrowed(plan, {"srv1"})
-    following = planner.following(plan, part.changes)
+    part = planner.restrict_plan(plan, {"srv1"})
+    following = planner.plan_remaining_hosts(plan, part.changes)
     first = next(step for step in following.steps if step.kind is StepKind.SCRAPE_CONFIG)
     (edit,) = (change for change in first.changes if isinstance(change, WriteFile))
     assert edit.after is not None
@@ -127,4 +127,4 @@ def test_jobs_that_have_their_login_keep_it_while_others_turn(plan: Plan) -> Non
 
 def test_a_plan_without_logins_is_followed_as_it_is() -> None:
     plan = planned.case("all-tls").plan()
-    assert planner.following(plan, ()) is plan
+    assert planner.plan_remaining_hosts(plan, ()) is plan

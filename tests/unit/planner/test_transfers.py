@@ -209,14 +209,14 @@ def test_what_arrived_is_held_against_what_was_sent() -> None:
     plan = planned(stack(), facts())
     change = next(each for each in writes(plan) if each.path == "/etc/prometheus/firescreen-ca.crt")
     assert change.after is not None
-    assert planner.arrived(change, change.after) == ""
+    assert planner.transfer_fault(change, change.after) == ""
     other = made("other")[0]
-    said = planner.arrived(change, replace(change.after, content=other))
+    said = planner.transfer_fault(change, replace(change.after, content=other))
     assert fingerprint(other) in said
     assert fingerprint(change.after.content) in said
-    assert "0600 root:prometheus" in planner.arrived(change, replace(change.after, mode=0o600))
-    assert "not there" in planner.arrived(change, None)
-    assert planner.arrived(change, replace(change.after, content=b"cut")) != ""
+    assert "0600 root:prometheus" in planner.transfer_fault(change, replace(change.after, mode=0o600))
+    assert "not there" in planner.transfer_fault(change, None)
+    assert planner.transfer_fault(change, replace(change.after, content=b"cut")) != ""
 
 
 # -- keys ---------------------------------------------------------------------------------------------------

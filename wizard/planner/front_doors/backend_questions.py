@@ -101,7 +101,7 @@ def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]
         )
 
 
-def answered(stack: Stack, host: str, name: str, value: str) -> Stack:
+def apply_answer(stack: Stack, host: str, name: str, value: str) -> Stack:
     """The stack with one of these questions answered.
 
     Raises:
@@ -120,7 +120,7 @@ def _with_connection(stack: Stack, host: str, value: str) -> Stack:
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
     behind = {each.key for door in stack.front_doors if door.host == host for each in _behind(stack, door)}
     protect = OVER_TLS if value == "tls" else ()
-    return _protected(stack, {key for key in behind if key.startswith(f"{host}/")}, protect)
+    return _with_protection(stack, {key for key in behind if key.startswith(f"{host}/")}, protect)
 
 
 def _with_others(stack: Stack, host: str, value: str) -> Stack:
@@ -149,8 +149,8 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
     doors = tuple(
         replace(each, routes=(*routes, *added)) if each == door else each for each in stack.front_doors
     )
-    left = _protected(stack, there.keys() - set(keys), RECOMMENDED)
-    return replace(_protected(left, set(keys), OVER_TLS), front_doors=doors)
+    left = _with_protection(stack, there.keys() - set(keys), RECOMMENDED)
+    return replace(_with_protection(left, set(keys), OVER_TLS), front_doors=doors)
 
 
 def with_all_others(stack: Stack, host: str) -> Stack:
@@ -171,7 +171,7 @@ def without(stack: Stack, door: FrontDoor) -> Stack:
     """The stack without a front door; what was behind it has a protection of its own again."""
     behind = {each.key for each in _behind(stack, door)}
     doors = tuple(each for each in stack.front_doors if each != door)
-    return replace(_protected(stack, behind, RECOMMENDED), front_doors=doors)
+    return replace(_with_protection(stack, behind, RECOMMENDED), front_doors=doors)
 
 
 def _behind(stack: Stack, door: FrontDoor) -> tuple[ComponentSpec, ...]:
@@ -184,7 +184,7 @@ def _others(stack: Stack, facts: Facts, door: FrontDoor) -> tuple[ComponentSpec,
     return tuple(each for each in there if fits(stack, facts.hosts.get(each.host), each))
 
 
-def _protected(stack: Stack, keys: set[str], protect: tuple[Protection, ...]) -> Stack:
+def _with_protection(stack: Stack, keys: set[str], protect: tuple[Protection, ...]) -> Stack:
     return replace(
         stack,
         components=tuple(

@@ -43,7 +43,7 @@ def plan(facts: Facts, backends: Sequence[Backend], restarted: Collection[str]) 
         texts = {path: state.content for path, state in client.files}
         before = dict(texts)
         for backend in backends:
-            broken += _served(client, backend, texts)
+            broken += _edit_data_sources(client, backend, texts)
         step = _step(client, before, texts)
         if step is not None:
             edits.append(step)
@@ -52,7 +52,7 @@ def plan(facts: Facts, backends: Sequence[Backend], restarted: Collection[str]) 
     return DataSources(tuple(edits), tuple(broken), tuple(warnings))
 
 
-def _served(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[BrokenClient]:
+def _edit_data_sources(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[BrokenClient]:
     """Edits the data sources that ask a component, and returns those that cannot be."""
     near = client.host.spec.name == backend.host.spec.name
     moves = backend.old_prefix != backend.route.prefix

@@ -12,7 +12,7 @@ from wizard.config_files.prometheus import url_paths
 from wizard.errors import InputError
 from wizard.model import ContentKind, Facts, ManualCommand, PlannedStep, Stack, StepKind
 from wizard.planner.client_edit import edit_step
-from wizard.planner.client_endpoints import Place, located
+from wizard.planner.client_endpoints import Place, locate_errors
 from wizard.planner.client_facts import Client
 from wizard.planner.front_doors import door_facts
 from wizard.planner.front_doors.door_facts import Backend
@@ -47,7 +47,7 @@ def plan_moves(
     """The steps for all that is behind the front doors of a plan; the Grafanas are only scraped here.
 
     Args:
-        turned: keys of those that move with the restart by which they turn to TLS, see `turning`.
+        turned: keys of those that move with the restart by which they turn to TLS, see `backends_switching_to_tls`.
 
     Raises:
         InputError: something asks one of them in a way that would break.
@@ -74,7 +74,7 @@ def plan_moves(
     )
 
 
-def turning(stack: Stack, facts: Facts, clients: Sequence[Client]) -> tuple[Backend, ...]:
+def backends_switching_to_tls(stack: Stack, facts: Facts, clients: Sequence[Client]) -> tuple[Backend, ...]:
     """What is behind a front door over TLS, and turns to TLS by this plan: one restart does for TLS and for its path.
 
     Not one that a place asks together with others: their ways part with TLS, and only then can their paths.
@@ -117,8 +117,8 @@ def with_paths(
         if asked:
             _refuse_closed(client, place, asked)
             path = place.path or client.service.config_file
-            with located(client.host.spec.name, path):
-                after[path] = _moved(client, place, asked, after[path], turned)
+            with locate_errors(client.host.spec.name, path):
+                after[path] = _edit_place_path(client, place, asked, after[path], turned)
     return after
 
 
@@ -240,7 +240,7 @@ def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> Non
                 )
 
 
-def _moved(
+def _edit_place_path(
     client: Client, place: Place, asked: Sequence[Behind], content: bytes, turned: Collection[str]
 ) -> bytes:
     """The file with one place that asks at the new path."""

@@ -42,11 +42,11 @@ def broken_site(
 ) -> BrokenClient:
     """A proxy whose routes, all of one program, lead to a component that goes away from there."""
     where = tuple(dict.fromkeys(each.where for each in routes))
-    client = broken(host, routes[0].program, backend, where=where, lines=lines)
+    client = broken_client(host, routes[0].program, backend, where=where, lines=lines)
     return replace(client, routes=tuple(routes))
 
 
-def broken(
+def broken_client(
     host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: Sequence[str]
 ) -> BrokenClient:
     """A client that asks a component where it will not answer any more; `job NAME` is one of a Prometheus."""

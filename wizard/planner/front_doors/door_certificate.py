@@ -30,7 +30,7 @@ def bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:
             after,
             ContentKind.PRIVATE_KEY,
             why=f"{known.proxy.title} reads certificate and key from one file.",
-            by_hand=manual_commands.joined(known.bundle, (pair.certificate_file, pair.key_file), after),
+            by_hand=manual_commands.join_files(known.bundle, (pair.certificate_file, pair.key_file), after),
         ),
     )
 

@@ -26,7 +26,7 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
     return tuple((service, known) for service, known in found if known is not None and not known.exporters)
 
 
-def running(there: Sequence[tuple[Service, Proxy]]) -> str:
+def running_sentence(there: Sequence[tuple[Service, Proxy]]) -> str:
     """Which of them run, as the beginning of a sentence."""
     named = listed([f"{known.title} {service.version}" for service, known in there])
     return f"{named} {'runs' if len(there) == 1 else 'run'}"

@@ -30,7 +30,9 @@ def _pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory, kn
                 return Pair(certificate_path, key_path, certificate.content, factory.old_authority(), True)
         except CertificateError:
             pass  # what is no certificate is replaced
-    certificate_pem, key_pem, trust = factory.signed(known.client_names, common_name=known.client_names[0])
+    certificate_pem, key_pem, trust = factory.client_certificate(
+        known.client_names, common_name=known.client_names[0]
+    )
     make, certify = manual_commands.client_pair(
         paths=known.client_pair,
         kind=stack.certificates.key,

@@ -326,7 +326,9 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
     backends = tuple(
         backend(stack, facts.hosts[door.host_of(route)], door, route) for route in door.component_routes
     )
-    return KnownDoor(door, known, host, service, backends, door_grafana.known(stack, host, door))
+    return KnownDoor(
+        door, known, host, service, backends, door_grafana.grafana_behind_door(stack, host, door)
+    )
 
 
 def backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:

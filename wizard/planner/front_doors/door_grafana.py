@@ -84,7 +84,7 @@ class DoorGrafana(Participant):
     @property
     def port(self) -> str:
         """The port that it has and keeps."""
-        return self.setting("http_port") or _PORT
+        return self.setting_value("http_port") or _PORT
 
     @property
     def url(self) -> str:
@@ -94,8 +94,8 @@ class DoorGrafana(Participant):
     @property
     def old_prefix(self) -> str:
         """The path below which it serves now, or ''."""
-        below = grafana_ini.is_true(self.setting("serve_from_sub_path"))
-        return urlsplit(self.setting("root_url")).path.rstrip("/") if below else ""
+        below = grafana_ini.is_true(self.setting_value("serve_from_sub_path"))
+        return urlsplit(self.setting_value("root_url")).path.rstrip("/") if below else ""
 
     @property
     def ini(self) -> bytes:
@@ -103,7 +103,7 @@ class DoorGrafana(Participant):
         state = self.host.files.get(self.service.config_file)
         return state.content if state is not None else b""
 
-    def setting(self, key: str, section: str = _SECTION) -> str:
+    def setting_value(self, key: str, section: str = _SECTION) -> str:
         """A setting as Grafana takes it; '' where nothing names it."""
         override = self.found.override(section, key)
         if override is not None:
@@ -116,16 +116,16 @@ class DoorGrafana(Participant):
         wanted = {"root_url": f"{self.url}/"}
         if self.route.prefix:
             wanted["serve_from_sub_path"] = "true"
-        if not endpoints.is_loopback(self.setting("http_addr")):
+        if not endpoints.is_loopback(self.setting_value("http_addr")):
             wanted["http_addr"] = "127.0.0.1"
-        if grafana_ini.is_true(self.setting("enforce_domain")):
+        if grafana_ini.is_true(self.setting_value("enforce_domain")):
             wanted["domain"] = self.door.name
-        return {key: value for key, value in wanted.items() if not _same(key, self.setting(key), value)}
+        return {key: value for key, value in wanted.items() if not _same(key, self.setting_value(key), value)}
 
     @property
     def lets_strangers_in(self) -> bool:
         """Whether it serves people who are not logged in."""
-        return grafana_ini.is_true(self.setting("enabled", "auth.anonymous"))
+        return grafana_ini.is_true(self.setting_value("enabled", "auth.anonymous"))
 
     @property
     def has_login_page(self) -> bool:
@@ -142,7 +142,7 @@ def _same(key: str, value: str, wanted: str) -> bool:
     return value.rstrip("/") == wanted.rstrip("/")
 
 
-def known(stack: Stack, host: HostFacts, door: FrontDoor) -> DoorGrafana | None:
+def grafana_behind_door(stack: Stack, host: HostFacts, door: FrontDoor) -> DoorGrafana | None:
     """The Grafana behind a front door; None where it has no route to one.
 
     Raises:
@@ -182,7 +182,7 @@ def refuse_unfit(grafana: DoorGrafana) -> None:
                 todo=f"Take {override.said_by.partition('=')[0]} out of its environment or command line, restart Grafana, and "
                 "plan again",
             )
-    protocol = grafana.setting("protocol") or "http"
+    protocol = grafana.setting_value("protocol") or "http"
     if protocol != "http":
         raise InputError(
             f"Grafana has protocol = {protocol}, and the front door asks it by http on the loopback address",

@@ -154,7 +154,7 @@ def plan_doors(
             *(gap for each in grafanas for gap in door_grafana.gaps(each)),
         ),
         hints=tuple(_hints(facts, known)),
-        prepared=_prepared(stack, facts, factory, sites),
+        prepared=_workspace_steps_for_sites(stack, facts, factory, sites),
         secrets=door_sign_in.client_secrets(facts, known),
     )
 
@@ -195,7 +195,7 @@ def inquiry(
     return DoorInquiry(stack=stack, facts=facts, sites=found.sites, passwords=users)
 
 
-def _prepared(
+def _workspace_steps_for_sites(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, sites: Sequence[Site]
 ) -> tuple[PlannedStep, ...]:
     shown = [(site.known.server, site.pair) for site in sites]

@@ -61,7 +61,7 @@ class DoorInquiry:
     def _backends(self) -> Iterator[Backend]:
         return (each for site in self.sites for each in site.known.backends)
 
-    def moved(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
+    def with_new_paths(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
         """Probes of servers, those of components that front doors ask over TLS at the path below which they serve."""
         moving = {each.key: each for each in self._backends if each.over_tls}
         return tuple(
@@ -80,7 +80,7 @@ class DoorInquiry:
             for probe in probes
         )
 
-    def watched(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
+    def with_door_access(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
         """What is watched, a Prometheus behind a front door asked there after the plan."""
         return tuple(
             replace(each, after=(replace(each.before[0], forward=None, **access),))
@@ -94,7 +94,7 @@ class DoorInquiry:
         for site in self.sites:
             for backend in site.known.backends:
                 if backend.key == key:
-                    return {"url": backend.url, **_reached(site.known), **self.login(site)}
+                    return {"url": backend.url, **_resolution_options(site.known), **self.login(site)}
         return {}
 
     def login(self, site: Site) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class DoorInquiry:
             found |= {"user": user.name, "password": self.passwords.get(user.name)}
             found["curl_config"] = paths.user_files(self.facts, user)[1]
         else:
-            found |= _shown(paths.probe_pair(self.facts))
+            found |= _client_pair_options(paths.probe_pair(self.facts))
         return found
 
     def _at_door(self, site: Site, backend: Backend) -> Iterator[Probe]:
@@ -175,9 +175,11 @@ class DoorInquiry:
                 yield _probe(known, backend, name, client, nobody, path, **trust)
             else:
                 name, client = "a client certificate is accepted", "client certificate"
-                yield _probe(known, backend, name, client, "200", path, **trust, **_shown(pair))
+                yield _probe(known, backend, name, client, "200", path, **trust, **_client_pair_options(pair))
             name, client = "a stranger's certificate is rejected", "stranger's certificate"
-            yield _probe(known, backend, name, client, rejected, path, **trust, **_shown(stranger))
+            yield _probe(
+                known, backend, name, client, rejected, path, **trust, **_client_pair_options(stranger)
+            )
 
     def _of_grafana(self, site: Site, grafana: DoorGrafana) -> Iterator[Probe]:
         """Its login page and its health, which it shows to everyone, and its API, which it does not."""
@@ -263,15 +265,15 @@ def _beside_tls(backend: Backend) -> Iterator[Probe]:
             url=f"https://{place}{path}",
             insecure=True,
         )
-    yield from _closed(backend, _gossip_port(backend))
+    yield from _closed_port_probes(backend, _gossip_port(backend))
 
 
 def beside(backend: Behind) -> Iterator[Probe]:
     """Requests at every address of the host that pass the front door by."""
-    yield from _closed(backend, (backend.server.port, *_gossip_port(backend)))
+    yield from _closed_port_probes(backend, (backend.server.port, *_gossip_port(backend)))
 
 
-def _closed(backend: Behind, ports: Sequence[int]) -> Iterator[Probe]:
+def _closed_port_probes(backend: Behind, ports: Sequence[int]) -> Iterator[Probe]:
     for at in addresses(backend.host.spec, backend.host.names):
         for number in ports:
             place = endpoints.joined(at, number)
@@ -300,14 +302,14 @@ def _probe(
         client=client,
         expect=expect,
         url=url,
-        **_reached(known),
+        **_resolution_options(known),
         **options,
     )
 
 
-def _reached(known: KnownDoor) -> dict[str, Any]:
+def _resolution_options(known: KnownDoor) -> dict[str, Any]:
     return probe_resolution(known.host.spec, known.host.names, known.door)
 
 
-def _shown(pair: tuple[str, str]) -> dict[str, str]:
+def _client_pair_options(pair: tuple[str, str]) -> dict[str, str]:
     return {"cert_file": pair[0], "key_file": pair[1]}

@@ -88,7 +88,7 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
             why=f"{called} serves {served} under one https name, and asks for the login. "
             "Leave it empty for none.",
             more=(
-                f"{door_choices.running(usable)} {place}. With a name such as noc.example.net, each component "
+                f"{door_choices.running_sentence(usable)} {place}. With a name such as noc.example.net, each component "
                 f"is served below a path of it: https://noc.example.net/prometheus and so on. {closed}. Other sites of "
                 "the proxy stay as they are. The name must lead to this host in your DNS."
             ),
@@ -124,7 +124,7 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     host, _, program = of.partition("/")
     if program == EXPORTERS:
         return exporter_door_questions.answer(stack, of, name, value)
-    answered = _answered(_without_exporters(stack), host, program, name, value)
+    answered = _apply_answer(_without_exporters(stack), host, program, name, value)
     components = {each.key: each for each in answered.components}
     return replace(
         answered,
@@ -133,29 +133,29 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     )
 
 
-def _answered(stack: Stack, host: str, program: str, name: str, value: str) -> Stack:
+def _apply_answer(stack: Stack, host: str, program: str, name: str, value: str) -> Stack:
     if name == "access":
         return _with_access(stack, host, value)
     if name in ("proxy", "grafana"):
         return replace(
-            stack, front_doors=tuple(_chosen(each, host, name, value) for each in stack.front_doors)
+            stack, front_doors=tuple(_with_program(each, host, name, value) for each in stack.front_doors)
         )
     if name in ("connection", "others"):
-        return backend_questions.answered(stack, host, name, value)
+        return backend_questions.apply_answer(stack, host, name, value)
     if name == "site":
         return _with_site(stack, host, value)
     if name.startswith("sign_in."):
         return _signing_in(stack, host, name.removeprefix("sign_in."), value)
     if door_settings.is_one(name):
         doors = tuple(
-            door_settings.answered(each, name, value) if each.host == host else each
+            door_settings.apply_answer(each, name, value) if each.host == host else each
             for each in stack.front_doors
         )
         return replace(stack, front_doors=doors)
-    return _named(stack, host, program, value)
+    return _with_door_name(stack, host, program, value)
 
 
-def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
+def _with_door_name(stack: Stack, host: str, program: str, value: str) -> Stack:
     """The stack with a front door of that name, or without it where there is none."""
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
@@ -190,7 +190,7 @@ def _named(stack: Stack, host: str, program: str, value: str) -> Stack:
     return replace(stack, components=components, front_doors=(*others, door))
 
 
-def _chosen(door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
+def _with_program(door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
     if door.host != host:
         return door
     if name == "proxy":
@@ -198,7 +198,7 @@ def _chosen(door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:
     return door_choices.with_grafana(door, value)
 
 
-def renamed(stack: Stack, old: str, new: str) -> Stack:
+def rename_user(stack: Stack, old: str, new: str) -> Stack:
     """The stack with a user of its front doors under another name."""
 
     def users(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -337,7 +337,7 @@ def _with_access(stack: Stack, host: str, value: str) -> Stack:
 
 def _signing_in(stack: Stack, host: str, name: str, value: str) -> Stack:
     doors = tuple(
-        replace(each, sign_in=sign_in_questions.answered(each.sign_in, name, value))
+        replace(each, sign_in=sign_in_questions.apply_answer(each.sign_in, name, value))
         if each.host == host and each.sign_in is not None
         else each
         for each in stack.front_doors

@@ -79,7 +79,7 @@ def is_one(name: str) -> bool:
     return name == "certificate" or any(each.name == name for each in SETTINGS)
 
 
-def answered(door: FrontDoor, name: str, value: str) -> FrontDoor:
+def apply_answer(door: FrontDoor, name: str, value: str) -> FrontDoor:
     """The front door with one of these settings.
 
     Raises:

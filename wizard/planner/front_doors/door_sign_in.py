@@ -297,7 +297,7 @@ def _files(known: KnownDoor, client: SignInClient) -> Iterator[Change]:
                 after,
                 ContentKind.PROXY_CONFIG,
                 why=f"{known.proxy.title} asks {client.title} by it who is signed in.",
-                by_hand=manual_commands.written(path, after),
+                by_hand=manual_commands.write_text(path, after),
             )
 
 

@@ -57,9 +57,9 @@ def plan_site(
     else:
         pair = server_certificates.server_pair(stack, facts, factory, server, used)
     hashes, client = door_users.hashes(factory, known), known.proxy.sign_in
-    loaded = tuple(_needed(known, client.needed)) if client is not None and first_to_sign_in else ()
+    loaded = tuple(_module_changes(known, client.needed)) if client is not None and first_to_sign_in else ()
     changes = [
-        *(_needed(known, known.proxy.needed) if first else ()),
+        *(_module_changes(known, known.proxy.needed) if first else ()),
         *loaded,
         *pair.changes,
         *door_certificate.bundle(known, pair),
@@ -92,7 +92,7 @@ def plan_site(
     return Site(known, pair, material, config, door, restarts=bool(loaded))
 
 
-def _needed(known: KnownDoor, files: Iterable[tuple[str, str]]) -> Iterator[Change]:
+def _module_changes(known: KnownDoor, files: Iterable[tuple[str, str]]) -> Iterator[Change]:
     """What the proxy needs to be one: the modules that its packaging leaves out until they are enabled."""
     for path, source in files:
         original = known.host.files.get(source)
@@ -140,7 +140,7 @@ def _config(known: KnownDoor, door: Door, *, first: bool) -> PlannedStep | None:
                 after,
                 ContentKind.PROXY_CONFIG,
                 why="It names certificate, users, and each path with what is behind it.",
-                by_hand=manual_commands.written(known.site, after),
+                by_hand=manual_commands.write_text(known.site, after),
             )
         )
     if first:

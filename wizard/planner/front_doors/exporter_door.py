@@ -75,7 +75,9 @@ class ExporterDoors:
         """What the rest of the plan begins with."""
         return facts_after(facts, (change for step in self.edits for change in step.changes))
 
-    def closing(self, facts: Facts, clients: Sequence[ClientPlan]) -> tuple[tuple[PlannedStep, ...], ...]:
+    def loopback_steps(
+        self, facts: Facts, clients: Sequence[ClientPlan]
+    ) -> tuple[tuple[PlannedStep, ...], ...]:
         """What comes when the jobs ask at the one port: the exporters leave all addresses but the loopback's."""
         if not self.wanted:
             return ()
@@ -184,7 +186,7 @@ def plan_doors(stack: Stack, facts: Facts) -> ExporterDoors:
         step = edit_step(
             client,
             client.texts,
-            exporter_door_jobs.edited(client, doors, modules),
+            exporter_door_jobs.edit_configuration(client, doors, modules),
             kind=StepKind.FRONT_DOOR_PATHS,
             step_id=f"{StepKind.FRONT_DOOR_PATHS}:modules:{client.place}",
             title="Have Prometheus ask exporters at one port",
@@ -208,7 +210,7 @@ def _modules(
     asked: dict[tuple[str, str], None] = {}
     for client in clients:
         for place in client.places():
-            for each in exporter_door_jobs.moved(client, place, (door,)):
+            for each in exporter_door_jobs.moved_targets(client, place, (door,)):
                 asked[each.backend.key, each.target.path] = None
     for backend in door.backends:
         mine = [path for key, path in asked if key == backend.key]

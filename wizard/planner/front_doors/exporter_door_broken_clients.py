@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from wizard.model import EXPORTERS, BrokenClient, Facts, HostFacts, ProxyRoute, Stack
 from wizard.planner import monitors
 from wizard.planner.client_facts import Client
-from wizard.planner.front_doors.door_broken_clients import broken, broken_site
+from wizard.planner.front_doors.door_broken_clients import broken_client, broken_site
 from wizard.planner.front_doors.door_facts import Backend
 from wizard.planner.front_doors.exporter_door_facts import ExporterDoor, asks, wanted_flags
 
@@ -52,7 +52,9 @@ def _jobs(
         if each.health == "up" and each.pool not in known and asks(client, each.endpoint, backend)
     ):
         where = (f"{client.host.spec.name}:{client.service.config_file}",)
-        yield broken(client.host.spec.name, f"job {pool}", backend, where=where, lines=_lines(door, backend))
+        yield broken_client(
+            client.host.spec.name, f"job {pool}", backend, where=where, lines=_lines(door, backend)
+        )
 
 
 def _lines(door: ExporterDoor, backend: Backend) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from wizard.config_files import prometheus as scrape
 from wizard.config_files.prometheus import module_jobs
 from wizard.errors import InputError
 from wizard.planner import new_jobs
-from wizard.planner.client_endpoints import Place, located
+from wizard.planner.client_endpoints import Place, locate_errors
 from wizard.planner.client_facts import Client
 from wizard.planner.divided_jobs import place_name
 from wizard.planner.front_doors.door_facts import Backend
@@ -38,7 +38,7 @@ class _Way:
     new_port: int
 
 
-def moved(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[Moved, ...]:
+def moved_targets(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[Moved, ...]:
     """The targets of a place that are to be asked otherwise.
 
     Raises:
@@ -60,7 +60,7 @@ def moved(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[
     return tuple(found)
 
 
-def edited(
+def edit_configuration(
     client: Client, doors: Sequence[ExporterDoor], modules: Mapping[tuple[str, str], str]
 ) -> dict[str, bytes]:
     """The configuration of a Prometheus, by path, whose jobs ask at the one port.
@@ -73,21 +73,21 @@ def edited(
     """
     found = dict(client.texts)
     for place in client.places():
-        mine = moved(client, place, doors)
+        mine = moved_targets(client, place, doors)
         if not mine:
             continue
         _refuse_unfit(client, place, mine)
         path = place.path or client.service.config_file
-        with located(client.host.spec.name, path):
+        with locate_errors(client.host.spec.name, path):
             _refuse_labelled(client, place, mine, module_jobs.asked_module(found[path], place.name))
-            for name, way in _divided(client, found, place, mine, modules):
+            for name, way in _split_jobs(client, found, place, mine, modules):
                 found[path] = module_jobs.through_module(
                     found[path], job=name, module=way.module, old_port=way.old_port, new_port=way.new_port
                 )
     return found
 
 
-def _divided(
+def _split_jobs(
     client: Client,
     texts: dict[str, bytes],
     place: Place,

@@ -78,7 +78,7 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
     if there is not None:
         left = {route.to for route in there.routes}
         doors = tuple(each for each in stack.front_doors if each != there)
-        return replace(_protected(stack, host, left, RECOMMENDED), front_doors=doors)
+        return replace(_with_protection(stack, host, left, RECOMMENDED), front_doors=doors)
     behind = {each.name for each in candidates(stack, host)}
     door = FrontDoor(
         host=host,
@@ -88,7 +88,7 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         client_cert=True,
         routes=tuple(DoorRoute(to=each) for each in sorted(behind)),
     )
-    return replace(_protected(stack, host, behind, ()), front_doors=(*stack.front_doors, door))
+    return replace(_with_protection(stack, host, behind, ()), front_doors=(*stack.front_doors, door))
 
 
 def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
@@ -118,7 +118,7 @@ def _port(service: Service) -> int:
     return int(port) if port.isdecimal() else EXPORTERS_PORT
 
 
-def _protected(stack: Stack, host: str, names: set[str], protect: tuple[Protection, ...]) -> Stack:
+def _with_protection(stack: Stack, host: str, names: set[str], protect: tuple[Protection, ...]) -> Stack:
     return replace(
         stack,
         components=tuple(

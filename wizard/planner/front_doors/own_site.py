@@ -40,7 +40,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
         raise InputError(
             "the site of the front door is not there",
             where=place,
-            todo=f"Correct `site`{_known(facts, known)}",
+            todo=f"Correct `site`{_same_name_sites(facts, known)}",
         )
     if known.proxy.shared is not None:
         if door.site != main:
@@ -56,7 +56,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             f"the main configuration of {known.proxy.title} does not include this file itself, so that it cannot be "
             "checked before it is put in place",
             where=place,
-            todo=f"Name the file as {main} includes it{_known(facts, known)}",
+            todo=f"Name the file as {main} includes it{_same_name_sites(facts, known)}",
         )
     _refuse_certificates(facts, known)
     there = known.host.files.get(known.include)
@@ -85,7 +85,7 @@ def _refuse_certificates(facts: Facts, known: KnownDoor) -> None:
             )
 
 
-def _known(facts: Facts, known: KnownDoor) -> str:
+def _same_name_sites(facts: Facts, known: KnownDoor) -> str:
     """The sites of that name, as the end of a sentence."""
     found = facts.proxies.get(known.door.host)
     there = [
@@ -127,7 +127,7 @@ def changes(known: KnownDoor, text: bytes, outside: bytes) -> Iterator[Change]:
             after,
             ContentKind.PROXY_CONFIG,
             why="What counts requests is declared outside of sites; nothing else stands in it.",
-            by_hand=manual_commands.written(known.outside, after),
+            by_hand=manual_commands.write_text(known.outside, after),
         )
     before = known.host.files.get(known.include)
     if before is None or before.content != text:
@@ -138,7 +138,7 @@ def changes(known: KnownDoor, text: bytes, outside: bytes) -> Iterator[Change]:
             after,
             ContentKind.PROXY_CONFIG,
             why="It names the users, and each path with what is behind it.",
-            by_hand=manual_commands.written(known.include, after),
+            by_hand=manual_commands.write_text(known.include, after),
         )
     site = known.host.files[known.site]
     assert site is not None

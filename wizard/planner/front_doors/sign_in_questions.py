@@ -89,7 +89,7 @@ def _texts(door: FrontDoor, settings: SignIn) -> Iterator[tuple[str, str, str, s
     )
 
 
-def answered(settings: SignIn, name: str, value: str) -> SignIn:
+def apply_answer(settings: SignIn, name: str, value: str) -> SignIn:
     """The settings with one of these questions answered; an empty answer is taken as it is.
 
     Raises:
