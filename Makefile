@@ -40,10 +40,8 @@ check: ## Style, types, import rules, and how much the unit tests reach of plann
 
 matrix: ## Every component at every level with programs of three generations, and the other long runs
 	@.ci/setup dev
-	.venv/bin/python -m pytest -n $(JOBS) -m matrix -p tests.integration.matrix_told \
-		tests/integration/test_export.py tests/integration/test_rollout.py tests/integration/test_order.py \
-		tests/integration/test_matrix.py tests/integration/test_fault_laboratory.py \
-		--ignore=tests/integration/test_kill.py tests/integration tests/screens $(ARGS)
+	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-24} .venv/bin/python -m pytest -n $(JOBS) -m matrix \
+		-p tests.integration.matrix_told tests/integration tests/screens $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev

@@ -19,12 +19,25 @@ from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.practice import PracticeStack
 
+_LONG = (
+    *("integration/test_export", "integration/test_kill", "integration/test_screen_commands"),
+    *("integration/test_audit", "integration/test_lab_door", "screens/test_story", "integration/test_drift"),
+    *("integration/test_order", "integration/test_upkeep_rules", "integration/test_go_verdict"),
+    *("integration/test_rollout", "integration/test_walk", "integration/test_matrix"),
+)
+"""Files with runs of half a minute and more, longest first; measured with --durations=0."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests begin first and short ones fill the end: side by side, nobody waits for a last long one."""
     rooms = {name: number for number, name in enumerate(("integration", "screens", "unit"))}
+    ranks = {name: number for number, name in enumerate(_LONG)}
     items.sort(
-        key=lambda item: (item.get_closest_marker("slow") is None, rooms.get(item.path.parent.name, 0))
+        key=lambda item: (
+            item.get_closest_marker("slow") is None,
+            ranks.get(f"{item.path.parent.name}/{item.path.stem}", len(ranks)),
+            rooms.get(item.path.parent.name, 0),
+        )
     )
 
 

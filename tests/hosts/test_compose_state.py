@@ -16,7 +16,7 @@ from wizard.service_managers.compose_state import compose_state
 from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 COMPOSE = """\
 version: "3.7"

@@ -15,7 +15,7 @@ from machines import Network
 from sshd import Person
 from test_containers import COMPOSE
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 _ROOT = Path(__file__).parents[2]
 

@@ -25,7 +25,7 @@ from wizard.model import Answers, ComponentSpec, DoorRoute, FrontDoor, ProxyProg
 from wizard.upkeep.lifetimes import lifetimes
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 AT_DOOR = ("prometheus", "pushgateway", "blackbox_exporter")
 ALIAS = "otherdb"

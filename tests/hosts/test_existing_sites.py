@@ -42,7 +42,7 @@ from wizard.model import (
 from wizard.service_managers import proxy_services
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 SUITES = ("bookworm", "sid")
 DATA = Path(__file__).parents[1] / "unit/data/sites"

@@ -17,7 +17,7 @@ from wizard.model import ComponentSpec, Protection, Stack
 
 __all__ = ["pair"]
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 PASSWORD = "a vault's long password"
 FULL: tuple[Protection, ...] = ("tls", "basic_auth", "client_cert")

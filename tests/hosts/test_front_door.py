@@ -29,7 +29,7 @@ from wizard.inventory.stack_file import dump
 from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, Plan, ProxyProgram, Stack, UserSpec
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 SUITES = ("bookworm", "trixie", "sid")
 UNITS: dict[ProxyProgram, str] = {

@@ -22,7 +22,7 @@ from wizard.labs.environment import LabInProgressError
 from wizard.labs.rehearsal import rehearse
 from wizard.model import HostSpec
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 CONFIG = """\
 # A campus: Prometheus asks itself and srv1.

@@ -38,7 +38,7 @@ from wizard.model import Attempt, Authorization, ClientLogin, ComponentSpec, OAu
 from wizard.planner import client_logins
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 PASSWORD = "a vault's long password"
 API = "api.example.net"

@@ -26,7 +26,7 @@ from wizard.upkeep.comparison import compare
 from wizard.upkeep.lifetimes import lifetimes
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 SUITES = ("bookworm", "sid")
 PASSWORD = "a vault's long password"

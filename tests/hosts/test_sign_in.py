@@ -28,7 +28,7 @@ from wizard.inventory import stack_file
 from wizard.model import GRAFANA, ComponentSpec, DoorRoute, FrontDoor, SignIn, Stack, UserSpec
 from wizard.workspace import Workspace
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 PROGRAMS = ("prometheus", "alertmanager")
 SUITES = ("bookworm", "trixie", "sid")

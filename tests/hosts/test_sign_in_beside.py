@@ -42,7 +42,7 @@ from wizard.model import FrontDoor, ProxyProgram
 from wizard.workspace import Workspace
 
 __all__ = ["door", "installed"]
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 UNIT = """\
 [Service]

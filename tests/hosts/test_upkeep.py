@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from machines import FIRESCREEN, STACK, Machine
 
-pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 WORKSPACE = "/root/.local/share/firescreen"
 METRICS = "/var/lib/prometheus/node-exporter/firescreen-stack.prom"

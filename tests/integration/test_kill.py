@@ -18,7 +18,7 @@ WORKERS = 4
 """Trials mostly wait for Prometheus, so several stacks keep two processors busy."""
 
 KILLS = int(os.environ.get("FIRESCREEN_KILLS", "12"))
-"""Random instants in all; `make soak` asks for 200, .ci/run for an eighth."""
+"""Random instants in all; `make soak` asks for 200, `make matrix` for an eighth."""
 
 
 @contextmanager

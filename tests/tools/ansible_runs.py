@@ -62,7 +62,7 @@ def run(
     forks: int = 0,
     enter: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
-    timeout: float = 300,
+    timeout: float = 600,
 ) -> Ran:
     """Runs the playbook in a folder.
 
