@@ -26,7 +26,7 @@ from machines import PROGRAMS, Machine, Network, booted
 from ruamel.yaml import YAML
 from snapshots import Snapshot
 
-pytestmark = [pytest.mark.hosts, pytest.mark.spread, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.hosts, pytest.mark.spread, pytest.mark.timeout(900)]
 
 TOUCHES = (
     *("/etc/prometheus/*", "/etc/node_exporter", "/etc/node_exporter/*", "/etc/default/*"),
@@ -133,6 +133,21 @@ class Site:
             )
             for name, machine in self.machines.items()
         }
+
+    def recovered(self, before: dict[str, Snapshot]) -> None:
+        """Waits until what was up is up again, or half a minute: whole snapshots in a row keep a processor busy."""
+        bound = time.monotonic() + 30
+        while time.monotonic() < bound:
+            now = {
+                name: snapshots.all_targets(machine, self.shape.asked(name), self.password)
+                for name, machine in self.machines.items()
+            }
+            up = (
+                (name, key) for name, was in before.items() for key in was.targets if was.targets[key] == "up"
+            )
+            if all(now[name].get(key) == "up" for name, key in up):
+                return
+            time.sleep(0.3)
 
     def works(self) -> list[str]:
         """What is said of the shape's own commands that fail."""
@@ -283,6 +298,7 @@ def path_of(given: str, machine: Machine) -> tuple[str, str]:
 
 def after_the_run(site: Site, before: dict[str, Snapshot]) -> list[str]:
     """What a run that calls itself verified broke, or touched without need."""
+    site.recovered(before)
     bound = time.monotonic() + 30
     while True:
         after = site.taken()
@@ -365,6 +381,7 @@ def untouched(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> list[s
 
 def put_back(site: Site, before: dict[str, Snapshot]) -> list[str]:
     """What is not as it was before: bytes, modes, owners, attributes, units, targets, answers."""
+    site.recovered(before)
     bound = time.monotonic() + 30
     while True:
         after = site.taken()
