@@ -212,10 +212,12 @@ class EngineClient(LabClient):
 
     def scan_host(self, facts: HostFacts, through: tuple[HostSpec, ...] = ()) -> Scan:
         """Scans the components of a host; the scan's stack is a proposal for them. Raises `HostError`."""
-        from wizard.engine import proposed
+        from wizard.engine import proposed_components
         from wizard.model import Stack
 
-        return self.engine.scan(Stack(hosts=(*through, facts.spec), components=proposed(facts.services)))
+        return self.engine.scan(
+            Stack(hosts=(*through, facts.spec), components=proposed_components(facts.services))
+        )
 
     def apply(
         self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "", *, later: bool = False

@@ -15,7 +15,7 @@ import pytest
 from debs import install
 from machines import Machine, Network
 
-from wizard.engine import Engine, proposed
+from wizard.engine import Engine, proposed_components
 from wizard.inventory.stack_file import dump, load
 from wizard.model import ComponentSpec, Service, Stack
 from wizard.workspace import Workspace
@@ -167,7 +167,7 @@ def test_every_instance_is_found_written_and_secured_with_files_of_its_own(
         warned = json.loads(cli(network, tmp_path, "plan", str(half), "--json").stdout)["warnings"]
         assert ("not-in-stack", "node@9101") in {(one["id"], one.get("unit")) for one in warned}
 
-        stack = everything(Stack(hosts=(host.spec(),), components=proposed(services.values())))
+        stack = everything(Stack(hosts=(host.spec(),), components=proposed_components(services.values())))
         file = tmp_path / "stack.yaml"
         file.write_text(dump(stack))
         assert load(file).components == stack.components

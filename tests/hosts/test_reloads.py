@@ -88,10 +88,10 @@ def variant(execreload, args):
                    "until curl -sf http://localhost:9090/-/ready; do sleep 0.1; done", shell=True, check=True,
                    capture_output=True, timeout=60)
     one = service("prometheus")
-    moment = runtime_info.asking(one)().moment
+    moment = runtime_info.reload_reader(one)().moment
     begun = time.monotonic()
     told = failure(lambda: service_control.reload(here, one))
-    return [told, runtime_info.asking(one)().moment != moment, time.monotonic() - begun]
+    return [told, runtime_info.reload_reader(one)().moment != moment, time.monotonic() - begun]
 
 answer = {
     "curl where lifecycle is off": variant("/usr/bin/curl -s -X POST http://localhost:9090/-/reload", ""),

@@ -137,12 +137,12 @@ def applied(report: AuditReport, entries: Sequence[Entry], *, today: date) -> Au
     """
     in_force = {entry.key: entry for entry in entries if not is_expired(entry, today)}
 
-    def marked(finding: AuditFinding) -> AuditFinding:
+    def mark(finding: AuditFinding) -> AuditFinding:
         entry = in_force.get(_key(finding))
         return replace(finding, baseline=True, reason=entry.reason) if entry else finding
 
-    cases = tuple(replace(case, findings=tuple(map(marked, case.findings))) for case in report.cases)
-    findings = tuple(sorted(map(marked, report.findings), key=lambda each: each.baseline))
+    cases = tuple(replace(case, findings=tuple(map(mark, case.findings))) for case in report.cases)
+    findings = tuple(sorted(map(mark, report.findings), key=lambda each: each.baseline))
     found = {_key(finding) for finding in report.findings}
     notes = []
     for entry in entries:

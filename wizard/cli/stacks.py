@@ -171,7 +171,7 @@ def _named(exposure: Exposure) -> str:
 
 def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     """What runs on the hosts of a file, with the recommended protection."""
-    from wizard.engine import proposed
+    from wizard.engine import proposed_components
     from wizard.inventory import sources
     from wizard.model import Stack
 
@@ -183,7 +183,7 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
     # The scan reports the unreachable hosts.
     services = [service for host in bare.hosts if host.name in known for service in known[host.name].services]
-    return Stack(hosts=bare.hosts, components=proposed(services))
+    return Stack(hosts=bare.hosts, components=proposed_components(services))
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wizard.engine.engine import Engine
 from wizard.engine.outcome import Exposure, FoundProxy, HostOutcome, InventoryItem, Outcome, Scan
-from wizard.engine.scan import proposed
+from wizard.engine.scan import proposed_components
 from wizard.engine.unfinished_runs import Difference, Remains
 
 __all__ = [
@@ -17,5 +17,5 @@ __all__ = [
     "Outcome",
     "Remains",
     "Scan",
-    "proposed",
+    "proposed_components",
 ]

@@ -160,10 +160,12 @@ def look(
 ) -> PrometheusHealth:
     """All that a Prometheus reports, and what its Alertmanagers answer on its own host."""
     found = monitor(watched, ways, facts, hosts, cancel).look()
-    return replace(found, alertmanagers=answering(found.alertmanagers, watched.host, hosts))
+    return replace(found, alertmanagers=with_statuses(found.alertmanagers, watched.host, hosts))
 
 
-def answering(found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts) -> tuple[AlertmanagerHealth, ...]:
+def with_statuses(
+    found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts
+) -> tuple[AlertmanagerHealth, ...]:
     """The Alertmanagers with what they answer to a request from that host."""
 
     def one(each: AlertmanagerHealth) -> AlertmanagerHealth:
@@ -201,7 +203,7 @@ def keep(folder: Path, baseline: Baseline) -> None:
         ) from error
 
 
-def kept(folder: Path) -> Baseline | None:
+def read_baseline(folder: Path) -> Baseline | None:
     """What was kept with a run; None if nothing was, or it cannot be read."""
     try:
         found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
@@ -226,11 +228,11 @@ def _health(found: Mapping[str, Any]) -> PrometheusHealth:
         "probed": ProbedHealth,
     }
     fields: dict[str, Any] = {
-        name: tuple(map(partial(_made, lists[name]), value)) if name in lists else value
+        name: tuple(map(partial(_build, lists[name]), value)) if name in lists else value
         for name, value in found.items()
     }
     return PrometheusHealth(**fields)
 
 
-def _made(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
+def _build(kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
     return kind(**fields)

@@ -29,7 +29,7 @@ def complete(
     Args:
         record: a run in state `changed`.
     """
-    before = baseline.kept(record.folder) or Baseline()
+    before = baseline.read_baseline(record.folder) or Baseline()
     comparison = Comparison(plan, before, hosts, emit, cancel, run=record.run)
     # The last line of the journal is the state `changed`.
     changed = (record.folder / "journal.jsonl").stat().st_mtime

@@ -16,11 +16,11 @@ from wizard.service_managers.registry import manager_of
 
 def current(probes: Sequence[Probe], facts: Facts, hosts: Hosts) -> list[Probe]:
     """The probes, with the addresses that the containers have now."""
-    moved = _moved((service for host in facts.hosts.values() for service in host.services), hosts)
-    return [_readdressed(probe, moved) for probe in probes] if moved else list(probes)
+    moved = _new_addresses((service for host in facts.hosts.values() for service in host.services), hosts)
+    return [_with_new_address(probe, moved) for probe in probes] if moved else list(probes)
 
 
-def _moved(services: Iterable[Service], hosts: Hosts) -> dict[tuple[str, str], str]:
+def _new_addresses(services: Iterable[Service], hosts: Hosts) -> dict[tuple[str, str], str]:
     """The new address:port of those that have one, by host and old address:port."""
     found = {}
     for service in services:
@@ -33,7 +33,7 @@ def _moved(services: Iterable[Service], hosts: Hosts) -> dict[tuple[str, str], s
     return found
 
 
-def _readdressed(probe: Probe, moved: Mapping[tuple[str, str], str]) -> Probe:
+def _with_new_address(probe: Probe, moved: Mapping[tuple[str, str], str]) -> Probe:
     parts = urlsplit(probe.url)
     # Of a question to Prometheus, the one that is asked.
     host = probe.asker.partition("/")[0] or probe.host

@@ -89,11 +89,11 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     if not stack.changes_hosts:
         return facts  # nothing is to be written
     facts = pending_edits.with_pending(stack, facts, hosts)
-    examined = run_parallel(lambda known: _examined(known, hosts), facts.hosts.values())
+    examined = run_parallel(lambda known: _examine_paths(known, hosts), facts.hosts.values())
     return replace(facts, hosts={known.spec.name: known for known in examined})
 
 
-def _examined(known: HostFacts, hosts: Hosts) -> HostFacts:
+def _examine_paths(known: HostFacts, hosts: Hosts) -> HostFacts:
     """A host with what else is to be known of files and folders that a plan may write."""
     paths = [*(path for path in known.files if path not in known.unreadable), *known.folders]
     if not paths or known.spec.connect == "manual":
@@ -110,7 +110,7 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     """The facts with where the names that each host's clients use lead on that host."""
     wanted = planner.wanted_names(stack, facts)
 
-    def asked(known: HostFacts) -> HostFacts:
+    def with_resolved_names(known: HostFacts) -> HostFacts:
         name = known.spec.name
         if name not in wanted:
             return known
@@ -119,7 +119,10 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
         found = resolve(hosts.connection(name), wanted[name])
         return replace(known, resolved=found.addresses, resolver=found.reason)
 
-    return replace(facts, hosts={each.spec.name: each for each in run_parallel(asked, facts.hosts.values())})
+    return replace(
+        facts,
+        hosts={each.spec.name: each for each in run_parallel(with_resolved_names, facts.hosts.values())},
+    )
 
 
 def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
@@ -131,14 +134,14 @@ def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
 
 def _asks(stack: Stack, name: str) -> bool:
     """Whether a host scrapes or probes others, as far as the stack says: without it, nothing is known of their clients."""
-    return any(find_component(each).asks_others for each in _wanted(stack, name))
+    return any(find_component(each).asks_others for each in _component_names(stack, name))
 
 
-def _wanted(stack: Stack, host: str) -> tuple[str, ...]:
+def _component_names(stack: Stack, host: str) -> tuple[str, ...]:
     return tuple(component.name for component in stack.components if component.host == host)
 
 
-def _named(stack: Stack, host: str) -> dict[str, set[str]]:
+def _listed_units(stack: Stack, host: str) -> dict[str, set[str]]:
     """The units that a stack names on a host, by component; '' for the usual one."""
     found: dict[str, set[str]] = {}
     for component in stack.components:
@@ -148,17 +151,17 @@ def _named(stack: Stack, host: str) -> dict[str, set[str]]:
 
 
 def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
-    wanted, named = _wanted(stack, spec.name), _named(stack, spec.name)
+    wanted, named = _component_names(stack, spec.name), _listed_units(stack, spec.name)
     connection = hosts.connection(spec.name)
     if spec.is_real:
         hosts.ask_ahead(spec.name, stack)
     usual = {each.name: each for each in stack.components if each.host == spec.name and not each.unit}
 
-    def meant(service: Service) -> bool:
+    def is_listed(service: Service) -> bool:
         return service.component not in usual or usual[service.component].means(service.container)
 
     services = instances.label_instances(
-        (hosts.described(service) for service in hosts.services(spec.name, wanted)), named, meant
+        (hosts.with_flag_sources(service) for service in hosts.services(spec.name, wanted)), named, is_listed
     )
     user, group, root = connection.identity()
     # A practice host has no accounts of its own, and a person changes a manual one.
@@ -211,7 +214,7 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
                 # Go negates a class of characters by ^, Python by !.
                 names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
             except PathError as error:
-                unreadable[path] = _refused(error)
+                unreadable[path] = _examined_error(error)
                 continue
             read |= _read(connection, [posixpath.join(folder, name) for name in names], unreadable)
     return replace(known, files={**known.files, **read}, unreadable={**known.unreadable, **unreadable})
@@ -230,11 +233,11 @@ def _read(
         try:
             found[path] = connection.read(path)
         except PathError as error:
-            found[path], unreadable[path] = None, _refused(error)
+            found[path], unreadable[path] = None, _examined_error(error)
     return found
 
 
-def _refused(error: PathError) -> Examined:
+def _examined_error(error: PathError) -> Examined:
     return Examined(problem=error.what, where=error.where, todo=error.todo)
 
 

@@ -116,7 +116,7 @@ class Engine:
         here = HostSpec(name="here", connect="local")
         with self.connections((here,)) as hosts:
             found = hosts.services("here")
-        return Stack(hosts=(here,), components=scanner.proposed(found)), found
+        return Stack(hosts=(here,), components=scanner.proposed_components(found)), found
 
     def scan(self, stack: Stack | None = None, *, emit: Emit = silent) -> Scan:
         """What runs where, and how well it is protected, as probes on the wire show.
@@ -147,7 +147,7 @@ class Engine:
             HostError: a host cannot be reached or read. InputError: a component is not there.
         """
         with self.connections(stack.hosts) as hosts, spares(stack, self.workspace) as made:
-            hosts.found(stack.hosts, found)
+            hosts.remember_services(stack.hosts, found)
             facts = baseline.with_health(stack, discovery.inspect(stack, hosts, self.workspace), hosts)
             return replace(facts, spares=made())
 
@@ -226,17 +226,19 @@ class Engine:
                         later=verify_later,
                         most=self._most,
                     )
-                    outcome = run.carry_out() if plan.changes else self._unchanged(plan, tell, run.cancel)
+                    outcome = (
+                        run.carry_out() if plan.changes else self._probe_unchanged(plan, tell, run.cancel)
+                    )
             except FirescreenError as error:
                 outcome = Outcome(run="", state="failed", error=error)
             return finish(outcome, tell)
 
-    def _unchanged(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
+    def _probe_unchanged(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
         """The outcome of a plan that has nothing to change."""
         attempts = self.run_probes(plan, emit, cancel)
         left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
         found = Outcome(run="", state="partly" if left else "nothing", attempts=attempts, hosts=left)
-        return findings.partly(findings.judged(found, plan), plan)
+        return findings.partly(findings.judge_unchanged(found, plan), plan)
 
     def verify(self, stack: Stack) -> tuple[Attempt, ...]:
         """All the probes, those expected to succeed and those expected to be rejected.
@@ -250,8 +252,8 @@ class Engine:
         self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
         """The probes of a plan, made now, and what Prometheus tells of its logins elsewhere."""
-        newest = next(iter(journal_reader.standing(self.workspace.runs)), None)
-        before = baseline.kept(newest.folder) if newest is not None else None
+        newest = next(iter(journal_reader.undoable_runs(self.workspace.runs)), None)
+        before = baseline.read_baseline(newest.folder) if newest is not None else None
         with self.connections(plan.stack.hosts) as hosts:
             return stack_verification.verify(
                 plan, before, hosts, emit, cancel or threading.Event(), most=self._most
@@ -276,7 +278,7 @@ class Engine:
         Raises:
             LockedError: another Firescreen is at work.
         """
-        newest = next(iter(journal_reader.standing(self.workspace.runs)), None)
+        newest = next(iter(journal_reader.undoable_runs(self.workspace.runs)), None)
         if newest is None or newest.state != "changed":
             return None
         with self.workspace.lock("a verification"), self.connections(plan.stack.hosts) as hosts:
@@ -306,7 +308,7 @@ class Engine:
 
         Also one that went on without a host that could not be rolled back, as far as that host goes.
         """
-        return self._recovery.interrupted()
+        return self._recovery.interrupted_run()
 
     def recover(self, emit: Emit = silent) -> tuple[Outcome, ...]:
         """Finishes the rollback of every interrupted run, and of the hosts that a run had to leave behind."""

@@ -79,13 +79,13 @@ def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Host
     try:
         wanted = stack()
         with reach(wanted) as hosts:
-            evidence = _evidence(text, tuple(_served(wanted, hosts)), hosts, matched=found.matched)
+            evidence = _evidence(text, tuple(_served_components(wanted, hosts)), hosts, matched=found.matched)
             return catalogue.narrow(found, Asker(evidence)) if evidence else found
     except FirescreenError:
         return found
 
 
-def _served(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
+def _served_components(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
     for spec in stack.hosts:
         wanted = tuple(component.name for component in stack.components if component.host == spec.name)
         try:

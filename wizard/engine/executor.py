@@ -188,7 +188,7 @@ class Executor:
             connection.make_folder(change.path, mode=change.mode, owner=change.owner, group=change.group)
             return
         if isinstance(change, RunService):
-            self._services.turn(change)
+            self._services.reload_or_restart(change)
             return
         if change.after is None:
             refuse_changed(connection, [change])
@@ -202,7 +202,7 @@ class Executor:
                 change.path, change.after, tag=self._tag(number), before=change.before, check=check, look=look
             )
         except ChangedError:
-            raise _changed(change) from None
+            raise _changed_error(change) from None
         said = transfer_fault(change, now) if look else ""
         if said:
             raise ChangedError(said, where=f"{change.host}:{change.path}", todo="Try again")
@@ -213,9 +213,9 @@ class Executor:
 
     def _validate(self, connection: Connection, change: WriteFile, staged: str) -> None:
         assert self._plan is not None
-        validate(connection, change, staged, self._plan.facts, self._written(change.host))
+        validate(connection, change, staged, self._plan.facts, self._written_files(change.host))
 
-    def _written(self, host: str) -> dict[str, bytes]:
+    def _written_files(self, host: str) -> dict[str, bytes]:
         """What this run has put on a host so far."""
         found: dict[str, bytes] = {}
         for change in self.made:
@@ -257,7 +257,7 @@ class Executor:
         )
         troubles = [one for one in troubles if not rollback.is_down_as_before(*one)]
         if troubles:
-            raise rollback.combined([(each.host, error) for each, error in troubles])
+            raise rollback.combine_errors([(each.host, error) for each, error in troubles])
         services: dict[tuple[str, str], Service] = {}
         for entry in record.entries:
             if entry.service is not None:
@@ -279,7 +279,7 @@ class Executor:
 
     def _reverse(self, record: Record, reversal: Reversal) -> None:
         if reversal.kind == "service":
-            self._services.turn_back(rollback.service_change(reversal))
+            self._services.restore_service(rollback.service_change(reversal))
             return
         connection, path = self._hosts.connection(reversal.host), reversal.path
         if reversal.kind == "folder":
@@ -346,7 +346,7 @@ def refuse_changed(connection: Connection, changes: Sequence[WriteFile]) -> None
     found = connection.read_many([change.path for change in changes])
     for change in changes:
         if not _is_same(found[change.path], change.before):
-            raise _changed(change)
+            raise _changed_error(change)
 
 
 def _is_same(now: FileState | None, before: FileState | None) -> bool:
@@ -355,7 +355,7 @@ def _is_same(now: FileState | None, before: FileState | None) -> bool:
     return (now.content, now.mode) == (before.content, before.mode)
 
 
-def _changed(change: WriteFile) -> ChangedError:
+def _changed_error(change: WriteFile) -> ChangedError:
     return ChangedError(
         "it is no longer what the preview showed; somebody else changed it, and it was left alone",
         where=f"{change.host}:{change.path}",

@@ -23,7 +23,7 @@ def first_writes(plan: Plan) -> tuple[tuple[WriteFile, ...], ...]:
     return tuple(tuple(mine.values()) for mine in first.values())
 
 
-def turned(plan: Plan) -> float:
+def changed_at(plan: Plan) -> float:
     """The moment from which on what Prometheus reports counts: now, if anything but the workspace was changed."""
     return time.time() if any(change.host != WORKSPACE for change in plan.changes) else 0.0
 
@@ -63,7 +63,7 @@ def after_rollback(error: FirescreenError, plan: Plan) -> FirescreenError:
     return error
 
 
-def judged(outcome: Outcome, plan: Plan) -> Outcome:
+def judge_unchanged(outcome: Outcome, plan: Plan) -> Outcome:
     """The outcome of a run that had nothing to change: failed if a probe failed, else with its summary."""
     try:
         judge(outcome.attempts)

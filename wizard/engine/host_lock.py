@@ -34,7 +34,7 @@ _FREE = 'IFS= read -r mark < "$1" && [ "$mark" = "$2" ] && rm -f -- "$1"'
 
 
 @contextmanager
-def locked(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator[None]:
+def lock_hosts(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator[None]:
     """Holds these hosts.
 
     What a process of the same workspace left behind is taken over: it is dead, for whoever comes here holds the

@@ -20,7 +20,7 @@ from wizard.connections.practice import PracticeConnection
 from wizard.connections.sudo import open_local
 from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
-from wizard.engine.reachability import Way, bracketed, seen_from_here
+from wizard.engine.reachability import Way, bracket_ipv6, seen_from_here
 from wizard.errors import FirescreenError
 from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Service, Stack
 from wizard.service_managers import (
@@ -176,7 +176,7 @@ class Hosts:
             seen_from_here(each, way, self.dial) if each.listen and way.address else each for each in found
         )
 
-    def found(self, specs: Sequence[HostSpec], services: tuple[Service, ...]) -> None:
+    def remember_services(self, specs: Sequence[HostSpec], services: tuple[Service, ...]) -> None:
         """What somebody saw on the first of these hosts: it is not asked for them once more; () says nothing."""
         if services:
             self._found[specs[0].name] = services
@@ -214,7 +214,7 @@ class Hosts:
             manager=MANUAL,
             kind="windows" if spec.os == "windows" else "process",
             unit=component,
-            listen=f"{bracketed(spec.address)}:{known.default_port}",
+            listen=f"{bracket_ipv6(spec.address)}:{known.default_port}",
             user=user,
             group=group,
             active=True,
@@ -223,7 +223,7 @@ class Hosts:
         turned = exposure(service).tls
         return replace(service, web_config=posixpath.join(home, "web.yml") if turned else "")
 
-    def described(self, service: Service) -> Service:
+    def with_flag_sources(self, service: Service) -> Service:
         """The service with what its flags have to be set from."""
         return manager_of(service).describe(self.connection(service.host), service)
 

@@ -217,11 +217,11 @@ def _entry(key: str, number: int, change: Change) -> Entry:
         host=change.host,
         kind=change.kind,
         path=change.path,
-        service=_kept(change.service),
+        service=_without_secrets(change.service),
     )
 
 
-def _kept(service: Service) -> Service:
+def _without_secrets(service: Service) -> Service:
     """A service without what may hold a secret: its flags, its unit, its container's command and health check."""
     box = service.container
     return replace(

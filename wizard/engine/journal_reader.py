@@ -114,7 +114,7 @@ class Record:
             raise JournalError("the copy of what was there before was altered", where=str(path))
         return FileState(content, image.mode, image.owner, image.group, image.attributes)
 
-    def written(self, image: Image) -> bytes | None:
+    def written_content(self, image: Image) -> bytes | None:
         """The content that the run wrote; None where no copy is kept, or it was altered."""
         try:
             content = (self.folder / "after" / image.name).read_bytes() if image.name else None
@@ -232,12 +232,12 @@ def records(runs: Path) -> tuple[Record, ...]:
     return tuple(sorted(found, key=lambda record: (record.started, record.run), reverse=True))
 
 
-def standing(runs: Path) -> tuple[Record, ...]:
+def undoable_runs(runs: Path) -> tuple[Record, ...]:
     """The runs that can be undone, the newest first."""
     return tuple(record for record in records(runs) if record.state in STANDING)
 
 
-def unfinished(runs: Path) -> tuple[Record, ...]:
+def unfinished_runs(runs: Path) -> tuple[Record, ...]:
     """The interrupted runs and those with hosts that need recovery, the newest first."""
     return tuple(record for record in records(runs) if record.state == "cut-off" or record.owed)
 

@@ -69,7 +69,7 @@ class LoginCheck:
             now = self._notifications()
             self._compare(last, now)
             last = now
-            if not (self._samples or self._awaited()) or waited >= seconds:
+            if not (self._samples or self._awaits_alert()) or waited >= seconds:
                 break
             if self._whole.idle(_PAUSE):
                 return ()
@@ -103,7 +103,7 @@ class LoginCheck:
             if each.works if was is None else each.is_ahead_of(was):
                 self._samples.discard(each.place)
 
-    def _awaited(self) -> bool:
+    def _awaits_alert(self) -> bool:
         """Whether an alert may still be sent that says more."""
         if self._from_now and self._alerts and not self._alerts & self._failing:
             return self._monitor.is_alerting()

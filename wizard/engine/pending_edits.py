@@ -21,12 +21,14 @@ def with_pending(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     """The facts with what Compose would change in the containers of a stack's components."""
     wanted = {(each.host, each.name) for each in stack.components}
 
-    def asked(known: HostFacts) -> HostFacts:
+    def with_pending_edits(known: HostFacts) -> HostFacts:
         mine = [each for each in known.services if (each.host, each.component) in wanted]
         looked = {service.key: service for service in _with_pending(mine, hosts)}
         return replace(known, services=tuple(looked.get(each.key, each) for each in known.services))
 
-    return replace(facts, hosts={each.spec.name: each for each in run_parallel(asked, facts.hosts.values())})
+    return replace(
+        facts, hosts={each.spec.name: each for each in run_parallel(with_pending_edits, facts.hosts.values())}
+    )
 
 
 def refuse(plan: Plan, hosts: Hosts) -> None:

@@ -49,7 +49,7 @@ def present_stack(found: Scan, runs: Path) -> Stack:
         runs: the workspace's folder of runs.
     """
     scanned = found.stack
-    known = tuple(_kept(runs, scanned))
+    known = tuple(_stacks_of_runs(runs, scanned))
     here = {host.name for host in scanned.hosts}
     doors = {door.key: door for kept in reversed(known) for door in kept.front_doors}
     stack = replace(
@@ -106,12 +106,12 @@ def _logins(stack: Stack, known: tuple[Stack, ...], found: Scan) -> tuple[Client
     return tuple(each.present for each in places if each.present is not None and any(map(each.has, made)))
 
 
-def _kept(runs: Path, stack: Stack) -> Iterator[Stack]:
+def _stacks_of_runs(runs: Path, stack: Stack) -> Iterator[Stack]:
     """The stacks of the standing runs that have a host of this one, the newest first."""
     from wizard.inventory import stack_file
 
     hosts = {_place(host) for host in stack.hosts}
-    for record in journal_reader.standing(runs):
+    for record in journal_reader.undoable_runs(runs):
         file = record.folder / _FILE
         # A run of a version that kept none, or one that cannot be read, tells nothing.
         with suppress(StackError):

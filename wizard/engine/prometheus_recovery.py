@@ -114,13 +114,15 @@ class MonitorCheck:
         """Compares all of it."""
         if not self._targets():
             return
-        self._probed()
+        self._check_blackbox_results()
         self._alertmanagers()
         self._rules()
         self._remote_writes()
         self._logins()
         if self._before.reloaded and self._monitor.reloaded() is False:
-            self._lost("its configuration was reloaded before, and the last reload failed", "See its log")
+            self._record_regression(
+                "its configuration was reloaded before, and the last reload failed", "See its log"
+            )
 
     @property
     def _elapsed(self) -> float:
@@ -131,7 +133,7 @@ class MonitorCheck:
         """Seconds in which there are new samples to send: a scrape that fails yields some too (up is 0 then)."""
         return min((each.interval for each in self._before.targets), default=60.0)
 
-    def _lost(self, what: str, todo: str, *, endpoint: str = "") -> None:
+    def _record_regression(self, what: str, todo: str, *, endpoint: str = "") -> None:
         host = self._watched.host
         self._told.broken.append(
             Regression(
@@ -153,10 +155,10 @@ class MonitorCheck:
         while True:
             why, now = self._monitor.targets()
             if why and self._elapsed > _AGAIN:
-                self._lost(f"it answered before and does not now: {why}", "See its log")
+                self._record_regression(f"it answered before and does not now: {why}", "See its log")
                 return False
             if not why:
-                waiting = [each for each in waiting if not self._settled(each, now)]
+                waiting = [each for each in waiting if not self._check_target(each, now)]
                 if not waiting:
                     self._tell_down(now)
                     return True
@@ -172,7 +174,7 @@ class MonitorCheck:
             if self._whole.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
                 return False
 
-    def _settled(self, before: TargetHealth, now: Sequence[TargetHealth]) -> bool:
+    def _check_target(self, before: TargetHealth, now: Sequence[TargetHealth]) -> bool:
         """Whether it is decided; what is broken is then recorded."""
         match = find(before, now)
         wait = wait_of(before.interval, before.timeout)
@@ -182,7 +184,7 @@ class MonitorCheck:
                 return True
             if self._elapsed < _AGAIN:
                 return False
-            self._lost(
+            self._record_regression(
                 f"{before.name} was up before and is no target any more",
                 "See the log of Prometheus, and its configuration",
                 endpoint=before.endpoint,
@@ -194,7 +196,7 @@ class MonitorCheck:
         if not scraped:
             if self._elapsed < wait:
                 return False
-            self._lost(
+            self._record_regression(
                 f"{before.name} was up before and was not scraped again within {health_findings.format_duration(wait)}",
                 "See the log of Prometheus",
                 endpoint=before.endpoint,
@@ -209,7 +211,7 @@ class MonitorCheck:
         )
         if not final and self._elapsed < wait + before.interval:
             return False
-        self._lost(
+        self._record_regression(
             f"{before.name} was up before and is down now: {match.error}",
             "Find out why it went down, then apply again"
             if cause == "other"
@@ -229,7 +231,7 @@ class MonitorCheck:
                     f"{each.name} was down before ({each.error}), is down after: {after}"
                 )
 
-    def _probed(self) -> None:
+    def _check_blackbox_results(self) -> None:
         """By now every target was scraped again, and with it the results of a blackbox exporter."""
         waiting = [
             each for each in self._before.probed if each.success and not self._whole.is_accepted_probe(each)
@@ -244,7 +246,7 @@ class MonitorCheck:
             if self._whole.idle(1.0):
                 return
         for each in waiting:
-            self._lost(
+            self._record_regression(
                 f"a blackbox exporter got through to {each.name} before and does not now",
                 "Give its target an https URL, and its module the CA and login, or keep the server as is",
                 endpoint=each.endpoint,
@@ -255,7 +257,9 @@ class MonitorCheck:
     def _alertmanagers(self) -> None:
         before = {each.place: each for each in self._before.alertmanagers}
         while before:
-            found = baseline.answering(self._monitor.alertmanagers(), self._watched.host, self._whole.hosts)
+            found = baseline.with_statuses(
+                self._monitor.alertmanagers(), self._watched.host, self._whole.hosts
+            )
             for each in found:
                 was = before.get(each.place)
                 turned = was is not None and was.url != each.url
@@ -273,7 +277,7 @@ class MonitorCheck:
                 return
         for was in before.values():
             now = next((each for each in found if each.place == was.place), None)
-            self._lost(
+            self._record_regression(
                 f"Alertmanager {was.url} answered {was.status} before and "
                 + (f"answers {now.status or 'nothing'} now" if now else "is not used any more"),
                 "Give it the scheme, CA and login in the alerting section, or keep it as is",
@@ -289,7 +293,7 @@ class MonitorCheck:
             late = self._elapsed > _AGAIN
             if missing and late:
                 group, name = min(missing)
-                self._lost(
+                self._record_regression(
                     f"rule {name} of {group} was loaded before and is not now ({len(missing)} in all)",
                     "See the log of Prometheus",
                 )
@@ -303,7 +307,7 @@ class MonitorCheck:
                     else:
                         self._told.not_checked.append(f"rule {each.name} was not evaluated again yet")
                 elif now.health == "err":
-                    self._lost(
+                    self._record_regression(
                         f"rule {each.name} of {each.group} was evaluated before and fails now: {now.error}",
                         "Look at what its expression finds now",
                     )
@@ -327,7 +331,7 @@ class MonitorCheck:
             if self._whole.idle(1.0):
                 return
         for each in waiting:
-            self._lost(
+            self._record_regression(
                 f"remote_write to {each.url} was delivering before and has delivered nothing since the change",
                 "See the log of Prometheus; give that remote_write the scheme, CA and login",
                 endpoint=each.place.partition("/")[0],
@@ -338,7 +342,7 @@ class MonitorCheck:
         check = LoginCheck(self._whole, self._watched, self._monitor)
         for each in check.run(self._sampled + _AGAIN):
             if each.todo:
-                self._lost(each.what, each.todo)
+                self._record_regression(each.what, each.todo)
             elif each.what:
                 self._told.not_checked.append(each.what)
 

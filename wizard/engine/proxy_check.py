@@ -76,28 +76,30 @@ def _whole(
     elif known.exporters:
         yield None
     elif fnmatch.fnmatchcase(path, known.site.format(name="*")):
-        with _copied(
+        with _staged_copy(
             connection, service.config_file, main, known.shadow(_text(main), new.path), _TAG
         ) as copy:
             yield copy
     elif posixpath.dirname(path) == known.home:
-        holder = _including(connection, new)
+        holder = _including_site(connection, new)
         if holder is None:
             yield ""
             return
         site, state = holder
-        with _copied(connection, site, state, _text(state).replace(path, new.path), "check-site") as changed:
+        with _staged_copy(
+            connection, site, state, _text(state).replace(path, new.path), "check-site"
+        ) as changed:
             if site == service.config_file:
                 yield changed
                 return
-            with _substituted(connection, known, service, main, (site, changed)) as copy:
+            with _main_with_include(connection, known, service, main, (site, changed)) as copy:
                 yield copy
     else:
-        with _substituted(connection, known, service, main, (path, new.path)) as copy:
+        with _main_with_include(connection, known, service, main, (path, new.path)) as copy:
             yield copy
 
 
-def _including(connection: Connection, new: _Staged) -> tuple[str, FileState] | None:
+def _including_site(connection: Connection, new: _Staged) -> tuple[str, FileState] | None:
     """The site that includes a file, with its path; None for none."""
     found = new.facts.proxies.get(new.change.host)
     for path in dict.fromkeys(each.file for each in (found.sites if found is not None else ())):
@@ -108,7 +110,7 @@ def _including(connection: Connection, new: _Staged) -> tuple[str, FileState] | 
 
 
 @contextmanager
-def _substituted(
+def _main_with_include(
     connection: Connection, known: Proxy, service: Service, main: FileState, files: tuple[str, str]
 ) -> Iterator[str | None]:
     """A copy of the main configuration that includes the second of two files for the first; None if it has no such."""
@@ -123,14 +125,14 @@ def _substituted(
     if text is None:
         yield None
         return
-    with _copied(
+    with _staged_copy(
         connection, service.config_file, main, text.decode("utf-8", "surrogateescape"), _TAG
     ) as copy:
         yield copy
 
 
 @contextmanager
-def _copied(connection: Connection, path: str, state: FileState, text: str, tag: str) -> Iterator[str]:
+def _staged_copy(connection: Connection, path: str, state: FileState, text: str, tag: str) -> Iterator[str]:
     """The path of a changed copy beside a file."""
     content = text.encode("utf-8", "surrogateescape")
     copy = connection.stage(path, FileState(content, state.mode, state.owner, state.group), tag=tag)

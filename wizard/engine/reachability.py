@@ -50,7 +50,7 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
     near = not enclosed or endpoints.is_loopback(way.address)
     found = service
     if not host or (endpoints.is_loopback(host.strip("[]")) and not (enclosed and near)):
-        found = replace(service, listen=f"{bracketed(way.address)}:{port}")
+        found = replace(service, listen=f"{bracket_ipv6(way.address)}:{port}")
     if way.holder is None or (way.inside and enclosed):
         return found if near else replace(service, out_of_reach=_ENCLOSED)
     if near and not way.behind and _direct(found):
@@ -100,6 +100,6 @@ def _direct(service: Service) -> bool:
     return not service.active or probes.reaches(service.listen, _PATIENCE)
 
 
-def bracketed(address: str) -> str:
+def bracket_ipv6(address: str) -> str:
     """An address in the form that a port can follow."""
     return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from wizard.engine import journal_reader, rollback, unfinished_runs
 from wizard.engine.executor import Executor
-from wizard.engine.host_lock import locked, release
+from wizard.engine.host_lock import lock_hosts, release
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
 from wizard.engine.journal_reader import Record
@@ -84,7 +84,10 @@ class Recovery:
         with self.workspace.lock("an undo"):
             self.refuse_unfinished()
             record = self.standing_run(run)
-            with self.connect(record.hosts) as hosts, locked(hosts, _touched(record), self.workspace):
+            with (
+                self.connect(record.hosts) as hosts,
+                lock_hosts(hosts, _changed_hosts(record), self.workspace),
+            ):
                 rollback.check(record, hosts)
                 return self._undo(record, hosts, emit, asked=True)
 
@@ -94,7 +97,7 @@ class Recovery:
         Raises:
             InputError: there is none, or another one builds on it.
         """
-        standing = journal_reader.standing(self.workspace.runs)
+        standing = journal_reader.undoable_runs(self.workspace.runs)
         if not standing and not run:
             raise InputError("there is no run to undo", where=str(self.workspace.runs))
         found = next((record for record in standing if run in ("", record.run)), None)
@@ -130,7 +133,7 @@ class Recovery:
 
     # -- recovery -----------------------------------------------------------------------------------------
 
-    def interrupted(self) -> RunRecord | None:
+    def interrupted_run(self) -> RunRecord | None:
         """See `Engine.cut_off`."""
         if self.workspace.busy():
             return None
@@ -143,7 +146,7 @@ class Recovery:
 
     def hosts_of(self, run: str) -> tuple[HostSpec, ...]:
         """See `Engine.hosts_of`."""
-        unfinished = journal_reader.unfinished(self.workspace.runs)
+        unfinished = journal_reader.unfinished_runs(self.workspace.runs)
         if not unfinished or run:
             return self.standing_run(run).hosts
         return tuple(
@@ -161,15 +164,15 @@ class Recovery:
         try:
             with self.workspace.lock("a recovery"):
                 journal_reader.sweep(self.workspace.runs)
-                for record in journal_reader.unfinished(self.workspace.runs):
-                    outcomes.append(finish(self._recovered(record, emit), emit))  # noqa: PERF401 - each counts
+                for record in journal_reader.unfinished_runs(self.workspace.runs):
+                    outcomes.append(finish(self._recover_run(record, emit), emit))  # noqa: PERF401 - each counts
         except FirescreenError as error:
             outcomes.append(finish(Outcome(run="", state="failed", error=error), emit))
         return tuple(outcomes)
 
-    def _recovered(self, record: Record, emit: Emit) -> Outcome:
+    def _recover_run(self, record: Record, emit: Emit) -> Outcome:
         mine = record.for_hosts(record.owed) if record.owed else record
-        with self.connect(record.hosts) as hosts, locked(hosts, _touched(mine), self.workspace):
+        with self.connect(record.hosts) as hosts, lock_hosts(hosts, _changed_hosts(mine), self.workspace):
             outcome = (self._finish_hosts if record.owed else self._undo)(mine, hosts, emit)
             release(hosts, [host.name for host in mine.hosts], self.workspace)
             return outcome
@@ -213,16 +216,16 @@ class Recovery:
     def remains(self, run: str) -> tuple[Remains, ...]:
         """See `Engine.remains`."""
         found = []
-        for record in self._unfinished(run):
+        for record in self._unfinished_runs(run):
             with self.connect(record.hosts) as hosts:
                 found.append(unfinished_runs.compare(record, hosts))
         return tuple(found)
 
-    def _unfinished(self, run: str) -> tuple[Record, ...]:
+    def _unfinished_runs(self, run: str) -> tuple[Record, ...]:
         """The runs that are not rolled back completely, or that one, each with the hosts alone that need recovery."""
         known = tuple(
             each.for_hosts(each.owed) if each.owed else each
-            for each in journal_reader.unfinished(self.workspace.runs)
+            for each in journal_reader.unfinished_runs(self.workspace.runs)
             if run in ("", each.run)
         )
         if run and not known:
@@ -236,13 +239,13 @@ class Recovery:
         outcomes = []
         try:
             with self.workspace.lock("a recovery"):
-                for record in self._unfinished(run):
-                    outcomes.append(finish(self._forgotten(record, as_it_is=as_it_is), emit))  # noqa: PERF401
+                for record in self._unfinished_runs(run):
+                    outcomes.append(finish(self._forget_run(record, as_it_is=as_it_is), emit))  # noqa: PERF401
         except FirescreenError as error:
             outcomes.append(finish(Outcome(run=run, state="failed", error=error), emit))
         return tuple(outcomes)
 
-    def _forgotten(self, record: Record, *, as_it_is: bool) -> Outcome:
+    def _forget_run(self, record: Record, *, as_it_is: bool) -> Outcome:
         with self.connect(record.hosts) as hosts:
             left = unfinished_runs.compare(record, hosts)
             outcome = unfinished_runs.forget(record, left, as_it_is=as_it_is)
@@ -269,7 +272,7 @@ class Recovery:
                 log.close()
 
 
-def _touched(record: Record) -> tuple[str, ...]:
+def _changed_hosts(record: Record) -> tuple[str, ...]:
     """The hosts on which a run has changed something that stands."""
     names = (entry.host for entry in record.entries if entry.number in record.begun)
     return tuple(name for name in dict.fromkeys(names) if name != WORKSPACE)

@@ -102,7 +102,7 @@ class Comparison:
                 told.not_checked.append(f"{each.key}: did not answer before: {health.unanswered}")
                 continue
             work.append(MonitorCheck(self, each, health, since, told).run)
-        work += [_bound(self._proxy, answer, told) for answer in self._before.proxies]
+        work += [_bind_work(self._proxy, answer, told) for answer in self._before.proxies]
         run_parallel(lambda one: one(), work)
         # Two Prometheus servers with the same targets find the same.
         found = tuple(dict.fromkeys(each for each in told.broken if each.host not in lost))
@@ -221,7 +221,7 @@ class Comparison:
         self._emit(Event(run=self._run, kind="log", host=host, text=text))
 
 
-def _bound(
+def _bind_work(
     work: Callable[[ProxyAnswer, ComparisonResult], None], answer: ProxyAnswer, told: ComparisonResult
 ) -> Callable[[], None]:
     return lambda: work(answer, told)

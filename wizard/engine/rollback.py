@@ -67,7 +67,7 @@ def phases(record: Record) -> tuple[tuple[Lane, ...], ...]:
         key=lambda entry: entry.number,
         reverse=True,
     )
-    made = _made(begun)
+    made = _created_paths(begun)
     places = [entry for entry in begun if entry.service is None]
     services = [entry for entry in reversed(begun) if entry.service is not None]
     found = (
@@ -87,7 +87,7 @@ def _turns_last(entry: Entry) -> bool:
     return proxy or entry.kind == "restart"
 
 
-def _made(begun: Sequence[Entry]) -> frozenset[tuple[str, str]]:
+def _created_paths(begun: Sequence[Entry]) -> frozenset[tuple[str, str]]:
     """Host and path of what was not there before the run: folders, and files that its first change of them made."""
     first = {(entry.host, entry.path): entry for entry in begun if entry.service is None}
     return frozenset(
@@ -199,7 +199,7 @@ def check(record: Record, hosts: Hosts) -> None:
         if entry.number in record.done and entry.service is None and entry.kind != "folder":
             files.setdefault(entry.host, {}).setdefault(entry.path, []).append(entry)
 
-    def differing(host: str) -> list[str]:
+    def changed_files(host: str) -> list[str]:
         now = hosts.connection(host).read_many(files[host])
         return [
             f"{host}:{path}"
@@ -207,7 +207,7 @@ def check(record: Record, hosts: Hosts) -> None:
             if not _is_known(record, entries, now[path])
         ]
 
-    changed = [place for places in run_parallel(differing, files) for place in places]
+    changed = [place for places in run_parallel(changed_files, files) for place in places]
     if changed:
         raise ChangedError(
             "it was changed after that run, so nothing was undone",
@@ -244,7 +244,7 @@ def _is_known(record: Record, entries: Sequence[Entry], now: FileState | None) -
     return any(record.is_image(now, image) for entry in entries for image in (entry.before, entry.after))
 
 
-def combined(troubles: Sequence[tuple[str, FirescreenError]]) -> FirescreenError:
+def combine_errors(troubles: Sequence[tuple[str, FirescreenError]]) -> FirescreenError:
     """What kept a rollback from being complete, as one error; its `hosts` say where."""
     errors = [error for _, error in troubles]
     found = first = errors[0]

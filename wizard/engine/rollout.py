@@ -106,20 +106,20 @@ class Rollout:
             self._log_line(
                 f"{canary} is the canary: it is changed and verified before the other hosts", canary
             )
-            if failed := self._executor.apply(self._remaining(first)):
+            if failed := self._executor.apply(self._remaining_steps(first)):
                 raise next(iter(failed.values()))
             findings.judge(self._verify(first))
-            for error in self._regressed(first).values():
+            for error in self._regression_errors(first).values():
                 raise error
             self._say(canary, "changed" if self._later else "proven")
         target = (
             planner.plan_remaining_hosts(self._plan, self._executor.made) if first is not None else self._plan
         )
         while True:
-            failed = self._executor.apply(self._remaining(target))
+            failed = self._executor.apply(self._remaining_steps(target))
             if not failed:
                 attempts = self._verify(target)
-                failed = self._failed_hosts(attempts) or self._regressed(target)
+                failed = self._failed_hosts(attempts) or self._regression_errors(target)
             if not failed:
                 for host in self._changed if self._plan.is_verified else ():
                     if host not in self._lost:
@@ -138,7 +138,7 @@ class Rollout:
             self._log_line(f"there is no canary: {error.what}", canary)
             return None
 
-    def _remaining(self, target: Plan) -> tuple[PlannedStep, ...]:
+    def _remaining_steps(self, target: Plan) -> tuple[PlannedStep, ...]:
         """The steps of a plan that are not made yet; their hosts are worked on from now on."""
         steps = planner.remaining_steps(target, self._executor.made)
         for host in dict.fromkeys(change.host for step in steps for change in step.changes):
@@ -155,7 +155,7 @@ class Rollout:
             for probe in wanted
             if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
         ]
-        self._since = findings.turned(target)
+        self._since = findings.changed_at(target)
         found = verification.run_probes(
             container_addresses.current(asked, self._plan.facts, self._hosts),
             run=self._log.run,
@@ -182,7 +182,7 @@ class Rollout:
             findings.judge(tuple(failed))
         return {attempt.probe.host: findings.failure(failed, attempt.probe.host) for attempt in failed}
 
-    def _regressed(self, target: Plan) -> dict[str, FirescreenError]:
+    def _regression_errors(self, target: Plan) -> dict[str, FirescreenError]:
         """The hosts by whose change something broke that had worked before the run.
 
         Raises:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wizard import planner
 from wizard.engine import baseline, findings, journal_reader, pending_edits, present_stack, report
 from wizard.engine.executor import Executor, refuse_changed
-from wizard.engine.host_lock import locked
+from wizard.engine.host_lock import lock_hosts
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
 from wizard.engine.outcome import Outcome, State, error_fields
@@ -55,8 +55,8 @@ class Run:
             details=report.details(self.plan),
         )
         try:
-            with locked(self.hosts, planner.changed_hosts(self.plan), self.workspace):
-                rollout = self._prepared(log)
+            with lock_hosts(self.hosts, planner.changed_hosts(self.plan), self.workspace):
+                rollout = self._prepare(log)
                 try:
                     attempts = rollout.run(self.canary)
                     state = self._final_state(rollout)
@@ -70,7 +70,7 @@ class Run:
         finally:
             log.close()
 
-    def _prepared(self, log: Journal) -> Rollout:
+    def _prepare(self, log: Journal) -> Rollout:
         """Looks whether all files are as the preview showed them, and what works before anything is changed."""
         run_parallel(
             lambda mine: refuse_changed(self.hosts.connection(mine[0].host), mine),

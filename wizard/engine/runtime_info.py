@@ -21,7 +21,7 @@ _RELOAD = re.compile(
 )
 
 
-def asking(
+def reload_reader(
     service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> Callable[[], Loaded | None] | None:
     """A function that reads a program's last reload; None for those that do not report it, and for unreachable ones.
@@ -48,7 +48,7 @@ def asking(
             ways += [replace(probe, timeout=3.0)] if probe.url.endswith("/metrics") else []
 
     def ask() -> Loaded | None:
-        found = (_loaded(way, dial) for way in ways)
+        found = (_read_reload(way, dial) for way in ways)
         return next((each for each in found if each is not None), None)
 
     return ask
@@ -68,7 +68,7 @@ def _plain(service: Service, url: str) -> Probe:
     )
 
 
-def _loaded(probe: Probe, dial: probes.Dial | None) -> Loaded | None:
+def _read_reload(probe: Probe, dial: probes.Dial | None) -> Loaded | None:
     bodies: list[bytes] = []
     attempt = probes.run(probe, dial=dial, whole=bodies.append)
     return _read(bodies[0]) if attempt.outcome == "200" and bodies else None

@@ -36,9 +36,9 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
         for component in stack.components
         if component.host not in facts.away
     ]
-    others = _unnamed(stack, facts)
+    others = _unlisted_services(stack, facts)
 
-    def asked(service: Service | None) -> Exposure | None:
+    def exposure_of(service: Service | None) -> Exposure | None:
         if service is None:
             return None
         state = facts.hosts[service.host].files.get(service.web_config)
@@ -50,7 +50,7 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
         exposures.append(seen)
         emit(Event(run="", kind="log", host=seen.host, text=f"{seen.component}: {seen.words}"))
 
-    answers = run_parallel(asked, [*(service for _, service in named), *others])
+    answers = run_parallel(exposure_of, [*(service for _, service in named), *others])
     for (component, service), seen in zip(named, answers, strict=False):
         if service is None or seen is None:
             found.append(findings.not_found(component))
@@ -66,7 +66,7 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
     return Scan(stack=stack, facts=facts, exposures=told, findings=tuple(found))
 
 
-def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
+def proposed_components(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
     """The components of services in their usual order, each with the recommended protection."""
     order = [component.name for component in all_components()]
     keys = dict.fromkeys((service.host, service.component, service.instance) for service in services)
@@ -81,7 +81,7 @@ def proposed(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
     )
 
 
-def _unnamed(stack: Stack, facts: Facts) -> list[Service]:
+def _unlisted_services(stack: Stack, facts: Facts) -> list[Service]:
     """Further instances, on its hosts, of components that a stack names: a stranger may read them all the same."""
     named = {component.key for component in stack.components}
     kinds = {(component.host, component.name) for component in stack.components}

@@ -49,7 +49,7 @@ class ServiceControl:
         self._hosts, self._emit, self._cancel = hosts, emit, cancel
         self._run, self._probes = run, plan_probes
 
-    def turn(self, change: RunService) -> None:
+    def reload_or_restart(self, change: RunService) -> None:
         """Has a service take its new configuration; back when it has.
 
         Raises:
@@ -69,7 +69,7 @@ class ServiceControl:
         for target in change.turns:
             self._await_https(change, target, deadline)
 
-    def turn_back(self, change: RunService) -> None:
+    def restore_service(self, change: RunService) -> None:
         """Has a service take the configuration that it had before the run; a person gets the commands and is not waited for.
 
         Raises:
@@ -92,12 +92,12 @@ class ServiceControl:
             ServiceError: a service does not come up.
         """
 
-        def revived(service: Service) -> None:
+        def restart_if_down(service: Service) -> None:
             connection = self._hosts.connection(service.host)
             if service.active and not manager_of(service).is_active(connection, service):
                 restart(connection, service)
 
-        run_parallel(revived, list(services))
+        run_parallel(restart_if_down, list(services))
 
     def _await_https(self, change: RunService, target: Probe, deadline: float) -> None:
         """Returns as soon as Prometheus scrapes the target by https, or at the deadline.
@@ -140,7 +140,7 @@ class ServiceControl:
         """
         service = change.service
         if change.action == "reload":
-            ask = runtime_info.asking(service, self._probes, self._hosts.dial)
+            ask = runtime_info.reload_reader(service, self._probes, self._hosts.dial)
             before = ask() if ask is not None else None
 
             def has_read() -> bool:
@@ -182,10 +182,10 @@ def restart(connection: Connection, service: Service) -> None:
     Raises:
         ServiceError: it did not come up; its own last lines are in `log`.
     """
-    manager_of(service).restart(connection, service, answers=_asked(connection, service))
+    manager_of(service).restart(connection, service, answers=_answer_check(connection, service))
 
 
-def _asked(connection: Connection, service: Service) -> Callable[[float], bool] | None:
+def _answer_check(connection: Connection, service: Service) -> Callable[[float], bool] | None:
     """Whether a service answers, where an answer means that it has read its settings; None where it cannot be probed from here."""
     host = service.listen.rpartition(":")[0].strip("[]")
     if service.forward is not None or not service.listen:
@@ -218,7 +218,7 @@ def reload(
     if service.is_manual or not find_component(service.component).reload_by:
         return
     here = connection.is_local or service.forward is not None or _is_far(service)
-    ask = runtime_info.asking(service, known, dial) if here else None
+    ask = runtime_info.reload_reader(service, known, dial) if here else None
     manager_of(service).reload(connection, service, ask=ask)
 
 

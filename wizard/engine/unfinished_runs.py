@@ -114,7 +114,7 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
             for path, entry in first.items()
             # What a run made in the workspace (a CA, a password) serves the next one.
             if (name != WORKSPACE or entry.before is not None)
-            and (said := _said(record, entry.before, last[path].after, now[path]))
+            and (said := _difference_text(record, entry.before, last[path].after, now[path]))
         ]
         return differing + [
             Difference(host=name, path=unit, what="it ran before, and does not run now")
@@ -125,7 +125,7 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
         return [Difference(host=name, path="", what=f"it cannot be read: {error.what}")]
 
 
-def _said(record: Record, before: Image | None, after: Image | None, now: FileState | None) -> str:
+def _difference_text(record: Record, before: Image | None, after: Image | None, now: FileState | None) -> str:
     """How a file differs from what it was before the run; '' if it does not."""
     if record.is_image(now, before):
         if now is None or before is None:

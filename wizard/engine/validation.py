@@ -40,10 +40,10 @@ def validate(
         return state.content if state is not None else None
 
     host = facts.hosts[change.host]
-    problems = _checked(change, change.after.content, read, facts)
+    problems = _check_problems(change, change.after.content, read, facts)
     # What was wrong before and was not of our making is no reason to stop: only what is new is reported.
-    old = {_unplaced(problem) for problem in _problems_before(change, read, facts)}
-    new = [problem for problem in problems if _unplaced(problem) not in old]
+    old = {_without_line(problem) for problem in _problems_before(change, read, facts)}
+    new = [problem for problem in problems if _without_line(problem) not in old]
     if new:
         raise ValidationError(redact(plain(new[0])), where=f"{change.host}:{change.path}")
     asker = _asker(change, facts)
@@ -95,13 +95,13 @@ def _exporter_check(
     ):
         return  # its program is none that can be started here
 
-    def checked(path: str) -> Completed:
+    def check_config(path: str) -> Completed:
         return connection.run(
             [*asker, service.program, "--config.check", f"--config.file={path}"], timeout=60
         )
 
-    ended = checked(staged)
-    if ended.code in (0, 126, 127) or checked(change.path).code != 0:
+    ended = check_config(staged)
+    if ended.code in (0, 126, 127) or check_config(change.path).code != 0:
         return  # what it rejected before is not of our making
     said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
     raise ValidationError(
@@ -130,7 +130,7 @@ def _asker(change: WriteFile, facts: Facts) -> list[str] | None:
     return None
 
 
-def _unplaced(problem: str) -> str:
+def _without_line(problem: str) -> str:
     """A problem without its line, which our own edit may have moved."""
     return re.sub(r"^line \d+: ", "", problem)
 
@@ -138,10 +138,10 @@ def _unplaced(problem: str) -> str:
 def _problems_before(change: WriteFile, read: Callable[[str], bytes | None], facts: Facts) -> tuple[str, ...]:
     if change.before is None:
         return ()
-    return _checked(change, change.before.content, read, facts)
+    return _check_problems(change, change.before.content, read, facts)
 
 
-def _checked(
+def _check_problems(
     change: WriteFile, content: bytes, read: Callable[[str], bytes | None], facts: Facts
 ) -> tuple[str, ...]:
     folder = posixpath.dirname(change.path)

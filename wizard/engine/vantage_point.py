@@ -49,7 +49,7 @@ def refusal(hosts: Hosts, host: str, address: str) -> str | None:
         return "it listens on its own machine's loopback"
     if spec.connect == "ssh":
         try:
-            return _refused(hosts, Forward(spec, address))
+            return _dial_refusal(hosts, Forward(spec, address))
         except ForbiddenError:
             pass  # a program there makes the request
     if spec.connect == "manual":
@@ -61,7 +61,7 @@ def refusal(hosts: Hosts, host: str, address: str) -> str | None:
     return ("" if said == "ok" else said) if said else None
 
 
-def _refused(hosts: Hosts, forward: Forward) -> str | None:
+def _dial_refusal(hosts: Hosts, forward: Forward) -> str | None:
     """As `refusal`, by the host's SSH server.
 
     Raises:
@@ -80,7 +80,7 @@ def _refused(hosts: Hosts, forward: Forward) -> str | None:
     return ""
 
 
-def _said(attempt: Attempt) -> int | None:
+def _http_status(attempt: Attempt) -> int | None:
     return 400 if attempt.outcome == "refused" else attempt.status
 
 
@@ -115,7 +115,7 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         timeout=10.0,
     )
     if spec.connect in ("local", "practice"):
-        return _said(probes.run(probe, follow=False))
+        return _http_status(probes.run(probe, follow=False))
     if spec.connect == "ssh":
         forward = Forward(spec, f"{there or name}:{port}")
         try:
@@ -125,7 +125,7 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         except OSError:
             return 0
         else:
-            return _said(
+            return _http_status(
                 probes.run(replace(probe, resolve="", forward=forward), dial=hosts.dial, follow=False)
             )
     try:

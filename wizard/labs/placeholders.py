@@ -138,7 +138,7 @@ def _addflag(look: Look, hosts: Hosts, of: str) -> str:
             return f'echo "{place.variable}=\\"$flag\\"" >> {path}'
         return f'sed -i "s|^{place.variable}=[\\"\']\\?|&$flag |" {path}'
     if place.kind == "dropin":
-        whole = hosts.described(service)
+        whole = hosts.with_flag_sources(service)
         current: FileState | None = look.read(of, place.path)
         planned = flags.plan_flag(
             whole, flag="firescreen", value="here", current=current, unit_text=whole.unit_text

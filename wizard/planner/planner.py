@@ -263,14 +263,14 @@ def _ends(
     jobs = new_jobs.assign(facts, scrapers, texts, servers)
     asking, of_grafana = grafana.look(stack, facts, servers)
 
-    def planned(server: Server) -> ServerPlan:
+    def plan_one(server: Server) -> ServerPlan:
         askers = (*_askers(server, scrapers, jobs, probings), *grafana.askers(asking, server))
         if server.component == EXPORTERS:
             return exporter_door.plan_server(stack, facts, factory, server, askers, one_port)
         flags = path_flags.get(server.key, {})
         return plan_server(stack, facts, factory, server, askers, path_flags=flags)
 
-    plans = shared_configurations.written_once([planned(server) for server in servers])
+    plans = shared_configurations.written_once([plan_one(server) for server in servers])
     clients = (
         *(
             plan_client(stack, facts, factory, each, plans, texts=texts[each.key], unscraped=jobs.of(each))

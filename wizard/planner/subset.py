@@ -128,7 +128,7 @@ def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
         if isinstance(change, WriteFile)
     }
 
-    def fitted(step: PlannedStep) -> PlannedStep:
+    def fit_step(step: PlannedStep) -> PlannedStep:
         changes: list[Change] = []
         for change in step.changes:
             place = change.host, change.path
@@ -143,7 +143,7 @@ def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
                 changes.append(change)
         return replace(step, changes=tuple(changes))
 
-    return replace(plan, steps=tuple(step for step in map(fitted, plan.steps) if step.changes))
+    return replace(plan, steps=tuple(step for step in map(fit_step, plan.steps) if step.changes))
 
 
 def _with_passwords(plan: Plan) -> Answers:

@@ -355,11 +355,11 @@ def _stop_all(root: Path) -> None:
 
 
 def _with_activity(known: PracticeStack) -> PracticeStack:
-    def asked(host: PracticeHost) -> PracticeHost:
+    def with_state(host: PracticeHost) -> PracticeHost:
         state = supervised.status(host.connection(), host.service_folder).get("state")
         return replace(host, active=state == "running")
 
-    return replace(known, hosts=tuple(_together(known, asked)))
+    return replace(known, hosts=tuple(_together(known, with_state)))
 
 
 def _root(workspace: Path) -> Path:

@@ -60,7 +60,7 @@ def compare(
     attempts = machine.run_probes(_impatient(plan)) if plan.is_verified else ()
     records = tuple(
         record
-        for record in journal_reader.standing(machine.workspace.runs)
+        for record in journal_reader.undoable_runs(machine.workspace.runs)
         if set(stack.hosts) & set(record.hosts)
     )
     known = reference.load(machine.workspace, stack)
@@ -128,7 +128,7 @@ def last_verified(workspace: Workspace, stack: Stack) -> float:
     kept = reference.load(workspace, stack)
     runs = (
         run.started
-        for run in journal_reader.standing(workspace.runs)
+        for run in journal_reader.undoable_runs(workspace.runs)
         if run.state == "proven" and set(stack.hosts) & set(run.hosts)
     )
     return max(kept.at if kept else 0.0, next(runs, 0.0))

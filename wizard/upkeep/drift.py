@@ -156,7 +156,7 @@ def _by_journal(
             yield Difference(kind="file", host=name, path=path, what=what)
         return
     if not record.is_image(state, image):
-        content = record.written(image)
+        content = record.written_content(image)
         before = known_file(FileState(content), record.key) if content is not None else None
         after = known_file(state, record.key)
         if before is not None and after is not None:
@@ -275,16 +275,16 @@ def _of_services(
 
 
 def _of_command(name: str, component: str, before: KnownService, after: KnownService) -> Iterator[Difference]:
-    def told(kind: Kind, what: str) -> Difference:
+    def difference(kind: Kind, what: str) -> Difference:
         return Difference(kind=kind, host=name, component=component, what=what)
 
     if before.active and not after.active:
-        yield told("service", "the service does not run")
+        yield difference("service", "the service does not run")
         return
     if before.unit != after.unit:
-        yield told("service", f"the unit was {plain(before.unit)} and is {plain(after.unit)}")
+        yield difference("service", f"the unit was {plain(before.unit)} and is {plain(after.unit)}")
     if (before.user, before.group) != (after.user, after.group):
-        yield told(
+        yield difference(
             "service",
             f"it ran as {before.user}:{before.group} and runs as {after.user}:{after.group}",
         )
@@ -292,11 +292,11 @@ def _of_command(name: str, component: str, before: KnownService, after: KnownSer
     come = [each for each in after.arguments if each not in before.arguments]
     for words, flags in (("it runs without", gone), ("it runs with", come)):
         for each in flags:
-            yield told("flag", f"{words} {redact(plain(each, 200))}")
+            yield difference("flag", f"{words} {redact(plain(each, 200))}")
     if not (gone or come) and before.arguments != after.arguments:
-        yield told("flag", "its flags are in another order, or repeated")
+        yield difference("flag", "its flags are in another order, or repeated")
     if after.active and before.sockets and before.sockets != after.sockets:
-        yield told(
+        yield difference(
             "flag", f"it listened on {_listed(before.sockets)} and listens on {_listed(after.sockets)}"
         )
 

@@ -279,7 +279,7 @@ def _files_of_runs(host: HostFacts, later: Later) -> Iterable[WriteFile]:
             if state is not None:
                 yield _write(name, path, state, None)
             continue
-        content = record.written(image)
+        content = record.written_content(image)
         if state is not None and record.is_image(state, image):
             content = state.content
         if content is None:

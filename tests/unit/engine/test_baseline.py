@@ -186,11 +186,11 @@ def test_a_baseline_that_is_kept_is_read_again_as_it_was(tmp_path: Path) -> None
         ),
     )
     baseline.keep(tmp_path, kept)
-    assert baseline.kept(tmp_path) == kept
+    assert baseline.read_baseline(tmp_path) == kept
     assert (tmp_path / "baseline.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "baseline.json").write_text('{"taken": 1}')
-    assert baseline.kept(tmp_path) is None
-    assert baseline.kept(tmp_path / "nowhere") is None
+    assert baseline.read_baseline(tmp_path) is None
+    assert baseline.read_baseline(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.unit.engine.loopback import serving
 from tests.unit.engine.memory import MemoryConnection, Site, done
 from wizard import practice
 from wizard.connections.practice import PracticeConnection
-from wizard.engine import Engine, discovery, proposed
+from wizard.engine import Engine, discovery, proposed_components
 from wizard.engine.hosts import Hosts
 from wizard.engine.scan import scan
 from wizard.engine.spare_passwords import spares
@@ -364,7 +364,7 @@ def test_a_plan_is_made_applied_and_undone_from_what_was_found(
 
 
 def test_the_recommended_protection_is_proposed_for_all_that_is_found(pair: Site) -> None:
-    found = proposed(
+    found = proposed_components(
         [pair.service("srv1"), pair.service("srv1", "alertmanager"), pair.service("prom", "prometheus")]
     )
     recommended = ("tls", "basic_auth")
@@ -373,7 +373,7 @@ def test_the_recommended_protection_is_proposed_for_all_that_is_found(pair: Site
         "alertmanager": recommended,
         "prometheus": recommended,
     }
-    assert proposed(()) == ()
+    assert proposed_components(()) == ()
 
 
 # -- passwords -----------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_a_job_that_a_text_names_leads_to_its_target(pair: Site) -> None:
         'err="server returned HTTP status 401 Unauthorized"'
     )
     found = error_explanation._evidence(
-        text, tuple(error_explanation._served(stack(pair), pair.hosts())), pair.hosts()
+        text, tuple(error_explanation._served_components(stack(pair), pair.hosts())), pair.hosts()
     )
     assert found is not None
     assert found.service is not None
@@ -91,7 +91,7 @@ def test_a_job_that_a_text_names_leads_to_its_target(pair: Site) -> None:
 
 def test_of_several_targets_the_one_of_the_recognised_record_is_asked(pair: Site) -> None:
     running(pair)
-    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     text = (
         'level=info msg="asked http://elsewhere:9100/metrics"\n'
         'level=error err="Get \\"http://srv1:9100/metrics\\": context deadline exceeded"\n'
@@ -107,7 +107,7 @@ def test_of_several_targets_the_one_of_the_recognised_record_is_asked(pair: Site
 
 def test_a_line_of_a_services_own_log_leads_to_it(pair: Site) -> None:
     running(pair)
-    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     line = "2026-11-29T09:00:00Z node_exporter-srv1 says hello"
     found = error_explanation._evidence(line, served, pair.hosts())
     assert found is not None
@@ -124,20 +124,20 @@ def test_a_log_that_may_not_be_read_says_nothing(pair: Site, monkeypatch: pytest
         raise ServiceError("no rights")
 
     monkeypatch.setattr(pair.manager, "logs", refused)
-    first = next(error_explanation._served(stack(pair), pair.hosts()))
+    first = next(error_explanation._served_components(stack(pair), pair.hosts()))
     assert first.log() == ()
 
 
 def test_an_address_of_nobodys_is_left_alone(pair: Site) -> None:
     running(pair)
-    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     assert error_explanation._evidence("dial tcp 192.0.2.200:1: refused", served, pair.hosts()) is None
 
 
 def test_a_configuration_that_cannot_be_read_names_no_target(pair: Site) -> None:
     running(pair)
     pair.connections["prom"].files[CONFIG] = FileState(b"scrape_config_files: [")
-    served = tuple(error_explanation._served(stack(pair), pair.hosts()))
+    served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     found = error_explanation._evidence("dial tcp srv1:9100: refused", served, pair.hosts())
     assert found is not None
     assert not found.known

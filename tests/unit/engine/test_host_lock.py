@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.engine.memory import MemoryConnection, Site, done
 from wizard.engine import host_lock
-from wizard.engine.host_lock import locked, release
+from wizard.engine.host_lock import lock_hosts, release
 from wizard.errors import AwayError, HostError, LockedError
 from wizard.model import Completed, FileState
 
@@ -22,7 +22,7 @@ PATH = "/run/firescreen.lock"
 
 def lock(site: Site) -> None:
     """Locks srv1, for no time at all."""
-    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+    with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         pass
 
 
@@ -33,7 +33,7 @@ def held_by(workspace: str, since: object = 0, who: str = "eve@far") -> FileStat
 
 def test_hosts_are_locked_meanwhile_and_free_afterwards(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
-    with site.hosts() as hosts, locked(hosts, ("srv1", "srv2"), site.workspace):
+    with site.hosts() as hosts, lock_hosts(hosts, ("srv1", "srv2"), site.workspace):
         for name in ("srv1", "srv2"):
             mark = json.loads(site.connections[name].files[PATH].content)
             assert mark["workspace"] == site.workspace.identity()
@@ -44,7 +44,11 @@ def test_hosts_are_locked_meanwhile_and_free_afterwards(make_site: Make) -> None
 def test_hosts_are_free_after_a_failure_too(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     site.connections["srv2"].files[PATH] = held_by("another")
-    with pytest.raises(LockedError), site.hosts() as hosts, locked(hosts, ("srv1", "srv2"), site.workspace):
+    with (
+        pytest.raises(LockedError),
+        site.hosts() as hosts,
+        lock_hosts(hosts, ("srv1", "srv2"), site.workspace),
+    ):
         pytest.fail("it is held")
     assert PATH not in site.connections["srv1"].files
     assert PATH in site.connections["srv2"].files
@@ -61,7 +65,7 @@ def test_who_holds_it_is_told(ago: int | None, said: str, make_site: Make) -> No
     with (
         pytest.raises(LockedError) as caught,
         site.hosts() as hosts,
-        locked(hosts, ("srv1",), site.workspace),
+        lock_hosts(hosts, ("srv1",), site.workspace),
     ):
         pass
     assert said in caught.value.what
@@ -82,7 +86,7 @@ def test_what_is_no_lock_of_ours_is_a_refusal(make_site: Make) -> None:
 def test_a_dead_process_of_this_workspace_holds_nothing(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files[PATH] = held_by(site.workspace.identity())
-    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+    with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         assert b"eve" not in site.connections["srv1"].files[PATH].content
 
 
@@ -119,7 +123,7 @@ def test_a_full_disk_is_named_and_leaves_no_lock(
 
 def test_a_host_of_a_person_is_not_locked(make_site: Make) -> None:
     site = make_site("srv1", connect="manual")
-    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+    with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         assert PATH not in site.connections["srv1"].files
 
 
@@ -137,7 +141,7 @@ def test_locks_of_this_workspace_are_released_as_far_as_can_be(make_site: Make) 
 
 def test_a_host_that_is_gone_at_the_end_is_no_error(make_site: Make) -> None:
     site = make_site()
-    with site.hosts() as hosts, locked(hosts, ("srv1",), site.workspace):
+    with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         site.connections["srv1"].faults["script", PATH] = AwayError("no answer")
 
 

@@ -235,8 +235,8 @@ def test_runs_are_listed_newest_first_and_by_what_they_are(tmp_path: Path) -> No
     assert {record.run for record in journal_reader.records(tmp_path)} == {log.run for log in logs}
     started = [record.started for record in journal_reader.records(tmp_path)]
     assert started == sorted(started, reverse=True)
-    assert [record.run for record in journal_reader.standing(tmp_path)] == [logs[0].run]
-    assert [record.run for record in journal_reader.unfinished(tmp_path)] == [logs[2].run]
+    assert [record.run for record in journal_reader.undoable_runs(tmp_path)] == [logs[0].run]
+    assert [record.run for record in journal_reader.unfinished_runs(tmp_path)] == [logs[2].run]
     assert journal_reader.find(tmp_path, logs[1].run).state == "undone"
     with pytest.raises(InputError, match="no such run"):
         journal_reader.find(tmp_path, "yesterday")

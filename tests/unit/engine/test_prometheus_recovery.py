@@ -178,7 +178,9 @@ def checked(
     whole = Whole(prometheus, **more)
     monkeypatch.setattr(time, "monotonic", lambda: whole.now)
     monkeypatch.setattr(
-        baseline, "answering", lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else ()
+        baseline,
+        "with_statuses",
+        lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else (),
     )
     told = ComparisonResult()
     MonitorCheck(whole, watched, before, SINCE, told).run()

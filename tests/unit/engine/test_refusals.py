@@ -193,7 +193,7 @@ def test_where_names_lead() -> None:
 def test_when_it_was_loaded(metrics: bytes, good: bool | None, make_site: Make) -> None:
     with serving(lambda path, headers: (200, metrics)) as place:
         service = make_site().service("srv1", "prometheus", listen=place)
-        asked = runtime_info.asking(service)
+        asked = runtime_info.reload_reader(service)
         assert asked is not None
         found = asked()
     assert (found.good if found is not None else None) is good
@@ -202,9 +202,9 @@ def test_when_it_was_loaded(metrics: bytes, good: bool | None, make_site: Make) 
 
 def test_who_cannot_be_asked_when_it_was_loaded(make_site: Make) -> None:
     site = make_site()
-    assert runtime_info.asking(site.service("srv1")) is None
-    assert runtime_info.asking(site.service("srv1", "prometheus", out_of_reach="x")) is None
-    assert runtime_info.asking(site.service("srv1", "prometheus", listen="")) is None
+    assert runtime_info.reload_reader(site.service("srv1")) is None
+    assert runtime_info.reload_reader(site.service("srv1", "prometheus", out_of_reach="x")) is None
+    assert runtime_info.reload_reader(site.service("srv1", "prometheus", listen="")) is None
 
 
 # -- checks of files -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from wizard.engine import proposed
+from wizard.engine import proposed_components
 from wizard.errors import StackError
 from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, ContentKind, FileState, HostFacts, HostSpec, Service, WriteFile
@@ -77,7 +77,7 @@ def test_a_stack_names_two_of_one_component_by_their_units() -> None:
     read = stack_file.parse(STACK, source="x")
     assert [each.key for each in read.components] == ["one/prometheus", "one/prometheus/prometheus-public"]
     assert stack_file.parse(stack_file.dump(read), source="x") == read
-    assert [each.unit for each in proposed(instances.label_instances([USUAL, PUBLIC]))] == [
+    assert [each.unit for each in proposed_components(instances.label_instances([USUAL, PUBLIC]))] == [
         "",
         "prometheus-public",
     ]

@@ -264,7 +264,7 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
     user = stack.users[0].name
 
-    def changed(door: FrontDoor) -> FrontDoor:
+    def with_value(door: FrontDoor) -> FrontDoor:
         if not value:
             return replace(door, site="")
         known = proxy(door.proxy)
@@ -276,7 +276,7 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
 
     return replace(
         stack,
-        front_doors=tuple(changed(each) if each.host == host else each for each in stack.front_doors),
+        front_doors=tuple(with_value(each) if each.host == host else each for each in stack.front_doors),
     )
 
 
@@ -318,7 +318,7 @@ def _with_access(stack: Stack, host: str, value: str) -> Stack:
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
     user = stack.users[0].name
 
-    def changed(door: FrontDoor) -> FrontDoor:
+    def with_value(door: FrontDoor) -> FrontDoor:
         if value == "sign_in":
             settings = door.sign_in or SignIn()
             return replace(
@@ -331,7 +331,7 @@ def _with_access(stack: Stack, host: str, value: str) -> Stack:
 
     return replace(
         stack,
-        front_doors=tuple(changed(each) if each.host == host else each for each in stack.front_doors),
+        front_doors=tuple(with_value(each) if each.host == host else each for each in stack.front_doors),
     )
 
 
