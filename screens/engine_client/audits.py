@@ -58,4 +58,4 @@ def _marked(engine: Engine, report: AuditReport) -> AuditReport:
     file = baseline_file(engine)
     if not file.exists():
         return report
-    return baseline.applied(report, baseline.load(file), today=datetime.now(UTC).date())
+    return baseline.apply_baseline(report, baseline.load(file), today=datetime.now(UTC).date())

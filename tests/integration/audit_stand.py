@@ -110,11 +110,11 @@ class AuditStand:
         arguments = Path(of.service_folder) / "arguments"
         before = arguments.read_text()
         arguments.write_text(before.rstrip("\n") + "\n" + "\n".join(flags) + "\n")
-        practice_stack.tell(self.root, of.component, "restart")
+        practice_stack.control_service(self.root, of.component, "restart")
 
         def away() -> None:
             arguments.write_text(before)
-            practice_stack.tell(self.root, of.component, "restart")
+            practice_stack.control_service(self.root, of.component, "restart")
 
         return away
 

@@ -40,7 +40,7 @@ class Student:
         """Another text for a file, which its program reads by a restart."""
         path.write_text(text)
         name = "caddy" if path == self.caddyfile else "prometheus"
-        practice_stack.tell(self.workspace.root, name, "restart")
+        practice_stack.control_service(self.workspace.root, name, "restart")
 
     def change(self, path: Path, old: str, new: str) -> str:
         """Another text for the first place of a file where `old` is; returns the file as it was."""

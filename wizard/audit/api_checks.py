@@ -67,7 +67,7 @@ def _push(server: ServerView) -> Seen:
 def _silences(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
-    elif evidence := server.got("/api/v2/silences"):
+    elif evidence := server.open_page_evidence("/api/v2/silences"):
         yield Found(evidence=f"{evidence}; it accepts a POST from the same clients", severity=server.spared)
 
 

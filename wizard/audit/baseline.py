@@ -129,7 +129,7 @@ def is_expired(entry: Entry, today: date) -> bool:
     return bool(entry.until) and date.fromisoformat(entry.until) < today
 
 
-def applied(report: AuditReport, entries: Sequence[Entry], *, today: date) -> AuditReport:
+def apply_baseline(report: AuditReport, entries: Sequence[Entry], *, today: date) -> AuditReport:
     """The report with the findings marked that a baseline accepts.
 
     Entries that match nothing any more, or are past their date, are told; one whose host or check could not be looked at is
@@ -148,7 +148,7 @@ def applied(report: AuditReport, entries: Sequence[Entry], *, today: date) -> Au
     for entry in entries:
         if is_expired(entry, today):
             notes.append(f"{entry.name}: accepted until {entry.until} only, it counts again")
-        elif entry.key not in found and not _unseen(entry, report.could_not_check):
+        elif entry.key not in found and not _is_not_checked(entry, report.could_not_check):
             notes.append(f"{entry.name}: this entry of the baseline matches nothing any more, remove it")
     return replace(
         report,
@@ -163,5 +163,5 @@ def _key(finding: AuditFinding) -> tuple[str, str, str, str]:
     return finding.id, finding.host, finding.component, finding.instance
 
 
-def _unseen(entry: Entry, missed: Sequence[NotChecked]) -> bool:
+def _is_not_checked(entry: Entry, missed: Sequence[NotChecked]) -> bool:
     return any(each.host in ("", entry.host) and each.id in ("", entry.id) for each in missed)

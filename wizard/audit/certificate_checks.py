@@ -39,14 +39,14 @@ def _expiry(server: ServerView) -> Seen:
     day = datetime.fromtimestamp(leaf.not_after, UTC)
     when = f"in {left:.0f} days" if left >= 1 else "within a day" if left > 0 else f"{-left:.0f} days ago"
     yield Found(
-        evidence=f"handshake with {server.service.listen}: {_named(leaf.subject)} "
+        evidence=f"handshake with {server.service.listen}: {_certificate_label(leaf.subject)} "
         f"{'expires' if left > 0 else 'expired'} {day:%Y-%m-%d} ({when})",
         severity="high" if left < SOON else "medium",
         file=_file(server),
     )
 
 
-def _named(subject: str) -> str:
+def _certificate_label(subject: str) -> str:
     return plain(f"certificate {subject}" if subject else "the certificate", 120)
 
 
@@ -81,7 +81,7 @@ def _usage(server: ServerView) -> Seen:
     faults += ["it is a CA's: its key can sign other certificates"] if "CA" in leaf.usage else []
     if faults:
         yield Found(
-            evidence=f"handshake with {server.service.listen}: {_named(leaf.subject)}: {'; '.join(faults)}",
+            evidence=f"handshake with {server.service.listen}: {_certificate_label(leaf.subject)}: {'; '.join(faults)}",
             file=_file(server),
         )
 
@@ -105,7 +105,7 @@ def _weak_key(server: ServerView) -> Seen:
             faults.append(f"it is signed with {algorithm.name.upper()}")
         if faults:
             yield Found(
-                evidence=f"handshake with {server.service.listen}: {_named(summary.subject)}: {', '.join(faults)}",
+                evidence=f"handshake with {server.service.listen}: {_certificate_label(summary.subject)}: {', '.join(faults)}",
                 file=_file(server),
             )
 

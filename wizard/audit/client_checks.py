@@ -20,7 +20,7 @@ _SAFE_REDIRECTS: Final = "3.13.0"
 _CREDENTIALS: Final = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 
 
-def _said(client: ClientView) -> Iterator[tuple[str, Setting]]:
+def _client_settings(client: ClientView) -> Iterator[tuple[str, Setting]]:
     """Every setting of a client's configuration, with its file."""
     for path, content in client.texts.items():
         for setting in settings(content):
@@ -30,7 +30,7 @@ def _said(client: ClientView) -> Iterator[tuple[str, Setting]]:
 def _skip_verify(client: ClientView) -> Seen:
     if client.problem:
         yield Unseen(client.problem)
-    for path, setting in _said(client):
+    for path, setting in _client_settings(client):
         if setting.key == "insecure_skip_verify" and fields.truth(setting.text):
             yield Found(evidence="insecure_skip_verify: true", file=path, line=setting.line)
 
@@ -38,7 +38,7 @@ def _skip_verify(client: ClientView) -> Seen:
 def _in_url(client: ClientView) -> Seen:
     if client.problem:
         yield Unseen(client.problem)
-    for path, setting in _said(client):
+    for path, setting in _client_settings(client):
         if _USERINFO.search(setting.text):
             yield Found(evidence=f"{setting.key} holds a user and a password", file=path, line=setting.line)
 
@@ -47,7 +47,7 @@ def _honors(client: ClientView) -> Seen:
     if client.problem:
         yield Unseen(client.problem)
     honoring: dict[tuple[str, int], int] = {}
-    for path, setting in _said(client):
+    for path, setting in _client_settings(client):
         job = setting.path[1] if len(setting.path) == 3 else None
         if setting.path[2:] == ("honor_labels",) and fields.truth(setting.text) and isinstance(job, int):
             honoring[path, job] = setting.line
@@ -61,7 +61,7 @@ def _job(client: ClientView, path: str, index: int) -> str:
     return next(
         (
             setting.text
-            for each, setting in _said(client)
+            for each, setting in _client_settings(client)
             if each == path and setting.path[1:] == (index, "job_name")
         ),
         "",
@@ -72,7 +72,7 @@ def _speaks_for_others(client: ClientView, path: str, job: str, index: int) -> b
     """Whether a job scrapes what is made to pass on others' labels: a Pushgateway, or a federation."""
     metrics = [
         setting.text
-        for each, setting in _said(client)
+        for each, setting in _client_settings(client)
         if each == path and setting.path[1:] == (index, "metrics_path")
     ]
     if any(text.rstrip("/").endswith("/federate") for text in metrics):
@@ -100,7 +100,7 @@ def _redirects(client: ClientView) -> Seen:
         yield Unseen("its version is not known")
         return
     jobs: dict[tuple[str, int], dict[str, Setting]] = {}
-    for path, setting in _said(client):
+    for path, setting in _client_settings(client):
         if (
             setting.path[:1] == ("scrape_configs",)
             and len(setting.path) > 2

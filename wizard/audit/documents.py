@@ -62,7 +62,7 @@ def as_json(report: AuditReport) -> dict[str, Any]:
     }
 
 
-def explained(check: Check) -> dict[str, Any]:
+def check_fields(check: Check) -> dict[str, Any]:
     """What one check is about, as `audit --explain ID --json` prints it."""
     return {
         "id": check.id,
@@ -100,7 +100,9 @@ def as_sarif(report: AuditReport) -> dict[str, Any]:
                 "invocations": [
                     {
                         "executionSuccessful": not report.could_not_check,
-                        "toolExecutionNotifications": [_missed(each) for each in report.could_not_check],
+                        "toolExecutionNotifications": [
+                            _sarif_notification(each) for each in report.could_not_check
+                        ],
                     }
                 ],
                 "results": [_result(each) for each in report.findings],
@@ -147,7 +149,7 @@ def _result(finding: AuditFinding) -> dict[str, Any]:
     }
 
 
-def _missed(each: NotChecked) -> dict[str, Any]:
+def _sarif_notification(each: NotChecked) -> dict[str, Any]:
     rule = {"associatedRule": {"id": each.id}} if each.id else {}
     return {"level": "error", "message": {"text": f"{each.where or 'stack'}: {each.why}"}, **rule}
 
@@ -194,7 +196,7 @@ def _testcase(case: Case, host: str) -> ET.Element:
     made = ET.Element("testcase", name=f"{case.check.id} {case.check.title}", classname=host)
     counted = [each for each in case.findings if not each.baseline]
     if counted:
-        lines = [f"{each.where}: {_placed(each)}{each.evidence}" for each in counted]
+        lines = [f"{each.where}: {_location_prefix(each)}{each.evidence}" for each in counted]
         _add(made, "failure", counted[0].severity, [*lines, f"{case.check.remediation}."])
     elif case.not_checked:
         lines = [f"{each.where}: {each.why}" for each in case.not_checked]
@@ -207,7 +209,7 @@ def _testcase(case: Case, host: str) -> ET.Element:
     return made
 
 
-def _placed(finding: AuditFinding) -> str:
+def _location_prefix(finding: AuditFinding) -> str:
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
     return f"{place}: " if place and place not in finding.evidence else ""
 

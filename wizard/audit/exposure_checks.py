@@ -13,7 +13,7 @@ def _metrics(server: ServerView) -> Seen:
         yield Unseen(server.silent)
         return
     page = server.known.metrics_path(server.service.flag)
-    if evidence := server.got(page):
+    if evidence := server.open_page_evidence(page):
         yield Found(evidence=evidence, severity=server.spared)
 
 
@@ -29,7 +29,7 @@ def _plain_http(server: ServerView) -> Seen:
 def _profiles(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
-    elif evidence := server.got("/debug/pprof/"):
+    elif evidence := server.open_page_evidence("/debug/pprof/"):
         yield Found(evidence=evidence, severity=server.spared)
 
 
@@ -38,12 +38,12 @@ def _settings(server: ServerView) -> Seen:
         yield Unseen(server.silent)
         return
     pages = ("/api/v1/status/config", "/api/v1/status/flags", "/api/v2/status")
-    open_pages = [evidence for page in pages if (evidence := server.got(page))]
+    open_pages = [evidence for page in pages if (evidence := server.open_page_evidence(page))]
     if open_pages:
         yield Found(evidence="; ".join(open_pages), severity=server.spared)
 
 
-def _published(server: ServerView) -> Seen:
+def _published_port(server: ServerView) -> Seen:
     box = server.service.container
     if box is None:
         yield Skipped()
@@ -122,6 +122,6 @@ CHECKS: Final = (
         remediation="Publish it on 127.0.0.1 only, or require authentication",
         scope="server",
         step="secure",
-        look=_published,
+        look=_published_port,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Final
 from wizard.audit.grafana_view import GrafanaView, Running
 from wizard.audit.report import Check
 from wizard.audit.subjects import Found, HostView, Seen, Skipped, Unseen
-from wizard.audit.version_checks import is_marked_by_distribution, tell
+from wizard.audit.version_checks import is_marked_by_distribution, vulnerability_finding
 from wizard.audit.vulnerabilities import VULNERABILITIES
 from wizard.config_files import grafana
 from wizard.errors import ConfigError
@@ -52,8 +52,8 @@ def _settings(host: HostView, view: GrafanaView, one: Running) -> Seen:
         yield Unseen(f"{path}: {host.unread[path]}")
         return
     state = host.read(path)
-    anonymous = view.setting(one, "auth.anonymous", "enabled", state)
-    password = view.setting(one, "security", "admin_password", state)
+    anonymous = view.find_setting(one, "auth.anonymous", "enabled", state)
+    password = view.find_setting(one, "security", "admin_password", state)
     suffix = f" (process {one.pid}, with files of its own)" if one.is_inside else ""
     if anonymous is not None and anonymous.is_true:
         yield Found(
@@ -89,7 +89,7 @@ def _vulnerabilities(host: HostView) -> Seen:
         # Grafana's own package has Grafana's numbers; a fix of its own for an older line is marked as such.
         package = f"{name} {each}".strip()
         packaged = is_marked_by_distribution(each)
-        if found := tell(listed, "grafana", each, package, packaged=packaged):
+        if found := vulnerability_finding(listed, "grafana", each, package, packaged=packaged):
             yield found
 
 

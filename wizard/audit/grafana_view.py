@@ -129,7 +129,7 @@ class GrafanaView:
         """The path of the grafana.ini of one of its instances."""
         return one.config_file if one.pid else self.config_file
 
-    def setting(self, one: Running, section: str, key: str, state: FileState | None) -> Setting | None:
+    def find_setting(self, one: Running, section: str, key: str, state: FileState | None) -> Setting | None:
         """A setting as this instance takes it; None where nothing names it.
 
         Args:
@@ -171,12 +171,12 @@ def parse(said: str) -> tuple[tuple[Running, ...], tuple[SettingLine, ...]]:
                 pid=rows[0],
                 is_readable="unreadable" not in rows,
                 is_inside="inside" in rows,
-                variables=dict(row.partition("=")[::2] for row in _told(rows, "variable")),
-                words=tuple(_told(rows, "word")),
-                version=next(_told(rows, "version"), "").strip(),
+                variables=dict(row.partition("=")[::2] for row in _rows_of_kind(rows, "variable")),
+                words=tuple(_rows_of_kind(rows, "word")),
+                version=next(_rows_of_kind(rows, "version"), "").strip(),
             )
         )
-    for row in _told(said.splitlines(), "line"):
+    for row in _rows_of_kind(said.splitlines(), "line"):
         file, number, text = [*row.split("\t"), "", ""][:3]
         name, _, value = text.partition("=")
         if number.isdigit():
@@ -184,7 +184,7 @@ def parse(said: str) -> tuple[tuple[Running, ...], tuple[SettingLine, ...]]:
     return tuple(running), tuple(lines)
 
 
-def _told(rows: list[str], kind: str) -> Iterator[str]:
+def _rows_of_kind(rows: list[str], kind: str) -> Iterator[str]:
     return (row.partition("\t")[2] for row in rows if row.startswith(f"{kind}\t"))
 
 

@@ -67,7 +67,7 @@ def _in_clear(server: ServerView) -> Seen:
         )
 
 
-def _guessed(server: ServerView) -> Seen:
+def _guessable_passwords(server: ServerView) -> Seen:
     if instead := _none(server):
         yield instead
         return
@@ -157,7 +157,7 @@ CHECKS: Final = (
         remediation="Set a new password: firescreen apply STACK --renew passwords",
         scope="server",
         step="renew",
-        look=_guessed,
+        look=_guessable_passwords,
     ),
     Check(
         id="AUT-03",

@@ -13,7 +13,7 @@ _URL: Final = re.compile(r"https?://[^/\s;\"']+(?P<path>/[^\s;\"']*)?")
 _CHANGING: Final = ("web.enable-lifecycle", "web.enable-admin-api")
 
 
-def _found(passed: PassedOn, evidence: str, *, step: bool = True) -> Found:
+def _route_finding(passed: PassedOn, evidence: str, *, step: bool = True) -> Found:
     server = passed.server
     return Found(
         evidence=evidence,
@@ -32,7 +32,7 @@ def _without_login(seen: Evidence) -> Seen:
         if not passed.status:
             yield Unseen(f"{passed.route.where}: {passed.url} gives no answer to its own host")
         elif passed.status == 200:
-            yield _found(passed, f"GET {passed.url}: 200, by {passed.route.program}")
+            yield _route_finding(passed, f"GET {passed.url}: 200, by {passed.route.program}")
 
 
 def _by_plain_http(seen: Evidence) -> Seen:
@@ -40,7 +40,7 @@ def _by_plain_http(seen: Evidence) -> Seen:
     for passed in seen.passed_on:
         if not passed.route.tls and passed.status in (200, 401):
             what = "asks for a password" if passed.status == 401 else "answers"
-            yield _found(
+            yield _route_finding(
                 passed, f"GET {passed.url}: {passed.status}, {passed.route.program} {what} by plain HTTP"
             )
 
@@ -52,7 +52,7 @@ def _stops(seen: Evidence) -> Seen:
         flags = [name for name in _CHANGING if _is_on(service.flag(name), f"--{name}" in service.arguments)]
         # Lifecycle answers a GET with 405: it was asked the wrong way, but it was asked.
         if "web.enable-lifecycle" in flags and passed.quit_status == 405:
-            yield _found(
+            yield _route_finding(
                 passed,
                 f"GET {passed.quit_url}: 405, so {passed.route.program} passes /-/quit and /-/reload on, and "
                 f"{service.unit} runs with --web.enable-lifecycle",
@@ -87,7 +87,7 @@ def _wrong_path(seen: Evidence) -> Seen:
                 f"{route.program} serves {route.path}, and the pages of {service.unit} name their scripts below "
                 f"{public or '/'}"
             )
-        yield _found(passed, plain(said, 300), step=False)
+        yield _route_finding(passed, plain(said, 300), step=False)
 
 
 def _unread(seen: Evidence) -> Seen:

@@ -24,10 +24,10 @@ def passed_on(facts: Facts, servers: Sequence[ServerView], hosts: Hosts) -> tupl
             facts.hosts[route.host], route.upstream, identity.Listener(server.host.facts, server.service)
         )
     ]
-    return tuple(run_parallel(lambda pair: _asked(*pair, hosts), pairs))
+    return tuple(run_parallel(lambda pair: _probe_route(*pair, hosts), pairs))
 
 
-def _asked(route: ProxyRoute, server: ServerView, hosts: Hosts) -> PassedOn:
+def _probe_route(route: ProxyRoute, server: ServerView, hosts: Hosts) -> PassedOn:
     """The page is looked for where the proxy takes its path off, then where it passes the path on as it is."""
 
     def status(url: str) -> int | None:

@@ -164,7 +164,7 @@ class AuditReport:
         """How many findings of each severity count."""
         return {severity: sum(each.severity == severity for each in self.counted) for severity in SEVERITIES}
 
-    def failed(self, fail_on: FailOn = "medium") -> bool:
+    def has_failed(self, fail_on: FailOn = "medium") -> bool:
         """Whether a finding counts that is at or above a severity; 'none' for never."""
         if fail_on == "none":
             return False
@@ -173,4 +173,4 @@ class AuditReport:
 
     def exit_code(self, fail_on: FailOn = "medium") -> int:
         """3 with a finding that counts, 1 where something could not be checked, else 0."""
-        return 3 if self.failed(fail_on) else 1 if self.could_not_check else 0
+        return 3 if self.has_failed(fail_on) else 1 if self.could_not_check else 0

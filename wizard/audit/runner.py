@@ -57,12 +57,12 @@ def _case(check: Check, host: str, subjects: Sequence[Subject]) -> Case:
     unseen: list[NotChecked] = []
     skipped = 0
     for subject in subjects:
-        component, instance = _named(subject)
+        component, instance = _component_and_instance(subject)
         try:
             for each in check.look(subject):
                 match each:
                     case Found():
-                        findings.append(_finding(check, host, component, instance, each))
+                        findings.append(_make_finding(check, host, component, instance, each))
                     case Unseen():
                         unseen.append(_not_checked(check, host, component, instance, each))
                     case Skipped():
@@ -78,14 +78,14 @@ def _case(check: Check, host: str, subjects: Sequence[Subject]) -> Case:
     )
 
 
-def _named(subject: Subject) -> tuple[str, str]:
+def _component_and_instance(subject: Subject) -> tuple[str, str]:
     """Component and instance of a subject."""
     if isinstance(subject, ServerView | ClientView):
         return subject.service.component, subject.service.instance
     return "", ""
 
 
-def _finding(check: Check, host: str, component: str, instance: str, found: Found) -> AuditFinding:
+def _make_finding(check: Check, host: str, component: str, instance: str, found: Found) -> AuditFinding:
     host = found.host or host
     if found.component:
         component, instance = found.component, found.instance

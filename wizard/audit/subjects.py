@@ -203,7 +203,7 @@ class ServerView:
         scheme = "https" if self.exposure.tls else "http"
         return f"{scheme}://{self.service.listen}{self.known.prefix(self.service.flag)}{path}"
 
-    def got(self, path: str) -> str:
+    def open_page_evidence(self, path: str) -> str:
         """A request of a stranger and how it was answered, as evidence; '' if it was not answered with 200."""
         attempt = self.answers.get(path)
         return f"GET {attempt.probe.url}: 200" if attempt is not None and attempt.status == 200 else ""

@@ -45,7 +45,7 @@ def is_marked_by_distribution(version: str) -> bool:
     return bool(_OF_DISTRIBUTION.search(version))
 
 
-def tell(
+def vulnerability_finding(
     listed: list[Vulnerability], component: str, version: str, package: str, *, packaged: bool
 ) -> Found | None:
     """One finding for all vulnerabilities of a version; None for none."""
@@ -63,7 +63,7 @@ def tell(
     )
 
 
-def _known(server: ServerView, check: str) -> Seen:
+def _known_vulnerabilities(server: ServerView, check: str) -> Seen:
     service = server.service
     listed = [each for each in VULNERABILITIES if each.check == check and each.component == service.component]
     if not listed:
@@ -73,16 +73,18 @@ def _known(server: ServerView, check: str) -> Seen:
     else:
         package = server.host.packages.get(service.program, "")
         packaged = is_packaged(server.host, service)
-        if found := tell(listed, service.component, service.version, package, packaged=packaged):
+        if found := vulnerability_finding(
+            listed, service.component, service.version, package, packaged=packaged
+        ):
             yield replace(found, component="")
 
 
 def _authentication_bypass(server: ServerView) -> Seen:
-    yield from _known(server, "CVE-01")
+    yield from _known_vulnerabilities(server, "CVE-01")
 
 
 def _others(server: ServerView) -> Seen:
-    yield from _known(server, "CVE-02")
+    yield from _known_vulnerabilities(server, "CVE-02")
 
 
 CHECKS: Final = (

@@ -91,7 +91,7 @@ def audit(
         if write_baseline is not None:
             known = accepted.save(write_baseline, report, today=today, known=known)
             output.say(f"Wrote {write_baseline}: {counted(len(known), 'accepted finding')}.")
-        report = accepted.applied(report, known, today=today)
+        report = accepted.apply_baseline(report, known, today=today)
     _print(report, form)
     for note in report.baseline_notes if form != "text" else ():
         output.say(plain(note), colour="yellow")
@@ -130,7 +130,7 @@ def _explain(check: Check, *, as_json: bool) -> None:
     if as_json:
         from wizard.audit import documents
 
-        output.data(documents.explained(check))
+        output.data(documents.check_fields(check))
         return
     click.echo(f"{check.id} ({check.severity}): {check.title}\n")
     for title, words in (

@@ -88,7 +88,7 @@ def _compare(machine: Engine, wanted: Stack, *, adopt: bool, as_json: bool) -> N
                 "version": 1,
                 "since": found.since,
                 "checked": sum(len(host.files) for host in found.facts.hosts.values()),
-                "differences": [found_drift.shown(each) for each in found.differences],
+                "differences": [found_drift.difference_fields(each) for each in found.differences],
                 **shown_unreachable(away),
                 "adopted": adopt and not away,
             }
@@ -117,7 +117,7 @@ def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: 
         from wizard.upkeep.restoration import restoration
 
         found = restoration(machine, wanted)
-        left = [found_drift.shown(each) for each in found.left]
+        left = [found_drift.difference_fields(each) for each in found.left]
         if not found.plan.changes:
             _tell_left(found.left)
             _tell_away(found.plan.facts.away)

@@ -128,7 +128,7 @@ def _tell(workspace: Workspace, name: str, action: Literal["restart", "reload"])
     from wizard import practice as stack
 
     with output.explained():
-        stack.tell(workspace.root, name, action)
+        stack.control_service(workspace.root, name, action)
         output.say(f"{name}: {action} done")
 
 

@@ -261,7 +261,7 @@ def _planned(
     passphrase = _passphrase(asked.passphrase_file)
     try:
         now_planned = machine.plan(asked.stack, Answers(passphrase=passphrase), facts=facts)
-        pending = renewal.pending(now_planned, wanted, now)
+        pending = renewal.pending_steps(now_planned, wanted, now)
         if pending:
             titles = "; ".join(f"{step.host}: {step.title}" for step in pending[:3])
             raise InputError(
@@ -331,10 +331,10 @@ def _shown(result: _Result) -> dict[str, Any]:
     watched = [each for each in result.known if not each.renew and each.is_due(now)]
     return {
         "version": 1,
-        "renewed": [lifetimes.shown(each) for each in result.renewed],
+        "renewed": [lifetimes.lifetime_fields(each) for each in result.renewed],
         "passwords": list(result.passwords),
-        "watched": [lifetimes.shown(each) for each in watched],
-        "next": lifetimes.shown(coming) if coming else None,
+        "watched": [lifetimes.lifetime_fields(each) for each in watched],
+        "next": lifetimes.lifetime_fields(coming) if coming else None,
         **shown_unreachable(result.facts.away),
         **shown_outcome(outcome),
         **shown_probes(outcome.attempts),

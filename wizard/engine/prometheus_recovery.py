@@ -119,7 +119,7 @@ class MonitorCheck:
         self._rules()
         self._remote_writes()
         self._logins()
-        if self._before.reloaded and self._monitor.reloaded() is False:
+        if self._before.reloaded and self._monitor.last_reload_succeeded() is False:
             self._record_regression(
                 "its configuration was reloaded before, and the last reload failed", "See its log"
             )
@@ -239,7 +239,7 @@ class MonitorCheck:
         longest = max((each.interval for each in self._before.targets if each.health == "up"), default=60.0)
         limit = self._elapsed + _AGAIN + longest
         while waiting:
-            good = {each.identity for each in self._monitor.probed() if each.success}
+            good = {each.identity for each in self._monitor.probe_results() if each.success}
             waiting = [each for each in waiting if each.identity not in good]
             if not waiting or self._elapsed > limit:
                 break

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from wizard.model.facts import Facts, FileState, Service
-from wizard.model.manual_commands import Route, Typed, is_typed_here, rendered
+from wizard.model.manual_commands import Route, Typed, is_typed_here, render_commands
 from wizard.model.probes import Probe
 from wizard.model.stack import instance_key
 from wizard.redact import redact, secret_fingerprint
@@ -122,7 +122,7 @@ class _ByHand:
 
     def commands(self) -> tuple[str, ...]:
         """What a person would type for the same result."""
-        return rendered(self.by_hand, self.route)
+        return render_commands(self.by_hand, self.route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ def is_typed_here(commands: Sequence[Typed], route: Route | None) -> bool:
     )
 
 
-def rendered(commands: Sequence[Typed], route: Route | None) -> tuple[str, ...]:
+def render_commands(commands: Sequence[Typed], route: Route | None) -> tuple[str, ...]:
     """The commands as text for a shell: on the host, or on this machine for a host that `route` leads to."""
     if not is_typed_here(commands, route):
         return tuple(line for each in commands for line in _lines(each, None))
@@ -135,7 +135,7 @@ def _line(command: ManualCommand, route: Route | None) -> str:
     if command.source and route is None:
         argv[argv.index(STDIN)] = command.source
     from_here = bool(command.source or command.script)
-    text = route.run(argv) if route is not None and from_here else _wrapped(argv)
+    text = route.run(argv) if route is not None and from_here else _wrap_words(argv)
     if command.source and route is not None:
         text = f"{text} < {shlex.quote(command.source)}"
     if command.output:
@@ -145,7 +145,7 @@ def _line(command: ManualCommand, route: Route | None) -> str:
     return f"{text} <<'END'\n{command.stdin}END" if command.stdin else text
 
 
-def _wrapped(argv: Sequence[str]) -> str:
+def _wrap_words(argv: Sequence[str]) -> str:
     """The words in lines that begin with an option where one line would be too long."""
     lines = [""]
     for word in map(shlex.quote, argv):
@@ -160,7 +160,7 @@ def _request(each: SignedCertificate) -> list[str]:
     return ["openssl", "req", "-new", "-key", each.key, "-config", STDIN]
 
 
-def _signing(each: SignedCertificate, request: str, certificate: str) -> str:
+def _signing_command(each: SignedCertificate, request: str, certificate: str) -> str:
     """What the CA does; the serial number is made by the shell."""
     words = ["openssl", "x509", "-req", "-in", request, "-CA", each.ca[0], "-CAkey", each.ca[1]]
     rest = ["-days", str(each.days), "-sha256", "-out", certificate]
@@ -175,7 +175,7 @@ def _signed_here(each: SignedCertificate) -> tuple[str, ...]:
     asked = shlex.join([*_request(each), "-out", request])
     return (
         f"{asked} <<'END'\n{each.request}END",
-        _signing(each, request, each.certificate),
+        _signing_command(each, request, each.certificate),
         shlex.join(["rm", request]),
     )
 
@@ -196,7 +196,7 @@ def _signed_for(each: SignedCertificate, route: Route) -> tuple[str, ...]:
     ]
     return (
         f"{route.run(_request(each))} > {shlex.quote(stem + '.csr')} <<'END'\n{each.request}END",
-        _signing(each, stem + ".csr", stem),
+        _signing_command(each, stem + ".csr", stem),
         f"{route.run(rights)} < {shlex.quote(stem)}",
         shlex.join(["rm", stem, stem + ".csr"]),
     )

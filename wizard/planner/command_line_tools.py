@@ -16,7 +16,7 @@ from wizard.config_files import http_client
 from wizard.model import Change, Facts, PlannedStep, Service, Stack, StepKind
 from wizard.planner import paths, workspace_files
 from wizard.planner.server import ServerPlan
-from wizard.probes import forwarded, forwarded_port
+from wizard.probes import forward_command, forwarded_port
 
 PUSH_EXAMPLE = "examples/push_to_pushgateway.py"
 _FIRST_PROMTOOL = (2, 43, 0)
@@ -72,7 +72,7 @@ def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Nam
                 else ["amtool", config, f"--alertmanager.url={url}", "alert"]
             )
             if server.service.forward is not None:
-                found[server.key] = forwarded(server.service.forward, server.key, found[server.key])
+                found[server.key] = forward_command(server.service.forward, server.key, found[server.key])
     return found
 
 

@@ -44,12 +44,12 @@ __all__ = [
     "WHOLE",
     "PracticeHost",
     "PracticeStack",
+    "control_service",
     "down",
     "host_specs",
     "load",
     "stack",
     "status",
-    "tell",
     "up",
 ]
 
@@ -100,7 +100,7 @@ def up(
             raise InputError(
                 f"the practice stack has no host {name!r}", todo=f"Choose from {', '.join(MORE)}."
             )
-    with _locked(root):
+    with _lock_stack(root):
         before = load(root)
         suite = suite or (before.suite if before else "")
         wanted = {*FIRST, *components, *(before.components if before else ())}
@@ -125,7 +125,7 @@ def status(workspace: Path) -> PracticeStack | None:
     return _with_activity(stack) if stack else None
 
 
-def tell(workspace: Path, name: str, action: Literal["restart", "reload"]) -> None:
+def control_service(workspace: Path, name: str, action: Literal["restart", "reload"]) -> None:
     """Restarts or reloads one of its services.
 
     Args:
@@ -161,7 +161,7 @@ def down(workspace: Path, *, remove: bool = False) -> None:
     """
     root = _root(workspace)
     if root.is_dir():
-        with _locked(root):
+        with _lock_stack(root):
             _stop_all(root)
             if remove:
                 shutil.rmtree(root)
@@ -219,7 +219,7 @@ def _bring_up(
     asked = configuration(before).read_bytes() if before and "prometheus" in running else b""
     tries = 5
     while True:
-        planned = _planned(root, before, running, suite=suite, found=found, hosts=hosts)
+        planned = _plan_stack(root, before, running, suite=suite, found=found, hosts=hosts)
         lay_out(root, before, planned)
         try:
             _start_all(planned, before, say)
@@ -258,7 +258,7 @@ def _reload(host: PracticeHost) -> None:
         supervised.reload(connection, service)
 
 
-def _planned(
+def _plan_stack(
     root: Path,
     before: PracticeStack | None,
     running: Collection[str],
@@ -367,7 +367,7 @@ def _root(workspace: Path) -> Path:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def _lock_stack(root: Path) -> Iterator[None]:
     """Locks the stack while it is started or stopped."""
     root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (root.parent / "practice.lock").open("a") as file:

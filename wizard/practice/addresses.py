@@ -28,7 +28,11 @@ def choose(
     missing = [name for name in names if name not in places and name not in BESIDE]
     if missing:
         # Chosen for all that there can be, so that each host has an address of its own whenever it comes.
-        among = _addressed() if len(names) > len(FIRST) else [name for name in names if name not in BESIDE]
+        among = (
+            _hosts_with_address()
+            if len(names) > len(FIRST)
+            else [name for name in names if name not in BESIDE]
+        )
         chosen = loopback.choose([host_ports()[name][1] for name in among], for_whom=for_whom)
         places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
     for name in BESIDE.keys() & set(names):
@@ -38,7 +42,7 @@ def choose(
     return places
 
 
-def _addressed() -> list[str]:
+def _hosts_with_address() -> list[str]:
     """The hosts with an address of their own, in the order of their addresses."""
     return [name for name in host_ports() if name not in BESIDE]
 
@@ -51,6 +55,6 @@ def _near(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] |
     port = host_ports()[name][1]
     if len(networks) != 1 or "127.0.0" in networks:
         return None
-    address = f"{networks.pop()}.{_addressed().index(name) + 1}"
+    address = f"{networks.pop()}.{_hosts_with_address().index(name) + 1}"
     taken = any(address == other for other, _ in places.values())
     return (address, port) if not taken and loopback.is_free(address, port) else None

@@ -62,7 +62,7 @@ def _files(programs: Sequence[Program]) -> Iterator[tuple[Path, str]]:
     done: set[str] = set()
     for program in programs:
         row = binaries.load().row(program.name)
-        real, root = _unwrapped(program)
+        real, root = _program_and_root(program)
         found = [(real, f"bin/{program.name}")]
         found += [(path, str(path).lstrip("/")) for path in _libraries(real)]
         if row.reads and (root / row.reads.lstrip("/")).is_dir():
@@ -73,7 +73,7 @@ def _files(programs: Sequence[Program]) -> Iterator[tuple[Path, str]]:
                 yield source, target
 
 
-def _unwrapped(program: Program) -> tuple[Path, Path]:
+def _program_and_root(program: Program) -> tuple[Path, Path]:
     """The program behind a script of `wizard.binaries`, and the folder that stands for its root."""
     path = Path(program.path).resolve()
     if path.parent.name != "run":

@@ -14,7 +14,7 @@ _JOBS = {"srv1": "node"}
 """The names of jobs that are not those of their hosts."""
 
 
-def widen(content: bytes, added: Sequence[PracticeHost], *, prometheus: PracticeHost) -> bytes:
+def add_hosts(content: bytes, added: Sequence[PracticeHost], *, prometheus: PracticeHost) -> bytes:
     """The file with what is missing for `added`; what scrapes or uses them already is left alone.
 
     Every other byte stays. With the Alertmanager come the block `alerting` and the rules, unless the file has
@@ -29,20 +29,22 @@ def widen(content: bytes, added: Sequence[PracticeHost], *, prometheus: Practice
         if not any(job.name == name or (host.listen in job.targets and not job.rewritten) for job in known):
             content = configuration.add_job(content, job=name, target=host.listen)
             if host.component == "pushgateway":
-                content = _edited(content, ("scrape_configs", len(known)), {"honor_labels": Plain("true")})
+                content = _add_missing_keys(
+                    content, ("scrape_configs", len(known)), {"honor_labels": Plain("true")}
+                )
         if host.component == "blackbox_exporter" and all(job.name != "blackbox-http" for job in known):
-            content = _probing(content, host, target=f"http://{prometheus.listen}/-/ready")
+            content = _add_probe_job(content, host, target=f"http://{prometheus.listen}/-/ready")
         if host.component == "alertmanager":
             alertmanagers = [{"static_configs": [{"targets": [host.listen]}]}]
             wanted: dict[str, Value] = {
                 "rule_files": ["rules.yml"],
                 "alerting": {"alertmanagers": alertmanagers},
             }
-            content = _edited(content, (), wanted)
+            content = _add_missing_keys(content, (), wanted)
     return content
 
 
-def _edited(content: bytes, path: tuple[str | int, ...], values: Mapping[str, Value]) -> bytes:
+def _add_missing_keys(content: bytes, path: tuple[str | int, ...], values: Mapping[str, Value]) -> bytes:
     """`content` with those of the keys that the mapping at `path` does not have."""
     document = load(content, "prometheus.yml")
     there = _keys(document.root, path)
@@ -61,7 +63,7 @@ def _keys(node: Node | None, path: tuple[str | int, ...]) -> set[str]:
     return {key.value for key, _ in node.value} if isinstance(node, MappingNode) else set()
 
 
-def _probing(content: bytes, host: PracticeHost, *, target: str) -> bytes:
+def _add_probe_job(content: bytes, host: PracticeHost, *, target: str) -> bytes:
     """With a job that has the blackbox exporter look at `target`."""
     value: dict[str, Value] = {
         "job_name": "blackbox-http",

@@ -70,7 +70,7 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
         from wizard.practice import extension
 
         content = config.read_bytes()
-        widened = extension.widen(content, added, prometheus=planned.host("prometheus"))
+        widened = extension.add_hosts(content, added, prometheus=planned.host("prometheus"))
         if widened != content:
             ownfiles.replace(config, widened, 0o640)
     ownfiles.replace(root / "practice.json", dump(planned), 0o640)

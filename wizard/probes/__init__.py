@@ -2,7 +2,7 @@
 
 from wizard.probes.attempts import answers, reaches, run, wait
 from wizard.probes.causes import cause_of
-from wizard.probes.curl import curl, curl_config, curl_reading, forwarded, forwarded_port, promtool_up
+from wizard.probes.curl import curl, curl_config, curl_reading, forward_command, forwarded_port, promtool_up
 from wizard.probes.curl_differences import Difference, differences
 from wizard.probes.health import Monitor
 from wizard.probes.prometheus_api import Target, api_url, ask_prometheus
@@ -23,7 +23,7 @@ __all__ = [
     "curl_config",
     "curl_reading",
     "differences",
-    "forwarded",
+    "forward_command",
     "forwarded_port",
     "promtool_up",
     "reaches",

@@ -47,7 +47,7 @@ def curl_config(user: str, password: str) -> bytes:
     return f'user = "{text}"\n'.encode()
 
 
-def forwarded(forward: Forward, key: str, command: str, *, seconds: int = 2) -> str:
+def forward_command(forward: Forward, key: str, command: str, *, seconds: int = 2) -> str:
     """The command with an ssh before it that forwards `forwarded_port(key)`, and ends by itself once it is over.
 
     Args:
@@ -82,7 +82,9 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if probe.user:
         words += ["-u", probe.user] if asking else ["--config", probe.curl_config]
     if probe.server_name or probe.forward:
-        url, rule = _renamed(url, probe.server_name, forwarded_port(probe.id) if probe.forward else 0)
+        url, rule = _replace_server_name(
+            url, probe.server_name, forwarded_port(probe.id) if probe.forward else 0
+        )
         words += ["--connect-to", rule] if rule else []
     if probe.kind == "up" and probe.agent:
         url = f"{url.rstrip('/')}/api/v1/targets?state=active"
@@ -98,7 +100,7 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     if probe.forward is None:
         return command
     # A password that is typed first takes its time.
-    return forwarded(probe.forward, probe.id, command, seconds=30 if probe.user and asking else 2)
+    return forward_command(probe.forward, probe.id, command, seconds=30 if probe.user and asking else 2)
 
 
 def _of_kind(probe: Probe, *, reading: bool) -> list[str]:
@@ -118,7 +120,7 @@ def _query(probe: Probe) -> str:
     return "up{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
 
 
-def _renamed(url: str, name: str, port_here: int) -> tuple[str, str]:
+def _replace_server_name(url: str, name: str, port_here: int) -> tuple[str, str]:
     """curl has no server name of its own: ask for the name, and connect to where the URL points.
 
     Args:

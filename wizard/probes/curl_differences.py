@@ -47,7 +47,7 @@ def _unsuccessful(attempt: Attempt, _: Mapping[str, str]) -> bool:
     return attempt.status not in (0, HTTPStatus.OK) and attempt.outcome == str(attempt.status)
 
 
-def _proxied(attempt: Attempt, environment: Mapping[str, str]) -> bool:
+def _uses_proxy(attempt: Attempt, environment: Mapping[str, str]) -> bool:
     target = urlsplit(attempt.probe.url)
     named = f"{target.scheme}_proxy"
     # curl reads http_proxy in lower case only.
@@ -92,7 +92,7 @@ TABLE: Final = (
         "proxy",
         "curl uses the proxy in this shell's environment (https_proxy, http_proxy or all_proxy). Prometheus does not, "
         "unless its job has proxy_url; add --noproxy '*' to the curl command.",
-        _proxied,
+        _uses_proxy,
     ),
 )
 

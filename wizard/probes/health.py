@@ -95,7 +95,7 @@ class Monitor:
             reloaded=reloaded,
             loaded=loaded,
             remote_writes=writes,
-            probed=self.probed(),
+            probed=self.probe_results(),
         )
 
     def alertmanagers(self) -> tuple[AlertmanagerHealth, ...]:
@@ -122,11 +122,11 @@ class Monitor:
                 )
         return tuple(found)
 
-    def probed(self) -> tuple[ProbedHealth, ...]:
+    def probe_results(self) -> tuple[ProbedHealth, ...]:
         """What blackbox exporters say, as it has stored it last."""
         found = []
         for row in self._api(_PROBED)[1].get("result") or []:
-            labels = {str(name): _text(value) for name, value in _mapping(row.get("metric")).items()}
+            labels = {str(name): _text(value) for name, value in _as_mapping(row.get("metric")).items()}
             at, value = row.get("value") or (0, "")
             found.append(ProbedHealth(labels=labels, success=str(value) == "1", at=_number(at, 0.0)))
         return tuple(sorted(found, key=lambda each: each.identity))
@@ -154,7 +154,7 @@ class Monitor:
         rows = self._api(_ALERTS)[1].get("alerts") or []
         return any(isinstance(row, dict) and row.get("state") == "firing" for row in rows)
 
-    def reloaded(self) -> bool | None:
+    def last_reload_succeeded(self) -> bool | None:
         """Whether its last reload succeeded; None where it does not say."""
         return self._metrics()[0]
 
@@ -224,8 +224,8 @@ class Monitor:
         return first, b""
 
     def _target(self, row: Mapping[str, Any]) -> TargetHealth:
-        labels = {str(name): _text(value) for name, value in _mapping(row.get("labels")).items()}
-        found = {str(name): str(value) for name, value in _mapping(row.get("discoveredLabels")).items()}
+        labels = {str(name): _text(value) for name, value in _as_mapping(row.get("labels")).items()}
+        found = {str(name): str(value) for name, value in _as_mapping(row.get("discoveredLabels")).items()}
         pool = _text(row.get("scrapePool") or labels.get("job"))
         health = str(row.get("health"))
         interval, timeout = (
@@ -255,7 +255,7 @@ def _endpoint(url: str) -> str:
         return ""
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 

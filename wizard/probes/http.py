@@ -121,11 +121,11 @@ def _once(
     try:
         stream: Stream = wire
         if target.scheme == "https":
-            stream = _encrypted(wire, trusted, host, exchange, probe)
+            stream = _open_tls(wire, trusted, host, exchange, probe)
         stream.send(headers)
         return _answer(stream, exchange, limit)
     except EndedError as ended:
-        raise _explained(ended, exchange) from ended
+        raise _rejection_error(ended, exchange) from ended
     finally:
         wire.close()
 
@@ -134,10 +134,10 @@ def _reach(probe: Probe, start: SplitResult, target: SplitResult, clock: Clock, 
     host, port = _place(target)
     if probe.forward is not None and _place(start) == (host, port):
         return connect_by(probe.forward, dial, clock)
-    return connect(_resolved(probe.resolve, host, port), port, clock)
+    return connect(_resolve_address(probe.resolve, host, port), port, clock)
 
 
-def _encrypted(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> Stream:
+def _open_tls(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe: Probe) -> Stream:
     before = time.monotonic()
     exchange.record = Record()
     try:
@@ -167,7 +167,7 @@ def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
     return ""
 
 
-def _explained(ended: EndedError, exchange: Exchange) -> EndedError:
+def _rejection_error(ended: EndedError, exchange: Exchange) -> EndedError:
     """A server that asked for a client certificate and then hangs up without a word has refused it."""
     asked = exchange.record is not None and exchange.record.asked
     if asked and ended.outcome == "error" and not exchange.status and ended.reason.endswith(_CUT_OFF):
@@ -238,7 +238,7 @@ def _ascii_host(target: SplitResult) -> str:
     return f"{shown}:{target.port}" if target.port else shown
 
 
-def _resolved(rule: str, host: str, port: int) -> str:
+def _resolve_address(rule: str, host: str, port: int) -> str:
     """The address that `rule` (HOST:PORT:ADDR) gives for this place, or the host itself."""
     head = f"{host}:{port}:"
     bracketed = f"[{host}]:{port}:"

@@ -80,7 +80,7 @@ class Answer:
             found = Head(status, phrase, self._headers(), chunkable)
             if not HTTPStatus.CONTINUE <= status < HTTPStatus.OK or status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return found
-        raise _broken("net/http: too many 1xx informational responses")
+        raise _malformed_error("net/http: too many 1xx informational responses")
 
     def body(self, head: Head, limit: int, into: list[bytes]) -> None:
         """Adds up to `limit` bytes of the body to `into`, also when it then ends early.
@@ -94,11 +94,11 @@ class Answer:
         length = head.headers.get("content-length", "").strip()
         if coding:
             if coding.strip().lower() != "chunked":
-                raise _broken(f"unsupported transfer encoding: {_quoted(coding.encode())}")
+                raise _malformed_error(f"unsupported transfer encoding: {_quote_like_go(coding.encode())}")
             self._chunks(limit, into)
         elif length:
             if not (length.isascii() and length.isdigit() and len(length) < 19):
-                raise _broken(f"bad Content-Length {_quoted(length.encode())}")
+                raise _malformed_error(f"bad Content-Length {_quote_like_go(length.encode())}")
             self._take(min(int(length), limit), into)
         else:
             self._rest(limit, into)
@@ -122,12 +122,12 @@ class Answer:
         for line in lines:
             if line[:1] in (b" ", b"\t"):  # the line before goes on
                 if not last:
-                    raise _broken(f"malformed MIME header initial line: {_quoted(line)}")
+                    raise _malformed_error(f"malformed MIME header initial line: {_quote_like_go(line)}")
                 headers[last] = f"{headers[last]} {line.decode('latin-1').strip()}"
                 continue
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon:
-                raise _broken(f"malformed MIME header: missing colon: {_quoted(line)}")
+                raise _malformed_error(f"malformed MIME header: missing colon: {_quote_like_go(line)}")
             last = name.lower()
             headers.setdefault(last, value.strip())
         return headers
@@ -191,20 +191,20 @@ def _status(line: bytes) -> tuple[int, str, bool]:
     """Status, phrase, and whether it is HTTP/1.1 or newer."""
     version, space, rest = line.partition(b" ")
     if not space:
-        raise _broken(f"malformed HTTP response {_quoted(line)}")
+        raise _malformed_error(f"malformed HTTP response {_quote_like_go(line)}")
     code, _, phrase = rest.lstrip(b" ").partition(b" ")
     if len(code) != 3 or not code.isdigit():
-        raise _broken(f"malformed HTTP status code {_quoted(code)}")
+        raise _malformed_error(f"malformed HTTP status code {_quote_like_go(code)}")
     if not re.fullmatch(rb"HTTP/\d\.\d", version):
-        raise _broken(f"malformed HTTP version {_quoted(version)}")
+        raise _malformed_error(f"malformed HTTP version {_quote_like_go(version)}")
     return int(code), one_line(phrase.decode("utf-8", "replace"), 100), version >= b"HTTP/1.1"
 
 
-def _broken(reason: str) -> EndedError:
+def _malformed_error(reason: str) -> EndedError:
     return EndedError("error", f"{_BROKEN}{reason}")
 
 
-def _quoted(raw: bytes, limit: int = 60) -> str:
+def _quote_like_go(raw: bytes, limit: int = 60) -> str:
     """As Go's %q: on one line, in quotes, whatever it holds."""
     shown = []
     for letter in raw[:limit].decode("utf-8", "surrogateescape"):

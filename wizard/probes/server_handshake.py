@@ -52,7 +52,7 @@ def shake_hands(
     except (EndedError, ValueError) as error:
         return Handshake(reason=str(error))
     try:
-        channel = Channel(wire, _offering(old), name=None, record=record)
+        channel = Channel(wire, _client_context(old), name=None, record=record)
         try:
             channel.handshake()
             channel.flush()  # a handshake that is broken off would stand in the server's log
@@ -69,7 +69,7 @@ def shake_hands(
 
 
 @functools.cache
-def _offering(old: bool) -> SSL.Context:
+def _client_context(old: bool) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
     context.set_min_proto_version(SSL.TLS1_VERSION if old else SSL.TLS1_2_VERSION)

@@ -50,7 +50,7 @@ class Clock:
         self._cancel = cancel
         self._end = time.monotonic() + max(0.05, seconds)
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds left, more than zero; otherwise the probe is over.
 
         Raises:
@@ -74,7 +74,7 @@ class Clock:
         poll = select.poll()
         poll.register(sock, event)
         while True:
-            wait = min(self.left(), _SLICE, max(0.0, until - time.monotonic()))
+            wait = min(self.seconds_left(), _SLICE, max(0.0, until - time.monotonic()))
             if poll.poll(wait * 1000):
                 return True
             if time.monotonic() >= until:
@@ -93,7 +93,7 @@ class Wire:
         """Sends all of it, or as much as the peer takes before it hangs up."""
         view = memoryview(data)
         while view and not self._broken:
-            self._clock.left()
+            self._clock.seconds_left()
             try:
                 view = view[self._sock.send(view) :]
             except BlockingIOError:
@@ -138,7 +138,7 @@ def connect(host: str, port: int, clock: Clock) -> Wire:
     failure = EndedError("error", f"dial tcp: lookup {host}: no such host")
     for index, (family, address) in enumerate(addresses):
         # As Go does: a dead first address must not use up the time of the next one.
-        share = clock.left() / (len(addresses) - index)
+        share = clock.seconds_left() / (len(addresses) - index)
         shown = f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
         try:
             return Wire(_dial(family, address, clock, share), clock)
@@ -158,7 +158,7 @@ def connect_by(forward: Forward, dial: Dial | None, clock: Clock) -> Wire:
     if dial is None:
         raise EndedError("error", f"dial tcp {forward.place}: only {forward.host.name} reaches it")
     try:
-        sock = dial(forward, clock.left())
+        sock = dial(forward, clock.seconds_left())
     except TimeoutError:
         raise EndedError("error", f"dial tcp {forward.place}: i/o timeout") from None
     except OSError as error:
@@ -204,8 +204,8 @@ def _look_up(host: str, port: int, clock: Clock) -> list[_Address]:
             done.set()
 
     threading.Thread(target=ask, name="firescreen-resolver", daemon=True).start()
-    while not done.wait(min(clock.left(), _SLICE)):
-        clock.left()
+    while not done.wait(min(clock.seconds_left(), _SLICE)):
+        clock.seconds_left()
     if not found:
         raise EndedError("error", f"dial tcp: lookup {host}: no such host")
     return list(found)

@@ -37,7 +37,7 @@ def judge(probe: Probe, body: bytes) -> TargetState:
     try:
         document = json.loads(body)
         targets = document["data"]["activeTargets"]
-        found = [target for target in targets if _meant(probe, target)]
+        found = [target for target in targets if _is_target(probe, target)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return TargetState("error", "this is not an answer of Prometheus' targets API", "")
     if not found:
@@ -48,7 +48,7 @@ def judge(probe: Probe, body: bytes) -> TargetState:
     return next((state for state in states if state.outcome != "up"), states[0])
 
 
-def _meant(probe: Probe, target: Mapping[str, Any]) -> bool:
+def _is_target(probe: Probe, target: Mapping[str, Any]) -> bool:
     labels, discovered = target.get("labels") or {}, target.get("discoveredLabels") or {}
     if probe.job and probe.job not in (labels.get("job"), target.get("scrapePool"), discovered.get("job")):
         return False

@@ -78,7 +78,7 @@ class Channel:
             except SSL.WantReadError:
                 return
             except SSL.Error as error:
-                raise self._ended(error) from error
+                raise self._ended_error(error) from error
 
     def send(self, data: bytes) -> None:
         """Encrypts and sends."""
@@ -105,7 +105,7 @@ class Channel:
                 self._feed(self._wire.receive())
             except SSL.Error as error:
                 self.flush()
-                raise self._ended(error) from error
+                raise self._ended_error(error) from error
             else:
                 if last:
                     self.flush()
@@ -126,12 +126,12 @@ class Channel:
 
     def _feed(self, data: bytes) -> None:
         if not data:
-            raise self._ended(SSL.ZeroReturnError())
+            raise self._ended_error(SSL.ZeroReturnError())
         if len(self._first) < 5:
             self._first += data[:5]
         self._tls.bio_write(data)
 
-    def _ended(self, error: SSL.Error) -> EndedError:
+    def _ended_error(self, error: SSL.Error) -> EndedError:
         if self._first.startswith(b"HTTP/"):
             return EndedError("plain", "http: server gave HTTP response to HTTPS client")
         if isinstance(error, SSL.ZeroReturnError | SSL.SysCallError):
@@ -204,7 +204,7 @@ class Trust:
 
     def __init__(self, ca_file: str, cert_file: str, key_file: str) -> None:
         self._anchors = _anchors(ca_file) if ca_file else None
-        self._context = _showing(cert_file, key_file) if cert_file or key_file else _silent()
+        self._context = _context_with_certificate(cert_file, key_file) if cert_file or key_file else _silent()
         self._read: dict[tuple[bytes, ...], _Shown] = {}
 
     def open(self, wire: Wire, host: str, record: Record, probe: Probe) -> Channel:
@@ -321,7 +321,7 @@ def _silent() -> SSL.Context:
     return _new_context()
 
 
-def _showing(cert_file: str, key_file: str) -> SSL.Context:
+def _context_with_certificate(cert_file: str, key_file: str) -> SSL.Context:
     context = _new_context()
     try:
         context.use_certificate_chain_file(cert_file)

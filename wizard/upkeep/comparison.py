@@ -56,7 +56,7 @@ def compare(
     while machine.workspace.busy() and time.monotonic() < deadline:
         time.sleep(0.2)
     facts = machine.inspect(stack)
-    plan, unplanned = _planned(machine, stack, facts, answers)
+    plan, unplanned = _plan_or_difference(machine, stack, facts, answers)
     attempts = machine.run_probes(_impatient(plan)) if plan.is_verified else ()
     records = tuple(
         record
@@ -69,7 +69,7 @@ def compare(
     found = (*drift.differences(known, facts, plan, attempts, () if adopt else records), *unplanned)
     compared = Comparison(facts, plan, attempts, found, known.at, known, records)
     if (compared.verified or adopt) and not facts.away:
-        reference.save(machine.workspace, stack, reference.taken(stack, facts, known.key))
+        reference.save(machine.workspace, stack, reference.make_reference(stack, facts, known.key))
         copies.keep(machine.workspace, stack, facts)
     return compared
 
@@ -83,7 +83,7 @@ def _impatient(plan: Plan) -> Plan:
     return replace(plan, probes=tuple(probes))
 
 
-def _planned(
+def _plan_or_difference(
     machine: Engine, stack: Stack, facts: Facts, answers: Answers | None
 ) -> tuple[Plan, tuple[drift.Difference, ...]]:
     """What the stack would change now; where nothing can be planned, an empty plan and what keeps it from that.
@@ -111,7 +111,7 @@ def _first(
     Raises:
         InputError: no run has verified the stack.
     """
-    taken = reference.taken(stack, facts, reference.new_key())
+    taken = reference.make_reference(stack, facts, reference.new_key())
     if adopt:
         return taken
     if not any(record.state in ("proven", "partly", "applied") for record in records):

@@ -25,7 +25,7 @@ from wizard.upkeep.reference import (
     Reference,
     known_file,
     known_folder,
-    taken,
+    make_reference,
 )
 
 Kind: TypeAlias = Literal[
@@ -57,7 +57,7 @@ class Difference:
         return ":".join(part for part in (self.host, self.path, str(self.line or "")) if part)
 
 
-def shown(each: Difference) -> dict[str, Any]:
+def difference_fields(each: Difference) -> dict[str, Any]:
     """A difference as JSON."""
     return {
         "kind": each.kind,
@@ -69,7 +69,9 @@ def shown(each: Difference) -> dict[str, Any]:
     }
 
 
-def written(records: Sequence[Record], since: float) -> dict[tuple[str, str], tuple[Record, Image | None]]:
+def last_writes(
+    records: Sequence[Record], since: float
+) -> dict[tuple[str, str], tuple[Record, Image | None]]:
     """What runs that began after `since` left of each file, by host and path; the newest run counts.
 
     Args:
@@ -95,7 +97,7 @@ def differences(
         attempts: how its probes ended.
         records: the standing runs, the newest first.
     """
-    later = written(records, reference.at)
+    later = last_writes(records, reference.at)
     restarted = {
         (entry.host, entry.path)
         for record in records
@@ -103,7 +105,7 @@ def differences(
         for entry in record.entries
         if entry.service is not None
     }
-    now = taken(plan.stack, facts, reference.key)
+    now = make_reference(plan.stack, facts, reference.key)
     found: list[Difference] = []
     for name, host in facts.hosts.items():
         known = reference.hosts.get(name)
@@ -297,11 +299,12 @@ def _of_command(name: str, component: str, before: KnownService, after: KnownSer
         yield difference("flag", "its flags are in another order, or repeated")
     if after.active and before.sockets and before.sockets != after.sockets:
         yield difference(
-            "flag", f"it listened on {_listed(before.sockets)} and listens on {_listed(after.sockets)}"
+            "flag",
+            f"it listened on {_join_sockets(before.sockets)} and listens on {_join_sockets(after.sockets)}",
         )
 
 
-def _listed(sockets: Iterable[str]) -> str:
+def _join_sockets(sockets: Iterable[str]) -> str:
     return ", ".join(sockets) or "nothing"
 
 

@@ -111,7 +111,7 @@ def next_due(known: Iterable[Lifetime], now: float) -> Lifetime | None:
     return min(later, key=lambda each: each.due_at, default=None)
 
 
-def shown(each: Lifetime) -> dict[str, Any]:
+def lifetime_fields(each: Lifetime) -> dict[str, Any]:
     """A lifetime as JSON; times are Unix times."""
     return {
         "role": str(each.role),
@@ -145,7 +145,7 @@ def _asks_certificate(stack: Stack) -> bool:
 
 def _of_servers(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
     for server in paths.servers(stack, facts):
-        path = _shown(server)
+        path = _server_certificate_path(server)
         state = server.host.files.get(path)
         component = server.key.partition("/")[2]
         if state is not None:
@@ -176,7 +176,7 @@ def _of_front_doors(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
             yield from _lifetime(CertificateRole.CLIENT, known.door.host, component, path, state, renew)
 
 
-def _shown(server: Server) -> str:
+def _server_certificate_path(server: Server) -> str:
     """The path of the certificate that a server shows, or ''."""
     if server.component == EXPORTERS:
         return exporter_door_facts.settings(server.service).cert_file

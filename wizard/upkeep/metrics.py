@@ -95,15 +95,15 @@ def _stack_label(name: str) -> str:
 def _family(
     name: str, text: str, samples: Iterable[tuple[Mapping[str, str], float]], *, kind: str = "gauge"
 ) -> str:
-    lines = [f"{name}{{{_labelled(labels)}}} {_number(value)}" for labels, value in samples]
+    lines = [f"{name}{{{_label_text(labels)}}} {_number(value)}" for labels, value in samples]
     return "\n".join([f"# HELP {name} {text}", f"# TYPE {name} {kind}", *lines]) + "\n" if lines else ""
 
 
-def _labelled(labels: Mapping[str, str]) -> str:
-    return ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
+def _label_text(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{key}="{_escape_label(value)}"' for key, value in labels.items())
 
 
-def _escaped(value: str) -> str:
+def _escape_label(value: str) -> str:
     harmless = redact(plain(value, 400))
     return harmless.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 

@@ -78,14 +78,14 @@ def new_key() -> str:
     return secrets.token_hex(16)
 
 
-def taken(stack: Stack, facts: Facts, key: str) -> Reference:
+def make_reference(stack: Stack, facts: Facts, key: str) -> Reference:
     """What was read from the hosts, as a reference."""
     jobs = _jobs(stack, facts)
     hosts = {
         name: KnownHost(
             files={path: known_file(state, key) for path, state in host.files.items()},
             folders={path: known_folder(info) for path, info in host.folders.items()},
-            services={service.key: known_service(service, key) for service in _running(host)},
+            services={service.key: known_service(service, key) for service in _running_services(host)},
             jobs=jobs.get(name, ()),
             callers=tuple(sorted({f"{caller.path}\n{caller.text}" for caller in host.callers})),
         )
@@ -94,7 +94,7 @@ def taken(stack: Stack, facts: Facts, key: str) -> Reference:
     return Reference(at=time.time(), key=key, hosts=hosts)
 
 
-def _running(host: HostFacts) -> tuple[Service, ...]:
+def _running_services(host: HostFacts) -> tuple[Service, ...]:
     """The services of a host; of several with one key, the one that runs."""
     found: dict[str, Service] = {}
     for service in host.services:

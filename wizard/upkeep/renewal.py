@@ -37,7 +37,7 @@ def names(due: Iterable[Lifetime]) -> frozenset[str]:
     return frozenset({"ca"}) if "ca" in found else found
 
 
-def pending(plan: Plan, due: Iterable[Lifetime], now: float) -> tuple[PlannedStep, ...]:
+def pending_steps(plan: Plan, due: Iterable[Lifetime], now: float) -> tuple[PlannedStep, ...]:
     """The steps that a stack plans although nothing is renewed: a renewal must not carry them out unasked.
 
     Args:

@@ -80,7 +80,7 @@ def restoration(machine: Engine, stack: Stack, answers: Answers | None = None) -
     steps = steps_of(found, read, lambda host, path: copies.load(machine.workspace, stack, host, path))
     changes = [change for step in steps for change in step.changes]
     wanted = answers or Answers()
-    wanted = replace(wanted, renew=wanted.renew | renewed(found))
+    wanted = replace(wanted, renew=wanted.renew | components_with_changed_key(found))
     try:
         rest = machine.plan(stack, wanted, facts=facts_after(found.facts, changes))
     except InputError:
@@ -88,7 +88,7 @@ def restoration(machine: Engine, stack: Stack, answers: Answers | None = None) -
             raise
         # Nothing is planned for a container before it runs: what differs then too, the next restoration finds.
         rest = replace(found.plan, steps=(), probes=())
-    return combined(found, steps, rest)
+    return combine_plans(found, steps, rest)
 
 
 def _starts_container(change: Change) -> bool:
@@ -97,7 +97,7 @@ def _starts_container(change: Change) -> bool:
     )
 
 
-def renewed(found: Comparison) -> frozenset[str]:
+def components_with_changed_key(found: Comparison) -> frozenset[str]:
     """The components whose private key is another than before: whoever put it there has it, so it is replaced."""
     keys = {
         (each.host, each.path)
@@ -114,7 +114,7 @@ def renewed(found: Comparison) -> frozenset[str]:
     )
 
 
-def combined(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -> Restoration:
+def combine_plans(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -> Restoration:
     """The files as they were, the rest of the plan, then the services that nothing in it restarts or reloads.
 
     A service turns last: until then it may lack a file without which it would not start.
@@ -136,11 +136,11 @@ def combined(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -> Res
         *(replace(step, stage=last + number) for number, step in enumerate(services)),
     )
     plan = replace(rest, facts=found.facts, steps=ordered)
-    left = _left(found.differences, plan)
-    return Restoration(replace(plan, warnings=(*map(_warning, left), *plan.warnings)), left)
+    left = _unrestored_differences(found.differences, plan)
+    return Restoration(replace(plan, warnings=(*map(_not_restored_finding, left), *plan.warnings)), left)
 
 
-def _warning(each: drift.Difference) -> Finding:
+def _not_restored_finding(each: drift.Difference) -> Finding:
     """What the plan does not restore, for the person who reads it."""
     return Finding(
         id="drift-left",
@@ -155,7 +155,9 @@ def _turns(step: PlannedStep) -> bool:
     return any(isinstance(each, RunService) for each in step.changes)
 
 
-def _left(differences: Iterable[drift.Difference], plan: Plan) -> tuple[drift.Difference, ...]:
+def _unrestored_differences(
+    differences: Iterable[drift.Difference], plan: Plan
+) -> tuple[drift.Difference, ...]:
     """What the plan does not reach. Answers, and what the stack would change, follow from the rest."""
     written = {(each.host, each.path) for each in plan.changes}
     turned = {instance_key(step.host, step.component, step.instance) for step in plan.steps}
@@ -180,7 +182,7 @@ def _left(differences: Iterable[drift.Difference], plan: Plan) -> tuple[drift.Di
 def steps_of(found: Comparison, units: Units, copy: Copy) -> tuple[PlannedStep, ...]:
     """The steps that restore what is known of the verified state."""
     assert found.known is not None
-    later = drift.written(found.records, found.known.at)
+    later = drift.last_writes(found.records, found.known.at)
     steps: list[PlannedStep] = []
     for name, host in found.facts.hosts.items():
         known = found.known.hosts.get(name)
@@ -226,11 +228,11 @@ def _readers(found: Comparison, host: HostFacts, known: KnownHost) -> dict[str, 
         readers |= {path: (service, "reload") for path in (service.config_file,) if path}
     for client in paths.scrapers(found.plan.stack, found.facts):
         if client.host.spec.name == host.spec.name:
-            readers |= dict.fromkeys(_included(client), (client.service, "reload"))
+            readers |= dict.fromkeys(_included_files(client), (client.service, "reload"))
     return readers
 
 
-def _included(client: Client) -> Iterable[str]:
+def _included_files(client: Client) -> Iterable[str]:
     try:
         return tuple(client.texts)
     except ConfigError:

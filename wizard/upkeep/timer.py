@@ -152,10 +152,10 @@ class Timer:
             lines.append(f"LoadCredential=firescreen-passphrase:{_unit_text(self.passphrase_file)}")
         if self.kind == "system" and self.user != "root":
             lines.append(f"User={self.user}")
-        lines += ["TimeoutStartSec=1h", "UMask=0077", *self._hardening()]
+        lines += ["TimeoutStartSec=1h", "UMask=0077", *self._hardening_lines()]
         return "\n".join(lines) + "\n"
 
-    def _hardening(self) -> Iterable[str]:
+    def _hardening_lines(self) -> Iterable[str]:
         yield "LockPersonality=yes"
         if self.sudo:
             return  # sudo gains privileges, and its programs share the sandbox
@@ -310,10 +310,10 @@ def _plan(timer: Timer, changes: list[Change], title: str, why: str) -> Plan:
 
 def _command(words: Sequence[str]) -> str:
     """A command line as systemd reads it."""
-    return " ".join(_quoted(each) for each in words)
+    return " ".join(_quote_word(each) for each in words)
 
 
-def _quoted(word: str) -> str:
+def _quote_word(word: str) -> str:
     harmless = _unit_text(word).replace("$", "$$")
     if re.fullmatch(r"[A-Za-z0-9_@+=:,./%-]+", harmless):
         return harmless

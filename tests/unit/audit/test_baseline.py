@@ -18,19 +18,19 @@ ENTRY = Entry(id="EXP-01", host="srv1", component="node_exporter", reason="movin
 
 def test_a_baseline_accepts_what_it_names_and_nothing_else() -> None:
     one, other = finding(), finding(host="srv2")
-    made = baseline.applied(report(one, other), [ENTRY], today=TODAY)
+    made = baseline.apply_baseline(report(one, other), [ENTRY], today=TODAY)
     assert [(each.host, each.baseline, each.reason) for each in made.findings] == [
         ("srv2", False, ""),
         ("srv1", True, "moving"),
     ]
     assert made.exit_code("medium") == 3
-    assert baseline.applied(report(one), [ENTRY], today=TODAY).exit_code("low") == 0
+    assert baseline.apply_baseline(report(one), [ENTRY], today=TODAY).exit_code("low") == 0
 
 
 def test_an_expired_entry_counts_again_and_is_told() -> None:
     last = Entry(**{**{name: getattr(ENTRY, name) for name in ENTRY.__slots__}, "until": "2026-11-29"})
-    assert baseline.applied(report(finding()), [last], today=TODAY).exit_code() == 0
-    after = baseline.applied(report(finding()), [last], today=date(2026, 11, 30))
+    assert baseline.apply_baseline(report(finding()), [last], today=TODAY).exit_code() == 0
+    after = baseline.apply_baseline(report(finding()), [last], today=date(2026, 11, 30))
     assert after.exit_code() == 3
     assert after.baseline_notes == (
         "EXP-01 on srv1/node_exporter: accepted until 2026-11-29 only, it counts again",
@@ -38,10 +38,10 @@ def test_an_expired_entry_counts_again_and_is_told() -> None:
 
 
 def test_an_entry_that_matches_nothing_is_told_unless_it_could_not_be_looked_at() -> None:
-    (told,) = baseline.applied(report(), [ENTRY], today=TODAY).baseline_notes
+    (told,) = baseline.apply_baseline(report(), [ENTRY], today=TODAY).baseline_notes
     assert "matches nothing any more" in told
     away = NotChecked(host="srv1", why="unreachable")
-    assert not baseline.applied(report(could_not_check=(away,)), [ENTRY], today=TODAY).baseline_notes
+    assert not baseline.apply_baseline(report(could_not_check=(away,)), [ENTRY], today=TODAY).baseline_notes
 
 
 def test_a_written_baseline_accepts_all_and_keeps_reasons(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_written_baseline_accepts_all_and_keeps_reasons(tmp_path: Path) -> Non
         ("EXP-01", "node_exporter", "second", baseline.WRITTEN),
     ]
     assert entries[0].date == "2026-11-01" and entries[1].date == "2026-11-29"
-    assert baseline.applied(now, entries, today=TODAY).exit_code("low") == 0
+    assert baseline.apply_baseline(now, entries, today=TODAY).exit_code("low") == 0
 
 
 @pytest.mark.parametrize(

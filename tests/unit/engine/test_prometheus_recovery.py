@@ -93,7 +93,7 @@ class Prometheus:
         found: tuple[RemoteWriteHealth, ...] = self._next(self.queue_lists)
         return found
 
-    def probed(self) -> tuple[ProbedHealth, ...]:
+    def probe_results(self) -> tuple[ProbedHealth, ...]:
         """What blackbox exporters say."""
         found: tuple[ProbedHealth, ...] = self._next(self.probed_lists)
         return found
@@ -107,7 +107,7 @@ class Prometheus:
         """Whether an alert fires."""
         return self.alerting
 
-    def reloaded(self) -> bool | None:
+    def last_reload_succeeded(self) -> bool | None:
         """Whether the last reload was good."""
         return self.last_reload
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wizard.model import FileState, HostSpec, ManualCommand, Route, UserSpec
-from wizard.model.manual_commands import is_typed_here, rendered
+from wizard.model.manual_commands import is_typed_here, render_commands
 from wizard.planner import manual_commands
 
 SPECS = {
@@ -26,7 +26,7 @@ def way(name: str) -> Route | None:
 def test_a_host_that_is_this_machine_needs_no_way() -> None:
     assert way("here") is None
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
-    assert rendered(copied, None) == ("install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt",)
+    assert render_commands(copied, None) == ("install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt",)
     assert not is_typed_here(copied, None)
 
 
@@ -50,14 +50,14 @@ def test_a_host_that_is_this_machine_needs_no_way() -> None:
 )
 def test_what_comes_from_the_workspace_is_typed_here(name: str, command: str) -> None:
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
-    assert rendered(copied, way(name)) == (HERE, command)
+    assert render_commands(copied, way(name)) == (HERE, command)
     assert is_typed_here(copied, way(name))
 
 
 @pytest.mark.parametrize("name", ["here", "far", "box"])
 def test_what_takes_nothing_from_the_workspace_is_typed_on_the_host(name: str) -> None:
     typed = manual_commands.text("/etc/x", RIGHTS)
-    assert rendered(typed, way(name)) == (
+    assert render_commands(typed, way(name)) == (
         "install -m 0640 -o root -g root /dev/stdin /etc/x <<'END'\ntext\nEND",
     )
 
@@ -73,13 +73,13 @@ def test_a_certificate_is_signed_where_the_ca_is() -> None:
         owner="root",
         group="root",
     )
-    local = rendered(typed, None)
+    local = render_commands(typed, None)
     assert [line.split()[:2] for line in local] == [
         ["openssl", "req"],
         ["openssl", "x509"],
         ["rm", "/etc/n.crt.csr"],
     ]
-    head, request, signing, back, rest = rendered(typed, way("far"))
+    head, request, signing, back, rest = render_commands(typed, way("far"))
     assert head == HERE
     assert request.startswith(
         "ssh ada@192.0.2.7 'sudo openssl req -new -key /etc/n.key -config /dev/stdin' > "
@@ -96,29 +96,29 @@ def test_a_certificate_is_signed_where_the_ca_is() -> None:
 def test_hashes_are_made_here_and_the_file_is_written_there() -> None:
     after = FileState(b"tls_server_config: {}\nbasic_auth_users:\n  p: hash\n", 0o640, "root", "root")
     users = ((UserSpec(name="p"), "/own/users/p.password"),)
-    (command,) = rendered(manual_commands.web_config("/etc/web.yml", None, after, users), None)
+    (command,) = render_commands(manual_commands.web_config("/etc/web.yml", None, after, users), None)
     assert command.startswith("{ cat <<'END'\ntls_server_config: {}\nbasic_auth_users:\nEND\nprintf ")
     assert command.endswith("\n} | install -m 0640 -o root -g root /dev/stdin /etc/web.yml")
     assert "p: hash" not in command
-    head, sent = rendered(manual_commands.web_config("/etc/web.yml", None, after, users), way("box"))
+    head, sent = render_commands(manual_commands.web_config("/etc/web.yml", None, after, users), way("box"))
     assert head == HERE
     assert sent.endswith("\n} | incus exec web -- install -m 0640 -o root -g root /dev/stdin /etc/web.yml")
 
 
 def test_a_new_web_configuration_without_users_is_text() -> None:
     after = FileState(b"tls_server_config: {}\n", 0o640, "root", "root")
-    (command,) = rendered(manual_commands.web_config("/etc/web.yml", None, after, ()), None)
+    (command,) = render_commands(manual_commands.web_config("/etc/web.yml", None, after, ()), None)
     assert command.endswith("/dev/stdin /etc/web.yml <<'END'\ntls_server_config: {}\nEND")
 
 
 @pytest.mark.parametrize("content", [b"password: secret-word\n", b"a: b\r\n", b"a: \x1b[2J\n"])
 def test_an_edit_that_cannot_be_typed_is_a_note(content: bytes) -> None:
-    (command,) = rendered(manual_commands.patch("/etc/x", FileState(b""), FileState(content)), None)
+    (command,) = render_commands(manual_commands.patch("/etc/x", FileState(b""), FileState(content)), None)
     assert command == "# Edit /etc/x as the diff shows: what stands there is not fit for typing here."
 
 
 def test_a_patch_says_where_a_last_line_does_not_end() -> None:
-    (command,) = rendered(manual_commands.patch("/etc/x", FileState(b"a"), FileState(b"b\n")), None)
+    (command,) = render_commands(manual_commands.patch("/etc/x", FileState(b"a"), FileState(b"b\n")), None)
     assert command.startswith("patch --quiet --no-backup-if-mismatch /etc/x <<'END'\n")
     assert "-a\n\\ No newline at end of file\n+b\n" in command
 
@@ -132,21 +132,21 @@ def test_a_patch_says_where_a_last_line_does_not_end() -> None:
     ],
 )
 def test_a_password_is_made_typed_or_taken_from_a_file(user: UserSpec, word: str) -> None:
-    first, second = rendered(manual_commands.password("/own/p", user), None)
+    first, second = render_commands(manual_commands.password("/own/p", user), None)
     assert first == "install -m 0600 /dev/null /own/p"
     assert second.startswith(word)
     assert "> /own/p" in second
 
 
 def test_a_long_command_goes_on_in_a_second_line_that_begins_with_an_option() -> None:
-    (command,) = rendered((ManualCommand(argv=("openssl", *["--option=" + "x" * 30] * 5)),), None)
+    (command,) = render_commands((ManualCommand(argv=("openssl", *["--option=" + "x" * 30] * 5)),), None)
     assert command.count(" \\\n  --option=") == 2
     assert command.replace(" \\\n ", "") == " ".join(["openssl", *["--option=" + "x" * 30] * 5])
 
 
 def test_a_locked_key_asks_for_its_passphrase() -> None:
-    _, made = rendered(manual_commands.new_key("/own/ca.key", "rsa-4096", locked=True), None)
+    _, made = render_commands(manual_commands.new_key("/own/ca.key", "rsa-4096", locked=True), None)
     assert made == (
         "openssl genpkey -quiet -aes-256-cbc -algorithm RSA -pkeyopt rsa_keygen_bits:4096 >> /own/ca.key"
     )
-    assert rendered(manual_commands.remove_file("/x"), None) == ("rm /x",)
+    assert render_commands(manual_commands.remove_file("/x"), None) == ("rm /x",)

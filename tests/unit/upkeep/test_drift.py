@@ -140,7 +140,7 @@ def compared(
 def test_each_change_is_named_with_host_and_place(name: str, secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
     change, kind, host, path, said = CHANGES[name]
-    known = reference.taken(stack, facts, "key")
+    known = reference.make_reference(stack, facts, "key")
     changed = change(facts)
     found = [
         each
@@ -157,14 +157,14 @@ def test_each_change_is_named_with_host_and_place(name: str, secured: tuple[Stac
 
 def test_nothing_differs_where_nothing_was_changed(secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
-    known = reference.taken(stack, facts, "key")
+    known = reference.make_reference(stack, facts, "key")
     for _ in range(20):
         assert compared(stack, known, facts) == ()
 
 
 def test_the_line_is_that_of_the_file_as_it_is_now(secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
-    known = reference.taken(stack, facts, "key")
+    known = reference.make_reference(stack, facts, "key")
     changed = text(PROMETHEUS, "job_name: push", "job_name: pushed")(
         text(PROMETHEUS, "global:", "# one\n# two\nglobal:")(facts)
     )

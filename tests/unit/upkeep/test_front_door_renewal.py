@@ -28,8 +28,10 @@ def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> N
     plan = planner.plan(case.stack, there, Answers(renew=renewal.names([due])))
     assert [str(step.kind) for step in plan.steps] == ["certificate", "open-door"]
     gone = replace(due, not_after=due.not_before + 1)
-    assert renewal.pending(plan, [gone], due.not_before + 2) == ()
-    assert [str(step.kind) for step in renewal.pending(plan, [due], due.not_before + 2)] == ["open-door"]
+    assert renewal.pending_steps(plan, [gone], due.not_before + 2) == ()
+    assert [str(step.kind) for step in renewal.pending_steps(plan, [due], due.not_before + 2)] == [
+        "open-door"
+    ]
 
 
 def test_a_front_door_on_loopback_alone_has_no_client_certificate() -> None:

@@ -92,7 +92,7 @@ def test_all_that_is_in_use_is_found_and_a_renewal_replaces_it_alone(name: str, 
     assert due == known
     answers = Answers(renew=renewal.names(due))
     assert answers.renew == {"ca"} or "ca" not in roles
-    assert renewal.pending(planner.plan(stack, facts, Answers()), due, later) == ()
+    assert renewal.pending_steps(planner.plan(stack, facts, Answers()), due, later) == ()
 
     plan = planner.plan(stack, facts, answers)
     restarted = {each.service.component for each in plan.restarts if each.action == "restart"}

@@ -16,7 +16,7 @@ from wizard.model import Answers, Facts, FileState, Plan, RunService, Stack, Wri
 from wizard.planner import paths
 from wizard.upkeep import copies, reference
 from wizard.upkeep.comparison import Comparison
-from wizard.upkeep.restoration import Restoration, combined, steps_of
+from wizard.upkeep.restoration import Restoration, combine_plans, steps_of
 from wizard.workspace import Workspace
 
 __all__ = ["secured"]
@@ -35,7 +35,7 @@ BY_PLAN = {"another key", "a key is gone"}
 def restored(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restoration:
     """The restoration of what was changed, from copies that are kept on disk."""
     workspace = Workspace(folder)
-    known = reference.taken(stack, facts, "key")
+    known = reference.make_reference(stack, facts, "key")
     copies.keep(workspace, stack, facts)
     here = Plan(stack=stack, facts=changed, steps=(), probes=())
     found = Comparison(changed, here, (), compared(stack, known, changed), known.at, known)
@@ -58,7 +58,7 @@ def restored(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restor
         planned.carried_out(Plan(stack=stack, facts=changed, steps=steps, probes=()), changed),
         Answers(),
     )
-    return combined(found, steps, rest)
+    return combine_plans(found, steps, rest)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -137,7 +137,7 @@ def test_copies_hold_no_key_and_no_password_and_are_read_by_the_owner_alone(
     assert not any(b"PRIVATE KEY" in path.read_bytes() for path in kept)
     assert copies.load(workspace, stack, HOST, f"{NODE}/node_exporter.key") is None
     # A copy that was altered is not restored.
-    known = reference.taken(stack, facts, "key")
+    known = reference.make_reference(stack, facts, "key")
     changed = text(PROMETHEUS, "15s", "10s")(facts)
     found = Comparison(
         changed,
