@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from screens.state import Notices, Session
 
 
+SCROLL_KEYS = (
+    Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
+    Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+)
+"""Of a page with a list and a text beside it."""
 FOOTER_KEYS = 6
 """Keys that the footer shows; the help lists all."""
 NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
@@ -41,6 +46,8 @@ class Page(Screen[None]):
     STAGE: ClassVar[Stage | None] = None
     HELP: ClassVar[str] = ""
     AUTO_FOCUS = "*"
+    SCROLLED: ClassVar[str] = "#detail"
+    """What `SCROLL_KEYS` scroll."""
     HAS_NOTICES: ClassVar[bool] = False
     """Whether the page tells of an interrupted run and of practice below its bar."""
 
@@ -95,6 +102,11 @@ class Page(Screen[None]):
             else each._replace(binding=replace(each.binding, show=False))
             for key, each in found.items()
         }
+
+    def action_scroll_text(self, pages: int) -> None:
+        """Scrolls the text by a page."""
+        for text in self.query(self.SCROLLED):
+            text.scroll_relative(y=pages * max(text.size.height - 1, 1), animate=False)
 
     def footer_rank(self, action: str) -> int:
         """How soon the footer does without an action where there are too many: the highest first, then the last."""

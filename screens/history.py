@@ -13,9 +13,9 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.base_screen import Page
+from screens.base_screen import SCROLL_KEYS, Page
 from screens.dialogs.base import ConfirmDialog
-from screens.navigation.restoration import restore
+from screens.navigation.engine_plans import restore
 from screens.navigation.runs import ask_to_undo
 from screens.state_styles import ENDED, IN_FORCE, describe_error, fit, hang, inline, run_diff, safe, tail
 from screens.widgets.cards import Card, Cards
@@ -80,8 +80,7 @@ opens the plan that restores what was verified."""
         Binding("m", "adopt", "Adopt", tooltip="Take what is there now as the verified state"),
         Binding("r", "restore", "Restore", tooltip="Open the plan that restores what was verified"),
         Binding("w", "wide", "Wide", tooltip="Hide or show the list of runs"),
-        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        *SCROLL_KEYS,
         Binding("up", "scroll_line(-1)", show=False),
         Binding("down", "scroll_line(1)", show=False),
     ]
@@ -290,11 +289,6 @@ opens the plan that restores what was verified."""
         self.call_after_refresh(self._follow_width)
         if not self.has_class("-wide"):
             self.call_after_refresh(self.query_one("#list", OptionList).focus)
-
-    def action_scroll_text(self, pages: int) -> None:
-        """Scrolls the text of the selected run by a page."""
-        detail = self.query_one("#detail", VerticalScroll)
-        detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
 
 
 _KIND = 12

@@ -21,9 +21,9 @@ from screens.audit.text import (
     unseen_details,
     unseen_line,
 )
-from screens.base_screen import Page
+from screens.base_screen import SCROLL_KEYS, Page
 from screens.engine_client import audits
-from screens.navigation.alert_rules import give_rules
+from screens.navigation.engine_plans import give_rules
 from screens.navigation.renewal import renew
 from screens.navigation.secure import secure
 from screens.state_styles import describe_error, inline
@@ -48,6 +48,7 @@ class AuditPage(Page):
     """Audits the current hosts and lists the findings."""
 
     PLACE = "Audit"
+    SCROLLED = "#detail VerticalScroll"
     HELP = """\
 An audit checks the current hosts for what is open, weak or due, and changes nothing. Each finding has its evidence, \
 and what fixes it: 'f' opens the part of Firescreen that does.
@@ -75,8 +76,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         Binding("f", "fix", "Fix", tooltip="Open the part of Firescreen that fixes this finding"),
         Binding("b", "accept", "Accept", tooltip="Accept the finding in the baseline, or take it out again"),
         Binding("r", "audit", "Audit again"),
-        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        *SCROLL_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -272,8 +272,3 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
                 self.app.notify(words)
 
         self.firescreen.ask(lambda: audits.toggle(engine, report, finding), done)
-
-    def action_scroll_text(self, pages: int) -> None:
-        """Scrolls the details by a page."""
-        pane = self.query_one("#detail VerticalScroll", VerticalScroll)
-        pane.scroll_relative(y=pages * max(pane.size.height - 1, 1), animate=False)

@@ -12,7 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.base_screen import Page
+from screens.base_screen import SCROLL_KEYS, Page
 from screens.board.text import (
     LEGEND,
     board_cards,
@@ -58,6 +58,7 @@ class BoardPage(Page):
     """
 
     PLACE = "Class board"
+    SCROLLED = "#detail VerticalScroll"
     HELP = f"""\
 A row for each student, who needs help first: those who asked for it, then those who are on a step for twice as long as \
 the class's median (at least 5 minutes) or whose third check failed. The signs are the steps of the lab:
@@ -95,8 +96,7 @@ decide not to be shown."""
         Binding("s", "sort", "Sort", show=False, tooltip="By who needs help, or by number"),
         Binding("n", "next_lab", "Next lab", show=False, tooltip="Show the steps of another lab"),
         Binding("w", "write", "Write CSV", show=False, tooltip="Write the class as a table"),
-        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        *SCROLL_KEYS,
     ]
 
     def __init__(self, board: Board) -> None:
@@ -347,11 +347,6 @@ decide not to be shown."""
             self._read()
 
         self.firescreen.ask(work, worked, (lambda error: wrong(error.line)) if wrong is not None else None)
-
-    def action_scroll_text(self, pages: int) -> None:
-        """Scrolls the details by a page."""
-        pane = self.query_one("#detail VerticalScroll", VerticalScroll)
-        pane.scroll_relative(y=pages * max(pane.size.height - 1, 1), animate=False)
 
     def action_back(self) -> None:
         """Back, or out of the wizard where the board was opened by its command."""

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from screens.base_screen import Page
+from screens.base_screen import SCROLL_KEYS, Page
 from screens.state import OWN_FOLDER
 from screens.state_styles import describe_error, fit, hang, inline, place
 from screens.widgets.panel import Panel
@@ -64,8 +64,7 @@ fingerprint, they are identical."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "read", "Read again", tooltip="Read the files on the hosts again"),
         Binding("c", "copy", "Copy", tooltip="Copy the command that shows the fingerprint on a host"),
-        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        *SCROLL_KEYS,
     ]
 
     def __init__(self, plan: Plan | None, *, read: bool) -> None:
@@ -175,11 +174,6 @@ fingerprint, they are identical."""
         if certificate is not None:
             self.app.copy_to_clipboard(_command(certificate) + "\n")
             self.app.notify("Copied the command")
-
-    def action_scroll_text(self, pages: int) -> None:
-        """The right side, a page."""
-        detail = self.query_one("#detail", VerticalScroll)
-        detail.scroll_relative(y=pages * max(detail.size.height - 1, 1), animate=False)
 
 
 def _head(distribution: Distribution, *, read: bool) -> Content:

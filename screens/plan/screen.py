@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from screens.base_screen import Page
+from screens.base_screen import SCROLL_KEYS, Page
 from screens.navigation.runs import show_current_connections
 from screens.plan import confirmation
 from screens.plan.diff_view import DiffOptions
@@ -132,8 +132,7 @@ it is made. If verification fails at the end, everything is rolled back."""
         ),
         Binding("c", "copy", "Copy", tooltip="Copy the commands of this step"),
         Binding("w", "wide", "Wide", tooltip="Hide or show the list of steps"),
-        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        *SCROLL_KEYS,
         Binding("up", "scroll_line(-1)", show=False),
         Binding("down", "scroll_line(1)", show=False),
     ]
@@ -368,11 +367,6 @@ it is made. If verification fails at the end, everything is rolled back."""
     def action_show(self, tab: int) -> None:
         """That tab."""
         self.query_one(Tabs).chosen = tab
-
-    def action_scroll_text(self, pages: int) -> None:
-        """Scrolls the text of the selected step by a page."""
-        detail = self.query_one("#detail", VerticalScroll)
-        detail.scroll_relative(y=pages * max(detail.size.height - 2, 1), animate=False)
 
     def action_scroll_line(self, lines: int) -> None:
         """Scrolls the text by a line while the list is hidden."""

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from screens.base_screen import Page
+from screens.base_screen import SCROLL_KEYS, Page
 from screens.navigation.runs import ask_to_undo
 from screens.routes import MapView, Route
 from screens.state_styles import safe, short_paths
@@ -58,6 +58,7 @@ class VerificationPage(Page):
     CSS_PATH = "../running.tcss"
     PLACE = "Verification"
     STAGE = Stage.VERIFY
+    SCROLLED = "#rest, #more"
     HELP = """\
 Each row is a client, each column a target. A cell has the outcome of a probe: ✓ as expected, ✗ not as expected, a \
 dot for no probe. The line below describes the selected cell, and the top row counts the probes of each target. Some \
@@ -86,8 +87,7 @@ to undo the run. 'w' shows both without the matrix."""
         ),
         Binding("x", "stop", "Stop"),
         Binding("escape", "back", "Home"),
-        Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
-        Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
+        *SCROLL_KEYS,
     ]
 
     def __init__(self) -> None:
@@ -271,11 +271,6 @@ to undo the run. 'w' shows both without the matrix."""
         probes.display = not probes.display
         self.query_one("#below").styles.layout = "horizontal" if probes.display else "vertical"
         self.query_one("#made", Panel).set_subtitle("w shows all" if probes.display else "w shows the probes")
-
-    def action_scroll_text(self, pages: int) -> None:
-        """Scrolls the text below the matrix by a page."""
-        for rest in self.query("#rest, #more"):
-            rest.scroll_relative(y=pages * max(rest.size.height - 1, 1), animate=False)
 
     def action_back(self) -> None:
         """Goes home, where a scan is running by then."""

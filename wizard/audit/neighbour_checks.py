@@ -67,7 +67,6 @@ CHECKS: Final = (
         looks_at="Reads the user of each container's main process, as its daemon describes it.",
         why="A fault in the program gives root in the container, and all that is mounted into it.",
         remediation="Set user: in its Compose file; the official images run as nobody (65534)",
-        scope="server",
         look=_as_root,
     ),
 )

@@ -36,7 +36,7 @@ class Check:
     """What somebody could do with it, a sentence."""
     remediation: str
     """What to do, an imperative sentence."""
-    scope: Scope
+    scope: Scope = "server"
     components: tuple[str, ...] = ()
     """Only these; () for all."""
     step: Literal["secure", "renew", "rules", ""] = ""

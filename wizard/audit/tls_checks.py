@@ -128,7 +128,6 @@ CHECKS: Final = (
         looks_at="Reads min_version, and offers TLS 1.0 and 1.1 alone in a handshake.",
         why="These versions have known attacks; no client of today needs them.",
         remediation="Remove min_version from the web configuration: TLS 1.2 is the default",
-        scope="server",
         look=_old_version,
     ),
     Check(
@@ -139,7 +138,6 @@ CHECKS: Final = (
         looks_at="Reads client_auth_type of each web configuration that names a client CA.",
         why="Only RequireAndVerifyClientCert rejects a client that shows no certificate, or one of another CA.",
         remediation="Set client_auth_type: RequireAndVerifyClientCert",
-        scope="server",
         step="secure",
         look=_weak_demand,
     ),
@@ -162,7 +160,6 @@ CHECKS: Final = (
         looks_at="Looks for cipher_suites in each web configuration.",
         why="Such a list grows old: it keeps weak suites and knows no new ones. TLS 1.3 ignores it.",
         remediation="Remove cipher_suites",
-        scope="server",
         look=_own_ciphers,
     ),
 )

@@ -97,7 +97,6 @@ CHECKS: Final = (
         "answered with 'possibly', and low: it may have the fix under an older number.",
         why="Whoever knows a hash of web.yml is accepted without the password.",
         remediation="Update the program to a version that is fixed",
-        scope="server",
         look=_authentication_bypass,
     ),
     Check(
@@ -109,7 +108,6 @@ CHECKS: Final = (
         "A distribution's version is answered with 'possibly', and low.",
         why="See the advisory of the CVE that the evidence names.",
         remediation="Update the program to a version that is fixed",
-        scope="server",
         components=("prometheus", "alertmanager"),
         look=_others,
     ),
