@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.processes import run_program
+
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "ca-certificates", "curl", "iproute2"),
@@ -205,14 +207,11 @@ def _add_packages(root: Path, names: tuple[str, ...], work: Path) -> None:
     rm -rf usr/sbin/policy-rc.d etc/resolv.conf var/lib/apt var/cache var/log tmp
     cp -a "$work/upper" "$work.upper"
     """
-    ended = subprocess.run(
+    ended = run_program(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", root, work, *names],
         env=os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=300,
-        check=False,
     )
     if ended.returncode:
         raise RuntimeError(
@@ -230,17 +229,14 @@ def _debootstrap(suite: str, root: Path) -> None:
         str(root),
         _mirror(),
     ]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
+    ended = run_program(argv, timeout=900)
     if ended.returncode:
         raise RuntimeError(f"debootstrap of {suite} failed:\n{(ended.stdout + ended.stderr)[-3000:]}")
-    ended = subprocess.run(
+    ended = run_program(
         ["chroot", str(root), "/bin/sh", "-c", FURNISH],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
     if ended.returncode:
         raise RuntimeError(f"the base of {suite} could not be furnished:\n{ended.stdout}{ended.stderr}")
@@ -249,7 +245,7 @@ def _debootstrap(suite: str, root: Path) -> None:
 def _mirror() -> str:
     """This machine's own Debian mirror, read from its apt sources."""
     argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
-    found = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False).stdout.split()
+    found = run_program(argv).stdout.split()
     if not found:
         raise RuntimeError("no Debian mirror is known here: run apt-get update on a Debian machine")
     return found[0]
@@ -272,7 +268,7 @@ def _install(home: Path, version: str, lock: Path) -> None:
     )
     start.chmod(0o755)
     (home / "source").mkdir()
-    ended = subprocess.run(
+    ended = run_program(
         [
             *(
                 Path(sys.executable).parent / "uv",
@@ -286,10 +282,7 @@ def _install(home: Path, version: str, lock: Path) -> None:
             *("--python-version", version, "--python-platform", f"{platform.machine()}-manylinux_2_28"),
             *("--only-binary", ":all:", "--no-deps", "--require-hashes", "-r", lock),
         ],
-        capture_output=True,
-        text=True,
         timeout=600,
-        check=False,
     )
     if ended.returncode:
         raise RuntimeError(f"uv could not install the locked requirements:\n{ended.stderr[-3000:]}")

@@ -18,6 +18,8 @@ from urllib.parse import quote
 from docker_stand import Docker
 from machines import Network
 
+from tests.processes import run_program
+
 _ROOT = Path(__file__).parents[2]
 _TAMPERED = Path(__file__).with_name("tampered.py")
 STACK = """\
@@ -148,14 +150,11 @@ class Project:
             tampered: what goes wrong meanwhile, see `tampered.py`.
         """
         program = [str(_TAMPERED), *tampered, "--"] if tampered else ["-m", "screens"]
-        return subprocess.run(
+        return run_program(
             [*self.docker.enter, sys.executable, *program, "--workspace", str(self.workspace), *words],
             env={**os.environ, **self.docker.environment(self.generation), "PYTHONPATH": str(_ROOT)},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=400,
-            check=False,
         )
 
     def run(self, *words: str, code: int = 0, tampered: Sequence[str] = ()) -> Any:

@@ -29,6 +29,7 @@ from typing import Self
 import bases
 from machines import Network, _call
 
+from tests.processes import run_program
 from wizard import binaries
 from wizard.binaries import apt
 from wizard.binaries.table import Row
@@ -381,15 +382,12 @@ class Docker:
         environment: Mapping[str, str] | None = None,
         timeout: float,
     ) -> str:
-        ended = subprocess.run(
+        ended = run_program(
             argv,
             cwd=folder,
             env={**os.environ, **self.environment(generation), **(environment or {})},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=timeout,
-            check=False,
         )
         if ended.returncode:
             raise RuntimeError(f"{shlex.join(argv)}: {(ended.stderr or ended.stdout).strip()[-3000:]}")
@@ -457,7 +455,7 @@ def _grow(tree: Path, component: str, program: Path, user: str, suite: str) -> N
     shutil.copy(box, tree / "bin/busybox")
     for name in ("sh", "cat", "wget", "nc", "grep", "sleep", "id", "ls"):
         (tree / "bin" / name).symlink_to("busybox")
-    said = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=30, check=False).stdout
+    said = run_program(["ldd", program], timeout=30).stdout
     for library in map(Path, _LIBRARY.findall(said)):
         place = tree / library.relative_to("/")
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from types import TracebackType
 import bases
 from machines import BRIDGE, Network, Running, _call, furnish
 
+from tests.processes import run_program
 from wizard.model import HostSpec
 
 # The daemon looks for its bridge in /sys, which shows the network of whoever mounted it; and for control groups,
@@ -104,14 +105,8 @@ class Incus:
 
     def client(self, *words: str, timeout: float = 120) -> str:
         """Runs the client; RuntimeError with its words if it fails."""
-        ended = subprocess.run(
-            ["incus", *words],
-            env=os.environ | self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+        ended = run_program(
+            ["incus", *words], env=os.environ | self.environment, stdin=subprocess.DEVNULL, timeout=timeout
         )
         if ended.returncode:
             raise RuntimeError(f"incus {shlex.join(words)}: {ended.stderr.strip()[-2000:]}{self._log()}")

@@ -28,6 +28,7 @@ from typing import Self
 
 import bases
 
+from tests.processes import run_program
 from wizard.model import HostSpec
 
 BRIDGE = "br0"
@@ -59,7 +60,7 @@ _IN_GROUP = 'mkdir -p "$0" && echo $$ > "$0/cgroup.procs" && exec "$@"'
 
 
 def _call(argv: Sequence[str | Path], *, timeout: float = 60) -> str:
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False)
+    ended = run_program(argv, timeout=timeout)
     if ended.returncode:
         raise RuntimeError(f"{shlex.join(map(str, argv))}: {(ended.stderr or ended.stdout).strip()[-2000:]}")
     return ended.stdout
@@ -366,16 +367,13 @@ class Machine(Running):
         """Runs a command over SSH with the test's key, from the bridge's side."""
         options = [f"UserKnownHostsFile={self._folder}/known_hosts", "StrictHostKeyChecking=accept-new"]
         options += ["BatchMode=yes", "ConnectTimeout=10"]
-        return subprocess.run(
+        return run_program(
             [
                 *(*self.network.enter, "ssh", "-i", str(self.key)),
                 *(word for option in options for word in ("-o", option)),
                 *(f"{user}@{self.address}", command),
             ],
-            capture_output=True,
-            text=True,
             timeout=timeout,
-            check=False,
         )
 
     def spec(self, *, user: str = "root", become: str = "") -> HostSpec:

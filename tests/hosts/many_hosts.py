@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from machines import Network, _groups, _remove_group
 
+from tests.processes import run_program
 from wizard import binaries
 from wizard.model import ComponentSpec, HostSpec, Stack
 
@@ -287,9 +288,7 @@ def _wait(yard: subprocess.Popen[bytes], folder: Path, network: Network, address
     deadline = time.monotonic() + 90
     missing = wanted
     while time.monotonic() < deadline and yard.poll() is None:
-        table = subprocess.run(
-            [*network.enter, "cat", "/proc/net/tcp"], capture_output=True, text=True, timeout=30, check=True
-        ).stdout
+        table = run_program([*network.enter, "cat", "/proc/net/tcp"], timeout=30, check=True).stdout
         rows = (line.split() for line in table.splitlines()[1:])
         missing = wanted - {row[1] for row in rows if row[3] == "0A"}
         if not missing:

@@ -14,6 +14,7 @@ from typing import Any
 
 import bases
 
+from tests.processes import run_program
 from wizard.certificates import issue
 
 NAME = "id.example.net"
@@ -56,9 +57,7 @@ def installed() -> Path:
                     _SOURCE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules")
                 )
                 words = ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
-                ended = subprocess.run(
-                    words, cwd=work, capture_output=True, text=True, timeout=300, check=False
-                )
+                ended = run_program(words, cwd=work, timeout=300)
                 assert ended.returncode == 0, ended.stderr[-3000:]
                 work.rename(folder)
             finally:

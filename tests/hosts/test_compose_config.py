@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from compose_corpus import Case, cases
 from docker_stand import GENERATIONS, compose_plugin, write_compose_1
 from ruamel.yaml import YAML
 
+from tests.processes import run_program
 from wizard.config_files.shell_syntax import split
 
 OURS = {"command", "entrypoint", "volumes", "ports", "healthcheck"}
@@ -57,28 +57,17 @@ def told(generation: str, folder: Path, jobs: list[tuple[Path, Case]]) -> list[A
         asked = [
             (str(place), each, dict(case.variables)) for each, (place, case) in zip(words, jobs, strict=True)
         ]
-        ended = subprocess.run(
-            [folder / "many"],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            timeout=170,
-            check=False,
-        )
+        ended = run_program([folder / "many"], input=json.dumps(asked), timeout=170)
         assert ended.returncode == 0, ended.stderr
         return [
             YAML(typ="safe").load(out) if not code else err for code, out, err in json.loads(ended.stdout)
         ]
     said: list[Any] = []
     for each, (place, case) in zip(words, jobs, strict=True):
-        run = subprocess.run(
+        run = run_program(
             [compose_plugin(generation), *each, "--profile", "*", "config"],
             cwd=place,
             env={**os.environ, **case.variables},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
         )
         said.append(YAML(typ="safe").load(run.stdout) if run.returncode == 0 else run.stderr)
     return said

@@ -16,6 +16,7 @@ import bases
 import pytest
 from docker_stand import Docker
 
+from tests.processes import run_program
 from wizard import binaries
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
@@ -38,7 +39,7 @@ class Student:
         """Runs Firescreen as the student; it ends with that exit code."""
         who = ["setpriv", "--reuid", str(self._uid), "--regid", str(self._uid), "--clear-groups"]
         environment = self._docker.environment(self._generation)
-        ended = subprocess.run(
+        ended = run_program(
             [
                 *self._docker.enter,
                 *(who if self._uid else ()),
@@ -53,10 +54,7 @@ class Student:
                 "HOME": str(self.workspace.parent),
             },
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=400,
-            check=False,
         )
         said = f"{ended.stdout[-4000:]}\n{ended.stderr[-3000:]}"
         assert ended.returncode == code, f"{words}: {ended.returncode}\n{said}"

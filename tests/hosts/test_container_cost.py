@@ -22,6 +22,7 @@ from docker_stand import Docker
 from machines import Network
 
 from tests.integration.whole_stand import lost_scrapes
+from tests.processes import run_program
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
@@ -185,14 +186,7 @@ def readable(mine: Project, begin: float) -> dict[str, str]:
 
 def logs(mine: Project, box: str) -> str:
     """Both outputs of a container."""
-    ended = subprocess.run(
-        ["docker", "logs", box],
-        env=mine.docker.environment(),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=True,
-    )
+    ended = run_program(["docker", "logs", box], env=mine.docker.environment(), timeout=20, check=True)
     assert ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
 

@@ -14,6 +14,8 @@ from compose_projects import Project, project
 from docker_stand import Docker
 from machines import Network
 
+from tests.processes import run_program
+
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
@@ -66,14 +68,11 @@ components:
 def said(docker: Docker, mine: Project, *words: str) -> str:
     """All that Compose writes, whether it likes the file or not."""
     base = ["docker-compose"] if mine.generation == "bookworm" else ["docker", "compose"]
-    ended = subprocess.run(
+    ended = run_program(
         [*base, "-f", "compose.yaml", "-p", "mon", *words],
         cwd=mine.folder,
         env={**os.environ, **docker.environment(mine.generation)},
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
     return ended.stdout + ended.stderr
 
@@ -82,14 +81,7 @@ def log(docker: Docker, name: str, sign: str) -> str:
     """The first line of a container's log with a sign in it."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        ended = subprocess.run(
-            ["docker", "logs", name],
-            env={**os.environ, **docker.environment()},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        ended = run_program(["docker", "logs", name], env={**os.environ, **docker.environment()}, timeout=30)
         for line in (ended.stdout + ended.stderr).splitlines():
             if sign in line:
                 return line

@@ -15,6 +15,8 @@ from machines import Network
 from sshd import Person
 from test_containers import COMPOSE
 
+from tests.processes import run_program
+
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 _ROOT = Path(__file__).parents[2]
@@ -31,15 +33,12 @@ class WithSudo(Project):
         who = ["runuser", "-u", self.person.name, "--", "env", f"HOME={self.person.home}"]
         program = [sys.executable, "-m", "screens", "--workspace", str(self.workspace)]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
-        return subprocess.run(
+        return run_program(
             [*self.docker.enter, *who, *program, *words],
             env={**kept, "PYTHONPATH": str(_ROOT)},
             cwd=self.person.home,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=300,
-            check=False,
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
 from pathlib import Path
 
 import pytest
 from machines import Machine, Network
+
+from tests.processes import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = """\
@@ -27,9 +28,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.spread, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    built = subprocess.run(
-        [ROOT / ".ci/deb"], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
-    )
+    built = run_program([ROOT / ".ci/deb"], cwd=ROOT, timeout=500)
     assert built.returncode == 0, built.stdout + built.stderr
     return ROOT / built.stdout.splitlines()[-1]
 

@@ -19,6 +19,7 @@ from machines import Machine, Network
 from ruamel.yaml import YAML
 from test_front_door import NAME, ONE_NAME, ORIGIN, PROGRAMS, _booted, apply, etc, stack_of
 
+from tests.processes import run_program
 from wizard.config_files.proxies import own_site
 from wizard.engine import Engine
 from wizard.engine import proxy_check as checks
@@ -217,9 +218,7 @@ def unpacked(request: pytest.FixtureRequest, network: Network) -> Iterator[Path]
 
 
 def _inside(root: Path, command: str) -> subprocess.CompletedProcess[str]:
-    ended = subprocess.run(
-        ["chroot", root, "sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = run_program(["chroot", root, "sh", "-c", command])
     assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
     return ended
 

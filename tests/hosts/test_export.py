@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from machines import Machine, Network
 from test_over_ssh import engine_for, etc, pair
 
+from tests.processes import run_program
 from tests.tools import ansible_runs
 from wizard.engine import Engine
 from wizard.inventory.stack_file import load
@@ -127,7 +127,7 @@ def test_ansible_finds_nothing_to_do_after_our_own_apply_and_can_do_it_again_fro
             "scan",
         ]
         options = ["--hosts", str(folder / "inventory.yml"), "--write", str(found)]
-        ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
+        ended = run_program([*command, *options], timeout=120)
         assert ended.returncode in (0, 3), ended.stderr
         assert load(found).hosts == stack.hosts
         assert [each.key for each in load(found).components] == [

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from machines import Machine
 
+from tests.processes import run_program
 from wizard.diagnostics import catalogue
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
@@ -100,7 +100,7 @@ def test_ssh_that_lets_nobody_in(machine: Machine) -> None:
     told = {}
     for arguments, words in REFUSALS.values():
         more = arguments.format(host=f"root@{machine.address}").split()
-        ended = subprocess.run(
+        ended = run_program(
             [
                 *machine.network.enter,
                 "ssh",
@@ -109,11 +109,7 @@ def test_ssh_that_lets_nobody_in(machine: Machine) -> None:
                 "-o",
                 "UserKnownHostsFile=/dev/null",
                 *more,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+            ]
         )
         assert ended.returncode != 0 and words in ended.stderr, ended.stderr
         found = catalogue.diagnose(ended.stderr)

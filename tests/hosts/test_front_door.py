@@ -23,6 +23,7 @@ import pytest
 import slow_connections
 from machines import Machine, Network
 
+from tests.processes import run_program
 from wizard.engine import Engine, Outcome
 from wizard.inventory import stack_file
 from wizard.inventory.stack_file import dump
@@ -337,13 +338,7 @@ def _as_printed(plan: Plan, web1: Machine, network: Network) -> None:
         words = shlex.split(command)
         newer = "2.43 or newer" in next(hint for hint in plan.hints if command in hint)
         program = (bases.base("trixie") if newer else web1.root) / "usr/bin" / words[0]
-        ended = subprocess.run(
-            [*network.enter_named, program, *words[1:]],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        ended = run_program([*network.enter_named, program, *words[1:]])
         assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
         assert ("=>" if words[0] == "promtool" else "Alertname") in ended.stdout
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from machines import Machine, Network
 from wheelhouse import own_wheel, wheels
 
 from tests.integration.terminal import Terminal
+from tests.processes import run_program
 from wizard import practice
 
 pytestmark = [pytest.mark.hosts, pytest.mark.spread, pytest.mark.timeout(900)]
@@ -48,9 +48,7 @@ def newest(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _checkout(folder: Path) -> None:
     """The files of this checkout that belong to the repository, as they are now."""
     listed = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(
-        listed, cwd=bases.PROJECT, capture_output=True, text=True, check=True, timeout=60
-    ).stdout
+    names = run_program(listed, cwd=bases.PROJECT, check=True).stdout
     for name in filter(None, names.split("\0")):
         if (source := bases.PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,14 +83,7 @@ def test_a_first_start_without_a_network_says_what_practice_needs_and_how_to_bri
         window.until("A program is missing", "not here: node_exporter,", "Do Install them")
     finally:
         window.close()
-    refused = subprocess.run(
-        [*argv, "practice", "up"],
-        env=settings | {"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    refused = run_program([*argv, "practice", "up"], env=settings | {"PATH": "/usr/bin:/bin"}, timeout=120)
     assert refused.returncode == 1
     for words in (
         "node_exporter, prometheus, promtool",
@@ -103,13 +94,8 @@ def test_a_first_start_without_a_network_says_what_practice_needs_and_how_to_bri
     # As told: the folder of a machine with a network.
     settings["FIRESCREEN_CACHE"] = str(cache)
     try:
-        started = subprocess.run(
-            [*argv, "practice", "up"],
-            env=settings | {"PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        started = run_program(
+            [*argv, "practice", "up"], env=settings | {"PATH": "/usr/bin:/bin"}, timeout=120
         )
         assert started.returncode == 0, started.stderr
     finally:

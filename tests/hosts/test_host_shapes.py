@@ -26,6 +26,8 @@ from machines import PROGRAMS, Machine, Network, booted
 from ruamel.yaml import YAML
 from snapshots import Snapshot
 
+from tests.processes import run_program
+
 pytestmark = [pytest.mark.hosts, pytest.mark.spread, pytest.mark.timeout(900)]
 
 TOUCHES = (
@@ -111,14 +113,11 @@ class Site:
             ended = machine.run([FIRESCREEN, *given], timeout=bound)
         else:
             argv = [*self.network.enter, sys.executable, "-m", "wizard.cli"]
-            ended = subprocess.run(
+            ended = run_program(
                 [*argv, "--workspace", self.workspace, *given],
                 cwd=bases.PROJECT,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
                 timeout=bound,
-                check=False,
             )
         said = f"firescreen {' '.join(words)}: {ended.returncode}\n{ended.stdout[-6000:]}\n{ended.stderr[-6000:]}"
         assert "Traceback" not in ended.stdout + ended.stderr, said

@@ -15,6 +15,7 @@ import pytest
 from debs import install
 from machines import Machine, Network
 
+from tests.processes import run_program
 from wizard.engine import Engine, proposed_components
 from wizard.inventory.stack_file import dump, load
 from wizard.model import ComponentSpec, Service, Stack
@@ -75,14 +76,11 @@ def engine_for(folder: Path, network: Network) -> Iterator[Engine]:
 
 def cli(network: Network, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command line without a terminal."""
-    return subprocess.run(
+    return run_program(
         [*network.enter, sys.executable, "-m", "wizard.cli", "--workspace", str(folder), *words],
         cwd=bases.PROJECT,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=300,
-        check=False,
     )
 
 

@@ -22,6 +22,7 @@ from screens.plan.screen import PlanPage
 from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
 from screens.verification.screen import VerificationPage
+from tests.processes import run_program
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
@@ -82,12 +83,8 @@ def answers(hosts: Hosts, network: Network) -> set[str]:
     urls = [
         word for at in hosts.addresses.values() for word in ("-o", "/dev/null", f"http://{at}:9100/metrics")
     ]
-    asked = subprocess.run(
-        [*network.enter, "curl", "-s", "-m", "60", "-w", "%{http_code}\n", *urls],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    asked = run_program(
+        [*network.enter, "curl", "-s", "-m", "60", "-w", "%{http_code}\n", *urls], timeout=120
     )
     found = asked.stdout.split()
     assert len(found) == COUNT

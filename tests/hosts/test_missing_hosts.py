@@ -13,6 +13,7 @@ import pytest
 from incus_hosts import Incus
 from machines import Machine, Network, booted
 
+from tests.processes import run_program
 from wizard.inventory.stack_file import dump
 from wizard.model import ComponentSpec, HostSpec, Stack
 
@@ -103,15 +104,12 @@ def looked_at(
     vault.write_text("a long password of the vault\n")
     for number, words in enumerate(COMMANDS):
         places = {"STACK": str(stack), "FOLDER": str(folder / f"export-{number}"), "VAULT": str(vault)}
-        ended = subprocess.run(
+        ended = run_program(
             [*network.enter, sys.executable, "-m", "wizard.cli", "--workspace", str(folder / "workspace")]
             + [places.get(word, word) for word in words],
             cwd=bases.PROJECT,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
             timeout=300,
-            check=False,
         )
         said = ended.stdout + ended.stderr
         assert "Traceback" not in said and "KeyError" not in said, (words, said)

@@ -22,6 +22,7 @@ import bases
 import pytest
 from machines import Machine, Network, booted
 
+from tests.processes import run_program
 from wizard import binaries
 from wizard.engine import Engine
 from wizard.engine.reachability import forward_to
@@ -94,7 +95,7 @@ def engine_for(folder: Path, network: Network, passwords: dict[str, str]) -> Ite
 
 def said(command: str) -> subprocess.CompletedProcess[str]:
     """What a command says that is typed where Firescreen runs."""
-    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    return run_program(["sh", "-c", command])
 
 
 def queried(plan: Plan) -> str:
@@ -102,9 +103,7 @@ def queried(plan: Plan) -> str:
     (command,) = (hint.partition(": ")[2] for hint in plan.hints if "promtool query" in hint)
     promtool = Path(binaries.find("promtool", cache=Workspace.default().cache, suite="trixie").path)
     environment = os.environ | {"PATH": f"{promtool.parent}:{os.environ['PATH']}"}
-    ended = subprocess.run(
-        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = run_program(["sh", "-c", command], env=environment)
     assert ended.returncode == 0, (command, ended.stderr)
     return ended.stdout
 
@@ -115,7 +114,7 @@ def probed(stack: Stack, folder: Path, url: str) -> dict[str, Any]:
     file.write_text(dump(stack))
     argv = [sys.executable, "-m", "wizard.cli", "--workspace", str(folder), "probe", url, "--json"]
     argv += ["--cacert", str(folder / "ca/ca.crt"), "--stack", str(file)]
-    ended = subprocess.run(argv, cwd=bases.PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    ended = run_program(argv, cwd=bases.PROJECT)
     assert ended.returncode == 1, ended.stderr
     return dict(json.loads(ended.stdout))
 
@@ -373,13 +372,9 @@ def test_the_printed_commands_secure_two_machines(
             here = change.host == WORKSPACE or (not isinstance(change, RunService) and change.typed_here)
             for command in words:
                 if here:
-                    ended = subprocess.run(
+                    ended = run_program(
                         ["sh", "-eu", "-c", command],
                         env={"PATH": f"{htpasswd.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)},
-                        capture_output=True,
-                        text=True,
-                        timeout=60,
-                        check=False,
                     )
                 else:
                     ended = machines[change.host].run(["sh", "-eu", "-c", command])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from docker_stand import packages
 from machines import Network
 from podman_stand import Podman
 
+from tests.processes import run_program
 from wizard.config_files.shell_syntax import split
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "quadlets"
@@ -46,13 +46,8 @@ def started(generator: Path, folder: Path, name: str, content: bytes) -> list[st
     (place / "prometheus.container").write_bytes(content)
     (place / "monitoring.network").write_text("[Network]\n")
     (place / "prometheus-data.volume").write_text("[Volume]\n")
-    ended = subprocess.run(
-        [generator, "--dryrun", "--no-kmsg-log"],
-        env={**os.environ, "QUADLET_UNIT_DIRS": str(place)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    ended = run_program(
+        [generator, "--dryrun", "--no-kmsg-log"], env={**os.environ, "QUADLET_UNIT_DIRS": str(place)}
     )
     assert ended.returncode == 0, f"{name}: {ended.stderr}"
     (service,) = (part for part in ended.stdout.split("---") if "ExecStart=" in part and "podman run" in part)

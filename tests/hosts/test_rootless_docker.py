@@ -16,6 +16,8 @@ from rootless_stand import RootlessDocker
 from sshd import Person
 from test_containers import COMPOSE
 
+from tests.processes import run_program
+
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 
@@ -26,9 +28,7 @@ class Rootless(Project):
         variables = {**os.environ, **self.docker.environment(self.generation)}
         variables.pop("DOCKER_HOST")
         argv = [*self.docker.enter, sys.executable, "-m", "screens", "--workspace", str(self.workspace)]
-        return subprocess.run(
-            [*argv, *words], env=variables, capture_output=True, text=True, timeout=400, check=False
-        )
+        return run_program([*argv, *words], env=variables, timeout=400)
 
 
 def test_a_project_of_a_users_own_daemon_is_secured_and_undone(network: Network, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from incus_hosts import Incus, Instance
 from sshd import Person, Sshd
 
+from tests.processes import run_program
 from wizard.connections.base import Connection
 from wizard.connections.incus import IncusConnection
 from wizard.connections.local import LocalConnection
@@ -48,7 +49,7 @@ class Way:
     def run(self, script: str) -> str:
         """A script of root's, in `base`."""
         words = [*self.inside, "sh", "-ec", f"cd {self.base}\n{script}"]
-        ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        ended = run_program(words)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 

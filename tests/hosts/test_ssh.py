@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 from sshd import Person, Proxy, Sshd, keygen, read_arguments
 
+from tests.processes import run_program
 from wizard.connections.credentials import Access
 from wizard.connections.errors import ForbiddenError
 from wizard.connections.path_script import ABSENT
@@ -645,13 +646,8 @@ def test_without_an_ssh_program_the_configuration_counts_all_the_same(tmp_path: 
         "it = sshconfig.target(HostSpec(name='srv1', connect='ssh'), config=pathlib.Path(sys.argv[1])); "
         "print(it.address, it.port)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code, config],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env=os.environ | {"PATH": str(tmp_path)},
+    ended = run_program(
+        [sys.executable, "-c", code, config], check=True, env=os.environ | {"PATH": str(tmp_path)}
     )
     assert ended.stdout == "192.0.2.7 2022\n"
 

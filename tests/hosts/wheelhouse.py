@@ -11,6 +11,8 @@ from pathlib import Path
 
 import bases
 
+from tests.processes import run_program
+
 GLIBC = ("2_28", "2_17")
 """Oldest versions of glibc that wheels are built for."""
 
@@ -61,6 +63,6 @@ def _download(folder: Path, version: str, *what: str) -> None:
         str(folder),
     ]
     argv += ["--only-binary", ":all:", "--python-version", version, *platforms, *what]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+    ended = run_program(argv, timeout=300)
     if ended.returncode:
         raise RuntimeError(f"the wheels for Python {version} could not be fetched:\n{ended.stderr[-2000:]}")

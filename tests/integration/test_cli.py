@@ -18,6 +18,7 @@ import pytest
 
 from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
+from tests.processes import run_program
 from wizard import practice as practice_stack
 from wizard.inventory import stack_file
 from wizard.model import ComponentSpec, HostSpec
@@ -34,13 +35,10 @@ def run(tmp_path: Path, cache: Path) -> Run:
     """Runs `firescreen` in a workspace of its own (the practice fixture's, where a test uses it)."""
 
     def call(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Shell:
-        return subprocess.run(
+        return run_program(
             [*FRONT, "--workspace", str(tmp_path / "workspace"), *words],
             input=stdin,
-            capture_output=True,
-            text=True,
             timeout=120,
-            check=False,
             env={**os.environ, "FIRESCREEN_CACHE": str(cache), **(env or {})},
         )
 

@@ -18,6 +18,7 @@ import pytest
 from tests.integration import stand
 from tests.integration.exporters_only import exporters_only
 from tests.integration.snapshot import differences, snapshot
+from tests.processes import run_program
 from wizard import passwords
 from wizard.config_files import prometheus as scrape
 from wizard.engine import Engine, Outcome
@@ -408,14 +409,7 @@ def test_the_curl_commands_run_as_printed(engine: Engine, stack: Stack) -> None:
     asked = [attempt for attempt in outcome.attempts if attempt.probe.kind == "http"]
     assert len(asked) == 5
     for attempt in asked:
-        ended = subprocess.run(
-            ["sh", "-c", attempt.curl],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            env={"PATH": os.environ["PATH"]},
-        )
+        ended = run_program(["sh", "-c", attempt.curl], timeout=30, env={"PATH": os.environ["PATH"]})
         if attempt.outcome == "untrusted":
             assert ended.returncode == 60, ended
         else:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from screens.app import make_app
+from tests.processes import run_program
 from tests.screens.helpers import until
 from tests.unit.planner import planned
 from wizard import binaries, components, planner
@@ -113,15 +114,12 @@ def copy(tmp_path: Path) -> Path:
 
 
 def run(copy: Path, cache: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return run_program(
         [sys.executable, "-m", "screens", "--workspace", str(copy / "workspace"), *words],
         cwd=copy,
         env={**os.environ, "FIRESCREEN_CACHE": str(cache), "PYTHONPATH": str(copy)},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=180,
-        check=False,
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import pytest
 
 from tests.integration.faults import Kit
 from tests.integration.stand import exporter, free_port, running
+from tests.processes import run_program
 from wizard import binaries
 from wizard.connections.local import LocalConnection
 from wizard.diagnostics import catalogue
@@ -187,7 +187,7 @@ def test_promtool_and_amtool_at_the_door(name: str, guarded: Guarded, cache: Pat
     if guarded.suite != "bookworm":
         commands.append([tool["promtool"], "check", "healthy", *more, f"--url={url}"])
     for argv in commands:
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        ended = run_program(argv, timeout=30)
         text = ended.stdout + ended.stderr
         assert ended.returncode != 0
         cause = CAUSES.get(name, "password-wrong")
@@ -247,13 +247,7 @@ def test_promtool_on_each_mistake_in_prometheus_yml(suite: str, cache: Path, tmp
     found = {}
     for name, content in CONFIGS.items():
         (tmp_path / f"{name}.yml").write_text(content)
-        ended = subprocess.run(
-            [promtool, "check", "config", str(tmp_path / f"{name}.yml")],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        ended = run_program([promtool, "check", "config", str(tmp_path / f"{name}.yml")], timeout=30)
         assert ended.returncode != 0, name
         said = catalogue.diagnose(ended.stdout + ended.stderr)
         found[name] = said.id if said else ended.stderr

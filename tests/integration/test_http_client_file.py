@@ -14,6 +14,7 @@ import bcrypt
 import pytest
 
 from tests.integration.stand import free_port, running
+from tests.processes import run_program
 from wizard import binaries
 from wizard.certificates import issue
 from wizard.config_files import http_client, web_config
@@ -32,7 +33,7 @@ class Stand:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         path = binaries.find(program, cache=self.cache, suite=self.suite).path
-        return subprocess.run([path, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        return run_program([path, *arguments])
 
     def file(self, **left_out: str) -> str:
         """The client file, complete but for what is named."""

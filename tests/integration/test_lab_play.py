@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
+from tests.processes import run_program
 from wizard import practice as practice_stack
 from wizard.engine import Engine
 from wizard.errors import HostError, ProgramsError
@@ -52,11 +53,8 @@ def by_hand(session: LabSession, step_id: str, workspace: Workspace) -> list[she
 
 
 def fire(*arguments: str, workspace: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return run_program(
         [sys.executable, "-m", "wizard.cli", "--workspace", str(workspace), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=120,
         env={**os.environ, **environment},
     )

@@ -6,13 +6,13 @@ import getpass
 import grp
 import os
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.processes import run_program
 from wizard.connections.host_names import host_names
 from wizard.connections.local import LocalConnection
 from wizard.connections.subprocess_runner import run_bounded
@@ -63,13 +63,7 @@ me = FileState(b"secret", 0o644, pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid
 LocalConnection("here").stage(sys.argv[1], me, tag="t")
 print(seen)
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "x")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    ended = run_program([sys.executable, "-c", code, str(tmp_path / "x")], check=True)
     assert ended.stdout.strip() == "[('os.chmod', '0o600', 0)]"
     assert stat.S_IMODE((tmp_path / ".x.firescreen-t").stat().st_mode) == 0o644
 
@@ -194,9 +188,7 @@ try:
 except HostError as problem:
     print(problem.what, os.listdir(sys.argv[1]))
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
-    )
+    ended = run_program([sys.executable, "-c", code, str(tmp_path)], check=True)
     assert ended.stdout.strip() == "cannot write it: the file may not grow that large here []"
 
 

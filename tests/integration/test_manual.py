@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.processes import run_program
 from wizard import practice as practice_stack
 from wizard.cli import firescreen
 
@@ -83,15 +84,8 @@ def folder(tmp_path: Path, cache: Path) -> Iterator[Path]:
 def shell(command: str, folder: Path, cache: Path) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
     places = {"FIRESCREEN_WORKSPACE": str(folder / "workspace"), "FIRESCREEN_CACHE": str(cache), "PATH": path}
-    return subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=os.environ | places,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
+    return run_program(
+        ["bash", "-c", command], cwd=folder, env=os.environ | places, stdin=subprocess.DEVNULL, timeout=180
     )
 
 

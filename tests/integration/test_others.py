@@ -21,6 +21,7 @@ import pytest
 from tests.integration.snapshot import Snapshot, differences, snapshot
 from tests.integration.stand import free_port, running
 from tests.integration.test_cluster import Instance
+from tests.processes import run_program
 from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.certificates import issue
@@ -164,13 +165,8 @@ class Whole:
         """A command as it is printed, with this Python and the programs of a suite."""
         found = [binaries.find(name, cache=self.cache, suite=suite).path for name in ("promtool", "amtool")]
         folders = [str(Path(sys.executable).parent), *(str(Path(each).parent) for each in found)]
-        return subprocess.run(
-            ["sh", "-c", command],
-            env={**os.environ, "PATH": os.pathsep.join([*folders, os.environ["PATH"]])},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return run_program(
+            ["sh", "-c", command], env={**os.environ, "PATH": os.pathsep.join([*folders, os.environ["PATH"]])}
         )
 
 
@@ -279,7 +275,7 @@ def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
             command += [option, str(folder / key)]
     if "basicAuthUser" in says:
         command += ["-u", f"{says['basicAuthUser']}:{says['basicAuthPassword']}"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = run_program(command, timeout=30)
     return ended.stdout if ended.returncode == 0 else ended.stderr
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 import venv
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import wizard
+from tests.processes import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [
@@ -39,13 +39,10 @@ FIND_ASSETS = "from wizard import assets; print(assets.path('labs'))"
 
 def run(argv: Sequence[str | Path], cwd: Path) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PIP_"))}
-    done = subprocess.run(
+    done = run_program(
         [str(part) for part in argv],
         cwd=cwd,
         env=environment | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=120,
     )
     assert done.returncode == 0, f"{argv}\n{done.stdout}\n{done.stderr}"

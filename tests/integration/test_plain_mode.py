@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.in_process import firescreen
 from tests.integration.snapshot import differences, snapshot
+from tests.processes import run_program
 from wizard import practice as practice_stack
 from wizard.cli.plain_dialog import MOST_TRIES
 from wizard.practice import PracticeStack
@@ -26,14 +27,7 @@ DEFAULTS = ("", "", "", "", "", "", "")
 
 def in_a_process(*words: str, stdin: str) -> Shell:
     """`firescreen` with a real pipe on its standard input."""
-    return subprocess.run(
-        [sys.executable, "-m", "screens", *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    return run_program([sys.executable, "-m", "screens", *words], input=stdin, timeout=180)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.integration.stand import exporter, free_port, prometheus_server
+from tests.processes import run_program
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue
 from wizard.engine.verification import run_probes
@@ -586,12 +587,7 @@ def test_up_is_what_prometheus_says(
         attempt = probes.wait(up, until=time.monotonic() + 30)
         assert (attempt.ok, attempt.outcome) == (True, "up"), attempt
         assert "/metrics" in attempt.detail
-        assert (
-            '"value":['
-            in subprocess.run(
-                shlex.split(probes.curl(up)), check=True, capture_output=True, text=True, timeout=30
-            ).stdout
-        )
+        assert '"value":[' in run_program(shlex.split(probes.curl(up)), check=True, timeout=30).stdout
         later = probe(url, "up", kind="up", instance=f"127.0.0.1:{bare}", not_before=time.time() + 3600)
         assert probes.wait(later, until=time.monotonic() + 1).reason == "not scraped yet since the change"
         down = probe(url, "down", kind="up", instance=f"localhost:{secured}", job="closed")
@@ -698,14 +694,7 @@ def test_curl_runs_as_printed_without_a_question(lab: Pki, secured: int, tmp_pat
 
 def _typed(command: str) -> str:
     """What the shell gives for it."""
-    done = subprocess.run(
-        ["sh", "-c", command],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        stdin=subprocess.DEVNULL,
-    )
+    done = run_program(["sh", "-c", command], timeout=30, stdin=subprocess.DEVNULL)
     return done.stdout.strip()
 
 

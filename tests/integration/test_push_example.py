@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import bcrypt
 import pytest
 
 from tests.integration.stand import free_port, running
+from tests.processes import run_program
 from wizard import assets, binaries
 from wizard.certificates import issue
 from wizard.config_files import web_config
@@ -45,7 +45,7 @@ class Stand:
         """What the example says, '' when it pushed."""
         port = self.ports[level]
         argv = [sys.executable, SCRIPT, "--gateway", f"localhost:{port}", "--ca", self.file(ca), *more]
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        ended = run_program(argv)
         assert "Traceback" not in ended.stderr
         assert (ended.returncode == 0) == (not ended.stderr), ended
         assert not ended.stdout

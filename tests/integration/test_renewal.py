@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.processes import run_program
 from wizard import assets
 from wizard.certificates import issue
 from wizard.practice import PracticeStack
@@ -29,13 +30,10 @@ Shell = subprocess.CompletedProcess[str]
 
 def run(workspace: Path, *words: str, env: Mapping[str, str] | None = None) -> Shell:
     """`firescreen` in a workspace, as a timer runs it: without a terminal and with nothing to read."""
-    return subprocess.run(
+    return run_program(
         [sys.executable, "-m", "screens", "--workspace", str(workspace), *words],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=150,
-        check=False,
         env={**os.environ, **(env or {})},
     )
 

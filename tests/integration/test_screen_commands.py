@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from screens.plan.screen import PlanPage
 from screens.state import Session
 from tests.integration.labs_played import on_the_stack
 from tests.integration.whole_stand import LEVELS, whole
+from tests.processes import run_program
 from tests.screens.helpers import until
 from wizard import binaries, practice
 from wizard.engine import Engine
@@ -48,9 +48,7 @@ async def shown(pilot: Pilot[int], text: Widget, pane: VerticalScroll) -> str:
 
 def pasted(text: str, *, before: str) -> None:
     """A person's shell, into which the text is pasted."""
-    done = subprocess.run(
-        ["bash", "-eu", "-c", f"{before}\n{text}"], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = run_program(["bash", "-eu", "-c", f"{before}\n{text}"], timeout=120)
     assert done.returncode == 0, f"{text}\n---\n{done.stdout}{done.stderr}"
 
 

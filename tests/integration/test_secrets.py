@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run_program
 from wizard import practice as practice_stack
 from wizard.engine import Engine
 from wizard.model import Answers, Event
@@ -58,7 +59,7 @@ def test_canaries_are_found_nowhere(
         outcome = engine.apply(plan, events.append)
         assert outcome.error is None
         verified = engine.verify(stack)
-        printed = subprocess.run(
+        printed = run_program(
             [
                 sys.executable,
                 "-m",
@@ -67,11 +68,7 @@ def test_canaries_are_found_nowhere(
                 str(engine.workspace.root),
                 "plan",
                 "practice",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
+            ]
         )
     finally:
         ended.set()

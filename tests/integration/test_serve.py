@@ -19,6 +19,7 @@ import aiohttp
 import pytest
 
 from screens.web_server import Serving, check
+from tests.processes import run_program
 from wizard.certificates import issue
 from wizard.errors import InputError
 from wizard.workspace import Workspace
@@ -198,7 +199,7 @@ def test_it_is_not_offered_to_other_machines_in_clear(listen: str) -> None:
 
 def test_what_it_means_is_said_before_it_is_refused(tmp_path: Path) -> None:
     words = ["-m", "screens", "--workspace", str(tmp_path / "w"), "serve", "--listen", "0.0.0.0"]
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, timeout=60)
+    done = run_program([sys.executable, *words])
     assert done.returncode == 2 and done.stdout == ""
     assert "every machine that reaches this address can connect" in done.stderr
     assert "reverse proxy" in done.stderr and not (tmp_path / "w").exists()
@@ -215,12 +216,8 @@ def test_what_does_not_fit_together_is_said() -> None:
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "textual_serve.py").write_text("raise ImportError('not here')")
-    done = subprocess.run(
+    done = run_program(
         [sys.executable, "-m", "screens", "--workspace", str(tmp_path / "w"), "serve"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 1

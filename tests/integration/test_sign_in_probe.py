@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.processes import run_program
 from wizard import probes
 from wizard.model import Probe
 
@@ -84,7 +84,5 @@ def test_where_a_page_leads(leads: dict[str, str], outcome: str, said: str) -> N
 def test_the_printed_command_shows_where_it_leads() -> None:
     address = PROVIDER + urlencode(ASKED)
     with answering({"/page": address}) as root:
-        ended = subprocess.run(
-            shlex.split(probes.curl(probe(root))), capture_output=True, text=True, timeout=30, check=True
-        )
+        ended = run_program(shlex.split(probes.curl(probe(root))), timeout=30, check=True)
     assert ended.stdout.replace("\\n", "").split() == ["302", address]

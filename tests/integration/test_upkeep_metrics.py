@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from tests.processes import run_program
 from wizard import assets
 from wizard.cli import firescreen
 from wizard.upkeep.lifetimes import CertificateRole, Lifetime
@@ -45,9 +46,7 @@ def known(*lifetimes: Lifetime, drift: int | None = 0) -> Upkeep:
 
 def test_promtool_accepts_the_metrics_whatever_a_path_holds(promtool: str) -> None:
     text = exposition(known(lifetime('/etc/a"b\\c\n/x.crt'), lifetime("/etc/node_exporter/n.crt", "srv2")))
-    checked = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60, check=False
-    )
+    checked = run_program([promtool, "check", "metrics"], input=text)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
     assert (
         'firescreen_certificate_not_after_seconds{stack="my stack",host="srv2",component="node_exporter",'
@@ -61,14 +60,7 @@ def test_promtool_accepts_the_metrics_whatever_a_path_holds(promtool: str) -> No
 def judged(promtool: str, folder: Path, rules: str) -> subprocess.CompletedProcess[str]:
     (folder / "rules.yml").write_text(rules)
     shutil.copy(RULES_TEST, folder / "test.yml")
-    return subprocess.run(
-        [promtool, "test", "rules", "test.yml"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_program([promtool, "test", "rules", "test.yml"], cwd=folder, timeout=120)
 
 
 def test_the_alerts_fire_near_past_vanished_restarted_and_not_renewed(promtool: str, tmp_path: Path) -> None:

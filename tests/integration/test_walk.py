@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.terminal import Terminal
+from tests.processes import run_program
 from wizard import practice as practice_stack
 
 pytestmark = pytest.mark.matrix
@@ -104,7 +105,7 @@ def status(workspace: Path, password: str) -> str:
     request = f'user = "prometheus:{password}"\n'
     argv = ["curl", "-sS", "-K", "-", "--cacert", str(ca), "-o", "/dev/null", "-w", "%{http_code}"]
     argv.append(f"https://{host.address}:{host.port}/metrics")
-    ended = subprocess.run(argv, input=request, capture_output=True, text=True, timeout=30, check=False)
+    ended = run_program(argv, input=request, timeout=30)
     return ended.stdout + ended.stderr
 
 

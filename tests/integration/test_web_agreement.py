@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from tests.integration.stand import free_port
+from tests.processes import run_program
 from wizard import binaries, components
 from wizard.certificates import issue
 from wizard.config_files import web_config
@@ -315,7 +316,7 @@ def _accepted(suite: str, cache: Path, files: dict[str, Path]) -> dict[str, bool
     """For each file whether the promtool of that generation calls it a success."""
     promtool = binaries.find("promtool", cache=cache, suite=suite).path
     argv = [promtool, "check", "web-config", *map(str, files.values())]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    ended = run_program(argv)
     said = ended.stdout + ended.stderr
     verdicts = {name: f"{file} SUCCESS" in said for name, file in files.items()}
     assert all(good != (f"{files[name]} FAILED" in said) for name, good in verdicts.items())

@@ -20,6 +20,7 @@ from screens.dialogs.attempt import AttemptDialog
 from screens.probe_console.result import wrong
 from screens.probe_console.screen import ConsolePage, filled
 from tests.integration.stand import exporter, free_port, prometheus_server
+from tests.processes import run_program
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue
@@ -96,7 +97,7 @@ def app(tmp_path: Path) -> FirescreenApp:
 def typed(words: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs a printed command; nobody is there to answer a question."""
     nobody = subprocess.DEVNULL
-    return subprocess.run(words, capture_output=True, text=True, timeout=20, stdin=nobody, check=False)
+    return run_program(words, timeout=20, stdin=nobody)
 
 
 async def fill(pilot: Pilot[Any], **values: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 
 import pytest
 
 from screens.widgets.shell_lines import folded
+from tests.processes import run_program
 
 LONG = "/root/.local/share/firescreen/practice/srv1/etc/prometheus/tls/node exporter's key.pem"
 COMMANDS = (
@@ -33,7 +33,7 @@ COMMANDS = (
 
 
 def said(script: str) -> str:
-    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=30).stdout
+    return run_program(["sh", "-c", script], check=True, timeout=30).stdout
 
 
 @pytest.mark.parametrize("width", [24, 42, 76])

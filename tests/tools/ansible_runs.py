@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.processes import run_program
 from wizard.engine import Engine
 from wizard.export import Export
 from wizard.model import Answers, Stack
@@ -81,14 +81,11 @@ def run(
     # Ansible keeps connections by address and user: hosts of another network may have the same.
     with tempfile.TemporaryDirectory(prefix="ansible-") as kept:
         begun = time.monotonic()
-        ended = subprocess.run(
+        ended = run_program(
             [*argv, *arguments],
             cwd=folder,
             input=password,
-            capture_output=True,
-            text=True,
             timeout=timeout,
-            check=False,
             env={
                 **os.environ,
                 "ANSIBLE_NOCOLOR": "1",

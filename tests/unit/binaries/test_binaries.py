@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes import run_program
 from wizard import assets, binaries
 from wizard.binaries import releases, sources, store
 from wizard.errors import ProgramsError
@@ -334,6 +335,6 @@ def test_a_program_that_reads_a_folder_of_its_package_runs_without_being_install
         *(found.path, f"--config.file={config}", f"--storage.path={tmp_path}", "--cluster.listen-address="),
         "--web.listen-address=127.0.0.1:99999",  # so that it ends by itself, after its templates
     ]
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    ended = run_program(argv, timeout=30)
     assert "default.tmpl" not in ended.stderr + ended.stdout
     assert "99999" in ended.stderr + ended.stdout

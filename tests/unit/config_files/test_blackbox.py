@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run_program
 from wizard import binaries
 from wizard.config_files import blackbox
 from wizard.errors import ConfigError
@@ -101,10 +102,7 @@ def accepted(exporters: list[str], content: bytes, folder: Path) -> str:
     file = folder / "blackbox.yml"
     file.write_bytes(content)
     for program in exporters:
-        ended = subprocess.run(
-            [program, "--config.check", f"--config.file={file}"],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        ended = run_program([program, "--config.check", f"--config.file={file}"])  # fmt: skip
         if ended.returncode:
             return ended.stdout + ended.stderr
     return ""

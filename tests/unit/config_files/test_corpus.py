@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import io
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from tests.processes import run_program
 from wizard.config_files import http_client, prometheus
 from wizard.config_files.prometheus import client_settings
 from wizard.config_files.prometheus.scrape_jobs import NAME
@@ -39,9 +39,7 @@ def accepted(promtool: str, content: bytes, folder: Path) -> str:
     """'' if the real promtool takes the file, else what it said."""
     file = folder / "prometheus.yml"
     file.write_bytes(content)
-    ended = subprocess.run(
-        [promtool, "check", "config", str(file)], capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = run_program([promtool, "check", "config", str(file)])
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr
 
 

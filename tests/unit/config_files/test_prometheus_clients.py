@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import io
 import re
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.bench.bench_edit import large
+from tests.processes import run_program
 from wizard import binaries
 from wizard.config_files import prometheus
 from wizard.errors import ConfigError
@@ -95,9 +95,7 @@ def accepted(programs: list[str], content: bytes, folder: Path) -> str:
     file = folder / "prometheus.yml"
     file.write_bytes(content)
     for program in programs:
-        ended = subprocess.run(
-            [program, "check", "config", str(file)], capture_output=True, text=True, timeout=60, check=False
-        )
+        ended = run_program([program, "check", "config", str(file)])
         if ended.returncode:
             return ended.stdout + ended.stderr
     return ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import run_program
 from wizard.config_files import env_file, shell_command, systemd_unit
 from wizard.errors import ConfigError
 
@@ -95,9 +95,7 @@ def test_the_real_shell_passes_the_flag_on_or_the_edit_is_refused(
     def shown(content: str) -> list[str] | None:
         value = env_file.value(content, "ARGS") or ""
         script = f"exec {show} " + (value if reader == "code" else "$ARGS")
-        ended = subprocess.run(
-            ["sh", "-c", script], env={"ARGS": value}, capture_output=True, text=True, timeout=30, check=False
-        )
+        ended = run_program(["sh", "-c", script], env={"ARGS": value}, timeout=30)
         return list(json.loads(ended.stdout)) if ended.returncode == 0 and ended.stdout else None
 
     try:
