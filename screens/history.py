@@ -21,7 +21,7 @@ from screens.state_styles import ENDED, IN_FORCE, describe_error, fit, hang, inl
 from screens.widgets.cards import Card, Cards
 from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import redact
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ def _head(record: RunRecord, width: int) -> Content:
         ("When", Content(_when(record))),
         ("Ended", Content.styled(f"{sign} {word}", f"bold {colour}")),
         ("Verified", Content(_VERIFIED.get(record.state, "no"))),
-        ("Changes", Content(f"{counted(count, 'change')}, below")),
+        ("Changes", Content(f"{count_noun(count, 'change')}, below")),
         ("Journal", Content.styled(tail(record.folder, width - 9), "$quiet")),
     )
     return Content("\n").join(Content.assemble((f"{name:<9}", "$quiet"), text) for name, text in rows)

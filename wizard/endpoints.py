@@ -39,12 +39,12 @@ def canonical(host: str) -> str:
     bare = host.strip()
     if bare.startswith("[") and bare.endswith("]"):
         bare = bare[1:-1]
-    address = parsed(bare)
+    address = parse_address(bare)
     return str(address) if address is not None else bare.removesuffix(".").lower()
 
 
 @lru_cache(_KEPT)
-def parsed(host: str) -> Address | None:
+def parse_address(host: str) -> Address | None:
     """The address that a text is, or None if it is a name."""
     try:
         address = ipaddress.ip_address(host.strip().removeprefix("[").removesuffix("]"))
@@ -56,7 +56,7 @@ def parsed(host: str) -> Address | None:
 
 def is_address(host: str) -> bool:
     """Whether a text is an IP address and no name."""
-    return parsed(host) is not None
+    return parse_address(host) is not None
 
 
 @lru_cache(_KEPT)
@@ -69,7 +69,7 @@ def split(address: str, scheme: str = "") -> tuple[str, int]:
     return canonical(host if colon and not port else text), PORTS.get(scheme.lower(), 0)
 
 
-def joined(host: str, port: int) -> str:
+def join_host_port(host: str, port: int) -> str:
     """host:port in one spelling, an IPv6 address in brackets."""
     name = canonical(host)
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
@@ -83,7 +83,7 @@ def is_same(one: str, other: str) -> bool:
 @lru_cache(_KEPT)
 def is_loopback(host: str) -> bool:
     """Whether a name or address means the machine that uses it: 127.0.0.0/8, ::1, localhost and its aliases."""
-    address = parsed(host)
+    address = parse_address(host)
     if address is not None:
         return address.is_loopback
     name = canonical(host)
@@ -93,5 +93,5 @@ def is_loopback(host: str) -> bool:
 @lru_cache(_KEPT)
 def is_wildcard(host: str) -> bool:
     """Whether it is 0.0.0.0 or ::, to listen on which is to listen everywhere; who connects to it gets to itself."""
-    address = parsed(host)
+    address = parse_address(host)
     return address is not None and address.is_unspecified

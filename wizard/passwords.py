@@ -58,7 +58,7 @@ _TRIMMED: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + ""
 """What Go's strings.TrimSpace cuts off, with which Prometheus and Grafana read a password file."""
 
 
-def decoded(content: bytes, *, where: str = "", what: str = "password") -> Secret:
+def decode(content: bytes, *, where: str = "", what: str = "password") -> Secret:
     """The one line of text in what was read from a file or from standard input, without its line end.
 
     Every secret that a person gives is read by this. What another program would read as another secret is refused,
@@ -101,12 +101,12 @@ def decoded(content: bytes, *, where: str = "", what: str = "password") -> Secre
 
 
 def read(content: bytes, *, where: str = "") -> Secret:
-    """The password in a file, see `decoded`, that every program can carry, see `check`.
+    """The password in a file, see `decode`, that every program can carry, see `check`.
 
     Raises:
         PasswordError: it cannot be used.
     """
-    password = decoded(content, where=where)
+    password = decode(content, where=where)
     try:
         check(password)
     except PasswordError as error:
@@ -114,7 +114,7 @@ def read(content: bytes, *, where: str = "") -> Secret:
     return password
 
 
-def sent(content: bytes) -> Secret:
+def as_sent_by_prometheus(content: bytes) -> Secret:
     """What Prometheus sends of a password file that is there, byte for byte: for comparing with a hash only.
 
     Bytes that are no UTF-8 are kept as surrogates.

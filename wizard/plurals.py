@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """A number with its noun, e.g. '1 host' or '2 hosts'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def listed(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Words as one part of a sentence, e.g. 'a', 'a and b' or 'a, b and c'; '' for none."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

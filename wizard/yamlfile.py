@@ -125,7 +125,7 @@ def check(read: Read, schema: Mapping[str, Any], form: Format) -> None:
 
     mistake = best_match(Draft202012Validator(schema).iter_errors(read.data))
     if mistake is not None:
-        raise _explained(mistake, read, form)
+        raise _schema_error(mistake, read, form)
 
 
 def mistakes(read: Read, schema: Mapping[str, Any], form: Format) -> list[InputError]:
@@ -142,7 +142,7 @@ def mistakes(read: Read, schema: Mapping[str, Any], form: Format) -> list[InputE
             part: Any = worst.schema
             instance: Any = worst.instance
             unknown = tuple(key for key in instance if key not in part["properties"])
-        found += [_explained(worst, read, form, unknown=key) for key in unknown]
+        found += [_schema_error(worst, read, form, unknown=key) for key in unknown]
     return found
 
 
@@ -201,7 +201,9 @@ def _scalar(node: ScalarNode) -> Any:
     return node.value
 
 
-def _explained(mistake: SchemaMistake, read: Read, form: Format, *, unknown: str | None = None) -> InputError:
+def _schema_error(
+    mistake: SchemaMistake, read: Read, form: Format, *, unknown: str | None = None
+) -> InputError:
     """The schema's complaint in words, with the line it is about.
 
     Args:

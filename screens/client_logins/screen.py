@@ -25,7 +25,7 @@ from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
 from screens.widgets.question_form import GO_ON, MORE, QuestionForm
 from screens.widgets.title_bar import Stage
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 if TYPE_CHECKING:
     from screens.state import ErrorMessage, Session
@@ -113,7 +113,7 @@ back."""
             self.firescreen.key_queue.release(self)
             return
         self.query_one("#places", Panel).set_subtitle(
-            f"Enter asks how it logs in · {counted(len(found), 'place')}"
+            f"Enter asks how it logs in · {count_noun(len(found), 'place')}"
         )
         self._list()
         self.query_one("#list").focus()

@@ -35,7 +35,7 @@ class ClassMembership:
         from wizard.labs import labs
         from wizard.labs.board import member, reporter
 
-        to = reporter.joined(self._workspace)
+        to = reporter.joined_class(self._workspace)
         own = member.wishes(self._workspace)
         if to is not None:
             if self._reporter is None:

@@ -201,8 +201,8 @@ class EngineClient(LabClient):
 
         file = sources.file_of(text)
         if file is None:
-            return (sources.typed(text, names),), ""
-        return sources.listed(file, names), str(file)
+            return (sources.parse_host(text, names),), ""
+        return sources.read_inventory(file, names), str(file)
 
     def reach(self, spec: HostSpec, through: tuple[HostSpec, ...] = ()) -> HostFacts:
         """Connects to a host and reads its user and services. Raises `NeededError` and `HostError`."""

@@ -53,7 +53,7 @@ class LabClient:
         """The real hosts that labs are done on; None for the practice stack. Raises `ClassroomError`."""
         from wizard.labs import classroom
 
-        return classroom.remembered(self.engine.workspace)
+        return classroom.last_classroom(self.engine.workspace)
 
     def take_classroom(self, file: str, campus: int) -> Classroom:
         """Does labs on the hosts of a classroom file from now on. Raises `ClassroomError` with file and line.

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from screens.state_styles import inline
 from screens.widgets.gauge import gauge
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 if TYPE_CHECKING:
     from screens.state import Session
@@ -45,7 +45,7 @@ def raised_by(rows: tuple[Exposure, ...], width: int) -> str:
         said = inline(f"100 % once {who} {'is' if len(names) == 1 else 'are'} secured", 200)
         if len(said) <= width:
             return said
-    return f"100 % once {counted(len(names), 'component')} {'is' if len(names) == 1 else 'are'} secured"
+    return f"100 % once {count_noun(len(names), 'component')} {'is' if len(names) == 1 else 'are'} secured"
 
 
 def judged(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:

@@ -13,7 +13,7 @@ from screens.plan.outline import WHOLE, Line, component_of
 from screens.plan.short_names import with_short_names
 from screens.state_styles import SEVERITY, at, commands, inline, safe, shell_note
 from screens.widgets.cards import Card
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 if TYPE_CHECKING:
     from wizard.model import Finding, Gap, Plan, PlannedStep, Probe
@@ -176,7 +176,7 @@ def before_apply(plan: Plan, canary: str) -> Content:
 def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     """How much is written and restarted: short lines. `listed` names every service, however many there are."""
     files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
-    parts = [Content(f"Writes    {counted(files, 'file')}")]
+    parts = [Content(f"Writes    {count_noun(files, 'file')}")]
     listed = listed or len(plan.restarts) <= FEW
     for verb, label in (("restart", "Restarts  "), ("reload", "Reloads   ")):
         # One that is reloaded twice on the way is one service.
@@ -184,7 +184,7 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
         if units and listed:
             parts.append(Content(inline(f"{label}{', '.join(units)}", 600)))
         elif units:
-            parts.append(Content(f"{label}{counted(len(units), 'service')}"))
+            parts.append(Content(f"{label}{count_noun(len(units), 'service')}"))
     return parts
 
 
@@ -226,7 +226,7 @@ def overview(plan: Plan) -> Content:
         parts.extend(missed(plan.gaps))
         parts.append(Content(""))
     if plan.probes:
-        parts.append(Content.styled(f"Verification: {counted(len(plan.probes), 'probe')}", "bold"))
+        parts.append(Content.styled(f"Verification: {count_noun(len(plan.probes), 'probe')}", "bold"))
         if plan.asked:
             parts.append(safe(plan.asked, style="$quiet"))
         for targets, probes in _asked_alike(plan.probes):

@@ -12,7 +12,7 @@ from rich.text import Text
 from textual.content import Content
 
 from screens.state_styles import OUTCOME, came, fit, inline
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +168,7 @@ def told_total(target: str, column: Sequence[Attempt]) -> Content:
         return Content.assemble(
             ("✗ ", "bold $error"),
             (f"{inline(target)}: ", "bold"),
-            f"{wrong} of {counted(len(column), 'probe')} failed",
+            f"{wrong} of {count_noun(len(column), 'probe')} failed",
         )
     return Content.assemble(
         ("✓ ", "bold $success"), (f"{inline(target)}: ", "bold"), f"all {len(column)} probes as expected"

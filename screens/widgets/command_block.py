@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.widgets.button import ActionButton
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 COPIED_FOR = 2.0
 """Seconds for which the control says that it copied."""
@@ -55,7 +55,7 @@ class CommandBlock(Vertical):
             return
         text = "\n".join(lines)
         self.app.copy_to_clipboard(text + "\n")
-        self.app.notify(f"Copied {counted(text.count(chr(10)) + 1, 'line')} of commands")
+        self.app.notify(f"Copied {count_noun(text.count(chr(10)) + 1, 'line')} of commands")
         self._label("Copied")
         self.set_timer(COPIED_FOR, lambda: self._label("Copy"))
 

@@ -81,7 +81,7 @@ class Shown:
     """A lab as its page sees it, with nothing running: all hints were taken, nothing is done yet."""
 
     def __init__(self, lab: Lab) -> None:
-        self.lab = lab.filled(values(lab))
+        self.lab = lab.fill_placeholders(values(lab))
         self.done: frozenset[str] = frozenset()
         self.shell_file = Path(f"{FOLDER}/../labs/shell")
         self.typed: dict[int, str] = {}
@@ -293,10 +293,10 @@ async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path:
         await pilot.press("backspace", "0", "backspace", "enter")
         await until(pilot, "real hosts of room.yaml, campus 3: srv1,")
         assert "practice stack only" in drawn(pilot)
-        assert classroom.remembered(quiet.workspace) == classroom.load(file, 3)
+        assert classroom.last_classroom(quiet.workspace) == classroom.load(file, 3)
         await pilot.press("tab", "tab", "enter")
         await until(pilot, "Labs run on the practice stack")
-        assert classroom.remembered(quiet.workspace) is None
+        assert classroom.last_classroom(quiet.workspace) is None
 
 
 def keys(pilot: Pilot[Any]) -> list[str]:

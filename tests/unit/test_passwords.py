@@ -149,5 +149,5 @@ def test_what_another_program_would_read_otherwise_is_refused_with_its_place(
 )
 def test_what_prometheus_sends_of_a_file_is_compared_byte_for_byte(content: bytes, goes: bytes) -> None:
     hashed = bcrypt.hashpw(goes, bcrypt.gensalt(4)).decode()
-    assert passwords.matches(passwords.sent(content), hashed)
-    assert not passwords.matches(passwords.sent(b"x" + content), hashed)
+    assert passwords.matches(passwords.as_sent_by_prometheus(content), hashed)
+    assert not passwords.matches(passwords.as_sent_by_prometheus(b"x" + content), hashed)

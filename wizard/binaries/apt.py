@@ -55,7 +55,7 @@ def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> 
     store.publish(place, fill)
     if row.reads:
         # Not in `fill`: several programs share a folder, and one of them may have been asked for before.
-        with store.locked(place.parent / f".{place.name}.lock"):
+        with store.exclusive_lock(place.parent / f".{place.name}.lock"):
             _relocate(row, place)
 
 
@@ -71,7 +71,7 @@ def _download(row: Row, work: Path, *, cache: Path, suite: str, say: Callable[[s
     say("Reading the package lists of this machine's mirror")
     home = cache / "lists" / f"{suite or 'own'}-{platform.machine()}"
     home.mkdir(parents=True, exist_ok=True)
-    with store.locked(home / "lock"):
+    with store.exclusive_lock(home / "lock"):
         config = sources.private_config(home, suite=suite)
         # An unreachable extra source is no reason to give up: the download says whether it mattered.
         updated = _try(["apt-get", "-c", str(config), "-q", "update"])

@@ -74,7 +74,9 @@ def fetch(
 
     def fill(part: Path) -> None:
         archive = part / "archive"
-        expected = release.sha256.get(system) or _published(table.sums.format(**words), f"{top}.tar.gz")
+        expected = release.sha256.get(system) or _published_digest(
+            table.sums.format(**words), f"{top}.tar.gz"
+        )
         say(f"Downloading {release.name} {release.version} from {urllib.parse.urlsplit(url).hostname}")
         with archive.open("xb") as file:
             found = _download(url, file, limit=_LIMIT)
@@ -89,7 +91,7 @@ def fetch(
     store.publish(folder(cache, release), fill)
 
 
-def _published(url: str, name: str) -> str:
+def _published_digest(url: str, name: str) -> str:
     """The sum of `name` in the release's own sha256sums.txt."""
     text = io.BytesIO()
     _download(url, text, limit=1024 * 1024)
@@ -137,13 +139,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        _allowed(newurl)
+        _is_local(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _download(url: str, into: IO[bytes], *, limit: int) -> str:
     """Writes what `url` answers to `into`; its SHA-256, hexadecimal."""
-    local = _allowed(url)
+    local = _is_local(url)
     handlers: list[urllib.request.BaseHandler] = [_Redirects()]
     if local:
         handlers.append(urllib.request.ProxyHandler({}))
@@ -171,7 +173,7 @@ def _download(url: str, into: IO[bytes], *, limit: int) -> str:
     return digest.hexdigest()
 
 
-def _allowed(url: str) -> bool:
+def _is_local(url: str) -> bool:
     """Whether `url` is on this machine itself.
 
     Raises:

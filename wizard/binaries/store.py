@@ -27,7 +27,7 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(folder.parent / f".{folder.name}.lock"):
+        with exclusive_lock(folder.parent / f".{folder.name}.lock"):
             if folder.is_dir():
                 return
             for leftover in folder.parent.glob(f".{folder.name}.part-*"):
@@ -48,7 +48,7 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on a file; the kernel lets go of it when its holder dies.
 
     Raises:
@@ -57,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _PATIENCE
     try:
-        while not _taken(number):
+        while not _is_taken(number):
             if time.monotonic() > deadline:
                 raise ProgramsError(
                     "another process has been fetching the same program for too long",
@@ -70,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(number)
 
 
-def _taken(number: int) -> bool:
+def _is_taken(number: int) -> bool:
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -20,7 +20,7 @@ from wizard.certificates import bundle, chain, describe, key_text, matches, one_
 from wizard.certificates.names import general_names
 from wizard.certificates.reader import extension, is_ca
 from wizard.errors import CertificateError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import Secret
 
 __all__ = [
@@ -315,7 +315,8 @@ def _subject(name: str) -> x509.Name:
 def _dates(days: int, now: datetime | None) -> tuple[datetime, datetime]:
     if not 1 <= days <= _MOST_DAYS:
         raise CertificateError(
-            f"{counted(days, 'day')} is not a usable lifetime", todo=f"Take 1 to {_MOST_DAYS}; 365 is usual"
+            f"{count_noun(days, 'day')} is not a usable lifetime",
+            todo=f"Take 1 to {_MOST_DAYS}; 365 is usual",
         )
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
     return moment - _BACKDATED, moment + timedelta(days=days)

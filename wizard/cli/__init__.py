@@ -83,10 +83,10 @@ class _Front(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command, imported when it is first wanted."""
         if cmd_name not in self.commands and cmd_name in _COMMANDS:
-            command = _imported(_COMMANDS[cmd_name])
+            command = _import_command(_COMMANDS[cmd_name])
             for place in _BELOW.get(cmd_name, ()):
                 assert isinstance(command, click.Group)
-                command.add_command(_imported(place))
+                command.add_command(_import_command(place))
             _complete_help(command)
             self.add_command(command, cmd_name)
         return self.commands.get(cmd_name)
@@ -194,7 +194,7 @@ def _open_wizard(context: click.Context, stack: str, *, practice: bool) -> None:
     sys.exit(opener(stack, practice, context.obj))
 
 
-def _imported(place: str) -> click.Command:
+def _import_command(place: str) -> click.Command:
     module, _, name = place.partition(":")
     command: click.Command = getattr(import_module(f"wizard.cli.{module}"), name)
     return command

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import engine, reached, stack_of
+from wizard.cli.options import connect, engine, stack_of
 from wizard.errors import InputError, NeededError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def audit(
       firescreen audit --explain EXP-01
     """
     form = "json" if as_json else form
-    with output.explained():
+    with output.print_errors():
         from wizard import audit as auditing
         from wizard.audit import baseline as accepted
 
@@ -90,7 +90,7 @@ def audit(
         report = auditing.run(machine, wanted)
         if write_baseline is not None:
             known = accepted.save(write_baseline, report, today=today, known=known)
-            output.say(f"Wrote {write_baseline}: {counted(len(known), 'accepted finding')}.")
+            output.say(f"Wrote {write_baseline}: {count_noun(len(known), 'accepted finding')}.")
         report = accepted.apply_baseline(report, known, today=today)
     _print(report, form)
     for note in report.baseline_notes if form != "text" else ():
@@ -105,7 +105,7 @@ def _reach(machine: Engine, stack: Stack) -> None:
         NeededError: a password or a confirmation is needed, and there is no terminal.
     """
     try:
-        reached(machine, stack.hosts)
+        connect(machine, stack.hosts)
     except NeededError:
         raise
     except InputError:
@@ -161,13 +161,13 @@ def _text(report: AuditReport) -> str:
         lines.append(f"not checked {name}{plain(missed.where)}: {plain(missed.why)}")
     lines += [f"baseline: {plain(note)}" for note in report.baseline_notes]
     said = ", ".join(f"{count} {severity}" for severity, count in report.counts().items() if count)
-    findings = counted(len(report.counted), "finding") + (f" ({said})" if said else "")
+    findings = count_noun(len(report.counted), "finding") + (f" ({said})" if said else "")
     accepted = len(report.findings) - len(report.counted)
     findings += f", {accepted} accepted" if accepted else ""
     parts = ", ".join(f"{plain(part.where)} {part.points}" for part in report.score.parts)
     lines += [
         "",
-        f"{counted(report.checked, 'check')} made, {findings}, {len(report.could_not_check)} not checked",
+        f"{count_noun(report.checked, 'check')} made, {findings}, {len(report.could_not_check)} not checked",
         f"Score {report.score.value} of 100 ({parts})" if parts else "No component of Prometheus was found.",
     ]
     return "\n".join(lines).lstrip("\n") + "\n"

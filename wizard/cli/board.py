@@ -14,7 +14,7 @@ from wizard import ownfiles
 from wizard.cli import output
 from wizard.cli.options import as_json
 from wizard.errors import FirescreenError, InputError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def board(context: click.Context, /, folders: tuple[Path, ...], as_json: bool, *
     csv_file, listen, reports = options["csv_file"], options["listen"], options["reports"]
     if sum(map(bool, (as_json, csv_file, listen, reports))) > 1:
         raise click.UsageError("Use only one of --listen, --csv, --reports and --json.")
-    with output.explained():
+    with output.print_errors():
         shown = _board(workspace, folders, options, may_be_empty=bool(listen))
         if listen:
             _serve(shown, workspace, options)
@@ -96,7 +96,7 @@ def board(context: click.Context, /, folders: tuple[Path, ...], as_json: bool, *
                 output.say(f"Wrote {plain(csv_file, 400)}")
         elif reports:
             written = student_report.write_all(shown.view(), reports, numbers_only=shown.numbers_only)
-            output.say(f"Wrote {counted(len(written), 'report')} to {plain(str(reports), 400)}")
+            output.say(f"Wrote {count_noun(len(written), 'report')} to {plain(str(reports), 400)}")
         elif as_json:
             output.data(class_table.as_json(shown.view(), numbers_only=shown.numbers_only))
         elif opener is not None and sys.stdin.isatty() and sys.stdout.isatty():

@@ -55,7 +55,7 @@ def ca(folder: Path, name: str, days: int, kind: str, passphrase_file: Path | No
     """
     from wizard.certificates import issue as pki
 
-    with output.explained():
+    with output.print_errors():
         key = pki.new_key(kind)  # type: ignore[arg-type]
         certificate = pki.new_ca(name=name, key_pem=key, days=days)
         if passphrase_file is not None:
@@ -95,7 +95,7 @@ def issue(
     """
     from wizard.certificates import issue as pki
 
-    with output.explained():
+    with output.print_errors():
         key = pki.new_key(kind)  # type: ignore[arg-type]
         if authority is None:
             certificate = pki.self_signed(
@@ -131,7 +131,7 @@ def inspect(file: Path, as_json: bool) -> None:
     from wizard.certificates import issue as pki
     from wizard.certificates import pem_form
 
-    with output.explained():
+    with output.print_errors():
         content = _read(file)
         if pem_form.is_key(content):
             raise InputError(

@@ -43,13 +43,13 @@ def join(
     """
     from wizard.labs.board import member, reporter
 
-    with output.explained():
+    with output.print_errors():
         if not url:
             member.wish(workspace, shown=True, **({"name": member.clean_name(name)} if name else {}))
             output.say("The board of this machine shows your progress in the labs.")
             return
         to = _trusted_board(url, fingerprint, ca)
-        code = code or _asked("Code of the class", "--code CODE")
+        code = code or _prompt("Code of the class", "--code CODE")
         _show_what_is_sent(workspace)
         if not yes and not (sys.stdin.isatty() and click.confirm("Join?", default=True, err=True)):
             raise InputError("nothing was sent", todo="Join with: firescreen lab join URL --yes")
@@ -87,7 +87,7 @@ def _trusted_board(url: str, fingerprint: str, ca: str | None) -> Joined:
     return reporter.Joined(url=address, fingerprint=presented)
 
 
-def _asked(words: str, option: str) -> str:
+def _prompt(words: str, option: str) -> str:
     if not sys.stdin.isatty():
         raise InputError("the code of the class is missing", todo=f"Give it: {option}")
     return str(click.prompt(words, err=True))
@@ -122,8 +122,8 @@ def leave(workspace: Workspace) -> None:
     """
     from wizard.labs.board import member, reporter
 
-    with output.explained():
-        was = reporter.joined(workspace)
+    with output.print_errors():
+        was = reporter.joined_class(workspace)
         reporter.leave(workspace)
         member.wish(workspace, shown=False, signal="")
         where = f" at {plain(was.url, 200)}" if was else ""
@@ -145,7 +145,7 @@ def signal(workspace: Workspace, what: str) -> None:
     """
     from wizard.labs.board import member
 
-    with output.explained():
+    with output.print_errors():
         member.wish(workspace, signal="" if what == "none" else what)
         report_progress(workspace)
         said = {"help": "The board shows that you need help.", "ready": "The board shows that you are ready."}
@@ -158,7 +158,7 @@ def report_progress(workspace: Workspace) -> None:
         return  # the usual case, without the imports for it
     from wizard.labs.board import member, reporter
 
-    if reporter.joined(workspace) is None:
+    if reporter.joined_class(workspace) is None:
         return
     from wizard.labs import labs
 

@@ -24,7 +24,7 @@ def docs(topic: str | None, as_json: bool) -> None:
       firescreen docs
       firescreen docs upkeep
     """
-    with output.explained():
+    with output.print_errors():
         topics = glossary.manual()
         if topic is None:
             if as_json:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import agreed, as_json, diff, engine, reached, stack_of, yes
+from wizard.cli.options import as_json, ask_to_confirm, connect, diff, engine, stack_of, yes
 from wizard.cli.text_format import (
-    counted,
+    count_noun,
     end,
     extent_of,
-    listening,
+    listen,
     show_plan,
     shown_outcome,
     shown_plan,
@@ -58,7 +58,7 @@ def drift(
       firescreen drift stack.yaml --adopt --yes
       firescreen drift stack.yaml --restore --diff
     """
-    with output.explained():
+    with output.print_errors():
         if adopt and restore:
             raise InputError("--adopt and --restore exclude each other", todo="Leave one of them out")
         if diff and not restore:
@@ -66,17 +66,17 @@ def drift(
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
         if adopt and not yes:
-            agreed(
+            ask_to_confirm(
                 "Take what is there now as the verified state?", todo="Add --yes to adopt it", as_json=as_json
             )
-        reached(machine, wanted.hosts)
+        connect(machine, wanted.hosts)
     if restore:
         _restore(machine, wanted, diff=diff, yes=yes, as_json=as_json)
     _compare(machine, wanted, adopt=adopt, as_json=as_json)
 
 
 def _compare(machine: Engine, wanted: Stack, *, adopt: bool, as_json: bool) -> None:
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import comparison
         from wizard.upkeep import drift as found_drift
 
@@ -98,7 +98,9 @@ def _compare(machine: Engine, wanted: Stack, *, adopt: bool, as_json: bool) -> N
     _tell_away(away)
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.since)) if found.since else "the last run"
     if found.differences:
-        output.say(f"{counted(len(found.differences), 'difference')} since {when}.", bold=True, colour="red")
+        output.say(
+            f"{count_noun(len(found.differences), 'difference')} since {when}.", bold=True, colour="red"
+        )
         output.say(
             "  Meant so: firescreen drift STACK --adopt. Restore it: firescreen drift STACK --restore."
         )
@@ -112,7 +114,7 @@ def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: 
 
     Exits 0 when all is as it was, 1 when something is left that a person must restore.
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import drift as found_drift
         from wizard.upkeep.restoration import restoration
 
@@ -137,8 +139,8 @@ def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: 
         if not as_json:
             show_plan(found.plan, diff=diff)
         if not yes:
-            agreed(f"Apply {extent_of(found.plan)}?", todo="Add --yes to apply it", as_json=as_json)
-    outcome = machine.apply(found.plan, *listening(), canary="none")
+            ask_to_confirm(f"Apply {extent_of(found.plan)}?", todo="Add --yes to apply it", as_json=as_json)
+    outcome = machine.apply(found.plan, *listen(), canary="none")
     if as_json:
         output.data(
             {

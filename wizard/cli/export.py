@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import ask, engine, passphrase_file, password_file, planned, renew, stack_of
+from wizard.cli.options import ask, engine, make_plan, passphrase_file, password_file, renew, stack_of
 from wizard.errors import InputError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import Secret, plain
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def export(
     Example:
       firescreen export stack.yaml --to ansible playbook
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.export import Export, refuse_folder
 
         refuse_folder(folder)
         wanted = stack_of(stack, workspace)
         machine = engine(workspace)
-        made = planned(
+        made = make_plan(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
         )
         ready = Export(made)
@@ -69,7 +69,7 @@ def export(
         files = ready.write(folder, secret)
     for warning in made.warnings:
         output.say(f"! {plain(warning.what)}; {plain(warning.remediation)}")
-    output.say(f"Wrote {counted(len(files), 'file')} to {plain(str(folder))}. No host was changed.")
+    output.say(f"Wrote {count_noun(len(files), 'file')} to {plain(str(folder))}. No host was changed.")
     output.say(f"How to run it: {plain(str(folder / 'README.md'))}")
     click.echo(str(folder))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import as_json, engine, reached, stack_of
+from wizard.cli.options import as_json, connect, engine, stack_of
 from wizard.cli.text_format import shown_unreachable
 from wizard.errors import InputError
 from wizard.redact import plain, redact
@@ -39,7 +39,7 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
     Example:
       firescreen inventory stack.yaml --csv > inventory.csv
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep.inventory import Item
         from wizard.upkeep.inventory import inventory as items_of
 
@@ -47,7 +47,7 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
             raise InputError("--csv and --json both name a format", todo="Leave out one of them")
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
-        reached(machine, wanted.hosts)
+        connect(machine, wanted.hosts)
         facts = machine.inspect(wanted)
         found = items_of(wanted, facts)
     if as_json:

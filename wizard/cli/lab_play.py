@@ -41,14 +41,14 @@ def play(workspace: Workspace, lab_id: str, everything: bool, by_hand: bool, kee
     if everything and lab_id:
         raise click.UsageError("Name a lab, or use --all.")
     signal.signal(signal.SIGTERM, stop)
-    with output.explained():
+    with output.print_errors():
         done = player.play(
             workspace,
             [each.id for each in labs(workspace.packs)] if everything else [lab_id] if lab_id else [],
             by_hand=by_hand,
             keep=keep,
             suite=suite,
-            say=played,
+            say=print_line,
             progress=lambda text: output.say(f"  … {plain(text, 300)}"),
         )
     sys.exit(0 if done else 1)
@@ -59,7 +59,7 @@ def stop(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def played(line: Line) -> None:
+def print_line(line: Line) -> None:
     """Prints a line of a play with its mark and its colour."""
     marks = {"ok": "✓ ", "bad": "✗ ", "made": "+ ", "not-yet": "· "}
     colours = {"ok": "green", "bad": "red", "step": "cyan", "command": "yellow"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from wizard.cli import output
-from wizard.cli.options import engine, reached
+from wizard.cli.options import connect, engine
 from wizard.errors import InputError
 from wizard.redact import plain
 
@@ -62,7 +62,7 @@ def open_session(
     workspace.ensure()
     machine, room = engine(workspace), chosen_classroom(workspace)
     if room is not None:
-        reached(machine, room.hosts)  # asks for passwords and host keys
+        connect(machine, room.hosts)  # asks for passwords and host keys
     return LabSession.open(
         machine,
         lab_id or current_lab_id(workspace),
@@ -90,7 +90,7 @@ def chosen_classroom(workspace: Workspace) -> Classroom | None:
         return None
     if file is None and not campus:
         try:
-            return classroom.remembered(workspace)
+            return classroom.last_classroom(workspace)
         except InputError as error:
             error.todo = f"{error.todo}. Or use the practice stack: --practice"
             raise

@@ -45,7 +45,7 @@ def list_labs(workspace: Workspace) -> None:
     from wizard.labs.classroom import progress_folder
     from wizard.practice import compose_project
 
-    with output.explained():
+    with output.print_errors():
         added = packs.names(workspace)
         for name in (name for name, ids in added.items() if not ids):
             output.say(f"The pack {name} can no longer be used. Remove it with: firescreen lab remove {name}")
@@ -83,7 +83,7 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool, jump: bool) 
       firescreen lab start faults fault-3
       firescreen lab start node-tls 3 --jump
     """
-    with output.explained():
+    with output.print_errors():
         session, current = open_step(workspace, named, tools=True, anew=anew)
         if jump and current is not None:
             outcome = session.jump(current.id, output.progress())
@@ -127,7 +127,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
       firescreen lab check
       firescreen lab check node-tls 2
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.labs.environment import PATIENCE
 
         session, wanted = open_step(workspace, named)
@@ -160,7 +160,7 @@ def hint(workspace: Workspace, named: tuple[str, ...]) -> None:
       firescreen lab hint
       firescreen lab hint node-tls 2
     """
-    with output.explained():
+    with output.print_errors():
         session, wanted = open_step(workspace, named)
         output.show(session.hint(wanted.id) if wanted else "All steps are done.")
         if wanted:
@@ -181,7 +181,7 @@ def solve(workspace: Workspace, named: tuple[str, ...]) -> None:
       firescreen lab solve
       firescreen lab solve node-tls 3
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.labs.environment import PATIENCE
 
         session, wanted = open_step(workspace, named)
@@ -206,7 +206,7 @@ def reset(workspace: Workspace, lab_id: str) -> None:
     Example:
       firescreen lab reset node-tls
     """
-    with output.explained():
+    with output.print_errors():
         open_session(workspace, lab_id, tools=False).reset(output.progress())
         output.say("The hosts are as at the beginning of the lab.")
 
@@ -228,7 +228,7 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
     from wizard.labs import find, labs, state
     from wizard.labs.classroom import progress_folder
 
-    with output.explained():
+    with output.print_errors():
         known = {each.id for each in labs(workspace.packs)}
         rest = list(named)
         lab_id = rest.pop(0) if rest[0] in known else current_lab_id(workspace)
@@ -275,7 +275,7 @@ def report(workspace: Workspace, lab_id: str, as_page: bool, path: Path | None, 
     from wizard.labs import report as reporting
     from wizard.labs.classroom import progress_folder
 
-    with output.explained():
+    with output.print_errors():
         wanted = (find(lab_id, workspace.packs),) if lab_id else labs(workspace.packs)
         states = progress_folder(workspace, chosen_classroom(workspace))
         written = reporting.gather(workspace, wanted, name=name, states=states)

@@ -117,7 +117,7 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
     return stack.load(Path(argument))
 
 
-def accepting(stack: Stack, keys: Sequence[str]) -> Stack:
+def also_accept_broken(stack: Stack, keys: Sequence[str]) -> Stack:
     """The stack, with more clients that may be rejected after the run."""
     return replace(stack, accept_broken=tuple(dict.fromkeys((*stack.accept_broken, *keys))))
 
@@ -156,7 +156,7 @@ def at_terminal() -> Asking:
     )
 
 
-def planned(
+def make_plan(
     machine: Engine,
     stack: Stack,
     *,
@@ -190,7 +190,7 @@ def planned(
         passwords[user] = ask(f"Password for user {user}", password_file)
     if passphrase_file is not None:
         passphrase = ask("Passphrase of the CA's private key", passphrase_file)
-    reached(machine, stack.hosts, asking)
+    connect(machine, stack.hosts, asking)
     secret = (asking or at_terminal()).secret
     try:
         facts = machine.inspect(stack)
@@ -208,7 +208,7 @@ def planned(
     raise InputError("the passwords given are not enough for a plan", where=stack.source)
 
 
-def agreed(question: str, *, todo: str, as_json: bool = False) -> None:
+def ask_to_confirm(question: str, *, todo: str, as_json: bool = False) -> None:
     """Asks at the terminal whether changes may be made.
 
     Args:
@@ -225,7 +225,7 @@ def agreed(question: str, *, todo: str, as_json: bool = False) -> None:
         raise InputError("nothing was changed", todo=todo)
 
 
-def reached(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None = None) -> None:
+def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None = None) -> None:
     """Connects to hosts; asks for passwords and host keys, once each.
 
     Args:
@@ -282,7 +282,7 @@ def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = F
     Raises:
         InputError: it cannot be read, or is not one line of UTF-8 text.
     """
-    from wizard.passwords import decoded
+    from wizard.passwords import decode
 
     what = words.partition(" ")[0].lower()
     if file is not None and str(file) != "-":
@@ -294,7 +294,7 @@ def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = F
                 where=str(file),
                 todo="Check the file's name and permissions",
             ) from error
-        return decoded(content.strip() if trimmed else content, where=str(file), what=what)
+        return decode(content.strip() if trimmed else content, where=str(file), what=what)
     if sys.stdin.isatty():
         return Secret(click.prompt(words, hide_input=True, err=True))
     stream = sys.stdin.buffer
@@ -305,4 +305,4 @@ def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = F
             where=words,
             todo="Use --password-file FILE, or write the password to standard input",
         )
-    return decoded(line.strip() if trimmed else line, where="standard input", what=what)
+    return decode(line.strip() if trimmed else line, where="standard input", what=what)

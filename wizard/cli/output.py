@@ -46,7 +46,7 @@ def show(text: str, *, indent: str = "", colour: str | None = None) -> None:
     shown = line_breaks.broken(text, line_breaks.of_terminal(sys.stdout), indent=indent or None)
     if colour:
         shown = shown[: len(indent)] + click.style(shown[len(indent) :], fg=colour)
-    click.echo(coloured(shown))
+    click.echo(colour_mark(shown))
 
 
 def as_typed(text: str) -> str:
@@ -56,7 +56,7 @@ def as_typed(text: str) -> str:
     return invocation.as_typed(text, workspace) if isinstance(workspace, Workspace) else text
 
 
-def coloured(line: str) -> str:
+def colour_mark(line: str) -> str:
     """A line whose first sign has its colour; the sign says the same without it."""
     colour = {"✓": "green", "✗": "red", "●": "red", "◐": "yellow", "–": "yellow"}.get(line[:1])
     return click.style(line[:1], fg=colour, bold=True) + line[1:] if colour else line
@@ -65,7 +65,7 @@ def coloured(line: str) -> str:
 def say_marked(line: str) -> None:
     """Prints a line that begins with a sign, indented, on standard error."""
     shown = line_breaks.broken(f"  {line}", line_breaks.of_terminal(sys.stderr))
-    click.echo(f"  {coloured(shown[2:])}", err=True)
+    click.echo(f"  {colour_mark(shown[2:])}", err=True)
 
 
 def complain(error: FirescreenError) -> None:
@@ -81,7 +81,7 @@ def complain(error: FirescreenError) -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def print_errors() -> Iterator[None]:
     """Prints an error of the program, and exits with its code."""
     try:
         yield

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.lab_play import played, stop
+from wizard.cli.lab_play import print_line, stop
 from wizard.errors import FirescreenError, InputError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def new(folder: Path) -> None:
     """
     from wizard import assets
 
-    with output.explained():
+    with output.print_errors():
         try:
             shutil.copytree(assets.path("examples/lab-pack"), folder)
         except FileExistsError:
@@ -68,7 +68,7 @@ def add(workspace: Workspace, folder: Path, yes: bool) -> None:
     """
     from wizard.labs import packs
 
-    with output.explained():
+    with output.print_errors():
         pack = _sound(packs.look(folder, workspace))
         _agree(pack, yes=yes, ask="Add the pack?", words="These labs can run these commands as your user:")
         packs.add(pack, workspace)
@@ -91,7 +91,7 @@ def remove(workspace: Workspace, pack: str) -> None:
     """
     from wizard.labs import packs
 
-    with output.explained():
+    with output.print_errors():
         packs.remove(pack, workspace)
         output.say(f"The pack {pack} is removed.")
 
@@ -118,11 +118,11 @@ def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, sui
     from wizard.labs import packs
 
     signal.signal(signal.SIGTERM, stop)
-    with output.explained():
+    with output.print_errors():
         pack = _sound(packs.read(folder, taken=_own_ids()))
         steps = sum(len(each.steps) for each in pack.labs)
         output.say(
-            f"✓ inspected: {counted(len(pack.labs), 'lab')}, {counted(steps, 'step')}, no errors",
+            f"✓ inspected: {count_noun(len(pack.labs), 'lab')}, {count_noun(steps, 'step')}, no errors",
             colour="green",
         )
         if no_play:
@@ -133,7 +133,7 @@ def check_pack(workspace: Workspace, folder: Path, yes: bool, no_play: bool, sui
             ask="Play the labs?",
             words="These commands will run as your user, on a practice stack on this machine:",
         )
-        sys.exit(0 if _played(pack, workspace, suite) else 1)
+        sys.exit(0 if _play(pack, workspace, suite) else 1)
 
 
 def _own_ids() -> frozenset[str]:
@@ -142,18 +142,18 @@ def _own_ids() -> frozenset[str]:
     return frozenset(each.id for each in labs())
 
 
-def _played(pack: Pack, workspace: Workspace, suite: str) -> bool:
+def _play(pack: Pack, workspace: Workspace, suite: str) -> bool:
     """Plays the pack both ways; whether every step worked."""
     from wizard.labs import packs, play
 
-    with packs.staged(pack) as folder:
+    with packs.stage_pack(pack) as folder:
         for by_hand in (False, True):
             if not play.play(
                 workspace,
                 [each.id for each in pack.labs],
                 by_hand=by_hand,
                 keep=False,
-                say=played,
+                say=print_line,
                 progress=lambda text: output.say(f"  … {plain(text, 300)}"),
                 suite=suite,
                 packs=folder,
@@ -170,13 +170,13 @@ def _sound(pack: Pack) -> Pack:
     if not pack.problems:
         return pack
     for problem in pack.problems:
-        _told(problem)
+        _print_error(problem)
     count = len(pack.problems)
     output.say(f"{count} {'error' if count == 1 else 'errors'}. Nothing was run.", bold=True)
     sys.exit(2)
 
 
-def _told(problem: FirescreenError) -> None:
+def _print_error(problem: FirescreenError) -> None:
     output.say(f"✗ {plain(problem.where, 600)}", colour="red")
     output.say(f"    {plain(problem.what, 600)}")
     if problem.todo:

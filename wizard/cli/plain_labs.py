@@ -10,7 +10,7 @@ from wizard.cli import plain_sentences as sentences
 from wizard.cli.lab_selection import chosen_classroom, current_lab_id, open_session
 from wizard.cli.plain_dialog import Leave, ask, choose, complain, confirm, say
 from wizard.errors import FirescreenError, InputError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 if TYPE_CHECKING:
     from wizard.labs import CheckResult, LabSession, LabStep
@@ -77,7 +77,9 @@ class PlainLab:
         except Leave as leave:
             if leave.why:
                 say(leave.why)
-        say(f"{len(session.done)} of {counted(len(session.lab.steps), 'step')} done. Your progress is kept.")
+        say(
+            f"{len(session.done)} of {count_noun(len(session.lab.steps), 'step')} done. Your progress is kept."
+        )
         say("To stop the practice stack, type: firescreen practice down")
         return 0 if session.current is None else 1
 

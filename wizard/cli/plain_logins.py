@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wizard.cli.plain_dialog import choose, confirm, put, say
 from wizard.model import Answers, Question, Stack
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import Secret, plain
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _HELP = (
 )
 
 
-def chosen(found: Scan) -> tuple[Stack, Answers] | None:
+def choose_logins(found: Scan) -> tuple[Stack, Answers] | None:
     """The stack with the logins that the person wants, and the secrets; None where components are to be secured.
 
     Asks nothing where Prometheus can log in by token nowhere.
@@ -38,7 +38,7 @@ def chosen(found: Scan) -> tuple[Stack, Answers] | None:
         "What do you want to change?",
         (
             ("levels", "How the components are protected"),
-            ("logins", f"Log in by token: how Prometheus logs in at {counted(len(candidates), 'place')}"),
+            ("logins", f"Log in by token: how Prometheus logs in at {count_noun(len(candidates), 'place')}"),
         ),
         "levels",
         explain=lambda: _HELP,

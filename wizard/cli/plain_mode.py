@@ -31,7 +31,7 @@ def open_plain(workspace: Workspace, stack: str) -> int:
     conversation = None
     try:
         if not stack:
-            stack = _chosen()
+            stack = _choose_start()
             if stack == "lab":
                 return choose_lab(workspace)
         if stack == "practice":
@@ -60,7 +60,7 @@ def _end(conversation: PlainWizard | None, exit_code: int) -> int:
     return conversation.exit_code if conversation.outcome is not None else exit_code
 
 
-def _chosen() -> str:
+def _choose_start() -> str:
     """What the person wants to do: 'here', 'practice', 'lab', or the name of a stack file."""
     wanted = choose(
         "What do you want to do?",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wizard.cli.output import HOST_WORDS
 from wizard.cli.text_format import verification_line
 from wizard.model import WORKSPACE, RunService, WriteFile
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import redact
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def scan_lines(found: Scan) -> Iterator[str]:
         todo = f" What to do: {finding.remediation}." if finding.remediation else ""
         yield f"Note: {finding.what}.{todo}"
     unprotected = sum(exposure.state == "open" for exposure in found.exposures)
-    yield f"{unprotected} of {counted(len(found.exposures), 'component')} unprotected."
+    yield f"{unprotected} of {count_noun(len(found.exposures), 'component')} unprotected."
 
 
 def exposure_sentence(exposure: Exposure) -> str:
@@ -46,8 +46,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     hosts = {step.host for step in plan.steps if step.host != WORKSPACE}
     files = sum(isinstance(change, WriteFile) for change in plan.changes)
     yield (
-        f"The plan has {counted(len(plan.steps), 'step')} on {counted(len(hosts), 'host')}: it writes "
-        f"{counted(files, 'file')}, and restarts or reloads {counted(len(plan.restarts), 'service')}."
+        f"The plan has {count_noun(len(plan.steps), 'step')} on {count_noun(len(hosts), 'host')}: it writes "
+        f"{count_noun(files, 'file')}, and restarts or reloads {count_noun(len(plan.restarts), 'service')}."
     )
     for number, step in enumerate(plan.steps, start=1):
         yield f"Step {number} of {len(plan.steps)}, {step_place(step)}: {step.title}. {_full_stop(step.why)}"
@@ -68,12 +68,12 @@ def diff_lines(plan: Plan, step: PlannedStep) -> Iterator[str]:
     """The diffs of a step: lines that begin with minus are removed, lines with plus are added."""
     for change in step.changes:
         yield f"{change.title()}."
-        yield from _BASE64.sub(_folded, redact(change.diff(), plan.secrets)).splitlines()
+        yield from _BASE64.sub(_fold_certificate, redact(change.diff(), plan.secrets)).splitlines()
     yield "End of the diff."
 
 
-def _folded(body: re.Match[str]) -> str:
-    return f"{body[1]}({counted(body[0].count(chr(10)), 'line')} of base64)\n"
+def _fold_certificate(body: re.Match[str]) -> str:
+    return f"{body[1]}({count_noun(body[0].count(chr(10)), 'line')} of base64)\n"
 
 
 def command_lines(step: PlannedStep) -> Iterator[str]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from wizard.cli import plain_logins
 from wizard.cli import plain_sentences as sentences
-from wizard.cli.options import planned, reached
+from wizard.cli.options import connect, make_plan
 from wizard.cli.plain_dialog import ASKING, Leave, ask, complain, confirm, put, say
 from wizard.cli.stacks import refuse_without_hands
-from wizard.cli.text_format import OUTCOME_WORDS, exit_code, listening
+from wizard.cli.text_format import OUTCOME_WORDS, exit_code, listen
 from wizard.errors import InputError
 from wizard.redact import Secret, redact
 
@@ -61,17 +61,17 @@ class PlainWizard:
         found = self._scan()
         if not found.stack.components:
             return 0
-        logins = plain_logins.chosen(found)
+        logins = plain_logins.choose_logins(found)
         if logins is not None:
             stack, answers = logins
         else:
-            stack = self._answered(found)
+            stack = self._ask_questions(found)
             answers = self._answers(stack)
         if not stack.changes_hosts:
             say("No component is to be protected. Nothing was changed.")
             return 0
         say("Planning.")
-        plan = planned(self._engine, stack, answers=answers, asking=ASKING)
+        plan = make_plan(self._engine, stack, answers=answers, asking=ASKING)
         self._engine.refuse_silent(plan)
         self._apply(plan)
         return self.exit_code
@@ -86,7 +86,7 @@ class PlainWizard:
             say(f"{change}.")
         if not confirm("Roll it back now?", yes="Roll it back", no="Leave it, and leave Firescreen"):
             raise Leave
-        reached(self._engine, self._engine.hosts_of(), ASKING)
+        connect(self._engine, self._engine.hosts_of(), ASKING)
         self.began = True
         for outcome in self._engine.recover(sentences.progress(say)):
             if outcome.error is not None:
@@ -96,7 +96,7 @@ class PlainWizard:
     def _scan(self) -> Scan:
         say("Scanning.")
         if self._wanted is not None:
-            reached(self._engine, self._wanted.hosts, ASKING)
+            connect(self._engine, self._wanted.hosts, ASKING)
         found = self._engine.scan(self._wanted)
         if not found.stack.components:
             say("No component of Prometheus was found.")
@@ -108,7 +108,7 @@ class PlainWizard:
 
     # -- questions -----------------------------------------------------------------------------------------
 
-    def _answered(self, found: Scan) -> Stack:
+    def _ask_questions(self, found: Scan) -> Stack:
         """The stack with the answers to all questions: an answer may raise further questions."""
         from wizard import planner
 
@@ -183,7 +183,7 @@ class PlainWizard:
     def _run(self, action: Callable[[Emit, threading.Event], Outcome]) -> Outcome:
         """Applies or undoes; meanwhile Ctrl+C stops that, and afterwards the conversation again."""
         before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-        tell, cancel = listening(sentences.progress(say))
+        tell, cancel = listen(sentences.progress(say))
         self.began = True
         try:
             self.outcome = action(tell, cancel)

@@ -44,7 +44,7 @@ def up(workspace: Workspace, suite: str, whole: bool, more: tuple[str, ...], as_
     """
     from wizard import practice as stack
 
-    with output.explained():
+    with output.print_errors():
         workspace.ensure()
         stack.up(
             workspace.root,
@@ -66,7 +66,7 @@ def status(workspace: Workspace, as_json: bool) -> None:
     Example:
       firescreen practice status
     """
-    with output.explained():
+    with output.print_errors():
         _show(workspace, as_json=as_json)
 
 
@@ -83,7 +83,7 @@ def down(workspace: Workspace, remove: bool) -> None:
     """
     from wizard import practice as stack
 
-    with output.explained():
+    with output.print_errors():
         if remove:
             engine(workspace).practice_down()
         else:
@@ -127,7 +127,7 @@ def reload(workspace: Workspace, service: str) -> None:
 def _tell(workspace: Workspace, name: str, action: Literal["restart", "reload"]) -> None:
     from wizard import practice as stack
 
-    with output.explained():
+    with output.print_errors():
         stack.control_service(workspace.root, name, action)
         output.say(f"{name}: {action} done")
 

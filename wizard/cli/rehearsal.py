@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import agreed, engine, reached, yes
+from wizard.cli.options import ask_to_confirm, connect, engine, yes
 from wizard.errors import FirescreenError, InputError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def rehearse(
     """
     from wizard.labs import classroom
 
-    with output.explained():
+    with output.print_errors():
         _check_names(labs_named)
         numbers = campus or classroom.campuses(file)
         if not yes:
@@ -58,11 +58,11 @@ def rehearse(
                 if len(numbers) > 1
                 else f"on the hosts of {plain(file.name, 100)}"
             )
-            agreed(f"Play the labs {there}, and restore the hosts?", todo="Agree with --yes")
+            ask_to_confirm(f"Play the labs {there}, and restore the hosts?", todo="Agree with --yes")
         results = [found for number in numbers for found in _campus(workspace, file, number, labs_named)]
         bad = [found for found in results if not found.ok]
         output.say(
-            f"{len(bad)} of {counted(len(results), 'result')} not ready." if bad else "All is ready.",
+            f"{len(bad)} of {count_noun(len(results), 'result')} not ready." if bad else "All is ready.",
             bold=True,
         )
         sys.exit(1 if bad else 0)
@@ -92,7 +92,7 @@ def _campus(workspace: Workspace, file: Path, number: int, chosen: tuple[str, ..
     try:
         for spec in room.hosts:
             try:
-                reached(machine, (spec,))
+                connect(machine, (spec,))
             except FirescreenError as error:
                 results.append(
                     Rehearsed(

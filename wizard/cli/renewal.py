@@ -14,13 +14,13 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import (
-    agreed,
     as_json,
     ask,
+    ask_to_confirm,
+    connect,
     engine,
     passphrase_file,
     password_days,
-    reached,
     stack_of,
     yes,
 )
@@ -29,7 +29,7 @@ from wizard.cli.text_format import (
     end,
     exit_code,
     extent_of,
-    listening,
+    listen,
     show_plan,
     shown_health,
     shown_hosts,
@@ -38,7 +38,7 @@ from wizard.cli.text_format import (
     shown_unreachable,
 )
 from wizard.errors import ChangedError, FirescreenError, HostError, InputError, LockedError, NeededError
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import Secret, plain, redact
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def renew(
       firescreen renew stack.yaml --due --yes --passphrase-file ca.passphrase
       firescreen renew stack.yaml --due --passwords 365
     """
-    with output.explained():
+    with output.print_errors():
         asked = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file, password_days or 0)
         machine = engine(workspace, asked.stack)
         try:
-            result = _renewed(machine, asked)
+            result = _renew_due(machine, asked)
         except FirescreenError as error:
             _remember(workspace, asked.stack, error.what)
             raise
@@ -124,7 +124,7 @@ def renew(
     reason = "" if outcome.ok else (outcome.error.what if outcome.error else outcome.state)
     _remember(workspace, asked.stack, reason)
     if as_json:
-        output.data(_shown(result))
+        output.data(_renewal_json(result))
     if result.renewed or result.passwords:
         end(outcome)
     if outcome.error is not None:
@@ -146,7 +146,7 @@ def _remember(workspace: Workspace, stack: Stack, failure: str) -> None:
         output.complain(error)
 
 
-def _renewed(machine: Engine, asked: _Wanted) -> _Result:
+def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
     """Renews what is due; waits for another Firescreen that is at work, then rescans for what is due.
 
     Raises:
@@ -175,7 +175,7 @@ def _recover(machine: Engine, asked: _Wanted) -> None:
     if cut is None:
         return
     output.say(f"Run {cut.run} was interrupted: rolling it back first.")
-    reached(machine, machine.hosts_of())
+    connect(machine, machine.hosts_of())
     for outcome in machine.recover(output.progress()):
         if outcome.error is not None:
             raise outcome.error
@@ -190,7 +190,7 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
     from wizard.upkeep import lifetimes
 
     now = time.time()
-    reached(machine, asked.stack.hosts)
+    connect(machine, asked.stack.hosts)
     facts = machine.inspect(asked.stack)
     known = lifetimes.lifetimes(asked.stack, facts)
     _refuse_a_clock_that_is_behind(known, now)
@@ -202,14 +202,14 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
     )
     old = lifetimes.old_passwords(asked.stack, machine.workspace, now=now, days=asked.password_days)
     if not wanted and not old:
-        return _Result(_nothing(facts), (), known, facts, now)
-    plan = _planned(machine, asked, facts, wanted, now, passwords=bool(old))
+        return _Result(_nothing_due(facts), (), known, facts, now)
+    plan = _plan_renewal(machine, asked, facts, wanted, now, passwords=bool(old))
     if not asked.yes:
         if not asked.as_json:
             show_plan(plan)
-        agreed(f"Apply {extent_of(plan)}?", todo="Add --yes to renew them", as_json=asked.as_json)
+        ask_to_confirm(f"Apply {extent_of(plan)}?", todo="Add --yes to renew them", as_json=asked.as_json)
     refuse_without_hands(plan)
-    outcome = machine.apply(plan, *listening())
+    outcome = machine.apply(plan, *listen())
     return _Result(outcome, wanted, known, facts, now, old)
 
 
@@ -233,7 +233,7 @@ def _refuse_a_clock_that_is_behind(known: Sequence[Lifetime], now: float) -> Non
         )
 
 
-def _nothing(facts: Facts) -> Outcome:
+def _nothing_due(facts: Facts) -> Outcome:
     """The outcome where nothing is due; with an error where that is not certain."""
     from wizard.engine import Outcome
 
@@ -246,7 +246,7 @@ def _nothing(facts: Facts) -> Outcome:
     return Outcome(run="", state="nothing", error=error)
 
 
-def _planned(
+def _plan_renewal(
     machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lifetime], now: float, *, passwords: bool
 ) -> Plan:
     """The plan that replaces these certificates, with `passwords` also these, and nothing else.
@@ -312,7 +312,7 @@ def _tell_next(result: _Result) -> None:
         return
     due, ends = (time.strftime("%Y-%m-%d %H:%M", time.gmtime(at)) for at in (coming.due_at, coming.not_after))
     days = int((coming.due_at - result.now) // 86400)
-    output.say(f"  Next: {_place(coming)}, due {due} UTC (in {counted(days, 'day')}), expires {ends} UTC.")
+    output.say(f"  Next: {_place(coming)}, due {due} UTC (in {count_noun(days, 'day')}), expires {ends} UTC.")
 
 
 def _place(each: Lifetime) -> str:
@@ -322,7 +322,7 @@ def _place(each: Lifetime) -> str:
     return plain(f"{role} of {whose} ({each.path})")
 
 
-def _shown(result: _Result) -> dict[str, Any]:
+def _renewal_json(result: _Result) -> dict[str, Any]:
     """A renewal as JSON."""
     from wizard.upkeep import lifetimes
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wizard.cli import output
-from wizard.cli.options import agreed, as_json, engine, reached, yes
-from wizard.cli.text_format import end, listening, shown_outcome, shown_state
+from wizard.cli.options import as_json, ask_to_confirm, connect, engine, yes
+from wizard.cli.text_format import end, listen, shown_outcome, shown_state
 from wizard.errors import InputError
 from wizard.redact import plain, redact
 
@@ -32,14 +32,14 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
       firescreen undo
       firescreen undo 20270101-120000-1a2b --yes
     """
-    with output.explained():
+    with output.print_errors():
         machine = engine(workspace)
         if not yes:
             _show_undo(machine, run)
-            agreed("Undo this run?", todo="Add --yes to undo it", as_json=as_json)
+            ask_to_confirm("Undo this run?", todo="Add --yes to undo it", as_json=as_json)
         if machine.cut_off() is None:
-            reached(machine, machine.hosts_of(run))
-    outcome = machine.undo(run, *listening())
+            connect(machine, machine.hosts_of(run))
+    outcome = machine.undo(run, *listen())
     if as_json:
         output.data(shown_outcome(outcome))
     end(outcome)
@@ -80,7 +80,7 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
       firescreen recover
       firescreen recover --forget      (if the host does not exist any more)
     """
-    with output.explained():
+    with output.print_errors():
         if not forget and (run or as_it_is):
             raise InputError("RUN and --as-it-is go with --forget", todo="Add --forget, or leave them out")
         machine = engine(workspace)
@@ -96,10 +96,10 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
             output.say(f"Run {cut.run} {how}:")
             for change in cut.changes:
                 output.say(f"  {plain(change)}")
-            agreed("Roll it back?", todo="Add --yes to roll it back", as_json=as_json)
+            ask_to_confirm("Roll it back?", todo="Add --yes to roll it back", as_json=as_json)
             yes = True
         if cut is not None:
-            reached(machine, machine.hosts_of())
+            connect(machine, machine.hosts_of())
     outcomes = machine.recover(output.progress()) if yes else ()
     if as_json:
         output.data({"runs": [shown_outcome(done) for done in outcomes]})
@@ -164,7 +164,7 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
 def _meet(machine: Engine) -> None:
     """Connects to the hosts; a run can be closed although one of them is gone."""
     try:
-        reached(machine, machine.hosts_of())
+        connect(machine, machine.hosts_of())
     except InputError as error:
         output.say(f"! {plain(str(error))}", colour="yellow")
 
@@ -195,7 +195,7 @@ def history(workspace: Workspace, as_json: bool) -> None:
       firescreen history
       firescreen history --json
     """
-    with output.explained():
+    with output.print_errors():
         runs = engine(workspace).history()
     if as_json:
         output.data(

@@ -57,7 +57,7 @@ def serve(
     """
     opener: Serve | None = getattr(context.find_root().command, "serve_wizard", None)
     workspace: Workspace = context.obj
-    with output.explained():
+    with output.print_errors():
         if opener is None:
             raise InputError("the wizard is not part of this installation", todo="Install all of Firescreen")
         if students and stack:

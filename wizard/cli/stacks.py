@@ -11,16 +11,16 @@ import click
 from wizard.cli import output
 from wizard.cli.new_stack_file import write_stack
 from wizard.cli.options import (
-    accepting,
-    agreed,
+    also_accept_broken,
     as_json,
+    ask_to_confirm,
+    connect,
     diff,
     engine,
     known_broken,
+    make_plan,
     passphrase_file,
     password_file,
-    planned,
-    reached,
     renew,
     stack_of,
     yes,
@@ -31,7 +31,7 @@ from wizard.cli.text_format import (
     end,
     extent_of,
     harmless,
-    listening,
+    listen,
     proxy_of,
     show_plan,
     shown_health,
@@ -94,7 +94,7 @@ def scan(
       firescreen scan --write stack.yaml
       firescreen scan --hosts inventory.ini --write stack.yaml
     """
-    with output.explained():
+    with output.print_errors():
         if stack and hosts:
             raise InputError("STACK and --hosts both name hosts", todo="Leave out one of them")
         if write is not None and write.exists():
@@ -106,7 +106,7 @@ def scan(
         machine = engine(workspace)
         wanted = stack_of(stack, workspace) if stack else None
         if wanted is not None:
-            reached(machine, wanted.hosts)
+            connect(machine, wanted.hosts)
         elif hosts is not None:
             wanted = _stack_of_hosts(machine, hosts)
         found = machine.scan(wanted)
@@ -118,7 +118,7 @@ def scan(
         output.say("No component of Prometheus was found. To try Firescreen out: firescreen practice up")
     else:
         for exposure in found.exposures:
-            place = f"{exposure.host:12} {_named(exposure):14} {exposure.address:22} "
+            place = f"{exposure.host:12} {_component_name(exposure):14} {exposure.address:22} "
             words = f"{plain(exposure.words)}{container_name(exposure)}"
             output.show(place + words, indent=" " * len(place), colour=_COLOURS.get(exposure.state))
         for proxy in found.proxies:
@@ -164,7 +164,7 @@ def _scan_data(found: Scan) -> dict[str, object]:
     }
 
 
-def _named(exposure: Exposure) -> str:
+def _component_name(exposure: Exposure) -> str:
     """A component; with its unit if it is a second instance."""
     return plain(exposure.key.removeprefix(f"{exposure.host}/"))
 
@@ -175,8 +175,8 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     from wizard.inventory import sources
     from wizard.model import Stack
 
-    bare = Stack(hosts=sources.listed(file, ()), components=())
-    reached(machine, bare.hosts)
+    bare = Stack(hosts=sources.read_inventory(file, ()), components=())
+    connect(machine, bare.hosts)
     try:
         known = machine.inspect(bare).hosts
     except HostError as error:
@@ -212,10 +212,10 @@ def plan(
       firescreen plan stack.yaml
       firescreen plan stack.yaml --diff > changes.diff
     """
-    with output.explained():
+    with output.print_errors():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
-        made = planned(
+        made = make_plan(
             machine,
             wanted,
             password_file=password_file,
@@ -281,12 +281,12 @@ def apply(
       firescreen apply stack.yaml
       firescreen apply practice --yes --renew passwords
     """
-    with output.explained():
-        wanted = accepting(stack_of(stack, workspace), accept_broken)
+    with output.print_errors():
+        wanted = also_accept_broken(stack_of(stack, workspace), accept_broken)
         machine = engine(workspace, wanted)
         from wizard.engine.canary import canary_of
 
-        made = planned(
+        made = make_plan(
             machine, wanted, password_file=password_file, passphrase_file=passphrase_file, renew=renew
         )
         known_broken(made, accept_broken)
@@ -295,7 +295,7 @@ def apply(
         if made.changes and not yes:
             _ask(made, stack, first, as_json=as_json)
         refuse_without_hands(made)
-    outcome = machine.apply(made, *listening(), canary=first or "none", verify_later=verify_later)
+    outcome = machine.apply(made, *listen(), canary=first or "none", verify_later=verify_later)
     if as_json:
         output.data(
             {
@@ -320,7 +320,7 @@ def _ask(plan: Plan, stack: str, canary: str, *, as_json: bool) -> None:
     if canary:
         output.say(f"{plain(canary)} is the canary: the other hosts are changed after it is verified.")
     todo = f"Add --yes to apply the plan, or show its changes with: firescreen plan {plain(stack)} --diff"
-    agreed(f"Apply {extent_of(plan)}?", todo=todo, as_json=as_json)
+    ask_to_confirm(f"Apply {extent_of(plan)}?", todo=todo, as_json=as_json)
 
 
 def refuse_without_hands(plan: Plan) -> None:
@@ -361,10 +361,10 @@ def verify(
     Example:
       firescreen verify stack.yaml
     """
-    with output.explained():
+    with output.print_errors():
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
-        made = planned(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
+        made = make_plan(machine, wanted, password_file=password_file, passphrase_file=passphrase_file)
         if not made.is_verified:
             raise InputError(
                 "this stack protects no component, so there is nothing to verify",

@@ -15,7 +15,7 @@ from wizard import terminal
 from wizard.cli import line_breaks, output
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, RunService
-from wizard.plurals import counted as counted  # noqa: PLC0414 - commands take it from here too
+from wizard.plurals import count_noun as count_noun  # noqa: PLC0414 - commands take it from here too
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def extent_of(plan: Plan) -> str:
     """How much a plan changes, e.g. '12 changes on 2 hosts'."""
     changes = [change for step in plan.steps for change in step.changes]
     hosts = {step.host for step in plan.steps} - {WORKSPACE}
-    return f"{counted(len(changes), 'change')} on {counted(len(hosts), 'host')}"
+    return f"{count_noun(len(changes), 'change')} on {count_noun(len(hosts), 'host')}"
 
 
 def verification_line(attempts: Sequence[Attempt], away: Collection[str]) -> str:
@@ -205,17 +205,17 @@ def verification_line(attempts: Sequence[Attempt], away: Collection[str]) -> str
     parts = []
     if failed:
         hosts = ", ".join(dict.fromkeys(failed))
-        parts.append(f"{len(failed)} of {counted(len(attempts), 'probe')} failed, on {plain(hosts)}")
+        parts.append(f"{len(failed)} of {count_noun(len(attempts), 'probe')} failed, on {plain(hosts)}")
     elif attempts:
-        parts.append(f"{counted(len(attempts), 'probe')} ended as expected")
+        parts.append(f"{count_noun(len(attempts), 'probe')} ended as expected")
     if excused:
         parts.append(f"{excused} of them excused")
     if away:
-        parts.append(f"{counted(len(away), 'host')} unreachable: {plain(', '.join(away))}")
+        parts.append(f"{count_noun(len(away), 'host')} unreachable: {plain(', '.join(away))}")
     return f"{'Not verified' if failed or away else 'Verified'}: {'; '.join(parts)}."
 
 
-def listening(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.Event]:
+def listen(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.Event]:
     """A listener, and an event that Ctrl+C or the end of the terminal sets: the run stops between two changes and rolls back.
 
     Args:
@@ -269,7 +269,7 @@ def shown_unreachable(hosts: Mapping[str, str]) -> dict[str, list[dict[str, str]
 def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
     """How a run ended on each host, for JSON."""
     return [
-        {"host": one.host, **shown_state(one.state), "error": _shown(one.error) if one.error else None}
+        {"host": one.host, **shown_state(one.state), "error": _error_json(one.error) if one.error else None}
         for one in outcome.hosts
     ]
 
@@ -302,10 +302,10 @@ def tell_completed(outcome: Outcome) -> None:
 
 def error_of(outcome: Outcome) -> dict[str, Any]:
     """The error of an outcome, for JSON; nothing without an error."""
-    return {"error": _shown(outcome.error)} if outcome.error else {}
+    return {"error": _error_json(outcome.error)} if outcome.error else {}
 
 
-def _shown(error: FirescreenError) -> dict[str, str]:
+def _error_json(error: FirescreenError) -> dict[str, str]:
     return {"title": error.title, "what": redact(error.what), "where": error.where, "todo": error.todo}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wizard.cli import output
-from wizard.cli.options import as_json, ask, engine, password_file, reached, stack_of
+from wizard.cli.options import as_json, ask, connect, engine, password_file, stack_of
 from wizard.redact import plain, redact
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def probe(
     """
     from wizard.engine import manual_probe
 
-    with output.explained():
+    with output.print_errors():
         words: dict[str, Any] = {
             name: str(value) if isinstance(value, Path) else value for name, value in options.items() if value
         }
@@ -82,9 +82,9 @@ def probe(
         found = answered.diagnosis
         if found is not None and found.questions and machine is not None:
             found = machine.explain(f"{answered.attempt.reason}\n{answered.attempt.detail}", wanted)
-    cause = _diagnosed(found) if found else None
+    cause = _diagnosis_json(found) if found else None
     if as_json:
-        output.data(_shown(answered, cause))
+        output.data(_answer_json(answered, cause))
     else:
         _tell(answered, cause)
     sys.exit(0 if answered.ok else 1)
@@ -95,15 +95,15 @@ def _hosts_of(stack: str | None, workspace: Workspace) -> tuple[Engine, Stack | 
     machine = engine(workspace)
     wanted = stack_of(stack, workspace) if stack else None
     if wanted is not None:
-        reached(machine, wanted.hosts)
+        connect(machine, wanted.hosts)
     return machine, wanted
 
 
-def _diagnosed(found: Any) -> dict[str, str]:
+def _diagnosis_json(found: Any) -> dict[str, str]:
     return {key: getattr(found, key) for key in ("id", "cause", "fix", "other_end", "next", "matched")}
 
 
-def _shown(answered: Answered, cause: dict[str, str] | None) -> dict[str, Any]:
+def _answer_json(answered: Answered, cause: dict[str, str] | None) -> dict[str, Any]:
     attempt = answered.attempt
     tls = attempt.tls
     return {
@@ -212,7 +212,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
     """
     from wizard.diagnostics import catalogue
 
-    with output.explained():
+    with output.print_errors():
         if text is None and sys.stdin.isatty():
             output.say("Paste the error, then press Enter and Ctrl+D.")
         lines = text if text is not None else _log()
@@ -226,7 +226,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
             output.data({"id": None, "cause": "", "fix": "", "other_end": "", "next": "", "matched": ""})
         sys.exit(1)
     if as_json:
-        output.data(_diagnosed(found))
+        output.data(_diagnosis_json(found))
         return
     for asked in found.asked:
         output.say(f"Checked: {asked.question.told} {'Result: yes.' if asked.answer else 'No result.'}")
@@ -266,7 +266,7 @@ def hash_command(cost: int) -> None:
     """
     from wizard import passwords
 
-    with output.explained():
+    with output.print_errors():
         password = ask("Password", None, alone=True)
         passwords.check(password)
         if sys.stdin.isatty():

@@ -11,7 +11,7 @@ import click
 
 from wizard import assets, ownfiles
 from wizard.cli import output
-from wizard.cli.options import as_json, diff, engine, planned, reached, stack_of, yes
+from wizard.cli.options import as_json, connect, diff, engine, make_plan, stack_of, yes
 from wizard.cli.upkeep_timer import agree, carry_out
 from wizard.errors import FirescreenError, InputError
 from wizard.redact import plain, redact
@@ -52,13 +52,13 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
       firescreen upkeep metrics stack.yaml \\
         -o /var/lib/prometheus/node-exporter/firescreen.prom
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import comparison, lifetimes, record
         from wizard.upkeep.metrics import Upkeep, exposition
 
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
-        reached(machine, wanted.hosts)
+        connect(machine, wanted.hosts)
         differing: int | None = None
         try:
             compared = comparison.compare(machine, wanted)
@@ -100,7 +100,7 @@ def rules(workspace: Workspace, file: Path | None, stack: str, diff: bool, yes: 
       firescreen upkeep rules -o firescreen-rules.yml
       firescreen upkeep rules --stack stack.yaml --diff
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import rule_installation
 
         if not stack:
@@ -110,7 +110,7 @@ def rules(workspace: Workspace, file: Path | None, stack: str, diff: bool, yes: 
             return
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
-        plan = rule_installation.with_rules(machine, planned(machine, wanted))
+        plan = rule_installation.with_rules(machine, make_plan(machine, wanted))
         agree(plan, diff=diff, yes=yes, as_json=as_json)
     carry_out(machine, plan, as_json=as_json)
 
@@ -124,7 +124,7 @@ def dashboard(file: Path | None) -> None:
     Example:
       firescreen upkeep dashboard -o firescreen.json
     """
-    with output.explained():
+    with output.print_errors():
         _write(assets.path("upkeep/dashboard.json").read_text(encoding="utf-8"), file)
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wizard.cli import output
-from wizard.cli.options import agreed, as_json, diff, engine, password_days, reached, stack_of, yes
+from wizard.cli.options import as_json, ask_to_confirm, connect, diff, engine, password_days, stack_of, yes
 from wizard.cli.text_format import (
     end,
     extent_of,
-    listening,
+    listen,
     show_plan,
     shown_outcome,
     shown_plan,
@@ -71,12 +71,12 @@ def install(
       firescreen upkeep install stack.yaml --diff
       firescreen upkeep install stack.yaml --passwords 180 --yes
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import timer_installation
 
         wanted = stack_of(stack, workspace)
         machine = engine(workspace, wanted)
-        reached(machine, wanted.hosts)
+        connect(machine, wanted.hosts)
         found = timer_installation.timer_of(machine, wanted, own=own, **settings)
         plan = timer_installation.plan_of(machine, found)
         agree(plan, diff=diff, yes=yes, as_json=as_json)
@@ -98,11 +98,11 @@ def remove(workspace: Workspace, stack: str, own: bool, diff: bool, yes: bool, a
       firescreen upkeep remove stack.yaml --diff
       firescreen upkeep remove stack.yaml --yes
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import timer
 
         machine = engine(workspace)
-        found, there = _installed(machine, stack, own=own)
+        found, there = _installed_timer(machine, stack, own=own)
         plan = timer.removal(found, there)
         agree(plan, diff=diff, yes=yes, as_json=as_json)
     carry_out(machine, plan, as_json=as_json)
@@ -122,13 +122,13 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
     Example:
       firescreen upkeep status stack.yaml
     """
-    with output.explained():
+    with output.print_errors():
         from wizard.upkeep import record
         from wizard.upkeep.timer_installation import bare_stack
 
         machine = engine(workspace)
-        found, files = _installed(machine, stack, own=own)
-        shown = _shown(machine, found, {path for path, state in files.items() if state is not None})
+        found, files = _installed_timer(machine, stack, own=own)
+        shown = _timer_json(machine, found, {path for path, state in files.items() if state is not None})
         renewals = record.load(workspace, bare_stack(found.stack))
     shown |= {
         "last_attempt": renewals.attempted,
@@ -145,7 +145,7 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
     sys.exit(0 if ok else 1)
 
 
-def _installed(machine: Engine, stack: str, *, own: bool) -> tuple[Timer, dict[str, FileState | None]]:
+def _installed_timer(machine: Engine, stack: str, *, own: bool) -> tuple[Timer, dict[str, FileState | None]]:
     """The timer of a stack on this machine, and its files as they are; also where the stack is gone and the timer is not.
 
     Raises:
@@ -178,12 +178,12 @@ def agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
     if not as_json:
         show_plan(plan, diff=diff)
     if not yes:
-        agreed(f"Apply {extent_of(plan)}?", todo="Add --yes to apply it", as_json=as_json)
+        ask_to_confirm(f"Apply {extent_of(plan)}?", todo="Add --yes to apply it", as_json=as_json)
 
 
 def carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
     """Applies a plan, prints how that ended, and exits."""
-    outcome = machine.apply(plan, *listening(), canary="none")
+    outcome = machine.apply(plan, *listen(), canary="none")
     if as_json:
         output.data(
             {
@@ -195,7 +195,7 @@ def carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
     end(outcome)
 
 
-def _shown(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any]:
+def _timer_json(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any]:
     """What systemd says of a timer."""
     from wizard.model import HostSpec
     from wizard.service_managers.systemd_timer import systemctl

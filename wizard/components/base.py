@@ -117,7 +117,7 @@ class Component:
         own = flag(self.path_flag) if self.path_flag else ""
         return f"{self.prefix(flag)}/{(own or 'metrics').lstrip('/')}"
 
-    def opened(self, arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    def open_features(self, arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """Those of `open_flags` that a service's arguments switch on."""
         return tuple(
             (flag, means)

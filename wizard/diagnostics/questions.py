@@ -83,7 +83,7 @@ class Asker:
             content = content_of(of.client, of.password_file)
             if content is None:
                 return "password-file"
-            given = passwords.sent(content)
+            given = passwords.as_sent_by_prometheus(content)
         config = self._view.web()
         if config is None or given is None:
             return ""

@@ -36,7 +36,7 @@ from wizard.model import (
     Watched,
 )
 from wizard.planner import broken_clients, health_findings, monitors
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.service_managers import reverse_proxies
 
 _FILE: Final = "baseline.json"
@@ -126,7 +126,7 @@ def _current(
         return found
     wait = min(max(health_findings.wait_of(each.interval, each.timeout) for each in found.outdated), _LONGEST)
     say(
-        f"waiting for the next scrape of {counted(len(waiting), 'target')}: Prometheus read its configuration "
+        f"waiting for the next scrape of {count_noun(len(waiting), 'target')}: Prometheus read its configuration "
         f"after the last one (up to {health_findings.format_duration(wait)})"
     )
     end = time.monotonic() + wait

@@ -52,10 +52,13 @@ class _Served:
     def places(self) -> tuple[str, ...]:
         """host:port in every way in which a client may write it."""
         port = self.service.listen.rpartition(":")[2]
-        found = [self.service.listen, *(endpoints.joined(name, int(port or 0)) for name in self.names)]
+        found = [
+            self.service.listen,
+            *(endpoints.join_host_port(name, int(port or 0)) for name in self.names),
+        ]
         if (box := self.service.container) is not None:
             aliases = {alias for network in box.networks for alias in network.aliases}
-            found += [endpoints.joined(name, box.inside_port) for name in sorted(aliases)]
+            found += [endpoints.join_host_port(name, box.inside_port) for name in sorted(aliases)]
         return tuple(found)
 
     def is_at(self, place: str) -> bool:

@@ -198,7 +198,7 @@ def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
             what=f"{exposure.component} on {exposure.address}: --{flag} is on and has no authentication",
             why=means,
         )
-        for flag, means in find_component(exposure.component).opened(service.arguments)
+        for flag, means in find_component(exposure.component).open_features(service.arguments)
     )
 
 

@@ -178,7 +178,7 @@ def password_in(path: Path) -> Secret:
         content = path.read_bytes()
     except OSError as error:
         raise InputError("the password's file cannot be read", where=plain(str(path))) from error
-    return passwords.decoded(content, where=plain(str(path)))
+    return passwords.decode(content, where=plain(str(path)))
 
 
 def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace) -> tuple[str, ...]:

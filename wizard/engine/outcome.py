@@ -20,7 +20,7 @@ from wizard.model import (
     Stack,
     instance_key,
 )
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 ExposureState: TypeAlias = Literal["open", "partly", "secured", "down"]
 State = Literal[
@@ -137,7 +137,7 @@ class FoundProxy:
             return f"{self.version}, installed, does not run"
         named = [f"{name or 'any name'}:{port}" for name, port in self.sites]
         shown = f": {', '.join(named[:4])}{' …' if len(named) > 4 else ''}" if named else ""
-        return f"{self.version}, reverse proxy, {counted(len(named), 'site')}{shown}"
+        return f"{self.version}, reverse proxy, {count_noun(len(named), 'site')}{shown}"
 
 
 _REMARKS = (

@@ -14,7 +14,7 @@ from wizard.errors import VerificationError
 from wizard.model import ProbedHealth, PrometheusHealth, RemoteWriteHealth, TargetHealth, Watched
 from wizard.planner import health_findings
 from wizard.planner.health_findings import SLACK, wait_of
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.probes import Monitor, cause_of
 from wizard.redact import redact
 
@@ -167,7 +167,7 @@ class MonitorCheck:
                 longest = max((wait_of(each.interval, each.timeout) for each in waiting), default=_AGAIN)
                 self._whole.say(
                     self._watched.host,
-                    f"waiting for the next scrape of {counted(len(waiting), 'target')} that Prometheus reported as up "
+                    f"waiting for the next scrape of {count_noun(len(waiting), 'target')} that Prometheus reported as up "
                     f"(up to {health_findings.format_duration(longest)})",
                 )
             # A Prometheus with thousands of targets is not queried all the time.

@@ -65,7 +65,7 @@ def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
         code, _, rest = line.partition(" ")
         name, _, said = rest.partition(" ")
         if code == "0":
-            listed = (str(address) for word in said.split() if (address := endpoints.parsed(word)))
+            listed = (str(address) for word in said.split() if (address := endpoints.parse_address(word)))
             found[name] = tuple(dict.fromkeys(listed))
         elif code == "2":  # getent's word for a key that is not found
             found[name] = ()

@@ -123,9 +123,11 @@ class Export:
             found[f"host_vars/{name}/firescreen.yml"] = _yaml(told, f"What {name} is to hold and to run.")
         for name, told in book.secret_vars().items():
             text = _yaml(told, "Checksums of secrets: they would let a password be guessed at leisure.")
-            found[f"host_vars/{name}/secrets.yml"] = _locked(text, password)
+            found[f"host_vars/{name}/secrets.yml"] = _encrypt_variables(text, password)
         for copy in book.copies:
-            found[f"files/{copy.source}"] = _locked(copy.content, password) if copy.secret else copy.content
+            found[f"files/{copy.source}"] = (
+                _encrypt_variables(copy.content, password) if copy.secret else copy.content
+            )
         try:
             _put(folder, found)
         except OSError as error:
@@ -234,7 +236,7 @@ def refuse_folder(folder: Path) -> None:
         )
 
 
-def _locked(content: bytes, password: Secret | None) -> bytes:
+def _encrypt_variables(content: bytes, password: Secret | None) -> bytes:
     assert password, "secrets are never written without a vault's password"
     return vault.encrypt(content, password)
 

@@ -96,7 +96,7 @@ class Picture:
         self._scrapers = layout.scrapers(plan.stack, self.facts)
         self.doors = Doors(plan, self.facts)
         there, self.needed = in_place(plan.stack, self.facts, self._servers, self._scrapers, self.doors)
-        changed = _changed(plan)
+        changed = _written_files(plan)
         self.files: tuple[Wanted, ...] = (
             *(
                 _present(host, path, state)
@@ -248,7 +248,7 @@ def _cluster_file(server: Server) -> str:
     return server.cluster_file if server.spec.cluster_tls else ""
 
 
-def _changed(plan: Plan) -> tuple[Wanted, ...]:
+def _written_files(plan: Plan) -> tuple[Wanted, ...]:
     """What the plan writes on hosts, each file once."""
     found: dict[tuple[str, str], Wanted] = {}
     for step in plan.steps:
@@ -258,7 +258,7 @@ def _changed(plan: Plan) -> tuple[Wanted, ...]:
             key = (change.host, change.path)
             # In the order of their last states: what a configuration names by then is there before it.
             earlier = found.pop(key, None)
-            secret = change.secret or _closed(change.after)
+            secret = change.secret or _is_secret(change.after)
             found[key] = Wanted(
                 host=change.host,
                 path=change.path,
@@ -271,10 +271,10 @@ def _changed(plan: Plan) -> tuple[Wanted, ...]:
 
 
 def _present(host: str, path: str, state: FileState) -> Wanted:
-    return Wanted(host=host, path=path, states=((THERE, state),), before=state, secret=_closed(state))
+    return Wanted(host=host, path=path, states=((THERE, state),), before=state, secret=_is_secret(state))
 
 
-def _closed(state: FileState | None) -> bool:
+def _is_secret(state: FileState | None) -> bool:
     """Whether a file is a secret: not everybody on its host may read it, or it holds a password or a key."""
     if state is None:
         return False

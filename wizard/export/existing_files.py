@@ -42,7 +42,7 @@ def in_place(
             use(server.spec.host, path, _of_server(server))
     for host, path in _data_sources(stack, facts, servers):
         ours[host, path] = None
-    for client, places in _asking(stack, facts, servers, scrapers):
+    for client, places in _clients_of(stack, facts, servers, scrapers):
         ours |= dict.fromkeys(
             (client.service.host, place.path or client.service.config_file) for place in places
         )
@@ -55,7 +55,7 @@ def in_place(
     clients = paths.scrapers(stack, facts) if stack.client_logins else ()
     known = client_logins.plan_logins(stack, facts, clients)
     ours |= dict.fromkeys((*doors.files(), *_login_files(known)))
-    brought |= dict.fromkeys((*doors.brought(), *_token_endpoint_cas(known)))
+    brought |= dict.fromkeys((*doors.provided_files(), *_token_endpoint_cas(known)))
     needed = tuple(Needed(host=host, path=path) for host, path in brought)
     return tuple(ours), needed
 
@@ -99,7 +99,7 @@ def named_by(server: Server) -> Iterator[str]:
                     yield posixpath.join(posixpath.dirname(server.cluster_file), section[key])
 
 
-def _asking(
+def _clients_of(
     stack: Stack, facts: Facts, servers: tuple[Server, ...], scrapers: tuple[Client, ...]
 ) -> Iterator[tuple[Client, tuple[Place, ...]]]:
     """The clients of the servers, with the places that ask them."""

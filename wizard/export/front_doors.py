@@ -127,7 +127,7 @@ class Doors:
                 if any(client.means(at, each.server) for at in asked for each in self.backends):
                     yield client.host.spec.name, path
 
-    def brought(self) -> Iterator[tuple[str, str]]:
+    def provided_files(self) -> Iterator[tuple[str, str]]:
         """(host, path) of certificates and keys that a person brought."""
         doors = (*(known.door for known in self._known), *(one.door for one in self._one_port))
         for door in doors:
@@ -221,7 +221,7 @@ class Doors:
             service, program = one.server.service, find_proxy(one.door.proxy)
             if program is not None and (one.door.host, service.config_file) == (host, path):
                 rights = f"{state.owner}:{state.group}", f"{state.mode:04o}"
-                return _validate(_CHECK + _checked(program, service, True), (path, path, *rights))
+                return _validate(_CHECK + _check_script(program, service, True), (path, path, *rights))
         known = next(
             (each for each in self._known if each.door.host == host and path in _configurations(each)), None
         )
@@ -231,11 +231,13 @@ class Doors:
         if known.door.site and known.proxy.shared is None and path != known.outside:
             checker = [word.format(program=known.service.program, main=main) for word in known.proxy.check]
             return _validate(_CHECK_IN_PLACE + shlex.join(checker), (path, *rights))
-        return _validate(_CHECK + _checked(known.proxy, known.service, path == main), (path, main, *rights))
+        return _validate(
+            _CHECK + _check_script(known.proxy, known.service, path == main), (path, main, *rights)
+        )
 
     def requests(self, host: str) -> Iterator[Request]:
         """What is asked of the front doors of a host, as the plan verifies them."""
-        for probe in self._asked(host):
+        for probe in self._probes_of(host):
             yield Request(
                 name=f"{probe.server}: {probe.name}",
                 url=probe.url,
@@ -248,7 +250,7 @@ class Doors:
     def authorities(self, host: str) -> dict[str, str]:
         """The CA certificates that these requests name."""
         found = {}
-        for path in {probe.ca_file for probe in self._asked(host)}:
+        for path in {probe.ca_file for probe in self._probes_of(host)}:
             state = self._facts.file(WORKSPACE, path)
             assert state is not None, path
             found[posixpath.basename(path)] = state.content.decode()
@@ -258,11 +260,11 @@ class Doors:
         """The right passwords for these requests, by user."""
         return {
             probe.user: probe.password.reveal()
-            for probe in self._asked(host)
+            for probe in self._probes_of(host)
             if probe.password is not None and probe.password != WRONG_PASSWORD
         }
 
-    def _asked(self, host: str) -> Iterator[Probe]:
+    def _probes_of(self, host: str) -> Iterator[Probe]:
         """The probes of front doors that need no client certificate: with these, `firescreen verify` asks."""
         names = {
             urllib.parse.urlsplit(each.url).netloc
@@ -275,7 +277,7 @@ class Doors:
             if asked and probe.expect.isdigit() and not probe.cert_file:
                 yield probe
 
-    def closed(self, host: str) -> tuple[Probe, ...]:
+    def closed_port_probes(self, host: str) -> tuple[Probe, ...]:
         """The addresses of a host that must take no connection."""
         return tuple(each for each in self._plan.probes if each.expect == "closed" and each.host == host)
 
@@ -316,7 +318,7 @@ def _validate(script: str, words: tuple[str, ...]) -> str:
     return f"{command.replace('%', '%%')} %s {shlex.join(words).replace('%', '%%')}"
 
 
-def _checked(proxy: Proxy, service: Service, is_main: bool) -> str:
+def _check_script(proxy: Proxy, service: Service, is_main: bool) -> str:
     """The rest of the script: the command of the proxy, on its main configuration with the new file taken in."""
     whole = "$new" if is_main else "$main"
     words = [shlex.quote(word.format(program=service.program, main="MAIN")) for word in proxy.check]

@@ -34,7 +34,7 @@ def refuse_unreachable(spec: HostSpec, source: str) -> None:
         )
 
 
-def reached(spec: HostSpec) -> dict[str, Any]:
+def connection_variables(spec: HostSpec) -> dict[str, Any]:
     """How Ansible reaches a host: as Firescreen does."""
     told: dict[str, Any] = {"ansible_python_interpreter": "auto_silent"}
     if spec.connect in ("local", "practice"):

@@ -12,7 +12,7 @@ from typing import Any
 from wizard import endpoints
 from wizard.components import component as find_component
 from wizard.export.desired_state import THERE, Picture, Turn, Wanted
-from wizard.export.host_access import GROUP, reached, refuse_unreachable
+from wizard.export.host_access import GROUP, connection_variables, refuse_unreachable
 from wizard.model import WORKSPACE, FileState, HostSpec, Plan, Probe, Service
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
@@ -62,7 +62,13 @@ class Playbook:
 
     def inventory(self) -> dict[str, Any]:
         """The hosts and how they are reached."""
-        return {"all": {"children": {GROUP: {"hosts": {spec.name: reached(spec) for spec in self._hosts}}}}}
+        return {
+            "all": {
+                "children": {
+                    GROUP: {"hosts": {spec.name: connection_variables(spec) for spec in self._hosts}}
+                }
+            }
+        }
 
     def host_vars(self) -> dict[str, dict[str, Any]]:
         """What each host is told and everybody may know."""
@@ -144,12 +150,12 @@ class Playbook:
             ],
             "firescreen_door_passwords": self._picture.doors.passwords(name),
         }
-        return _kept(told), _kept(secret)
+        return _without_empty(told), _without_empty(secret)
 
     def _at_doors(self, name: str) -> dict[str, Any]:
         """How the front doors of a host are asked there, and which of its addresses must take no connection."""
         doors = self._picture.doors
-        closed = [probe.url.partition("://")[2].strip("/") for probe in doors.closed(name)]
+        closed = [probe.url.partition("://")[2].strip("/") for probe in doors.closed_port_probes(name)]
         return {
             "firescreen_door_requests": [asdict(each) for each in doors.requests(name)],
             "firescreen_door_authorities": doors.authorities(name),
@@ -200,7 +206,7 @@ class Playbook:
             "action": turn.action,
             "unit": service.unit,
             "manager": service.manager,
-            **self._asked(turn),
+            **self._readiness_check(turn),
             "files": list(turn.files),
             "awaited": list(turn.awaited),
             "secured": turn.secured,
@@ -218,7 +224,7 @@ class Playbook:
             told["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]
         return told
 
-    def _asked(self, turn: Turn) -> dict[str, Any]:
+    def _readiness_check(self, turn: Turn) -> dict[str, Any]:
         """At which URL a component of the host answers with which status once it has taken the change."""
         if turn.ready:
             return {"url": turn.ready, "status": 200}
@@ -260,7 +266,7 @@ class Playbook:
         for place in client.places():
             address = next((each for each in place.addresses if client.means(each, own)), "")
             if place.kind == "job" and address and not place.tls.get("server_name"):
-                return {"url": f"https://{address}{prefix}", **_shown(client, place)}
+                return {"url": f"https://{address}{prefix}", **_place_credentials(client, place)}
         return {}
 
 
@@ -284,7 +290,7 @@ class _Sources:
         return source
 
 
-def _kept(told: Mapping[str, Any]) -> dict[str, Any]:
+def _without_empty(told: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is empty."""
     return {key: value for key, value in told.items() if value}
 
@@ -294,7 +300,7 @@ def _same(one: FileState | None, other: FileState | None) -> bool:
     return (one and one.content) == (other and other.content)
 
 
-def _shown(client: Client, place: Place) -> dict[str, str]:
+def _place_credentials(client: Client, place: Place) -> dict[str, str]:
     """CA, certificate and login of a place, as `firescreen_verification` has them."""
     named = {"ca": "ca_file", "cert": "cert_file", "key": "key_file"}
     found = {

@@ -154,10 +154,10 @@ def _signed_in(door: Door) -> Iterator[str]:
 def _location(opening: Opening, door: Door) -> Iterator[str]:
     if opening.prefix:
         yield f"\t\tredir {opening.prefix} {opening.prefix}/ 301"
-    yield from _proxied(f"{opening.prefix}/*", opening, door)
+    yield from _proxy_lines(f"{opening.prefix}/*", opening, door)
 
 
-def _proxied(matcher: str, opening: Opening, door: Door) -> Iterator[str]:
+def _proxy_lines(matcher: str, opening: Opening, door: Door) -> Iterator[str]:
     yield f"\t\treverse_proxy {matcher} {opening.backend} {{"
     if not opening.own_login:
         yield "\t\t\t# The password is for this server and not for what is behind it."
@@ -213,7 +213,7 @@ def _inside(door: Door) -> Iterator[str]:
         yield "\t\trequest_body {"
         yield f"\t\t\tmax_size {door.max_body_size}MiB"
         yield "\t\t}"
-        yield from _proxied(f"{opening.prefix}/*", opening, door)
+        yield from _proxy_lines(f"{opening.prefix}/*", opening, door)
         yield "\t}"
         yield "}"
 

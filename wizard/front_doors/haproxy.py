@@ -30,7 +30,7 @@ _BIND: Final = re.compile(r"^\s*bind\s+(\S+)", re.MULTILINE)
 _PORT: Final = re.compile(r":(\d+)(?:-(\d+))?$")
 
 
-def merged(main: str, doors: Sequence[Door]) -> str:
+def merge_block(main: str, doors: Sequence[Door]) -> str:
     """The main configuration with these front doors as its block; every byte outside of the block stays.
 
     Of those in a frontend that a person wrote, the block has the backends, and the frontend a few lines.
@@ -274,12 +274,12 @@ PROXY = Proxy(
     password_group=lambda main: "root",
     site="/etc/haproxy/haproxy.cfg",
     included="",
-    shared=SharedFile(merged=merged, own_lines=own_lines, others_ports=others_ports),
+    shared=SharedFile(merged=merge_block, own_lines=own_lines, others_ports=others_ports),
     hashes_in_site=True,
     sign_in=haproxy_sign_in.CLIENT,
     bundle_before=(3, 0),
     bundles_client_pair=True,
-    render=lambda door: merged("", (door,)),
+    render=lambda door: merge_block("", (door,)),
     shadow=lambda main, path: main,
     shadow_script="cat",
     check=("{program}", "-c", "-f", "{main}"),

@@ -69,7 +69,7 @@ def with_paths(main: str, doors: Sequence[Door]) -> str:
     for door in doors:
         places.setdefault(_place(text, door), []).append(door)
     for at, same in sorted(places.items(), reverse=True):
-        text = _inserted(text, at, [line for door in same for line in _lines(door)])
+        text = _insert_lines(text, at, [line for door in same for line in _lines(door)])
     return text
 
 
@@ -179,7 +179,7 @@ def _binds(words: Sequence[str], port: int) -> bool:
     return False
 
 
-def _inserted(text: str, at: int, lines: Sequence[str]) -> str:
+def _insert_lines(text: str, at: int, lines: Sequence[str]) -> str:
     """The text with lines of ours, indented and ended as the line before them."""
     before = text[:at].splitlines(keepends=True)
     end = "\r\n" if before and before[-1].endswith("\r\n") else "\n"

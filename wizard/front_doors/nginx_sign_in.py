@@ -25,7 +25,7 @@ def _asks_who(door: Door) -> Iterator[str]:
     if door.inside and door.passwords:
         yield "        # The password of a machine is checked beside this."
         yield from _passes("$http_authorization")
-    yield from _asked("$request_uri")
+    yield from _sign_in_request("$request_uri")
     yield "        proxy_pass_request_body off;"
     yield '        proxy_set_header Content-Length "";'
     yield "    }"
@@ -53,7 +53,7 @@ def _leads_to_provider() -> Iterator[str]:
     yield "        proxy_method GET;"
     yield "        proxy_pass_request_body off;"
     yield '        proxy_set_header Content-Length "";'
-    yield from _asked(oauth2_proxy.START)
+    yield from _sign_in_request(oauth2_proxy.START)
     yield "    }"
 
 
@@ -64,13 +64,13 @@ def _sign_in_pages(door: Door) -> Iterator[str]:
     yield "        # What the provider sends with a person back is for oauth2-proxy and not for a log."
     yield "        access_log off;"
     yield from _open()
-    yield from _asked("$request_uri")
+    yield from _sign_in_request("$request_uri")
     yield "    }"
     yield ""
     yield f"    location = {SIGN_OUT} {{"
     yield "        rewrite ^ $uri?rd=" + SIGNED_OUT + " break;"
     yield from _open()
-    yield from _asked("$request_uri")
+    yield from _sign_in_request("$request_uri")
     yield "    }"
     yield ""
     yield f"    location = {SIGNED_OUT} {{"
@@ -85,7 +85,7 @@ def _open() -> Iterator[str]:
     yield "        auth_basic off;"
 
 
-def _asked(uri: str) -> Iterator[str]:
+def _sign_in_request(uri: str) -> Iterator[str]:
     """What oauth2-proxy is told of a request, and where it is."""
     yield "        proxy_set_header Host $host;"
     yield "        proxy_set_header X-Real-IP $remote_addr;"

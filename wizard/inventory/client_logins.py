@@ -49,7 +49,7 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[ClientLogin, ...]:
     return tuple(found)
 
 
-def dumped(logins: Iterable[ClientLogin]) -> list[dict[str, Any]]:
+def dump(logins: Iterable[ClientLogin]) -> list[dict[str, Any]]:
     """Client logins as `read` takes them, without what is as it is by default."""
     found = []
     for each in logins:

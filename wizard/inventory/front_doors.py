@@ -54,7 +54,7 @@ def _route(host: str, route: Mapping[str, Any]) -> DoorRoute:
     )
 
 
-def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
+def dump(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
     """Front doors as `read` takes them, without what is as it is by default."""
     found = []
     for door in doors:
@@ -65,7 +65,7 @@ def dumped(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
         if not door.serves_exporters:
             entry["name"] = door.name
         if door.sign_in is not None:
-            entry["people"] = {"oidc": sign_in.dumped(door.sign_in)}
+            entry["people"] = {"oidc": sign_in.dump(door.sign_in)}
         elif door.people:
             entry["people"] = {"basic_auth": list(door.people)}
         machines: dict[str, Any] = {"basic_auth": list(door.machines)} if door.machines else {}

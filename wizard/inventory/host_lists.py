@@ -83,9 +83,9 @@ def read(text: str, source: str) -> tuple[Listed, ...]:
             known.tree(data)
         else:
             known.lines(text)
-        return known.listed()
+        return known.hosts_with_groups()
     except RecursionError:
-        raise _nested(source) from None
+        raise _nesting_error(source) from None
 
 
 def _data(text: str) -> Any:
@@ -111,7 +111,7 @@ def _targets(data: list[Any], source: str) -> tuple[Listed, ...]:
         name = _host(str(target))
         if name:
             found[name] = None
-    return tuple(Listed(name, {}) for name in _bounded(found, source))
+    return tuple(Listed(name, {}) for name in _limit_names(found, source))
 
 
 def _host(target: str) -> str:
@@ -125,7 +125,7 @@ def _host(target: str) -> str:
     return "" if name in ("localhost", "::1") or name.startswith("127.") else name
 
 
-def _bounded(names: Iterable[str], source: str) -> list[str]:
+def _limit_names(names: Iterable[str], source: str) -> list[str]:
     found = list(itertools.islice(names, MOST + 1))
     if len(found) > MOST:
         raise InputError(
@@ -149,11 +149,11 @@ class _Known:
         """Adds what a pattern stands for: `srv[01:20]`, `srv1:2222`."""
         pattern, port = _port(pattern)
         more = {"ansible_port": port} if port else {}
-        for name in _bounded(_expanded(pattern), self._source):
+        for name in _limit_names(_expand_ranges(pattern), self._source):
             self._own.setdefault(name, {}).update({**more, **variables})
             self.group(group).hosts[name] = None
         if len(self._own) > MOST:
-            _bounded(self._own, self._source)
+            _limit_names(self._own, self._source)
 
     # -- YAML and JSON -----------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class _Known:
 
     def _branch(self, name: str, content: Any, depth: int) -> None:
         if depth > _DEEPEST:
-            raise _nested(self._source)
+            raise _nesting_error(self._source)
         group = self.group(name)
         if content is None:
             return
@@ -212,7 +212,7 @@ class _Known:
                 key, sign, value = line.partition("=")
                 if not sign:
                     raise self._unreadable(number)
-                self.group(section).variables[key.strip()] = _unquoted(value)
+                self.group(section).variables[key.strip()] = _unquote(value)
             else:
                 pairs = [word.partition("=") for word in words[1:]]
                 if not all(sign for _, sign, _ in pairs):
@@ -228,7 +228,7 @@ class _Known:
 
     # -- together ----------------------------------------------------------------------------------------
 
-    def listed(self) -> tuple[Listed, ...]:
+    def hosts_with_groups(self) -> tuple[Listed, ...]:
         """Every host; of its groups the nearer one's word counts more, and most of all its own."""
         depths = self._depths()
         order = sorted(self._groups, key=lambda name: (name != "all", depths.get(name, 1), name))
@@ -269,7 +269,7 @@ class _Known:
             waiting += new
 
 
-def _nested(source: str) -> InputError:
+def _nesting_error(source: str) -> InputError:
     return InputError("its groups are nested too deeply", where=source, todo="Make them flatter")
 
 
@@ -280,7 +280,7 @@ def _texts(said: Any) -> dict[str, str]:
     return {str(key): str(value) for key, value in said.items() if isinstance(value, str | int | float)}
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     value = value.strip()
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
@@ -293,7 +293,7 @@ def _port(pattern: str) -> tuple[str, str]:
     return (match.group(1), match.group(2)) if match else (pattern, "")
 
 
-def _expanded(pattern: str) -> Iterator[str]:
+def _expand_ranges(pattern: str) -> Iterator[str]:
     """Every name of a pattern with ranges: `srv[01:20]`, `db-[a:f]`, `web[1:9:2]`; lazily, it may be long."""
     match = _RANGE.search(pattern)
     if match is None:
@@ -301,7 +301,7 @@ def _expanded(pattern: str) -> Iterator[str]:
         return
     head, tail = pattern[: match.start()], pattern[match.end() :]
     for part in _range(match.group(1), match.group(2), int(match.group(3) or 1)):
-        for rest in _expanded(tail):
+        for rest in _expand_ranges(tail):
             yield f"{head}{part}{rest}"
 
 

@@ -22,7 +22,7 @@ def read(entry: Mapping[str, Any] | None) -> SignIn | None:
     return SignIn(claims=claims, **found)
 
 
-def dumped(settings: SignIn) -> dict[str, Any]:
+def dump(settings: SignIn) -> dict[str, Any]:
     """Settings as `read` takes them, without what is as it is by default."""
     usual = SignIn()
     needed = ("issuer", "client_id", "client_secret_file")

@@ -101,14 +101,14 @@ def instances() -> tuple[tuple[Instance, ...], str]:
     for clients, sockets in _CLIENTS:
         if not any(Path(socket).exists() for socket in sockets):
             continue
-        found, said = _listed(clients)
+        found, said = _list_instances(clients)
         if found:
             return found, ""
         trouble = trouble or said
     return (), trouble
 
 
-def _listed(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str]:
+def _list_instances(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str]:
     for client in clients:
         try:
             ended = run_bounded([client, "list", "--format", "json"], timeout=10)
@@ -135,7 +135,7 @@ def file_of(text: str) -> Path | None:
     return path if named or path.is_file() else None
 
 
-def listed(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
+def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
     """The hosts of an Ansible inventory (INI, YAML, JSON) or of a list of targets for Prometheus (file_sd).
 
     Passwords in it are not read: what a login needs is asked for. Hosts that are reached in other ways than over
@@ -238,7 +238,7 @@ def _become(said: Mapping[str, str]) -> str:
     return "sudo" if wanted and said.get("ansible_become_method", "sudo").rpartition(".")[2] == "sudo" else ""
 
 
-def typed(text: str, names: Collection[str]) -> HostSpec:
+def parse_host(text: str, names: Collection[str]) -> HostSpec:
     """The host that a person typed as `[user@]host[:port]`; an IPv6 address with a port stands in brackets.
 
     Args:

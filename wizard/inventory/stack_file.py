@@ -90,7 +90,7 @@ def dump(stack: Stack) -> str:
             entry["names"] = list(component.names)
         named = ("unit", "service", "project", "container")
         entry |= {key: value for key in named if (value := getattr(component, key))}
-        entry |= _dumped(component)
+        entry |= _dump_component(component)
         components.append(entry)
     users: dict[str, Any] = {}
     for user in stack.users:
@@ -112,9 +112,9 @@ def dump(stack: Stack) -> str:
         "users": users,
     }
     if stack.front_doors:
-        document["front_doors"] = front_doors.dumped(stack.front_doors)
+        document["front_doors"] = front_doors.dump(stack.front_doors)
     if stack.client_logins:
-        document["client_logins"] = client_logins.dumped(stack.client_logins)
+        document["client_logins"] = client_logins.dump(stack.client_logins)
     if stack.accept_broken:
         document["accept_broken"] = list(stack.accept_broken)
     out = StringIO()
@@ -181,7 +181,7 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
     )
 
 
-def _dumped(component: ComponentSpec) -> dict[str, Any]:
+def _dump_component(component: ComponentSpec) -> dict[str, Any]:
     """What of a component's settings is not as it is by default."""
     entry: dict[str, Any] = {}
     usual = ComponentSpec(host="", name="")

@@ -80,7 +80,7 @@ def load(path: Path, campus: int = 0) -> Classroom:
                     todo="A classroom file has only {{campus}}",
                 )
     # It stands for digits only, so that no value can become anything else by it; and lines stay where they are.
-    first = _read(_filled(text, campus or 1), source)
+    first = _read(_fill_campus(text, campus or 1), source)
     wanted = _campuses(first)
     if wanted is None:
         if campus:
@@ -105,7 +105,7 @@ def campuses(path: Path) -> tuple[int, ...]:
     Raises:
         ClassroomError: the file cannot be read.
     """
-    wanted = _campuses(_read(_filled(yamlfile.text_of(path, _FORMAT), 1), str(path)))
+    wanted = _campuses(_read(_fill_campus(yamlfile.text_of(path, _FORMAT), 1), str(path)))
     return (0,) if wanted is None else tuple(wanted)
 
 
@@ -115,7 +115,7 @@ class CampusError(ClassroomError):
     title = "Your campus number is needed"
 
 
-def _filled(text: str, campus: int) -> str:
+def _fill_campus(text: str, campus: int) -> str:
     return re.sub(r"\{\{\s*campus\s*\}\}", str(campus), text)
 
 
@@ -186,7 +186,7 @@ def progress_folder(workspace: Workspace, classroom: Classroom | None) -> Path:
 # -- remembering -------------------------------------------------------------------------------------------
 
 
-def remembered(workspace: Workspace) -> Classroom | None:
+def last_classroom(workspace: Workspace) -> Classroom | None:
     """The classroom that was chosen last; None for the practice stack.
 
     Raises:

@@ -76,7 +76,7 @@ class ComposeEnvironment(LabEnvironment):
 
     def fill(self, lab: Lab) -> Lab:
         """The lab with the folder of the project and its addresses in place of its placeholders."""
-        return lab.filled(placeholders.compose_values(self._project(), str(self._notes)))
+        return lab.fill_placeholders(placeholders.compose_values(self._project(), str(self._notes)))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
         """This machine with the components in the project's containers protected like this."""

@@ -69,7 +69,7 @@ class ComposeLook(Look):
             error.todo = f"In {self._project.folder}, run: {self._project.compose} up -d"
             raise
 
-    def asked(self, of: str) -> str:
+    def scrape_address(self, of: str) -> str:
         """host:port by which Prometheus scrapes a component from its own container."""
         target = self.target(of)
         return target.address if target is not None else self.service(of).listen
@@ -89,7 +89,7 @@ class ComposeLook(Look):
         names = {role, box.name, *(alias for each in box.networks for alias in (*each.aliases, each.address))}
         if role == "prometheus":
             names |= {"localhost", "127.0.0.1"}
-        for one in self._scraped():
+        for one in self._scraped_targets():
             place, _, port = one.address.rpartition(":")
             if port == str(box.inside_port) and place.strip("[]").lower() in names:
                 return one
@@ -101,7 +101,7 @@ class ComposeLook(Look):
         box = known[0].container if known else None
         return super().read(of, (box.on_host(path) if box is not None else "") or path)
 
-    def told(self, of: str, action: str) -> str:
+    def restart_command(self, of: str, action: str) -> str:
         """The command that makes a container anew or has its program reload."""
         role = of.partition("/")[0]
         words = "up -d --no-deps" if action == "restart" else "kill -s HUP"
@@ -122,7 +122,7 @@ class ComposeLook(Look):
         password = self.client(of).password
         texts: Mapping[str, str] = {
             "compose.yaml": (Path(self._project.folder) / "compose.yaml").read_text("utf-8", "replace"),
-            "docker inspect": self._inspected(of),
+            "docker inspect": self._inspect(of),
         }
         return tuple(
             name
@@ -130,7 +130,7 @@ class ComposeLook(Look):
             if _HASH.search(text) or (password is not None and password.reveal() in text)
         )
 
-    def _inspected(self, of: str) -> str:
+    def _inspect(self, of: str) -> str:
         box = self.box(of)
         words = [*box.command_words, "inspect", box.name]
         return self._hosts.connection(of.partition("/")[0]).run(words, timeout=30).stdout

@@ -175,7 +175,7 @@ class Lab:
             todo=f"Its steps: {', '.join(step.id for step in self.steps)}",
         )
 
-    def filled(self, values: Mapping[str, str]) -> Lab:
+    def fill_placeholders(self, values: Mapping[str, str]) -> Lab:
         """The lab with the addresses and folders of the practice stack in place of its placeholders."""
         return replace(
             self,

@@ -11,7 +11,7 @@ from wizard import ownfiles
 from wizard.errors import FirescreenError
 from wizard.labs import state
 from wizard.labs.content import Lab
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 _NAME = "finished"
 _LONGEST = 24 * 3600.0
@@ -79,7 +79,7 @@ def marks(folder: Path, labs: tuple[Lab, ...]) -> dict[str, Mark]:
 
 
 def _mark(lab: Lab, known: state.LabState | None, ended: Finished | None) -> Mark:
-    all_steps = counted(len(lab.steps), "step")
+    all_steps = count_noun(len(lab.steps), "step")
     done = len(known.done) if known is not None else 0
     if 0 < done < len(lab.steps):
         return Mark("✓" if ended else "▸", f"{done} of {all_steps} done")

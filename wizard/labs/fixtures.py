@@ -138,10 +138,10 @@ class _Stage:
 
     def _file(self, options: Mapping[str, Any]) -> None:
         text = fill(options["text"], self._values)
-        self._contained(text)
+        self._refuse_outside_paths(text)
         self._write(options["on"], options["path"], text.encode(), int(options.get("mode", "0640"), 8))
 
-    def _contained(self, text: str) -> None:
+    def _refuse_outside_paths(self, text: str) -> None:
         if self._foreign:
             sandbox_policy.configuration(text, root=self._known.folder)
 
@@ -154,7 +154,7 @@ class _Stage:
                 f"'{old.strip()}' does not occur exactly once in {options['path']} on {options['on']}",
                 todo="Start again with: firescreen lab reset",
             )
-        self._contained(text.replace(old, new))
+        self._refuse_outside_paths(text.replace(old, new))
         self._write(
             options["on"],
             options["path"],

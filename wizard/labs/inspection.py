@@ -143,7 +143,7 @@ class Look(LabHosts):
         """The `data` of an answer of Prometheus' API, asked as it asks itself; None if there is none."""
         if path not in self._answers:
             client, exchange = self.client("prometheus/prometheus"), Exchange()
-            url = f"{client.scheme}://{self.asked('prometheus/prometheus')}{self.prefix()}{path}"
+            url = f"{client.scheme}://{self.scrape_address('prometheus/prometheus')}{self.prefix()}{path}"
             probe = Probe(
                 id="lab/api",
                 host="prometheus",

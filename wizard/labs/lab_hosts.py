@@ -115,7 +115,7 @@ class LabHosts:
 
     # -- addresses -----------------------------------------------------------------------------------------
 
-    def asked(self, of: str) -> str:
+    def scrape_address(self, of: str) -> str:
         """host:port by which Prometheus scrapes a component: its certificate must contain that host."""
         service = self.service(of)
         if self.practises(of):
@@ -125,7 +125,7 @@ class LabHosts:
 
     def way(self, of: str) -> dict[str, Any]:
         """Options of a probe that reach the component from this machine, where only Prometheus knows its name."""
-        place, service = self.asked(of), self.service(of)
+        place, service = self.scrape_address(of), self.service(of)
         if service.forward is not None:
             return {"forward": service.forward}
         known = place == service.listen
@@ -148,13 +148,13 @@ class LabHosts:
         names.add(self.service(of).listen.rpartition(":")[0].strip("[]"))
         loopback = {"localhost", "127.0.0.1", "::1"}
         names = names | loopback if host == "prometheus" else names - loopback
-        for one in self._scraped():
+        for one in self._scraped_targets():
             place, _, asked = one.address.rpartition(":")
             if asked == port and place.strip("[]").lower() in names:
                 return one
         return None
 
-    def _scraped(self) -> tuple[scrape.Scraped, ...]:
+    def _scraped_targets(self) -> tuple[scrape.Scraped, ...]:
         path = self.prometheus().config_file
         folder, state = posixpath.dirname(path), self.read("prometheus/prometheus", path)
         if state is None:
@@ -170,7 +170,7 @@ class LabHosts:
         except ConfigError:
             return ()
 
-    def told(self, of: str, action: str) -> str:
+    def restart_command(self, of: str, action: str) -> str:
         """The command that restarts or reloads a component."""
         service = self.service(of)
         if self.practises(of):

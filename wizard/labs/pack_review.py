@@ -99,7 +99,7 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
     problems += _html(texts, source)
     problems += _names(read, texts, source)
     problems += _empty(lab, read)
-    return Seen(lab, tuple(problems), tuple(_shown(lab, read.data)))
+    return Seen(lab, tuple(problems), tuple(_describe_actions(lab, read.data)))
 
 
 @cache
@@ -228,7 +228,7 @@ def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabEr
     for name, text in texts.items():
         if name != "lab.yaml":
             for number, line in enumerate(text.split("\n"), start=1):
-                yield from _filled(line, known, f"{source / name}:{number}")
+                yield from _placeholder_errors(line, known, f"{source / name}:{number}")
 
 
 def _stand(said: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
@@ -295,10 +295,10 @@ def _placeholders_there() -> frozenset[str]:
 
 def _placeholders(text: str, known: Collection[str], read: Read, place: Place) -> Iterator[LabError]:
     for number, line in enumerate(text.split("\n"), start=1):
-        yield from _filled(line, known, _line(read, place, text, number))
+        yield from _placeholder_errors(line, known, _line(read, place, text, number))
 
 
-def _filled(line: str, known: Collection[str], where: str) -> Iterator[LabError]:
+def _placeholder_errors(line: str, known: Collection[str], where: str) -> Iterator[LabError]:
     """A placeholder that cannot be filled in, and what was meant as one."""
     for name in _BRACES.findall(line):
         meant = name.strip().lower()
@@ -329,7 +329,7 @@ def _empty(lab: Lab, read: Read) -> Iterator[LabError]:
 # -- what it will do ---------------------------------------------------------------------------------------
 
 
-def _shown(lab: Lab, data: Mapping[str, Any]) -> Iterator[str]:
+def _describe_actions(lab: Lab, data: Mapping[str, Any]) -> Iterator[str]:
     """All that it types and places, in plain lines; placeholders as they stand."""
     yield f"{lab.id}: {plain(lab.title, 300)}"
     if lab.begin:

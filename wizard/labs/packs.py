@@ -80,7 +80,7 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
         )
     labs: list[Lab] = []
     shows: list[str] = []
-    with _written(files) as place:
+    with _temporary_folder(files) as place:
         for room in sorted(rooms):
             mine = {
                 path.partition("/")[2]: text for path, text in files.items() if path.startswith(f"{room}/")
@@ -101,7 +101,7 @@ def _lab_folders(
     entries = _entries(source, problems)
     if "lab.yaml" in entries:
         ours = [each for each in entries if not _BESIDE.fullmatch(each)]
-        files |= _taken(source, name, ours, problems)
+        files |= _lab_files(source, name, ours, problems)
         return {name: source}
     found = {}
     for entry in entries:
@@ -115,7 +115,7 @@ def _lab_folders(
             problems.append(LabError(what, where=str(path), todo="Use a name like 010-name"))
         else:
             found[entry] = path
-            files |= _taken(path, entry, _entries(path, problems), problems)
+            files |= _lab_files(path, entry, _entries(path, problems), problems)
     return found
 
 
@@ -181,7 +181,7 @@ def _entries(folder: Path, problems: list[LabError]) -> list[str]:
     return visible
 
 
-def _taken(folder: Path, room: str, names: list[str], problems: list[LabError]) -> dict[str, bytes]:
+def _lab_files(folder: Path, room: str, names: list[str], problems: list[LabError]) -> dict[str, bytes]:
     """The files of a lab, by their path in the pack."""
     files: dict[str, bytes] = {}
     for name in names:
@@ -223,7 +223,7 @@ def _bytes(path: Path) -> bytes:
 
 
 @contextmanager
-def _written(files: Mapping[str, bytes]) -> Iterator[Path]:
+def _temporary_folder(files: Mapping[str, bytes]) -> Iterator[Path]:
     """The files in a folder of our own for a while."""
     with tempfile.TemporaryDirectory(prefix="firescreen-pack-") as place:
         _write(files, Path(place))
@@ -238,14 +238,14 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 @contextmanager
-def staged(pack: Pack) -> Iterator[Path]:
+def stage_pack(pack: Pack) -> Iterator[Path]:
     """A folder of packs with this one alone in it, to be played.
 
     Raises:
         LabError: the pack has problems.
     """
     _sound(pack)
-    with _written({f"{pack.name}/{name}": text for name, text in pack.files.items()}) as place:
+    with _temporary_folder({f"{pack.name}/{name}": text for name, text in pack.files.items()}) as place:
         yield place
 
 

@@ -94,7 +94,7 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
     role = of.partition("/")[0]
     service, spec = look.service(of), classroom.host(role)
     assert spec is not None
-    asked, _, port = look.asked(of).rpartition(":")
+    asked, _, port = look.scrape_address(of).rpartition(":")
     address = _address((asked, spec.address, service.listen.rpartition(":")[0], *hosts.names(role)))
     if not address:
         raise LabError(

@@ -25,7 +25,7 @@ from wizard.labs.content import Lab, LabStep
 from wizard.labs.environment import PATIENCE
 from wizard.labs.session import LabSession
 from wizard.model import Event
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 from wizard.redact import plain, redact
 from wizard.workspace import Workspace
 
@@ -108,7 +108,7 @@ def _lab(
 ) -> bool:
     began = time.monotonic()
     say(Line("title", f"Lab: {lab.title}"))
-    for line in _wrapped(_first_paragraph(lab.intro)):
+    for line in _wrap(_first_paragraph(lab.intro)):
         say(Line("text", line))
     say(Line("text", ""))
     say(Line("text", f"Each step is done {how}."))
@@ -121,10 +121,10 @@ def _lab(
             return False
     say(Line("text", ""))
     for line in session.lab.outro.splitlines():
-        for part in _wrapped(line) or [""]:
+        for part in _wrap(line) or [""]:
             say(Line("end", part))
     missing = sum(bool(step.missing) for step in session.lab.steps)
-    count = f"All {len(lab.steps)} steps" if not missing else counted(len(lab.steps) - missing, "step")
+    count = f"All {len(lab.steps)} steps" if not missing else count_noun(len(lab.steps) - missing, "step")
     say(Line("text", ""))
     say(
         Line("ok", f"{count} are done; each check failed before its step ({time.monotonic() - began:.0f} s).")
@@ -134,7 +134,7 @@ def _lab(
 
 
 def _step(session: LabSession, step: LabStep, stage: Workspace, *, by_hand: bool, say: Say) -> bool:
-    for line in _wrapped(_first_paragraph(step.text)):
+    for line in _wrap(_first_paragraph(step.text)):
         say(Line("text", f"  {line}"))
     if step.missing:
         say(Line("not-yet", f"  {step.missing}"))
@@ -181,7 +181,7 @@ def _by_hand(session: LabSession, step: LabStep, say: Say) -> bool:
     for typed in session.type(step.id):
         for index, line in enumerate(typed.command.splitlines()):
             say(Line("command", f"  {'$' if index == 0 else '>'} {line}"))
-        for line in _shortened(typed.output):
+        for line in _shorten(typed.output):
             say(Line("output", f"    {line}"))
         if typed.code:
             say(Line("bad", f"  that command failed with exit code {typed.code}"))
@@ -198,7 +198,7 @@ def _short(text: str, stage: Workspace) -> str:
     return plain(short.replace(f"{stage.root}/", ""), 300)
 
 
-def _shortened(output: str, most: int = 8) -> list[str]:
+def _shorten(output: str, most: int = 8) -> list[str]:
     lines = [line[:110] for line in output.splitlines()]
     return lines if len(lines) <= most else [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
 
@@ -207,7 +207,7 @@ def _first_paragraph(markdown: str) -> str:
     return " ".join(markdown.partition("\n\n")[0].split())
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrap(text: str) -> list[str]:
     indent = "  " if text.startswith("- ") else ""
     return textwrap.wrap(
         plain(text), width=78, break_long_words=False, break_on_hyphens=False, subsequent_indent=indent

@@ -73,7 +73,7 @@ class PracticeEnvironment(LabEnvironment):
         """The lab with the addresses and folders of the practice hosts in place of its placeholders."""
         known = practice.load(self._root)
         versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
-        filled = lab.filled(placeholders.practice_values(self._engine.workspace))
+        filled = lab.fill_placeholders(placeholders.practice_values(self._engine.workspace))
         return replace(filled, steps=tuple(fit_versions(step, versions) for step in filled.steps))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:

@@ -112,10 +112,10 @@ class RealHosts(LabEnvironment):
         """The lab with the addresses and folders of these hosts, and each command with the host to type it on."""
         with self.look(lab) as look, self._connections() as hosts:
             self._learn_values(lab, look, hosts)
-        lab = replace(lab, steps=tuple(self._placed(step) for step in lab.steps))
+        lab = replace(lab, steps=tuple(self._place_commands(step) for step in lab.steps))
         roles = ((name, name.partition(".")[0]) for name in lab.placeholders())
         absent = {name: role for name, role in roles if role != "lab" and self._classroom.host(role) is None}
-        filled = lab.filled({**absent, **self._values})
+        filled = lab.fill_placeholders({**absent, **self._values})
         return replace(filled, steps=tuple(fit_versions(step, self._versions) for step in filled.steps))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
@@ -180,7 +180,7 @@ class RealHosts(LabEnvironment):
 
     # -- the steps -----------------------------------------------------------------------------------------
 
-    def _placed(self, step: LabStep) -> LabStep:
+    def _place_commands(self, step: LabStep) -> LabStep:
         """The step with its commands and the hosts to type them on, or as a text to read."""
         roles = {step.host, *(check.of.partition("/")[0] for check in step.checks if check.of)}
         for command in step.on_hosts:
@@ -189,14 +189,14 @@ class RealHosts(LabEnvironment):
         absent = sorted(role for role in roles if self._classroom.host(role) is None)
         if absent:
             return without_commands(step, f"this classroom has no host {' and '.join(absent)}")
-        typed = tuple(self._typed(step))
+        typed = tuple(self._typed_commands(step))
         return replace(
             step,
             commands=tuple(text for _, text in typed),
             places=tuple(place for place, _ in typed),
         )
 
-    def _typed(self, step: LabStep) -> Iterator[tuple[str, str]]:
+    def _typed_commands(self, step: LabStep) -> Iterator[tuple[str, str]]:
         specs = {host.name: host for host in self._classroom.hosts}
         for command in step.on_hosts:
             if command.copy is not None:

@@ -71,7 +71,7 @@ def _restore(begun: LabSession, room: Classroom, say: Callable[[str], None]) -> 
     try:
         begun.reset()
     except FirescreenError as error:
-        yield _failed(room, "", begun.lab.id, error)
+        yield _failed_rehearsal(room, "", begun.lab.id, error)
 
 
 def _reach(engine: Engine, room: Classroom, name: str) -> Rehearsed:
@@ -80,7 +80,7 @@ def _reach(engine: Engine, room: Classroom, name: str) -> Rehearsed:
     try:
         engine.reach((spec,))
     except FirescreenError as error:
-        return _failed(room, name, "", error)
+        return _failed_rehearsal(room, name, "", error)
     return Rehearsed(campus=room.campus, host=name)
 
 
@@ -118,11 +118,11 @@ def _play(
                     todo=plain(result.todo, 300),
                 )
     except FirescreenError as error:
-        return session, _failed(room, host, lab.id, error)
+        return session, _failed_rehearsal(room, host, lab.id, error)
     return session, Rehearsed(campus=room.campus, host="", lab=lab.id)
 
 
-def _failed(room: Classroom, host: str, lab: str, error: FirescreenError) -> Rehearsed:
+def _failed_rehearsal(room: Classroom, host: str, lab: str, error: FirescreenError) -> Rehearsed:
     named = next((each.name for each in room.hosts if error.where.startswith(each.name)), host)
     return Rehearsed(
         campus=room.campus,

@@ -48,7 +48,7 @@ def ask(check: Check, look: Look, scheme: str, **options: Any) -> Attempt:
             name="a look",
             client="the lab",
             expect="200",
-            url=f"{scheme}://{look.asked(check.of)}{path}",
+            url=f"{scheme}://{look.scrape_address(check.of)}{path}",
             **look.way(check.of),
             **options,
         ),
@@ -56,7 +56,7 @@ def ask(check: Check, look: Look, scheme: str, **options: Any) -> Attempt:
     )
 
 
-def said(attempt: Attempt) -> str:
+def result_text(attempt: Attempt) -> str:
     """The result of an attempt, harmless to show."""
     return redact(plain(attempt.reason or attempt.outcome, 300))
 

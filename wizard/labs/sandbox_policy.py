@@ -69,7 +69,7 @@ def configuration(text: str, *, root: str) -> None:
         LabError: see above.
     """
     try:
-        names = list(_named(YAML(typ="safe").load(text), set(), named=False))
+        names = list(_file_references(YAML(typ="safe").load(text), set(), named=False))
     except (YAMLError, RecursionError, ValueError):
         if re.search(r"\\[xuU]", text):
             raise LabError(
@@ -118,7 +118,7 @@ def _leads_on(words: list[str], root: str) -> bool:
     return first in _DIRECTIVES or bool(_LOOPBACK.fullmatch(first) and not rest)
 
 
-def _named(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[str]:
+def _file_references(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[str]:
     """The texts that stand for files; each node once, however often an alias repeats it."""
     if isinstance(value, str):
         if named:
@@ -129,7 +129,7 @@ def _named(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[
         entries = value.items() if isinstance(value, dict) else ((None, each) for each in value)
         for key, inner in entries:
             own = isinstance(key, str) and bool(_NAMES_FILES.search(key))
-            yield from _named(inner, seen, named=own or (named and isinstance(value, list)))
+            yield from _file_references(inner, seen, named=own or (named and isinstance(value, list)))
 
 
 def _inside(name: str, root: str) -> None:

@@ -181,7 +181,7 @@ def save(path: Path, snapshots: Mapping[str, ConfigSnapshot]) -> None:
     Raises:
         FirescreenError: it cannot be written.
     """
-    data = {"format": _FORMAT, "hosts": {name: _dumped(one) for name, one in snapshots.items()}}
+    data = {"format": _FORMAT, "hosts": {name: _dump(one) for name, one in snapshots.items()}}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.is_dir():  # of an earlier version
@@ -213,7 +213,7 @@ def load(path: Path) -> dict[str, ConfigSnapshot]:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != _FORMAT:
             raise ValueError(data["format"])
-        return {name: _loaded(one) for name, one in data["hosts"].items()}
+        return {name: _load(one) for name, one in data["hosts"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LabError(
             "the saved files of the lab's beginning cannot be read",
@@ -222,7 +222,7 @@ def load(path: Path) -> dict[str, ConfigSnapshot]:
         ) from error
 
 
-def _dumped(snapshot: ConfigSnapshot) -> dict[str, Any]:
+def _dump(snapshot: ConfigSnapshot) -> dict[str, Any]:
     return {
         "folders": snapshot.folders,
         "files": {
@@ -237,7 +237,7 @@ def _dumped(snapshot: ConfigSnapshot) -> dict[str, Any]:
     }
 
 
-def _loaded(data: Mapping[str, Any]) -> ConfigSnapshot:
+def _load(data: Mapping[str, Any]) -> ConfigSnapshot:
     return ConfigSnapshot(
         folders={path: (int(mode), owner, group) for path, (mode, owner, group) in data["folders"].items()},
         files={

@@ -29,7 +29,7 @@ def hidden(text: str) -> Iterator[tuple[int, str, str]]:
         if found is not None:
             yield (
                 number,
-                f"{named(found)} is invisible",
+                f"{character_name(found)} is invisible",
                 "Remove it",
             )
         if re.search(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{4}", line):
@@ -46,7 +46,11 @@ def mistakable(command: str) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(lines, start=1):
         found = next((sign for sign in line if not _is_typed(sign)), None)
         if found is not None:
-            yield number, f"{named(found)} in a command looks like another character", _instead(found)
+            yield (
+                number,
+                f"{character_name(found)} in a command looks like another character",
+                _instead(found),
+            )
         if len(line) > LONGEST_LINE:
             yield (
                 number,
@@ -65,7 +69,7 @@ def mistakable(command: str) -> Iterator[tuple[int, str, str]]:
         )
 
 
-def named(sign: str) -> str:
+def character_name(sign: str) -> str:
     """A character by its number and name."""
     return f"the character U+{ord(sign):04X} ({unicodedata.name(sign, 'a control character').lower()})"
 

@@ -98,7 +98,7 @@ def _pair(look: LabHosts, of: str, certificate: str, key: str) -> Pair | None:
         return None
     if b"BEGIN CERTIFICATE" not in public.content:
         return None
-    address = look.asked(of).rpartition(":")[0].strip("[]")
+    address = look.scrape_address(of).rpartition(":")[0].strip("[]")
     problems = issue.problems(public.content, names=(address,), key_pem=private.content, purpose="server")
     return Pair(certificate, key, public.content, private.mode, problems, is_authority(public.content))
 

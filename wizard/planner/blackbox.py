@@ -169,7 +169,7 @@ def _is(target: str, prober: Client, server: Server) -> bool:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and prober.means(endpoints.joined(host, port), server)
+    return parts.scheme in ("http", "https") and prober.means(endpoints.join_host_port(host, port), server)
 
 
 def _https(target: str) -> str:

@@ -177,7 +177,7 @@ def _refuse_other_ports(client: Client, texts: Mapping[str, bytes], targets: Seq
                 f"{target.place.how} names {host} without a port: by https it would be asked on port 443, and "
                 f"{target.plan.server.key} listens on {port}",
                 where=place_name(client, target.place),
-                todo=f"Write {endpoints.joined(host, port)} there, then plan again",
+                todo=f"Write {endpoints.join_host_port(host, port)} there, then plan again",
             )
 
 

@@ -140,7 +140,7 @@ class ClientNeeds:
         state = self._client.host.files.get(path)
         if state is None:
             return False
-        password = passwords.sent(state.content)
+        password = passwords.as_sent_by_prometheus(state.content)
         given = {each.user.name: each.password for each in self._factory.credentials()}
         if user in given and given[user].reveal() != password.reveal():
             return False  # that user's hash is about to change

@@ -253,8 +253,8 @@ def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | N
         PasswordError: a file holds what is no password for others: a byte order mark, or bytes that are no UTF-8.
     """
     for where, state in _client_password_files(stack, facts, user):
-        password = passwords.sent(state.content)
-        passwords.decoded(password.reveal().encode("utf-8", "surrogateescape"), where=where)
+        password = passwords.as_sent_by_prometheus(state.content)
+        passwords.decode(password.reveal().encode("utf-8", "surrogateescape"), where=where)
         hashes = []
         for server in layout.servers(stack, facts):
             web_state = server.host.files.get(server.web_file)

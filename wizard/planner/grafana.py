@@ -264,7 +264,9 @@ def _address(url: str) -> str:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
         return ""
-    return endpoints.joined(parts.hostname, port) if parts.hostname and port and "$" not in url else ""
+    return (
+        endpoints.join_host_port(parts.hostname, port) if parts.hostname and port and "$" not in url else ""
+    )
 
 
 def place_of(source: grafana.DataSource) -> Place:

@@ -205,7 +205,7 @@ class _Work:
         known = web_config.parse(state.content).users.get(user, "") if state is not None else ""
         if known_text is None:
             return bool(known)  # only Grafana can look it up
-        password = passwords.sent(known_text)
+        password = passwords.as_sent_by_prometheus(known_text)
         if user == given.user.name:
             return password == given.password
         return bool(known) and passwords.matches(password, known)

@@ -35,7 +35,7 @@ class Listener:
     def accepts(self, address: Address, port: int) -> bool:
         """Whether one of its sockets accepts what is sent to this address of its host."""
         for host, own in self.sockets:
-            bound = endpoints.parsed(host)
+            bound = endpoints.parse_address(host)
             if own != port:
                 continue
             if not host or bound == address:
@@ -49,11 +49,11 @@ class Listener:
     @property
     def _local(self) -> set[Address]:
         """The addresses of the host's interfaces."""
-        return {address for name in self.host.names if (address := endpoints.parsed(name))}
+        return {address for name in self.host.names if (address := endpoints.parse_address(name))}
 
 
 _LOOPBACK: set[Address] = {
-    address for text in ("127.0.0.1", "::1") if (address := endpoints.parsed(text)) is not None
+    address for text in ("127.0.0.1", "::1") if (address := endpoints.parse_address(text)) is not None
 }
 
 
@@ -87,7 +87,7 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
         return False  # nearly all pairs of a large stack: looked at no further
     if _leads_elsewhere(asker, host, listener.host):
         return False
-    literal = endpoints.parsed(host)
+    literal = endpoints.parse_address(host)
     if literal is not None:
         return _reaches(asker, literal, listener, port)
     if endpoints.is_loopback(host) and host not in asker.resolved:
@@ -106,7 +106,7 @@ def _may_mean(asker: HostFacts, host: str, expected: HostFacts, own: frozenset[s
     """Whether a name or address has anything to do with a host: cheap, and never wrong where it says no."""
     if host in own or endpoints.is_loopback(host) or endpoints.is_wildcard(host):
         return True
-    leads = (host,) if endpoints.parsed(host) is not None else asker.resolved.get(host, ())
+    leads = (host,) if endpoints.parse_address(host) is not None else asker.resolved.get(host, ())
     if not leads:
         return False
     if not own.isdisjoint(leads) or any(map(endpoints.is_loopback, leads)):
@@ -121,7 +121,7 @@ def hosts_of(
     """The hosts that a target may lead to, and whether some of its addresses are none of theirs."""
     host, _ = endpoints.split(address)
     everyone = tuple(hosts)
-    literal = endpoints.parsed(host)
+    literal = endpoints.parse_address(host)
     found = (literal,) if literal is not None else _addresses(asker, host)
     if not found:
         named = tuple(each for each in everyone if host in _own_names(each))
@@ -150,7 +150,7 @@ def names_to_resolve(addresses: Iterable[str], hosts: Iterable[HostFacts]) -> tu
 
 
 def _is_name(host: str) -> bool:
-    return bool(host) and endpoints.parsed(host) is None and not any(sign in host for sign in "%/$ ")
+    return bool(host) and endpoints.parse_address(host) is None and not any(sign in host for sign in "%/$ ")
 
 
 def _own_names(host: HostFacts) -> frozenset[str]:
@@ -177,7 +177,7 @@ def _addresses(asker: HostFacts, name: str) -> tuple[Address, ...]:
     texts = asker.resolved.get(name)
     if not texts:
         return ()
-    found = [address for text in texts if (address := endpoints.parsed(text))]
+    found = [address for text in texts if (address := endpoints.parse_address(text))]
     return tuple(address for address in found if not address.is_link_local) or tuple(found)
 
 
@@ -270,7 +270,7 @@ def _doubt(asker: HostFacts, address: str, listener: Listener, hosts: Sequence[H
     if owners:
         return None
     if strange:
-        if endpoints.parsed(host) is not None or _is_same(asker, listener.host):
+        if endpoints.parse_address(host) is not None or _is_same(asker, listener.host):
             return None  # an address of somebody else, as most targets of a partial stack are
         return Doubt(address, "unknown", f"no host of the stack is known to have the address {shown}")
     unasked = asker.resolver if host not in asker.resolved else ""

@@ -99,7 +99,7 @@ def _gets_in(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
     state = client.host.files.get(path)
     if state is None or not _places(client, path):
         return False
-    sent = passwords.sent(state.content)
+    sent = passwords.as_sent_by_prometheus(state.content)
     return any(passwords.matches(sent, hashed) for hashed in hashes)
 
 

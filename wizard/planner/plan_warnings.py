@@ -9,7 +9,7 @@ from wizard.errors import InputError
 from wizard.model import Facts, Finding, Stack
 from wizard.planner import containers
 from wizard.planner.server import ServerPlan
-from wizard.plurals import listed
+from wizard.plurals import join_words
 
 CLOCK_TOLD = 30.0
 """Seconds that clocks may differ before it is told."""
@@ -75,7 +75,7 @@ def _client_requirements(server_plan: ServerPlan) -> tuple[str, str]:
     parts = ["https", "the CA certificate"]
     parts += ["the password"] if server_plan.asks_password else []
     parts += ["a client certificate"] if server_plan.asks_certificate else []
-    return "the new credentials" if len(parts) > 2 else "https", listed(parts)
+    return "the new credentials" if len(parts) > 2 else "https", join_words(parts)
 
 
 def of_unreachable_hosts(facts: Facts) -> list[Finding]:
@@ -138,5 +138,5 @@ def _open_flags(server_plan: ServerPlan) -> list[Finding]:
             why=means,
             remediation="Add basic_auth or client_cert to its protection, or remove the flag",
         )
-        for flag, means in find_component(service.component).opened(service.arguments)
+        for flag, means in find_component(service.component).open_features(service.arguments)
     ]

@@ -50,7 +50,7 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
     if server.host.spec.is_remote and ":" in host:
         # curl's --resolve takes no IPv6 address in the place of a name.
         return server.address, name or ("" if endpoints.is_same(address, server.address) else host)
-    return endpoints.joined(host, port), name
+    return endpoints.join_host_port(host, port), name
 
 
 def _by_itself(server: Server) -> tuple[str, str]:
@@ -268,7 +268,7 @@ def _curl_resolve(server: Server, place: str) -> str:
         return ""
     host = endpoints.split(place)[0]
     known = {endpoints.canonical(name) for name in server.host.names}
-    alias = endpoints.parsed(host) is None and not endpoints.is_loopback(host) and host not in known
+    alias = endpoints.parse_address(host) is None and not endpoints.is_loopback(host) and host not in known
     if not server.host.spec.is_remote and not (alias and server.host.spec.connect == "local"):
         return ""
     return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from wizard.cli.output import coloured, estimate
+from wizard.cli.output import colour_mark, estimate
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_an_estimate_is_given_once_there_is_something_to_go_by(done: int, second
 
 def test_the_words_of_a_line_are_the_same_without_colour() -> None:
     for line in ("✓ accepted", "✗ not accepted", "– excused", "nothing"):
-        assert click.unstyle(coloured(line)) == line
+        assert click.unstyle(colour_mark(line)) == line
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from wizard.cli import plain_dialog
-from wizard.cli.options import reached
+from wizard.cli.options import connect
 from wizard.connections.credentials import Access
 from wizard.engine import Engine
 from wizard.errors import InputError, NeededError
@@ -45,16 +45,16 @@ def type_lines(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
 
 
-def connect() -> None:
+def connect_machine() -> None:
     """Connects to a machine that asks."""
-    reached(cast(Engine, Machine()), (HOST,), plain_dialog.ASKING)
+    connect(cast(Engine, Machine()), (HOST,), plain_dialog.ASKING)
 
 
 def test_a_host_key_and_a_password_are_taken_from_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     type_lines(monkeypatch, "2", "the password")
-    connect()
+    connect_machine()
     said = capsys.readouterr().out
     assert "Is SHA256:abc the SSH host key of web1?" in said
     assert "Password (web1). Type it." in said
@@ -64,7 +64,7 @@ def test_a_host_key_and_a_password_are_taken_from_lines(
 def test_a_host_key_is_not_accepted_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     type_lines(monkeypatch, "")
     with pytest.raises(InputError, match="the SSH host key was not accepted"):
-        connect()
+        connect_machine()
 
 
 @pytest.mark.parametrize("lines", [("q",), ("2", "q"), ("2",), ()])
@@ -73,7 +73,7 @@ def test_q_and_the_end_of_input_leave_there_too(
 ) -> None:
     type_lines(monkeypatch, *lines)
     with pytest.raises(plain_dialog.Leave) as left:
-        connect()
+        connect_machine()
     assert left.value.exit_code == (0 if "q" in lines else 2)
 
 

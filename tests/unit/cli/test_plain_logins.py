@@ -33,7 +33,7 @@ class Asked:
         type_lines(self._monkeypatch, *lines)
         scan = Scan(stack=BARE, facts=Facts(hosts={}), exposures=(), findings=())
         try:
-            return plain_logins.chosen(scan)
+            return plain_logins.choose_logins(scan)
         finally:
             self.said = self._capsys.readouterr().out
 

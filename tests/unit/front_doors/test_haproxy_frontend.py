@@ -41,26 +41,26 @@ def test_a_frontend_takes_lines_in_and_keeps_all_else(case: dict[str, Any]) -> N
     before, mine = case["files"][case["site"]], door(case)
     if "refused" in case:
         with pytest.raises(InputError) as refused:
-            haproxy.merged(before, (mine,))
+            haproxy.merge_block(before, (mine,))
         assert case["refused"] in refused.value.what
         assert refused.value.todo
         return
-    after = haproxy.merged(before, (mine,))
-    assert haproxy.merged(after, (mine,)) == after
+    after = haproxy.merge_block(before, (mine,))
+    assert haproxy.merge_block(after, (mine,)) == after
     (region,) = OURS.findall(after)
     assert region.count("use_backend") == 1
     # What is left without our lines, and without our block at the end, is the file.
     kept = OURS.sub("", after)[: len(before.rstrip("\n"))]
     assert kept == before.rstrip("\n")
-    changed = haproxy.merged(after, (replace(mine, max_body_size=32),))
+    changed = haproxy.merge_block(after, (replace(mine, max_body_size=32),))
     assert OURS.findall(changed) == [region]
     # None of ours is left where the front door is a site of its own.
-    assert OURS.findall(haproxy.merged(after, (replace(mine, inside=False, port=9443),))) == []
+    assert OURS.findall(haproxy.merge_block(after, (replace(mine, inside=False, port=9443),))) == []
 
 
 def test_a_file_that_ends_its_lines_as_on_windows_keeps_that() -> None:
     before = CASES[0]["files"]["haproxy.cfg"].replace("\n", "\r\n")
-    after = haproxy.merged(before, (door(CASES[0]),))
+    after = haproxy.merge_block(before, (door(CASES[0]),))
     frontend = after.partition("# Written by Firescreen, which undoes it too: front doors")[0]
     assert "\n" not in frontend.replace("\r\n", "").rstrip("\n")
     assert OURS.sub("", after).startswith(before)

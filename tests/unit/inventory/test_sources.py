@@ -52,7 +52,7 @@ def test_no_configuration_and_rubbish_offer_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_typed_host(text: str, wanted: tuple[str, str, str, int]) -> None:
-    spec = sources.typed(text, {"there"})
+    spec = sources.parse_host(text, {"there"})
     assert (spec.name, spec.address, spec.user, spec.port) == wanted
     assert spec.connect == "ssh"
 
@@ -63,7 +63,7 @@ def test_a_typed_host(text: str, wanted: tuple[str, str, str, int]) -> None:
 )
 def test_what_names_no_host_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
-        sources.typed(text, ())
+        sources.parse_host(text, ())
     assert refused.value.todo
 
 
@@ -110,7 +110,7 @@ all:
 def test_an_inventory_in_ini(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_text(INI)
-    found = {spec.name: spec for spec in sources.listed(path, {"lonely"})}
+    found = {spec.name: spec for spec in sources.read_inventory(path, {"lonely"})}
     assert list(found) == [
         *("lonely-2", "srv01", "srv02", "srv03", "bad.example.org", "db-a.example.org", "db-b.example.org")
     ]
@@ -130,7 +130,7 @@ def test_an_inventory_in_ini(tmp_path: Path) -> None:
 def test_an_inventory_in_yaml_and_as_ansible_prints_it(tmp_path: Path) -> None:
     path = tmp_path / "hosts.yml"
     path.write_text(YAML_INVENTORY)
-    found = {spec.name: spec for spec in sources.listed(path, ())}
+    found = {spec.name: spec for spec in sources.read_inventory(path, ())}
     assert list(found) == ["srv1", "srv3", "srv9", "box", "here"]
     assert (found["srv1"].user, found["srv1"].become, found["srv1"].address) == ("everyone", "sudo", "")
     assert (found["srv9"].port, found["srv9"].address) == (2222, "")
@@ -140,7 +140,10 @@ def test_an_inventory_in_yaml_and_as_ansible_prints_it(tmp_path: Path) -> None:
         '{"_meta": {"hostvars": {"a": {"ansible_host": "192.0.2.1"}}}, "all": {"children": ["web"]},'
         ' "web": {"hosts": ["a", "b"]}}'
     )
-    assert [(spec.name, spec.address) for spec in sources.listed(path, ())] == [("a", "192.0.2.1"), ("b", "")]
+    assert [(spec.name, spec.address) for spec in sources.read_inventory(path, ())] == [
+        ("a", "192.0.2.1"),
+        ("b", ""),
+    ]
 
 
 def test_ansible_reads_the_same_hosts_and_variables(tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ def test_ansible_reads_the_same_hosts_and_variables(tmp_path: Path) -> None:
     for name, text in paths.items():
         (tmp_path / name).write_text(text)
         asked += ["-i", tmp_path / name]
-        mine |= {spec.address or spec.name: spec for spec in sources.listed(tmp_path / name, ())}
+        mine |= {spec.address or spec.name: spec for spec in sources.read_inventory(tmp_path / name, ())}
     ended = subprocess.run(asked, capture_output=True, check=True, timeout=60)
     said = json.loads(ended.stdout)["_meta"]["hostvars"]
     said.pop("win1")
@@ -177,7 +180,7 @@ def test_ansible_reads_the_same_hosts_and_variables(tmp_path: Path) -> None:
 def test_a_list_of_targets_for_prometheus(tmp_path: Path, text: str) -> None:
     path = tmp_path / "targets.json"
     path.write_text(text)
-    assert [(spec.name, spec.connect, spec.port) for spec in sources.listed(path, ())] == [
+    assert [(spec.name, spec.connect, spec.port) for spec in sources.read_inventory(path, ())] == [
         ("srv1", "ssh", 22),
         ("192.0.2.7", "ssh", 22),
     ]
@@ -206,7 +209,7 @@ def test_what_is_no_list_of_hosts_is_said(tmp_path: Path, text: str, said: str) 
     path = tmp_path / "hosts"
     path.write_text(text)
     with pytest.raises(InputError) as refused:
-        sources.listed(path, ())
+        sources.read_inventory(path, ())
     assert said in refused.value.what
     assert refused.value.todo and str(path) in refused.value.where
 
@@ -214,13 +217,13 @@ def test_what_is_no_list_of_hosts_is_said(tmp_path: Path, text: str, said: str) 
 def test_rings_and_nests_end(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_text("[a]\nsrv1\n[a:children]\nb\n[b:children]\na\n")
-    assert [spec.name for spec in sources.listed(path, ())] == ["srv1"]
+    assert [spec.name for spec in sources.read_inventory(path, ())] == ["srv1"]
     path.write_text("a: &a {children: {b: *a}}\n")
     with pytest.raises(InputError):
-        sources.listed(path, ())
+        sources.read_inventory(path, ())
     path.write_text("{children: " * 5000)
     with pytest.raises(InputError):
-        sources.listed(path, ())
+        sources.read_inventory(path, ())
 
 
 @pytest.mark.parametrize(

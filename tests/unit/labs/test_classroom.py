@@ -89,15 +89,15 @@ def test_a_mistake_names_the_file_the_line_and_what_to_do(
 
 def test_it_is_remembered_until_the_practice_stack_is_chosen(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace").ensure()
-    assert classroom.remembered(workspace) is None
+    assert classroom.last_classroom(workspace) is None
     room = classroom.load(written(tmp_path, FILE), 7)
     classroom.remember(workspace, room)
-    assert classroom.remembered(workspace) == room
+    assert classroom.last_classroom(workspace) == room
     room.path.write_text(FILE.replace("1-30", "1-5"))
     with pytest.raises(CampusError):
-        classroom.remembered(workspace)
+        classroom.last_classroom(workspace)
     classroom.remember(workspace, None)
-    assert classroom.remembered(workspace) is None
+    assert classroom.last_classroom(workspace) is None
 
 
 SPECS = {

@@ -83,7 +83,7 @@ def test_every_lab_that_ships_can_be_followed() -> None:
     assert labs.find() == known[0]
     for lab in known:
         assert lab.placeholders() <= USUAL.keys()
-        filled = lab.filled(USUAL)
+        filled = lab.fill_placeholders(USUAL)
         assert filled.placeholders() == frozenset()
         assert not lab.follows or lab.follows in IDS
         assert lab.questions and lab.outro and lab.source
@@ -128,7 +128,7 @@ def test_a_line_to_type_is_short_but_for_the_folders_in_it() -> None:
     long = [
         (step.id, line)
         for lab in labs.labs()
-        for step in lab.filled(short).steps
+        for step in lab.fill_placeholders(short).steps
         for command in step.typed
         for line in command.splitlines()
         if len(line) > 80
@@ -266,7 +266,7 @@ def test_control_characters_of_a_page_are_made_visible(folder: Path) -> None:
 def test_an_unknown_placeholder_and_an_unknown_lab_or_step_are_refused(folder: Path) -> None:
     spoil(folder, "{{srv1.listen}}/metrics", "{{srv9.listen}}/metrics")
     with pytest.raises(LabError, match=r"srv9\.listen"):
-        labs.load(folder).filled(USUAL)
+        labs.load(folder).fill_placeholders(USUAL)
     with pytest.raises(InputError, match="no lab 'nothing'"):
         labs.find("nothing")
     with pytest.raises(InputError, match="no step 'nothing'"):
@@ -274,13 +274,13 @@ def test_an_unknown_placeholder_and_an_unknown_lab_or_step_are_refused(folder: P
 
 
 def test_a_folder_with_blanks_and_signs_is_quoted_in_commands_only() -> None:
-    lab = labs.find("node-tls").filled({**USUAL, "srv1.home": "/tmp/a b;$(touch x)"})
+    lab = labs.find("node-tls").fill_placeholders({**USUAL, "srv1.home": "/tmp/a b;$(touch x)"})
     assert "cd '/tmp/a b;$(touch x)'" in lab.step("certificate").commands[1]
     assert "/tmp/a b;$(touch x): a private key" in lab.step("certificate").hints[0]
 
 
 def test_a_command_in_a_placeholder_is_typed_as_it_is() -> None:
-    lab = labs.find("node-tls").filled({**USUAL, "srv1.restart": "systemctl restart x y"})
+    lab = labs.find("node-tls").fill_placeholders({**USUAL, "srv1.restart": "systemctl restart x y"})
     assert "systemctl restart x y" in lab.step("start").commands
 
 

@@ -408,7 +408,7 @@ def test_a_pack_with_problems_is_neither_added_nor_played(pack: Path, file: Path
     looked = packs.look(pack, workspace)
     with pytest.raises(LabError):
         packs.add(looked, workspace)
-    with pytest.raises(LabError), packs.staged(looked):
+    with pytest.raises(LabError), packs.stage_pack(looked):
         pass
     assert not workspace.packs.exists()
 

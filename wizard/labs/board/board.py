@@ -217,7 +217,7 @@ class Board:
         with self._lock:
             for folder in self._folders.values():
                 with suppress(OSError):
-                    folder.tell(replace(folder.told(), read_at=0.0))
+                    folder.tell(replace(folder.read_news(), read_at=0.0))
 
     # -- telling -------------------------------------------------------------------------------------------
 
@@ -225,13 +225,13 @@ class Board:
         self._told_at = now
         for folder in self._folders.values():
             with suppress(OSError):
-                folder.tell(self._with_pace(folder.told(), now))
+                folder.tell(self._with_pace(folder.read_news(), now))
 
     def _tell(self, student_id: str, message: Message, now: float) -> None:
         folder = self._folders.get(student_id)
         if folder is not None:
             with suppress(OSError):
-                folder.tell(self._with_pace(folder.told().with_message(message), now))
+                folder.tell(self._with_pace(folder.read_news().with_message(message), now))
             return
         news = self._kept_news(student_id).with_message(message)
         _write(self._news_file(student_id), class_news.to_json(news))

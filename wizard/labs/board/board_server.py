@@ -248,14 +248,14 @@ class BoardServer:
         def work() -> dict[str, Any]:
             return class_news.to_json(self._board.report(_token(request), content))
 
-        return await _answered(work)
+        return await _respond(work)
 
     async def _leave(self, request: web.Request) -> web.StreamResponse:
         def work() -> dict[str, Any]:
             self._board.leave(_token(request))
             return {}
 
-        return await _answered(work)
+        return await _respond(work)
 
 
 def _token(request: web.Request) -> str:
@@ -276,12 +276,12 @@ def _json_in(
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             return web.json_response({"error": "the request cannot be understood"}, status=400)
         except FirescreenError as error:
-            return _refused(error)
+            return _error_response(error)
 
     return handled
 
 
-async def _answered(work: Callable[[], dict[str, Any]]) -> web.StreamResponse:
+async def _respond(work: Callable[[], dict[str, Any]]) -> web.StreamResponse:
     from aiohttp import web
 
     try:
@@ -289,10 +289,10 @@ async def _answered(work: Callable[[], dict[str, Any]]) -> web.StreamResponse:
     except PermissionError:
         return web.json_response({"error": "this student is not known here"}, status=401)
     except FirescreenError as error:
-        return _refused(error)
+        return _error_response(error)
 
 
-def _refused(error: FirescreenError) -> web.StreamResponse:
+def _error_response(error: FirescreenError) -> web.StreamResponse:
     from aiohttp import web
 
     status = 429 if isinstance(error, TooManyError) else 403 if isinstance(error, InputError) else 500

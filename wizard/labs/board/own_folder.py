@@ -58,7 +58,7 @@ class OwnFolder:
             yield folder
 
     @contextmanager
-    def made(self, name: str) -> Iterator[OwnFolder]:
+    def subfolder(self, name: str) -> Iterator[OwnFolder]:
         """A folder in it, made for the owner of this one if there is none.
 
         Raises:

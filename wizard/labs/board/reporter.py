@@ -56,7 +56,7 @@ class Joined:
     ca: str = ""
 
 
-def joined(workspace: Workspace) -> Joined | None:
+def joined_class(workspace: Workspace) -> Joined | None:
     """The class; None if this workspace joined none."""
     try:
         data = json.loads((member.folder(workspace) / _JOINED).read_bytes())
@@ -155,7 +155,7 @@ def report(workspace: Workspace, to: Joined, current: Progress) -> News:
 
 def report_now(workspace: Workspace, labs: Sequence[Lab]) -> News | None:
     """Reports once, where a class was joined; None where not, or where the board cannot be asked."""
-    to = joined(workspace)
+    to = joined_class(workspace)
     if to is None:
         return None
     try:
@@ -182,7 +182,7 @@ class LiveReporter:
 
     def tick(self) -> None:
         """Sends what is due; to be called every second."""
-        to = joined(self._workspace)
+        to = joined_class(self._workspace)
         now = time.monotonic()
         if to is None:
             self._sent, self.error = None, ""
@@ -200,7 +200,7 @@ class LiveReporter:
 
 def leave(workspace: Workspace) -> None:
     """Leaves the class: nothing is sent any more. The board is told if it can be reached."""
-    to = joined(workspace)
+    to = joined_class(workspace)
     if to is None:
         return
     with suppress(FirescreenError):

@@ -104,10 +104,14 @@ class StudentFolder:
             OSError: it may not be written.
         """
         content = json.dumps(class_news.to_json(news)).encode()
-        with open_folder(self.path) as root, root.made("labs") as labs, labs.made(member.FOLDER) as place:
+        with (
+            open_folder(self.path) as root,
+            root.subfolder("labs") as labs,
+            labs.subfolder(member.FOLDER) as place,
+        ):
             place.replace(member.NEWS, content)
 
-    def told(self) -> News:
+    def read_news(self) -> News:
         """The news that the student has."""
         with suppress(OSError, InputError), open_folder(self.path) as root, _class(root) as place:
             if place is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from wizard.labs import report as reporting
 from wizard.labs.board.class_view import ClassView, Row
 from wizard.labs.board.progress import LabProgress, StepProgress
-from wizard.plurals import counted
+from wizard.plurals import count_noun
 
 _HOW = {
     "done": "done by the student",
@@ -62,7 +62,7 @@ def _step(step: StepProgress) -> reporting.Done:
     if step.done_at:
         how += f", {_when(step.done_at)}"
     if step.hints:
-        how += f", {counted(step.hints, 'hint')}"
+        how += f", {count_noun(step.hints, 'hint')}"
     seen = (f"last check {_when(step.checked_at)}: {step.said}",) if step.said else ()
     return reporting.Done(step.title, bool(step.done_at), how, seen)
 

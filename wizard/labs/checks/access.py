@@ -10,7 +10,7 @@ from wizard.certificates import issue
 from wizard.labs import tls_files
 from wizard.labs.content import Check
 from wizard.labs.inspection import Client, Look
-from wizard.labs.results import NotYet, ask, said
+from wizard.labs.results import NotYet, ask, result_text
 from wizard.redact import Secret
 
 GUESS = Secret("guess")
@@ -40,7 +40,7 @@ def answers(check: Check, look: Look, _patience: float) -> list[str]:
             options = _request(request, client, Path(folder), look, check)
             attempt = ask(check, look, "http" if request == "no-tls" else "https", **options)
         if attempt.outcome != expect:
-            shown = "200, with the metrics" if attempt.outcome == "200" else said(attempt)
+            shown = "200, with the metrics" if attempt.outcome == "200" else result_text(attempt)
             raise NotYet(
                 f"{words}: expected {expect}, but the result is {shown}", _advice(check, look, request)
             )

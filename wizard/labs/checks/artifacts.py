@@ -11,13 +11,13 @@ from wizard.config_files.grafana import DataSource
 from wizard.errors import ConfigError
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
-from wizard.labs.results import NotYet, ask, said
+from wizard.labs.results import NotYet, ask, result_text
 from wizard.redact import Secret, plain
 
 _LARGEST_NOTE = 4 << 20
 
 
-def noted(check: Check, look: Look, _patience: float) -> list[str]:
+def note_has_value(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether a note contains what only the component itself says."""
     folder = Path(look.notes)
     wanted = [str(each) for each in check.options["holds"]]
@@ -35,7 +35,7 @@ def noted(check: Check, look: Look, _patience: float) -> list[str]:
 
 def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether Prometheus accepts a request with the settings of a data source file."""
-    place = look.asked(check.of)
+    place = look.scrape_address(check.of)
     folder = Path(look.service(check.of).home)
     found: list[tuple[str, DataSource]] = []
     for path in sorted(folder.glob("*.y*ml")):
@@ -61,7 +61,9 @@ def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
             f"{name} lacks settings that Grafana needs",
             "Add basicAuth: true and basicAuthUser beside url, and tlsAuthWithCACert: true in jsonData.",
         )
-    secret, ca = (_meant(says.get(key, ""), look, check) for key in ("basicAuthPassword", "tlsCACert"))
+    secret, ca = (
+        _grafana_value(says.get(key, ""), look, check) for key in ("basicAuthPassword", "tlsCACert")
+    )
     with tempfile.TemporaryDirectory(prefix="firescreen-") as place:
         (Path(place) / "ca").write_bytes(ca)
         attempt = ask(
@@ -74,13 +76,13 @@ def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
         )
     if attempt.outcome != "200":
         raise NotYet(
-            f"a request with the settings in {name} fails: {said(attempt)}",
+            f"a request with the settings in {name} fails: {result_text(attempt)}",
             "Check basicAuthPassword and tlsCACert in secureJsonData.",
         )
     return [f"a request with the settings in {name} is accepted: 200"]
 
 
-def _meant(value: str, look: Look, check: Check) -> bytes:
+def _grafana_value(value: str, look: Look, check: Check) -> bytes:
     """A setting of Grafana; `$__file{PATH}` is the content of a file."""
     if value.startswith("$__file{") and value.endswith("}"):
         state = look.read(check.of, value[8:-1])

@@ -13,7 +13,7 @@ from wizard.components import component as find_component
 from wizard.labs.checks.access import GUESS
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
-from wizard.labs.results import NotYet, ask, said
+from wizard.labs.results import NotYet, ask, result_text
 from wizard.model import Probe
 from wizard.redact import Secret
 
@@ -32,12 +32,12 @@ def door(check: Check, look: Look, _patience: float) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="firescreen-") as folder:
         if secured:
             user, password = _login(check, look, user)
-            whole = {"user": user, "password": password, "ca_file": _trusted(check, look, Path(folder))}
+            whole = {"user": user, "password": password, "ca_file": _trust_bundle(check, look, Path(folder))}
         for request, expect in check.options["answers"].items():
             for words, url, options in _requests(request, check, whole):
                 attempt = probes.run(_probe(check, url, expect, options))
                 if attempt.outcome != expect:
-                    shown = attempt.outcome if attempt.outcome == "200" else said(attempt)
+                    shown = attempt.outcome if attempt.outcome == "200" else result_text(attempt)
                     raise NotYet(
                         f"{words}: expected {expect}, but the result is {shown}",
                         _advice(request, check, look),
@@ -106,7 +106,7 @@ def _login(check: Check, look: Look, user: str) -> tuple[str, Secret]:
     )
 
 
-def _trusted(check: Check, look: Look, folder: Path) -> str:
+def _trust_bundle(check: Check, look: Look, folder: Path) -> str:
     """A bundle of the certificates beside the proxy's configuration: a self-signed one, or that of a CA."""
     found = [
         state.content for path in look.files(check.of, _CERTIFICATES) if (state := look.read(check.of, path))
@@ -128,7 +128,7 @@ def _advice(request: str, check: Check, look: Look) -> str:
     if request in ("page", "api"):
         return (
             "Compare the path that the proxy passes on with --web.external-url and --web.route-prefix, and the address "
-            f"that it passes it to with --web.listen-address. Then: {look.told(check.of, 'restart')}"
+            f"that it passes it to with --web.listen-address. Then: {look.restart_command(check.of, 'restart')}"
         )
     if request == "no-tls":
         return f"The proxy must serve https only. Its log: {look.log(check.of)}"
@@ -137,7 +137,7 @@ def _advice(request: str, check: Check, look: Look) -> str:
 
 def hidden(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether a component takes no connection at addresses that others reach, and answers at its own."""
-    service, told = look.service(check.of), look.told(check.of, "restart")
+    service, told = look.service(check.of), look.restart_command(check.of, "restart")
     own, _, port = service.listen.rpartition(":")
     for place in check.options["at"]:
         address = place.rpartition(":")[0]
@@ -156,7 +156,7 @@ def hidden(check: Check, look: Look, _patience: float) -> list[str]:
     attempt = ask(check, look, "http")
     if attempt.outcome != "200":
         raise NotYet(
-            f"{service.component} does not answer at {service.listen} ({said(attempt)})",
+            f"{service.component} does not answer at {service.listen} ({result_text(attempt)})",
             f"Read its log: {look.log(check.of)}",
         )
     return [f"it answers at {service.listen} alone; {', '.join(check.options['at'])} takes no connection"]

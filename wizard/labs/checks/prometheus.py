@@ -10,7 +10,7 @@ from wizard import probes
 from wizard.config_files.prometheus import ScrapeJob
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
-from wizard.labs.results import NotYet, said
+from wizard.labs.results import NotYet, result_text
 from wizard.model import Attempt, Probe
 from wizard.redact import plain
 
@@ -22,9 +22,9 @@ def prometheus(check: Check, look: Look, patience: float) -> list[str]:
     attempt = _up(
         check, look, not_before=began if patience else 0.0, patience=patience, final=expect == "any"
     )
-    place = look.asked(check.of)
+    place = look.scrape_address(check.of)
     if expect == "any":
-        word = "up" if attempt.ok else f"down, {said(attempt)}" if attempt.reason else "down"
+        word = "up" if attempt.ok else f"down, {result_text(attempt)}" if attempt.reason else "down"
         return [f"Prometheus reports for {place}: {word}"]
     if not attempt.ok:
         loaded, written = look.loaded_job(check.of), look.written_job(check.of)
@@ -34,8 +34,8 @@ def prometheus(check: Check, look: Look, patience: float) -> list[str]:
         if "HTTP status 404" in attempt.reason:
             todo = "Set metrics_path in its job to the path at which it serves its metrics, then reload Prometheus."
         if loaded is not None and written is not None and _differ(loaded, written):
-            todo = f"Prometheus has not loaded the changed prometheus.yml. Run: {look.told('prometheus/prometheus', 'reload')}"
-        raise NotYet(f"Prometheus cannot scrape {place} yet: {said(attempt)}", todo)
+            todo = f"Prometheus has not loaded the changed prometheus.yml. Run: {look.restart_command('prometheus/prometheus', 'reload')}"
+        raise NotYet(f"Prometheus cannot scrape {place} yet: {result_text(attempt)}", todo)
     if expect == "verified":
         job = look.loaded_job(check.of)
         if job is None or job.scheme != "https":
@@ -46,7 +46,7 @@ def prometheus(check: Check, look: Look, patience: float) -> list[str]:
         if job.tls.get("insecure_skip_verify", "").lower() in ("true", "yes", "on"):
             raise NotYet(
                 "Prometheus does not verify the certificate",
-                f"Remove insecure_skip_verify from the job, then: {look.told('prometheus/prometheus', 'reload')}",
+                f"Remove insecure_skip_verify from the job, then: {look.restart_command('prometheus/prometheus', 'reload')}",
             )
         return [f"Prometheus scrapes {place} and verifies its certificate: up=1"]
     return [f"Prometheus scrapes {place}: up=1"]
@@ -82,10 +82,10 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
             name="up of the target",
             client="the lab",
             expect="up",
-            url=f"{client.scheme}://{look.asked('prometheus/prometheus')}{look.prefix()}",
+            url=f"{client.scheme}://{look.scrape_address('prometheus/prometheus')}{look.prefix()}",
             **look.way("prometheus/prometheus"),
             kind="up",
-            instance=look.asked(check.of),
+            instance=look.scrape_address(check.of),
             not_before=not_before,
             **client.options(),
         )
@@ -120,7 +120,7 @@ def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
     if loaded is None or loaded.basic_auth.get("username") != asked["username"]:
         raise NotYet(
             "Prometheus has not loaded the changed prometheus.yml",
-            f"Run: {look.told('prometheus/prometheus', 'reload')}",
+            f"Run: {look.restart_command('prometheus/prometheus', 'reload')}",
         )
     return [
         f"Prometheus sends user {plain(asked['username'], 60)} and the password from {posixpath.basename(path)}"
@@ -146,7 +146,7 @@ def query(check: Check, look: Look, patience: float) -> list[str]:
 def alerts(check: Check, look: Look, patience: float) -> list[str]:
     """Whether the alerts of Prometheus arrive at the Alertmanager."""
     deadline = time.monotonic() + patience
-    place = look.asked(check.of)
+    place = look.scrape_address(check.of)
     while True:
         look.forget()
         known = look.api("/api/v1/alertmanagers")

@@ -9,19 +9,19 @@ from wizard.certificates import issue
 from wizard.labs import tls_files
 from wizard.labs.content import Check
 from wizard.labs.inspection import Look
-from wizard.labs.results import NotYet, ask, running_pair, said
+from wizard.labs.results import NotYet, ask, result_text, running_pair
 from wizard.labs.tls_files import Pair
 from wizard.redact import plain
 
 
 def serves(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether the port accepts HTTP, or HTTPS only."""
-    service, place = look.service(check.of), look.asked(check.of)
+    service, place = look.service(check.of), look.scrape_address(check.of)
     plainly = ask(check, look, "http")
     if check.options["expect"] == "plain":
         if plainly.outcome != "200":
             raise NotYet(
-                f"http://{place}/metrics is not unprotected any more ({said(plainly)})",
+                f"http://{place}/metrics is not unprotected any more ({result_text(plainly)})",
                 "This lab begins with an unprotected stack. Run: firescreen lab reset",
             )
         return [f"http://{place}/metrics is unprotected"]
@@ -29,11 +29,11 @@ def serves(check: Check, look: Look, _patience: float) -> list[str]:
         flag = "" if service.web_config else " It runs without --web.config.file."
         raise NotYet(
             f"http://{place}/metrics still answers plain HTTP.{flag}",
-            f"Add the flag to its arguments, then: {look.told(check.of, 'restart')}",
+            f"Add the flag to its arguments, then: {look.restart_command(check.of, 'restart')}",
         )
     if plainly.outcome == "error":
         raise NotYet(
-            f"{service.unit} does not answer ({said(plainly)})",
+            f"{service.unit} does not answer ({result_text(plainly)})",
             f"Read its log: {look.log(check.of)}. Most often a path is misspelt, or a flag occurs twice.",
         )
     pair = running_pair(check, look)
@@ -43,7 +43,7 @@ def serves(check: Check, look: Look, _patience: float) -> list[str]:
     secure = ask(check, look, "https", ca_file=look.here(check.of, pair.certificate), server_name=name)
     if secure.outcome not in ("200", "401", "refused"):
         raise NotYet(
-            f"a request by HTTPS fails: {said(secure)}",
+            f"a request by HTTPS fails: {result_text(secure)}",
             "Check the names in the certificate (SAN) and the paths in web.yml.",
         )
     version = secure.tls.version if secure.tls else "TLS"
@@ -57,7 +57,7 @@ def certificate(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether a folder has a certificate with its private key that is valid for its use."""
     use = check.options.get("use", "server")
     pairs = tls_files.pairs(look, check.of)
-    address = look.asked(check.of).rpartition(":")[0].strip("[]")
+    address = look.scrape_address(check.of).rpartition(":")[0].strip("[]")
     names = tuple(check.options.get("names", () if use != "server" else (address,)))
     missing: list[str] = []
     # By default openssl makes a self-signed certificate a CA; it works nevertheless.
@@ -137,7 +137,7 @@ def web_config(check: Check, look: Look, _patience: float) -> list[str]:
     return [f"{name} names {posixpath.basename(pair.certificate)} and {posixpath.basename(pair.key)}"]
 
 
-def closed(check: Check, look: Look, _patience: float) -> list[str]:
+def file_mode_is_strict(check: Check, look: Look, _patience: float) -> list[str]:
     """Whether the mode of a file is strict enough."""
     what, limit = check.options["what"], int(check.options["at_most"], 8)
     path, mode = _place_of(what, check, look)

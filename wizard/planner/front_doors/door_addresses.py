@@ -24,14 +24,14 @@ def asked_at(door: FrontDoor, route: DoorRoute, server: Server) -> str:
     """
     if route.address:
         host, port = endpoints.split(route.address)
-        return endpoints.joined(host, port or server.port)
+        return endpoints.join_host_port(host, port or server.port)
     known = proxy(door.proxy)
     by_name = known is not None and known.names_backends
     listens = endpoints.split(server.service.flag("web.listen-address"))[0]
     if not route.host:
         near = not listens or endpoints.is_wildcard(listens) or endpoints.is_loopback(listens)
         place = ("localhost" if by_name else "127.0.0.1") if near else listens
-        return endpoints.joined(place, server.port)
+        return endpoints.join_host_port(place, server.port)
     place = _address(server.host)
     if not place:
         raise InputError(
@@ -39,13 +39,13 @@ def asked_at(door: FrontDoor, route: DoorRoute, server: Server) -> str:
             where=door.key,
             todo=f"Add it to the route: address: HOST:{server.port}",
         )
-    if by_name and endpoints.parsed(place) is not None:
+    if by_name and endpoints.parse_address(place) is not None:
         raise InputError(
             f"{server.spec.host} is known by its address {place} alone, and {door.proxy} verifies a server by its DNS name",
             where=door.key,
             todo=f"Add a name that {door.host} resolves to the route: address: NAME:{server.port}",
         )
-    return endpoints.joined(place, server.port)
+    return endpoints.join_host_port(place, server.port)
 
 
 def verified_name(door: FrontDoor, route: DoorRoute, server: Server) -> str:
@@ -55,11 +55,15 @@ def verified_name(door: FrontDoor, route: DoorRoute, server: Server) -> str:
         InputError: as `asked_at`; or there is no such name.
     """
     asked = endpoints.split(asked_at(door, route, server))[0]
-    if endpoints.parsed(asked) is None:
+    if endpoints.parse_address(asked) is None:
         return asked
     candidates = (*server.spec.names, *server.host.names, server.spec.host)
     for name in map(endpoints.canonical, candidates):
-        if endpoints.parsed(name) is None and not endpoints.is_loopback(name) and _DNS_NAME.fullmatch(name):
+        if (
+            endpoints.parse_address(name) is None
+            and not endpoints.is_loopback(name)
+            and _DNS_NAME.fullmatch(name)
+        ):
             return name
     raise InputError(
         f"{server.key} has no DNS name by which the front door {door.name} could verify it",
@@ -81,7 +85,7 @@ def verified_names(stack: Stack, server: Server) -> dict[str, str]:
 def _address(host: HostFacts) -> str:
     """The address of a host for others: as this machine knows it, or one that the host has; '' for none."""
     for name in (host.spec.address, *host.names):
-        address = endpoints.parsed(name) if name else None
+        address = endpoints.parse_address(name) if name else None
         if address is not None and (address.is_loopback or address.is_link_local):
             continue
         if name and (address is not None or (name == host.spec.address and not endpoints.is_loopback(name))):

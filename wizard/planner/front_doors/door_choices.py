@@ -9,7 +9,7 @@ from typing import cast
 from wizard.errors import InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import GRAFANA, DoorRoute, FrontDoor, HostFacts, ProxyProgram, Question, Service, Setting
-from wizard.plurals import listed
+from wizard.plurals import join_words
 
 _GRAFANA = (
     ("", "no"),
@@ -28,7 +28,7 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
 
 def running_sentence(there: Sequence[tuple[Service, Proxy]]) -> str:
     """Which of them run, as the beginning of a sentence."""
-    named = listed([f"{known.title} {service.version}" for service, known in there])
+    named = join_words([f"{known.title} {service.version}" for service, known in there])
     return f"{named} {'runs' if len(there) == 1 else 'run'}"
 
 
@@ -39,7 +39,7 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
         yield Question(
             setting=Setting("front_doors", "proxy", of),
             title="Reverse proxy of the front door",
-            why=f"{listed([each.title for _, each in there])} run on this host.",
+            why=f"{join_words([each.title for _, each in there])} run on this host.",
             more=(
                 "The front door is one more site of the reverse proxy that you choose; the others stay as they are. Choose the "
                 "one that holds the port of the front door: two programs cannot listen on the same port."

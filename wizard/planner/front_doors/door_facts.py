@@ -256,7 +256,7 @@ class KnownDoor(Participant):
     @property
     def ipv6(self) -> bool:
         """Whether its host has an IPv6 address to listen on, besides those of its own links."""
-        found = (endpoints.parsed(name) for name in self.host.names)
+        found = (endpoints.parse_address(name) for name in self.host.names)
         return any(each is not None and each.version == 6 and not each.is_link_local for each in found)
 
     def user(self, stack: Stack) -> UserSpec | None:
@@ -392,7 +392,7 @@ def addresses(spec: HostSpec, names: Sequence[str]) -> tuple[str, ...]:
 
 def probe_resolution(spec: HostSpec, names: Sequence[str], door: FrontDoor) -> dict[str, Any]:
     """How a probe resolves the name of a front door: it need not be in any name server yet."""
-    address = endpoints.parsed(spec.address) if spec.address else None
+    address = endpoints.parse_address(spec.address) if spec.address else None
     if spec.connect == "local":
         place = "127.0.0.1"
     else:

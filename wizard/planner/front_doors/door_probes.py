@@ -253,7 +253,7 @@ def _beside_tls(backend: Backend) -> Iterator[Probe]:
     """Requests without a client certificate at every address of a component that the front door asks over TLS."""
     path = f"{backend.route.prefix}{backend.facts.api_path}"
     for at in addresses(backend.host.spec, backend.host.names):
-        place = endpoints.joined(at, backend.server.port)
+        place = endpoints.join_host_port(at, backend.server.port)
         yield Probe(
             id=f"{backend.key}/beside@{place}",
             host=backend.host.spec.name,
@@ -276,7 +276,7 @@ def beside(backend: Behind) -> Iterator[Probe]:
 def _closed_port_probes(backend: Behind, ports: Sequence[int]) -> Iterator[Probe]:
     for at in addresses(backend.host.spec, backend.host.names):
         for number in ports:
-            place = endpoints.joined(at, number)
+            place = endpoints.join_host_port(at, number)
             yield Probe(
                 id=f"{backend.key}/beside@{place}",
                 host=backend.host.spec.name,

@@ -31,7 +31,7 @@ from wizard.planner.front_doors import (
     sign_in_questions,
 )
 from wizard.planner.front_doors.backend_questions import candidates, elsewhere
-from wizard.plurals import listed
+from wizard.plurals import join_words
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _ACCESS = (
@@ -71,7 +71,7 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
             continue
         known = usable[0][1]
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
-        served = listed(titles) or ", ".join(each.key for each in elsewhere(stack, spec.name))
+        served = join_words(titles) or ", ".join(each.key for each in elsewhere(stack, spec.name))
         closed = (
             "The components themselves listen on the loopback address alone, so that nobody passes the front door by"
             if titles
