@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from wizard.diagnostics import quotations
 from wizard.log_records import Record
 
 _LEVEL: Final = r"\b(?:level|lvl|severity|log\.level|l)=\"?"
@@ -42,22 +43,13 @@ _ENDED: Final = (
         r"^(?P<name>[\w@.-]{1,80})\.service: (?:[Mm]ain process exited, code=(?!exited, status=0)|Failed with result)"
     ),
 )
-# What quotes an error and is none: the result of a test, a line of a changelog, the command that searches a log, the
-# text of an alert, what a script says of its steps.
-_QUOTED: Final = re.compile(
-    r"^\s{0,40}(?:[✓✔√]|ok \d{1,6} -|--- PASS:|\[ {1,8}OK {1,8}\])"
-    r"|^\s{0,8}[*-] \[(?:BUGFIX|ENHANCEMENT|FEATURE|CHANGE|SECURITY|PERF)\] "
-    r"|^\s{0,8}(?:[^\s]{0,80}[$#%] )?(?:[^\n|]{1,200}\| ?)?(?:sudo )?(?:[ez]?grep|rg) -{0,2}[\w\"\']"
-    r"|^[\w./-]{1,80}\.(?:sh|envsh): (?:info|INFO): "
-    r"|^\s{0,20}(?:- )?(?:summary|description|message|title|text): [^\n]{0,900}\{\{"
-)
 _SEVERAL: Final = 2
 
 
 def is_no_error(record: Record) -> bool:
     """Whether a record only quotes an error, or is a note that a fault is over (connected again after …)."""
     text = record.text
-    return bool(_QUOTED.search(text)) or bool(
+    return quotations.is_quotation(record) or bool(
         _NOTE.search(text) and _OVER.search(text) and not _NOT_OVER.search(text)
     )
 

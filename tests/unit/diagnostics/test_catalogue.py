@@ -409,3 +409,34 @@ def test_the_name_of_a_server_does_not_say_who_asked(server: str) -> None:
         found = catalogue.diagnose(asked)
         assert found is not None
         assert found.client == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "            raise TimeoutError from exc_val",
+        "from urllib3.exceptions import ReadTimeoutError",
+        "  * Retry on registry timeouts or network failures (Trent Mick)",
+        "An error will be thrown if an invalid address is provided.",
+        "  open($self->{FH}, $_) or $self->death(\"Cannot open '$_': $!\");",
+        '    method_code:http_errors:rate5m{method="get", code="500"}  24',
+        "firescreen explain 'server returned HTTP status 401 Unauthorized' --no-ask",
+        "    lib/x509: use common routine for parsing data version",
+        "# if the certificate is not trusted, Prometheus cannot connect to the target",
+    ],
+)
+def test_what_only_speaks_of_an_error_stays_silent(line: str) -> None:
+    assert catalogue.diagnose(line) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# curl: (58) unable to set private key file: 'server.key' type PEM",
+        "it says `Unable to login to the server, got HTTP status 401` here",
+        "exactly one of key or key_file must be configured when a client certificate is configured",
+        "Nov 21 09:47:58 web1 exporter[812]: x509: use of an unknown authority, certificate signed by unknown authority",
+    ],
+)
+def test_what_a_program_says_is_told_also_where_it_reads_like_prose(line: str) -> None:
+    assert catalogue.diagnose(line) is not None
