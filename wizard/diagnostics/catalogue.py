@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from wizard import log_records
-from wizard.diagnostics import cut_lines, severity, tables, translations
+from wizard.diagnostics import cut_lines, quotations, severity, tables, translations
 from wizard.diagnostics.clients import Client, client_of
 from wizard.diagnostics.entries import Entry, Question, borders, entry_of, faults, questions, table
 from wizard.diagnostics.program_errors import Found, ProgramErrors
@@ -102,6 +102,8 @@ def _search(text: str) -> Hit | None:
         translations.in_english(each) for each in log_records.read(text) if not severity.is_no_error(each)
     )
     records = cut_lines.completed(tuple(read))
+    if all(map(quotations.is_prose, records)):
+        return None
     _, families = borders()
     errors = _meant_as_errors(records)
     return (

@@ -1,8 +1,8 @@
 """Tells lines that only speak of an error from lines in which a program reports one.
 
 Manuals, changelogs, commit subjects, source code and test output are full of the words of errors. `is_quotation` knows
-them by their form: a statement of a programming language, the markup of a document, a sentence that speaks of a case
-(if, when, will be) or of a change (Fix, Add). What a logger wrote is never taken for one.
+them by their form: a statement of a programming language, a commit, a test; `is_prose` knows the markup of a document
+and sentences that speak of a case (if, will be) or of a change. What a logger wrote is never taken for one.
 """
 
 from __future__ import annotations
@@ -80,15 +80,21 @@ _LOGGED: Final = re.compile(
     r"|^\W{0,8}(?i:error|err|fatal|failed|failure|fail|warning|warn|panic|critical|unable|could not|couldn't|can't|cannot (?!exceed|be (?:used|set|combined))|curl|npm|ssh|kex|sudo|dial|get|post|put|denied"
     r"|unauthorized|forbidden|x509|tls|ssl|invalid|unknown|permission|connection|refused|access|caused by|exception|traceback|job for|unit)\b|^[EWN]: |^\* collected metric|^\s{0,40}\"(?:msg|message|error|reason|stderr|stdout|detail)\" ?:|^[a-z][\w.-]{1,30}: "
     r"|\b(?:\w{1,60}(?:Error|Exception)|[Ee]rror|ERROR|FAILED|FATAL|[Ff]ailed|WARN\w{0,4})\b[^\n:]{0,60}: |[:/]\d{2,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\bcurl: \("
-    r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_"
+    r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_|\b(?:exceeded|refused|denied|rejected|expired) (?:for|by|at|after)\b"
 )
 
 
 def is_quotation(record: Record) -> bool:
-    """Whether a record only speaks of an error: source code, a document, a changelog, a test."""
+    """Whether a record quotes an error by its form: the result of a test, a command, source code, a commit."""
     text = record.text
-    if _QUOTED.search(text) or (not record.program and (_SOURCE.search(text) or _COMMIT.search(text))):
-        return True
+    return bool(_QUOTED.search(text)) or (
+        not record.program and bool(_SOURCE.search(text) or _COMMIT.search(text))
+    )
+
+
+def is_prose(record: Record) -> bool:
+    """Whether a record is a sentence of a document, or a comment; within a log it belongs to the record before it."""
+    text = record.text
     said = _COMMENT.sub("", text)
     if record.program or record.is_error or any(map(_LOGGED.search, (said, *_CODE.findall(said)))):
         return False
