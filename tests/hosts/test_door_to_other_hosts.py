@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from machines import Machine, Network, booted
-from test_front_door import NAME, UNITS, Client, apply, etc
+from test_front_door import NAME, UNITS, Client, apply, etc, longest_gap
 
 from wizard.engine import Engine
 from wizard.front_doors import proxy as find_proxy
@@ -138,9 +138,12 @@ def test_components_of_another_host(
                 if proxy == proxies[0]:
                     _renewed(engine, stack, web1, client)
                 _verifies(proxy, web1, client)
+                begin = time.time()
                 while engine.undo().state == "undone":
                     pass
             assert (etc(web1), etc(db1)) == before
+            if proxy == proxies[0]:
+                assert longest_gap(web1, begin) < 15
             web1.check(f"systemctl stop {UNITS[proxy]}")
             print(proxy, suite, f"{time.monotonic() - started:.1f} s")
 

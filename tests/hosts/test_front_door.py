@@ -364,6 +364,26 @@ def _longest_gap(client: Client) -> float:
     return float(max(gaps))
 
 
+def longest_gap(machine: Machine, begin: float) -> float:
+    """Seconds without a good sample of a target from that moment (unix time) on, as the Prometheus of a host has them.
+
+    It may need ten seconds from now on until it asks all of them by a new configuration.
+    """
+    asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode"
+    passed = f"min(timestamp(up == 1)) > {time.time() + 11:.0f}"
+    machine.check(
+        f"for i in $(seq 300); do {asked} 'query={passed}' | grep -q value && exit; sleep 0.1; done; exit 1"
+    )
+    found = json.loads(machine.check(f"{asked} 'query=up[{int(time.time() - begin) + 3}s]'"))
+    gaps: dict[str, float] = {}
+    for series in found["data"]["result"]:
+        good = [at for at, value in series["values"] if value == "1"]
+        name = f"{series['metric']['job']} {series['metric']['instance']}"
+        gaps[name] = max((later - earlier for earlier, later in pairwise(good)), default=0)
+    print("longest gaps of the undo, s:", gaps)
+    return max(gaps.values())
+
+
 PUSH = "push.example.net"
 LIVE = f"/etc/letsencrypt/live/{PUSH}"
 ROOTS = "/etc/ssl/certs/ca-certificates.crt"

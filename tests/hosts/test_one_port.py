@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from machines import Machine, Network, booted
-from test_front_door import apply, etc
+from test_front_door import apply, etc, longest_gap
 
 from tests.tools import ansible_runs
 from wizard import audit
@@ -112,9 +112,12 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
             if suite == SUITES[0]:
                 _renewed(engine, stack, web1)
                 _drifts(engine, stack, web1)
+            begin = time.time()
             while engine.undo().state == "undone":
                 pass
             assert (etc(mon1), etc(web1)) == before
+            if suite == SUITES[0]:
+                assert longest_gap(mon1, begin) < 10
             modules = web1.read(MODULES)
             _checks_modules(engine, stack, web1)
             if suite == SUITES[1]:

@@ -34,6 +34,18 @@ class Cost:
         outcome = engine.apply(plan)
         end = time.time()
         self.stand.took(outcome, stack)
+        return self._lost(name, begin, end)
+
+    def of_undo(self, name: str, stack: Stack) -> dict[str, Lost]:
+        """What was lost while the newest run was undone, after which a stack is protected."""
+        begin = time.time()
+        outcome = self.stand.engine.undo()
+        assert (outcome.state, outcome.error) == ("undone", None)
+        self.stand.now = {each.name: each.protect for each in stack.components if each.protect}
+        # Prometheus may need ten seconds for what an undo did not wait for.
+        return self._lost(name, begin, time.time() + 10)
+
+    def _lost(self, name: str, begin: float, end: float) -> dict[str, Lost]:
         found = lost(self.stand, begin, end)
         assert found.keys() == JOBS.keys()
         self.record(
@@ -64,6 +76,12 @@ def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lo
         found = cost.of("Prometheus itself", everything)
         assert {job: each for job, each in found.items() if each.failed > (job == "prometheus")} == {}
         assert max(each.widest for each in found.values()) <= START
+
+        found = cost.of_undo("Prometheus itself, undone", others)
+        assert max(each.widest for each in found.values()) <= START
+        found = cost.of_undo("http to https, undone", stand.stack({}))
+        assert {job: each for job, each in found.items() if each.failed > 1} == {}
+        assert {job: each for job, each in found.items() if each.missing - each.late > 1} == {}
 
 
 def test_what_comes_to_a_stack_that_has_tls_costs_no_scrape(

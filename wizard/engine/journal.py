@@ -14,16 +14,16 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from wizard import ownfiles
-from wizard.engine.journal_reader import FORMAT, Entry, Image, digest
+from wizard.engine.journal_reader import FORMAT, Entry, Image, Record, digest
 from wizard.engine.parallel import run_parallel
 from wizard.errors import JournalError
-from wizard.model import Change, FileState, HostSpec, MakeFolder, RunService, Service, WriteFile
+from wizard.model import Change, FileState, HostSpec, MakeFolder, Probe, RunService, Service, WriteFile
 
 
 class Journal:
@@ -41,6 +41,14 @@ class Journal:
         self._file = os.open(
             folder / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
+
+    @classmethod
+    def reopened(cls, record: Record) -> Journal:
+        """The journal of an earlier run, to which more changes can be written."""
+        journal = cls(record.folder)
+        journal._key = record.key
+        journal._next = max((entry.number for entry in record.entries), default=-1) + 1
+        return journal
 
     @classmethod
     def create(
@@ -208,6 +216,7 @@ def _entry(key: str, number: int, change: Change) -> Entry:
             path=change.path,
             before=_image(key, change.before, f"{number:04d}"),
             after=_image(key, change.after, "" if change.secret else f"{number:04d}"),
+            content=change.content_kind,
         )
     if isinstance(change, MakeFolder):
         return Entry(number=number, host=change.host, kind=change.kind, path=change.path)
@@ -218,7 +227,18 @@ def _entry(key: str, number: int, change: Change) -> Entry:
         kind=change.kind,
         path=change.path,
         service=_without_secrets(change.service),
+        turns=tuple(_turns(change)),
     )
+
+
+def _turns(change: RunService) -> Iterator[Probe]:
+    """One target of each job is enough: Prometheus carries a scheme over to all of them at once."""
+    seen = set()
+    for probe in (*change.turns, *change.turned):
+        way = probe.job, probe.url
+        if way not in seen:
+            seen.add(way)
+            yield replace(probe, password=None)
 
 
 def _without_secrets(service: Service) -> Service:

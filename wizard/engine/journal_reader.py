@@ -21,8 +21,10 @@ from wizard.model import (
     ContainerNetwork,
     FileState,
     FlagPlace,
+    Forward,
     HostSpec,
     Mount,
+    Probe,
     PublishedPort,
     RunRecord,
     Service,
@@ -60,6 +62,11 @@ class Entry:
     before: Image | None = None
     after: Image | None = None
     service: Service | None = None
+    content: str = ""
+    """What a file holds, in the words of `ContentKind`; '' in older journals."""
+    turns: tuple[Probe, ...] = ()
+    """After a reload, a target of each job that Prometheus scrapes by https from then on, as it is asked about it before
+    the run and after it, without passwords; none in older journals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +311,17 @@ def _read_entry(data: Mapping[str, Any]) -> Entry:
         before=_read_image(data.get("before")),
         after=_read_image(data.get("after")),
         service=_read_service(service) if service else None,
+        content=str(data.get("content", "")),
+        turns=tuple(map(_read_probe, data.get("turns", ()))),
     )
+
+
+def _read_probe(data: Mapping[str, Any]) -> Probe:
+    known = {entry.name for entry in fields(Probe)}
+    values = {key: value for key, value in data.items() if key in known}
+    if way := values.get("forward"):
+        values["forward"] = Forward(HostSpec(**way["host"]), str(way["place"]))
+    return Probe(**values)
 
 
 def _read_image(data: Mapping[str, Any] | None) -> Image | None:

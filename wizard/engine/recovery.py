@@ -13,6 +13,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
 from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Outcome, finish, silent
+from wizard.engine.undo_preparation import UndoPreparation
 from wizard.engine.unfinished_runs import Remains
 from wizard.errors import FirescreenError, InputError, JournalError, ServiceError
 from wizard.model import WORKSPACE, Event, HostSpec, RunRecord
@@ -24,7 +25,14 @@ RECOVER = "firescreen recover --yes"
 
 
 def roll_back_run(
-    record: Record, log: Journal, executor: Executor, *, begins: str, ends: str, asked: bool = False
+    record: Record,
+    log: Journal,
+    executor: Executor,
+    *,
+    begins: str,
+    ends: str,
+    asked: bool = False,
+    first: Callable[[Record], Record] | None = None,
 ) -> FirescreenError | None:
     """Rolls back a whole run, and writes so to the journal before and after.
 
@@ -34,6 +42,7 @@ def roll_back_run(
         ends: its state afterwards.
         asked: a person wants the files of before. A service that does not start with them ends the run as well: the
             next attempt would go the same way.
+        first: prepares the rollback; returns the run with what it wrote for that.
 
     Returns:
         What kept it from being complete, with what to do about it.
@@ -41,7 +50,7 @@ def roll_back_run(
     try:
         with suppress(JournalError):  # a full disk must not keep the files from being restored
             log.state(begins)
-        executor.roll_back(record)
+        executor.roll_back(first(record) if first is not None else record)
         log.forget_images()
         log.state(ends)
     except FirescreenError as error:
@@ -115,10 +124,13 @@ class Recovery:
 
     def _undo(self, record: Record, hosts: Hosts, emit: Emit, *, asked: bool = False) -> Outcome:
         """Rolls back a whole run; see `roll_back_run`."""
-        log = Journal(record.folder)
+        log = Journal.reopened(record)
         executor = Executor(hosts, log, emit)
+        first = UndoPreparation(hosts, log, emit, self.workspace.users).carry_out if asked else None
         try:
-            error = roll_back_run(record, log, executor, begins="undoing", ends="undone", asked=asked)
+            error = roll_back_run(
+                record, log, executor, begins="undoing", ends="undone", asked=asked, first=first
+            )
         finally:
             log.close()
         files = "Every file is as it was before that run."

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from wizard import probes
 from wizard.components import component as find_component
@@ -67,7 +68,24 @@ class ServiceControl:
         reload(connection, service, self._probes, self._hosts.dial)
         deadline = time.monotonic() + TURN_TIMEOUT
         for target in change.turns:
-            self._await_https(change, target, deadline)
+            self._await_scheme(change, (target,), deadline, "https")
+
+    def turn_to_http(self, change: RunService, ways: Sequence[Probe]) -> None:
+        """Reloads a Prometheus; back when it scrapes no target of these probes by https, or after a quarter of a minute.
+
+        Args:
+            ways: for a target one probe or several, the first that Prometheus answers counts.
+
+        Raises:
+            ServiceError: it rejected the configuration.
+        """
+        reload(self._hosts.connection(change.host), change.service, dial=self._hosts.dial)
+        deadline = time.monotonic() + TURN_TIMEOUT
+        targets: dict[tuple[str, str], list[Probe]] = {}
+        for probe in ways:
+            targets.setdefault((probe.job, probe.instance), []).append(probe)
+        for mine in targets.values():
+            self._await_scheme(change, mine, deadline, "http")
 
     def restore_service(self, change: RunService) -> None:
         """Has a service take the configuration that it had before the run; a person gets the commands and is not waited for.
@@ -99,8 +117,10 @@ class ServiceControl:
 
         run_parallel(restart_if_down, list(services))
 
-    def _await_https(self, change: RunService, target: Probe, deadline: float) -> None:
-        """Returns as soon as Prometheus scrapes the target by https, or at the deadline.
+    def _await_scheme(
+        self, change: RunService, ways: Sequence[Probe], deadline: float, scheme: Literal["http", "https"]
+    ) -> None:
+        """Returns as soon as Prometheus scrapes a target by that scheme, or at the deadline.
 
         The password follows: it must not be sent while Prometheus still scrapes by http, also where it cannot be asked.
 
@@ -108,13 +128,20 @@ class ServiceControl:
             CancelledError: the person stopped the run.
         """
         self._log(
-            change.host, f"waiting until Prometheus scrapes {target.instance} by https (up to ten seconds)"
+            change.host,
+            f"waiting until Prometheus scrapes {ways[0].instance} by {scheme} (up to ten seconds)",
         )
         while time.monotonic() < deadline:
-            attempt = probes.run(target, cancel=self._cancel, dial=self._hosts.dial)
-            if attempt.scrape_url.startswith("https:"):
-                return
-            if self._cancel.wait(0.02 if attempt.outcome in ("up", "down") else 0.5):
+            answered = False
+            for way in ways:
+                attempt = probes.run(way, cancel=self._cancel, dial=self._hosts.dial)
+                known = attempt.outcome in ("up", "down")
+                is_https = attempt.scrape_url.startswith("https:")
+                # On the way back it may also be scraped at another address: then Prometheus knows this one no longer.
+                if is_https if scheme == "https" else known and not is_https:
+                    return
+                answered |= known
+            if self._cancel.wait(0.02 if answered else 0.5):
                 raise CancelledError(
                     "you stopped the run while it waited for Prometheus", where=change.title()
                 )

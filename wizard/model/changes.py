@@ -227,6 +227,8 @@ class RunService:
     It may take some ten seconds to carry a new scheme over to its targets; a server that turned before then
     would be missed for as long.
     """
+    turned: tuple[Probe, ...] = ()
+    """The same targets, asked as this Prometheus is reached when the run has ended: an undo asks them in this way."""
 
     @property
     def kind(self) -> str:

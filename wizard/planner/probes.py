@@ -23,6 +23,7 @@ from wizard.planner.health_findings import wait_of
 from wizard.planner.monitors import scrape_intervals
 from wizard.planner.server import ServerPlan
 from wizard.planner.server_facts import Server, refuse_out_of_reach
+from wizard.planner.turns import Turns
 from wizard.redact import Secret
 
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
@@ -212,10 +213,10 @@ class Inquiry:
         """Scheme and options with which a client is asked itself after this plan."""
         return self._access(client)
 
-    def turns(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
+    def turns(self, targets: Sequence[Target]) -> Turns:
         """Targets that are scraped by http now and by https after this."""
         turning = [target for target in targets if not target.plan.was_tls and target.known]
-        return self.up_probes(turning, before=True)
+        return Turns(self.up_probes(turning, before=True), self.up_probes(turning))
 
     def blackbox_probes(self, probings: Sequence[Probing]) -> tuple[Probe, ...]:
         """What a blackbox exporter says of the servers that are probed through it."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
 from dataclasses import replace
 
 from wizard.components import component as find_component
 from wizard.config_files import durations
 from wizard.config_files import prometheus as scrape
 from wizard.errors import ConfigError
-from wizard.model import Facts, PlannedStep, Probe, RunService, Service, StepKind
+from wizard.model import Facts, PlannedStep, RunService, Service, StepKind
 from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
+from wizard.planner.turns import Turns
 from wizard.service_managers import manual
 from wizard.service_managers.registry import manager_of
+
+NO_TURNS = Turns()
 
 
 def restart(facts: Facts, server: Server) -> PlannedStep:
@@ -42,7 +44,7 @@ def longest_stop(server: Server) -> float:
     return durations.seconds(server.service.flag("storage.remote.flush-deadline") or "1m")
 
 
-def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> PlannedStep:
+def reload(facts: Facts, client: Client, turns: Turns = NO_TURNS) -> PlannedStep:
     """The reload of a client.
 
     Args:
@@ -50,7 +52,7 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
     """
     service = client.service
     title = find_component(service.component).title
-    mine = tuple(turn for turn in turns if turn.asker == client.key)
+    mine = turns.of(client.key)
     return client.step(
         StepKind.RELOAD,
         step_id=f"reload:{client.place}" if service.component == "prometheus" else "",
@@ -58,7 +60,7 @@ def reload(facts: Facts, client: Client, turns: Sequence[Probe] = ()) -> Planned
         why=(
             "Prometheus keeps running while it reloads. It switches its targets to https within ten seconds; the "
             "servers restart in that moment, so that at most one scrape is lost."
-            if mine
+            if mine.before
             else f"{title} keeps running while it reloads its configuration."
         ),
         changes=(
@@ -133,7 +135,7 @@ def _run(
     *,
     workspace: str,
     server: Server | None = None,
-    turns: tuple[Probe, ...] = (),
+    turns: Turns = NO_TURNS,
 ) -> RunService:
     if service.is_manual and server is not None:
         commands = _manual(service, server)
@@ -145,5 +147,6 @@ def _run(
         action="restart" if action == "restart" else "reload",
         why="It takes effect with this." if not service.is_manual else "You have to do this yourself.",
         by_hand=commands,
-        turns=turns,
+        turns=turns.before,
+        turned=turns.after,
     )

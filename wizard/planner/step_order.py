@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from wizard.model import Facts, PlannedStep, Probe
+from wizard.model import Facts, PlannedStep
 from wizard.planner import compose_edits, service_actions
 from wizard.planner.client import ClientPlan
 from wizard.planner.server import ServerPlan
+from wizard.planner.turns import Turns
 
 
 def order_steps(
-    facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Sequence[Probe]
+    facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Turns
 ) -> tuple[tuple[PlannedStep, ...], ...]:
     """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
 
@@ -42,7 +43,7 @@ def order_steps(
             before_reloads += _steps(server.web, server.flag)
     # A stage each, also where nothing is to be read: plans for more or fewer hosts have the same stages.
     reloads = [
-        (service_actions.reload(facts, client.client, turns if restarts else ()),)
+        (service_actions.reload(facts, client.client, turns if restarts else Turns()),)
         if client.config is not None
         else ()
         for client in turning

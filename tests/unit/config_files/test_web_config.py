@@ -483,3 +483,11 @@ def test_of_a_program_newer_than_the_list_the_toolkit_is_unknown(
     component: str, version: str, toolkit: str
 ) -> None:
     assert components.component(component).known_toolkit(version) == toolkit
+
+
+def test_a_server_demands_no_password_for_the_rest_of_an_undo() -> None:
+    text = b"# mine\ntls_server_config:\n  cert_file: a.crt\n  key_file: a.key\n"
+    asking = text + b"basic_auth_users:\n  prometheus: " + HASH.encode() + b"\n  # a comment of theirs\n"
+    assert web_config.parse(web_config.without_users(asking)).users == {}
+    assert web_config.parse(web_config.without_users(asking)).cert_file == "a.crt"
+    assert web_config.without_users(text) == text

@@ -29,7 +29,16 @@ from wizard.config_files.yaml_edit.emitter import Plain, Value, bare
 from wizard.errors import ConfigError
 from wizard.model import RateLimit
 
-__all__ = ["WebConfig", "check", "parse", "secure", "unfamiliar", "unsupported_settings", "weak"]
+__all__ = [
+    "WebConfig",
+    "check",
+    "parse",
+    "secure",
+    "unfamiliar",
+    "unsupported_settings",
+    "weak",
+    "without_users",
+]
 
 _SECTIONS = ("tls_server_config", "http_server_config", "rate_limit", "basic_auth_users")
 
@@ -159,6 +168,20 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
     edited = _allow(editor.apply(), client_allowed_sans)
     _confirm(edited, tls=tls, users=users or {}, headers=headers or {}, rate_limit=rate_limit)
     return edited.content
+
+
+def without_users(content: bytes) -> bytes:
+    """A web configuration that demands no password.
+
+    Raises:
+        ConfigError: it is not YAML, or the edit would reach beyond the users.
+    """
+    document = load(content, NAME)
+    if "basic_auth_users" not in _root(document):
+        return content
+    editor = Editor(document)
+    editor.remove(("basic_auth_users",))
+    return editor.apply().content
 
 
 def _http_sections(headers: Mapping[str, str], rate_limit: RateLimit | None) -> dict[str, Value]:

@@ -1,0 +1,167 @@
+"""What an undo does first, so that it loses no more scrapes than the run did: Prometheus leaves https before its servers.
+
+Prometheus takes up to ten seconds to carry a scheme over to its targets, but uses another CA, certificate and login at
+once. So its jobs first get their earlier scheme and keep the CA and the certificate of the run: they scrape by https
+with these, and by http in the moment in which all the rest is rolled back. The servers demand no password meanwhile, as
+none may be sent by http.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wizard import probes
+from wizard.config_files import web_config
+from wizard.config_files.prometheus import intervals, job_return
+from wizard.engine import journal_reader
+from wizard.engine.hosts import Hosts
+from wizard.engine.journal import Journal
+from wizard.engine.journal_reader import Entry, Record
+from wizard.engine.parallel import run_parallel
+from wizard.engine.service_control import ServiceControl
+from wizard.errors import FirescreenError
+from wizard.model import ContentKind, Event, Probe, RunService, WriteFile
+from wizard.redact import Secret
+
+_SHORT = 3.0
+"""Seconds for a question to Prometheus."""
+OFTEN = 10.0
+"""Seconds between two scrapes from which at most one is lost without all this."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPreparation:
+    """The first steps of an undo.
+
+    Args:
+        hosts: with connections to all hosts of the run.
+        log: the run's journal, open: what is written here is journaled like the changes of the run.
+        emit: gets an event for each wait, and for what could not be done.
+        users: the folder of passwords in the workspace.
+    """
+
+    hosts: Hosts
+    log: Journal
+    emit: Callable[[Event], None]
+    users: Path
+
+    def carry_out(self, record: Record) -> Record:
+        """Has each Prometheus scrape by http what the run turned to https; returns the run with the files written for it.
+
+        What fails keeps nothing from being undone: it may cost some scrapes.
+        """
+        try:
+            self._leave_https(record)
+        except FirescreenError as error:
+            self._tell(error.hosts[0] if error.hosts else "", f"scrapes may be lost: {error.what}")
+        return journal_reader.read(record.folder) or record
+
+    def _leave_https(self, record: Record) -> None:
+        reloads = [
+            entry
+            for entry in record.entries
+            if entry.number in record.done and entry.turns and entry.service and not entry.service.is_manual
+        ]
+        restarted = any(entry.kind == "restart" and entry.number in record.begun for entry in record.entries)
+        edits = [(entry, edit) for entry in reloads if restarted and (edit := self._edit(record, entry))]
+        # One that does not say what it scrapes would be waited for in vain, and all others with it.
+        found = run_parallel(lambda one: (*one, self._answered(one[0])), edits)
+        answering = [(entry, edit, ways) for entry, edit, ways in found if ways]
+        if not answering:
+            return
+        self._write(tuple(self._without_password(record)))
+        self._write([edit for _, edit, _ in answering])
+        run_parallel(lambda one: self._turn(one[0], one[2]), answering)
+
+    def _answered(self, reload: Entry) -> list[Probe]:
+        """Those probes of its targets that a Prometheus answers now."""
+        asked = [replace(self._with_password(probe), timeout=_SHORT) for probe in reload.turns]
+        found = run_parallel(lambda probe: probes.run(probe, dial=self.hosts.dial), asked)
+        return [each.probe for each in found if each.outcome in ("up", "down")]
+
+    def _edit(self, record: Record, reload: Entry) -> WriteFile | None:
+        """A Prometheus' configuration of before, with the CA and the certificates that its jobs still need."""
+        assert reload.service is not None
+        path = reload.service.config_file
+        first = _first(record, reload.host, path)
+        if first is None or first.before is None:
+            return None
+        before = record.load(first.before).content
+        now = self.hosts.connection(reload.host).read(path)
+        if now is None:
+            return None
+        content, jobs = job_return.with_tls_of(before, now.content)
+        known = intervals.intervals(before)
+        if not any(known.of(job)[0] < OFTEN for job in jobs):
+            return None
+        return WriteFile(
+            host=reload.host,
+            path=path,
+            before=now,
+            after=replace(now, content=content),
+            why="Prometheus scrapes as before the run",
+            content_kind=ContentKind.BACKUP,
+        )
+
+    def _without_password(self, record: Record) -> Iterator[WriteFile]:
+        """The web configurations that demand a password since the run."""
+        seen = set()
+        for entry in record.entries:
+            place = entry.host, entry.path
+            if entry.content != ContentKind.WEB_CONFIG or entry.number not in record.done or place in seen:
+                continue
+            seen.add(place)
+            was = web_config.parse(record.load(entry.before).content).users if entry.before else {}
+            now = self.hosts.connection(entry.host).read(entry.path)
+            if was or now is None or not web_config.parse(now.content).users:
+                continue
+            yield WriteFile(
+                host=entry.host,
+                path=entry.path,
+                before=now,
+                after=replace(now, content=web_config.without_users(now.content)),
+                why="no password may be sent by http",
+                content_kind=ContentKind.BACKUP,
+            )
+
+    def _write(self, changes: Sequence[WriteFile]) -> None:
+        numbers = self.log.extend(changes) if changes else ()
+        run_parallel(lambda one: self._write_one(*one), list(zip(numbers, changes, strict=True)))
+
+    def _write_one(self, number: int, change: WriteFile) -> None:
+        assert change.after is not None
+        self.log.begin(number)
+        self.hosts.connection(change.host).replace_if_unchanged(
+            change.path, change.after, tag=f"{self.log.run}-{number}", before=change.before
+        )
+        self.log.done(number)
+
+    def _turn(self, reload: Entry, ways: Sequence[Probe]) -> None:
+        assert reload.service is not None
+        control = ServiceControl(self.hosts, self.emit, threading.Event(), run=self.log.run)
+        change = RunService(
+            host=reload.host,
+            service=reload.service,
+            action="reload",
+            why="Prometheus scrapes as before the run",
+        )
+        control.turn_to_http(change, ways)
+
+    def _with_password(self, probe: Probe) -> Probe:
+        """A journal holds no password: it is in the workspace, until the undo removes it there."""
+        file = self.users / f"{probe.user}.password"
+        if not probe.user or not file.is_file():
+            return probe
+        return replace(probe, password=Secret(file.read_text(encoding="utf-8").rstrip("\n")))
+
+    def _tell(self, host: str, text: str) -> None:
+        self.emit(Event(run=self.log.run, kind="log", host=host, text=text))
+
+
+def _first(record: Record, host: str, path: str) -> Entry | None:
+    """The first change of a file that the run made."""
+    mine = (each for each in record.entries if (each.host, each.path) == (host, path) and not each.service)
+    return next((each for each in mine if each.number in record.done), None)
