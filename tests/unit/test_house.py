@@ -70,6 +70,12 @@ def test_the_command_line_loads_neither_the_screens_nor_what_it_may_not_need() -
     assert not loaded & (SLOW | {"screens", "textual"})
 
 
+def test_the_history_is_read_without_the_engine_and_the_planner() -> None:
+    loaded = loaded_after("import wizard.cli.runs")
+    assert "wizard.journal_reader" in loaded
+    assert not loaded & (SLOW | {"wizard.engine", "wizard.planner"})
+
+
 FOR_FEW_RUNS = {
     "re2",
     "wizard.config_files.compose",

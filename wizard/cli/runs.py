@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wizard import journal_reader
 from wizard.cli import output
 from wizard.cli.options import as_json, ask_to_confirm, connect, engine, yes
 from wizard.cli.text_format import end, listen, shown_outcome, shown_state
@@ -196,7 +197,7 @@ def history(workspace: Workspace, as_json: bool) -> None:
       firescreen history --json
     """
     with output.print_errors():
-        runs = engine(workspace).history()
+        runs = journal_reader.history(workspace)
     if as_json:
         output.data(
             [

@@ -9,10 +9,10 @@ from dataclasses import replace
 from wizard.engine import baseline, findings, report
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Outcome
 from wizard.engine.regressions import Comparison
 from wizard.errors import VerificationError
+from wizard.journal_reader import Record
 from wizard.model import Attempt, Baseline, Event, Plan
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wizard import planner
+from wizard import journal_reader, planner
 from wizard.connections.base import Connection
 from wizard.connections.credentials import Access
 from wizard.engine import (
@@ -23,7 +23,6 @@ from wizard.engine import (
     discovery,
     findings,
     inventory,
-    journal_reader,
     permission,
     reachability,
     readiness,
@@ -337,10 +336,7 @@ class Engine:
 
     def history(self) -> tuple[RunRecord, ...]:
         """The runs, the newest first."""
-        found = (record.summary() for record in journal_reader.records(self.workspace.runs))
-        if not self.workspace.busy():
-            return tuple(found)
-        return tuple(replace(run, state="running") if run.state == "cut-off" else run for run in found)
+        return journal_reader.history(self.workspace)
 
     def run_details(self, run: str) -> tuple[str, ...]:
         """The diffs of a run, redacted."""

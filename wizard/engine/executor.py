@@ -19,7 +19,6 @@ from wizard.connections.base import Connection
 from wizard.engine import rollback
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Record
 from wizard.engine.parallel import run_parallel
 from wizard.engine.rollback import Lane, Reversal
 from wizard.engine.service_control import ServiceControl
@@ -34,6 +33,7 @@ from wizard.errors import (
     ServiceError,
     ValidationError,
 )
+from wizard.journal_reader import Record
 from wizard.model import (
     WORKSPACE,
     Change,

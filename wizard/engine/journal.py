@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from wizard import ownfiles
-from wizard.engine.journal_reader import FORMAT, Entry, Image, Record, digest
 from wizard.engine.parallel import run_parallel
 from wizard.errors import JournalError
+from wizard.journal_reader import FORMAT, Entry, Image, Record, digest
 from wizard.model import Change, FileState, HostSpec, MakeFolder, Probe, RunService, Service, WriteFile
 
 

@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wizard import ownfiles
-from wizard.engine import journal_reader
+from wizard import journal_reader, ownfiles
 from wizard.errors import JournalError, StackError
 from wizard.model import ClientLogin, ComponentSpec, HostSpec, Protection, Stack
 

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from wizard.engine import journal_reader, rollback, unfinished_runs
+from wizard import journal_reader
+from wizard.engine import rollback, unfinished_runs
 from wizard.engine.executor import Executor
 from wizard.engine.host_lock import lock_hosts, release
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Record
 from wizard.engine.outcome import Outcome, finish, silent
 from wizard.engine.undo_preparation import UndoPreparation
 from wizard.engine.unfinished_runs import Remains
 from wizard.errors import FirescreenError, InputError, JournalError, ServiceError
+from wizard.journal_reader import Record
 from wizard.model import WORKSPACE, Event, HostSpec, RunRecord
 from wizard.workspace import Workspace
 

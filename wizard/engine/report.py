@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wizard import ownfiles
 from wizard.certificates import issue
-from wizard.engine.journal_reader import Record
 from wizard.errors import FirescreenError
+from wizard.journal_reader import Record
 from wizard.model import WORKSPACE, Attempt, ContentKind, HealthReport, Plan, Role, StepKind, WriteFile
 from wizard.planner import paths
 from wizard.planner.health_findings import format_duration

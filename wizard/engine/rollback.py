@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wizard.engine.hosts import Hosts
-from wizard.engine.journal_reader import Entry, Record
 from wizard.engine.parallel import run_parallel
 from wizard.errors import ChangedError, FirescreenError, RestoreError, ServiceError
+from wizard.journal_reader import Entry, Record
 from wizard.model import ContentKind, FileState, RunService, Service, WriteFile
 from wizard.service_managers import manual, proxy_services
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from wizard import planner
-from wizard.engine import container_addresses, findings, journal_reader, verification
+from wizard import journal_reader, planner
+from wizard.engine import container_addresses, findings, verification
 from wizard.engine.executor import Executor
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wizard import planner
-from wizard.engine import baseline, findings, journal_reader, pending_edits, present_stack, report
+from wizard import journal_reader, planner
+from wizard.engine import baseline, findings, pending_edits, present_stack, report
 from wizard.engine.executor import Executor, refuse_changed
 from wizard.engine.host_lock import lock_hosts
 from wizard.engine.hosts import Hosts

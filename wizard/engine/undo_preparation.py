@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wizard import probes
+from wizard import journal_reader, probes
 from wizard.config_files import web_config
 from wizard.config_files.prometheus import intervals, job_return
-from wizard.engine import journal_reader
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Entry, Record
 from wizard.engine.parallel import run_parallel
 from wizard.engine.service_control import ServiceControl
 from wizard.errors import FirescreenError
+from wizard.journal_reader import Entry, Record
 from wizard.model import ContentKind, Event, Probe, RunService, WriteFile
 from wizard.redact import Secret
 

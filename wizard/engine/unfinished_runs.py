@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Entry, Image, Record
 from wizard.engine.outcome import Outcome
 from wizard.engine.parallel import run_parallel
 from wizard.errors import FirescreenError, HostError, JournalError, RestoreError
+from wizard.journal_reader import Entry, Image, Record
 from wizard.model import WORKSPACE, FileState, Service
 from wizard.service_managers.registry import manager_of
 

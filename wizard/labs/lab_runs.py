@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from wizard.engine import Engine, journal_reader
-from wizard.engine.journal_reader import Record
+from wizard import journal_reader
+from wizard.engine import Engine
+from wizard.journal_reader import Record
 from wizard.labs.environment import Emit
 from wizard.model import WORKSPACE
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from wizard.engine import Engine, journal_reader
+from wizard import journal_reader
+from wizard.engine import Engine
 from wizard.errors import InputError, NeededError
 from wizard.model import Answers, Attempt, Facts, Plan, Stack
 from wizard.upkeep import copies, drift, reference

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from wizard.engine.journal_reader import Image, Record
 from wizard.errors import ConfigError
+from wizard.journal_reader import Image, Record
 from wizard.model import Attempt, Facts, FileState, HostFacts, Plan, RunService
 from wizard.planner import paths
 from wizard.redact import plain, redact

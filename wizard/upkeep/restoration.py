@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from wizard import journal_reader
 from wizard.config_files import unit_settings
-from wizard.engine import Engine, journal_reader
+from wizard.engine import Engine
 from wizard.errors import ConfigError, InputError
 from wizard.model import (
     WORKSPACE,

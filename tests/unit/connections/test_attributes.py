@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from wizard import journal_reader
 from wizard.connections.attributes import ACL, acl_text, acl_value
 from wizard.connections.examination import _one_by_one, examine
 from wizard.connections.local import LocalConnection
 from wizard.connections.path_script import FUNCTIONS, UNSAFE, unsafe_path_error
-from wizard.engine import journal, journal_reader
+from wizard.engine import journal
 from wizard.model import ContentKind, FileState, WriteFile
 
 GETFACL = "user::rw-\nuser:1002:r--\t\t#effective:---\nuser:105:rw-\ngroup::r--\nmask::rw-\nother::---\n"

@@ -22,11 +22,10 @@ from tests.unit.engine.memory import (
     step,
     turn,
 )
-from wizard import probes
-from wizard.engine import journal_reader, service_control
+from wizard import journal_reader, probes
+from wizard.engine import service_control
 from wizard.engine.executor import Executor, refuse_changed
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Record
 from wizard.errors import (
     AwayError,
     CancelledError,
@@ -37,6 +36,7 @@ from wizard.errors import (
     ServiceError,
     ValidationError,
 )
+from wizard.journal_reader import Record
 from wizard.model import WORKSPACE, ContentKind, FileState, Plan, PlannedStep, Probe, Supervision
 
 Make = Callable[..., Site]

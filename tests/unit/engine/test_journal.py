@@ -16,11 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.engine.memory import OLD, Site, create, edit, folder, step, turn
-from wizard import ownfiles
-from wizard.engine import journal_reader
+from wizard import journal_reader, ownfiles
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Record
 from wizard.errors import InputError, JournalError
+from wizard.journal_reader import Record
 from wizard.model import FileState, HostSpec, Service, Supervision
 
 Make = Callable[..., Site]

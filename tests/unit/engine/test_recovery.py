@@ -22,8 +22,7 @@ from tests.unit.engine.memory import (
     turn,
 )
 from tests.unit.engine.test_executor import Applied
-from wizard import practice
-from wizard.engine import journal_reader
+from wizard import journal_reader, practice
 from wizard.errors import AwayError, InputError, JournalError, RestoreError
 from wizard.model import WORKSPACE, FileState, HostSpec
 

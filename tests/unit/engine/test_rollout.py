@@ -19,7 +19,7 @@ from tests.unit.engine.memory import (
     service_error,
     step,
 )
-from wizard.engine import journal_reader
+from wizard import journal_reader
 from wizard.engine.canary import canary_of, may_go_first, reason_for_none
 from wizard.engine.journal import Journal
 from wizard.errors import AwayError, CancelledError, InputError, JournalError, LockedError, RestoreError

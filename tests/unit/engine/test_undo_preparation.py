@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.engine.memory import Site, attempt, create, edit, host_error, probe, turn
-from wizard import probes
-from wizard.engine import journal_reader, service_control
+from wizard import journal_reader, probes
+from wizard.engine import service_control
 from wizard.engine.journal import Journal
-from wizard.engine.journal_reader import Record
+from wizard.journal_reader import Record
 from wizard.model import Attempt, Change, ContentKind, FileState, Forward, Probe, WriteFile
 from wizard.redact import Secret
 

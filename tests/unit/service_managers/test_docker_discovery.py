@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wizard.components import component
-from wizard.engine.journal_reader import _read_service
+from wizard.journal_reader import _read_service
 from wizard.model import Container, ContainerNetwork, Mount, PublishedPort, Service
 from wizard.service_managers import docker_discovery, podman_compose
 from wizard.service_managers.container_engines import Engine

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wizard.errors import InputError, JournalError
 from wizard.model import (
@@ -30,6 +30,9 @@ from wizard.model import (
     Service,
     Supervision,
 )
+
+if TYPE_CHECKING:
+    from wizard.workspace import Workspace
 
 FORMAT = 1
 
@@ -237,6 +240,14 @@ def records(runs: Path) -> tuple[Record, ...]:
             if record is not None:
                 found.append(record)
     return tuple(sorted(found, key=lambda record: (record.started, record.run), reverse=True))
+
+
+def history(workspace: Workspace) -> tuple[RunRecord, ...]:
+    """The runs of a workspace, the newest first; the one under way is among them."""
+    found = (record.summary() for record in records(workspace.runs))
+    if not workspace.busy():
+        return tuple(found)
+    return tuple(replace(run, state="running") if run.state == "cut-off" else run for run in found)
 
 
 def undoable_runs(runs: Path) -> tuple[Record, ...]:
