@@ -18,6 +18,7 @@ from wizard.redact import plain
 if TYPE_CHECKING:
     from screens.state import ErrorMessage
     from wizard.engine import Exposure
+    from wizard.model import RunRecord
 
 # state -> (sign, word, colour)
 EXPOSURE = {
@@ -104,6 +105,11 @@ WORKSPACE_NAME = "workspace"
 def place(host: str) -> str:
     """The name of a host, or of the workspace."""
     return WORKSPACE_NAME if host == "workspace" else inline(host, 40)
+
+
+def left_behind(run: RunRecord) -> tuple[str, ...]:
+    """The hosts that a run still has to roll back."""
+    return tuple(dict.fromkeys(change.partition(":")[0] for change in run.changes))
 
 
 def at(host: str) -> str:

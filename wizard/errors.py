@@ -180,9 +180,15 @@ class VerificationError(FirescreenError):
 
 
 class PartError(FirescreenError):
-    """Some hosts failed and were rolled back, or were unreachable; the others are verified."""
+    """Some hosts failed and were rolled back, or were unreachable; the others are verified.
 
-    title = "Some hosts are as they were before"
+    Args:
+        recover: whether a host that failed could not be rolled back.
+    """
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "", recover: bool = False) -> None:
+        super().__init__(what, where=where, todo=todo)
+        self.title = "A host needs recovery" if recover else "Some hosts are as they were before"
 
 
 class JournalError(FirescreenError):

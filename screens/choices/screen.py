@@ -53,6 +53,8 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         #components { height: auto; max-height: 100%; }
         #meaning { height: auto; }
         #answers { height: 1fr; }
+        /* What a level means is read at the table; below it, the questions need the room. */
+        &.-narrow.-short.-asking #meaning { display: none; }
         &.-wide {
             #levels { layout: horizontal; min-height: 17; }
             #components { height: 100%; }
@@ -62,6 +64,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
     }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         GO_ON,
         Binding(
@@ -182,6 +185,10 @@ what clients need for it. Tab or Enter goes on to the other questions."""
     def on_level_table_moved(self) -> None:
         """Another component, whose level is explained."""
         self._tell()
+
+    def on_descendant_focus(self) -> None:
+        """The questions get the room of the explanation, where there is little of it."""
+        self.set_class(self.query_one(QuestionForm).has_focus_within, "-asking")
 
     def on_resize(self) -> None:
         """The explanation follows the width."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets.option_list import Option
 
-from screens.state_styles import fit
+from screens.state_styles import fit, inline
 from screens.widgets.gauge import days_left, expiry_colour
+from wizard.plurals import listed
 
 if TYPE_CHECKING:
     from screens.state import Session
@@ -82,7 +83,7 @@ def _offered(session: Session) -> tuple[str, ...]:
 
 
 def recommendation(session: Session) -> Recommendation:
-    """What to begin with: securing what is not, renewing what expires soon, or practising where nothing runs."""
+    """What to begin with: securing what is not, looking at what does not answer, renewing what expires soon, or practising."""
     rows = session.scan.exposures if session.scan else ()
     lacking = sum(row.state == "open" for row in rows)
     partly = sum(row.state == "partly" for row in rows)
@@ -93,6 +94,15 @@ def recommendation(session: Session) -> Recommendation:
     if partly:
         reason = f"{partly} of {many} {'lacks' if partly == 1 else 'lack'} some protection"
         return Recommendation("secure", reason, f"{partly} of {len(rows)} partly protected", "$warning")
+    if silent := sum(row.state == "down" for row in rows):
+        does = f"{'does' if silent == 1 else 'do'} not answer"
+        return Recommendation(
+            "audit", f"{silent} of {many} {does}", f"{silent} of {len(rows)} {does}", "$warning"
+        )
+    if away := [each.host for each in session.scan.remarks if each.id == "host-away"] if session.scan else []:
+        words = f"{listed(away)} {'is' if len(away) == 1 else 'are'} unreachable"
+        short = words if len(away) == 1 else f"{len(away)} hosts are unreachable"
+        return Recommendation("hosts", inline(words, 40), short, "$warning")
     if soon := [row for row in rows if row.valid_until and _expires_soon(row)]:
         row = min(soon, key=lambda each: each.valid_until)
         left = days_left(row.valid_until - time.time())

@@ -19,7 +19,7 @@ from screens.base_screen import Page
 from screens.home.menu import entries, options, recommendation
 from screens.home.posture import posture, raised_by
 from screens.home.recent import LEAST, recent
-from screens.home.stack_rows import brief, columns, details, head, in_order, line, proxy_line
+from screens.home.stack_rows import brief, columns, details, head, in_order, line, proxy_lines
 from screens.routes import Route
 from screens.state_styles import EXPOSURE, place
 from screens.themes import NO_HOST, host_colours
@@ -205,15 +205,16 @@ and a blackbox_exporter."""
             {row.host for row in rows}
         ) > 1
         width = self.app.size.width - (NEXT + 7 if wide else 7)
-        self.query_one("#head", Static).update(
-            head(cells := columns(rows, width, several=several)) if rows else ""
-        )
+        cells = columns(rows, width, several=several)
+        self.query_one("#head", Static).update(head(cells) if rows else "")
         before = self._shown[listed.highlighted].key if listed.highlighted is not None and self._shown else ""
         self._shown = rows
         keys = [row.key for row in rows]
         hosts = ["", *(row.host for row in rows)]
         colours = host_colours(session.hosts)
-        proxies = session.scan.proxies if session.scan and rows else ()
+        proxies = proxy_lines(
+            session.scan.proxies if session.scan and rows else (), cells, colours, above=hosts[-1]
+        )
         listed.set_options(
             [
                 Option(
@@ -226,7 +227,7 @@ and a blackbox_exporter."""
                 )
                 for place, row in enumerate(rows)
             ]
-            + [Option(proxy_line(each, cells), disabled=True) for each in proxies]
+            + [Option(each, disabled=True) for each in proxies]
         )
         self.query_one("#stack").styles.height = (
             min(len(rows) + len(proxies) + 3, self.app.size.height // 2) if wide and rows else "1fr"

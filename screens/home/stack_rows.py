@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from screens.state_styles import EXPOSURE, date, fit, hang, inline, place, protection_label
-from screens.themes import CHIP_TEXT
+from screens.themes import CHIP_TEXT, NO_HOST
 from screens.widgets.badges import WIDTH as BADGES
 from screens.widgets.badges import exposure_badges
 from screens.widgets.gauge import expiry
 from screens.widgets.level_meanings import ladder
+from wizard.plurals import listed
 
 if TYPE_CHECKING:
     from wizard.engine import Exposure, FoundProxy
@@ -98,7 +101,7 @@ def line(row: Exposure, columns: Columns, *, chip: str, no_color: bool) -> Conte
     """
     sign, word, colour = EXPOSURE[row.state]
     parts = [
-        _host(row, columns.host, chip),
+        _chip(row.host, columns.host, chip),
         Content.styled(fit(_name(row), columns.name), "bold"),
         Content.styled(fit(row.address, columns.address), "$quiet"),
         Content.styled(fit(f"{sign} {word}", _STATE), colour),
@@ -109,20 +112,42 @@ def line(row: Exposure, columns: Columns, *, chip: str, no_color: bool) -> Conte
     return Content(" " * _GAP).join(part for part in parts if part.cell_length)
 
 
-def proxy_line(found: FoundProxy, columns: Columns) -> Content:
-    """A reverse proxy below the components: it is none of them, and can be their front door."""
-    parts = [
-        Content(" " * columns.host) if columns.host else Content(""),
-        Content.styled(fit(found.name, columns.name), "bold"),
-        Content.styled(inline(found.words.partition(":")[0], 60), "$quiet"),
-    ]
-    return Content(" " * _GAP).join(part for part in parts if part.cell_length)
+def proxy_lines(
+    proxies: tuple[FoundProxy, ...], columns: Columns, chips: Mapping[str, str], *, above: str
+) -> list[Content]:
+    """The reverse proxies below the components: they are none of them, and can be their front door.
+
+    Those of a host that do not run share a line.
+
+    Args:
+        proxies: all of the stack.
+        columns: those of the components.
+        chips: the colour of each host.
+        above: the host of the row above.
+    """
+    lines = []
+    for host, of_host in groupby(proxies, key=lambda each: each.host):
+        found = tuple(of_host)
+        stopped = [each for each in found if not each.running]
+        shown = [each for each in found if each.running or len(stopped) == 1]
+        rows = [(each.name, each.words.partition(":")[0]) for each in shown]
+        if len(stopped) > 1:
+            rows.append(("", f"{listed([each.name for each in stopped])} are installed, none runs"))
+        for name, words in rows:
+            parts = [
+                _chip(host, columns.host, chips.get(host, NO_HOST) if host != above else ""),
+                Content.styled(fit(name, columns.name) if name else "", "bold"),
+                Content.styled(inline(words, 60), "$quiet"),
+            ]
+            lines.append(Content(" " * _GAP).join(part for part in parts if part.cell_length))
+            above = host
+    return lines
 
 
 def details(row: Exposure, width: int, *, no_color: bool) -> Content:
     """All that is known of a component, a line for each fact, and what each level of protection would mean."""
     sign, word, colour = EXPOSURE[row.state]
-    words = row.words.removeprefix(f"{word}: ")
+    words = row.words.removeprefix(f"{word}: ") if row.words != "does not answer" else ""
     facts: list[tuple[str, Content]] = [
         ("State", Content.assemble((f"{sign} {word}", f"bold {colour}"), f"  {inline(words)}")),
         ("Protection", exposure_badges(row, no_color=no_color)),
@@ -158,11 +183,11 @@ def brief(row: Exposure) -> Content:
     return Content.styled(inline(" · ".join(part for part in parts if part), 300), "$quiet")
 
 
-def _host(row: Exposure, width: int, chip: str) -> Content:
+def _chip(host: str, width: int, chip: str) -> Content:
     """The host as its chip in the title bar."""
     if not width or not chip:
         return Content(" " * width)
-    name = Content.styled(f" {inline(place(row.host), width - 2)} ", f"bold {CHIP_TEXT} on {chip}")
+    name = Content.styled(f" {inline(place(host), width - 2)} ", f"bold {CHIP_TEXT} on {chip}")
     return Content.assemble(name, " " * (width - name.cell_length))
 
 

@@ -96,7 +96,7 @@ def _state(entry: HostEntry) -> tuple[str, str, str]:
 def _guarded(entry: HostEntry) -> tuple[str, str, str]:
     """The protection of the components there."""
     many = len(entry.exposures)
-    for state, words in (("open", "unprotected"), ("partly", "partial")):
+    for state, words in (("open", "unprotected"), ("partly", "partial"), ("down", "not answering")):
         count = sum(one.state == state for one in entry.exposures)
         if count:
             sign, _, colour = EXPOSURE[state]

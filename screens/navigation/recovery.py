@@ -9,7 +9,7 @@ from textual.content import Content
 from screens.dialogs.base import ConfirmDialog
 from screens.dialogs.recovery import ComparisonDialog, RecoveryDialog
 from screens.navigation.runs import start_recovery
-from screens.state_styles import safe
+from screens.state_styles import left_behind, safe
 
 if TYPE_CHECKING:
     from screens.interface import Wizard
@@ -61,11 +61,6 @@ def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
             _recovery_chosen(app, choice)
 
     app.push_screen(ComparisonDialog(left), answered)
-
-
-def left_behind(run: RunRecord) -> tuple[str, ...]:
-    """The hosts that a run still has to roll back."""
-    return tuple(dict.fromkeys(change.partition(":")[0] for change in run.changes))
 
 
 def offer_hosts(app: Wizard, stack: Stack) -> None:

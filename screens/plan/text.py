@@ -125,7 +125,7 @@ def cards(plan: Plan) -> tuple[Card, ...]:
         Card(
             str(count),
             f"warning{'s' * (count != 1)}",
-            "under 'The whole plan'" if count else "none",
+            "see 'The whole plan'" if count else "none",
             "$warning" if count else "$success",
         ),
     )

@@ -12,11 +12,11 @@ from textual.content import Content
 from screens.base_screen import Page, keys_of
 from screens.navigation.runs import ask_to_undo, plan_again, start_recovery
 from screens.routes import Route
+from screens.run.actions import actions_after
 from screens.run.host_table import HostTable
 from screens.run.progress_panel import ProgressPanel
 from screens.run.status import (
     NAMES,
-    actions_after,
     ending,
     headline,
     host_details,
@@ -272,6 +272,7 @@ or the verification fails; this screen then says what failed, where, and what to
         self.query_one("#again", ActionButton).label = (
             "Retry failed hosts" if state.result == "partly" else "Try again"
         )
+        self.query_one("#recover", ActionButton).label = "Try again" if state.kind == "recover" else "Recover"
         for name in ("again", "recover", "undo", "verification"):
             self.query_one(f"#{name}", ActionButton).display = bool(self.check_action(name, ()))
         first = next((button for button in self.query(ActionButton) if button.display), None)
@@ -292,7 +293,7 @@ or the verification fails; this screen then says what failed, where, and what to
             case "copy":
                 return bool(state.waiting)
             case "again" | "recover" | "undo" | "verification":
-                return ended and state.kind == "apply" and action in actions_after(state)
+                return ended and state.kind in ("apply", "recover") and action in actions_after(state)
         return True
 
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:

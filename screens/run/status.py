@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from screens.run.actions import needs_recovery
 from screens.state_styles import (
     HOST,
     RESULT,
@@ -36,26 +37,6 @@ SHOWN_LINES = 60
 def step_part(state: RunState) -> tuple[object, ...]:
     """The part of the state that the list of steps shows."""
     return (state.steps, state.current, state.busy)
-
-
-def needs_recovery(state: RunState) -> bool:
-    """Whether a host failed and could not be rolled back."""
-    return any(row.state == "stuck" for row in state.hosts)
-
-
-def actions_after(state: RunState) -> set[str]:
-    """What can be done about an apply that has ended.
-
-    A host that needs recovery is rolled back before anything else is done there.
-    """
-    found = {"verification"} if state.attempts else set()
-    if needs_recovery(state):
-        found.add("recover")
-    elif state.result not in ("proven", "applied", "nothing"):
-        found.add("again")
-    if state.run and state.result in ("failed", "applied", "changed", "partly"):
-        found.add("undo")
-    return found
 
 
 def stop_words(*, leaving: bool) -> Content:
@@ -105,7 +86,12 @@ def headline(state: RunState) -> Content:
 
 def _verifying(state: RunState) -> str:
     """What verification waits for: a target is asked for again until its time is over."""
-    late = [each.probe for each in state.attempts if each.failed and each.probe.kind == "up"]
+    left = {row.host for row in state.hosts if row.state in ("rolled-back", "stuck")}
+    late = [
+        each.probe
+        for each in state.attempts
+        if each.failed and each.probe.kind == "up" and each.probe.host not in left
+    ]
     if not late:
         return "verifying: running every probe"
     more = len({(each.instance, each.job) for each in late}) - 1
@@ -135,6 +121,8 @@ def run_cards(state: RunState) -> tuple[Card, ...]:
         # The bar counts the probes now.
         changes = f"{len(state.plan.changes)}/{len(state.plan.changes)}"
     went = "$success" if right == probes else "$error"
+    if state.result == "failed" and not state.hosts:
+        failed = max(failed, 1)  # a recovery whose host was not reached
     fell = Card(str(failed), "failed", colour="$error" if failed else "$quiet")
     changed = Card(changes, "changes" if state.kind == "apply" else "changes undone")
     if not (probes or (state.kind == "apply" and (state.plan is None or state.plan.probes))):

@@ -7,7 +7,8 @@ from textual.message import Message
 from textual.widgets import Static
 
 from screens.state import Notices, Session
-from screens.state_styles import inline
+from screens.state_styles import inline, left_behind, place
+from wizard.plurals import listed
 
 _TITLE = 100
 """Characters of a run's title that are named."""
@@ -39,10 +40,13 @@ def interrupted_words(notices: Notices) -> Content:
     run = notices.interrupted
     if run is None:
         return Content("")
-    title = inline(run.title, _TITLE)
-    words = "needs recovery on a host" if run.state == "owed" else "was interrupted"
+    title, words = inline(run.title, _TITLE), " was interrupted. "
+    if run.state == "owed":
+        hosts = left_behind(run)
+        title = inline(listed([place(host) for host in hosts]), _TITLE)
+        words = f" {'needs' if len(hosts) == 1 else 'need'} recovery after a failed run. "
     return Content.assemble(
-        ("✗ ", "bold $error"), (title, "bold"), f" {words}. ", ("i", "bold $primary"), " roll back or compare"
+        ("✗ ", "bold $error"), (title, "bold"), words, ("i", "bold $primary"), " roll back or compare"
     )
 
 

@@ -20,6 +20,10 @@ MANY = 8
 """Hosts up to which each is named."""
 
 HEAD = " Firescreen "
+LONGEST = 44
+"""Cells up to which the name of a screen stands whole, also where fewer hosts are named then."""
+LEAST = 20
+"""Cells for the hosts, whatever the name of the screen is."""
 
 
 class Stage(IntEnum):
@@ -33,7 +37,7 @@ class Stage(IntEnum):
 
 
 class TitleBar(Widget):
-    """Draws one line of exactly the screen's width; the place gives way before the host does."""
+    """Draws one line of exactly the screen's width; the place gives way where one host could not be named."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -61,7 +65,8 @@ class TitleBar(Widget):
         room = self.size.width
         head = Content.assemble((HEAD, "bold $primary"), ("│ ", "$quiet"))
         if self.stage is None:
-            right = self._tags(max(room - head.cell_length - 12, 0))
+            named = min(Content(self.place).cell_length + 1, LONGEST)
+            right = self._tags(max(room - head.cell_length - named, LEAST))
             rest = max(room - head.cell_length - right.cell_length - 1, 0)
             return Content.assemble(head, fit(self.place, rest), " ", right)
         steps = Content.styled(" ─ ", "$faint").join(self._stage(stage) for stage in Stage)

@@ -239,6 +239,9 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
         (("undo", "20000101-000000-dead", "--yes"), "", "history"),
         (("practice", "restart", "nothing"), "", "practice"),
         (("frobnicate",), "", "frobnicate"),
+        (("scan", "--write", "a" * 300), "", "too long"),
+        (("serve", "a" * 300), "", "too long"),
+        (("lab", "board", "a" * 300), "", "too long"),
         (("lab", "check", "nothing"), "", "nothing"),
     ],
 )

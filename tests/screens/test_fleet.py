@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from screens.app import FirescreenApp, make_app
 from screens.plan.screen import PlanPage
 from screens.plan.text import canary_candidates, choose_canary
+from screens.run.actions import actions_after
 from screens.run.host_table import HostTable
 from screens.run.screen import RunPage
 from screens.run.status import (
@@ -36,7 +37,7 @@ from screens.widgets.title_bar import TitleBar
 from tests.screens import many
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import HostOutcome
-from wizard.model import Attempt, Event, Probe
+from wizard.model import Attempt, Event, HostState, Probe
 
 ERROR = ("A service did not come up", "node_exporter ended at once", "srv1", "read its log")
 
@@ -491,3 +492,14 @@ def test_verification_names_the_target_that_it_waits_for() -> None:
     assert headline(replace(waits, attempts=(late, late))).plain == headline(waits).plain, "two probes of one"
     other = replace(late, probe=replace(late.probe, instance="srv2:9100"))
     assert "and 1 more as up yet" in headline(replace(waits, attempts=(late, other))).plain
+    gone: HostState
+    for gone in ("rolled-back", "stuck"):
+        lost = replace(waits, hosts=(HostRow(host="h", state=gone),))
+        assert "as up yet" not in headline(lost).plain, "the run waits for it no more"
+
+
+def test_a_recovery_that_reached_no_host_can_be_tried_again() -> None:
+    state = replace(begin("recover", ()), phase="finished", result="failed")
+    assert actions_after(state) == {"recover"}
+    assert [(card.number, card.label) for card in run_cards(state)][-1] == ("1", "failed")
+    assert actions_after(replace(state, result="undone")) == set()

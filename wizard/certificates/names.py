@@ -12,6 +12,7 @@ from cryptography import x509
 from wizard.certificates.reader import one_line
 from wizard.errors import CertificateError
 
+_LONGEST_LABEL: Final = 63
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 # IDNA 2003 (Python) and IDNA 2008 (Go) turn these into different names; guessing would break the target.
 _AMBIGUOUS: Final = re.compile("[ßẞς\u200c\u200d]")
@@ -32,7 +33,7 @@ def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    shown = one_line(name)
+    shown = one_line(name, 80)
     if not name or name != name.strip() or any(c.isspace() or not c.isprintable() for c in name):
         raise _name_error(
             f"“{shown}” is not a name: it is empty or contains spaces", "Write each name by itself"
@@ -55,6 +56,11 @@ def _ascii_name(name: str, shown: str) -> str:
     if _AMBIGUOUS.search(name):
         raise _name_error(
             f"“{shown}” has a letter that programs encode differently", "Write it in its xn-- form"
+        )
+    if any(len(label) > _LONGEST_LABEL for label in name.split(".")):
+        raise _name_error(
+            f"“{shown}” is not a host name: a part between dots has more than {_LONGEST_LABEL} characters",
+            "Type a shorter name",
         )
     head, dot, rest = name.partition(".")
     wildcard = head == "*" and bool(dot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ import click
 
 from wizard import invocation
 from wizard.cli import line_breaks
-from wizard.errors import FirescreenError
+from wizard.errors import FirescreenError, InputError
 from wizard.model import Attempt, Event
 from wizard.redact import plain, redact
 from wizard.workspace import Workspace
@@ -91,6 +92,21 @@ def print_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         say("Stopped.")
         sys.exit(130)
+    except OSError as error:
+        if not isinstance(error.filename, str):
+            raise
+        complain(_file_error(error))
+        sys.exit(_file_error(error).exit_code)
+
+
+def _file_error(error: OSError) -> FirescreenError:
+    """What a file does that nobody foresaw: most often its name was typed."""
+    kind = InputError if error.errno == errno.ENAMETOOLONG else FirescreenError
+    return kind(
+        error.strerror or type(error).__name__,
+        where=str(error.filename),
+        todo="Check its name and who may read and write it",
+    )
 
 
 HOST_WORDS = {

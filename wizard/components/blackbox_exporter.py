@@ -4,7 +4,7 @@ from wizard.components.base import Component
 
 COMPONENT = Component(
     name="blackbox_exporter",
-    title="Blackbox exporter",
+    title="blackbox_exporter",
     default_port=9115,
     programs=("blackbox_exporter", "prometheus-blackbox-exporter", "blackbox-exporter"),
     units=("prometheus-blackbox-exporter", "blackbox_exporter", "blackbox-exporter"),

@@ -4,7 +4,7 @@ from wizard.components.base import Component
 
 COMPONENT = Component(
     name="mysqld_exporter",
-    title="MySQL exporter",
+    title="mysqld_exporter",
     default_port=9104,
     programs=("mysqld_exporter", "prometheus-mysqld-exporter", "mysqld-exporter"),
     units=("prometheus-mysqld-exporter", "mysqld_exporter", "mysqld-exporter"),

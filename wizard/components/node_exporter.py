@@ -4,7 +4,7 @@ from wizard.components.base import Component
 
 COMPONENT = Component(
     name="node_exporter",
-    title="Node exporter",
+    title="node_exporter",
     default_port=9100,
     programs=("node_exporter", "prometheus-node-exporter", "node-exporter", "prometheus-node_exporter"),
     units=("prometheus-node-exporter", "node_exporter", "node-exporter", "prometheus-node_exporter"),

@@ -4,7 +4,7 @@ from wizard.components.base import Component
 
 COMPONENT = Component(
     name="postgres_exporter",
-    title="PostgreSQL exporter",
+    title="postgres_exporter",
     default_port=9187,
     programs=("postgres_exporter", "prometheus-postgres-exporter", "postgres-exporter"),
     units=("prometheus-postgres-exporter", "postgres_exporter", "postgres-exporter"),

@@ -11,6 +11,7 @@ from wizard.engine import report
 from wizard.engine.outcome import Exposure, Outcome
 from wizard.errors import FirescreenError, PartError, VerificationError
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, MakeFolder, Plan, Service, WriteFile
+from wizard.plurals import listed
 from wizard.redact import redact
 
 
@@ -90,6 +91,12 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
             "stuck": "failed and needs recovery: it is unreachable now, roll it back with firescreen recover --yes",
         }[each.state]
         lines.append(f"{each.host} {words}: {ways[each.state].get(each.host, '')}")
+    owed = [each.host for each in lost if each.state == "stuck"]
+    todo = (
+        f"Make {listed(owed)} reachable again, and roll back what was changed there"
+        if owed
+        else "Correct that and apply again"
+    )
     first = lost[0]
     others = len(outcome.hosts) - len(lost)
     error = PartError(
@@ -97,11 +104,14 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
         if len(lost) == 1
         else f"{len(lost)} of {len(outcome.hosts)} hosts: {ways[first.state].get(first.host, '')}",
         where=", ".join(each.host for each in lost),
-        todo=f"Correct that and apply again; the other {others} are verified"
-        if others
-        else "Correct that and apply again",
+        todo=f"{todo}; {_verified(others)}" if others else todo,
+        recover=bool(owed),
     )
     return replace(outcome, error=error, summary=(*outcome.summary, *lines))
+
+
+def _verified(others: int) -> str:
+    return "the other host is verified" if others == 1 else f"the other {others} are verified"
 
 
 def _place(host: str) -> str:

@@ -24,7 +24,8 @@ from wizard.redact import plain
 _LARGEST = 1_000_000
 """Bytes of one configuration file."""
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}\$?")
-_HOST = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:%-]{0,253}")
+_LONGEST_HOST = 254
+_HOST = re.compile(rf"[A-Za-z0-9:][A-Za-z0-9._:%-]{{0,{_LONGEST_HOST - 1}}}")
 _CLIENTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("incus",), ("/var/lib/incus/unix.socket", "/run/incus/unix.socket")),
     (("lxc", "/snap/bin/lxc"), ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket")),
@@ -132,7 +133,9 @@ def file_of(text: str) -> Path | None:
     """The file with hosts that a person typed, if it is one and not a host's name."""
     path = Path(os.path.expanduser(text.strip()))
     named = text.strip().startswith(("/", "~/", "./", "../")) or path.suffix in _ENDS
-    return path if named or path.is_file() else None
+    with suppress(OSError, ValueError):  # what is too long for a file's name is none
+        named = named or path.is_file()
+    return path if named else None
 
 
 def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
@@ -249,11 +252,11 @@ def parse_host(text: str, names: Collection[str]) -> HostSpec:
         InputError: it is not of that form.
     """
     words = text.strip().removeprefix("ssh ").removeprefix("ssh://").strip().rstrip("/")
-    user, _, rest = words.rpartition("@")
+    user, at, rest = words.rpartition("@")
     host, port = _host_and_port(rest)
-    if not _HOST.fullmatch(host) or (user and not _USER.fullmatch(user)):
+    if not _HOST.fullmatch(host) or (at and not _USER.fullmatch(user)):
         raise InputError(
-            f"{plain(text.strip(), 80)!r} names no host",
+            _no_host(words, host),
             todo="Type it as user@host or user@host:port, e.g. root@srv1.example.org:2222",
         )
     if port and not (port.isdecimal() and 0 < int(port) < 65536):
@@ -266,6 +269,20 @@ def parse_host(text: str, names: Collection[str]) -> HostSpec:
         port=int(port or 22),
         user=user,
     )
+
+
+def _no_host(words: str, host: str) -> str:
+    """Why what was typed names no host."""
+    if not words:
+        return "no host was typed"
+    shown = repr(plain(words, 80))
+    if any(each.isspace() for each in words):
+        return f"{shown} contains a blank, which no host name has"
+    if not words.isascii():
+        return f"{shown} contains a character that is not ASCII: write the name in its xn-- form"
+    if len(host) > _LONGEST_HOST:
+        return f"the host name has {len(host)} characters, and at most {_LONGEST_HOST} are possible"
+    return f"{shown} names no host"
 
 
 def _host_and_port(text: str) -> tuple[str, str]:

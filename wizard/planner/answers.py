@@ -12,6 +12,7 @@ from wizard.certificates.names import general_names
 from wizard.errors import CertificateError, InputError, PasswordError
 from wizard.model import ComponentSpec, Protection, RateLimit, Setting, Stack, UserSpec
 from wizard.planner.front_doors import door_questions
+from wizard.planner.path_answer import full_path
 from wizard.planner.questions import HEADERS, LEVELS
 from wizard.redact import Secret, plain
 
@@ -25,6 +26,7 @@ _VALUES: Mapping[str, tuple[str, ...]] = {
     "min_version": ("", "TLS12", "TLS13"),
 }
 
+_LONGEST_USER = 64
 _FILES = {"files.cert_file": "cert_file", "files.key_file": "key_file", "files.ca_file": "ca_file"}
 
 
@@ -73,11 +75,7 @@ def _component_fields(component: ComponentSpec, name: str, value: str) -> dict[s
                 raise InputError(f"'{plain(value)}' cannot be chosen here", todo="Choose one from the list")
             return {name: value}
         case "files.cert_file" | "files.key_file" | "files.ca_file":
-            if value and not value.startswith("/"):
-                raise InputError(
-                    "a full path is needed, from the root on", todo="Type a full path, e.g. /etc/ssl/node.crt"
-                )
-            return {"files": replace(component.files, **{_FILES[name]: value})}
+            return {"files": replace(component.files, **{_FILES[name]: full_path(value)})}
         case "headers":
             return {"headers": HEADERS if value else {}}
         case "rate_limit":
@@ -120,7 +118,11 @@ def _answer_user(stack: Stack, name: str, value: str) -> Stack:
 
 def _user_name(value: str) -> str:
     # It becomes a file name on both ends, so it is held tighter than basic authentication needs.
-    if not re.fullmatch(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]{0,63}", value):
+    if len(value) > _LONGEST_USER:
+        raise InputError(
+            f"a user name here has at most {_LONGEST_USER} characters", todo="Type a shorter name"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*", value):
         raise InputError(
             "a user name here is letters, digits and . _ @ + -", todo="Type a name such as prometheus"
         )
@@ -158,8 +160,8 @@ def _number(value: str, *, least: int, most: int) -> int:
         number = int(value)
     except ValueError:
         raise InputError(
-            f"'{plain(value)}' is not a whole number", todo=f"Type a number from {least} to {most}"
+            f"'{plain(value, 40)}' is not a whole number", todo=f"Type a number from {least} to {most}"
         ) from None
     if not least <= number <= most:
-        raise InputError(f"{number} is out of range", todo=f"Type a number from {least} to {most}")
+        raise InputError(f"{plain(value, 40)} is out of range", todo=f"Type a number from {least} to {most}")
     return number

@@ -16,6 +16,7 @@ from wizard.planner import paths
 from wizard.planner.client_endpoints import Place
 from wizard.planner.client_facts import Client
 from wizard.planner.client_logins import SINCE, names_of
+from wizard.planner.path_answer import full_path
 from wizard.redact import plain
 
 PLACES: Final[tuple[LoginPlace, ...]] = ("job", "alertmanagers", "remote_write", "remote_read")
@@ -304,7 +305,7 @@ def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> St
                 "this is not the type of a token", todo="Type Bearer, or what the server expects"
             )
         return _with(stack, candidate, replace(login, way=replace(way, type=text)))
-    return _with(stack, candidate, replace(login, way=replace(way, credentials_file=_path(text))))
+    return _with(stack, candidate, replace(login, way=replace(way, credentials_file=full_path(text))))
 
 
 def missing_answers(login: ClientLogin) -> dict[str, str]:
@@ -345,12 +346,6 @@ def _with(stack: Stack, candidate: LoginCandidate, login: ClientLogin | None) ->
     return replace(stack, client_logins=tuple(logins))
 
 
-def _path(text: str) -> str:
-    if text and (not posixpath.isabs(text) or text.endswith("/")):
-        raise InputError("a full path is needed, from the root on", todo="Type a full path")
-    return text
-
-
 def _oauth2(candidate: LoginCandidate, way: OAuth2, name: str, text: str) -> OAuth2:
     match name:
         case "token_url":
@@ -358,19 +353,22 @@ def _oauth2(candidate: LoginCandidate, way: OAuth2, name: str, text: str) -> OAu
                 raise InputError(
                     "this is the provider's description", todo="Open it, and type its token_endpoint"
                 )
-            if text and not _URL.fullmatch(text):
+            if text and not (_URL.fullmatch(text) and text.isprintable()):
                 raise InputError(
                     "this is not an https URL", todo="Type a URL such as https://id.example.net/token"
                 )
             return replace(way, token_url=text)
         case "client_id":
-            if text and not _TEXT.fullmatch(text):
+            if text and not (_TEXT.fullmatch(text) and text.isprintable()):
                 raise InputError("this is not a client ID", todo="Copy it from the provider")
             return replace(way, client_id=text)
         case "scopes":
             scopes = tuple(dict.fromkeys(text.replace(",", " ").split()))
-            if not all(map(_TEXT.fullmatch, scopes)):
-                raise InputError('a scope has one of the signs " \\', todo="Copy it from the provider")
+            if not text.isprintable() or not all(map(_TEXT.fullmatch, scopes)):
+                raise InputError(
+                    'a scope has one of the signs " \\ or a control character',
+                    todo="Copy it from the provider",
+                )
             return replace(way, scopes=scopes)
         case "ca_file":
             if text and (obstacle := candidate.obstacles.get("oauth2.tls_config")):
@@ -378,12 +376,12 @@ def _oauth2(candidate: LoginCandidate, way: OAuth2, name: str, text: str) -> OAu
                     obstacle[0],
                     todo="Update Prometheus, or add this CA to those that its host trusts and leave this empty",
                 )
-            return replace(way, ca_file=_path(text))
+            return replace(way, ca_file=full_path(text))
         case "endpoint_params":
             pairs = [each.partition("=") for each in text.split()]
-            if not all(key and sign and value for key, sign, value in pairs):
+            if not text.isprintable() or not all(key and sign and value for key, sign, value in pairs):
                 raise InputError(
                     "this is not a list of pairs", todo="Type e.g. audience=https://api.example.net"
                 )
             return replace(way, endpoint_params=tuple((key, value) for key, _, value in pairs))
-    return replace(way, client_secret_file=_path(text))
+    return replace(way, client_secret_file=full_path(text))

@@ -67,6 +67,22 @@ def test_what_names_no_host_is_refused(text: str) -> None:
     assert refused.value.todo
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (" ", "no host was typed"),
+        ("my host", "contains a blank"),
+        ("root@hôst", "not ASCII"),
+        ("a" * 300, "300 characters"),
+        ("@srv1", "names no host"),
+    ],
+)
+def test_the_message_names_what_is_wrong_with_a_typed_host(text: str, said: str) -> None:
+    assert sources.file_of(text) is None
+    with pytest.raises(InputError, match=said):
+        sources.typed(text, ())
+
+
 INI = """\
 ; the site
 lonely ansible_user=me

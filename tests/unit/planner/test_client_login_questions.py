@@ -172,7 +172,7 @@ WRONG = (
     ("client_id", "two words", "not a client ID"),
     ("secret", "a\x00b", "cannot be typed"),
     ("secret_file", "secret", "full path"),
-    ("secret_file", "/etc/prometheus/", "full path"),
+    ("secret_file", "/etc/prometheus/", "folder"),
     ("ca_file", "ca.crt", "full path"),
     ("scopes", 'a"b', "a scope has"),
     ("endpoint_params", "audience", "list of pairs"),

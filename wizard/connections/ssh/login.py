@@ -6,6 +6,7 @@ is asked for alone, as a NeededError; a hung server, jump host or proxy is given
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import subprocess
@@ -273,9 +274,10 @@ def _algorithms(kind: str) -> tuple[str, ...]:
 
 def _unreachable(target: Target, problem: BaseException) -> AwayError:
     place = f"{target.address}:{target.port}"
-    said = plain(str(problem), 200) or type(problem).__name__
+    system = problem.strerror if isinstance(problem, OSError) else ""
+    said = plain(system or str(problem), 200) or type(problem).__name__
     if isinstance(problem, (socket.gaierror, UnicodeError)):
-        what, todo = f"the name {target.address} does not resolve", "Check the address in the stack file."
+        what, todo = f"the name {target.address} does not resolve", "Check its spelling, or name its address."
     elif isinstance(problem, TimeoutError) or "No existing session" in said:
         what, todo = f"{place} does not answer", "Check the address, and that no firewall drops the port."
     elif isinstance(problem, ConnectionRefusedError):
@@ -285,6 +287,8 @@ def _unreachable(target: Target, problem: BaseException) -> AwayError:
         todo = "Check the port; a busy sshd may drop logins (MaxStartups), then try again."
     elif isinstance(problem, paramiko.ssh_exception.IncompatiblePeer):
         what, todo = f"no common algorithm with {place}: {said}", "Bring its sshd up to date."
+    elif isinstance(problem, OSError) and problem.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        what, todo = f"no SSH connection to {place}: {said}", "Check that the host runs, and its network."
     else:
         what, todo = f"no SSH connection to {place}: {said}", "Run `ssh -v` to that host; it says more."
     return AwayError(what, where=target.host, todo=todo)

@@ -21,6 +21,7 @@ from wizard.model import (
     Setting,
     Stack,
 )
+from wizard.redact import plain
 
 OVER_TLS: Final[tuple[Protection, ...]] = ("tls", "client_cert")
 """The protection of a component that a front door asks over TLS."""
@@ -136,7 +137,7 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
     for key in keys:
         if key not in known:
             raise InputError(
-                f"{key} is no component of another host that can be behind this front door",
+                f"{plain(key, 80)} is no component of another host that can be behind this front door",
                 todo=f"Type some of: {', '.join(sorted(known))}",
             )
     routes = tuple(route for route in door.routes if not route.host)

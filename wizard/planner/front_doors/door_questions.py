@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
+from wizard.certificates.names import general_names
 from wizard.components import component as find_component
-from wizard.errors import InputError
+from wizard.errors import CertificateError, InputError
 from wizard.front_doors import Proxy, proxy
 from wizard.model import (
     EXPORTERS,
@@ -162,8 +163,7 @@ def _with_door_name(stack: Stack, host: str, program: str, value: str) -> Stack:
     there = next((each for each in stack.front_doors if each.host == host), None)
     if not wanted:
         return backend_questions.without(stack, there) if there is not None else stack
-    if not _NAME.fullmatch(wanted) or len(wanted) > 200:
-        raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
+    _check_name(wanted)
     if there is not None:
         return replace(
             stack,
@@ -188,6 +188,16 @@ def _with_door_name(stack: Stack, host: str, program: str, value: str) -> Stack:
         for each in stack.components
     )
     return replace(stack, components=components, front_doors=(*others, door))
+
+
+def _check_name(wanted: str) -> None:
+    """Raises InputError for what is no name that a certificate can have and a proxy can tell by."""
+    if not _NAME.fullmatch(wanted) or len(wanted) > 200:
+        raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
+    try:
+        general_names((wanted,))
+    except CertificateError as error:
+        raise InputError(error.what, todo=error.todo) from error
 
 
 def _with_program(door: FrontDoor, host: str, name: str, value: str) -> FrontDoor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from wizard.errors import InputError
 from wizard.model import FrontDoor, Question, Setting, SignIn
+from wizard.planner.path_answer import full_path
+from wizard.redact import plain
 
 ACCESS = ("sign_in", "people sign in at an OpenID provider, programs send user and password")
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -100,20 +101,22 @@ def apply_answer(settings: SignIn, name: str, value: str) -> SignIn:
         domains = tuple(dict.fromkeys(text.replace(",", " ").split()))
         for each in domains:
             if each != "*" and not _DOMAIN.fullmatch(each):
-                raise InputError(f"'{each}' is not a domain", todo="Type domains such as example.net, or *")
+                raise InputError(
+                    f"'{plain(each, 80)}' is not a domain", todo="Type domains such as example.net, or *"
+                )
         return replace(settings, email_domains=domains)
     if name == "groups":
         groups = tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
         if not all(_GROUP.fullmatch(each) for each in groups):
-            raise InputError('a group has one of the signs " \\ $ %', todo="Use another group")
+            raise InputError(
+                'a group has one of the signs " \\ $ % or a control character', todo="Use another group"
+            )
         return replace(settings, groups=groups)
     if name in ("client_secret_file", "ca_file"):
-        if text and not posixpath.isabs(text):
-            raise InputError("a full path is needed, from the root on", todo="Type a full path")
-        return _with(settings, name, text)
-    if name == "issuer" and text and not _ISSUER.fullmatch(text):
+        return _with(settings, name, full_path(text))
+    if name == "issuer" and text and not (_ISSUER.fullmatch(text) and text.isprintable()):
         raise InputError("this is not an https URL", todo="Type a URL such as https://id.example.net")
-    if name == "client_id" and text and not _CLIENT.fullmatch(text):
+    if name == "client_id" and text and not (_CLIENT.fullmatch(text) and text.isprintable()):
         raise InputError("this is not a client id", todo="Copy it from the provider")
     return _with(settings, name, text.removesuffix("/.well-known/openid-configuration"))
 

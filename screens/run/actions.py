@@ -1,0 +1,27 @@
+"""What can be done about a run that has ended."""
+
+from __future__ import annotations
+
+from screens.run_state import RunState
+
+
+def needs_recovery(state: RunState) -> bool:
+    """Whether a host failed and could not be rolled back."""
+    return any(row.state == "stuck" for row in state.hosts)
+
+
+def actions_after(state: RunState) -> set[str]:
+    """What can be done about an apply, or a recovery, that has ended.
+
+    A host that needs recovery is rolled back before anything else is done there.
+    """
+    if state.kind == "recover":
+        return {"recover"} if state.result == "failed" else set()
+    found = {"verification"} if state.attempts else set()
+    if needs_recovery(state):
+        found.add("recover")
+    elif state.result not in ("proven", "applied", "nothing"):
+        found.add("again")
+    if state.run and state.result in ("failed", "applied", "changed", "partly"):
+        found.add("undo")
+    return found
