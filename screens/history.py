@@ -363,6 +363,6 @@ def _head(record: RunRecord, width: int) -> Content:
         ("Ended", Content.styled(f"{sign} {word}", f"bold {colour}")),
         ("Verified", Content(_VERIFIED.get(record.state, "no"))),
         ("Changes", Content(f"{count_noun(count, 'change')}, below")),
-        ("Journal", Content.styled(tail(record.folder, width - 9), "$quiet")),
+        ("Journal", Content.styled(tail(record.folder, width - 10), "$quiet")),
     )
-    return Content("\n").join(Content.assemble((f"{name:<9}", "$quiet"), text) for name, text in rows)
+    return Content("\n").join(Content.assemble((f"{name:<10}", "$quiet"), text) for name, text in rows)

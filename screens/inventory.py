@@ -23,7 +23,7 @@ from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
-    from screens.state import ErrorMessage
+    from screens.state import ErrorMessage, Session
     from wizard.engine import InventoryItem
 
 KINDS = {"authority": "CA", "certificate": "certificate", "user": "user"}
@@ -85,6 +85,7 @@ that renews what is due, without anybody there."""
         super().__init__()
         self._found: tuple[InventoryItem, ...] = ()
         self._is_read = False
+        self._awaits_scan = False
 
     def body(self) -> ComposeResult:
         """Numbers on top, the list, and the selected entry beside or below it."""
@@ -103,6 +104,11 @@ that renews what is due, without anybody there."""
         self.add_class("-empty")
         self.action_read()
 
+    def show_session(self, session: Session) -> None:
+        """Reads it once it is known which hosts there are."""
+        if self._awaits_scan and session.stack is not None:
+            self.action_read()
+
     def on_resize(self) -> None:
         """The columns follow the width."""
         if self._found:
@@ -111,8 +117,11 @@ that renews what is due, without anybody there."""
     def action_read(self) -> None:
         """Reads it once more."""
         stack = self.firescreen.session.stack
+        self._awaits_scan = stack is None
         if stack is None:
-            self.query_one("#count", Static).update("The scan is still running. Press 'r' in a moment.")
+            self.query_one("#count", Static).update(
+                "The scan is still running. Certificates and users are read once it has ended."
+            )
             return
         if not self._is_read:
             self.firescreen.key_queue.hold(self)

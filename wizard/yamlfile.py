@@ -236,6 +236,7 @@ def _schema_error(
         what, todo = f"{name} is {instance!r}", f"Write {value}: this Firescreen reads no other version"
     elif mistake.validator == "type":
         what = f"{name} has to be {_article(str(value))}"
+        todo = todo or ("Correct it" if place else "Name another file, or correct this one")
     elif mistake.validator == "pattern":
         origin = "://" in value
         what = f"'{instance}' cannot be {'an origin' if origin else 'a name'} here"

@@ -26,6 +26,7 @@ class LineDialog(FieldDialog[str | None]):
         value: what stands there at first.
         use: uses the text while the dialog is open; by default, any text is an answer.
         longest: characters that can be typed.
+        empty: what is said to an empty answer.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class LineDialog(FieldDialog[str | None]):
         value: str = "",
         use: Use | None = None,
         longest: int = 500,
+        empty: str = "Nothing is written yet",
     ) -> None:
         super().__init__()
         self._title, self._text, self._send, self._longest = title, text, send, longest
-        self._value = value
+        self._value, self._empty = value, empty
         self._use: Use = use or (lambda _text, done, _wrong: done())
 
     def title_text(self) -> str:
@@ -70,7 +72,7 @@ class LineDialog(FieldDialog[str | None]):
         elif text:
             self._use(text, lambda: self._done(text), self._wrong)
         else:
-            self._wrong("Nothing is written yet. Escape closes this.")
+            self._wrong(f"{self._empty}. Escape closes this.")
 
     def _done(self, text: str) -> None:
         if self.is_current:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.controllers.host_list import PRACTICE
-from screens.hosts.text import STATE, called, detail, line
+from screens.hosts.text import STATE, called, detail, how_it_goes, line
 from screens.state_styles import inline
 from screens.themes import NO_HOST, host_colours
 from screens.widgets.panel import Panel
@@ -52,16 +52,22 @@ Escape stops a running test, or goes back if there is none."""
         #panes { layout: vertical; height: 1fr; }
         #hosts { height: 1fr; }
         #list { height: 1fr; padding: 0; }
+        #left { height: 1fr; }
+        #how { height: auto; display: none; }
+        #steps { height: auto; }
         #about { height: 11; }
         #detail { height: 1fr; }
         #text { height: auto; }
         &.-wide {
             #panes { layout: horizontal; }
+            #left { width: 1fr; height: 100%; }
             #about { width: 48; height: 1fr; }
+            &.-tall #how { display: block; }
         }
     }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "test", "Test", key_display="enter"),
         Binding("space", "choose", "Choose", key_display="space", tooltip="Choose or unchoose the host"),
@@ -77,8 +83,11 @@ Escape stops a running test, or goes back if there is none."""
         """A list, and the selected host beside or below it."""
         yield Prose("", id="lead", markup=False)
         with Container(id="panes"):
-            with Panel(title="Hosts", id="hosts"):
-                yield OptionList(id="list", markup=False)
+            with Vertical(id="left"):
+                with Panel(title="Hosts", id="hosts"):
+                    yield OptionList(id="list", markup=False)
+                with Panel(title="How it goes", id="how"):
+                    yield Prose("", id="steps", markup=False)
             with Panel(id="about"), VerticalScroll(id="detail", can_focus=False):
                 yield Prose("", id="text", markup=False)
 
@@ -122,6 +131,7 @@ Escape stops a running test, or goes back if there is none."""
             listed.set_options(Option(line(entry, width, name), id=entry.name) for entry in hosts)
             listed.highlighted = ids.index(kept) if kept in ids else min(before, len(ids) - 1)
         self.query_one("#lead", Static).update(self._lead())
+        self.query_one("#steps", Static).update(how_it_goes(width))
         chosen = len(self.firescreen.host_list.taken)
         many = f"{len(hosts)} host{'s' * (len(hosts) != 1)}"
         self.query_one("#hosts", Panel).set_subtitle(f"{many}, {chosen} chosen" if chosen else many)

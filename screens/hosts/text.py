@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import EXPOSURE, describe_error, fit, inline, safe
+from screens.state_styles import EXPOSURE, describe_error, fit, hang, inline, safe
 from screens.widgets.badges import exposure_badges
 
 if TYPE_CHECKING:
@@ -40,6 +40,26 @@ _TEST = {
 }
 """What a test does first, by how the host is reached."""
 _SCAN = ("finds components, and probes each", "changes nothing")
+
+
+_HOW = (
+    ("a", "adds user@host or user@host:port", "over SSH, as ssh would"),
+    ("", "or all hosts of a file", "Ansible inventory, file_sd"),
+    ("Enter", "tests the selected host", "changes nothing"),
+    ("Space", "chooses it", "with others, if you like"),
+    ("u", "uses the chosen hosts", "Home then shows them"),
+    ("d", "removes an added host", "from this list alone"),
+)
+"""Key, what it does, and more about it."""
+
+
+def how_it_goes(width: int) -> Content:
+    """How hosts are added, tested and chosen, where there is room for it."""
+    lines = []
+    for key, does, more in _HOW:
+        head = Content.assemble((fit(key, 7), "bold $primary"), (fit(does, 34), ""))
+        lines.append(Content.assemble(head, Content.styled(hang(more, width, head.cell_length), "$quiet")))
+    return Content("\n").join(lines)
 
 
 def called(entry: HostEntry) -> str:

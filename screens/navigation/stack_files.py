@@ -27,6 +27,7 @@ def write_stack_file(app: Wizard) -> None:
             "The file says how these hosts are secured, with no password in it. With it, firescreen renew, audit, drift and "
             "upkeep work from a timer or CI. Type its name, such as ~/firescreen.yaml.",
             send="Write",
+            empty="Type the name of a file, such as ~/firescreen.yaml",
             use=partial(_write, app),
         )
     )

@@ -46,6 +46,7 @@ def _name_the_file(app: Wizard) -> None:
             "before you apply it.",
             value="~/firescreen.yaml",
             send="Plan",
+            empty="Type the name of a file, such as ~/firescreen.yaml",
             use=use,
         )
     )

@@ -25,6 +25,26 @@ HEALTH = {"up": ("✓", "$success"), "down": ("✗", "$error")}
 _NAME = re.compile(r"certificate is valid for|legacy Common Name|not valid for any names|cannot validate")
 
 
+_FIRST = (
+    ("Enter", "sends the request, which changes nothing"),
+    ("F2", "requests the URL and parses the metrics, as a scrape does"),
+    ("F3, F4", "ask the Prometheus at the URL: its targets, and `up`"),
+    ("F5", "does not verify the certificate, as curl -k"),
+    ("F6", "shows the handshake step by step, as curl -v"),
+)
+"""The keys, and what each does, while nothing was sent yet."""
+
+
+def first_words() -> Content:
+    """What can be sent, and what a result tells."""
+    rows = [
+        Content.assemble((fit(key, 8), "bold $primary"), Content.styled(words, "$quiet"))
+        for key, words in _FIRST
+    ]
+    told = "A result has its cause, what to do, the curl command that does the same, and the certificates."
+    return Content("\n").join((*rows, Content(""), Content.styled(told, "$quiet")))
+
+
 def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis | None = None) -> Content:
     """The whole result, the most important first.
 

@@ -15,7 +15,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input, Static
 
 from screens.base_screen import Page
-from screens.probe_console.result import answer
+from screens.probe_console.result import answer, first_words
 from screens.state import ErrorMessage
 from screens.state_styles import inline
 from screens.widgets.panel import Panel
@@ -129,8 +129,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
     def on_mount(self) -> None:
         """Says what Enter does."""
         self._draw_ways()
-        words = "Enter sends the request, which changes nothing."
-        self.query_one("#answer", Static).update(Content.styled(words, "$quiet"))
+        self.query_one("#answer", Static).update(first_words())
 
     def on_resize(self, event: events.Resize) -> None:
         """The answer is drawn for the width that there is."""

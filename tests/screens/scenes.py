@@ -489,7 +489,7 @@ SCENES: dict[str, Scene] = {
     "audit": Scene(_audit),
     "lab": Scene(_lab),
     "board": Scene(_board),
-    "console": Scene(route("PROBE_CONSOLE", "Enter sends")),
+    "console": Scene(route("PROBE_CONSOLE", "sends the request")),
     "dialog-attempt": Scene(dialog(_attempt, "curl"), box=True),
     "dialog-diagnosis": Scene(dialog(_diagnosis, "What to do"), box=True),
     "dialog-host-key": Scene(dialog(_host_key, "SHA256"), box=True),

@@ -191,6 +191,17 @@ class SlowEngine(whole.WholeEngine):
         return super().practice(progress, suite=suite, whole=whole)
 
 
+async def test_certificates_asked_for_during_the_scan_come_by_themselves() -> None:
+    slow = SlowEngine()
+    app = make_app(build=engine(slow))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "scanning this machine")
+        await pilot.press("c")
+        await until(pilot, "The scan is still running")
+        slow.scanned.set()
+        await until(pilot, "None yet")
+
+
 async def test_a_scan_of_this_machine_that_ends_late_is_not_taken_for_the_practice_stack() -> None:
     slow = SlowEngine()
     app = make_app(build=engine(slow))

@@ -54,7 +54,9 @@ async def test_the_palette_leads_to_the_plan_of_the_timer(tmp_path: Path) -> Non
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LineDialog))
         await until(pilot, "~/firescreen.yaml")
-        await pilot.press(*["backspace"] * len("~/firescreen.yaml"), *str(tmp_path / "taken.yaml"), "enter")
+        await pilot.press(*["backspace"] * len("~/firescreen.yaml"), "enter")
+        await until(pilot, "Type the name of a file")
+        await pilot.press(*str(tmp_path / "taken.yaml"), "enter")
         text = await until(pilot, "✗ ")
         assert "taken.yaml" in text, "what was typed stays"
         await pilot.press(*["backspace"] * len("taken.yaml"), *wanted.name, "enter")

@@ -137,7 +137,7 @@ def ask(
         except InputError as error:
             wrong += 1
             say(
-                f"This answer cannot be used: {error.what}."
+                f"This answer cannot be used: {error.what}{f' ({plain(error.where)})' if error.where else ''}."
                 + (f" {_sentence(error.todo)}" if error.todo else "")
             )
     raise Leave(f"{MOST_TRIES} answers in a row could not be used.", 2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -80,13 +82,16 @@ def _choose_start() -> str:
 
 
 def _stack_file() -> str:
+    from wizard.inventory.stack_file import load
+
     name = ""
 
     def take(line: str) -> None:
         nonlocal name
         if not line:
             raise InputError("a file name is needed", todo="Type the path of a stack file")
-        name = line
+        name = os.path.expanduser(line)  # noqa: PTH111 - the name of no user stays as it was typed
+        load(Path(name))  # what cannot be read is asked for again, here
 
     ask(
         "Which stack file? Type its path.",

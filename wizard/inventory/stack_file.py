@@ -138,7 +138,7 @@ def write(stack: Stack, path: Path) -> None:
         raise InputError("the file exists already", where=str(path), todo="Choose another name") from error
     except OSError as error:
         words = f"the stack file cannot be written: {error.strerror}"
-        raise InputError(words, where=str(path), todo="Choose another place") from error
+        raise InputError(words, where=str(path), todo="Name a file in a folder that is there") from error
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from wizard.cli import plain_dialog
+from wizard.cli import plain_dialog, plain_mode
 from wizard.cli.options import connect
 from wizard.connections.credentials import Access
 from wizard.engine import Engine
@@ -128,3 +128,18 @@ def test_lines_are_broken_at_blanks_and_commands_stay_whole(
         "type: firescreen practice down",
         "+    a line of a diff that is longer than forty columns",
     ]
+
+
+def test_a_stack_file_that_cannot_be_read_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(
+        "version: 1\nhosts: {here: {connect: local}}\ncomponents: [{host: here, name: node_exporter}]\n"
+    )
+    bad.write_text("version: 1\nhosts: {here: {connect: telnet}}\ncomponents: []\n")
+    type_lines(monkeypatch, "", "/no/such/file", "~nobody-here/x", str(bad), str(good))
+    assert plain_mode._stack_file() == str(good)
+    said = capsys.readouterr().out
+    assert said.count("This answer cannot be used") == 4
+    assert "No such file" in said and f"{bad}:3" in said.replace("\n", "")
