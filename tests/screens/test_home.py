@@ -16,7 +16,7 @@ from screens.widgets.gauge import DAY
 from tests.screens import whole
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from tests.screens.scenes import SceneEngine
-from wizard.engine import Scan
+from wizard.engine import InventoryItem, Scan
 from wizard.model import Finding, Stack
 
 
@@ -189,6 +189,10 @@ class SlowEngine(whole.WholeEngine):
     def practice(self, progress: object = None, *, suite: str = "", whole: bool = False) -> Stack:
         self.prepared.wait(60)
         return super().practice(progress, suite=suite, whole=whole)
+
+    def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
+        """Nothing was made yet."""
+        return ()
 
 
 async def test_certificates_asked_for_during_the_scan_come_by_themselves() -> None:
