@@ -44,9 +44,9 @@ _SCAN = ("finds components, and probes each", "changes nothing")
 
 _HOW = (
     ("a", "adds user@host or user@host:port", "over SSH, as ssh would"),
-    ("", "or all hosts of a file", "Ansible inventory, file_sd"),
+    ("", "or all hosts of a file", "Ansible or file_sd"),
     ("Enter", "tests the selected host", "changes nothing"),
-    ("Space", "chooses it", "with others, if you like"),
+    ("Space", "chooses it", "also several"),
     ("u", "uses the chosen hosts", "Home then shows them"),
     ("d", "removes an added host", "from this list alone"),
 )

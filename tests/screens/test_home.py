@@ -17,7 +17,7 @@ from tests.screens import whole
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from tests.screens.scenes import SceneEngine
 from wizard.engine import InventoryItem, Scan
-from wizard.model import Finding, Stack
+from wizard.model import Facts, Finding, Stack
 
 
 async def test_five_components_and_the_whole_menu_fit() -> None:
@@ -190,7 +190,11 @@ class SlowEngine(whole.WholeEngine):
         self.prepared.wait(60)
         return super().practice(progress, suite=suite, whole=whole)
 
-    def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
+    def inspect(self, *_: object) -> Facts:
+        """The same hosts."""
+        return whole.facts()
+
+    def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
         """Nothing was made yet."""
         return ()
 
