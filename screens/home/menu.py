@@ -11,7 +11,7 @@ from textual.widgets.option_list import Option
 
 from screens.state_styles import fit, inline
 from screens.widgets.gauge import days_left, expiry_colour
-from wizard.plurals import listed
+from wizard.plurals import join_words
 
 if TYPE_CHECKING:
     from screens.state import Session
@@ -100,7 +100,7 @@ def recommendation(session: Session) -> Recommendation:
             "audit", f"{silent} of {many} {does}", f"{silent} of {len(rows)} {does}", "$warning"
         )
     if away := [each.host for each in session.scan.remarks if each.id == "host-away"] if session.scan else []:
-        words = f"{listed(away)} {'is' if len(away) == 1 else 'are'} unreachable"
+        words = f"{join_words(away)} {'is' if len(away) == 1 else 'are'} unreachable"
         short = words if len(away) == 1 else f"{len(away)} hosts are unreachable"
         return Recommendation("hosts", inline(words, 40), short, "$warning")
     if soon := [row for row in rows if row.valid_until and _expires_soon(row)]:

@@ -73,7 +73,7 @@ def judged(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
         return Content.assemble(("– ", "$quiet bold"), f"{silent} of {len(rows)} {noun} {verb} not answer.")
     if not remarks:
         return Content.assemble(("✓ ", "$success bold"), "All components are secured.")
-    return Content.assemble(("✓ ", "$success bold"), f"{counted(len(rows), 'component')} secured.")
+    return Content.assemble(("✓ ", "$success bold"), f"{count_noun(len(rows), 'component')} secured.")
 
 
 def posture(session: Session, width: int) -> Content:

@@ -16,7 +16,7 @@ from screens.widgets.badges import WIDTH as BADGES
 from screens.widgets.badges import exposure_badges
 from screens.widgets.gauge import expiry
 from screens.widgets.level_meanings import ladder
-from wizard.plurals import listed
+from wizard.plurals import join_words
 
 if TYPE_CHECKING:
     from wizard.engine import Exposure, FoundProxy
@@ -132,7 +132,7 @@ def proxy_lines(
         shown = [each for each in found if each.running or len(stopped) == 1]
         rows = [(each.name, each.words.partition(":")[0]) for each in shown]
         if len(stopped) > 1:
-            rows.append(("", f"{listed([each.name for each in stopped])} are installed, none runs"))
+            rows.append(("", f"{join_words([each.name for each in stopped])} are installed, none runs"))
         for name, words in rows:
             parts = [
                 _chip(host, columns.host, chips.get(host, NO_HOST) if host != above else ""),

@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from screens.state import Notices, Session
 from screens.state_styles import inline, left_behind, place
-from wizard.plurals import listed
+from wizard.plurals import join_words
 
 _TITLE = 100
 """Characters of a run's title that are named."""
@@ -43,7 +43,7 @@ def interrupted_words(notices: Notices) -> Content:
     title, words = inline(run.title, _TITLE), " was interrupted. "
     if run.state == "owed":
         hosts = left_behind(run)
-        title = inline(listed([place(host) for host in hosts]), _TITLE)
+        title = inline(join_words([place(host) for host in hosts]), _TITLE)
         words = f" {'needs' if len(hosts) == 1 else 'need'} recovery after a failed run. "
     return Content.assemble(
         ("✗ ", "bold $error"), (title, "bold"), words, ("i", "bold $primary"), " roll back or compare"

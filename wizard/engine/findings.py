@@ -11,7 +11,7 @@ from wizard.engine import report
 from wizard.engine.outcome import Exposure, Outcome
 from wizard.errors import FirescreenError, PartError, VerificationError
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, MakeFolder, Plan, Service, WriteFile
-from wizard.plurals import listed
+from wizard.plurals import join_words
 from wizard.redact import redact
 
 
@@ -93,7 +93,7 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
         lines.append(f"{each.host} {words}: {ways[each.state].get(each.host, '')}")
     owed = [each.host for each in lost if each.state == "stuck"]
     todo = (
-        f"Make {listed(owed)} reachable again, and roll back what was changed there"
+        f"Make {join_words(owed)} reachable again, and roll back what was changed there"
         if owed
         else "Correct that and apply again"
     )

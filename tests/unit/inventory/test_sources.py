@@ -80,7 +80,7 @@ def test_what_names_no_host_is_refused(text: str) -> None:
 def test_the_message_names_what_is_wrong_with_a_typed_host(text: str, said: str) -> None:
     assert sources.file_of(text) is None
     with pytest.raises(InputError, match=said):
-        sources.typed(text, ())
+        sources.parse_host(text, ())
 
 
 INI = """\
