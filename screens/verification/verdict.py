@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.state_styles import describe_error, place
+from screens.state_styles import describe_error, place, safe
 from screens.widgets.cards import Card
 
 if TYPE_CHECKING:
@@ -49,8 +49,12 @@ def verdict(state: RunState) -> Content:
     right = sum(not attempt.failed for attempt in state.attempts)
     asked = len(state.attempts)
     if state.busy:
+        waits = state.lines[-1].text if state.lines else ""
         return Content.assemble(
-            ("▸ ", "$primary bold"), f"verifying: {asked} probes so far, {right} as expected. 'x' stops."
+            ("▸ ", "$primary bold"),
+            f"verifying: {asked} probes so far, {right} as expected. 'x' stops.",
+            "\n  " if waits.startswith("waiting up to ") else "",
+            safe(waits, 300) if waits.startswith("waiting up to ") else "",
         )
     if not asked:
         return describe_error(state.error) if state.error else Content("No probe was made.")

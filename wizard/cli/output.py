@@ -193,6 +193,12 @@ def progress() -> Callable[[Event], None]:
     return tell
 
 
+def tell_wait(event: Event) -> None:
+    """A listener that says what is waited for, and nothing else."""
+    if event.kind == "log" and event.text:
+        say(f"  … {plain(event.host)}: {redact(plain(event.text, 300))}")
+
+
 def attempt_line(attempt: Attempt) -> str:
     """One probe in a line: its name, the outcome, and what was expected."""
     mark = "✓" if attempt.ok else "–" if attempt.excused else "✗"

@@ -371,7 +371,7 @@ def verify(
                 where=wanted.source,
                 todo="Add to a component: protect: [tls, basic_auth]",
             )
-        attempts = machine.run_probes(made)
+        attempts = machine.run_probes(made, output.tell_wait)
         completed = machine.complete(made, attempts)
     away = made.facts.away
     ok = not any(attempt.failed for attempt in attempts) and not away

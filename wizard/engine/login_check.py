@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -48,13 +48,20 @@ class LoginCheck:
     Args:
         from_now: whether only what is delivered from now on counts, since the login was set a while ago; and where no
             alert is firing, none is waited for.
+        tell: gets what is waited for, and for how long, once.
     """
 
     def __init__(
-        self, whole: Surroundings, watched: Watched, monitor: Monitor, *, from_now: bool = False
+        self,
+        whole: Surroundings,
+        watched: Watched,
+        monitor: Monitor,
+        *,
+        from_now: bool = False,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self._whole, self._watched, self._monitor = whole, watched, monitor
-        self._from_now = from_now
+        self._from_now, self._say = from_now, tell
         self._samples = set(watched.remote_writes)
         self._alerts = set(watched.alertmanagers)
         self._failing: set[str] = set()
@@ -71,6 +78,8 @@ class LoginCheck:
             last = now
             if not (self._samples or self._awaits_alert()) or waited >= seconds:
                 break
+            if not waited and self._say is not None:
+                self._say(f"waiting up to {seconds:.0f} s until {self._awaited()}")
             if self._whole.idle(_PAUSE):
                 return ()
             waited += _PAUSE
@@ -78,6 +87,13 @@ class LoginCheck:
             *(self._of_samples(place) for place in self._watched.remote_writes),
             *(self._of_alerts(place) for place in self._watched.alertmanagers),
         )
+
+    def _awaited(self) -> str:
+        """What tells whether the logins work, e.g. 'Prometheus sends samples to http://db1:9090'."""
+        samples = f"Prometheus sends samples to {', '.join(sorted(self._samples))}" if self._samples else ""
+        places = ", ".join(sorted(self._alerts))
+        alerts = f"Prometheus sends its firing alerts to {places} again" if self._alerts else ""
+        return " and ".join(part for part in (samples, alerts) if part)
 
     def _of_samples(self, place: str) -> LoginResult:
         if place not in self._samples:

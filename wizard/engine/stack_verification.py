@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from wizard.config_files import durations
 from wizard.engine import baseline, regressions, verification
 from wizard.engine.hosts import Hosts
 from wizard.engine.login_check import LoginCheck, LoginResult, log_of
 from wizard.engine.parallel import run_parallel
 from wizard.model import Attempt, Baseline, Event, Plan, Watched
+from wizard.planner import monitors
 from wizard.planner.health_findings import SLACK
 from wizard.probes import curl
 from wizard.redact import redact
 
-_RESENT: Final = 60.0
-"""Seconds after which Prometheus sends a firing alert again (--rules.alert.resend-delay)."""
+_RESENT: Final = "1m"
+"""After which Prometheus sends a firing alert again, where --rules.alert.resend-delay does not say."""
 
 
 def verify(
@@ -66,7 +68,7 @@ def verify_logins(
     having = [each for each in plan.watched if each.remote_writes or each.alertmanagers]
     asked = len(plan.probes)
     found: list[Attempt] = []
-    for mine in run_parallel(lambda each: tuple(_of(each, plan, hosts, cancel)), having):
+    for mine in run_parallel(lambda each: tuple(_of(each, plan, hosts, emit, cancel)), having):
         for attempt in mine:
             found.append(attempt)
             emit(
@@ -98,13 +100,29 @@ class _Surroundings:
         return log_of(watched, self._plan, self._hosts)
 
 
-def _of(watched: Watched, plan: Plan, hosts: Hosts, cancel: threading.Event) -> Iterator[Attempt]:
+def _of(
+    watched: Watched, plan: Plan, hosts: Hosts, emit: Callable[[Event], None], cancel: threading.Event
+) -> Iterator[Attempt]:
     """The attempts of one Prometheus; none for those that the person did not wait for."""
     monitor = baseline.monitor(watched, watched.after, plan.facts, hosts, cancel)
-    check = LoginCheck(_Surroundings(plan, hosts, cancel), watched, monitor, from_now=True)
-    for each in check.run(max(_RESENT, _scraped_again(watched, plan)) + SLACK):
+    check = LoginCheck(
+        _Surroundings(plan, hosts, cancel),
+        watched,
+        monitor,
+        from_now=True,
+        tell=lambda text: emit(Event(run="", kind="log", host=watched.host, text=text)),
+    )
+    for each in check.run(max(_sent_again(watched, plan), _scraped_again(watched, plan)) + SLACK):
         if watched.after:
             yield _attempt(watched, each)
+
+
+def _sent_again(watched: Watched, plan: Plan) -> float:
+    """Seconds after which a Prometheus sends a firing alert again."""
+    for name, client in monitors.monitors(plan.stack, plan.facts):
+        if (client.host.spec.name, name) == (watched.host, watched.component):
+            return durations.seconds(client.service.flag("rules.alert.resend-delay") or _RESENT)
+    return durations.seconds(_RESENT)
 
 
 def _scraped_again(watched: Watched, plan: Plan) -> float:

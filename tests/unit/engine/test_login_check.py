@@ -1,0 +1,60 @@
+"""A check of logins says what it waits for, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from wizard.engine.login_check import LoginCheck
+from wizard.model import NotificationHealth, Watched
+from wizard.probes import Monitor
+
+WATCHED = Watched(host="mon1", component="prometheus", alertmanagers=("am1:9093",), remote_writes=())
+
+
+class Waits:
+    """Surroundings in which time passes at once."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def idle(self, seconds: float) -> bool:
+        self.slept += seconds
+        return False
+
+    def log(self, watched: Watched) -> Sequence[str]:
+        return ()
+
+
+class Alerting:
+    """A Prometheus whose alert fires, and is sent again at its third look."""
+
+    def __init__(self, *, firing: bool = True) -> None:
+        self.firing, self.looks = firing, 0
+
+    def is_alerting(self) -> bool:
+        return self.firing
+
+    def notifications(self) -> tuple[NotificationHealth, ...]:
+        self.looks += 1
+        return (NotificationHealth(url="http://am1:9093/api/v2/alerts", sent=1.0 + (self.looks > 3), errors=0.0),)
+
+
+def check(alerting: Alerting, told: list[str]) -> tuple[Waits, tuple[str, ...]]:
+    waits = Waits()
+    found = LoginCheck(waits, WATCHED, cast(Monitor, alerting), from_now=True, tell=told.append)
+    return waits, tuple(each.what for each in found.run(75.0))
+
+
+def test_it_is_said_once_what_is_waited_for_and_how_long() -> None:
+    told: list[str] = []
+    waits, found = check(Alerting(), told)
+    assert told == ["waiting up to 75 s until Prometheus sends its firing alerts to am1:9093 again"]
+    assert (waits.slept, found) == (2.0, ("",))
+
+
+def test_nothing_is_said_where_nothing_is_waited_for() -> None:
+    told: list[str] = []
+    waits, found = check(Alerting(firing=False), told)
+    assert (told, waits.slept) == ([], 0.0)
+    assert found == ("no alert was sent to am1:9093 in the meantime, so its login could not be looked at",)
