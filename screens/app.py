@@ -77,7 +77,7 @@ class FirescreenApp(Wizard):
         for theme in themes.OWN:
             self.register_theme(theme)
         remembered = client.remembered_theme()
-        self.theme = remembered if remembered in self.available_themes else themes.preferred(os.environ)
+        self.theme = remembered if remembered in self.available_themes else themes.preferred_theme(os.environ)
 
     @cached_property
     def stack_session(self) -> StackSession:
@@ -294,7 +294,7 @@ class FirescreenApp(Wizard):
 
             offer_recovery(self, record)
         elif not self._first_practice and self._first_stack is None:
-            self.ask(self.client.remembered, self._offer_hosts)
+            self.ask(self.client.remembered_stack, self._offer_hosts)
 
     def _offer_hosts(self, stack: Stack | None) -> None:
         # Who has begun with something else meanwhile is not interrupted.

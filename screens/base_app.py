@@ -61,7 +61,7 @@ class BaseApp(App[int]):
 
     async def on_key_handled(self, message: KeyHandled) -> None:
         """A key has had its effect: the next one may come."""
-        await self.key_queue.handled(message)
+        await self.key_queue.finish_key(message)
 
     def ask(
         self,

@@ -240,7 +240,7 @@ def _runs(app: Wizard) -> Iterable[Command]:
         yield Command(
             "Roll back the interrupted run",
             "Or compare its files with those before it",
-            lambda: _interrupted(app),
+            lambda: _recover_interrupted_run(app),
             ("Recover", "Recovery"),
         )
     yield Command(
@@ -345,7 +345,7 @@ def _help(app: Wizard) -> None:
         app.screen.action_help()
 
 
-def _interrupted(app: Wizard) -> None:
+def _recover_interrupted_run(app: Wizard) -> None:
     from screens.navigation.recovery import offer_recovery
 
     if app.notices.interrupted is not None:

@@ -249,9 +249,9 @@ opens the plan that restores what was verified."""
             return comparison.compare(engine, stack, answers, adopt=adopt)
 
         self.query_one("#text", Static).update("comparing with the last verified state…")
-        self.firescreen.ask(compare, self._compared, self._not_compared)
+        self.firescreen.ask(compare, self._show_comparison, self._not_compared)
 
-    def _compared(self, found: Comparison) -> None:
+    def _show_comparison(self, found: Comparison) -> None:
         if self.is_open:
             self._drift = found
             self.query_one("#run", Panel).set_title("Drift")

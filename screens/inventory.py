@@ -125,7 +125,7 @@ that renews what is due, without anybody there."""
             return
         if not self._is_read:
             self.firescreen.key_queue.hold(self)
-        self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._refused)
+        self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._report_error)
 
     def action_renew(self, what: str) -> None:
         """Opens the plan that replaces it."""
@@ -155,7 +155,7 @@ that renews what is due, without anybody there."""
         self._draw()
         self.firescreen.key_queue.release(self)
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         self.firescreen.key_queue.drop()
         if self.is_open:
             self.query_one("#count", Static).update(describe_error(error))
@@ -202,15 +202,15 @@ def _cards(found: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
     expired = sum(one.not_after <= time.time() for one in dated)
     soon = sum(_tone(one) == "$warning" for one in dated)
     return (
-        _counted(len(authorities), "CA", "CAs"),
-        _counted(count["certificate"], "certificate", "certificates"),
+        _count_card(len(authorities), "CA", "CAs"),
+        _count_card(count["certificate"], "certificate", "certificates"),
         Card(str(soon), "to renew", colour="$warning" if soon else "$quiet"),
         Card(str(expired), "expired", colour="$error" if expired else "$quiet"),
-        _counted(count["user"], "password file", "password files"),
+        _count_card(count["user"], "password file", "password files"),
     )
 
 
-def _counted(count: int, one: str, more: str) -> Card:
+def _count_card(count: int, one: str, more: str) -> Card:
     return Card(str(count), one if count == 1 else more)
 
 

@@ -112,7 +112,7 @@ class KeyQueue:
         """No widget wanted the key: the app runs the action that is bound to it."""
         self._acts = True
 
-    async def handled(self, message: KeyHandled) -> None:
+    async def finish_key(self, message: KeyHandled) -> None:
         """A key has had its effect; an action that it ran may have posted something, which is waited for too."""
         if message.turn != self._turn or not self._busy:
             return

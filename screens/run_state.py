@@ -197,26 +197,26 @@ def advance(state: RunState, event: Event) -> RunState:
         state = replace(state, done=event.done, total=event.total)
     again = event.kind == "change" and event.state == "done"  # what was said when it began
     if event.text and not again and event.kind not in ("waiting", "probe", "finished"):
-        state = _logged(state, event)
+        state = _after_log_line(state, event)
     state = _on_host(state, event)
     match event.kind:
         case "host":
             return state  # what failed there alone is no error of the whole run
         case "change":
-            return _changed(state, event)
+            return _after_change(state, event)
         case "waiting":
             return replace(state, waiting=event.text, waiting_host=event.host)
         case "probe":
-            return _probed(state, event)
+            return _after_probe(state, event)
         case "rollback":
             return _put_back(state, event)
         case "finished":
-            return _finished(state, event)
+            return _after_end(state, event)
         case _:
             return replace(state, error=_trouble(event) or state.error)
 
 
-def _changed(state: RunState, event: Event) -> RunState:
+def _after_change(state: RunState, event: Event) -> RunState:
     place = next((at for at, step in enumerate(state.steps) if step.id == event.step), len(state.steps))
     known = state.steps[place : place + 1] or (
         StepState(id=event.step, title=event.text or event.step, host=event.host),
@@ -235,7 +235,7 @@ def _changed(state: RunState, event: Event) -> RunState:
     )
 
 
-def _probed(state: RunState, event: Event) -> RunState:
+def _after_probe(state: RunState, event: Event) -> RunState:
     attempt = event.attempt
     if attempt is None:
         return state
@@ -267,7 +267,7 @@ def _put_back(state: RunState, event: Event) -> RunState:
     )
 
 
-def _finished(state: RunState, event: Event) -> RunState:
+def _after_end(state: RunState, event: Event) -> RunState:
     steps = state.steps
     if event.state in ("rolled-back", "cancelled"):
         steps = tuple(
@@ -292,11 +292,11 @@ def _on_host(state: RunState, event: Event) -> RunState:
     known = state.hosts[place : place + 1]
     if not known and (event.kind not in ("host", "rollback") or state.kind == "verify"):
         return state
-    row = _moved(known[0] if known else HostRow(host=event.host), event)
+    row = _row_after(known[0] if known else HostRow(host=event.host), event)
     return replace(state, hosts=(*state.hosts[:place], row, *state.hosts[place + 1 :]))
 
 
-def _moved(row: HostRow, event: Event) -> HostRow:
+def _row_after(row: HostRow, event: Event) -> HostRow:
     """A row after an event about its host."""
     match event.kind:
         case "host":
@@ -339,7 +339,7 @@ def _at_the_end(row: HostRow, result: str) -> HostRow:
     )
 
 
-def settled(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
+def final_rows(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
     """The rows with the states that the engine reports at the end."""
     known = {row.host: row for row in rows}
     for one in outcomes:
@@ -349,7 +349,7 @@ def settled(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple
     return tuple(known.values())
 
 
-def _logged(state: RunState, event: Event) -> RunState:
+def _after_log_line(state: RunState, event: Event) -> RunState:
     line = LogLine(event.step or state.current, event.text)
     return replace(state, lines=(*state.lines[-MAX_LINES + 1 :], line))
 

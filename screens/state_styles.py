@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.widgets.shell_lines import folded
+from screens.widgets.shell_lines import fold_lines
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -205,14 +205,14 @@ def commands(lines: Iterable[str], width: int = 0) -> Content:
         said = "\n".join(_lines(line))
         parts += [
             Content.styled(part, "$quiet" if part.startswith("#") else "$foreground on $panel")
-            for part in (folded(said, width) if width else said.split("\n"))
+            for part in (fold_lines(said, width) if width else said.split("\n"))
         ]
     return Content("\n").join(parts)
 
 
 def shell_note(text: str, width: int) -> Content:
     """A remark between commands, as a comment of the shell: pasted with them, it does nothing."""
-    return Content.styled("\n".join(folded(f"# {inline(text, 600)}", width)), "$quiet")
+    return Content.styled("\n".join(fold_lines(f"# {inline(text, 600)}", width)), "$quiet")
 
 
 def _lines(text: str) -> list[str]:

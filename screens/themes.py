@@ -310,7 +310,7 @@ def host_colours(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def preferred(environment: Mapping[str, str]) -> str:
+def preferred_theme(environment: Mapping[str, str]) -> str:
     """The theme to start with: light only where the terminal says (COLORFGBG) that its background is light."""
     background = environment.get("COLORFGBG", "").rpartition(";")[2]
     return LIGHT.name if background in ("7", "15") else DARK.name

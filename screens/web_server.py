@@ -167,7 +167,7 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
             answer.set_cookie(name, secret, httponly=True, samesite="Lax", secure=how.secure, path=path)
             return answer
         link_of(request)
-        return web.Response(text=_drawn(template, request, how, prefix), content_type="text/html")
+        return web.Response(text=_render_page(template, request, how, prefix), content_type="text/html")
 
     async def socket(request: web.Request) -> web.StreamResponse:
         secret = link_of(request)
@@ -226,7 +226,7 @@ def _socket(request: web.Request, how: Serving, path: str) -> str:
     return f"ws{'s' if how.cert else ''}://{_host(request)}{path}"
 
 
-def _drawn(template: str, request: web.Request, how: Serving, prefix: str) -> str:
+def _render_page(template: str, request: web.Request, how: Serving, prefix: str) -> str:
     """The page: textual-serve's terminal and fonts, in our colours, with the keys where they belong."""
     from screens import themes
 

@@ -127,7 +127,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         self.firescreen.ask(
             lambda: audits.run(client.engine, stack, self._hear),
             self._have,
-            self._refused,
+            self._report_error,
             wanted=lambda: self.is_open,
         )
         self._draw_wait()
@@ -154,7 +154,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         )  # behind the list, which takes the focus
         self.refresh_bindings()
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         self._is_auditing = False
         self.firescreen.key_queue.drop()
         if self.is_open:

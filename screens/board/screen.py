@@ -138,11 +138,11 @@ decide not to be shown."""
         self.firescreen.ask(
             lambda: self._board.view(lab, by_need=by_need),
             self._have,
-            self._refused,
+            self._report_error,
             wanted=lambda: self.is_open,
         )
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         self._reading = False
         self.query_one("#text", Static).update(describe_error(error))
 

@@ -103,7 +103,7 @@ class Distribution:
 _Files: TypeAlias = "dict[Place, tuple[FileState, CopyState]]"
 
 
-def planned(plan: Plan) -> Distribution:
+def planned_distribution(plan: Plan) -> Distribution:
     """The certificates as they will be once the plan is applied."""
     files = _there(plan.facts)
     for change in plan.changes:
@@ -116,14 +116,14 @@ def planned(plan: Plan) -> Distribution:
     return _distribution(plan.facts, files)
 
 
-def found(facts: Facts) -> Distribution:
+def found_distribution(facts: Facts) -> Distribution:
     """The certificates as they are on the hosts."""
     return _distribution(facts, _there(facts))
 
 
 def read_back(plan: Plan, facts: Facts) -> Distribution:
     """The certificates of a plan, with what was read from the hosts after it."""
-    sent = planned(plan)
+    sent = planned_distribution(plan)
     now = {
         key: End(state.rights, summary.fingerprint) for key, state, summary in _certificates(_there(facts))
     }
@@ -131,7 +131,7 @@ def read_back(plan: Plan, facts: Facts) -> Distribution:
         Place(host, path) for host, known in facts.hosts.items() for path in known.files
     }  # also those that are not there
 
-    def arrived(copy: Copy) -> Copy:
+    def compare_copy(copy: Copy) -> Copy:
         end = now.get((copy.place, copy.sent.fingerprint)) or _other(now, copy.place)
         if end is not None:
             state: CopyState = "arrived" if end.fingerprint == copy.sent.fingerprint else "other"
@@ -141,12 +141,12 @@ def read_back(plan: Plan, facts: Facts) -> Distribution:
     certificates = tuple(
         replace(
             certificate,
-            made=arrived(certificate.made) if certificate.made else None,
-            copies=tuple(map(arrived, certificate.copies)),
+            made=compare_copy(certificate.made) if certificate.made else None,
+            copies=tuple(map(compare_copy, certificate.copies)),
         )
         for certificate in sent.certificates
     )
-    return replace(found(facts), certificates=certificates)
+    return replace(found_distribution(facts), certificates=certificates)
 
 
 def _other(now: dict[tuple[Place, str], End], place: Place) -> End | None:
@@ -215,7 +215,7 @@ def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
     return tuple(sorted(keys, key=lambda key: not key.of_ca))
 
 
-def counted(certificates: Iterable[CertificateFiles]) -> dict[CopyState, int]:
+def count_states(certificates: Iterable[CertificateFiles]) -> dict[CopyState, int]:
     """How many copies are in which state."""
     counts: dict[CopyState, int] = {}
     for certificate in certificates:

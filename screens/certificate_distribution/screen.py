@@ -103,15 +103,15 @@ fingerprint, they are identical."""
             from screens.certificate_distribution import data
 
             if plan is not None and not read:
-                return data.planned(plan)
+                return data.planned_distribution(plan)
             facts = app.client.engine.inspect(stack)
-            return data.read_back(plan, facts) if plan is not None else data.found(facts)
+            return data.read_back(plan, facts) if plan is not None else data.found_distribution(facts)
 
         if self._distribution is None:
             app.key_queue.hold(self)
-        app.ask(work, self._have, self._refused, wanted=lambda: self.is_open)
+        app.ask(work, self._have, self._report_error, wanted=lambda: self.is_open)
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         self.firescreen.key_queue.drop()
         self.query_one("#head", Static).update(describe_error(error))
 
@@ -177,9 +177,9 @@ fingerprint, they are identical."""
 
 
 def _head(distribution: Distribution, *, read: bool) -> Content:
-    from screens.certificate_distribution.data import counted
+    from screens.certificate_distribution.data import count_states
 
-    counts = counted(distribution.certificates)
+    counts = count_states(distribution.certificates)
     if not distribution.certificates:
         return Content("No certificates yet. Securing a component creates them.")
     lead = "Read from the hosts: " if read else "Not copied yet: " if "planned" in counts else ""

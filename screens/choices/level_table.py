@@ -105,7 +105,7 @@ class LevelTable(Widget, can_focus=True):
         name = min(max(len(inline(row.name)) for row in self.rows), 20) + 2
         now = max(len(row.now) for row in self.rows) + 4
         words = [_short(row.ways, value) for row in self.rows for value, _ in row.ways]
-        level = max(map(len, (*words, *map(_chosen, self.rows)))) + 4
+        level = max(map(len, (*words, *map(_level_text, self.rows)))) + 4
         rest = self.size.width - 2 - name - now - level
         if host > max(rest, 0):
             host = max(rest, 0) if rest >= 6 else 0
@@ -129,7 +129,7 @@ class LevelTable(Widget, can_focus=True):
     def _line(self, row: LevelRow, *, selected: bool, host: str) -> Content:
         wide, name, address, now, level = self._widths()
         focus = selected and self.has_focus
-        chosen = _chosen(row)
+        chosen = _level_text(row)
         style = (
             "bold reverse"
             if self.app.no_color
@@ -212,7 +212,7 @@ def _short(ways: tuple[tuple[str, str], ...], value: str) -> str:
     return SHORT.get(value) or inline(dict(ways).get(value, value), 30)
 
 
-def _chosen(row: LevelRow) -> str:
+def _level_text(row: LevelRow) -> str:
     """The level that the row shows: what is protected already is shown as kept."""
     if row.is_kept and row.sign == EXPOSURE["secured"][0]:
         return f"keep {row.now}"

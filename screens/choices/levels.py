@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from screens.state_styles import EXPOSURE, protection_label
-from screens.widgets.level_meanings import MEANINGS, meaning
+from screens.widgets.level_meanings import MEANINGS, level_meaning
 
 if TYPE_CHECKING:
     from wizard.engine import Scan
@@ -121,7 +121,7 @@ def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy
         lines += [Content("\n").join(Content(part) for part in wrap(sentence, width)), Content("")]
     elif row.is_kept:
         lines.append(Content.assemble(("Now, and kept so: ", "$quiet"), (row.now, row.colour)))
-    lines.append(meaning(value, width, cost="" if row.is_kept else row.cost))
+    lines.append(level_meaning(value, width, cost="" if row.is_kept else row.cost))
     if roomy and not row.is_kept:
         lines += [Content(""), *(Content.styled(part, "$quiet") for part in wrap(CLIENTS, width))]
     return Content("\n").join(lines)

@@ -144,14 +144,14 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             )
         questions = await self._show_levels()
         visible = [question for question in questions if self._all or question.priority == "high"]
-        await form.show(visible, self._known)
+        await form.show(visible, self._initial_value)
         self._label_more(len(questions) - len(visible))
         self.refresh_bindings()
         if self.focused is None:
             self._focus_first()
         self.firescreen.key_queue.release(self)
 
-    def _known(self, question: Question) -> str:
+    def _initial_value(self, question: Question) -> str:
         """What was typed before, or the default."""
         typed = dict(self.firescreen.session.typed)
         return typed[question.key].reveal() if question.key in typed else question.default
@@ -293,7 +293,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         """Explains the focused question first."""
         from screens.dialogs.help import HelpDialog
 
-        text = self.query_one(QuestionForm).explained(self.HELP)
+        text = self.query_one(QuestionForm).with_question_help(self.HELP)
         for table in self.query(LevelTable):
             if table.has_focus:
                 more = next((one.more for one in self._questions if one.key == table.row.key), "")

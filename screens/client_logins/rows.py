@@ -65,7 +65,7 @@ def _today(row: LoginCandidate) -> str:
     return NOW.get(row.now, row.now)
 
 
-def misplaced(
+def question_of_error(
     error: ErrorMessage, candidates: Sequence[LoginCandidate], stack: Stack | None
 ) -> tuple[LoginCandidate, str] | None:
     """Place and question that an error of the plan is about, by the path that it names; None for neither."""

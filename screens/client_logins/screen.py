@@ -15,7 +15,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from screens.base_screen import Page, keys_of
-from screens.client_logins.rows import columns, head, line, misplaced, title
+from screens.client_logins.rows import columns, head, line, question_of_error, title
 from screens.navigation.secure import with_privileges
 from screens.routes import Route
 from screens.state import LOGINS, SECRET
@@ -167,7 +167,7 @@ back."""
             return
         asked = self._questions()
         visible = [each for each in asked if self._all or each.priority == "high"]
-        await self.query_one(QuestionForm).show(visible, self._known)
+        await self.query_one(QuestionForm).show(visible, self._initial_value)
         for field in self.query(Field):
             if complaint := self._complaints.get(field.question.key):
                 field.show_error(complaint)
@@ -175,7 +175,7 @@ back."""
         self.refresh_bindings()
         self.firescreen.key_queue.release(self)
 
-    def _known(self, question: Question) -> str:
+    def _initial_value(self, question: Question) -> str:
         """What was typed before, or the default."""
         typed = self._typed.get(question.key)
         return typed.reveal() if typed else question.default
@@ -272,19 +272,21 @@ back."""
         wanted, answers, client = session.wanted, session.answers, self.firescreen.client
         if wanted is not None:
             self.query_one("#answers", Panel).set_subtitle("making the plan; nothing is written…")
-            self.firescreen.ask(lambda: client.planned(wanted, answers), self._made, self._refused)
+            self.firescreen.ask(
+                lambda: client.plan_for_apply(wanted, answers), self._open_plan, self._report_error
+            )
 
-    def _made(self, plan: Plan) -> None:
+    def _open_plan(self, plan: Plan) -> None:
         self.firescreen.session = replace(self.firescreen.session, plan=plan)
         if self.is_open:
             self.query_one("#answers", Panel).set_subtitle("")
             self.firescreen.open_page(Route.PLAN)
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         if not self.is_open:
             return
         self.query_one("#answers", Panel).set_subtitle("")
-        found = misplaced(error, self._candidates, self._stack)
+        found = question_of_error(error, self._candidates, self._stack)
         if found is None:
             self.firescreen.show_error(error)
         else:
@@ -308,5 +310,5 @@ back."""
         """Explains the focused question first."""
         from screens.dialogs.help import HelpDialog
 
-        text = self.query_one(QuestionForm).explained(self.HELP)
+        text = self.query_one(QuestionForm).with_question_help(self.HELP)
         self.app.push_screen(HelpDialog(self.PLACE, text, keys_of(self)))

@@ -71,18 +71,18 @@ class CredentialPrompts:
         self._open = True
         needed = self._waiting[0].needed
         if needed.kind == "host-key":
-            self._app.push_screen(host_key_dialog(needed), self._accepted)
+            self._app.push_screen(host_key_dialog(needed), self._accept_host_key)
         else:
             several = len(self._app.session.hosts) != 1
-            self._app.push_screen(SecretDialog(needed, several=several), self._given)
+            self._app.push_screen(SecretDialog(needed, several=several), self._give_secret)
 
-    def _accepted(self, yes: bool | None) -> None:
+    def _accept_host_key(self, yes: bool | None) -> None:
         if yes:
             needed = self._waiting[0].needed
             self._app.client.accept(needed.host, needed.fingerprint)
         self._done(answered=bool(yes))
 
-    def _given(self, given: Given | None) -> None:
+    def _give_secret(self, given: Given | None) -> None:
         needed = self._waiting[0].needed
         if given is not None:
             self._app.client.give(needed.kind, needed.host, given.secret, everywhere=given.everywhere)

@@ -66,7 +66,9 @@ class HostList:
         self._in_hand(self._app.session)
         if not self._asked:
             self._asked = True
-            self._app.ask(self._app.client.offered, lambda found: self._offered(*found), wanted=lambda: True)
+            self._app.ask(
+                self._app.client.offered_hosts, lambda found: self._list_offered(*found), wanted=lambda: True
+            )
 
     def _in_hand(self, session: Session) -> None:
         """Lists what the last scan of the current stack found, without another test."""
@@ -92,7 +94,7 @@ class HostList:
                 )
             )
 
-    def _offered(self, names: tuple[str, ...], instances: tuple[Instance, ...], error: str) -> None:
+    def _list_offered(self, names: tuple[str, ...], instances: tuple[Instance, ...], error: str) -> None:
         from wizard.inventory.sources import free_name
         from wizard.model import HostSpec
 
@@ -162,7 +164,7 @@ class HostList:
                 entry, state="connecting", note="connecting…", round=entry.round + 1, error=None, advice=()
             )
         )
-        self._connect(name, entry.spec, self._refused)
+        self._connect(name, entry.spec, self._note_failure)
 
     def test_all(self) -> None:
         """Tests every host that was added and not tested yet."""
@@ -181,7 +183,7 @@ class HostList:
             self._put(replace(entry, state="", note="test stopped", round=entry.round + 1))
         return bool(busy)
 
-    def _wanted(self, name: str) -> Callable[[], bool]:
+    def _test_validity(self, name: str) -> Callable[[], bool]:
         """Whether the present test is still wanted, when called later."""
         entry = self.entry(name)
         this = entry.round if entry else -1
@@ -201,9 +203,9 @@ class HostList:
         client, through = self._app.client, self._through(spec)
         self._app.ask(
             lambda: client.reach(spec, through),
-            lambda facts: self._reached(name, facts),
+            lambda facts: self._note_login(name, facts),
             lambda error: otherwise(name, error),
-            wanted=self._wanted(name),
+            wanted=self._test_validity(name),
         )
 
     def _through(self, spec: HostSpec) -> tuple[HostSpec, ...]:
@@ -211,7 +213,7 @@ class HostList:
         holder = self.entry(spec.via) if spec.via else None
         return (holder.spec,) if holder else ()
 
-    def _reached(self, name: str, facts: HostFacts) -> None:
+    def _note_login(self, name: str, facts: HostFacts) -> None:
         spec = facts.spec
         rights = _rights(spec, facts)
         self._change(name, spec=spec, user=facts.user, rights=rights)
@@ -221,7 +223,7 @@ class HostList:
             self._look(name, facts)
 
     def _offer_sudo(self, name: str, facts: HostFacts) -> None:
-        user, wanted = inline(facts.user, 60), self._wanted(name)
+        user, wanted = inline(facts.user, 60), self._test_validity(name)
         self._change(name, note=f"logged in as {user}, not root")
 
         def no_root(_: str, error: ErrorMessage) -> None:
@@ -253,12 +255,12 @@ class HostList:
         client, through = self._app.client, self._through(facts.spec)
         self._app.ask(
             lambda: client.scan_host(facts, through),
-            lambda scan: self._seen(name, scan),
-            lambda error: self._refused(name, error),
-            wanted=self._wanted(name),
+            lambda scan: self._note_scan(name, scan),
+            lambda error: self._note_failure(name, error),
+            wanted=self._test_validity(name),
         )
 
-    def _seen(self, name: str, scan: Scan) -> None:
+    def _note_scan(self, name: str, scan: Scan) -> None:
         entry = self.entry(name)
         if entry is None:
             return
@@ -275,7 +277,7 @@ class HostList:
         if found and not entry.taken and (entry.rights != "none" or entry.spec.connect == "local"):
             self.toggle(name)
 
-    def _refused(self, name: str, error: ErrorMessage) -> None:
+    def _note_failure(self, name: str, error: ErrorMessage) -> None:
         self._change(name, state="failed", note="", error=error)
 
         def have(advice: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from screens.messages import EventsWaiting, WorkDone
-from screens.run_state import RunState, advance, begin, settled, stop
+from screens.run_state import RunState, advance, begin, final_rows, stop
 from screens.state import ErrorMessage
 from wizard.redact import plain, redact
 
@@ -125,7 +125,7 @@ class RunController:
             finally:
                 returned.set()
 
-        self._pending = lambda: self._app.ask(do, self._ended, self._broke)
+        self._pending = lambda: self._app.ask(do, self._end_run, self._broke)
         if not when_shown:
             self.go()
         return True
@@ -231,11 +231,11 @@ class RunController:
         until = self._drained + SHARE
         state = self._app.run_state
         while self._backlog and time.monotonic() < until:
-            state = advance(state, self._typed(self._backlog.popleft()))
+            state = advance(state, self._with_typed_commands(self._backlog.popleft()))
         if state is not self._app.run_state:
             self._app.run_state = state
 
-    def _typed(self, event: Event) -> Event:
+    def _with_typed_commands(self, event: Event) -> Event:
         """The event, with commands in its error that work where they are typed."""
         if event.error is None:
             return event
@@ -251,7 +251,7 @@ class RunController:
         else:
             then()
 
-    def _ended(self, outcome: Outcome | None) -> None:
+    def _end_run(self, outcome: Outcome | None) -> None:
         self._after_all(lambda: self._close(outcome))
 
     def _close(self, outcome: Outcome | None) -> None:
@@ -268,7 +268,7 @@ class RunController:
                 run=outcome.run or state.run,
                 result=outcome.state,
                 attempts=outcome.attempts or state.attempts,
-                hosts=settled(state.hosts, outcome.hosts),
+                hosts=final_rows(state.hosts, outcome.hosts),
                 error=error or state.error,
             )
         elif not state.result:

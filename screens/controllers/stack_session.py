@@ -147,8 +147,8 @@ class StackSession:
         stack = session.stack
         self._app.ask(
             lambda: self._app.client.engine.scan(stack),
-            lambda scan: self._seen(scan, this),
-            lambda error: self._unseen(error, this),
+            lambda scan: self._take_scan(scan, this),
+            lambda error: self._take_error(error, this),
             wanted=lambda: this == self._round,
         )
 
@@ -187,7 +187,7 @@ class StackSession:
         self._app.session = replace(self._app.session, stack=stack, scan=None)
         self.scan()
 
-    def _seen(self, scan: Scan, this: int) -> None:
+    def _take_scan(self, scan: Scan, this: int) -> None:
         if this != self._round:
             return
         session = self._app.session
@@ -197,7 +197,7 @@ class StackSession:
         if waiting:
             waiting()
 
-    def _unseen(self, error: ErrorMessage, this: int) -> None:
+    def _take_error(self, error: ErrorMessage, this: int) -> None:
         if this != self._round:
             return
         self._app.session = replace(self._app.session, busy="", told=(), error=error)

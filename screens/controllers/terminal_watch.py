@@ -34,7 +34,7 @@ class TerminalWatch:
         self._runs = runs
         self._ends = False
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, lambda *_: self._gone())
+            signal.signal(signal.SIGHUP, lambda *_: self._end_without_terminal())
         # A thread of its own: what draws the screen waits for ever once nothing takes what it draws.
         threading.Thread(target=self._look, daemon=True).start()
 
@@ -45,9 +45,9 @@ class TerminalWatch:
                 termios.tcgetattr(0)
             except termios.error as gone:
                 if gone.args[0] == errno.EIO:
-                    self._gone()
+                    self._end_without_terminal()
 
-    def _gone(self) -> None:
+    def _end_without_terminal(self) -> None:
         if self._ends:
             return
         self._ends = True

@@ -55,11 +55,11 @@ class AddressDialog(FieldDialog[tuple[str, ...]]):
     def chosen(self, name: str) -> None:
         """Adds it, or closes."""
         if name == "add":
-            self._add(self.query_one(Input).value, self._added, self._wrong)
+            self._add(self.query_one(Input).value, self._close_with, self._wrong)
         else:
             self.dismiss(())
 
-    def _added(self, names: tuple[str, ...]) -> None:
+    def _close_with(self, names: tuple[str, ...]) -> None:
         if self.is_current:
             self.dismiss(names)
 

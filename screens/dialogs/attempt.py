@@ -57,9 +57,9 @@ class AttemptDialog(Dialog[None]):
         self.query_one("#fix", ActionButton).display = False
         if not attempt.ok and (attempt.reason or attempt.detail):
             app = self.firescreen
-            app.ask(lambda: app.client.explain(attempt, app.session.stack), self._explained)
+            app.ask(lambda: app.client.explain(attempt, app.session.stack), self._show_diagnosis)
 
-    def _explained(self, found: Diagnosis | None) -> None:
+    def _show_diagnosis(self, found: Diagnosis | None) -> None:
         if found and self in self.app.screen_stack:
             from textual.widgets import Static
 

@@ -62,11 +62,11 @@ class ClassroomDialog(FieldDialog[bool]):
         campus = int(number) if number.isdecimal() else 0
         app.ask(
             lambda: app.client.take_classroom(file, campus),
-            lambda _: self._taken(),
+            lambda _: self._close_accepted(),
             lambda error: self._wrong(error, asks=then_ask),
         )
 
-    def _taken(self) -> None:
+    def _close_accepted(self) -> None:
         if self.is_current:
             self.dismiss(True)
 

@@ -82,16 +82,16 @@ class DiagnosisDialog(Dialog[None]):
             return
         self.firescreen.ask(
             lambda: self.firescreen.client.diagnosis(text),
-            lambda found: self._told(text, found),
+            lambda found: self._show_diagnosis(text, found),
             wanted=lambda: self._current(text),
         )
 
     def _current(self, text: str) -> bool:
         return self in self.app.screen_stack and self.query_one(Pasted).text == text
 
-    def _told(self, text: str, found: Diagnosis | None) -> None:
+    def _show_diagnosis(self, text: str, found: Diagnosis | None) -> None:
         if self._current(text):
-            self._show(found, meaning(found) if found else Content(_NOTHING))
+            self._show(found, diagnosis_text(found) if found else Content(_NOTHING))
 
     def _show(self, found: Diagnosis | None, words: Content) -> None:
         self._found = found
@@ -117,7 +117,7 @@ class DiagnosisDialog(Dialog[None]):
         self.query_one("#ask", ActionButton).display = False
         self.firescreen.ask(
             lambda: self.firescreen.client.diagnosis(text, ask=True, stack=stack),
-            lambda found: self._told(text, found),
+            lambda found: self._show_diagnosis(text, found),
             wanted=lambda: self._current(text),
         )
 
@@ -126,7 +126,7 @@ class DiagnosisDialog(Dialog[None]):
         self.dismiss(None)
 
 
-def meaning(found: Diagnosis) -> Content:
+def diagnosis_text(found: Diagnosis) -> Content:
     """A diagnosis for a person; parts of it come from the pasted text and are drawn as plain text."""
     rows = [
         ("Cause", found.cause),

@@ -67,9 +67,11 @@ class LabsDialog(Dialog[str]):
 
     def _look(self) -> None:
         app = self.firescreen
-        app.ask(lambda: lab_list(app.client), lambda found: self._have(*found), self._lost)
+        app.ask(
+            lambda: lab_list(app.client), lambda found: self._have(*found), self._report_missing_classroom
+        )
 
-    def _lost(self, error: ErrorMessage) -> None:
+    def _report_missing_classroom(self, error: ErrorMessage) -> None:
         """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
         app = self.firescreen
         app.show_error(error)

@@ -76,7 +76,7 @@ class PackDialog(Dialog[bool]):
         if name == "look":
             self._look(self.query_one(Input).value.strip())
         elif name == "add" and pack is not None:
-            self.firescreen.ask(lambda: self.firescreen.client.add_pack(pack), self._added, self._wrong)
+            self.firescreen.ask(lambda: self.firescreen.client.add_pack(pack), self._close_added, self._wrong)
         else:
             self.dismiss(False)
 
@@ -87,12 +87,12 @@ class PackDialog(Dialog[bool]):
         self._show(None, Content("▸ Inspecting…"))
         self.firescreen.ask(
             lambda: self.firescreen.client.pack(Path(typed)),
-            self._looked,
+            self._show_pack,
             self._wrong,
             wanted=lambda: self in self.app.screen_stack,
         )
 
-    def _looked(self, pack: Pack) -> None:
+    def _show_pack(self, pack: Pack) -> None:
         if pack.problems:
             lines = [
                 Content.assemble(
@@ -117,7 +117,7 @@ class PackDialog(Dialog[bool]):
         self.query_one("#add", ActionButton).display = pack is not None
         self.query_one("#look", ActionButton).display = pack is None
 
-    def _added(self, _: None) -> None:
+    def _close_added(self, _: None) -> None:
         if self in self.app.screen_stack:
             self.dismiss(True)
 

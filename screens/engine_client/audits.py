@@ -25,7 +25,7 @@ def run(engine: Engine, stack: Stack, emit: Callable[[Event], None]) -> AuditRep
     """All checks on the hosts of a stack. Changes nothing."""
     from wizard import audit
 
-    return _marked(engine, audit.run(engine, stack, emit=emit))
+    return _with_baseline(engine, audit.run(engine, stack, emit=emit))
 
 
 def toggle(engine: Engine, report: AuditReport, finding: AuditFinding) -> AuditReport:
@@ -42,17 +42,17 @@ def toggle(engine: Engine, report: AuditReport, finding: AuditFinding) -> AuditR
     )
     engine.workspace.ensure()
     baseline.save(file, replace(report, findings=kept), today=datetime.now(UTC).date(), known=known)
-    return _marked(engine, _unmarked(report))
+    return _with_baseline(engine, _without_baseline(report))
 
 
-def _unmarked(report: AuditReport) -> AuditReport:
+def _without_baseline(report: AuditReport) -> AuditReport:
     from wizard.audit.runner import worst_first
 
     findings = worst_first(replace(each, baseline=False, reason="") for each in report.findings)
     return replace(report, findings=findings, baseline_notes=())
 
 
-def _marked(engine: Engine, report: AuditReport) -> AuditReport:
+def _with_baseline(engine: Engine, report: AuditReport) -> AuditReport:
     from wizard.audit import baseline
 
     file = baseline_file(engine)

@@ -148,7 +148,7 @@ class EngineClient(LabClient):
 
         return stack.load(path)
 
-    def remembered(self) -> Stack | None:
+    def remembered_stack(self) -> Stack | None:
         """The hosts that were chosen last time. Raises `StackError` with file and line."""
         from wizard.inventory import stack_file as stack
 
@@ -189,7 +189,7 @@ class EngineClient(LabClient):
         """Accepts a host key."""
         self.engine.access.accept(host, fingerprint)
 
-    def offered(self) -> tuple[tuple[str, ...], tuple[Instance, ...], str]:
+    def offered_hosts(self) -> tuple[tuple[str, ...], tuple[Instance, ...], str]:
         """Names from ~/.ssh/config, instances of this machine, and why there are none of those."""
         from wizard.inventory import sources
 
@@ -223,11 +223,11 @@ class EngineClient(LabClient):
         self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "", *, later: bool = False
     ) -> Outcome:
         """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
-        return _asking(
+        return _raise_needed_credential(
             lambda tell: self.engine.apply(plan, tell, cancel, canary=canary, verify_later=later), emit
         )
 
-    def planned(self, stack: Stack, answers: Answers) -> Plan:
+    def plan_for_apply(self, stack: Stack, answers: Answers) -> Plan:
         """`Engine.plan` for an apply. Raises `InputError` where something that it restarts does not answer now."""
         plan = self.engine.plan(stack, answers)
         self.engine.refuse_silent(plan)
@@ -245,7 +245,7 @@ class EngineClient(LabClient):
 
     def undo(self, run: str, emit: Emit, cancel: threading.Event) -> Outcome:
         """`Engine.undo`, as `apply`."""
-        return _asking(lambda tell: self.engine.undo(run, tell, cancel), emit)
+        return _raise_needed_credential(lambda tell: self.engine.undo(run, tell, cancel), emit)
 
     def recover(self, emit: Emit) -> Outcome:
         """`Engine.recover`: the first that went wrong, or the last; as `apply`, and it can always go on later."""
@@ -256,7 +256,7 @@ class EngineClient(LabClient):
             last = outcomes[-1] if outcomes else Outcome(run="", state="nothing")
             return next((one for one in outcomes if one.error), last)
 
-        return _asking(work, emit, later=True)
+        return _raise_needed_credential(work, emit, later=True)
 
     def questions(self, stack: Stack, facts: Facts) -> tuple[Question, ...]:
         """The questions about this stack, the most important first."""
@@ -362,7 +362,7 @@ def lines_of(found: Diagnosis | None) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def _asking(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False) -> Outcome:
+def _raise_needed_credential(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False) -> Outcome:
     """The outcome of `work`; where it stopped because a credential is needed, that error is raised instead.
 
     Args:

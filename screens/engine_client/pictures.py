@@ -39,10 +39,10 @@ def save(workspace: Workspace, svg: str, form: Literal["svg", "png"]) -> Path:
     except OSError as error:
         what = f"the picture cannot be written: {error.strerror}"
         raise HostError(what, where=str(path), todo="Check the folder's rights and free space") from error
-    return path if form == "svg" else _converted(path)
+    return path if form == "svg" else _convert_to_png(path)
 
 
-def _converted(svg: Path) -> Path:
+def _convert_to_png(svg: Path) -> Path:
     from wizard.errors import HostError
     from wizard.redact import plain
 

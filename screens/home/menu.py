@@ -61,7 +61,7 @@ class Recommendation:
 
 def entries(session: Session) -> tuple[str, ...]:
     """The names of the entries that make sense now, group by group, that of the recommended one first."""
-    wanted = set(_offered(session))
+    wanted = set(_offered_entries(session))
     first = recommendation(session).entry
     groups = sorted(GROUPS.values(), key=lambda names: first not in names)
     return tuple(
@@ -69,7 +69,7 @@ def entries(session: Session) -> tuple[str, ...]:
     )
 
 
-def _offered(session: Session) -> tuple[str, ...]:
+def _offered_entries(session: Session) -> tuple[str, ...]:
     found = session.scan.exposures if session.scan is not None else ()
     logins = ("logins",) if any(row.component == "prometheus" for row in found) else ()
     if session.place == "practice":

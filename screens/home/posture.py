@@ -48,7 +48,7 @@ def raised_by(rows: tuple[Exposure, ...], width: int) -> str:
     return f"100 % once {count_noun(len(names), 'component')} {'is' if len(names) == 1 else 'are'} secured"
 
 
-def judged(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
+def protection_sentence(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
     """The protection of all components, in one sentence.
 
     Args:
@@ -101,13 +101,13 @@ def posture(session: Session, width: int) -> Content:
 
 def _gauge(scan: Scan, width: int) -> Content:
     if all(row.state == "down" for row in scan.exposures):
-        return judged(scan.exposures, remarks=False)  # nobody knows how they are protected
+        return protection_sentence(scan.exposures, remarks=False)  # nobody knows how they are protected
     protected = share(scan.exposures)
     colour = "$success" if protected > 0.99 else "$warning" if protected >= 0.5 else "$error"
     return Content.assemble(
         gauge(protected, max(width // 3, 10), colour, thick=True),
         (f" {int(100 * protected):>3} %  ", f"bold {colour}"),
-        judged(scan.exposures, remarks=bool(scan.remarks)),
+        protection_sentence(scan.exposures, remarks=bool(scan.remarks)),
     )
 
 

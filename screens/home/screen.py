@@ -182,19 +182,19 @@ and a blackbox_exporter."""
         if session.busy != self._waits[0]:
             self._waits = (session.busy, time.monotonic())
         raised = "" if session.error else raised_by(self._exposures, width - 8)
-        self.query_one("#posture", Panel).set_subtitle(self._waited() if session.busy else raised)
+        self.query_one("#posture", Panel).set_subtitle(self._waiting_text() if session.busy else raised)
         self._fill_rows()
         self._fill_menu(session)
         self._draw_recent()
 
-    def _waited(self) -> str:
+    def _waiting_text(self) -> str:
         """For how long something is waited for, and the key that leaves it."""
         here = self.firescreen.session.place == "here"
         return f"for {time.monotonic() - self._waits[1]:.0f} s" + ("" if here else " · b leaves it")
 
     def _tick(self) -> None:
         if self.is_open and self.firescreen.session.busy:
-            self.query_one("#posture", Panel).set_subtitle(self._waited())
+            self.query_one("#posture", Panel).set_subtitle(self._waiting_text())
 
     def _fill_rows(self) -> None:
         """Draws the components anew for the room that there is, the selected one stays so."""
@@ -262,7 +262,7 @@ and a blackbox_exporter."""
             self._tell(self._shown[event.option_index])
 
     def _tell(self, row: Exposure | None) -> None:
-        nothing = _nothing(self.firescreen.session)
+        nothing = _empty_text(self.firescreen.session)
         self.query_one("#brief", Static).update("" if row else nothing)
         wide = self.app.size.width >= WIDE
         subtitle = _counts(self._exposures) if wide or row is None else brief(row)
@@ -348,7 +348,7 @@ def _counts(rows: tuple[Exposure, ...]) -> Content:
     return Content(" · ").join(parts)
 
 
-def _nothing(session: Session) -> Content:
+def _empty_text(session: Session) -> Content:
     """What stands in place of the details where nothing was found."""
     if session.busy or session.error or session.scan is None:
         return Content("")

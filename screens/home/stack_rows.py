@@ -152,14 +152,14 @@ def details(row: Exposure, width: int, *, no_color: bool) -> Content:
         ("State", Content.assemble((f"{sign} {word}", f"bold {colour}"), f"  {inline(words)}")),
         ("Protection", exposure_badges(row, no_color=no_color)),
         ("Certificate", _certificate(row)),
-        ("Scraped by", Content(hang(_scraped(row), width - _FACT, 0))),
+        ("Scraped by", Content(hang(_scraper_names(row), width - _FACT, 0))),
         ("Address", Content(inline(row.address))),
         ("Program", Content(inline(_program(row)))),
     ]
     if row.through:
         facts.append(("Probed", Content(inline(f"through SSH to {row.through}"))))
     lines = [
-        Content.assemble((fit(name, _FACT), "$quiet"), _indented(words))
+        Content.assemble((fit(name, _FACT), "$quiet"), _indent(words))
         for name, words in facts
         if words.plain.strip()
     ]
@@ -168,11 +168,11 @@ def details(row: Exposure, width: int, *, no_color: bool) -> Content:
     return Content("\n").join(lines)
 
 
-def _indented(words: Content) -> Content:
+def _indent(words: Content) -> Content:
     return Content("\n" + " " * _FACT).join(words.split("\n"))
 
 
-def _scraped(row: Exposure) -> str:
+def _scraper_names(row: Exposure) -> str:
     return ", ".join(row.scraped_by) or "no Prometheus of this stack"
 
 

@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 
 from screens.base_screen import Page
 from screens.controllers.host_list import PRACTICE
-from screens.hosts.text import STATE, called, detail, how_it_goes, line
+from screens.hosts.text import STATE, detail, display_name, how_it_goes, line
 from screens.state_styles import inline
 from screens.themes import NO_HOST, host_colours
 from screens.widgets.panel import Panel
@@ -121,7 +121,7 @@ Escape stops a running test, or goes back if there is none."""
         hosts = self.firescreen.hosts
         listed = self.query_one("#list", OptionList)
         before, width = listed.highlighted or 0, max(self._cells - 8, 58)
-        name = min(max((len(called(entry)) for entry in hosts), default=0) + 2, 36, width - STATE - 20)
+        name = min(max((len(display_name(entry)) for entry in hosts), default=0) + 2, 36, width - STATE - 20)
         ids = [entry.name for entry in hosts]
         if [option.id for option in listed.options] == ids:
             for entry in hosts:
@@ -138,7 +138,7 @@ Escape stops a running test, or goes back if there is none."""
         self._tell()
 
     def _lead(self) -> Content:
-        names = [called(entry) for entry in self.firescreen.host_list.taken]
+        names = [display_name(entry) for entry in self.firescreen.host_list.taken]
         if not names:
             many = sum(entry.source == "added" and not entry.state for entry in self.firescreen.hosts) > 1
             how = (
@@ -166,7 +166,7 @@ Escape stops a running test, or goes back if there is none."""
         if entry is not None:
             words = detail(entry, self.firescreen.host_list.error, no_color=self.app.no_color)
             self.query_one("#text", Static).update(words)
-            self.query_one("#about", Panel).set_title(called(entry))
+            self.query_one("#about", Panel).set_title(display_name(entry))
             self._name_host()
             self.refresh_bindings()
 
@@ -177,7 +177,9 @@ Escape stops a running test, or goes back if there is none."""
             colours = host_colours((*(one.name for one in self.firescreen.host_list.taken), entry.name))
             bar = self.query_one(TitleBar)
             bar.lead = ""
-            bar.hosts = ((called(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),)
+            bar.hosts = (
+                (display_name(entry), NO_HOST if entry.source == "practice" else colours[entry.name]),
+            )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the keys that make sense for the selected host."""
@@ -210,9 +212,9 @@ Escape stops a running test, or goes back if there is none."""
         """Asks for a host, adds and tests it."""
         from screens.dialogs.address import AddressDialog
 
-        self.app.push_screen(AddressDialog(self.firescreen.host_list.add), self._added)
+        self.app.push_screen(AddressDialog(self.firescreen.host_list.add), self._select_added)
 
-    def _added(self, names: tuple[str, ...] | None) -> None:
+    def _select_added(self, names: tuple[str, ...] | None) -> None:
         if names:
             listed = self.query_one("#list", OptionList)
             listed.highlighted = [entry.name for entry in self.firescreen.hosts].index(names[0])

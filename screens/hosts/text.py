@@ -62,7 +62,7 @@ def how_it_goes(width: int) -> Content:
     return Content("\n").join(lines)
 
 
-def called(entry: HostEntry) -> str:
+def display_name(entry: HostEntry) -> str:
     """Its name on the screen."""
     return {"here": "this machine", "practice": "practice"}.get(entry.source, entry.name)
 
@@ -73,7 +73,7 @@ def line(entry: HostEntry, width: int, name: int) -> Content:
     sign, words, colour = _state(entry)
     return Content.assemble(
         ("[✓] " if entry.taken else "    ", "bold $success"),
-        (fit(called(entry), name), "bold"),
+        (fit(display_name(entry), name), "bold"),
         (fit(_way(entry), way), "$quiet"),
         (fit(f"{sign} {words}", STATE), colour),
     )
@@ -110,10 +110,10 @@ def _state(entry: HostEntry) -> tuple[str, str, str]:
         return "–", "no component", "$quiet"
     if entry.rights == "none" and entry.spec.connect != "local":
         return "!", "no root privileges", "$warning"
-    return _guarded(entry)
+    return _protection_state(entry)
 
 
-def _guarded(entry: HostEntry) -> tuple[str, str, str]:
+def _protection_state(entry: HostEntry) -> tuple[str, str, str]:
     """The protection of the components there."""
     many = len(entry.exposures)
     for state, words in (("open", "unprotected"), ("partly", "partial"), ("down", "not answering")):
@@ -131,7 +131,7 @@ def detail(entry: HostEntry, instances: str, *, no_color: bool) -> Content:
             "A Prometheus and a node_exporter on this machine, without root, to try everything first. Enter opens it. "
             "It cannot be combined with real hosts."
         )
-    lines = [_reached(entry)]
+    lines = [_connection_text(entry)]
     if entry.state == "connecting":
         lines.append(
             Content.assemble(
@@ -164,7 +164,7 @@ def detail(entry: HostEntry, instances: str, *, no_color: bool) -> Content:
     return Content("\n").join(lines)
 
 
-def _reached(entry: HostEntry) -> Content:
+def _connection_text(entry: HostEntry) -> Content:
     """By which command a person would reach it, and why it is listed."""
     spec, command = entry.spec, ""
     if spec.connect == "ssh":

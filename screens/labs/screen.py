@@ -19,8 +19,8 @@ from screens.labs.class_page import ClassBar, ClassPage
 from screens.labs.keys import BINDINGS, HELP
 from screens.labs.step_text import (
     check_text,
+    closing_text,
     commands_to_copy,
-    ending,
     entries,
     is_offered,
     line_width,
@@ -77,9 +77,9 @@ class LabPage(ClassPage):
         self._breaking = False
         self._jumping = False
         self._answers = False
-        self._begun = self._placed()
+        self._begun = self._begun_steps()
 
-    def _placed(self) -> frozenset[str]:
+    def _begun_steps(self) -> frozenset[str]:
         """Ids of the steps whose fault is in place, or that have none."""
         return frozenset(step.id for step in self._lab.steps if self._session.has_begun(step.id))
 
@@ -157,7 +157,7 @@ class LabPage(ClassPage):
             text.update(f"## {self._lab.title}\n\n{self._lab.intro}\n\n**n** goes to the first step.")
             typed.show(preparation(self._session, width))
         else:
-            text.update(ending(self._lab, answers=self._answers))
+            text.update(closing_text(self._lab, answers=self._answers))
             typed.show(None)
         self._name_hosts()
         self.query_one("#page", Panel).set_title(page_title(self._lab, step, at_start=self._at_start))
@@ -227,11 +227,11 @@ class LabPage(ClassPage):
         self._looking = True
         self.firescreen.ask(
             lambda: self._session.check(step.id, patience=patience, asked=asked),
-            lambda result: self._checked(step, result, aloud=aloud),
-            lambda error: self._unchecked(error, aloud=aloud),
+            lambda result: self._show_result(step, result, aloud=aloud),
+            lambda error: self._show_check_error(error, aloud=aloud),
         )
 
-    def _checked(self, step: LabStep, result: CheckResult, *, aloud: bool) -> None:
+    def _show_result(self, step: LabStep, result: CheckResult, *, aloud: bool) -> None:
         self._looking = False
         if not self.is_open:
             return
@@ -245,7 +245,7 @@ class LabPage(ClassPage):
         elif aloud:
             self._say(check_text(result))
 
-    def _unchecked(self, error: ErrorMessage, *, aloud: bool) -> None:
+    def _show_check_error(self, error: ErrorMessage, *, aloud: bool) -> None:
         self._looking = False
         if self.is_open and aloud:
             self._say(describe_error(error))
@@ -309,7 +309,7 @@ class LabPage(ClassPage):
         elif state.kind == "undo":
             self._begin_again()
         elif breaking and self.step is not None:
-            self._begun = self._placed()
+            self._begun = self._begun_steps()
             self._done = self._session.done
             self._draw_steps()
             self._draw()
@@ -320,7 +320,7 @@ class LabPage(ClassPage):
             self._draw()
             self._say(Content.assemble(("✓ ", "bold $success"), "The steps before this one are done."))
         elif self.step is not None:
-            self._begun = self._placed()
+            self._begun = self._begun_steps()
             self._check(self.step, aloud=True, patience=PATIENCE)
 
     def action_reset(self) -> None:
@@ -348,7 +348,7 @@ class LabPage(ClassPage):
     def _begin_again(self) -> None:
         self._done = self._session.done
         self._lab = self._session.lab
-        self._begun = self._placed()
+        self._begun = self._begun_steps()
         self._draw_steps()
         self.query_one("#steps", OptionList).highlighted = 1
         self._draw()
@@ -370,7 +370,7 @@ class LabPage(ClassPage):
         """Shows the answers to the questions at the end."""
         if self.step is None:
             self._answers = True
-            self.query_one("#text", Markdown).update(ending(self._lab, answers=True))
+            self.query_one("#text", Markdown).update(closing_text(self._lab, answers=True))
 
     def action_respond(self) -> None:
         """Takes the student's own answers."""

@@ -181,7 +181,7 @@ def report_text(path: Path) -> Content:
     )
 
 
-def ending(lab: Lab, *, answers: bool) -> str:
+def closing_text(lab: Lab, *, answers: bool) -> str:
     """What a person can explain now; the project's own Markdown."""
     lines = [
         f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from screens.plan.text import before_apply, canary_candidates, choose_canary, waiting
+from screens.plan.text import before_apply, canary_candidates, choose_canary, waiting_note
 from screens.routes import Route
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _confirm(app: Wizard, plan: Plan, canary: str) -> None:
     from screens.dialogs.base import ConfirmDialog
 
     text = before_apply(plan, canary)
-    if waiting(plan):
+    if waiting_note(plan):
         app.push_screen(
             ApplyDialog(text),
             lambda when: _apply(app, plan, canary, later=when == "later") if when else None,

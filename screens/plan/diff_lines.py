@@ -31,7 +31,7 @@ class DiffLine:
     words: tuple[tuple[int, int], ...] = ()
 
 
-def parsed(text: str) -> tuple[DiffLine, ...]:
+def parse_diff(text: str) -> tuple[DiffLine, ...]:
     """The lines of a unified diff, its two lines of names left out; what is no diff is notes."""
     found: list[DiffLine] = []
     old = new = 0
@@ -57,10 +57,10 @@ def parsed(text: str) -> tuple[DiffLine, ...]:
             new += 1
         else:
             found.append(DiffLine("note", line))
-    return tuple(_marked(found))
+    return tuple(_mark_changed_words(found))
 
 
-def _marked(lines: list[DiffLine]) -> Iterator[DiffLine]:
+def _mark_changed_words(lines: list[DiffLine]) -> Iterator[DiffLine]:
     """The lines with their changed words: of a block of removed and added lines the first goes with the first."""
     at = 0
     while at < len(lines):

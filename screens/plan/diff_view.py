@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from screens.plan.diff_lines import DiffLine, parsed, side_by_side, without_base64
+from screens.plan.diff_lines import DiffLine, parse_diff, side_by_side, without_base64
 from screens.state_styles import inline, place
 from screens.themes import CHIP_TEXT, NO_HOST
-from screens.widgets.syntax import highlighted
+from screens.widgets.syntax import highlight
 from wizard.redact import plain
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def diff_view(steps: Sequence[PlannedStep], options: DiffOptions) -> Content:
     for step in steps:
         for change in step.changes:
             folder = change.host, _folder(change)
-            lines = [_heading(*folder, options)] if folder != before and folder[1] else []
+            lines = [_folder_heading(*folder, options)] if folder != before and folder[1] else []
             before = folder
             parts.append(Content("\n").join([*lines, *_change(change, options)]))
     return Content("\n\n").join(parts)
@@ -67,7 +67,7 @@ def _folder(change: Change) -> str:
     return posixpath.dirname(change.path) if change.kind not in ("restart", "reload") else ""
 
 
-def _heading(host: str, folder: str, options: DiffOptions) -> Content:
+def _folder_heading(host: str, folder: str, options: DiffOptions) -> Content:
     """The host's chip and the folder in which the files beneath it are."""
     colour = (options.colours or {}).get(host, NO_HOST)
     chip = Content.styled(f" {place(host)} ", f"bold {CHIP_TEXT} on {colour}")
@@ -94,7 +94,7 @@ def _change(change: Change, options: DiffOptions) -> Iterator[Content]:
             f"  {text.partition('/  ')[2].strip()}",
         )
         return
-    lines = parsed(text) if options.whole else without_base64(parsed(text))
+    lines = parse_diff(text) if options.whole else without_base64(parse_diff(text))
     rights = "".join(
         line.text.removeprefix("mode and owner: ") for line in lines if line.text.startswith("mode and owner")
     )
@@ -120,7 +120,7 @@ def _below(lines: tuple[DiffLine, ...], options: DiffOptions) -> Iterator[Conten
             continue
         numbers = (line.old, line.new) if options.width >= BOTH_NUMBERS else (line.new or line.old,)
         gutter = " ".join(f"{number or '':>{digits}}" for number in numbers)
-        yield from _drawn(line, gutter, options.width, options)
+        yield from _draw_line(line, gutter, options.width, options)
 
 
 def _beside(lines: tuple[DiffLine, ...], options: DiffOptions) -> Iterator[Content]:
@@ -129,8 +129,8 @@ def _beside(lines: tuple[DiffLine, ...], options: DiffOptions) -> Iterator[Conte
         if old is not None and old.kind in ("fold", "note"):
             yield from _aside(old, options.width)
             continue
-        left = list(_drawn(old, f"{old.old:>{digits}}", width, options)) if old else []
-        right = list(_drawn(new, f"{new.new:>{digits}}", width, options)) if new else []
+        left = list(_draw_line(old, f"{old.old:>{digits}}", width, options)) if old else []
+        right = list(_draw_line(new, f"{new.new:>{digits}}", width, options)) if new else []
         blank = Content(" " * width)
         for row in range(max(len(left), len(right))):
             yield Content.assemble(
@@ -153,10 +153,10 @@ def _note(text: str) -> str:
     return {"+": "$success", "-": "$error"}.get(text[:1], "$quiet")
 
 
-def _drawn(line: DiffLine, gutter: str, width: int, options: DiffOptions) -> Iterator[Content]:
+def _draw_line(line: DiffLine, gutter: str, width: int, options: DiffOptions) -> Iterator[Content]:
     """A line with its number and sign, on as many lines as it needs, each exactly `width` cells."""
     sign, colour, ground, mark = _STYLES[line.kind]
-    text = highlighted(line.text)
+    text = highlight(line.text)
     for start, end in line.words:
         text = text.stylize("bold underline" if options.no_color else f"bold {mark}", start, end)
     room = max(width - len(gutter) - 3, 10)

@@ -27,9 +27,9 @@ from screens.plan.outline import (
 from screens.plan.text import (
     canary_candidates,
     choose_canary,
+    manual_command_lines,
     summary,
     tab_text,
-    typed,
 )
 from screens.plan.text import (
     cards as plan_cards,
@@ -169,14 +169,16 @@ it is made. If verification fails at the end, everything is rolled back."""
         elif (stack := session.wanted) is not None:
             answers, client = session.answers, self.firescreen.client
             self.firescreen.key_queue.hold(self)
-            self.firescreen.ask(lambda: client.planned(stack, answers), self._made, self._refused)
+            self.firescreen.ask(
+                lambda: client.plan_for_apply(stack, answers), self._keep_plan, self._report_error
+            )
 
-    def _made(self, plan: Plan) -> None:
+    def _keep_plan(self, plan: Plan) -> None:
         self.firescreen.session = replace(self.firescreen.session, plan=plan)
         if self.is_open:
             self._have(plan)
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         self.firescreen.show_error(error)
         if self.is_open:
             self.query_one("#top", Prose).update(describe_error(error))
@@ -381,7 +383,9 @@ it is made. If verification fails at the end, everything is rolled back."""
 
     def action_copy(self) -> None:
         """Copies the commands of the selected steps."""
-        self.query_one(CommandBlock).copy([line for step in self.steps for line in typed(step)])
+        self.query_one(CommandBlock).copy(
+            [line for step in self.steps for line in manual_command_lines(step)]
+        )
 
     def action_verify(self) -> None:
         """Verifies that there is nothing to change."""

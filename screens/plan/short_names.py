@@ -23,7 +23,7 @@ def with_short_names(commands: Sequence[str]) -> tuple[str, ...]:
     folder = _folder(commands)
     if not folder:
         return tuple(commands)
-    short = tuple("".join(_shortened(command, folder)) for command in commands)
+    short = tuple("".join(_shorten_paths(command, folder)) for command in commands)
     return (shlex.join(["cd", folder]), *short)
 
 
@@ -70,7 +70,7 @@ def _prints_a_path(shell: str) -> bool:
     )
 
 
-def _shortened(command: str, folder: str) -> Iterator[str]:
+def _shorten_paths(command: str, folder: str) -> Iterator[str]:
     allowed = bool(_code(command))
     for is_shell, line in _parts(command):
         if not (allowed and is_shell):

@@ -77,7 +77,7 @@ def canary_and_unreachable(plan: Plan, canary: str) -> list[Content]:
     return lines
 
 
-def waiting(plan: Plan) -> list[Content]:
+def waiting_note(plan: Plan) -> list[Content]:
     """How long verification takes where that is long; nothing elsewhere."""
     from wizard.planner.health_findings import TOLD_FROM, format_duration
 
@@ -87,7 +87,7 @@ def waiting(plan: Plan) -> list[Content]:
     return [Content.assemble(("◷ ", "bold $warning"), words)]
 
 
-def rejected(plan: Plan) -> list[Content]:
+def rejection_note(plan: Plan) -> list[Content]:
     """That clients will be rejected, and whether that is accepted."""
     if not plan.broken_clients:
         return []
@@ -134,10 +134,10 @@ def cards(plan: Plan) -> tuple[Card, ...]:
 def _units(plan: Plan, verb: str) -> tuple[str, ...]:
     """The services that are restarted or reloaded, each once."""
     turns = [change for change in plan.restarts if change.action == verb]
-    return tuple(dict.fromkeys(_named(turn.service.unit, turn.host) for turn in turns))
+    return tuple(dict.fromkeys(_unit_on_host(turn.service.unit, turn.host) for turn in turns))
 
 
-def _named(unit: str, host: str) -> str:
+def _unit_on_host(unit: str, host: str) -> str:
     return unit if unit == host else f"{unit} on {host}"
 
 
@@ -155,7 +155,7 @@ def summary(plan: Plan, canary: str = "") -> Content:
         )
         return Content("\n").join([nothing, *canary_and_unreachable(plan, "")])
     written = Content.styled("✓ Nothing has been written yet.", "bold $success")
-    return Content("\n").join([*canary_and_unreachable(plan, canary), *rejected(plan), written])
+    return Content("\n").join([*canary_and_unreachable(plan, canary), *rejection_note(plan), written])
 
 
 def before_apply(plan: Plan, canary: str) -> Content:
@@ -164,9 +164,9 @@ def before_apply(plan: Plan, canary: str) -> Content:
     return Content("\n").join(
         [
             *counts(plan, listed=True),
-            *missed(plan.gaps),
+            *scrape_gap_lines(plan.gaps),
             *canary_and_unreachable(plan, canary),
-            *waiting(plan),
+            *waiting_note(plan),
             Content(""),
             Content(promise),
         ]
@@ -188,7 +188,7 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
     return parts
 
 
-def grouped(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
+def group_gaps(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
     """Gaps grouped by their message: (message, the components that it is about)."""
     groups: dict[str, list[str]] = {}
     for gap in gaps:
@@ -196,9 +196,9 @@ def grouped(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
     return list(groups.items())
 
 
-def missed(gaps: Sequence[Gap]) -> list[Content]:
+def scrape_gap_lines(gaps: Sequence[Gap]) -> list[Content]:
     """The scrape gaps, each message once with all its targets."""
-    return [_group(words, targets, short=False) for words, targets in grouped(gaps)]
+    return [_group(words, targets, short=False) for words, targets in group_gaps(gaps)]
 
 
 def _group(words: str, targets: list[str], *, short: bool) -> Content:
@@ -220,10 +220,10 @@ def overview(plan: Plan) -> Content:
     """What is written and restarted, warnings, scrape gaps, and the probes of the verification."""
     parts: list[Content] = [*counts(plan, listed=len(plan.restarts) <= 4 * FEW), Content("")]
     for warning in plan.warnings:
-        parts.extend((_finding(warning), Content("")))
+        parts.extend((_finding_text(warning), Content("")))
     if plan.gaps:
         parts.append(Content.styled("Scrape gaps", "bold"))
-        parts.extend(missed(plan.gaps))
+        parts.extend(scrape_gap_lines(plan.gaps))
         parts.append(Content(""))
     if plan.probes:
         parts.append(Content.styled(f"Verification: {count_noun(len(plan.probes), 'probe')}", "bold"))
@@ -257,7 +257,7 @@ def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[b
     return found
 
 
-def _finding(finding: Finding) -> Content:
+def _finding_text(finding: Finding) -> Content:
     sign, word, colour = SEVERITY[finding.severity]
     where = finding.where
     lines = [
@@ -278,7 +278,9 @@ def group_text(line: Line, plan: Plan) -> Content:
     """What is done on a host or for a component: its scrape gaps, and its steps in their order."""
     parts = [Content.styled(line.title, "bold")]
     mine = [gap for gap in plan.gaps if gap.host == line.host]
-    parts.extend(missed([gap for gap in mine if not line.component or component_of(gap) == line.component]))
+    parts.extend(
+        scrape_gap_lines([gap for gap in mine if not line.component or component_of(gap) == line.component])
+    )
     parts.append(Content(""))
     parts.extend(
         Content.assemble((f"{number + 1:>3} ", "$quiet"), inline(plan.steps[number].title))
@@ -320,7 +322,7 @@ def _rest(left: int) -> list[Content]:
     return [Content.styled(words, "$quiet")] if left > 0 else []
 
 
-def typed(step: PlannedStep) -> tuple[str, ...]:
+def manual_command_lines(step: PlannedStep) -> tuple[str, ...]:
     """What a person types for the result of a step, each command whole."""
     return with_short_names([line for change in step.changes for line in change.commands()])
 
@@ -330,7 +332,7 @@ def manual_commands(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL
     width = options.width
     parts: list[Content] = []
     for number, step in enumerate(steps):
-        lines = typed(step)
+        lines = manual_command_lines(step)
         if not lines:
             continue
         if len(parts) == MOST:

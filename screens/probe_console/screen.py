@@ -94,7 +94,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
 
     def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
         super().__init__()
-        self._first, self._secret = filled(probe)
+        self._first, self._secret = form_values(probe)
         self._forward = probe.forward if probe is not None else None
         self._known = tuple(known)
         if probe is None and known:
@@ -153,7 +153,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         self.firescreen.ask(
             lambda: client.send(request(), scan.facts if scan else None),
             self._came,
-            self._refused,
+            self._report_error,
             wanted=lambda: self.is_open and number == self._asked,
         )
 
@@ -203,16 +203,16 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         attempt = answered.attempt
         self.firescreen.ask(
             lambda: client.diagnosis(f"{attempt.reason}\n{attempt.detail}", ask=True, stack=stack),
-            self._narrowed,
+            self._show_diagnosis,
             lambda _: None,
             wanted=lambda: self.is_open and number == self._asked,
         )
 
-    def _narrowed(self, found: Diagnosis | None) -> None:
+    def _show_diagnosis(self, found: Diagnosis | None) -> None:
         self._closer = found
         self._draw()
 
-    def _refused(self, error: ErrorMessage) -> None:
+    def _report_error(self, error: ErrorMessage) -> None:
         words = " ".join(part for part in (error.what, error.where, error.todo) if part)
         self.query_one("#answer", Static).update(Content.assemble(("✗ ", "$error bold"), inline(words, 400)))
 
@@ -276,7 +276,7 @@ def _place(url: str) -> str:
     return "/".join(url.split("/", 3)[:3])
 
 
-def filled(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:
+def form_values(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:
     """The form's values for a probe, and its password.
 
     A server name becomes what curl does for it: the name in the URL, and --resolve to where the URL pointed.

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from screens.run.status import DOING, colour, elapsed, headline
+from screens.run.status import DOING, colour, format_elapsed, headline
 from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
 
@@ -74,4 +74,4 @@ class ProgressPanel(Panel):
         stopping = state.phase == "stopping"
         words = "" if stopping else " · x stops"
         self.set_title("Stopping" if stopping else DOING[state.activity])
-        self.set_subtitle(f"for {elapsed(time.monotonic() - self._began)}{words}")
+        self.set_subtitle(f"for {format_elapsed(time.monotonic() - self._began)}{words}")

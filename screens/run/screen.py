@@ -17,7 +17,7 @@ from screens.run.host_table import HostTable
 from screens.run.progress_panel import ProgressPanel
 from screens.run.status import (
     NAMES,
-    ending,
+    ending_text,
     headline,
     host_details,
     host_summary,
@@ -119,7 +119,7 @@ or the verification fails; this screen then says what failed, where, and what to
         elsewhere = self._follow(state)
         if before is None or elsewhere or step_part(before) != step_part(state):
             self._draw_steps(state)
-        if before is None or elsewhere or self._heard(before) != self._heard(state):
+        if before is None or elsewhere or self._log_key(before) != self._log_key(state):
             self._draw_lines(state)
         self._draw_end(state)
         self._name_host(state)
@@ -230,7 +230,7 @@ or the verification fails; this screen then says what failed, where, and what to
         (tree := self.query_one("#tree", Panel)).set_title(f"Steps {at(shown)}" if shown else "Steps")
         tree.set_subtitle(f"{done} of {len(steps)}")
 
-    def _heard(self, state: RunState) -> tuple[object, ...]:
+    def _log_key(self, state: RunState) -> tuple[object, ...]:
         row = state.row(self._host(state))
         return (row.lines if row else state.lines, state.waiting, state.current, state.phase)
 
@@ -261,7 +261,7 @@ or the verification fails; this screen then says what failed, where, and what to
             self._put_aside()
         if not ended:
             return
-        self.query_one("#said", Prose).update(ending(state))
+        self.query_one("#said", Prose).update(ending_text(state))
         panel, end = self.query_one("#outcome", Panel), self.query_one("#end")
         panel.set_title(headline(state).plain)
         # The buttons below the text stay in sight however long it is; without a log it has the room alone.

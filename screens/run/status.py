@@ -72,7 +72,7 @@ def headline(state: RunState) -> Content:
         return Content.assemble(
             ("▸ ", "$warning"), "stopping: finishing the current change, then rolling back"
         )
-    words = {"changing": "changing", "verifying": _verifying(state)}
+    words = {"changing": "changing", "verifying": _verification_text(state)}
     step = state.step
     if state.activity == "rolling back":
         return Content.assemble(("↶ ", "$warning bold"), "rolling back")
@@ -84,7 +84,7 @@ def headline(state: RunState) -> Content:
     return Content.assemble(("▸ ", "$primary bold"), doing)
 
 
-def _verifying(state: RunState) -> str:
+def _verification_text(state: RunState) -> str:
     """What verification waits for: a target is asked for again until its time is over."""
     left = {row.host for row in state.hosts if row.state in ("rolled-back", "stuck")}
     late = [
@@ -100,7 +100,7 @@ def _verifying(state: RunState) -> str:
     return f"verifying: Prometheus does not report {named} as up yet"
 
 
-def elapsed(seconds: float) -> str:
+def format_elapsed(seconds: float) -> str:
     """A duration as a person reads it: '12 s', '2 min 5 s'."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
@@ -213,7 +213,7 @@ def step_lines(step: StepState, *, current: bool, width: int) -> list[Content]:
     return [head, *(Content.assemble("    ", (line, style)) for line in rest)]
 
 
-def ending(state: RunState) -> Content:
+def ending_text(state: RunState) -> Content:
     """How the run ended: what happened, what was rolled back, what to do, and the summary."""
     parts: list[Content] = []
     if state.error is not None:
@@ -339,7 +339,7 @@ def host_line(row: HostRow, *, width: int, names: int, canary: str = "") -> Cont
         (f"{numbers:>6} ", "$quiet"),
     )
     room = max(width - head.cell_length, 0)
-    return Content.assemble(head, (fit(short_path(_said(row, canary), room), room), _tone(row)))
+    return Content.assemble(head, (fit(short_path(_row_text(row, canary), room), room), _tone(row)))
 
 
 def short_path(text: str, room: int) -> str:
@@ -353,7 +353,7 @@ def short_path(text: str, room: int) -> str:
     return f"{verb}{blank}…/{next((end for end in ends if len(end) < left), parts[-1])}"
 
 
-def _said(row: HostRow, canary: str) -> str:
+def _row_text(row: HostRow, canary: str) -> str:
     """The error, the current step, or what the host waits for, in a line."""
     if row.error is not None:
         return row.error.what.partition("\n")[0]

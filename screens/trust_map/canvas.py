@@ -33,7 +33,7 @@ class Drawing:
     """The line of each arrow, in the order of `ordered`."""
 
 
-def ordered(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
+def order_arrows(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
     """The arrows in the order in which they are drawn: grouped by client, then by server."""
     askers = list(dict.fromkeys(one.client_host for one in arrows))
     asked = list(dict.fromkeys(one.server_host for one in arrows))
@@ -94,7 +94,7 @@ def draw(
         apart: with room between the boxes of two hosts.
         colourless: there is no colour to show the selected arrow with.
     """
-    pen = _Pen.measured(arrows, width, HAND_NO_COLOUR if colourless else HAND)
+    pen = _Pen.for_width(arrows, width, HAND_NO_COLOUR if colourless else HAND)
     lines: list[Content] = []
     at: list[int] = []
     before: Arrow | None = None
@@ -128,7 +128,7 @@ class _Pen:
     """Without the ports, which stand beneath for the selected arrow."""
 
     @classmethod
-    def measured(cls, arrows: Sequence[Arrow], width: int, hand: str) -> _Pen:
+    def for_width(cls, arrows: Sequence[Arrow], width: int, hand: str) -> _Pen:
         """Columns as wide as what stands in them, the arrows get the rest."""
         asking = [text for one in arrows for text in (place(one.client_host) + "  ", inline(one.client, 40))]
         narrow = width < NARROW
@@ -221,7 +221,7 @@ def _box(text: str, width: int) -> Content:
     return Content.assemble(("│", "$quiet"), fit(text, width - 2), ("│", "$quiet"))
 
 
-def told(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
+def connection_text(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
     """A connection as text: client and server, its probe, and what each side shows and checks.
 
     Args:

@@ -57,7 +57,7 @@ class TrustGraph(Widget, can_focus=True):
         """The selected arrow."""
         return self.arrows[self.at] if self.at < len(self.arrows) else None
 
-    def _drawing(self, width: int) -> Drawing:
+    def _fitting_drawing(self, width: int) -> Drawing:
         """The fullest picture that is no higher than the frame; the tightest where none is."""
         for notes, apart in WAYS if width >= ROOMY else WAYS[-1:]:
             drawing = draw(
@@ -76,11 +76,11 @@ class TrustGraph(Widget, can_focus=True):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as the picture has."""
         self._room = container.height
-        return len(self._drawing(width).lines)
+        return len(self._fitting_drawing(width).lines)
 
     def render(self) -> Content:
         """The picture for the width there is."""
-        return Content("\n").join(self._drawing(self.size.width).lines)
+        return Content("\n").join(self._fitting_drawing(self.size.width).lines)
 
     def watch_at(self) -> None:
         """Tells the screen, and stays in sight."""
@@ -88,7 +88,7 @@ class TrustGraph(Widget, can_focus=True):
         self.call_after_refresh(self._show)
 
     def _show(self) -> None:
-        drawing = self._drawing(self.size.width)
+        drawing = self._fitting_drawing(self.size.width)
         if self.at < len(drawing.at) and self.parent is not None and isinstance(self.parent, Widget):
             top = max(drawing.at[self.at] - 1, 0)
             if self.at == len(drawing.at) - 1:
@@ -107,7 +107,7 @@ class TrustGraph(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """The arrow under the mouse; once more opens it."""
-        at = self._drawing(self.size.width).at
+        at = self._fitting_drawing(self.size.width).at
         under = [number for number, line in enumerate(at) if line <= event.y]
         if not under:
             return

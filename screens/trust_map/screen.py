@@ -13,7 +13,7 @@ from textual.widgets import Static
 from screens.base_screen import Page
 from screens.routes import MapView
 from screens.state_styles import describe_error
-from screens.trust_map.canvas import ordered, summary, told
+from screens.trust_map.canvas import connection_text, order_arrows, summary
 from screens.trust_map.graph import TrustGraph
 from screens.widgets.panel import Panel
 from screens.widgets.prose import Prose
@@ -68,7 +68,7 @@ probe in detail."""
 
     def __init__(self, view: MapView, arrows: tuple[Arrow, ...] = ()) -> None:
         super().__init__()
-        self._view, self._arrows = view, ordered(arrows)
+        self._view, self._arrows = view, order_arrows(arrows)
         self._attempts: dict[str, Attempt] = {}
 
     def body(self) -> ComposeResult:
@@ -81,7 +81,7 @@ probe in detail."""
     def show_run(self, state: RunState) -> None:
         """Draws what is known by now."""
         if self._view is not MapView.PLAN:
-            self._arrows = ordered(state.arrows)
+            self._arrows = order_arrows(state.arrows)
             self._attempts = {attempt.probe.id: attempt for attempt in state.attempts}
         scene = self.query_one(TrustGraph)
         scene.attempts = self._attempts
@@ -118,7 +118,7 @@ probe in detail."""
     def _tell(self) -> None:
         arrow = self.query_one(TrustGraph).arrow
         width = self.app.size.width - 4
-        words = told(arrow, self._attempts.get(arrow.probe), width=width) if arrow else Content("")
+        words = connection_text(arrow, self._attempts.get(arrow.probe), width=width) if arrow else Content("")
         self.query_one("#detail", Static).update(words)
         if arrow:
             hosts = dict.fromkeys((arrow.client_host, arrow.server_host))

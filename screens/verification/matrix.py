@@ -94,7 +94,7 @@ def _names(target: str) -> tuple[str, str]:
     )  # the unit tells a further instance apart
 
 
-def heading(target: str) -> Text:
+def column_heading(target: str) -> Text:
     """A column's head, two lines: the host and the component."""
     return Text("\n".join(_names(target)))
 
@@ -139,7 +139,7 @@ def legend(attempts: Sequence[Attempt]) -> str:
     return "  ".join(words for words, there in signs if there)
 
 
-def told(attempt: Attempt) -> Content:
+def attempt_text(attempt: Attempt) -> Content:
     """The selected probe as a sentence, two lines at most on 80 columns."""
     probe = attempt.probe
     sign, colour = (

@@ -19,11 +19,11 @@ from screens.state_styles import safe, short_paths
 from screens.verification.matrix import (
     TOTAL,
     arrange,
+    attempt_text,
     cell,
     client_name,
-    heading,
+    column_heading,
     legend,
-    told,
     told_total,
     total,
     ups,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _NO_UPS = Content.styled("Nothing yet: Prometheus says it with its next scrape.", "$quiet")
 
 
-def _made(lines: Sequence[str], width: int) -> Content:
+def _run_changes_text(lines: Sequence[str], width: int) -> Content:
     """What a run made, a dot before each sentence; no path breaks over lines."""
     parts = (Content.assemble(("· ", "$quiet"), safe(short_paths(line, width), 400)) for line in lines)
     return Content("\n").join(parts)
@@ -123,7 +123,7 @@ to undo the run. 'w' shows both without the matrix."""
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#made").display = bool(lines)
         half = self.app.size.width // 2 - 6  # less frame and scrollbar
-        self.query_one("#summary", Static).update(_made(lines, half))
+        self.query_one("#summary", Static).update(_run_changes_text(lines, half))
         self.refresh_bindings()
 
     def show_session(self, session: Session) -> None:
@@ -165,7 +165,7 @@ to undo the run. 'w' shows both without the matrix."""
         first, wide = widths(self.app.size.width - 6, [client for client, _ in rows], targets)
         table.add_column(Text("\nclient"), width=first)
         for target, width in zip(targets, wide, strict=True):
-            table.add_column(heading(target), width=width)
+            table.add_column(column_heading(target), width=width)
         beyond = first + sum(wide) > self.app.size.width - 6
         panel = self.query_one("#probes", Panel)
         panel.set_title("Clients and components" + (" · ←→ for more" if beyond else ""))
@@ -192,7 +192,7 @@ to undo the run. 'w' shows both without the matrix."""
     def _tell(self, row: int, column: int) -> None:
         attempt = self._cells.get((row, column))
         if attempt is not None:
-            words = told(attempt)
+            words = attempt_text(attempt)
         elif row == 0 and 1 <= column <= len(self._columns):
             words = told_total(*self._columns[column - 1])
         else:

@@ -49,11 +49,11 @@ class Cards(Widget):
         """One line, or a box with one or two lines."""
         if not self.cards:
             return 0
-        if not self._boxed(width):
+        if not self._has_boxes(width):
             return 1
         return 4 if any(card.detail for card in self.cards) else 3
 
-    def _boxed(self, width: int) -> bool:
+    def _has_boxes(self, width: int) -> bool:
         return self.app.size.height >= LOW and width // max(len(self.cards), 1) >= NARROW
 
     def render(self) -> Content:
@@ -61,7 +61,7 @@ class Cards(Widget):
         width = self.size.width
         if not self.cards:
             return Content("")
-        if not self._boxed(width):
+        if not self._has_boxes(width):
             return Content.styled(" │ ", "$faint").join(_words(card) for card in self.cards)
         count = len(self.cards)
         widths = [width // count + (place < width % count) for place in range(count)]

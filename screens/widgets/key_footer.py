@@ -26,14 +26,14 @@ class KeyFooter(Footer):
                 keys += 1
             yield child
         if keys:
-            self.call_after_refresh(self.call_after_refresh, self._drawn)
+            self.call_after_refresh(self.call_after_refresh, self._call_when_drawn)
 
     def when_drawn(self, then: Callable[[], None]) -> None:
         """Calls `then` once when the keys have been drawn, and with them the whole page."""
         self._when_drawn = then
-        self.set_timer(_NO_FOCUS, self._drawn)
+        self.set_timer(_NO_FOCUS, self._call_when_drawn)
 
-    def _drawn(self) -> None:
+    def _call_when_drawn(self) -> None:
         then, self._when_drawn = self._when_drawn, None
         if then is not None:
             then()

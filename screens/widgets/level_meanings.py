@@ -86,7 +86,7 @@ def _colour(who: str) -> str:
     return "$error" if who.startswith("anyone") else "$success"
 
 
-def meaning(value: str, width: int, *, cost: str = "") -> Content:
+def level_meaning(value: str, width: int, *, cost: str = "") -> Content:
     """What a level means, a line for each question; what is too long for `width` goes on below.
 
     Args:

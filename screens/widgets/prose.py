@@ -42,11 +42,11 @@ class Prose(Static):
         visual = self.visual
         if not isinstance(visual, Content):
             return None
-        shown = broken(visual, self.content_size.width, mark=_MARK).plain
-        return re.sub(rf" *{_MARK}\n *", _joined, selection.extract(shown)), "\n"
+        shown = break_lines(visual, self.content_size.width, mark=_MARK).plain
+        return re.sub(rf" *{_MARK}\n *", _joining_blank, selection.extract(shown)), "\n"
 
 
-def _joined(found: re.Match[str]) -> str:
+def _joining_blank(found: re.Match[str]) -> str:
     """What stood in the text where a line was broken: a blank, or nothing within a word."""
     return " " if found[0].startswith(" ") else ""
 
@@ -60,7 +60,7 @@ class _Broken(Visual):
 
     def _at(self, width: int) -> Content:
         if width != self._width:
-            self._width, self._lines = width, broken(self._content, width)
+            self._width, self._lines = width, break_lines(self._content, width)
         return self._lines
 
     def render_strips(
@@ -82,7 +82,7 @@ class _Broken(Visual):
         return self._at(width).get_height(rules, width)
 
 
-def broken(content: Content, width: int, *, mark: str = "") -> Content:
+def break_lines(content: Content, width: int, *, mark: str = "") -> Content:
     """The text with every line that is wider than `width` broken; `mark` stands before each line end that is added."""
     if width < 1 or all(cell_len(line) <= width for line in content.plain.split("\n")):
         return content

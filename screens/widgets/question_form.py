@@ -75,7 +75,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
                 return True
         return False
 
-    def explained(self, text: str) -> str:
+    def with_question_help(self, text: str) -> str:
         """A page's help, with the focused question before it."""
         for field in self.query(Field):
             if field.has_focus_within and field.question.more:

@@ -16,11 +16,11 @@ NARROWEST = 20
 _HERE = re.compile(r"\s*<<\s*'(?P<end>\w+)'")
 
 
-def folded(text: str, width: int) -> list[str]:
+def fold_lines(text: str, width: int) -> list[str]:
     """The lines of a command, none of them wider than `width` where that can be."""
     lines: list[str] = []
     for command in _commands(text.split("\n"), max(width, NARROWEST)):
-        lines += _folded(command, max(width, NARROWEST)) if isinstance(command, str) else command
+        lines += _fold_line(command, max(width, NARROWEST)) if isinstance(command, str) else command
     return lines
 
 
@@ -53,7 +53,7 @@ def _commands(lines: list[str], width: int) -> Iterator[str | list[str]]:
     yield from before
 
 
-def _folded(line: str, width: int) -> list[str]:
+def _fold_line(line: str, width: int) -> list[str]:
     if line.lstrip().startswith("#"):
         return _comment(line, width)
     if len(line) <= width:

@@ -24,7 +24,7 @@ _STYLES = {
 }
 
 
-def highlighted(line: str) -> Content:
+def highlight(line: str) -> Content:
     """One line, which is shown as it stands: no markup in it is read."""
     content = Content(line)
     for match in _TOKEN.finditer(line):

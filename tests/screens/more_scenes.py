@@ -120,7 +120,7 @@ async def _drift(pilot: Pilot[Any]) -> None:
         ),
     )
     page: Any = pilot.app.screen
-    page._compared(Comparison(nothing.facts, nothing, (), found, 0.0))
+    page._show_comparison(Comparison(nothing.facts, nothing, (), found, 0.0))
     await until(pilot, "TLS10")
 
 

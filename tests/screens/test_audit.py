@@ -67,7 +67,7 @@ async def test_an_audit_says_what_is_waited_for_then_leads_to_the_step_that_fixe
 async def test_an_accepted_finding_is_in_the_baseline_until_it_is_taken_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shown = audits._unmarked(audit_report())
+    shown = audits._without_baseline(audit_report())
     monkeypatch.setattr(audits, "run", lambda *_: shown)
     one = SceneEngine()
     one.workspace = Workspace(tmp_path / "workspace")

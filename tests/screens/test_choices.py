@@ -17,7 +17,7 @@ from screens.choices.levels import SHORT, LevelRow
 from screens.state_styles import protection_label
 from screens.widgets.choice import Choice
 from screens.widgets.field import Field
-from screens.widgets.level_meanings import LADDER, MEANINGS, meaning
+from screens.widgets.level_meanings import LADDER, MEANINGS, level_meaning
 from tests.screens import whole
 from tests.screens.helpers import drawn, engine, until
 from tests.unit.planner.test_identity import site
@@ -209,10 +209,10 @@ async def test_one_component_is_asked_as_a_list() -> None:
 
 def test_what_a_level_means_names_every_part_in_each_width() -> None:
     for width in (36, 76):
-        words = " ".join(meaning("tls+basic_auth+client_cert", width).plain.split())
+        words = " ".join(level_meaning("tls+basic_auth+client_cert", width).plain.split())
         assert "Clients need the CA certificate, a client certificate, user and password" in words
-        assert all(len(line) <= width for line in meaning("tls", width).plain.splitlines())
-    assert "nothing" in meaning("", 60).plain
+        assert all(len(line) <= width for line in level_meaning("tls", width).plain.splitlines())
+    assert "nothing" in level_meaning("", 60).plain
     assert set(LADDER) == {"", *SHORT}, "each level that can be chosen has its meaning"
     assert {SHORT[value] for value in LADDER if value} == {MEANINGS[value].name for value in LADDER if value}
 

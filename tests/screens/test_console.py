@@ -18,7 +18,7 @@ from textual.widgets import Input
 from screens.app import FirescreenApp, make_app
 from screens.dialogs.attempt import AttemptDialog
 from screens.probe_console.result import wrong
-from screens.probe_console.screen import ConsolePage, filled
+from screens.probe_console.screen import ConsolePage, form_values
 from tests.integration.stand import exporter, free_port, prometheus_server
 from tests.processes import run_program
 from tests.screens.helpers import QuietEngine, engine, until
@@ -287,4 +287,4 @@ def test_which_certificate_is_not_trusted(stand: Stand) -> None:
 
 
 def test_nothing_is_filled_in_without_a_request() -> None:
-    assert filled(None) == ({}, None)
+    assert form_values(None) == ({}, None)

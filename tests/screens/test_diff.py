@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 
-from screens.plan.diff_lines import parsed, side_by_side
+from screens.plan.diff_lines import parse_diff, side_by_side
 from screens.plan.diff_view import DiffOptions, diff_view
-from screens.widgets.syntax import highlighted
+from screens.widgets.syntax import highlight
 from tests.screens import whole
 from wizard.model import ContentKind, FileState, PlannedStep, StepKind, WriteFile
 
@@ -38,17 +38,17 @@ def unified(context: int = 3) -> str:
 
 
 def test_each_line_has_its_number_in_both_files() -> None:
-    lines = parsed(unified())
+    lines = parse_diff(unified())
     old, new = BEFORE.splitlines(), AFTER.splitlines()
     assert all(line.text == old[line.old - 1] for line in lines if line.old)
     assert all(line.text == new[line.new - 1] for line in lines if line.new)
     assert [line.text for line in lines if line.kind == "removed"] == ["line 3: x", "scheme: http"]
     assert [line.text for line in lines if line.kind == "fold"] == ["31 unchanged lines"]
-    assert not any(line.kind == "fold" for line in parsed(unified(1000))), "all of the file is shown"
+    assert not any(line.kind == "fold" for line in parse_diff(unified(1000))), "all of the file is shown"
 
 
 def test_only_the_words_that_changed_are_marked() -> None:
-    changed = {line.text: [line.text[slice(*span)] for span in line.words] for line in parsed(unified())}
+    changed = {line.text: [line.text[slice(*span)] for span in line.words] for line in parse_diff(unified())}
     assert changed["scheme: http"] == ["http"]
     assert changed["scheme: https"] == ["https"]
     assert changed["line 3: x"] == [], "it is gone as a whole"
@@ -68,7 +68,7 @@ def test_nobody_reads_the_base64_of_a_certificate() -> None:
 
 
 def test_old_stands_beside_new_and_the_rest_on_both_sides() -> None:
-    rows = side_by_side(parsed(unified()))
+    rows = side_by_side(parse_diff(unified()))
     pair = next(row for row in rows if row[0] and row[0].text == "scheme: http")
     assert pair[1] is not None and pair[1].text == "scheme: https"
     alone = next(row for row in rows if row[1] and row[1].text.startswith("ca_file"))
@@ -103,7 +103,7 @@ def test_a_secret_stays_a_fingerprint_and_text_stays_text() -> None:
 
 def test_keys_texts_and_remarks_have_colours_of_their_own() -> None:
     def styles(line: str) -> dict[str, str]:
-        content = highlighted(line)
+        content = highlight(line)
         return {content.plain[span.start : span.end]: str(span.style) for span in content.spans}
 
     assert styles("  scheme: https # so") == {"scheme": "$secondary", "# so": "italic $quiet"}

@@ -29,7 +29,7 @@ from screens.run.status import (
     step_lines,
 )
 from screens.run.step_list import StepList
-from screens.run_state import HostRow, RunState, advance, begin, settled
+from screens.run_state import HostRow, RunState, advance, begin, final_rows
 from screens.state import ErrorMessage
 from screens.themes import HOST_COLOURS, host_colours
 from screens.verification.screen import VerificationPage
@@ -147,7 +147,7 @@ def test_the_engines_own_word_at_the_end_counts() -> None:
         HostOutcome(host="srv002", state="rolled-back", error=many.WHY),
         HostOutcome(host="late", state="changed"),
     )
-    rows = {row.host: row for row in settled(started().hosts, outcomes)}
+    rows = {row.host: row for row in final_rows(started().hosts, outcomes)}
     assert rows["srv001"].state == "proven"
     why = rows["srv002"].error
     assert why is not None and why.what.startswith(many.WHY.what)

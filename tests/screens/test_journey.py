@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from screens.certificate_distribution.data import Distribution, counted, found, planned, read_back
+from screens.certificate_distribution.data import (
+    Distribution,
+    count_states,
+    found_distribution,
+    planned_distribution,
+    read_back,
+)
 from screens.certificate_distribution.screen import describe_certificate, describe_keys
 from tests.screens.many import names, stack_of
 from wizard.certificates import issue
@@ -85,7 +91,7 @@ def keys(travels: Distribution) -> str:
 
 
 def test_each_certificate_is_told_once_with_every_place_that_it_goes_to(made: dict[str, bytes]) -> None:
-    ca, leaf = planned(the_plan(made)).certificates
+    ca, leaf = planned_distribution(the_plan(made)).certificates
     assert (ca.kind, ca.hosts) == ("CA certificate", ("monitor", "srv001"))
     assert ca.made is not None and ca.made.place == (WORKSPACE, CA)
     assert (leaf.kind, leaf.hosts, leaf.made) == ("server certificate", ("srv001",), None)
@@ -98,20 +104,20 @@ def test_each_certificate_is_told_once_with_every_place_that_it_goes_to(made: di
 def test_what_lies_there_already_is_not_sent_again(made: dict[str, bytes]) -> None:
     plan = the_plan(made)
     again = replace(plan, facts=facts(afterwards(plan)))
-    assert counted(planned(again).certificates) == {"there": 3}
-    assert counted(found(again.facts).certificates) == {"there": 3}
+    assert count_states(planned_distribution(again).certificates) == {"there": 3}
+    assert count_states(found_distribution(again.facts).certificates) == {"there": 3}
 
 
 def test_what_arrived_is_compared_with_what_was_sent(made: dict[str, bytes]) -> None:
     plan = the_plan(made)
     files = afterwards(plan)
-    assert counted(read_back(plan, facts(files)).certificates) == {"arrived": 3}
+    assert count_states(read_back(plan, facts(files)).certificates) == {"arrived": 3}
     stranger = issue.new_ca(name="A stranger", key_pem=issue.new_key("ec-p256"), days=5)
     files["monitor"]["/etc/prometheus/ca.crt"] = FileState(stranger, 0o644)
     files["srv001"]["/etc/node_exporter/client-ca.crt"] = None
     del files["srv001"]["/etc/node_exporter/node.crt"]
     travels = read_back(plan, facts(files))
-    assert counted(travels.certificates) == {"other": 1, "missing": 1, "unseen": 1}
+    assert count_states(travels.certificates) == {"other": 1, "missing": 1, "unseen": 1}
     text = describe_certificate(travels.certificates[0], 60).plain
     assert "✗ monitor: another certificate" in text
     assert issue.summary(stranger).fingerprint[:20] in text
@@ -120,14 +126,15 @@ def test_what_arrived_is_compared_with_what_was_sent(made: dict[str, bytes]) -> 
 
 def test_a_bundle_is_read_certificate_by_certificate(made: dict[str, bytes]) -> None:
     bundle = {"monitor": {"/etc/bundle": FileState(made["leaf"] + made["ca"]), "/etc/bad": FileState(BROKEN)}}
-    assert [one.kind for one in found(facts(bundle)).certificates] == ["CA certificate", "server certificate"]  # type: ignore[arg-type]
+    on_hosts = found_distribution(facts(bundle))  # type: ignore[arg-type]
+    assert [one.kind for one in on_hosts.certificates] == ["CA certificate", "server certificate"]
 
 
 BROKEN = b"-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n"
 
 
 def test_what_stays_is_said_and_a_key_that_travels_is_found(made: dict[str, bytes]) -> None:
-    text = keys(planned(the_plan(made)))
+    text = keys(planned_distribution(the_plan(made)))
     assert "✓ The CA's key is in the workspace only" in text
     assert "✓ A key of srv001 is there only" in text
     assert "✗" not in text
@@ -136,7 +143,7 @@ def test_what_stays_is_said_and_a_key_that_travels_is_found(made: dict[str, byte
         write("srv002", "/etc/ca.key", made["ca_key"] + b"\n"),
         write("srv002", "/etc/node.key", made["key"]),
     )
-    text = keys(planned(worse))
+    text = keys(planned_distribution(worse))
     assert "✗ The CA's key is on srv002" in text
     assert "! A shared key is on srv001, srv002" in text
     assert "PRIVATE KEY" not in text

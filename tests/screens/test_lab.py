@@ -19,7 +19,7 @@ from textual.widgets._footer import FooterKey
 from screens.app import make_app
 from screens.labs.screen import LabPage
 from screens.labs.step_text import entries, is_offered, line_width, next_words
-from screens.widgets.shell_lines import folded
+from screens.widgets.shell_lines import fold_lines
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from wizard import labs
 from wizard.labs import CheckResult, Lab, LabSession, classroom
@@ -149,7 +149,7 @@ def right_pane(pilot: Pilot[Any]) -> str:
 
 def as_folded(pilot: Pilot[Any], command: str) -> str:
     """A command as it stands in the right pane, squeezed."""
-    return squeezed("\n".join(folded(command, line_width(pilot.app.screen.query_one("#detail")))))
+    return squeezed("\n".join(fold_lines(command, line_width(pilot.app.screen.query_one("#detail")))))
 
 
 async def read_through(pilot: Pilot[Any]) -> str:

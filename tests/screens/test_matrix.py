@@ -12,9 +12,9 @@ from screens.verification.matrix import (
     NARROW,
     TOTAL,
     arrange,
+    attempt_text,
     cell,
-    heading,
-    told,
+    column_heading,
     ups,
     widths,
 )
@@ -116,7 +116,7 @@ def test_a_cell_says_as_much_as_there_is_room_for() -> None:
     assert cell(wrong, 40, COLOURS).plain == "✗ 200 → not trusted"
     assert cell(wrong, NARROW + 1, COLOURS).plain == "✗ not trusted"
     assert cell(None, 40, COLOURS).plain == "·"
-    assert "expected 200, got not trusted" in told(wrong).plain
+    assert "expected 200, got not trusted" in attempt_text(wrong).plain
 
 
 def test_columns_are_equal_where_there_is_room_and_no_name_is_cut_where_there_is_none() -> None:
@@ -126,9 +126,9 @@ def test_columns_are_equal_where_there_is_room_and_no_name_is_cut_where_there_is
     assert len(set(each)) == 1
     first, each = widths(74, list(whole.CLIENTS), targets)
     for target, width in zip(targets, each, strict=True):
-        assert all(len(line) < width for line in heading(target).plain.splitlines())
+        assert all(len(line) < width for line in column_heading(target).plain.splitlines())
         assert max(len(f"✓ {expect}") for expect in whole.CLIENTS.values()) < width
-    assert heading("srv1/node_exporter/second").plain.splitlines() == ["srv1", "second"]
+    assert column_heading("srv1/node_exporter/second").plain.splitlines() == ["srv1", "second"]
 
 
 def test_every_outcome_has_words() -> None:

@@ -24,10 +24,10 @@ from screens.plan.text import (
     MOST,
     counts,
     differences,
-    grouped,
+    group_gaps,
     manual_commands,
-    missed,
     overview,
+    scrape_gap_lines,
 )
 from tests.screens import many, whole
 from tests.screens.helpers import drawn, engine, until
@@ -175,10 +175,10 @@ def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
         Gap(message="is scraped by no Prometheus of this stack", host="srv1", component="x"),
         Gap(message="something else, of nobody"),
     )
-    groups = dict(grouped(gaps))
+    groups = dict(group_gaps(gaps))
     restart = "is down for about 1 s: at most one scrape is lost"
     assert groups[restart] == [f"{host}/{name}" for host, name, _ in whole.PLACES[:4]]
-    text = "\n".join(line.plain for line in missed(gaps))
+    text = "\n".join(line.plain for line in scrape_gap_lines(gaps))
     assert text.count(restart) == 1
     for host, name, _ in whole.PLACES:
         assert f"{host}/{name}" in text

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from screens.widgets.prose import Prose, broken
+from screens.widgets.prose import Prose, break_lines
 
 PATH = "/home/ada/.local/share/firescreen/practice/prometheus/etc/prometheus/prometheus.yml"
 
@@ -48,7 +48,7 @@ PATH = "/home/ada/.local/share/firescreen/practice/prometheus/etc/prometheus/pro
     ],
 )
 def test_lines_break_where_people_read_on(text: str, shown: list[str]) -> None:
-    assert broken(Content(text), 38).plain.split("\n") == shown
+    assert break_lines(Content(text), 38).plain.split("\n") == shown
 
 
 async def test_what_is_copied_has_no_line_ends_of_the_screen() -> None:

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from screens.widgets.shell_lines import folded
+from screens.widgets.shell_lines import fold_lines
 from tests.processes import run_program
 
 LONG = "/root/.local/share/firescreen/practice/srv1/etc/prometheus/tls/node exporter's key.pem"
@@ -39,11 +39,11 @@ def said(script: str) -> str:
 @pytest.mark.parametrize("width", [24, 42, 76])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_folded_commands_do_the_same(command: str, width: int) -> None:
-    lines = folded(command, width)
+    lines = fold_lines(command, width)
     assert max(map(len, lines)) <= width
     assert said("\n".join(lines)) == said(command)
 
 
 def test_what_fits_stays_as_it_is() -> None:
     short = "install -m 0600 /dev/stdin x <<'END'\nkey: 1\nEND"
-    assert folded(short, 60) == short.split("\n")
+    assert fold_lines(short, 60) == short.split("\n")

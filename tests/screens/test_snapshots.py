@@ -31,7 +31,7 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: NOW)
         # Under load a scene takes ten seconds, which are a cell wider than nine.
-        patch.setattr("screens.run.progress_panel.elapsed", lambda _: "0 s")
+        patch.setattr("screens.run.progress_panel.format_elapsed", lambda _: "0 s")
         # Measured on each machine anew.
         patch.setattr("wizard.passwords._seconds_at_eight", lambda: 0.0175)
         patch.setenv("TZ", "UTC")

@@ -13,7 +13,7 @@ from screens.home.screen import HomePage
 from screens.plan.screen import PlanPage
 from screens.routes import MapView
 from screens.run_state import RunState
-from screens.trust_map.canvas import draw, mark, ordered, summary, told
+from screens.trust_map.canvas import connection_text, draw, mark, order_arrows, summary
 from screens.trust_map.graph import WAYS, TrustGraph
 from screens.trust_map.screen import TrustMapPage
 from screens.verification.screen import VerificationPage
@@ -37,7 +37,7 @@ async def settled(app: FirescreenApp, pilot: Pilot[int]) -> None:
 
 
 def test_every_arrow_is_drawn_once_whatever_the_width() -> None:
-    arrows = ordered(whole.arrows())
+    arrows = order_arrows(whole.arrows())
     assert sorted(arrows, key=repr) == sorted(whole.arrows(), key=repr)
     for width in (60, 76, 90, 116, 200):
         for notes, apart in WAYS:
@@ -60,11 +60,11 @@ def test_an_arrow_says_by_sign_and_word_how_it_stands() -> None:
     assert mark(replace(arrow, encrypted=False), good)[:2] == ("●", "unprotected"), (
         "what is plain is never called proven"
     )
-    assert "got down" in told(arrow, replace(good, ok=False, outcome="down")).plain
+    assert "got down" in connection_text(arrow, replace(good, ok=False, outcome="down")).plain
 
 
 def test_the_words_name_both_certificates_and_what_checks_them() -> None:
-    text = told(whole.arrows()[0], None).plain
+    text = connection_text(whole.arrows()[0], None).plain
     for part in (
         "prometheus on monitor → node_exporter on srv1",
         "srv1, 127.0.0.2 (signed by your CA)",
@@ -74,11 +74,11 @@ def test_the_words_name_both_certificates_and_what_checks_them() -> None:
         "prometheus, with a password",
     ):
         assert part in text
-    assert "Not encrypted" in told(whole.arrows()[-1], None).plain
+    assert "Not encrypted" in connection_text(whole.arrows()[-1], None).plain
 
 
 def test_without_colour_the_arrow_in_hand_is_reversed() -> None:
-    arrows = ordered(whole.arrows())
+    arrows = order_arrows(whole.arrows())
     drawing = draw(arrows, {}, width=76, selected=2, colourless=True)
     reversed_ = [
         number
@@ -109,7 +109,7 @@ def test_names_from_outside_neither_style_nor_break_the_picture() -> None:
         drawing = draw((bad,), {}, width=76, notes=notes)
         assert all("\x1b" not in line.plain and "\n" not in line.plain for line in drawing.lines)
         assert {line.cell_length for line in drawing.lines} == {76}
-    assert "\x1b" not in told(bad, None).plain
+    assert "\x1b" not in connection_text(bad, None).plain
 
 
 async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
