@@ -340,13 +340,13 @@ decide not to be shown."""
     ) -> None:
         """Does something for the class and says so; `done` and `wrong` are of the dialog that asked for it."""
 
-        def worked(answer: object) -> None:
+        def finish(answer: object) -> None:
             if done is not None:
                 done()
             self.app.notify(words(answer), markup=False)
             self._read()
 
-        self.firescreen.ask(work, worked, (lambda error: wrong(error.line)) if wrong is not None else None)
+        self.firescreen.ask(work, finish, (lambda error: wrong(error.line)) if wrong is not None else None)
 
     def action_back(self) -> None:
         """Back, or out of the wizard where the board was opened by its command."""

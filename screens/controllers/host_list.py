@@ -124,7 +124,7 @@ class HostList:
     ) -> None:
         """Adds the host that was typed, or those of a file that was named; `then` gets the names of the new ones."""
 
-        def added(found: tuple[tuple[HostSpec, ...], str]) -> None:
+        def list_added(found: tuple[tuple[HostSpec, ...], str]) -> None:
             specs, file = found
             known = {_login(entry.spec) for entry in self._app.hosts} if file else set()
             new = tuple(spec for spec in specs if _login(spec) not in known)
@@ -136,7 +136,7 @@ class HostList:
             then(tuple(spec.name for spec in new))
 
         names = self._names()
-        self._app.ask(lambda: self._app.client.typed_hosts(text, names), added, otherwise)
+        self._app.ask(lambda: self._app.client.typed_hosts(text, names), list_added, otherwise)
 
     def remove(self, name: str) -> None:
         """Takes a host that was typed off the list."""
@@ -230,7 +230,7 @@ class HostList:
             self._change(name, error=error)
             self._look(name, facts)
 
-        def answered(yes: bool | None) -> None:
+        def try_sudo(yes: bool | None) -> None:
             if not wanted():
                 return
             if not yes:
@@ -247,7 +247,7 @@ class HostList:
                 yes="Use sudo",
                 no="Skip sudo",
             ),
-            answered,
+            try_sudo,
         )
 
     def _look(self, name: str, facts: HostFacts) -> None:

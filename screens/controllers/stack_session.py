@@ -107,7 +107,7 @@ class StackSession:
         def say(line: str) -> None:
             self._app.post_message(Progress(line))
 
-        def opened(session: LabSession) -> None:
+        def open_stack(session: LabSession) -> None:
             if self._app.session.place != "practice":
                 return  # the person went back to this machine meanwhile
             if session.on_real_hosts or session.lab.docker:
@@ -115,7 +115,7 @@ class StackSession:
             self._take(session.stack)
             then(session)
 
-        self._app.ask(lambda: self._app.client.lab(lab, say, anew=anew), opened, self._no_practice)
+        self._app.ask(lambda: self._app.client.lab(lab, say, anew=anew), open_stack, self._no_practice)
 
     def stop_practice(self) -> None:
         """Ends the practice programs and goes back to this machine."""

@@ -50,9 +50,9 @@ class AddressDialog(FieldDialog[tuple[str, ...]]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter adds it."""
         event.stop()
-        self.chosen("add")
+        self.handle_button("add")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Adds it, or closes."""
         if name == "add":
             self._add(self.query_one(Input).value, self._close_with, self._wrong)

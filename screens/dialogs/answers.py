@@ -51,7 +51,7 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
         """Keep or leave."""
         return (("keep", "Save"), ("stop", "Discard"))
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Answers, or closes."""
         texts = tuple(area.text.strip() for area in self.query(TextArea))
         self.dismiss(texts if name == "keep" else None)

@@ -37,7 +37,7 @@ class ApplyDialog(Dialog[Choice]):
         """Three."""
         return ("now", "Apply"), ("later", "Apply, verify later"), ("no", "Stay on the plan")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """The button's answer."""
         self.dismiss("now" if name == "now" else "later" if name == "later" else "")
 
@@ -81,7 +81,7 @@ class AcceptDialog(Dialog[bool]):
         """Two."""
         return ("no", "Stay on the plan"), ("yes", "Accept")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Yes or no."""
         self.dismiss(name == "yes")
 

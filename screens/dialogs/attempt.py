@@ -75,7 +75,7 @@ class AttemptDialog(Dialog[None]):
         """Close, copy, repeat; and where the wizard can fix the cause, the part that does."""
         return (("close", "Close"), ("copy", "Copy"), ("again", "Open in probe console"), ("fix", "Fix it"))
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Does what the button says."""
         if name == "copy":
             self.action_copy()

@@ -89,9 +89,9 @@ class Dialog(ModalScreen[Result]):
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
         """Answers with the button's id."""
         event.stop()
-        self.chosen(event.button.id or "")
+        self.handle_button(event.button.id or "")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Ends the dialog; `name` is the button's id."""
         raise NotImplementedError
 
@@ -152,7 +152,7 @@ class ConfirmDialog(Dialog[bool]):
         pair = (("yes", self._yes), ("no", self._no))
         return pair[::-1] if self._careful else pair
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Yes or no."""
         self.dismiss(name == "yes")
 

@@ -69,7 +69,7 @@ class CanaryDialog(Dialog["str | None"]):
         event.stop()
         self.dismiss(self._choices[event.option_index])
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """As it was."""
         self.dismiss(None)
 

@@ -48,7 +48,7 @@ class ClassroomDialog(FieldDialog[bool]):
         else:
             self._take()
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Takes them, or closes."""
         if name == "take":
             self._take()

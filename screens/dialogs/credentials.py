@@ -96,9 +96,9 @@ class SecretDialog(FieldDialog[Any]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter gives it."""
         event.stop()
-        self.chosen("give")
+        self.handle_button("give")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Hands it over, unless there is nothing to hand over."""
         from wizard.redact import Secret
 

@@ -100,7 +100,7 @@ class DiagnosisDialog(Dialog[None]):
         self.query_one("#ask", ActionButton).display = open_still
         self.query_one("#fix", ActionButton).display = bool(found and found.menu_entry)
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Checks the hosts, opens the fix, or closes."""
         found = self._found
         if name == "ask" and found is not None:

@@ -24,7 +24,7 @@ class ErrorDialog(Dialog[None]):
         """The three parts."""
         return describe_error(self.error)
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Closes."""
         self.dismiss()
 

@@ -71,7 +71,7 @@ class GlossaryDialog(Dialog[None]):
                 listed.highlighted = (at + step) % count
                 return
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Closes."""
         self.dismiss(None)
 

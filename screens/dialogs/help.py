@@ -73,7 +73,7 @@ class HelpDialog(Dialog[None]):
         """Close, or open the glossary or the manual."""
         return (("close", "Close"), ("glossary", "Open glossary"), ("manual", "Open manual"))
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Closes, and opens what was chosen."""
         app = self.app
         self.dismiss(None)
@@ -88,11 +88,11 @@ class HelpDialog(Dialog[None]):
 
     def key_g(self) -> None:
         """Opens the glossary."""
-        self.chosen("glossary")
+        self.handle_button("glossary")
 
     def key_m(self) -> None:
         """Opens the manual."""
-        self.chosen("manual")
+        self.handle_button("manual")
 
     def action_refuse(self) -> None:
         """Closes."""

@@ -119,7 +119,7 @@ class LabsDialog(Dialog[str]):
         event.stop()
         self.dismiss(event.option_id or "")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Other hosts, labs of others, or none."""
         app = self.firescreen
         if name == "add":

@@ -62,9 +62,9 @@ class LineDialog(FieldDialog[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter gives the answer."""
         event.stop()
-        self.chosen("send")
+        self.handle_button("send")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """The text; without one there is nothing to send."""
         text = self.query_one(Input).value.strip()
         if name != "send":

@@ -44,7 +44,7 @@ class ManualDialog(Dialog[None]):
         if self._topics:
             self.app.push_screen(TopicDialog(*self._topics[event.option_index]))
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Closes."""
         self.dismiss(None)
 
@@ -78,7 +78,7 @@ class TopicDialog(Dialog[None]):
         """The text below its heading, which the border shows."""
         yield Markdown(self._text.partition("\n")[2], open_links=False)
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Goes back to the list."""
         self.dismiss(None)
 

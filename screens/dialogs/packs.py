@@ -68,9 +68,9 @@ class PackDialog(Dialog[bool]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter inspects it."""
         event.stop()
-        self.chosen("look")
+        self.handle_button("look")
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Inspects, adds, or closes."""
         pack = self._pack
         if name == "look":

@@ -49,7 +49,7 @@ class RecoveryDialog(Dialog[Choice]):
         """Three ways."""
         return (("undo", "Roll back"), ("compare", "Compare"), ("later", "Decide later"))
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """The button's way."""
         self.dismiss(cast("Choice", name))
 

@@ -47,7 +47,7 @@ class TerminalSizeDialog(Dialog[None]):
         if self.is_current and size.width >= self._needed[0] and size.height >= self._needed[1]:
             self.dismiss(None)
 
-    def chosen(self, name: str) -> None:
+    def handle_button(self, name: str) -> None:
         """Goes on."""
         self.dismiss(None)
 

@@ -25,13 +25,13 @@ def take_answers(app: Wizard, session: LabSession, say: Callable[[Content], None
         for number, text in enumerate(texts):
             session.respond(number, text)
 
-    def answered(texts: tuple[str, ...] | None) -> None:
+    def save_answers(texts: tuple[str, ...] | None) -> None:
         if texts is not None:
             kept = Content.assemble(("✓ ", "bold $success"), "Saved. 'o' writes your report.")
             app.ask(lambda: keep(texts), lambda _: say(kept))
 
     asked = tuple(question.ask for question in session.lab.questions)
-    app.push_screen(AnswersDialog(asked, session.answers), answered)
+    app.push_screen(AnswersDialog(asked, session.answers), save_answers)
 
 
 def offer_report(app: App[int], path: Path) -> None:

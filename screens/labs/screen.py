@@ -257,13 +257,13 @@ class LabPage(ClassPage):
         if (step := self.step) is None:
             return
 
-        def given(hint: str) -> None:
+        def show_hint(hint: str) -> None:
             if self.is_open and self.step is step:
                 if self._session.answer(step.id):
                     self._draw()
                 self._say(Content.assemble(("Hint  ", "bold $primary"), safe(hint, 1000)))
 
-        self.firescreen.ask(lambda: self._session.hint(step.id), given)
+        self.firescreen.ask(lambda: self._session.hint(step.id), show_hint)
 
     def action_begin(self) -> None:
         """Puts the fault of the step in place."""
@@ -327,7 +327,7 @@ class LabPage(ClassPage):
         """Asks, then restarts the lab."""
         from screens.dialogs.base import ConfirmDialog
 
-        def answered(yes: bool | None) -> None:
+        def start_reset(yes: bool | None) -> None:
             if yes:
                 self._helping = self.firescreen.runs.start(begin("undo"), self._reset)
 
@@ -339,7 +339,7 @@ class LabPage(ClassPage):
                 no="Continue the lab",
                 careful=True,
             ),
-            answered,
+            start_reset,
         )
 
     def _reset(self, emit: Emit, _cancel: Event) -> None:
@@ -379,12 +379,12 @@ class LabPage(ClassPage):
     def action_report(self) -> None:
         """Writes the report and says where it is; in a browser, gives it to the browser."""
 
-        def written(path: Path) -> None:
+        def show_report(path: Path) -> None:
             if self.is_open:
                 self._say(report_text(path))
                 offer_report(self.app, path)
 
-        self.firescreen.ask(self._session.report, written)
+        self.firescreen.ask(self._session.report, show_report)
 
     def action_scroll_text(self, pages: int) -> None:
         """The text, a page."""

@@ -83,9 +83,9 @@ def _make_plan(
         if stack is not None:
             engine = app.client.engine
             app.notify(words)
-            app.ask(lambda: make(engine, stack, answers), made)
+            app.ask(lambda: make(engine, stack, answers), use_result)
 
-    def made(found: Made) -> None:
+    def use_result(found: Made) -> None:
         app.clear_notifications()  # it is waited for no longer
         then(found)
 

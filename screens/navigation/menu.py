@@ -55,7 +55,7 @@ def practise(app: Wizard, *, whole: bool) -> None:
         app.stack_session.practise(whole=whole)
         return
 
-    def known(records: tuple[RunRecord, ...]) -> None:
+    def ask_or_extend(records: tuple[RunRecord, ...]) -> None:
         if not any(record.state in IN_FORCE for record in records):
             app.stack_session.practise(whole=True)
             return
@@ -70,7 +70,7 @@ def practise(app: Wizard, *, whole: bool) -> None:
             lambda yes: app.stack_session.practise(whole=True) if yes else None,
         )
 
-    app.ask(app.client.history, known)
+    app.ask(app.client.history, ask_or_extend)
 
 
 def ask_to_end_practice(app: Wizard) -> None:
@@ -91,12 +91,12 @@ def ask_to_end_practice(app: Wizard) -> None:
 def open_lab(app: Wizard, lab: str) -> None:
     """Prepares the practice stack and opens a lab on it; asks first if that ends another lab or run there."""
 
-    def opened(session: LabSession) -> None:
+    def open_lab(session: LabSession) -> None:
         app.open_page(Route.LAB, session)
 
-    def known(words: str) -> None:
+    def ask_or_begin(words: str) -> None:
         if not words:
-            app.stack_session.begin_lab(lab, opened)
+            app.stack_session.begin_lab(lab, open_lab)
             return
         app.push_screen(
             ConfirmDialog(
@@ -106,7 +106,7 @@ def open_lab(app: Wizard, lab: str) -> None:
                 no="Keep what is there",
                 careful=True,
             ),
-            lambda yes: app.stack_session.begin_lab(lab, opened, anew=True) if yes else None,
+            lambda yes: app.stack_session.begin_lab(lab, open_lab, anew=True) if yes else None,
         )
 
-    app.ask(lambda: app.client.in_the_way(lab), known)
+    app.ask(lambda: app.client.in_the_way(lab), ask_or_begin)

@@ -20,7 +20,7 @@ def save_picture(app: Wizard, form: Literal["svg", "png"]) -> None:
 
     svg = app.export_screenshot(title="Firescreen")
 
-    def saved(path: Path) -> None:
+    def report_saved(path: Path) -> None:
         app.notify(f"Picture saved: {inline(str(path), 400)}", timeout=12, markup=False)
 
-    app.ask(lambda: pictures.save(app.client.engine.workspace, svg, form), saved)
+    app.ask(lambda: pictures.save(app.client.engine.workspace, svg, form), report_saved)

@@ -50,17 +50,17 @@ def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
     """Shows what differs from before the run, and offers to forget the run."""
     differs = any(one.differences for one in left)
 
-    def forgotten(_: None) -> None:
+    def report_forgotten(_: None) -> None:
         app.notify("The run is forgotten. It can no longer be rolled back.")
         app.workspace_watch.refresh()
 
-    def answered(choice: str | None) -> None:
+    def recover(choice: str | None) -> None:
         if choice == "forget":
-            app.ask(lambda: app.client.forget_run(as_it_is=differs), forgotten)
+            app.ask(lambda: app.client.forget_run(as_it_is=differs), report_forgotten)
         else:
             _recovery_chosen(app, choice)
 
-    app.push_screen(ComparisonDialog(left), answered)
+    app.push_screen(ComparisonDialog(left), recover)
 
 
 def offer_hosts(app: Wizard, stack: Stack) -> None:

@@ -29,11 +29,11 @@ def secure(app: Wizard, only: str = "") -> None:
     if app.session.renew or app.session.logins:
         app.session = replace(app.session, renew=frozenset(), logins=None, plan=None)
 
-    def opened() -> None:
+    def open_choices() -> None:
         _preset(app, only)
         app.open_page(Route.CHOICES, only)
 
-    with_privileges(app, opened)
+    with_privileges(app, open_choices)
 
 
 def open_logins(app: Wizard) -> None:

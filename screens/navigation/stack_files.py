@@ -38,13 +38,13 @@ def _write(app: Wizard, name: str, done: Callable[[], None], wrong: Callable[[st
 
     session = app.session
 
-    def written(path: Path) -> None:
+    def report_written(path: Path) -> None:
         done()
         words = f"Wrote {inline(str(path), 300)}. To renew by a timer: Ctrl+P, 'Renew by a timer'."
         app.notify(words, timeout=20, markup=False)
 
     app.ask(
         lambda: stack_files.write(app.client.engine, session, name),
-        written,
+        report_written,
         lambda error: wrong(error.line),
     )

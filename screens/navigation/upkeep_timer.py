@@ -57,7 +57,7 @@ def _make(app: Wizard, name: str, done: Callable[[], None], refused: Callable[[E
 
     session = app.session
 
-    def made(found: tuple[str, Plan]) -> None:
+    def open_plan(found: tuple[str, Plan]) -> None:
         done()
         app.clear_notifications()  # it is waited for no longer
         stack, plan = found
@@ -70,4 +70,4 @@ def _make(app: Wizard, name: str, done: Callable[[], None], refused: Callable[[E
                 f"This timer is installed already. See when it ran: {inline(status, 300)}", markup=False
             )
 
-    app.ask(lambda: stack_files.timer_plan(app.client.engine, session, name), made, refused)
+    app.ask(lambda: stack_files.timer_plan(app.client.engine, session, name), open_plan, refused)

@@ -26,23 +26,23 @@ def ask(app: Wizard, plan: Plan, canary: str) -> None:
         return
     from screens.dialogs.apply import AcceptDialog
 
-    def answered(yes: bool | None) -> None:
+    def accept_if_confirmed(yes: bool | None) -> None:
         if yes:
             _confirm(app, _accept_broken(app, plan), canary)
 
-    app.push_screen(AcceptDialog(plan.unaccepted), answered)
+    app.push_screen(AcceptDialog(plan.unaccepted), accept_if_confirmed)
 
 
 def ask_for_canary(app: Wizard, plan: Plan) -> None:
     """Asks for the canary, and remembers it for this stack."""
     from screens.dialogs.canary import CanaryDialog
 
-    def chosen(wanted: str | None) -> None:
+    def keep_canary(wanted: str | None) -> None:
         if wanted is not None:
             app.session = replace(app.session, canary=wanted)
 
     dialog = CanaryDialog(canary_candidates(plan), ours=choose_canary(plan), now=app.session.canary)
-    app.push_screen(dialog, chosen)
+    app.push_screen(dialog, keep_canary)
 
 
 def _accept_broken(app: Wizard, plan: Plan) -> Plan:
