@@ -88,6 +88,7 @@ Ask: TypeAlias = Callable[[Question, Diagnosis], str]
 
 def diagnose(text: str) -> Diagnosis | None:
     """What is known about the error in `text` (one line or a whole log), or None."""
+    text = cut_lines.joined(text)
     joined = log_records.rejoined(text)
     if joined and "\n" not in joined and (whole := _search(joined)):
         # All lines are one record that was broken: none of its parts means anything alone.

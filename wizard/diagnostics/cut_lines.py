@@ -26,14 +26,31 @@ def completed(records: tuple[Record, ...]) -> tuple[Record, ...]:
     return tuple(_completed(each, number == last) for number, each in enumerate(records))
 
 
+def joined(text: str) -> str:
+    """The text without the line breaks that a narrow terminal made within a word of a phrase."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        rest = _missing(lines[-1]) if lines else ""
+        if rest and not rest[0].isspace() and line.startswith(rest):
+            lines[-1] += line
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def _completed(record: Record, is_last: bool) -> Record:
     mark = _MARK.search(record.text)
     if not mark and not is_last:
         return record
     text = record.text[: mark.start()] if mark else record.text.rstrip("\"' " + SEPARATOR)
-    lengths = range(min(_longest(), len(text)), _LEAST - 1, -1)
-    rest = next(filter(None, (_rest(text[-length:]) for length in lengths)), "")
+    rest = _missing(text)
     return replace(record, text=text + rest) if rest else record
+
+
+def _missing(text: str) -> str:
+    """The rest of the phrase in which a text ends; '' where it ends in none."""
+    lengths = range(min(_longest(), len(text)), _LEAST - 1, -1)
+    return next(filter(None, (_rest(text[-length:]) for length in lengths)), "")
 
 
 def _rest(tail: str) -> str:

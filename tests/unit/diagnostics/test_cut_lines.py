@@ -18,6 +18,10 @@ from wizard.diagnostics import catalogue, cut_lines, tables
             "web-file-unreadable",
         ),
         ("curl: (60) SSL certificate problem: unable to get local iss...", "curl-unknown-ca"),
+        (
+            "cURL error 60: SSL certificate problem: unable to get local issuer certific\nate (see …)",
+            "curl-unknown-ca",
+        ),
     ],
 )
 def test_a_cut_line_gets_the_cause_of_the_whole_one(line: str, right: str) -> None:
