@@ -201,6 +201,8 @@ def test_a_host_that_cannot_be_rolled_back_needs_recovery(three: tuple[Site, Pla
     engine = site.engine()
     outcome = engine.apply(plan, site.emit)
     assert {each.host: each.state for each in outcome.hosts}["srv2"] == "stuck"
+    assert outcome.error is not None and outcome.error.title == "A host needs recovery"
+    assert "Make srv2 reachable again" in outcome.error.todo, "it is not as it was before"
     interrupted = engine.cut_off()
     assert interrupted is not None
     assert interrupted.state == "owed"
