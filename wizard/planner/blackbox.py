@@ -42,7 +42,7 @@ class Probing:
 def look(
     stack: Stack, facts: Facts, servers: Sequence[Server]
 ) -> tuple[tuple[Probing, ...], tuple[Finding, ...]]:
-    """The probing jobs whose targets are servers of the stack, and what can only be told of.
+    """Finds the probing jobs whose targets are servers of the stack, and warns of those that stay as they are.
 
     A job that probes others too is left alone, with a finding.
     """
@@ -76,7 +76,7 @@ def look(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixed:
-    """A job that probes a server of the stack together with others, and so is left as it is."""
+    """A job that probes a server of the stack together with other targets; it is left as it is."""
 
     host: str
     job: str
@@ -85,7 +85,7 @@ class Mixed:
 
 
 def mixed_jobs(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Mixed, ...]:
-    """Those jobs, one for each server that they probe."""
+    """The mixed jobs, one entry for each server that they probe."""
     probers = paths.probers(stack, facts)
     return tuple(
         Mixed(

@@ -49,7 +49,7 @@ class _Demands:
 
 
 def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
-    """The clients that will be rejected once the stack is as it is wanted, one for each client and server."""
+    """The clients that will be rejected after the plan, one entry for each client and server."""
     found = []
     doors = door_facts.doors(stack, facts)
     for server in paths.servers(stack, facts):
@@ -83,7 +83,7 @@ def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
 
 
 def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...]:
-    """What to tell of them."""
+    """The findings about broken clients."""
     return tuple(
         Finding(
             id=BREAKS,
@@ -104,7 +104,7 @@ def findings(broken: Sequence[BrokenClient], stack: Stack) -> tuple[Finding, ...
 
 
 def accept_broken_clients(plan: Plan) -> Plan:
-    """The plan with all the clients accepted that it breaks."""
+    """Accepts all the clients that the plan breaks."""
     keys = (*plan.stack.accept_broken, *(each.key for each in plan.unaccepted))
     stack = replace(plan.stack, accept_broken=keys)
     others = tuple(each for each in plan.warnings if each.id != BREAKS)
@@ -166,7 +166,7 @@ def _proxies(
 
 
 def _client_trust_file(stack: Stack, facts: Facts, host: HostFacts, server: Server) -> str:
-    """What a client on that host can check the server against after the plan."""
+    """The CA file with which a client on that host can verify the server after the plan."""
     for client in paths.scrapers(stack, facts):
         if client.host.spec.name == host.spec.name:
             return client.trust_file(server, own_ca=stack.certificates.issued_by == "ca")
@@ -176,7 +176,7 @@ def _client_trust_file(stack: Stack, facts: Facts, host: HostFacts, server: Serv
 def _unknown_scrape_jobs(
     client: Client, targets: Sequence[TargetHealth], server: Server
 ) -> list[BrokenClient]:
-    """Jobs that scrape the server by a way that the plan does not know, and so does not change."""
+    """Jobs that scrape the server by addresses that the plan does not know, e.g. from service discovery."""
     known = {
         place.name
         for place in client.places()
@@ -206,7 +206,7 @@ def _unknown_scrape_jobs(
 
 
 def _mixed_blackbox_jobs(stack: Stack, facts: Facts) -> list[BrokenClient]:
-    """Jobs that probe a server through a blackbox exporter, by a way that the plan cannot change."""
+    """Jobs that probe a server through a blackbox exporter and that the plan cannot change."""
     servers = [each for each in paths.servers(stack, facts) if (known := _demands(each)) and known.tls]
     return [
         BrokenClient(

@@ -72,7 +72,7 @@ class CredentialFactory:
         return "ca" in self._answers.renew
 
     def once(self, key: str, make: Callable[[], _T]) -> _T:
-        """What `make` gives, made at the first call for that key."""
+        """The result of `make`, called once for each key."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]  # type: ignore[return-value]
@@ -97,7 +97,7 @@ class CredentialFactory:
         return bool(ca) and signatures.signed_by(certificate, ca)
 
     def client_certificate(self, names: tuple[str, ...], *, common_name: str) -> tuple[bytes, bytes, bytes]:
-        """A new client certificate, its key, and what vouches for it: the CA, or the certificate itself."""
+        """A new client certificate, its key, and the certificate that verifies it (CA, or itself), all PEM."""
         if self._stack.certificates.issued_by != "ca":
             return self.self_signed_client_certificate(names, common_name=common_name)
         spec, ca = self._stack.certificates, self.authority()
@@ -117,7 +117,7 @@ class CredentialFactory:
     def self_signed_client_certificate(
         self, names: tuple[str, ...], *, common_name: str
     ) -> tuple[bytes, bytes, bytes]:
-        """A new client certificate that signs itself, its key, and the certificate again."""
+        """A new self-signed client certificate, its key, and the certificate again, all PEM."""
         spec = self._stack.certificates
         key = issue.new_key(spec.key)
         certificate = issue.self_signed(

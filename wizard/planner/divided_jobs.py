@@ -1,4 +1,4 @@
-"""Which servers a place of a client asks; and jobs that are divided, where it asks others too. Pure."""
+"""Splits scrape jobs that scrape protected servers together with other targets. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wizard.planner.server import ServerPlan
 def split_jobs(
     stack: Stack, texts: Mapping[str, bytes], client: Client, plans: Sequence[ServerPlan]
 ) -> dict[str, bytes]:
-    """The configuration with our servers in jobs of their own: a job has one scheme and one login.
+    """Moves protected servers to scrape jobs of their own, because a job has one scheme and one login.
 
     Raises:
         InputError: they stand together with others in a list that is not ours to divide.
@@ -88,7 +88,7 @@ def asked_servers(place: Place, client: Client, plans: Sequence[ServerPlan]) -> 
 
 
 def _find_target_server(client: Client, address: str, plans: Sequence[ServerPlan]) -> ServerPlan | None:
-    """The server that an address means; of several hosts with one name, that to which it leads here."""
+    """The server that an address means; if several hosts share the name, the one that it resolves to on the client's host."""
     found = [plan for plan in plans if client.means(address, plan.server)]
     if len(found) < 2:
         return next(iter(found), None)

@@ -168,7 +168,7 @@ def rights(path: str, state: FileState) -> tuple[ManualCommand, ...]:
 
 
 def remove_file(path: str) -> tuple[ManualCommand, ...]:
-    """A file that goes."""
+    """Removes a file."""
     return (ManualCommand(argv=("rm", path)),)
 
 
@@ -267,7 +267,7 @@ def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
 
 
 def join_files(path: str, parts: Sequence[str], state: FileState) -> tuple[ManualCommand, ...]:
-    """A file that is several others, one after the other, with its rights."""
+    """Concatenates files into one, with its mode and owner."""
     words = " ".join(_q(each) for each in parts)
     return (ManualCommand(argv=_install(state, STDIN, path), script=f"cat {words}"),)
 
@@ -288,7 +288,7 @@ def htpasswd(
 
 
 def write_text(path: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """A text file written as it is, as `text`; of one that holds a secret, what there is to do."""
+    """Writes a text file, as `text` does; for one that holds a secret, a note that says what to write."""
     content = state.content.decode("utf-8", "replace")
     if redact(content) == content:
         return text(path, state)

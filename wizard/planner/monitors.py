@@ -1,4 +1,4 @@
-"""How each Prometheus of a stack is asked for what it reports: as it is protected before a plan, and after. Pure."""
+"""How to query the API of each Prometheus of a stack, before and after a plan. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _client(host: HostFacts, service: Service) -> Client:
 
 
 def now(stack: Stack, facts: Facts, client: Client) -> tuple[Probe, ...]:
-    """The ways to ask a Prometheus as it is now; () if this machine cannot reach it.
+    """The probes that reach a Prometheus as it is now; () if this machine cannot reach it.
 
     A password goes over TLS that was verified, and nowhere else.
     """
@@ -93,7 +93,7 @@ def _root(client: Client, scheme: str, **options: Any) -> Probe:
 
 
 def _workspace_access(stack: Stack, facts: Facts, client: Client) -> dict[str, Any]:
-    """What the workspace has for asking it: CA, user and password, certificate."""
+    """The probe options from the workspace: CA file, user and password, client certificate."""
     kept = facts.hosts[WORKSPACE].files
     trust = paths.trust_copy(facts, paths.as_server(client))
     if kept.get(trust) is None:

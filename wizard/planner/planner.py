@@ -1,4 +1,4 @@
-"""From what a person wants and what the hosts have to an ordered plan. Pure: no I/O.
+"""Makes an ordered plan from the stack file and the facts of its hosts. Pure: no I/O.
 
 Order matters. Clients learn credentials before servers demand them; a server that turns from http to https and
 the Prometheus that scrapes it turn within the same breath; a file that is re-read at once is written last.
@@ -66,7 +66,7 @@ from wizard.planner.server_facts import Server
 
 
 def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
-    """What has to change so that the stack is as it is wanted; no steps if it already is.
+    """Plans the changes that bring the hosts to what the stack says; no steps if they are there already.
 
     Raises:
         InputError (and the kinds below it): something that is there, or was given, cannot be used. Nothing has
@@ -100,7 +100,7 @@ class _Ends:
         return tuple(target for client in self.clients for target in client.targets)
 
     def direct(self, stack: Stack) -> tuple[ServerPlan, ...]:
-        """The servers that people and their tools come to themselves, and not through a front door."""
+        """The servers that people and their tools reach directly, not through a front door."""
         return tuple(each for each in self.servers if not each.server.behind_doors(stack))
 
     @property
@@ -199,7 +199,7 @@ def _probes(
 def _all_monitored(
     stack: Stack, inquiry: probes.Inquiry, at_doors: DoorInquiry, logins: client_logins.LoginPlan
 ) -> tuple[Watched, ...]:
-    """Each Prometheus of the stack, how it is asked, and where it has to send."""
+    """Each Prometheus of the stack, how to query it, and the receivers that it must reach."""
     return logins.with_login_targets(
         at_doors.with_door_access(monitors.monitored_prometheus(stack, inquiry.facts, inquiry.access))
     )
@@ -213,7 +213,7 @@ def _warnings(
     wanted: Sequence[Probe],
     commands: Mapping[str, str],
 ) -> tuple[Finding, ...]:
-    """What has to be said of a plan."""
+    """The warnings of a plan."""
     doors, broken = at_doors
     return (
         *broken_clients.findings(broken, stack),
@@ -301,7 +301,7 @@ def _preparation_stages(
     *,
     asks_password: bool,
 ) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
-    """The first two stages: what is made in the workspace, and what each host gets of it without being changed."""
+    """The first two stages: files made in the workspace, and the new files that each host gets of them."""
     made = (
         *factory.steps,
         *workspace_steps.certificate_steps(stack, facts, factory, ends.servers),
@@ -325,7 +325,7 @@ def _askers(
     jobs: new_jobs.NewJobs,
     probings: Sequence[blackbox.Probing],
 ) -> tuple[Client, ...]:
-    """The clients that ask a server, or will."""
+    """The clients that connect to a server now or after the plan."""
     through = {
         probing.prober.key: probing.prober
         for probing in probings

@@ -34,7 +34,7 @@ UP_TIMEOUT = 40.0
 
 
 def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
-    """(host:port, server_name or '') by which each server is asked for, by host/component: its certificate has to fit."""
+    """(host:port, server_name or '') under which clients connect to each server, by host/component."""
     return {
         target.plan.server.key: _asked_for(target.plan.server, target.address, target.place.tls)
         for target in reversed(targets)
@@ -55,7 +55,7 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
 
 
 def _by_itself(server: Server) -> tuple[str, str]:
-    """As `_asked_for`, of a server that no Prometheus names."""
+    """As `_asked_for`, for a server that no Prometheus scrapes."""
     box = server.service.container
     return server.address, "" if box is None or box.is_reachable else own_name(server)
 
@@ -74,7 +74,7 @@ class Inquiry:
     """Whether there is a certificate of one's own CA with a name that nobody allows."""
 
     def server_probes(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
-        """The wanted and the unwanted requests to each server.
+        """The requests to each server that must succeed, and those that must be rejected.
 
         They ask it under the name that Prometheus uses, where one is known: its certificate must fit that name.
         """
@@ -158,7 +158,7 @@ class Inquiry:
         return _shows(paths.probe_pair(self.facts)) if plan.asks_certificate else {}
 
     def _access(self, client: Client, *, before: bool = False) -> tuple[str, dict[str, Any]]:
-        """Scheme and options with which a client is asked itself, the way its own protection demands.
+        """Scheme and probe options for a client's own port, as its protection demands.
 
         Args:
             before: as it is before this plan turns it.
@@ -210,16 +210,16 @@ class Inquiry:
         return tuple(probes.values())
 
     def access(self, client: Client) -> tuple[str, dict[str, Any]]:
-        """Scheme and options with which a client is asked itself after this plan."""
+        """Scheme and probe options for a client's own port after this plan."""
         return self._access(client)
 
     def turns(self, targets: Sequence[Target]) -> Turns:
-        """Targets that are scraped by http now and by https after this."""
+        """Probes of the targets that change from http to https."""
         turning = [target for target in targets if not target.plan.was_tls and target.known]
         return Turns(self.up_probes(turning, before=True), self.up_probes(turning))
 
     def blackbox_probes(self, probings: Sequence[Probing]) -> tuple[Probe, ...]:
-        """What a blackbox exporter says of the servers that are probed through it."""
+        """Probes that query a blackbox exporter about the servers that it probes."""
         probes = []
         for probing in probings:
             scheme, options = self._access(probing.prober)
@@ -259,12 +259,12 @@ def _wait(target: Target) -> float:
 
 
 def _prefix(service: Service) -> str:
-    """The path below which it serves all."""
+    """The path prefix under which it serves everything (--web.route-prefix)."""
     return find_component(service.component).prefix(service.flag)
 
 
 def _curl_resolve(server: Server, place: str) -> str:
-    """How curl is told where a server of another machine is: Prometheus may know names that this machine does not."""
+    """`host:port:address` for curl --resolve, because this machine may not resolve Prometheus' target names; '' for none."""
     if server.service.forward or endpoints.is_same(place, server.address):
         return ""
     host = endpoints.split(place)[0]

@@ -8,7 +8,7 @@ from wizard.model import WORKSPACE, Facts, PlannedStep, Route, RunService
 
 
 def with_route(facts: Facts, step: PlannedStep) -> PlannedStep:
-    """The step, whose changes know the way to their host."""
+    """Adds the route to its host (ssh, incus) to each change of a step."""
     if step.host == WORKSPACE:
         return step
     specs = {name: known.spec for name, known in facts.hosts.items()}

@@ -1,4 +1,4 @@
-"""What is to be read from the hosts before a plan can be made: of the stack itself, and of who looks on. Pure."""
+"""The files, folders and names to read from the hosts before a plan can be made. Pure."""
 
 from __future__ import annotations
 

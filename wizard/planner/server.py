@@ -188,7 +188,7 @@ def _certificate_step(server: Server, pair: Pair, demand: ClientDemand | None) -
 
 
 def _missing_root_findings(server: Server, pair: Pair) -> tuple[Finding, ...]:
-    """Whether the CA file that the person named lacks the root."""
+    """Warns if the CA file that the person named lacks the root CA."""
     path = server.spec.files.ca_file
     if not path or pair.certificate_file != server.spec.files.cert_file:
         return ()
@@ -204,7 +204,7 @@ def _missing_root_findings(server: Server, pair: Pair) -> tuple[Finding, ...]:
 
 
 def _shared_user_findings(server: Server, pair: Pair) -> tuple[Finding, ...]:
-    """What to say of a server whose user or group is that of others: they read what it reads."""
+    """Warns if other services run as the server's user or group: they can read its private key."""
     service = server.service
     if not service.shared_with or server.credentials:
         return ()

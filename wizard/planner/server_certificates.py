@@ -168,7 +168,7 @@ def _kept_server_pair(
 
 
 def _foreign_trust(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> bytes:
-    """What vouches for a certificate that is not ours: itself, or the CA file of a client that asks this server."""
+    """What verifies a certificate of another CA: itself if self-signed, or the CA file of a client of this server; b'' for none."""
     if signatures.is_self_signed(certificate):
         return certificate
     for scraper in paths.scrapers(stack, facts):

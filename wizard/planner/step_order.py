@@ -1,4 +1,4 @@
-"""The order of the steps: no more scrapes are lost than must be, and no password is sent in clear. Pure."""
+"""Orders the steps so that as few scrapes as possible are lost and no password is sent in clear. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.planner.turns import Turns
 def order_steps(
     facts: Facts, servers: Sequence[ServerPlan], clients: Sequence[ClientPlan], turns: Turns
 ) -> tuple[tuple[PlannedStep, ...], ...]:
-    """All steps behind the certificates, by stage, in the order that loses no more scrapes than it must.
+    """Orders all steps after the certificates, by stage, so that as few scrapes as possible are lost.
 
     Prometheus carries a new scheme over to its targets some seconds after it has read it, so it comes before the servers:
     it reads the job, and in the moment in which it begins to ask by https, the servers turn, all at once. What
@@ -81,14 +81,14 @@ def _by_web_config(servers: Sequence[ServerPlan]) -> tuple[list[ServerPlan], lis
 
 
 def _logins(facts: Facts, clients: Sequence[ClientPlan], turned: Collection[str]) -> Iterator[PlannedStep]:
-    """The second edits of the clients that are not restarted, each with the reload that takes it up."""
+    """The second edits (logins) of the clients that are not restarted, each with its reload."""
     for client in clients:
         if client.login is not None and client.client.key not in turned:
             yield service_actions.login(facts, client.client, client.login)
 
 
 def _narrow_bundle_steps(facts: Facts, server: ServerPlan) -> tuple[PlannedStep, ...]:
-    """What takes the old out of a server's bundle; one that has a copy of it is restarted for that."""
+    """The step that removes old CAs from a server's bundle, with a restart where the service uses a copy."""
     if server.narrow is None or not server.server.credentials:
         return present(server.narrow)
     again = service_actions.restart(facts, server.server)

@@ -1,4 +1,4 @@
-"""A plan for fewer of its hosts, and what is left to do when part of one is done. Pure.
+"""Restricts a plan to some of its hosts, and finds the steps that remain after a part of it was applied. Pure.
 
 One host that fails must harm no other, and a canary goes before the rest. Both ask for the same: the plan that would
 have been made had some hosts not been meant, with the very keys, certificates and passwords of the one that was
@@ -42,13 +42,13 @@ _MADE_ONCE = (
     ContentKind.PASSWORD_HASHES,
     ContentKind.SIGN_IN_SECRET,
 )
-"""What another plan for the same would hold otherwise: it is random, or made with what is."""
+"""Content that differs in every new plan, because it is random or derived from something random."""
 
 _FIRST_EDIT = (StepKind.SCRAPE_CONFIG, StepKind.BLACKBOX_MODULES)
 
 
 def askers(plan: Plan) -> frozenset[str]:
-    """The hosts that ask the others: a plan cannot do without one of them."""
+    """The hosts with clients of other hosts: a plan cannot leave them out."""
     return frozenset(
         step.host for step in plan.steps if step.role is Role.CLIENT or step.kind is StepKind.ROTATE
     )
@@ -61,7 +61,7 @@ def changed_hosts(plan: Plan) -> tuple[str, ...]:
 
 
 def restrict_plan(plan: Plan, keep: Collection[str]) -> Plan:
-    """The same plan with the components on the hosts in `keep` only; who asks them is changed to fit.
+    """Restricts a plan to the components on the hosts in `keep`, and fits their clients to that.
 
     Raises:
         InputError (and the kinds below it): these hosts cannot be parted from the others: something is replaced
@@ -95,7 +95,7 @@ def restrict_plan(plan: Plan, keep: Collection[str]) -> Plan:
 
 
 def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
-    """The same plan for the hosts that are left when `made` (the plan for some of them) stands.
+    """Plans the remaining hosts, given that `made` (the changes of the plan for the others) were applied.
 
     In the first of two edits, in which jobs turn to https without a login, those that have theirs keep it.
     """
@@ -153,7 +153,7 @@ def _with_passwords(plan: Plan) -> Answers:
 
 
 def remaining_steps(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
-    """What is still to be done for `target` where these changes (of it, or of one for other hosts) were made.
+    """Lists the steps of `target` that remain after the changes `made`, of it or of a plan for other hosts.
 
     A file that ends as it should is left alone.
     """
@@ -173,7 +173,7 @@ def _reads(plan: Plan, change: RunService, places: Container[_Place]) -> bool:
 
 
 class _Rest:
-    """What the hosts hold while the rest of a plan is gone through, change by change."""
+    """Tracks the content of the hosts' files while the remaining changes of a plan are found one by one."""
 
     def __init__(self, target: Plan, made: Sequence[Change]) -> None:
         self._target = target
@@ -194,7 +194,7 @@ class _Rest:
         self._touched: set[_Place] = set()
 
     def remaining_change(self, change: Change) -> Change | None:
-        """The change as it is to be made now; None if it is made."""
+        """The change, based on the present content of its file; None if it was made already."""
         place = change.host, change.path
         if isinstance(change, MakeFolder):
             return None if place in self._there else change
@@ -229,7 +229,7 @@ def _belongs(step: PlannedStep, keys: Collection[str]) -> bool:
 
 
 def _made_once(steps: Sequence[PlannedStep]) -> tuple[WriteFile, ...]:
-    """What must not be made a second time: keys, certificates, hashes, and all of the workspace."""
+    """The writes that must not be made a second time: keys, certificates, hashes, everything in the workspace."""
     return tuple(
         change
         for step in steps
@@ -248,7 +248,7 @@ def _merge_steps(
     silent: Collection[str],
     made: Collection[_Place],
 ) -> tuple[PlannedStep, ...]:
-    """Of the shown plan what each host has for itself; of the other one what those have who ask."""
+    """Merges two plans: servers keep the steps that the person saw, clients get those of the `other` plan."""
     anew = {
         (step.id, change.kind == "reload", change.path): change
         for step in other.steps

@@ -40,7 +40,7 @@ class Copy:
 def copies(
     stack: Stack, facts: Facts, steps: Sequence[PlannedStep]
 ) -> dict[tuple[str, str], tuple[Copy, ...]]:
-    """The certificates that cross from one machine to another, by (host, path) of the file that they arrive in."""
+    """The certificates that are copied to another machine, by (host, path) of the target file."""
     at_home = _at_home(stack, facts)
     places = sorted(
         _places(facts, steps), key=lambda place: (place[0] != WORKSPACE, place[:2] not in at_home)
@@ -56,7 +56,7 @@ def copies(
 
 
 def describe_transfers(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
-    """The steps, where each change that brings a certificate says from where, to where, and what must be the same."""
+    """Adds source, target and SHA-256 fingerprint to each change that copies a certificate to another machine."""
     crossing = copies(stack, facts, steps)
 
     def with_way(change: WriteFile) -> WriteFile:
@@ -81,7 +81,7 @@ def describe_transfers(stack: Stack, facts: Facts, steps: Sequence[PlannedStep])
 
 
 def transfer_fault(change: WriteFile, found: FileState | None) -> str:
-    """What is wrong with a file that was read back after it was written; '' if it is what was sent.
+    """Says how a file that was read back differs from what was written; '' if it does not.
 
     Of a certificate, it names the fingerprint at both ends.
     """
@@ -151,7 +151,7 @@ def _at_home(stack: Stack, facts: Facts) -> set[tuple[str, str]]:
 
 
 def _machine(facts: Facts, host: str) -> str:
-    """Which machine a host is: what lies in the workspace and on this machine does not travel between the two."""
+    """The machine of a host; the workspace counts as this machine, because nothing is sent between the two."""
     return HERE if host == WORKSPACE or facts.hosts[host].spec.connect == "local" else host
 
 
@@ -184,7 +184,7 @@ class _Home:
 
 
 def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
-    """Whether a private key would leave its host, or a server would be given the CA's.
+    """Refuses a plan in which a private key leaves its host, or a server gets the CA's key.
 
     Raises:
         InputError: names the key and where it would go.
@@ -221,7 +221,7 @@ def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
 
 
 def private_keys(content: bytes) -> tuple[bytes, ...]:
-    """What tells each private key of a PEM text from others: its public half, or, of a locked one, its text."""
+    """Identifies each private key of a PEM text: by its public key, or by its text if it is encrypted."""
     found = []
     for match in _KEY.finditer(content):
         try:

@@ -1,4 +1,4 @@
-"""What is said of a CA file that holds an intermediate CA without its root. Pure."""
+"""Warns about a CA file with an intermediate CA but without its root. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAY = 86400
 def missing_root_findings(
     trusted: bytes, certificate: bytes, *, host: str, component: str, path: str, server: str
 ) -> tuple[Finding, ...]:
-    """A warning where a CA file vouches for a server's certificate by an intermediate CA alone; else nothing.
+    """Warns if a CA file verifies a server's certificate by an intermediate CA alone; () otherwise.
 
     Args:
         trusted: the CA file, PEM.
