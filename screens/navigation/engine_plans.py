@@ -28,7 +28,7 @@ def restore(app: Wizard) -> None:
 
         return restoration(engine, stack, answers)
 
-    def made(found: Restoration) -> None:
+    def show_plan(found: Restoration) -> None:
         if found.plan.steps or not found.left:
             _open(app, found.plan, "Nothing differs any more.")
             return
@@ -41,7 +41,7 @@ def restore(app: Wizard) -> None:
             markup=False,
         )
 
-    _make_plan(app, "Making the plan that restores what was verified…", make, made)
+    _make_plan(app, "Making the plan that restores what was verified…", make, show_plan)
 
 
 def give_rules(app: Wizard) -> None:

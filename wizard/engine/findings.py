@@ -104,13 +104,13 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
         if len(lost) == 1
         else f"{len(lost)} of {len(outcome.hosts)} hosts: {ways[first.state].get(first.host, '')}",
         where=", ".join(each.host for each in lost),
-        todo=f"{todo}; {_verified(others)}" if others else todo,
+        todo=f"{todo}; {_others_verified_text(others)}" if others else todo,
         recover=bool(owed),
     )
     return replace(outcome, error=error, summary=(*outcome.summary, *lines))
 
 
-def _verified(others: int) -> str:
+def _others_verified_text(others: int) -> str:
     return "the other host is verified" if others == 1 else f"the other {others} are verified"
 
 

@@ -43,7 +43,7 @@ class Journal:
         )
 
     @classmethod
-    def reopened(cls, record: Record) -> Journal:
+    def reopen(cls, record: Record) -> Journal:
         """The journal of an earlier run, to which more changes can be written."""
         journal = cls(record.folder)
         journal._key = record.key

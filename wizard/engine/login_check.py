@@ -79,7 +79,7 @@ class LoginCheck:
             if not (self._samples or self._awaits_alert()) or waited >= seconds:
                 break
             if not waited and self._say is not None:
-                self._say(f"waiting up to {seconds:.0f} s until {self._awaited()}")
+                self._say(f"waiting up to {seconds:.0f} s until {self._success_text()}")
             if self._whole.idle(_PAUSE):
                 return ()
             waited += _PAUSE
@@ -88,7 +88,7 @@ class LoginCheck:
             *(self._of_alerts(place) for place in self._watched.alertmanagers),
         )
 
-    def _awaited(self) -> str:
+    def _success_text(self) -> str:
         """What tells whether the logins work, e.g. 'Prometheus sends samples to http://db1:9090'."""
         samples = f"Prometheus sends samples to {', '.join(sorted(self._samples))}" if self._samples else ""
         places = ", ".join(sorted(self._alerts))

@@ -125,7 +125,7 @@ class Recovery:
 
     def _undo(self, record: Record, hosts: Hosts, emit: Emit, *, asked: bool = False) -> Outcome:
         """Rolls back a whole run; see `roll_back_run`."""
-        log = Journal.reopened(record)
+        log = Journal.reopen(record)
         executor = Executor(hosts, log, emit)
         first = UndoPreparation(hosts, log, emit, self.workspace.users).carry_out if asked else None
         try:

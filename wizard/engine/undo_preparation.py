@@ -67,7 +67,7 @@ class UndoPreparation:
         restarted = any(entry.kind == "restart" and entry.number in record.begun for entry in record.entries)
         edits = [(entry, edit) for entry in reloads if restarted and (edit := self._edit(record, entry))]
         # One that does not say what it scrapes would be waited for in vain, and all others with it.
-        found = run_parallel(lambda one: (*one, self._answered(one[0])), edits)
+        found = run_parallel(lambda one: (*one, self._answering_probes(one[0])), edits)
         answering = [(entry, edit, ways) for entry, edit, ways in found if ways]
         if not answering:
             return
@@ -75,7 +75,7 @@ class UndoPreparation:
         self._write([edit for _, edit, _ in answering])
         run_parallel(lambda one: self._turn(one[0], one[2]), answering)
 
-    def _answered(self, reload: Entry) -> list[Probe]:
+    def _answering_probes(self, reload: Entry) -> list[Probe]:
         """Those probes of its targets that a Prometheus answers now."""
         asked = [replace(self._with_password(probe), timeout=_SHORT) for probe in reload.turns]
         found = run_parallel(lambda probe: probes.run(probe, dial=self.hosts.dial), asked)

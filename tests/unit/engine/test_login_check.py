@@ -37,7 +37,9 @@ class Alerting:
 
     def notifications(self) -> tuple[NotificationHealth, ...]:
         self.looks += 1
-        return (NotificationHealth(url="http://am1:9093/api/v2/alerts", sent=1.0 + (self.looks > 3), errors=0.0),)
+        return (
+            NotificationHealth(url="http://am1:9093/api/v2/alerts", sent=1.0 + (self.looks > 3), errors=0.0),
+        )
 
 
 def check(alerting: Alerting, told: list[str]) -> tuple[Waits, tuple[str, ...]]:
