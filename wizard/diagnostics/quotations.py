@@ -36,7 +36,8 @@ _SOURCE: Final = re.compile(
     r"|[a-z_]{1,40}=[\w.]{1,60}\([\w., ]{0,60}'[^'\n]{1,200}'\)|[a-z_]{1,40}='[^'\n]{0,200}%s"
     r"|(?:[frbu]?'[^'\n]{1,300}'|[frbu]?\"[^\"\n]{1,300}\"(?=\)))[,)]{1,4}\s{0,4}$|[frbu]\"\"\"|\"\"\"\w"
     r"|_[a-z]\w{0,40}\.\w{1,80}[,;]?\s{0,4}$|[A-Z]\w{1,60},\s{0,4}$|'[A-Z]\w{1,60}', '"
-    r"|\(?open ?\((?!\))|[A-Z_]{4,60} = \d{1,6}\b"
+    r"|\(?open ?\((?!\))|[A-Z_]{4,60} = \d{1,6}\b|@\w{1,40}\(|\[?\w{1,60}\]? = (?:true|false|None|null|\d{1,6});?$"
+    r"|[\w.]{2,60}(?:, [\w.]{2,60}){1,9},?$|\w{1,40}\.\w{1,40}\([\"']|\(\"\w{1,20}\", \"|\"[A-Z]\w{1,60}\" ?: ?\{$"
     r")"
     r"|\.format\($|\.format\([\w.]{1,60}\)|%[sdrqvw][^\n\"']{0,80}[\"'](?:[,)]| %)|[\"']\$![\"']|: \$!|\b(?:or|\|\|) (?:die|croak) "
     r"|^\s{0,80}(?:\"[\w.-]{1,60}\" ?: ?)?\{ ?\"shape\"|^\s{0,80}\"shape\" ?:"
@@ -80,7 +81,7 @@ _LOGGED: Final = re.compile(
     r"|^\W{0,8}(?i:error|err|fatal|failed|failure|fail|warning|warn|panic|critical|unable|could not|couldn't|can't|cannot (?!exceed|be (?:used|set|combined))|curl|npm|ssh|kex|sudo|dial|get|post|put|denied"
     r"|unauthorized|forbidden|x509|tls|ssl|invalid|unknown|permission|connection|refused|access|caused by|exception|traceback|job for|unit)\b|^[EWN]: |^\* collected metric|^\s{0,40}\"(?:msg|message|error|reason|stderr|stdout|detail)\" ?:|^[a-z][\w.-]{1,30}: "
     r"|\b(?:\w{1,60}(?:Error|Exception)|[Ee]rror|ERROR|FAILED|FATAL|[Ff]ailed|WARN\w{0,4})\b[^\n:]{0,60}: |[:/]\d{2,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\bcurl: \("
-    r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_|\b(?:exceeded|refused|denied|rejected|expired) (?:for|by|at|after)\b"
+    r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_|\bhas failed to\b|\b(?:exceeded|refused|denied|rejected|expired) (?:for|by|at|after)\b"
 )
 
 
