@@ -469,7 +469,7 @@ def checked_later(
     found = stack_verification.verify(
         plan, None, cast(Hosts, SimpleNamespace(dial=None)), told.append, threading.Event(), most=1
     )
-    assert [(each.done, each.total) for each in told] == [(1, 2), (2, 2)]
+    assert [(each.done, each.total) for each in told if each.attempt] == [(1, 2), (2, 2)]
     return {each.probe.client.split()[-1]: each for each in found}
 
 
