@@ -24,10 +24,10 @@ Command = TypeVar("Command", bound=Callable[..., object])
 def on_hosts(command: Command) -> Command:
     """Adds the options that say on which hosts labs are done; see `chosen_classroom`."""
 
-    def said(context: click.Context, option: click.Parameter, value: object) -> None:
+    def keep_option(context: click.Context, option: click.Parameter, value: object) -> None:
         context.meta[f"firescreen.{option.name}"] = value
 
-    kept: dict[str, Any] = {"expose_value": False, "callback": said}
+    kept: dict[str, Any] = {"expose_value": False, "callback": keep_option}
     command = click.option("--practice", is_flag=True, help="Do labs on the practice stack again", **kept)(
         command
     )

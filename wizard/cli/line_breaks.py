@@ -40,7 +40,7 @@ def of_terminal(stream: TextIO) -> int:
     return columns(stream) if stream.isatty() else 0
 
 
-def broken(text: str, width: int, *, indent: str | None = None) -> str:
+def break_lines(text: str, width: int, *, indent: str | None = None) -> str:
     """A text whose long lines are broken at blanks.
 
     Args:

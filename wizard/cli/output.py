@@ -34,7 +34,7 @@ def say(text: str = "", *, bold: bool = False, colour: str | None = None, whole:
         whole: it is a command or a line of a file, and is not broken.
     """
     width = 0 if whole else line_breaks.of_terminal(sys.stderr)
-    click.secho(line_breaks.broken(as_typed(text), width), err=True, bold=bold, fg=colour)
+    click.secho(line_breaks.break_lines(as_typed(text), width), err=True, bold=bold, fg=colour)
 
 
 def show(text: str, *, indent: str = "", colour: str | None = None) -> None:
@@ -44,7 +44,7 @@ def show(text: str, *, indent: str = "", colour: str | None = None) -> None:
         indent: of the lines that follow a break; '' for that of the line.
         colour: of what stands behind a first column that is as wide as the indent.
     """
-    shown = line_breaks.broken(text, line_breaks.of_terminal(sys.stdout), indent=indent or None)
+    shown = line_breaks.break_lines(text, line_breaks.of_terminal(sys.stdout), indent=indent or None)
     if colour:
         shown = shown[: len(indent)] + click.style(shown[len(indent) :], fg=colour)
     click.echo(colour_mark(shown))
@@ -65,7 +65,7 @@ def colour_mark(line: str) -> str:
 
 def say_marked(line: str) -> None:
     """Prints a line that begins with a sign, indented, on standard error."""
-    shown = line_breaks.broken(f"  {line}", line_breaks.of_terminal(sys.stderr))
+    shown = line_breaks.break_lines(f"  {line}", line_breaks.of_terminal(sys.stderr))
     click.echo(f"  {colour_mark(shown[2:])}", err=True)
 
 

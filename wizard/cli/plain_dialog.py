@@ -43,7 +43,7 @@ def say(line: str = "", *, whole: bool = False) -> None:
         whole: it is a command or a line of a file; all others are broken at blanks, also in a pipe.
     """
     shown = as_typed(plain(line, 10_000))
-    print(shown if whole else line_breaks.broken(shown, line_breaks.columns(sys.stdout)), flush=True)
+    print(shown if whole else line_breaks.break_lines(shown, line_breaks.columns(sys.stdout)), flush=True)
 
 
 def complain(error: FirescreenError) -> None:

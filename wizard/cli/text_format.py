@@ -161,7 +161,9 @@ def show_plan(plan: Plan, *, diff: bool = False) -> None:
     Files and diffs go to standard output, all other lines to standard error.
     """
     for step in plan.steps:
-        title = line_breaks.broken(f"{step.host}: {plain(step.title)}", line_breaks.of_terminal(sys.stdout))
+        title = line_breaks.break_lines(
+            f"{step.host}: {plain(step.title)}", line_breaks.of_terminal(sys.stdout)
+        )
         click.secho(title, bold=True)
         for change in step.changes:
             output.show(f"  {plain(change.title())}", indent="    ")

@@ -207,13 +207,15 @@ def _timer_json(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any
     with machine.connections((HostSpec(name=HERE, connect="local"),)) as hosts:
         connection = hosts.connection(HERE)
 
-        def asked(unit: str, *names: str) -> dict[str, str]:
+        def unit_properties(unit: str, *names: str) -> dict[str, str]:
             argv = [*systemctl(found.service), "show", "-p", ",".join(names), "--", unit]
             lines = connection.run(argv, timeout=20).stdout.splitlines()
             return dict(line.partition("=")[::2] for line in lines)
 
-        timer = asked(found.service.unit, "ActiveState", "LastTriggerUSec", "NextElapseUSecRealtime")
-        service = asked(f"{found.name}.service", "Result")
+        timer = unit_properties(
+            found.service.unit, "ActiveState", "LastTriggerUSec", "NextElapseUSecRealtime"
+        )
+        service = unit_properties(f"{found.name}.service", "Result")
     return {
         **told,
         "active": timer.get("ActiveState") == "active",

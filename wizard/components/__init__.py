@@ -19,11 +19,11 @@ __all__ = ["Component", "all_components", "component"]
 @cache
 def all_components() -> tuple[Component, ...]:
     """Every component of which a stack can consist, by name."""
-    return tuple(one for one in _known() if not one.proxy)
+    return tuple(one for one in _components() if not one.proxy)
 
 
 @cache
-def _known() -> tuple[Component, ...]:
+def _components() -> tuple[Component, ...]:
     found = [
         importlib.import_module(f"{__name__}.{module.name}").COMPONENT
         for module in pkgutil.iter_modules(__path__)
@@ -34,7 +34,7 @@ def _known() -> tuple[Component, ...]:
 
 def component(name: str) -> Component:
     """The component of that name, also a proxy of exporters; InputError that names the nearest if there is none."""
-    every = {one.name: one for one in _known()}
+    every = {one.name: one for one in _components()}
     if name in every:
         return every[name]
     known = {one.name: one for one in all_components()}

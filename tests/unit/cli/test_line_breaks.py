@@ -6,15 +6,18 @@ import io
 
 import pytest
 
-from wizard.cli.line_breaks import broken, columns, markdown, of_terminal
+from wizard.cli.line_breaks import break_lines, columns, markdown, of_terminal
 
 
 def test_a_line_is_broken_at_blanks_and_keeps_its_indent() -> None:
-    assert broken("  ✓ mon1: one two three", 16) == "  ✓ mon1: one\n    two three"
-    assert broken("  where: /a/path/that/is/long, twice", 20) == "  where:\n  /a/path/that/is/long,\n  twice"
-    assert broken("one two", 7) == "one two"
-    assert broken("one two", 0) == "one two"
-    assert broken("a  table   line", 10, indent="    ") == "a  table\n    line"
+    assert break_lines("  ✓ mon1: one two three", 16) == "  ✓ mon1: one\n    two three"
+    assert (
+        break_lines("  where: /a/path/that/is/long, twice", 20)
+        == "  where:\n  /a/path/that/is/long,\n  twice"
+    )
+    assert break_lines("one two", 7) == "one two"
+    assert break_lines("one two", 0) == "one two"
+    assert break_lines("a  table   line", 10, indent="    ") == "a  table\n    line"
 
 
 @pytest.mark.parametrize(
@@ -26,23 +29,23 @@ def test_a_line_is_broken_at_blanks_and_keeps_its_indent() -> None:
     ],
 )
 def test_a_command_stays_whole(command: str) -> None:
-    shown = broken(f"When that is corrected, and not before that moment: {command}. Then again", 60).split(
-        "\n"
-    )
+    shown = break_lines(
+        f"When that is corrected, and not before that moment: {command}. Then again", 60
+    ).split("\n")
     assert any(command in line for line in shown)
     assert max(map(len, shown)) <= 60
 
 
 def test_what_is_introduced_as_a_command_stays_whole() -> None:
-    assert broken("To stop the service, run: systemctl stop prometheus", 40) == (
+    assert break_lines("To stop the service, run: systemctl stop prometheus", 40) == (
         "To stop the service, run:\nsystemctl stop prometheus"
     )
-    assert broken("The quoted `word stays open in this long line", 20).count("\n") == 2
+    assert break_lines("The quoted `word stays open in this long line", 20).count("\n") == 2
 
 
 def test_a_command_longer_than_a_line_has_a_line_of_its_own() -> None:
     command = "firescreen --workspace /a/very/long/path/to/a/workspace verify"
-    assert broken(f"Run: {command}", 30) == f"Run:\n{command}"
+    assert break_lines(f"Run: {command}", 30) == f"Run:\n{command}"
 
 
 def test_markdown_becomes_paragraphs_of_that_width() -> None:

@@ -308,14 +308,14 @@ class Editor:
     def _expect(self, path: Path, change: Callable[[Data], Data]) -> None:
         """Makes the change in what the result must say, copying on the way down: aliases stay as they were."""
 
-        def changed(value: Data, rest: Path) -> Data:
+        def change_copy(value: Data, rest: Path) -> Data:
             if not rest:
                 return change(value)
             copy: Data = list(value) if isinstance(value, list) else dict(value)
-            copy[rest[0]] = changed(value[rest[0]], rest[1:])
+            copy[rest[0]] = change_copy(value[rest[0]], rest[1:])
             return copy
 
-        self._expected = changed(self._expected, path)
+        self._expected = change_copy(self._expected, path)
 
     def _replace_scalar(self, slot: Slot, value: str | Plain | Quoted) -> None:
         style = getattr(slot.node, "style", "") or ""

@@ -140,7 +140,7 @@ class BoardServer:
         """Lets only the browser with the instructor's cookie in, and only from our own page."""
         from aiohttp import web
 
-        async def guarded(request: web.Request) -> web.StreamResponse:
+        async def check_and_handle(request: web.Request) -> web.StreamResponse:
             given = request.cookies.get(cookie_name(request, "-board"), "")
             if not known_secret((self._secret,), given):
                 raise web.HTTPForbidden(text="Open the whole link that firescreen lab board printed.\n")
@@ -148,7 +148,7 @@ class BoardServer:
                 raise web.HTTPForbidden(text="The request comes from another page.\n")
             return await handler(request)
 
-        return guarded
+        return check_and_handle
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
@@ -267,7 +267,7 @@ def _json_in(
 ) -> Handler:
     """A handler of a JSON body; what it does not understand is a bad request."""
 
-    async def handled(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         from aiohttp import web
 
         try:
@@ -278,7 +278,7 @@ def _json_in(
         except FirescreenError as error:
             return _error_response(error)
 
-    return handled
+    return handle
 
 
 async def _respond(work: Callable[[], dict[str, Any]]) -> web.StreamResponse:
