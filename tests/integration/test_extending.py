@@ -75,7 +75,7 @@ def toy_exporter(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "toy_exporter").symlink_to(binaries.find("node_exporter", cache=cache).path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    caches = (components._known, components.all_components, record.host_ports)
+    caches = (components._components, components.all_components, record.host_ports)
     for each in caches:
         each.cache_clear()
     workspace = tmp_path / "workspace"
