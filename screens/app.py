@@ -196,13 +196,13 @@ class FirescreenApp(Wizard):
         refuse = otherwise or self.show_error
 
         def thread() -> None:
-            from wizard.errors import FirescreenError, NeededError
+            from wizard.errors import CredentialNeededError, FirescreenError
 
             try:
                 answer = self.client.do(work)
             except FirescreenError as error:
                 message = ErrorMessage.of(error)
-                if isinstance(error, NeededError) and error.kind:
+                if isinstance(error, CredentialNeededError) and error.kind:
                     needed = error
                     deliver(
                         lambda: self.credential_prompts.ask(

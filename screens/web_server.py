@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wizard import assets
-from wizard.errors import FirescreenError, InputError, ProgramsError
+from wizard.errors import FirescreenError, InputError, ProgramUnavailableError
 from wizard.web_access import (
     Listener,
     base_url,
@@ -61,7 +61,7 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
         say: told the links, each once, when they work.
 
     Raises:
-        InputError: it may not be offered like that. ProgramsError: textual-serve is missing. FirescreenError: the
+        InputError: it may not be offered like that. ProgramUnavailableError: textual-serve is missing. FirescreenError: the
         address is not free.
     """
     check(how)
@@ -69,7 +69,7 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
         import textual_serve  # noqa: F401 - only whether it is there
         from aiohttp import web
     except ImportError as error:
-        raise ProgramsError(
+        raise ProgramUnavailableError(
             "the wizard in a browser needs the package textual-serve",
             where=sys.executable,
             todo=f"Install it: {shlex.quote(sys.executable)} -m pip install 'textual-serve>=1.1.3,<2' (or, where "

@@ -1,18 +1,18 @@
-"""One tree of errors that a person may see; each says what happened, where, and what to do.
+"""The exceptions that Firescreen shows to a person; each says what happened, where, and what to do.
 
-Everything that the fronts show on failure comes from here, so that nobody ever meets a traceback. The
-exit code of the command line (see `assets/docs/json.md`) hangs on the class.
+The screens and the command line show every failure as one of these, never as a traceback. The class decides the
+exit code of the command line (see `assets/docs/json.md`).
 """
 
 from __future__ import annotations
 
 
 class FirescreenError(Exception):
-    """Something a person has to be told about.
+    """Base class of all errors that are shown to a person.
 
     Args:
-        what: one sentence that says what happened, without a full stop at the end.
-        where: the file, line, host or unit that it happened at; may be empty.
+        what: what happened, as one sentence without a full stop at the end.
+        where: the file, line, host or unit concerned; may be empty.
         todo: what to do about it, as an imperative sentence; may be empty.
     """
 
@@ -25,7 +25,7 @@ class FirescreenError(Exception):
         self.where = where
         self.todo = todo
         self.hosts: tuple[str, ...] = ()
-        """Hosts that are left as they should not be, where that is known."""
+        """Hosts that were left neither changed nor rolled back, as far as known."""
 
     def __str__(self) -> str:
         """All three parts on one line, for logs and the command line."""
@@ -41,16 +41,17 @@ class InputError(FirescreenError):
     exit_code = 2
 
 
-class NeededError(InputError):
-    """Something has to be asked for before a plan can be made.
+class CredentialNeededError(InputError):
+    """A password, a passphrase or the confirmation of an SSH host key is missing; the caller asks the person for it.
 
     Args:
-        user: whose password it is; '' for the passphrase of the CA's key.
-        kind: '' for the above; what a connection needs is one of 'password' (of the login), 'key' (passphrase
-            of a private key), 'sudo' (password for sudo) and 'host-key' (a yes to `fingerprint`).
-        host: for a connection: whose it is, to be handed back to `hosts.access.Access` as it stands; the
-            host's name, with kind 'key' the path of the key.
-        fingerprint, key_type: with kind 'host-key': what the host showed, e.g. SHA256:Vq1… and ssh-ed25519
+        kind: '' for a password or CA passphrase that a plan needs (see `user`). For a connection: 'password' (of the
+            login), 'key' (passphrase of a private key), 'sudo' (password for sudo) or 'host-key' (confirmation of
+            `fingerprint`).
+        user: with kind '': the user whose password is needed; '' for the passphrase of the CA's key.
+        host: for a connection: the host's name, or with kind 'key' the path of the key. To be passed unchanged to
+            `connections.credentials.Access`.
+        fingerprint, key_type: with kind 'host-key': the key that the host showed, e.g. SHA256:Vq1… and ssh-ed25519.
     """
 
     title = "Something has to be asked for"
@@ -76,7 +77,7 @@ class NeededError(InputError):
 
 
 class StackError(InputError):
-    """The stack file does not say something that can be done."""
+    """The stack file is invalid, or asks for something impossible."""
 
     title = "The stack file needs a correction"
 
@@ -88,13 +89,13 @@ class ConfigError(InputError):
 
 
 class LabError(InputError):
-    """A lab's file cannot be read, or does not say something that can be done."""
+    """A lab's file cannot be read or is invalid."""
 
     title = "A lab's file needs a correction"
 
 
 class ClassroomError(InputError):
-    """A classroom file cannot be read, or does not say something that can be done."""
+    """A classroom file cannot be read or is invalid."""
 
     title = "The classroom file needs a correction"
 
@@ -111,8 +112,8 @@ class PasswordError(InputError):
     title = "That password cannot be used"
 
 
-class ProgramsError(FirescreenError):
-    """A real program (prometheus, node_exporter, promtool …) can be neither found nor fetched."""
+class ProgramUnavailableError(FirescreenError):
+    """A program (prometheus, node_exporter, promtool …) is not installed and cannot be downloaded."""
 
     title = "A program is missing"
 
@@ -129,32 +130,32 @@ class WorkspaceError(HostError):
     title = "The workspace cannot be written"
 
 
-class AwayError(HostError):
-    """A host is not within reach: it never answered, or the connection to it was lost."""
+class UnreachableError(HostError):
+    """A host never answered, or the connection to it was lost."""
 
     title = "The host cannot be reached"
 
 
 class PathError(HostError):
-    """What stands at a path is not what it has to be."""
+    """A path leads to something of the wrong type, e.g. a folder or a symbolic link instead of a regular file."""
 
     title = "A path does not lead to a file that can be used"
 
 
 class UnsafePathError(PathError):
-    """A path leads through a folder that an unprivileged user can change to something that is not that user's."""
+    """A path to a file of another owner leads through a folder that an unprivileged user can change."""
 
     title = "A path is not safe for root"
 
 
-class ChangedError(FirescreenError):
-    """A file is no longer what the preview showed; it was left alone."""
+class FileChangedError(FirescreenError):
+    """A file no longer has the content that the preview showed; it was not changed."""
 
     title = "A file changed since the preview"
 
 
 class ValidationError(FirescreenError):
-    """A new file was refused by a check before it replaced the old one."""
+    """A new file failed a check (e.g. promtool) before it replaced the old one."""
 
     title = "The new file was refused before it replaced the old one"
 
@@ -163,7 +164,7 @@ class ServiceError(FirescreenError):
     """A service did not start, restart or reload.
 
     Args:
-        log: the last lines that it wrote, oldest first.
+        log: the last lines of the service's log, oldest first.
     """
 
     title = "A service did not come up"
@@ -174,16 +175,16 @@ class ServiceError(FirescreenError):
 
 
 class VerificationError(FirescreenError):
-    """A probe did not end as it must."""
+    """A probe did not end as expected."""
 
     title = "Verification failed"
 
 
-class PartError(FirescreenError):
+class PartialFailureError(FirescreenError):
     """Some hosts failed and were rolled back, or were unreachable; the others are verified.
 
     Args:
-        recover: whether a host that failed could not be rolled back.
+        recover: whether a host failed and could not be rolled back.
     """
 
     def __init__(self, what: str, *, where: str = "", todo: str = "", recover: bool = False) -> None:
@@ -192,24 +193,24 @@ class PartError(FirescreenError):
 
 
 class JournalError(FirescreenError):
-    """The journal of a run cannot be written, read or carried out."""
+    """The journal of a run cannot be written, read or replayed."""
 
     title = "The journal cannot be used"
 
 
-class RestoreError(JournalError):
+class RollbackError(JournalError):
     """Not every change of a run could be rolled back."""
 
     title = "Not everything could be rolled back"
 
 
 class LockedError(FirescreenError):
-    """Another Firescreen is at work on the same thing."""
+    """Another Firescreen process holds the lock of the workspace, of a host or of a file."""
 
     title = "Another Firescreen is at work here"
 
 
 class CancelledError(FirescreenError):
-    """The person stopped the run; what was done is rolled back."""
+    """The person stopped the run; its changes are rolled back."""
 
     title = "Stopped on request"

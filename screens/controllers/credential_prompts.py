@@ -13,7 +13,7 @@ from screens.dialogs.credentials import Given, SecretDialog, host_key_dialog
 
 if TYPE_CHECKING:
     from screens.base_app import BaseApp
-    from wizard.errors import NeededError
+    from wizard.errors import CredentialNeededError
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Asker:
 
 @dataclass(slots=True, eq=False)
 class _Question:
-    needed: NeededError
+    needed: CredentialNeededError
     askers: list[_Asker] = field(default_factory=list)
 
 
@@ -43,7 +43,7 @@ class CredentialPrompts:
 
     def ask(
         self,
-        needed: NeededError,
+        needed: CredentialNeededError,
         *,
         wanted: Callable[[], bool],
         again: Callable[[], None],

@@ -14,7 +14,7 @@ from screens.state_styles import safe
 from screens.widgets.prose import Prose
 
 if TYPE_CHECKING:
-    from wizard.errors import NeededError
+    from wizard.errors import CredentialNeededError
     from wizard.redact import Secret
 
 TITLES = {
@@ -24,7 +24,7 @@ TITLES = {
 }
 
 
-def host_key_dialog(needed: NeededError) -> ConfirmDialog:
+def host_key_dialog(needed: CredentialNeededError) -> ConfirmDialog:
     """Shows a host key and asks whether it is the right one; Enter by accident rejects it."""
     text = Content("\n").join(
         [
@@ -56,7 +56,7 @@ class SecretDialog(FieldDialog[Any]):
         several: whether other hosts may ask for the same.
     """
 
-    def __init__(self, needed: NeededError, *, several: bool = False) -> None:
+    def __init__(self, needed: CredentialNeededError, *, several: bool = False) -> None:
         super().__init__()
         self._needed = needed
         # A passphrase serves all the hosts that the key opens as it is.

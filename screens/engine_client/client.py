@@ -182,7 +182,7 @@ class EngineClient(LabClient):
         return self.engine.workspace.root / "stack.yaml"
 
     def give(self, kind: str, host: str, secret: Secret, *, everywhere: bool = False) -> None:
-        """Gives connections what one of them, or (`everywhere`) each, asks for; see `errors.NeededError`."""
+        """Gives connections what one of them, or (`everywhere`) each, asks for; see `errors.CredentialNeededError`."""
         self.engine.access.give(cast("SecretKind", kind), host, secret, everywhere=everywhere)
 
     def accept(self, host: str, fingerprint: str) -> None:
@@ -205,7 +205,7 @@ class EngineClient(LabClient):
         return sources.read_inventory(file, names), str(file)
 
     def reach(self, spec: HostSpec, through: tuple[HostSpec, ...] = ()) -> HostFacts:
-        """Connects to a host and reads its user and services. Raises `NeededError` and `HostError`."""
+        """Connects to a host and reads its user and services. Raises `CredentialNeededError` and `HostError`."""
         from wizard.model import Stack
 
         return self.engine.inspect(Stack(hosts=(*through, spec), components=())).hosts[spec.name]
@@ -222,7 +222,7 @@ class EngineClient(LabClient):
     def apply(
         self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "", *, later: bool = False
     ) -> Outcome:
-        """`Engine.apply`. Raises `NeededError` where a connection asks for something and nothing was done yet."""
+        """`Engine.apply`. Raises `CredentialNeededError` where a connection asks for something and nothing was done yet."""
         return _raise_needed_credential(
             lambda tell: self.engine.apply(plan, tell, cancel, canary=canary, verify_later=later), emit
         )
@@ -371,9 +371,9 @@ def _raise_needed_credential(work: Callable[[Emit], Outcome], emit: Emit, *, lat
         later: whether it can be begun again even after it has changed something.
 
     Raises:
-        NeededError: a connection asks for something.
+        CredentialNeededError: a connection asks for something.
     """
-    from wizard.errors import NeededError
+    from wizard.errors import CredentialNeededError
 
     held: list[Event] = []
 
@@ -385,7 +385,7 @@ def _raise_needed_credential(work: Callable[[Emit], Outcome], emit: Emit, *, lat
 
     outcome = work(tell)
     error = outcome.error
-    if isinstance(error, NeededError) and error.kind and (later or not outcome.run):
+    if isinstance(error, CredentialNeededError) and error.kind and (later or not outcome.run):
         raise error
     for event in held:
         emit(event)

@@ -53,13 +53,13 @@ def _as_chosen(engine: Engine, stack: Stack, answers: Answers) -> Plan | None:
     """The plan for the chosen levels; None where they cannot be had, which says nothing of what is there.
 
     Raises:
-        NeededError: a password or a passphrase is needed for it.
+        CredentialNeededError: a password or a passphrase is needed for it.
     """
-    from wizard.errors import InputError, NeededError
+    from wizard.errors import CredentialNeededError, InputError
 
     try:
         return engine.plan(stack, answers)
-    except NeededError:
+    except CredentialNeededError:
         raise
     except InputError:
         return None

@@ -15,7 +15,7 @@ from machines import Network
 from sites import NODES, Site, Watch, five, full_disk, read_only, rubbish
 
 from wizard.engine import Engine, Outcome
-from wizard.errors import AwayError, FirescreenError, NeededError, RestoreError
+from wizard.errors import CredentialNeededError, FirescreenError, RollbackError, UnreachableError
 from wizard.model import Event
 from wizard.redact import Secret
 from wizard.workspace import Workspace
@@ -156,7 +156,7 @@ def test_where_the_host_that_asks_the_others_goes_away_the_rest_is_put_back_and_
             outcome = engine.apply(plan, when(turns, lambda: site.link("prometheus", "down"), heard))
         finally:
             site.link("prometheus", "up")
-        assert (outcome.state, type(outcome.error)) == ("failed", RestoreError)
+        assert (outcome.state, type(outcome.error)) == ("failed", RollbackError)
         assert states(outcome) == {**dict.fromkeys(NODES, "rolled-back"), "prometheus": "stuck"}
         assert outcome.error is not None
         assert outcome.error.todo.endswith("firescreen recover --yes")
@@ -200,7 +200,7 @@ def test_a_wrong_password_for_sudo_is_told_before_anything_is_done(site: Site, t
     with engine_at(tmp_path, site.network) as engine:
         for name in site.machines:
             engine.access.give("sudo", name, Secret("wrong" if name == "srv4" else bases.PASSWORD))
-        with pytest.raises(NeededError) as asked:
+        with pytest.raises(CredentialNeededError) as asked:
             engine.plan(stack)
         assert (asked.value.kind, asked.value.host) == ("sudo", "srv4")
     assert site.all_files() == before
@@ -237,7 +237,7 @@ def test_a_host_key_that_changed_between_two_runs(site: Site, tmp_path: Path) ->
     try:
         with engine_at(tmp_path, site.network) as engine, pytest.raises(FirescreenError) as refused:
             engine.plan(stack)
-        assert not isinstance(refused.value, AwayError)
+        assert not isinstance(refused.value, UnreachableError)
         assert "SSH host key has changed" in refused.value.what, refused.value
     finally:
         machine.check(

@@ -25,7 +25,7 @@ from wizard.connections.incus import IncusConnection
 from wizard.connections.local import LocalConnection
 from wizard.connections.ssh.connection import SshConnection
 from wizard.connections.sudo import open_local
-from wizard.errors import ChangedError, HostError, PathError, UnsafePathError
+from wizard.errors import FileChangedError, HostError, PathError, UnsafePathError
 from wizard.model import FileState
 
 pytestmark = [
@@ -320,7 +320,7 @@ def test_nothing_outside_is_touched_while_everything_is_swapped(
                 }
                 before = None
                 for name, step in steps.items():
-                    with suppress(HostError, ChangedError):
+                    with suppress(HostError, FileChangedError):
                         came = step()
                         done[name] += 1
                         if name == "read":

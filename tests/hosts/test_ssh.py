@@ -27,7 +27,7 @@ from wizard.connections.path_script import ABSENT
 from wizard.connections.remote_shell import Call
 from wizard.connections.ssh.connection import SshConnection
 from wizard.connections.ssh.preconnect import EarlyConnection
-from wizard.errors import ChangedError, HostError, NeededError
+from wizard.errors import CredentialNeededError, FileChangedError, HostError
 from wizard.model import FileState, HostSpec
 from wizard.redact import Secret
 
@@ -59,8 +59,8 @@ def without_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
 
-def asked(connection: SshConnection) -> NeededError:
-    with pytest.raises(NeededError) as needed:
+def asked(connection: SshConnection) -> CredentialNeededError:
+    with pytest.raises(CredentialNeededError) as needed:
         connection.connect()
     assert needed.value.todo
     return needed.value
@@ -129,7 +129,7 @@ def test_it_is_swapped_only_for_what_was_seen(host: SshConnection, tmp_path: Pat
 
     for way in (put, swap):
         for other in (None, replace(old, content=b"other"), replace(old, mode=0o644)):
-            with pytest.raises(ChangedError):
+            with pytest.raises(FileChangedError):
                 way(new, other, look=True)
             assert host.read(str(path)) == old
             assert host.names(str(tmp_path)) == ("real", "x"), "what was brought is gone"
@@ -138,7 +138,7 @@ def test_it_is_swapped_only_for_what_was_seen(host: SshConnection, tmp_path: Pat
         assert host.read(str(path)) == old
         assert path.is_symlink()
         path.unlink()
-        with pytest.raises(ChangedError):
+        with pytest.raises(FileChangedError):
             way(new, old, look=False)
         assert way(new, None, look=True) == new
         path.unlink()

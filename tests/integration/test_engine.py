@@ -22,7 +22,7 @@ from tests.processes import run_program
 from wizard import passwords
 from wizard.config_files import prometheus as scrape
 from wizard.engine import Engine, Outcome
-from wizard.errors import ChangedError, ServiceError, ValidationError
+from wizard.errors import FileChangedError, ServiceError, ValidationError
 from wizard.model import ComponentSpec, ContentKind, Event, HostSpec, RunService, Stack, WriteFile
 from wizard.practice import PracticeStack
 from wizard.service_managers import supervised as practised
@@ -200,7 +200,7 @@ def test_a_file_changed_since_the_preview_is_left_alone(
     config.write_bytes(config.read_bytes() + b"# mine\n")
     before = snapshot(engine.workspace.root)
     outcome = engine.apply(plan)
-    assert isinstance(outcome.error, ChangedError)
+    assert isinstance(outcome.error, FileChangedError)
     rolled_back(engine, outcome, before)
 
 
@@ -214,7 +214,7 @@ def test_a_file_changed_in_the_middle_of_a_run(engine: Engine, stack: Stack, pra
             config.write_bytes(config.read_bytes() + b"# mine\n")
 
     outcome = engine.apply(plan, meddle)
-    assert isinstance(outcome.error, ChangedError)
+    assert isinstance(outcome.error, FileChangedError)
     config.write_bytes(config.read_bytes().removesuffix(b"# mine\n"))
     rolled_back(engine, outcome, before)
 

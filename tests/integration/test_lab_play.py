@@ -17,7 +17,7 @@ from tests.integration.snapshot import differences, snapshot
 from tests.processes import run_program
 from wizard import practice as practice_stack
 from wizard.engine import Engine
-from wizard.errors import HostError, ProgramsError
+from wizard.errors import HostError, ProgramUnavailableError
 from wizard.labs import Lab, LabSession, find, labs, play, shell, state
 from wizard.labs.environment import LabInProgressError
 from wizard.labs.play import Line
@@ -457,6 +457,6 @@ def test_without_programs_and_network_it_says_so_and_leaves_nothing(tmp_path: Pa
         FIRESCREEN_DOWNLOADS="http://127.0.0.1:9",
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert ProgramsError.title in done.stderr
+    assert ProgramUnavailableError.title in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "w" / "play").exists()

@@ -23,7 +23,7 @@ from wizard.certificates import issue
 from wizard.components import component
 from wizard.connections import loopback
 from wizard.connections.practice import PracticeConnection
-from wizard.errors import InputError, ProgramsError, ServiceError
+from wizard.errors import InputError, ProgramUnavailableError, ServiceError
 from wizard.model import FileState, Service
 from wizard.practice import PracticeHost, PracticeStack
 from wizard.service_managers import supervised, supervised_process, supervised_program
@@ -462,7 +462,7 @@ def test_without_programs_nothing_is_made(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     monkeypatch.setattr("wizard.binaries._MORE_FOLDERS", ())
     monkeypatch.setenv("FIRESCREEN_DOWNLOADS", "http://192.0.2.1")
-    with pytest.raises(ProgramsError):
+    with pytest.raises(ProgramUnavailableError):
         practice_stack.up(tmp_path / "workspace", tmp_path / "cache")
     assert not (tmp_path / "workspace" / "practice").exists()
 

@@ -17,7 +17,7 @@ from tests.integration.whole_stand import LEVELS, START, Whole, lost, whole
 from wizard import practice
 from wizard.engine import Outcome
 from wizard.engine.canary import canary_of
-from wizard.errors import InputError, LockedError, PartError, ServiceError
+from wizard.errors import InputError, LockedError, PartialFailureError, ServiceError
 from wizard.model import WORKSPACE, Event, Plan, Stack, WriteFile
 
 OTHERS = ("srv1", "prometheus", "alertmanager", "blackbox")
@@ -115,7 +115,7 @@ def test_a_host_that_does_not_come_up_is_put_back_and_harms_no_other(stand: Whol
     outcome = stand.engine.apply(plan, events.append, canary="none")
 
     assert outcome.state == "partly" and not outcome.ok
-    assert isinstance(outcome.error, PartError) and "pushgateway" in outcome.error.what
+    assert isinstance(outcome.error, PartialFailureError) and "pushgateway" in outcome.error.what
     failed = next(each for each in outcome.hosts if each.host == "pushgateway")
     assert failed.state == "rolled-back" and isinstance(failed.error, ServiceError)
     assert states(outcome) == {**dict.fromkeys(OTHERS, "proven"), "pushgateway": "rolled-back"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tests.screens.helpers import QuietEngine
 from wizard.engine import HostOutcome, Outcome, Scan
-from wizard.errors import PartError, ServiceError
+from wizard.errors import PartialFailureError, ServiceError
 from wizard.model import (
     WORKSPACE,
     Answers,
@@ -229,7 +229,7 @@ class ManyEngine(QuietEngine):
         for name in proven:
             told.host(name, "proven")
         partly = bool(lost_ones or self.away)
-        error = PartError(
+        error = PartialFailureError(
             f"{len(lost_ones)} of {len(hosts)} hosts: {WHY.what}",
             where=", ".join(lost_ones),
             todo="mend that",

@@ -15,7 +15,7 @@ from tests.screens import whole
 from tests.screens.helpers import QuietEngine, until
 from wizard.audit import AuditFinding, AuditReport, NotChecked, Score, ScorePart
 from wizard.engine import InventoryItem, Outcome
-from wizard.errors import NeededError
+from wizard.errors import CredentialNeededError
 from wizard.model import Event, RunRecord
 from wizard.workspace import Workspace
 
@@ -445,7 +445,7 @@ def _attempt() -> Any:
 def _host_key() -> Any:
     from screens.dialogs.credentials import host_key_dialog
 
-    needed = NeededError(
+    needed = CredentialNeededError(
         "The host key is new",
         where="srv1",
         todo="Compare it with the key on the host: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
@@ -460,7 +460,7 @@ def _host_key() -> Any:
 def _password() -> Any:
     from screens.dialogs.credentials import SecretDialog
 
-    needed = NeededError(
+    needed = CredentialNeededError(
         "srv1 asks for the password of admin", where="admin@srv1", todo="", kind="password", host="srv1"
     )
     return SecretDialog(needed, several=True)

@@ -23,7 +23,7 @@ from tests.screens import whole
 from tests.screens.helpers import drawn, engine, svg_text, until
 from wizard.connections.credentials import Access
 from wizard.engine import Outcome, Scan
-from wizard.errors import FirescreenError, HostError, NeededError
+from wizard.errors import CredentialNeededError, FirescreenError, HostError
 from wizard.model import Event, Facts, HostFacts, HostSpec, Stack
 from wizard.workspace import Workspace
 
@@ -53,7 +53,7 @@ class FarEngine(whole.WholeEngine):
             raise HostError("nothing listens on 192.0.2.1:22", where=name, todo="Check the port")
         if self.asks_key and self.access.accepted_fingerprint(name) != PRINT:
             what = f"its host key is not known yet: ssh-ed25519 {PRINT}"
-            raise NeededError(
+            raise CredentialNeededError(
                 what,
                 where=name,
                 todo="Compare it there.",
@@ -66,7 +66,9 @@ class FarEngine(whole.WholeEngine):
             given = self.access.secret(kind, name)  # type: ignore[arg-type]
             if asked and (given is None or given.reveal() != CANARY):
                 words = "asks for a password" if given is None else "was not accepted"
-                raise NeededError(f"the {kind} {words}", where=name, todo="Type it.", kind=kind, host=name)
+                raise CredentialNeededError(
+                    f"the {kind} {words}", where=name, todo="Type it.", kind=kind, host=name
+                )
             self.access.secret_accepted(kind, name)  # type: ignore[arg-type]
         if spec.become and not self.may_sudo:
             raise HostError("this user may not use sudo", where=name, todo="Log in as root")

@@ -28,7 +28,7 @@ from wizard.audit.score import score
 from wizard.engine import Engine, Scan
 from wizard.engine.outcome import silent
 from wizard.engine.parallel import run_parallel
-from wizard.errors import HostError, NeededError
+from wizard.errors import CredentialNeededError, HostError
 from wizard.model import Event, Stack
 from wizard.redact import plain, redact
 
@@ -60,7 +60,7 @@ def run(
         emit: told what is found while it is scanned.
 
     Raises:
-        NeededError: a connection needs a password or a confirmation; see `Engine.reach`.
+        CredentialNeededError: a connection needs a password or a confirmation; see `Engine.reach`.
     """
     wanted = stack or machine.this_machine()
     away = _unreachable(machine, wanted)
@@ -109,7 +109,7 @@ def _unreachable(machine: Engine, stack: Stack) -> dict[str, str]:
     with machine.connections(stack.hosts) as hosts:
         names = [spec.name for spec in stack.hosts]
         for name, error in zip(names, run_parallel(hosts.reach, names), strict=True):
-            if isinstance(error, NeededError):
+            if isinstance(error, CredentialNeededError):
                 raise error
             if error is not None:
                 found[name] = redact(plain(error.what))

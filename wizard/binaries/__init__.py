@@ -14,7 +14,7 @@ from pathlib import Path
 from wizard.binaries import apt, releases
 from wizard.binaries.table import Program, Row, Table, load
 from wizard.binaries.versions import version_of
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 __all__ = ["Program", "Table", "available", "find", "find_all", "load", "version_of"]
 
@@ -22,7 +22,7 @@ __all__ = ["Program", "Table", "available", "find", "find_all", "load", "version
 _MORE_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
-class _MissingError(ProgramsError):
+class _MissingError(ProgramUnavailableError):
     """A program that can be neither found nor fetched, with what was tried."""
 
     def __init__(self, what: str, *, todo: str, tried: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ def find(
         progress: told in a few words what is being done.
 
     Raises:
-        ProgramsError: it can be neither found nor fetched; says what was tried and what to do.
+        ProgramUnavailableError: it can be neither found nor fetched; says what was tried and what to do.
     """
     table = table or load()
     row = table.row(name)
@@ -73,7 +73,7 @@ def find(
         for way in _ways(row, cache=cache, suite=suite, base=base, table=table, say=say):
             try:
                 way()
-            except ProgramsError as problem:
+            except ProgramUnavailableError as problem:
                 tried.append(str(problem))
                 continue
             found = _here(row, cache=cache, suite=suite, table=table)
@@ -96,7 +96,7 @@ def find_all(
     """Several programs by name, see `find`.
 
     Raises:
-        ProgramsError: one of them can be neither found nor fetched; names all that are missing, and how to get them.
+        ProgramUnavailableError: one of them can be neither found nor fetched; names all that are missing, and how to get them.
     """
     table = load()
     found: dict[str, Program] = {}
@@ -108,7 +108,7 @@ def find_all(
                 row for row in map(table.row, names) if not _here(row, cache=cache, suite=suite, table=table)
             ]
             packages = dict.fromkeys(row.packages[0][0] for row in rows)
-            raise ProgramsError(
+            raise ProgramUnavailableError(
                 f"these programs are needed and not here: {', '.join(row.name for row in rows)}. "
                 f"{name} cannot be fetched: {'; '.join(error.tried[1:])}",
                 todo=f"Install them (Debian, Ubuntu: apt install {' '.join(packages)}), put them on PATH, or connect this "

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wizard.binaries import sources, store
 from wizard.binaries.table import Row
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 _TIMEOUT = 600.0
 _SUITE = re.compile(r"[a-z][a-z0-9-]{1,40}")
@@ -34,15 +34,15 @@ def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> 
     """Fetches and unpacks the packages of a program into `folder(...)`.
 
     Raises:
-        ProgramsError: this machine has no apt, or apt could not fetch them; nothing is left behind.
+        ProgramUnavailableError: this machine has no apt, or apt could not fetch them; nothing is left behind.
     """
     if suite and not _SUITE.fullmatch(suite):
-        raise ProgramsError(
+        raise ProgramUnavailableError(
             f"{suite!r} is not the name of a suite", todo="Take a name such as trixie or sid."
         )
     missing = [tool for tool in ("apt-get", "apt-cache", "apt-config", "dpkg") if not shutil.which(tool)]
     if missing:
-        raise ProgramsError(f"this machine has no {missing[0]} to fetch packages with")
+        raise ProgramUnavailableError(f"this machine has no {missing[0]} to fetch packages with")
 
     def fill(part: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".apt-", dir=part.parent) as work:
@@ -62,11 +62,11 @@ def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> 
 def _download(row: Row, work: Path, *, cache: Path, suite: str, say: Callable[[str], None]) -> Sequence[Path]:
     packages = "+".join(names[0] for names in row.packages)
     say(f"Fetching the package {packages}{f' of {suite}' if suite else ''}")
-    problem: ProgramsError | None = None
+    problem: ProgramUnavailableError | None = None
     if not suite:
         try:
             return _fetch(row, work, [])
-        except ProgramsError as stale:
+        except ProgramUnavailableError as stale:
             problem = stale
     say("Reading the package lists of this machine's mirror")
     home = cache / "lists" / f"{suite or 'own'}-{platform.machine()}"
@@ -77,9 +77,9 @@ def _download(row: Row, work: Path, *, cache: Path, suite: str, say: Callable[[s
         updated = _try(["apt-get", "-c", str(config), "-q", "update"])
         try:
             return _fetch(row, work, ["-c", str(config)])
-        except ProgramsError as error:
+        except ProgramUnavailableError as error:
             reasons = dict.fromkeys(filter(None, (error.what, _reason(updated))))
-            raise ProgramsError("; ".join(reasons)) from problem
+            raise ProgramUnavailableError("; ".join(reasons)) from problem
 
 
 def _fetch(row: Row, work: Path, options: Sequence[str]) -> Sequence[Path]:
@@ -93,12 +93,12 @@ def _fetch(row: Row, work: Path, options: Sequence[str]) -> Sequence[Path]:
         else:
             # Debian's promtool came in the package prometheus before it got its own.
             if "" not in names:
-                raise ProgramsError(f"the package lists know no {' or '.join(names)}")
+                raise ProgramUnavailableError(f"the package lists know no {' or '.join(names)}")
     more = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
     _run(["apt-get", *options, *more, "-q", "download", *chosen], cwd=work)
     found = sorted(work.glob("*.deb"))
     if len(found) != len(chosen):
-        raise ProgramsError("apt fetched fewer packages than it was asked for")
+        raise ProgramUnavailableError("apt fetched fewer packages than it was asked for")
     return found
 
 
@@ -107,7 +107,7 @@ def _wrap(row: Row, part: Path) -> None:
     folders = sorted({str(found.parent.relative_to(part)) for found in part.glob("usr/lib/**/*.so.*")})
     program = next((path for path in row_paths(row) if (part / path).is_file()), "")
     if not program:
-        raise ProgramsError(f"the packages hold no {row.name}")
+        raise ProgramUnavailableError(f"the packages hold no {row.name}")
     libraries = ":".join(f"$here/{folder}" for folder in folders)
     script = part / "run" / row.name
     script.parent.mkdir()
@@ -130,7 +130,7 @@ def _relocate(row: Row, place: Path) -> None:
         return
     program = next((path for path in row_paths(row) if (place / path).is_file()), "")
     if not program:
-        raise ProgramsError(f"the packages hold no {row.name}")
+        raise ProgramUnavailableError(f"the packages hold no {row.name}")
     content, old = (place / program).read_bytes(), row.reads.encode()
     new = b"/proc/self/fd/9".ljust(len(old), b"/")
     if old in content:
@@ -170,15 +170,15 @@ def _try(argv: Sequence[str], *, cwd: Path | None = None) -> subprocess.Complete
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ProgramsError(f"{argv[0]} did not end within {_TIMEOUT:.0f} seconds") from None
+        raise ProgramUnavailableError(f"{argv[0]} did not end within {_TIMEOUT:.0f} seconds") from None
     except OSError as problem:
-        raise ProgramsError(f"{argv[0]} cannot be run: {problem.strerror}") from None
+        raise ProgramUnavailableError(f"{argv[0]} cannot be run: {problem.strerror}") from None
 
 
 def _run(argv: Sequence[str], *, cwd: Path | None = None) -> None:
     ended = _try(argv, cwd=cwd)
     if ended.returncode != 0:
-        raise ProgramsError(_reason(ended) or f"{argv[0]} ended with code {ended.returncode}")
+        raise ProgramUnavailableError(_reason(ended) or f"{argv[0]} ended with code {ended.returncode}")
 
 
 def _reason(ended: subprocess.CompletedProcess[str]) -> str:

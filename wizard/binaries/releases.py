@@ -25,7 +25,7 @@ from typing import IO
 
 from wizard.binaries import store
 from wizard.binaries.table import Release, Table
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 _LIMIT = 400 * 1024 * 1024
 _DEADLINE = 900.0
@@ -63,11 +63,13 @@ def fetch(
         say: told what is being done.
 
     Raises:
-        ProgramsError: it cannot be had, or is not what it must be; nothing is left behind.
+        ProgramUnavailableError: it cannot be had, or is not what it must be; nothing is left behind.
     """
     system = this_platform()
     if not system:
-        raise ProgramsError(f"upstream has no archive for {platform.system()} on {platform.machine()}")
+        raise ProgramUnavailableError(
+            f"upstream has no archive for {platform.system()} on {platform.machine()}"
+        )
     words = {"base": base, "name": release.name, "version": release.version, "platform": system}
     url = table.archive.format(**words)
     top = f"{release.name}-{release.version}.{system}"
@@ -81,7 +83,7 @@ def fetch(
         with archive.open("xb") as file:
             found = _download(url, file, limit=_LIMIT)
         if found != expected.lower():
-            raise ProgramsError(
+            raise ProgramUnavailableError(
                 f"{url} is not the archive that was released: its SHA-256 is {found}, not {expected}",
                 todo="Do not use it; look at what stands between this machine and upstream.",
             )
@@ -99,7 +101,7 @@ def _published_digest(url: str, name: str) -> str:
         words = line.split()
         if len(words) == 2 and words[1].lstrip("*") == name and re.fullmatch(r"[0-9a-fA-F]{64}", words[0]):
             return words[0]
-    raise ProgramsError(f"{url} names no sum for {name}")
+    raise ProgramUnavailableError(f"{url} names no sum for {name}")
 
 
 def _unpack(archive: Path, into: Path, *, top: str, members: Sequence[str], url: str) -> None:
@@ -110,21 +112,23 @@ def _unpack(archive: Path, into: Path, *, top: str, members: Sequence[str], url:
             for entry in tar:
                 name = PurePosixPath(entry.name)
                 if name.is_absolute() or ".." in name.parts:
-                    raise ProgramsError(f"{url} cannot be trusted: it holds the name {entry.name!r}")
+                    raise ProgramUnavailableError(
+                        f"{url} cannot be trusted: it holds the name {entry.name!r}"
+                    )
                 if entry.name not in wanted:
                     continue
                 source = tar.extractfile(entry) if entry.isreg() else None
                 if source is None:
-                    raise ProgramsError(f"{entry.name} in {url} is not a regular file")
+                    raise ProgramUnavailableError(f"{entry.name} in {url} is not a regular file")
                 target = into / wanted[entry.name]
                 with target.open("xb") as file:
                     shutil.copyfileobj(source, file)
                 target.chmod(0o755)
     except (tarfile.TarError, EOFError, OSError) as problem:
-        raise ProgramsError(f"{url} cannot be unpacked: {problem}") from None
+        raise ProgramUnavailableError(f"{url} cannot be unpacked: {problem}") from None
     missing = [member for member in members if not (into / member).is_file()]
     if missing:
-        raise ProgramsError(f"{url} holds no {missing[0]}")
+        raise ProgramUnavailableError(f"{url} holds no {missing[0]}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -160,16 +164,18 @@ def _download(url: str, into: IO[bytes], *, limit: int) -> str:
             while chunk := answer.read(1 << 18):
                 got += len(chunk)
                 if got > limit or time.monotonic() > deadline:
-                    raise ProgramsError(f"{url} is too large or too slow")
+                    raise ProgramUnavailableError(f"{url} is too large or too slow")
                 digest.update(chunk)
                 into.write(chunk)
     except urllib.error.HTTPError as problem:
         problem.close()
-        raise ProgramsError(f"{url} answers {problem.code} {problem.reason}") from None
+        raise ProgramUnavailableError(f"{url} answers {problem.code} {problem.reason}") from None
     except (OSError, http.client.HTTPException) as problem:
-        raise ProgramsError(f"{url} cannot be fetched: {getattr(problem, 'reason', problem)}") from None
+        raise ProgramUnavailableError(
+            f"{url} cannot be fetched: {getattr(problem, 'reason', problem)}"
+        ) from None
     if length is not None and length.isdecimal() and got != int(length):
-        raise ProgramsError(f"{url} broke off after {got} of {length} bytes")
+        raise ProgramUnavailableError(f"{url} broke off after {got} of {length} bytes")
     return digest.hexdigest()
 
 
@@ -177,7 +183,7 @@ def _is_local(url: str) -> bool:
     """Whether `url` is on this machine itself.
 
     Raises:
-        ProgramsError: it is neither there nor https.
+        ProgramUnavailableError: it is neither there nor https.
     """
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
@@ -186,5 +192,7 @@ def _is_local(url: str) -> bool:
     except ValueError:
         local = host == "localhost"
     if parts.scheme != "https" and not (local and parts.scheme == "http"):
-        raise ProgramsError(f"{url} is not https", todo="Name a download address that begins with https.")
+        raise ProgramUnavailableError(
+            f"{url} is not https", todo="Name a download address that begins with https."
+        )
     return local

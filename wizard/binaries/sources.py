@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<rest>[^#]*)")
 _OPTIONS = {
@@ -53,7 +53,7 @@ def private_config(home: Path, *, suite: str) -> Path:
         suite: another suite to look at, or '' for the machine's own.
 
     Raises:
-        ProgramsError: the machine's sources name no mirror of its distribution.
+        ProgramUnavailableError: the machine's sources name no mirror of its distribution.
         OSError: `home` cannot be written.
     """
     home = home.absolute()
@@ -61,7 +61,7 @@ def private_config(home: Path, *, suite: str) -> Path:
         (home / name).mkdir(parents=True, exist_ok=True)
     found = choose(machine_sources(), own=codename(), suite=suite)
     if not found:
-        raise ProgramsError("this machine's package sources name no mirror of its distribution")
+        raise ProgramUnavailableError("this machine's package sources name no mirror of its distribution")
     (home / "parts" / "firescreen.sources").write_text(
         "\n".join(source.stanza() for source in found), encoding="utf-8"
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 _PATIENCE = 900.0
 """Seconds to wait for another process that is fetching the same."""
@@ -23,7 +23,7 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
     A second process waits for the first and then finds the folder; what an interrupted one left is removed.
 
     Raises:
-        ProgramsError: the cache cannot be written; and whatever `fill` raises, with nothing left behind.
+        ProgramUnavailableError: the cache cannot be written; and whatever `fill` raises, with nothing left behind.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except OSError as problem:
-        raise ProgramsError(
+        raise ProgramUnavailableError(
             f"the cache cannot be written: {problem.strerror or problem}",
             where=str(folder),
             todo="Make room there, or name another folder with FIRESCREEN_CACHE.",
@@ -52,14 +52,14 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on a file; the kernel lets go of it when its holder dies.
 
     Raises:
-        ProgramsError: another process has held it for a quarter of an hour.
+        ProgramUnavailableError: another process has held it for a quarter of an hour.
     """
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _PATIENCE
     try:
         while not _is_taken(number):
             if time.monotonic() > deadline:
-                raise ProgramsError(
+                raise ProgramUnavailableError(
                     "another process has been fetching the same program for too long",
                     where=str(path),
                     todo="End it, then try again.",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wizard import assets
 from wizard.components import all_components
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Table:
         """The row of that program.
 
         Raises:
-            ProgramsError: there is none.
+            ProgramUnavailableError: there is none.
         """
         for row in self.rows:
             if row.name == name:
                 return row
-        raise ProgramsError(
+        raise ProgramUnavailableError(
             f"{name} is not a program that Firescreen knows",
             todo=f"Take one of {', '.join(row.name for row in self.rows)}.",
         )

@@ -11,7 +11,7 @@ import click
 
 from wizard.cli import output
 from wizard.cli.options import connect, engine, stack_of
-from wizard.errors import InputError, NeededError
+from wizard.errors import CredentialNeededError, InputError
 from wizard.plurals import count_noun
 from wizard.redact import plain
 
@@ -102,11 +102,11 @@ def _reach(machine: Engine, stack: Stack) -> None:
     """Asks for what connections need; a host that cannot be reached is told in the report.
 
     Raises:
-        NeededError: a password or a confirmation is needed, and there is no terminal.
+        CredentialNeededError: a password or a confirmation is needed, and there is no terminal.
     """
     try:
         connect(machine, stack.hosts)
-    except NeededError:
+    except CredentialNeededError:
         raise
     except InputError:
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from wizard.errors import HostError, InputError, NeededError
+from wizard.errors import CredentialNeededError, HostError, InputError
 from wizard.redact import Secret
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def make_plan(
             try:
                 made = Answers(passwords, passphrase, frozenset(renew), given.login_secrets)
                 return machine.plan(stack, made, facts=facts)
-            except NeededError as needed:
+            except CredentialNeededError as needed:
                 if needed.user:
                     passwords[needed.user] = secret(f"Password for user {needed.user}")
                 else:
@@ -241,7 +241,7 @@ def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None 
             return
         except HostError as error:
             raise InputError(error.what, where=error.where, todo=error.todo) from error
-        except NeededError as needed:
+        except CredentialNeededError as needed:
             if not needed.kind or (asking is None and not sys.stdin.isatty()):
                 raise
             person = asking or at_terminal()

@@ -37,7 +37,14 @@ from wizard.cli.text_format import (
     shown_probes,
     shown_unreachable,
 )
-from wizard.errors import ChangedError, FirescreenError, HostError, InputError, LockedError, NeededError
+from wizard.errors import (
+    CredentialNeededError,
+    FileChangedError,
+    FirescreenError,
+    HostError,
+    InputError,
+    LockedError,
+)
 from wizard.plurals import count_noun
 from wizard.redact import Secret, plain, redact
 
@@ -159,7 +166,7 @@ def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
         _recover(machine, asked)
         result = _attempt(machine, asked)
         # The other one may have ended between our plan and our first change: then the files are no longer the same.
-        beaten = isinstance(result.outcome.error, LockedError | ChangedError) and not result.outcome.run
+        beaten = isinstance(result.outcome.error, LockedError | FileChangedError) and not result.outcome.run
         if not beaten or time.monotonic() > deadline:
             return result
         time.sleep(1)
@@ -270,7 +277,7 @@ def _plan_renewal(
                 todo="Look at them with: firescreen plan STACK, and apply them first",
             )
         return machine.plan(asked.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
-    except NeededError as needed:
+    except CredentialNeededError as needed:
         if needed.user:
             raise
         if sys.stdin.isatty() and not asked.as_json:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from wizard.account import account
 from wizard.connections.errors import ForbiddenError
-from wizard.errors import ChangedError, HostError, PathError
+from wizard.errors import FileChangedError, HostError, PathError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
@@ -165,7 +165,7 @@ class Connection(ABC):
             The file if `look`, else None.
 
         Raises:
-            ChangedError: the file was replaced meanwhile, which was left alone.
+            FileChangedError: the file was replaced meanwhile, which was left alone.
         """
         staged = self.stage(path, state, tag=tag)
         try:
@@ -177,7 +177,7 @@ class Connection(ABC):
                 and before is not None
                 and (now.content, now.mode) != (before.content, before.mode)
             ):
-                raise ChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
+                raise FileChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
         except BaseException:
             self.remove(staged)
             raise

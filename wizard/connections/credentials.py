@@ -30,7 +30,7 @@ class _Common:
 
 
 class Access:
-    """Answers to what `errors.NeededError` asks for; safe to use from several threads.
+    """Answers to what `errors.CredentialNeededError` asks for; safe to use from several threads.
 
     `host` is what the error called `host`: the host's name, or with kind 'key' the path of the private key,
     so that one passphrase serves all the hosts that the key opens.

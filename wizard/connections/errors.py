@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-from wizard.errors import AwayError, HostError
+from wizard.errors import HostError, UnreachableError
 from wizard.redact import plain
 
 
@@ -132,9 +132,9 @@ def cannot_give(owner: str, group: str, *, path: str) -> HostError:
     )
 
 
-def connection_lost_error(host: str) -> AwayError:
+def connection_lost_error(host: str) -> UnreachableError:
     """The error for a connection that ended while it was needed."""
-    return AwayError(
+    return UnreachableError(
         "the connection to it was lost",
         where=host,
         todo="Check that the host is up and reachable, then try again.",

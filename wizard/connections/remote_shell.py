@@ -20,7 +20,7 @@ from wizard.connections.base import Stream
 from wizard.connections.errors import connection_lost_error
 from wizard.connections.path_script import ABSENT, FUNCTIONS
 from wizard.connections.subprocess_runner import LIMIT, Ended
-from wizard.errors import AwayError, HostError
+from wizard.errors import HostError, UnreachableError
 from wizard.redact import plain
 
 START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"
@@ -148,7 +148,7 @@ class RemoteShell:
     def begin(self) -> None:
         """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
         # A session that ends at once (ForceCommand internal-sftp) may be gone before it is told anything.
-        with suppress(AwayError):
+        with suppress(UnreachableError):
             self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
         # What start-up files print comes before it, or after it where they left something running; an echoed request
         # has no such line.
@@ -256,7 +256,7 @@ class RemoteShell:
 
     def _late(self) -> HostError:
         self._stream.close()
-        return AwayError(
+        return UnreachableError(
             "it did not answer in time",
             where=self._host,
             todo="Check that the host is up and not overloaded, then try again.",

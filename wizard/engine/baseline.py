@@ -15,7 +15,7 @@ from wizard import ownfiles, probes
 from wizard.engine import vantage_point
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
-from wizard.errors import AwayError, HostError, JournalError
+from wizard.errors import HostError, JournalError, UnreachableError
 from wizard.model import (
     WORKSPACE,
     AlertmanagerHealth,
@@ -88,7 +88,7 @@ def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
         return Proxies()
     try:
         return reverse_proxies.discover(hosts.connection(host.spec.name))
-    except AwayError:
+    except UnreachableError:
         return Proxies()
     except HostError as error:  # a scan goes on without them, and the audit says what it could not look at
         return Proxies(unread=(f"its reverse proxies cannot be looked for: {error.what}",))

@@ -16,7 +16,7 @@ from wizard.engine import pending_edits, storage
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
 from wizard.engine.resolver import resolve
-from wizard.errors import AwayError, PathError
+from wizard.errors import PathError, UnreachableError
 from wizard.model import (
     WORKSPACE,
     Examined,
@@ -54,7 +54,7 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     lost = {
         spec.name: known
         for spec, known in zip(stack.hosts, found, strict=True)
-        if isinstance(known, AwayError)
+        if isinstance(known, UnreachableError)
     }
     for name, error in lost.items():
         if len(lost) == len(stack.hosts) or _asks(stack, name):
@@ -125,10 +125,10 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     )
 
 
-def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | AwayError:
+def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | UnreachableError:
     try:
         return _host_facts(spec, hosts, stack)
-    except AwayError as error:
+    except UnreachableError as error:
         return error
 
 

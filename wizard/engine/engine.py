@@ -40,7 +40,7 @@ from wizard.engine.recovery import Recovery
 from wizard.engine.run import Run
 from wizard.engine.spare_passwords import spares
 from wizard.engine.unfinished_runs import Remains
-from wizard.errors import AwayError, FirescreenError
+from wizard.errors import FirescreenError, UnreachableError
 from wizard.model import Answers, Attempt, Event, Facts, Forward, HostSpec, Plan, RunRecord, Service, Stack
 from wizard.workspace import Workspace
 
@@ -91,13 +91,13 @@ class Engine:
         """Connects to hosts, to find out which passwords and confirmations are needed before anything is done.
 
         Raises:
-            NeededError: a password, a passphrase or a yes to a host key; put it into `access` and try again.
+            CredentialNeededError: a password, a passphrase or a yes to a host key; put it into `access` and try again.
             HostError: a host cannot be reached.
         """
         with self.connections(specs) as hosts:
             for error in run_parallel(hosts.reach, [spec.name for spec in specs]):
                 # Where there are others, one that is unreachable may be left aside; the discovery decides.
-                if error is not None and (len(specs) == 1 or not isinstance(error, AwayError)):
+                if error is not None and (len(specs) == 1 or not isinstance(error, UnreachableError)):
                     raise error
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
@@ -357,7 +357,7 @@ class Engine:
         """The practice stack, brought up if it is not; `whole` gives it every component that it can have.
 
         Raises:
-            ProgramsError: the real programs can be neither found nor fetched. ServiceError: one does not run.
+            ProgramUnavailableError: the real programs can be neither found nor fetched. ServiceError: one does not run.
         """
         from wizard import practice
 

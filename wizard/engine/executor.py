@@ -24,13 +24,13 @@ from wizard.engine.rollback import Lane, Reversal
 from wizard.engine.service_control import ServiceControl
 from wizard.engine.validation import validate
 from wizard.errors import (
-    AwayError,
     CancelledError,
-    ChangedError,
+    CredentialNeededError,
+    FileChangedError,
     FirescreenError,
     HostError,
-    NeededError,
     ServiceError,
+    UnreachableError,
     ValidationError,
 )
 from wizard.journal_reader import Record
@@ -141,7 +141,13 @@ class Executor:
                 elif number == entries[0].number:
                     self._log.begin(*(entry.number for entry in entries))
                 self._make(_with_attributes(change), number)
-            except (HostError, ChangedError, ValidationError, ServiceError, NeededError) as error:
+            except (
+                HostError,
+                FileChangedError,
+                ValidationError,
+                ServiceError,
+                CredentialNeededError,
+            ) as error:
                 self._tell_change(step.id, change, "failed")
                 if change.host not in self._independent:
                     self._stop.set()
@@ -201,11 +207,11 @@ class Executor:
             now = connection.replace_if_unchanged(
                 change.path, change.after, tag=self._tag(number), before=change.before, check=check, look=look
             )
-        except ChangedError:
+        except FileChangedError:
             raise _changed_error(change) from None
         said = transfer_fault(change, now) if look else ""
         if said:
-            raise ChangedError(said, where=f"{change.host}:{change.path}", todo="Try again")
+            raise FileChangedError(said, where=f"{change.host}:{change.path}", todo="Try again")
 
     def _tag(self, number: int) -> str:
         """What the temporary name of the file of that change holds."""
@@ -241,7 +247,7 @@ class Executor:
         self._done, self._total = 0, len(reversals)
         troubles: list[tuple[Reversal, FirescreenError]] = []
         for phase in phases:
-            lost = {each.host for each, error in troubles if isinstance(error, AwayError)}
+            lost = {each.host for each, error in troubles if isinstance(error, UnreachableError)}
             lanes = [lane for lane in phase if lane[0].kind == "service" or lane[0].host not in lost]
             for found in run_parallel(partial(self._roll_back_lane, record), lanes):
                 # What is restarted afterwards reads its configuration then: a reload of it that fails decides nothing.
@@ -272,7 +278,7 @@ class Executor:
                 self._reverse(record, reversal)
             except FirescreenError as error:
                 troubles.append((reversal, error))
-                if isinstance(error, AwayError):
+                if isinstance(error, UnreachableError):
                     return troubles  # each further file would wait for it again
             self._tell_reversal(reversal)
         return troubles
@@ -341,7 +347,7 @@ def refuse_changed(connection: Connection, changes: Sequence[WriteFile]) -> None
     """Compares files before anything is done.
 
     Raises:
-        ChangedError: a file is no longer what the preview showed.
+        FileChangedError: a file is no longer what the preview showed.
     """
     found = connection.read_many([change.path for change in changes])
     for change in changes:
@@ -355,8 +361,8 @@ def _is_same(now: FileState | None, before: FileState | None) -> bool:
     return (now.content, now.mode) == (before.content, before.mode)
 
 
-def _changed_error(change: WriteFile) -> ChangedError:
-    return ChangedError(
+def _changed_error(change: WriteFile) -> FileChangedError:
+    return FileChangedError(
         "it is no longer what the preview showed; somebody else changed it, and it was left alone",
         where=f"{change.host}:{change.path}",
         todo="Look at it, then plan again",

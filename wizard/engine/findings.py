@@ -9,7 +9,7 @@ from dataclasses import replace
 from wizard.components import component as find_component
 from wizard.engine import report
 from wizard.engine.outcome import Exposure, Outcome
-from wizard.errors import FirescreenError, PartError, VerificationError
+from wizard.errors import FirescreenError, PartialFailureError, VerificationError
 from wizard.model import WORKSPACE, Attempt, ComponentSpec, Finding, MakeFolder, Plan, Service, WriteFile
 from wizard.plurals import join_words
 from wizard.redact import redact
@@ -99,7 +99,7 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
     )
     first = lost[0]
     others = len(outcome.hosts) - len(lost)
-    error = PartError(
+    error = PartialFailureError(
         f"{first.host}: {ways[first.state].get(first.host, '')}"
         if len(lost) == 1
         else f"{len(lost)} of {len(outcome.hosts)} hosts: {ways[first.state].get(first.host, '')}",

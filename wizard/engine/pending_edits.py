@@ -11,7 +11,7 @@ from dataclasses import replace
 from wizard.connections.base import Connection
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
-from wizard.errors import ChangedError, InputError
+from wizard.errors import FileChangedError, InputError
 from wizard.model import Facts, HostFacts, Plan, Service, Stack
 from wizard.planner import containers
 from wizard.service_managers.compose_state import compose_state, compose_states
@@ -35,7 +35,7 @@ def refuse(plan: Plan, hosts: Hosts) -> None:
     """Refuses a plan if a container that it makes anew or reloads is no longer as its Compose files say.
 
     Raises:
-        ChangedError: somebody has edited a file, or fetched an image, since the plan was made. Nothing has been touched.
+        FileChangedError: somebody has edited a file, or fetched an image, since the plan was made. Nothing has been touched.
     """
     hosts_of: dict[str, dict[str, Service]] = {}
     for change in plan.restarts:
@@ -44,7 +44,7 @@ def refuse(plan: Plan, hosts: Hosts) -> None:
         for looked in run_parallel(lambda mine: _with_pending(list(mine.values()), hosts), hosts_of.values()):
             containers.refuse_pending(looked)
     except InputError as error:
-        raise ChangedError(error.what, where=error.where, todo=error.todo) from None
+        raise FileChangedError(error.what, where=error.where, todo=error.todo) from None
 
 
 def difference(connection: Connection, service: Service) -> str:

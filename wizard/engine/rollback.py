@@ -13,7 +13,7 @@ from typing import Literal
 
 from wizard.engine.hosts import Hosts
 from wizard.engine.parallel import run_parallel
-from wizard.errors import ChangedError, FirescreenError, RestoreError, ServiceError
+from wizard.errors import FileChangedError, FirescreenError, RollbackError, ServiceError
 from wizard.journal_reader import Entry, Record
 from wizard.model import ContentKind, FileState, RunService, Service, WriteFile
 from wizard.service_managers import manual, proxy_services
@@ -144,7 +144,7 @@ def file_change(record: Record, reversal: Reversal, now: FileState | None) -> Wr
     """The change that makes a file what it was before the run; None where nothing is to be done.
 
     Raises:
-        ChangedError: somebody else changed the file since. JournalError: the copy of what was there is gone.
+        FileChangedError: somebody else changed the file since. JournalError: the copy of what was there is gone.
     """
     image = reversal.entries[-1].before
     if record.is_image(now, image):
@@ -153,7 +153,7 @@ def file_change(record: Record, reversal: Reversal, now: FileState | None) -> Wr
     elif not _is_known(record, reversal.entries, now):
         if not any(entry.number in record.done for entry in reversal.entries):
             return None  # it was found changed and never written: it is its owner's
-        raise ChangedError(
+        raise FileChangedError(
             "somebody changed it since the run, so it was left as it is",
             where=f"{reversal.host}:{reversal.path}",
             todo="Compare it with the run's diff in the history",
@@ -192,7 +192,7 @@ def check(record: Record, hosts: Hosts) -> None:
     """Whether an undo can be carried through, before anything is touched.
 
     Raises:
-        ChangedError: somebody changed a file since the run. JournalError: a copy of what was there is gone.
+        FileChangedError: somebody changed a file since the run. JournalError: a copy of what was there is gone.
     """
     files: dict[str, dict[str, list[Entry]]] = {}
     for entry in record.entries:
@@ -209,7 +209,7 @@ def check(record: Record, hosts: Hosts) -> None:
 
     changed = [place for places in run_parallel(changed_files, files) for place in places]
     if changed:
-        raise ChangedError(
+        raise FileChangedError(
             "it was changed after that run, so nothing was undone",
             where=", ".join(changed),
             todo="Undo that change first, or restore the file yourself from the run's diff: firescreen history",
@@ -231,7 +231,7 @@ def _refuse_another_configuration(hosts: Hosts, service: Service) -> None:
         hosts.connection(service.host), service.component, service.program
     )
     if found:
-        raise ChangedError(
+        raise FileChangedError(
             f"{service.component} was given another configuration since that run, by its API, or has not read its files "
             "since they changed; nothing was undone",
             where=f"{service.host}:{found}",
@@ -250,7 +250,7 @@ def combine_errors(troubles: Sequence[tuple[str, FirescreenError]]) -> Firescree
     found = first = errors[0]
     if len(errors) > 1:
         places = ", ".join(dict.fromkeys(posixpath.basename(error.where) for error in errors if error.where))
-        kind = ServiceError if all(isinstance(error, ServiceError) for error in errors) else RestoreError
+        kind = ServiceError if all(isinstance(error, ServiceError) for error in errors) else RollbackError
         found = kind(
             f"{len(errors)} things could not be rolled back: {first.what}", where=places, todo=first.todo
         )

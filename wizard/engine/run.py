@@ -16,7 +16,7 @@ from wizard.engine.outcome import Outcome, State, error_fields
 from wizard.engine.parallel import run_parallel
 from wizard.engine.recovery import roll_back_run
 from wizard.engine.rollout import Rollout
-from wizard.errors import CancelledError, FirescreenError, JournalError, RestoreError
+from wizard.errors import CancelledError, FirescreenError, JournalError, RollbackError
 from wizard.model import Attempt, Event, Plan
 from wizard.workspace import Workspace
 
@@ -152,7 +152,7 @@ class Run:
         rollout.rolled_back(trouble)
         if trouble is not None:
             state: State = "failed"
-            error = RestoreError(
+            error = RollbackError(
                 f"{error.what}; and the rollback failed: {trouble.what}",
                 where=trouble.where or error.where,
                 todo=trouble.todo,

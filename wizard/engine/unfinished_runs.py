@@ -14,7 +14,7 @@ from wizard.engine.hosts import Hosts
 from wizard.engine.journal import Journal
 from wizard.engine.outcome import Outcome
 from wizard.engine.parallel import run_parallel
-from wizard.errors import FirescreenError, HostError, JournalError, RestoreError
+from wizard.errors import FirescreenError, HostError, JournalError, RollbackError
 from wizard.journal_reader import Entry, Image, Record
 from wizard.model import WORKSPACE, FileState, Service
 from wizard.service_managers.registry import manager_of
@@ -68,7 +68,7 @@ def forget(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
     """
     if left.differences and not as_it_is:
         places = dict.fromkeys(":".join(filter(None, (each.host, each.path))) for each in left.differences)
-        error = RestoreError(
+        error = RollbackError(
             f"{len(places)} of what it touched is not as it was before, so the run is not forgotten",
             where=", ".join(places),
             todo=(

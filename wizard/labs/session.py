@@ -86,8 +86,8 @@ class LabSession:
 
         Raises:
             InputError: there is no such lab, or it cannot be done on these hosts. LabInProgressError: see `anew`.
-            ProgramsError: programs are neither installed nor can they be downloaded. ServiceError: one of them does
-            not start. NeededError, HostError: see `Engine.reach`.
+            ProgramUnavailableError: programs are neither installed nor can they be downloaded. ServiceError: one of them does
+            not start. CredentialNeededError, HostError: see `Engine.reach`.
         """
         lab = find(lab_id, engine.workspace.packs)
         engine.workspace.ensure()

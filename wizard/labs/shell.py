@@ -15,7 +15,7 @@ from pathlib import Path
 from wizard import binaries, ownfiles, practice
 from wizard.connections.subprocess_runner import run_bounded
 from wizard.engine.hosts import Hosts
-from wizard.errors import FirescreenError, HostError, ProgramsError
+from wizard.errors import FirescreenError, HostError, ProgramUnavailableError
 from wizard.labs.content import LabStep
 from wizard.redact import plain, redact
 from wizard.workspace import Workspace
@@ -54,7 +54,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
         strict: whether a tool that cannot be had is an error; else the lab goes on without it.
 
     Raises:
-        ProgramsError: see `strict`. FirescreenError: the files cannot be written.
+        ProgramUnavailableError: see `strict`. FirescreenError: the files cannot be written.
     """
     folder = workspace.labs / "bin"
     try:
@@ -68,7 +68,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
                 program = binaries.find(
                     name, cache=workspace.cache, suite=suites.get(name, ""), progress=progress
                 )
-            except ProgramsError as error:
+            except ProgramUnavailableError as error:
                 if strict:
                     raise
                 progress(f"{name} is missing; some steps need it ({plain(error.what, 200)})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wizard.certificates import issue
-from wizard.errors import CertificateError, NeededError
+from wizard.errors import CertificateError, CredentialNeededError
 from wizard.model import WORKSPACE, Answers, ContentKind, Facts, FileState, PlannedStep, Stack, StepKind
 from wizard.planner import manual_commands, workspace_files
 from wizard.planner import paths as layout
@@ -38,7 +38,7 @@ def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
 def _kept_authority(facts: Facts, answers: Answers, certificate: FileState, key: FileState) -> Authority:
     key_path = layout.ca_pair(facts)[1]
     if b"ENCRYPTED" in key.content and not answers.passphrase:
-        raise NeededError(
+        raise CredentialNeededError(
             "the CA's key is encrypted, and a certificate has to be signed with it",
             where=key_path,
             todo="Give its passphrase",
@@ -57,13 +57,13 @@ def _new_authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
     certificate_path, key_path = layout.ca_pair(facts)
     kept = facts.file(WORKSPACE, key_path)
     if kept is not None and b"ENCRYPTED" in kept.content and not answers.passphrase:
-        raise NeededError(
+        raise CredentialNeededError(
             "the CA's key is encrypted, and so the key of its successor has to be",
             where=key_path,
             todo="Give a passphrase",
         )
     if stack.certificates.passphrase and not answers.passphrase:
-        raise NeededError(
+        raise CredentialNeededError(
             "the CA's key is to be encrypted, and no passphrase was given",
             where=key_path,
             todo="Give one, or set passphrase: false",

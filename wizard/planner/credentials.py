@@ -15,7 +15,7 @@ from typing import TypeVar
 from wizard import passwords
 from wizard.certificates import issue, signatures
 from wizard.config_files import web_config
-from wizard.errors import InputError, NeededError, PasswordError
+from wizard.errors import CredentialNeededError, InputError, PasswordError
 from wizard.model import (
     WORKSPACE,
     Answers,
@@ -212,7 +212,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
     elif kept is not None:
         password = passwords.read(kept.content, where=password_path)
     elif user.password == "prompt":
-        raise NeededError(
+        raise CredentialNeededError(
             f"the password of user {user.name} is to be asked for, and none was given",
             where=stack.source,
             todo="Type it, or give it with --password-file",

@@ -47,7 +47,7 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
     """What replaces the password of the first user where servers and clients use the old one; () if none do.
 
     Raises:
-        NeededError: the new password has to be asked for.
+        CredentialNeededError: the new password has to be asked for.
     """
     user = stack.users[0]
     known = _servers_of_user(stack, facts, user)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from wizard.connections.practice import PracticeConnection
-from wizard.errors import FirescreenError, InputError, LockedError, ProgramsError, ServiceError
+from wizard.errors import FirescreenError, InputError, LockedError, ProgramUnavailableError, ServiceError
 from wizard.model import RECOMMENDED, ComponentSpec, HostSpec, Stack
 from wizard.practice import addresses
 from wizard.practice.layout import configuration, lay_out
@@ -81,7 +81,7 @@ def up(
     Raises:
         InputError: a component cannot run in the practice stack, or there is no such further host.
         ConfigError: Prometheus' configuration cannot be added to.
-        ProgramsError: a program can be neither found nor fetched; nothing was made.
+        ProgramUnavailableError: a program can be neither found nor fetched; nothing was made.
         ServiceError: a program does not stay up or does not answer; a stack that was new is gone again.
         LockedError: somebody else brings it up or down.
     """
@@ -108,7 +108,7 @@ def up(
         found = binaries.find_all(needed, cache=cache, suite=suite, progress=say)
         if BESIDE.keys() & {name for name, (component, _) in host_ports().items() if component in wanted}:
             # A proxy is in front of web pages; Debian's Prometheus reads them from a folder of its package.
-            with suppress(ProgramsError):
+            with suppress(ProgramUnavailableError):
                 found["prometheus"] = binaries.find("prometheus-web", cache=cache, suite=suite, progress=say)
         try:
             return _bring_up(root, before, suite=suite, found=found, hosts=hosts, say=say)

@@ -88,7 +88,7 @@ def up(place: Path, cache: Path, *, suite: str, progress: Callable[[str], None])
         progress: told in a few words what is being done.
 
     Raises:
-        InputError: see `require`. ProgramsError: a program can be neither found nor fetched.
+        InputError: see `require`. ProgramUnavailableError: a program can be neither found nor fetched.
         ServiceError: Docker does not start the containers.
     """
     compose = _compose_command()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from wizard.config_files import proxies
 from wizard.connections.base import Connection
-from wizard.errors import AwayError, HostError
+from wizard.errors import HostError, UnreachableError
 from wizard.model import Proxies, ProxyProgram
 
 # A process of a container has a file system of its own: it is in another PID namespace, or cannot be looked at.
@@ -70,13 +70,13 @@ def discover(connection: Connection) -> Proxies:
     """The routes of all the reverse proxies that run on a host.
 
     Raises:
-        AwayError: the host was lost. What cannot be read otherwise is told in `unread`.
+        UnreachableError: the host was lost. What cannot be read otherwise is told in `unread`.
     """
     found = Proxies()
     for each in _running_proxies(connection):
         try:
             mine = _unread_api_configuration(each) if "--resume" in each.words else _read(connection, each)
-        except AwayError:
+        except UnreachableError:
             raise
         except HostError as error:
             mine = Proxies(

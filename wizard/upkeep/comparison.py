@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from wizard import journal_reader
 from wizard.engine import Engine
-from wizard.errors import InputError, NeededError
+from wizard.errors import CredentialNeededError, InputError
 from wizard.model import Answers, Attempt, Facts, Plan, Stack
 from wizard.upkeep import copies, drift, reference
 from wizard.workspace import Workspace
@@ -90,11 +90,11 @@ def _plan_or_difference(
     """What the stack would change now; where nothing can be planned, an empty plan and what keeps it from that.
 
     Raises:
-        NeededError: a password or a passphrase is needed for it.
+        CredentialNeededError: a password or a passphrase is needed for it.
     """
     try:
         return machine.plan(stack, answers, facts=facts), ()
-    except NeededError:
+    except CredentialNeededError:
         raise
     except InputError as error:
         host, _, path = error.where.partition(":") if ":/" in error.where else ("", "", error.where)

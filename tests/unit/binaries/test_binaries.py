@@ -22,7 +22,7 @@ import pytest
 from tests.processes import run_program
 from wizard import assets, binaries
 from wizard.binaries import releases, sources, store
-from wizard.errors import ProgramsError
+from wizard.errors import ProgramUnavailableError
 
 Archive = Callable[..., binaries.Table]
 
@@ -168,7 +168,7 @@ def test_a_bad_release_is_refused_and_leaves_nothing(
     if how == "unlisted":
         (archive.parent / "sha256sums.txt").write_text("")
     cache = tmp_path / "cache"
-    with pytest.raises(ProgramsError, match=words) as refused:
+    with pytest.raises(ProgramUnavailableError, match=words) as refused:
         binaries.find("node_exporter", cache=cache, table=table, base=mirror[1])
     assert left_behind(cache) == []
     assert not (tmp_path / "evil").exists()
@@ -178,7 +178,7 @@ def test_a_bad_release_is_refused_and_leaves_nothing(
 @pytest.mark.usefixtures("no_apt")
 def test_only_https_or_this_machine_itself_is_asked(tmp_path: Path) -> None:
     for base in ("http://192.0.2.1", "ftp://127.0.0.1", "file:///etc", "http://localhost.example"):
-        with pytest.raises(ProgramsError, match="is not https"):
+        with pytest.raises(ProgramUnavailableError, match="is not https"):
             binaries.find("promtool", cache=tmp_path, base=base)
     assert left_behind(tmp_path) == []
 
@@ -236,7 +236,9 @@ def test_a_mirror_that_does_not_answer_is_named(
         f'Dir::State::lists "{tmp_path}/lists";\nDir::Cache "{tmp_path}/apt";\n'
     )
     monkeypatch.setenv("APT_CONFIG", str(config))
-    with pytest.raises(ProgramsError, match=r"node_exporter cannot be found or fetched.*apt says") as refused:
+    with pytest.raises(
+        ProgramUnavailableError, match=r"node_exporter cannot be found or fetched.*apt says"
+    ) as refused:
         binaries.find("node_exporter", cache=tmp_path / "cache", suite="trixie")
     assert "Install" in refused.value.todo
     assert not (tmp_path / "cache" / "packages" / "trixie-x86_64" / "prometheus-node-exporter").exists()
@@ -244,17 +246,17 @@ def test_a_mirror_that_does_not_answer_is_named(
 
 @pytest.mark.usefixtures("no_apt")
 def test_nothing_to_be_had_says_what_was_tried(tmp_path: Path) -> None:
-    with pytest.raises(ProgramsError, match=r"not installed.*nothing was fetched"):
+    with pytest.raises(ProgramUnavailableError, match=r"not installed.*nothing was fetched"):
         binaries.find("prometheus", cache=tmp_path, fetch=False)
-    with pytest.raises(ProgramsError, match=r"no apt-get"):
+    with pytest.raises(ProgramUnavailableError, match=r"no apt-get"):
         binaries.find("htpasswd", cache=tmp_path)
-    with pytest.raises(ProgramsError, match=r"not a program that Firescreen knows"):
+    with pytest.raises(ProgramUnavailableError, match=r"not a program that Firescreen knows"):
         binaries.find("bash", cache=tmp_path)
 
 
 @pytest.mark.usefixtures("no_apt")
 def test_all_programs_that_are_missing_are_named_with_their_packages(tmp_path: Path) -> None:
-    with pytest.raises(ProgramsError, match=r"needed and not here: htpasswd\.") as refused:
+    with pytest.raises(ProgramUnavailableError, match=r"needed and not here: htpasswd\.") as refused:
         binaries.find_all(["htpasswd"], cache=tmp_path)
     assert "apt install apache2-utils" in refused.value.todo
     assert f"copy the folder {tmp_path}" in refused.value.todo
@@ -287,9 +289,9 @@ def test_two_processes_at_once_and_one_that_was_killed(tmp_path: Path) -> None:
 def test_a_fill_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fill(part: Path) -> None:
         (part / "half").touch()
-        raise ProgramsError("no")
+        raise ProgramUnavailableError("no")
 
-    with pytest.raises(ProgramsError):
+    with pytest.raises(ProgramUnavailableError):
         store.publish(tmp_path / "programs", fill)
     assert [path.name for path in tmp_path.iterdir()] == [".programs.lock"]
 

@@ -17,7 +17,7 @@ from wizard.cli import plain_dialog, plain_mode
 from wizard.cli.options import connect
 from wizard.connections.credentials import Access
 from wizard.engine import Engine
-from wizard.errors import InputError, NeededError
+from wizard.errors import CredentialNeededError, InputError
 from wizard.model import HostSpec
 
 HOST = HostSpec(name="web1", connect="ssh")
@@ -29,8 +29,10 @@ class Machine:
     def __init__(self) -> None:
         self.access = Access()
         self.wanted = [
-            NeededError("its host key is not known", kind="host-key", host="web1", fingerprint="SHA256:abc"),
-            NeededError("it asks for a password", kind="password", host="web1"),
+            CredentialNeededError(
+                "its host key is not known", kind="host-key", host="web1", fingerprint="SHA256:abc"
+            ),
+            CredentialNeededError("it asks for a password", kind="password", host="web1"),
         ]
 
     def reach(self, _: object) -> None:

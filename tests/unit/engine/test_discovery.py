@@ -18,7 +18,14 @@ from wizard.engine import Engine, discovery, proposed_components
 from wizard.engine.hosts import Hosts
 from wizard.engine.scan import scan
 from wizard.engine.spare_passwords import spares
-from wizard.errors import AwayError, HostError, InputError, NeededError, PathError, UnsafePathError
+from wizard.errors import (
+    CredentialNeededError,
+    HostError,
+    InputError,
+    PathError,
+    UnreachableError,
+    UnsafePathError,
+)
 from wizard.model import (
     WORKSPACE,
     ComponentSpec,
@@ -118,17 +125,17 @@ def test_where_nothing_is_protected_nothing_is_examined(pair: Site) -> None:
 
 
 def test_a_host_that_is_away_is_left_aside_where_the_others_can_do_without(pair: Site) -> None:
-    pair.connections["srv1"].faults["identity", "srv1"] = AwayError("no answer", where="srv1")
+    pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer", where="srv1")
     stack = stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus"))
     facts = looked(pair, stack)
     assert facts.away == {"srv1": "no answer"}
     assert set(facts.hosts) == {WORKSPACE, "prom"}
     pair.connections["srv1"].faults.clear()
-    pair.connections["prom"].faults["identity", "prom"] = AwayError("no answer", where="prom")
-    with pytest.raises(AwayError):
+    pair.connections["prom"].faults["identity", "prom"] = UnreachableError("no answer", where="prom")
+    with pytest.raises(UnreachableError):
         looked(pair, stack)
     only = replace(stack, hosts=pair.specs[1:], components=stack.components[1:])
-    with pytest.raises(AwayError):
+    with pytest.raises(UnreachableError):
         looked(pair, only)
 
 
@@ -242,7 +249,7 @@ def test_a_forward_leads_through_its_host(make_site: Make, monkeypatch: pytest.M
     right.close()
 
     def lost(self: MemoryConnection, place: str, seconds: float) -> socket.socket:
-        raise AwayError("no answer")
+        raise UnreachableError("no answer")
 
     monkeypatch.setattr(MemoryConnection, "open_tunnel", lost)
     with pytest.raises(OSError, match="srv1: no answer"):
@@ -262,13 +269,13 @@ def test_promtool_is_looked_for_beside_prometheus(pair: Site) -> None:
 def test_what_has_to_be_asked_for_is_found_out_before(pair: Site) -> None:
     engine = pair.engine()
     engine.reach(pair.specs)
-    needed = NeededError("the password", kind="password", host="srv1")
+    needed = CredentialNeededError("the password", kind="password", host="srv1")
     pair.connections["srv1"].faults["identity", "srv1"] = needed
-    with pytest.raises(NeededError):
+    with pytest.raises(CredentialNeededError):
         engine.reach(pair.specs)
-    pair.connections["srv1"].faults["identity", "srv1"] = AwayError("no answer")
+    pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer")
     engine.reach(pair.specs)  # the others may do without it
-    with pytest.raises(AwayError):
+    with pytest.raises(UnreachableError):
         engine.reach(pair.specs[:1])
 
 
@@ -334,7 +341,7 @@ def test_a_scan_tells_where_docker_may_not_be_asked(pair: Site) -> None:
 
 
 def test_a_scan_tells_of_hosts_that_are_away(pair: Site) -> None:
-    pair.connections["srv1"].faults["identity", "srv1"] = AwayError("no answer", where="srv1")
+    pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer", where="srv1")
     found = pair.engine().scan(stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
     assert next(each for each in found.findings if each.id == "host-away").host == "srv1"
     assert {each.host for each in found.exposures} == {"prom"}

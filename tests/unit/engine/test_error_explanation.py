@@ -10,7 +10,7 @@ import pytest
 from tests.unit.engine.loopback import serving
 from tests.unit.engine.memory import Site
 from wizard.engine import error_explanation
-from wizard.errors import AwayError, ServiceError
+from wizard.errors import ServiceError, UnreachableError
 from wizard.model import ComponentSpec, FileState, Stack
 
 Make = Callable[..., Site]
@@ -20,7 +20,7 @@ CONFIG = "/etc/prometheus/prometheus.yml"
 @pytest.fixture
 def pair(make_site: Make) -> Site:
     site = make_site("srv1", "prom", "away")
-    site.connections["away"].faults["script", "*"] = AwayError("no answer")
+    site.connections["away"].faults["script", "*"] = UnreachableError("no answer")
     site.connections["prom"].files |= {
         CONFIG: FileState(b"scrape_config_files: ['more/*.yml']\nscrape_configs: []\n"),
         "/etc/prometheus/more/a.yml": FileState(
@@ -150,7 +150,7 @@ def test_hosts_that_cannot_be_asked_leave_it_to_the_text(pair: Site, monkeypatch
     text = "dial tcp srv1:9100: connect: connection refused"
 
     def away(of: Stack) -> object:
-        raise AwayError("no answer")
+        raise UnreachableError("no answer")
 
     found = error_explanation.explain(text, lambda: stack(pair), away)  # type: ignore[arg-type]
     assert found is not None

@@ -27,13 +27,13 @@ from wizard.engine import service_control
 from wizard.engine.executor import Executor, refuse_changed
 from wizard.engine.journal import Journal
 from wizard.errors import (
-    AwayError,
     CancelledError,
-    ChangedError,
+    FileChangedError,
     HostError,
     JournalError,
-    RestoreError,
+    RollbackError,
     ServiceError,
+    UnreachableError,
     ValidationError,
 )
 from wizard.journal_reader import Record
@@ -272,7 +272,7 @@ def test_a_file_that_somebody_changed_is_not_written(make_site: Make, now: FileS
         del files["/etc/old"]
     else:
         files["/etc/old"] = now
-    with pytest.raises(ChangedError, match="no longer what the preview showed") as caught:
+    with pytest.raises(FileChangedError, match="no longer what the preview showed") as caught:
         Applied(site, [step(edit("srv1"))])
     assert caught.value.where == "srv1:/etc/old"
     assert files.get("/etc/old") == now
@@ -281,7 +281,7 @@ def test_a_file_that_somebody_changed_is_not_written(make_site: Make, now: FileS
 
 def test_a_file_that_came_meanwhile_is_not_written_over(make_site: Make) -> None:
     site = make_site()
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         Applied(site, [step(create("srv1", "/etc/old"))])
     assert site.connections["srv1"].files["/etc/old"] == OLD
 
@@ -289,7 +289,7 @@ def test_a_file_that_came_meanwhile_is_not_written_over(make_site: Make) -> None
 def test_a_file_that_somebody_changed_is_not_removed(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         Applied(site, [step(edit("srv1", after=None))])
     assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
 
@@ -297,14 +297,14 @@ def test_a_file_that_somebody_changed_is_not_removed(make_site: Make) -> None:
 def test_all_files_are_compared_before_anything_is_done(make_site: Make) -> None:
     site = make_site()
     refuse_changed(site.connections["srv1"], [edit("srv1"), create("srv1", "/etc/new")])
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         refuse_changed(site.connections["srv1"], [edit("srv1"), create("srv1", "/etc/old")])
 
 
 def test_a_file_that_the_run_found_changed_is_its_owners_after_a_rollback(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         Applied(site, [step(create("srv1", "/etc/new"), edit("srv1"))])
     roll_back(site)
     assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
@@ -315,7 +315,7 @@ def test_a_file_that_somebody_changed_after_the_run_is_left_and_the_rest_comes_b
     site = make_site()
     run = Applied(site, [step(edit("srv1"), create("srv1", "/etc/new"))])
     site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
-    with pytest.raises(ChangedError, match="somebody changed it since the run") as caught:
+    with pytest.raises(FileChangedError, match="somebody changed it since the run") as caught:
         run.roll_back()
     assert caught.value.hosts == ("srv1",)
     assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
@@ -329,7 +329,7 @@ def test_somebody_who_changes_a_file_between_look_and_rename_wins(make_site: Mak
     site.connections["srv1"].before = lambda operation, path: (
         files.update({"/etc/old": FileState(b"mine\n")}) if operation == "stage" else None
     )
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         run.roll_back()
     assert files["/etc/old"].content == b"mine\n"
 
@@ -439,7 +439,7 @@ def test_what_arrives_damaged_is_an_error(make_site: Make) -> None:
         if operation == "commit"
         else None
     )
-    with pytest.raises(ChangedError):
+    with pytest.raises(FileChangedError):
         Applied(site, [step(create("srv1", "/etc/a.crt", content, content_kind=ContentKind.CERTIFICATE))])
 
 
@@ -454,7 +454,7 @@ def test_what_cannot_be_rolled_back_is_counted_and_the_rest_is(make_site: Make) 
     )
     site.connections["srv1"].faults["remove", "/etc/a"] = HostError("no", where="/etc/a")
     site.connections["srv1"].faults["remove", "/etc/b"] = HostError("neither", where="/etc/b")
-    with pytest.raises(RestoreError, match="2 things") as caught:
+    with pytest.raises(RollbackError, match="2 things") as caught:
         run.roll_back()
     assert caught.value.hosts == ("srv1",)
     assert set(caught.value.where.split(", ")) == {"a", "b"}
@@ -498,10 +498,10 @@ def test_a_host_that_went_away_is_not_waited_for_again(make_site: Make) -> None:
 
     def away(path: str) -> FileState | None:
         asked.append(path)
-        raise AwayError("no answer", where="srv1")
+        raise UnreachableError("no answer", where="srv1")
 
     site.connections["srv1"].read = away  # type: ignore[method-assign]
-    with pytest.raises(AwayError) as caught:
+    with pytest.raises(UnreachableError) as caught:
         run.roll_back()
     assert caught.value.hosts == ("srv1",)
     assert len(asked) == 1

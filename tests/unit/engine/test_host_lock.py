@@ -13,7 +13,7 @@ import pytest
 from tests.unit.engine.memory import MemoryConnection, Site, done
 from wizard.engine import host_lock
 from wizard.engine.host_lock import lock_hosts, release
-from wizard.errors import AwayError, HostError, LockedError
+from wizard.errors import HostError, LockedError, UnreachableError
 from wizard.model import Completed, FileState
 
 Make = Callable[..., Site]
@@ -132,7 +132,7 @@ def test_locks_of_this_workspace_are_released_as_far_as_can_be(make_site: Make) 
     mine = held_by(site.workspace.identity())
     site.connections["srv1"].files[PATH] = mine
     site.connections["srv2"].files[PATH] = held_by("another")
-    site.connections["srv3"].faults["read", PATH] = AwayError("no answer")
+    site.connections["srv3"].faults["read", PATH] = UnreachableError("no answer")
     with site.hosts() as hosts:
         release(hosts, ["srv1", "srv2", "srv3"], site.workspace)
     assert PATH not in site.connections["srv1"].files
@@ -142,7 +142,7 @@ def test_locks_of_this_workspace_are_released_as_far_as_can_be(make_site: Make) 
 def test_a_host_that_is_gone_at_the_end_is_no_error(make_site: Make) -> None:
     site = make_site()
     with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
-        site.connections["srv1"].faults["script", PATH] = AwayError("no answer")
+        site.connections["srv1"].faults["script", PATH] = UnreachableError("no answer")
 
 
 def test_without_root_the_lock_lies_where_its_user_may_write(make_site: Make) -> None:

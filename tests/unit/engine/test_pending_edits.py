@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.engine.memory import MemoryManager, Site, done, site
 from wizard.engine import pending_edits
-from wizard.errors import ChangedError
+from wizard.errors import FileChangedError
 from wizard.model import Completed, Container, Facts, PlannedStep, RunService, StepKind
 
 BOX = Container(
@@ -99,7 +99,7 @@ def test_an_edit_since_the_plan_was_made_is_refused_before_anything_is_touched(h
     says(host, f"{HASHES}exporter {ABC}")
     pending_edits.refuse(host.plan((step,)), host.hosts())
     says(host, f"{HASHES}exporter {ABD}")
-    with pytest.raises(ChangedError, match="does not run as its Compose files say now") as caught:
+    with pytest.raises(FileChangedError, match="does not run as its Compose files say now") as caught:
         pending_edits.refuse(host.plan((step,)), host.hosts())
     assert "/srv/mon/compose.yaml" in caught.value.where
     assert "docker compose up -d exporter" in caught.value.todo

@@ -23,7 +23,7 @@ from tests.unit.engine.memory import (
 )
 from tests.unit.engine.test_executor import Applied
 from wizard import journal_reader, practice
-from wizard.errors import AwayError, InputError, JournalError, RestoreError
+from wizard.errors import InputError, JournalError, RollbackError, UnreachableError
 from wizard.model import WORKSPACE, FileState, HostSpec
 
 Make = Callable[..., Site]
@@ -127,7 +127,7 @@ def test_what_is_left_is_told_and_not_forgotten(interrupted: Site) -> None:
     copy = next(each.copy for each in left.differences if each.path == "/etc/old")
     assert Path(copy).read_bytes() == b"old\n"
     (outcome,) = engine.forget()
-    assert isinstance(outcome.error, RestoreError)
+    assert isinstance(outcome.error, RollbackError)
     assert "3 of what it touched" in outcome.error.what
     assert "--forget" in outcome.error.todo
     assert engine.cut_off() is not None
@@ -185,7 +185,7 @@ def test_what_a_file_is_now(now: FileState | None, what: str, interrupted: Site)
 
 
 def test_a_host_that_cannot_be_read_is_a_difference(interrupted: Site) -> None:
-    interrupted.connections["srv1"].faults["read", "*"] = AwayError("no answer", where="srv1")
+    interrupted.connections["srv1"].faults["read", "*"] = UnreachableError("no answer", where="srv1")
     (left,) = interrupted.engine().remains()
     assert [(each.path, each.what) for each in left.differences] == [("", "it cannot be read: no answer")]
 
@@ -194,7 +194,7 @@ def test_a_service_that_cannot_be_asked_does_not_run(
     interrupted: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> bool:
-        raise AwayError("no answer", where="srv1")
+        raise UnreachableError("no answer", where="srv1")
 
     monkeypatch.setattr(interrupted.manager, "is_active", away)
     (left,) = interrupted.engine().remains()

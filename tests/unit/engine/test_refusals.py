@@ -15,7 +15,7 @@ from wizard.engine import consent, permission, readiness, runtime_info
 from wizard.engine.exposure import exposure, with_configured_password
 from wizard.engine.resolver import MOST, resolve
 from wizard.engine.validation import validate
-from wizard.errors import AwayError, HostError, InputError, ValidationError
+from wizard.errors import HostError, InputError, UnreachableError, ValidationError
 from wizard.model import Attempt, BrokenClient, ContentKind, Examined, Facts, Probe, TlsReport
 
 Make = Callable[..., Site]
@@ -162,7 +162,7 @@ def test_where_names_lead() -> None:
     assert (late.addresses, late.reason) == ({}, "the resolver of srv1 did not resolve a within 4 s")
     assert "has no getent" in resolve(resolver(code=127), ["a"]).reason
     away = resolver()
-    away.faults["run", "sh"] = AwayError("no answer")
+    away.faults["run", "sh"] = UnreachableError("no answer")
     assert "no answer" in resolve(away, ["a"]).reason
     many = [f"n{number}" for number in range(MOST + 3)]
     crowd = resolver(*(f"2 {name} " for name in many[:MOST]))

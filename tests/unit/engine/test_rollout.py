@@ -22,7 +22,14 @@ from tests.unit.engine.memory import (
 from wizard import journal_reader
 from wizard.engine.canary import canary_of, may_go_first, reason_for_none
 from wizard.engine.journal import Journal
-from wizard.errors import AwayError, CancelledError, InputError, JournalError, LockedError, RestoreError
+from wizard.errors import (
+    CancelledError,
+    InputError,
+    JournalError,
+    LockedError,
+    RollbackError,
+    UnreachableError,
+)
 from wizard.model import WORKSPACE, Answers, Attempt, FileState, Plan, Probe
 from wizard.probes.curl import curl
 
@@ -193,9 +200,9 @@ def test_a_host_that_cannot_be_rolled_back_needs_recovery(three: tuple[Site, Pla
 
     def lose(action: str, service: object) -> None:
         if action == "restart" and getattr(service, "host", "") == "srv2":
-            connection.faults["read", "*"] = AwayError("no answer", where="srv2")
-            connection.faults["remove", "*"] = AwayError("no answer", where="srv2")
-            raise AwayError("no answer", where="srv2")
+            connection.faults["read", "*"] = UnreachableError("no answer", where="srv2")
+            connection.faults["remove", "*"] = UnreachableError("no answer", where="srv2")
+            raise UnreachableError("no answer", where="srv2")
 
     site.manager.before = lose
     engine = site.engine()
@@ -320,7 +327,7 @@ def test_what_cannot_be_rolled_back_is_told_with_what_to_do(three: tuple[Site, P
     if outcome.state == "rolled-back":
         pytest.fail("web.yml was not written before the Prometheus' file")
     assert outcome.state == "failed"
-    assert isinstance(outcome.error, RestoreError)
+    assert isinstance(outcome.error, RollbackError)
     assert "it is read-only" in outcome.error.what
     assert outcome.error.todo.endswith("firescreen recover --yes")
     assert {each.host: each.state for each in outcome.hosts}["srv1"] == "stuck"

@@ -11,7 +11,7 @@ from tests.unit.engine.loopback import serving
 from tests.unit.engine.memory import MemoryConnection, MemoryHosts, Site, done
 from wizard.connections.errors import ForbiddenError
 from wizard.engine import vantage_point
-from wizard.errors import AwayError
+from wizard.errors import UnreachableError
 from wizard.model import Completed
 
 Make = Callable[..., Site]
@@ -111,8 +111,8 @@ def test_nobody_knows_for_a_host_of_a_person_or_one_that_is_away(
     assert vantage_point.addresses(manual, "srv1", "srv2") == ()
     site, known = hosts(make_site)
     dialled(monkeypatch, refused(ForbiddenError("no")))
-    site.connections["srv1"].faults["script", "srv2"] = AwayError("gone")
-    site.connections["srv1"].faults["script", "http://srv2:9100/"] = AwayError("gone")
+    site.connections["srv1"].faults["script", "srv2"] = UnreachableError("gone")
+    site.connections["srv1"].faults["script", "http://srv2:9100/"] = UnreachableError("gone")
     assert vantage_point.refusal(known, "srv1", "srv2:9100") is None
     assert vantage_point.status(known, "srv1", "http://srv2:9100/") is None
     assert vantage_point.addresses(known, "srv1", "srv2") == ()

@@ -1,6 +1,6 @@
 """Logging in over SSH: keys that need no asking, a given password, then what has to be asked for.
 
-Promises: each thing that has to be asked for is asked for alone, as a NeededError.
+Promises: each thing that has to be asked for is asked for alone, as a CredentialNeededError.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from wizard.connections.credentials import Access
 from wizard.connections.ssh.config import Target
-from wizard.errors import FirescreenError, HostError, NeededError
+from wizard.errors import CredentialNeededError, FirescreenError, HostError
 from wizard.redact import Secret, plain
 
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
@@ -37,7 +37,7 @@ class Authentication:
         self._prompt = ""
 
     def run(self) -> None:
-        """Logs in, or raises NeededError or HostError."""
+        """Logs in, or raises CredentialNeededError or HostError."""
         keys = self._keys()
         # A key that the stack names is shown at once: sshd lets each other question wait for some milliseconds.
         sure = next(keys, None) if self._target.sure else None
@@ -54,7 +54,7 @@ class Authentication:
                 return
             raise self._wrong_password()
         if "publickey" in self._allowed and self._locked:
-            raise NeededError(
+            raise CredentialNeededError(
                 f"the private key {self._locked[0]} is encrypted with a passphrase",
                 where=self._target.host,
                 todo="Type its passphrase, or load it into an agent with ssh-add.",
@@ -62,7 +62,7 @@ class Authentication:
                 host=str(self._locked[0]),
             )
         if self._password_allowed():
-            raise NeededError(
+            raise CredentialNeededError(
                 f"{self._who()} asks for a password",
                 where=self._target.host,
                 todo="Type it, or bring a key there with ssh-copy-id.",
@@ -142,7 +142,7 @@ class Authentication:
                 self._locked.append(path)
             elif secret:
                 self._access.forget("key", str(path))
-                raise NeededError(
+                raise CredentialNeededError(
                     f"that passphrase does not open the private key {path}",
                     where=self._target.host,
                     todo="Type it again.",
@@ -200,7 +200,7 @@ class Authentication:
                 where=self._target.host,
                 todo="Use a key for this host: Firescreen cannot answer such prompts.",
             )
-        return NeededError(
+        return CredentialNeededError(
             f"the password for {self._who()} was not accepted",
             where=self._target.host,
             todo="Type it again; where only keys are allowed for this user, bring one there with ssh-copy-id.",

@@ -41,7 +41,7 @@ from wizard.connections.ssh.login import CHANNEL, Login, time_limit
 from wizard.connections.ssh.preconnect import EarlyConnection
 from wizard.connections.ssh.root_shell import TerminalNeededError, become_root
 from wizard.connections.subprocess_runner import Ended
-from wizard.errors import ChangedError, FirescreenError, HostError, NeededError
+from wizard.errors import CredentialNeededError, FileChangedError, FirescreenError, HostError
 from wizard.model import FileState, HostSpec
 
 _SMALL = 16384
@@ -74,7 +74,7 @@ class SshConnection(RemoteShellConnection):
         config: a file to read in place of ~/.ssh/config and the system's.
         early: the TCP connection to it, if one was opened early.
 
-    Every operation may raise `NeededError` (something has to be asked for, see `Access`) besides `HostError`.
+    Every operation may raise `CredentialNeededError` (something has to be asked for, see `Access`) besides `HostError`.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class SshConnection(RemoteShellConnection):
                 if self._closed:  # close() came in between
                     raise HostError("the connection was closed", where=self.name)
             except BaseException as problem:
-                if not isinstance(problem, NeededError):
+                if not isinstance(problem, CredentialNeededError):
                     self._access.host_lost(self.name)
                 self._drop()
                 raise
@@ -325,7 +325,7 @@ class SshConnection(RemoteShellConnection):
         self, ended: Ended, path: str, look: bool, state: FileState | None = None
     ) -> FileState | None:
         if ended.code == CHANGED:
-            raise ChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
+            raise FileChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
         if ended.code and not ended.stdout:
             err = replace_words(ended.stderr.decode("utf-8", "replace"))
             if state is not None:

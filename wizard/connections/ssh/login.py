@@ -1,7 +1,7 @@
 """From a `Target` to an open SSH transport: the way there, the host's key, the login.
 
 Promises: nothing secret is sent before the host's key is known or accepted; each thing that has to be asked for
-is asked for alone, as a NeededError; a hung server, jump host or proxy is given up after a bound.
+is asked for alone, as a CredentialNeededError; a hung server, jump host or proxy is given up after a bound.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wizard.connections.ssh import known_hosts as knownhosts
 from wizard.connections.ssh.authentication import Authentication
 from wizard.connections.ssh.config import Target
 from wizard.connections.ssh.preconnect import CONNECT, dial
-from wizard.errors import AwayError, HostError, NeededError
+from wizard.errors import CredentialNeededError, HostError, UnreachableError
 from wizard.redact import plain
 
 BANNER = 15.0
@@ -57,7 +57,7 @@ class Login:
         early_socket: gives the TCP connection that was opened early, if there is one.
 
     Raises:
-        NeededError: something has to be asked for; try again with it.
+        CredentialNeededError: something has to be asked for; try again with it.
         HostError: it cannot be reached, is not the host on record, or rejects the login.
     """
 
@@ -146,7 +146,7 @@ class Login:
                 "direct-tcpip", (target.address, target.port), ("127.0.0.1", 0), timeout=CONNECT
             )
         except _PROBLEMS as problem:
-            raise AwayError(
+            raise UnreachableError(
                 f"{last.host} accepts the login and cannot reach {target.address}:{target.port} from there: "
                 f"{plain(str(problem), 200)}",
                 where=target.host,
@@ -192,7 +192,7 @@ class Login:
         if verdict == "changed":
             raise knownhosts.changed_key_error(target.host, address, name, kind, shown, target.known_hosts[0])
         if self._access.accepted_fingerprint(target.host) != shown:
-            raise NeededError(
+            raise CredentialNeededError(
                 f"its host key is not known yet: {kind} {shown}",
                 where=f"{target.host} ({address})",
                 todo=knownhosts.where_shown(kind),
@@ -272,7 +272,7 @@ def _algorithms(kind: str) -> tuple[str, ...]:
     return _RSA if kind == "ssh-rsa" else (kind,)
 
 
-def _unreachable(target: Target, problem: BaseException) -> AwayError:
+def _unreachable(target: Target, problem: BaseException) -> UnreachableError:
     place = f"{target.address}:{target.port}"
     system = problem.strerror if isinstance(problem, OSError) else ""
     said = plain(system or str(problem), 200) or type(problem).__name__
@@ -291,4 +291,4 @@ def _unreachable(target: Target, problem: BaseException) -> AwayError:
         what, todo = f"no SSH connection to {place}: {said}", "Check that the host runs, and its network."
     else:
         what, todo = f"no SSH connection to {place}: {said}", "Run `ssh -v` to that host; it says more."
-    return AwayError(what, where=target.host, todo=todo)
+    return UnreachableError(what, where=target.host, todo=todo)

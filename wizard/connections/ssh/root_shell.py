@@ -11,7 +11,7 @@ import secrets
 from wizard.connections import errors
 from wizard.connections.credentials import Access
 from wizard.connections.remote_shell import RemoteShell
-from wizard.errors import HostError, NeededError
+from wizard.errors import CredentialNeededError, HostError
 from wizard.redact import plain
 
 _NEXT = 'IFS= read -r line && eval "$line"'
@@ -36,7 +36,7 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
 
     Raises:
         TerminalNeededError: try again with a terminal.
-        NeededError: the password is missing or was refused (kind 'sudo').
+        CredentialNeededError: the password is missing or was refused (kind 'sudo').
         HostError: sudo does not let this user.
     """
     word = secrets.token_hex(8)
@@ -83,8 +83,8 @@ def _asks_for_password(shell: RemoteShell, word: str, host: str, *, again: bool 
     return found == f"{word}ask"
 
 
-def _password_needed_error(host: str, user: str) -> NeededError:
-    return NeededError(
+def _password_needed_error(host: str, user: str) -> CredentialNeededError:
+    return CredentialNeededError(
         f"sudo asks for the password of {user}",
         where=host,
         todo="Type it, or allow sudo without a password (NOPASSWD) there.",
@@ -93,9 +93,9 @@ def _password_needed_error(host: str, user: str) -> NeededError:
     )
 
 
-def _wrong(access: Access, host: str, user: str) -> NeededError:
+def _wrong(access: Access, host: str, user: str) -> CredentialNeededError:
     access.forget("sudo", host)
-    return NeededError(
+    return CredentialNeededError(
         f"sudo did not accept the password of {user}",
         where=host,
         todo="Type it again; several wrong ones may lock the account.",

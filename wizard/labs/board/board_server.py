@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wizard import assets
-from wizard.errors import FirescreenError, InputError, ProgramsError
+from wizard.errors import FirescreenError, InputError, ProgramUnavailableError
 from wizard.labs.board import class_news, class_table
 from wizard.labs.board.members import TooManyError
 from wizard.labs.board.progress import LARGEST_REPORT
@@ -311,12 +311,12 @@ def serve(server: BoardServer, how: Listener, say: Callable[[str], None]) -> Non
     """Serves a board until Ctrl+C or SIGTERM.
 
     Raises:
-        ProgramsError: aiohttp is missing. FirescreenError: the address is not free.
+        ProgramUnavailableError: aiohttp is missing. FirescreenError: the address is not free.
     """
     try:
         import aiohttp  # noqa: F401 - only whether it is there
     except ImportError as error:
-        raise ProgramsError(
+        raise ProgramUnavailableError(
             "the board in a browser needs the package aiohttp",
             where=sys.executable,
             todo=f"Install it: {shlex.quote(sys.executable)} -m pip install aiohttp (or, where Firescreen itself came by pip: "

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wizard import ownfiles
-from wizard.errors import AwayError, FirescreenError, HostError, InputError
+from wizard.errors import FirescreenError, HostError, InputError, UnreachableError
 from wizard.labs.board import class_news, member, progress
 from wizard.labs.board.class_news import News
 from wizard.labs.board.progress import Progress
@@ -260,13 +260,13 @@ def _connect(to: Joined, *, pinned: bool = True) -> http.client.HTTPConnection:
         connection.connect()
     except (OSError, ValueError) as error:
         if getattr(error, "reason", "") in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-            raise AwayError(
+            raise UnreachableError(
                 "this server does not speak https",
                 where=to.url,
                 todo="Read the URL on the board again: a board for its own machine alone begins with http://",
             ) from error
         reason = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-        raise AwayError(
+        raise UnreachableError(
             f"the board cannot be reached: {plain(str(reason), 200)}",
             where=to.url,
             todo="Check the URL and the network; the labs go on without it",
