@@ -94,7 +94,8 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert done.returncode == 0, done.stderr
     proof = data(done)
     assert proof["hosts"] == [
-        {"host": host, "state": "proven", "error": None} for host in ("srv1", "prometheus")
+        {"host": host, "state": "proven", "status": "verified", "error": None}
+        for host in ("srv1", "prometheus")
     ]
     assert done.stderr.count("✓ srv1 is verified") == 1
     assert proof["ok"]
@@ -168,7 +169,7 @@ def test_apply_and_undo_ask_at_a_terminal(practice: PracticeStack, tmp_path: Pat
     assert differences(before, snapshot(workspace)) == []
     code, shown = answered([*words, "apply", "practice"], "y", env)
     assert code == 0 and "Applied and verified." in shown
-    undo = re.search(r"Undo with: (firescreen .*undo --yes)", shown)
+    undo = re.search(r"Undo with:\s+(firescreen .*undo --yes)", shown)
     assert undo, shown
     code, shown = answered([*words, "undo"], "n", env)
     assert code == 2 and "This would undo:" in shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from wizard import invocation
@@ -78,5 +79,7 @@ def test_a_path_with_blanks_is_quoted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_each_command_of_the_command_line_is_known() -> None:
-    named = {name for name, command in firescreen.commands.items() if not command.hidden}
+    with click.Context(firescreen) as context:
+        commands = {name: firescreen.get_command(context, name) for name in firescreen.list_commands(context)}
+    named = {name for name, command in commands.items() if command is not None and not command.hidden}
     assert named == set(invocation.COMMANDS.split("|"))

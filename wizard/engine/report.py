@@ -88,7 +88,8 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
             f"{attempt.probe.name}: {redact(attempt.excused)}." for attempt in attempts if attempt.excused
         ]
     if plan.changes:
-        lines.append("Undo with: firescreen undo --yes. The previous files are kept.")
+        # The command ends its line, so that it can be copied as a whole.
+        lines.append("The previous files are kept. Undo with: firescreen undo --yes")
     return tuple(lines)
 
 
