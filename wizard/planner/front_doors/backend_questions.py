@@ -1,4 +1,4 @@
-"""How a front door asks its components, and which of other hosts are behind it too, as questions. Pure."""
+"""Questions about a front door's connections to its components, and about components of other hosts behind it. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wizard.model import (
 from wizard.redact import plain
 
 OVER_TLS: Final[tuple[Protection, ...]] = ("tls", "client_cert")
-"""The protection of a component that a front door asks over TLS."""
+"""The `protect` value of a component to which a front door connects over TLS."""
 _CONNECTIONS = (
     ("loopback", "plain http on the loopback address"),
     ("tls", "TLS, with a client certificate of the proxy"),
@@ -41,7 +41,7 @@ def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
 
 
 def elsewhere(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
-    """The components of other hosts that can be behind a front door of this one: those behind no other host's."""
+    """The components of other hosts that this host's front door can serve: not those behind another host's."""
     return tuple(
         each
         for spec in stack.hosts
@@ -52,7 +52,11 @@ def elsewhere(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
 
 
 def fits(stack: Stack, host: HostFacts | None, spec: ComponentSpec) -> bool:
-    """Whether a component can be put behind a front door: it runs, its flags can be set, and TLS is ours or not there."""
+    """Whether a component can be put behind a front door.
+
+    It must run as a service (in no container), and its flags must be editable. It must have no web configuration, unless
+    it is a protected component behind a front door already.
+    """
     service = host.service(spec.name) if host is not None else None
     return (
         service is not None
@@ -65,7 +69,7 @@ def fits(stack: Stack, host: HostFacts | None, spec: ComponentSpec) -> bool:
 
 
 def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]:
-    """What is asked of an expert, where there is a CA: it issues the client certificate."""
+    """Yields the questions for experts. They require a CA, since it issues the proxy's client certificate."""
     if stack.certificates.issued_by != "ca":
         return
     of = f"{door.host}/{door.proxy}"
@@ -103,19 +107,19 @@ def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]
 
 
 def apply_answer(stack: Stack, host: str, name: str, value: str) -> Stack:
-    """The stack with one of these questions answered.
+    """The stack with the answer to one of these questions.
 
     Raises:
-        InputError: it is no answer.
+        InputError: the answer is invalid.
     """
     return (_with_connection if name == "connection" else _with_others)(stack, host, value)
 
 
 def _with_connection(stack: Stack, host: str, value: str) -> Stack:
-    """The stack with the components of a host asked in that way by its front door.
+    """The stack with the chosen connection (http or TLS) from the front door of a host to its components.
 
     Raises:
-        InputError: it is none of the choices.
+        InputError: the value is none of the choices.
     """
     if value not in dict(_CONNECTIONS):
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
@@ -128,7 +132,7 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
     """The stack with exactly these components of other hosts behind the front door of a host.
 
     Raises:
-        InputError: one of them is no component of another host, or is behind another front door.
+        InputError: one of them is not a component of another host, or is behind another front door.
     """
     keys = tuple(dict.fromkeys(re.split(r"[\s,]+", value.strip()))) if value.strip() else ()
     door = next(each for each in stack.front_doors if each.host == host)
@@ -155,10 +159,10 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
 
 
 def with_all_others(stack: Stack, host: str) -> Stack:
-    """The stack with all components of other hosts behind the front door of a host that has none itself.
+    """The stack with all components of other hosts behind the front door of a host without components.
 
     Raises:
-        InputError: there is none.
+        InputError: no other host has such a component.
     """
     return _with_others(stack, host, " ".join(each.key for each in elsewhere(stack, host)))
 
@@ -169,7 +173,7 @@ def _route(key: str) -> DoorRoute:
 
 
 def without(stack: Stack, door: FrontDoor) -> Stack:
-    """The stack without a front door; what was behind it has a protection of its own again."""
+    """The stack without a front door; the components behind it get their own protection back."""
     behind = {each.key for each in _behind(stack, door)}
     doors = tuple(each for each in stack.front_doors if each != door)
     return replace(_with_protection(stack, behind, RECOMMENDED), front_doors=doors)

@@ -1,7 +1,7 @@
-"""Grafana's provisioned data sources that ask what moves behind a front door: they follow it to its new path. Pure.
+"""Edits of Grafana's provisioned data sources whose component moves behind a front door: they get its new path. Pure.
 
-A Grafana on another host, one in a container, or a data source that is requested by a browser is named, with the line to
-write: the loopback address is not theirs.
+A data source is only reported, with the lines to write, if its Grafana runs on another host or in a container, or if
+the browser sends the requests: the loopback address is not the component's there.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from wizard.planner.grafana import Grafana
 
 @dataclass(frozen=True, slots=True)
 class DataSources:
-    """What is done about data sources."""
+    """The edits of data sources, the clients that the plan cannot edit, and warnings."""
 
     edits: tuple[PlannedStep, ...] = ()
     broken: tuple[BrokenClient, ...] = ()
     warnings: tuple[Finding, ...] = ()
 
     def on(self, host: str) -> bool:
-        """Whether those of the Grafana of a host are edited."""
+        """Whether data sources of the Grafana on a host are edited."""
         return any(step.host == host for step in self.edits)
 
 
 def plan(facts: Facts, backends: Sequence[Backend], restarted: Collection[str]) -> DataSources:
-    """What the data sources need that ask a component behind a front door.
+    """Plans the edits of the data sources that query a component behind a front door.
 
     Args:
-        restarted: hosts whose Grafana is behind a front door itself: the plan restarts it.
+        restarted: hosts whose Grafana is behind a front door itself: the plan restarts it anyway.
     """
     edits, broken, warnings = [], [], []
     for client in grafana.clients(facts):
@@ -53,7 +53,7 @@ def plan(facts: Facts, backends: Sequence[Backend], restarted: Collection[str]) 
 
 
 def _edit_data_sources(client: Grafana, backend: Backend, texts: dict[str, bytes]) -> list[BrokenClient]:
-    """Edits the data sources that ask a component, and returns those that cannot be."""
+    """Edits the data sources that query a component in `texts`; returns those that cannot be edited."""
     near = client.host.spec.name == backend.host.spec.name
     moves = backend.old_prefix != backend.route.prefix
     wheres: list[str] = []
@@ -62,7 +62,7 @@ def _edit_data_sources(client: Grafana, backend: Backend, texts: dict[str, bytes
         try:
             sources = provisioning.datasources(content)
         except ConfigError:
-            continue  # `grafana.look` says so
+            continue  # `grafana.clients` reports the error
         for source in sources:
             place = grafana.place_of(source)
             if not any(client.means(at, backend.server) for at in place.addresses):
@@ -97,7 +97,7 @@ def _edit_data_sources(client: Grafana, backend: Backend, texts: dict[str, bytes
 
 
 def _through_door(backend: Backend) -> Iterator[str]:
-    """What a data source says that asks at the front door, as a program."""
+    """Yields the lines of a data source that queries a component through the front door, with a user or certificate."""
     door = backend.door
     users = (*door.machines, *door.people)
     yield f"url: {backend.url}"
@@ -114,7 +114,7 @@ def _through_door(backend: Backend) -> Iterator[str]:
 
 
 def _url(url: str, backend: Backend) -> str:
-    """Where a Grafana asks it from then on, from the URL by which it does now; on loopback, that of its own host."""
+    """The new URL of a data source. A URL that is not on loopback becomes localhost, except over TLS."""
     parts = urlsplit(url)
     host, _ = endpoints.split(parts.netloc.rpartition("@")[2])
     netloc = parts.netloc if endpoints.is_loopback(host) else f"localhost:{backend.server.port}"

@@ -1,6 +1,6 @@
-"""Where a front door asks a component that it leads to, and by which name it verifies it. Pure.
+"""The address at which a front door connects to a component, and the DNS name by which it verifies the component. Pure.
 
-Two ends derive from it: the proxy's configuration, and the names in the component's certificate.
+Both the proxy's configuration and the names in the component's certificate derive from it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z
 
 
 def asked_at(door: FrontDoor, route: DoorRoute, server: Server) -> str:
-    """host:port at which the proxy asks a component over TLS.
+    """host:port at which the proxy connects to a component over TLS.
 
     Raises:
-        InputError: none is known by which the proxy's host reaches it, or its proxy could verify it.
+        InputError: no address is known that the proxy's host can reach and the proxy can verify.
     """
     if route.address:
         host, port = endpoints.split(route.address)
@@ -52,7 +52,7 @@ def verified_name(door: FrontDoor, route: DoorRoute, server: Server) -> str:
     """The DNS name that the component's certificate must have for this front door.
 
     Raises:
-        InputError: as `asked_at`; or there is no such name.
+        InputError: as `asked_at`; or the component has no DNS name.
     """
     asked = endpoints.split(asked_at(door, route, server))[0]
     if endpoints.parse_address(asked) is None:
@@ -73,7 +73,7 @@ def verified_name(door: FrontDoor, route: DoorRoute, server: Server) -> str:
 
 
 def verified_names(stack: Stack, server: Server) -> dict[str, str]:
-    """The names that front doors verify a server by, each with who does; {} where none asks it over TLS."""
+    """The names by which front doors verify a server, each with that front door; {} if none connects over TLS."""
     if not server.spec.protect or not server.behind_doors(stack):
         return {}
     return {
@@ -83,7 +83,7 @@ def verified_names(stack: Stack, server: Server) -> dict[str, str]:
 
 
 def _address(host: HostFacts) -> str:
-    """The address of a host for others: as this machine knows it, or one that the host has; '' for none."""
+    """The address of a host for other hosts: the one that this machine uses, or one of its own; '' for none."""
     for name in (host.spec.address, *host.names):
         address = endpoints.parse_address(name) if name else None
         if address is not None and (address.is_loopback or address.is_link_local):

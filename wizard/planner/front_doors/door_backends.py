@@ -1,4 +1,4 @@
-"""What is behind a front door: flags, restarts, and the paths at which a Prometheus asks it, from the one route. Pure."""
+"""Steps for the components behind a front door: flags, restarts and the paths in Prometheus, all from one route. Pure."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from wizard.planner.service_actions import reload_prometheus, run_alone
 from wizard.service_managers.registry import manager_of
 
 Behind: TypeAlias = Backend | DoorGrafana
-"""What is behind a front door."""
+"""A component or a Grafana behind a front door."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What moves behind front doors, and who asks it there."""
+    """The steps for everything that moves behind front doors, and for the clients."""
 
     flags: tuple[PlannedStep, ...]
     edits: tuple[PlannedStep, ...]
     reloads: tuple[PlannedStep, ...]
     restarts: tuple[PlannedStep, ...]
-    """Of what does not ask others."""
+    """Restarts of components other than Prometheus."""
     scrapers: tuple[PlannedStep, ...]
-    """Of the Prometheus servers that move themselves: they read their configuration as they start."""
+    """Restarts of the Prometheus servers that move themselves: they read their edited configuration as they start."""
 
 
 def plan_moves(
@@ -44,13 +44,13 @@ def plan_moves(
     clients: Sequence[Client],
     turned: Collection[str],
 ) -> Moves:
-    """The steps for all that is behind the front doors of a plan; the Grafanas are only scraped here.
+    """Plans the steps for everything behind the plan's front doors; for the Grafanas, only the edits of scrape jobs.
 
     Args:
-        turned: keys of those that move with the restart by which they turn to TLS, see `backends_switching_to_tls`.
+        turned: keys of the components that move with their restart for TLS, see `backends_switching_to_tls`.
 
     Raises:
-        InputError: something asks one of them in a way that would break.
+        InputError: a client uses one of them in a way that would break.
     """
     moving = {
         each.key: wanted for each in backends if each.key not in turned and (wanted := wanted_flags(each))
@@ -75,9 +75,10 @@ def plan_moves(
 
 
 def backends_switching_to_tls(stack: Stack, facts: Facts, clients: Sequence[Client]) -> tuple[Backend, ...]:
-    """What is behind a front door over TLS, and turns to TLS by this plan: one restart does for TLS and for its path.
+    """The components behind a front door over TLS that this plan secures: one restart sets up TLS and the path.
 
-    Not one that a place asks together with others: their ways part with TLS, and only then can their paths.
+    A component is left out if one place in a client (a job, a block) has it together with other targets: TLS divides
+    such a place, and only afterwards can the parts get different paths.
     """
     found = [
         each
@@ -89,7 +90,7 @@ def backends_switching_to_tls(stack: Stack, facts: Facts, clients: Sequence[Clie
 
 
 def _asks_others(client: Client, backend: Backend, turned: Sequence[Backend]) -> bool:
-    """Whether a place of a client asks a component and something else at another path."""
+    """Whether a place of a client has a component together with targets at another path."""
     for place in client.places():
         if not any(client.means(at, backend.server) for at in place.addresses):
             continue
@@ -103,13 +104,13 @@ def _asks_others(client: Client, backend: Backend, turned: Sequence[Backend]) ->
 def with_paths(
     client: Client, texts: Mapping[str, bytes], backends: Sequence[Behind], turned: Collection[str] = ()
 ) -> dict[str, bytes]:
-    """The files of a Prometheus with the new paths of what it asks behind front doors.
+    """The files of a Prometheus with the new paths of the components behind front doors.
 
     Args:
-        turned: keys of those whose new path may stand there already.
+        turned: keys of components whose new path may be in the file already.
 
     Raises:
-        InputError: it asks one of them in a way that would break.
+        InputError: a job or block uses one of them in a way that would break.
     """
     after = dict(texts)
     for place in client.places():
@@ -123,7 +124,7 @@ def with_paths(
 
 
 def wanted_flags(backend: Backend) -> dict[str, str]:
-    """The flags that are missing or say something else: both ends of the path, and the loopback address."""
+    """The missing or different flags of a component: both ends of the path, and the loopback address."""
     service = backend.service
     wanted = {} if backend.over_tls else {"web.listen-address": backend.address}
     wanted |= {
@@ -151,7 +152,7 @@ def _flags(backend: Backend, wanted: Mapping[str, str]) -> PlannedStep:
 
 
 def flag_step(backend: Backend, wanted: Mapping[str, str], *, why: str) -> PlannedStep:
-    """The flags that a component gets behind a front door."""
+    """Plans the flags of a component behind a front door."""
     service, server = backend.service, backend.server
     manager, place = manager_of(service), service.flags
     before = server.host.files.get(place.path)
@@ -180,7 +181,7 @@ def flag_step(backend: Backend, wanted: Mapping[str, str], *, why: str) -> Plann
 
 
 def restart(facts: Facts, backend: Backend) -> PlannedStep:
-    """The restart with which a component takes them."""
+    """Plans the restart by which a component takes its new flags."""
     service = backend.service
     moves_to = "" if backend.over_tls else backend.address
     run = run_alone(service, "restart", workspace=facts.workspace_option, moves_to=moves_to)
@@ -199,7 +200,7 @@ def restart(facts: Facts, backend: Backend) -> PlannedStep:
 
 
 def _edit(client: Client, backends: Sequence[Behind], turned: Collection[str]) -> PlannedStep | None:
-    """The edit of a Prometheus' configuration by which it asks what moves at its new path; None for nothing to edit."""
+    """Plans the edit of a Prometheus' configuration for the new paths; None if there is nothing to edit."""
     before = client.texts
     return edit_step(
         client,
@@ -215,10 +216,10 @@ def _edit(client: Client, backends: Sequence[Behind], turned: Collection[str]) -
 
 
 def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> None:
-    """A client that asks by an address at which nobody will answer.
+    """Refuses a client that connects to an address at which the component will no longer listen.
 
     Raises:
-        InputError: names the first.
+        InputError: names the first such address.
     """
     for backend in (each for each in asked if not each.over_tls):
         for address in place.addresses:
@@ -243,7 +244,7 @@ def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> Non
 def _edit_place_path(
     client: Client, place: Place, asked: Sequence[Behind], content: bytes, turned: Collection[str]
 ) -> bytes:
-    """The file with one place that asks at the new path."""
+    """The file with the new path in one place."""
     where = f"{client.host.spec.name}:{place.path or client.service.config_file}"
     backend = asked[0]
     others = [at for at in place.addresses if not any(client.means(at, each.server) for each in asked)]
@@ -276,7 +277,7 @@ def _edit_place_path(
 
 
 def _paths(backend: Behind) -> tuple[str, str]:
-    """The path below which it serves, and that below which it will."""
+    """The old and the new path below which it serves."""
     return backend.old_prefix, backend.route.prefix
 
 

@@ -1,4 +1,4 @@
-"""Sites that lead to a component at the path that it leaves for a front door: told before a plan is applied. Pure."""
+"""Sites that forward to a component's old path, which a front door changes: reported before a plan is applied. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wizard.planner.front_doors.door_facts import Backend, KnownDoor
 
 
 def broken_clients(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClient]:
-    """Sites that are there already and lead to a component at the path that it leaves."""
+    """Existing sites that forward to the old path of a component."""
     found = []
     for known in doors:
         there = facts.proxies.get(known.door.host)
@@ -30,7 +30,7 @@ def broken_clients(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClien
 
 
 def _is_ours(known: KnownDoor, route: ProxyRoute, backend: Backend) -> bool:
-    """Whether a route of the proxy is the front door's own, or stands in its site below the same path."""
+    """Whether a proxy's route is the front door's own, or is in the same site below the same path."""
     if not known.door.site:
         return known.owns(route.file, route.line)
     below = f"{route.path.rstrip('/')}/".startswith(f"{backend.route.prefix}/")
@@ -40,7 +40,7 @@ def _is_ours(known: KnownDoor, route: ProxyRoute, backend: Backend) -> bool:
 def broken_site(
     host: str, backend: Backend, routes: Sequence[ProxyRoute], lines: Sequence[str]
 ) -> BrokenClient:
-    """A proxy whose routes, all of one program, lead to a component that goes away from there."""
+    """The report on a proxy whose routes (all of one program) forward to a component at an old path."""
     where = tuple(dict.fromkeys(each.where for each in routes))
     client = broken_client(host, routes[0].program, backend, where=where, lines=lines)
     return replace(client, routes=tuple(routes))
@@ -49,7 +49,7 @@ def broken_site(
 def broken_client(
     host: str, client: str, backend: Backend, *, where: tuple[str, ...], lines: Sequence[str]
 ) -> BrokenClient:
-    """A client that asks a component where it will not answer any more; `job NAME` is one of a Prometheus."""
+    """The report on a client of a component that moves away; `client` is `job NAME` for a job of a Prometheus."""
     name = backend.component if backend.host.spec.name == host else backend.key
     return BrokenClient(
         key=f"{host}/{client.replace('job ', 'job:')}/{name}",

@@ -1,4 +1,4 @@
-"""What a proxy needs besides a certificate and its key: both in one file, and a word when others renew them. Pure."""
+"""A proxy's needs besides certificate and key: both in one file, and a reload when certbot renews them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wizard.planner.front_doors.door_facts import HEAD, HOOKS, KnownDoor
 
 
 def bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:
-    """Certificate and key in one file, for a proxy that wants that."""
+    """Plans the file with certificate and key, for a proxy that requires them in one."""
     if not known.bundle:
         return ()
     made = {change.path: change.after for change in pair.changes if isinstance(change, WriteFile)}
@@ -36,7 +36,7 @@ def bundle(known: KnownDoor, pair: Pair) -> tuple[Change, ...]:
 
 
 def hook(known: KnownDoor, pair: Pair) -> Iterator[Change]:
-    """What certbot runs when it has renewed the certificate: the proxy reads it when it is reloaded."""
+    """Plans the script that certbot runs after a renewal: the proxy reads the new certificate only at a reload."""
     if not known.hook:
         return
     lines = ["#!/bin/sh", HEAD.decode(), "set -eu"]

@@ -1,4 +1,4 @@
-"""Which reverse proxy a front door is in, and whether Grafana is behind it, as questions. Pure."""
+"""Questions: in which reverse proxy the front door is, and whether Grafana is behind it. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GRAFANA = (
 
 
 def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
-    """The reverse proxies that run on a host and can be front doors, the usual one first."""
+    """The running reverse proxies of a host that can be front doors, the usual one first."""
     found = (
         (each, proxy(each.component)) for each in (host.proxies if host is not None else ()) if each.active
     )
@@ -27,13 +27,13 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
 
 
 def running_sentence(there: Sequence[tuple[Service, Proxy]]) -> str:
-    """Which of them run, as the beginning of a sentence."""
+    """The beginning of a sentence that says which of them run."""
     named = join_words([f"{known.title} {service.version}" for service, known in there])
     return f"{named} {'runs' if len(there) == 1 else 'run'}"
 
 
 def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
-    """What is asked where several proxies run, and where Grafana does."""
+    """Yields the questions for a host with several proxies, and for one with Grafana."""
     of, there = f"{door.host}/{door.proxy}", usable(host)
     if len(there) > 1:
         yield Question(
@@ -70,10 +70,10 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
 
 
 def with_proxy(door: FrontDoor, value: str) -> FrontDoor:
-    """The front door in another proxy; what that cannot do is as by default.
+    """The front door in another proxy; settings that the proxy does not support get their default.
 
     Raises:
-        InputError: there is no such proxy.
+        InputError: the host has no such proxy.
     """
     known = proxy(value)
     if known is None:
@@ -87,10 +87,10 @@ def with_proxy(door: FrontDoor, value: str) -> FrontDoor:
 
 
 def with_grafana(door: FrontDoor, value: str) -> FrontDoor:
-    """The front door with Grafana behind it, or without.
+    """The front door with or without Grafana behind it.
 
     Raises:
-        InputError: it is none of the choices.
+        InputError: the value is none of the choices.
     """
     if value not in dict(_GRAFANA):
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")

@@ -1,4 +1,4 @@
-"""A front door as a client of the components that it asks over TLS: its certificate, and what it verifies them by. Pure."""
+"""A front door as TLS client of its components: its client certificate, and the CA that verifies the components. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wizard.planner.server_facts import Server
 
 
 def pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor) -> Pair:
-    """The client certificate that a front door shows: the one that is there and serves, or a new one."""
+    """The client certificate of a front door: the existing one if it is still good, or else a new one."""
     return factory.once(f"client:{known.key}", lambda: _pair(stack, facts, factory, known))
 
 
@@ -29,7 +29,7 @@ def _pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory, kn
             if not problems and factory.signed_by_us(certificate.content):
                 return Pair(certificate_path, key_path, certificate.content, factory.old_authority(), True)
         except CertificateError:
-            pass  # what is no certificate is replaced
+            pass  # an unreadable certificate is replaced
     certificate_pem, key_pem, trust = factory.client_certificate(
         known.client_names, common_name=known.client_names[0]
     )
@@ -65,7 +65,7 @@ def _pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory, kn
 def shown_to(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server
 ) -> list[tuple[bytes, bytes]]:
-    """The client certificate of each front door that asks a server over TLS, with what vouches for it."""
+    """The client certificates of all front doors that connect to a server over TLS, each with its CA."""
     if not server.behind_doors(stack):
         return []
     asking = [
@@ -84,13 +84,13 @@ def changes(
     known: KnownDoor,
     trusts: Mapping[str, bytes],
 ) -> Iterator[Change]:
-    """What the proxy needs to ask its components over TLS, as far as it is new; nothing where it asks none so.
+    """Yields the new or changed files for TLS from the proxy to its components; nothing if it uses plain http only.
 
     Args:
-        trusts: what each server's certificate is verified against, by its key.
+        trusts: PEM that verifies each server's certificate, by the server's key.
 
     Raises:
-        InputError: the proxy cannot read such a key.
+        InputError: the proxy cannot read this kind of key.
     """
     asked = [each for each in known.backends if each.over_tls]
     if not asked:
@@ -121,7 +121,7 @@ def changes(
 
 
 def _bundle(known: KnownDoor, shown: Pair) -> Iterator[Change]:
-    """Client certificate and key in one file, for a proxy that wants that."""
+    """Plans client certificate and key in one file, for a proxy that requires that."""
     if not known.proxy.bundles_client_pair:
         return
     made = {each.path: each.after for each in shown.changes if isinstance(each, WriteFile)}
@@ -140,7 +140,7 @@ def _bundle(known: KnownDoor, shown: Pair) -> Iterator[Change]:
 
 
 def settings(known: KnownDoor, backend: Backend) -> BackendTLS | None:
-    """How the proxy's configuration says it; None for a component that it asks by plain http."""
+    """The proxy's TLS settings for a component; None if it connects by plain http."""
     if not backend.over_tls:
         return None
     certificate, key = known.client_pair

@@ -1,4 +1,4 @@
-"""A front door with what is known of it: its proxy, the components behind it, where each of its files goes. Pure."""
+"""A front door with the facts about it: its proxy, the components behind it, and the path of each of its files. Pure."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from wizard.planner.participant import Participant
 from wizard.planner.server_facts import Server
 
 PUBLIC_CAS = "/etc/ssl/certs/ca-certificates.crt"
-"""What the certificate of a person's own site is verified against, where no `ca_file` is named."""
+"""The CA bundle that verifies the certificate of a person's own site without `ca_file`."""
 HOOKS = ("/etc/letsencrypt/renewal-hooks", "/etc/letsencrypt/renewal-hooks/deploy")
-"""The folder of what certbot runs after a renewal, and that above it."""
+"""The folder for scripts that certbot runs after a renewal, and the folder above it."""
 HEAD = b"# Written by Firescreen"
-"""How every file of a front door begins that a person might take for one of their own."""
+"""The first bytes of every front door's file that a person might take for one of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,64 +51,64 @@ class Backend(Participant):
 
     @property
     def host(self) -> HostFacts:  # type: ignore[override]
-        """Its host, which may be another than the front door's."""
+        """The component's host, which may be another than the front door's."""
         return self.server.host
 
     @property
     def service(self) -> Service:
-        """It as a service."""
+        """The component as a service."""
         return self.server.service
 
     @property
     def facts(self) -> Component:
-        """Its component."""
+        """The facts about the component's program."""
         return find_component(self.server.spec.name)
 
     @property
     def component(self) -> str:
-        """The name of its component."""
+        """The component's name."""
         return self.server.spec.name
 
     @property
     def instance(self) -> str:
-        """The unit of a further instance on its host; '' for the usual one."""
+        """The unit if this is not the usual instance on its host; '' otherwise."""
         return self.server.spec.unit
 
     @property
     def over_tls(self) -> bool:
-        """Whether the proxy asks it over TLS and shows a client certificate; if not, it listens on loopback alone."""
+        """Whether the proxy connects over TLS with a client certificate; else the component listens on loopback only."""
         return bool(self.server.spec.protect)
 
     @property
     def address(self) -> str:
-        """host:port at which the proxy asks it."""
+        """host:port at which the proxy connects to the component."""
         if self.over_tls:
             return door_addresses.asked_at(self.door, self.route, self.server)
         return f"127.0.0.1:{self.server.port}"
 
     @property
     def verified_name(self) -> str:
-        """The DNS name by which the proxy verifies its certificate."""
+        """The DNS name by which the proxy verifies the component's certificate."""
         return door_addresses.verified_name(self.door, self.route, self.server)
 
     @property
     def url(self) -> str:
-        """Where it is served, without a slash at the end."""
+        """The component's URL at the front door, without a slash at the end."""
         return self.door.url(self.route)
 
     @property
     def old_prefix(self) -> str:
-        """The path below which it serves now, or ''."""
+        """The path below which the component serves now, or ''."""
         return self.facts.prefix(self.service.flag)
 
     @property
     def moves(self) -> bool:
-        """Whether its path changes."""
+        """Whether the component's path changes."""
         return self.old_prefix != self.route.prefix
 
     @property
     def is_closed(self) -> bool:
-        """Whether it listens on loopback addresses alone, as far as its sockets or its flags say."""
+        """Whether the component listens on loopback addresses only, by its sockets or (without any) by its flag."""
         held = self.service.sockets or (self.service.flag("web.listen-address"),)
         return all(endpoints.is_loopback(endpoints.split(each)[0]) for each in held)
 
@@ -124,7 +124,7 @@ class KnownDoor(Participant):
     service: Service
     backends: tuple[Backend, ...]
     grafana: DoorGrafana | None = None
-    """What it leads to besides components."""
+    """The Grafana behind the front door."""
 
     @property
     def component(self) -> str:
@@ -133,69 +133,69 @@ class KnownDoor(Participant):
 
     @property
     def instance(self) -> str:
-        """The name of the front door, with its port where that is not the usual one."""
+        """The name of the front door, with its port unless that is the default one."""
         return self.door.instance
 
     @property
     def title(self) -> str:
-        """As a person names it."""
+        """The front door's name on the screen."""
         return f"{self.door.authority} in {self.proxy.title}"
 
     @property
     def site(self) -> str:
-        """Its configuration, which may be a person's own."""
+        """The file with the front door's configuration, which may be a person's own site."""
         return self.door.site or self.proxy.site.format(name=self.instance)
 
     @property
     def include(self) -> str:
-        """What a person's own site includes."""
+        """The file that a person's own site includes."""
         return posixpath.join(self.proxy.home, f"{self.instance}.conf")
 
     @property
     def written(self) -> str:
-        """The file that has its locations, and the hashes of its users where the proxy reads them in there."""
+        """The file with the front door's locations (and with its users' hashes, if the proxy reads them there)."""
         return self.include if self.door.site and self.proxy.shared is None else self.site
 
     @property
     def outside(self) -> str:
-        """What must stand outside of such a site, a file of its own; '' for none."""
+        """The file with the settings that must be outside of a person's own site; '' if none are needed."""
         needed = self.door.site and self.proxy.render_outside is not None
         return self.proxy.site.format(name=self.instance) if needed else ""
 
     @property
     def passwords(self) -> str:
-        """Its users and their hashes."""
+        """The file with users and their hashes."""
         return posixpath.join(self.proxy.home, f"{self.instance}.htpasswd")
 
     @property
     def client_ca(self) -> str:
-        """What it checks client certificates against."""
+        """The CA bundle that verifies client certificates."""
         return posixpath.join(self.proxy.home, f"{self.instance}-client-ca.crt")
 
     @property
     def client_pair(self) -> tuple[str, str]:
-        """The certificate that it shows to components, and its key."""
+        """The client certificate for connections to components, and its key."""
         stem = posixpath.join(self.proxy.home, f"{self.instance}-client")
         return f"{stem}.crt", f"{stem}.key"
 
     @property
     def client_bundle(self) -> str:
-        """The same in one file, for a proxy that wants that."""
+        """Client certificate and key in one file, for a proxy that requires that."""
         return posixpath.join(self.proxy.home, f"{self.instance}-client.pem")
 
     @property
     def client_names(self) -> tuple[str, ...]:
-        """The names in that certificate: which proxy it is, and where. None is that of the front door."""
+        """The names in the client certificate: proxy, and proxy with host; never the front door's own name."""
         return self.proxy.name, f"{self.proxy.name}.{self.door.host.replace('_', '-')}"
 
     @property
     def backend_ca(self) -> str:
-        """What it verifies the certificates of components against."""
+        """The CA bundle that verifies the components' certificates."""
         return posixpath.join(self.proxy.home, f"{self.instance}-backend-ca.crt")
 
     @property
     def bundle(self) -> str:
-        """Its certificate and key in one file, for a proxy that wants that; '' for the others."""
+        """Certificate and key in one file, for a proxy that requires that; '' for the others."""
         return (
             posixpath.join(self.proxy.home, f"{self.instance}.pem")
             if self.proxy.wants_bundle(self.service.version) and not self.door.site
@@ -204,34 +204,34 @@ class KnownDoor(Participant):
 
     @property
     def hook(self) -> str:
-        """What certbot runs for a renewed certificate of Let's Encrypt that it shows; '' for another."""
+        """The script that certbot runs after a renewal; '' if the front door's certificate is not from Let's Encrypt."""
         used = self.door.cert_file.startswith(f"{door_settings.LIVE}/")
         return f"{HOOKS[-1]}/firescreen-{self.instance}" if used else ""
 
     @property
     def hook_files(self) -> tuple[str, ...]:
-        """The same as paths to read."""
+        """`hook` as a tuple of paths to read."""
         return (self.hook,) if self.hook else ()
 
     def owns(self, file: str, line: int) -> bool:
-        """Whether a line of a configuration is of front doors."""
+        """Whether a line of a configuration belongs to front doors."""
         if self.proxy.shared is None:
             return file == self.site
         return file == self.site and line in self.proxy.shared.own_lines(self.main)
 
     def holds(self, host: str, route: ProxyRoute) -> bool:
-        """Whether a route in a configuration of that host is one of this front door."""
+        """Whether a route in a configuration of a host belongs to this front door."""
         return host == self.door.host and (route.file == self.include or self.owns(route.file, route.line))
 
     @property
     def main(self) -> str:
-        """The text of the proxy's main configuration; '' where it is not there."""
+        """The text of the proxy's main configuration; '' if the file is missing."""
         state = self.host.files.get(self.service.config_file)
         return state.content.decode("utf-8", "surrogateescape") if state is not None else ""
 
     @property
     def server(self) -> Server:
-        """As a server with a certificate."""
+        """The front door as a server with a certificate."""
         door = self.door
         spec = ComponentSpec(
             host=door.host,
@@ -246,7 +246,7 @@ class KnownDoor(Participant):
 
     @property
     def shown(self) -> tuple[str, str]:
-        """Certificate and key that its configuration names, if Firescreen has made them; ('', '') for none."""
+        """Certificate and key that the configuration names, if Firescreen made them; ('', '') otherwise."""
         state = self.host.files.get(self.site)
         text = state.content.decode("utf-8", "replace") if state is not None else ""
         server = self.server
@@ -255,18 +255,18 @@ class KnownDoor(Participant):
 
     @property
     def ipv6(self) -> bool:
-        """Whether its host has an IPv6 address to listen on, besides those of its own links."""
+        """Whether the host has an IPv6 address other than link-local ones to listen on."""
         found = (endpoints.parse_address(name) for name in self.host.names)
         return any(each is not None and each.version == 6 and not each.is_link_local for each in found)
 
     def user(self, stack: Stack) -> UserSpec | None:
-        """The user as whom the probes log in; None where there are no passwords."""
+        """The user for the probes; None if there are no passwords."""
         mine = [user for user in stack.users if user.name in self.door.users]
         return mine[0] if mine else None
 
 
 def doors(stack: Stack, facts: Facts) -> tuple[KnownDoor, ...]:
-    """The front doors of a stack whose hosts could be read, also those of what they lead to; without `EXPORTERS`.
+    """The front doors (without `EXPORTERS`) whose host, and whose components' hosts, could be read.
 
     Raises:
         InputError: one of them cannot be set up.
@@ -332,10 +332,10 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
 
 
 def backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) -> Backend:
-    """What a route leads to.
+    """The component of a route.
 
     Raises:
-        InputError: it cannot be put behind a front door.
+        InputError: the component cannot be put behind a front door.
     """
     spec = next(each for each in stack.components if (each.host, each.name) == (host.spec.name, route.to))
     service = host.service(spec.name, spec.unit)
@@ -378,7 +378,7 @@ def backend(stack: Stack, host: HostFacts, door: FrontDoor, route: DoorRoute) ->
 
 
 def addresses(spec: HostSpec, names: Sequence[str]) -> tuple[str, ...]:
-    """The addresses of a host by which others may reach it: none of the loopback, none of a link alone."""
+    """The addresses at which other hosts may reach a host: neither loopback nor link-local ones."""
     found: dict[str, None] = {}
     for name in (spec.address, *names):
         try:
@@ -391,7 +391,7 @@ def addresses(spec: HostSpec, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def probe_resolution(spec: HostSpec, names: Sequence[str], door: FrontDoor) -> dict[str, Any]:
-    """How a probe resolves the name of a front door: it need not be in any name server yet."""
+    """The options by which a probe resolves a front door's name, which may not be in DNS yet."""
     address = endpoints.parse_address(spec.address) if spec.address else None
     if spec.connect == "local":
         place = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What is to be read from the hosts for the front doors of a stack. Pure."""
+"""The files and folders to read from the hosts for the front doors of a stack. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wizard.planner.front_doors.door_facts import HOOKS, PUBLIC_CAS, doors
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read for the front doors, by host."""
+    """The paths to read for the front doors, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for known in doors(stack, facts):
         own = (
@@ -36,7 +36,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Folders whose existence matters for the front doors, by host."""
+    """The folders to check for the front doors, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for known in doors(stack, facts):
         folders = [known.proxy.home, *(HOOKS if known.hook else ())]

@@ -1,7 +1,7 @@
-"""Grafana behind a front door: its grafana.ini says where it is reached, and its own login stays. Pure.
+"""Grafana behind a front door: grafana.ini gets its public URL, and Grafana keeps its own login. Pure.
 
-A variable `GF_SERVER_…` or a word `cfg:server.…` wins over grafana.ini: where one says something else than the front door
-needs, the plan is refused with what it says, since an edit of grafana.ini would change nothing.
+An environment variable `GF_SERVER_…` or an argument `cfg:server.…` overrides grafana.ini. If one differs from what
+the front door needs, the plan is refused and names it, since an edit of grafana.ini would change nothing.
 """
 
 from __future__ import annotations
@@ -52,59 +52,59 @@ class DoorGrafana(Participant):
 
     @property
     def over_tls(self) -> bool:
-        """As of a `Backend`: it listens on loopback alone."""
+        """False, as Grafana listens on loopback only; see `Backend.over_tls`."""
         return False
 
     @property
     def component(self) -> str:
-        """Its name in steps and probes; it is no component of a stack."""
+        """Grafana's name in steps and probes; a stack has no such component."""
         return GRAFANA
 
     @property
     def instance(self) -> str:
-        """There is one for each host."""
+        """'', since a host has only one."""
         return ""
 
     @property
     def service(self) -> Service:
-        """It as a service."""
+        """Grafana as a service."""
         return self.found.service
 
     @property
     def server(self) -> Server:
-        """It as what others ask."""
+        """Grafana as a server, for its clients."""
         spec = ComponentSpec(host=self.host.spec.name, name=GRAFANA)
         return Server(spec, self.host, replace(self.service, listen=self.address))
 
     @property
     def address(self) -> str:
-        """host:port at which it listens behind the front door."""
+        """host:port at which Grafana listens behind the front door."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def port(self) -> str:
-        """The port that it has and keeps."""
+        """Grafana's port, which does not change."""
         return self.setting_value("http_port") or _PORT
 
     @property
     def url(self) -> str:
-        """Where it is served, without a slash at the end."""
+        """Grafana's URL at the front door, without a slash at the end."""
         return self.door.url(self.route)
 
     @property
     def old_prefix(self) -> str:
-        """The path below which it serves now, or ''."""
+        """The path below which Grafana serves now, or ''."""
         below = grafana_ini.is_true(self.setting_value("serve_from_sub_path"))
         return urlsplit(self.setting_value("root_url")).path.rstrip("/") if below else ""
 
     @property
     def ini(self) -> bytes:
-        """Its grafana.ini; b'' where it is not there."""
+        """The content of grafana.ini; b'' if it is missing."""
         state = self.host.files.get(self.service.config_file)
         return state.content if state is not None else b""
 
     def setting_value(self, key: str, section: str = _SECTION) -> str:
-        """A setting as Grafana takes it; '' where nothing names it."""
+        """The effective value of a setting; '' if it is set nowhere."""
         override = self.found.override(section, key)
         if override is not None:
             return override.value
@@ -112,7 +112,7 @@ class DoorGrafana(Participant):
 
     @property
     def wanted(self) -> dict[str, str]:
-        """The settings of its server that say something else than the front door needs, with what they shall say."""
+        """The settings of `[server]` that must change for the front door, with their new values."""
         wanted = {"root_url": f"{self.url}/"}
         if self.route.prefix:
             wanted["serve_from_sub_path"] = "true"
@@ -124,12 +124,12 @@ class DoorGrafana(Participant):
 
     @property
     def lets_strangers_in(self) -> bool:
-        """Whether it serves people who are not logged in."""
+        """Whether Grafana serves people who are not logged in."""
         return grafana_ini.is_true(self.setting_value("enabled", "auth.anonymous"))
 
     @property
     def has_login_page(self) -> bool:
-        """Whether its login page is its own, as far as its settings say, and not that of an OpenID provider."""
+        """Whether Grafana shows its own login page, going by its settings, and not an OpenID provider's."""
         known = grafana_ini.settings(self.ini)
         return not any(
             key.endswith("auto_login") and grafana_ini.is_true(value) for (_, key), value in known.items()
@@ -143,10 +143,10 @@ def _same(key: str, value: str, wanted: str) -> bool:
 
 
 def grafana_behind_door(stack: Stack, host: HostFacts, door: FrontDoor) -> DoorGrafana | None:
-    """The Grafana behind a front door; None where it has no route to one.
+    """The Grafana behind a front door; None if the front door has no route to one.
 
     Raises:
-        InputError: it does not run on this host.
+        InputError: Grafana does not run on this host.
     """
     if door.grafana is None:
         return None
@@ -160,10 +160,10 @@ def grafana_behind_door(stack: Stack, host: HostFacts, door: FrontDoor) -> DoorG
 
 
 def refuse_unfit(grafana: DoorGrafana) -> None:
-    """What in its settings keeps it from being served by the front door.
+    """Refuses a Grafana whose settings prevent a front door from serving it.
 
     Raises:
-        InputError: names the setting, and where it stands.
+        InputError: names the setting and its place.
     """
     where = f"{grafana.host.spec.name}:{grafana.service.config_file}"
     if not grafana.ini:
@@ -198,10 +198,10 @@ def refuse_unfit(grafana: DoorGrafana) -> None:
 
 
 def flags(grafana: DoorGrafana) -> PlannedStep | None:
-    """The edit of grafana.ini; None where it says all of it.
+    """Plans the edit of grafana.ini; None if nothing has to change.
 
     Raises:
-        ConfigError: it cannot be edited.
+        ConfigError: grafana.ini cannot be edited.
     """
     path, wanted = grafana.service.config_file, grafana.wanted
     before = grafana.host.files.get(path)
@@ -237,7 +237,7 @@ def flags(grafana: DoorGrafana) -> PlannedStep | None:
 
 
 def restart(grafana: DoorGrafana, workspace: str) -> PlannedStep:
-    """Its restart."""
+    """Plans Grafana's restart."""
     service = grafana.service
     run = run_alone(service, "restart", workspace=workspace)
     return grafana.step(
@@ -249,7 +249,7 @@ def restart(grafana: DoorGrafana, workspace: str) -> PlannedStep:
 
 
 def gaps(grafana: DoorGrafana) -> Iterator[Gap]:
-    """How long it is down, and from where nobody reaches it any more."""
+    """Yields how long Grafana is down, and from where nobody can reach it afterwards."""
     if not grafana.wanted:
         return
     host = grafana.host.spec.name
@@ -265,7 +265,7 @@ def gaps(grafana: DoorGrafana) -> Iterator[Gap]:
 
 
 def warnings(grafanas: Iterable[DoorGrafana]) -> Iterator[Finding]:
-    """Those that show their dashboards to everyone who reaches the front door."""
+    """Yields warnings about Grafanas whose dashboards everyone can see who reaches the front door."""
     for each in grafanas:
         if each.route.has_own_login and each.lets_strangers_in:
             yield Finding(

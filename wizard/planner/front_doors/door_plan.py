@@ -1,7 +1,7 @@
-"""Front doors: from a name and its routes to both ends of each path, the proxy's site and the backend's flags. Pure.
+"""Plans front doors: both ends of each path, the proxy's site and the component's flags, derive from one route. Pure.
 
-Everything that has to know a path (flags, location, jobs, alertmanagers, probes, printed commands) is derived from the
-one route, so that none can be forgotten.
+Everything that needs a path (flags, location, jobs, alertmanagers, probes, printed commands) derives it from that one
+route, so that none can be forgotten.
 """
 
 from __future__ import annotations
@@ -44,39 +44,39 @@ from wizard.redact import Secret
 
 @dataclass(frozen=True, slots=True)
 class DoorPlan:
-    """What the front doors of a plan need."""
+    """The steps, warnings and clients of the front doors in a plan."""
 
     sites: tuple[Site, ...] = ()
     clients: tuple[Client, ...] = ()
     moves: Moves | None = None
     grafanas: tuple[PlannedStep, ...] = ()
-    """The edits of Grafanas' own configuration and data sources."""
+    """Edits of grafana.ini and of Grafana's data sources."""
     grafana_restarts: tuple[PlannedStep, ...] = ()
     warnings: tuple[Finding, ...] = ()
     broken: tuple[BrokenClient, ...] = ()
     gaps: tuple[Gap, ...] = ()
     hints: tuple[str, ...] = ()
     prepared: tuple[PlannedStep, ...] = ()
-    """Files of the workspace."""
+    """Writes the files in the workspace."""
     secrets: tuple[Secret, ...] = ()
-    """Those of clients of OpenID providers."""
+    """The client secrets for OpenID providers."""
 
     @property
     def asks_password(self) -> bool:
-        """Whether one of them has users."""
+        """Whether one of the front doors has users with passwords."""
         return any(site.known.door.users for site in self.sites)
 
     @property
     def stages(self) -> tuple[tuple[PlannedStep, ...], ...]:
-        """The steps on the hosts, in the order that keeps what is behind a door reachable for as long as can be.
+        """The steps on the hosts, in the order that keeps components reachable for as long as possible.
 
-        The proxy checks its site before anything moves; a Prometheus reads the new paths in the moment in which its
-        targets move; the door opens last, to servers that are there.
+        The proxy checks its site before anything moves. A Prometheus reads the new paths at the moment when its targets
+        move. The front door opens last, when its components serve already.
         """
         if self.moves is None:
             return ()
         moves = self.moves
-        # One reload takes all front doors of a proxy.
+        # One reload makes a proxy read all of its front doors.
         present = {
             (site.known.door.host, site.known.proxy.name): site
             for site in self.sites
@@ -93,7 +93,7 @@ class DoorPlan:
 
     @property
     def _beside(self) -> tuple[PlannedStep, ...]:
-        """The restarts of programs by which people sign in."""
+        """Restarts of the programs through which people sign in."""
         return tuple(
             step
             for site in self.sites
@@ -103,21 +103,21 @@ class DoorPlan:
 
     @property
     def _restarted(self) -> set[tuple[str, str]]:
-        """Host and name of each proxy that a reload would not do for."""
+        """Host and name of each proxy that must be restarted because a reload is not enough."""
         return {(site.known.door.host, site.known.proxy.name) for site in self.sites if site.restarts}
 
 
 def plan_doors(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, servers: Sequence[ServerPlan]
 ) -> DoorPlan:
-    """What the front doors of a stack need.
+    """Plans the front doors of a stack.
 
     Args:
-        facts: as they are when the rest of the plan is done.
-        servers: what is asked over TLS, as the rest of the plan has it.
+        facts: as they will be after the rest of the plan.
+        servers: the plans of the servers to which front doors connect over TLS.
 
     Raises:
-        InputError (and the kinds below it): one of them cannot be set up as the hosts are.
+        InputError (and its subclasses): the hosts' present state does not allow one of them.
     """
     known = door_facts.doors(stack, facts)
     if not known:
@@ -190,7 +190,7 @@ def _sites(
 def inquiry(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, found: DoorPlan
 ) -> DoorInquiry:
-    """What verifies them."""
+    """What the probes of the front doors need."""
     users = {each.user.name: each.password for each in factory.credentials()} if found.asks_password else {}
     return DoorInquiry(stack=stack, facts=facts, sites=found.sites, passwords=users)
 
@@ -237,7 +237,7 @@ def _settings(stack: Stack, facts: Facts, known: KnownDoor) -> dict[str, str]:
 
 
 def _hints(facts: Facts, doors: Sequence[KnownDoor]) -> list[str]:
-    """The addresses for people and their tools."""
+    """Yields the addresses for people and their tools."""
     found: list[str] = []
     for known in doors:
         found += door_sign_in.hints(known)
@@ -277,10 +277,10 @@ def _reload(known: KnownDoor, *, restarts: bool) -> PlannedStep:
 
 
 def _gaps(backends: Sequence[Backend], turned: Collection[str]) -> tuple[Gap, ...]:
-    """How long each component that moves is down, and for how long nobody reaches it.
+    """How long each component that moves is down, and how long it is unreachable.
 
     Args:
-        turned: those that move with the restart by which they turn to TLS.
+        turned: keys of the components that move with their restart for TLS.
     """
     found = []
     for backend in backends:

@@ -1,4 +1,4 @@
-"""What verifies a front door: page, asset and API below the path; strangers rejected there and beside it. Pure."""
+"""Probes of front doors: page, asset and API below the path; strangers are rejected there and at other addresses. Pure."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from wizard.planner.probes import UP_TIMEOUT, WRONG_PASSWORD
 from wizard.redact import Secret
 
 _CLOSED_TIMEOUT = 3.0
-"""Seconds after which an address that says nothing counts as closed."""
+"""Seconds without an answer after which an address counts as closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorInquiry:
-    """The probes of the front doors of one plan."""
+    """Makes the probes of the front doors in one plan."""
 
     stack: Stack
     facts: Facts
     sites: Sequence[Site]
     passwords: Mapping[str, Secret]
-    """By user."""
+    """Passwords by user name."""
 
     def probes(self) -> Iterator[Probe]:
-        """All requests to and beside the front doors."""
+        """Yields all requests to the front doors, and to their components' own addresses."""
         for site in self.sites:
             for backend in site.known.backends:
                 yield from self._at_door(site, backend)
@@ -47,13 +47,13 @@ class DoorInquiry:
                 yield from beside(site.known.grafana)
 
     def up_probes(self, clients: Sequence[Client]) -> Iterator[Probe]:
-        """What each Prometheus reports of the components behind front doors that it scrapes."""
+        """Yields a probe of each Prometheus' `up` for the components behind front doors that it scrapes."""
         for client in clients:
-            # The others are asked over TLS by all: see `probes.Inquiry`.
+            # `probes.Inquiry` probes the others: every client connects to those over TLS.
             for backend in (each for each in self._backends if not each.over_tls):
                 for place in client.places():
                     asked = [at for at in place.addresses if client.means(at, backend.server)]
-                    # What a blackbox exporter is told to probe has a success of its own.
+                    # A target probed through a blackbox exporter has its own metric, probe_success.
                     if asked and place.kind == "job" and not any(each.param_target for each in place.targets):
                         yield self._up(client, backend, place.name, asked[0])
 
@@ -62,7 +62,7 @@ class DoorInquiry:
         return (each for site in self.sites for each in site.known.backends)
 
     def with_new_paths(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
-        """Probes of servers, those of components that front doors ask over TLS at the path below which they serve."""
+        """The probes of servers, with the new path for components to which front doors connect over TLS."""
         moving = {each.key: each for each in self._backends if each.over_tls}
         return tuple(
             replace(probe, url=_below(probe.url, moving[key]))
@@ -72,7 +72,7 @@ class DoorInquiry:
         )
 
     def through_doors(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
-        """Other probes, those that ask a Prometheus or a blackbox exporter behind a front door asked there."""
+        """The other probes; those through a Prometheus or a blackbox exporter behind a front door use its URL there."""
         return tuple(
             replace(probe, forward=None, **_asked_there(probe, access))
             if probe.asker and (access := self.access(probe.asker))
@@ -81,7 +81,7 @@ class DoorInquiry:
         )
 
     def with_door_access(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
-        """What is watched, a Prometheus behind a front door asked there after the plan."""
+        """What is watched; a Prometheus behind a front door is queried there after the plan."""
         return tuple(
             replace(each, after=(replace(each.before[0], forward=None, **access),))
             if each.before and (access := self.access(each.key))
@@ -98,7 +98,7 @@ class DoorInquiry:
         return {}
 
     def login(self, site: Site) -> dict[str, Any]:
-        """CA, and user and password or client certificate, of who may pass."""
+        """The CA, and user with password or a client certificate, with which a probe may pass."""
         known = site.known
         found: dict[str, Any] = {"ca_file": paths.trust_copy(self.facts, known.server)}
         user = known.user(self.stack)
@@ -118,7 +118,7 @@ class DoorInquiry:
             known, backend, "its page and assets are served", "page", "200", f"{url}/", kind="page", **login
         )
         yield _probe(known, backend, "its API is served", "API", "200", path, **login)
-        # A person's own site may show a certificate of a public CA.
+        # A person's own site may have a certificate of a public CA.
         if not known.door.site:
             yield _probe(
                 known,
@@ -165,7 +165,7 @@ class DoorInquiry:
         known, user = site.known, site.known.user(self.stack)
         asked = known.door.sign_in is not None
         if known.door.client_cert:
-            # In a person's own site, the login is asked for at the paths, and not in the handshake.
+            # A person's own site requires the login per path, not in the TLS handshake.
             other = "401" if user is not None or asked else "403"
             rejected = other if known.door.site else known.proxy.no_certificate
             nobody = "401" if asked else rejected
@@ -182,7 +182,7 @@ class DoorInquiry:
             )
 
     def _of_grafana(self, site: Site, grafana: DoorGrafana) -> Iterator[Probe]:
-        """Its login page and its health, which it shows to everyone, and its API, which it does not."""
+        """Yields the probes of Grafana: login page and health are public, the API is not."""
         known, url, own = site.known, grafana.url, grafana.route.has_own_login
         trust = {"ca_file": paths.trust_copy(self.facts, known.server)}
         login = trust if own else self.login(site)
@@ -228,21 +228,21 @@ class DoorInquiry:
 
 
 def _asked_there(probe: Probe, access: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a probe that asks by this access; a blackbox exporter is told in the query what to probe."""
+    """A probe's changed fields for this access; the query with a blackbox exporter's module and target stays."""
     query = urlsplit(probe.url).query
     more = {} if probe.kind == "up" else {"url": f"{access['url']}/probe?{query}"}
     return {**access, **more}
 
 
 def _below(url: str, backend: Backend) -> str:
-    """A URL of a component as it is once the component serves below its new path."""
+    """A component's URL after it has moved below its new path."""
     parts = urlsplit(url)
     path = parts.path.removeprefix(backend.old_prefix) if backend.old_prefix else parts.path
     return parts._replace(path=f"{backend.route.prefix}{path}").geturl()
 
 
 def _gossip_port(backend: Behind) -> tuple[int, ...]:
-    """The port of an Alertmanager without peers, which is to be closed."""
+    """The gossip port of an Alertmanager without peers, which must be closed."""
     if not isinstance(backend, Backend):
         return ()
     address, peers, port = backend.facts.gossip
@@ -250,7 +250,7 @@ def _gossip_port(backend: Behind) -> tuple[int, ...]:
 
 
 def _beside_tls(backend: Backend) -> Iterator[Probe]:
-    """Requests without a client certificate at every address of a component that the front door asks over TLS."""
+    """Yields requests without a client certificate to every address of a component with TLS behind a front door."""
     path = f"{backend.route.prefix}{backend.facts.api_path}"
     for at in addresses(backend.host.spec, backend.host.names):
         place = endpoints.join_host_port(at, backend.server.port)
@@ -269,7 +269,7 @@ def _beside_tls(backend: Backend) -> Iterator[Probe]:
 
 
 def beside(backend: Behind) -> Iterator[Probe]:
-    """Requests at every address of the host that pass the front door by."""
+    """Yields requests to every address of the host that would bypass the front door."""
     yield from _closed_port_probes(backend, (backend.server.port, *_gossip_port(backend)))
 
 

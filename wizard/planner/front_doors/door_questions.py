@@ -1,4 +1,4 @@
-"""Front doors as questions: a host with a reverse proxy is asked for a name, and then for who may log in. Pure."""
+"""Questions about front doors: the name for a host's reverse proxy, then who may log in. Pure."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ _ACCESS = (
 
 
 def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
-    """What is asked about front doors: nothing for hosts without a proxy, or with what cannot be put behind one."""
+    """Yields the questions about front doors: none for a host without a proxy, or with an unsuitable component."""
     yield from _of_sites(_without_exporters(stack), facts)
     yield from exporter_door_questions.questions(stack, facts)
 
 
 def _without_exporters(stack: Stack) -> Stack:
-    """The stack without the front doors that serve exporters alone, and without what is behind them."""
+    """The stack without exporter_exporter's front doors and the components behind them."""
     return replace(
         stack,
         front_doors=tuple(each for each in stack.front_doors if not each.serves_exporters),
@@ -78,7 +78,7 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
             if titles
             else "The components themselves demand a client certificate, so that nobody passes the front door by"
         )
-        # The form keeps a field with its title while its proxy changes: with several, none is named.
+        # The form keeps a field of the same title when the proxy changes: with several proxies, the title names none.
         called, inside = (
             (known.title, f" in {known.title}") if len(usable) == 1 else ("The reverse proxy", "")
         )
@@ -96,7 +96,7 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
             kind="text",
             default=mine[0].name if mine else "",
         )
-        # By the first proxy, whichever is chosen: the form keeps its fields, and the focus, while one is.
+        # Named after the first proxy, whichever is chosen, so that the form keeps its fields and the focus.
         yield from (
             replace(each, setting=each.setting._replace(of=f"{spec.name}/{known.name}"))
             for door in mine
@@ -120,7 +120,7 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
         of: host/proxy.
 
     Raises:
-        InputError: it is no DNS name, or no way to log in.
+        InputError: the value is not a DNS name, or not a way to log in.
     """
     host, _, program = of.partition("/")
     if program == EXPORTERS:
@@ -157,7 +157,7 @@ def _apply_answer(stack: Stack, host: str, program: str, name: str, value: str) 
 
 
 def _with_door_name(stack: Stack, host: str, program: str, value: str) -> Stack:
-    """The stack with a front door of that name, or without it where there is none."""
+    """The stack with a front door of that name, added if the host has none; an empty name removes it."""
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
     there = next((each for each in stack.front_doors if each.host == host), None)
@@ -191,7 +191,7 @@ def _with_door_name(stack: Stack, host: str, program: str, value: str) -> Stack:
 
 
 def _check_name(wanted: str) -> None:
-    """Raises InputError for what is no name that a certificate can have and a proxy can tell by."""
+    """Raises InputError for a name that no certificate can have, or by which no proxy can tell sites apart."""
     if not _NAME.fullmatch(wanted) or len(wanted) > 200:
         raise InputError("this is not a DNS name", todo="Type a name such as noc.example.net")
     try:
@@ -209,7 +209,7 @@ def _with_program(door: FrontDoor, host: str, name: str, value: str) -> FrontDoo
 
 
 def rename_user(stack: Stack, old: str, new: str) -> Stack:
-    """The stack with a user of its front doors under another name."""
+    """The stack with a user of its front doors renamed."""
 
     def users(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(new if each == old else each for each in names)
@@ -228,7 +228,7 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
-    """Whether a site that has the name already takes the routes in; nothing where there is none."""
+    """Yields whether to add the routes to an existing site of that name; nothing if there is no such site."""
     found, known = facts.proxies.get(door.host), proxy(door.proxy)
     if found is None or known is None:
         return
@@ -259,7 +259,7 @@ def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
 
 
 def _is_taken(facts: Facts, door: FrontDoor, known: Proxy, site: ProxySite) -> bool:
-    """Whether a site of a person's answers to the name of a front door, or takes its port."""
+    """Whether a person's site serves the name of a front door, or listens on its port."""
     if (site.program, site.port) != (door.proxy, door.port):
         return False
     if known.shared is None:
@@ -292,7 +292,7 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
 
 def _access(door: FrontDoor) -> Question:
     known = proxy(door.proxy)
-    # Nobody signs in at a frontend that a person wrote.
+    # People cannot sign in (OpenID) at a HAProxy frontend that a person wrote.
     able = known is not None and known.sign_in is not None and not (door.site and known.shared is not None)
     signs_in = (sign_in_questions.ACCESS,) if able else ()
     now = (
@@ -356,7 +356,7 @@ def _signing_in(stack: Stack, host: str, name: str, value: str) -> Stack:
 
 
 def _fits(stack: Stack, facts: Facts, host: HostFacts) -> bool:
-    """Whether all that could be behind a front door can: what its host has, or what others have where that is nothing."""
+    """Whether all candidates fit behind a front door: the host's components, or those of other hosts if it has none."""
     found = candidates(stack, host.spec.name)
     if not found and stack.certificates.issued_by == "ca":
         others = elsewhere(stack, host.spec.name)

@@ -1,4 +1,4 @@
-"""What keeps a proxy from serving a front door beside its other sites, said before anything is planned. Pure."""
+"""Reasons why a proxy cannot serve a front door beside its other sites; raised before anything is planned. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from wizard.planner.front_doors.door_facts import HEAD, KnownDoor
 
 
 def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
-    """What keeps the proxy from serving our site beside the others.
+    """Refuses a proxy that cannot serve our site beside the others.
 
     Raises:
-        InputError: its main configuration does not include it, a file of somebody else is there, or another site has
-            the name.
+        InputError: the main configuration does not include the site, a file of another program is at its path, or another
+            site has its name.
     """
     door, place = known.door, f"{known.door.host}:{known.service.config_file}"
     if known.service.config_file != known.proxy.main:
@@ -54,7 +54,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
 
 
 def _refuse_settings(known: KnownDoor) -> None:
-    """Settings that the proxy, or a site of a person's, cannot do.
+    """Refuses settings that the proxy, or a person's own site, does not support.
 
     Raises:
         InputError: see `refuse_unfit`.
@@ -76,7 +76,7 @@ def _refuse_settings(known: KnownDoor) -> None:
 
 
 def _refuse_other_configuration(known: KnownDoor, place: str) -> None:
-    """A reload has the proxy read its usual configuration: what it runs with would be gone."""
+    """Refuses a proxy with another configuration: a reload reads the usual file, and the running one would be lost."""
     title, main = known.proxy.title, known.proxy.main
     if known.service.config_file.endswith(".json"):
         raise InputError(
@@ -94,7 +94,7 @@ def _refuse_other_configuration(known: KnownDoor, place: str) -> None:
 
 
 def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
-    """What in the main configuration, or in the place of ours, keeps it from being taken in.
+    """Refuses a main configuration, or a file at our site's path, that prevents our site from being included.
 
     Raises:
         InputError: see `refuse_unfit`.

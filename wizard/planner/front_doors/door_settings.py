@@ -1,4 +1,4 @@
-"""The settings of a front door beyond TLS and a login, as questions, each with what it is for and what it can break. Pure."""
+"""Questions about a front door's settings beyond TLS and login, each with its purpose and its risks. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wizard.front_doors.settings import SETTINGS, Hardening
 from wizard.model import Facts, FrontDoor, Question, Setting
 
 LIVE = "/etc/letsencrypt/live"
-"""Where certbot keeps the certificate of each name."""
+"""Where certbot keeps each name's certificate."""
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 _BLOCKS = {"block_lifecycle": "lifecycle", "block_admin_api": "admin_api"}
 _LIMITS = {
@@ -26,7 +26,7 @@ _YES_NO = (("yes", "yes"), ("no", "no"))
 
 
 def questions(facts: Facts, door: FrontDoor) -> Iterator[Question]:
-    """What is asked of an expert about one front door: all has a default that breaks as little as can be."""
+    """Yields the questions for experts about one front door; the defaults break as little as possible."""
     of = f"{door.host}/{door.proxy}"
     host, known = facts.hosts.get(door.host), proxy(door.proxy)
     if host is not None and host.files.get(lets_encrypt(door.name)[0]) is not None:
@@ -80,10 +80,10 @@ def is_one(name: str) -> bool:
 
 
 def apply_answer(door: FrontDoor, name: str, value: str) -> FrontDoor:
-    """The front door with one of these settings.
+    """The front door with one of these settings changed.
 
     Raises:
-        InputError: it is no such value.
+        InputError: the value is not valid.
     """
     if name == "certificate":
         return _with_certificate(door, value)
@@ -110,7 +110,7 @@ def apply_answer(door: FrontDoor, name: str, value: str) -> FrontDoor:
 
 
 def lets_encrypt(name: str) -> tuple[str, str]:
-    """Certificate with its chain, and key, as certbot has them for a name."""
+    """certbot's paths for a name: certificate with chain, and key."""
     return f"{LIVE}/{name}/fullchain.pem", f"{LIVE}/{name}/privkey.pem"
 
 

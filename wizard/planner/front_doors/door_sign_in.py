@@ -1,4 +1,4 @@
-"""People who sign in at a front door by an OpenID provider: files, what keeps them from it, probes and hints. Pure."""
+"""Sign-in at a front door through an OpenID provider: files, refusals, probes and hints. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _UNIT_FOLDERS = (
 
 
 def secrets_file(known: KnownDoor) -> str:
-    """What a front door needs to be a client of an OpenID provider; '' where that cannot be known."""
+    """The path of the file with client ID and secrets; '' if it cannot be known."""
     if known.proxy.sign_in is not None and known.proxy.sign_in.unit:
         found = re.search(r"^ExecStart=.*--config[= ](/\S+)", _unit(known), re.MULTILINE)
         return found[1] if found else ""
@@ -50,7 +50,7 @@ def secrets_file(known: KnownDoor) -> str:
 
 
 def _unit(known: KnownDoor) -> str:
-    """The unit of the program beside the proxy; '' where there is none."""
+    """The unit of the program beside the proxy; '' without one."""
     found = (known.host.files.get(path) for path in _unit_files(known))
     return next((state.content.decode("utf-8", "replace") for state in found if state is not None), "")
 
@@ -69,7 +69,7 @@ def _rights(known: KnownDoor) -> tuple[int, str]:
 
 
 def helper(known: KnownDoor) -> Service | None:
-    """The program beside the proxy, as a service; None where there is none."""
+    """The program beside the proxy (oauth2-proxy) as a service; None without one."""
     found = client_of(known)
     if found is None or not found[0].unit:
         return None
@@ -85,12 +85,12 @@ def helper(known: KnownDoor) -> Service | None:
 
 
 def provider_ca(known: KnownDoor) -> str:
-    """What it checks the certificate of the OpenID provider against."""
+    """The path of the CA bundle that verifies the OpenID provider's certificate."""
     return posixpath.join(known.proxy.home, f"{known.instance}-provider-ca.crt")
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read where people sign in, by host."""
+    """The paths to read for front doors with sign-in, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for known in door_facts.doors(stack, facts):
         found = client_of(known)
@@ -107,17 +107,17 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def client_of(known: KnownDoor) -> tuple[SignInClient, SignIn] | None:
-    """By what people sign in at a front door, and how; None where they have passwords."""
+    """The program through which people sign in, and its settings; None if they have passwords."""
     if known.proxy.sign_in is None or known.door.sign_in is None:
         return None
     return known.proxy.sign_in, known.door.sign_in
 
 
 def refuse_unfit(facts: Facts, doors: Iterable[KnownDoor]) -> None:
-    """What keeps people from signing in at front doors.
+    """Refuses front doors at which people could not sign in.
 
     Raises:
-        InputError: a proxy cannot, a setting is missing, a file cannot be used, or two want one program for themselves.
+        InputError: a proxy does not support it, a setting is missing, a file is unusable, or two need one program.
     """
     taken: dict[tuple[str, str], str] = {}
     for known in doors:
@@ -206,10 +206,10 @@ def _refuse_lacking(known: KnownDoor, client: SignInClient, settings: SignIn) ->
 
 
 def client_secret(facts: Facts, settings: SignIn) -> Secret:
-    """The secret of the client, without the line break at its end.
+    """The client secret, without the line break at its end.
 
     Raises:
-        InputError: there is none, others can read it, or it is none.
+        InputError: the file is missing, others can read it, or its content is not a secret.
     """
     path = settings.client_secret_file
     state = facts.file(WORKSPACE, path)
@@ -236,14 +236,14 @@ def client_secret(facts: Facts, settings: SignIn) -> Secret:
 
 
 def client_secrets(facts: Facts, doors: Iterable[KnownDoor]) -> tuple[Secret, ...]:
-    """What no text may show of them."""
+    """The client secrets to mask in all texts."""
     return tuple(
         client_secret(facts, known.door.sign_in) for known in doors if known.door.sign_in is not None
     )
 
 
 def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDoor) -> Iterator[Change]:
-    """The file with the secrets, and the CA of the provider, on the host."""
+    """Plans the file with the secrets, and the provider's CA, on the host."""
     found = client_of(known)
     if found is None:
         return
@@ -288,7 +288,7 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
 
 
 def _files(known: KnownDoor, client: SignInClient) -> Iterator[Change]:
-    """What the proxy runs to ask the program beside it."""
+    """Yields the script with which the proxy queries the program beside it."""
     for path, text in client.files:
         before, after = known.host.files.get(path), FileState(text.encode(), 0o644, "root", "root")
         if before is None or before.content != after.content:
@@ -302,7 +302,7 @@ def _files(known: KnownDoor, client: SignInClient) -> Iterator[Change]:
 
 
 def restart(known: KnownDoor, changes: Iterable[Change]) -> tuple[PlannedStep, ...]:
-    """The step by which a program beside the proxy reads its new settings, if these changes are of them."""
+    """Plans the restart by which the program beside the proxy reads its new settings, if one of its files changes."""
     service, kinds = (
         helper(known),
         {change.content_kind for change in changes if isinstance(change, WriteFile)},
@@ -322,7 +322,7 @@ def restart(known: KnownDoor, changes: Iterable[Change]) -> tuple[PlannedStep, .
 
 
 def location(known: KnownDoor) -> str:
-    """What the address must hold to which a page leads that nobody is signed in for; '' where people have passwords."""
+    """A string in the Location header for visitors who are not signed in; '' if people have passwords."""
     if known.door.sign_in is None:
         return ""
     asked = {"client_id": known.door.sign_in.client_id, "redirect_uri": known.door.callback}
@@ -330,7 +330,7 @@ def location(known: KnownDoor) -> str:
 
 
 def hints(known: KnownDoor) -> Iterator[str]:
-    """What is registered at the provider."""
+    """Yields what to register at the provider."""
     if known.door.sign_in is not None:
         door, issuer = known.door, known.door.sign_in.issuer
         yield (

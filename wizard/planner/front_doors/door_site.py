@@ -17,17 +17,17 @@ from wizard.planner.front_doors.door_facts import HEAD, KnownDoor
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a front door needs on its host besides its backends."""
+    """The files that a front door needs on its host, apart from its components."""
 
     known: KnownDoor
     pair: Pair
     material: PlannedStep | None
-    """Certificate, key, users, client CA: nothing reads them before `config` is taken."""
+    """Certificate, key, users, client CA: nothing reads them before `config` is in place."""
     config: PlannedStep | None
     rendered: Door
-    """What its configuration is made of."""
+    """The values from which its configuration is rendered."""
     restarts: bool = False
-    """Whether the proxy has to be restarted, and not just reloaded."""
+    """Whether the proxy must be restarted; a reload is not enough."""
 
 
 def plan_site(
@@ -40,15 +40,15 @@ def plan_site(
     first_to_sign_in: bool,
     trusts: Mapping[str, bytes],
 ) -> Site:
-    """The files of one front door.
+    """Plans the files of one front door.
 
     Args:
-        first: whether it is the first of its proxy, which is given what all of them need.
-        first_to_sign_in: whether it is the first of its proxy at which people sign in at an OpenID provider.
-        trusts: what the certificates of components are verified against, by their keys.
+        first: whether it is its proxy's first front door: that one gets the steps which all of them need.
+        first_to_sign_in: whether it is its proxy's first front door with sign-in at an OpenID provider.
+        trusts: PEM that verifies each component's certificate, by the component's key.
 
     Raises:
-        CertificateError, InputError: the person's own certificate would not do.
+        CertificateError, InputError: the person's own certificate is not good for it.
     """
     server = known.server
     used = web_config.WebConfig(cert_file=known.shown[0], key_file=known.shown[1])
@@ -93,7 +93,7 @@ def plan_site(
 
 
 def _module_changes(known: KnownDoor, files: Iterable[tuple[str, str]]) -> Iterator[Change]:
-    """What the proxy needs to be one: the modules that its packaging leaves out until they are enabled."""
+    """Plans the proxy modules that a front door needs and that the proxy's package leaves disabled."""
     for path, source in files:
         original = known.host.files.get(source)
         if known.host.files.get(path) is None and original is not None:
@@ -159,14 +159,14 @@ def _config(known: KnownDoor, door: Door, *, first: bool) -> PlannedStep | None:
 
 
 def _in_own_site(known: KnownDoor, door: Door) -> PlannedStep | None:
-    assert known.proxy.render_inside is not None  # the stack file's reader has refused it
+    assert known.proxy.render_inside is not None  # the reader of the stack file has checked this
     text = known.proxy.render_inside(door).encode()
     assert text.startswith(HEAD)
     outside = known.proxy.render_outside(door).encode() if known.proxy.render_outside is not None else b""
     changes: tuple[Change, ...] = tuple(own_site.changes(known, text, outside))
     if not changes:
         return None
-    if known.proxy.hashes_in_site:  # no file of users, with which the folder would have been made
+    if known.proxy.hashes_in_site:  # there is no file of users, whose step would make the folder
         folder = known.server.system_folder(
             known.proxy.home, why="All files of front doors are in one folder."
         )
@@ -187,7 +187,7 @@ def _in_own_site(known: KnownDoor, door: Door) -> PlannedStep | None:
 
 
 def _import(known: KnownDoor) -> Iterator[WriteFile]:
-    """The line by which the main configuration includes front doors, where it does not yet."""
+    """Plans the line by which the main configuration includes front doors, if it is missing."""
     line, path = known.proxy.import_line, known.service.config_file
     before = known.host.files.get(path)
     if not line or before is None or line in known.main.splitlines():
@@ -235,7 +235,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
 
 
 def _openings(known: KnownDoor) -> tuple[Opening, ...]:
-    """What it leads to; a path below another one first, since most proxies take the first that fits."""
+    """The routes, the longest path first, since most proxies take the first match."""
     closed = [path for each in known.door.block for path in BLOCKED[each]]
     found = [
         Opening(

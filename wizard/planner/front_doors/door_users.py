@@ -1,4 +1,4 @@
-"""The users of a front door with their hashes, in a file of their own or for the proxy's configuration. Pure."""
+"""The users of a front door with their password hashes, in an htpasswd file or in the proxy's configuration. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from wizard.redact import Secret
 
 _USER = re.compile(r"^\s*(?:user )?([^\s:]+)(?:[: ]| password )(\$2[abxy]\$\S+)$", re.MULTILINE)
 LARGEST_COST = 8
-"""A proxy computes bcrypt at every request, one page has a dozen, and nothing is served by that process meanwhile."""
+"""A proxy computes bcrypt at every request, a page makes a dozen, and the process serves nothing else meanwhile."""
 
 
 def hashes(factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[tuple[str, str], ...]:
-    """The users with their hashes; a hash that fits its password stays."""
+    """The users with their hashes; a hash that fits its password is kept."""
     if not known.door.users:
         return ()
     state = known.host.files.get(known.written if known.proxy.hashes_in_site else known.passwords)
@@ -40,7 +40,7 @@ def password_file(
     known: KnownDoor,
     hashed: Sequence[tuple[str, str]],
 ) -> tuple[Change, ...]:
-    """The file with the users, for a proxy that has them in one."""
+    """Plans the file with the users, for a proxy that reads them from one."""
     if not hashed or known.proxy.hashes_in_site:
         return ()
     before = known.host.files.get(known.passwords)
@@ -69,5 +69,5 @@ def _hash(user: UserSpec, password: Secret) -> str:
 
 
 def _read(content: bytes) -> Mapping[str, str]:
-    """Users and hashes, as htpasswd or Caddy writes them: a line each, with a colon or a blank between."""
+    """Parses users and hashes from a file of htpasswd (`user:hash`) or Caddy (`user hash`), one a line."""
     return dict(_USER.findall(content.decode("utf-8", "replace")))

@@ -1,7 +1,7 @@
-"""Front doors in exporter_exporter: one open port for the exporters of a host. Pure.
+"""Plans front doors in exporter_exporter: one open port for the exporters of a host. Pure.
 
-The jobs ask at that port, by a module each, with a client certificate; the exporters listen on the loopback address. All
-that a secured server needs (certificate, client CA, https in the jobs, probes) is planned as for any other server.
+Jobs scrape that port with a client certificate, with one module per exporter; exporters listen on loopback. All that a
+secured server needs (certificate, client CA, https in the jobs, probes) is planned as for any other server.
 """
 
 from __future__ import annotations
@@ -54,31 +54,31 @@ from wizard.service_managers.registry import manager_of
 
 @dataclass(frozen=True, slots=True)
 class ExporterDoors:
-    """What the front doors in exporter_exporter need besides what every server does."""
+    """The steps for front doors in exporter_exporter, apart from those of every server."""
 
     wanted: bool = False
-    """Whether the stack has any, also on hosts that are unreachable: plans for more or fewer hosts have the same stages."""
+    """Whether the stack has any, even on unreachable hosts: so plans for more or fewer hosts have the same stages."""
     doors: tuple[ExporterDoor, ...] = ()
     edits: tuple[PlannedStep, ...] = ()
-    """Of the jobs, before they turn to https."""
+    """Edits of the jobs, before those change to https."""
     modules: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """The name of each module, by the key of an exporter and the path that is asked."""
+    """The name of each module, by the exporter's key and the scraped path."""
     broken: tuple[BrokenClient, ...] = ()
-    """Who else asks an exporter at the port that is to be closed."""
+    """Other clients of an exporter's port, which will be closed."""
 
     @property
     def opening(self) -> tuple[tuple[PlannedStep, ...], ...]:
-        """The stage before the servers turn."""
+        """The stage before the servers get TLS."""
         return (self.edits,) if self.wanted else ()
 
     def facts_after(self, facts: Facts) -> Facts:
-        """What the rest of the plan begins with."""
+        """The facts as the rest of the plan finds them, after the edits of the jobs."""
         return facts_after(facts, (change for step in self.edits for change in step.changes))
 
     def loopback_steps(
         self, facts: Facts, clients: Sequence[ClientPlan]
     ) -> tuple[tuple[PlannedStep, ...], ...]:
-        """What comes when the jobs ask at the one port: the exporters leave all addresses but the loopback's."""
+        """The stages after the jobs scrape the one port: the exporters then listen on loopback only."""
         if not self.wanted:
             return ()
         read = {each.client.key for each in clients if each.config is not None}
@@ -113,10 +113,10 @@ class ExporterDoors:
         )
 
     def probes(self, servers: Sequence[Probe]) -> Iterator[Probe]:
-        """Requests by each module, and beside it at every address of the host.
+        """Yields requests through each module, and to every address that would bypass exporter_exporter.
 
         Args:
-            servers: the probes of all servers, of which those of exporter_exporter say how it is asked.
+            servers: the probes of all servers; those of exporter_exporter have its URL and credentials.
         """
         known = {each.id: each for each in servers}
         for door in self.doors:
@@ -145,7 +145,7 @@ class ExporterDoors:
                 yield from door_probes.beside(each)
 
     def arrows(self) -> Iterator[Arrow]:
-        """Whom exporter_exporter asks."""
+        """Yields the connections from exporter_exporter to its exporters."""
         for door in self.doors:
             for each in door.backends:
                 yield Arrow(
@@ -167,10 +167,10 @@ _CLOSED = (
 
 
 def plan_doors(stack: Stack, facts: Facts) -> ExporterDoors:
-    """The front doors of a stack that are in exporter_exporter, with the edits of the jobs.
+    """Plans the stack's front doors in exporter_exporter, with the edits of the jobs.
 
     Raises:
-        InputError (and the kinds below it): one of them cannot be set up as the hosts are.
+        InputError (and its subclasses): the hosts' present state does not allow one of them.
     """
     if not any(each.serves_exporters for each in stack.front_doors):
         return ExporterDoors()
@@ -204,7 +204,7 @@ def plan_doors(stack: Stack, facts: Facts) -> ExporterDoors:
 def _modules(
     door: ExporterDoor, clients: Sequence[Client]
 ) -> Iterator[tuple[Backend, str, exporter_exporter.Module, bool]]:
-    """The modules that a front door needs: exporter, path, module, and whether it is new."""
+    """Yields the modules of a front door: exporter, path, module, and whether the module is new."""
     known = exporter_exporter.modules(door.main, door.server.service.config_file)
     taken = {each if isinstance(each, str) else each.name for each in known}
     asked: dict[tuple[str, str], None] = {}
@@ -229,15 +229,15 @@ def plan_server(
     clients: Sequence[Client],
     doors: ExporterDoors,
 ) -> ServerPlan:
-    """What an exporter_exporter needs: certificate and client CA, modules, flags, and a restart for each of them.
+    """Plans an exporter_exporter's certificate and client CA, modules and flags, with a restart that applies them.
 
     Raises:
-        CertificateError, InputError: the person's own certificate would not do, or no name is known.
+        CertificateError, InputError: the person's own certificate is not good for it, or no name is known.
     """
     config = exporter_door_facts.settings(server.service)
     pair = server_certificates.server_pair(stack, facts, factory, server, config)
     demand = client_authentication.demand(stack, facts, factory, server, config, clients)
-    assert demand is not None  # client certificates are always asked for
+    assert demand is not None  # client certificates are always required
     door = next(each for each in doors.doors if each.server.key == server.key)
     modules, flags = (
         _modules_step(door, doors),
@@ -274,7 +274,7 @@ def plan_server(
 def _modules_step(door: ExporterDoor, doors: ExporterDoors) -> PlannedStep | None:
     server, path = door.server, door.server.service.config_file
     before = server.host.files.get(path)
-    assert before is not None  # `ExporterDoor.main` has refused it
+    assert before is not None  # `ExporterDoor.main` has raised for it
     content = before.content
     for backend in door.backends:
         for (key, asked), name in doors.modules.items():

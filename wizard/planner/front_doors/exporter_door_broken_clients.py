@@ -1,4 +1,4 @@
-"""Who else asks an exporter at the port that is to be closed: told before a plan is applied. Pure."""
+"""Other clients of an exporter's port, which will be closed: reported before a plan is applied. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.planner.front_doors.exporter_door_facts import ExporterDoor, asks, w
 
 
 def broken_clients(stack: Stack, facts: Facts, doors: Sequence[ExporterDoor]) -> Iterator[BrokenClient]:
-    """Sites of reverse proxies, and jobs whose targets the plan does not know.
+    """Yields sites of reverse proxies, and jobs whose targets the plan does not know.
 
     Args:
         facts: as they are before the plan.

@@ -1,6 +1,6 @@
-"""exporter_exporter as the one open port of a host, with what is known of it: its server, its modules, what is behind it.
+"""exporter_exporter as the one open port of a host: its server, its modules, and the exporters behind it. Pure.
 
-As a server it is like the components that a stack protects: those who scrape it are changed with it. Pure.
+As a server it is planned like any protected component: the plan also edits the jobs that scrape it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wizard.planner.server_facts import Server
 
 @dataclass(frozen=True, slots=True)
 class ExporterDoor:
-    """The exporter_exporter of a host, and the exporters that it is to serve."""
+    """The exporter_exporter of a host, and the exporters that it will serve."""
 
     door: FrontDoor
     server: Server
@@ -29,10 +29,10 @@ class ExporterDoor:
 
     @property
     def main(self) -> bytes:
-        """Its configuration.
+        """The content of its configuration.
 
         Raises:
-            InputError: it is not there.
+            InputError: the file is missing.
         """
         state = self.server.host.files.get(self.server.service.config_file)
         if state is None:
@@ -44,7 +44,7 @@ class ExporterDoor:
         return state.content
 
     def module(self, each: Backend, path: str) -> exporter_exporter.Module | None:
-        """The module that asks an exporter for a path, if there is one."""
+        """The module that fetches a path from an exporter; None if there is none."""
         return next(
             (
                 module
@@ -58,40 +58,40 @@ class ExporterDoor:
         )
 
     def new_module(self, each: Backend, path: str, taken: set[str]) -> exporter_exporter.Module:
-        """A module for that, under a name that none has."""
+        """A new module for an exporter's path, under a free name."""
         names = (each.component, *(f"{each.component}-{number}" for number in range(2, 1000)))
         name = next(name for name in names if name not in taken)
         return exporter_exporter.Module(name, each.address, "http", path)
 
 
 def metrics_path(each: Backend) -> str:
-    """Where an exporter serves its metrics."""
+    """The path of an exporter's metrics."""
     return each.facts.metrics_path(each.service.flag)
 
 
 def wide(each: Backend) -> Server:
-    """An exporter as a server that listens on every address, as those who ask it may have it."""
+    """An exporter as a server that listens on every address, so that each address in a client matches it."""
     return replace(each.server, service=replace(each.service, sockets=(f"*:{each.server.port}",)))
 
 
 def asks(client: Client, address: str, each: Backend) -> bool:
-    """Whether an address of a client leads to an exporter, and will not once that listens on the loopback address alone."""
+    """Whether a client's address leads to an exporter now, but no longer once that listens on loopback only."""
     near = client.host.spec.name == each.host.spec.name
     stays = near and endpoints.is_loopback(endpoints.split(address)[0])
     return not stays and client.means(address, wide(each))
 
 
 def wanted_flags(backend: Backend) -> dict[str, str]:
-    """The flag of an exporter that listens on more than the loopback address."""
+    """The listen flag for an exporter that listens on more than loopback; {} otherwise."""
     name = "web.listen-address"
     return {} if backend.service.flag(name) == backend.address else {name: backend.address}
 
 
 def servers(stack: Stack, facts: Facts) -> Iterator[Server]:
-    """Each exporter_exporter that is a front door of a stack, as a server.
+    """Yields each exporter_exporter that is a front door of the stack, as a server.
 
     Raises:
-        InputError: one cannot be set up.
+        InputError: one of them cannot be set up.
     """
     for door in stack.front_doors:
         if door.serves_exporters and door.host not in facts.away:
@@ -99,10 +99,10 @@ def servers(stack: Stack, facts: Facts) -> Iterator[Server]:
 
 
 def doors(stack: Stack, facts: Facts) -> tuple[ExporterDoor, ...]:
-    """The same with what is behind each.
+    """The same front doors, each with its exporters.
 
     Raises:
-        InputError: one cannot be set up.
+        InputError: one of them cannot be set up.
     """
     found = []
     for door in stack.front_doors:
@@ -114,7 +114,7 @@ def doors(stack: Stack, facts: Facts) -> tuple[ExporterDoor, ...]:
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read, by host, besides those of every server: the modules, and the flags of the exporters."""
+    """The paths to read beyond those of every server, by host: modules, and the exporters' flags."""
     return {
         door.door.host: (
             door.server.service.config_file,
@@ -125,7 +125,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Folders whose existence matters, by host."""
+    """The folders to check, by host."""
     return {
         door.door.host: tuple(folder for each in door.backends for folder in each.server.flag_folders)
         for door in doors(stack, facts)
@@ -133,7 +133,7 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def settings(service: Service) -> web_config.WebConfig:
-    """What its flags say of TLS, in the terms of a web configuration."""
+    """The TLS settings in its flags as a web configuration."""
     if not service.flag("web.tls.listen-address"):
         return web_config.WebConfig()
     verifies = has_switch(service, "web.tls.verify")
@@ -146,13 +146,13 @@ def settings(service: Service) -> web_config.WebConfig:
 
 
 def has_switch(service: Service, name: str) -> bool:
-    """Whether a flag that needs no value is on."""
+    """Whether a boolean flag is on."""
     on = (name, f"{name}=true", f"{name}=1", f"{name}=t", f"{name}=T", f"{name}=TRUE", f"{name}=True")
     return any(each.lstrip("-") in on for each in service.arguments if each.startswith("-"))
 
 
 def is_closed(service: Service) -> bool:
-    """Whether its plain port is closed: by an empty address."""
+    """Whether its plain-http port is closed, which an empty address does."""
     said = [
         each.lstrip("-") for each in service.arguments if each.lstrip("-").startswith("web.listen-address=")
     ]
@@ -183,7 +183,7 @@ def _server(stack: Stack, facts: Facts, door: FrontDoor) -> Server:
     _refuse_flags(service, door, where)
     wanted = str(door.port)
     address = service.listen.rpartition(":")[0] or "127.0.0.1"
-    # Its port for TLS is none of the sockets by which it is known where it has a plain one too.
+    # With a plain port too, its sockets are known by that one; the TLS port is not among them.
     places = (*service.sockets, service.listen, service.flag("web.tls.listen-address"))
     ports = {port for each in places if (port := each.rpartition(":")[2])}
     if wanted not in ports:
@@ -202,10 +202,10 @@ def _server(stack: Stack, facts: Facts, door: FrontDoor) -> Server:
 
 
 def _refuse_flags(service: Service, door: FrontDoor, where: str) -> None:
-    """Flags by which it asks for more than a client certificate, or serves its modules elsewhere.
+    """Refuses flags that require more than a client certificate, or serve the modules at another path.
 
     Raises:
-        InputError: it has one.
+        InputError: one of these flags is set.
     """
     for flag in ("web.bearer.token", "web.bearer.token-file"):
         if service.flag(flag):

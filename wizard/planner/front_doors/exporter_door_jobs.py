@@ -1,7 +1,7 @@
-"""The jobs of a Prometheus that scrape exporters behind exporter_exporter: each asks at the one port, by a module. Pure.
+"""Jobs of a Prometheus for exporters behind exporter_exporter: each scrapes the one port with a module. Pure.
 
-A job whose other targets stay as they are is divided. What a Prometheus asks on its own host by a loopback address stays:
-the exporter listens there.
+A job is divided if some of its targets stay as they are. Targets at a loopback address on Prometheus' own host stay: the
+exporter still listens there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wizard.planner.front_doors.exporter_door_facts import ExporterDoor, asks
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A target of a job that is asked at the one port from now on."""
+    """A target of a job that will be scraped at the one port."""
 
     target: scrape.Scraped
     door: ExporterDoor
@@ -31,7 +31,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How a job asks: all its targets have one module and one port."""
+    """How a job scrapes: all its targets have one module and one port."""
 
     module: str
     old_port: int
@@ -39,10 +39,10 @@ class _Way:
 
 
 def moved_targets(client: Client, place: Place, doors: Sequence[ExporterDoor]) -> tuple[Moved, ...]:
-    """The targets of a place that are to be asked otherwise.
+    """The targets of a place that will be scraped at the one port.
 
     Raises:
-        InputError: it asks an exporter in a way that exporter_exporter does not serve.
+        InputError: it uses an exporter in a way that exporter_exporter does not support.
     """
     found = []
     for door in doors:
@@ -63,13 +63,13 @@ def moved_targets(client: Client, place: Place, doors: Sequence[ExporterDoor]) -
 def edit_configuration(
     client: Client, doors: Sequence[ExporterDoor], modules: Mapping[tuple[str, str], str]
 ) -> dict[str, bytes]:
-    """The configuration of a Prometheus, by path, whose jobs ask at the one port.
+    """The configuration of a Prometheus, by path, with jobs that scrape the one port.
 
     Args:
-        modules: the names of the modules, by the key of an exporter and the path that is asked.
+        modules: the names of the modules, by the exporter's key and the scraped path.
 
     Raises:
-        ConfigError, InputError: a job cannot be edited without a guess.
+        ConfigError, InputError: a job cannot be edited without guessing.
     """
     found = dict(client.texts)
     for place in client.places():
@@ -94,7 +94,7 @@ def _split_jobs(
     mine: Sequence[Moved],
     modules: Mapping[tuple[str, str], str],
 ) -> Iterator[tuple[str, _Way]]:
-    """The jobs, each with how it asks; those of targets that do not fit into the one that is there are made."""
+    """Yields each job's name with how it scrapes; splits off a new job for targets that need another module or port."""
     ways: dict[_Way, list[scrape.Scraped]] = {}
     for each in mine:
         way = _Way(modules[each.backend.key, each.target.path], each.backend.server.port, each.door.door.port)
@@ -126,10 +126,10 @@ def _split_jobs(
 
 
 def _refuse_unfit(client: Client, place: Place, mine: Sequence[Moved]) -> None:
-    """A job that asks others too that nobody knows, or that has an exporter ask for it.
+    """Refuses a job that also takes targets from a service discovery that Firescreen cannot follow.
 
     Raises:
-        InputError: it is one.
+        InputError: the job has such targets.
     """
     first = mine[0].backend
     if not place.static:
@@ -141,12 +141,12 @@ def _refuse_unfit(client: Client, place: Place, mine: Sequence[Moved]) -> None:
 
 
 def _refuse_labelled(client: Client, place: Place, mine: Sequence[Moved], module: str) -> None:
-    """A job whose targets choose the module of a blackbox exporter by a label: that is the one parameter that is in use.
+    """Refuses a job whose targets choose a blackbox exporter's module by label: exporter_exporter needs that parameter.
 
-    One in `params` stays behind ours there: exporter_exporter takes the first and passes the others on.
+    A module in `params` is fine and stays, after ours: exporter_exporter takes the first and passes the others on.
 
     Raises:
-        InputError: it is one.
+        InputError: a target has such a label.
     """
     chosen = next((each.target.module for each in mine if each.target.module != module), "")
     if chosen:

@@ -1,4 +1,4 @@
-"""exporter_exporter as the one open port of a host, as a question. Pure."""
+"""The question whether exporter_exporter becomes the one open port of a host. Pure."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _CHOICES = (
 
 
 def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
-    """One for each host where exporter_exporter runs beside exporters that it could serve, and there is a CA."""
+    """Yields one question per host with exporter_exporter and exporters that it could serve, if there is a CA."""
     for spec in stack.hosts:
         host, there = facts.hosts.get(spec.name), _door(stack, spec.name)
         service = _service(host)
         behind = candidates(stack, spec.name)
         if service is None or not behind or stack.certificates.issued_by != "ca":
             continue
-        # exporter_exporter asks them by plain http: none may have a TLS configuration.
+        # exporter_exporter scrapes them by plain http: none may have a TLS configuration.
         if not all(fits(stack, host, replace(each, protect=())) for each in behind):
             continue
         port = there.port if there is not None else _port(service)
@@ -60,14 +60,14 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
 
 
 def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
-    """The stack with that question answered.
+    """The stack with this question answered.
 
     Args:
         of: host/exporter_exporter.
         name: `exporters.PORT`.
 
     Raises:
-        InputError: it is none of the choices.
+        InputError: the value is none of the choices.
     """
     host = of.partition("/")[0]
     if value not in dict(_CHOICES):
@@ -92,7 +92,7 @@ def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
 
 
 def candidates(stack: Stack, host: str) -> tuple[ComponentSpec, ...]:
-    """The exporters of a host that can be behind its one port: those behind no other front door."""
+    """The exporters of a host that can be behind its one port: those not behind another front door."""
     return tuple(
         each
         for each in stack.components

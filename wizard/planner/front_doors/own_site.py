@@ -1,4 +1,4 @@
-"""A front door in a site that a person wrote: the site includes one file of ours, and is otherwise as it was. Pure."""
+"""A front door in a person's own site: the site includes one file of ours and stays as it was otherwise. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from wizard.planner.front_doors.door_facts import HEAD, PUBLIC_CAS, KnownDoor
 
 
 def pair(known: KnownDoor) -> Pair:
-    """The certificate that the site shows is its owner's: only what it is verified against is ours to know."""
+    """The CA that verifies the site's certificate; the certificate itself belongs to the site's owner."""
     path = known.door.ca_file or PUBLIC_CAS
     trust = public(needed_file(known.host.files, known.door.host, path, "CA certificate"))
     return Pair("", "", b"", trust, own_ca=False, trust_file=path)
 
 
 def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
-    """What keeps a site from taking the routes in.
+    """Refuses a site to which the routes cannot be added.
 
     Raises:
-        InputError: it is not there, or the proxy does not include it from its main configuration.
+        InputError: the site is missing, or the proxy's main configuration does not include it.
     """
     door, main = known.door, known.service.config_file
     place = f"{door.host}:{door.site}"
@@ -69,7 +69,7 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
 
 
 def _refuse_certificates(facts: Facts, known: KnownDoor) -> None:
-    """A site that asks for client certificates itself has its own reasons, and can ask for one kind alone."""
+    """Refuses a site with client certificates of its own: it can require and verify only one kind."""
     found = facts.proxies.get(known.door.host)
     for site in found.sites if found is not None and known.door.client_cert else ():
         mine = (site.program, site.name.lower(), site.port) == (
@@ -86,7 +86,7 @@ def _refuse_certificates(facts: Facts, known: KnownDoor) -> None:
 
 
 def _same_name_sites(facts: Facts, known: KnownDoor) -> str:
-    """The sites of that name, as the end of a sentence."""
+    """The existing sites of that name as the end of a sentence; '' for none."""
     found = facts.proxies.get(known.door.host)
     there = [
         f"{each.file}:{each.line}"
@@ -107,14 +107,14 @@ def _matches(path: str, pattern: str) -> bool:
 
 
 def changes(known: KnownDoor, text: bytes, outside: bytes) -> Iterator[Change]:
-    """Our files first, the line in the site that includes one of them last.
+    """Yields our files first, and last the line in the site that includes one of them.
 
     Args:
-        text: what the site includes.
-        outside: what stands outside of it.
+        text: the content of the included file.
+        outside: the content outside of the site.
 
     Raises:
-        InputError: the site has no place for it.
+        InputError: the site has no place for the line.
     """
     from wizard.config_files.proxies import own_site
 

@@ -1,4 +1,4 @@
-"""Front doors that stand in the main configuration of their proxy: one step writes it for all of them. Pure."""
+"""Front doors in the main configuration of their proxy: one step writes it for all of them. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from wizard.planner.front_doors.door_site import Site
 
 
 def with_shared_files(sites: Sequence[Site]) -> tuple[Site, ...]:
-    """The same sites; the first of each proxy whose front doors stand in one file has the step that writes it.
+    """The same sites; for proxies with one shared file, the first site has the step that writes it.
 
     Raises:
-        InputError: two of them cannot stand on one port.
+        InputError: two of them cannot share one port.
     """
     found = []
     written: set[tuple[str, str]] = set()
@@ -52,7 +52,7 @@ def _refuse_mixed_ports(sites: Sequence[Site]) -> None:
 
 
 def _asks(door: FrontDoor) -> bool:
-    """Whether those without a client certificate may pass, with a password or signed in."""
+    """Whether people without a client certificate may pass, with a password or by signing in."""
     return bool(door.users or door.sign_in)
 
 
@@ -61,7 +61,7 @@ def _shared_config(known: KnownDoor, text: str) -> PlannedStep | None:
     content = text.encode("utf-8", "surrogateescape")
     if before is None or before.content == content:
         return None
-    # Nobody but its owner and group may read the hashes of the users.
+    # Only its owner and group may read the users' hashes.
     after = replace(before, content=content, mode=before.mode & ~0o007)
     added = (
         "A few lines in a frontend, and one block at the end" if known.door.site else "One block at its end"

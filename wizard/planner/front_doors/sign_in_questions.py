@@ -1,4 +1,4 @@
-"""How people sign in at a front door, as questions: what the OpenID provider shows, and who may pass. Pure."""
+"""Questions about sign-in at a front door: the OpenID provider's settings, and who may pass. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GROUP = re.compile(r"[^\"\\\x00-\x1f$%,]+")
 
 
 def questions(door: FrontDoor) -> Iterator[Question]:
-    """What is asked where people sign in."""
+    """Yields the questions for a front door with sign-in."""
     settings = door.sign_in
     if settings is None:
         return
@@ -36,7 +36,7 @@ def questions(door: FrontDoor) -> Iterator[Question]:
 
 
 def _texts(door: FrontDoor, settings: SignIn) -> Iterator[tuple[str, str, str, str, str]]:
-    """Name, title, why, more and present answer of each."""
+    """Yields name, title, why, more and present answer of each question."""
     yield from (
         (
             "issuer",
@@ -91,7 +91,7 @@ def _texts(door: FrontDoor, settings: SignIn) -> Iterator[tuple[str, str, str, s
 
 
 def apply_answer(settings: SignIn, name: str, value: str) -> SignIn:
-    """The settings with one of these questions answered; an empty answer is taken as it is.
+    """The settings with one of these questions answered; an empty answer is valid.
 
     Raises:
         InputError: the value cannot be used.
