@@ -1,1 +1,4 @@
-"""The wizard: what a person sees. Draws what the engine tells and asks what the engine asks; decides nothing."""
+"""The wizard: the terminal interface. It shows what the engine reports and asks the engine's questions.
+
+Nothing is decided here.
+"""

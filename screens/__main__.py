@@ -1,7 +1,8 @@
-"""The entry point: opens the wizard, or hands over to the command line. The only module that knows both.
+"""The entry point: opens the wizard or starts the command line. Only this module knows both.
 
-What the wizard itself takes is read here without a parser: the command line's parser, and all that it imports, would
-make the first frame wait. Anything else, mistakes and --help included, is the command line's.
+The few arguments that open the wizard are read here without a parser: importing the command line's parser and
+everything it needs would delay the first frame. All other arguments, mistakes and --help included, go to the command
+line.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def direct(words: Sequence[str]) -> tuple[str, bool, str] | None:
-    """Stack, practice and workspace folder, if the words open the wizard; None for anything else."""
+    """Returns stack, practice and workspace folder if the arguments open the wizard, otherwise None."""
     stack, practice, folder = "", False, ""
     left = list(words)
     while left:
@@ -38,7 +39,7 @@ def direct(words: Sequence[str]) -> tuple[str, bool, str] | None:
 
 
 def open_wizard(stack: str, practice: bool, workspace: Workspace) -> int:
-    """Opens the wizard for the command line; returns its exit code."""
+    """Opens the wizard for the command line and returns its exit code."""
     return _open(stack if stack != "practice" else "", practice or stack == "practice", str(workspace.root))
 
 
@@ -57,23 +58,23 @@ def _open(stack: str, practice: bool, folder: str) -> int:
 def serve_wizard(
     workspaces: tuple[Workspace, ...], stack: str, say: Callable[[str], None], **options: Any
 ) -> int:
-    """Offers the wizard to browsers for the command line; returns its exit code."""
+    """Serves the wizard to browsers for the command line and returns its exit code."""
     from screens.web_server import Serving, serve
 
     return serve(Serving(workspaces=workspaces, stack=stack, **options), say)
 
 
 def open_board(board: Board, workspace: Workspace) -> int:
-    """Opens the board of a class for the command line; returns its exit code."""
+    """Opens the board of a class for the command line and returns its exit code."""
     from screens.board_app import run
 
     return run(board, workspace.root)
 
 
 def main() -> None:
-    """What the console script `firescreen` runs."""
+    """Runs the console script `firescreen`."""
     words = direct(sys.argv[1:])
-    # In a browser there is no terminal: textual-serve names a driver of its own in its place.
+    # In a browser there is no terminal: textual-serve sets a Textual driver of its own.
     served = os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
     drawable = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if words is not None and (served or drawable):

@@ -1,7 +1,7 @@
-"""The App: it owns the state that the screens draw, the one thread that writes, and the way between screens.
+"""The app: it owns the state that the screens show, the one thread that writes, and the navigation.
 
-`import screens.app` is what stands between a person and the first frame, so nothing heavy is imported here:
-screens, dialogs and the engine are imported when they open.
+The first frame appears only after `import screens.app`, so nothing heavy is imported here: screens, dialogs and the
+engine are imported when they are opened.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ class FirescreenApp(Wizard):
         super().exit(result, return_code, message)
 
     def get_css_variables(self) -> dict[str, str]:
-        """The theme's variables and our own."""
+        """Returns the theme's variables and our own."""
         return super().get_css_variables() | themes.extra_variables(self.current_theme)
 
     def use_theme(self, name: str) -> None:
-        """Draws everything in another theme, and remembers it for the next start."""
+        """Switches to another theme and remembers it for the next start."""
         self.theme = name
         self.ask(lambda: self.client.remember_theme(name), lambda _: None)
 
@@ -137,13 +137,13 @@ class FirescreenApp(Wizard):
         self.search_commands(list(theme_commands(self)), placeholder="Search for themes…")
 
     def get_default_screen(self) -> Screen[None]:
-        """Home is the first screen, at once."""
+        """Returns the Home page, which opens immediately."""
         return HomePage()
 
     def watch_app_focus(self, focus: bool) -> None:
-        """Who comes back to the window finds the focus where the screen on top wants it.
+        """Restores the focus that the top screen wants when the window gets the focus back.
 
-        Textual leaves that out for a screen that opened meanwhile; in a browser, that is the very first one.
+        Textual does not do so for a screen that opened meanwhile; in a browser, that is the very first screen.
         """
         if not focus or not self.screen_stack or self.screen.focused is not None:
             return
@@ -154,9 +154,9 @@ class FirescreenApp(Wizard):
                 return
 
     def on_ready(self) -> None:
-        """Lets the slow things begin once the first frame stands."""
+        """Starts the slow work once the first frame is drawn."""
         if self.is_web:
-            # A terminal that goes away ends what is in it; a server that was killed cannot.
+            # A closed terminal ends the programs in it; a killed server cannot, so its process is watched.
             server = os.getppid()
             self.set_interval(1.0, lambda: None if os.getppid() == server else self.stop_and_leave())
         self.when_drawn(self._begin)
@@ -226,19 +226,19 @@ class FirescreenApp(Wizard):
             threading.Thread(target=thread, daemon=True, name="look").start()
 
     def on_work_done(self, message: WorkDone) -> None:
-        """A thread has an answer."""
+        """Handles the result of a thread."""
         message.deliver()
 
     def on_events_waiting(self, message: EventsWaiting) -> None:
-        """The engine said something."""
+        """Takes the events that the engine has emitted."""
         self.runs.drain_soon()
 
     def on_progress(self, message: Progress) -> None:
-        """Something slow said how far it is."""
+        """Shows the progress of slow work."""
         self.stack_session.show_progress(message.line)
 
     def _fatal_error(self) -> None:
-        """A bug on the screen's own thread ends Firescreen with three lines: no traceback, and no value of it."""
+        """Ends Firescreen after a bug on the screen's own thread with three lines: no traceback and no values."""
         from rich.text import Text
 
         fault = (
@@ -248,7 +248,7 @@ class FirescreenApp(Wizard):
         self._exit_renderables.append(Text("\n".join(lines)))
         self._close_messages_no_wait()
 
-    # -- ways ----------------------------------------------------------------------------------------------
+    # -- navigation ----------------------------------------------------------------------------------------
 
     def show_error(self, error: ErrorMessage) -> None:
         """Shows an error in a dialog, once."""
@@ -268,20 +268,20 @@ class FirescreenApp(Wizard):
         show(page)
 
     def prepare_run(self) -> None:
-        """Imports the pages that open while the engine works, which must not wait; to be called in a thread."""
+        """Imports the pages that open while the engine works, because they must not wait; call it in a thread."""
         from screens.run import screen as run
         from screens.verification import screen as verification
 
         del run, verification
 
     def open_menu_entry(self, name: str) -> None:
-        """Opens a part of the wizard by its name in Home's menu."""
+        """Opens a part of the wizard by the name of its entry in Home's menu."""
         from screens.navigation.menu import open_entry
 
         open_entry(self, name)
 
     def _run_ended(self, state: RunState) -> None:
-        """Scans what a run has changed; the plan that was made before is out of date then."""
+        """Rescans what a run has changed: the plan made before the run is out of date."""
         if state.kind != "verify":
             self.session = replace(self.session, plan=None, renew=frozenset(), logins=None, login_draft=None)
         self.stack_session.scan()
@@ -297,7 +297,7 @@ class FirescreenApp(Wizard):
             self.ask(self.client.remembered_stack, self._offer_hosts)
 
     def _offer_hosts(self, stack: Stack | None) -> None:
-        # Who has begun with something else meanwhile is not interrupted.
+        # A person who has started something else meanwhile is not interrupted.
         if stack is not None and self.session.place == "here" and len(self.screen_stack) == 1:
             from screens.navigation.recovery import offer_hosts
 
@@ -306,7 +306,7 @@ class FirescreenApp(Wizard):
     # -- size, leaving, commands ---------------------------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
-        """Says so when the terminal is too small, once for each time it becomes so."""
+        """Warns once each time the terminal becomes too small."""
         self._check_size(event.size.width, event.size.height)
 
     def _check_size(self, width: int, height: int) -> None:
@@ -320,7 +320,7 @@ class FirescreenApp(Wizard):
             self.push_screen(TerminalSizeDialog(*SMALLEST))
 
     async def action_quit(self) -> None:
-        """Leaves; while a run is at work it asks first, and then waits for the engine."""
+        """Closes the wizard; during a run it asks first and then waits for the engine."""
         if not self.runs.working:
             self.exit(0)
         elif not (isinstance(self.screen, Page) and self.screen.ask_to_leave()):
@@ -329,26 +329,26 @@ class FirescreenApp(Wizard):
             ask_to_stop(self)
 
     def action_dialog_help(self) -> None:
-        """The keys of every dialog, for the one on top."""
+        """Shows the keys of every dialog, for the top dialog."""
         from screens.dialogs.help import open_dialog_help
 
         open_dialog_help(self)
 
     def action_help_quit(self) -> None:
-        """Ctrl+C."""
+        """Handles Ctrl+C."""
         from screens.navigation.runs import say_how_to_stop
 
         say_how_to_stop(self)
 
     def stop_and_leave(self) -> None:
-        """Stops the current run and leaves when the engine has come back."""
+        """Stops the current run and closes the wizard when the engine has finished."""
         if self.runs.working:
             self.runs.cancel_then(lambda: self.exit(0))
         else:
             self.exit(0)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What Ctrl+P offers: all the parts from anywhere, the colours, and leaving."""
+        """Yields the commands of Ctrl+P: all parts from any screen, the themes, and quitting."""
         from screens.command_palette import commands
 
         yield from commands(self)
@@ -361,13 +361,13 @@ def make_app(
     workspace: Path | None = None,
     build: Callable[[], Engine] | None = None,
 ) -> FirescreenApp:
-    """The App, for the command line and for tests alike.
+    """Makes the app, for the command line and for tests.
 
     Args:
         stack: a stack file to open.
         practice: start on the practice stack.
-        workspace: where CA, journal and practice stack live; None for the user's own.
-        build: makes the engine, for tests that need another.
+        workspace: the folder of CA, journal and practice stack; None for the user's own.
+        build: makes the engine, for tests that need a different one.
     """
     return FirescreenApp(stack=stack, practice=practice, client=EngineClient(workspace, build))
 

@@ -1,4 +1,4 @@
-"""The app as controllers and dialogs know it: the state that they read, the engine, and the way to other pages."""
+"""The app as controllers and dialogs see it: the state they read, the engine, and navigation to other pages."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 Subject: TypeAlias = "MapView | Probe | LabSession | Board | str | None"
-"""What a page is opened for, where its route alone does not say it."""
+"""The object that a page shows, if the route alone does not say so."""
 
 
 class BaseApp(App[int]):
-    """What the wizard's app offers to everything below the pages."""
+    """The part of the wizard's app that everything below the pages uses."""
 
-    # At once: without priority, Tab goes through the focused widget first, and who types on without a pause types there.
+    # With priority: without it, Tab is first handled by the focused widget, and a person who types on immediately types
+    # into that widget.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "focus_next", show=False, priority=True),
         Binding("shift+tab", "focus_previous", show=False, priority=True),
@@ -44,14 +45,14 @@ class BaseApp(App[int]):
     class_state: reactive[ClassState] = reactive(ClassState())
     client: EngineClient
     leaving: bool = False
-    """Whether the wizard is being closed: the pages lose their widgets one after the other."""
+    """Whether the wizard is being closed: the pages then lose their widgets one by one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.key_queue = KeyQueue(self, super().on_event)
 
     async def on_event(self, event: Event) -> None:
-        """Gives keys to the screen on top once it can take them."""
+        """Sends keys to the top screen once it can handle them."""
         if isinstance(event, Key | Paste) and not event.is_forwarded:
             await self.key_queue.take(event)
             return
@@ -60,7 +61,7 @@ class BaseApp(App[int]):
         await super().on_event(event)
 
     async def on_key_handled(self, message: KeyHandled) -> None:
-        """A key has had its effect: the next one may come."""
+        """Handles the next key, because the one before has had its effect."""
         await self.key_queue.finish_key(message)
 
     def ask(
@@ -71,28 +72,28 @@ class BaseApp(App[int]):
         *,
         wanted: Callable[[], bool] | None = None,
     ) -> None:
-        """Runs `work` in a thread and hands its answer to `then`, or its error to `otherwise`, on this thread.
+        """Runs `work` in a thread and passes its result to `then`, or its error to `otherwise`, on this thread.
 
-        Without `otherwise` the error is shown in a dialog. The app owns the thread: a screen that closes
-        meanwhile cancels nothing. Where a connection needs a password or a host key, the person is prompted, and
-        `work` is run again.
+        Without `otherwise` the error is shown in a dialog. The app owns the thread: a screen that closes meanwhile
+        cancels nothing. If a connection needs a password or a host key, the person is prompted, and `work` is run
+        again.
 
         Args:
-            work: what to do; it may be run several times.
-            then: takes its answer.
-            otherwise: takes its error.
-            wanted: whether anybody still waits for the answer: if not, it is dropped. For work that only reads:
-                closing the wizard does not wait for it either.
+            work: the work; it may be run several times.
+            then: takes the result.
+            otherwise: takes the error.
+            wanted: whether the result is still needed; if not, it is dropped. For work that only reads: closing the
+                wizard does not wait for it either.
         """
         raise NotImplementedError
 
     def when_drawn(self, then: Callable[[], None]) -> None:
-        """Calls `then` once when Home has been drawn with its keys, which Textual adds last."""
-        # A dialog may lie on it already: a terminal may be too small.
+        """Calls `then` once when Home is drawn with its keys, which Textual adds last."""
+        # A dialog may already cover Home, because the terminal may be too small.
         self.screen_stack[0].query_one(KeyFooter).when_drawn(then)
 
     def read_running_styles(self) -> None:
-        """Reads the styles of the pages that open while the engine is at work: read as they open, keys would wait."""
+        """Reads the styles of the pages that open while the engine works: reading them later would delay keys."""
         self.stylesheet.read(Path(__file__).with_name("running.tcss"))
         self.stylesheet.parse()
 
@@ -105,10 +106,10 @@ class BaseApp(App[int]):
         raise NotImplementedError
 
     def open_menu_entry(self, name: str) -> None:
-        """Opens a part of the wizard by its name in Home's menu."""
+        """Opens a part of the wizard by the name of its entry in Home's menu."""
         raise NotImplementedError
 
     def go_home(self) -> None:
-        """Closes everything above Home."""
+        """Closes all screens above Home."""
         while len(self.screen_stack) > 1:
             self.pop_screen()

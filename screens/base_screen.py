@@ -1,4 +1,4 @@
-"""What every full screen has: the title bar, the keys at the bottom, help, and the key back."""
+"""The base of every full screen: title bar, keys at the bottom, help, and the key that goes back."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ SCROLL_KEYS = (
     Binding("pagedown", "scroll_text(1)", "Scroll down", show=False, priority=True),
     Binding("pageup", "scroll_text(-1)", "Scroll up", show=False, priority=True),
 )
-"""Of a page with a list and a text beside it."""
+"""The scroll keys of a page with a list and a text beside it."""
 FOOTER_KEYS = 6
-"""Keys that the footer shows; the help lists all."""
+"""How many keys the footer shows; the help lists all."""
 NOT_OURS = {"app.focus_next", "app.focus_previous", "screen.copy_text"}
-"""Keys that every Textual program has; a screen's help is about the screen."""
+"""Keys that every Textual program has; they are left out of a screen's help."""
 
 
 class Page(Screen[None]):
     """Base of the full screens.
 
-    `PLACE` stands in the bar, or the stages of the way if it has a `STAGE`; `HELP` is what `?` shows above the
-    list of keys. A page that draws the run or the session overrides `show_run` or `show_session`; both are called
-    once when it mounts.
+    The title bar shows `PLACE`, or the stages from scan to verification if the page has a `STAGE`; `HELP` is the text
+    that `?` shows above the list of keys. A page that shows the run or the session overrides `show_run` or
+    `show_session`; both are also called once when the page mounts.
     """
 
     PLACE: ClassVar[str] = ""
@@ -47,9 +47,9 @@ class Page(Screen[None]):
     HELP: ClassVar[str] = ""
     AUTO_FOCUS = "*"
     SCROLLED: ClassVar[str] = "#detail"
-    """What `SCROLL_KEYS` scroll."""
+    """Selector of the widget that `SCROLL_KEYS` scroll."""
     HAS_NOTICES: ClassVar[bool] = False
-    """Whether the page tells of an interrupted run and of practice below its bar."""
+    """Whether the page shows notices of an interrupted run and of practice below its title bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=True),
@@ -59,11 +59,11 @@ class Page(Screen[None]):
 
     @property
     def firescreen(self) -> Wizard:
-        """The app, with its own type."""
+        """Returns the app with its own type."""
         return cast("Wizard", self.app)
 
     def compose(self) -> ComposeResult:
-        """The frame around `body`."""
+        """Yields the frame around `body`."""
         bar = TitleBar()
         bar.place, bar.stage = self.PLACE, self.STAGE
         yield bar
@@ -73,11 +73,11 @@ class Page(Screen[None]):
         yield KeyFooter(show_command_palette=False)
 
     def body(self) -> ComposeResult:
-        """What stands between the bar and the keys."""
+        """Yields the widgets between the title bar and the keys."""
         yield from ()
 
     def on_mount(self) -> None:
-        """Draws what is known already, and follows what comes.
+        """Draws the current state, and follows its changes.
 
         Textual calls this after the `on_mount` of the page's own class: no page calls it itself.
         """
@@ -87,7 +87,7 @@ class Page(Screen[None]):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys that work now; those that every page has come last, in the footer and in the help."""
+        """Returns the keys that work now; keys that every page has come last, in the footer and in the help."""
         found = super().active_bindings
         for key in ("left", "right", "question_mark", "f1", "escape"):
             if key in found:
@@ -109,13 +109,13 @@ class Page(Screen[None]):
             text.scroll_relative(y=pages * max(text.size.height - 1, 1), animate=False)
 
     def footer_rank(self, action: str) -> int:
-        """How soon the footer does without an action where there are too many: the highest first, then the last."""
+        """Returns how early the footer drops an action if there are too many: the highest first, then the last."""
         del action
         return 0
 
     @property
     def is_open(self) -> bool:
-        """Whether the page is open: one that was left loses its parts a moment before it hears of it."""
+        """Returns whether the page is open: a closed page loses its widgets a moment before it is notified."""
         return self in self.app.screen_stack and not self.firescreen.leaving
 
     def _follow_session(self, session: Session) -> None:
@@ -136,12 +136,12 @@ class Page(Screen[None]):
             self.show_notices(notices)
 
     def on_notice_bar_pressed(self, event: NoticeBar.Pressed) -> None:
-        """The same as the key that the notice names."""
+        """Does the same as the key that the notice names."""
         event.stop()
         self.action_recover_interrupted()
 
     def action_recover_interrupted(self) -> None:
-        """Offers to roll back the interrupted run, where the page tells of one."""
+        """Offers to roll back the interrupted run, if the page shows its notice."""
         from screens.navigation.recovery import offer_recovery
 
         run = self.firescreen.notices.interrupted
@@ -149,12 +149,12 @@ class Page(Screen[None]):
             offer_recovery(self.firescreen, run)
 
     def set_place(self, place: str, stage: Stage | None = None) -> None:
-        """Says in the bar where one is: by name, or on the way from scan to verification."""
+        """Sets the page's name in the title bar, or its stage from scan to verification."""
         bar = self.query_one(TitleBar)
         bar.place, bar.stage = place, stage
 
     def on_title_bar_stage_chosen(self, event: TitleBar.StageChosen) -> None:
-        """Back to the page of a stage that is done; Escape goes there one page at a time."""
+        """Goes back to the page of a finished stage; Escape goes back one page at a time."""
         pages = [page for page in self.app.screen_stack if isinstance(page, Page)]
         if self.firescreen.runs.working:
             self.app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
@@ -167,7 +167,7 @@ class Page(Screen[None]):
             self.app.notify("The plan was applied: choose again, and a new plan is made.")
 
     def set_hosts(self, names: tuple[str, ...]) -> None:
-        """Names hosts in the title bar, each in its own colour."""
+        """Shows hosts in the title bar, each in its own colour."""
         session = self.firescreen.session
         bar = self.query_one(TitleBar)
         colours = host_colours(session.hosts)
@@ -183,21 +183,21 @@ class Page(Screen[None]):
         """Draws the current stack."""
 
     def show_notices(self, notices: Notices) -> None:
-        """Follows what others did in the workspace."""
+        """Takes the notices of what others did in the workspace."""
 
     def show_run(self, state: RunState) -> None:
         """Draws the current run."""
 
     def action_back(self) -> None:
-        """To the screen that opened this one."""
+        """Goes back to the screen that opened this one."""
         self.app.pop_screen()
 
     def ask_to_leave(self) -> bool:
-        """Asks on the page itself whether to stop the run and close the wizard; False where a dialog is to ask."""
+        """Asks on the page itself whether to stop the run and close the wizard; False if a dialog has to ask."""
         return False
 
     def open_trust_map(self) -> None:
-        """Opens the trust map of what the page shows: the present connections by default."""
+        """Opens the trust map of the page's connections: the present connections by default."""
         self.firescreen.open_menu_entry("trust")
 
     def action_help(self) -> None:
@@ -208,7 +208,7 @@ class Page(Screen[None]):
 
 
 def keys_of(page: Page) -> tuple[tuple[str, str], ...]:
-    """(key, what it does) of all the keys that work on a page now, hidden ones too."""
+    """Returns (key, description) of all keys that work on a page now, hidden ones included."""
     found: dict[str, str] = {}
     for active in page.active_bindings.values():
         binding = active.binding

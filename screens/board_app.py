@@ -1,4 +1,4 @@
-"""The wizard that opens on the board of a class."""
+"""The wizard, opened on the board of a class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BoardApp(FirescreenApp):
-    """Opens the board above Home. Escape goes on to Home, Ctrl+P comes back, Ctrl+Q leaves.
+    """Opens the board above Home. Escape goes to Home, Ctrl+P goes back to the board, Ctrl+Q closes.
 
     Args:
         board: the class.
@@ -31,18 +31,18 @@ class BoardApp(FirescreenApp):
         self._board = board
 
     def on_ready(self) -> None:
-        """Opens the board at once; the scan of this machine goes on behind it."""
+        """Opens the board immediately; the scan of this machine continues in the background."""
         super().on_ready()
         self._open_board()
 
     def go_home(self) -> None:
-        """Says how to come back, where the board is left."""
+        """Says how to return to the board when it is left."""
         if self._on_board:
             self.notify("The class goes on. Back to the board: Ctrl+P, 'Class board'.")
         super().go_home()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """All of the wizard's, and the board."""
+        """Yields all commands of the wizard, and one for the board."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Class board", "How far each student of the class is", self._open_board)
 

@@ -1,4 +1,4 @@
-"""What the command palette lists: every part of Firescreen, from any screen, by the words that people type for it."""
+"""The commands of the palette: every part of Firescreen, from any screen, by the words that people type for it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ THEME_WORDS = (
     ("High contrast mode", themes.CONTRAST),
     ("High contrast theme", themes.CONTRAST),
 )
-"""What people type into the palette to change colours, beside 'theme'."""
+"""Words that find the themes in the palette, besides 'theme'."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of the palette; `also` are other words that find it, listed only when they are typed."""
+    """One line of the palette; `also` are other words that find it, listed only if they are typed."""
 
     title: str
     help: str
@@ -49,7 +49,7 @@ class Command:
 
 
 def commands(app: Wizard) -> Iterable[SystemCommand]:
-    """What Ctrl+P lists."""
+    """Yields the commands that Ctrl+P lists."""
     for each in (
         *_stacks(app),
         *_replacements(app),
@@ -67,10 +67,10 @@ def commands(app: Wizard) -> Iterable[SystemCommand]:
 
 
 class Palette(Provider):
-    """The commands, each listed once, however many of its words are like what is typed."""
+    """The commands, each listed once even if several of its words match the input."""
 
     async def discover(self) -> Hits:
-        """All of them, before anything is typed."""
+        """Yields all commands before anything is typed."""
         for title, help_text, run, listed in sorted(
             self.app.get_system_commands(self.screen), key=lambda each: each.title
         ):
@@ -78,14 +78,14 @@ class Palette(Provider):
                 yield DiscoveryHit(title, run, help=help_text)
 
     async def search(self, query: str) -> Hits:
-        """Those that are like what is typed, by the best of their words."""
+        """Yields the commands that match the input, each by the best of its words."""
         matcher = self.matcher(query)
         best: dict[Any, tuple[float, str]] = {}
         shown: dict[Any, SystemCommand] = {}
         for each in self.app.get_system_commands(self.screen):
             own = shown.setdefault(each.callback, each)
             score = matcher.match(each.title)
-            # Of two that are as like, its own title counts: that is what is read.
+            # If both match equally well, the command's own title is used, because that is the text people read.
             if score > best.get(own.callback, (0.0, ""))[0]:
                 best[own.callback] = (score, each.title)
         for run, (score, words) in best.items():
@@ -96,7 +96,7 @@ class Palette(Provider):
 
 
 def _stacks(app: Wizard) -> Iterable[Command]:
-    """Which hosts are in hand, and practice."""
+    """Yields the commands for choosing hosts and practising."""
     yield Command(
         "Secure",
         "Choose levels, review every change, then apply",
@@ -153,7 +153,7 @@ def _stacks(app: Wizard) -> Iterable[Command]:
 
 
 def _replacements(app: Wizard) -> Iterable[Command]:
-    """What serves now and is to be replaced; each opens a plan first."""
+    """Yields the commands that replace certificates, the CA or passwords in use; each opens a plan first."""
     yield Command(
         "Renew certificates",
         "A plan that replaces every certificate; the CA stays",
@@ -234,7 +234,7 @@ def _parts(app: Wizard) -> Iterable[Command]:
 
 
 def _runs(app: Wizard) -> Iterable[Command]:
-    """What was done, and whether it holds."""
+    """Yields the commands about past runs and their verification."""
     interrupted = app.notices.interrupted
     if interrupted is not None:
         yield Command(
@@ -353,7 +353,7 @@ def _recover_interrupted_run(app: Wizard) -> None:
 
 
 def _picture(app: Wizard, form: Literal["svg", "png"]) -> None:
-    # The palette is still drawn when a command is run.
+    # The palette is still on the screen when its command is run.
     app.call_after_refresh(save_picture, app, form)
 
 
@@ -362,7 +362,7 @@ def _quit(app: Wizard) -> None:
 
 
 def theme_commands(app: Wizard) -> Iterable[tuple[str, Callable[[], None], str]]:
-    """(name, what chooses it, help) of each theme: our own, then Textual's by their names."""
+    """Yields (name, function that chooses it, help) of each theme: our own, then Textual's by name."""
     own = {theme.name: name for name, theme in OWN_NAMES.items()}
     names = [*own, *sorted(set(app.available_themes) - set(own))]
     for name in names:

@@ -90,12 +90,12 @@ opens the plan that restores what was verified."""
         self._records: tuple[RunRecord, ...] = ()
         self._read_at: object = None
         self._lines: tuple[str, ...] = ()
-        """What the selected run has changed, once it is read."""
+        """The changes of the selected run, once they are read."""
         self._drift: Comparison | None = None
-        """What the right pane shows in place of a run, once it was asked for."""
+        """The comparison that the right pane shows instead of a run, once it was requested."""
 
     def body(self) -> ComposeResult:
-        """Numbers on top, runs left, the selected one right."""
+        """Yields numbers on top, the runs on the left, the selected run on the right."""
         yield Cards(id="numbers")
         with Panel(title="No runs yet", id="none"):
             yield Prose(_NONE, markup=False)
@@ -106,7 +106,7 @@ opens the plan that restores what was verified."""
                 yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
-        """Keys wait until the journal is read."""
+        """Holds keys back until the journal is read."""
         self.firescreen.key_queue.hold(self)
 
     def show_notices(self, notices: Notices) -> None:
@@ -134,16 +134,16 @@ opens the plan that restores what was verified."""
 
     @property
     def record(self) -> RunRecord | None:
-        """The selected run."""
+        """Returns the selected run."""
         at = self.query_one("#list", OptionList).highlighted
         return self._records[at] if at is not None and at < len(self._records) else None
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another run."""
+        """Shows another run."""
         self._show_run()
 
     def _show_run(self) -> None:
-        """The selected run in the right pane."""
+        """Shows the selected run in the right pane."""
         self._drift = None
         record = self.record
         self.refresh_bindings()
@@ -169,11 +169,11 @@ opens the plan that restores what was verified."""
 
     @property
     def _width(self) -> int:
-        """Cells of a line in the right pane."""
+        """Returns the width of the right pane in cells."""
         return max(self.query_one("#text").content_size.width, 30)
 
     def on_resize(self) -> None:
-        """Long paths follow the width."""
+        """Fits long paths to the width."""
         self.call_after_refresh(self._follow_width)
 
     def _follow_width(self) -> None:
@@ -198,29 +198,29 @@ opens the plan that restores what was verified."""
         return True
 
     def footer_rank(self, action: str) -> int:
-        """Beside differences, what can be done about them comes first."""
+        """Drops the actions about runs first while differences are shown."""
         return int(self._drift is not None and action in ("undo", "report", "wide"))
 
     def action_secure(self) -> None:
-        """To the choices, where no run was made yet."""
+        """Opens the choices, if no run was made yet."""
         self.firescreen.open_menu_entry("secure")
 
     def action_drift(self) -> None:
-        """Compares the hosts with the state that was last verified; goes back to the run where that is shown."""
+        """Compares the hosts with the last verified state; goes back to the run if the comparison is already shown."""
         if self._drift is not None:
             self._show_run()
         else:
             self._compare(adopt=False)
 
     def action_back(self) -> None:
-        """From the differences to the run; from there to the page before."""
+        """Goes back from the differences to the run, and from the run to the page before."""
         if self._drift is not None:
             self._show_run()
         else:
             super().action_back()
 
     def action_adopt(self) -> None:
-        """Asks, then takes what is there now as the verified state."""
+        """Asks, then records the present state as the verified state."""
         self.app.push_screen(
             ConfirmDialog(
                 "Adopt the present state?",
@@ -232,7 +232,7 @@ opens the plan that restores what was verified."""
         )
 
     def action_restore(self) -> None:
-        """Opens the plan that restores what was verified."""
+        """Opens the plan that restores the verified state."""
         restore(self.firescreen)
 
     def _compare(self, *, adopt: bool) -> None:
@@ -269,7 +269,7 @@ opens the plan that restores what was verified."""
             ask_to_undo(self.firescreen, self.record.run)
 
     def action_report(self) -> None:
-        """Writes the report and says where it is."""
+        """Writes the report and shows its path."""
         record = self.record
         if record is not None:
             self.firescreen.ask(
@@ -292,7 +292,7 @@ opens the plan that restores what was verified."""
 
 
 _KIND = 12
-"""Cells of the kind of a difference."""
+"""Width of the kind of a difference in cells."""
 
 
 def _when(record: RunRecord) -> str:
@@ -300,7 +300,7 @@ def _when(record: RunRecord) -> str:
 
 
 def _cards(records: tuple[RunRecord, ...]) -> tuple[Card, ...]:
-    """How the runs ended, in numbers."""
+    """Returns how many runs ended in which way."""
     if not records:
         return ()
     states = [record.state for record in records]
@@ -327,7 +327,7 @@ def _entry(record: RunRecord, width: int) -> Content:
 
 
 def _differences(found: Comparison, width: int) -> Content:
-    """What differs, one thing below the other: where, then what."""
+    """Returns the differences, one below the other: where, then what."""
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.since)) if found.since else "the last run"
     count = len(found.differences)
     away = [
@@ -342,7 +342,7 @@ def _differences(found: Comparison, width: int) -> Content:
     for each in found.differences:
         where = each.place
         if len(where) + _KIND > width:
-            # The folder of a long path is shown as far as there is room; the whole path with 'w'.
+            # As much of a long path's folder is shown as fits; 'w' shows the whole path.
             where = f"{inline(each.host)}\n{tail(where.removeprefix(f'{each.host}:'), width)}"
         lines.append(Content.assemble("\n", (f"{each.kind:{_KIND}}", "bold"), (where, "$quiet")))
         lines.append(safe(redact(each.what), 400))

@@ -1,4 +1,4 @@
-"""The app as pages know it: the base app with its controllers."""
+"""The app as pages see it: the base app with its controllers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Wizard(BaseApp):
-    """What the wizard's app offers to the pages."""
+    """The part of the wizard's app that pages use."""
 
     @property
     def stack_session(self) -> StackSession:
@@ -37,13 +37,13 @@ class Wizard(BaseApp):
         raise NotImplementedError
 
     def prepare_run(self) -> None:
-        """Imports the pages that open while the engine works, which must not wait; to be called in a thread."""
+        """Imports the pages that open while the engine works, because they must not wait; call it in a thread."""
         raise NotImplementedError
 
     def use_theme(self, name: str) -> None:
-        """Draws everything in another theme, and remembers it for the next start."""
+        """Switches to another theme and remembers it for the next start."""
         raise NotImplementedError
 
     def stop_and_leave(self) -> None:
-        """Stops the run that is under way and closes the wizard when the engine has come back."""
+        """Stops the run that is under way and closes the wizard when the engine has finished."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The inventory of certificates and users: for whom, until when, and where; the ways to replace them."""
+"""The inventory of certificates and users: for whom, until when, and where; and the actions that replace them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 KINDS = {"authority": "CA", "certificate": "certificate", "user": "user"}
 WIDE = 110
-"""Cells from which the details stand beside the list."""
+"""From this width (cells) on, the details are beside the list."""
 BAR = 17
-"""Cells of the days that are left and their bar."""
+"""Width of the remaining days and their bar in cells."""
 _NONE = """\
 None yet. Securing a component creates them:
 
@@ -88,7 +88,7 @@ that renews what is due, without anybody there."""
         self._awaits_scan = False
 
     def body(self) -> ComposeResult:
-        """Numbers on top, the list, and the selected entry beside or below it."""
+        """Yields numbers on top, then the list, the selected entry beside or below it."""
         yield Cards(id="numbers")
         with Panel(title="Certificates and users", id="none"):
             yield Prose("reading certificates and users…", id="count", markup=False)
@@ -100,22 +100,22 @@ that renews what is due, without anybody there."""
                 yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
-        """Reads what there is."""
+        """Reads the inventory."""
         self.add_class("-empty")
         self.action_read()
 
     def show_session(self, session: Session) -> None:
-        """Reads it once it is known which hosts there are."""
+        """Reads the inventory once the hosts are known."""
         if self._awaits_scan and session.stack is not None:
             self.action_read()
 
     def on_resize(self) -> None:
-        """The columns follow the width."""
+        """Fits the columns to the width."""
         if self._found:
             self.call_after_refresh(self._draw)
 
     def action_read(self) -> None:
-        """Reads it once more."""
+        """Reads the inventory again."""
         stack = self.firescreen.session.stack
         self._awaits_scan = stack is None
         if stack is None:
@@ -128,7 +128,7 @@ that renews what is due, without anybody there."""
         self.firescreen.ask(lambda: self.firescreen.client.inventory(stack), self._have, self._report_error)
 
     def action_renew(self, what: str) -> None:
-        """Opens the plan that replaces it."""
+        """Opens the plan that replaces the given certificates or passwords."""
         renew(self.firescreen, what)
 
     def action_timer(self) -> None:
@@ -136,11 +136,11 @@ that renews what is due, without anybody there."""
         install_timer(self.firescreen)
 
     def action_secure(self) -> None:
-        """To the choices, where nothing was created yet."""
+        """Opens the choices, if nothing was created yet."""
         self.firescreen.open_menu_entry("secure")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what exists can be replaced."""
+        """Offers replacing only what exists."""
         if action == "secure":
             return self._is_read and not self._found
         kinds = {one.kind for one in self._found}
@@ -170,7 +170,7 @@ that renews what is due, without anybody there."""
         if not self._found:
             self.query_one("#count", Static).update(_NONE)
             return
-        # A list that was hidden until now has its width after the next refresh.
+        # A list that was hidden until now gets its width at the next refresh.
         self.call_after_refresh(self._list)
 
     def _list(self) -> None:
@@ -186,13 +186,13 @@ that renews what is due, without anybody there."""
         listed.focus()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another one."""
+        """Shows another entry."""
         if event.option_index < len(self._found):
             self.query_one("#text", Static).update(_detail(self._found[event.option_index]))
 
 
 def _cards(found: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
-    """What there is, and how much of it expires."""
+    """Returns how many certificates and users there are, and how many expire."""
     if not found:
         return ()
     count = Counter(one.kind for one in found)
@@ -219,12 +219,12 @@ def _tone(one: InventoryItem) -> str:
 
 
 def _life(one: InventoryItem) -> float:
-    """Seconds from its first to its last valid moment; 0 where that is not known."""
+    """Returns the seconds from the first to the last valid moment; 0 if unknown."""
     return one.not_after - one.not_before if one.not_before else 0.0
 
 
 def _columns(room: int, hosts: int, kind: str, whom: str, host: str) -> str:
-    """The first three columns; `hosts` are the cells of the third."""
+    """Returns the first three columns; `hosts` is the width of the third in cells."""
     rest = room - 12 - hosts - 1 - BAR - 2
     return f"{fit(kind, 11)} {fit(whom, rest)} {fit(host, hosts)}"
 

@@ -1,7 +1,7 @@
-"""Keys in their order: each is handled once what the key before it opened can take it.
+"""Keeps keys in order: each is handled once whatever the key before it opened can handle it.
 
-Who knows the way types on while a page is still being built. Textual gives such keys to a page that has no focus yet,
-or to the one below it, and they are lost; here they wait.
+Experienced users type on while a page is still being built. Textual sends such keys to a page that has no focus yet, or
+to the page below it, and they are lost; here they wait.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 Typed: TypeAlias = "Key | Paste"
 
 AT_ONCE = ("escape", "question_mark", "f1", "ctrl+p", "ctrl+q", "ctrl+c")
-"""Keys that a page takes while its content is still being read; what was typed before them is dropped."""
+"""Keys that a page handles while its content is still being read; keys typed before them are dropped."""
 KEPT = 15.0
 """Seconds after which a key that waits for a page's content is dropped: nobody expects its effect any more."""
 LOOK, PATIENCE = 0.1, 5.0
-"""Seconds between two looks whether what took a key was closed by it and cannot say so; and after which it counts as handled."""
+"""Seconds between two checks whether a key's target has closed, and until a key counts as handled anyway.
+
+A closed target cannot report that it has handled the key.
+"""
 
 
 class KeyHandled(Message):
-    """Follows a key through the same widgets: what the key itself posted arrives before.
+    """Follows a key through the same widgets, so that all messages posted by the key arrive first.
 
     Args:
-        turn: of which key.
+        turn: number of the key.
     """
 
     def __init__(self, turn: int) -> None:
@@ -43,11 +46,11 @@ class KeyHandled(Message):
 
 
 class KeyQueue:
-    """Holds keys back while the screen on top cannot take them.
+    """Holds keys back while the top screen cannot handle them.
 
     Args:
-        app: whose keys they are.
-        dispatch: does with a key what Textual does.
+        app: the app that receives the keys.
+        dispatch: Textual's own handling of a key.
     """
 
     def __init__(self, app: App[Any], dispatch: Callable[[Typed], Awaitable[None]]) -> None:
@@ -60,26 +63,26 @@ class KeyQueue:
         self._target: MessagePump | None = None
 
     def hold(self, screen: Screen[Any]) -> None:
-        """Keeps the keys for a screen whose content is still being read, until `release`."""
+        """Holds keys back for a screen whose content is still being read, until `release`."""
         self._loading.add(screen)
 
     def release(self, screen: Screen[Any]) -> None:
-        """The screen has its content and its focus: it takes what was typed meanwhile."""
+        """Sends the held keys to the screen, which has its content and its focus now."""
         if screen in self._loading:
             self._loading.discard(screen)
             oldest = time.monotonic() - KEPT
             while self._waiting and self._waiting[0][0] < oldest:
                 self._waiting.popleft()
-            # Behind the focus that the screen asked for, and the layout of what it shows.
+            # After the focus that the screen requested, and after the layout of its content.
             screen.call_after_refresh(self._app.call_later, self._go_on)
 
     def drop(self) -> None:
-        """Something could not be read: what was typed for it has no meaning, and no screen waits any more."""
+        """Drops the held keys after a failed reading, because they have no meaning now; no screen waits any more."""
         self._loading.clear()
         self._waiting.clear()
 
     async def take(self, event: Typed) -> None:
-        """Handles a key now, or keeps it."""
+        """Handles a key now, or queues it."""
         screen = self._app.screen
         if isinstance(event, Key) and event.key in AT_ONCE and screen.is_mounted and screen in self._loading:
             self._waiting.clear()
@@ -100,7 +103,7 @@ class KeyQueue:
         self._turn += 1
         self._busy, self._acts = True, False
         await self._dispatch(event)
-        self._acts = self._acts or not event.is_forwarded  # it was a key of the app itself
+        self._acts = self._acts or not event.is_forwarded  # the app itself handled the key
         await self._follow()
 
     async def _follow(self) -> None:
@@ -109,11 +112,11 @@ class KeyQueue:
             await self._end_turn()
 
     def came_back(self) -> None:
-        """No widget wanted the key: the app runs the action that is bound to it."""
+        """Notes that no widget handled the key: the app runs the action that is bound to it."""
         self._acts = True
 
     async def finish_key(self, message: KeyHandled) -> None:
-        """A key has had its effect; an action that it ran may have posted something, which is waited for too."""
+        """Ends a key that has had its effect; if it ran an action, first waits for the messages which that posted."""
         if message.turn != self._turn or not self._busy:
             return
         if self._acts:
@@ -127,7 +130,7 @@ class KeyQueue:
         await self._go_on()
 
     def _look(self, turn: int, since: float) -> None:
-        """Ends the turn of a key that closed what took it."""
+        """Ends a key whose effect closed the widget that received it."""
 
         async def look() -> None:
             if not self._busy or turn != self._turn:
@@ -140,7 +143,7 @@ class KeyQueue:
         self._app.set_timer(LOOK, look)
 
     async def _go_on(self) -> None:
-        """The next key, if the screen on top can take it; otherwise when it can."""
+        """Handles the next key, now or as soon as the top screen can."""
         if self._busy or not self._waiting:
             return
         screen = self._app.screen

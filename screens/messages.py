@@ -1,4 +1,4 @@
-"""The messages that a thread posts to the app."""
+"""The messages that threads post to the app."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class EventsWaiting(Message):
     """The engine has emitted events; a newer message replaces an older one."""
 
     def can_replace(self, message: Message) -> bool:
-        """Whether the older message is one of these too."""
+        """Returns whether the older message is of this kind too."""
         return isinstance(message, EventsWaiting)
 
 
@@ -24,7 +24,7 @@ class Progress(Message):
 
 
 class WorkDone(Message):
-    """A thread has an answer or an error; `deliver` hands it over on the app's own thread."""
+    """A thread has a result or an error; `deliver` passes it on in the app's own thread."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         super().__init__()

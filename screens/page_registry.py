@@ -1,4 +1,4 @@
-"""Which page stands behind each route. A page is imported when it is first opened: the first frame needs none of them."""
+"""The page of each route. A page is imported when it is first opened: the first frame needs none of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_page(app: Wizard, route: Route, subject: Subject) -> Page:
-    """A new page for a route."""
+    """Makes a new page for a route."""
     return PAGES[route](app, subject)
 
 

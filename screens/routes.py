@@ -1,4 +1,4 @@
-"""The names by which pages open each other without importing each other; `page_registry` knows what stands behind them."""
+"""The names by which pages open each other without importing each other; `page_registry` maps them to pages."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class MapView(Enum):
     """Which connections the trust map shows."""
 
     PLAN = auto()
-    """Those of the current plan, as they will be."""
+    """The connections of the current plan, as they will be."""
     RUN = auto()
-    """Those of the last run, with its probes."""
+    """The connections of the last run, with its probes."""
     NOW = auto()
-    """Those of the present state, probed for the map."""
+    """The present connections, probed for the map."""

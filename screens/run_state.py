@@ -1,6 +1,6 @@
-"""What the screens know of the current run: its steps, hosts, log and probes, as frozen values.
+"""The state of the current run for the screens: its steps, hosts, log and probes, as frozen values.
 
-`advance` is pure, so that the screen of a run can be tested without one.
+`advance` is pure, so that the page of a run can be tested without a run.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt, Event, HostState, Plan, PlannedStep
 
 MAX_LINES = 400
-"""How many log lines are kept for the screen; the journal's folder has them all."""
+"""How many log lines are kept for the screen; the journal's folder contains all."""
 
 MAX_HOST_LINES = 40
-"""The same, of each host."""
+"""How many log lines are kept for each host."""
 
 RunKind = Literal["apply", "undo", "verify", "recover"]
 Phase = Literal["idle", "running", "stopping", "finished"]
@@ -30,7 +30,7 @@ Phase = Literal["idle", "running", "stopping", "finished"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepState:
-    """One step of the run and its state: '' (to do), running, done, failed or undone."""
+    """One step of the run and its state: '' (pending), running, done, failed or undone."""
 
     id: str
     title: str
@@ -47,7 +47,7 @@ class HostRow:
     state: HostState = "waiting"
     done: int = 0
     total: int = 0
-    """Changes on it; 0 where that is not known (an undo)."""
+    """Number of changes on it; 0 if unknown (an undo)."""
     now: str = ""
     """What is being done there, in one line; '' for nothing."""
     failing: bool = False
@@ -60,7 +60,7 @@ class HostRow:
 
     @property
     def label(self) -> str:
-        """The key of `state_styles.HOST`: a host that was rolled back because it failed counts as failed."""
+        """Returns the key of `state_styles.HOST`: a host that was rolled back because it failed counts as failed."""
         if self.failing and self.state in ("working", "changed"):
             return "failing"
         if self.state == "rolled-back" and self.error is not None:
@@ -69,13 +69,13 @@ class HostRow:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether something went wrong there that has to be remedied."""
+        """Returns whether something went wrong there that has to be fixed."""
         return self.label in ("failed", "stuck", "away")
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of what the engine or a program said, and the step it belongs to."""
+    """One line from the engine or a program, and the step it belongs to."""
 
     step: str
     text: str
@@ -83,7 +83,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """All that the screens of a run draw."""
+    """The state of a run, for all screens that show it."""
 
     kind: RunKind = "apply"
     phase: Phase = "idle"
@@ -91,40 +91,40 @@ class RunState:
     activity: Literal["changing", "verifying", "rolling back"] = "changing"
     steps: tuple[StepState, ...] = ()
     hosts: tuple[HostRow, ...] = ()
-    """The hosts that are changed or rolled back, and those that are unreachable."""
+    """The hosts that are changed or rolled back, and the unreachable ones."""
     canary: str = ""
     """The canary; '' for none."""
     plan: Plan | None = None
-    """What is applied."""
+    """The plan that is applied."""
     current: str = ""
     done: int = 0
     total: int = 0
     lines: tuple[LogLine, ...] = ()
     waiting: str = ""
-    """Commands that the person is to type, while the engine waits for the result; '' otherwise."""
+    """Commands that the person has to type while the engine waits for their effect; '' otherwise."""
     waiting_host: str = ""
     attempts: tuple[Attempt, ...] = ()
     arrows: tuple[Arrow, ...] = ()
-    """The connections by the plan that is applied or verified."""
+    """The connections of the plan that is applied or verified."""
     ups: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """For each instance, what Prometheus said of it so far, oldest first: 'up' or 'down'."""
+    """For each instance, the values of `up` that Prometheus reported so far, oldest first: 'up' or 'down'."""
     error: ErrorMessage | None = None
     result: str = ""
-    """How it ended, as the engine's finished event says; '' before that."""
+    """The result in the engine's finished event; '' before that event."""
     outcome: Outcome | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether the engine is at work: from the start until its finished event."""
+        """Returns whether the engine is working: from the start until its finished event."""
         return self.phase in ("running", "stopping")
 
     @property
     def step(self) -> StepState | None:
-        """The current step."""
+        """Returns the current step."""
         return next((step for step in self.steps if step.id == self.current), None)
 
     def row(self, host: str) -> HostRow | None:
-        """The row of a host; None if the run has nothing to do there."""
+        """Returns the row of a host; None if the run has nothing to do there."""
         return next((row for row in self.hosts if row.host == host), None)
 
 
@@ -135,12 +135,12 @@ def begin(
     away: Mapping[str, str] | None = None,
     canary: str = "",
 ) -> RunState:
-    """The state of a run that was just asked for.
+    """Returns the initial state of a run.
 
     Args:
         kind: what is done.
-        steps: of the plan; none where there is no plan.
-        away: unreachable hosts, which are left alone, and why.
+        steps: of the plan; none without a plan.
+        away: unreachable hosts, which are left alone, with the reason.
         canary: the host that is changed and verified before the others; '' for none.
     """
     totals = Counter(change.host for step in steps for change in step.changes if change.host != OWN_FOLDER)
@@ -178,16 +178,16 @@ def _out_of_reach(host: str, why: str) -> ErrorMessage:
 
 
 def stop(state: RunState) -> RunState:
-    """The person asked for an end; it comes with the engine's finished event, not before."""
+    """Returns the state after a request to stop; the run ends only with the engine's finished event."""
     return replace(state, phase="stopping") if state.phase == "running" else state
 
 
 def advance(state: RunState, event: Event) -> RunState:
-    """The state after an event. Pure. Events after the finished one change nothing.
+    """Returns the state after an event. Pure. Events after the finished one change nothing.
 
     Args:
-        state: what the screens show now.
-        event: what the engine said; see `model.Event` for the kinds.
+        state: the present state.
+        event: the engine's event; see `model.Event` for the kinds.
     """
     if state.phase == "finished":
         return state
@@ -195,13 +195,13 @@ def advance(state: RunState, event: Event) -> RunState:
         state = replace(state, run=event.run)
     if event.total:
         state = replace(state, done=event.done, total=event.total)
-    again = event.kind == "change" and event.state == "done"  # what was said when it began
+    again = event.kind == "change" and event.state == "done"  # the same text as when it began
     if event.text and not again and event.kind not in ("waiting", "probe", "finished"):
         state = _after_log_line(state, event)
     state = _on_host(state, event)
     match event.kind:
         case "host":
-            return state  # what failed there alone is no error of the whole run
+            return state  # a failure on one host is no error of the whole run
         case "change":
             return _after_change(state, event)
         case "waiting":
@@ -222,7 +222,7 @@ def _after_change(state: RunState, event: Event) -> RunState:
         StepState(id=event.step, title=event.text or event.step, host=event.host),
     )
     steps = (*state.steps[:place], replace(known[0], state=event.state), *state.steps[place + 1 :])
-    # The other hosts are changed after the canary was verified: it alternates.
+    # The other hosts are changed after the canary is verified, so changing and verifying alternate.
     again = event.state == "running" and state.activity == "verifying"
     activity = "rolling back" if event.state == "undone" else "changing" if again else state.activity
     return replace(
@@ -245,7 +245,8 @@ def _after_probe(state: RunState, event: Event) -> RunState:
     kept = (*before[:place], attempt, *before[place + 1 :])
     activity = state.activity if state.activity == "rolling back" else "verifying"
     state = replace(state, attempts=kept, activity=activity, waiting="")
-    # Each scrape counts once; one of before the change, or of a target that Prometheus has not found yet, not at all.
+    # Each scrape counts once; a scrape before the change, or of a target that Prometheus has not discovered yet, does
+    # not count.
     asked_again = earlier is not None and earlier.detail == attempt.detail != ""
     scraped = attempt.outcome == "up" or (attempt.scrape_url and not attempt.pending)
     if attempt.probe.kind != "up" or not scraped or asked_again:
@@ -257,7 +258,7 @@ def _after_probe(state: RunState, event: Event) -> RunState:
 
 
 def _put_back(state: RunState, event: Event) -> RunState:
-    """An undo has no plan to show: what it rolls back are its steps."""
+    """Adds the steps of an undo or a recovery: without a plan, its steps are known only from the rollback's events."""
     steps = state.steps
     if state.kind in ("undo", "recover") and event.state == "undone" and event.text:
         step = StepState(id=event.text, title=event.text, host=event.host, state="undone")
@@ -285,7 +286,7 @@ def _after_end(state: RunState, event: Event) -> RunState:
 
 
 def _on_host(state: RunState, event: Event) -> RunState:
-    """The row of the host that an event is about. An undo has no plan to name its hosts: the events do."""
+    """Updates the row of the event's host. An undo has no plan that names its hosts: its events do."""
     if not event.host or event.host == OWN_FOLDER:
         return state
     place = next((at for at, row in enumerate(state.hosts) if row.host == event.host), len(state.hosts))
@@ -297,13 +298,13 @@ def _on_host(state: RunState, event: Event) -> RunState:
 
 
 def _row_after(row: HostRow, event: Event) -> HostRow:
-    """A row after an event about its host."""
+    """Returns a row after an event about its host."""
     match event.kind:
         case "host":
             error = _trouble(event) or row.error
             return replace(row, state=cast("HostState", event.state), now="", error=error)
         case "change" if event.state == "done":
-            done = row.done + 1  # more than was planned: what the canary shares with others is changed twice
+            done = row.done + 1  # can exceed the plan: what the canary shares with others is changed twice
             return replace(row, done=done, total=max(row.total, done))
         case "change":
             said = event.text if event.state == "running" else f"{event.state}: {event.text}"
@@ -332,7 +333,7 @@ def _with_line(row: HostRow, text: str) -> HostRow:
 
 
 def _at_the_end(row: HostRow, result: str) -> HostRow:
-    """A row at the end of the run."""
+    """Returns a row at the end of the run."""
     back = result in ("rolled-back", "cancelled", "undone") and row.state not in ("away", "stuck")
     return (
         replace(row, now="", state="rolled-back", undone=result == "undone") if back else replace(row, now="")
@@ -340,7 +341,7 @@ def _at_the_end(row: HostRow, result: str) -> HostRow:
 
 
 def final_rows(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
-    """The rows with the states that the engine reports at the end."""
+    """Returns the rows with the states that the engine reports at the end."""
     known = {row.host: row for row in rows}
     for one in outcomes:
         row = known.get(one.host) or HostRow(host=one.host)

@@ -1,6 +1,6 @@
-"""What the screens know of the current stack and of the hosts to choose from, as frozen values.
+"""The state of the current stack and of the hosts to choose from, for the screens, as frozen values.
 
-The app replaces them whole; screens redraw from them, and one that opens later reads them first.
+The app replaces a whole value; screens redraw from it, and a screen that opens later reads it first.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from wizard.redact import Secret
 
 LOGINS, SECRET = "client_logins.", ".secret"
-"""What the keys of the typed secrets of client logins begin and end with, the login's own key between them."""
+"""Prefix and suffix of the keys of the client logins' typed secrets; the login's own key is between them."""
 OWN_FOLDER = "workspace"
-"""The pseudo-host of what is written to the workspace."""
+"""The pseudo-host of files in the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +33,20 @@ class ErrorMessage:
 
     @property
     def line(self) -> str:
-        """What happened, where and what to do, for the line below a field."""
+        """Returns what happened, where and what to do, for the line below a field."""
         at = f": {self.where}" if self.where else ""
         return ". ".join(filter(None, (f"{self.what}{at}", self.todo)))
 
     @classmethod
     def of(cls, error: FirescreenError) -> ErrorMessage:
-        """The three parts of an error, with the last lines of the log of a service that did not start."""
+        """Returns the three parts of an error, with the last log lines of a service that did not start."""
         log: tuple[str, ...] = getattr(error, "log", ())
         said = "\n".join(("", "Last lines of its log:", *log[-6:])) if log else ""
         return cls(error.title, error.what + said, error.where, error.todo)
 
     @classmethod
     def of_bug(cls, error: Exception) -> ErrorMessage:
-        """An unexpected error, as it can be reported: without any value in it."""
+        """Returns an unexpected error so that it can be reported: without any value in it."""
         import traceback
         from pathlib import PurePath
 
@@ -63,28 +63,28 @@ class ErrorMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassState:
-    """The class that a student is in, as the student's wizard knows it."""
+    """The class of a student, as the student's wizard knows it."""
 
     news: News | None = None
     """Messages, pace and clock; None outside of a class."""
     board_open: bool = False
     """Whether the instructor has the board open now."""
     shown: bool = True
-    """Whether the student lets it show the progress."""
+    """Whether the student lets the board show the progress."""
     signal: str = ""
     """'help', 'ready' or ''."""
     error: str = ""
-    """Why the board on another machine cannot be asked; '' if it can."""
+    """Why the board on another machine cannot be reached; '' if it can."""
 
     @property
     def watched(self) -> bool:
-        """Whether the board shows this student's progress now."""
+        """Returns whether the board shows this student's progress now."""
         return self.board_open and self.shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The current stack: where it comes from, its last scan, and the answers so far."""
+    """The current stack: its origin, its last scan, and the answers so far."""
 
     place: Literal["here", "practice", "file", "hosts"] = "here"
     stack: Stack | None = None
@@ -92,25 +92,25 @@ class Session:
     busy: str = ""
     """What is being done before the components can be shown; '' for nothing."""
     told: tuple[str, ...] = ()
-    """What was said while it was done, oldest first."""
+    """Lines of progress that were shown meanwhile, oldest first."""
     error: ErrorMessage | None = None
     typed: tuple[tuple[str, Secret], ...] = ()
-    """(question's key, text) of passwords that were typed: they never go into the stack."""
+    """(question's key, text) of the typed passwords: they are never stored in the stack."""
     touched: frozenset[str] = field(default_factory=frozenset)
-    """Keys of the questions that the person has answered: scanning again keeps the stack then."""
+    """Keys of the questions that the person has answered: after a rescan, the stack is kept if there are any."""
     renew: frozenset[str] = frozenset()
-    """What the next plan replaces although it serves, as `Answers.renew`; nothing for a plan of the choices."""
+    """What the next plan replaces although it still works, as `Answers.renew`; empty for a plan of the choices."""
     logins: tuple[ClientLogin, ...] | None = None
-    """How Prometheus is to log in by the next plan, which changes nothing else; None for a plan of the choices."""
+    """How Prometheus logs in after the next plan, which changes nothing else; None for a plan of the choices."""
     login_draft: tuple[ClientLogin, ...] | None = None
-    """The same as far as it was answered when the page was left; no plan is made of it."""
+    """The incomplete logins, as answered when the page was left; no plan is made of them."""
     plan: Plan | None = None
     canary: str = ""
     """The chosen canary: a host, 'none', or '' for Firescreen's choice."""
 
     @property
     def answers(self) -> Answers:
-        """The passwords and the passphrase that were typed, as the engine takes them."""
+        """Returns the typed passwords and the typed passphrase in the engine's form."""
         from wizard.model import Answers
 
         typed = dict(self.typed)
@@ -126,7 +126,7 @@ class Session:
 
     @property
     def wanted(self) -> Stack | None:
-        """The stack to plan for: the chosen one, or with something to replace the one that stands now."""
+        """Returns the stack to plan for: the chosen one, or for a replacement the present one."""
         if self.stack is None or not (self.renew or self.logins):
             return self.stack
         seen = {one.key: one for one in self.scan.exposures} if self.scan else {}
@@ -137,21 +137,21 @@ class Session:
 
     @property
     def standing(self) -> Stack | None:
-        """The stack as it stands: as it was chosen, or with the present levels where nobody has chosen any."""
+        """Returns the present stack: as it was chosen, or with the present levels if nobody has chosen any."""
         if self.stack is None or self.scan is None or self.touched or self.place == "file":
             return self.stack
         return with_present_levels(self.stack, {one.key: one for one in self.scan.exposures}, unknown=())
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Names of the stack's hosts, in its order."""
+        """Returns the names of the stack's hosts, in its order."""
         return tuple(host.name for host in self.stack.hosts) if self.stack else ()
 
 
 def of_same_kind(session: Session, plan: Plan | None) -> Session:
-    """The session whose next plan replaces, or logs in, what `plan` did; for one of the choices, as it is.
+    """Returns the session for a plan like `plan`: with its replacements or logins, or unchanged for one of the choices.
 
-    A run that has ended leaves the session with the choices alone.
+    A finished run leaves the session with the choices alone.
     """
     if plan is None or session.stack is None:
         return session
@@ -162,7 +162,7 @@ def of_same_kind(session: Session, plan: Plan | None) -> Session:
 
 
 def wholly_protected(stack: Stack) -> Stack:
-    """The stack with a level for every component: what no front door protects is asked for it itself."""
+    """Returns the stack with a level for every component: those without a reverse proxy are protected themselves."""
     return replace(
         stack,
         components=tuple(
@@ -177,7 +177,7 @@ def wholly_protected(stack: Stack) -> Stack:
 def with_present_levels(
     stack: Stack, found: Mapping[str, Exposure], unknown: tuple[Protection, ...] = ("tls",)
 ) -> Stack:
-    """The stack with the protection that the scan found, by the key of a component; `unknown` where nothing is known."""
+    """Returns the stack with the protection that the scan found, by component key; `unknown` if nothing is known."""
     parts = (
         one
         if stack.doors_to(one.host, one.name)
@@ -189,34 +189,34 @@ def with_present_levels(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notices:
-    """What is told above the pages, and the state of the journals that it was read from."""
+    """The notices above the pages, and the state of the journals from which they were read."""
 
     interrupted: RunRecord | None = None
     """A run that was interrupted and is not rolled back yet."""
     practice: bool = False
     """Whether the practice stack runs."""
     runs: tuple[tuple[str, int, int], ...] = ()
-    """Name, time and size of each journal: it differs when a run was made or undone, by whichever process."""
+    """Name, time and size of each journal: differs when any process has made or undone a run."""
     labs: tuple[int, int] = (0, 0)
-    """How many labs were finished on the practice stack, and how many there are; zeros before the first one."""
+    """How many labs were finished on the practice stack, and of how many; zeros before the first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostEntry:
-    """A host to choose from, and what is known of it."""
+    """A host to choose from, and what is known about it."""
 
     spec: HostSpec
     source: str
-    """Where it comes from: here, stack, added, ssh, incus or practice."""
+    """Its origin: here, stack, added, ssh, incus or practice."""
     state: Literal["", "connecting", "known", "failed"] = ""
     note: str = ""
-    """What is being done, or what else is to be said of it."""
+    """What is being done there, or another remark."""
     round: int = 0
-    """Of tests that were begun: an answer to an older one counts no more."""
+    """Number of tests begun: the result of an older test is dropped."""
     taken: int = 0
-    """Its place among those that were chosen, counted from 1; 0 for not chosen."""
+    """Its position among the chosen hosts, counted from 1; 0 if it is not chosen."""
     user: str = ""
-    """Who is logged in there, once that is known."""
+    """The user who is logged in there, once known."""
     rights: Literal["", "root", "sudo", "none"] = ""
     components: tuple[ComponentSpec, ...] = ()
     exposures: tuple[Exposure, ...] = ()
@@ -226,5 +226,5 @@ class HostEntry:
 
     @property
     def name(self) -> str:
-        """Its name, which no other has."""
+        """Returns its unique name."""
         return self.spec.name

@@ -1,6 +1,6 @@
-"""Turns what the engine says into drawn text: a sign, a word and a colour for each state, never colour alone.
+"""Turns values of the engine into drawn text: a sign, a word and a colour for each state, never colour alone.
 
-Everything that this project did not write passes through `safe` or `inline` on its way to the screen.
+Every text that this project did not write passes through `safe` or `inline` on its way to the screen.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ RESULT = {
     "forgotten": ("–", "forgotten", "$warning"),
 }
 IN_FORCE = ("proven", "applied", "changed", "partly")
-"""How a run ended whose changes are still on the hosts, so that it can be undone."""
+"""The results of runs whose changes are still on the hosts, so that they can be undone."""
 ENDED = {**RESULT, "rolled-back": ("↶", "rolled back", "$warning")}
-"""How a run ended by its journal, which has one state for a run that failed and one that was stopped."""
+"""The results by the journal, which has the same state for a failed and a stopped run."""
 HOST = {
     "waiting": ("·", "pending", "$quiet"),
     "working": ("▸", "running", "$primary"),
@@ -63,8 +63,11 @@ HOST = {
     "away": ("–", "unreachable", "$warning"),
     "stuck": ("✗", "needs recovery", "$error"),
 }
-"""The state of a host in a run: 'failed' is 'rolled-back' with an error there, 'failing' the same before the rollback, and
-'undone' is 'rolled-back' as a person asked for it."""
+"""The state of a host in a run.
+
+'failed' is 'rolled-back' with an error there, 'failing' is 'failed' before the rollback, and 'undone' is
+'rolled-back' because a person asked for it.
+"""
 SEVERITY = {
     "open": ("●", "unprotected", "$error"),
     "warning": ("!", "warning", "$warning"),
@@ -87,53 +90,53 @@ OUTCOME = {
     "other": "another answer",
     "error": "no answer",
 }
-"""What an outcome means, in two words."""
+"""The meaning of each outcome in two words."""
 
 
 _CAME = {"untrusted": "not trusted", "refused": "TLS alert"}
 
 
 def came(outcome: str) -> str:
-    """An outcome as it is read: a status as it came, else the words of the TLS documentation."""
+    """Returns an outcome as it is shown: an HTTP status unchanged, otherwise a term of the TLS documentation."""
     return inline(_CAME.get(outcome, outcome), 12)
 
 
 WORKSPACE_NAME = "workspace"
-"""What the pseudo-host of Firescreen's folder is called on the screen."""
+"""The name of the workspace's pseudo-host on the screen."""
 
 
 def place(host: str) -> str:
-    """The name of a host, or of the workspace."""
+    """Returns the name of the host or of the workspace."""
     return WORKSPACE_NAME if host == "workspace" else inline(host, 40)
 
 
 def left_behind(run: RunRecord) -> tuple[str, ...]:
-    """The hosts that a run still has to roll back."""
+    """Returns the hosts that a run still has to roll back."""
     return tuple(dict.fromkeys(change.partition(":")[0] for change in run.changes))
 
 
 def at(host: str) -> str:
-    """Where something is done: on srv1, in the workspace."""
+    """Returns where something is done: 'on srv1', 'in the workspace'."""
     return "in the workspace" if host == "workspace" else f"on {place(host)}"
 
 
 def safe(text: str, limit: int = 2000, style: str = "") -> Content:
-    """Text from outside as plain content: no markup, no control characters, bounded length."""
+    """Returns text from outside as plain content: no markup, no control characters, limited length."""
     return Content.styled(plain(text, limit), style) if style else Content(plain(text, limit))
 
 
 def inline(text: str, limit: int = 200) -> str:
-    """Text from outside for one line: as `safe`, with line ends and tabs made visible too."""
+    """Returns text from outside for one line: as `safe`, but line ends and tabs are made visible too."""
     return plain(text.replace("\r\n", "\n"), limit).replace("\n", "␤").replace("\t", " ")
 
 
 def hang(text: str, width: int, indent: int) -> str:
-    """`inline` text broken to `width` cells, every line but the first indented."""
+    """Returns `inline` text wrapped to `width` cells, with every line but the first indented."""
     return ("\n" + " " * indent).join(wrap(inline(text, 400), max(width - indent, 10)) or [""])
 
 
 def fit(text: str, width: int) -> str:
-    """`inline` text padded or cut to exactly `width` cells, an ellipsis where something is missing."""
+    """Returns `inline` text padded or cut to exactly `width` cells, with an ellipsis if it is cut."""
     shown = Content(inline(text))
     if shown.cell_length > width:
         shown = shown.truncate(max(width, 0), ellipsis=True)
@@ -141,7 +144,7 @@ def fit(text: str, width: int) -> str:
 
 
 def tail(path: str, width: int) -> str:
-    """A path in at most `width` cells: of a longer one the last folders and the name, behind an ellipsis."""
+    """Returns a path in at most `width` cells; a longer one keeps its last folders and name, after an ellipsis."""
     shown = inline(path, 400)
     if len(shown) <= width:
         return shown
@@ -152,16 +155,16 @@ def tail(path: str, width: int) -> str:
 
 
 def short_paths(text: str, width: int) -> str:
-    """A text whose paths are as `tail` shows them: one that breaks over lines cannot be read."""
+    """Returns a text with its paths shortened as by `tail`: a wrapped path cannot be read."""
     return " ".join(tail(word, width) if word.startswith("/") else word for word in text.split(" "))
 
 
 def run_diff(lines: Iterable[str], width: int) -> Content:
-    """What a run has changed: each file below its folder, which is named once, then the lines as `diff` has them.
+    """Returns what a run has changed: each file below its folder, which is named once, then the lines as in `diff`.
 
     Args:
         lines: unified diffs and the headings between them.
-        width: cells; the end of a longer folder is shown.
+        width: in cells; a longer folder loses its beginning.
     """
     found: list[Content] = []
     above, before = "", ""
@@ -186,7 +189,7 @@ def run_diff(lines: Iterable[str], width: int) -> Content:
 
 
 def diff(text: str) -> Content:
-    """A unified diff in colours; the signs + and - say the same without them."""
+    """Returns a unified diff in colours; the signs + and - say the same without them."""
     return Content("\n").join(Content.styled(line, _diff_style(line)) for line in _lines(text))
 
 
@@ -199,7 +202,7 @@ def _diff_style(line: str) -> str:
 
 
 def commands(lines: Iterable[str], width: int = 0) -> Content:
-    """Commands as they are typed: nothing stands before them, and each line fits the width where one is given."""
+    """Returns commands ready to be typed: without any prefix, and each line fits the width if one is given."""
     parts: list[Content] = []
     for line in lines:
         said = "\n".join(_lines(line))
@@ -211,7 +214,7 @@ def commands(lines: Iterable[str], width: int = 0) -> Content:
 
 
 def shell_note(text: str, width: int) -> Content:
-    """A remark between commands, as a comment of the shell: pasted with them, it does nothing."""
+    """Returns a remark between commands as a shell comment: pasted with them, it does nothing."""
     return Content.styled("\n".join(fold_lines(f"# {inline(text, 600)}", width)), "$quiet")
 
 
@@ -220,7 +223,7 @@ def _lines(text: str) -> list[str]:
 
 
 def protection_label(found: Exposure | None) -> str:
-    """The level of protection that a component has now: 'none', 'TLS + password', 'mutual TLS'."""
+    """Returns the present level of a component: 'none', 'TLS + password', 'mutual TLS'."""
     if found is None or found.state == "down":
         return "no answer"
     if not found.tls:
@@ -230,7 +233,7 @@ def protection_label(found: Exposure | None) -> str:
 
 
 def describe_error(error: ErrorMessage) -> Content:
-    """The parts of an error, each on its own lines; empty parts are left out."""
+    """Returns the parts of an error, each on its own lines; empty parts are left out."""
     parts = [Content.assemble(("✗ ", "$error bold"), safe(error.what, 2000))]
     if error.where:
         parts.append(Content.assemble(("Where  ", "$quiet"), safe(error.where, 500)))
@@ -240,5 +243,5 @@ def describe_error(error: ErrorMessage) -> Content:
 
 
 def date(when: float) -> str:
-    """A point in time as a day, in UTC as certificates have it."""
+    """Returns a time as a day, in UTC as in certificates."""
     return time.strftime("%Y-%m-%d", time.gmtime(when))

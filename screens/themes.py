@@ -1,8 +1,8 @@
-"""Firescreen's design tokens and themes: every colour that a screen draws is declared in this file and nowhere else.
+"""Firescreen's design tokens and themes: every colour on the screen is declared only in this file.
 
-Ember for what is unprotected, calm teal for what is verified, brass for the tool. A colour never says anything
-alone; see `state_styles.py` for the sign and the word beside it. A test holds every text to a contrast of 4.5
-with its ground, and of 7 in the high-contrast theme.
+Orange for unprotected, teal for verified, brass for the tool. A colour never has a meaning of its own; see
+`state_styles.py` for the sign and the word beside it. A test requires a contrast of 4.5 between every text and its
+background, and of 7 in the high-contrast theme.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The colours of one theme. Texts stand on grounds and cursors; lines hold no text."""
+    """The colours of one theme. Texts are drawn on backgrounds and cursors, never on line colours."""
 
     background: str
     surface: str
-    """The ground of what lies above the page: dialogs, the keys, forms."""
+    """The background of everything above the page: dialogs, the keys, forms."""
     panel: str
-    """The ground of fields, buttons and the title bar."""
+    """The background of fields, buttons and the title bar."""
     foreground: str
     quiet: str
-    """Texts of less weight: explanations, placeholders, what cannot be chosen."""
+    """The colour of secondary texts: explanations, placeholders, disabled entries."""
     faint: str
-    """Lines and the empty part of a bar, never a text."""
+    """The colour of lines and of a bar's empty part, never of a text."""
     line: str
-    """Scrollbars, and borders without the focus."""
+    """The colour of scrollbars, and of borders without the focus."""
     primary: str
-    """Titles, keys, borders with the focus."""
+    """The colour of titles, keys and borders with the focus."""
     secondary: str
     success: str
     warning: str
     error: str
     cursor: str
-    """The ground of the row or word under the cursor."""
+    """The background of the row or word under the cursor."""
     cursor_text: str
     cursor_blurred: str
-    """As `cursor`, while the focus is elsewhere."""
+    """As `cursor`, without the focus."""
     selection: str
-    """The ground of selected text."""
+    """The background of selected text."""
     added: str
-    """The ground of a line that a diff adds; likewise `removed`, and those of the words that changed in a line."""
+    """The background of an added line in a diff; likewise `removed`, and those of the changed words in a line."""
     added_word: str
     removed: str
     removed_word: str
@@ -122,8 +122,8 @@ CONTRAST_TOKENS = Tokens(
     removed_word="#5c1a06",
 )
 
-# For a terminal of 256 colours, in colours of its palette: it has no dark brown, so that the cursor would be olive, and
-# texts on it hard to read.
+# For terminals with 256 colours, in colours of that palette: it has no dark brown, so that the cursor would be olive,
+# and texts on it hard to read.
 DARK_256_TOKENS = replace(
     DARK_TOKENS,
     quiet="#b2b2b2",
@@ -158,8 +158,8 @@ CONTRAST_256_TOKENS = replace(
     removed_word="#303030",
 )
 
-# For a terminal of 16 colours, in these very colours: what is not one of them would land on its neighbour, and a
-# cursor on its ground.
+# For terminals with 16 colours, in exactly these colours: any other colour would be replaced by its neighbour, so that
+# a cursor could get the colour of its background.
 DARK_16_TOKENS = Tokens(
     background="#000000",
     surface="#000000",
@@ -213,7 +213,7 @@ LAYOUT = {
     "page-padding": "0 1",
     "gap": "1",
 }
-"""The one border and the one scale of spaces, as variables of the style sheets: cells above and beside."""
+"""The only border and the only scale of spacing, as variables of the style sheets: cells above and beside."""
 
 
 def _theme(name: str, tokens: Tokens, *, dark: bool) -> Theme:
@@ -284,21 +284,21 @@ OWN_FOR = {
         ("standard", DARK_16_TOKENS, LIGHT_16_TOKENS, CONTRAST_16_TOKENS),
     )
 }
-"""The same themes for a terminal of fewer colours, by Rich's name of the colour system."""
+"""The same themes for terminals with fewer colours, by Rich's name of the colour system."""
 
 CHIP_TEXT = "#ffffff"
-"""The text on a host's colour."""
+"""The colour of text on a host's colour."""
 HOST_COLOURS = ("#1d5870", "#6c3f7e", "#42601a", "#7d430f", "#3f4f95", "#7c3250")
-"""Grounds on which `CHIP_TEXT` keeps a contrast of 7, in each theme."""
+"""Backgrounds with a contrast of at least 7 to `CHIP_TEXT`, in each theme."""
 NO_HOST = "#564c44"
-"""The ground for what is no host: the workspace, or none yet."""
+"""The background for anything but a host: the workspace, or none yet."""
 
 
 def host_colours(names: Iterable[str]) -> dict[str, str]:
-    """The colour of each host, by its name alone: the same on every screen, in every session, in any order.
+    """Returns the colour of each host, by its name alone: the same on every screen, in every session, in any order.
 
-    Where two names of one stack would have the same, the later one in the alphabet takes the next that is free;
-    above as many hosts as there are colours, they repeat.
+    If two names of one stack would get the same colour, the later name in the alphabet gets the next free one; if there
+    are more hosts than colours, colours repeat.
     """
     found: dict[str, str] = {}
     free = set(HOST_COLOURS)
@@ -311,7 +311,7 @@ def host_colours(names: Iterable[str]) -> dict[str, str]:
 
 
 def preferred_theme(environment: Mapping[str, str]) -> str:
-    """The theme to start with: light only where the terminal says (COLORFGBG) that its background is light."""
+    """Returns the initial theme: light only if the terminal says (COLORFGBG) that its background is light."""
     background = environment.get("COLORFGBG", "").rpartition(";")[2]
     return LIGHT.name if background in ("7", "15") else DARK.name
 
@@ -322,11 +322,11 @@ _DIFF = {
     "removed": ("error", 0.1),
     "removed-word": ("error", 0.2),
 }
-"""The grounds of a diff in a theme that is not ours: so much of a colour in the ground."""
+"""The backgrounds of a diff in a theme that is not ours, as the share of a colour in the background."""
 
 
 def fit_terminal(app: App[int]) -> None:
-    """Takes the themes in the colours that the app's terminal has."""
+    """Uses the themes in the colours that the app's terminal supports."""
     system = app.console.color_system or ""
     for theme in OWN_FOR.get(system, ()):
         app.register_theme(theme)
@@ -334,10 +334,10 @@ def fit_terminal(app: App[int]) -> None:
 
 
 def extra_variables(theme: Theme) -> dict[str, str]:
-    """Our own variables: the layout, and what a theme that is not ours lacks.
+    """Returns our own variables: the layout, and what a theme that is not ours lacks.
 
-    There, two colours are mixed from its text and its ground, and each colour that texts are written in is moved
-    towards white or black until it is readable on each ground, also under the cursor.
+    For such a theme, two colours are mixed from its text and its background, and each text colour is moved towards
+    white or black until it is readable on each background, also under the cursor.
     """
     if "quiet" in theme.variables:
         return LAYOUT
@@ -368,11 +368,11 @@ def extra_variables(theme: Theme) -> dict[str, str]:
 
 _TEXTS = ("foreground", "primary", "secondary", "accent", "success", "warning", "error")
 READABLE = 4.5
-"""The least contrast of a text to its ground."""
+"""The minimum contrast of a text to its background."""
 
 
 def _readable(colour: Color, grounds: Iterable[Color], *, dark: bool) -> Color:
-    """The colour, as much lighter (darker in a light theme) as it must be to be read on each of the grounds."""
+    """Returns the colour, lightened (darkened in a light theme) until it is readable on each of the backgrounds."""
     pole = Color(255, 255, 255) if dark else Color(0, 0, 0)
     steps = (colour.blend(pole, step / 20) for step in range(21))
     grounds = tuple(grounds)
@@ -380,7 +380,7 @@ def _readable(colour: Color, grounds: Iterable[Color], *, dark: bool) -> Color:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """The contrast of two colours as WCAG 2 defines it: 1 to 21."""
+    """Returns the contrast of two colours as defined by WCAG 2: 1 to 21."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 

@@ -1,6 +1,6 @@
-"""The wizard in a browser, for classrooms without terminals: textual-serve behind access control of our own.
+"""The wizard in a browser, for classrooms without terminals: textual-serve behind our own access control.
 
-A client works as the user who started the wizard. So access needs the secret of a link, also on loopback, where every
+A visitor works as the user who started the wizard. So access needs the secret of a link, also on loopback, where every
 web page of the same browser and every user of the machine can connect; and other machines need TLS.
 """
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 MOST_WINDOWS = 4
-"""Wizards that are open at a time with one link: each is a process."""
+"""Maximum number of open wizards per link: each is a process."""
 _ANSWER = "Open the whole link that firescreen serve printed.\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving(Listener):
-    """How the wizard is offered.
+    """The options for serving the wizard.
 
     Args:
         workspaces: one for each link.
@@ -58,11 +58,12 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
     """Serves the wizard until Ctrl+C; returns the exit code.
 
     Args:
-        say: told the links, each once, when they work.
+        how: the options.
+        say: gets each link once, when the links work.
 
     Raises:
-        InputError: it may not be offered like that. ProgramUnavailableError: textual-serve is missing. FirescreenError: the
-        address is not free.
+        InputError: the options would expose the wizard. ProgramUnavailableError: textual-serve is missing. FirescreenError: the
+            address is in use.
     """
     check(how)
     try:
@@ -105,7 +106,7 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
 
 
 async def _wait_for_signal() -> None:
-    """Waits for Ctrl+C or SIGTERM, so that the open wizards end in order."""
+    """Waits for Ctrl+C or SIGTERM, so that the open wizards end properly."""
     asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
@@ -116,7 +117,7 @@ def check(how: Serving) -> None:
     """Rejects options that would expose the wizard, and every password typed into it, to others.
 
     Raises:
-        InputError: with what to do instead.
+        InputError: says what to do instead.
     """
     check_options(how)
     if not how.secure and not how.is_local:
@@ -131,13 +132,13 @@ def check(how: Serving) -> None:
 
 
 def command(workspace: Workspace, stack: str) -> str:
-    """What opens one wizard; textual-serve hands it to a shell, which is not to stay in between."""
+    """Returns the command that opens one wizard; textual-serve runs it in a shell, which `exec` replaces."""
     words = [sys.executable, "-m", "screens", "--workspace", str(workspace.root)]
     return f"exec {shlex.join([*words, *([stack] if stack else [])])}"
 
 
 def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
-    """The web application: access control, and a textual-serve for each link."""
+    """Returns the web application: access control, and a textual-serve for each link."""
     from aiohttp import web
     from textual_serve.server import Server
 
@@ -161,7 +162,8 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
             secret = known_secret(links, request.query["token"])
             if not secret:
                 raise web.HTTPForbidden(text=_ANSWER)
-            # The secret leaves the address bar: it is not to be seen over a shoulder, or in a history.
+            # Redirects so that the secret leaves the address bar: nobody looking on, and no browser history, should get
+            # it.
             answer = web.Response(status=303, headers={"Location": f"{prefix}/"})
             name, path = cookie_name(request), f"{prefix}/"
             answer.set_cookie(name, secret, httponly=True, samesite="Lax", secure=how.secure, path=path)
@@ -198,7 +200,7 @@ def _app(how: Serving, links: Mapping[str, Workspace]) -> web.Application:
 
 
 def _with_headers(how: Serving) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Nothing is fetched from elsewhere: a classroom may have no internet, and a page no business there."""
+    """Forbids fetching anything from elsewhere: a classroom may be offline, and the page needs nothing."""
     policy = (
         "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; font-src 'self' data:; connect-src 'self' {socket}; frame-ancestors 'none'; "
@@ -216,7 +218,7 @@ def _with_headers(how: Serving) -> Callable[[web.Request, web.StreamResponse], A
 
 
 def _host(request: web.Request) -> str:
-    """The host and port that the browser asked for, if it can be one."""
+    """Returns the host and port that the browser requested, if they are valid."""
     return request.host if re.fullmatch(r"[A-Za-z0-9.:\[\]-]{1,255}", request.host) else "localhost"
 
 
@@ -227,7 +229,7 @@ def _socket(request: web.Request, how: Serving, path: str) -> str:
 
 
 def _render_page(template: str, request: web.Request, how: Serving, prefix: str) -> str:
-    """The page: textual-serve's terminal and fonts, in our colours, with the keys where they belong."""
+    """Returns the page: textual-serve's terminal and fonts, in our colours, with the focus on the terminal."""
     from screens import themes
 
     size = request.query.get("fontsize", "16")

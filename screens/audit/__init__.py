@@ -1,1 +1,1 @@
-"""The screen of an audit: its score, its findings, and the way to what fixes each."""
+"""The audit page: its score, its findings, and the navigation to the fix of each finding."""

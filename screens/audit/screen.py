@@ -1,4 +1,4 @@
-"""The audit: what is open, weak or due, with evidence, and the way to the step that fixes it. Changes nothing itself."""
+"""The audit page: findings with evidence, and the navigation to the step that fixes each. Changes nothing itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from wizard.model import Event
 
 WIDE = 130
-"""Cells from which the details stand beside the findings."""
+"""From this width (cells) on, the details are beside the findings."""
 _CLEAN = """\
 ✓ Nothing was found: every check passed.
 
@@ -88,7 +88,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         self._said = ""
 
     def body(self) -> ComposeResult:
-        """Score and numbers on top, the findings, and the selected one beside or below them."""
+        """Yields score and numbers on top, then the findings, the selected one beside or below them."""
         yield Cards(id="numbers")
         with Panel(title="Score", id="posture"):
             yield Prose("", id="score", markup=False)
@@ -99,24 +99,24 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
                 yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
-        """Audits at once."""
+        """Starts the audit immediately."""
         self.add_class("-empty")
         self.set_interval(0.5, self._draw_wait)
 
     def show_session(self, session: Session) -> None:
-        """The audit begins once it is known which hosts there are."""
+        """Starts the audit once the hosts are known."""
         if self._report is None and not self._is_auditing and session.stack is not None:
             self.action_audit()
 
     def on_resize(self) -> None:
-        """The lines are as wide as there is room."""
+        """Fits the lines to the width."""
         if self._report is not None:
             self.call_after_refresh(self._draw)
 
     # -- auditing ------------------------------------------------------------------------------------------
 
     def action_audit(self) -> None:
-        """Audits in a thread; leaving the page drops the answer."""
+        """Audits in a thread; the result is dropped if the page is left."""
         stack = self.firescreen.session.stack
         if stack is None or self._is_auditing:
             return
@@ -134,11 +134,11 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         self.refresh_bindings()
 
     def _hear(self, event: Event) -> None:
-        """Called in the audit's thread: what is looked at now."""
+        """Takes the host that is being audited; called in the audit's thread."""
         self._said = event.text or self._said
 
     def _draw_wait(self) -> None:
-        """Says what is waited for, since when, and how to stop it."""
+        """Shows what the page waits for, since when, and how to stop it."""
         if not self._is_auditing or not self.is_open:
             return
         hosts = ", ".join(self.firescreen.session.hosts[:3])
@@ -202,7 +202,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         listed.focus()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another finding."""
+        """Shows another finding."""
         if event.option_index >= len(self._rows):
             return
         from wizard.audit import CHECKS, AuditFinding
@@ -221,14 +221,14 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
 
     @property
     def finding(self) -> AuditFinding | None:
-        """The selected finding; None where something else is selected."""
+        """Returns the selected finding, or None if something else is selected."""
         report, at = self._report, self.query_one("#list", OptionList).highlighted
         if report is None or at is None or at >= len(report.findings):
             return None
         return report.findings[at]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense for the selected finding."""
+        """Offers only the actions that make sense for the selected finding."""
         finding = self.finding if self.is_mounted and self.is_open else None
         match action:
             case "fix":
@@ -240,7 +240,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         return True
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter fixes, where a part of Firescreen does."""
+        """Fixes the finding on Enter, if a part of Firescreen can."""
         if self.check_action("fix", ()):
             self.action_fix()
 
@@ -257,7 +257,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
             secure(self.firescreen, finding.target)
 
     def action_accept(self) -> None:
-        """Accepts the finding in the workspace's baseline, or takes it out again."""
+        """Accepts the finding in the workspace's baseline, or removes it from the baseline."""
         report, finding = self._report, self.finding
         if report is None or finding is None:
             return

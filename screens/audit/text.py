@@ -1,4 +1,4 @@
-"""What the audit's screen shows: numbers, a line for each finding, and all that is known of one. Pure."""
+"""Texts of the audit page: numbers, a line for each finding, and the details of one. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SEVERITY = {
 ACCEPTED = ("–", "accepted", "$quiet")
 UNSEEN = ("?", "not checked", "$warning")
 GAUGE = 24
-"""Cells of the score's bar."""
+"""Width of the score's bar in cells."""
 _STATE = 14
 _GOOD, _FAIR = 90, 60
 """Points from which a score is good, and from which it is fair."""
 
 
 def audit_cards(report: AuditReport) -> tuple[Card, ...]:
-    """How many findings of each severity, and what is left out of them."""
+    """Returns the number of findings of each severity, and how many are left out."""
     counts = report.counts()
     cards = [
         Card(str(count), name, colour=SEVERITY[name][2] if count else "$quiet")
@@ -52,7 +52,7 @@ Press Esc, then p to practise on programs that Firescreen starts, or o to name o
 
 
 def score_line(report: AuditReport) -> Content:
-    """The score as a number and a bar, and what costs most."""
+    """Returns the score as a number and a bar, and which findings cost most points."""
     value = report.score.value
     colour = "$success" if value >= _GOOD else "$warning" if value >= _FAIR else "$error"
     if not report.score.parts:
@@ -69,25 +69,25 @@ def score_line(report: AuditReport) -> Content:
 
 
 def place_width(rows: Sequence[AuditFinding | NotChecked], width: int) -> int:
-    """Cells of the column that says where: as wide as the longest place, at most half of the list."""
+    """Returns the width of the location column: that of the longest location, at most half of the list."""
     widest = max((cell_len(inline(_place(row))) for row in rows), default=0)
     return min(widest + 1, width // 2)
 
 
 def finding_line(finding: AuditFinding, width: int, place: int) -> Content:
-    """A finding: severity, where, what; a long title goes on below itself.
+    """Returns the line of a finding: severity, location, title; a long title is wrapped in its own column.
 
     Args:
-        finding: what was found.
-        width: cells.
-        place: of them for where it is.
+        finding: the finding.
+        width: of the line in cells.
+        place: of the location column in cells.
     """
     sign, word, colour = ACCEPTED if finding.baseline else SEVERITY[finding.severity]
     return _line(f"{sign} {word}", colour, fit(_place(finding), place), finding.title, width)
 
 
 def unseen_line(missed: NotChecked, width: int, place: int) -> Content:
-    """What could not be looked at, as `finding_line`: it counts as no pass."""
+    """Returns the line of something that could not be checked, as `finding_line`: it does not count as passed."""
     sign, word, colour = UNSEEN
     return _line(f"{sign} {word}", colour, fit(_place(missed), place), missed.why, width)
 
@@ -102,7 +102,7 @@ def _line(state: str, colour: str, where: str, what: str, width: int) -> Content
 
 
 def finding_details(finding: AuditFinding, check: Check | None, width: int) -> Content:
-    """Evidence, why it matters, and what fixes it, broken to `width` cells."""
+    """Returns evidence, why it matters and the fix, wrapped to `width` cells."""
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
     sign, word, colour = ACCEPTED if finding.baseline else SEVERITY[finding.severity]
     head = Content.assemble(
@@ -124,7 +124,7 @@ def finding_details(finding: AuditFinding, check: Check | None, width: int) -> C
 
 
 def unseen_details(missed: NotChecked, width: int) -> Content:
-    """What could not be looked at, and why."""
+    """Returns what could not be checked, and why."""
     rows = (
         ("Where", missed.where or "all hosts"),
         ("Why", missed.why),

@@ -1,1 +1,1 @@
-"""The screen of a class: a row for each student, and the selected one beside or below it."""
+"""The board of a class: a row for each student, and the selected student beside or below the rows."""

@@ -1,4 +1,4 @@
-"""The board of a class: who is where, who needs help, what the last check said; messages, pace and clock for all."""
+"""The board of a class: each student's step, who needs help, the last check; messages, pace and clock for all."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from wizard.labs.board.class_view import ClassView, Row
 
 EVERY = 1.0
-"""Seconds between two looks at the class."""
+"""Seconds between two readings of the class."""
 WIDE = 120
-"""Cells from which the details stand beside the students."""
+"""From this width (cells) on, the details are beside the students."""
 _EMPTY = """\
 No student is here yet.
 
@@ -51,7 +51,7 @@ Or let them join from their own machines:
 
 
 class BoardPage(Page):
-    """Shows a class and follows it.
+    """Shows a class and follows its changes.
 
     Args:
         board: the class; its methods read and write files.
@@ -109,7 +109,7 @@ decide not to be shown."""
         self._reading = False
 
     def body(self) -> ComposeResult:
-        """Numbers on top, the students, and the selected one beside or below them."""
+        """Yields numbers on top, then the students, the selected one beside or below them."""
         yield Cards(id="numbers")
         with Vertical(id="panes"):
             with Panel(title="Class", id="class"):
@@ -123,7 +123,7 @@ decide not to be shown."""
                     yield Prose("", id="summed", markup=False)
 
     def on_mount(self) -> None:
-        """Reads the class, and goes on reading it."""
+        """Reads the class, now and then regularly."""
         self.add_class("-empty")
         if self._board.name:
             self.set_place(f"Class board · {inline(self._board.name, 40)}")
@@ -188,7 +188,7 @@ decide not to be shown."""
 
     @property
     def row(self) -> Row | None:
-        """The selected student."""
+        """Returns the selected student."""
         rows = self._view.rows if self._view else ()
         return next((row for row in rows if row.student.id == self._selected_id), None)
 
@@ -207,21 +207,21 @@ decide not to be shown."""
             text.update(details(row, view.at, width))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another student."""
+        """Shows another student."""
         self._draw_detail()
         self.refresh_bindings()
 
     def on_resize(self) -> None:
-        """The lines follow the width."""
+        """Fits the lines to the width."""
         self.call_after_refresh(self._draw)
 
     # -- acting --------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense now."""
+        """Offers only the actions that make sense now."""
         view = self._view if self.is_mounted else None
         if action == "summary" and self.has_class("-wide"):
-            return False  # it stands there anyway
+            return False  # the text is shown there anyway
         if action in ("message", "message_all", "summary", "write"):
             return view is not None and bool(view.rows)
         pace = self._board.pace if action in ("open_next", "open_all") else None
@@ -235,13 +235,13 @@ decide not to be shown."""
         return True
 
     def action_message(self) -> None:
-        """A message to the selected student."""
+        """Sends a message to the selected student."""
         row = self.row
         if row is not None:
             self._ask_message(row.student.id, row.label)
 
     def action_message_all(self) -> None:
-        """A message to all."""
+        """Sends a message to all students."""
         self._ask_message("", "all students")
 
     def _ask_message(self, to: str, label: str) -> None:
@@ -257,7 +257,7 @@ decide not to be shown."""
         self.app.push_screen(LineDialog(title, "It appears in the student's wizard.", send="Send", use=use))
 
     def action_open_next(self) -> None:
-        """Opens one more step of the shown lab for all; at first, only the first one."""
+        """Opens one more step of the shown lab for all; the first call opens only the first step."""
         view, pace = self._view, self._board.pace
         if view is not None and view.lab:
             lab, count = view.lab, pace.open_steps + 1 if pace.lab == view.lab else 1
@@ -271,7 +271,7 @@ decide not to be shown."""
         self._do(lambda: self._board.set_pace("", 0), lambda _: "All steps are open.")
 
     def action_clock(self) -> None:
-        """Asks for minutes."""
+        """Asks for minutes and sets the clock."""
 
         def use(text: str, done: Callable[[], None], wrong: Callable[[str], None]) -> None:
             if not text.isdecimal():
@@ -296,7 +296,7 @@ decide not to be shown."""
         )
 
     def action_sort(self) -> None:
-        """By who needs help, or by number."""
+        """Sorts by need of help, or by number."""
         self._by_need = not self._by_need
         self.app.notify("Sorted by who needs help." if self._by_need else "Sorted by number.")
         self._read()
@@ -310,7 +310,7 @@ decide not to be shown."""
             self._read()
 
     def action_summary(self) -> None:
-        """How each step went, in place of the student; and back."""
+        """Shows how each step went instead of the student, or goes back."""
         self._summary = not self._summary
         self._draw_detail()
 
@@ -338,7 +338,7 @@ decide not to be shown."""
         done: Callable[[], None] | None = None,
         wrong: Callable[[str], None] | None = None,
     ) -> None:
-        """Does something for the class and says so; `done` and `wrong` are of the dialog that asked for it."""
+        """Does something for the class and reports it; `done` and `wrong` belong to the dialog that asked for it."""
 
         def finish(answer: object) -> None:
             if done is not None:
@@ -349,7 +349,7 @@ decide not to be shown."""
         self.firescreen.ask(work, finish, (lambda error: wrong(error.line)) if wrong is not None else None)
 
     def action_back(self) -> None:
-        """Back, or out of the wizard where the board was opened by its command."""
+        """Goes back, or closes the wizard if the board was opened by its command."""
         if len(self.app.screen_stack) > 2:
             self.app.pop_screen()
         else:

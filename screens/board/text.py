@@ -1,4 +1,4 @@
-"""What the board of a class shows: numbers, a line for each student, all that is known of one. Pure."""
+"""Texts of a class's board: numbers, a line for each student, and all details of one. Pure."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _COUNTED: tuple[StudentState, ...] = ("help", "stuck", "working", "ready", "fini
 _NAME, _STATE, _SINCE = 18, 14, 8
 _STEP = 3
 _TITLE = 12
-"""Cells from which the title of the current step is worth its room."""
+"""From this width (cells) on, the title of the current step is shown."""
 
 
 def board_cards(view: ClassView) -> tuple[Card, ...]:
-    """How many students are in each state that matters now."""
+    """Returns how many students are in each state that matters now."""
     counts = view.counts
     states = [
         Card(
@@ -56,9 +56,9 @@ def board_cards(view: ClassView) -> tuple[Card, ...]:
 
 
 def name_width(view: ClassView, width: int) -> int:
-    """Cells of the students' names: the longest of them, if the rest of their lines leaves room for it."""
+    """Returns the width of the students' names: the longest name, if the other columns leave enough room."""
     longest = max((Content(inline(row.label, 80)).cell_length for row in view.rows), default=0) + 2
-    signs = max(_STEP * _step_count(view) - 2, 0)  # nothing follows the last one
+    signs = max(_STEP * _step_count(view) - 2, 0)  # no gap follows the last one
     return max(_NAME, min(longest, width - _STATE - _SINCE - signs))
 
 
@@ -67,20 +67,20 @@ def _step_count(view: ClassView) -> int:
 
 
 def head_line(view: ClassView, width: int) -> str:
-    """The heads of the columns; the steps by their numbers."""
+    """Returns the column headings; steps are headed by their numbers."""
     numbers = "".join(f"{number:<{_STEP}}" for number in range(1, _step_count(view) + 1))
     name = name_width(view, width)
     return fit(f"{'student':{name}}{'state':{_STATE}}{'for':{_SINCE}}{numbers}", width)
 
 
 def row_line(row: Row, now: float, width: int, name: int = _NAME) -> Content:
-    """A student in a line: who, in which state, since when, the sign of each step, and where there is room its title.
+    """Returns the line of a student: name, state, since when, a sign for each step, and the step's title if it fits.
 
     Args:
         row: the student.
         now: Unix time.
-        width: cells of the line.
-        name: cells of the name, from `name_width`.
+        width: of the line in cells.
+        name: width of the name, from `name_width`.
     """
     sign, words, colour = STATES[row.state]
     parts: list[Content] = [
@@ -100,7 +100,7 @@ def row_line(row: Row, now: float, width: int, name: int = _NAME) -> Content:
 
 
 def details(row: Row, now: float, width: int) -> Content:
-    """All that is known of a student: each lab's steps with times, checks, hints and what the last check said."""
+    """Returns all details of a student: each lab's steps with times, checks, hints and the last check's result."""
     sign, words, colour = STATES[row.state]
     lines = [Content.styled(inline(row.label, 80), "bold")]
     since = f" for {ago(now - row.since)}" if row.since else ""
@@ -143,7 +143,7 @@ def _counts(lab: LabProgress, step: StepProgress) -> list[str]:
 
 
 def summary(steps: tuple[StepSummary, ...], width: int) -> Content:
-    """How each step went in the class: who did it, in which time, with how many checks and hints."""
+    """Returns how each step went in the class: who finished it, how fast, with how many checks and hints."""
     lines = []
     for number, step in enumerate(steps, start=1):
         own = step.done - step.solved
@@ -159,7 +159,7 @@ def summary(steps: tuple[StepSummary, ...], width: int) -> Content:
 
 
 def pace_line(view: ClassView, pace: Pace, now: float) -> str:
-    """What holds for the whole class: which steps are open, and the clock."""
+    """Returns the settings for the whole class: which steps are open, and the clock."""
     count = len(view.steps)
     words = [
         f"open: {pace.open_steps} of {count} steps"
@@ -173,7 +173,7 @@ def pace_line(view: ClassView, pace: Pace, now: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """A length of time as people say it: '40 s', '12 min', '3 h'."""
+    """Returns a duration as people say it: '40 s', '12 min', '3 h'."""
     whole = max(round(seconds), 0)
     if whole < 90:
         return f"{whole} s"

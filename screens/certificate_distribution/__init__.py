@@ -1,1 +1,1 @@
-"""Where each certificate is made, which hosts it goes to, and whether it arrived."""
+"""The certificate distribution: where each certificate is created, which hosts get it, and whether it arrived."""

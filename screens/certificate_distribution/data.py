@@ -1,7 +1,7 @@
-"""Where each certificate is created and copied to: by a plan, by what is read after it, or by the files on the hosts.
+"""Where each certificate is created and copied to: as planned, as read back, or as found on the hosts.
 
-Pure: a certificate is the same where its SHA-256 fingerprint is the same, whatever its file is called. Of private
-keys only the place is kept, never a byte.
+Pure. Two files hold the same certificate if their SHA-256 fingerprints are equal, whatever their names. Of private keys
+only the location is kept, never a byte.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from wizard.model import CertificateSummary, Facts, FileState, Plan
 
 CopyState: TypeAlias = Literal["planned", "there", "arrived", "other", "missing", "unseen"]
-"""To be written; there before; read back and the same; read back and another one; not there; could not be read."""
+"""To be written; existed before; read back and equal; read back and different; missing; could not be read."""
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Place(NamedTuple):
-    """A file: on which host, under which path."""
+    """The host and path of a file."""
 
     host: str
     path: str
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The file of a certificate, at its source or as a copy."""
+    """One file of a certificate, the original or a copy."""
 
     rights: str
     """Mode and owner, e.g. '0640 root:prometheus'."""
@@ -42,19 +42,19 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file that holds a certificate."""
+    """One file that contains a certificate."""
 
     place: Place
     sent: End
-    """As it is to be, or as it is where nothing is planned for it."""
+    """The file as planned, or as it is if nothing is planned for it."""
     state: CopyState
     found: End | None = None
-    """As it was read back; None where it was not, or there is none."""
+    """The file as read back; None if it was not read back or does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """One certificate and all the files that hold it."""
+    """One certificate and all files that contain it."""
 
     summary: CertificateSummary
     made: Copy | None
@@ -64,7 +64,7 @@ class CertificateFiles:
 
     @property
     def kind(self) -> str:
-        """What it is for, in words."""
+        """Returns the purpose of the certificate in words."""
         uses = self.summary.usage
         if "CA" in uses:
             return "CA certificate"
@@ -72,13 +72,13 @@ class CertificateFiles:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The hosts that it is copied to."""
+        """Returns the hosts to which it is copied."""
         return tuple(dict.fromkeys(copy.place.host for copy in self.copies))
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A private key: every file that holds this one."""
+    """A private key and every file that contains it."""
 
     places: tuple[tuple[Place, str], ...]
     """(place, mode and owner)"""
@@ -86,7 +86,7 @@ class PrivateKey:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Where it is; the workspace counts as a host."""
+        """Returns the hosts where it is; the workspace counts as a host."""
         return tuple(dict.fromkeys(place.host for place, _ in self.places))
 
 
@@ -97,14 +97,14 @@ class Distribution:
     certificates: tuple[CertificateFiles, ...]
     keys: tuple[PrivateKey, ...]
     away: tuple[str, ...] = field(default=())
-    """Hosts that could not be reached."""
+    """Unreachable hosts."""
 
 
 _Files: TypeAlias = "dict[Place, tuple[FileState, CopyState]]"
 
 
 def planned_distribution(plan: Plan) -> Distribution:
-    """The certificates as they will be once the plan is applied."""
+    """Returns the certificates as they will be after the plan is applied."""
     files = _there(plan.facts)
     for change in plan.changes:
         if isinstance(change, WriteFile):
@@ -117,19 +117,19 @@ def planned_distribution(plan: Plan) -> Distribution:
 
 
 def found_distribution(facts: Facts) -> Distribution:
-    """The certificates as they are on the hosts."""
+    """Returns the certificates as they are on the hosts."""
     return _distribution(facts, _there(facts))
 
 
 def read_back(plan: Plan, facts: Facts) -> Distribution:
-    """The certificates of a plan, with what was read from the hosts after it."""
+    """Returns the certificates of a plan with the state read from the hosts afterwards."""
     sent = planned_distribution(plan)
     now = {
         key: End(state.rights, summary.fingerprint) for key, state, summary in _certificates(_there(facts))
     }
     known = {
         Place(host, path) for host, known in facts.hosts.items() for path in known.files
-    }  # also those that are not there
+    }  # missing files included
 
     def compare_copy(copy: Copy) -> Copy:
         end = now.get((copy.place, copy.sent.fingerprint)) or _other(now, copy.place)
@@ -170,7 +170,7 @@ def _distribution(facts: Facts, files: _Files) -> Distribution:
         copies.append(Copy(place, end, files[place][1]))
     certificates = []
     for summary, copies in held.values():
-        # The verification's copy of the CA certificate lies beside the file that it was created in.
+        # The verification's copy of the CA certificate is beside the file in which it was created.
         mine = [copy for copy in copies if copy.place.host == WORKSPACE]
         made = min(mine, key=lambda copy: "/trust/" in copy.place.path, default=None)
         theirs = tuple(copy for copy in copies if copy.place.host != WORKSPACE)
@@ -185,7 +185,7 @@ def _first(certificate: CertificateFiles, order: dict[str, int]) -> int:
 
 
 def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState, CertificateSummary]]:
-    """((place, fingerprint), file, certificate) of each certificate in each file; what cannot be read is left out."""
+    """Yields ((place, fingerprint), file, certificate) of each certificate in each file; unreadable ones are left out."""
     from wizard.certificates import issue
     from wizard.errors import CertificateError
 
@@ -216,7 +216,7 @@ def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
 
 
 def count_states(certificates: Iterable[CertificateFiles]) -> dict[CopyState, int]:
-    """How many copies are in which state."""
+    """Counts the copies in each state."""
     counts: dict[CopyState, int] = {}
     for certificate in certificates:
         for copy in certificate.copies:

@@ -1,4 +1,4 @@
-"""The certificate distribution: where each certificate is created and copied to, and where the private keys are."""
+"""The certificate distribution page: where certificates are created and copied to, and where private keys are."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ KEYS = "keys"
 
 
 class DistributionPage(Page):
-    """Each certificate of a plan or of the current hosts, with all its files.
+    """Shows each certificate of a plan or of the current hosts, with all its files.
 
     Args:
-        plan: what is planned, or was applied; None for the certificates on the hosts.
-        read: whether the files are to be read from the hosts, because the plan was applied.
+        plan: the plan, applied or not; None for the certificates on the hosts.
+        read: whether the files are read from the hosts, because the plan was applied.
     """
 
     PLACE = "Certificate distribution"
@@ -73,7 +73,7 @@ fingerprint, they are identical."""
         self._distribution: Distribution | None = None
 
     def body(self) -> ComposeResult:
-        """Certificates left, all files of the selected one right."""
+        """Yields the certificates on the left and all files of the selected one on the right."""
         yield Prose("reading the certificates…", id="head", markup=False)
         with Horizontal(id="panes"):
             yield Panel(OptionList(id="list", markup=False), title="Certificates", id="found")
@@ -86,7 +86,7 @@ fingerprint, they are identical."""
         self.action_read()
 
     def on_resize(self) -> None:
-        """Longer lines fit now, or shorter."""
+        """Fits the lines to the width."""
         self.call_after_refresh(self._draw)
 
     def action_read(self) -> None:
@@ -134,7 +134,7 @@ fingerprint, they are identical."""
 
     @property
     def certificate(self) -> CertificateFiles | None:
-        """The selected certificate; None on the line about private keys."""
+        """Returns the selected certificate, or None on the line about private keys."""
         at = self.query_one("#list", OptionList).highlighted
         distribution = self._distribution
         return (
@@ -144,7 +144,7 @@ fingerprint, they are identical."""
         )
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another certificate."""
+        """Shows another certificate."""
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
         self._draw()
         self.refresh_bindings()
@@ -161,7 +161,7 @@ fingerprint, they are identical."""
         self.set_hosts(tuple(host for host in hosts if host in known) or (OWN_FOLDER,))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense now."""
+        """Offers only the actions that make sense now."""
         if action == "read":
             return self._read or self._plan is None
         if action == "copy":
@@ -232,7 +232,7 @@ def _entry(certificate: CertificateFiles) -> Content:
 
 
 def describe_certificate(certificate: CertificateFiles, width: int) -> Content:
-    """All of one certificate: its fields, where it is created, and each file with its fingerprints."""
+    """Returns the details of a certificate: its fields, where it is created, and each file with fingerprints."""
     summary = certificate.summary
     until = time.strftime("%Y-%m-%d", time.gmtime(summary.not_after))
     parts = [
@@ -287,7 +287,7 @@ def _copy(copy: Copy, width: int, *, named: bool) -> list[Content]:
 
 
 def describe_keys(distribution: Distribution, width: int) -> Content:
-    """Why private keys stay where they are, and where each of them is."""
+    """Returns why private keys stay in place, and where each of them is."""
     parts = [
         Content.styled("Private keys", "bold"),
         Content(
@@ -332,7 +332,7 @@ def _key(key: PrivateKey, width: int) -> list[Content]:
 
 
 def _short(fingerprint: str) -> str:
-    """The first eight bytes: enough to compare by eye; the command shows all of it."""
+    """Returns the first eight bytes: enough to compare by eye; the command shows the whole fingerprint."""
     return f"{fingerprint[:23]}…" if len(fingerprint) > 24 else fingerprint
 
 

@@ -1,1 +1,1 @@
-"""The screen on which levels of protection are chosen, and the words for each level."""
+"""The page on which protection levels are chosen, and the text for each level."""

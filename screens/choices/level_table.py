@@ -1,6 +1,6 @@
-"""The table of levels: a row for each component, hosts kept together, and the arrow keys to choose.
+"""The table of levels: a row for each component, grouped by host; the arrow keys choose.
 
-It is as high as its rows and shrinks where there is less room; the selected row is always visible.
+The table is as high as its rows and shrinks if there is less room; the selected row is always visible.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LevelTable(Widget, can_focus=True):
 
     rows: reactive[tuple[LevelRow, ...]] = reactive((), layout=True)
     at: reactive[int] = reactive(0)
-    """The selected row."""
+    """Index of the selected row."""
 
     class Changed(Message):
         """Levels were chosen.
@@ -75,20 +75,20 @@ class LevelTable(Widget, can_focus=True):
         """The level that a component had before it was left out."""
 
     def watch_at(self) -> None:
-        """Tells the screen."""
+        """Notifies the screen of the newly selected row."""
         self.post_message(self.Moved())
 
     @property
     def row(self) -> LevelRow:
-        """The selected row."""
+        """Returns the selected row."""
         return self.rows[min(self.at, len(self.rows) - 1)]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Head and rows."""
+        """Returns the height of the heading and all rows."""
         return len(self.rows) + 1
 
     def render(self) -> Content:
-        """The table for the room there is."""
+        """Draws the rows that fit."""
         room = max(self.size.height - 1, 1)
         self._top = _window(self.at, len(self.rows), room, self._top)
         shown = self.rows[self._top : self._top + room]
@@ -99,7 +99,7 @@ class LevelTable(Widget, can_focus=True):
         return Content("\n").join(lines)
 
     def _widths(self) -> tuple[int, int, int, int, int]:
-        """Of host, component, address, what there is now and the level; 0 for a column that is left out."""
+        """Returns the widths of host, component, address, present level and chosen level; 0 hides a column."""
         several = len({row.host for row in self.rows}) > 1
         host = min(max(len(place(row.host)) for row in self.rows), 16) + 2 if several else 0
         name = min(max(len(inline(row.name)) for row in self.rows), 20) + 2
@@ -147,51 +147,51 @@ class LevelTable(Widget, can_focus=True):
         )
 
     def _ends(self, row: LevelRow) -> tuple[bool, bool]:
-        """Whether there is a level before and one behind."""
+        """Returns whether there is a lower and a higher level."""
         values = [value for value, _ in row.ways]
         where = values.index(row.value) if row.value in values else 0
         return where > 0, where < len(values) - 1
 
     def on_focus(self) -> None:
-        """The selected row shows the focus."""
+        """Marks the selected row as focused."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """And loses it."""
+        """Removes the focus mark."""
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        """The neighbour; at the ends it stays."""
+        """Selects a neighbouring row; stops at the ends."""
         self.at = min(max(self.at + by, 0), len(self.rows) - 1)
 
     def action_edge(self, end: int) -> None:
-        """The first row, or the last."""
+        """Selects the first or the last row."""
         self.at = len(self.rows) - 1 if end else 0
 
     def action_turn(self, by: int) -> None:
-        """The next level of the selected row; at the ends it stays."""
+        """Chooses the next level of the selected row; stops at the ends."""
         values = [value for value, _ in self.row.ways]
         where = values.index(self.row.value) + by if self.row.value in values else 0
         if 0 <= where < len(values):
             self._choose({self.row.key: values[where]})
 
     def action_leave_out(self) -> None:
-        """Leaves the selected component as it is, or gives it back the level that it had."""
+        """Leaves the selected component as it is, or restores its earlier level."""
         key, value = self.row.key, self.row.value
         self._choose({key: "" if value else self._left.get(key, USUAL)})
         self._left[key] = value or USUAL
 
     def all_alike(self) -> None:
-        """Every component that can have it gets the level of the selected row."""
+        """Gives the level of the selected row to every component that supports it."""
         value = self.row.value
         self._choose({row.key: value for row in self.rows if value in dict(row.ways)})
 
     def action_accept(self) -> None:
-        """On to the other questions."""
+        """Goes on to the other questions."""
         self.screen.focus_next()
 
     def on_click(self, event: events.Click) -> None:
-        """The row under the mouse; its level once more is the next one."""
+        """Selects the row under the mouse; clicking its level again chooses the next level."""
         number = self._top + event.get_content_offset_capture(self).y - 1
         if not 0 <= number < len(self.rows):
             return
@@ -213,13 +213,13 @@ def _short(ways: tuple[tuple[str, str], ...], value: str) -> str:
 
 
 def _level_text(row: LevelRow) -> str:
-    """The level that the row shows: what is protected already is shown as kept."""
+    """Returns the level that the row shows: an already protected component is shown as kept."""
     if row.is_kept and row.sign == EXPOSURE["secured"][0]:
         return f"keep {row.now}"
     return _short(row.ways, row.value)
 
 
 def _window(at: int, count: int, room: int, top: int) -> int:
-    """The first row to show, so that the selected one is seen and no room is wasted."""
+    """Returns the first visible row, so that the selected row is visible and no room is wasted."""
     top = min(max(top, at - room + 1), at)
     return max(min(top, count - room), 0)

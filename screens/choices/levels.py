@@ -1,4 +1,4 @@
-"""The levels of protection as the table of the Choices screen names them, and what each one asks of clients."""
+"""The protection levels as the table of the Choices page names them, and what each requires of clients."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SHORT = {
     "tls+client_cert": "mutual TLS",
     "tls+basic_auth+client_cert": "mutual TLS + password",
 }
-"""The name of a level; one that is not here is named by the question's own text."""
+"""Short names of levels; a level that is missing here is named by the question's own text."""
 
 CLIENTS = "Firescreen configures the clients in this stack, but not your own scripts and dashboards."
 
 USUAL = "tls+basic_auth"
-"""The level of a component that is taken in again and never had one."""
+"""The level of a component that is included again and never had a level."""
 
 PARTS = ("tls", "basic_auth", "client_cert")
-"""In the order in which a level names them."""
+"""The parts of a level in the order in which its name lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +45,30 @@ class LevelRow:
     address: str
     sign: str
     now: str
-    """Its level now, by the last scan."""
+    """Its present level, by the last scan."""
     colour: str
     ways: tuple[tuple[str, str], ...]
-    """(value, text) of each level that it can have."""
+    """(value, text) of each level that it supports."""
     value: str
-    """The level that the stack says."""
+    """The level in the stack."""
     cost: str = ""
-    """What any protection of it interrupts, and who else then needs credentials."""
+    """What protecting it interrupts, and who else then needs credentials."""
     present: str = ""
-    """The level that it has now, where it is secured; '' otherwise."""
+    """Its present level if it is secured, otherwise ''."""
 
     @property
     def is_kept(self) -> bool:
-        """Whether nothing about it changes."""
+        """Returns whether nothing about it changes."""
         return self.value in ("", self.present)
 
 
 def is_level(question: Question) -> bool:
-    """Whether it asks for the protection of a component."""
+    """Returns whether the question is about the protection of a component."""
     return question.setting.name == "protect"
 
 
 def level_rows(questions: tuple[Question, ...], stack: Stack, scan: Scan) -> tuple[LevelRow, ...]:
-    """A row for each question about a level, those of one host together, hosts in the stack's order."""
+    """Returns a row for each question about a level, grouped by host, hosts in the stack's order."""
     seen = {one.key: one for one in scan.exposures}
     wanted = {component.key: component for component in stack.components}
     rows = []
@@ -106,12 +106,12 @@ def _value(protect: tuple[Protection, ...]) -> str:
 
 
 def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy: bool) -> Content:
-    """What the level of a row means: a line for each question, in a large terminal with the sentence above.
+    """Returns what the level of a row means: a line for each question; in a large terminal a sentence above.
 
     Args:
         row: the component.
-        sentences: what each level means, by its value.
-        width: cells.
+        sentences: the meaning of each level, by its value.
+        width: in cells.
         roomy: whether there is room for sentences.
     """
     value = row.value or next((each for each, means in MEANINGS.items() if means.name == row.now), "")

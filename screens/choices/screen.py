@@ -1,4 +1,4 @@
-"""The choices: each question with a default that Enter accepts; going back loses no answer."""
+"""The Choices page: each question with a default that Enter accepts; going back loses no answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ChoicesPage(Page):
     """Asks how the components are to be protected.
 
     Args:
-        component: the key of the one that is selected at first; '' for the first.
+        component: the key of the component that is selected first; '' for the first one.
     """
 
     PLACE = "Choices"
@@ -86,7 +86,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         self._round = 0
 
     def body(self) -> ComposeResult:
-        """The levels with what the selected one means, and the form."""
+        """Yields the levels with the meaning of the selected one, and the form."""
         with Container(id="levels"):
             yield Panel(title="Protection", id="components")
             with Panel(id="meaning"):
@@ -98,7 +98,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             yield Prose("loading the questions…", classes="quiet", id="wait")
 
     def on_mount(self) -> None:
-        """Asks for the questions; the modules that know them are heavy, so in a thread."""
+        """Loads the questions in a thread, because the modules that define them are heavy."""
         session = self.firescreen.session
         if session.stack is None or session.scan is None:
             self.app.pop_screen()
@@ -127,13 +127,13 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         )
 
     def _have(self, questions: tuple[Question, ...], meanings: dict[str, str], this: int) -> None:
-        # Threads may come back in another order than they were asked: only the last answer counts.
+        # Threads may finish in a different order than they were started: only the last result counts.
         if self.is_open and this == self._round:
             self._questions, self._meanings = questions, meanings
             self.call_later(self._show)
 
     async def _show(self) -> None:
-        """Draws the fields that are to be seen, keeping those that stand there already."""
+        """Draws the visible fields, keeping the fields that are already there."""
         form = self.query_one(QuestionForm)
         if not self.query("#next"):
             await self.query("#wait").remove()
@@ -152,7 +152,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         self.firescreen.key_queue.release(self)
 
     def _initial_value(self, question: Question) -> str:
-        """What was typed before, or the default."""
+        """Returns the value typed before, or the default."""
         typed = dict(self.firescreen.session.typed)
         return typed[question.key].reveal() if question.key in typed else question.default
 
@@ -166,7 +166,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         session = self.firescreen.session
         asked = [question for question in self._questions if is_level(question)]
         if len(asked) < 2 or session.stack is None or session.scan is None:
-            # A front door protects what is behind it: those components have no level of their own.
+            # A reverse proxy protects the components behind it: they have no level of their own.
             await self.query(LevelTable).remove()
             self.query_one("#levels").display = False
             return self._questions
@@ -183,20 +183,20 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         return tuple(question for question in self._questions if not is_level(question))
 
     def on_level_table_moved(self) -> None:
-        """Another component, whose level is explained."""
+        """Explains the level of the newly selected component."""
         self._tell()
 
     def on_descendant_focus(self) -> None:
-        """The questions get the room of the explanation, where there is little of it."""
+        """Hides the explanation while a question has the focus, if there is little room."""
         self.set_class(self.query_one(QuestionForm).has_focus_within, "-asking")
 
     def on_resize(self) -> None:
-        """The explanation follows the width."""
+        """Fits the explanation to the width."""
         if self.is_open:
             self._tell()
 
     def _tell(self) -> None:
-        """Says what the selected level means, and counts the levels that change."""
+        """Shows what the selected level means, and counts the levels that change."""
         for table in self.query(LevelTable):
             row, wide = table.row, self.has_class("-wide")
             kept = sum(each.is_kept for each in table.rows)
@@ -212,7 +212,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             self.query_one("#means", Static).update(text)
 
     def on_level_table_changed(self, event: LevelTable.Changed) -> None:
-        """Takes the levels in; other levels may ask other questions."""
+        """Stores the levels; other levels may lead to other questions."""
         stack = self.firescreen.session.stack
         if stack is None:
             return
@@ -229,7 +229,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         )
 
     def on_field_changed(self, event: Field.Changed) -> None:
-        """Takes an answer in, or says beside it why it cannot be used; another answer may ask other questions."""
+        """Stores an answer, or shows beside it why it is invalid; another answer may lead to other questions."""
         if self._take(event.field, event.value):
             self._ask_again()
 
@@ -256,7 +256,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only where there is a table can its level be given to all."""
+        """Offers giving one level to all components only if there is a table."""
         return action != "all_alike" or bool(self.query(LevelTable))
 
     def action_all_alike(self) -> None:
@@ -264,7 +264,7 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         self.query_one(LevelTable).all_alike()
 
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
-        """More choices, or on to the plan."""
+        """Shows more choices, or goes on to the plan."""
         if event.button.id == "more":
             self.action_more()
         else:
@@ -285,12 +285,12 @@ what clients need for it. Tab or Enter goes on to the other questions."""
         self.query_one("#more").focus()
 
     def action_go_on(self) -> None:
-        """To the plan, or to the first answer that cannot be used."""
+        """Goes on to the plan, or to the first invalid answer."""
         if self._questions and not self.query_one(QuestionForm).enter_wrong():
             self.firescreen.open_page(Route.PLAN)
 
     def action_help(self) -> None:
-        """Explains the focused question first."""
+        """Shows the help, the focused question first."""
         from screens.dialogs.help import HelpDialog
 
         text = self.query_one(QuestionForm).with_question_help(self.HELP)

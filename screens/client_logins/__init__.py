@@ -1,1 +1,1 @@
-"""How Prometheus logs in where it is a client: by OAuth2, or with a token."""
+"""How Prometheus logs in as a client: by OAuth2 or with a token."""

@@ -1,4 +1,4 @@
-"""The places where Prometheus is a client as lines of a table, and which question an error of the plan is about."""
+"""Table lines for the places where Prometheus is a client, and the question that a plan's error is about."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 NEXT = 12
 READABLE = 17
-"""Cells from which a server is shown: an IPv4 address with its port can be read whole."""
+"""From this width (cells) on, a server is shown: an IPv4 address with its port fits completely."""
 WAYS = {"oauth2": "OAuth2", "authorization": "bearer token"}
 
 
 def columns(rows: Sequence[LoginCandidate], room: int) -> tuple[int, int, int, int]:
-    """Cells of host (0 with one host), place, server (0 where there is no room) and what is used today."""
+    """Returns the widths of host (0 with one host), place, server (0 if there is no room) and present login."""
     several = len({row.host for row in rows}) > 1
     host = min(max(len(place(row.host)) for row in rows), 14) + 2 if several else 0
     today = max(len("today"), *(len(_today(row)) for row in rows)) + 2
@@ -33,18 +33,18 @@ def columns(rows: Sequence[LoginCandidate], room: int) -> tuple[int, int, int, i
 
 
 def head(cells: tuple[int, int, int, int]) -> str:
-    """The names of the columns."""
+    """Returns the column headings."""
     return f"{_cells(cells, 'host', 'place', 'server', 'today')}planned"
 
 
 def line(row: LoginCandidate, login: ClientLogin | None, cells: tuple[int, int, int, int]) -> Content:
-    """One place: what it uses today, and what it is to use."""
+    """Returns the line of one place: its present login and the chosen login."""
     planned = ("keep as is", "$quiet") if login is None else (WAYS[login.setting], "bold $primary")
     return Content.assemble(_cells(cells, place(row.host), row.how, _server(row), _today(row)), planned)
 
 
 def title(row: LoginCandidate) -> str:
-    """The selected one with its first server, which the table may have no room for."""
+    """Returns the title of the selected place with its first server, for which the table may have no room."""
     more = f" and {len(row.addresses) - 1} more" if len(row.addresses) > 1 else ""
     first = f": {inline(row.addresses[0], 60)}{more}" if row.addresses else ""
     return f"Login at {inline(row.how, 40)}{first}"
@@ -68,7 +68,7 @@ def _today(row: LoginCandidate) -> str:
 def question_of_error(
     error: ErrorMessage, candidates: Sequence[LoginCandidate], stack: Stack | None
 ) -> tuple[LoginCandidate, str] | None:
-    """Place and question that an error of the plan is about, by the path that it names; None for neither."""
+    """Returns the place and question that an error of the plan is about, by the path in the error, or None."""
     from wizard.model import OAuth2
 
     if stack is None:

@@ -1,6 +1,6 @@
-"""How Prometheus logs in where it is a client: the places that its configuration has, and the login of the selected one.
+"""The page for Prometheus' logins as a client: the places in its configuration, and the selected login.
 
-What is answered stays on the page, and as a draft in the session where it is left, until a plan can be made of it.
+Answers stay on the page, and as a draft in the session when the page is left, until a plan can be made of them.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ back."""
         self._at = 0
         self._all = False
         self._complaints: dict[str, str] = {}
-        """What the plan, or a missing answer, has against a question, by its key."""
+        """What the plan rejects about a question, or that its answer is missing, by the question's key."""
 
     def body(self) -> ComposeResult:
-        """The places, and the login of the selected one."""
+        """Yields the places, and the login of the selected one."""
         with Container(id="both"):
             with Panel(title="Where Prometheus is a client", id="places"):
                 yield Prose("reading its configuration…", id="head", markup=False)
@@ -91,7 +91,7 @@ back."""
                 yield Horizontal(ActionButton("Show the plan", id="next"), id="buttons")
 
     def on_mount(self) -> None:
-        """Asks for the places; the modules that know them are heavy, so in a thread."""
+        """Loads the places in a thread, because the modules that find them are heavy."""
         session, client = self.firescreen.session, self.firescreen.client
         stack, scan = session.stack, session.scan
         if stack is None or scan is None:
@@ -120,7 +120,7 @@ back."""
         self.call_later(self._show)
 
     def on_resize(self) -> None:
-        """The columns follow the width."""
+        """Fits the columns to the width."""
         if self.is_open and self._candidates:
             self.call_after_refresh(self._list)
 
@@ -134,7 +134,7 @@ back."""
         return self.firescreen.client.login_questions(self._stack, self._candidate)
 
     def _list(self) -> None:
-        """Draws the places with what is chosen for them."""
+        """Draws the places with the chosen logins."""
         listed = self.query_one("#list", OptionList)
         if self._stack is None:
             return
@@ -150,7 +150,7 @@ back."""
             listed.replace_option_prompt_at_index(number, each)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another place, whose login is shown."""
+        """Shows the login of another place."""
         if event.option_index != self._at:
             self._at = event.option_index
             self.call_later(self._show)
@@ -162,7 +162,7 @@ back."""
             return
 
     async def _show(self) -> None:
-        """Draws the fields of the selected place, keeping those that stand there already."""
+        """Draws the fields of the selected place, keeping the fields that are already there."""
         if not self.is_open:
             return
         asked = self._questions()
@@ -176,12 +176,12 @@ back."""
         self.firescreen.key_queue.release(self)
 
     def _initial_value(self, question: Question) -> str:
-        """What was typed before, or the default."""
+        """Returns the value typed before, or the default."""
         typed = self._typed.get(question.key)
         return typed.reveal() if typed else question.default
 
     def on_field_changed(self, event: Field.Changed) -> None:
-        """Takes an answer in, or says beside it why it cannot be used; another way asks other questions."""
+        """Stores an answer, or shows beside it why it is invalid; another kind of login has other questions."""
         from wizard.errors import InputError
         from wizard.redact import Secret
 
@@ -203,12 +203,12 @@ back."""
                 self._typed[question.key] = Secret(event.value.strip())
         elif question.setting.name == "way":
             self._typed.pop(f"{LOGINS}{self._candidate.key}{SECRET}", None)
-            # Tab right behind it is for the first of the new questions.
+            # A Tab typed immediately afterwards belongs to the first of the new questions.
             self.firescreen.key_queue.hold(self)
             self.call_later(self._show_anew)
 
     async def _show_anew(self) -> None:
-        """The questions of another way, with none of the fields of the one before."""
+        """Draws the questions of another kind of login, without any field of the kind before."""
         for field in self.query(Field):
             if field.question.setting.name != "way":
                 await field.remove()
@@ -216,7 +216,7 @@ back."""
         await self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """More choices only where there are some."""
+        """Offers more choices only if there are some."""
         return action != "more" or any(each.priority == "low" for each in self._questions())
 
     def action_more(self) -> None:
@@ -225,11 +225,11 @@ back."""
         self.call_later(self._show)
 
     def on_action_button_pressed(self) -> None:
-        """On to the plan."""
+        """Goes on to the plan."""
         self.action_go_on()
 
     def action_go_on(self) -> None:
-        """To the plan, or to the first answer that cannot be used."""
+        """Goes on to the plan, or to the first invalid answer."""
         stack = self._stack
         if stack is None or not self._candidates or self.query_one(QuestionForm).enter_wrong():
             return
@@ -245,7 +245,7 @@ back."""
         with_privileges(self.firescreen, self._make)
 
     def _complain(self, candidate: LoginCandidate, found: dict[str, str]) -> None:
-        """Says in the fields of a place what is wrong with them, and goes to the first."""
+        """Shows in the fields of a place what is wrong with them, and focuses the first."""
         self._complaints |= {f"{LOGINS}{candidate.key}.{name}": words for name, words in found.items()}
         self._at = self._candidates.index(candidate)
         self.query_one("#list", OptionList).highlighted = self._at
@@ -256,7 +256,7 @@ back."""
         self.query_one(QuestionForm).enter_wrong()
 
     def _make(self) -> None:
-        """Makes the plan in a thread: what it refuses is said in the field that it is about."""
+        """Makes the plan in a thread; its error is shown in the field that it is about."""
         stack = self._stack
         if stack is None:
             return
@@ -294,7 +294,7 @@ back."""
             self._complain(candidate, {name: ": ".join(part for part in (error.what, error.todo) if part)})
 
     def action_back(self) -> None:
-        """Goes back, and loses no answer."""
+        """Goes back without losing an answer."""
         if self._stack is not None and self._candidates:
             session = self.firescreen.session
             self.firescreen.session = replace(
@@ -303,11 +303,11 @@ back."""
         super().action_back()
 
     def _all_typed(self, session: Session) -> tuple[tuple[str, Secret], ...]:
-        """What was typed hidden, elsewhere and here."""
+        """Returns the secrets that were typed here and on other pages."""
         return (*(pair for pair in session.typed if not pair[0].startswith(LOGINS)), *self._typed.items())
 
     def action_help(self) -> None:
-        """Explains the focused question first."""
+        """Shows the help, the focused question first."""
         from screens.dialogs.help import HelpDialog
 
         text = self.query_one(QuestionForm).with_question_help(self.HELP)

@@ -1,1 +1,1 @@
-"""What the screens share and do not draw: the engine in threads, the run, the hosts, the current stack."""
+"""The shared logic of the screens, which draws nothing: engine threads, the run, the hosts, the current stack."""

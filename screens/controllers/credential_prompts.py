@@ -1,6 +1,6 @@
-"""Prompts for what connections need; the work that was interrupted by a prompt is repeated with the answer.
+"""Prompts for what connections need; the work that stopped for a prompt is repeated with the answer.
 
-One dialog at a time, and each prompt once, however many threads wait for it.
+One dialog at a time, and each prompt once, however many threads wait for its answer.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class _Question:
 
 
 class CredentialPrompts:
-    """The questions that wait for a person.
+    """The queue of prompts that wait for a person.
 
     Args:
-        app: on whose screens they are asked.
+        app: the app on whose screens the prompts appear.
     """
 
     def __init__(self, app: BaseApp) -> None:
@@ -49,11 +49,11 @@ class CredentialPrompts:
         again: Callable[[], None],
         refused: Callable[[], None],
     ) -> None:
-        """Asks, and calls `again` when there is an answer or `refused` when the person gives none.
+        """Shows a prompt, and calls `again` if the person answers or `refused` if not.
 
         Args:
-            needed: the question; its `kind` is not empty.
-            wanted: whether anybody still waits; if not, neither is called.
+            needed: what the connection needs; its `kind` is not empty.
+            wanted: whether the work still waits; if not, neither callback is called.
         """
         same = (needed.kind, needed.host, needed.fingerprint)
         for question in self._waiting:
@@ -89,7 +89,7 @@ class CredentialPrompts:
         self._done(answered=given is not None, kind=needed.kind if given and given.everywhere else "")
 
     def _done(self, *, answered: bool, kind: str = "") -> None:
-        """Goes on after the first question, and after all of a kind that were answered with it."""
+        """Goes on after the first prompt, and after all prompts of the same kind that its answer covers."""
         self._open = False
         done = [self._waiting[0], *(each for each in self._waiting[1:] if each.needed.kind == kind)]
         self._waiting = [each for each in self._waiting if each not in done]

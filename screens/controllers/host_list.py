@@ -1,7 +1,7 @@
-"""The hosts to choose from: where they come from, what their test found, and which are chosen.
+"""The hosts to choose from: their origin, the result of their test, and which are chosen.
 
-The app's `hosts` is what the page draws. Several hosts can be tested at once, each in a thread of its own; an answer
-that nobody waits for any more is dropped.
+The app's `hosts` is what the page draws. Several hosts can be tested at once, each in its own thread; a result that is
+no longer needed is dropped.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from wizard.model import ComponentSpec, HostFacts, HostSpec, Stack
 
 PRACTICE = "practice"
-"""Name of the line that stands for the practice stack as a whole."""
+"""Name of the entry for the whole practice stack."""
 
 
 class HostList:
     """Keeps the app's `hosts` up to date.
 
     Args:
-        app: whose hosts they are.
+        app: the app that owns the hosts.
         stack_session: opens the chosen hosts.
     """
 
@@ -37,23 +37,23 @@ class HostList:
         self._app, self._stack_session = app, stack_session
         self._asked = False
         self.error = ""
-        """Why the containers of this machine cannot be listed; '' where they can."""
+        """Why the containers of this machine cannot be listed; '' if they can."""
 
     def entry(self, name: str) -> HostEntry | None:
-        """The host of that name."""
+        """Returns the host with that name."""
         return next((entry for entry in self._app.hosts if entry.name == name), None)
 
     @property
     def taken(self) -> tuple[HostEntry, ...]:
-        """Those that were chosen, in the order in which they were."""
+        """Returns the chosen hosts in the order in which they were chosen."""
         return tuple(
             sorted((entry for entry in self._app.hosts if entry.taken), key=lambda entry: entry.taken)
         )
 
-    # -- what there is -------------------------------------------------------------------------------------
+    # -- listing -------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Fills the list: the current stack, this machine, and the hosts that are offered."""
+        """Fills the list: the current stack, this machine, and the offered hosts."""
         from wizard.model import HostSpec
 
         if not self._app.hosts:
@@ -71,7 +71,7 @@ class HostList:
             )
 
     def _in_hand(self, session: Session) -> None:
-        """Lists what the last scan of the current stack found, without another test."""
+        """Lists what the last scan of the current stack found, without testing again."""
         if session.stack is None or session.place == "practice":
             return
         facts = session.scan.facts.hosts if session.scan else {}
@@ -122,7 +122,7 @@ class HostList:
     def add(
         self, text: str, then: Callable[[tuple[str, ...]], None], otherwise: Callable[[ErrorMessage], None]
     ) -> None:
-        """Adds the host that was typed, or those of a file that was named; `then` gets the names of the new ones."""
+        """Adds the typed host, or the hosts of the named file; `then` gets the names of the new ones."""
 
         def list_added(found: tuple[tuple[HostSpec, ...], str]) -> None:
             specs, file = found
@@ -139,11 +139,11 @@ class HostList:
         self._app.ask(lambda: self._app.client.typed_hosts(text, names), list_added, otherwise)
 
     def remove(self, name: str) -> None:
-        """Takes a host that was typed off the list."""
+        """Removes an added host from the list."""
         self._app.hosts = tuple(entry for entry in self._app.hosts if entry.name != name)
 
     def _put(self, entry: HostEntry) -> None:
-        """Replaces the host of that name, or adds it before the practice stack."""
+        """Replaces the host with that name, or adds it before the practice stack."""
         hosts = list(self._app.hosts)
         names = [each.name for each in hosts]
         if entry.name in names:
@@ -155,7 +155,7 @@ class HostList:
     # -- testing -------------------------------------------------------------------------------------------
 
     def test(self, name: str) -> None:
-        """Connects to the host and scans it; does nothing if that is under way."""
+        """Connects to the host and scans it; does nothing if it is already being tested."""
         entry = self.entry(name)
         if entry is None or entry.state == "connecting":
             return
@@ -167,7 +167,7 @@ class HostList:
         self._connect(name, entry.spec, self._note_failure)
 
     def test_all(self) -> None:
-        """Tests every host that was added and not tested yet."""
+        """Tests every added host that was not tested yet."""
         waiting = [
             entry for entry in self._app.hosts if entry.source == "added" and entry.state in ("", "failed")
         ]
@@ -184,7 +184,7 @@ class HostList:
         return bool(busy)
 
     def _test_validity(self, name: str) -> Callable[[], bool]:
-        """Whether the present test is still wanted, when called later."""
+        """Returns a function that tells whether the present test's result is still needed."""
         entry = self.entry(name)
         this = entry.round if entry else -1
 
@@ -209,7 +209,7 @@ class HostList:
         )
 
     def _through(self, spec: HostSpec) -> tuple[HostSpec, ...]:
-        """The host that runs a container, if that is not this machine."""
+        """Returns the host that runs the container, if that is not this machine."""
         holder = self.entry(spec.via) if spec.via else None
         return (holder.spec,) if holder else ()
 
@@ -290,7 +290,7 @@ class HostList:
     # -- choosing ------------------------------------------------------------------------------------------
 
     def toggle(self, name: str) -> None:
-        """Chooses or unchooses a host; one that was never tested is tested first."""
+        """Chooses or unchooses a host; a host that was never tested is tested first."""
         entry = self.entry(name)
         if entry is None or entry.state == "connecting":
             return
@@ -307,7 +307,7 @@ class HostList:
             self._put(replace(entry, taken=len(self.taken) + 1))
 
     def take(self) -> bool:
-        """Uses the chosen hosts; False, with a notice why, if that is not possible."""
+        """Uses the chosen hosts; if that is impossible, shows a notice with the reason and returns False."""
         chosen = self.taken
         if not chosen:
             self._app.notify("Choose a host first: Enter tests it, Space chooses it.", severity="warning")
@@ -323,7 +323,7 @@ class HostList:
         return True
 
     def _stack(self, chosen: tuple[HostEntry, ...]) -> Stack:
-        """The stack of the chosen hosts; certificates and users of the current one are kept."""
+        """Returns the stack of the chosen hosts with the certificates and users of the current stack."""
         from wizard.model import Stack
 
         specs = {entry.name: entry.spec for entry in chosen}
@@ -338,7 +338,7 @@ class HostList:
 
 
 def _login(spec: HostSpec) -> tuple[str, str, int]:
-    """What makes two entries the same host."""
+    """Returns the values by which two entries are the same host."""
     if spec.connect == "incus":
         return "incus", spec.instance or spec.name, 0
     return ("local", "", 0) if spec.connect == "local" else ("ssh", spec.address or spec.name, spec.port)

@@ -1,7 +1,7 @@
-"""Runs: an apply, an undo, a verification or a recovery, one at a time, in one thread of the app's own.
+"""Runs (apply, undo, verification or recovery), one at a time, in one thread of the app.
 
-Cancelling sets an event that the engine reads between
-two changes; the run has ended when the engine says so, not when a worker's state does (textual#4889).
+Cancelling sets an event that the engine reads between two changes; the run has ended when the engine says so, not when
+a worker's state does (textual#4889).
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ TICK = 0.1
 """Seconds between two redraws, however many events there are."""
 
 SHARE = 0.04
-"""Seconds of a tick that reading events may use; more of them wait, so that keys are handled in between."""
+"""Seconds of a tick that handling events may use; the remaining events wait, so that keys are handled in between."""
 
 
 KEPT = 2000
-"""Events that wait; of more, log lines are dropped."""
+"""How many events are queued; if there are more, log lines are dropped."""
 LINE = 500
-"""Characters of a line that are kept."""
+"""How many characters of a line are kept."""
 
 
 class EventQueue:
-    """Carries the engine's events from its thread to the screen's, few at a time and none lost.
+    """Carries the engine's events from its thread to the screen's, a few at a time, without losing any.
 
-    `emit` is called in the engine's thread and never waits. Log lines wait for the next `take`; everything else
-    asks for one at once.
+    `emit` is called in the engine's thread and never waits. Log lines wait for the next `take`; every other event
+    requests one immediately.
 
     Args:
-        wake: asks the screen's thread to call `take` soon; must be safe to call from any thread.
+        wake: requests that the screen's thread calls `take` soon; must be safe to call from any thread.
     """
 
     def __init__(self, wake: Callable[[], object]) -> None:
@@ -54,7 +54,7 @@ class EventQueue:
         self._wake = wake
 
     def emit(self, event: Event) -> None:
-        """Takes an event of the engine; its text is made harmless here, so that drawing costs nothing."""
+        """Queues an event of the engine; its text is made harmless here, so that drawing it is cheap."""
         if event.text:
             limit = 8000 if event.kind == "waiting" else LINE
             event = replace(event, text=redact(plain(event.text, limit)))
@@ -65,7 +65,7 @@ class EventQueue:
             self._wake()
 
     def take(self) -> tuple[Event, ...]:
-        """All that came since the last call, in order."""
+        """Returns all events since the last call, in order."""
         taken = []
         while self._events:
             taken.append(self._events.popleft())
@@ -76,7 +76,7 @@ class RunController:
     """Starts a run and keeps the app's `run_state` up to date.
 
     Args:
-        app: whose state it is.
+        app: the app that owns the state.
         when_ended: called after each run with its final state.
     """
 
@@ -94,7 +94,7 @@ class RunController:
 
     @property
     def working(self) -> bool:
-        """Whether the engine's thread has not come back yet."""
+        """Returns whether the engine's thread is still running."""
         return self._working
 
     def start(
@@ -104,10 +104,10 @@ class RunController:
         *,
         when_shown: bool = False,
     ) -> bool:
-        """Begins, unless another run is at work. `work` gets `emit` and `cancel`, and blocks.
+        """Starts the work unless another run is under way. `work` gets `emit` and `cancel`, and blocks.
 
         Args:
-            when_shown: the work waits for `go`: a screen that is still being built would make keys wait twice.
+            when_shown: start only when `go` is called: keys would wait twice for a screen that is still being built.
         """
         if self._working:
             self._app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
@@ -131,10 +131,10 @@ class RunController:
         return True
 
     def apply(self, plan: Plan, canary: str, *, later: bool) -> bool:
-        """Applies a plan, once the screen of the run is there and calls `go`; False if another run is under way.
+        """Applies a plan once the run's screen is shown and calls `go`; False if another run is under way.
 
         Args:
-            plan: what is applied.
+            plan: the plan to apply.
             canary: the host that is changed and verified before the others; '' for none.
             later: whether verification is left for later.
         """
@@ -157,7 +157,7 @@ class RunController:
         return self.start(begin("recover"), lambda emit, _cancel: client.recover(emit))
 
     def verify(self) -> bool:
-        """Runs all the probes of the current stack, which changes nothing; False if another run is under way."""
+        """Runs all probes of the current stack, without changing anything; False if another run is under way."""
         session, before, client = self._app.session, self._app.run_state, self._app.client
         stack, answers = session.stack, session.answers
         if stack is None:
@@ -172,7 +172,7 @@ class RunController:
         return self.start(state, work)
 
     def probe_connections(self) -> bool:
-        """Runs the probes of the present connections, which changes nothing; False if another run is under way."""
+        """Runs the probes of the present connections, without changing anything; False if another run is under way."""
         session, before, client = self._app.session, self._app.run_state, self._app.client
         stack, scan, answers = session.stack, session.scan, session.answers
         if stack is None or scan is None:
@@ -186,7 +186,7 @@ class RunController:
         return self.start(replace(begin("verify"), run=before.run, outcome=before.outcome), work)
 
     def _set_connections(self, arrows: tuple[Arrow, ...]) -> None:
-        """Sets the connections that the run is about; called in its thread once it has made the plan."""
+        """Sets the run's connections; called in its thread once the plan is made."""
 
         def keep() -> None:
             self._app.run_state = replace(self._app.run_state, arrows=arrows)
@@ -194,20 +194,20 @@ class RunController:
         self._app.post_message(WorkDone(keep))
 
     def go(self) -> None:
-        """Begins what waited for its screen; nothing if nothing did."""
+        """Starts the work that waited for its screen, if any."""
         pending, self._pending = self._pending, None
         if pending:
             pending()
 
     def cancel(self) -> None:
-        """Asks the engine to stop between two changes and to roll back what was done."""
+        """Asks the engine to stop between two changes and to roll back the changes made."""
         self._cancel.set()
         self._app.run_state = stop(self._app.run_state)
 
     def abandon(self) -> threading.Event | None:
-        """As `cancel`, where no screen is drawn any more; the event is set when the engine has come back.
+        """As `cancel`, after the screen is gone; the returned event is set when the engine has finished.
 
-        None: it does nothing.
+        Returns None if the engine is idle.
         """
         if not self._working or self._pending is not None:
             return None
@@ -215,17 +215,17 @@ class RunController:
         return self._returned
 
     def cancel_then(self, after: Callable[[], None]) -> None:
-        """As `cancel`; calls `after` when the engine has come back."""
+        """As `cancel`; calls `after` when the engine has finished."""
         self._after = after
         self.cancel()
 
     def drain_soon(self) -> None:
-        """As `drain`, unless that was a moment ago: the next tick does it then, and keys come in between."""
-        if time.monotonic() - self._drained >= 0.9 * TICK:  # a timer is never quite on time
+        """As `drain`, unless that was done a moment ago: then the next tick does it, and keys come in between."""
+        if time.monotonic() - self._drained >= 0.9 * TICK:  # a timer never fires exactly on time
             self.drain()
 
     def drain(self) -> None:
-        """Takes in what the engine said since the last time, as far as there is time; one redraw for all of it."""
+        """Takes in the events since the last call, as far as time allows, with one redraw for all of them."""
         self._drained = time.monotonic()
         self._backlog.extend(self._feed.take())
         until = self._drained + SHARE
@@ -236,7 +236,7 @@ class RunController:
             self._app.run_state = state
 
     def _with_typed_commands(self, event: Event) -> Event:
-        """The event, with commands in its error that work where they are typed."""
+        """Returns the event with the commands in its error rewritten so that they work where they are typed."""
         if event.error is None:
             return event
         typed = self._app.client.as_typed
@@ -244,7 +244,7 @@ class RunController:
         return replace(event, error=(what, text, where, typed(todo)))
 
     def _after_all(self, then: Callable[[], None]) -> None:
-        """Calls `then` when everything that was said is taken in."""
+        """Calls `then` when all emitted events are taken in."""
         self.drain()
         if self._backlog:
             self._app.set_timer(TICK, lambda: self._after_all(then))

@@ -1,4 +1,4 @@
-"""The current stack (this machine, the hosts of a file or chosen ones, or practice) and its last scan."""
+"""The current stack (this machine, the hosts of a file, chosen hosts, or practice) and its last scan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StackSession:
     """Opens stacks and scans them; the screens read the app's `session`.
 
     Args:
-        app: whose session it is.
+        app: the app that owns the session.
     """
 
     def __init__(self, app: BaseApp) -> None:
@@ -33,7 +33,7 @@ class StackSession:
         self._when_scanned: Callable[[], None] | None = None
 
     def _replace(self, session: Session) -> None:
-        """Begins with another stack: a scan of the one before that still runs counts no more."""
+        """Switches to another stack: the result of a scan of the former stack is dropped."""
         self._round += 1
         self._app.session = session
 
@@ -49,15 +49,15 @@ class StackSession:
         self.scan()
 
     def remember(self, stack: Stack) -> None:
-        """Keeps the chosen hosts, and how they are to be protected."""
+        """Remembers the chosen hosts and their protection for the next start."""
         self._app.ask(lambda: self._app.client.remember(stack), lambda _: None)
 
     def forget(self) -> None:
-        """Offers no hosts at the next start."""
+        """Forgets the chosen hosts: the next start offers none."""
         self._app.ask(self._app.client.forget, lambda _: None)
 
     def use_sudo(self, names: tuple[str, ...]) -> None:
-        """Uses sudo on those hosts of the current stack from now on."""
+        """Uses sudo on these hosts of the current stack from now on."""
         session = self._app.session
         if session.stack is None:
             return
@@ -70,7 +70,7 @@ class StackSession:
             self.remember(stack)
 
     def here(self) -> None:
-        """Goes back to this machine."""
+        """Switches back to this machine."""
         self._app.session = Session()
         self.scan()
 
@@ -78,7 +78,7 @@ class StackSession:
         """Starts the practice stack, downloading the programs if necessary, and opens it.
 
         Args:
-            whole: with all five components, instead of a Prometheus and a node_exporter.
+            whole: with all five components, instead of only Prometheus and node_exporter.
         """
         self._replace(Session(place="practice", busy="preparing the practice stack…"))
 
@@ -90,7 +90,7 @@ class StackSession:
         )
 
     def _have_practice(self, stack: Stack) -> None:
-        """Opens the practice stack, unless the person went back to this machine meanwhile."""
+        """Opens the practice stack, unless the person switched back to this machine meanwhile."""
         if self._app.session.place == "practice":
             self._take(stack)
 
@@ -109,7 +109,7 @@ class StackSession:
 
         def open_stack(session: LabSession) -> None:
             if self._app.session.place != "practice":
-                return  # the person went back to this machine meanwhile
+                return  # the person switched back to this machine meanwhile
             if session.on_real_hosts or session.lab.docker:
                 self._app.session = Session(place="file")
             self._take(session.stack)
@@ -118,12 +118,12 @@ class StackSession:
         self._app.ask(lambda: self._app.client.lab(lab, say, anew=anew), open_stack, self._no_practice)
 
     def stop_practice(self) -> None:
-        """Ends the practice programs and goes back to this machine."""
+        """Stops the practice programs and switches back to this machine."""
         self._replace(Session(place="practice", busy="stopping the practice stack…"))
         self._app.ask(self._app.client.stop_practice, lambda _: self.here())
 
     def show_progress(self, line: str) -> None:
-        """Something slow said how far it is."""
+        """Shows the progress of slow work."""
         session = self._app.session
         self._app.session = replace(session, told=(*session.told[-20:], line))
 
@@ -133,12 +133,12 @@ class StackSession:
             self.scan()
 
     def after_scan(self, then: Callable[[], None]) -> None:
-        """Scans the current stack again and calls `then` with the result there."""
+        """Scans the current stack again and calls `then` when the result is there."""
         self._when_scanned = then
         self.scan()
 
     def scan(self) -> None:
-        """Scans the current stack; answers that were given are kept."""
+        """Scans the current stack; answers of the person are kept."""
         session = self._app.session
         words = "scanning this machine…" if session.place == "here" else "scanning the hosts…"
         self._app.session = replace(session, busy=words, told=(), error=None)
@@ -153,7 +153,7 @@ class StackSession:
         )
 
     def become_root(self) -> ErrorMessage | None:
-        """Suspends the wizard and lets sudo ask for the password, which Firescreen never sees."""
+        """Suspends the wizard while sudo prompts for the password, which Firescreen never sees."""
         try:
             with self._app.suspend():
                 print("Firescreen is suspended. sudo asks for your password.", flush=True)

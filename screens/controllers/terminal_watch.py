@@ -1,7 +1,7 @@
-"""Ends the wizard when its terminal goes away, e.g. because an SSH session was cut: nobody could end it any more.
+"""Ends the wizard when its terminal closes, e.g. because an SSH session was cut: nobody could end it any more.
 
-A run is stopped first, and what it has changed is rolled back. If that is killed as well, the journal shows an interrupted
-run.
+A run is stopped first, and its changes are rolled back. If the rollback is killed as well, the journal shows an
+interrupted run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from screens.controllers.run_controller import RunController
 
 EVERY = 3.0
-"""Seconds between two looks at the terminal, for a wizard that was started to ignore hang-ups."""
+"""Seconds between two checks of the terminal, for a wizard that was started to ignore hang-ups."""
 
 
 class TerminalWatch:
-    """Notices the end of the terminal, from when it is made.
+    """Notices when the terminal closes; begins watching when it is created.
 
     Args:
-        runs: what may be under way then.
+        runs: stops the run that may be under way at that time.
     """
 
     def __init__(self, runs: RunController) -> None:
@@ -35,7 +35,7 @@ class TerminalWatch:
         self._ends = False
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, lambda *_: self._end_without_terminal())
-        # A thread of its own: what draws the screen waits for ever once nothing takes what it draws.
+        # A separate thread, because the drawing thread blocks forever once nothing reads what it writes.
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self) -> None:
@@ -58,5 +58,5 @@ class TerminalWatch:
 def _end(returned: threading.Event | None) -> NoReturn:
     if returned is not None:
         returned.wait()
-    # As SIGHUP does, which ends a program where it stands.
+    # The same exit status as after SIGHUP, which ends a program immediately.
     os._exit(128 + signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Watches the workspace: what another window, a command or an instructor did there is shown here too."""
+"""Watches the workspace: shows what another window, a command or an instructor did there."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from screens.base_app import BaseApp
 
 EVERY = 2.0
-"""Seconds between two looks at the journals."""
+"""Seconds between two readings of the journals."""
 CLASS_EVERY = 1.0
-"""Seconds between two looks at the class of a student."""
+"""Seconds between two readings of a student's class."""
 _SHOWN = 20.0
-"""Seconds for which a message of the instructor stands in a corner, whatever the page."""
+"""Seconds for which a message of the instructor is shown in a corner, whatever the page."""
 
 
 class WorkspaceWatch:
     """Keeps the app's `notices` up to date.
 
     Args:
-        app: whose notices they are.
+        app: the app that owns the notices.
         is_working: whether this wizard itself is at work on the workspace.
-        changed: called when somebody else has finished a run, or undone one.
+        changed: called when another process has finished or undone a run.
     """
 
     def __init__(self, app: BaseApp, is_working: Callable[[], bool], changed: Callable[[], None]) -> None:
@@ -37,7 +37,7 @@ class WorkspaceWatch:
         self._is_following = False
 
     def start(self, known: Notices) -> None:
-        """Begins with what is known now."""
+        """Starts with the notices that are already read."""
         self._app.notices = known
         self._app.set_interval(EVERY, self._look)
         self._app.set_interval(CLASS_EVERY, self._follow_class)
@@ -73,14 +73,14 @@ class WorkspaceWatch:
 
     @property
     def membership(self) -> ClassMembership:
-        """The class that the workspace's student is in. Its methods block."""
+        """Returns the class of the workspace's student. Its methods block."""
         if self._membership is None:
             self._membership = ClassMembership(self._app.client.engine.workspace)
         return self._membership
 
     def _follow_class(self) -> None:
         def read() -> ClassState:
-            return self.membership.read()  # in the thread: the first time, it builds the engine
+            return self.membership.read()  # in the thread, because the first call builds the engine
 
         if not self._is_following:
             self._is_following = True
@@ -99,7 +99,7 @@ class WorkspaceWatch:
         self._app.class_state = found
         known = {message.number for message in before.news.messages} if before.news else set()
         for message in found.news.messages if found.news else ():
-            # What was said before this wizard was opened stands on the lab's page.
+            # Messages from before this wizard was opened are shown on the lab's page.
             if message.number not in known and (before.news or self._is_recent(message.at)):
                 self._app.notify(message.text, title="From your instructor", timeout=_SHOWN, markup=False)
 

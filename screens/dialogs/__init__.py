@@ -1,1 +1,1 @@
-"""What stands before a screen until it is answered; each returns one typed result."""
+"""Dialogs, which cover a screen until they are answered; each returns one typed result."""

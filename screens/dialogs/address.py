@@ -15,10 +15,10 @@ from screens.widgets.prose import Prose
 
 
 class AddressDialog(FieldDialog[tuple[str, ...]]):
-    """Answers with the names of the hosts that were added.
+    """Returns the names of the hosts that were added.
 
     Args:
-        add: adds what was typed; calls back with the hosts' names, or with why it cannot be used.
+        add: adds what was typed; calls back with the hosts' names, or with why the input is invalid.
     """
 
     TITLE_TEXT = "Add a host"
@@ -30,7 +30,7 @@ class AddressDialog(FieldDialog[tuple[str, ...]]):
         self._add = add
 
     def text(self) -> Content:
-        """What is asked for."""
+        """Returns the prompt."""
         return Content(
             "Type user@host or user@host:port. Settings in ~/.ssh/config (user, port, key, ProxyJump) apply. The host is "
             "tested at once. Or type the path of a file that lists hosts: an Ansible inventory, or the targets of a "
@@ -38,22 +38,22 @@ class AddressDialog(FieldDialog[tuple[str, ...]]):
         )
 
     def inside(self) -> ComposeResult:
-        """Words and the field."""
+        """Yields the prompt and the field."""
         yield from super().inside()
         yield Input(placeholder="root@srv1.example.org")
         yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Go on or stop."""
+        """Returns the buttons to add and to close."""
         return (("add", "Add"), ("stop", "Add nothing"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter adds it."""
+        """Adds the typed host or file on Enter."""
         event.stop()
         self.handle_button("add")
 
     def handle_button(self, name: str) -> None:
-        """Adds it, or closes."""
+        """Adds the typed host or file, or closes."""
         if name == "add":
             self._add(self.query_one(Input).value, self._close_with, self._wrong)
         else:
@@ -71,5 +71,5 @@ class AddressDialog(FieldDialog[tuple[str, ...]]):
             self.query_one(Input).focus()
 
     def action_refuse(self) -> None:
-        """Escape adds nothing."""
+        """Adds nothing on Escape."""
         self.dismiss(())

@@ -1,4 +1,4 @@
-"""Takes a student's own answers to the questions at the end of a lab; the report has them."""
+"""Takes a student's answers to the questions at the end of a lab; they are put into the report."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from screens.widgets.prose import Prose
 
 
 class AnswersDialog(Dialog[tuple[str, ...] | None]):
-    """Answers with a text for each question, or None for no change.
+    """Returns a text for each question, or None for no change.
 
     Args:
-        questions: as they are asked.
-        answers: what was answered before; '' for nothing.
+        questions: their texts.
+        answers: the earlier answers; '' for none.
     """
 
     TITLE_TEXT = "Your answers"
@@ -38,7 +38,7 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
         self._questions, self._answers = questions, answers
 
     def inside(self) -> ComposeResult:
-        """Each question with room for its answer."""
+        """Yields each question with a field for its answer."""
         yield Prose(
             "Answer in your own words; your report includes the answers. Tab goes to the next one.\n",
             markup=False,
@@ -48,14 +48,14 @@ class AnswersDialog(Dialog[tuple[str, ...] | None]):
             yield Pasted(answer, tab_behavior="focus", show_line_numbers=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Keep or leave."""
+        """Returns the buttons to save and to discard."""
         return (("keep", "Save"), ("stop", "Discard"))
 
     def handle_button(self, name: str) -> None:
-        """Answers, or closes."""
+        """Returns the answers, or closes."""
         texts = tuple(area.text.strip() for area in self.query(TextArea))
         self.dismiss(texts if name == "keep" else None)
 
     def action_refuse(self) -> None:
-        """Escape keeps nothing that was not there before."""
+        """Discards the changes on Escape."""
         self.dismiss(None)

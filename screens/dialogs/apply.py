@@ -1,4 +1,4 @@
-"""Asks before a plan is applied: whether what it breaks is accepted, and whether it is verified now or later."""
+"""Asks before a plan is applied: whether rejected clients are accepted, and whether to verify now or later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Choice: TypeAlias = Literal["", "now", "later"]
 
 
 class ApplyDialog(Dialog[Choice]):
-    """When to verify, where that takes long.
+    """Asks when to verify a plan whose verification takes long.
 
     Args:
         text: what will happen.
@@ -30,27 +30,27 @@ class ApplyDialog(Dialog[Choice]):
         self._text = text
 
     def text(self) -> Content:
-        """What will happen."""
+        """Returns what will happen."""
         return self._text
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Three."""
+        """Returns the three buttons."""
         return ("now", "Apply"), ("later", "Apply, verify later"), ("no", "Stay on the plan")
 
     def handle_button(self, name: str) -> None:
-        """The button's answer."""
+        """Returns the button's answer."""
         self.dismiss("now" if name == "now" else "later" if name == "later" else "")
 
     def action_refuse(self) -> None:
-        """Escape is no."""
+        """Stays on the plan on Escape."""
         self.dismiss("")
 
 
 class AcceptDialog(Dialog[bool]):
-    """Whether clients may be rejected after the plan; the harmless answer has the focus.
+    """Asks whether clients may be rejected after the plan; the harmless answer has the focus.
 
     Args:
-        clients: that will be rejected and are not accepted yet.
+        clients: those that will be rejected and are not accepted yet.
     """
 
     TITLE_TEXT = "These clients will be rejected"
@@ -60,7 +60,7 @@ class AcceptDialog(Dialog[bool]):
         self._clients = clients
 
     def text(self) -> Content:
-        """Each with its place and the lines to change there."""
+        """Returns each client with its place and the lines to change there."""
         parts: list[Content] = []
         for each in self._clients:
             parts.append(
@@ -78,13 +78,13 @@ class AcceptDialog(Dialog[bool]):
         return Content("\n").join(parts)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Two."""
+        """Returns the two buttons."""
         return ("no", "Stay on the plan"), ("yes", "Accept")
 
     def handle_button(self, name: str) -> None:
-        """Yes or no."""
+        """Returns yes or no."""
         self.dismiss(name == "yes")
 
     def action_refuse(self) -> None:
-        """Escape is no."""
+        """Answers no on Escape."""
         self.dismiss(False)

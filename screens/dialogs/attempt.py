@@ -21,10 +21,10 @@ _CONFIG = re.compile(r"--config ('[^']*'|\S+)")
 
 
 class AttemptDialog(Dialog[None]):
-    """Enter on a cell of the matrix. Everything from the network is drawn as plain text.
+    """Shows a probe after Enter on a cell of the matrix. Everything from the network is drawn as plain text.
 
     Args:
-        attempt: how the request ended.
+        attempt: the probe and its outcome.
     """
 
     DEFAULT_CSS = """
@@ -43,16 +43,16 @@ class AttemptDialog(Dialog[None]):
         self._part = ""
 
     def title_text(self) -> str:
-        """Client and server."""
+        """Returns the names of client and server."""
         probe = self._attempt.probe
         return inline(f"{probe.client} → {probe.server}", 80)
 
     def text(self) -> Content:
-        """The whole probe, the most important first."""
+        """Returns the whole probe, the most important first."""
         return inside(self._attempt)
 
     def on_mount(self) -> None:
-        """Looks up the diagnosis of a failure; the table of diagnoses is read in a thread."""
+        """Loads the diagnosis of a failure; the table of diagnoses is read in a thread."""
         attempt = self._attempt
         self.query_one("#fix", ActionButton).display = False
         if not attempt.ok and (attempt.reason or attempt.detail):
@@ -72,7 +72,7 @@ class AttemptDialog(Dialog[None]):
             self.query_one(".text Static", Static).update(text)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Close, copy, repeat; and where the wizard can fix the cause, the part that does."""
+        """Returns the buttons to close, copy and repeat, and one to fix the cause if the wizard can."""
         return (("close", "Close"), ("copy", "Copy"), ("again", "Open in probe console"), ("fix", "Fix it"))
 
     def handle_button(self, name: str) -> None:
@@ -87,7 +87,7 @@ class AttemptDialog(Dialog[None]):
             self.dismiss(None)
 
     def action_copy(self) -> None:
-        """Gives the command to the terminal's clipboard (OSC 52)."""
+        """Copies the command to the terminal's clipboard (OSC 52)."""
         self.app.copy_to_clipboard(self._attempt.curl + "\n")
         self.app.notify("Copied the command")
 
@@ -108,7 +108,7 @@ class AttemptDialog(Dialog[None]):
 
 
 def inside(attempt: Attempt) -> Content:
-    """The request and how it ended, for a person."""
+    """Returns the request and its outcome as text."""
     probe = attempt.probe
     sign, colour = (
         ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
@@ -134,7 +134,7 @@ def inside(attempt: Attempt) -> Content:
     if attempt.curl:
         parts.extend((_head("Command"), commands((attempt.curl,))))
         asking = _CONFIG.sub(f"-u {probe.user}", attempt.curl)
-        # Whoever types a password takes longer than the forwarding of that command lasts.
+        # Typing a password takes longer than the port forwarding of that command lasts.
         if probe.user and asking != attempt.curl and probe.forward is None:
             parts.extend(
                 (Content.styled("or, with a prompt for the password:", "$quiet"), commands((asking,)))

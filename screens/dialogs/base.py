@@ -1,4 +1,4 @@
-"""The box that all dialogs are drawn in (title on the border, text that scrolls, buttons beneath), and a plain question."""
+"""The box in which all dialogs are drawn (title in the border, scrolling text, buttons below), and a plain question."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 class Dialog(ModalScreen[Result]):
     """Base of the dialogs: `text()` is drawn, `buttons()` names (id, label, variant), Escape is `refuse`.
 
-    The first button has the focus, so put the harmless one first where a slip would hurt.
+    The first button has the focus, so put the harmless button first if a slip would do harm.
     """
 
     TITLE_TEXT: ClassVar[str] = ""
@@ -53,11 +53,11 @@ class Dialog(ModalScreen[Result]):
 
     @property
     def firescreen(self) -> BaseApp:
-        """The app, with its own type."""
+        """Returns the app with its own type."""
         return cast("BaseApp", self.app)
 
     def compose(self) -> ComposeResult:
-        """The box."""
+        """Yields the box."""
         with Vertical(classes="box") as box:
             with VerticalScroll(classes="text", can_focus=False):
                 yield from self.inside()
@@ -67,41 +67,41 @@ class Dialog(ModalScreen[Result]):
         box.border_title = Content(f" {inline(self.title_text(), 64)} ")
 
     def action_scroll(self, lines: int) -> None:
-        """Moves the text where it is longer than the screen."""
+        """Scrolls a text that is longer than the screen."""
         self.query_one(".text", VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def title_text(self) -> str:
-        """What stands on the border."""
+        """Returns the title in the border."""
         return self.TITLE_TEXT
 
     def inside(self) -> ComposeResult:
-        """What stands in the box."""
+        """Yields the content of the box."""
         yield Prose(self.text(), markup=False)
 
     def text(self) -> Content:
-        """What is said."""
+        """Returns the text of the dialog."""
         return Content("")
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """(id, label) of each button."""
+        """Returns (id, label) of each button."""
         return (("close", "Close"),)
 
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
-        """Answers with the button's id."""
+        """Handles a button by its id."""
         event.stop()
         self.handle_button(event.button.id or "")
 
     def handle_button(self, name: str) -> None:
-        """Ends the dialog; `name` is the button's id."""
+        """Closes the dialog; `name` is the button's id."""
         raise NotImplementedError
 
     def action_refuse(self) -> None:
-        """Escape."""
+        """Handles Escape."""
         raise NotImplementedError
 
 
 class FieldDialog(Dialog[Result]):
-    """Base of the dialogs in which a line is typed; `#wrong` says why it cannot be used, once it is `-on`."""
+    """Base of the dialogs with a line to type; `#wrong` says why it is invalid, once it has the class `-on`."""
 
     AUTO_FOCUS = "Input"
     DEFAULT_CSS = """
@@ -111,7 +111,7 @@ class FieldDialog(Dialog[Result]):
         #wrong { color: $error; height: auto; display: none; &.-on { display: block; } }
     }
     """
-    # The arrows are the text's.
+    # The arrow keys scroll the text.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "", show=False),
         Binding("right", "", show=False),
@@ -119,14 +119,14 @@ class FieldDialog(Dialog[Result]):
 
 
 class ConfirmDialog(Dialog[bool]):
-    """True if the person agrees.
+    """Asks a question and returns True if the person agrees.
 
     Args:
         title: the question in two or three words.
         text: what will happen, in a sentence or two.
-        yes: label of the button that does it.
-        no: label of the one that does not.
-        careful: whether the focus is on `no` at first.
+        yes: label of the button that agrees.
+        no: label of the button that declines.
+        careful: whether `no` has the focus at first.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -140,27 +140,27 @@ class ConfirmDialog(Dialog[bool]):
         self._yes, self._no, self._careful = yes, no, careful
 
     def title_text(self) -> str:
-        """The question."""
+        """Returns the question."""
         return self._title
 
     def text(self) -> Content:
-        """What will happen."""
+        """Returns what will happen."""
         return self._text
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Two."""
+        """Returns the two buttons."""
         pair = (("yes", self._yes), ("no", self._no))
         return pair[::-1] if self._careful else pair
 
     def handle_button(self, name: str) -> None:
-        """Yes or no."""
+        """Returns yes or no."""
         self.dismiss(name == "yes")
 
     def action_answer(self, yes: bool) -> None:
-        """Its key, as on the pages that ask without a dialog; where a slip would hurt, y alone does nothing."""
+        """Answers by key, as pages that ask without a dialog do; in a careful dialog, y alone does nothing."""
         if not (yes and self._careful):
             self.dismiss(yes)
 
     def action_refuse(self) -> None:
-        """Escape is no."""
+        """Answers no on Escape."""
         self.dismiss(False)

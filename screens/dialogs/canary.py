@@ -20,12 +20,12 @@ host was changed. A host on which a Prometheus scrapes the others cannot be the 
 
 
 class CanaryDialog(Dialog["str | None"]):
-    """Answers with a host's name, 'none', '' to leave it to Firescreen, or None for no change.
+    """Returns a host's name, 'none', '' for Firescreen's choice, or None for no change.
 
     Args:
         able: the hosts that can be the canary.
-        ours: the one that Firescreen would take; '' for none.
-        now: what is chosen: a host, 'none' or ''.
+        ours: the host that Firescreen would choose; '' for none.
+        now: the present choice: a host, 'none' or ''.
     """
 
     TITLE_TEXT = "Choose the canary"
@@ -46,7 +46,7 @@ class CanaryDialog(Dialog["str | None"]):
         self._ours, self._now = ours, now
 
     def inside(self) -> ComposeResult:
-        """A list."""
+        """Yields the list of hosts."""
         yield Prose(WORDS, markup=False)
         listed = OptionList(*(Option(self._entry(choice)) for choice in self._choices), markup=False)
         listed.highlighted = self._choices.index(self._now) if self._now in self._choices else 0
@@ -61,18 +61,18 @@ class CanaryDialog(Dialog["str | None"]):
         )
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """One, to leave."""
+        """Returns the button that closes."""
         return (("keep", "Keep as is"),)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """That one."""
+        """Chooses the host."""
         event.stop()
         self.dismiss(self._choices[event.option_index])
 
     def handle_button(self, name: str) -> None:
-        """As it was."""
+        """Closes without a change."""
         self.dismiss(None)
 
     def action_refuse(self) -> None:
-        """As it was."""
+        """Closes without a change."""
         self.dismiss(None)

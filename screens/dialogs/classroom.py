@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 
 
 class ClassroomDialog(FieldDialog[bool]):
-    """Answers whether the hosts of a classroom were taken."""
+    """Returns whether the hosts of a classroom were taken."""
 
     TITLE_TEXT = "Labs on real hosts"
     AUTO_FOCUS = "#file"
 
     def text(self) -> Content:
-        """What is asked for."""
+        """Returns the prompt."""
         return Content(
             "Your instructor has a classroom file, which names the hosts srv1, prometheus and so on. If the file is for a "
             "whole class, also type your campus number. Both are remembered."
         )
 
     def inside(self) -> ComposeResult:
-        """Words and the two fields."""
+        """Yields the prompt and the two fields."""
         yield from super().inside()
         yield Input(placeholder="path of the file, e.g. ~/classroom.yaml", id="file")
         yield Input(placeholder="campus number, if you were given one", id="campus", type="integer")
         yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Go on or stop."""
+        """Returns the buttons to go on and to cancel."""
         return (("take", "Use these hosts"), ("stop", "Keep present hosts"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on: from the file to the number, from there to the labs."""
+        """Goes on with Enter: from the file to the number, from the number to the labs."""
         event.stop()
         if event.input.id == "file" and not self.query_one("#campus", Input).value:
             self._take(then_ask=True)
@@ -49,7 +49,7 @@ class ClassroomDialog(FieldDialog[bool]):
             self._take()
 
     def handle_button(self, name: str) -> None:
-        """Takes them, or closes."""
+        """Takes the hosts, or closes."""
         if name == "take":
             self._take()
         else:
@@ -78,10 +78,10 @@ class ClassroomDialog(FieldDialog[bool]):
         todo = error.todo.replace(": --campus NUMBER", "")
         wrong.update(Content.assemble("✗ ", safe(f"{error.where}: {error.what}: {todo}", 500)))
         wrong.add_class("-on")
-        # Who was not asked for the number yet has done nothing wrong.
+        # An error about the number is not shown to somebody who has not been asked for the number yet.
         wrong.set_class(not (asks and about == "#campus"), "-on")
         self.query_one(about, Input).focus()
 
     def action_refuse(self) -> None:
-        """Escape changes nothing."""
+        """Changes nothing on Escape."""
         self.dismiss(False)

@@ -1,4 +1,4 @@
-"""Asks for what a connection needs: a host key to be accepted, a password, a passphrase. Nothing is stored."""
+"""Prompts for what a connection needs: accepting a host key, a password, a passphrase. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TITLES = {
 
 
 def host_key_dialog(needed: CredentialNeededError) -> ConfirmDialog:
-    """Shows a host key and asks whether it is the right one; Enter by accident rejects it."""
+    """Shows a host key and asks whether it is the right one; pressing Enter by accident rejects it."""
     text = Content("\n").join(
         [
             Content.assemble(("Host  ", "$quiet"), safe(needed.where or needed.host, 200)),
@@ -41,33 +41,33 @@ def host_key_dialog(needed: CredentialNeededError) -> ConfirmDialog:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What was typed. Of kind 'key' an empty secret means: skip that key."""
+    """The typed secret. For the kind 'key', an empty secret means: skip that key."""
 
     secret: Secret
     everywhere: bool = False
-    """Whether it is for all hosts that ask for the like."""
+    """Whether the secret is for all hosts that need one of this kind."""
 
 
 class SecretDialog(FieldDialog[Any]):
-    """Asks for a password or a passphrase, masked; answers with `Given`, or None for Escape.
+    """Prompts for a password or a passphrase, masked; returns `Given`, or None for Escape.
 
     Args:
-        needed: what asks for it.
-        several: whether other hosts may ask for the same.
+        needed: what needs it.
+        several: whether other hosts may need the same.
     """
 
     def __init__(self, needed: CredentialNeededError, *, several: bool = False) -> None:
         super().__init__()
         self._needed = needed
-        # A passphrase serves all the hosts that the key opens as it is.
+        # A passphrase unlocks the key for all its hosts anyway.
         self._several = several and needed.kind != "key"
 
     def title_text(self) -> str:
-        """What is asked for."""
+        """Returns what is needed."""
         return TITLES.get(self._needed.kind, "A credential is needed")
 
     def text(self) -> Content:
-        """Who asks, and why."""
+        """Returns who needs it, and why."""
         needed = self._needed
         return Content("\n").join(
             [
@@ -78,7 +78,7 @@ class SecretDialog(FieldDialog[Any]):
         )
 
     def inside(self) -> ComposeResult:
-        """Words, field, and where the answer goes."""
+        """Yields the prompt, the field, and where the answer goes."""
         yield from super().inside()
         yield Input(password=True)
         yield Prose("✗ Type it first, or press Escape to stop connecting.", id="wrong", markup=False)
@@ -88,18 +88,18 @@ class SecretDialog(FieldDialog[Any]):
         yield Prose(f"\n{words}", classes="why", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Go on, here or everywhere, do without that key, or stop."""
+        """Returns the buttons: use it here or everywhere, go on without that key, or stop."""
         everywhere = (("everywhere", "Use for all hosts"),) if self._several else ()
         without = (("without", "Skip this key"),) if self._needed.kind == "key" else ()
         return (("give", "Continue"), *everywhere, *without, ("stop", "Stop connecting"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter gives it."""
+        """Uses the typed secret on Enter."""
         event.stop()
         self.handle_button("give")
 
     def handle_button(self, name: str) -> None:
-        """Hands it over, unless there is nothing to hand over."""
+        """Returns the secret, unless none was typed."""
         from wizard.redact import Secret
 
         field = self.query_one(Input)
@@ -114,5 +114,5 @@ class SecretDialog(FieldDialog[Any]):
             self.dismiss(Given(Secret(field.value), everywhere=name == "everywhere"))
 
     def action_refuse(self) -> None:
-        """Escape stops."""
+        """Stops on Escape."""
         self.dismiss(None)

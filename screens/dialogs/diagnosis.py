@@ -25,7 +25,7 @@ _NOTHING = (
 
 
 class Pasted(TextArea):
-    """Takes what is pasted: made harmless, and without the secrets that it may hold."""
+    """Takes pasted text: made harmless, and without the secrets that it may contain."""
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
@@ -36,7 +36,7 @@ class Pasted(TextArea):
 
 
 class DiagnosisDialog(Dialog[None]):
-    """Explains while the person types or pastes; hosts are checked only on request."""
+    """Explains the text while the person types or pastes; hosts are checked only on request."""
 
     TITLE_TEXT = "Explain an error"
     AUTO_FOCUS = "Pasted"
@@ -52,7 +52,7 @@ class DiagnosisDialog(Dialog[None]):
         self._found: Diagnosis | None = None
 
     def inside(self) -> ComposeResult:
-        """What to do, the text, and what it means."""
+        """Yields the instruction, the text field, and the diagnosis."""
         yield Prose(
             "Paste an error: a log line, the output of curl or Python, or an error from Prometheus' targets page.",
             markup=False,
@@ -61,17 +61,17 @@ class DiagnosisDialog(Dialog[None]):
         yield Prose("", id="meaning", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """What may be of use; the first two only where they lead to something."""
+        """Returns the buttons; the first two are shown only if they can do something."""
         return (("ask", "Check the hosts"), ("fix", "Fix it"), ("close", "Close"))
 
     def on_mount(self) -> None:
-        """Nothing to ask and nothing to mend yet."""
+        """Hides the buttons that have nothing to check or fix yet."""
         self._show(None, Content(""))
         if self._first:
             self._explain()
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """Explains what stands there now."""
+        """Explains the present text."""
         event.stop()
         self._explain()
 
@@ -127,7 +127,7 @@ class DiagnosisDialog(Dialog[None]):
 
 
 def diagnosis_text(found: Diagnosis) -> Content:
-    """A diagnosis for a person; parts of it come from the pasted text and are drawn as plain text."""
+    """Returns the text of a diagnosis; parts that come from the pasted text are drawn as plain text."""
     rows = [
         ("Cause", found.cause),
         ("What to do", found.fix),

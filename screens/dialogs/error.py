@@ -1,4 +1,4 @@
-"""An error as a person meets it: what happened, where, what to do. Never a traceback."""
+"""An error as it is shown: what happened, where, what to do. Never a traceback."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ErrorDialog(Dialog[None]):
         self.error = error
 
     def title_text(self) -> str:
-        """What kind of error."""
+        """Returns the kind of error."""
         return self.error.title
 
     def text(self) -> Content:
-        """The three parts."""
+        """Returns the three parts of the error."""
         return describe_error(self.error)
 
     def handle_button(self, name: str) -> None:
@@ -29,5 +29,5 @@ class ErrorDialog(Dialog[None]):
         self.dismiss()
 
     def action_refuse(self) -> None:
-        """Escape."""
+        """Closes on Escape."""
         self.dismiss()

@@ -11,7 +11,7 @@ from screens.dialogs.base import Dialog
 
 
 class GlossaryDialog(Dialog[None]):
-    """The list of terms, and the entry of the selected one. A letter selects the next term that begins with it."""
+    """The list of terms and the entry of the selected one. A letter selects the next term that begins with it."""
 
     TITLE_TEXT = "Glossary"
     AUTO_FOCUS = "OptionList"
@@ -29,12 +29,12 @@ class GlossaryDialog(Dialog[None]):
         self._texts: tuple[str, ...] = ()
 
     def inside(self) -> ComposeResult:
-        """The list, the text."""
+        """Yields the list and the text."""
         yield OptionList(Option("loading…", disabled=True), markup=False)
         yield Markdown("", open_links=False)
 
     def on_mount(self) -> None:
-        """Reads them."""
+        """Loads the entries."""
         app = self.firescreen
         app.key_queue.hold(self)
         app.ask(app.client.glossary, self._have, wanted=lambda: self in app.screen_stack)
@@ -48,18 +48,18 @@ class GlossaryDialog(Dialog[None]):
         self.firescreen.key_queue.release(self)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another word."""
+        """Shows another entry."""
         event.stop()
         if self._texts:
             self.query_one(Markdown).update(self._texts[event.option_index])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter leaves, as on the button."""
+        """Closes on Enter, as the button does."""
         event.stop()
         self.dismiss(None)
 
     def on_key(self, event: events.Key) -> None:
-        """A letter: the next word that begins with it."""
+        """Selects the next term that begins with the typed letter."""
         sign = (event.character or "").casefold()
         if not sign.isalnum() or not self._texts:
             return

@@ -22,16 +22,16 @@ KEYS = (
     ("↑↓", "scroll a long text"),
     ("esc", "close"),
 )
-"""(key, what it does) in every dialog."""
+"""(key, description) of the keys of every dialog."""
 
 
 class HelpDialog(Dialog[None]):
-    """Text of our own, then the keys.
+    """Shows our own text, then the keys.
 
     Args:
         title: the screen's name.
-        text: what the screen is for; the project's own words.
-        keys: (key, what it does).
+        text: what the screen is for; the project's own text.
+        keys: (key, description).
     """
 
     DEFAULT_CSS = """
@@ -48,7 +48,7 @@ class HelpDialog(Dialog[None]):
     }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (116, "-wide")]  # noqa: RUF012 - as Textual declares it
-    # The key that opened it closes it too.
+    # The key that opened the help closes it too.
     BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark,f1", "refuse", "Close", show=False)]
 
     def __init__(self, title: str, text: str, keys: tuple[tuple[str, str], ...]) -> None:
@@ -56,11 +56,11 @@ class HelpDialog(Dialog[None]):
         self._title, self._text, self._keys = title, text, keys
 
     def title_text(self) -> str:
-        """The screen's name."""
+        """Returns the screen's name."""
         return f"Help · {self._title}"
 
     def inside(self) -> ComposeResult:
-        """Words, and the keys below them; beside them where there is room."""
+        """Yields the text, and the keys below it, or beside it if there is room."""
         keys = (*self._keys, ("g", "in this help: open the glossary (CA, SAN, scrape …)"))
         with Container(id="both"):
             yield Static(Content(self._text), id="words", markup=False)
@@ -70,7 +70,7 @@ class HelpDialog(Dialog[None]):
                     yield Static(words, markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Close, or open the glossary or the manual."""
+        """Returns the buttons to close, and to open the glossary or the manual."""
         return (("close", "Close"), ("glossary", "Open glossary"), ("manual", "Open manual"))
 
     def handle_button(self, name: str) -> None:
@@ -100,6 +100,6 @@ class HelpDialog(Dialog[None]):
 
 
 def open_dialog_help(app: BaseApp) -> None:
-    """Opens the keys of every dialog, for the dialog on top."""
+    """Shows the keys of every dialog, for the top dialog."""
     if isinstance(app.screen, Dialog):
         app.push_screen(HelpDialog(app.screen.title_text(), DIALOG, KEYS))

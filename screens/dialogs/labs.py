@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LabsDialog(Dialog[str]):
-    """Answers with the id of a lab, or '' for none. It also says on which hosts, and lets one choose others."""
+    """Returns the id of the chosen lab, or '' for none; shows the hosts for labs and offers to choose others."""
 
     TITLE_TEXT = "Follow a lab"
     AUTO_FOCUS = "OptionList"
@@ -46,13 +46,13 @@ class LabsDialog(Dialog[str]):
         self._about: dict[str, str] = {}
 
     def inside(self) -> ComposeResult:
-        """A list, and what the selected lab is about."""
+        """Yields the list, and the description of the selected lab."""
         yield Prose("", id="where", markup=False)
         yield OptionList(Option("loading…", disabled=True), markup=False)
         yield Prose("", id="about", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Other hosts, labs of others, or to leave."""
+        """Returns the buttons for other hosts, for labs by others, and to close."""
         return (
             ("hosts", "Use real hosts…"),
             ("practice", "Use practice stack"),
@@ -61,7 +61,7 @@ class LabsDialog(Dialog[str]):
         )
 
     def on_mount(self) -> None:
-        """Reads the labs."""
+        """Loads the labs."""
         self.firescreen.key_queue.hold(self)
         self._look()
 
@@ -72,7 +72,7 @@ class LabsDialog(Dialog[str]):
         )
 
     def _report_missing_classroom(self, error: ErrorMessage) -> None:
-        """The classroom file is gone or spoilt: it is said, and the practice stack is there all the same."""
+        """Reports that the classroom file is missing or invalid; the practice stack can still be used."""
         app = self.firescreen
         app.show_error(error)
         app.ask(app.client.labs, lambda labs: self._have(labs, None, {}, ""))
@@ -110,17 +110,17 @@ class LabsDialog(Dialog[str]):
         self.firescreen.key_queue.release(self)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another lab."""
+        """Shows another lab."""
         event.stop()
         self.query_one("#about", Static).update(safe(self._about.get(event.option_id or "", ""), 400))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """That one."""
+        """Chooses the lab."""
         event.stop()
         self.dismiss(event.option_id or "")
 
     def handle_button(self, name: str) -> None:
-        """Other hosts, labs of others, or none."""
+        """Opens other hosts or labs by others, or closes."""
         app = self.firescreen
         if name == "add":
             from screens.dialogs.packs import PackDialog
@@ -136,12 +136,12 @@ class LabsDialog(Dialog[str]):
             self.dismiss("")
 
     def action_refuse(self) -> None:
-        """None."""
+        """Chooses no lab."""
         self.dismiss("")
 
 
 def _entry(lab: Lab, mark: Mark | None, *, unfit: str) -> Content:
-    """A line: whether it is finished, its title, and its steps and how long it takes, or why it cannot be done here."""
+    """Returns the line of a lab: whether it is finished, title, steps and duration, or why it cannot be done here."""
     words = mark.text if mark else ""
     title = fit(lab.title, 41)
     sign = (f"{mark.sign if mark else ' '} ", "bold $success")
@@ -151,5 +151,5 @@ def _entry(lab: Lab, mark: Mark | None, *, unfit: str) -> Content:
 
 
 def _about(lab: Lab) -> str:
-    """The first paragraph of its text, without the signs of Markdown."""
+    """Returns the first paragraph of the lab's text, without Markdown markup."""
     return " ".join(re.sub(r"[*`]", "", lab.intro.strip().partition("\n\n")[0]).split())

@@ -13,20 +13,20 @@ from screens.state_styles import safe
 from screens.widgets.prose import Prose
 
 Use = Callable[[str, Callable[[], None], Callable[[str], None]], None]
-"""Uses what was typed; calls its second argument once that has worked, or its third with why it cannot be used."""
+"""Uses the typed text; calls its second argument when that has worked, or its third with why the text is invalid."""
 
 
 class LineDialog(FieldDialog[str | None]):
-    """Answers with the text, or None for no answer. What cannot be used stays, to be corrected, with the reason below it.
+    """Returns the text, or None for no answer. An invalid text stays for correction, with the reason below it.
 
     Args:
-        title: what is asked for.
+        title: the name of the value.
         text: one sentence about it.
         send: label of the button that gives the answer.
-        value: what stands there at first.
-        use: uses the text while the dialog is open; by default, any text is an answer.
-        longest: characters that can be typed.
-        empty: what is said to an empty answer.
+        value: the initial text.
+        use: uses the text while the dialog is open; by default, any text is valid.
+        longest: how many characters can be typed.
+        empty: the error for an empty answer.
     """
 
     def __init__(
@@ -46,26 +46,26 @@ class LineDialog(FieldDialog[str | None]):
         self._use: Use = use or (lambda _text, done, _wrong: done())
 
     def title_text(self) -> str:
-        """What is asked for."""
+        """Returns the name of the value."""
         return self._title
 
     def inside(self) -> ComposeResult:
-        """A sentence, the line, and room for what is wrong with it."""
+        """Yields a sentence, the line, and room for an error."""
         yield Prose(self._text, markup=False)
         yield Input(self._value, max_length=self._longest, select_on_focus=False)
         yield Prose("", id="wrong", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Give the answer, or not."""
+        """Returns the buttons to answer and to cancel."""
         return (("send", self._send), ("stop", "Close"))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter gives the answer."""
+        """Answers on Enter."""
         event.stop()
         self.handle_button("send")
 
     def handle_button(self, name: str) -> None:
-        """The text; without one there is nothing to send."""
+        """Returns the text, unless it is empty."""
         text = self.query_one(Input).value.strip()
         if name != "send":
             self.dismiss(None)
@@ -85,5 +85,5 @@ class LineDialog(FieldDialog[str | None]):
             self.query_one(Input).focus()
 
     def action_refuse(self) -> None:
-        """Escape gives no answer."""
+        """Closes without an answer on Escape."""
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""The manual in the wizard: a list of topics, and the topic that was chosen, by keyboard alone."""
+"""The manual in the wizard: a list of topics, and the chosen topic, by keyboard alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes labs that somebody else wrote: a folder is inspected, all that it types is shown, and one says yes or no."""
+"""Adds labs written by others: inspects a folder, shows every command in it, and asks whether to add it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from wizard.labs.packs import Pack
 
 _MOST = 8
-"""Problems that are shown; the command line tells them all."""
+"""How many problems are shown; the command line lists all."""
 
 
 class PackDialog(Dialog[bool]):
-    """Answers with whether labs were added."""
+    """Returns whether labs were added."""
 
     TITLE_TEXT = "Add labs from a folder"
     AUTO_FOCUS = "Input"
@@ -42,7 +42,7 @@ class PackDialog(Dialog[bool]):
         self._typed = ""
 
     def inside(self) -> ComposeResult:
-        """Words, the field, and what was found."""
+        """Yields the instruction, the field, and the result of the inspection."""
         yield Prose(
             "Type the folder of a lab pack. Before anything is added, Firescreen inspects the pack and shows every command "
             "and file of its labs. Inspecting runs nothing.",
@@ -52,21 +52,21 @@ class PackDialog(Dialog[bool]):
         yield Prose("", id="found", markup=False)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Look, and then add."""
+        """Returns the buttons: first inspect, then add."""
         return (("look", "Inspect"), ("add", "Add these labs"), ("stop", "Add nothing"))
 
     def on_mount(self) -> None:
-        """Nothing to add yet."""
+        """Hides the button that adds until a pack is inspected."""
         self.query_one("#add", ActionButton).display = False
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Another folder: what was found counts no longer."""
+        """Discards the result of the former folder."""
         event.stop()
         if event.value != self._typed:
             self._show(None, Content(""))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter inspects it."""
+        """Inspects the folder on Enter."""
         event.stop()
         self.handle_button("look")
 
@@ -128,5 +128,5 @@ class PackDialog(Dialog[bool]):
             self.query_one(Input).focus()
 
     def action_refuse(self) -> None:
-        """Escape adds nothing."""
+        """Adds nothing on Escape."""
         self.dismiss(False)

@@ -1,4 +1,4 @@
-"""An interrupted run: roll it back, or compare the files with those before the run and forget it."""
+"""Asks about an interrupted run: roll it back, or compare the files with those before the run and forget it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Choice: TypeAlias = Literal["undo", "compare", "forget", "later"]
 SHOWN = 8
-"""Differences that are listed; the rest are counted."""
+"""How many differences are listed; the rest are counted."""
 
 
 class RecoveryDialog(Dialog[Choice]):
@@ -22,7 +22,7 @@ class RecoveryDialog(Dialog[Choice]):
 
     Args:
         title: what happened, in a few words.
-        text: what it was, and what can be done.
+        text: the run, and what can be done about it.
     """
 
     def __init__(self, title: str, text: Content) -> None:
@@ -30,11 +30,11 @@ class RecoveryDialog(Dialog[Choice]):
         self._title, self._text = title, text
 
     def title_text(self) -> str:
-        """What happened."""
+        """Returns what happened."""
         return self._title
 
     def text(self) -> Content:
-        """What it was."""
+        """Returns which run it was."""
         return Content("\n\n").join(
             (
                 self._text,
@@ -46,20 +46,20 @@ class RecoveryDialog(Dialog[Choice]):
         )
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """Three ways."""
+        """Returns the three buttons."""
         return (("undo", "Roll back"), ("compare", "Compare"), ("later", "Decide later"))
 
     def handle_button(self, name: str) -> None:
-        """The button's way."""
+        """Returns the button's answer."""
         self.dismiss(cast("Choice", name))
 
     def action_refuse(self) -> None:
-        """Escape is later."""
+        """Decides later on Escape."""
         self.dismiss("later")
 
 
 class ComparisonDialog(RecoveryDialog):
-    """Shows what differs from before the run, and asks what to do."""
+    """Shows the differences from the state before the run, and asks what to do."""
 
     def __init__(self, remains: tuple[Remains, ...]) -> None:
         self._remains = remains
@@ -67,7 +67,7 @@ class ComparisonDialog(RecoveryDialog):
         super().__init__("Comparison with the journal", Content(""))
 
     def text(self) -> Content:
-        """Each run, and what differs."""
+        """Returns each run and its differences."""
         if not self._remains:
             return Content("Nothing needs to be rolled back.")
         runs = inline(", ".join(f"{one.run} ({one.title})" for one in self._remains), 300)
@@ -85,7 +85,7 @@ class ComparisonDialog(RecoveryDialog):
             )
         lines = [Content.assemble("Run ", runs, " left these differences:")]
         for each in self._differences[:SHOWN]:
-            # The path has a line to itself: it is long, and a terminal breaks it where it can.
+            # The path gets a line of its own: it is long, and the terminal can then wrap it.
             said = ": ".join(part for part in (each.host, each.what) if part)
             lines.append(Content.assemble(("✗ ", "bold $error"), safe(said, 300)))
             lines.append(safe(f"  {each.path}", 300))
@@ -101,7 +101,7 @@ class ComparisonDialog(RecoveryDialog):
         return Content("\n").join(lines)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """What ends it, the harmless one first where something differs."""
+        """Returns the buttons that close; if there are differences, the harmless one is first."""
         if not self._remains:
             return (("later", "Close"),)
         if not self._differences:

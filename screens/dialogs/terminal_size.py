@@ -1,4 +1,4 @@
-"""Says that the terminal is too small, and goes away by itself when it no longer is."""
+"""Says that the terminal is too small, and closes by itself once it is large enough."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TerminalSizeDialog(Dialog[None]):
         self._needed = (width, height)
 
     def text(self) -> Content:
-        """What there is, what is needed."""
+        """Returns the present and the needed size."""
         now, needed = self.app.size, self._needed
         return Content(
             f"It has {now.width}x{now.height} cells; Firescreen needs {needed[0]}x{needed[1]} or more. "
@@ -31,15 +31,15 @@ class TerminalSizeDialog(Dialog[None]):
         )
 
     def buttons(self) -> tuple[tuple[str, str], ...]:
-        """One."""
+        """Returns the only button."""
         return (("on", "Continue"),)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Closes when there is room."""
+        """Closes when the terminal is large enough."""
         self._close_if_room()
 
     def on_screen_resume(self) -> None:
-        """Room may have come while another dialog stood above this one."""
+        """Closes if the terminal became large enough while another dialog covered this one."""
         self._close_if_room()
 
     def _close_if_room(self) -> None:

@@ -1,1 +1,1 @@
-"""The wizard's door to the engine: every call that a screen makes of it, each to be made in a thread."""
+"""The wizard's interface to the engine: every engine call that a screen makes, to be made in a thread."""

@@ -1,4 +1,4 @@
-"""What the audit screen asks of the engine: an audit, with the workspace's own baseline. Every function may block."""
+"""The engine calls of the audit page: an audit with the workspace's own baseline. Every function may block."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ NAME = "audit-baseline.yaml"
 
 
 def baseline_file(engine: Engine) -> Path:
-    """The baseline that the wizard keeps in the workspace; `firescreen audit --baseline` reads it too."""
+    """Returns the baseline that the wizard keeps in the workspace; `firescreen audit --baseline` can read it too."""
     return engine.workspace.root / NAME
 
 
 def run(engine: Engine, stack: Stack, emit: Callable[[Event], None]) -> AuditReport:
-    """All checks on the hosts of a stack. Changes nothing."""
+    """Runs all checks on the hosts of a stack. Changes nothing."""
     from wizard import audit
 
     return _with_baseline(engine, audit.run(engine, stack, emit=emit))
 
 
 def toggle(engine: Engine, report: AuditReport, finding: AuditFinding) -> AuditReport:
-    """Accepts a finding in the baseline, or takes an accepted one out of it; gives the report as it is then."""
+    """Accepts a finding in the baseline, or removes an accepted one from it; returns the updated report."""
     from wizard.audit import baseline
 
     file = baseline_file(engine)

@@ -1,4 +1,4 @@
-"""A student's membership in a class, once a second: reports what is due, and reads what the instructor says. Blocks."""
+"""A student's membership in a class: once a second, reports progress and reads the instructor's messages. Blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 _PRESENT_EVERY = 5.0
-"""Seconds after which the wizard says again that it is open."""
+"""Seconds between two reports that the wizard is open."""
 
 
 class ClassMembership:
@@ -29,9 +29,9 @@ class ClassMembership:
         self._present_at = 0.0
 
     def read(self) -> ClassState:
-        """What holds now; an empty state where there is no class."""
+        """Returns the present state, an empty one if there is no class."""
         if not (self._workspace.labs / "class").is_dir():
-            return ClassState()  # the usual case, without the imports for it
+            return ClassState()  # the usual case, without the imports of a class
         from wizard.labs import labs
         from wizard.labs.board import member, reporter
 
@@ -65,7 +65,7 @@ class ClassMembership:
         """Lets the board show this student's progress, or not; a class on another machine is left.
 
         Raises:
-            FirescreenError: it cannot be kept.
+            FirescreenError: the choice cannot be stored.
         """
         from wizard.labs.board import reporter
 
@@ -74,10 +74,10 @@ class ClassMembership:
         self.wish(shown=shown, **({} if shown else {"signal": ""}))
 
     def wish(self, **changes: object) -> Wishes:
-        """Keeps what the student decides: `signal`, `shown`.
+        """Stores what the student decides: `signal`, `shown`.
 
         Raises:
-            FirescreenError: it cannot be kept.
+            FirescreenError: it cannot be stored.
         """
         from wizard.labs.board import member
 

@@ -1,4 +1,4 @@
-"""The client of the engine: builds the engine when first needed, and calls it in threads only.
+"""The client of the engine: builds the engine when first needed, and calls it only in threads.
 
 Nothing here imports the engine at the top: the first frame must not wait for cryptography and YAML.
 """
@@ -44,11 +44,11 @@ Emit: TypeAlias = "Callable[[Event], None]"
 
 
 class EngineClient(LabClient):
-    """What the screens ask of the engine. Every method may block: call it through `FirescreenApp.ask`.
+    """The engine calls of the screens. Every method may block: call it through `FirescreenApp.ask`.
 
     Args:
         folder: the workspace; None for the user's own.
-        build: makes the engine instead, for tests that speak with another one.
+        build: makes the engine, for tests that use a different one.
     """
 
     def __init__(self, folder: Path | None, build: Callable[[], Engine] | None = None) -> None:
@@ -60,10 +60,10 @@ class EngineClient(LabClient):
         self._import_lock = threading.Lock()
 
     def do(self, work: Callable[[], Answer]) -> Answer:
-        """Does some work of a thread, once the engine and the labs are imported.
+        """Does a thread's work once the engine and the labs are imported.
 
-        Threads that begin to import different parts of a package side by side can each find the other's half done:
-        Python lets one of them go on with it, which fails. So one thread imports them, and the others wait.
+        Threads that import different parts of a package at the same time can each find the other's module half
+        imported: Python lets one of them go on with it, which fails. So one thread imports them, and the others wait.
         """
         with self._import_lock:
             from wizard import engine, labs
@@ -77,7 +77,7 @@ class EngineClient(LabClient):
             raise
 
     def as_typed(self, text: str) -> str:
-        """A text whose commands of Firescreen work where they are typed, see `wizard.invocation`."""
+        """Rewrites Firescreen's commands in a text so that they work where they are typed, see `wizard.invocation`."""
         from wizard import invocation
 
         return invocation.as_typed(text, self.workspace)
@@ -90,13 +90,13 @@ class EngineClient(LabClient):
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The workspace; nothing of it is made yet."""
+        """Returns the workspace, without creating any of it."""
         from wizard.workspace import Workspace
 
         return Workspace(self._folder) if self._folder else Workspace.default()
 
     def remembered_theme(self) -> str:
-        """The name of the theme that was chosen last, unchecked; '' where there is none. Reads one small file."""
+        """Returns the name of the theme chosen last, unchecked, or '' if there is none. Reads one small file."""
         if not self._remembers:
             return ""
         try:
@@ -106,7 +106,7 @@ class EngineClient(LabClient):
             return ""
 
     def remember_theme(self, name: str) -> None:
-        """Keeps the name of the chosen theme for the next start. Raises `HostError` if it cannot be written."""
+        """Remembers the name of the chosen theme for the next start. Raises `HostError` if it cannot be written."""
         from wizard import ownfiles
         from wizard.errors import HostError
 
@@ -120,43 +120,43 @@ class EngineClient(LabClient):
 
     @property
     def engine(self) -> Engine:
-        """The engine, made on first use. Raises `JournalError` or `InputError` if the workspace cannot be used."""
+        """Returns the engine, made on first use. Raises `JournalError` or `InputError` for an unusable workspace."""
         with self._lock:
             if self._engine is None:
                 self._engine = self._build()
             return self._engine
 
     def interrupted_run(self) -> RunRecord | None:
-        """A run that was interrupted."""
+        """Returns an interrupted run, if there is one."""
         return self.engine.cut_off()
 
     def history(self) -> tuple[RunRecord, ...]:
-        """The runs, the newest first."""
+        """Returns the runs, the newest first."""
         return self.engine.history()
 
     def practice(self, say: Callable[[str], None], *, whole: bool) -> Stack:
-        """The practice stack, up; `whole`: with all five components. `say` is told how far it is."""
+        """Starts the practice stack; `whole`: with all five components. `say` gets lines of progress."""
         return self.engine.practice(say, whole=True) if whole else self.engine.practice(say)
 
     def stop_practice(self) -> None:
-        """Ends the practice programs and removes their folders."""
+        """Stops the practice programs and removes their folders."""
         self.engine.practice_down()
 
     def load(self, path: Path) -> Stack:
-        """A stack file. Raises `StackError` with file and line."""
+        """Reads a stack file. Raises `StackError` with file and line."""
         from wizard.inventory import stack_file as stack
 
         return stack.load(path)
 
     def remembered_stack(self) -> Stack | None:
-        """The hosts that were chosen last time. Raises `StackError` with file and line."""
+        """Returns the hosts that were chosen last time. Raises `StackError` with file and line."""
         from wizard.inventory import stack_file as stack
 
         path = self._kept
         return stack.load(path) if path.is_file() else None
 
     def remember(self, chosen: Stack) -> None:
-        """Keeps the chosen hosts for the next start; a stack holds no secret. Raises `HostError`."""
+        """Remembers the chosen hosts for the next start; a stack holds no secret. Raises `HostError`."""
         from wizard.errors import HostError
         from wizard.inventory import stack_file as stack
 
@@ -174,7 +174,7 @@ class EngineClient(LabClient):
             ) from error
 
     def forget(self) -> None:
-        """Offers no hosts at the next start."""
+        """Forgets the chosen hosts: the next start offers none."""
         self._kept.unlink(missing_ok=True)
 
     @property
@@ -182,7 +182,7 @@ class EngineClient(LabClient):
         return self.engine.workspace.root / "stack.yaml"
 
     def give(self, kind: str, host: str, secret: Secret, *, everywhere: bool = False) -> None:
-        """Gives connections what one of them, or (`everywhere`) each, asks for; see `errors.CredentialNeededError`."""
+        """Gives a secret to the connection that needs it, or (`everywhere`) to all; see `errors.CredentialNeededError`."""
         self.engine.access.give(cast("SecretKind", kind), host, secret, everywhere=everywhere)
 
     def accept(self, host: str, fingerprint: str) -> None:
@@ -190,13 +190,13 @@ class EngineClient(LabClient):
         self.engine.access.accept(host, fingerprint)
 
     def offered_hosts(self) -> tuple[tuple[str, ...], tuple[Instance, ...], str]:
-        """Names from ~/.ssh/config, instances of this machine, and why there are none of those."""
+        """Returns names from ~/.ssh/config, instances of this machine, and why there are no instances."""
         from wizard.inventory import sources
 
         return (sources.ssh_names(), *sources.instances())
 
     def typed_hosts(self, text: str, names: tuple[str, ...]) -> tuple[tuple[HostSpec, ...], str]:
-        """The host that a person typed, or those in the file that they named, and that file. Raises `InputError`."""
+        """Returns the typed host, or the hosts in the named file, and that file. Raises `InputError`."""
         from wizard.inventory import sources
 
         file = sources.file_of(text)
@@ -211,7 +211,7 @@ class EngineClient(LabClient):
         return self.engine.inspect(Stack(hosts=(*through, spec), components=())).hosts[spec.name]
 
     def scan_host(self, facts: HostFacts, through: tuple[HostSpec, ...] = ()) -> Scan:
-        """Scans the components of a host; the scan's stack is a proposal for them. Raises `HostError`."""
+        """Scans the components of a host; the stack in the scan is a proposal for them. Raises `HostError`."""
         from wizard.engine import proposed_components
         from wizard.model import Stack
 
@@ -222,33 +222,33 @@ class EngineClient(LabClient):
     def apply(
         self, plan: Plan, emit: Emit, cancel: threading.Event, canary: str = "", *, later: bool = False
     ) -> Outcome:
-        """`Engine.apply`. Raises `CredentialNeededError` where a connection asks for something and nothing was done yet."""
+        """Calls `Engine.apply`. Raises `CredentialNeededError` if a connection needs something before anything was changed."""
         return _raise_needed_credential(
             lambda tell: self.engine.apply(plan, tell, cancel, canary=canary, verify_later=later), emit
         )
 
     def plan_for_apply(self, stack: Stack, answers: Answers) -> Plan:
-        """`Engine.plan` for an apply. Raises `InputError` where something that it restarts does not answer now."""
+        """Calls `Engine.plan` for an apply. Raises `InputError` if a service that it restarts does not answer now."""
         plan = self.engine.plan(stack, answers)
         self.engine.refuse_silent(plan)
         return plan
 
     def remains(self) -> tuple[Remains, ...]:
-        """`Engine.remains`: what is left of runs that were not rolled back."""
+        """Calls `Engine.remains`: what is left of runs that were not rolled back."""
         return self.engine.remains()
 
     def forget_run(self, *, as_it_is: bool) -> None:
-        """`Engine.forget`. Raises the first error."""
+        """Calls `Engine.forget`. Raises the first error."""
         for outcome in self.engine.forget(as_it_is=as_it_is):
             if outcome.error is not None:
                 raise outcome.error
 
     def undo(self, run: str, emit: Emit, cancel: threading.Event) -> Outcome:
-        """`Engine.undo`, as `apply`."""
+        """Calls `Engine.undo`, as `apply`."""
         return _raise_needed_credential(lambda tell: self.engine.undo(run, tell, cancel), emit)
 
     def recover(self, emit: Emit) -> Outcome:
-        """`Engine.recover`: the first that went wrong, or the last; as `apply`, and it can always go on later."""
+        """Calls `Engine.recover`: returns the first failure, or the last outcome; it can always be continued later."""
         from wizard.engine import Outcome
 
         def work(tell: Emit) -> Outcome:
@@ -259,87 +259,87 @@ class EngineClient(LabClient):
         return _raise_needed_credential(work, emit, later=True)
 
     def questions(self, stack: Stack, facts: Facts) -> tuple[Question, ...]:
-        """The questions about this stack, the most important first."""
+        """Returns the questions about this stack, the most important first."""
         from wizard import planner
 
         return planner.questions(stack, facts)
 
     def meanings(self) -> dict[str, str]:
-        """What each level of protection means, one sentence by its value."""
+        """Returns what each level of protection means, one sentence by its value."""
         from wizard.planner.questions import LEVELS
 
         return {value: words for value, _, words in LEVELS}
 
     def answer(self, stack: Stack, setting: Setting, value: str) -> Stack:
-        """The stack with one question answered. Raises `InputError`. Pure and quick once imported."""
+        """Returns the stack with one question answered. Raises `InputError`. Pure and quick once imported."""
         from wizard import planner
 
         return planner.answer(stack, setting, value)
 
     def login_candidates(self, stack: Stack, facts: Facts) -> tuple[LoginCandidate, ...]:
-        """Where the Prometheus servers of the stack are clients, and how they log in there today."""
+        """Returns where the Prometheus servers of the stack are clients, and how they log in there today."""
         from wizard.planner import client_login_questions
 
         return client_login_questions.candidates(stack, facts)
 
     def login_questions(self, stack: Stack, candidate: LoginCandidate) -> tuple[Question, ...]:
-        """The questions about the login at one of them."""
+        """Returns the questions about the login at one of them."""
         from wizard.planner import client_login_questions
 
         return tuple(client_login_questions.questions(stack, candidate))
 
     def answer_login(self, stack: Stack, candidate: LoginCandidate, setting: Setting, value: str) -> Stack:
-        """The stack with one of these questions answered. Raises `InputError`."""
+        """Returns the stack with one of these questions answered. Raises `InputError`."""
         from wizard.planner import client_login_questions
 
         return client_login_questions.answer(stack, candidate, setting.name, value)
 
     def missing_login(self, login: ClientLogin) -> dict[str, str]:
-        """What a login still lacks: the complaint by the name of the question."""
+        """Returns what a login still lacks: the error by the name of the question."""
         from wizard.planner import client_login_questions
 
         return client_login_questions.missing_answers(login)
 
     def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
-        """The certificates and users that exist, also where the current stack does not ask for any."""
+        """Returns the existing certificates and users, also if the current stack does not need any."""
         whole = wholly_protected(stack)
         return self.engine.inventory(whole, self.engine.inspect(whole))
 
     def current_connections(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
-        """The present connections: a plan with the probes that test them, and no others."""
+        """Returns the present connections: a plan with only the probes that test them."""
         from screens.engine_client.current_connections import plan_of_connections
 
         return plan_of_connections(self.engine, scan, stack, answers)
 
     def glossary(self) -> tuple[str, ...]:
-        """The entries of the glossary, Markdown each, by their titles."""
+        """Returns the entries of the glossary, Markdown each, by title."""
         from wizard import glossary
 
         return tuple(sorted(map(glossary.term, glossary.terms()), key=str.casefold))
 
     def manual(self) -> tuple[tuple[str, str], ...]:
-        """The manual: title and Markdown of each topic."""
+        """Returns the manual: title and Markdown of each topic."""
         from wizard import glossary
 
         return tuple((glossary.title(text), text) for text in glossary.manual().values())
 
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
-        """The diagnosis of an error text; with `ask`, checks on the hosts of the stack (or this machine) narrow it down."""
+        """Returns the diagnosis of an error text; with `ask`, checks on the stack's hosts (or this machine) refine it."""
         from wizard.diagnostics import catalogue
 
         return self.engine.explain(text, stack) if ask else catalogue.diagnose(text)
 
     def explain(self, attempt: Attempt, stack: Stack | None = None) -> Diagnosis | None:
-        """The diagnosis of a failed probe; None if there is none.
+        """Returns the diagnosis of a failed probe, or None.
 
-        Where Prometheus itself reports a target of the stack as down, its hosts are checked for the cause.
+        If Prometheus itself reports a target of the stack as down, its hosts are checked for the cause.
         """
         if attempt.probe.kind != "up" or stack is None:
             return self.diagnosis(attempt.reason or attempt.detail)
         return self.engine.explain(f"{attempt.reason}\n{attempt.detail}", stack)
 
     def send(self, request: Request, facts: Facts | None = None) -> Answered:
-        """Sends a request of the probe console. Raises `InputError` if something in it cannot be used.
+        """Sends a request of the probe console. Raises `InputError` if something in it is invalid.
 
         Args:
             facts: of the stack, whose servers this machine may not reach directly.
@@ -352,26 +352,26 @@ class EngineClient(LabClient):
         return manual_probe.ask(request, self.engine.workspace, dial=self.engine.dial)
 
     def explain_text(self, text: str) -> tuple[str, ...]:
-        """What the text of an error means, in lines."""
+        """Returns what an error text means, in lines."""
         return lines_of(self.diagnosis(text))
 
 
 def lines_of(found: Diagnosis | None) -> tuple[str, ...]:
-    """What it means and what to do, a line each; none if nothing is known."""
+    """Returns the meaning and what to do, a line each; no lines if nothing is known."""
     lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
     return tuple(line for line in lines if line)
 
 
 def _raise_needed_credential(work: Callable[[Emit], Outcome], emit: Emit, *, later: bool = False) -> Outcome:
-    """The outcome of `work`; where it stopped because a credential is needed, that error is raised instead.
+    """Returns the outcome of `work`; if it stopped because a credential is needed, raises that error instead.
 
     Args:
-        work: a run; it gets where to tell what it does.
-        emit: where that goes.
-        later: whether it can be begun again even after it has changed something.
+        work: a run; it gets the function that receives its events.
+        emit: receives the events.
+        later: whether the run can be started again even after it has changed something.
 
     Raises:
-        CredentialNeededError: a connection asks for something.
+        CredentialNeededError: a connection needs something.
     """
     from wizard.errors import CredentialNeededError
 

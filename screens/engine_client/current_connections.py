@@ -1,4 +1,4 @@
-"""The present connections of a stack: who connects to whom now, and how, by what the scan found."""
+"""The present connections of a stack: which client connects to which server, and how, by what the scan found."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answers) -> Plan:
-    """The present connections: a plan with the probes that test its arrows, and no others.
+    """Returns the present connections: a plan with only the probes that test them.
 
     The chosen levels may not be applied yet, so each server gets the level that the scan found. The engine plans no
-    arrow to a server without a level, so those are taken from a plan that protects every server.
+    connection to a server without a level, so those are taken from a plan that protects every server.
     """
     found = {one.key: one for one in scan.exposures}
     plan = _as_chosen(engine, stack, answers)
@@ -50,7 +50,7 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
 
 
 def _as_chosen(engine: Engine, stack: Stack, answers: Answers) -> Plan | None:
-    """The plan for the chosen levels; None where they cannot be had, which says nothing of what is there.
+    """Returns the plan for the chosen levels; None if that plan cannot be made, which says nothing about what exists.
 
     Raises:
         CredentialNeededError: a password or a passphrase is needed for it.

@@ -1,4 +1,4 @@
-"""The part of the engine's client that is about labs: the labs there are, their packs, and the hosts to do them on."""
+"""The engine client's calls about labs: the labs, their packs, and the hosts on which they are done."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
 
 
 class LabClient:
-    """What the screens ask about labs. Every method may block: call it through `FirescreenApp.ask`."""
+    """The engine calls about labs. Every method may block: call it through `FirescreenApp.ask`."""
 
     @property
     def engine(self) -> Engine:
-        """The engine, made on first use."""
+        """Returns the engine, made on first use."""
         raise NotImplementedError
 
     def labs(self) -> tuple[Lab, ...]:
-        """The labs there are: Firescreen's own, and those that the person added."""
+        """Returns the labs: Firescreen's own, and those that the person added."""
         from wizard import labs
 
         return labs.labs(self.engine.workspace.packs)
 
     def pack(self, folder: Path) -> Pack:
-        """The lab pack in a folder, inspected; nothing of it is run or kept."""
+        """Inspects the lab pack in a folder; nothing of it is run or stored."""
         from wizard.labs import packs
 
         return packs.look(folder, self.engine.workspace)
 
     def add_pack(self, pack: Pack) -> None:
-        """Keeps a pack, as it was inspected."""
+        """Stores a pack as it was inspected."""
         from wizard.labs import packs
 
         packs.add(pack, self.engine.workspace)
 
     def lab(self, lab: str, say: Callable[[str], None], *, anew: bool = False) -> LabSession:
-        """A lab, its practice stack up and its tools at hand; goes on where the person was.
+        """Prepares a lab: starts its practice stack and tools, and resumes the person's progress.
 
         Args:
             anew: whether another lab or run on the practice stack may be ended, see `in_the_way`.
@@ -50,7 +50,7 @@ class LabClient:
         return LabSession.open(self.engine, lab, progress=say, anew=anew, classroom=self.classroom())
 
     def classroom(self) -> Classroom | None:
-        """The real hosts that labs are done on; None for the practice stack. Raises `ClassroomError`."""
+        """Returns the real hosts on which labs are done; None for the practice stack. Raises `ClassroomError`."""
         from wizard.labs import classroom
 
         return classroom.last_classroom(self.engine.workspace)
@@ -59,7 +59,7 @@ class LabClient:
         """Does labs on the hosts of a classroom file from now on. Raises `ClassroomError` with file and line.
 
         Args:
-            campus: the student's number; 0 where none was typed.
+            campus: the student's number; 0 if none was typed.
         """
         from wizard.labs import classroom
 
@@ -74,7 +74,7 @@ class LabClient:
         classroom.remember(self.engine.workspace, None)
 
     def in_the_way(self, lab: str) -> str:
-        """What starting a lab would end on the practice stack; '' for nothing."""
+        """Returns what starting a lab would end on the practice stack; '' for nothing."""
         from wizard.labs.catalogue import find
         from wizard.labs.session import environment_for
 

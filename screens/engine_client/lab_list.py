@@ -1,4 +1,4 @@
-"""The labs for a list, with how far each is. Blocks: it reads files."""
+"""The labs for a list, with the progress of each. Blocks: it reads files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def lab_list(client: EngineClient) -> tuple[tuple[Lab, ...], Classroom | None, Mapping[str, Mark], str]:
-    """The labs, the classroom that they are done on (None for the practice stack), and the mark of each by its id.
+    """Returns the labs, their classroom (None for the practice stack), the mark of each by its id, and an obstacle.
 
-    The last is why no lab in containers can be done here, '' if one can.
+    The obstacle is why no lab in containers can be done here, '' if they can.
 
     Raises:
         ClassroomError: the classroom file cannot be used.

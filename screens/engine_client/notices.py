@@ -1,4 +1,4 @@
-"""Reads what the wizard tells above its pages: an interrupted run, whether practice runs, and the state of the journals."""
+"""Reads the notices above the pages: an interrupted run, whether practice runs, and the state of the journals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read(engine: Engine, known: Notices) -> Notices:
-    """The notices now; the journals as `known` has them while somebody is at work in the workspace."""
+    """Returns the present notices, with the journals' state from `known` while the workspace is in use."""
     from wizard import practice
 
     workspace = engine.workspace
@@ -31,7 +31,7 @@ def read(engine: Engine, known: Notices) -> Notices:
 
 
 def _finished_labs(engine: Engine) -> tuple[int, int]:
-    """How many labs were finished, and how many there are; zeros, without reading the labs, where none was."""
+    """Returns how many labs were finished, and of how many; zeros, without reading the labs, if none was."""
     from wizard.labs import finished_labs
 
     ended = finished_labs.load(engine.workspace.labs)

@@ -1,4 +1,4 @@
-"""Writes a picture of the screen to the workspace: SVG as Textual draws it, PNG by a converter of this machine."""
+"""Writes a picture of the screen to the workspace: SVG as Textual draws it, PNG by a converter on this machine."""
 
 from __future__ import annotations
 

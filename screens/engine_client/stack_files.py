@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def write(engine: Engine, session: Session, name: str) -> Path:
-    """Writes it to a new file, whose name a person typed.
+    """Writes the stack to a new file, whose name a person typed.
 
     Raises:
-        InputError: the file is there already, or cannot be written.
+        InputError: the file exists already, or cannot be written.
     """
     from wizard.inventory import stack_file
 
@@ -26,10 +26,10 @@ def write(engine: Engine, session: Session, name: str) -> Path:
 
 
 def timer_plan(engine: Engine, session: Session, name: str) -> tuple[str, Plan]:
-    """The plan of a timer that keeps the stack secured, and how commands name this stack.
+    """Returns how commands name this stack, and the plan of a timer that keeps it secured.
 
     Args:
-        name: a stack file, which is written unless it is there; '' for the stack's own file, or the practice stack.
+        name: a stack file, which is written unless it exists; '' for the stack's own file, or the practice stack.
 
     Raises:
         FirescreenError: the file cannot be read or written, a host cannot be read, or no timer can be installed here.
@@ -47,7 +47,7 @@ def timer_plan(engine: Engine, session: Session, name: str) -> tuple[str, Plan]:
 
 
 def _stack(engine: Engine, session: Session) -> Stack:
-    """The stack as it stands: what a file or a person's answers say of it, and what is there."""
+    """Returns the present stack: that of its file or of the person's answers, otherwise as it was found."""
     from wizard.engine.present_stack import present_stack
 
     stack, scan = session.standing, session.scan

@@ -1,4 +1,4 @@
-"""Home's menu: what to do next, in three groups, the recommended entry on top with the reason."""
+"""Home's menu: what to do next, in three groups; the recommended entry is on top, with the reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wizard.engine import Exposure
 
 WHOLE = 5
-"""Components of the whole practice stack."""
+"""Number of components in the whole practice stack."""
 
 # name: (key, title, what it is for)
 MENU = {
@@ -51,7 +51,7 @@ _TITLE = 31
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The entry to begin with, and why; `short` is the reason where there is little room."""
+    """The entry to begin with, and why; `short` is the reason for small terminals."""
 
     entry: str
     reason: str
@@ -60,7 +60,7 @@ class Recommendation:
 
 
 def entries(session: Session) -> tuple[str, ...]:
-    """The names of the entries that make sense now, group by group, that of the recommended one first."""
+    """Returns the names of the entries that make sense now, grouped, the recommended entry's group first."""
     wanted = set(_offered_entries(session))
     first = recommendation(session).entry
     groups = sorted(GROUPS.values(), key=lambda names: first not in names)
@@ -83,7 +83,7 @@ def _offered_entries(session: Session) -> tuple[str, ...]:
 
 
 def recommendation(session: Session) -> Recommendation:
-    """What to begin with: securing what is not, looking at what does not answer, renewing what expires soon, or practising."""
+    """Recommends securing unprotected components, checking silent ones, renewing what expires soon, or practising."""
     rows = session.scan.exposures if session.scan else ()
     lacking = sum(row.state == "open" for row in rows)
     partly = sum(row.state == "partly" for row in rows)
@@ -126,12 +126,12 @@ def _expires_soon(row: Exposure) -> bool:
 def options(
     session: Session, *, roomy: bool, labs: tuple[int, int] = (0, 0), without: frozenset[str] = frozenset()
 ) -> list[Option]:
-    """The menu.
+    """Returns the entries of the menu.
 
     Args:
-        without: entries that are left to their keys.
-        roomy: two lines for each entry and a heading for each group; else a line, the group beside it.
-        labs: how many labs were finished, and how many there are.
+        roomy: two lines for each entry and a heading for each group; otherwise one line with the group beside it.
+        labs: how many labs were finished, and of how many.
+        without: entries that are left out and only have their keys.
     """
     found: list[Option] = []
     first, before = recommendation(session), ""

@@ -1,4 +1,4 @@
-"""The posture of a whole stack: a gauge, a number, and what would raise it."""
+"""The posture of a whole stack: a gauge, a number, and what would improve it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ REMARKS = 3
 """Lines for the remarks of the scan."""
 _WORTH = {"secured": 1.0, "partly": 0.5}
 FEW = 2
-"""Components that are named; more of them are counted."""
+"""Up to so many components are named; more are only counted."""
 
 
 def share(rows: tuple[Exposure, ...]) -> float:
-    """How much of a stack is protected, 0 to 1: a component with some protection counts half.
+    """Returns how much of a stack is protected, 0 to 1: a component with some protection counts half.
 
-    What does not answer is left out: nobody knows how it is protected.
+    Components that do not answer are left out, because their protection is unknown.
     """
     known = [row for row in rows if row.state != "down"]
     return sum(_WORTH.get(row.state, 0.0) for row in known) / len(known) if known else 0.0
 
 
 def raised_by(rows: tuple[Exposure, ...], width: int) -> str:
-    """What would raise the share to 100 %, in `width` cells; '' where nothing would."""
+    """Returns what would raise the share to 100 %, in `width` cells; '' if nothing would."""
     lacking = [row for row in rows if row.state in ("open", "partly")]
     if not lacking:
         return ""
@@ -49,11 +49,11 @@ def raised_by(rows: tuple[Exposure, ...], width: int) -> str:
 
 
 def protection_sentence(rows: tuple[Exposure, ...], *, remarks: bool) -> Content:
-    """The protection of all components, in one sentence.
+    """Returns the protection of all components in one sentence.
 
     Args:
-        rows: how they answer.
-        remarks: whether the scan found something else, so that not all is said by this.
+        rows: the components as they answer.
+        remarks: whether the scan also made remarks, which this sentence leaves out.
     """
     unprotected = sum(row.state == "open" for row in rows)
     partly = sum(row.state == "partly" for row in rows)
@@ -77,11 +77,11 @@ def protection_sentence(rows: tuple[Exposure, ...], *, remarks: bool) -> Content
 
 
 def posture(session: Session, width: int) -> Content:
-    """The state of the stack, or what is being waited for; then the remarks of the scan.
+    """Returns the state of the stack, or what the page waits for; then the remarks of the scan.
 
     Args:
         session: the current stack.
-        width: cells; the gauge takes a third of them.
+        width: in cells; the gauge takes a third of it.
     """
     if session.error:
         error = session.error
@@ -101,7 +101,7 @@ def posture(session: Session, width: int) -> Content:
 
 def _gauge(scan: Scan, width: int) -> Content:
     if all(row.state == "down" for row in scan.exposures):
-        return protection_sentence(scan.exposures, remarks=False)  # nobody knows how they are protected
+        return protection_sentence(scan.exposures, remarks=False)  # the protection is unknown
     protected = share(scan.exposures)
     colour = "$success" if protected > 0.99 else "$warning" if protected >= 0.5 else "$error"
     return Content.assemble(
@@ -112,7 +112,7 @@ def _gauge(scan: Scan, width: int) -> Content:
 
 
 def _remarks(scan: Scan) -> list[Content]:
-    """What the rows do not show: the remarks of the scan, and what is probed through SSH."""
+    """Returns what the rows do not show: the remarks of the scan, and which components are probed through SSH."""
     remarks = scan.remarks
     shown = remarks if len(remarks) <= REMARKS else remarks[: REMARKS - 1]
     lines = [
@@ -124,7 +124,7 @@ def _remarks(scan: Scan) -> list[Content]:
 
 
 def _through(scan: Scan) -> Content:
-    """The components that this machine cannot reach directly."""
+    """Returns the components that this machine cannot reach directly."""
     names = [row.key for row in scan.exposures if row.through]
     if not names:
         return Content("")
@@ -133,5 +133,5 @@ def _through(scan: Scan) -> Content:
 
 
 def _todo(remark: Finding) -> str:
-    """What to do about it, as a sentence; nothing where Firescreen does it."""
+    """Returns what to do about a remark, as a sentence; '' if Firescreen does it."""
     return f"{remark.remediation[:1].upper()}{remark.remediation[1:]}." if remark.remediation else ""

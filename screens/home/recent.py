@@ -1,4 +1,4 @@
-"""What stands below the details in a large terminal: the last runs, or how securing goes where there is none yet. Pure."""
+"""The panel below the details in a large terminal: the last runs, or how securing works if there are none yet. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wizard.model import RunRecord
 
 LEAST = 7
-"""Lines from which it is worth its room, with its border."""
+"""From so many lines on (border included), the panel is shown."""
 _STAGES = (
     ("Scan", "reads what runs, and how it answers on the network"),
     ("Choose", "sets the level of protection of each component"),
@@ -29,13 +29,13 @@ _STAGES = (
 def recent(
     records: Sequence[RunRecord], width: int, lines: int, *, levels: bool = False
 ) -> tuple[str, str, Content]:
-    """Title, subtitle and text.
+    """Returns title, subtitle and text of the panel.
 
     Args:
         records: the runs, the newest first.
-        width: cells.
-        lines: how many there is room for.
-        levels: whether the levels of protection are not shown above it.
+        width: in cells.
+        lines: how many lines fit.
+        levels: whether to explain the levels of protection, because nothing above the panel does.
     """
     if not records:
         rows = [
@@ -58,7 +58,7 @@ def recent(
 
 
 def _row(record: RunRecord, state: tuple[str, str], width: int) -> Content:
-    """How it ended, when, and what it was; a long title goes on below itself."""
+    """Returns a run's result, time and title; a long title is wrapped in its own column."""
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
     head = Content.assemble(state, (f"{when}  ", "$quiet"))
     return Content.assemble(head, hang(record.title, width, head.cell_length))

@@ -1,6 +1,6 @@
-"""The first screen: what runs on the current hosts, how it is protected, and the menu.
+"""The first screen: the components on the current hosts, their protection, and the menu.
 
-Its first frame waits for nothing; the rows are filled in when the scan has them.
+Its first frame waits for nothing; the rows are filled in when the scan returns them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from wizard.model import RunRecord
 
 WIDE = 110
-"""Cells from which the menu stands beside the stack."""
+"""From this width (cells) on, the menu is beside the stack."""
 ROOMY = 34
-"""Lines from which the menu beside the stack has two lines for each entry."""
+"""From so many lines on, the menu beside the stack has two lines for each entry."""
 NEXT = 45
-"""Cells of the menu beside the stack."""
+"""Width of the menu beside the stack in cells."""
 
 
 class HomePage(Page):
@@ -85,26 +85,26 @@ and a blackbox_exporter."""
     ]
 
     def __init__(self) -> None:
-        # Set from the start: a class that comes later has the whole page styled anew before its first frame.
+        # Set from the start: adding a class later would restyle the whole page before its first frame.
         super().__init__(classes="-empty")
         self._menu: tuple[str, ...] = ()
         self._drawn: object = None
         self._drawn_for: Size | None = None
         self._waits: tuple[str, float] = ("", 0.0)
-        """What is waited for, and since when."""
+        """What the page waits for, and since when."""
         self._exposures: tuple[Exposure, ...] = ()
         self._shown: tuple[Exposure, ...] = ()
         self._text = Prose("", id="text", markup=False)
         self._recent = Prose("", markup=False)
         self._runs: tuple[RunRecord, ...] | None = None
         self._runs_at: object = None
-        """Of which notices they were asked for; None before the first scan: reading them imports the engine."""
+        """The journals' state when the runs were read; None before the first scan: reading imports the engine."""
         self._lines = 15
-        """Of the details of the selected component, with their border."""
+        """Lines of the selected component's details, with their border."""
 
     def body(self) -> ComposeResult:
-        """The posture on top; the stack, and beside or below it the menu."""
-        # Before its parts are styled: Textual gives the class of the width after, and styles all of them anew.
+        """Yields the posture on top, the stack, and the menu beside or below it."""
+        # Before the parts are styled: Textual sets the class of the width afterwards, and restyles all parts.
         self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
         yield Panel(
             Prose("▸ scanning this machine…", id="verdict", markup=False), title="Posture", id="posture"
@@ -118,11 +118,11 @@ and a blackbox_exporter."""
                 yield OptionList(id="menu", markup=False)
 
     def on_mount(self) -> None:
-        """Says each second for how long something is waited for."""
+        """Updates every second how long the page has been waiting."""
         self.set_interval(1.0, self._tick)
 
     def show_session(self, session: Session) -> None:
-        """Fills in what is known by now."""
+        """Shows the present state of the session."""
         self._exposures = session.scan.exposures if session.scan else ()
         stack = self.query_one("#stack", Panel)
         stack.set_title(_title(session))
@@ -131,7 +131,7 @@ and a blackbox_exporter."""
         self._draw()
 
     def show_notices(self, notices: Notices) -> None:
-        """Counts the labs that were finished, and reads the runs whenever one was made or undone, by whoever."""
+        """Counts the finished labs, and reads the runs whenever any process has made or undone one."""
         if self._drawn is not None:
             self._fill_menu(self.firescreen.session)
         if self._runs_at is not None and notices.runs != self._runs_at:
@@ -146,7 +146,7 @@ and a blackbox_exporter."""
         self._draw_recent()
 
     def _draw_recent(self) -> None:
-        """The last runs below the details, where a large terminal has room for them."""
+        """Shows the last runs below the details, if a large terminal has room for them."""
         if not self.is_open or self._runs is None or self.firescreen.session.scan is None:
             return
         size = self.app.size
@@ -171,7 +171,7 @@ and a blackbox_exporter."""
         self._recent.update(text)
 
     def on_resize(self) -> None:
-        """The columns follow the width."""
+        """Fits the columns to the width."""
         if self.is_open and self._drawn is not None and self._drawn_for != self.app.size:
             self._draw()
 
@@ -188,7 +188,7 @@ and a blackbox_exporter."""
         self._draw_recent()
 
     def _waiting_text(self) -> str:
-        """For how long something is waited for, and the key that leaves it."""
+        """Returns how long the page has been waiting, and the key that stops waiting."""
         here = self.firescreen.session.place == "here"
         return f"for {time.monotonic() - self._waits[1]:.0f} s" + ("" if here else " · b leaves it")
 
@@ -197,7 +197,7 @@ and a blackbox_exporter."""
             self.query_one("#posture", Panel).set_subtitle(self._waiting_text())
 
     def _fill_rows(self) -> None:
-        """Draws the components anew for the room that there is, the selected one stays so."""
+        """Draws the components for the present size and keeps the selection."""
         listed, session = self.query_one("#rows", OptionList), self.firescreen.session
         wide = self.app.size.width >= WIDE
         rows = in_order(self._exposures, max(self.app.size.height - (20 if wide else 17), 4))
@@ -241,7 +241,7 @@ and a blackbox_exporter."""
         roomy = self.app.size.width >= WIDE and self.app.size.height >= ROOMY
         ids = entries(session)
         labs = self.firescreen.notices.labs
-        # A small terminal shows the components first.
+        # In a small terminal, the components have precedence over the menu.
         free = self.app.size.height - 11 - min(len(self._exposures), 7) - len(ids)
         without = frozenset() if roomy or free >= 0 else frozenset({"logins"})
         drawn = (ids, recommendation(session), roomy, session.place, labs, without)
@@ -257,7 +257,7 @@ and a blackbox_exporter."""
         menu.highlighted = menu.get_option_index(before if before and there else ids[0])
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another component, whose details are shown."""
+        """Shows the details of another component."""
         if event.option_list.id == "rows" and event.option_index < len(self._shown):
             self._tell(self._shown[event.option_index])
 
@@ -269,7 +269,7 @@ and a blackbox_exporter."""
         self.query_one("#stack", Panel).set_subtitle(subtitle)
         if row is None or not wide:
             return
-        if not self.query("#details"):  # the first frame does without
+        if not self.query("#details"):  # the first frame is drawn without the details
             from textual.containers import VerticalScroll
 
             pane = Panel(VerticalScroll(self._text, can_focus=False), id="details")
@@ -281,14 +281,14 @@ and a blackbox_exporter."""
         self._draw_recent()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Opens what was chosen; of a component, the probe console."""
+        """Opens the chosen entry, or the probe console for a component."""
         if event.option_list.id == "menu":
             self.action_choose(event.option_id or "")
         elif event.option_index < len(self._shown):
             self._probe(self._shown[event.option_index])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The menu's keys are those of the menu as it stands."""
+        """Offers the keys of the present menu."""
         return action != "choose" or parameters[0] in self._menu
 
     def action_choose(self, name: str) -> None:
@@ -296,7 +296,7 @@ and a blackbox_exporter."""
         self.firescreen.open_menu_entry(name)
 
     def action_explain(self) -> None:
-        """Explains an error message that is pasted."""
+        """Opens the dialog that explains a pasted error message."""
         from screens.dialogs.diagnosis import DiagnosisDialog
 
         self.app.push_screen(DiagnosisDialog())
@@ -326,7 +326,7 @@ and a blackbox_exporter."""
         self.firescreen.stack_session.rescan()
 
     def action_back(self) -> None:
-        """There is nothing behind this screen; `q` leaves."""
+        """Does nothing: there is no screen behind this one; `q` closes."""
 
 
 def _title(session: Session) -> str:
@@ -339,7 +339,7 @@ def _title(session: Session) -> str:
 
 
 def _counts(rows: tuple[Exposure, ...]) -> Content:
-    """How many are in which state, for the panel's lower border."""
+    """Returns how many components are in each state, for the panel's lower border."""
     parts = []
     for state, (sign, word, colour) in EXPOSURE.items():
         count = sum(row.state == state for row in rows)
@@ -349,7 +349,7 @@ def _counts(rows: tuple[Exposure, ...]) -> Content:
 
 
 def _empty_text(session: Session) -> Content:
-    """What stands in place of the details where nothing was found."""
+    """Returns the text that replaces the details if nothing was found."""
     if session.busy or session.error or session.scan is None:
         return Content("")
     return Content.styled(

@@ -1,4 +1,4 @@
-"""The components of a stack as rows with aligned columns: as many columns as there is room for."""
+"""The components of a stack as rows with aligned columns: as many columns as fit."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _WORST = ("open", "partly", "down", "secured")
 _STATE = 13
 _DAYS = 7
 _BAR = 16
-"""With its number."""
+"""Width of the expiry bar with its number, in cells."""
 _GAP = 2
 _FACT = 13
-"""Cells of a fact's name."""
+"""Width of a fact's name in cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """How wide each column is; 0 for one that is left out."""
+    """The width of each column; 0 for a column that is left out."""
 
     host: int
     name: int
@@ -43,19 +43,19 @@ class Columns:
 
 
 def in_order(rows: tuple[Exposure, ...], room: int) -> tuple[Exposure, ...]:
-    """The rows as the stack has them; where they do not all fit into `room` lines, the least protected first."""
+    """Returns the rows in the stack's order; if they do not fit into `room` lines, the least protected first."""
     if len(rows) <= room:
         return rows
     return tuple(sorted(rows, key=lambda row: _WORST.index(row.state)))
 
 
 def columns(rows: tuple[Exposure, ...], width: int, *, several: bool) -> Columns:
-    """The columns that fit into `width` cells: host, expiry, address, the bar of the expiry, who scrapes.
+    """Returns the columns that fit into `width` cells: host, expiry, address, the expiry's bar, scrapers.
 
     Args:
         rows: the components.
-        width: cells.
-        several: whether there is more than one host, whose name would stand in each row otherwise.
+        width: in cells.
+        several: whether there are several hosts, so that each host's name is shown.
     """
     name = _widest([_name(row) for row in rows], 26)
     room = width - name - _STATE - BADGES - 2 * _GAP
@@ -77,7 +77,7 @@ def columns(rows: tuple[Exposure, ...], width: int, *, several: bool) -> Columns
 
 
 def head(columns: Columns) -> Content:
-    """The names of the columns."""
+    """Returns the column headings."""
     cells = (
         (" host", columns.host),
         ("component", columns.name),
@@ -91,12 +91,12 @@ def head(columns: Columns) -> Content:
 
 
 def line(row: Exposure, columns: Columns, *, chip: str, no_color: bool) -> Content:
-    """One component.
+    """Returns the line of one component.
 
     Args:
-        row: how it answers.
+        row: the component as it answers.
         columns: their widths.
-        chip: the colour of its host, whose name stands in the first row of each host; '' in the others.
+        chip: the colour of its host in the first row of each host; '' in the others.
         no_color: whether badges need brackets.
     """
     sign, word, colour = EXPOSURE[row.state]
@@ -115,13 +115,13 @@ def line(row: Exposure, columns: Columns, *, chip: str, no_color: bool) -> Conte
 def proxy_lines(
     proxies: tuple[FoundProxy, ...], columns: Columns, chips: Mapping[str, str], *, above: str
 ) -> list[Content]:
-    """The reverse proxies below the components: they are none of them, and can be their front door.
+    """Returns the lines of reverse proxies, below the components: a proxy is no component, but can protect some.
 
-    Those of a host that do not run share a line.
+    Stopped proxies of one host share a line.
 
     Args:
-        proxies: all of the stack.
-        columns: those of the components.
+        proxies: all proxies of the stack.
+        columns: the components' columns.
         chips: the colour of each host.
         above: the host of the row above.
     """
@@ -145,7 +145,7 @@ def proxy_lines(
 
 
 def details(row: Exposure, width: int, *, no_color: bool) -> Content:
-    """All that is known of a component, a line for each fact, and what each level of protection would mean."""
+    """Returns all details of a component, a line for each fact, and what each level of protection would mean."""
     sign, word, colour = EXPOSURE[row.state]
     words = row.words.removeprefix(f"{word}: ") if row.words != "does not answer" else ""
     facts: list[tuple[str, Content]] = [
@@ -177,14 +177,14 @@ def _scraper_names(row: Exposure) -> str:
 
 
 def brief(row: Exposure) -> Content:
-    """What has no column on a narrow terminal, in one line."""
+    """Returns in one line the facts that have no column in a narrow terminal."""
     scraped = f"scraped by {', '.join(row.scraped_by)}" if row.scraped_by else ""
     parts = (row.address, row.version, scraped, f"through {row.through}" if row.through else "")
     return Content.styled(inline(" · ".join(part for part in parts if part), 300), "$quiet")
 
 
 def _chip(host: str, width: int, chip: str) -> Content:
-    """The host as its chip in the title bar."""
+    """Returns the host as a chip, as in the title bar."""
     if not width or not chip:
         return Content(" " * width)
     name = Content.styled(f" {inline(place(host), width - 2)} ", f"bold {CHIP_TEXT} on {chip}")
@@ -196,7 +196,7 @@ def _name(row: Exposure) -> str:
 
 
 def _scrapers(row: Exposure) -> str:
-    """Each Prometheus once, without its jobs."""
+    """Returns the name of each scraping Prometheus once, without its jobs."""
     return ", ".join(dict.fromkeys(each.partition(" (")[0] for each in row.scraped_by))
 
 
@@ -220,5 +220,5 @@ def _expiry(row: Exposure, width: int) -> Content:
 
 
 def _widest(texts: list[str], most: int) -> int:
-    """Cells of the longest text, at least those of a column's name."""
+    """Returns the width of the longest text, at least that of a column's name."""
     return min(max((Content(inline(text)).cell_length for text in texts), default=0), most)

@@ -1,1 +1,1 @@
-"""The screen on which hosts are chosen, added and tested."""
+"""The page on which hosts are chosen, added and tested."""

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from screens.state import HostEntry, Session
 
 WIDE = 110
-"""Cells from which the selected host stands beside the list."""
+"""From this width (cells) on, the selected host is beside the list."""
 ABOUT = 48
-"""Cells of its panel then."""
+"""Width of the selected host's panel in cells, beside the list."""
 
 
 class HostsPage(Page):
-    """Tests hosts and chooses which are secured together."""
+    """Tests hosts and chooses the hosts that are secured together."""
 
     PLACE = "Hosts"
     HELP = """\
@@ -80,7 +80,7 @@ Escape stops a running test, or goes back if there is none."""
     ]
 
     def body(self) -> ComposeResult:
-        """A list, and the selected host beside or below it."""
+        """Yields the list, and the selected host beside or below it."""
         yield Prose("", id="lead", markup=False)
         with Container(id="panes"):
             with Vertical(id="left"):
@@ -92,23 +92,23 @@ Escape stops a running test, or goes back if there is none."""
                 yield Prose("", id="text", markup=False)
 
     def on_mount(self) -> None:
-        """Fills the list and follows it."""
+        """Fills the list and follows its changes."""
         self.firescreen.host_list.open()
         self.watch(self.app, "hosts", self._follow)
 
     def on_resize(self) -> None:
-        """The columns follow the width."""
+        """Fits the columns to the width."""
         self._draw()
 
     @property
     def entry(self) -> HostEntry | None:
-        """The selected host."""
+        """Returns the selected host."""
         place, hosts = self.query_one("#list", OptionList).highlighted, self.firescreen.hosts
         return hosts[place] if place is not None and place < len(hosts) else None
 
     @property
     def _cells(self) -> int:
-        """Cells of the list's panel."""
+        """Returns the width of the list's panel in cells."""
         return self.app.size.width - (ABOUT if self.app.size.width >= WIDE else 0)
 
     def _follow(self) -> None:
@@ -150,15 +150,15 @@ Escape stops a running test, or goes back if there is none."""
         return Content.assemble("Chosen: ", (inline(", ".join(names), 300), "bold"), ". 'u' uses them.")
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another host."""
+        """Shows another host."""
         self._tell()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or the mouse."""
+        """Chooses the host, by Enter or the mouse."""
         self.action_test()
 
     def show_session(self, session: Session) -> None:
-        """The title bar names the selected host, not those of the stack."""
+        """Keeps the selected host in the title bar instead of the stack's hosts."""
         self._name_host()
 
     def _tell(self) -> None:
@@ -171,7 +171,7 @@ Escape stops a running test, or goes back if there is none."""
             self.refresh_bindings()
 
     def _name_host(self) -> None:
-        """In the colour that it has once it is used."""
+        """Shows the selected host in the title bar, in the colour that it has once it is used."""
         entry = self.entry
         if entry is not None:
             colours = host_colours((*(one.name for one in self.firescreen.host_list.taken), entry.name))
@@ -209,7 +209,7 @@ Escape stops a running test, or goes back if there is none."""
             self.firescreen.host_list.toggle(entry.name)
 
     def action_add(self) -> None:
-        """Asks for a host, adds and tests it."""
+        """Asks for a host, then adds and tests it."""
         from screens.dialogs.address import AddressDialog
 
         self.app.push_screen(AddressDialog(self.firescreen.host_list.add), self._select_added)

@@ -1,4 +1,4 @@
-"""What the list of hosts says of one: how it is reached, its state, and what a test would do or has found."""
+"""Texts about a host in the list: how it is reached, its state, and what a test would do or has found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RIGHTS = {
     "none": "without root privileges: nothing can be changed there",
 }
 STATE = 24
-"""Cells for the state of a host."""
+"""Width of a host's state in cells."""
 _LABEL = 9
 _TEST = {
     "ssh": (
@@ -38,7 +38,7 @@ _TEST = {
     "incus": ("runs commands in the container, as root",),
     "local": ("checks for root privileges",),
 }
-"""What a test does first, by how the host is reached."""
+"""The first action of a test, by how the host is reached."""
 _SCAN = ("finds components, and probes each", "changes nothing")
 
 
@@ -50,11 +50,11 @@ _HOW = (
     ("u", "uses the chosen hosts", "Home then shows them"),
     ("d", "removes an added host", "from this list alone"),
 )
-"""Key, what it does, and more about it."""
+"""Key, description, and more about it."""
 
 
 def how_it_goes(width: int) -> Content:
-    """How hosts are added, tested and chosen, where there is room for it."""
+    """Returns how hosts are added, tested and chosen, for terminals with room for it."""
     lines = []
     for key, does, more in _HOW:
         head = Content.assemble((fit(key, 7), "bold $primary"), (fit(does, 34), ""))
@@ -63,12 +63,12 @@ def how_it_goes(width: int) -> Content:
 
 
 def display_name(entry: HostEntry) -> str:
-    """Its name on the screen."""
+    """Returns the name of the host on the screen."""
     return {"here": "this machine", "practice": "practice"}.get(entry.source, entry.name)
 
 
 def line(entry: HostEntry, width: int, name: int) -> Content:
-    """One host: whether it is chosen, its name of at most `name` cells, how it is reached, and its state."""
+    """Returns a host's line: whether chosen, its name (at most `name` cells), how it is reached, its state."""
     way = width - 4 - name - STATE
     sign, words, colour = _state(entry)
     return Content.assemble(
@@ -98,7 +98,7 @@ def _way(entry: HostEntry) -> str:
 
 
 def _state(entry: HostEntry) -> tuple[str, str, str]:
-    """Sign, words and colour."""
+    """Returns sign, text and colour of the host's state."""
     if entry.source == "practice":
         return "·", "Enter opens it", "$quiet"
     if entry.state != "known":
@@ -114,7 +114,7 @@ def _state(entry: HostEntry) -> tuple[str, str, str]:
 
 
 def _protection_state(entry: HostEntry) -> tuple[str, str, str]:
-    """The protection of the components there."""
+    """Returns the protection of the components on the host."""
     many = len(entry.exposures)
     for state, words in (("open", "unprotected"), ("partly", "partial"), ("down", "not answering")):
         count = sum(one.state == state for one in entry.exposures)
@@ -125,7 +125,7 @@ def _protection_state(entry: HostEntry) -> tuple[str, str, str]:
 
 
 def detail(entry: HostEntry, instances: str, *, no_color: bool) -> Content:
-    """What is known of the selected host."""
+    """Returns the details of the selected host."""
     if entry.source == "practice":
         return Content(
             "A Prometheus and a node_exporter on this machine, without root, to try everything first. Enter opens it. "
@@ -165,7 +165,7 @@ def detail(entry: HostEntry, instances: str, *, no_color: bool) -> Content:
 
 
 def _connection_text(entry: HostEntry) -> Content:
-    """By which command a person would reach it, and why it is listed."""
+    """Returns the command that connects to the host, and why the host is listed."""
     spec, command = entry.spec, ""
     if spec.connect == "ssh":
         command = shlex.join(spec.ssh())
@@ -178,7 +178,7 @@ def _connection_text(entry: HostEntry) -> Content:
 
 
 def _test(entry: HostEntry) -> Content:
-    """That it was not tested, and what a test does, point by point."""
+    """Returns that the host was not tested, and the single actions of a test."""
     parts = [
         Content.assemble((fit("State", _LABEL), "$quiet"), f"· {entry.note or 'not tested'}"),
         Content(""),

@@ -1,4 +1,4 @@
-"""The end of a lab: takes the student's own answers, and gives the report to a browser."""
+"""The end of a lab: takes the student's answers, and offers the report to a browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def take_answers(app: Wizard, session: LabSession, say: Callable[[Content], None]) -> None:
-    """Asks for an answer to each question, and keeps them for the report."""
+    """Asks for an answer to each question, and stores the answers for the report."""
 
     def keep(texts: tuple[str, ...]) -> None:
         for number, text in enumerate(texts):
@@ -35,6 +35,6 @@ def take_answers(app: Wizard, session: LabSession, say: Callable[[Content], None
 
 
 def offer_report(app: App[int], path: Path) -> None:
-    """Gives a report to the browser that shows the wizard; nothing on a terminal."""
+    """Sends a report to the browser that shows the wizard; does nothing on a terminal."""
     if app.is_web:
         app.deliver_text(path.with_suffix(".html"))

@@ -1,4 +1,4 @@
-"""What a page of a lab has in a class: the instructor's words and clock above it, and keys for help and ready."""
+"""The class on a lab's page: the instructor's messages and clock above it, and keys for help and ready."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from screens.state import ClassState
 
 _RECENT = 900.0
-"""Seconds for which the last message stands above the page."""
+"""Seconds for which the last message is shown above the page."""
 _SIGNALS = {"help": "you asked for help", "ready": "you are ready"}
 
 
 class ClassBar(Static):
-    """Lines about the class; outside of one it takes no room."""
+    """Lines about the class; outside of a class it takes no room."""
 
     DEFAULT_CSS = """
     ClassBar { height: auto; padding: 0 2; display: none; background: $panel; &.-on { display: block; } }
     """
 
     def show(self, state: ClassState) -> None:
-        """Draws what is to be said now."""
+        """Shows the present state of the class."""
         lines = class_lines(state, time.time())
         self.update(Content("\n").join(lines))
         self.set_class(bool(lines), "-on")
 
 
 def class_lines(state: ClassState, now: float) -> list[Content]:
-    """The lines about a class: that the board is open, the student's own signal, the clock, the last message."""
+    """Returns the lines about a class: that the board is open, the student's signal, the clock, the last message."""
     news = state.news
     if news is None or not (state.board_open or state.error):
         return []
@@ -62,7 +62,7 @@ def class_lines(state: ClassState, now: float) -> list[Content]:
 
 
 class ClassPage(Page):
-    """A page that a class follows."""
+    """A page that takes part in a class."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -79,7 +79,7 @@ class ClassPage(Page):
     ]
 
     def on_mount(self) -> None:
-        """Follows the class."""
+        """Shows the class and follows its changes."""
         self.watch(self.app, "class_state", self._follow_class)
         self.set_interval(1.0, self._draw_class)
 
@@ -94,10 +94,10 @@ class ClassPage(Page):
             bar.show(self.firescreen.class_state)
 
     def show_class(self, state: ClassState) -> None:
-        """Draws what the instructor has opened."""
+        """Shows which steps the instructor has opened."""
 
     def offers(self, action: str) -> bool:
-        """Whether there is a board to be shown on or not, and an instructor to tell."""
+        """Returns whether the action applies: showing progress needs a board, a signal needs an instructor."""
         state = self.firescreen.class_state
         return state.board_open if action == "show_progress" else state.watched
 
@@ -109,7 +109,7 @@ class ClassPage(Page):
         app.ask(lambda: app.workspace_watch.membership.show(shown), lambda _: app.notify(words))
 
     def action_signal(self, signal: str) -> None:
-        """Tells the instructor, or takes it back."""
+        """Sends a signal to the instructor, or withdraws it."""
         app: Wizard = self.firescreen
         wanted = "" if app.class_state.signal == signal else signal
         said = {"help": "The board shows that you need help.", "ready": "The board shows that you are ready."}

@@ -1,4 +1,4 @@
-"""The keys of a lab's page, and what its help says of them."""
+"""The keys of a lab's page, and their help text."""
 
 from __future__ import annotations
 

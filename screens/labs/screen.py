@@ -1,7 +1,7 @@
-"""A lab: one step at a time, the commands for it, and a check of the running programs.
+"""A lab: one step at a time, its commands, and a check of the running programs.
 
-A step that is done in another terminal is noticed by itself; 'Do it for me' runs the engine that secures real hosts.
-The text of a lab is drawn as Markdown; everything else is plain.
+A step that is done in another terminal is noticed automatically; 'Do it for me' runs the engine that secures real
+hosts. The text of a lab is drawn as Markdown; everything else is plain.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from wizard.labs import CheckResult, LabSession, LabStep
 
 PATIENCE = 12.0
-"""Seconds that a check waits for the next scrape."""
+"""Seconds for which a check waits for the next scrape."""
 
 LOOK_EVERY = 2.0
-"""Seconds between two checks whether the selected step was done in another terminal."""
+"""Seconds between two automatic checks of the selected step, which may be done in another terminal."""
 
 
 class LabPage(ClassPage):
@@ -80,11 +80,11 @@ class LabPage(ClassPage):
         self._begun = self._begun_steps()
 
     def _begun_steps(self) -> frozenset[str]:
-        """Ids of the steps whose fault is in place, or that have none."""
+        """Returns the ids of the steps whose fault is in place, or that have none."""
         return frozenset(step.id for step in self._lab.steps if self._session.has_begun(step.id))
 
     def body(self) -> ComposeResult:
-        """Steps left, the selected one right, the last message below."""
+        """Yields the steps on the left, the selected step on the right, the last message below."""
         yield ClassBar()
         with Horizontal(id="panes"):
             yield Panel(OptionList(id="steps", markup=False), title="Steps", id="outline")
@@ -96,7 +96,7 @@ class LabPage(ClassPage):
                     yield Prose("", id="words", markup=False)
 
     def on_mount(self) -> None:
-        """Shows the first step that is not done."""
+        """Shows the first unfinished step."""
         self.set_place(f"Lab · {inline(self._lab.title, 44)}")
         steps = self.query_one("#steps", OptionList)
         steps.set_options(Option(words, disabled=shut) for words, shut in self._entries())
@@ -113,7 +113,7 @@ class LabPage(ClassPage):
         return entries(self._lab, self._done, max(room - 2, 22), opened)
 
     def show_class(self, state: ClassState) -> None:
-        """The instructor opens the steps one by one."""
+        """Shows the steps that the instructor has opened."""
         self._draw_steps()
 
     def _draw_steps(self) -> None:
@@ -121,7 +121,7 @@ class LabPage(ClassPage):
         self.query_one("#outline", Panel).set_subtitle(progress(self._lab, self._done))
         for at, (words, shut) in enumerate(self._entries()):
             steps.replace_option_prompt_at_index(at, words)
-            # Textual moves the highlight off an option that is enabled anew, so only what differs is touched.
+            # Textual moves the highlight off an option that is enabled again, so only options that change are touched.
             if steps.get_option_at_index(at).disabled and not shut:
                 steps.enable_option_at_index(at)
             elif shut and not steps.get_option_at_index(at).disabled:
@@ -129,22 +129,22 @@ class LabPage(ClassPage):
 
     @property
     def _at_start(self) -> bool:
-        """Whether the text about the lab is shown."""
+        """Returns whether the introduction of the lab is shown."""
         return self.query_one("#steps", OptionList).highlighted == 0
 
     @property
     def _to_copy(self) -> tuple[str, ...]:
-        """The commands that stand there now, whole."""
+        """Returns the commands on the page, unwrapped."""
         return commands_to_copy(self._session, self.step, at_start=self._at_start)
 
     @property
     def step(self) -> LabStep | None:
-        """The selected step; None before the first and at the end of the lab."""
+        """Returns the selected step; None before the first and at the end of the lab."""
         at = self.query_one("#steps", OptionList).highlighted
         return self._lab.steps[at - 1] if at is not None and 1 <= at <= len(self._lab.steps) else None
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another step."""
+        """Shows another step."""
         self._draw()
 
     def _draw(self) -> None:
@@ -169,7 +169,7 @@ class LabPage(ClassPage):
         self.refresh_bindings()
 
     def on_resize(self) -> None:
-        """Titles and lines of commands follow the width."""
+        """Fits titles and commands to the width."""
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
@@ -178,7 +178,7 @@ class LabPage(ClassPage):
             self._draw()
 
     def show_session(self, session: Session) -> None:
-        """A scan has ended; the title bar still names the host of the selected step."""
+        """Keeps the selected step's host in the title bar after a scan."""
         self._name_hosts()
 
     def _name_hosts(self) -> None:
@@ -201,14 +201,14 @@ class LabPage(ClassPage):
         return is_offered(action, self._lab, self.step, begun=self._begun, done=self._done, at_end=at_end)
 
     def footer_rank(self, action: str) -> int:
-        """More text is seen by its scrollbar, and the next step comes when this one is done."""
+        """Drops scrolling first, because the scrollbar shows that there is more, and then the next step."""
         is_left = self.step is not None and self.step.id not in self._done
         return int(action.startswith("scroll_text") or (action == "next" and is_left))
 
     # -- checking ------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Checks by itself while the screen is in front; only a step that is done is reported."""
+        """Checks automatically while the screen is in front; only a finished step is reported."""
         step = self.step
         if step is None or step.id in self._done or step.id not in self._begun:
             return
@@ -216,7 +216,7 @@ class LabPage(ClassPage):
             self._check(step, aloud=False)
 
     def action_check(self) -> None:
-        """Checks, and says what is missing."""
+        """Checks the step and shows what is missing."""
         if self.step is not None:
             self._say(Content.styled("checking…", "$quiet"))
             self._check(self.step, aloud=True, patience=PATIENCE, asked=True)
@@ -253,7 +253,7 @@ class LabPage(ClassPage):
     # -- helping -------------------------------------------------------------------------------------------
 
     def action_hint(self) -> None:
-        """The next hint; each says more."""
+        """Shows the next hint; each hint says more."""
         if (step := self.step) is None:
             return
 
@@ -279,7 +279,7 @@ class LabPage(ClassPage):
             self._say(Content.styled("putting the fault in place…", "$quiet"))
 
     def action_solve(self) -> None:
-        """Lets the engine do the step, and shows its log below."""
+        """Lets the engine do the step, and shows its log."""
         step, session = self.step, self._session
         if step is not None:
             self._helping = self.firescreen.runs.start(
@@ -360,7 +360,7 @@ class LabPage(ClassPage):
         self.query_one(CommandBlock).copy(self._to_copy)
 
     def action_next(self) -> None:
-        """The next step."""
+        """Goes to the next step."""
         steps = self.query_one("#steps", OptionList)
         following = (steps.highlighted or 0) + 1
         if following < steps.option_count and not steps.get_option_at_index(following).disabled:
@@ -373,11 +373,11 @@ class LabPage(ClassPage):
             self.query_one("#text", Markdown).update(closing_text(self._lab, answers=True))
 
     def action_respond(self) -> None:
-        """Takes the student's own answers."""
+        """Takes the student's answers."""
         take_answers(self.firescreen, self._session, self._say)
 
     def action_report(self) -> None:
-        """Writes the report and says where it is; in a browser, gives it to the browser."""
+        """Writes the report and shows its path; in a browser, offers it as a download."""
 
         def show_report(path: Path) -> None:
             if self.is_open:
@@ -387,12 +387,12 @@ class LabPage(ClassPage):
         self.firescreen.ask(self._session.report, show_report)
 
     def action_scroll_text(self, pages: int) -> None:
-        """The text, a page."""
+        """Scrolls the text by a page."""
         pane = self.query_one("#detail", VerticalScroll)
         pane.scroll_relative(y=pages * max(pane.size.height - 2, 1), animate=False)
 
     def action_back(self) -> None:
-        """Leaves; what is done stays done."""
+        """Leaves the lab; finished steps stay finished."""
         if self.firescreen.runs.working:
             self.app.notify("A step is in progress. Wait until it ends.", severity="warning")
             return

@@ -1,4 +1,4 @@
-"""What the screen of a lab shows: the list of its steps, the commands of each, and the questions at the end, and which actions it offers. Pure."""
+"""Texts of a lab's page (steps, commands, closing questions), and which actions it offers. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def entries(lab: Lab, done: Set[str], width: int, opened: int | None = None) -> list[tuple[Content, bool]]:
-    """The list on the left: (text, whether it cannot be chosen yet). First the lab itself, last its end.
+    """Returns the list on the left as (text, whether it is locked). The introduction is first, the end is last.
 
     Args:
         lab: the lab.
-        done: ids of the steps that are done.
-        width: cells of a line.
+        done: ids of the finished steps.
+        width: of a line in cells.
         opened: how many steps the instructor has opened for the class; None for all.
     """
     lines = [(Content.styled("About this lab", "bold"), False)]
@@ -45,7 +45,7 @@ def entries(lab: Lab, done: Set[str], width: int, opened: int | None = None) -> 
 
 
 def progress(lab: Lab, done: Set[str]) -> Content:
-    """How many steps are done, as a bar and a number."""
+    """Returns how many steps are done, as a bar and a number."""
     count = sum(step.id in done for step in lab.steps)
     share = count / max(len(lab.steps), 1)
     colour = "$success" if share == 1 else "$primary"
@@ -53,25 +53,25 @@ def progress(lab: Lab, done: Set[str]) -> Content:
 
 
 def page_title(lab: Lab, step: LabStep | None, *, at_start: bool) -> str:
-    """What stands above the page of a step, of the text about the lab, or of its end."""
+    """Returns the title of a step's page, of the introduction, or of the end."""
     if step is None:
         return "About this lab" if at_start else "The end"
     return f"Step {lab.steps.index(step) + 1} of {len(lab.steps)}"
 
 
 def line_width(pane: Widget) -> int:
-    """Columns that a line of commands may have in a pane, which may not be laid out yet."""
+    """Returns the columns for a line of commands in a pane, which may not be laid out yet."""
     return (pane.scrollable_content_region.width or pane.app.size.width - 32) - 1
 
 
 def step_commands(session: LabSession, step: LabStep, *, broken: bool, width: int) -> Content:
-    """The commands of a step, each part with the terminal that it is for.
+    """Returns the commands of a step, each part with the terminal in which it is typed.
 
     Args:
         session: the lab.
         step: one of its steps.
-        broken: whether the step's fault is in place; always so where it has none.
-        width: columns that a line may have.
+        broken: whether the step's fault is in place; also true if it has none.
+        width: columns of a line.
     """
     note = "# The fault is not in place yet: 'b' puts it there."
     parts = [] if broken else [Content.styled(note, "$warning")]
@@ -84,7 +84,7 @@ def step_commands(session: LabSession, step: LabStep, *, broken: bool, width: in
 
 
 def preparation(session: LabSession, width: int) -> Content:
-    """What a person needs before the first step: which hosts, or how to set up the other terminal."""
+    """Returns what a person needs before the first step: the hosts, or how to set up the other terminal."""
     if session.on_real_hosts:
         text = f"On the hosts of {inline(session.where, 200)}. Open a terminal for each of them."
         return Content.styled(text, "$quiet")
@@ -97,15 +97,15 @@ def _setup_command(session: LabSession) -> str:
 
 
 def commands_to_copy(session: LabSession, step: LabStep | None, *, at_start: bool) -> tuple[str, ...]:
-    """The commands on the screen, whole.
+    """Returns the commands on the screen, unwrapped.
 
     Args:
         session: the lab.
-        step: the selected step; None for the text about the lab, and for its end.
-        at_start: whether the text about the lab is shown.
+        step: the selected step; None for the introduction and for the end.
+        at_start: whether the introduction is shown.
     """
     if step is not None and session.on_real_hosts:
-        # Pasted as one, it would end up on one host: each part says where it belongs.
+        # Pasted together, the commands would all run on one host: each part names its host.
         parts = ((f"# On {session.terminal(where)}:", *lines) for where, lines in step.stretches)
         return tuple(line for part in parts for line in part)
     if step is not None:
@@ -116,14 +116,14 @@ def commands_to_copy(session: LabSession, step: LabStep | None, *, at_start: boo
 def is_offered(
     action: str, lab: Lab, step: LabStep | None, *, begun: Set[str], done: Set[str], at_end: bool = False
 ) -> bool:
-    """Whether an action makes sense for the selected step.
+    """Returns whether an action makes sense for the selected step.
 
     Args:
         action: the name of the action.
         lab: the lab.
         step: the selected step; None before the first and at the end.
         begun: ids of the steps whose fault is in place, or that have none.
-        done: ids of the steps that are done.
+        done: ids of the finished steps.
         at_end: whether the end of the lab is selected.
     """
     ended = all(each.id in done for each in lab.steps)
@@ -146,7 +146,7 @@ def is_offered(
 
 
 def next_words(lab: Lab, step: LabStep, done: Set[str]) -> str:
-    """Where to go from a step that is done: the end, the next step, or the first that is left."""
+    """Returns where to go from a finished step: the end, the next step, or the first unfinished one."""
     left = [number for number, each in enumerate(lab.steps, start=1) if each.id not in done]
     if not left:
         return "all steps are done: 'end' goes to the end"
@@ -154,11 +154,11 @@ def next_words(lab: Lab, step: LabStep, done: Set[str]) -> str:
 
 
 def check_text(result: CheckResult, *, after: str = "") -> Content:
-    """The result of a check: done, or what is missing and what to do.
+    """Returns the result of a check: done, or what is missing and what to do.
 
     Args:
         result: of the check.
-        after: where to go from a step that is done.
+        after: where to go from a finished step.
     """
     if result.ok:
         what = f"{result.found} Now: {result.seen[0]}" if result.found and result.seen else result.what
@@ -174,7 +174,7 @@ def check_text(result: CheckResult, *, after: str = "") -> Content:
 
 
 def report_text(path: Path) -> Content:
-    """Where the report is, as Markdown and as a page."""
+    """Returns the paths of the report, as Markdown and as a page."""
     page = inline(str(path.with_suffix(".html")), 400)
     return Content.assemble(
         ("✓ ", "bold $success"), f"Your report: {inline(str(path), 400)}\n  for a browser: {page}"
@@ -182,7 +182,7 @@ def report_text(path: Path) -> Content:
 
 
 def closing_text(lab: Lab, *, answers: bool) -> str:
-    """What a person can explain now; the project's own Markdown."""
+    """Returns what the person can explain now; the project's own Markdown."""
     lines = [
         f"- **{question.ask}**" + (f"\n\n  {question.answer}\n" if answers else "")
         for question in lab.questions

@@ -1,1 +1,1 @@
-"""The ways between screens that ask first or start something: the menu, securing, runs, recovery."""
+"""Navigation that asks first or starts something: the menu, securing, runs, recovery."""

@@ -1,4 +1,4 @@
-"""The ways to the plans that drift and upkeep make; nothing is written before such a plan is applied."""
+"""Opens the plans that drift and upkeep make; nothing is written before such a plan is applied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 
 
 def restore(app: Wizard) -> None:
-    """Makes and opens the plan that restores the last verified state; its warnings say what it leaves out."""
+    """Makes and opens the plan that restores the last verified state; its warnings list what it leaves out."""
 
     def make(engine: Engine, stack: Stack, answers: Answers) -> Restoration:
         from wizard.upkeep.restoration import restoration
@@ -45,7 +45,7 @@ def restore(app: Wizard) -> None:
 
 
 def give_rules(app: Wizard) -> None:
-    """Makes and opens the plan that gives Prometheus the alert rules of the upkeep."""
+    """Makes and opens the plan that adds the upkeep's alert rules to Prometheus."""
 
     def make(engine: Engine, stack: Stack, answers: Answers) -> Plan:
         from wizard.upkeep.rule_installation import with_rules
@@ -57,7 +57,7 @@ def give_rules(app: Wizard) -> None:
 
 
 def _open(app: Wizard, plan: Plan, nothing: str) -> None:
-    """Opens a plan; says `nothing` of one without steps."""
+    """Opens a plan, or shows `nothing` if the plan has no steps."""
     if plan.steps:
         app.session = replace(app.session, plan=plan, renew=frozenset())
         app.open_page(Route.PLAN)
@@ -68,11 +68,12 @@ def _open(app: Wizard, plan: Plan, nothing: str) -> None:
 def _make_plan(
     app: Wizard, words: str, make: Callable[[Engine, Stack, Answers], Made], then: Callable[[Made], None]
 ) -> None:
-    """Runs `make` in a thread for the current stack, once the hosts' privileges are there.
+    """Runs `make` in a thread for the current stack, once the hosts' privileges are sufficient.
 
     Args:
-        words: what is being made, for the person who waits.
-        then: takes what was made.
+        words: what is being made, shown while the person waits.
+        make: makes the plan or its like.
+        then: takes the result.
     """
     if app.runs.working:
         app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
@@ -86,7 +87,7 @@ def _make_plan(
             app.ask(lambda: make(engine, stack, answers), use_result)
 
     def use_result(found: Made) -> None:
-        app.clear_notifications()  # it is waited for no longer
+        app.clear_notifications()  # the waiting has ended
         then(found)
 
     with_privileges(app, begin)

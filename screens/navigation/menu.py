@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_entry(app: Wizard, name: str) -> None:
-    """Opens a part by its name in Home's menu, from any screen."""
+    """Opens a part by the name of its entry in Home's menu, from any screen."""
     if app.runs.working:
         app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
         return
@@ -50,7 +50,7 @@ def open_entry(app: Wizard, name: str) -> None:
 
 
 def practise(app: Wizard, *, whole: bool) -> None:
-    """Opens the practice stack; asks before components join that change a file which the undo of a run restores."""
+    """Opens the practice stack; asks before adding components that change a file which an undo would restore."""
     if not whole or app.session.place != "practice":
         app.stack_session.practise(whole=whole)
         return
@@ -74,7 +74,7 @@ def practise(app: Wizard, *, whole: bool) -> None:
 
 
 def ask_to_end_practice(app: Wizard) -> None:
-    """Asks, then ends practice: its folders do not come back."""
+    """Asks, then ends practice: its folders cannot be restored."""
     app.push_screen(
         ConfirmDialog(
             "End practice?",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def save_picture(app: Wizard, form: Literal["svg", "png"]) -> None:
-    """Saves what is drawn now; in a browser, an SVG is downloaded."""
+    """Saves the present screen; in a browser, an SVG is downloaded."""
     if app.is_web and form == "svg":
         app.deliver_screenshot()
         return

@@ -1,4 +1,4 @@
-"""What the wizard offers at its start: to roll back an interrupted run, or to go on with the hosts of last time."""
+"""The wizard's offers at its start: to roll back an interrupted run, or to continue with the last hosts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _recovery_chosen(app: Wizard, choice: str | None) -> None:
 
 
 def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
-    """Shows what differs from before the run, and offers to forget the run."""
+    """Shows the differences from the state before the run, and offers to forget the run."""
     differs = any(one.differences for one in left)
 
     def report_forgotten(_: None) -> None:

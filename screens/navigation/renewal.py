@@ -1,4 +1,4 @@
-"""The way to a plan that replaces what serves now: certificates, the CA, the password."""
+"""Opens the plan that replaces certificates, the CA or the password in use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def renew(app: Wizard, what: str) -> None:
-    """Opens the plan that replaces something and changes no level.
+    """Opens the plan that replaces something without changing any level.
 
     Args:
         app: the wizard.
-        what: 'certificates', 'ca', 'passwords' or host/component, as `Answers.renew` has it.
+        what: 'certificates', 'ca', 'passwords' or host/component, as in `Answers.renew`.
     """
     if app.runs.working:
         app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")

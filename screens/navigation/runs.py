@@ -1,4 +1,4 @@
-"""What opens a run's screen, and the questions before a run is undone or stopped."""
+"""Opens the page of a run, and asks before a run is undone or stopped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show_current_connections(app: Wizard) -> None:
 
 
 def plan_again(app: Wizard) -> None:
-    """Opens a new plan for what the last run was to do."""
+    """Opens a new plan for the purpose of the last run."""
     app.session = of_same_kind(app.session, app.run_state.plan)
     app.open_page(Route.PLAN, replace=True)
 
@@ -82,7 +82,7 @@ def _ask_to_undo(app: Wizard, run: str, records: tuple[RunRecord, ...]) -> None:
 
 
 def say_how_to_stop(app: Wizard) -> None:
-    """What Ctrl+C says, which neither copies nor closes here."""
+    """Explains that Ctrl+C neither copies nor closes here."""
     if app.runs.working:
         app.notify("'x' stops the run and rolls back. Ctrl+Q also closes the wizard.", timeout=12)
     else:

@@ -1,4 +1,4 @@
-"""The way to the choices: only where something was found, and with the rights that changes need."""
+"""Opens the choices, but only if components were found, and with the privileges that changes need."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def secure(app: Wizard, only: str = "") -> None:
-    """Opens the choices once the scan is there, and with the privileges that changes need.
+    """Opens the choices once the scan is finished, and with the privileges that changes need.
 
     Args:
         app: the wizard.
-        only: the key of the component that is to change while all others are kept as they are; '' for all.
+        only: the key of the only component to change; '' for all.
     """
     if app.runs.working:
         app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
@@ -45,14 +45,14 @@ def open_logins(app: Wizard) -> None:
 
 
 def _preset(app: Wizard, only: str) -> None:
-    """The levels that the choices begin with: what was chosen, else what is recommended, of all components or one."""
+    """Sets the initial levels of the choices: the chosen, else the recommended levels, of all components or one."""
     session = app.session
     if session.stack is None or session.scan is None:
         return
     components = session.stack.components
     if not session.touched:
         seen = {one.key: one for one in session.scan.exposures if one.state == "secured"}
-        # A stack file says itself what is wanted.
+        # A stack file already says which levels are wanted.
         components = tuple(
             replace(one, protect=seen[one.key].level(one.protect))
             if one.key in seen and session.place != "file"
@@ -72,7 +72,7 @@ def _at_least_recommended(one: ComponentSpec) -> tuple[Protection, ...]:
 
 
 def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
-    """Calls `then` once the scan is there, and with the privileges that changes need."""
+    """Calls `then` once the scan is finished and the privileges suffice for changes."""
     session = app.session
     if session.busy or session.scan is None:
         app.notify("The scan is still running. Try again in a moment.")
@@ -116,7 +116,7 @@ def with_privileges(app: Wizard, then: Callable[[], None]) -> None:
 
 
 def logins_without_root(app: Wizard) -> tuple[tuple[str, str], ...]:
-    """(host, user) of each SSH host of the current stack whose login is not root and does not use sudo."""
+    """Returns (host, user) of each SSH host of the current stack whose login is not root and does not use sudo."""
     session = app.session
     if session.scan is None or session.stack is None:
         return ()
@@ -134,7 +134,7 @@ def _use_sudo(app: Wizard, names: tuple[str, ...], then: Callable[[], None]) -> 
 
 
 def needs_root(app: Wizard) -> bool:
-    """Whether this machine is in the current stack and the user may not change it."""
+    """Returns whether this machine is in the current stack and the user may not change it."""
     session = app.session
     if session.scan is None or session.stack is None:
         return False

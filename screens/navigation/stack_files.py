@@ -1,4 +1,4 @@
-"""Writes the current stack to a stack file, with which commands and a timer keep it secured."""
+"""Writes the current stack to a stack file, so that commands and a timer can keep it secured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_stack_file(app: Wizard) -> None:
-    """Asks for the file's name, writes it, and says what it is good for."""
+    """Asks for the file's name, writes the file, and says how to use it."""
     from screens.dialogs.line import LineDialog
 
     session = app.session

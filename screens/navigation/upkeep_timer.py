@@ -1,4 +1,4 @@
-"""The way to the plan that installs the timer of the upkeep: it renews what is due without anybody there."""
+"""Opens the plan that installs the upkeep timer, which renews certificates without a person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def install_timer(app: Wizard) -> None:
-    """Asks for a stack file where the stack has none, and opens the plan; nothing is installed before it is applied."""
+    """Asks for a stack file if the stack has none, and opens the plan; nothing is installed before it is applied."""
     scan = app.session.scan
     if app.runs.working:
         app.notify("A run is in progress. Wait until it ends, or stop it.", severity="warning")
@@ -59,7 +59,7 @@ def _make(app: Wizard, name: str, done: Callable[[], None], refused: Callable[[E
 
     def open_plan(found: tuple[str, Plan]) -> None:
         done()
-        app.clear_notifications()  # it is waited for no longer
+        app.clear_notifications()  # the waiting has ended
         stack, plan = found
         if plan.steps:
             app.session = replace(app.session, plan=plan, renew=frozenset())

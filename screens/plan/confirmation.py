@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def ask(app: Wizard, plan: Plan, canary: str) -> None:
-    """Asks for what has to be accepted, asks once more, then applies.
+    """Asks for what has to be accepted, asks for confirmation, then applies.
 
     Args:
         app: the wizard.
-        plan: what is applied.
+        plan: the plan to apply.
         canary: the host that is changed first; '' for none.
     """
     if not plan.unaccepted:
@@ -46,7 +46,7 @@ def ask_for_canary(app: Wizard, plan: Plan) -> None:
 
 
 def _accept_broken(app: Wizard, plan: Plan) -> Plan:
-    """The plan with all the clients accepted that it breaks; the current stack remembers it."""
+    """Returns the plan with all rejected clients accepted; the current stack remembers that."""
     from wizard.planner.broken_clients import accept_broken_clients
 
     plan, session = accept_broken_clients(plan), app.session

@@ -1,4 +1,4 @@
-"""A unified diff as lines with numbers, words that changed, and stretches that did not: data, not yet drawn."""
+"""A unified diff as lines with numbers, changed words and unchanged stretches: data, not yet drawn."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _HUNK = re.compile(r"^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{1,64}={0,2}")
 _FULL = 64
-"""Characters of each line of base64 in a PEM file but the last."""
+"""Characters in each base64 line of a PEM file except the last."""
 _ALIKE = 0.3
-"""The share of two lines that must be the same for single words to be marked: else all of it changed."""
+"""The share of two lines that must be equal for single words to be marked; below it the whole line is marked."""
 
 Kind = Literal["same", "added", "removed", "fold", "note"]
 
 
 @dataclass(frozen=True, slots=True)
 class DiffLine:
-    """One line of a diff. `words` are the places (start, end) in `text` of what changed in a changed line."""
+    """One line of a diff. `words` are the positions (start, end) in `text` of the changed words."""
 
     kind: Kind
     text: str
     old: int = 0
-    """Its number in the file as it is, counted from 1; 0 where it is not in there. `new` likewise, as it will be."""
+    """Its number in the present file, counted from 1; 0 if it is not there. `new`: the same for the planned file."""
     new: int = 0
     words: tuple[tuple[int, int], ...] = ()
 
 
 def parse_diff(text: str) -> tuple[DiffLine, ...]:
-    """The lines of a unified diff, its two lines of names left out; what is no diff is notes."""
+    """Returns the lines of a unified diff without its two lines of names; text that is no diff becomes notes."""
     found: list[DiffLine] = []
     old = new = 0
     names = inside = False
@@ -61,7 +61,7 @@ def parse_diff(text: str) -> tuple[DiffLine, ...]:
 
 
 def _mark_changed_words(lines: list[DiffLine]) -> Iterator[DiffLine]:
-    """The lines with their changed words: of a block of removed and added lines the first goes with the first."""
+    """Yields the lines with their changed words; in a block, removed and added lines are compared in order."""
     at = 0
     while at < len(lines):
         removed = _run(lines, at, "removed")
@@ -86,7 +86,7 @@ def _run(lines: list[DiffLine], start: int, kind: Kind) -> list[DiffLine]:
 
 
 def without_base64(lines: tuple[DiffLine, ...]) -> tuple[DiffLine, ...]:
-    """The lines with the body of each certificate folded: what it says stands above it as notes, and nobody reads base64."""
+    """Returns the lines with each certificate's body folded: notes above it describe it, and nobody reads base64."""
     found: list[DiffLine] = []
     at, given = 0, list(lines)
     while at < len(given):
@@ -101,7 +101,7 @@ def without_base64(lines: tuple[DiffLine, ...]) -> tuple[DiffLine, ...]:
 
 
 def _base64(lines: list[DiffLine]) -> list[DiffLine]:
-    """Those at the beginning of `lines` that are full lines of base64, and the shorter one that ends them."""
+    """Returns the full base64 lines at the beginning of `lines`, and the shorter line that ends them."""
     count = 0
     for line in lines:
         if line.kind not in ("added", "removed", "same") or not _BASE64.fullmatch(line.text):
@@ -134,7 +134,7 @@ def _span(words: list[str], start: int, end: int) -> tuple[int, int]:
 
 
 def side_by_side(lines: tuple[DiffLine, ...]) -> tuple[tuple[DiffLine | None, DiffLine | None], ...]:
-    """(as it is, as it will be) of each row; folds and notes stand on both sides."""
+    """Returns (present, planned) of each row; folds and notes are on both sides."""
     rows: list[tuple[DiffLine | None, DiffLine | None]] = []
     at, found = 0, list(lines)
     while at < len(found):

@@ -1,6 +1,6 @@
-"""The diffs of a plan as they are drawn: by folder and file, with line numbers, syntax colours and changed words.
+"""Draws the diffs of a plan: by folder and file, with line numbers, syntax colours and changed words.
 
-Side by side where there is room for two columns; a line that is too long goes on below, and nothing is cut.
+Side by side if two columns fit; a line that is too long is wrapped, and nothing is cut.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from wizard.model import Change, PlannedStep
 
 SIDE_BY_SIDE = 100
-"""Cells from which old and new stand side by side."""
+"""From this width (cells) on, old and new are side by side."""
 BOTH_NUMBERS = 70
-"""Cells from which a line has both its numbers."""
+"""From this width (cells) on, a line has both numbers."""
 WHOLE_FILE = 100_000
-"""Lines around a change that show all of a file."""
+"""So many lines around a change that the whole file is shown."""
 
 _SIGNS = {"create": ("+", "created", "$success"), "remove": ("-", "removed", "$error")}
 _STYLES = {
@@ -40,7 +40,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class DiffOptions:
-    """How diffs are drawn."""
+    """Options for drawing diffs."""
 
     width: int = 80
     whole: bool = False
@@ -51,7 +51,7 @@ class DiffOptions:
 
 
 def diff_view(steps: Sequence[PlannedStep], options: DiffOptions) -> Content:
-    """What the steps change in which file, to the byte; secrets as fingerprints."""
+    """Returns what the steps change in which file, exactly; secrets as fingerprints."""
     parts: list[Content] = []
     before = ("", "")
     for step in steps:
@@ -68,7 +68,7 @@ def _folder(change: Change) -> str:
 
 
 def _folder_heading(host: str, folder: str, options: DiffOptions) -> Content:
-    """The host's chip and the folder in which the files beneath it are."""
+    """Returns the host's chip and the folder that contains the files below."""
     colour = (options.colours or {}).get(host, NO_HOST)
     chip = Content.styled(f" {place(host)} ", f"bold {CHIP_TEXT} on {colour}")
     return Content.assemble(chip, (f" {inline(folder, 300)}/", "$primary"))
@@ -141,7 +141,7 @@ def _beside(lines: tuple[DiffLine, ...], options: DiffOptions) -> Iterator[Conte
 
 
 def _aside(line: DiffLine, width: int) -> Iterator[Content]:
-    """A fold across the page, or a note."""
+    """Yields a fold or a note across the page."""
     if line.kind == "fold":
         words = f"⋯ {line.text} "
         yield Content.assemble((words, "$quiet"), ("─" * max(width - len(words), 0), "$faint"))
@@ -154,7 +154,7 @@ def _note(text: str) -> str:
 
 
 def _draw_line(line: DiffLine, gutter: str, width: int, options: DiffOptions) -> Iterator[Content]:
-    """A line with its number and sign, on as many lines as it needs, each exactly `width` cells."""
+    """Yields a line with its number and sign, wrapped if necessary, each part exactly `width` cells."""
     sign, colour, ground, mark = _STYLES[line.kind]
     text = highlight(line.text)
     for start, end in line.words:

@@ -1,6 +1,6 @@
-"""A plan as an outline: hosts, beneath them components, beneath them steps; what is folded and what is seen.
+"""A plan as an outline: hosts, their components, their steps; and which lines are folded or visible.
 
-The number of a step is its place in the order in which things are done, which the outline does not show.
+The number of a step is its position in the order of execution, which the outline does not show.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wizard.model import Gap, Plan, PlannedStep
 
 SHORT = 24
-"""Lines of an outline that is never folded."""
+"""An outline of up to so many lines is never folded."""
 
 WHOLE = "overview"
 """Id of the first line, which stands for the whole plan."""
@@ -29,28 +29,28 @@ class Line:
     """One line of the outline."""
 
     id: str
-    """WHOLE, a host's or component's key, or `step:NUMBER` counted from 0."""
+    """WHOLE, the key of a host or component, or `step:NUMBER` counted from 0."""
     depth: int
     title: str
     steps: tuple[int, ...]
-    """Numbers of the steps that it stands for."""
+    """Numbers of the steps below this line."""
     host: str = ""
-    """Of the line of a host or component; '' for others."""
+    """The host of a host's or component's line; '' for others."""
     component: str = ""
 
     @property
     def is_step(self) -> bool:
-        """Whether it is a single step, which cannot be folded."""
+        """Returns whether the line is a single step, which cannot be folded."""
         return self.id != WHOLE and not self.host
 
 
 def component_of(about: PlannedStep | Gap) -> str:
-    """The component that something is about, with the unit of a further instance; '' where it is about none."""
+    """Returns the component of a step or gap, with the unit of a further instance; '' for none."""
     return f"{about.component}/{about.instance}" if about.instance else about.component
 
 
 def outline(plan: Plan) -> tuple[Line, ...]:
-    """All lines, nothing folded; hosts in the order in which the plan comes to them."""
+    """Returns all lines, nothing folded; hosts in the plan's order."""
     hosts: dict[str, dict[str, list[int]]] = {}
     for number, step in enumerate(plan.steps):
         hosts.setdefault(step.host, {}).setdefault(component_of(step), []).append(number)
@@ -58,13 +58,14 @@ def outline(plan: Plan) -> tuple[Line, ...]:
     for host, components in hosts.items():
         numbers = sorted(number for found in components.values() for number in found)
         (only,) = components if len(components) == 1 else ("",)
-        if only:  # a host with nothing else on it needs no line of its own
+        if only:  # the only component shares a line with its host
             title = place(host) if host == only else f"{place(host)} · {inline(only, 40)}"
             lines.append(Line(f"component:{host}/{only}", 0, title, tuple(numbers), host, only))
             lines.extend(_steps(plan, numbers, depth=1))
             continue
         lines.append(Line(f"host:{host}", 0, place(host), tuple(numbers), host))
-        # What belongs to no component stands right beneath its host: below a component it would seem to be of it.
+        # Steps without a component are listed directly below their host: below a component they would seem to belong to
+        # it.
         for component, found in sorted(components.items(), key=lambda pair: bool(pair[0])):
             if component:
                 title = inline(component, 40)
@@ -78,7 +79,7 @@ def _steps(plan: Plan, numbers: list[int], *, depth: int) -> list[Line]:
 
 
 def visible(lines: tuple[Line, ...], folded: Collection[str]) -> tuple[Line, ...]:
-    """The lines that are seen when those are folded."""
+    """Returns the visible lines if those are folded."""
     shown: list[Line] = []
     hidden_below = 99
     for line in lines:
@@ -90,9 +91,9 @@ def visible(lines: tuple[Line, ...], folded: Collection[str]) -> tuple[Line, ...
 
 
 def folded_at_first(lines: tuple[Line, ...], room: int) -> frozenset[str]:
-    """What to fold so that the outline fits in `room` lines: nothing, else the components, else the hosts too.
+    """Returns the lines to fold so that the outline fits in `room` lines: none, the components, or the hosts too.
 
-    A short plan is never folded: a list that scrolls a little tells more than one that is closed.
+    A short plan is never folded: a list that scrolls a little says more than a folded one.
     """
     if len(lines) <= max(room, SHORT):
         return frozenset()
@@ -103,20 +104,20 @@ def folded_at_first(lines: tuple[Line, ...], room: int) -> frozenset[str]:
 
 
 def parents(lines: tuple[Line, ...], number: int) -> frozenset[str]:
-    """The lines that must be open for a step to be seen."""
+    """Returns the lines that must be unfolded for a step to be visible."""
     return frozenset(
         line.id for line in lines if number in line.steps and not line.is_step and line.id != WHOLE
     )
 
 
 def draw(line: Line, *, folded: bool, width: int, many: int) -> Content:
-    """A line as it stands in the list: groups with their count, steps with their number.
+    """Returns a line of the list: groups with their count, steps with their number.
 
     Args:
-        line: what to draw.
+        line: the line.
         folded: whether its steps are hidden.
-        width: cells that there are.
-        many: steps in the whole plan: the numbers are as wide as its own.
+        width: in cells.
+        many: steps in the whole plan, which determine the width of the numbers.
     """
     count = f" {len(line.steps)}"
     if line.id == WHOLE:

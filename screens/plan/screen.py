@@ -1,4 +1,4 @@
-"""The plan before it is applied: why each step is there, the exact diff, and the manual commands."""
+"""The plan before it is applied: the reason of each step, the exact diff, and the manual commands."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
 
 
 COMMANDS = 2
-"""The tab of the manual commands; in a small terminal it has the whole width."""
+"""The tab of the manual commands; in a small terminal it has the full width."""
 LISTS = (("-large", 60), ("-medium", 44))
-"""Cells of the list's panel in a large terminal, as in the style sheet."""
+"""Width (cells) of the list's panel in a large terminal, as in the style sheet."""
 
 
 class PlanPage(Page):
@@ -147,7 +147,7 @@ it is made. If verification fails at the end, everything is rolled back."""
         self._folded: frozenset[str] = frozenset()
 
     def body(self) -> ComposeResult:
-        """Cards and summary on top, steps left, the selected step right."""
+        """Yields cards and summary on top, the steps on the left, the selected step on the right."""
         yield Cards(id="cards")
         yield Prose("making the plan; nothing is written…", id="top", markup=False)
         with Horizontal(id="panes"):
@@ -160,7 +160,7 @@ it is made. If verification fails at the end, everything is rolled back."""
                     yield CommandBlock(id="commands")
 
     def on_mount(self) -> None:
-        """Asks for the plan, unless there is one for these very answers."""
+        """Requests the plan, unless there is already one for the same answers."""
         self.query_one("#panes").display = False
         self.firescreen.ask(self.firescreen.prepare_run, lambda _: None)
         session = self.firescreen.session
@@ -185,12 +185,12 @@ it is made. If verification fails at the end, everything is rolled back."""
 
     @property
     def first(self) -> str:
-        """The canary; '' for none."""
+        """Returns the canary; '' for none."""
         plan = self.plan
         return choose_canary(plan, self.firescreen.session.canary) if plan else ""
 
     def show_session(self, session: Session) -> None:
-        """Another canary was chosen; the title bar still names the host of the selected line."""
+        """Shows a new canary; the title bar still names the host of the selected line."""
         if session.plan is not None and self._lines:
             self.query_one("#top", Prose).update(summary(session.plan, self.first))
             self._name_hosts()
@@ -205,14 +205,14 @@ it is made. If verification fails at the end, everything is rolled back."""
             return
         self.query_one("#panes").display = True
         self._lines = outline(plan)
-        # Cards, summary, borders, bar and footer stand above and below the list.
+        # Cards, summary, borders, title bar and footer are above and below the list.
         self._folded = folded_at_first(self._lines, self.app.size.height - 10)
         self._fill(WHOLE)
         self.query_one("#steps", OptionList).focus()
         self.refresh_bindings()
 
     def _fill(self, selected: str) -> None:
-        """Draws the outline as it is folded now, with that line selected."""
+        """Draws the outline as it is folded now, with the given line selected."""
         steps = self.query_one("#steps", OptionList)
         self._shown = visible(self._lines, self._folded)
         many, width = len(self._lines[0].steps), self._list_width
@@ -225,43 +225,43 @@ it is made. If verification fails at the end, everything is rolled back."""
 
     @property
     def _list_width(self) -> int:
-        """Cells for a line of the outline: without borders, the list's own padding and its scrollbar."""
+        """Returns the width of an outline line: without borders, the list's own padding and its scrollbar."""
         return next((cells for name, cells in LISTS if self.has_class(name)), 36) - 5
 
     def on_resize(self) -> None:
-        """The outline and the text follow the width."""
+        """Fits outline and text to the width."""
         if self.is_open and self._lines and self.line is not None:
             self.call_after_refresh(self._fill, self.line.id)
 
     @property
     def plan(self) -> Plan | None:
-        """The current plan."""
+        """Returns the current plan."""
         return self.firescreen.session.plan
 
     @property
     def line(self) -> Line | None:
-        """The selected line of the outline."""
+        """Returns the selected line of the outline."""
         place = self.query_one("#steps", OptionList).highlighted
         return self._shown[place] if place is not None and place < len(self._shown) else None
 
     @property
     def steps(self) -> tuple[PlannedStep, ...]:
-        """The selected steps: one, or all of a component, of a host or of the plan."""
+        """Returns the selected steps: one, or all of a component, of a host or of the plan."""
         plan, line = self.plan, self.line
         if plan is None:
             return ()
         return tuple(plan.steps[number] for number in line.steps) if line else plan.steps
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Another step."""
+        """Shows another line's steps."""
         self._draw()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or the mouse."""
+        """Folds or unfolds, by Enter or the mouse."""
         self.action_fold()
 
     def on_tabs_changed(self) -> None:
-        """Another tab; in a small terminal the commands take the place of the list, which loses the focus."""
+        """Shows another tab; in a small terminal the commands replace the list, which loses the focus."""
         chosen = self.query_one(Tabs).chosen
         self.set_class(chosen == COMMANDS, "-commands")
         self.call_after_refresh(self._draw)
@@ -319,7 +319,8 @@ it is made. If verification fails at the end, everything is rolled back."""
         if line is None or not self._lines:
             return
         many = len(self._lines[0].steps)
-        # From a group forward is its first step; from a step it is the next, and backward the one before.
+        # Going forward from a group selects its first step; from a step, the next one; going backward, the previous
+        # one.
         onward = 0 if by > 0 and not line.is_step else by
         number = min(max(line.steps[0] + onward, 0), many - 1)
         self._folded -= parents(self._lines, number)
@@ -335,7 +336,7 @@ it is made. If verification fails at the end, everything is rolled back."""
             self.firescreen.open_page(Route.CERTIFICATE_DISTRIBUTION, MapView.PLAN)
 
     def open_trust_map(self) -> None:
-        """The connections of the plan; where nothing is to be changed, the present ones, which can be probed."""
+        """Opens the trust map of the plan; without changes, of the present connections, which can be probed."""
         plan = self.plan
         if plan is not None and plan.steps:
             self.firescreen.open_page(Route.TRUST_MAP, MapView.PLAN)
@@ -363,11 +364,11 @@ it is made. If verification fails at the end, everything is rolled back."""
         return True
 
     def action_tab(self, by: int) -> None:
-        """The next tab."""
+        """Selects a neighbouring tab."""
         self.query_one(Tabs).move(by)
 
     def action_show(self, tab: int) -> None:
-        """That tab."""
+        """Selects the given tab."""
         self.query_one(Tabs).chosen = tab
 
     def action_scroll_line(self, lines: int) -> None:
@@ -388,11 +389,11 @@ it is made. If verification fails at the end, everything is rolled back."""
         )
 
     def action_verify(self) -> None:
-        """Verifies that there is nothing to change."""
+        """Runs the probes of a plan that has nothing to change."""
         if self.firescreen.runs.verify():
             self.firescreen.open_page(Route.VERIFICATION, replace=True)
 
     def action_apply(self) -> None:
-        """Asks for what has to be accepted, asks once more, then applies."""
+        """Asks for what has to be accepted, asks for confirmation, then applies."""
         if (plan := self.plan) is not None and plan.steps:
             confirmation.ask(self.firescreen, plan, self.first)

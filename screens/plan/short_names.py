@@ -1,7 +1,7 @@
-"""Manual commands with short file names: first `cd` to the folder that most of them name, then names below it.
+"""Manual commands with short file names: first `cd` to the folder that most commands name, then relative names.
 
-Only words of programs that open the file themselves are shortened: what stands in a configuration, in a flag of a
-service, or in a command for another host keeps its whole path.
+Only words of programs that open the file themselves are shortened: text in a configuration, in a flag of a service, or
+in a command for another host keeps its full path.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PATH = re.compile(r"(?<=[ \n])(?P<path>(?:/[\w.+@%-]+){2,})(?=[\s)]|$)")
 
 
 def with_short_names(commands: Sequence[str]) -> tuple[str, ...]:
-    """The commands of a step behind a `cd`, or as they are where no folder makes them shorter."""
+    """Returns the commands of a step after a `cd`, or unchanged if no folder makes them shorter."""
     folder = _folder(commands)
     if not folder:
         return tuple(commands)
@@ -28,7 +28,7 @@ def with_short_names(commands: Sequence[str]) -> tuple[str, ...]:
 
 
 def _folder(commands: Sequence[str]) -> str:
-    """The folder below which the most characters can be left out; '' for none. It exists before the step."""
+    """Returns the folder whose omission saves the most characters; '' for none. It exists before the step."""
     paths = [found["path"] for text in map(_code, commands) for found in _PATH.finditer(text)]
     made = {words[-1] for words in map(str.split, commands) if words[:2] == ["install", "-d"]}
     saved: Counter[str] = Counter()
@@ -43,7 +43,7 @@ def _folder(commands: Sequence[str]) -> str:
 
 
 def _parts(command: str) -> Iterator[tuple[bool, str]]:
-    """The lines of a command: (whether it is shell, text). A here-document is not."""
+    """Yields the lines of a command: (whether it is shell, text). A here-document is not shell."""
     end = ""
     for line in command.splitlines(keepends=True):
         yield not end, line
@@ -54,7 +54,7 @@ def _parts(command: str) -> Iterator[tuple[bool, str]]:
 
 
 def _code(command: str) -> str:
-    """The shell of a command in which file names may be shortened; '' where none may."""
+    """Returns the part of a command in which file names may be shortened; '' for none."""
     shell = "".join(line for is_shell, line in _parts(command) if is_shell)
     joined = shell.replace("\\\n", " ")
     programs = {found["name"] for found in _PROGRAM.finditer(joined)}
@@ -62,7 +62,7 @@ def _code(command: str) -> str:
 
 
 def _prints_a_path(shell: str) -> bool:
-    """Whether a path is a text that `printf` prints."""
+    """Returns whether a path is a text that `printf` prints."""
     return any(
         _PATH.search(re.sub(r"\$\([^)]*\)|[<>] \S+", "", line))
         for line in shell.split("\n")

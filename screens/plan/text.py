@@ -1,4 +1,4 @@
-"""A plan as text: its summary, its overview, why each step is there, its diffs, its manual commands."""
+"""A plan as text: its summary, its overview, the reason of each step, its diffs, its manual commands."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 USUAL = DiffOptions()
 
 LONG = 60.0
-"""Seconds from which being down is a warning."""
+"""Downtime in seconds from which it is shown as a warning."""
 
 _FILE_WORDS = {"create": "created", "edit": "edited", "mode": "with other rights", "remove": "removed"}
 
 FEW = 3
-"""Services that the line above a plan names; more of them are counted."""
+"""The line above a plan names so many services; more are only counted."""
 
 MOST = 60
-"""Steps of which diffs and commands are drawn at once: those of hundreds of hosts would make a key wait for seconds."""
+"""Diffs and commands are drawn for so many steps: those of hundreds of hosts would delay a key by seconds."""
 
 
 def choose_canary(plan: Plan, wanted: str = "") -> str:
-    """The canary, which is changed and verified before the other hosts; '' for none.
+    """Returns the canary, which is changed and verified before the other hosts; '' for none.
 
     Args:
-        plan: what would be done.
-        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot be the canary
-            of this plan counts as no choice.
+        plan: the plan.
+        wanted: the person's choice: a host, 'none', or '' for Firescreen's own. A host that cannot be the canary of
+            this plan is ignored.
     """
     from wizard.engine.canary import canary_of
     from wizard.errors import InputError
@@ -51,14 +51,14 @@ def choose_canary(plan: Plan, wanted: str = "") -> str:
 
 
 def canary_candidates(plan: Plan) -> tuple[str, ...]:
-    """The hosts that can be the canary, in the stack's order."""
+    """Returns the hosts that can be the canary, in the stack's order."""
     from wizard.engine import canary
 
     return canary.may_go_first(plan)
 
 
 def canary_and_unreachable(plan: Plan, canary: str) -> list[Content]:
-    """Which host is the canary, and which hosts are left alone."""
+    """Returns which host is the canary, and which unreachable hosts are left alone."""
     lines = []
     if canary:
         more = " ('f' changes it)" if len(canary_candidates(plan)) > 1 else ""
@@ -78,7 +78,7 @@ def canary_and_unreachable(plan: Plan, canary: str) -> list[Content]:
 
 
 def waiting_note(plan: Plan) -> list[Content]:
-    """How long verification takes where that is long; nothing elsewhere."""
+    """Returns how long a long verification takes; nothing for a short one."""
     from wizard.planner.health_findings import TOLD_FROM, format_duration
 
     if plan.longest_wait <= TOLD_FROM:
@@ -88,7 +88,7 @@ def waiting_note(plan: Plan) -> list[Content]:
 
 
 def rejection_note(plan: Plan) -> list[Content]:
-    """That clients will be rejected, and whether that is accepted."""
+    """Returns which clients will be rejected, and whether that is accepted."""
     if not plan.broken_clients:
         return []
     names = inline(", ".join(f"{each.client} on {each.host}" for each in plan.broken_clients[:FEW]), 120)
@@ -101,7 +101,7 @@ def rejection_note(plan: Plan) -> list[Content]:
 
 
 def cards(plan: Plan) -> tuple[Card, ...]:
-    """The plan in numbers: files, restarts, how long something is down, warnings."""
+    """Returns the plan in numbers: files, restarts, downtime, warnings."""
     kinds = Counter(change.kind for change in plan.changes)
     files = sum(kinds[kind] for kind in _FILE_WORDS)
     words = ", ".join(f"{kinds[kind]} {word}" for kind, word in _FILE_WORDS.items() if kinds[kind])
@@ -132,7 +132,7 @@ def cards(plan: Plan) -> tuple[Card, ...]:
 
 
 def _units(plan: Plan, verb: str) -> tuple[str, ...]:
-    """The services that are restarted or reloaded, each once."""
+    """Returns the services that are restarted or reloaded, each once."""
     turns = [change for change in plan.restarts if change.action == verb]
     return tuple(dict.fromkeys(_unit_on_host(turn.service.unit, turn.host) for turn in turns))
 
@@ -142,10 +142,10 @@ def _unit_on_host(unit: str, host: str) -> str:
 
 
 def summary(plan: Plan, canary: str = "") -> Content:
-    """What the cards do not say: the canary, who is left alone or rejected, and that nothing was written.
+    """Returns what the cards do not say: the canary, who is left alone or rejected, and that nothing was written.
 
     Args:
-        plan: what would be done.
+        plan: the plan.
         canary: its canary; '' for none.
     """
     if not plan.steps:
@@ -159,7 +159,7 @@ def summary(plan: Plan, canary: str = "") -> Content:
 
 
 def before_apply(plan: Plan, canary: str) -> Content:
-    """What the last question before a plan is applied says: how much, which gaps, which canary, how long."""
+    """Returns the text of the last question before a plan is applied: size, gaps, canary, duration."""
     promise = "Every change is written to a journal before it is made. If verification fails, everything is rolled back."
     return Content("\n").join(
         [
@@ -174,12 +174,12 @@ def before_apply(plan: Plan, canary: str) -> Content:
 
 
 def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
-    """How much is written and restarted: short lines. `listed` names every service, however many there are."""
+    """Returns in short lines how much is written and restarted. `listed` names every service, however many."""
     files = sum(change.kind in ("create", "edit", "mode", "remove") for change in plan.changes)
     parts = [Content(f"Writes    {count_noun(files, 'file')}")]
     listed = listed or len(plan.restarts) <= FEW
     for verb, label in (("restart", "Restarts  "), ("reload", "Reloads   ")):
-        # One that is reloaded twice on the way is one service.
+        # A service that is reloaded twice in the plan counts once.
         units = _units(plan, verb)
         if units and listed:
             parts.append(Content(inline(f"{label}{', '.join(units)}", 600)))
@@ -189,7 +189,7 @@ def counts(plan: Plan, *, listed: bool = False) -> list[Content]:
 
 
 def group_gaps(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
-    """Gaps grouped by their message: (message, the components that it is about)."""
+    """Groups gaps by their message: (message, the affected components)."""
     groups: dict[str, list[str]] = {}
     for gap in gaps:
         groups.setdefault(gap.message, []).extend([gap.subject] if gap.subject else [])
@@ -197,7 +197,7 @@ def group_gaps(gaps: Sequence[Gap]) -> list[tuple[str, list[str]]]:
 
 
 def scrape_gap_lines(gaps: Sequence[Gap]) -> list[Content]:
-    """The scrape gaps, each message once with all its targets."""
+    """Returns the scrape gaps, each message once with all its targets."""
     return [_group(words, targets, short=False) for words, targets in group_gaps(gaps)]
 
 
@@ -217,7 +217,7 @@ def _group(words: str, targets: list[str], *, short: bool) -> Content:
 
 
 def overview(plan: Plan) -> Content:
-    """What is written and restarted, warnings, scrape gaps, and the probes of the verification."""
+    """Returns what is written and restarted, warnings, scrape gaps, and the probes of the verification."""
     parts: list[Content] = [*counts(plan, listed=len(plan.restarts) <= 4 * FEW), Content("")]
     for warning in plan.warnings:
         parts.extend((_finding_text(warning), Content("")))
@@ -242,7 +242,7 @@ def overview(plan: Plan) -> Content:
 
 
 def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[bool, str], ...]]]:
-    """Targets and the probes of each, (expected to succeed, name); more than `FEW` with the same probes are grouped."""
+    """Returns targets and their probes (expected to succeed, name); equal probes of many targets are grouped."""
     asked: dict[str, list[tuple[bool, str]]] = {}
     for probe in probes:
         asked.setdefault(probe.server, []).append((probe.wanted, probe.name))
@@ -275,7 +275,7 @@ def _sentence(text: str) -> str:
 
 
 def group_text(line: Line, plan: Plan) -> Content:
-    """What is done on a host or for a component: its scrape gaps, and its steps in their order."""
+    """Returns what is done on a host or for a component: its scrape gaps, and its steps in order."""
     parts = [Content.styled(line.title, "bold")]
     mine = [gap for gap in plan.gaps if gap.host == line.host]
     parts.extend(
@@ -290,7 +290,7 @@ def group_text(line: Line, plan: Plan) -> Content:
 
 
 def why(step: PlannedStep) -> Content:
-    """Why the step is there, then each of its changes with its own reason."""
+    """Returns the reason of the step, then each of its changes with its own reason."""
     parts = [Content.styled(inline(step.title), "bold"), safe(step.why), Content("")]
     for change in step.changes:
         parts.append(Content.assemble(("• ", "$primary"), (inline(change.title()), "bold")))
@@ -300,7 +300,7 @@ def why(step: PlannedStep) -> Content:
 
 
 def tab_text(tab: int, line: Line, plan: Plan, options: DiffOptions) -> Content:
-    """What a tab shows of a line of the outline: 0 why, 1 the diffs, 2 the manual commands."""
+    """Returns the content of a tab for a line of the outline: 0 reason, 1 diffs, 2 manual commands."""
     steps = tuple(plan.steps[number] for number in line.steps)
     if tab == 1:
         return differences(steps, options)
@@ -312,23 +312,23 @@ def tab_text(tab: int, line: Line, plan: Plan, options: DiffOptions) -> Content:
 
 
 def differences(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) -> Content:
-    """What changes in which file, to the byte; secrets as fingerprints. Of very many steps, the first `MOST`."""
+    """Returns what changes in which file, exactly; secrets as fingerprints. Of very many steps, the first `MOST`."""
     return Content("\n\n").join([diff_view(steps[:MOST], options), *_rest(len(steps) - MOST)])
 
 
 def _rest(left: int) -> list[Content]:
-    """Where to look for the steps that are not drawn."""
+    """Returns where to find the steps that are not drawn."""
     words = f"… and {left} more steps: select a host on the left to see its steps."
     return [Content.styled(words, "$quiet")] if left > 0 else []
 
 
 def manual_command_lines(step: PlannedStep) -> tuple[str, ...]:
-    """What a person types for the result of a step, each command whole."""
+    """Returns the commands that a person types for the result of a step, unwrapped."""
     return with_short_names([line for change in step.changes for line in change.commands()])
 
 
 def manual_commands(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) -> Content:
-    """The manual commands for the same result, of at most `MOST` steps, as they can be typed or pasted."""
+    """Returns the manual commands of at most `MOST` steps, ready to be typed or pasted."""
     width = options.width
     parts: list[Content] = []
     for number, step in enumerate(steps):

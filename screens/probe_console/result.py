@@ -32,11 +32,11 @@ _FIRST = (
     ("F5", "does not verify the certificate, as curl -k"),
     ("F6", "shows the handshake step by step, as curl -v"),
 )
-"""The keys, and what each does, while nothing was sent yet."""
+"""The keys and their descriptions, shown before anything was sent."""
 
 
 def first_words() -> Content:
-    """What can be sent, and what a result tells."""
+    """Returns what can be sent, and what a result shows."""
     rows = [
         Content.assemble((fit(key, 8), "bold $primary"), Content.styled(words, "$quiet"))
         for key, words in _FIRST
@@ -46,13 +46,13 @@ def first_words() -> Content:
 
 
 def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis | None = None) -> Content:
-    """The whole result, the most important first.
+    """Returns the whole result, the most important first.
 
     Args:
         answered: the result.
-        width: cells that there are.
-        handshake: with the handshake step by step, as curl's -v.
-        closer: a diagnosis that the hosts have narrowed down meanwhile.
+        width: in cells.
+        handshake: whether to show each step of the handshake, as curl's -v.
+        closer: a more exact diagnosis, after checks on the hosts.
     """
     attempt = answered.attempt
     parts = [verdict(answered, width)]
@@ -86,7 +86,7 @@ def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis
 
 
 def verdict(answered: Answered, width: int) -> Content:
-    """The outcome in a line (more where the reason is long)."""
+    """Returns the outcome in a line (more if the reason is long)."""
     attempt = answered.attempt
     sign, colour = ("✓", "$success") if answered.ok else ("✗", "$error")
     words = {
@@ -109,7 +109,7 @@ def verdict(answered: Answered, width: int) -> Content:
 
 
 def table(targets: Sequence[Target], width: int, meanings: Mapping[str, str]) -> Content:
-    """A line for each target, and one beneath for its error; those that are not up come first."""
+    """Returns a line for each target, and one below it for its error; targets that are not up come first."""
     rows: list[Content] = []
     room = max(width - 2, 40)
     for one in sorted(targets, key=lambda each: each.health == "up")[:500]:
@@ -135,7 +135,7 @@ def table(targets: Sequence[Target], width: int, meanings: Mapping[str, str]) ->
 
 
 def boxes(attempt: Attempt, width: int) -> list[Content]:
-    """The chain as boxes, the leaf first, each standing on the one that signed it."""
+    """Returns the chain as boxes, the leaf first, each above the certificate that signed it."""
     chain = attempt.tls.chain if attempt.tls else ()
     at, why = wrong(attempt)
     lines: list[Content] = []
@@ -162,9 +162,9 @@ def boxes(attempt: Attempt, width: int) -> list[Content]:
 
 
 def wrong(attempt: Attempt) -> tuple[int, str]:
-    """(place in the chain, why) of the certificate that is not trusted; (-1, '') where all are.
+    """Returns (position in the chain, reason) of the certificate that is not trusted; (-1, '') if all are.
 
-    The place after the last one is the CA that the CA file holds, or does not hold.
+    The position after the last one is the CA, which is in the CA file or missing there.
     """
     if attempt.outcome != "untrusted" or attempt.tls is None:
         return -1, ""

@@ -1,4 +1,4 @@
-"""The probe console: a request built with curl's options, sent as Prometheus would, and shown in every detail."""
+"""The probe console: a request built with curl's options, sent as Prometheus would send it, and shown in detail."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ASKS = {
 
 
 class ConsolePage(Page):
-    """A request builder above, its result below.
+    """A request builder, with its result below.
 
     Args:
         probe: a request to start with, from the verification.
@@ -107,7 +107,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         self._closer: Diagnosis | None = None
 
     def body(self) -> ComposeResult:
-        """The form and the result."""
+        """Yields the form and the result."""
         with Panel(title="Request", id="form"):
             for row in ROWS:
                 with Horizontal(classes="row"):
@@ -127,12 +127,12 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
             yield Prose("", id="answer", markup=False)
 
     def on_mount(self) -> None:
-        """Says what Enter does."""
+        """Explains what Enter does."""
         self._draw_ways()
         self.query_one("#answer", Static).update(first_words())
 
     def on_resize(self, event: events.Resize) -> None:
-        """The answer is drawn for the width that there is."""
+        """Fits the result to the width."""
         self._draw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -141,7 +141,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         self.action_ask(self._what)
 
     def action_ask(self, what: str) -> None:
-        """Makes the request in a thread."""
+        """Sends the request in a thread."""
         self._what = cast("What", what)
         self._draw_ways()
         self._asked += 1
@@ -158,7 +158,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         )
 
     def _request(self) -> Callable[[], Request]:
-        """Reads the form; the password's file is read where the request is made."""
+        """Reads the form; the password's file is read in the thread that sends the request."""
         value = {name: self.query_one(f"#{name}", Input).value.strip() for row in ROWS for name, _, _ in row}
         typed = self.query_one("#password", Input).value
         kept = self._secret if value["user"] == self._first.get("user") else None
@@ -236,7 +236,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         self.query_one("#ways", Static).update(Content.assemble(*parts))
 
     def action_switch(self, option: str) -> None:
-        """-k or -v on or off."""
+        """Switches -k or -v on or off."""
         if option == "insecure":
             self._insecure = not self._insecure
         else:
@@ -245,7 +245,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         self._draw()
 
     def action_copy(self, number: int) -> None:
-        """Gives a command to the terminal's clipboard (OSC 52)."""
+        """Copies a command to the terminal's clipboard (OSC 52)."""
         commands = self._answered.commands if self._answered else ()
         if number < len(commands):
             self.app.copy_to_clipboard(commands[number] + "\n")
@@ -258,7 +258,7 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         return self._closer or (self._answered.diagnosis if self._answered else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offers the fix where a part of the wizard has one."""
+        """Offers the fix if a part of the wizard has one."""
         return bool(self._found and self._found.menu_entry) if action == "fix" else True
 
     def action_fix(self) -> None:
@@ -267,19 +267,19 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
             self.firescreen.open_menu_entry(self._found.menu_entry)
 
     def action_edit(self) -> None:
-        """Back to the URL."""
+        """Goes back to the URL."""
         self.query_one("#url", Input).focus()
 
 
 def _place(url: str) -> str:
-    """Scheme, host and port as they are written."""
+    """Returns scheme, host and port as they are written."""
     return "/".join(url.split("/", 3)[:3])
 
 
 def form_values(probe: Probe | None) -> tuple[dict[str, str], Secret | None]:
-    """The form's values for a probe, and its password.
+    """Returns the form's values for a probe, and its password.
 
-    A server name becomes what curl does for it: the name in the URL, and --resolve to where the URL pointed.
+    A server name becomes its equivalent in curl: the name in the URL, and --resolve to the host of the former URL.
     """
     if probe is None:
         return {}, None

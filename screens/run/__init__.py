@@ -1,1 +1,1 @@
-"""The screen of a run: its steps, its hosts, its log."""
+"""The page of a run: its steps, its hosts, its log."""

@@ -1,4 +1,4 @@
-"""What can be done about a run that has ended."""
+"""The actions that are possible after a run has ended."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from screens.run_state import RunState
 
 
 def needs_recovery(state: RunState) -> bool:
-    """Whether a host failed and could not be rolled back."""
+    """Returns whether a host failed and could not be rolled back."""
     return any(row.state == "stuck" for row in state.hosts)
 
 
 def actions_after(state: RunState) -> set[str]:
-    """What can be done about an apply, or a recovery, that has ended.
+    """Returns the possible actions after an apply or a recovery has ended.
 
     A host that needs recovery is rolled back before anything else is done there.
     """

@@ -1,4 +1,4 @@
-"""The table of a run's hosts: a line each, however many there are; only the lines in sight are drawn."""
+"""The table of a run's hosts: a line each, however many there are; only the visible lines are drawn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class HostTable(ScrollView, can_focus=True):
-    """Lists hosts, failures first; one of them is selected and stays so wherever its line moves to.
+    """Lists hosts, failures first; the selected host stays selected wherever its line moves to.
 
     Its style is in `running.tcss`.
     """
@@ -38,7 +38,7 @@ class HostTable(ScrollView, can_focus=True):
     rows: reactive[tuple[HostRow, ...]] = reactive(())
     canary: reactive[str] = reactive("")
     selected: reactive[str] = reactive("")
-    """The selected host; '' until one was chosen."""
+    """The selected host; '' until the person selects one."""
 
     class Chosen(Message):
         """The person chose another host."""
@@ -53,11 +53,11 @@ class HostTable(ScrollView, can_focus=True):
 
     @property
     def listed(self) -> tuple[HostRow, ...]:
-        """The rows in the order in which they stand."""
+        """Returns the rows in the order in which they are listed."""
         return self._listed
 
     def watch_rows(self, before: tuple[HostRow, ...], rows: tuple[HostRow, ...]) -> None:
-        """Sorts them; the height changes only with their number."""
+        """Sorts the rows; the height changes only with their number."""
         self._listed = order_hosts(rows)
         self._names = name_width(rows)
         if len(before) != len(rows):
@@ -68,7 +68,7 @@ class HostTable(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """The line at that height of what is in sight."""
+        """Draws the given line of the visible part."""
         at = y + self.scroll_offset.y
         width = self.scrollable_content_region.width
         if at >= len(self._listed):
@@ -77,7 +77,7 @@ class HostTable(ScrollView, can_focus=True):
         text = host_line(row, width=width - 2, names=self._names, canary=self.canary)
         mine = row.host == self.selected
         whole = Content.assemble("▸" if mine else " ", text, " ")
-        if mine and self.app.no_color:  # greys of its own would not read on a line that is reversed
+        if mine and self.app.no_color:  # grey text would be unreadable on a reversed line
             whole = Content.styled(whole.plain, "bold reverse" if self.has_focus else "bold underline")
         elif mine:
             part = "" if self.has_focus else "-blurred"
@@ -85,12 +85,12 @@ class HostTable(ScrollView, can_focus=True):
         return Visual.to_strips(self, whole, width, 1, self.visual_style, pad=True)[0]
 
     def watch_in_hand(self) -> None:
-        """Another line is marked."""
+        """Marks another line."""
         self._into_sight()
         self.refresh()
 
     def watch_has_focus(self, _focused: bool) -> None:
-        """The mark looks otherwise."""
+        """Redraws the mark, which depends on the focus."""
         super().watch_has_focus(_focused)
         self.refresh()
 
@@ -103,15 +103,15 @@ class HostTable(ScrollView, can_focus=True):
             self.scroll_to_region(Region(0, self._at, 1, 1), animate=False, force=True)
 
     def action_move(self, by: int) -> None:
-        """The neighbour; at the ends it stays."""
+        """Selects a neighbouring host; stops at the ends."""
         self._choose(self._at + by if self.selected else 0)
 
     def action_edge(self, end: int) -> None:
-        """The first, or the last."""
+        """Selects the first or the last host."""
         self._choose(len(self._listed) - 1 if end else 0)
 
     def action_turn(self, pages: int) -> None:
-        """A page."""
+        """Scrolls by a page."""
         self._choose(self._at + pages * max(self.size.height - 1, 1))
 
     def action_open(self) -> None:
@@ -126,7 +126,7 @@ class HostTable(ScrollView, can_focus=True):
             self.post_message(self.Chosen())
 
     def on_click(self, event: events.Click) -> None:
-        """The host under the mouse; once more opens it."""
+        """Selects the host under the mouse; a second click opens it."""
         at = event.y + self.scroll_offset.y
         if at < len(self._listed):
             again = self._listed[at].host == self.selected

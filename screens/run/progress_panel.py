@@ -1,4 +1,4 @@
-"""What a run does at the moment, how far it is, since when, and how to stop it."""
+"""The present step of a run, its progress, its duration, and how to stop it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RunProgress(Widget):
     colour: reactive[str] = reactive("$primary")
 
     def render(self) -> Content:
-        """A filled part, an empty part, the numbers."""
+        """Draws a filled part, an empty part, and the numbers."""
         numbers = f" {self.done}/{self.total}" if self.total else ""
         width = max(self.size.width - len(numbers), 1)
         filled = min(width, round(width * self.done / self.total)) if self.total else 0
@@ -41,7 +41,7 @@ class RunProgress(Widget):
 
 
 class ProgressPanel(Panel):
-    """Redraws what differs, at most ten times a second. Its style is in `running.tcss`."""
+    """Redraws only what has changed, at most ten times a second. Its style is in `running.tcss`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,16 +49,16 @@ class ProgressPanel(Panel):
         self._shown: RunState | None = None
 
     def compose(self) -> ComposeResult:
-        """The current step, and a bar."""
+        """Yields the current step and a bar."""
         yield Prose("", id="now", markup=False)
         yield RunProgress()
 
     def on_mount(self) -> None:
-        """The time goes on where nothing else happens."""
+        """Updates the duration while nothing else happens."""
         self.set_interval(1.0, self._draw_time)
 
     def show(self, state: RunState) -> None:
-        """Draws a state."""
+        """Shows a state."""
         before, self._shown = self._shown, state
         head = headline(state)
         if before is None or head != headline(before):

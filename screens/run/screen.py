@@ -1,4 +1,4 @@
-"""A run as it happens: its hosts, steps, progress and log; where it fails, what to do."""
+"""A run in progress: its hosts, steps, progress and log; if it fails, where and what to do."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ or the verification fails; this screen then says what failed, where, and what to
         self._shown: RunState | None = None
         self._asking: Literal["", "stop", "leave"] = ""
         self._chosen = ""
-        """The host that the person chose; '' to follow what is being done."""
+        """The host that the person selected; '' to follow the run."""
         self._followed = ""
         self._looking = False
-        """Whether the box below shows what happened on the chosen host."""
+        """Whether the box below shows what happened on the selected host."""
 
     def body(self) -> ComposeResult:
-        """Numbers and progress on top, then the hosts; the tree of steps left, how it ended and the log right."""
+        """Yields numbers, progress and hosts on top; below, the steps on the left, result and log on the right."""
         yield Cards(*run_cards(self.firescreen.run_state), id="numbers")
         yield ProgressPanel()
         yield Panel(HostTable(), title="Hosts", id="hosts")
@@ -108,7 +108,7 @@ or the verification fails; this screen then says what failed, where, and what to
             yield Prose("", id="told", markup=False)
 
     def show_run(self, state: RunState) -> None:
-        """Redraws what differs: redrawing everything would delay keys."""
+        """Redraws only what has changed: redrawing everything would delay keys."""
         before, self._shown = self._shown, state
         if before is None or before.kind != state.kind:
             self.set_place(NAMES[state.kind], Stage.APPLY if state.kind == "apply" else None)
@@ -134,11 +134,11 @@ or the verification fails; this screen then says what failed, where, and what to
             cards.refresh()
 
     def on_mount(self) -> None:
-        """Starts the run once this screen is mounted."""
+        """Starts the run when this screen is mounted."""
         self.call_after_refresh(self.call_later, self.firescreen.runs.go)
 
     def on_screen_resume(self) -> None:
-        """Opens the verification that could not open below a dialog."""
+        """Opens the verification that could not open while a dialog was on top."""
         self._perhaps_verification(self.firescreen.run_state)
 
     def _perhaps_verification(self, state: RunState) -> None:
@@ -162,17 +162,17 @@ or the verification fails; this screen then says what failed, where, and what to
                 self._tell_host(state)
 
     def _host(self, state: RunState) -> str:
-        """The host whose steps are shown; '' for all of them."""
+        """Returns the host whose steps are shown; '' for all of them."""
         return (self._chosen or self._followed) if len(state.hosts) > 1 else ""
 
     def _follow(self, state: RunState) -> bool:
-        """Follows a host until it is done; returns whether another one is shown now."""
+        """Follows a host until it is finished; returns whether the shown host has changed."""
         wanted = host_to_follow(state, self._followed)
         moved, self._followed = wanted != self._followed, wanted
         return moved and not self._chosen
 
     def _name_host(self, state: RunState) -> None:
-        """Names one host in the title bar."""
+        """Shows one host in the title bar."""
         known, step = self.firescreen.session.hosts, state.step
         host = self._chosen
         if state.busy and not host:
@@ -191,7 +191,7 @@ or the verification fails; this screen then says what failed, where, and what to
             self._tell_host(state)
 
     def on_host_table_opened(self) -> None:
-        """Shows what happened on the host; once more closes that."""
+        """Shows what happened on the host, or closes that."""
         if self._looking:
             self._put_aside()
         elif not self._asking:
@@ -204,14 +204,14 @@ or the verification fails; this screen then says what failed, where, and what to
             self._aside(f"{place(row.host)} · ↑↓ selects another host · Esc closes", host_details(row))
 
     def action_row(self, by: int) -> None:
-        """Moves in the hosts, or in the steps of one."""
+        """Selects a neighbouring host, or a neighbouring step of the shown host."""
         fleet, steps = self.query_one(HostTable), self.query_one(StepList)
         listed: HostTable | StepList = fleet if self.has_class("-fleet") else steps
         listed.focus()
         listed.action_move(by)
 
     def action_turn(self, pages: int) -> None:
-        """Scrolls what is in front by a page: the box below, the hosts, or how the run ended."""
+        """Scrolls the part in front by a page: the box below, the hosts, or the result."""
         fleet = self.query_one(HostTable)
         if self.has_class("-fleet") and fleet.has_focus and not self.has_class("-aside"):
             fleet.action_turn(pages)
@@ -264,7 +264,7 @@ or the verification fails; this screen then says what failed, where, and what to
         self.query_one("#said", Prose).update(ending_text(state))
         panel, end = self.query_one("#outcome", Panel), self.query_one("#end")
         panel.set_title(headline(state).plain)
-        # The buttons below the text stay in sight however long it is; without a log it has the room alone.
+        # The buttons below the text stay visible however long it is; without a log, the text gets all the room.
         self.query_one("#logged").display = bool(state.lines)
         end.styles.max_height = max(
             self.query_one("#right").size.height * (3 if state.lines else 4) // 4 - 4, 3
@@ -280,7 +280,7 @@ or the verification fails; this screen then says what failed, where, and what to
             self.call_after_refresh(first.focus)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense now."""
+        """Offers only the actions that make sense now."""
         state = self.firescreen.run_state
         ended = state.phase == "finished" and not self.firescreen.runs.working
         match action:
@@ -297,7 +297,7 @@ or the verification fails; this screen then says what failed, where, and what to
         return True
 
     def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
-        """The button's key does the same."""
+        """Does the same as the button's key."""
         actions = {
             "again": self.action_again,
             "recover": self.action_recover,
@@ -311,7 +311,7 @@ or the verification fails; this screen then says what failed, where, and what to
             actions[name]()
 
     def on_resize(self) -> None:
-        """Another height: another part of it is for how the run ended."""
+        """Fits the height of the result to the terminal."""
         if self.is_open and self.has_class("-ended"):
             self.call_after_refresh(self._draw_end, self.firescreen.run_state)
 
@@ -321,11 +321,11 @@ or the verification fails; this screen then says what failed, where, and what to
         return True
 
     def ask(self, *, leaving: bool = False) -> None:
-        """Asks whether to stop; `leaving` closes Firescreen after that."""
+        """Asks whether to stop the run; `leaving` also closes Firescreen."""
         self._asking = "leave" if leaving else "stop"
         self._looking = False
         self._aside("Stop the run?", stop_words(leaving=leaving))
-        # Not for the help: redrawing the footer would double the time that the key takes.
+        # Not for the help: redrawing the footer would double the time that the key needs.
         self.refresh_bindings()
 
     def _aside(self, title: str, words: Content) -> None:
@@ -333,7 +333,7 @@ or the verification fails; this screen then says what failed, where, and what to
         aside.border_title = Content(title)
         self.query_one("#told", Prose).update(words)
         aside.display = bool(title)
-        self.set_class(bool(title), "-aside", update=False)  # no style depends on it: nothing is matched anew
+        self.set_class(bool(title), "-aside", update=False)  # no style depends on it: nothing is restyled
 
     def _put_aside(self) -> None:
         asked, self._asking = self._asking, ""
@@ -349,7 +349,7 @@ or the verification fails; this screen then says what failed, where, and what to
         self.ask()
 
     def action_agree(self) -> None:
-        """Stops."""
+        """Stops the run."""
         leaving = self._asking == "leave"
         self._put_aside()
         if leaving:
@@ -358,7 +358,7 @@ or the verification fails; this screen then says what failed, where, and what to
             self.firescreen.runs.cancel()
 
     def action_refuse(self) -> None:
-        """Goes on."""
+        """Continues the run."""
         self._put_aside()
 
     def action_help(self) -> None:
@@ -396,5 +396,5 @@ or the verification fails; this screen then says what failed, where, and what to
         self.app.notify("Copied the commands")
 
     def action_back(self) -> None:
-        """Closes the box, or goes home."""
+        """Closes the box, or goes to Home."""
         (self._put_aside if self.has_class("-aside") else self.firescreen.go_home)()

@@ -1,4 +1,4 @@
-"""The state of a run, drawn: its headline, a line a step or host, the log, and how it ended. Pure."""
+"""The state of a run as text: its headline, a line for each step or host, the log, and the result. Pure."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ SHOWN_LINES = 60
 
 
 def step_part(state: RunState) -> tuple[object, ...]:
-    """The part of the state that the list of steps shows."""
+    """Returns the part of the state that the list of steps shows."""
     return (state.steps, state.current, state.busy)
 
 
 def stop_words(*, leaving: bool) -> Content:
-    """What stopping does, and the keys; `leaving` closes Firescreen after that."""
+    """Returns what stopping does, and the keys; `leaving` also closes Firescreen."""
     close = " It closes after that." if leaving else ""
     does = f"Firescreen finishes the current change and rolls back what was done so far.{close}"
     return Content(f"{does}\nEnter or y stops the run, n or Escape continues it.")
 
 
 def host_to_follow(state: RunState, followed: str) -> str:
-    """The host that is shown while the person has selected none: the same until it is done, however many run."""
+    """Returns the host that is shown while none is selected: the same until it is finished, however many run."""
     row, step = state.row(followed), state.step
     if state.waiting_host and state.waiting:
         return state.waiting_host
@@ -57,14 +57,14 @@ def host_to_follow(state: RunState, followed: str) -> str:
 
 
 def colour(state: RunState) -> str:
-    """The colour of the progress bar."""
+    """Returns the colour of the progress bar."""
     if state.phase != "finished":
         return "$warning" if state.activity == "rolling back" else "$primary"
     return RESULT.get(state.result, RESULT["failed"])[2]
 
 
 def headline(state: RunState) -> Content:
-    """What is being done now, or how the run ended."""
+    """Returns the current action, or how the run ended."""
     if state.phase == "finished":
         sign, word, colour = RESULT.get(state.result, RESULT["failed"])
         return Content.assemble((f"{sign} {word}", f"bold {colour}"))
@@ -85,7 +85,7 @@ def headline(state: RunState) -> Content:
 
 
 def _verification_text(state: RunState) -> str:
-    """What verification waits for: a target is asked for again until its time is over."""
+    """Returns what verification waits for: a target is probed again until its time is over."""
     left = {row.host for row in state.hosts if row.state in ("rolled-back", "stuck")}
     late = [
         each.probe
@@ -101,13 +101,13 @@ def _verification_text(state: RunState) -> str:
 
 
 def format_elapsed(seconds: float) -> str:
-    """A duration as a person reads it: '12 s', '2 min 5 s'."""
+    """Returns a duration as people read it: '12 s', '2 min 5 s'."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def run_cards(state: RunState) -> tuple[Card, ...]:
-    """How far the run is, in numbers."""
+    """Returns the progress of the run in numbers."""
     failed = sum(row.needs_attention or row.failing for row in state.hosts)
     probes = len(state.attempts)
     right = sum(not attempt.failed for attempt in state.attempts)
@@ -118,15 +118,15 @@ def run_cards(state: RunState) -> tuple[Card, ...]:
         hosts = Card(f"{verified}/{len(state.hosts)}", f"{name} verified", colour="$success")
     changes = f"{state.done}/{state.total}" if state.total else str(state.done)
     if state.kind == "apply" and state.activity == "verifying" and state.plan is not None:
-        # The bar counts the probes now.
+        # All changes are made; the bar counts the probes now.
         changes = f"{len(state.plan.changes)}/{len(state.plan.changes)}"
     went = "$success" if right == probes else "$error"
     if state.result == "failed" and not state.hosts:
-        failed = max(failed, 1)  # a recovery whose host was not reached
+        failed = max(failed, 1)  # a recovery that did not reach its host
     fell = Card(str(failed), "failed", colour="$error" if failed else "$quiet")
     changed = Card(changes, "changes" if state.kind == "apply" else "changes undone")
     if not (probes or (state.kind == "apply" and (state.plan is None or state.plan.probes))):
-        return changed, fell  # an undo compares files, and a timer is asked nothing
+        return changed, fell  # an undo compares files, and a timer has no probes
     return (
         changed,
         hosts,
@@ -136,7 +136,7 @@ def run_cards(state: RunState) -> tuple[Card, ...]:
 
 
 def step_log(state: RunState, step: str) -> Content:
-    """What was said while a step was carried out, below the changes that it consists of."""
+    """Returns the output of a step, below the changes that it consists of."""
     planned = next((one for one in state.plan.steps if one.id == step), None) if state.plan else None
     parts = []
     if planned is not None:
@@ -155,10 +155,10 @@ def step_log(state: RunState, step: str) -> Content:
 
 
 def log(state: RunState, row: HostRow | None) -> Content:
-    """The last lines of the log, the commands that wait for the person above them.
+    """Returns the last lines of the log, below the commands that the person has to type.
 
     Args:
-        state: the run; of the current step, where that has said something.
+        state: the run; its current step's lines, if that has any.
         row: the host whose lines are shown instead.
     """
     current = [line.text for line in state.lines if line.step == state.current]
@@ -181,7 +181,7 @@ def log(state: RunState, row: HostRow | None) -> Content:
 
 
 def group_steps(steps: Iterable[StepState]) -> list[tuple[str, list[StepState]]]:
-    """The steps by host and component, in the order in which each is first worked on."""
+    """Groups the steps by host and component, in the order in which each group is begun."""
     found: dict[tuple[str, str], list[StepState]] = {}
     for step in steps:
         found.setdefault((step.host, step.component), []).append(step)
@@ -192,29 +192,29 @@ def group_steps(steps: Iterable[StepState]) -> list[tuple[str, list[StepState]]]
 
 
 def group_line(name: str, steps: list[StepState], *, width: int) -> Content:
-    """The heading of a group: how far it is."""
+    """Returns the heading of a group with its progress."""
     states = {step.state for step in steps}
     done = sum(step.state == "done" for step in steps)
     key = next((key for key in ("failed", "undone", "running") if key in states), "")
     sign, _, colour = STEP["done" if done == len(steps) else key]
-    # The sign says it all where everything was taken back.
+    # The sign is enough if everything was rolled back.
     count = "" if states == {"undone"} else f" {done}/{len(steps)}"
     head = fit(name, max(width - len(count) - 2, 4))
     return Content.assemble((f"{sign} ", f"bold {colour}"), (head, "bold $primary"), (count, "$quiet"))
 
 
 def step_lines(step: StepState, *, current: bool, width: int) -> list[Content]:
-    """A step with its sign, indented below its group; a long title goes on beneath itself."""
+    """Returns a step with its sign, indented below its group; a long title is wrapped in its own column."""
     sign, _, colour = STEP.get(step.state, STEP[""])
     style = "bold" if current else "$quiet" if not step.state else ""
-    # A path that breaks over lines cannot be read; the log of the selected step has the whole one.
+    # A wrapped path cannot be read; the log of the selected step contains the full path.
     first, *rest = hang(short_paths(step.title, width - 4), width - 4, 0).split("\n")
     head = Content.assemble((f"  {sign} ", f"bold {colour}"), (first, style))
     return [head, *(Content.assemble("    ", (line, style)) for line in rest)]
 
 
 def ending_text(state: RunState) -> Content:
-    """How the run ended: what happened, what was rolled back, what to do, and the summary."""
+    """Returns the result of the run: what happened, what was rolled back, what to do, and the summary."""
     parts: list[Content] = []
     if state.error is not None:
         parts.append(Content.styled(inline(state.error.title), "bold"))
@@ -234,7 +234,7 @@ def ending_text(state: RunState) -> Content:
 
 
 def _rolled_back(state: RunState) -> str:
-    """Where a run that went on elsewhere rolled back what it had done."""
+    """Returns the hosts that were rolled back in a run that kept its changes on other hosts."""
     if state.result != "partly":
         return ""
     names = [place(row.host) for row in state.hosts if row.state == "rolled-back"]
@@ -245,7 +245,7 @@ def _rolled_back(state: RunState) -> str:
 
 
 def _what_keys_do(state: RunState) -> list[Content]:
-    """What the keys do about the hosts that failed."""
+    """Returns what the keys do about the hosts that failed."""
     failed = sum(row.needs_attention for row in state.hosts)
     if state.result != "partly" or not failed:
         return []
@@ -272,7 +272,7 @@ ORDER = (
     "rolled-back",
     "undone",
 )
-"""Failures first, then hosts that run, then the rest; within each, in the plan's order."""
+"""Failures first, then running hosts, then the others; each group in the plan's order."""
 
 COUNTED = (
     "proven",
@@ -291,16 +291,16 @@ _STATE = 17
 _NAME = 24
 _BAR = 6
 _ROOMY = 100
-"""Cells from which on there is room for a bar beside the numbers."""
+"""From this width (cells) on, there is room for a bar beside the numbers."""
 
 
 def order_hosts(rows: Iterable[HostRow]) -> tuple[HostRow, ...]:
-    """The rows as they are listed."""
+    """Returns the rows in the order of the list."""
     return tuple(sorted(rows, key=lambda row: ORDER.index(row.label)))
 
 
 def host_summary(rows: Iterable[HostRow]) -> Content:
-    """How many hosts are in which state: '17 verified, 1 failed, 2 pending'."""
+    """Returns how many hosts are in which state: '17 verified, 1 failed, 2 pending'."""
     counts = Counter(row.label for row in rows)
     parts = []
     for key in COUNTED:
@@ -312,17 +312,17 @@ def host_summary(rows: Iterable[HostRow]) -> Content:
 
 
 def name_width(rows: Iterable[HostRow]) -> int:
-    """Cells for the longest name, within reason."""
+    """Returns the width of the longest name, up to a maximum."""
     return min(max((len(inline(row.host)) for row in rows), default=0), _NAME)
 
 
 def host_line(row: HostRow, *, width: int, names: int, canary: str = "") -> Content:
-    """One host in one line of exactly `width` cells.
+    """Returns the line of a host, exactly `width` cells.
 
     Args:
         row: the host.
-        width: cells that there are.
-        names: cells for the names, see `name_width`.
+        width: in cells.
+        names: width of the names, see `name_width`.
         canary: the host that the others wait for; '' for none.
     """
     sign, word, colour = HOST[row.label]
@@ -343,7 +343,7 @@ def host_line(row: HostRow, *, width: int, names: int, canary: str = "") -> Cont
 
 
 def short_path(text: str, room: int) -> str:
-    """A text that ends in a path, with as much of the path's end as there is room for: the name says more than the folders."""
+    """Returns a text that ends in a path, with as much of the path's end as fits: the file name matters most."""
     verb, blank, path = text.rpartition(" ")
     if len(text) <= room or not path.startswith("/"):
         return text
@@ -354,7 +354,7 @@ def short_path(text: str, room: int) -> str:
 
 
 def _row_text(row: HostRow, canary: str) -> str:
-    """The error, the current step, or what the host waits for, in a line."""
+    """Returns in one line the error, the current step, or what the host waits for."""
     if row.error is not None:
         return row.error.what.partition("\n")[0]
     if row.now:
@@ -372,7 +372,7 @@ def _tone(row: HostRow) -> str:
 
 
 def host_details(row: HostRow) -> Content:
-    """All that is known of a host: its state, its error, and its log."""
+    """Returns all details of a host: its state, its error, and its log."""
     sign, word, colour = HOST[row.label]
     changes = f"{row.done} of {row.total} changes made" if row.total else ""
     back = "changes there were rolled back" if row.label == "failed" else ""

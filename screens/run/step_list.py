@@ -1,4 +1,4 @@
-"""The steps of a run under their hosts and components; only the lines in sight are drawn, and those that run spin."""
+"""The steps of a run by host and component; only visible lines are drawn, running steps with a spinner."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Line:
 
 
 class StepList(ScrollView, can_focus=True):
-    """Lists steps; one of them can be selected, to read its log. Its style is in `running.tcss`."""
+    """Lists steps; one of them can be selected to read its log. Its style is in `running.tcss`."""
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,11 +58,11 @@ class StepList(ScrollView, can_focus=True):
         self._frame = 0
 
     def on_mount(self) -> None:
-        """Spins what runs."""
+        """Starts the spinner of running steps."""
         self.set_interval(SPINS_EVERY, self._spin)
 
     def show(self, steps: tuple[StepState, ...], *, current: str) -> None:
-        """Lists these steps; `current` is the one that the run is at, '' for none."""
+        """Lists these steps; `current` is the step that the run is working on, '' for none."""
         self._steps, self._current = steps, current
         self._draw()
         at = next((at for at, line in enumerate(self._lines) if line.step == (self.selected or current)), -1)
@@ -75,7 +75,7 @@ class StepList(ScrollView, can_focus=True):
                 self.scroll_to(y=max(middle, 0), animate=False, force=True)
 
     def on_resize(self) -> None:
-        """The titles are broken for the present width."""
+        """Wraps the titles to the present width."""
         self._draw()
 
     def _draw(self) -> None:
@@ -103,7 +103,7 @@ class StepList(ScrollView, can_focus=True):
                 self.refresh(Region(0, at - top, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """The line at that height of what is in sight."""
+        """Draws the given line of the visible part."""
         at = y + self.scroll_offset.y
         width = self.scrollable_content_region.width
         if at >= len(self._lines):
@@ -122,22 +122,22 @@ class StepList(ScrollView, can_focus=True):
         return Visual.to_strips(self, text, width, 1, self.visual_style, pad=True)[0]
 
     def watch_selected(self) -> None:
-        """Another line is marked."""
+        """Marks another line."""
         self.refresh()
 
     def watch_has_focus(self, _focused: bool) -> None:
-        """The mark looks otherwise."""
+        """Redraws the mark, which depends on the focus."""
         super().watch_has_focus(_focused)
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        """The neighbour; from nothing selected, the step that the run is at."""
+        """Selects a neighbouring step; if none is selected, the current step."""
         here = self.selected or self._current
         at = self._ids.index(here) if here in self._ids else -1
         self._choose(at + by if self.selected else max(at, 0))
 
     def action_edge(self, end: int) -> None:
-        """The first, or the last."""
+        """Selects the first or the last step."""
         self._choose(len(self._ids) - 1 if end else 0)
 
     def _choose(self, at: int) -> None:
@@ -149,7 +149,7 @@ class StepList(ScrollView, can_focus=True):
         self.post_message(self.Chosen())
 
     def on_click(self, event: events.Click) -> None:
-        """The step under the mouse."""
+        """Selects the step under the mouse."""
         at = event.y + self.scroll_offset.y
         if at < len(self._lines) and self._lines[at].step:
             self.focus()

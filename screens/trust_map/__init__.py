@@ -1,1 +1,1 @@
-"""The trust map: who connects to whom, with which certificate, checked against what."""
+"""The trust map: which client connects to which server, with which certificate, verified with which CA."""

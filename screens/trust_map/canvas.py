@@ -1,7 +1,7 @@
-"""The trust map as lines of text: a box for each host, and between them an arrow for each connection.
+"""The trust map as lines of text: a box for each host, and an arrow for each connection between them.
 
-Drawn from data alone: the connections of a plan, and the probes that test them. Clients are on the left, servers on
-the right; a heavy line is encrypted, a broken one is not; a sign and a word repeat what the colour says.
+Drawn from data alone: the connections of a plan, and the probes that test them. Clients are on the left, servers on the
+right; a heavy line is encrypted, a broken line is not; a sign and a word repeat what the colour says.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
 
 NARROW = 90
-"""Cells below which the map is drawn with shorter text."""
+"""Below this width (cells), the map is drawn with shorter text."""
 
 HAND = "bold $block-cursor-foreground on $block-cursor-background"
 HAND_NO_COLOUR = "bold reverse"
@@ -26,15 +26,15 @@ HAND_NO_COLOUR = "bold reverse"
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What to draw, and where each arrow stands in it."""
+    """The drawn map, and the line of each arrow in it."""
 
     lines: tuple[Content, ...]
     at: tuple[int, ...]
-    """The line of each arrow, in the order of `ordered`."""
+    """The line of each arrow, in the order of `order_arrows`."""
 
 
 def order_arrows(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
-    """The arrows in the order in which they are drawn: grouped by client, then by server."""
+    """Returns the arrows in the order in which they are drawn: grouped by client, then by server."""
     askers = list(dict.fromkeys(one.client_host for one in arrows))
     asked = list(dict.fromkeys(one.server_host for one in arrows))
     clients = list(dict.fromkeys((one.client_host, one.client) for one in arrows))
@@ -51,7 +51,7 @@ def order_arrows(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
 
 
 def mark(arrow: Arrow, attempt: Attempt | None) -> tuple[str, str, str]:
-    """(sign, word, colour) of an arrow: the outcome of its probe, and whether the connection is protected."""
+    """Returns (sign, word, colour) of an arrow: its probe's outcome, and whether the connection is protected."""
     if attempt is not None and attempt.excused:
         return "–", "was down before", "$warning"
     if attempt is not None and not attempt.ok:
@@ -64,7 +64,7 @@ def mark(arrow: Arrow, attempt: Attempt | None) -> tuple[str, str, str]:
 
 
 def guards(arrow: Arrow, *, short: bool) -> str:
-    """What protects an arrow: 'TLS + cert + password', or `short` 'TLS+cert+pw'."""
+    """Returns the protection of an arrow: 'TLS + cert + password', or `short` 'TLS+cert+pw'."""
     parts = ["TLS" if arrow.encrypted else "plain"]
     if arrow.client_shows:
         parts.append("cert")
@@ -83,16 +83,16 @@ def draw(
     apart: bool = False,
     colourless: bool = False,
 ) -> Drawing:
-    """The map.
+    """Draws the map.
 
     Args:
-        arrows: as `ordered` gives them.
+        arrows: in the order of `order_arrows`.
         attempts: the outcome of each probe, by the probe's id.
-        width: cells that there are; 60 is the least that reads well.
-        selected: the arrow that is chosen, or -1.
-        notes: with the certificates written under each arrow.
-        apart: with room between the boxes of two hosts.
-        colourless: there is no colour to show the selected arrow with.
+        width: in cells; at least 60 to be readable.
+        selected: index of the selected arrow, or -1.
+        notes: whether the certificates are written below each arrow.
+        apart: whether there is space between the boxes of two hosts.
+        colourless: whether the selected arrow must be marked without a colour.
     """
     pen = _Pen.for_width(arrows, width, HAND_NO_COLOUR if colourless else HAND)
     lines: list[Content] = []
@@ -118,18 +118,18 @@ def draw(
 
 @dataclass(frozen=True, slots=True)
 class _Pen:
-    """Draws the lines of one picture: three columns of fixed width, client boxes, arrows, server boxes."""
+    """Draws the lines of one map in three columns of fixed width: client boxes, arrows, server boxes."""
 
     left: int
     middle: int
     right: int
     hand: str
     narrow: bool
-    """Without the ports, which stand beneath for the selected arrow."""
+    """Whether ports are left out; that of the selected arrow is shown below the map."""
 
     @classmethod
     def for_width(cls, arrows: Sequence[Arrow], width: int, hand: str) -> _Pen:
-        """Columns as wide as what stands in them, the arrows get the rest."""
+        """Makes columns as wide as their content; the arrows get the remaining width."""
         asking = [text for one in arrows for text in (place(one.client_host) + "  ", inline(one.client, 40))]
         narrow = width < NARROW
         asked = [
@@ -141,7 +141,7 @@ class _Pen:
         return cls(left, max(width - left - right, 12), right, hand, narrow)
 
     def top(self, arrow: Arrow) -> Content:
-        """The upper edges, with the hosts' names."""
+        """Draws the upper edges with the hosts' names."""
         return Content.assemble(
             _edge("╭", place(arrow.client_host), "╮", self.left),
             " " * self.middle,
@@ -149,13 +149,13 @@ class _Pen:
         )
 
     def bottom(self) -> Content:
-        """The lower edges."""
+        """Draws the lower edges."""
         return Content.assemble(
             _edge("╰", "", "╯", self.left), " " * self.middle, _edge("╰", "", "╯", self.right)
         )
 
     def between(self, arrow: Arrow, *, apart: bool) -> list[Content]:
-        """From one server's host to the next, for the same client."""
+        """Draws the lines between two servers' hosts of the same client."""
         left = Content.assemble(_box("", self.left), " " * self.middle)
         if not apart:
             return [Content.assemble(left, _edge("├", place(arrow.server_host), "┤", self.right))]
@@ -165,7 +165,7 @@ class _Pen:
         ]
 
     def lane(self, arrow: Arrow, attempt: Attempt | None, *, named: bool, selected: bool) -> Content:
-        """Client, the arrow with its sign and text, server."""
+        """Draws the client, the arrow with its sign and text, and the server."""
         sign, _, colour = mark(arrow, attempt)
         line = "━" if arrow.encrypted else "╌"
         words = guards(arrow, short=self.narrow)
@@ -183,7 +183,7 @@ class _Pen:
         )
 
     def _head(self, start: str, how: str, words: str) -> str:
-        """Sign, place and guards as they fit before the arrow's point."""
+        """Returns sign, place and protection, as far as they fit before the arrowhead."""
         room = self.middle - len(start) - len(words) - 3
         for between in (" · ", " "):
             if len(how) + len(between) <= room:
@@ -191,7 +191,7 @@ class _Pen:
         return f"{start}{fit(how, room - 1)} {words} " if room > 6 else f"{start}{words} "
 
     def notes(self, arrow: Arrow) -> list[Content]:
-        """Beneath an arrow: what is shown from either side."""
+        """Draws below an arrow what each side presents."""
         shown = [text for text in (arrow.client_shows, arrow.user and f"user {arrow.user}") if text]
         texts = [f"  ◂ {arrow.server_shows}"] if arrow.encrypted and arrow.server_shows else []
         texts += [f"  ▸ {', '.join(shown)}"] if shown else []
@@ -202,7 +202,7 @@ class _Pen:
 
 
 def _server(arrow: Arrow, *, narrow: bool) -> str:
-    """The server with its port, as far as there is room and the client names one."""
+    """Returns the server, with its port if there is room and the client specifies one."""
     if narrow:
         return inline(arrow.server, 40)
     port = arrow.address.rpartition(":")[2]
@@ -222,12 +222,12 @@ def _box(text: str, width: int) -> Content:
 
 
 def connection_text(arrow: Arrow, attempt: Attempt | None, *, width: int = 200) -> Content:
-    """A connection as text: client and server, its probe, and what each side shows and checks.
+    """Returns a connection as text: client and server, its probe, and what each side presents and verifies.
 
     Args:
         arrow: the connection.
-        attempt: what its probe said, if it was probed.
-        width: cells that there are; a path that is longer loses its beginning.
+        attempt: the outcome of its probe, if it was probed.
+        width: in cells; a longer path loses its beginning.
     """
     sign, word, colour = mark(arrow, attempt)
     ended = ""
@@ -278,7 +278,7 @@ def _tail(text: str, width: int) -> str:
 
 
 def summary(arrows: Sequence[Arrow], attempts: Mapping[str, Attempt]) -> Content:
-    """How many connections there are, by state."""
+    """Returns how many connections are in each state."""
     counted: dict[tuple[str, str, str], int] = {}
     for arrow in arrows:
         state = mark(arrow, attempts.get(arrow.probe))

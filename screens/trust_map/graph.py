@@ -1,4 +1,4 @@
-"""The trust map as a widget: the arrow keys select a connection, and it scrolls there."""
+"""The trust map as a widget: the arrow keys select a connection and scroll to it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from wizard.model import Arrow, Attempt
 
 ROOMY = 100
-"""Cells from which on there is room for the certificates under each arrow."""
+"""From this width (cells) on, there is room for the certificates below each arrow."""
 
 WAYS = ((True, True), (True, False), (False, True), (False, False))
-"""(notes, apart) from the fullest picture to the tightest; the first that fits is drawn."""
+"""(notes, apart) from the most detailed to the most compact drawing; the first that fits is used."""
 
 
 class TrustGraph(Widget, can_focus=True):
@@ -54,11 +54,11 @@ class TrustGraph(Widget, can_focus=True):
 
     @property
     def arrow(self) -> Arrow | None:
-        """The selected arrow."""
+        """Returns the selected arrow."""
         return self.arrows[self.at] if self.at < len(self.arrows) else None
 
     def _fitting_drawing(self, width: int) -> Drawing:
-        """The fullest picture that is no higher than the frame; the tightest where none is."""
+        """Returns the most detailed drawing that fits into the frame's height, or else the most compact one."""
         for notes, apart in WAYS if width >= ROOMY else WAYS[-1:]:
             drawing = draw(
                 self.arrows,
@@ -74,16 +74,16 @@ class TrustGraph(Widget, can_focus=True):
         return drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the picture has."""
+        """Returns the number of lines of the drawing."""
         self._room = container.height
         return len(self._fitting_drawing(width).lines)
 
     def render(self) -> Content:
-        """The picture for the width there is."""
+        """Draws the map for the present width."""
         return Content("\n").join(self._fitting_drawing(self.size.width).lines)
 
     def watch_at(self) -> None:
-        """Tells the screen, and stays in sight."""
+        """Notifies the screen and scrolls to the selected arrow."""
         self.post_message(self.Chosen())
         self.call_after_refresh(self._show)
 
@@ -98,15 +98,15 @@ class TrustGraph(Widget, can_focus=True):
             self.parent.scroll_to_region(Region(0, top, 1, height), animate=False)
 
     def action_move(self, by: int) -> None:
-        """The neighbour; at the ends it stays."""
+        """Selects a neighbouring arrow; stops at the ends."""
         self.at = min(max(self.at + by, 0), max(len(self.arrows) - 1, 0))
 
     def action_edge(self, end: int) -> None:
-        """The first, or the last."""
+        """Selects the first or the last arrow."""
         self.at = max(len(self.arrows) - 1, 0) if end else 0
 
     def on_click(self, event: events.Click) -> None:
-        """The arrow under the mouse; once more opens it."""
+        """Selects the arrow under the mouse; a second click opens it."""
         at = self._fitting_drawing(self.size.width).at
         under = [number for number, line in enumerate(at) if line <= event.y]
         if not under:

@@ -1,4 +1,4 @@
-"""The trust map: who connects to whom, which certificate each side shows, and whether the probes succeed."""
+"""The trust map page: clients and servers, the certificate that each side presents, and the probes' outcomes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TrustMapPage(Page):
 
     Args:
         view: which connections are shown.
-        arrows: those of the plan, for that view.
+        arrows: the plan's connections, for that view.
     """
 
     PLACE = "Trust map"
@@ -72,14 +72,14 @@ probe in detail."""
         self._attempts: dict[str, Attempt] = {}
 
     def body(self) -> ComposeResult:
-        """Verdict, map, the selected connection."""
+        """Yields the verdict, the map, and the selected connection."""
         yield Prose("", id="verdict", markup=False)
         with Panel(title="Clients and servers", id="map"), VerticalScroll(id="frame", can_focus=False):
             yield TrustGraph()
         yield Panel(Prose("", id="detail", markup=False), title="Connection", id="selected")
 
     def show_run(self, state: RunState) -> None:
-        """Draws what is known by now."""
+        """Draws the connections and the outcomes so far."""
         if self._view is not MapView.PLAN:
             self._arrows = order_arrows(state.arrows)
             self._attempts = {attempt.probe.id: attempt for attempt in state.attempts}
@@ -103,16 +103,16 @@ probe in detail."""
         return Content("\n").join([summary(self._arrows, self._attempts), lead])
 
     def on_resize(self) -> None:
-        """More of a path fits now, or less."""
+        """Fits the paths to the width."""
         if self._arrows and self.is_open:
             self._tell()
 
     def on_trust_graph_chosen(self) -> None:
-        """Another connection is selected."""
+        """Shows another connection."""
         self._tell()
 
     def on_trust_graph_opened(self) -> None:
-        """The mouse does the same as Enter."""
+        """Does the same as Enter."""
         self.action_inside()
 
     def _tell(self) -> None:
@@ -126,7 +126,7 @@ probe in detail."""
             self.set_hosts(tuple(host for host in hosts if host in known) or known)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense now."""
+        """Offers only the actions that make sense now."""
         if action == "again":
             return self._view is not MapView.PLAN and not self.firescreen.runs.working
         return True
@@ -148,7 +148,7 @@ probe in detail."""
         self.firescreen.runs.probe_connections()
 
     def open_trust_map(self) -> None:
-        """The map is open already."""
+        """Does nothing: the map is already open."""
 
     def action_turn(self, pages: int) -> None:
         """Scrolls the map by a page."""

@@ -1,1 +1,1 @@
-"""The screen of a verification: clients and components as a matrix, and what Prometheus reports."""
+"""The page of a verification: clients and components as a matrix, and what Prometheus reports."""

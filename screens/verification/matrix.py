@@ -1,6 +1,6 @@
 """The matrix of the verification: rows are clients, columns targets, a cell the outcome of a probe.
 
-Where there are many targets a cell has only sign and outcome; the text below the matrix describes the selected one.
+If there are many targets, a cell has only sign and outcome; the text below the matrix describes the selected cell.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ ROWS = (
     "stranger's certificate",
     "another name",
 )
-"""The clients in the order in which their rows are read; answers come in any order."""
+"""The clients in the order of their rows; results arrive in any order."""
 
 LAST = "Prometheus"
-"""Its rows are the last, one for each of its jobs that asks the same server; rows that are not named here stand before it."""
+"""Prometheus' rows are the last, one for each job that scrapes the server; unnamed rows come before them."""
 
 TOTAL = "as expected"
 """Name of the first row: how many of a target's probes ended as expected."""
 
 FIRST, NARROW, WIDE = 23, 14, 40
-"""Cells of the first column at most; of a target's at least and at most."""
+"""Maximum width of the first column; minimum and maximum width of a target's column, in cells."""
 
 
 def arrange(attempts: Sequence[Attempt]) -> tuple[list[tuple[str, dict[str, Attempt]]], list[str]]:
-    """The matrix: rows of (client, {target: attempt}) in the order of `ROWS`, targets in that of first appearance.
+    """Returns rows of (client, {target: attempt}) in the order of `ROWS`, and the targets as they first appear.
 
-    Two attempts of one client on one target get a row each: none is hidden behind another.
+    Two attempts of one client on one target get a row each: neither hides the other.
     """
     targets: list[str] = []
     rows: list[tuple[str, dict[str, Attempt]]] = []
@@ -70,9 +70,9 @@ def _rank(client: str) -> int:
 
 
 def widths(room: int, clients: Sequence[str], targets: Sequence[str]) -> tuple[int, tuple[int, ...]]:
-    """Of the first column and of each target's: no name is cut, the columns scroll where there are too many.
+    """Returns the widths of the first column and of each target's: names are never cut, the columns scroll instead.
 
-    Where there is room they are equally wide.
+    If there is room, the columns are equally wide.
     """
     first = min(max(len(each) for each in (TOTAL, *map(client_name, clients))), FIRST) + 1
     each = [max(NARROW, *(len(line) + 1 for line in _names(target))) for target in targets]
@@ -83,7 +83,7 @@ def widths(room: int, clients: Sequence[str], targets: Sequence[str]) -> tuple[i
 
 
 def client_name(client: str) -> str:
-    """A client as its row names it."""
+    """Returns the name of a client in its row."""
     return inline(client.replace("certificate", "cert") if len(client) > FIRST else client, FIRST)
 
 
@@ -91,16 +91,16 @@ def _names(target: str) -> tuple[str, str]:
     host, _, component = target.partition("/")
     return inline(host, WIDE), inline(
         component.rpartition("/")[2], WIDE
-    )  # the unit tells a further instance apart
+    )  # the unit distinguishes further instances
 
 
 def column_heading(target: str) -> Text:
-    """A column's head, two lines: the host and the component."""
+    """Returns a column's heading in two lines: the host and the component."""
     return Text("\n".join(_names(target)))
 
 
 def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Text:
-    """Sign and outcome; where there is room also what was expected, and what it means."""
+    """Returns sign and outcome; if there is room, also what was expected and the meaning."""
     if attempt is None:
         return Text("·", style=colours["faint"])
     sign, colour = ("–", colours["warning"]) if attempt.excused else mark(attempt.ok, colours)
@@ -109,7 +109,7 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
     shown = got if got == expected else f"{expected} → {got}"
     head = Text.assemble((f"{sign} ", f"bold {colour}"))
     if word == got:
-        word = ""  # says the same
+        word = ""  # would repeat the outcome
     for text, more in ((shown, f"  {word}" if word else ""), (shown, ""), (got, "")):
         if len(text) + len(more) + 3 <= width:
             return Text.assemble(head, text, (more, colour))
@@ -117,19 +117,19 @@ def cell(attempt: Attempt | None, width: int, colours: Mapping[str, str]) -> Tex
 
 
 def total(column: Sequence[Attempt], colours: Mapping[str, str]) -> Text:
-    """How many of a target's requests ended as expected, of how many."""
+    """Returns how many of a target's probes ended as expected, and of how many."""
     right = sum(not attempt.failed for attempt in column)
     sign, colour = mark(right == len(column), colours)
     return Text.assemble((f"{sign} {right}/{len(column)}", f"bold {colour}"))
 
 
 def mark(ok: bool, colours: Mapping[str, str]) -> tuple[str, str]:
-    """Sign and colour of what ended as expected, or otherwise."""
+    """Returns sign and colour of an expected or an unexpected outcome."""
     return ("✓", colours["success"]) if ok else ("✗", colours["error"])
 
 
 def legend(attempts: Sequence[Attempt]) -> str:
-    """What the signs of the cells mean, those that there are."""
+    """Returns the meaning of the signs that occur."""
     signs = [
         ("✓ as expected", any(attempt.ok for attempt in attempts)),
         ("✗ failed", any(attempt.failed for attempt in attempts)),
@@ -140,7 +140,7 @@ def legend(attempts: Sequence[Attempt]) -> str:
 
 
 def attempt_text(attempt: Attempt) -> Content:
-    """The selected probe as a sentence, two lines at most on 80 columns."""
+    """Returns the selected probe as a sentence, at most two lines of 80 columns."""
     probe = attempt.probe
     sign, colour = (
         ("✓", "$success") if attempt.ok else ("–", "$warning") if attempt.excused else ("✗", "$error")
@@ -162,7 +162,7 @@ def attempt_text(attempt: Attempt) -> Content:
 
 
 def told_total(target: str, column: Sequence[Attempt]) -> Content:
-    """The total of a target as a sentence."""
+    """Returns the total of a target as a sentence."""
     wrong = sum(attempt.failed for attempt in column)
     if wrong:
         return Content.assemble(
@@ -176,11 +176,11 @@ def told_total(target: str, column: Sequence[Attempt]) -> Content:
 
 
 def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
-    """What Prometheus reports as `up` of each instance, the oldest value first; in columns where there are many.
+    """Returns the values of `up` for each instance, the oldest first; in columns if there are many instances.
 
     Args:
-        said: (instance, 'up' or 'down' oldest first) of each.
-        room: cells that there are.
+        said: (instance, 'up' or 'down', oldest first) of each.
+        room: width in cells.
     """
     if not said:
         return Content("")

@@ -47,7 +47,7 @@ _NO_UPS = Content.styled("Nothing yet: Prometheus says it with its next scrape."
 
 
 def _run_changes_text(lines: Sequence[str], width: int) -> Content:
-    """What a run made, a dot before each sentence; no path breaks over lines."""
+    """Returns what a run made, with a dot before each sentence; paths are not wrapped."""
     parts = (Content.assemble(("· ", "$quiet"), safe(short_paths(line, width), 400)) for line in lines)
     return Content("\n").join(parts)
 
@@ -97,7 +97,7 @@ to undo the run. 'w' shows both without the matrix."""
         self._drawn: tuple[object, ...] | None = None
 
     def body(self) -> ComposeResult:
-        """Verdict and numbers, the matrix, and below it what Prometheus reports and what was made."""
+        """Yields verdict and numbers, the matrix, and below it what Prometheus reports and what the run changed."""
         yield Prose("", id="verdict", markup=False)
         yield Cards(*verification_cards(()), id="numbers")
         with Panel(title="Clients and components", id="probes"):
@@ -110,7 +110,7 @@ to undo the run. 'w' shows both without the matrix."""
                 yield Prose("", id="summary", markup=False)
 
     def show_run(self, state: RunState) -> None:
-        """Draws what came so far."""
+        """Draws the outcomes so far."""
         self.query_one("#verdict", Static).update(verdict(state))
         self.set_classes(f"-{tone(state)}")
         self.query_one(Cards).cards = verification_cards(state.attempts)
@@ -122,18 +122,18 @@ to undo the run. 'w' shows both without the matrix."""
         self.query_one("#ups", Static).update(ups(state.ups, room) if state.ups else _NO_UPS)
         lines = state.outcome.summary if state.outcome is not None and state.phase == "finished" else ()
         self.query_one("#made").display = bool(lines)
-        half = self.app.size.width // 2 - 6  # less frame and scrollbar
+        half = self.app.size.width // 2 - 6  # without frame and scrollbar
         self.query_one("#summary", Static).update(_run_changes_text(lines, half))
         self.refresh_bindings()
 
     def show_session(self, session: Session) -> None:
-        """A scan has ended; the title bar still names the host of the selected cell."""
+        """Keeps the selected cell's host in the title bar after a scan."""
         if self._drawn is not None:
             at = self.query_one(DataTable).cursor_coordinate
             self._tell(at.row, at.column)
 
     def on_mount(self) -> None:
-        """The cells of the table have the colours of the theme."""
+        """Sets the theme's colours for the table's cells."""
         self.query_one("#reports", Panel).set_subtitle("up, the newest scrape on the right")
         self.query_one("#made", Panel).set_subtitle("w shows all")
         self.watch(self.app, "theme", self._follow_theme, init=False)
@@ -142,7 +142,7 @@ to undo the run. 'w' shows both without the matrix."""
         self.call_after_refresh(self._redraw)
 
     def on_resize(self) -> None:
-        """Other columns fit now."""
+        """Chooses the columns that fit now."""
         if self._drawn is not None:
             self._drawn = None
             self.call_after_refresh(self._redraw)
@@ -156,7 +156,7 @@ to undo the run. 'w' shows both without the matrix."""
         place = table.cursor_coordinate
         first_time = not table.row_count
         rows, targets = arrange(attempts)
-        table.fixed_rows = 0  # a table without rows cannot keep one in place
+        table.fixed_rows = 0  # an empty table cannot have a fixed row
         table.clear(columns=True)
         self._cells = {}
         self._columns = [
@@ -214,7 +214,7 @@ to undo the run. 'w' shows both without the matrix."""
             self.app.push_screen(AttemptDialog(attempt))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what makes sense now."""
+        """Offers only the actions that make sense now."""
         state = self.firescreen.run_state
         working = self.firescreen.runs.working
         match action:
@@ -239,7 +239,7 @@ to undo the run. 'w' shows both without the matrix."""
         self.open_trust_map()
 
     def open_trust_map(self) -> None:
-        """The connections of the run; the present ones where the run knows none."""
+        """Opens the trust map of the run, or of the present connections if the run has none."""
         if self.firescreen.run_state.arrows:
             self.firescreen.open_page(Route.TRUST_MAP, MapView.RUN)
         else:
@@ -250,7 +250,7 @@ to undo the run. 'w' shows both without the matrix."""
         self.firescreen.open_page(Route.CERTIFICATE_DISTRIBUTION, MapView.RUN)
 
     def action_detail(self) -> None:
-        """The table itself answers Enter; this names the key."""
+        """Names the key in the footer; the table itself handles Enter."""
         self.query_one(DataTable).action_select_cursor()
 
     def action_again(self) -> None:
@@ -266,12 +266,12 @@ to undo the run. 'w' shows both without the matrix."""
         self.firescreen.runs.cancel()
 
     def action_wide(self) -> None:
-        """Gives what was made the place of the matrix, or takes it back."""
+        """Shows the changes of the run instead of the matrix, or the matrix again."""
         probes = self.query_one("#probes")
         probes.display = not probes.display
         self.query_one("#below").styles.layout = "horizontal" if probes.display else "vertical"
         self.query_one("#made", Panel).set_subtitle("w shows all" if probes.display else "w shows the probes")
 
     def action_back(self) -> None:
-        """Goes home, where a scan is running by then."""
+        """Goes to Home, which scans the hosts meanwhile."""
         self.firescreen.go_home()

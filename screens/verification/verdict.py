@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def verification_cards(attempts: Sequence[Attempt]) -> tuple[Card, ...]:
-    """How many probes succeeded that had to, and how many were rejected that had to be."""
+    """Returns how many probes succeeded as expected, and how many were rejected as expected."""
     wanted = [attempt for attempt in attempts if attempt.probe.wanted]
     unwanted = [attempt for attempt in attempts if not attempt.probe.wanted]
     failed = sum(attempt.failed for attempt in attempts)
@@ -34,7 +34,7 @@ def _share(attempts: Sequence[Attempt], label: str) -> Card:
 
 
 def tone(state: RunState) -> str:
-    """How the banner looks: 'running', 'good', 'part' or 'bad'."""
+    """Returns the style of the banner: 'running', 'good', 'part' or 'bad'."""
     if state.busy:
         return "running"
     if not state.attempts or any(attempt.failed for attempt in state.attempts):
@@ -45,7 +45,7 @@ def tone(state: RunState) -> str:
 
 
 def verdict(state: RunState) -> Content:
-    """Whether everything is as expected; if not, what is wrong and what to do."""
+    """Returns whether everything is as expected; if not, what is wrong and what to do."""
     right = sum(not attempt.failed for attempt in state.attempts)
     asked = len(state.attempts)
     if state.busy:
@@ -80,7 +80,7 @@ def verdict(state: RunState) -> Content:
 
 
 def _partly(state: RunState) -> Content:
-    """All probes are as expected, but some hosts could not be changed."""
+    """Returns that all probes are as expected, but that some hosts could not be changed."""
     left = [row for row in state.hosts if row.needs_attention]
     names = ", ".join(place(row.host) for row in left[:3]) + (
         f" and {len(left) - 3} more" if len(left) > 3 else ""

@@ -1,4 +1,4 @@
-"""The protection of a component as badges in fixed columns, so that a column of rows is read at a glance."""
+"""The protection of a component as badges in fixed columns, so that a list is easy to scan."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 WORDS = ("TLS", "PASSWORD", "mTLS")
 WIDTH = sum(len(word) + 2 for word in WORDS) + len(WORDS) - 1
-"""Cells of the three badges and what stands between them."""
+"""Width of the three badges and the gaps between them, in cells."""
 
 
 def badge(word: str, colour: str, *, no_color: bool = False) -> Content:
-    """A word on a ground of its own, in brackets where there is no colour."""
+    """Returns a word on a coloured background, or in brackets if there is no colour."""
     if no_color:
         return Content.styled(f"[{word}]", "bold")
     return Content.styled(f" {word} ", f"bold $background on {colour}")
 
 
 def badges(*, tls: bool, password: bool, client_certificate: bool, no_color: bool = False) -> Content:
-    """A badge for each protection, always `WIDTH` cells: what is missing leaves its place empty.
+    """Returns a badge for each protection, always `WIDTH` cells: a missing protection leaves its place empty.
 
     mTLS includes TLS: both badges are shown then.
     """
@@ -34,7 +34,7 @@ def badges(*, tls: bool, password: bool, client_certificate: bool, no_color: boo
 
 
 def exposure_badges(found: Exposure, *, no_color: bool = False) -> Content:
-    """The badges of a component as it answers now; 'plain HTTP' for none, nothing where it does not answer."""
+    """Returns a component's badges as it answers now; 'plain HTTP' for none, nothing if it does not answer."""
     if found.state == "down":
         return Content(" " * WIDTH)
     if found.tls or found.password or found.client_certificate:

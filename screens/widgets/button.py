@@ -1,4 +1,4 @@
-"""A button one line high: Enter, space and the mouse press it, and the focus is seen without colour too."""
+"""A button one line high: Enter, space and the mouse press it, and the focus is visible without colour too."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from textual.widget import Widget
 
 
 class ActionButton(Widget, can_focus=True):
-    """Something to do, in a word or two.
+    """A button for an action.
 
     Args:
-        label: what it does; drawn as plain text.
+        label: a word or two; drawn as plain text.
         id: names it in `Pressed`.
     """
 
@@ -35,7 +35,7 @@ class ActionButton(Widget, can_focus=True):
     label: reactive[str] = reactive("", layout=True)
 
     class Pressed(Message):
-        """It was pressed."""
+        """The button was pressed."""
 
         def __init__(self, button: ActionButton) -> None:
             super().__init__()
@@ -46,19 +46,19 @@ class ActionButton(Widget, can_focus=True):
         self.label = label
 
     def render(self) -> Content:
-        """Brackets show what it is where there is no colour."""
+        """Draws the label, in brackets if there is no colour."""
         return Content(f"[{self.label}]" if self.app.no_color else f" {self.label} ")
 
     def get_content_width(self, container: object, viewport: object) -> int:
-        """Label and a cell on each side."""
+        """Returns the width of the label and a cell on each side."""
         return len(self.label) + 2
 
     def action_press(self) -> None:
-        """Tells the screen."""
+        """Notifies the screen."""
         self.post_message(self.Pressed(self))
 
     def on_click(self, event: events.Click) -> None:
-        """The mouse does the same."""
+        """Presses the button with the mouse."""
         event.stop()
         self.focus()
         self.action_press()

@@ -1,4 +1,4 @@
-"""A row of cards: numbers before sentences. One line where the terminal is low or narrow, boxes elsewhere."""
+"""A row of cards: numbers before sentences. One line in a low or narrow terminal, boxes elsewhere."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from textual.widget import Widget
 from screens.state_styles import fit, inline
 
 LOW = 30
-"""Lines of a terminal below which the cards are one line."""
+"""Below so many lines of the terminal, the cards are one line."""
 NARROW = 18
-"""Cells of a card below which they are."""
+"""Below this width (cells) of a card, the cards are one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Card:
     number: str
     label: str
     detail: str = ""
-    """More about it, shown where there is room: what stands here must be said elsewhere too."""
+    """More about it, shown if there is room: it must be said elsewhere too."""
     colour: str = "$primary"
 
 
@@ -32,7 +32,7 @@ class Cards(Widget):
     """Draws cards side by side, as wide as the page.
 
     Args:
-        cards: what to show at first.
+        cards: the initial cards.
         id: its name in queries and styles.
     """
 
@@ -46,7 +46,7 @@ class Cards(Widget):
         self.set_reactive(Cards.cards, cards)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One line, or a box with one or two lines."""
+        """Returns one line, or the height of a box with one or two lines."""
         if not self.cards:
             return 0
         if not self._has_boxes(width):
@@ -57,7 +57,7 @@ class Cards(Widget):
         return self.app.size.height >= LOW and width // max(len(self.cards), 1) >= NARROW
 
     def render(self) -> Content:
-        """All cards for the present width."""
+        """Draws all cards for the present width."""
         width = self.size.width
         if not self.cards:
             return Content("")
@@ -75,7 +75,7 @@ def _words(card: Card) -> Content:
 
 
 def _box(card: Card, width: int, *, detailed: bool) -> list[Content]:
-    """The lines of a card, each exactly `width` cells."""
+    """Returns the lines of a card, each exactly `width` cells."""
     edge = Content.styled("│", "$border-blurred")
     room = width - 4
     words = _words(card).truncate(room, ellipsis=True)

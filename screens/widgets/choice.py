@@ -1,4 +1,4 @@
-"""One of a few: the arrows choose at once, Enter accepts and goes on; a filled sign says which, not a colour alone."""
+"""A choice from a few options: the arrow keys choose immediately, Enter goes on; a filled sign marks the chosen one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from screens.state_styles import inline
 
 
 class Choice(Widget, can_focus=True):
-    """A list of ways, one of them chosen.
+    """A list of options, one of them chosen.
 
     Args:
-        ways: (value, what a person reads).
-        value: the one chosen at first.
+        ways: (value, text) of each option.
+        value: the initial choice.
     """
 
     ALLOW_SELECT = False
@@ -33,7 +33,7 @@ class Choice(Widget, can_focus=True):
     chosen: reactive[int] = reactive(0)
 
     class Changed(Message):
-        """Another one was chosen."""
+        """Another option was chosen."""
 
         def __init__(self, value: str) -> None:
             super().__init__()
@@ -46,7 +46,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.chosen, values.index(value) if value in values else 0)
 
     def render(self) -> Content:
-        """A line each."""
+        """Draws a line for each option."""
         return Content("\n").join(self._line(place, words) for place, (_, words) in enumerate(self._ways))
 
     def _line(self, place: int, words: str) -> Content:
@@ -59,23 +59,23 @@ class Choice(Widget, can_focus=True):
         return Content.assemble(("● ", "bold $primary"), (f" {text} ", style))
 
     def on_focus(self) -> None:
-        """The chosen line shows the focus."""
+        """Marks the chosen line as focused."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """And loses it."""
+        """Removes the focus mark."""
         self.refresh()
 
     def action_move(self, by: int) -> None:
-        """The neighbour; at the ends it stays."""
+        """Chooses a neighbouring option; stops at the ends."""
         self._choose(self.chosen + by)
 
     def action_accept(self) -> None:
-        """On to the next field."""
+        """Goes on to the next field."""
         self.screen.focus_next()
 
     def on_click(self, event: events.Click) -> None:
-        """The one under the mouse."""
+        """Chooses the option under the mouse."""
         self._choose(event.y)
 
     def _choose(self, place: int) -> None:

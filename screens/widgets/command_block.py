@@ -1,4 +1,4 @@
-"""Commands on a ground of their own, with a control that copies them whole, by keyboard and by mouse."""
+"""Commands on a background of their own, with a control that copies them unwrapped, by keyboard and by mouse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from screens.widgets.button import ActionButton
 from wizard.plurals import count_noun
 
 COPIED_FOR = 2.0
-"""Seconds for which the control says that it copied."""
+"""Seconds for which the control confirms that it has copied."""
 
 
 class CommandBlock(Vertical):
@@ -38,7 +38,7 @@ class CommandBlock(Vertical):
         self._text_id = id
 
     def compose(self) -> ComposeResult:
-        """The control above the text."""
+        """Yields the control above the text."""
         with Horizontal(classes="head"):
             yield ActionButton("Copy", id="copy")
         yield Static("", id=self._text_id, classes="typed", markup=False)
@@ -49,7 +49,7 @@ class CommandBlock(Vertical):
         self.query_one(".typed", Static).update(text or "")
 
     def copy(self, lines: Sequence[str]) -> None:
-        """Copies the lines to the terminal's clipboard (OSC 52), and says so; without any, that there are none."""
+        """Copies the lines to the terminal's clipboard (OSC 52) and confirms it, or says that there are none."""
         if not lines:
             self.app.notify("There are no commands to copy here.", severity="warning")
             return
@@ -63,6 +63,6 @@ class CommandBlock(Vertical):
         self.query_one(ActionButton).label = word
 
     async def on_action_button_pressed(self, event: ActionButton.Pressed) -> None:
-        """The same as the page's key."""
+        """Does the same as the page's key."""
         event.stop()
         await self.app.run_action("screen.copy")

@@ -1,6 +1,6 @@
-"""One question as a form field: title, control, one line of why, and the complaint beside it when it is wrong.
+"""One question as a form field: title, control, one line of explanation, and the error beside it.
 
-Enter accepts what stands there and goes on to the next field.
+Enter accepts the present value and goes on to the next field.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Text(Input):
-    """A line of text. '?' is the help's key here as everywhere: only a password may hold it."""
+    """A line of text. '?' opens the help here too: only a password may contain it."""
 
     def on_key(self, event: Key) -> None:
         """Opens the help."""
@@ -38,9 +38,9 @@ class Field(Vertical):
     """A question and the person's answer to it.
 
     Args:
-        question: what to ask.
-        value: what stands there at first.
-        why: the line beneath; '' where the question before it has said the same.
+        question: the question.
+        value: the initial answer.
+        why: the line below; '' if the question before has the same.
     """
 
     DEFAULT_CSS = """
@@ -75,18 +75,18 @@ class Field(Vertical):
     def __init__(self, question: Question, value: str, *, why: str) -> None:
         super().__init__()
         self._is_sure = bool(value)
-        """Whether the person has seen or repeated the password that stands there."""
+        """Whether the person has seen or repeated the present password."""
         self.question = question
         self.value = value
         self._why = why
 
     @property
     def is_hidden(self) -> bool:
-        """Whether what is typed is not shown."""
+        """Returns whether the typed text is hidden."""
         return self.question.kind in ("password", "secret")
 
     def compose(self) -> ComposeResult:
-        """Title, control, complaint, why."""
+        """Yields title, control, error and explanation."""
         yield Prose(safe(self.question.title), classes="title")
         if self.question.kind == "choice":
             yield Choice(self.question.choices, self.value)
@@ -112,23 +112,23 @@ class Field(Vertical):
             yield Prose(safe(self._why), classes="why")
 
     def show_error(self, what: str) -> None:
-        """Shows what is wrong with the answer; '' takes it away."""
+        """Shows what is wrong with the answer; '' removes the error."""
         self.query_one(".wrong", Static).update(Content.assemble("✗ ", safe(what, 400)))
         self.set_class(bool(what), "-wrong")
 
     def show_warning(self, what: str) -> None:
-        """Shows what the answer would break, though it can be used; '' takes it away."""
+        """Shows what a valid answer would break; '' removes the warning."""
         warning = self.query_one(".warning", Static)
         warning.update(Content.assemble("! ", safe(what, 400)))
         warning.set_class(bool(what), "-on")
 
     @property
     def wrong(self) -> bool:
-        """Whether a complaint stands there."""
+        """Returns whether an error is shown."""
         return self.has_class("-wrong")
 
     def show_doubt(self) -> None:
-        """Complains of a password that is guessed at once, until the person has repeated or seen it."""
+        """Shows an error about a password that is easily guessed, until the person has repeated or seen it."""
         doubtful = self.question.kind == "password" and is_guessed(self.value) and not self._is_sure
         for again in self.query(".again"):
             again.set_class(doubtful, "-on")
@@ -148,16 +148,16 @@ class Field(Vertical):
         self.show_doubt()
 
     def enter(self) -> None:
-        """Puts the focus on the control."""
+        """Focuses the control."""
         self.query("Input, Choice").first().focus()
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
-        """Another choice."""
+        """Reports another choice."""
         event.stop()
         self._tell(event.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Another text."""
+        """Reports another text."""
         event.stop()
         if event.input.has_class("again"):
             if event.value == self.value and event.value:
@@ -171,7 +171,7 @@ class Field(Vertical):
         self._tell(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on."""
+        """Goes on with Enter."""
         event.stop()
         self.screen.focus_next()
 
@@ -182,7 +182,7 @@ class Field(Vertical):
 
 
 def strength(password: str) -> str:
-    """A hint on a typed password, in words; empty for none."""
+    """Returns a hint about a typed password's strength; '' for none."""
     if not password:
         return ""
     from wizard import passwords
@@ -193,7 +193,7 @@ def strength(password: str) -> str:
 
 
 def is_guessed(password: str) -> bool:
-    """Whether a password is guessed within seconds; not where there is none."""
+    """Returns whether a password can be guessed within seconds; False for an empty one."""
     from wizard import passwords
     from wizard.redact import Secret
 

@@ -9,16 +9,16 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 _NO_FOCUS = 0.5
-"""Seconds after which no keys are waited for: a window without the focus, or below a dialog, is given none."""
+"""Seconds after which no keys are waited for: a window without the focus, or below a dialog, gets no keys."""
 
 
 class KeyFooter(Footer):
-    """Textual's footer, with keys that have its density from the start, where Textual styles each of them a second time."""
+    """Textual's footer, but the keys have its density from the start: Textual styles each of them a second time."""
 
     _when_drawn: Callable[[], None] | None = None
 
     def compose(self) -> ComposeResult:
-        """The keys as Textual has them; none before the page knows which."""
+        """Yields Textual's keys; none before the page knows which."""
         keys = 0
         for child in super().compose():
             if isinstance(child, FooterKey):
@@ -29,7 +29,7 @@ class KeyFooter(Footer):
             self.call_after_refresh(self.call_after_refresh, self._call_when_drawn)
 
     def when_drawn(self, then: Callable[[], None]) -> None:
-        """Calls `then` once when the keys have been drawn, and with them the whole page."""
+        """Calls `then` once when the keys, and so the whole page, have been drawn."""
         self._when_drawn = then
         self.set_timer(_NO_FOCUS, self._call_when_drawn)
 

@@ -12,7 +12,7 @@ from screens.state_styles import fit
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A level of protection, in words for a person."""
+    """The text for a level of protection."""
 
     name: str
     reads: str
@@ -20,7 +20,7 @@ class Meaning:
     gets_in: str
     """Who gets an answer."""
     needs: str
-    """What a client must have."""
+    """What a client needs."""
 
 
 MEANINGS = {
@@ -40,18 +40,18 @@ MEANINGS = {
         "the CA certificate, a client certificate, user and password",
     ),
 }
-"""By the level's value, as a question's answer has it."""
+"""The texts by the level's value, as in a question's answer."""
 
 LADDER = ("", "tls", "tls+basic_auth", "tls+client_cert", "tls+basic_auth+client_cert")
-"""From nothing to everything."""
+"""All levels, from none to mutual TLS with a password."""
 
 
 def ladder(now: str, width: int) -> Content:
-    """All levels, one a line, the present one marked; what clients need where there is room for it.
+    """Returns all levels, one per line, the present one marked; what clients need is added if there is room.
 
     Args:
         now: the name of the present level.
-        width: cells, at least 60.
+        width: in cells, at least 60.
     """
     meanings = [MEANINGS[value] for value in LADDER]
     if now == "password only":
@@ -87,9 +87,11 @@ def _colour(who: str) -> str:
 
 
 def level_meaning(value: str, width: int, *, cost: str = "") -> Content:
-    """What a level means, a line for each question; what is too long for `width` goes on below.
+    """Returns what a level means, a line for each question, wrapped to `width`.
 
     Args:
+        value: the level.
+        width: in cells.
         cost: what the change to it costs, a sentence or two; '' for nothing.
     """
     each = MEANINGS.get(value)

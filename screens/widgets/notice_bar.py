@@ -1,4 +1,4 @@
-"""What a person should not miss, below the title bar: a run that was interrupted, a practice stack that runs."""
+"""The notices below the title bar: a run that was interrupted, a practice stack that runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from screens.state_styles import inline, left_behind, place
 from wizard.plurals import join_words
 
 _TITLE = 100
-"""Characters of a run's title that are named."""
+"""How many characters of a run's title are shown."""
 
 
 class NoticeBar(Static):
@@ -25,18 +25,18 @@ class NoticeBar(Static):
         """The notice of an interrupted run was clicked."""
 
     def show(self, notices: Notices, session: Session) -> None:
-        """Draws what is to be said now, a line each."""
+        """Shows the present notices, a line each."""
         lines = [words for words in (interrupted_words(notices), practice_words(notices, session)) if words]
         self.update(Content("\n").join(lines))
         self.set_class(bool(lines), "-on")
 
     def on_click(self) -> None:
-        """The same as the key."""
+        """Does the same as the key."""
         self.post_message(self.Pressed())
 
 
 def interrupted_words(notices: Notices) -> Content:
-    """That a run was interrupted, and the key; nothing where none was."""
+    """Returns the notice of an interrupted run with its key, or nothing."""
     run = notices.interrupted
     if run is None:
         return Content("")
@@ -51,7 +51,7 @@ def interrupted_words(notices: Notices) -> Content:
 
 
 def practice_words(notices: Notices, session: Session) -> Content:
-    """That practice runs while this machine is shown; nothing elsewhere."""
+    """Returns the notice that practice runs while this machine is shown, or nothing."""
     if not notices.practice or session.place != "here":
         return Content("")
     return Content.assemble(

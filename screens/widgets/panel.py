@@ -1,4 +1,4 @@
-"""The bordered part that every page is made of: a title in the border, counts or state at its lower right."""
+"""The bordered panel of which every page is made: a title in the border, counts or state at its lower right."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Panel(Vertical):
     """A container with a border that shows whether the focus is inside.
 
     Args:
-        children: what stands in it.
-        title: stands in the upper border, drawn as plain text.
+        children: its content.
+        title: in the upper border, drawn as plain text.
         id: its name in queries and styles.
     """
 
@@ -31,16 +31,16 @@ class Panel(Vertical):
         self.set_title(title)
 
     def set_title(self, title: str | Content) -> None:
-        """Names what stands in it."""
+        """Sets the title in the upper border."""
         self.border_title = _label(title)
 
     def set_subtitle(self, subtitle: str | Content) -> None:
-        """Says how many there are, or in which state it is; '' for nothing."""
+        """Sets the counts or the state in the lower border; '' for nothing."""
         self.border_subtitle = _label(subtitle)
 
 
 def _label(text: str | Content) -> Content | None:
-    """A text for a border, as it stands: a name in brackets is no markup. A border cuts what is too long."""
+    """Returns a text for a border, literally: a name in brackets is no markup. The border cuts long texts."""
     if not text:
         return None
     return Content(text) if isinstance(text, str) else text

@@ -1,6 +1,6 @@
-"""Text that breaks where people read on: a long path after a slash, and a line below its label or bullet.
+"""Text that is wrapped readably: a long path after a slash, and a line below its label or bullet.
 
-Textual breaks a word that is wider than its widget at any letter, so that a path reads as two names.
+Textual breaks a word that is wider than its widget at any letter, so that a path looks like two names.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ if TYPE_CHECKING:
     from textual.style import Style
 
 _WORD = re.compile(r"\S+\s*")
-# Blanks, a sign of its own, and up to three words with two blanks behind them: what stands below begins where this ends.
+# Blanks, a sign of its own, and up to three words followed by two blanks: wrapped lines are indented to the end of this
+# match.
 _HANG = re.compile(r"\s*(?:[^\w\s/<(\[] )?\s*(?:[\w-]+(?: [\w-]+){0,2} {2,}(?=\S))?")
 _BREAKS = tuple(re.compile(each) for each in (r"(?<=/)(?=[^/])", r"(?<=[:=,@])", r"(?<=[-._])", r"(?<=.)"))
-"""Where a word that is wider than a line is divided: the first kind of place that leaves parts that fit."""
+"""Where a word that is wider than a line is divided: the first kind of position whose parts fit is used."""
 _MARK = "\u2060"
-"""Marks a line end that is not in the text, for what is copied with the mouse; it takes no cell."""
+"""Marks a line end that is not in the text, for copying with the mouse; it takes no cell."""
 
 
 class Prose(Static):
     """Plain text of any length."""
 
     def render(self) -> Visual:
-        """The text, broken to the width that it gets."""
+        """Draws the text, wrapped to its width."""
         visual = self.visual
         return _Broken(visual) if isinstance(visual, Content) else visual
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """What is selected with the mouse, without the line ends that were added."""
+        """Returns the selected text without the line ends that were added."""
         visual = self.visual
         if not isinstance(visual, Content):
             return None
@@ -47,12 +48,12 @@ class Prose(Static):
 
 
 def _joining_blank(found: re.Match[str]) -> str:
-    """What stood in the text where a line was broken: a blank, or nothing within a word."""
+    """Returns the text that a line end replaced: a blank, or nothing within a word."""
     return " " if found[0].startswith(" ") else ""
 
 
 class _Broken(Visual):
-    """A text that is broken anew for each width."""
+    """A text that is wrapped again for each width."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
@@ -66,24 +67,24 @@ class _Broken(Visual):
     def render_strips(
         self, width: int, height: int | None, style: Style, options: RenderOptions
     ) -> list[Strip]:
-        """The lines."""
+        """Returns the lines."""
         return self._at(width).render_strips(width, height, style, options)
 
     def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
-        """Of the longest line."""
+        """Returns the width of the longest line."""
         return self._content.get_optimal_width(rules, container_width)
 
     def get_minimal_width(self, rules: RulesMap) -> int:
-        """Of the longest word."""
+        """Returns the width of the longest word."""
         return self._content.get_minimal_width(rules)
 
     def get_height(self, rules: RulesMap, width: int) -> int:
-        """Lines at this width."""
+        """Returns the number of lines at this width."""
         return self._at(width).get_height(rules, width)
 
 
 def break_lines(content: Content, width: int, *, mark: str = "") -> Content:
-    """The text with every line that is wider than `width` broken; `mark` stands before each line end that is added."""
+    """Wraps every line that is wider than `width`; `mark` is put before each added line end."""
     if width < 1 or all(cell_len(line) <= width for line in content.plain.split("\n")):
         return content
     lines: list[Content] = []
@@ -102,7 +103,7 @@ def break_lines(content: Content, width: int, *, mark: str = "") -> Content:
 
 
 def _places(line: str, width: int, hang: int) -> Iterator[int]:
-    """The offsets at which a line is broken."""
+    """Yields the offsets at which a line is wrapped."""
     column = len(line) - len(line.lstrip())
     room = width - hang
     for word in _WORD.finditer(line):
@@ -123,7 +124,7 @@ def _places(line: str, width: int, hang: int) -> Iterator[int]:
 
 
 def _parts(word: str, room: int, kind: int = 0) -> list[str]:
-    """A word divided into parts of which each fits."""
+    """Returns a word divided into parts that fit."""
     found: list[str] = []
     for part in _BREAKS[kind].split(word):
         whole = cell_len(part) <= room or kind == len(_BREAKS) - 1

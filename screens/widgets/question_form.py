@@ -1,4 +1,4 @@
-"""Questions one below the other, as fields that keep what was typed, and the keys of a page that asks them."""
+"""Questions as a form whose fields keep what was typed, and the keys of a page that asks them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MORE = Binding(
 
 
 class QuestionForm(VerticalScroll, can_focus=False):
-    """A field for each question; what stands below them stays there."""
+    """A field for each question; what is below the fields stays there."""
 
     DEFAULT_CSS = """
     QuestionForm {
@@ -43,10 +43,11 @@ class QuestionForm(VerticalScroll, can_focus=False):
     """
 
     async def show(self, questions: Sequence[Question], known: Callable[[Question], str]) -> None:
-        """Draws a field for each of the questions, keeping those that stand there already.
+        """Draws a field for each of the questions, keeping the fields that are already there.
 
         Args:
-            known: what a new field begins with.
+            questions: all questions of the form.
+            known: returns the initial value of a new field.
         """
         keys = {question.key for question in questions}
         fields = {field.question.key: field for field in self.query(Field)}
@@ -56,7 +57,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
         for question in questions:
             field = fields.get(question.key)
             if field is not None and field.question.choices != question.choices:
-                # Another answer has changed what can be chosen here.
+                # Another answer has changed which options this field has.
                 await field.remove()
                 field = None
             if field is None:
@@ -68,7 +69,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
             before = field
 
     def enter_wrong(self) -> bool:
-        """Goes to the first answer that cannot be used; whether there is one."""
+        """Focuses the first field with an error; returns whether there is one."""
         for field in self.query(Field):
             if field.wrong:
                 field.enter()
@@ -76,7 +77,7 @@ class QuestionForm(VerticalScroll, can_focus=False):
         return False
 
     def with_question_help(self, text: str) -> str:
-        """A page's help, with the focused question before it."""
+        """Returns a page's help, preceded by that of the focused question."""
         for field in self.query(Field):
             if field.has_focus_within and field.question.more:
                 return f"{field.question.title}\n\n{field.question.more}\n\n{text}"

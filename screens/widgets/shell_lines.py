@@ -1,8 +1,8 @@
-"""Folds shell commands to a width so that what stands on the screen can be typed, or pasted, as it stands.
+"""Wraps shell commands to a width so that the text on the screen can be typed or pasted unchanged.
 
-Every line that comes out begins in the first column and fits the width: words are divided by a backslash at the end of
-the line, which the shell takes out again; a here-document with a line that is too long becomes the arguments of
-`printf`, which can be divided.
+Every resulting line begins in the first column and fits the width: words are divided by a backslash at the end of the
+line, which the shell removes again; a here-document with a line that is too long is turned into arguments of `printf`,
+which can be divided.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import shlex
 from collections.abc import Iterator
 
 NARROWEST = 20
-"""Columns below which nothing is folded."""
+"""Below so many columns nothing is wrapped."""
 _HERE = re.compile(r"\s*<<\s*'(?P<end>\w+)'")
 
 
 def fold_lines(text: str, width: int) -> list[str]:
-    """The lines of a command, none of them wider than `width` where that can be."""
+    """Returns the lines of a command, none wider than `width` if possible."""
     lines: list[str] = []
     for command in _commands(text.split("\n"), max(width, NARROWEST)):
         lines += _fold_line(command, max(width, NARROWEST)) if isinstance(command, str) else command
@@ -25,14 +25,14 @@ def fold_lines(text: str, width: int) -> list[str]:
 
 
 def _commands(lines: list[str], width: int) -> Iterator[str | list[str]]:
-    """Each line of shell to fold, and each here-document, which stays as it is or was made one of the former."""
+    """Yields each shell line to wrap, and each here-document, either unchanged or as such a line."""
     rest = iter(lines)
     before: list[str] = []
     for line in rest:
         found = _HERE.search(line)
         if found is None:
             before.append(line)
-            # A line that ends in one backslash goes on in the next, which may have the here-document.
+            # A line that ends in one backslash continues in the next, which may have the here-document.
             if not line.endswith("\\") or line.endswith("\\\\"):
                 yield from before
                 before = []
@@ -62,7 +62,7 @@ def _fold_line(line: str, width: int) -> list[str]:
     lines: list[str] = []
     begin, opening = 0, ""
     while len(opening) + len(line) - begin > width:
-        # Room for the backslash, and for a quote before it.
+        # Leaves room for the backslash, and for a quote before it.
         end = begin + width - len(opening) - 2
         blanks = [at for at in range(begin + 1, end + 1) if line[at - 1] == " " and contexts[at] == " "]
         if blanks and line[begin : blanks[-1]].strip():
@@ -76,7 +76,7 @@ def _fold_line(line: str, width: int) -> list[str]:
 
 
 def _contexts(line: str) -> str:
-    """A sign for each place in a command: between words or within one (blank), in quotes of a kind, or after a backslash."""
+    """Returns a sign for each position: a blank between or within words, the kind of quotes, or a backslash."""
     inside: list[str] = []
     found, escaped = [], False
     for at, sign in enumerate(line):

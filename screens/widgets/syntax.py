@@ -1,4 +1,4 @@
-"""Colours for YAML, environment files and shell, a line at a time: enough to find the key, the value and the remark."""
+"""Colours for YAML, environment files and shell, by line: enough to find key, value and comment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLES = {
 
 
 def highlight(line: str) -> Content:
-    """One line, which is shown as it stands: no markup in it is read."""
+    """Returns one line with colours; markup in it is not interpreted."""
     content = Content(line)
     for match in _TOKEN.finditer(line):
         content = content.stylize(_STYLES[match.lastgroup or ""], match.start(), match.end())

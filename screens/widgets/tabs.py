@@ -1,4 +1,4 @@
-"""A one-line strip of tabs that the keys of its screen move; the focus stays where it was."""
+"""A one-line strip of tabs, moved by the keys of its screen; the focus stays where it was."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Tabs(Widget):
     """Named tabs, one of them chosen.
 
     Args:
-        names: what stands on them; the digit before each is its key.
+        names: their titles; the digit before each is its key.
     """
 
     ALLOW_SELECT = False
@@ -31,7 +31,7 @@ class Tabs(Widget):
         self._names = names
 
     def render(self) -> Content:
-        """All tabs; the chosen one is reversed and between brackets of its own."""
+        """Draws all tabs; the chosen one is reversed and in brackets."""
         return Content("").join(
             Content.styled(f" {self._text(place)} ", "bold reverse $primary" if place == self.chosen else "")
             for place in range(len(self._names))
@@ -41,11 +41,11 @@ class Tabs(Widget):
         return f"{place + 1} {self._names[place]}"
 
     def move(self, by: int) -> None:
-        """To a neighbour, round the corner."""
+        """Chooses a neighbouring tab; the last is followed by the first."""
         self.chosen = (self.chosen + by) % len(self._names)
 
     def watch_chosen(self) -> None:
-        """Tells the screen."""
+        """Notifies the screen."""
         self.post_message(self.Changed())
 
     def on_click(self, event: events.Click) -> None:

@@ -1,6 +1,6 @@
-"""The line on top of every screen: Firescreen, the name of the screen, and the current hosts in their colours.
+"""The top line of every screen: Firescreen, the name of the screen, and the current hosts in their colours.
 
-While something is being secured, the stages of the way stand in place of the name.
+While something is being secured, the stages from scan to verification replace the name.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from screens.state_styles import fit, inline
 from screens.themes import CHIP_TEXT, NO_HOST
 
 MANY = 8
-"""Hosts up to which each is named."""
+"""Up to so many hosts are named one by one."""
 
 HEAD = " Firescreen "
 LONGEST = 44
-"""Cells up to which the name of a screen stands whole, also where fewer hosts are named then."""
+"""Up to this width (cells), the name of a screen is shown completely, even if fewer hosts can be named."""
 LEAST = 20
-"""Cells for the hosts, whatever the name of the screen is."""
+"""Minimum width of the hosts in cells, whatever the name of the screen is."""
 
 
 class Stage(IntEnum):
-    """A stage of the way from a scan to a verified stack."""
+    """A stage on the way from a scan to a verified stack."""
 
     SCAN = 0
     CHOOSE = 1
@@ -37,7 +37,7 @@ class Stage(IntEnum):
 
 
 class TitleBar(Widget):
-    """Draws one line of exactly the screen's width; the place gives way where one host could not be named."""
+    """Draws one line of exactly the screen's width; the place is shortened if otherwise no host could be named."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -45,23 +45,23 @@ class TitleBar(Widget):
     """
 
     place: reactive[str] = reactive("")
-    """Where one is, e.g. 'History'; drawn where there is no stage."""
+    """The name of the page, e.g. 'History'; drawn if there is no stage."""
     stage: reactive[Stage | None] = reactive(None)
-    """Where one is on the way from scan to verification; None elsewhere."""
+    """The stage of the page from scan to verification; None for other pages."""
     hosts: reactive[tuple[tuple[str, str], ...]] = reactive(())
-    """(name, its colour) of the current hosts; the name is always written, so the colour says nothing alone."""
+    """(name, its colour) of the current hosts; the name is always written, so that colour is never the only sign."""
     lead: reactive[str] = reactive("")
     """A word before the hosts, e.g. 'practice'."""
 
     class StageChosen(Message):
-        """A stage that is done was clicked."""
+        """A finished stage was clicked."""
 
         def __init__(self, stage: Stage) -> None:
             super().__init__()
             self.stage = stage
 
     def render(self) -> Content:
-        """The whole line."""
+        """Draws the whole line."""
         room = self.size.width
         head = Content.assemble((HEAD, "bold $primary"), ("│ ", "$quiet"))
         if self.stage is None:
@@ -75,7 +75,7 @@ class TitleBar(Widget):
         return Content.assemble(head, steps, " " * rest, right)
 
     def _stage(self, stage: Stage) -> Content:
-        """The current one reversed, those that are done with a tick."""
+        """Draws the stages, the current one reversed, finished ones with a tick."""
         if stage == self.stage:
             return Content.styled(f" {stage.name.capitalize()} ", "bold reverse $primary")
         return Content.styled(self._words(stage), "$success" if self._is_done(stage) else "$quiet")
@@ -100,7 +100,7 @@ class TitleBar(Widget):
     def _tags(self, room: int) -> Content:
         lead = f"{self.lead} " if self.lead and len(self.lead) < room else ""
         shown = Content.styled(lead, "$quiet")
-        if len(self.hosts) > MANY:  # all of them: none is in hand
+        if len(self.hosts) > MANY:  # all of them: no single host is selected
             return Content.assemble(shown, (f" {len(self.hosts)} hosts ", f"bold {CHIP_TEXT} on {NO_HOST}"))
         for count, (name, colour) in enumerate(self.hosts):
             tag = Content.styled(f" {inline(name, 24)} ", f"bold {CHIP_TEXT} on {colour}")
