@@ -1,4 +1,4 @@
-"""Facts and answers in, changes and probes out: what has to change and what verifies it. No I/O in here."""
+"""The planner: from facts and answers, it derives the changes and the probes that verify them. No I/O in here."""
 
 from __future__ import annotations
 

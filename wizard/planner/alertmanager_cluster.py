@@ -1,4 +1,4 @@
-"""Alertmanager's gossip: the connections between its peers, which its web configuration does not cover."""
+"""TLS for Alertmanager's gossip: the connections between peers, which the web configuration does not cover."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from wizard.planner.server_facts import Server
 def step(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server
 ) -> PlannedStep | None:
-    """What encrypts the gossip of one peer, if the stack wants that; None if it is there.
+    """Plans TLS for the gossip of one peer, if the stack wants it; None if it is set up already.
 
     Raises:
-        InputError: the component gossips with nobody, the version cannot, or there is no CA for the peers.
+        InputError: the component has no gossip, its version does not support TLS there, or there is no CA for the peers.
     """
     if not server.spec.cluster_tls:
         return None
@@ -57,7 +57,7 @@ def _refuse_unable(stack: Stack, server: Server) -> None:
 def _new_pair(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, server: Server
 ) -> tuple[WriteFile, ...]:
-    """Key and certificate for both roles of a peer; () where those that are there serve."""
+    """Plans key and certificate for both roles of a peer; () if the existing ones are good."""
     certificate_path, key_path = server.cluster_pair
     certificate, key = (server.host.files.get(path) for path in server.cluster_pair)
     advertised = _advertised_hosts(server)
@@ -116,7 +116,7 @@ def _new_pair(
 def _trust(
     facts: Facts, factory: credentials.CredentialFactory, server: Server, *, renewed: bool
 ) -> tuple[WriteFile, ...]:
-    """What the peers check each other against."""
+    """Plans the CA bundle by which the peers verify each other."""
     trusted = factory.authority().certificate if renewed else factory.old_authority()
     before = server.host.files.get(server.cluster_ca)
     if before is not None and before.content == trusted:
@@ -157,6 +157,6 @@ def _configuration(server: Server) -> tuple[WriteFile, ...]:
 
 
 def _advertised_hosts(server: Server) -> tuple[str, ...]:
-    """The address that this peer gives to the others, where a flag sets it: they check its certificate for that."""
+    """The address that this peer advertises by flag, if any: the other peers check its certificate for that address."""
     host, _ = endpoints.split(server.service.flag("cluster.advertise-address"))
     return (host,) if host and not endpoints.is_wildcard(host) else ()

@@ -1,4 +1,4 @@
-"""Takes an answer into the stack, or says why it cannot be used."""
+"""Changes the stack by an answer, or says why the answer cannot be used."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _FILES = {"files.cert_file": "cert_file", "files.key_file": "key_file", "files.c
 
 
 def answer(stack: Stack, setting: Setting, value: str) -> Stack:
-    """The stack with one question answered. Passwords are checked here but kept by the caller, in `Answers`.
+    """The stack with one question answered. Passwords are checked here, but the caller keeps them, in `Answers`.
 
     Raises:
-        InputError: the value cannot be used; `what` and `todo` are for beside the question.
+        InputError: the value cannot be used; its `what` and `todo` are shown beside the question.
     """
     match setting.section:
         case "components":
@@ -64,7 +64,7 @@ def _answer_component(stack: Stack, where: str, name: str, value: str) -> Stack:
 
 
 def _component_fields(component: ComponentSpec, name: str, value: str) -> dict[str, Any]:
-    """What one answer changes in a component's entry."""
+    """The fields of a component's entry that an answer changes."""
     match name:
         case "protect":
             if value not in {level for level, _, _ in LEVELS}:
@@ -117,7 +117,7 @@ def _answer_user(stack: Stack, name: str, value: str) -> Stack:
 
 
 def _user_name(value: str) -> str:
-    # It becomes a file name on both ends, so it is held tighter than basic authentication needs.
+    # The name becomes a file name on both ends, so the rules are stricter than those of basic authentication.
     if len(value) > _LONGEST_USER:
         raise InputError(
             f"a user name here has at most {_LONGEST_USER} characters", todo="Type a shorter name"

@@ -1,7 +1,7 @@
-"""Servers that are probed through a blackbox exporter: its modules are clients too, and their targets are URLs.
+"""Servers probed through a blackbox exporter: its modules are clients too, and their targets are URLs.
 
-A job that probes names the exporter as its address and the server as its parameter; when the server turns to https,
-so must the URL, and the module with which it is asked has to know the CA and what the server demands.
+A job that probes has the exporter as its address and the server as a parameter. When the server changes to https, the
+URL must change too, and the module needs the CA and the credentials that the server requires.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ SUFFIX = "_firescreen"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probing:
-    """One job that probes servers of the stack through a blackbox exporter, with one module."""
+    """A job that probes servers of the stack through a blackbox exporter, with one module."""
 
     scraper: Client
     prober: Client
     path: str
-    """The file that the job stands in."""
+    """The file with the job."""
     job: str
     module: str
     as_module: str
-    """The module that it will use: the same, or a copy where others use the module too."""
+    """The module after the plan: the same one, or a copy if other jobs use it too."""
     targets: tuple[tuple[str, str, Server], ...]
-    """(as the job writes it, as it has to be, the server)"""
+    """(target as the job has it now, target after the plan, server)"""
 
 
 def look(
     stack: Stack, facts: Facts, servers: Sequence[Server]
 ) -> tuple[tuple[Probing, ...], tuple[Finding, ...]]:
-    """Finds the probing jobs whose targets are servers of the stack, and warns of those that stay as they are.
+    """Finds the probing jobs whose targets are servers of the stack, and warns about those that stay unchanged.
 
-    A job that probes others too is left alone, with a finding.
+    A job that also probes other targets stays unchanged, with a finding.
     """
     probers, found, warnings = paths.probers(stack, facts), [], []
     uses: dict[tuple[str, str], set[str]] = {}
@@ -124,7 +124,7 @@ def _with_own_module(probing: Probing, uses: dict[tuple[str, str], set[str]]) ->
 def _targets_by_module(
     place: Place, scraper: Client, probers: Sequence[Client], servers: Sequence[Server]
 ) -> list[tuple[Client, str, tuple[tuple[str, str, Server], ...], tuple[str, ...]]]:
-    """(prober, module, our targets, the others) of a job, if it goes through one of the probers."""
+    """(prober, module, our targets, other targets) of a job, for each prober that it goes through."""
     if place.kind != "job" or not place.targets or not all(target.param_target for target in place.targets):
         return []
     found = []
@@ -154,11 +154,11 @@ def _targets_by_module(
 
 
 def _without_http(prober: Client) -> set[str]:
-    """The modules that only open a connection, or ask something else than a page: https changes nothing for them."""
+    """The modules without http: they only open a connection, or use another protocol, and https does not affect them."""
     try:
         known = blackbox.modules(prober.content)
     except ConfigError:
-        return set()  # the planner says so, with the place
+        return set()  # the planner reports the error with its place
     return {module.name for module in known if module.prober in ("tcp", "icmp", "dns", "grpc")}
 
 
@@ -178,7 +178,7 @@ def _https(target: str) -> str:
 
 
 def retarget(texts: Mapping[str, bytes], probings: Sequence[Probing]) -> dict[str, bytes]:
-    """A Prometheus' configuration, by path, whose probing jobs name https URLs and the module that can ask them."""
+    """The configuration of a Prometheus, by path, in which probing jobs have https URLs and a module for them."""
     found = dict(texts)
     for probing in probings:
         content = found[probing.path]
@@ -192,7 +192,7 @@ def retarget(texts: Mapping[str, bytes], probings: Sequence[Probing]) -> dict[st
 
 
 def with_modules(content: bytes, probings: Sequence[Probing]) -> bytes:
-    """A blackbox exporter's configuration with the copies of modules that are needed."""
+    """A blackbox exporter's configuration with the required copies of modules."""
     names = {module.name for module in blackbox.modules(content)}
     for probing in probings:
         if probing.as_module not in names:

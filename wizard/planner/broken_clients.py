@@ -1,6 +1,6 @@
-"""Clients that a plan breaks and cannot mend: reverse proxies, and targets that a discovery finds. Pure.
+"""Clients that a plan breaks and cannot repair: reverse proxies, and targets from service discovery. Pure.
 
-Each needs the person's consent: without it, the plan must not be applied.
+Each one needs the person's consent: without it, the plan must not be applied.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ BREAKS = "client-breaks"
 
 @dataclass(frozen=True, slots=True)
 class _Demands:
-    """What a server will ask of its clients and does not ask now."""
+    """What a server will require of its clients and does not require now."""
 
     tls: bool
     password: bool
     certificate: bool
 
     def reject(self, route: ProxyRoute) -> bool:
-        """Whether a proxy that asks as its configuration says will be rejected."""
+        """Whether a proxy with its present configuration will be rejected."""
         known = self.password and not route.authorization
         return (self.tls and route.scheme != "https") or known or self.certificate
 
@@ -58,7 +58,7 @@ def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
             continue
         for host, known in facts.proxies.items():
             if host in facts.hosts:
-                # Front doors are written anew when what is behind them turns.
+                # The plan itself rewrites front doors whose components change.
                 routes = [each for each in known.routes if not any(door.holds(host, each) for door in doors)]
                 found += _proxies(stack, facts, facts.hosts[host], routes, server, demands)
         for name, client in monitors.monitors(stack, facts):
@@ -71,7 +71,7 @@ def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
 def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
     """The routes of the hosts' reverse proxies that may lead to a server of the stack: they name one of its ports.
 
-    By which names and addresses a host is known is only found out when one of them stops answering.
+    Whether the name in a route means a host of the stack is checked only if the route stops answering.
     """
     ports = {str(server.port) for server in paths.servers(stack, facts)}
     return tuple(
@@ -112,12 +112,12 @@ def accept_broken_clients(plan: Plan) -> Plan:
 
 
 def _demands(server: Server) -> _Demands | None:
-    """None for a server that will ask for no more than it does now."""
+    """The new requirements of a server; None if it will require no more than it does now."""
     state = server.host.files.get(server.web_file) if server.service.web_config else None
     try:
         config = web_config.parse(state.content) if state is not None else web_config.WebConfig()
     except ConfigError:
-        return None  # the planner says so, with the place
+        return None  # the planner reports the error with its place
     if server.component == EXPORTERS:
         config = exporter_door_facts.settings(server.service)
     wanted = server.spec.protect

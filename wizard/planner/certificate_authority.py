@@ -1,4 +1,4 @@
-"""One's own CA: the one in the workspace, or a new one. Pure."""
+"""The person's own CA: the one in the workspace, or a new one. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ CA_NAME = "Firescreen CA"
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """One's own CA: PEM certificate and (unlocked) PEM key."""
+    """The person's own CA: PEM certificate and (unlocked) PEM key."""
 
     certificate: bytes
     key: bytes
     step: PlannedStep | None
-    """What makes it, or None if it is there."""
+    """The step that creates it; None if it exists already."""
 
 
 def authority(stack: Stack, facts: Facts, answers: Answers) -> Authority:
-    """The CA of the workspace ready to sign, or a new one.
+    """The CA of the workspace, ready to sign, or a new one.
 
     Raises:
-        CertificateError: the CA that is there cannot be used (expired, key locked and no passphrase given).
+        CertificateError: the existing CA cannot be used (expired, or its key is locked and no passphrase was given).
     """
     certificate, key = (facts.file(WORKSPACE, path) for path in layout.ca_pair(facts))
     if certificate is not None and key is not None and "ca" not in answers.renew:

@@ -1,4 +1,4 @@
-"""The names that a server's certificate has to hold, and those that it may."""
+"""The names that a server's certificate must have, and those that it may have."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from wizard.redact import plain
 
 
 def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
-    """Names and addresses for the certificate: what the person said, or what the real targets are.
+    """The names and addresses for a new certificate: those that the person chose, or else all that are in use.
 
-    Every target of a job or other client that means this server, its own names, and where it listens.
+    In use are every target of a job or another client that means this server, its own names, and its listen address.
     """
     if server.spec.names:
         return server.spec.names
@@ -41,14 +41,14 @@ def certificate_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, 
     for name in (address, server.host.spec.address, server.spec.host if practice else "", *server.host.names):
         if name and not (practice and name in LOOPBACK):
             found[endpoints.canonical(name)] = None
-    # The names that mean it everywhere first: so a certificate is spoken of.
+    # Names that mean the server on every host come first: messages name a certificate by its first name.
     return tuple(sorted(found, key=lambda name: endpoints.is_loopback(name) or endpoints.is_wildcard(name)))
 
 
 def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
-    """The names without which a certificate does not serve: what the person said, or what clients ask for.
+    """The names without which a certificate is not good: those that the person chose, or those that clients use.
 
-    One that is there already need not be good for every name of its host.
+    An existing certificate need not cover every name of its host.
     """
     if server.spec.names:
         return server.spec.names
@@ -56,9 +56,9 @@ def needed_names(stack: Stack, facts: Facts, server: Server) -> tuple[str, ...]:
 
 
 def missing_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
-    """The names that clients connect with and that the person has left out of the certificate, with who uses each.
+    """Names that clients connect to and that the person left out of the certificate, each with its client.
 
-    A client rejects a certificate that does not hold the name that it connects with: the verification would fail.
+    A client rejects a certificate without the name to which it connects: verification would fail.
     """
     if not server.spec.names or server.spec.files.cert_file or stack.certificates.issued_by == "files":
         return {}
@@ -72,7 +72,7 @@ def missing_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
 
 
 def missing_name_findings(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
-    """What a plan says of them, before anything is written."""
+    """The findings about these names, before anything is written."""
     return tuple(
         Finding(
             id="name-missing",
@@ -89,14 +89,14 @@ def missing_name_findings(stack: Stack, facts: Facts, servers: Sequence[Server])
 
 
 def _used_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
-    """The names that clients check the server's certificate for, each with the first client that does."""
+    """The names for which clients check the server's certificate, each with the first such client."""
     found: dict[str, str] = {}
     scrapers = paths.scrapers(stack, facts)
     clients = (*scrapers, *paths.probers(stack, facts))
     for scraper in scrapers:
         for place in scraper.places():
             asked = [address for address in place.addresses if scraper.means(address, server)]
-            name = place.tls.get("server_name")  # checked in place of the address
+            name = place.tls.get("server_name")  # checked instead of the address
             used = [endpoints.canonical(name)] if asked and name else map(_bare, asked)
             title = (
                 f"{find_component(scraper.component).title} on {scraper.host.spec.name} ({plain(place.how)})"
@@ -109,9 +109,9 @@ def _used_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
 
 
 def own_name(server: Server) -> str:
-    """The name or address of a server that nobody's configuration names.
+    """The name or address of a server that no client's configuration names.
 
-    Of a container that publishes no port, its name in its network: its address may be another when it is made anew.
+    For a container without published ports, its name in its network: a recreated container may have another address.
     """
     box = server.service.container
     if box is not None and not box.is_reachable:
@@ -120,7 +120,7 @@ def own_name(server: Server) -> str:
 
 
 def _blackbox_target_names(clients: Sequence[Client], place: Place, server: Server) -> dict[str, None]:
-    """The names under which a blackbox exporter is told to ask the server."""
+    """The names by which a job makes a blackbox exporter probe the server."""
     found: dict[str, None] = {}
     for target in place.targets:
         try:
@@ -134,5 +134,5 @@ def _blackbox_target_names(clients: Sequence[Client], place: Place, server: Serv
 
 
 def _bare(address: str) -> str:
-    """The host of host:port as a certificate names it."""
+    """The host of host:port, as a certificate has it."""
     return endpoints.split(address)[0]

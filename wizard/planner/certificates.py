@@ -1,4 +1,4 @@
-"""A certificate with its key, where they are or will be; and what of it others may be given."""
+"""A certificate with its key, at the present or the planned paths; and the parts that others may read."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate with its key, where they are or will be."""
+    """A certificate with its key, at the present or the planned paths."""
 
     certificate_file: str
     key_file: str
     certificate: bytes
-    """PEM, as it will be shown."""
+    """PEM, as the server or client will present it."""
     trust: bytes
-    """PEM: what the other end has to trust."""
+    """PEM: the certificates that the other end must trust."""
     own_ca: bool
     """Whether our CA signed it."""
     changes: tuple[Change, ...] = ()
-    """What makes it; none if it is there."""
+    """The changes that create it; none if it exists."""
     trust_file: str = ""
-    """The file on the server's host that is `trust`; '' where it is the CA's, or only a part of what a file holds."""
+    """The file on the server's host with exactly `trust`; '' if that is the CA's file, or only a part of a file."""
 
 
 def public(pem: bytes) -> bytes:
-    """What of a file may be copied to others: the certificates alone, if a private key lies beside them."""
+    """The certificates of a PEM file, without any private key in it, so that the result may be copied to others."""
     return bundle([pem]) if b"PRIVATE KEY" in pem else pem
 
 
 def bundle(parts: Sequence[bytes]) -> bytes:
-    """One PEM bundle of several, each certificate once."""
+    """One PEM bundle made of several, with each certificate once."""
     seen: dict[bytes, None] = {}
     for part in chain.from_iterable(credentials.certificates_in(part) for part in parts):
         seen[part] = None
@@ -46,17 +46,17 @@ def bundle(parts: Sequence[bytes]) -> bytes:
 
 
 def needed_file(files: Mapping[str, FileState | None], host: str, path: str, what: str) -> bytes:
-    """What a file holds that the person named; `what` is what it should be, ending in 'key' for a key.
+    """The content of a file that the person named; `what` says what it should be, and ends in 'key' for a key.
 
     Raises:
-        InputError: it is not there. CertificateError: it is in DER form.
+        InputError: the file is missing. CertificateError: it is in DER form.
     """
     state = files.get(path)
     if state is None:
         raise InputError(
             f"there is no {what} here", where=f"{host}:{path}", todo="Correct the path, or copy it there"
         )
-    if state.content.startswith(b"\x30"):  # how every certificate and key in DER form begins
+    if state.content.startswith(b"\x30"):  # every certificate and key in DER form begins so
         convert = "openssl pkey" if what.endswith("key") else "openssl x509"
         raise CertificateError(
             f"the {what} is in DER form, and Prometheus and its exporters want PEM",
@@ -76,7 +76,7 @@ def needed_file(files: Mapping[str, FileState | None], host: str, path: str, wha
 
 
 def as_go_reads(pem: bytes) -> bytes:
-    """The text without the block that a byte order mark hides from Go, which looks for blocks at line beginnings."""
+    """The text without a block that a byte order mark hides from Go, which looks for blocks at line beginnings."""
     if not pem.startswith(_MARKS):
         return pem
     return b"".join(pem.partition(b"\n-----BEGIN ")[1:]).lstrip(b"\n")

@@ -1,6 +1,6 @@
 """The client's end: what each Prometheus and blackbox exporter needs so that its servers accept it.
 
-Derived from the same model as the server's end, so the two cannot disagree.
+It derives from the same model as the server's end, so the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ from wizard.planner.server_facts import Server
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server as one place of a client asks it."""
+    """A server as the target of one place in a client's configuration."""
 
     plan: ServerPlan
     client: Client
     place: Place
-    """As it will be."""
+    """The place after the plan."""
     address: str
-    """As the place names it: host:port."""
+    """The server as this place names it: host:port."""
     ca_file: str = ""
     pair: tuple[str, str] = ("", "")
     login: tuple[str, str] = ("", "")
     known: bool = True
-    """Whether it was asked before, also by a job that is divided; False where a new job is the first to ask it."""
+    """Whether a job had this target before, perhaps one that is divided; False if a new job is the first to have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
-    """What one client needs."""
+    """The steps for one client."""
 
     client: Client
     trust: tuple[PlannedStep, ...]
-    """CA bundles, certificates and passwords: harmless before the servers ask for them."""
+    """CA bundles, certificates and passwords: harmless before the servers require them."""
     config: PlannedStep | None
     """The edit of its configuration."""
     login: PlannedStep | None
-    """What waits until it asks by https: the password. Its second edit; a reload has to follow."""
+    """The second edit, after which a reload must follow: the passwords that wait until the client uses https."""
     narrow: tuple[PlannedStep, ...]
-    """Takes from its bundles what vouched for the old servers, when the new ones are in use."""
+    """Steps that remove the CAs of replaced certificates from its bundles, after the servers use the new ones."""
     targets: tuple[Target, ...]
     warnings: tuple[Finding, ...] = field(default=())
 
 
 def _asked_now(client: Client, texts: Mapping[str, bytes], plans: Sequence[ServerPlan]) -> set[str]:
-    """The places of a client before it is changed, and what its jobs ask: a job may be divided, and its parts are new."""
+    """The names of a client's places before the plan, and its jobs' addresses: parts of a divided job have new names."""
     places = client.places(texts)
     asked = {each for place in places if place.kind == "job" for each in asked_servers(place, client, plans)}
     return {place.how for place in places} | asked
@@ -75,15 +75,15 @@ def plan_client(
     texts: Mapping[str, bytes] | None = None,
     unscraped: Sequence[Server] = (),
 ) -> ClientPlan:
-    """What one client needs so that these servers accept it.
+    """Plans what one client needs so that these servers accept it.
 
     Args:
-        modules: for a blackbox exporter, the servers that each of its modules asks.
-        texts: its configuration by path, where another part of the plan has edited it already.
-        unscraped: the servers for which this client gets a job, because nobody scrapes them.
+        modules: for a blackbox exporter, the servers that each module probes.
+        texts: its configuration by path, if another part of the plan has edited it already.
+        unscraped: the servers for which this client gets a job, because no Prometheus scrapes them.
 
     Raises:
-        ConfigError, InputError: its configuration cannot be edited without a guess.
+        ConfigError, InputError: its configuration cannot be edited without guessing.
     """
     _refuse_absent(facts, client)
     there = client.texts
@@ -128,7 +128,7 @@ def plan_client(
 def _with_logins(
     texts: Mapping[str, bytes], client: Client, waiting: Mapping[str, tuple[str, str]]
 ) -> dict[str, bytes]:
-    """The configuration after the second edit, which adds the logins that wait for https, by place."""
+    """The configuration after the second edit, which adds the logins that wait for https; `waiting` is by place."""
     final = dict(texts)
     for place in client.places(texts):
         if place.how in waiting:
@@ -155,17 +155,17 @@ def _secure(
     login: tuple[str, str],
     pair: tuple[str, str] = ("", ""),
 ) -> None:
-    """Edits the file in which a place stands."""
+    """Edits the file with a place."""
     path = place.path or client.service.config_file
     with locate_errors(client.host.spec.name, path):
         texts[path] = secure(texts[path], place, ca_file=ca_file, pair=pair, login=login)
 
 
 def _refuse_other_ports(client: Client, texts: Mapping[str, bytes], targets: Sequence[Target]) -> None:
-    """A target without a port is asked on the port of its scheme, and https has another than http.
+    """Refuses targets without a port: these have the default port of their scheme, which differs between http and https.
 
     Raises:
-        InputError: a target would be asked on another port than before.
+        InputError: a target would get another port than before.
     """
     if not any(target.place.kind in ("job", "alertmanagers") for target in targets):
         return
@@ -184,8 +184,8 @@ def _refuse_other_ports(client: Client, texts: Mapping[str, bytes], targets: Seq
 def _sends_in_clear(place: Place, plans: Sequence[ServerPlan]) -> bool:
     """Whether a login would go over plain http for a while.
 
-    Prometheus takes a login with the reload, but asks what it discovers (its targets, its Alertmanagers) by the
-    old scheme until its next tick, some seconds later. A remote URL holds its scheme itself.
+    Prometheus takes a login with the reload, but uses the old scheme for discovered addresses (targets, Alertmanagers)
+    until its next tick, some seconds later. A remote URL contains its scheme itself.
     """
     return place.kind in ("job", "alertmanagers", "module") and any(not plan.was_tls for plan in plans)
 

@@ -1,4 +1,4 @@
-"""How a server tells its clients from others: what it checks their certificates against, how strictly, which names."""
+"""How a server authenticates clients by certificate: with which CAs, how strictly, and which names it allows."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ STRICT = ("RequireAndVerifyClientCert", "RequireAnyClientCert", "RequireClientCe
 """The types that reject every client without a certificate."""
 
 VERIFYING = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
-"""The types that check whether a certificate that is shown was signed by somebody known."""
+"""The types that verify by which CA a presented certificate was signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientDemand:
-    """What a web configuration is to say about client certificates, and the file that it needs for it."""
+    """The client certificate settings for a web configuration, and the CA file that they need."""
 
     client_auth_type: str
     file: str = ""
-    """Path of the bundle, or '' where the type checks nothing."""
+    """Path of the CA bundle; '' if the type verifies nothing."""
     bundle: bytes = b""
-    """PEM: what vouches for the clients."""
+    """PEM: the CAs (or pinned certificates) of the clients."""
     allowed: tuple[str, ...] = ()
     changes: tuple[WriteFile, ...] = ()
     narrow: PlannedStep | None = None
@@ -45,12 +45,12 @@ def demand(
     config: web_config.WebConfig | None,
     clients: Sequence[Client],
 ) -> ClientDemand | None:
-    """What the server asks of its clients; None if it looks at no certificates.
+    """What the server requires of its clients' certificates; None if it ignores certificates.
 
-    What a person's own web configuration demands already is kept, and extended by what the clients here show.
+    Requirements in the person's own web configuration stay, extended by the certificates of the clients here.
 
     Raises:
-        InputError: the type and the allowed names do not go together, or the CA stands in the file itself.
+        InputError: the type and the allowed names contradict each other, or the CA is inline in the web configuration.
     """
     there = config.client_auth_type if config is not None else ""
     wanted = "client_cert" in server.spec.protect
@@ -107,7 +107,7 @@ def _client_pair_to_trust(
     client: Client,
     base: bytes,
 ) -> tuple[bytes, bytes] | None:
-    """What a client will show and what vouches for it; None if each of its places shows a pair that is taken."""
+    """The certificate that a client will present, and its CA; None if the server accepts all its present ones."""
     if base and not factory.renews(f"client:{client.key}"):
         asking = [
             place for place in client.places() if any(client.means(each, server) for each in place.addresses)
@@ -124,7 +124,7 @@ def _client_pair_to_trust(
 def _allowed_names(
     server: Server, config: web_config.WebConfig | None, asked: tuple[str, ...], certificates: Sequence[bytes]
 ) -> tuple[str, ...]:
-    """The names that are allowed: those that were, those wanted, and one of each client that has none of them."""
+    """The allowed names: those so far, those that the person wants, and one per client that has none of them."""
     if not asked:
         return ()
     there = config.client_allowed_sans if config is not None else ()

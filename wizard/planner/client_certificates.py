@@ -1,4 +1,4 @@
-"""What clients show to servers that ask for a certificate: their own files, what is there, or a new pair."""
+"""The certificates that clients present to servers: the person's own, an existing pair, or a new one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from wizard.planner.client_facts import Client
 
 
 def client_pair(stack: Stack, facts: Facts, factory: material.CredentialFactory, client: Client) -> Pair:
-    """What a client shows to servers that ask for a certificate: its own files, what is there, or a new pair.
+    """The certificate that a client presents to servers: the person's own, the existing pair, or a new one.
 
     Raises:
-        CertificateError: the person's own files would not do.
+        CertificateError: the person's own files are not good for it.
     """
     if client.own.client_cert_file:
         return _own_client_pair(client)
     files = client.host.files
     ours = stack.certificates.issued_by == "ca"
-    # The one in use first: after a renewal the old pair still lies there.
+    # The pair in use comes first: after a renewal the old one is still in its folder.
     for certificate_path, key_path in sorted(
         (client.pair, client.spare_pair), key=lambda pair: not _in_use(client, pair[0])
     ):
@@ -97,7 +97,7 @@ def _own_client_pair(client: Client) -> Pair:
 
 
 def kept_place_pair(client: Client, place: Place, bundle: bytes) -> tuple[str, str] | None:
-    """The pair that a place of the client names already, if a server that checks against `bundle` takes it."""
+    """The pair that a place of the client has already, if a server that verifies with `bundle` accepts it."""
     certificate_file, key_file = place.tls.get("cert_file", ""), place.tls.get("key_file", "")
     if not (certificate_file and key_file):
         return None

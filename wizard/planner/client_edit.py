@@ -1,4 +1,4 @@
-"""The step that edits a client's configuration: one change for each of its files, none for those that stay. Pure."""
+"""The step that edits a client's configuration: one change per changed file. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def edit_step(
     why: str,
     step_id: str = "",
 ) -> PlannedStep | None:
-    """One step that edits the files of a client's configuration, the included ones first; None if nothing changes.
+    """The step that edits the files of a client's configuration, included ones first; None if nothing changes.
 
     Args:
         client: whose configuration it is.
-        before: its files as they are, by path.
-        after: the same files as they are to be, in the order in which the client reads them.
+        before: its files as they are now, by path.
+        after: the same files as they will be, in the order in which the client reads them.
         kind, title, why, step_id: of the step.
     """
     changes = edits(client, before, {path: after[path] for path in reversed(list(after))})
@@ -35,7 +35,7 @@ def edit_step(
 def edits(
     client: Client, before: Mapping[str, bytes], after: Mapping[str, bytes], *, why: str = ""
 ) -> tuple[WriteFile, ...]:
-    """The edits of a client's files that are to change, in the order of `after`."""
+    """The changes of a client's files, in the order of `after`."""
     changes = []
     for path, content in after.items():
         state = client.host.files[path]

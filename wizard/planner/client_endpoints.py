@@ -1,6 +1,6 @@
-"""The places in a client's configuration that ask a server, in one form: jobs, alertmanagers, remote_*, modules.
+"""The places in a client's configuration that connect to a server, in one form: jobs, alertmanagers, remote_*, modules.
 
-Pure: the bytes of the configuration in, and out again with one place secured.
+Pure: reads the bytes of a configuration, and returns them with one place secured.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ PlaceKind = Literal["job", "alertmanagers", "remote_write", "remote_read", "modu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One place, as the configuration has it."""
+    """One place of a configuration."""
 
     kind: PlaceKind
     name: str
-    """The job's or module's name, or the title of the block."""
+    """The name of the job or module, or the title of the block."""
     targets: tuple[scrape.Scraped, ...] = ()
-    """What a job scrapes, after relabelling."""
+    """The targets of a job after relabeling."""
     addresses: tuple[str, ...] = ()
-    """host:port of all that it asks."""
+    """host:port of every server to which it connects."""
     static: bool = True
-    """Whether all that it asks is known."""
+    """Whether all of these servers are known."""
     scheme: str = "http"
     tls: Mapping[str, str] = field(default_factory=dict)
     basic_auth: Mapping[str, str] = field(default_factory=dict)
     other_auth: str = ""
     block: scrape.ClientBlock | None = None
     path: str = ""
-    """The file that it stands in, where that is not the client's own (scrape_config_files); absolute."""
+    """The file with the place, if that is not the client's main file (scrape_config_files); absolute."""
 
     @property
     def how(self) -> str:
-        """As a person names it: 'job node', 'alertmanagers 1'."""
+        """The place's name for people: 'job node', 'alertmanagers 1'."""
         return f"{self.kind} {self.name}" if self.kind in ("job", "module") else self.name
 
 
 def places(
     component: str, content: bytes, *, folder: str, files: Mapping[str, bytes | None], major: int = 3
 ) -> tuple[Place, ...]:
-    """All the places of a client's configuration, without those of the files that it includes.
+    """All places of a client's configuration, without those of the files that it includes.
 
     Args:
         component: prometheus or blackbox_exporter.
-        folder: that of the configuration: relative paths begin there.
-        files: the lists of targets that it names, by absolute path.
-        major: of Prometheus' version; 2 and 3 differ in what relabelling sees.
+        folder: the configuration's folder: relative paths begin there.
+        files: the target lists that it names, by absolute path.
+        major: major version of Prometheus: relabeling sees other labels in 2 than in 3.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be parsed.
     """
     if component == "blackbox_exporter":
         return tuple(
@@ -114,11 +114,11 @@ def secure(
     pair: tuple[str, str] = ("", ""),
     login: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """The configuration with one place speaking https, checking against `ca_file`, with its credentials.
+    """The configuration with one place on https: it verifies with `ca_file` and sends its credentials.
 
     Args:
-        pair: certificate and key that it shows.
-        login: user, and the file with the password.
+        pair: certificate and key that it presents.
+        login: user name, and the file with the password.
 
     Raises:
         ConfigError: see `config_files.prometheus.secure_job`.
@@ -139,12 +139,12 @@ def secure(
 
 
 _BARE = ("web.yml", "prometheus.yml", "blackbox.yml", "cluster.yml")
-"""How the configurations' readers, who see no path, call their files."""
+"""The names by which the configurations' parsers, which see no path, call their files."""
 
 
 @contextmanager
 def locate_errors(host: str, path: str) -> Iterator[None]:
-    """Names host and path in errors about a file whose content alone was looked at: `web.yml:3` says too little."""
+    """Adds host and path to errors about a file's content: `web.yml:3` alone says too little."""
     try:
         yield
     except ConfigError as error:

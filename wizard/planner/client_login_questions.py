@@ -1,4 +1,4 @@
-"""The logins of Prometheus as questions: where it is a client, what it uses there today, and how it is to log in. Pure."""
+"""Prometheus' logins as questions: to which servers it connects, how it logs in today, and how it will log in. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW: Final[Mapping[str, str]] = {
     "bearer_token_file": "bearer token",
     "url": "user in the URL",
 }
-"""What a place uses today, by the key in the configuration; a key that is not here is its own name."""
+"""The titles of present logins, by the key in the configuration; for any other key, the key is the title."""
 WAYS: Final[tuple[tuple[str, str], ...]] = (
     ("oauth2", "OAuth2: fetch a token with a client ID and secret"),
     ("authorization", "bearer token: send the token of a file"),
@@ -44,57 +44,57 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginCandidate:
-    """One place where a Prometheus is a client, as a person chooses it."""
+    """A place where a Prometheus is a client, as shown for a choice."""
 
     host: str
     place: LoginPlace
     names: tuple[str, ...]
-    """How a stack file may name it; by the first where there is a choice."""
+    """The names that a stack file may use for it; a new login gets the first."""
     how: str
-    """As a person names it: 'job api', 'alertmanagers 1'."""
+    """The place's name for people: 'job api', 'alertmanagers 1'."""
     addresses: tuple[str, ...]
-    """host:port of all that it asks."""
+    """host:port of every server to which it connects."""
     now: str
-    """What it logs in with today, see `NOW`."""
+    """How it logs in today, see `NOW`."""
     present: ClientLogin | None = None
-    """How it logs in with a token today, as far as that can be kept."""
+    """Its present login with a token, if a stack file can express it."""
     obstacles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Why it cannot log in so, and what to do, by the way or the setting; '' in place of a way for both."""
+    """Why a login is impossible, and what to do, by kind of login or setting; the key '' stands for both kinds."""
     folder: str = "/etc/prometheus"
-    """Where a file with its secret is proposed."""
+    """The proposed folder for a file with its secret."""
 
     @property
     def name(self) -> str:
-        """How its login names it."""
+        """The name by which its login refers to it."""
         return self.names[0]
 
     @property
     def key(self) -> str:
-        """That of its login."""
+        """The key of its login."""
         return f"{self.host}: {self.place} {self.name}"
 
     def login(self, stack: Stack) -> ClientLogin | None:
-        """How the stack wants it to log in; None for as it is."""
+        """The login that the stack has for it; None to keep the present one."""
         return next((each for each in stack.client_logins if self.has(each)), None)
 
     def has(self, login: ClientLogin) -> bool:
-        """Whether a login is that of this place, by whichever of its names."""
+        """Whether a login belongs to this place, by any of its names."""
         return (login.host, login.place) == (self.host, self.place) and login.name in self.names
 
     def file(self, way: str) -> str:
-        """The file that is proposed for its secret."""
+        """The proposed file for its secret."""
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{self.place}-{self.name}").strip("-").lower()
         return posixpath.join(self.folder, f"{stem}.{'client-secret' if way == 'oauth2' else 'token'}")
 
 
 def candidates(stack: Stack, facts: Facts) -> tuple[LoginCandidate, ...]:
-    """Where the Prometheus servers of a stack are clients, in the order of their configurations."""
+    """The places where Prometheus servers of a stack are clients, in the order of their configurations."""
     found = []
     for client in paths.scrapers(stack, facts):
         try:
             places, texts = client.places(), client.texts
         except ConfigError:
-            continue  # the planner says so, with the place
+            continue  # the planner reports the error with its place
         if not client.instance:
             found += [
                 _candidate(client, each, texts.get(each.path or client.service.config_file, b""))
@@ -134,7 +134,7 @@ def _configured_login(content: bytes, place: Place) -> tuple[str, Mapping[str, o
 def _present(
     host: str, place: LoginPlace, name: str, found: tuple[str, Mapping[str, object]] | None
 ) -> ClientLogin | None:
-    """The login of a configuration; None where it has a secret in clear, or settings that a stack file has not."""
+    """The login of a configuration; None if its secret is inline, or a stack file lacks one of its settings."""
     if found is None:
         return None
     key, value = found
@@ -172,7 +172,7 @@ def _obstacles(client: Client, place: Place) -> dict[str, tuple[str, str]]:
         found[""] = (what, f"Secure it first, or set scheme: https in {path}")
     rival = "basic_auth" if place.basic_auth else place.other_auth
     if rival:
-        # One of the two may be replaced by itself, with other values.
+        # One of the two may replace itself, with other values.
         way = {"oauth2": "authorization", "authorization": "oauth2"}.get(rival, "")
         words = NOW.get(rival, rival)
         what = f"{place.how} logs in with {words} ({rival}), and only one way is allowed"
@@ -181,7 +181,7 @@ def _obstacles(client: Client, place: Place) -> dict[str, tuple[str, str]]:
 
 
 def questions(stack: Stack, candidate: LoginCandidate) -> Iterator[Question]:
-    """What is asked about the login of one place."""
+    """Yields the questions about the login of one place."""
     login = candidate.login(stack)
     now = NOW.get(candidate.now, candidate.now)
     yield Question(
@@ -212,7 +212,7 @@ def questions(stack: Stack, candidate: LoginCandidate) -> Iterator[Question]:
 
 
 def _texts(host: str, login: ClientLogin) -> Iterator[tuple[str, str, str, str, str]]:
-    """Name, title, why, more and present answer of each."""
+    """Yields name, title, why, more and present answer of each question."""
     if isinstance(login.way, Authorization):
         yield from _token_texts(host, login.way)
     else:
@@ -280,9 +280,9 @@ def _oauth2_texts(host: str, way: OAuth2) -> Iterator[tuple[str, str, str, str, 
 
 
 def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> Stack:
-    """The stack with one of these questions answered; an empty answer is taken as it is, see `missing_answers`.
+    """The stack with one of these questions answered; an empty answer is stored too, see `missing_answers`.
 
-    A typed secret is checked here but kept by the caller, in `Answers`.
+    A typed secret is checked here, but the caller keeps it, in `Answers`.
 
     Raises:
         InputError: the value cannot be used.
@@ -309,7 +309,7 @@ def answer(stack: Stack, candidate: LoginCandidate, name: str, value: str) -> St
 
 
 def missing_answers(login: ClientLogin) -> dict[str, str]:
-    """What a login still lacks: the complaint by the name of the question."""
+    """The settings that a login still lacks: the complaint by the question's name."""
     way = login.way
     found = {} if login.secret_file else {"secret_file": "a file is needed: Type its full path"}
     if isinstance(way, OAuth2):
@@ -321,7 +321,7 @@ def missing_answers(login: ClientLogin) -> dict[str, str]:
 
 
 def _initial_login(candidate: LoginCandidate, way: str) -> ClientLogin:
-    """The login by that way to begin with: the present one, or an empty one with the proposed file."""
+    """The initial login of a kind: the present one, or an empty one with the proposed file."""
     for key in ("", way):
         if obstacle := candidate.obstacles.get(key):
             raise InputError(obstacle[0], todo=obstacle[1])
@@ -339,7 +339,7 @@ def _initial_login(candidate: LoginCandidate, way: str) -> ClientLogin:
 
 
 def _with(stack: Stack, candidate: LoginCandidate, login: ClientLogin | None) -> Stack:
-    """The stack with that login, in the place that it had before."""
+    """The stack with this login at the position of the old one."""
     logins, before = list(stack.client_logins), candidate.login(stack)
     place = logins.index(before) if before is not None else len(logins)
     logins[place : place + 1] = [login] if login is not None else []

@@ -1,4 +1,4 @@
-"""Logins of a Prometheus by OAuth2 or with a token: the secret's rights, the setting of the job, the reload. Pure."""
+"""Logins of a Prometheus by OAuth2 or token: the secret's permissions, the setting of the job, the reload. Pure."""
 
 from __future__ import annotations
 
@@ -41,35 +41,35 @@ SINCE: Final[Mapping[str, str]] = {
     "oauth2": "2.27",
     "oauth2.tls_config": "2.31",
 }
-"""The Prometheus from which on a setting is known, from its changelog."""
+"""The first Prometheus version with a setting, from its changelog."""
 _SECRET_MODE: Final = 0o640
 _NOTHING_TYPED: Final = Answers()
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """One login with the Prometheus and the place of its configuration that it is for."""
+    """A login with its Prometheus and its place in the configuration."""
 
     login: ClientLogin
     client: Client
     place: Place
     secret: Secret | None = None
-    """The client secret or token to write; None where it is in its file already."""
+    """The client secret or token to write; None if its file has it already."""
 
     @property
     def path(self) -> str:
-        """The file that the place stands in."""
+        """The file with the place."""
         return self.place.path or self.client.service.config_file
 
     @property
     def where(self) -> str:
-        """The same with its host, for messages."""
+        """host:path of that file, for messages."""
         return f"{self.client.host.spec.name}:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class LoginPlan:
-    """What the logins of a plan need."""
+    """The steps and probes for the logins in a plan."""
 
     known: tuple[_Known, ...] = ()
     secrets: tuple[PlannedStep, ...] = ()
@@ -78,11 +78,11 @@ class LoginPlan:
 
     @property
     def stages(self) -> tuple[tuple[PlannedStep, ...], ...]:
-        """The secrets first: Prometheus opens them as it reads its configuration."""
+        """The stages of steps, with the secrets first: Prometheus opens them when it reads its configuration."""
         return (self.secrets, self.edits, self.reloads)
 
     def with_login_targets(self, found: Sequence[Watched]) -> tuple[Watched, ...]:
-        """What is watched, with where it has to send with its logins."""
+        """What is watched, with the receivers to which each Prometheus sends with its logins."""
         return tuple(
             replace(
                 each,
@@ -104,7 +104,7 @@ class LoginPlan:
         )
 
     def up_probes(self, inquiry: Inquiry) -> tuple[Probe, ...]:
-        """What Prometheus reports of the targets of each job that logs in."""
+        """Probes of `up` for the targets of each job that logs in."""
         return tuple(
             _up(each, target, inquiry)
             for each in self.known
@@ -114,7 +114,7 @@ class LoginPlan:
 
 
 def wanted_files(stack: Stack) -> dict[str, tuple[str, ...]]:
-    """Paths to read for the logins, by host."""
+    """The paths to read for the logins, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for login in stack.client_logins:
         ca_file = "" if isinstance(login.way, Authorization) else login.way.ca_file
@@ -126,15 +126,15 @@ def wanted_files(stack: Stack) -> dict[str, tuple[str, ...]]:
 def plan_logins(
     stack: Stack, facts: Facts, clients: Sequence[Client], answers: Answers = _NOTHING_TYPED
 ) -> LoginPlan:
-    """What the client logins of a stack need.
+    """Plans the client logins of a stack.
 
     Args:
-        facts: as they are when the rest of the plan is done.
-        clients: the Prometheus servers, as `facts` has them.
-        answers: with the client secrets and tokens that were typed.
+        facts: as they will be after the rest of the plan.
+        clients: the Prometheus servers, as in `facts`.
+        answers: with the typed client secrets and tokens.
 
     Raises:
-        InputError: there is no such job, its Prometheus is too old, or a file is missing. ConfigError: it logs in in
+        InputError: the job does not exist, its Prometheus is too old, or a file is missing. ConfigError: it logs in in
             another way already.
     """
     known = tuple(
@@ -155,7 +155,7 @@ def plan_logins(
         edit = _edit(mine)
         if edit is not None:
             edits.append(edit)
-        # A secret that is readable only now was not read before.
+        # Prometheus has not read a secret that only now becomes readable.
         if edit is not None or any(step.key == key for step in secrets):
             reloads.append(reload_prometheus(facts, mine[0].client, what="the logins", topic="tokens"))
     return LoginPlan(known, secrets, tuple(edits), tuple(reloads))
@@ -186,7 +186,7 @@ def _find_login_place(
 
 
 def names_of(place: Place) -> tuple[str, ...]:
-    """How a stack file may name a place."""
+    """The names that a stack file may use for a place."""
     if place.block is None:
         return (place.name,)
     if place.kind == "alertmanagers":

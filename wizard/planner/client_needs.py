@@ -27,7 +27,7 @@ from wizard.planner.server import ServerPlan
 
 
 class ClientNeeds:
-    """Gathers what one client needs while its places are gone through: each file once, for all of them."""
+    """Collects what one client needs, place by place: each file once, for all of them."""
 
     def __init__(
         self, stack: Stack, facts: Facts, factory: material.CredentialFactory, client: Client
@@ -43,7 +43,7 @@ class ClientNeeds:
     def settings(
         self, place: Place, plans: Sequence[ServerPlan]
     ) -> tuple[str, tuple[str, str], tuple[str, str]]:
-        """CA file, pair and login for a place that asks these servers; '' where what it says already serves."""
+        """CA file, pair and login for a place that connects to these servers; '' if its present setting is good."""
         return self._trust(place, plans), self._client_pair_files(place, plans), self._login(place, plans)
 
     def _trust(self, place: Place, plans: Sequence[ServerPlan]) -> str:
@@ -111,7 +111,7 @@ class ClientNeeds:
         return user.name, self._client.password_file(user)
 
     def _refuse_two_logins(self, place: Place, asking: Sequence[ServerPlan], *, serves: bool) -> None:
-        """Two places may log in to a server differently only if it knows both users; ours would replace a login.
+        """Refuses different logins of two places at a server that does not know both: ours would replace one of them.
 
         Raises:
             InputError: names the two places.
@@ -132,7 +132,7 @@ class ClientNeeds:
             others.append((place.how, said, serves))
 
     def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
-        """Whether the login that the place has already is one that every server takes, as the person set it up."""
+        """Whether every server accepts the login that the person configured for this place."""
         user, named = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
         path = self._client.resolve(place, named) if named else ""
         if not user or not path or path == self._client.password_file(self._stack.users[0]):
@@ -152,7 +152,7 @@ class ClientNeeds:
         return True
 
     def trust_steps(self) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
-        """The bundles, old and new side by side where something is replaced; and what takes the old out again."""
+        """Steps that add CAs to bundles (old and new together during a replacement), and steps that remove the old."""
         wide, narrow = [], []
         for path, plans in self._trusted.items():
             before = self._client.host.files.get(path)
@@ -228,7 +228,7 @@ class ClientNeeds:
         )
 
     def pair_steps(self) -> tuple[PlannedStep, ...]:
-        """The certificate that the client shows, if it had to be made."""
+        """The steps for the client certificate, if it must be created."""
         if self._pair is None or not self._pair.changes:
             return ()
         name, title = self._client.host.spec.name, find_component(self._client.service.component).title
@@ -245,7 +245,7 @@ class ClientNeeds:
         )
 
     def password_steps(self) -> tuple[PlannedStep, ...]:
-        """The password in a file of the client's own."""
+        """The steps for the client's own file with the password."""
         if not self._logs_in:
             return ()
         given = self._factory.credentials()[0]

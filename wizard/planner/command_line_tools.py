@@ -1,6 +1,6 @@
-"""A person's own tools: how promtool, amtool and a script that pushes reach a server that is secured now.
+"""The person's own tools: commands with which promtool, amtool and pushing scripts reach a secured server.
 
-They use what the probes use: the copy of the CA, the user's password file, the probes' certificate. Pure.
+They use the same files as the probes: the copy of the CA, the user's password file, the probes' certificate. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wizard.probes import forward_command, forwarded_port
 
 PUSH_EXAMPLE = "examples/push_to_pushgateway.py"
 _FIRST_PROMTOOL = (2, 43, 0)
-"""The first promtool that takes --http.config.file."""
+"""The first promtool with --http.config.file."""
 
 
 Names: TypeAlias = Mapping[str, tuple[str, str]]
@@ -28,7 +28,7 @@ Names: TypeAlias = Mapping[str, tuple[str, str]]
 
 
 def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> tuple[PlannedStep, ...]:
-    """The files that promtool and amtool take as --http.config.file, one for each server that they can ask."""
+    """Plans the files for --http.config.file of promtool and amtool, one per server that these tools can query."""
     changes: list[Change] = []
     for plan in plans:
         if plan.server.spec.name not in paths.TOOLS:
@@ -56,7 +56,7 @@ def step(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) 
 
 
 def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Names) -> dict[str, str]:
-    """One command for each server that people and scripts ask too, by host/component; it runs as it stands."""
+    """One command, by host/component, for each server that people and scripts query too; it runs as printed."""
     found = {}
     for plan in plans:
         server = plan.server
@@ -77,7 +77,7 @@ def commands(stack: Stack, facts: Facts, plans: Sequence[ServerPlan], named: Nam
 
 
 def _workstation_address(plan: ServerPlan, named: Names) -> tuple[str, str]:
-    """host:port by which this machine asks a server, and the name in its certificate where that is another."""
+    """host:port of a server from this machine, and the name in its certificate if that is another one."""
     server = plan.server
     address, server_name = named.get(server.key, (server.address, ""))
     name = server_name or address.rpartition(":")[0].strip("[]")
@@ -89,7 +89,7 @@ def _workstation_address(plan: ServerPlan, named: Names) -> tuple[str, str]:
 
 
 def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str, ...]:
-    """The same for the end of a run, one sentence each."""
+    """The same commands as sentences for the end of a run."""
     found = []
     for plan in plans:
         server = plan.server
@@ -104,7 +104,7 @@ def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str
 
 
 def _query(stack: Stack, facts: Facts, plan: ServerPlan, url: str) -> list[str]:
-    """Asks a Prometheus: of one in agent mode, which answers no queries, its targets."""
+    """The query for a Prometheus: for one in agent mode, which has no query API, the list of its targets."""
     if not plan.server.service.agent:
         return [
             "promtool",
@@ -140,7 +140,7 @@ def _push(stack: Stack, facts: Facts, plan: ServerPlan, address: str) -> list[st
 
 
 def _settings(stack: Stack, facts: Facts, plan: ServerPlan) -> dict[str, str]:
-    """What lets a client of this machine in, in the words of an HTTP client's configuration."""
+    """The settings in an HTTP client's configuration with which this machine may connect."""
     settings = {"ca_file": paths.trust_copy(facts, plan.server)}
     if plan.asks_certificate:
         settings["cert_file"], settings["key_file"] = paths.probe_pair(facts)
@@ -151,6 +151,6 @@ def _settings(stack: Stack, facts: Facts, plan: ServerPlan) -> dict[str, str]:
 
 
 def newer_promtool(service: Service) -> str:
-    """What to say of the tool where the one of that Prometheus' age is too old for the printed command; '' else."""
+    """The remark that a promtool of the Prometheus' age is too old for the printed command; '' otherwise."""
     old = bool(service.version) and numbers(service.version) < _FIRST_PROMTOOL
     return " (with a promtool of 2.43 or newer)" if old else ""

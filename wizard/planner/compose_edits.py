@@ -1,8 +1,8 @@
-"""What a component in a container needs besides its files: flags and mounts in its Compose files or its quadlet. Pure.
+"""Edits of the files that describe a component's container: flags and mounts in Compose files or a quadlet. Pure.
 
-Its files lie in a folder beside the Compose file, mounted read-only under the same path: what a configuration names is
-the same in the container as on the host. Nothing in a Compose file counts before its service is recreated, so the edits
-come first, but for a component at both ends: its flags wait until it turns itself.
+A component's files are in a folder beside the Compose file, mounted read-only under the same path, so a path in a
+configuration means the same file in the container and on the host. Compose ignores an edited file until the service is
+recreated, so the edits come first; only a component that is server and client gets its flags right before its restart.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from wizard.planner.participant import Participant
 from wizard.planner.server import ServerPlan
 
 if TYPE_CHECKING:
-    from wizard.config_files import compose  # imported where there is a container
+    from wizard.config_files import compose  # imported only when there is a container
 
 
 def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
-    """The Compose files of the components in containers, and what those name, by host."""
+    """The Compose files of the components in containers, and the files that those name, by host."""
     found: dict[str, dict[str, None]] = {}
     for name, host in facts.hosts.items():
         for service in host.services:
@@ -60,25 +60,25 @@ def wanted_files(facts: Facts) -> dict[str, tuple[str, ...]]:
             try:
                 compose.read(box.compose_files, fetch, _variables(host, box))
             except ConfigError:
-                continue  # not read yet; the planner says so where it stays like that
+                continue  # not read yet; the planner reports a file that stays missing
     return {name: tuple(paths) for name, paths in found.items()}
 
 
 def _is_described(service: Service) -> bool:
-    """Whether a service runs in a container that a file of a person's describes."""
+    """Whether the service runs in a container that a Compose file or a quadlet describes."""
     return service.container is not None and service.container.is_described
 
 
 @dataclass(slots=True)
 class ComposeEdits:
-    """The edits of one plan's Compose files, each on top of the one before."""
+    """The edits of a plan's Compose files; each is based on the one before."""
 
     servers: Sequence[ServerPlan]
     clients: Sequence[ClientPlan]
     _now: dict[tuple[str, str], FileState] = field(default_factory=dict)
 
     def first(self) -> tuple[PlannedStep, ...]:
-        """The mounts of clients, and all that is for servers that are no clients."""
+        """The mounts for clients, and everything for servers that are not clients."""
         both = self._at_both_ends()
         found = [
             self._server_step(plan)
@@ -93,7 +93,7 @@ class ComposeEdits:
         return tuple(step for step in found if step is not None)
 
     def client_server_steps(self, servers: Sequence[ServerPlan]) -> tuple[PlannedStep, ...]:
-        """The flags of those servers that are clients too, right before they turn; to be asked for in the run's order."""
+        """The flags for servers that are clients too, right before their restart; call it in the order of the run."""
         both = self._at_both_ends()
         found = [self._server_step(each) for each in servers if each.server.key in both]
         return tuple(step for step in found if step is not None)
@@ -190,7 +190,7 @@ class ComposeEdits:
         return state.content if state is not None else None
 
     def _write_file(self, host: HostFacts, path: str, content: bytes) -> WriteFile:
-        """The change of one Compose file, on top of those before."""
+        """The change of one Compose file, based on the changes before."""
         place = host.spec.name, path
         before = self._now.get(place) or host.files[path]
         assert before is not None  # it was read
@@ -206,7 +206,7 @@ class ComposeEdits:
         )
 
     def _folder(self, participant: Participant, service: Service) -> tuple[Change, ...]:
-        """What makes the folder of the component's own files, where no other step does."""
+        """The change that creates the folder of the component's own files, if no other step does."""
         host, path = participant.host, service.home
         if participant.key in {plan.server.key for plan in self.servers} or host.folders.get(path):
             return ()
@@ -222,7 +222,7 @@ def _variables_file(box: Container) -> str:
 
 
 def _variables(host: HostFacts, box: Container) -> Mapping[str, str]:
-    """What the project's .env says."""
+    """The variables in the project's .env."""
     state = host.files.get(_variables_file(box))
     lines = state.content.decode("utf-8", "replace").splitlines() if state is not None else []
     pairs = (line.strip().removeprefix("export ").partition("=") for line in lines if "=" in line)

@@ -1,8 +1,8 @@
-"""Which server a target means that a component in a container asks, or that asks for one in a container. Pure.
+"""Which server a target means if the client or the server is in a container. Pure.
 
-In a container the loopback address is the container's own; names of services, aliases and container names lead to the
-containers of a network that both are in, at the port inside; the gateway and host.docker.internal lead to the host.
-Everything else is as on the host.
+In a container, the loopback address is the container's own. Names of services, aliases and container names lead to the
+containers of a shared network, at the port inside. The gateway and host.docker.internal lead to the host. Everything
+else is as on the host.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ HOST_GATEWAY = "host-gateway"
 
 
 def means(asker: Service, own: Listener, address: str, server: Listener, *, scheme: str = "") -> bool:
-    """Whether host:port, as a component has it, gets to a server.
+    """Whether host:port in a component's configuration leads to a server.
 
     Args:
-        asker: the component; in a container or not.
-        own: where it listens itself: tells its host.
+        asker: the component that connects; in a container or not.
+        own: where that component listens itself, which tells its host.
         server: where the server listens.
     """
     mine, theirs = asker.container, server.service.container
@@ -40,13 +40,13 @@ def means(asker: Service, own: Listener, address: str, server: Listener, *, sche
 
 
 def target(asker: Service, own: Listener, server: Listener, usual: str) -> str:
-    """host:port by which a component is to scrape a server: one in a container uses the names of its networks.
+    """host:port by which a component will scrape a server; in a container it uses the names of its networks.
 
     Args:
-        asker: the component; in a container or not.
-        own: where it listens itself: tells its host.
+        asker: the component that connects; in a container or not.
+        own: where that component listens itself, which tells its host.
         server: where the server listens.
-        usual: host:port as this machine has it.
+        usual: host:port as used from this machine.
     """
     mine, theirs = asker.container, server.service.container
     if mine is None or not mine.has_own_network or own.host.spec.name != server.host.spec.name:
@@ -63,7 +63,7 @@ def target(asker: Service, own: Listener, server: Listener, usual: str) -> str:
 
 
 def leads_to_host(box: Container, host: str) -> bool:
-    """Whether a name or address, used in a container, is its host's."""
+    """Whether a name or address, used in a container, means the container's host."""
     given = {
         name for name, address in box.extra_hosts if address == HOST_GATEWAY or _is_gateway(box, address)
     }
@@ -75,14 +75,14 @@ def _is_gateway(box: Container, address: str) -> bool:
 
 
 def _names(mine: Container | None, theirs: Container) -> set[str]:
-    """The names by which a container is reached: from another one, or by its addresses from the host."""
+    """The names by which another container reaches a container, or the addresses by which the host does."""
     if mine is not None and mine.has_own_network:
         return {endpoints.canonical(name) for name in theirs.names_in(mine)}
     return {each.address for each in theirs.networks if each.address}
 
 
 def _others(mine: Container, own: Listener, theirs: Container | None) -> set[str]:
-    """The names of the other containers of its networks: none of them means the host."""
+    """The names of the other containers in its networks, none of which means the host."""
     boxes = (service.container for service in own.host.services)
     return {
         endpoints.canonical(name)
@@ -93,6 +93,6 @@ def _others(mine: Container, own: Listener, theirs: Container | None) -> set[str
 
 
 def _accepts(mine: Container, server: Listener, port: int) -> bool:
-    """Whether a server on the host takes what comes to the gateway's address."""
+    """Whether a server on the host accepts connections to the gateway's address."""
     gateways = {each.gateway for each in mine.networks if each.gateway}
     return any(own == port and (not host or host in gateways) for host, own in server.sockets)

@@ -1,4 +1,4 @@
-"""Which containers are changed, and where the files of what runs in them go. Pure."""
+"""Which containers can be changed, and with which warnings. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ANONYMOUS = re.compile(r"/[0-9a-f]{64}(?:/|$)")
 
 
 def refuse_unchangeable(service: Service) -> None:
-    """Whether Firescreen can change what runs in this container.
+    """Refuses a container whose component Firescreen cannot change.
 
     Raises:
-        InputError: it cannot; says why.
+        InputError: says why.
     """
     box = service.container
     if box is None:
@@ -41,10 +41,10 @@ def refuse_unchangeable(service: Service) -> None:
 
 
 def refuse_unknown_client(service: Service) -> None:
-    """Whether the configuration of a client in a container can be changed.
+    """Refuses a client whose container gives Firescreen no way to change its configuration.
 
     Raises:
-        InputError: nothing describes the container but itself, so that it cannot be given files.
+        InputError: no Compose file or quadlet describes the container, so it cannot be given files.
     """
     refuse_unchangeable(service)
     box = service.container
@@ -58,10 +58,10 @@ def refuse_unknown_client(service: Service) -> None:
 
 
 def refuse_pending(services: Iterable[Service]) -> None:
-    """Whether the containers that a plan makes anew or reloads run as their Compose files say.
+    """Refuses containers that a plan recreates or reloads and that do not run as their Compose files say.
 
     Raises:
-        InputError: one does not: recreating it would apply what its owner has not brought up yet.
+        InputError: one differs: recreating it would also apply a change that its owner has not applied yet.
     """
     for service in services:
         box = service.container
@@ -75,7 +75,7 @@ def refuse_pending(services: Iterable[Service]) -> None:
 
 
 def lost_volumes(service: Service) -> tuple[Finding, ...]:
-    """A warning where data end with the container that is made anew: volumes without a name, with Podman's own tools."""
+    """A warning about data that are lost with a recreated container: unnamed volumes, with Podman's own tools."""
     box = service.container
     if box is None or not (box.quadlet or box.compose == "podman-compose"):
         return ()

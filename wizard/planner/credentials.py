@@ -1,7 +1,7 @@
-"""The material of a plan: one's own CA, passwords and certificates, made only where none that serves is there.
+"""The credentials of a plan: CA, passwords and certificates, created only if no existing one is good.
 
-'Already there' is a question put to the thing itself (does the hash take this password, does the certificate
-cover these names), never a comparison of text.
+Whether an existing one is good is tested on the thing itself (does the hash match this password, does the certificate
+cover these names), never by comparing texts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from wizard.redact import Secret
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user with the password that both ends are to have."""
+    """A user with the password for both ends."""
 
     user: UserSpec
     password: Secret
@@ -44,7 +44,7 @@ class Credential:
 
 
 class CredentialFactory:
-    """Makes each thing of a plan once: a second server gets the same CA and the same passwords."""
+    """Creates each credential of a plan once: a second server gets the same CA and the same passwords."""
 
     def __init__(self, stack: Stack, facts: Facts, answers: Answers) -> None:
         self._stack = stack
@@ -55,7 +55,7 @@ class CredentialFactory:
         self._made: dict[str, object] = {}
 
     def renews(self, what: str) -> bool:
-        """Whether the person asked to replace this certificate although it serves.
+        """Whether the person wants this certificate replaced although it is still good.
 
         `what` is host/component for a server's, client:host/component for a client's.
         """
@@ -63,12 +63,12 @@ class CredentialFactory:
 
     @property
     def renewing(self) -> bool:
-        """Whether anything that serves is to be replaced."""
+        """Whether anything that is still good will be replaced."""
         return bool(self._answers.renew - {"passwords"})
 
     @property
     def renews_authority(self) -> bool:
-        """Whether the CA itself is to be replaced."""
+        """Whether the CA itself will be replaced."""
         return "ca" in self._answers.renew
 
     def once(self, key: str, make: Callable[[], _T]) -> _T:
@@ -82,17 +82,17 @@ class CredentialFactory:
         return key in self._made
 
     def authority(self) -> Authority:
-        """The CA, ready to sign; see `authority`."""
+        """The CA, ready to sign; see `certificate_authority.authority`."""
         if self._authority is None:
             self._authority = authority(self._stack, self._facts, self._answers)
         return self._authority
 
     def old_authority(self) -> bytes:
-        """The CA's certificate as it was found; b'' if there is none."""
+        """The CA's certificate before the plan; b'' if there is none."""
         return authority_certificate(self._facts) or b""
 
     def signed_by_us(self, certificate: bytes) -> bool:
-        """Whether the CA as it was found signed a certificate."""
+        """Whether the CA before the plan signed a certificate."""
         ca = self.old_authority()
         return bool(ca) and signatures.signed_by(certificate, ca)
 
@@ -126,7 +126,7 @@ class CredentialFactory:
         return certificate, key, certificate
 
     def credentials(self) -> tuple[Credential, ...]:
-        """Every user with the password that both ends get."""
+        """Every user with the password for both ends."""
         if self._credentials is None:
             self._credentials = tuple(
                 credential(self._stack, self._facts, self._answers, user) for user in self._stack.users
@@ -135,7 +135,7 @@ class CredentialFactory:
 
     @property
     def steps(self) -> tuple[PlannedStep, ...]:
-        """What makes the CA, if it had to be made."""
+        """The step that creates the CA, if it is new."""
         return (self._authority.step,) if self._authority and self._authority.step else ()
 
 
@@ -143,7 +143,7 @@ _T = TypeVar("_T")
 
 
 def certificates_in(bundle: bytes) -> tuple[bytes, ...]:
-    """Each certificate of a PEM text by itself, with the line break that ends it."""
+    """The certificates of a PEM text, each with its final line break."""
     return tuple(
         block + b"\n"
         for block in re.findall(
@@ -153,17 +153,17 @@ def certificates_in(bundle: bytes) -> tuple[bytes, ...]:
 
 
 def authority_certificate(facts: Facts) -> bytes | None:
-    """The CA certificate of the workspace, if there is a CA."""
+    """The CA certificate of the workspace; None if there is no CA."""
     state = facts.file(WORKSPACE, layout.ca_pair(facts)[0])
     return state.content if state is not None else None
 
 
 def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> Credential:
-    """The password of a user: the one given, the one that is kept, or a new one.
+    """The password of a user: the given one, the stored one, or a new one.
 
     Raises:
-        InputError: it has to be asked for and was not given.
-        PasswordError: it cannot be used.
+        InputError: the person must type it and has not.
+        PasswordError: the password cannot be used.
     """
     password_path, curl_path = layout.user_files(facts, user)
     password = _password(stack, facts, answers, user)
@@ -193,7 +193,7 @@ def credential(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> 
 
 
 def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> Secret:
-    """The password itself, checked."""
+    """The checked password."""
     password_path = layout.user_files(facts, user)[0]
     kept = facts.file(WORKSPACE, password_path)
     given = answers.passwords.get(user.name)
@@ -231,7 +231,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
 
 
 def _client_password_files(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[str, FileState]]:
-    """The files from which clients read the password of that user, each with host:path."""
+    """The files from which clients read that user's password, each with host:path."""
     paths = [(scraper, scraper.password_file(user)) for scraper in layout.scrapers(stack, facts)]
     paths += [
         (scraper, scraper.resolve(place, place.basic_auth["password_file"]))
@@ -247,10 +247,10 @@ def _client_password_files(stack: Stack, facts: Facts, user: UserSpec) -> list[t
 
 
 def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | None:
-    """A password that a Prometheus already sends, if every server that knows the user takes it.
+    """A password that a Prometheus sends already, if every server that knows the user accepts it.
 
     Raises:
-        PasswordError: a file holds what is no password for others: a byte order mark, or bytes that are no UTF-8.
+        PasswordError: a file is not a password for other programs: it has a byte order mark, or is not UTF-8.
     """
     for where, state in _client_password_files(stack, facts, user):
         password = passwords.as_sent_by_prometheus(state.content)

@@ -20,7 +20,7 @@ def split_jobs(
     """Moves protected servers to scrape jobs of their own, because a job has one scheme and one login.
 
     Raises:
-        InputError: they stand together with others in a list that is not ours to divide.
+        InputError: they are in one list with other targets, which Firescreen may not divide.
     """
     found = dict(texts)
     for place in client.places(found):
@@ -45,7 +45,7 @@ def split_jobs(
                 where=where,
                 todo="Protect them all, or move it to a list and a job of its own",
             )
-        # One new job for each server: they may be protected differently later.
+        # One new job per server: their protection may differ later.
         by_plan: dict[str, list[str]] = {}
         for target in mine:
             by_plan.setdefault(asked[target.address].server.spec.host, []).append(target.discovered)
@@ -60,7 +60,7 @@ def split_jobs(
 
 
 def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan]) -> bool:
-    """Whether a place uses https already, trusts these servers, and sends the credentials that they ask for."""
+    """Whether a place uses https already, trusts these servers, and sends the credentials that they require."""
     named = place.tls.get("ca_file", "")
     state = client.host.files.get(client.resolve(place, named)) if named else None
     if place.scheme != "https" or state is None:
@@ -79,7 +79,7 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
 
 
 def asked_servers(place: Place, client: Client, plans: Sequence[ServerPlan]) -> dict[str, ServerPlan]:
-    """The servers that a place asks, by the address under which it does."""
+    """The servers to which a place connects, by the address in that place."""
     return {
         address: plan
         for address in place.addresses
@@ -88,7 +88,7 @@ def asked_servers(place: Place, client: Client, plans: Sequence[ServerPlan]) -> 
 
 
 def _find_target_server(client: Client, address: str, plans: Sequence[ServerPlan]) -> ServerPlan | None:
-    """The server that an address means; if several hosts share the name, the one that it resolves to on the client's host."""
+    """The server that an address means; if several hosts share the name, by how it resolves on the client's host."""
     found = [plan for plan in plans if client.means(address, plan.server)]
     if len(found) < 2:
         return next(iter(found), None)
@@ -98,5 +98,5 @@ def _find_target_server(client: Client, address: str, plans: Sequence[ServerPlan
 
 
 def place_name(client: Client, place: Place) -> str:
-    """`host:path` of the file in which a place stands."""
+    """`host:path` of the file with a place."""
     return f"{client.host.spec.name}:{place.path or client.service.config_file}"

@@ -35,7 +35,7 @@ def gaps(plans: Sequence[ServerPlan], clients: Sequence[ClientPlan]) -> tuple[Ga
 
 
 def of_recreation(service: Service) -> tuple[Gap, ...]:
-    """The gap of a client in a container that is made anew, because it has no folder for its files yet."""
+    """The gap of a client whose container must be recreated, because it does not have the folder for its files yet."""
     box, known = service.container, component(service.component)
     if box is None or not box.is_described or box.sees(service.home):
         return ()

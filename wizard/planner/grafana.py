@@ -1,7 +1,7 @@
-"""Grafana's end: its provisioned data sources that ask a server of the stack, and what they need so that it accepts them.
+"""Grafana's end: provisioned data sources that query a server of the stack, and the edits so that it accepts them.
 
-Grafana reads them at its start only and is not restarted here: the plan says so. Whatever of it cannot be
-edited becomes a warning and stops nothing, for Grafana only looks on.
+Grafana reads them only at its start, and Firescreen does not restart it: the plan says so. A data source that cannot be
+edited becomes a warning and stops nothing, since Grafana only displays data.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ UNIT = "grafana-server"
 READS = "Grafana reads it at its next start."
 _FILES = "*.y*ml"
 _INSIDE = "/etc/grafana/provisioning/datasources"
-"""Where its images look for data sources."""
+"""The folder of the data sources in Grafana's images."""
 _ASKED = ("prometheus", "alertmanager")
-"""The components that a data source asks."""
+"""The components that a data source can query."""
 
 
 class Grafana(Client):
@@ -48,7 +48,7 @@ class Grafana(Client):
 
     @property
     def config_kind(self) -> ContentKind:
-        """What its configuration is."""
+        """The kind of content of its configuration."""
         return ContentKind.DATA_SOURCES
 
     @property
@@ -58,7 +58,7 @@ class Grafana(Client):
 
     @property
     def folder(self) -> str:
-        """Where its copies of CA, certificate and password go: in a container, where its data sources are mounted."""
+        """The folder of its copies of CA, certificate and password; in a container, the mount with its data sources."""
         return (
             self.service.home
             if self.service.container is not None
@@ -67,19 +67,19 @@ class Grafana(Client):
 
     @property
     def datasources(self) -> str:
-        """The host's folder of its data sources."""
+        """The folder of its data sources on the host."""
         if self.service.container is not None:
             return posixpath.dirname(self.service.home)
         return posixpath.join(self.home, "provisioning", "datasources")
 
     @property
     def restart_command(self) -> str:
-        """What a person types so that it reads them."""
+        """The command with which a person restarts it, so that it reads its data sources."""
         box = self.service.container
         return f"{box.engine} restart {box.name}" if box is not None else f"systemctl restart {UNIT}"
 
     def inside(self, path: str) -> str:
-        """A file of the host as Grafana names it."""
+        """The path of a host's file as Grafana sees it."""
         box = self.service.container
         return (box.inside(path) if box is not None else "") or path
 
@@ -96,13 +96,13 @@ class Grafana(Client):
         )
 
     def places(self, texts: Mapping[str, bytes] | None = None) -> tuple[Place, ...]:
-        """Its data sources, of all the files that can be read."""
+        """Its data sources, from all files that can be parsed."""
         return tuple(place_of(source) for _, source in _readable(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A data source that asks a server of the stack."""
+    """A data source that queries a server of the stack."""
 
     client: Grafana
     path: str
@@ -111,11 +111,11 @@ class Asking:
     server: Server
 
 
-# -- what is there ------------------------------------------------------------------------------------------
+# -- facts --------------------------------------------------------------------------------------------------
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read, by host, as `required_files.wanted_files` has them."""
+    """The paths to read, by host, as for `required_files.wanted_files`."""
     wanted: dict[str, dict[str, None]] = {}
     for client in clients(facts):
         paths = [posixpath.join(client.datasources, _FILES)]
@@ -134,7 +134,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_folders(facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Folders whose existence and group matter, by host."""
+    """The folders whose existence and group to check, by host."""
     wanted: dict[str, tuple[str, ...]] = {}
     for client in clients(facts):
         name = client.host.spec.name
@@ -145,7 +145,7 @@ def wanted_folders(facts: Facts) -> dict[str, tuple[str, ...]]:
 def look(
     stack: Stack, facts: Facts, servers: Sequence[Server]
 ) -> tuple[tuple[Asking, ...], tuple[Finding, ...]]:
-    """The data sources that ask these servers, and what has to be said of those that cannot be edited."""
+    """The data sources that query these servers, and findings about those that cannot be edited."""
     found: list[Asking] = []
     told: list[Finding] = []
     for client in clients(facts) if servers else ():
@@ -186,20 +186,22 @@ def look(
 
 
 def askers(asking: Sequence[Asking], server: Server) -> tuple[Client, ...]:
-    """The Grafanas that ask a server."""
+    """The Grafanas that query a server."""
     mine = {each.client.key: each.client for each in asking if each.server.key == server.key}
     return tuple(mine.values())
 
 
 def clients(facts: Facts) -> Iterator[Grafana]:
-    """The hosts where a Grafana may be, each as a client; its files tell whether there is one."""
+    """Yields a client for each host that may have a Grafana; its files tell whether there is one."""
     for name, host in facts.hosts.items():
         if host.spec.connect == "practice":
             home = layout.workspace_path(facts, "practice", name, "etc", "grafana")
         elif host.root:
-            home = "/etc/grafana"  # Debian's, the RPM's and upstream's packages all have it there
+            home = (
+                "/etc/grafana"  # as in the packages of Debian, of the RPM distributions and of Grafana itself
+            )
         else:
-            continue  # without root it can be neither read nor written
+            continue  # without root, its files can be neither read nor written
         service = Service(
             host=name,
             component="grafana",
@@ -214,7 +216,7 @@ def clients(facts: Facts) -> Iterator[Grafana]:
 
 
 def _in_containers(host: HostFacts) -> Iterator[Grafana]:
-    """Those whose data sources lie in a folder of the host that the container sees."""
+    """Yields the Grafanas in containers whose data sources are in a mounted folder of the host."""
     for box in host.grafana:
         folder = _mounted_provisioning_folder(box)
         if not folder:
@@ -235,13 +237,13 @@ def _in_containers(host: HostFacts) -> Iterator[Grafana]:
 
 
 def _mounted_provisioning_folder(box: Container) -> str:
-    """The host's folder of its data sources; '' where they lie in its image, in a volume, or are single files."""
+    """The host's folder of its data sources; '' if they are in the image or a volume, or mounted as single files."""
     mount = box.mount_of(_INSIDE)
     return box.on_host(_INSIDE) if mount is not None and mount.kind == "bind" else ""
 
 
 def _group(host: HostFacts, home: str) -> str:
-    """The group that Grafana reads its files by: its folder's, which its package sets."""
+    """The group by which Grafana reads its files: that of its folder, which its package sets."""
     if not host.root:
         return host.group
     folder = host.folders.get(posixpath.join(home, "provisioning", "datasources"))
@@ -253,12 +255,12 @@ def _readable(client: Grafana) -> Iterator[tuple[str, grafana.DataSource]]:
         try:
             sources = grafana.datasources(state.content)
         except ConfigError:
-            continue  # `look` says so
+            continue  # `look` reports it
         yield from ((path, source) for source in sources)
 
 
 def _address(url: str) -> str:
-    """host:port of a URL; '' if it has none, or a variable stands for it."""
+    """host:port of a URL; '' if it has none, or has a variable in its place."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
@@ -270,7 +272,7 @@ def _address(url: str) -> str:
 
 
 def place_of(source: grafana.DataSource) -> Place:
-    """A data source in the form that all clients' places have."""
+    """A data source as a `Place`, like those of all clients."""
     said = {
         "ca_file": named_file(source.says.get("tlsCACert", "")) if source.is_on("tlsAuthWithCACert") else "",
         "cert_file": named_file(source.says.get("tlsClientCert", "")) if source.is_on("tlsAuth") else "",
@@ -293,7 +295,7 @@ def named_file(value: str) -> str:
 
 
 def setting_content(client: Client, value: str) -> bytes | None:
-    """What a setting holds: the file that it names, or its own text; None where only Grafana knows."""
+    """The content of the file that a setting names, or the setting's own text; None if only Grafana can resolve it."""
     path = named_file(value)
     if path:
         state = client.host.files.get(on_host(client.service, path))
@@ -302,7 +304,7 @@ def setting_content(client: Client, value: str) -> bytes | None:
 
 
 def _trial(stack: Stack, content: bytes, source: grafana.DataSource, server: Server) -> None:
-    """Raises ConfigError where the edit that is to come could not be made."""
+    """Tries the later edit of a data source, and raises ConfigError if it is impossible."""
     state = server.host.files.get(server.web_file)
     known = web_config.parse(state.content).users if state is not None else {}
     user = stack.users[0].name if "basic_auth" in server.spec.protect or known else ""
@@ -322,4 +324,4 @@ def _yours(host: str, what: str) -> Finding:
     )
 
 
-# -- what it needs ------------------------------------------------------------------------------------------
+# -- edits --------------------------------------------------------------------------------------------------

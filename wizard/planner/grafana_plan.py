@@ -1,4 +1,4 @@
-"""What each Grafana needs so that servers accept it: files, edits of its data sources, and a restart by the person."""
+"""Plans what each Grafana needs so that servers accept it: files, edits of data sources, and a restart by the person."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from wizard.redact import plain
 
 @dataclass(frozen=True, slots=True)
 class GrafanaPlan:
-    """What the Grafanas need."""
+    """The steps, warnings and gaps of the Grafanas."""
 
     steps: tuple[PlannedStep, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -45,7 +45,7 @@ def plan(
     asking: Sequence[Asking],
     plans: Sequence[ServerPlan],
 ) -> GrafanaPlan:
-    """What each Grafana needs so that the servers accept it."""
+    """Plans what each Grafana needs so that the servers accept it."""
     by_key = {each.server.key: each for each in plans}
     steps, warnings, gaps = [], [], []
     targets: list[Target] = []
@@ -81,7 +81,7 @@ def plan(
 
 
 class _Work:
-    """Gathers what one Grafana needs while its data sources are gone through: each file once, for all of them."""
+    """Collects what one Grafana needs, data source by data source: each file once, for all of them."""
 
     def __init__(
         self, stack: Stack, facts: Facts, factory: credentials.CredentialFactory, client: Grafana
@@ -92,7 +92,7 @@ class _Work:
         self.warnings: list[Finding] = []
 
     def serve(self, each: Asking, plan: ServerPlan) -> Target:
-        """Makes one data source ask as the server wants; what it says already and serves stays."""
+        """Changes one data source as the server requires; settings that are good already stay."""
         ca, pair, login = (
             self._trust(each, plan),
             self._client_pair_fields(each, plan),
@@ -113,12 +113,12 @@ class _Work:
         return Target(plan, self._client, place, each.address, checks, pair, login)
 
     def _trust(self, each: Asking, plan: ServerPlan) -> str:
-        """The CA's copy to name, or '' where what it checks against serves already."""
+        """The path of the CA's copy to set, or '' if the present CA setting verifies the server's certificate."""
         says, source = each.source.says, each.source
         if source.is_on("tlsAuthWithCACert") and not source.is_on("tlsSkipVerify"):
             known_text = setting_content(self._client, says.get("tlsCACert", ""))
             asks_so_now = source.url.startswith("https:") and plan.was_tls and not plan.pair.changes
-            # What only Grafana can look up serves if it serves now and the certificate stays.
+            # A CA that only Grafana can resolve is good if it works now and the certificate stays the same.
             if asks_so_now if known_text is None else signatures.vouches(known_text, plan.pair.certificate):
                 self.warnings += trust_anchors.missing_root_findings(
                     known_text or b"",
@@ -146,7 +146,7 @@ class _Work:
         return path
 
     def _server_name(self, each: Asking, plan: ServerPlan) -> str:
-        """The name to check the certificate for, where it does not hold the one in the URL."""
+        """The server name to verify, if the certificate does not have the name in the URL; '' otherwise."""
         own = each.source.says.get("serverName", "") or each.address.rpartition(":")[0]
         if not issue.problems(plan.pair.certificate, names=(own,), purpose="server"):
             return ""
@@ -195,7 +195,7 @@ class _Work:
         return given.user.name, path
 
     def _logs_in(self, each: Asking, plan: ServerPlan, given: credentials.Credential) -> bool:
-        """Whether the login that the data source has is one that the server takes, as the person set it up."""
+        """Whether the server accepts the login that the person configured for the data source."""
         says = each.source.says
         user, said = says.get("basicAuthUser", ""), says.get("basicAuthPassword", "")
         if not (each.source.is_on("basicAuth") and user and said):
@@ -204,7 +204,7 @@ class _Work:
         state = plan.server.host.files.get(plan.server.web_file)
         known = web_config.parse(state.content).users.get(user, "") if state is not None else ""
         if known_text is None:
-            return bool(known)  # only Grafana can look it up
+            return bool(known)  # only Grafana can resolve the password
         password = passwords.as_sent_by_prometheus(known_text)
         if user == given.user.name:
             return password == given.password
@@ -214,7 +214,7 @@ class _Work:
         return FileState(content, 0o640, self._client.owner, self._client.service.group)
 
     def step(self) -> PlannedStep | None:
-        """All of it as one step; None if nothing is missing."""
+        """Everything as one step; None if nothing is missing."""
         before = {path: state.content for path, state in self._client.files}
         edits = client_edit.edits(
             self._client, before, {path: self._texts[path] for path in before}, why=READS

@@ -1,4 +1,4 @@
-"""What a plan tells of the state before it: what is down already, what cannot be looked at, how long it takes. Pure."""
+"""Findings about the state before a plan: what is down, what cannot be checked, how long verification takes. Pure."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from wizard.planner.server_facts import Server
 from wizard.probes.causes import cause_of
 
 SLACK = 15.0
-"""Seconds that Prometheus' discovery and scrape manager may take before a job's first scrape with new settings."""
+"""Seconds that Prometheus' discovery and scrape manager may take until a job's first scrape with new settings."""
 TOLD_FROM = 90.0
-"""Seconds of waiting from which on a plan says how long verification takes."""
+"""If verification waits longer than this many seconds, the plan says how long."""
 _MOST = 10
-"""Targets that are named one by one."""
+"""The number of targets that a finding names one by one."""
 
 
 def wait_of(interval: float, timeout: float) -> float:
-    """Seconds after a change in which a target's next scrape must have ended."""
+    """Seconds after a change until a target's next scrape must have ended."""
     return interval + timeout + SLACK
 
 
 def longest_wait(facts: Facts, probes: Sequence[Probe]) -> float:
-    """Seconds that verification takes at most until each target was scraped again."""
+    """The longest time, in seconds, that verification waits until each target has been scraped again."""
     planned = (probe.timeout for probe in probes if probe.kind == "up")
-    # What is down already is not waited for.
+    # Verification does not wait for targets that are down already.
     others = (
         wait_of(each.interval, each.timeout)
         for health in facts.health.values()
@@ -51,14 +51,14 @@ def format_duration(seconds: float) -> str:
 
 
 def findings(stack: Stack, facts: Facts, probes: Sequence[Probe]) -> tuple[Finding, ...]:
-    """All that is to be told before anything is changed."""
+    """All findings about the state before anything is changed."""
     return (*_not_asked(facts), *_down(facts, probes), *_unreachable(facts), *_slow(stack, facts))
 
 
 def unscraped_servers(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
     """(Prometheus, server on another host) for each server that no Prometheus of the stack scrapes yet.
 
-    Whether one can connect to it is to be asked before it is given a job.
+    Before such a server gets a job, its address must be tested from that Prometheus' host.
     """
     scrapers = paths.scrapers(stack, facts)
     return tuple(
@@ -140,7 +140,7 @@ def _down(facts: Facts, probes: Sequence[Probe]) -> list[Finding]:
 
 
 def is_of(probe: Probe, target: TargetHealth) -> bool:
-    """Whether a probe of the kind 'up' is about a target; the caller looks at who is asked."""
+    """Whether an 'up' probe is about a target; the caller compares the Prometheus."""
     return probe.instance in (target.endpoint, target.address, target.labels.get("instance"))
 
 
@@ -159,7 +159,7 @@ def _unreachable(facts: Facts) -> list[Finding]:
 
 
 def _slow(stack: Stack, facts: Facts) -> list[Finding]:
-    """The jobs for whose next scrape verification has to wait."""
+    """The jobs for whose next scrape verification waits long."""
     found = []
     for key, health in facts.health.items():
         jobs: dict[str, float] = {}

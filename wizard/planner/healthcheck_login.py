@@ -1,6 +1,6 @@
 """The file by which promtool in a healthcheck logs in: it names the files of Prometheus' own scrape job. Pure.
 
-An image without a shell has no other program that could ask; the file holds no secret itself.
+An image without a shell has no other program for a healthcheck. The file itself contains no secret.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from wizard.planner.server import ServerPlan
 
 
 def is_needed(box: Container) -> bool:
-    """Whether the healthcheck of a container asks by promtool, without a file of its own."""
+    """Whether a container's healthcheck uses promtool, without an --http.config.file."""
     from wizard.config_files.compose import healthcheck
 
     return healthcheck.asks_by_promtool(box.healthcheck)
 
 
 def path(service: Service) -> str:
-    """Where the file lies, on the host and in the container."""
+    """The path of the file, the same on the host and in the container."""
     return posixpath.join(service.home, "healthcheck.yml")
 
 
 def login_file_changes(plan: ServerPlan, clients: Sequence[ClientPlan]) -> tuple[WriteFile, ...]:
-    """The change that makes the file; () where none is needed, or Prometheus does not scrape itself.
+    """The change that writes the file; () if it is not needed, or if Prometheus does not scrape itself.
 
-    Then nothing in the container has what the healthcheck would have to show.
+    Without a job for itself, nothing in the container has the credentials for the healthcheck.
     """
     server = plan.server
     box = server.service.container
@@ -48,7 +48,7 @@ def login_file_changes(plan: ServerPlan, clients: Sequence[ClientPlan]) -> tuple
         ca_file=target.ca_file,
         cert_file=target.pair[0],
         key_file=target.pair[1],
-        # promtool asks under the container's loopback address.
+        # promtool connects to the container's loopback address.
         server_name="" if endpoints.is_loopback(asked_for) else asked_for,
         username=target.login[0],
         password_file=target.login[1],

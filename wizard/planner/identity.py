@@ -1,8 +1,8 @@
-"""Which server of the stack a target means, as seen from the host that asks it. Pure.
+"""Which server of the stack a target means, as seen from the host of the client. Pure.
 
-A target is a name or an address with a port. It means a server if a connection from the asking host gets there:
-names compare as DNS does, addresses by value, a loopback address leads to the asking host itself, and where a name
-leads is what the asking host's own resolver said (`HostFacts.resolved`). What is not certain is told, never guessed.
+A target is a name or an address with a port. It means a server if a connection from the client's host gets there: names
+compare as in DNS, addresses by value, a loopback address is the client's host itself, and a name leads to the addresses
+that the client host's own resolver returned (`HostFacts.resolved`). What is uncertain is reported, never guessed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from wizard.model import HostFacts, Service
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a service accepts connections."""
+    """The addresses at which a service accepts connections."""
 
     host: HostFacts
     service: Service
 
     @property
     def sockets(self) -> tuple[tuple[str, int], ...]:
-        """(address, port) of each of its sockets; the address is '' where it listens on all of them."""
+        """(address, port) of each of its sockets; the address is '' if the socket listens on all addresses."""
         service = self.service
         own = self.host.spec.connect == "practice"
         return _sockets(service.component, service.arguments, service.sockets, service.listen, own=own)
 
     def accepts(self, address: Address, port: int) -> bool:
-        """Whether one of its sockets accepts what is sent to this address of its host."""
+        """Whether one of its sockets accepts a connection to this address of its host."""
         for host, own in self.sockets:
             bound = endpoints.parse_address(host)
             if own != port:
@@ -41,9 +41,9 @@ class Listener:
             if not host or bound == address:
                 return True
             if not address.is_loopback and address not in self._local:
-                return True  # it is no address of an interface: NAT leads from there to any of them
+                return True  # no address of an interface: NAT leads from there to any of them
             if bound is None and (address.is_loopback == endpoints.is_loopback(host)):
-                return True  # it listens under a name, and which address that is only the host knows
+                return True  # it listens on a name, and only the host knows the address of that
         return False
 
     @property
@@ -61,12 +61,12 @@ _LOOPBACK: set[Address] = {
 def _sockets(
     component: str, arguments: tuple[str, ...], held: tuple[str, ...], listen: str, *, own: bool
 ) -> tuple[tuple[str, int], ...]:
-    # What it holds counts more than what it was told: the port may come from its environment, or from systemd.
-    # On a practice host each service has an address of its own; elsewhere `listen` may be the way from here.
+    # Its open sockets count more than its flags: the port may come from its environment, or from systemd.
+    # In a practice stack each service has an address of its own; elsewhere `listen` may be the address seen from here.
     given = () if own else held or tuple(_flags(arguments, "web.listen-address"))
     found = []
     for host, port in map(endpoints.split, given):
-        if port and "/" not in host:  # vsock://:9100 is no TCP
+        if port and "/" not in host:  # vsock://:9100 is not TCP
             found.append(("" if host in ("", "*") or endpoints.is_wildcard(host) else host, port))
     if found:
         return tuple(found)
@@ -75,16 +75,16 @@ def _sockets(
 
 
 def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "") -> bool:
-    """Whether host:port, as a client on the host `asker` has it, gets to this service.
+    """Whether host:port, as used by a client on the host `asker`, leads to this service.
 
-    A name that leads to several hosts, or of which nobody knows where it leads, means none.
+    A name that leads to several hosts means none of them, and so does a name that nobody can resolve.
     """
     host, port = endpoints.split(address, scheme)
     if not host or port not in (own for _, own in listener.sockets):
         return False
     own = _own_names(listener.host)
     if not _may_mean(asker, host, listener.host, own):
-        return False  # nearly all pairs of a large stack: looked at no further
+        return False  # true for nearly all pairs in a large stack, which need no further check
     if _leads_elsewhere(asker, host, listener.host):
         return False
     literal = endpoints.parse_address(host)
@@ -103,7 +103,7 @@ def means(asker: HostFacts, address: str, listener: Listener, *, scheme: str = "
 
 
 def _may_mean(asker: HostFacts, host: str, expected: HostFacts, own: frozenset[str]) -> bool:
-    """Whether a name or address has anything to do with a host: cheap, and never wrong where it says no."""
+    """Whether a name or address can mean a host at all; cheap, and a False is always right."""
     if host in own or endpoints.is_loopback(host) or endpoints.is_wildcard(host):
         return True
     leads = (host,) if endpoints.parse_address(host) is not None else asker.resolved.get(host, ())
@@ -118,7 +118,7 @@ def _may_mean(asker: HostFacts, host: str, expected: HostFacts, own: frozenset[s
 def hosts_of(
     asker: HostFacts, address: str, hosts: Iterable[HostFacts]
 ) -> tuple[tuple[HostFacts, ...], bool]:
-    """The hosts that a target may lead to, and whether some of its addresses are none of theirs."""
+    """The hosts to which a target may lead, and whether it also has addresses that belong to none of them."""
     host, _ = endpoints.split(address)
     everyone = tuple(hosts)
     literal = endpoints.parse_address(host)
@@ -133,9 +133,9 @@ def hosts_of(
 
 
 def names_to_resolve(addresses: Iterable[str], hosts: Iterable[HostFacts]) -> tuple[str, ...]:
-    """The names that the asking host's resolver has to be asked for: of its targets, and of the stack's hosts.
+    """The names that the client host's resolver must resolve: those of its targets, and of the stack's hosts.
 
-    In the order in which they matter, each once: first those that nothing else is known of.
+    Each appears once, the most important first: names about which nothing else is known.
     """
     asked = [endpoints.split(address)[0] for address in addresses]
     everyone = tuple(hosts)
@@ -144,7 +144,7 @@ def names_to_resolve(addresses: Iterable[str], hosts: Iterable[HostFacts]) -> tu
     others = [endpoints.canonical(text) for each in everyone for text in (each.spec.name, each.spec.address)]
     ordered = [name for name in targets if name not in known]
     if ordered:
-        # Only where a name is unknown does it matter where the stack's own names lead.
+        # Only for an unknown name does it matter to which addresses the stack's own names lead.
         ordered += [name for name in others if name and _is_name(name) and not endpoints.is_loopback(name)]
     return tuple(dict.fromkeys([*ordered, *(name for name in targets if name in known)]))
 
@@ -154,7 +154,7 @@ def _is_name(host: str) -> bool:
 
 
 def _own_names(host: HostFacts) -> frozenset[str]:
-    """The names and addresses by which the stack knows a host, as far as they mean it on other hosts."""
+    """The names and addresses of a host in the stack, as far as they mean that host on other hosts."""
     listens = (service.listen for service in host.services)
     texts = (host.spec.name, host.spec.address, *host.names)
     return _canonical(texts, tuple(listens), local=host.spec.connect == "practice")
@@ -164,7 +164,7 @@ def _own_names(host: HostFacts) -> frozenset[str]:
 def _canonical(texts: tuple[str, ...], listens: tuple[str, ...], *, local: bool) -> frozenset[str]:
     names = {endpoints.canonical(text) for text in texts if text}
     names |= {host for host, _ in map(endpoints.split, listens) if host}
-    # The 'hosts' of a practice stack are loopback addresses, each of its own.
+    # The hosts of a practice stack are loopback addresses, a different one each.
     return frozenset(name for name in names if local or not endpoints.is_loopback(name))
 
 
@@ -173,7 +173,7 @@ def _is_same(asker: HostFacts, host: HostFacts) -> bool:
 
 
 def _addresses(asker: HostFacts, name: str) -> tuple[Address, ...]:
-    """Where the asking host's resolver leads; link-local addresses only if there are no others."""
+    """The addresses to which the client host's resolver leads; link-local ones only if there are no others."""
     texts = asker.resolved.get(name)
     if not texts:
         return ()
@@ -182,22 +182,22 @@ def _addresses(asker: HostFacts, name: str) -> tuple[Address, ...]:
 
 
 def _belongs(asker: HostFacts, address: Address, host: HostFacts) -> bool:
-    """Whether an address, used on the asking host, is one of that host."""
+    """Whether an address, used on the client's host, belongs to that host."""
     same = _is_same(asker, host)
     if address.is_loopback or address.is_unspecified:
         return str(address) in _own_names(host) if host.spec.connect == "practice" else same
     if not same and str(address) in asker.names:
-        return False  # the asking host's own, even if others have the same (172.17.0.1 of Docker)
+        return False  # the client host's own, even if others have it too (172.17.0.1 of Docker)
     if str(address) in _own_names(host):
         return True
-    # The stack's own name for the host, as the asking host resolves it: an address behind NAT, or of a VPN.
+    # An address behind NAT, or of a VPN, belongs to the host if the client's host resolves the stack's name to it.
     spec = [endpoints.canonical(text) for text in (host.spec.address, host.spec.name) if text]
     return any(address in _addresses(asker, name) for name in spec)
 
 
 def _reaches(asker: HostFacts, address: Address, listener: Listener, port: int) -> bool:
-    """Whether a connection to that address and port, made on the asking host, is accepted by the service."""
-    if address.is_unspecified:  # Linux takes it for the loopback
+    """Whether the service accepts a connection from the client's host to that address and port."""
+    if address.is_unspecified:  # Linux connects to loopback instead
         if _is_same(asker, listener.host) and listener.host.spec.connect != "practice":
             return any(listener.accepts(each, port) for each in _LOOPBACK if each.version == address.version)
         return False
@@ -205,9 +205,9 @@ def _reaches(asker: HostFacts, address: Address, listener: Listener, port: int) 
 
 
 def _leads_elsewhere(asker: HostFacts, host: str, expected: HostFacts) -> bool:
-    """Whether the asking host's resolver leads a name by which the stack knows a host to no address of it.
+    """Whether the client host's resolver leads a name that the stack has for a host to none of its addresses.
 
-    Only what is certain counts: a loopback address on another host. Other addresses may be NAT.
+    Only a loopback address on another host is certain. Other addresses may be NAT.
     """
     found = _addresses(asker, host)
     return (
@@ -231,19 +231,19 @@ def _flags(arguments: tuple[str, ...], name: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A target that may mean a service, and of which that is not certain."""
+    """A target that may mean a service, but not for certain."""
 
     address: str
     kind: Literal["several", "unknown", "unresolved", "port"]
-    """It leads to several hosts, to an address that no host is known to have, nowhere, or to another port."""
+    """It leads to several hosts, to an address of no known host, nowhere, or to another port."""
     why: str
-    """The same as a clause."""
+    """The same kind as a clause for a message."""
 
 
 def doubtful(
     asker: HostFacts, addresses: Sequence[str], listener: Listener, hosts: Sequence[HostFacts]
 ) -> tuple[Doubt, ...]:
-    """The targets of a client on the host `asker` that may mean a service."""
+    """The targets of a client on the host `asker` that may mean a service, but not for certain."""
     found = (
         _doubt(asker, address, listener, hosts)
         for address in dict.fromkeys(addresses)
@@ -271,12 +271,12 @@ def _doubt(asker: HostFacts, address: str, listener: Listener, hosts: Sequence[H
         return None
     if strange:
         if endpoints.parse_address(host) is not None or _is_same(asker, listener.host):
-            return None  # an address of somebody else, as most targets of a partial stack are
+            return None  # another machine's address, like most targets of a partial stack
         return Doubt(address, "unknown", f"no host of the stack is known to have the address {shown}")
     unasked = asker.resolver if host not in asker.resolved else ""
     return Doubt(address, "unresolved", unasked or f"{host} does not resolve on {asker.spec.name}")
 
 
 def _is_served(port: int, host: HostFacts) -> bool:
-    """Whether a service that was found on the host listens on that port."""
+    """Whether a service found on the host listens on that port."""
     return any(port == own for service in host.services for _, own in Listener(host, service).sockets)

@@ -1,4 +1,4 @@
-"""What is said of targets that may be a server of the stack, and of which that could not be settled. Pure."""
+"""Findings about targets that may or may not be a server of the stack. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 
 _ASKED = {"alertmanagers": "alertmanager", "remote_write": "prometheus", "remote_read": "prometheus"}
-"""The component that each kind of client block asks."""
+"""The component to which each kind of client block connects."""
 
 
 def of_jobs(
     facts: Facts, client: Client, jobs: Iterable[Place], server: Server, chosen: Client
 ) -> tuple[Finding, ...]:
-    """Of the jobs of a Prometheus, where no job is known to scrape the server.
+    """Findings about jobs of a Prometheus, if no job is known to scrape the server.
 
     Args:
-        chosen: the Prometheus that gets a job for it.
+        chosen: the Prometheus that gets a new job for the server.
     """
     then = (
         f"That could not be settled, so {chosen.key} gets a job of its own for it. If the target is this server, "
@@ -33,7 +33,7 @@ def of_jobs(
 def of_blocks(
     facts: Facts, client: Client, places: Sequence[Place], servers: Sequence[Server]
 ) -> tuple[Finding, ...]:
-    """Of the alertmanagers, remote_write and remote_read of a Prometheus."""
+    """Findings about alertmanagers, remote_write and remote_read of a Prometheus."""
     found: list[Finding] = []
     for server in servers:
         asking = [place for place in places if _ASKED.get(place.kind) == server.spec.name]
@@ -61,7 +61,7 @@ def _doubtful(
 
 
 def _addresses_to_resolve(client: Client, place: Place, server: Server) -> list[str]:
-    """The addresses of a place that the host's resolver is asked about; a container's names are none of its."""
+    """The addresses of a place that the host's resolver resolves; those of a container's network are not among them."""
     box = client.service.container
     if box is None or not box.has_own_network:
         return list(place.addresses)

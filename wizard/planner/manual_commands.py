@@ -1,6 +1,6 @@
-"""What a person would type for each change: plain shell, run as printed, without a question asked.
+"""The commands that a person would type for each change: plain shell that runs as printed and asks no question.
 
-The tests run these commands, so they cannot rot. No secret stands in them: a password is read from its file.
+The tests run these commands, so they stay correct. They contain no secret: a password is read from its file.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def _install(rights: FileState, *words: str) -> tuple[str, ...]:
 
 
 def _empty(path: str, rights: FileState = _PRIVATE) -> ManualCommand:
-    """An empty file, closed to others before anything is in it."""
+    """An empty file, closed to others before it has any content."""
     return ManualCommand(argv=_install(rights, "/dev/null", path))
 
 
 def make_folder(host: str, path: str, *, mode: int, owner: str, group: str, why: str) -> MakeFolder:
-    """A folder to make, with its rights from the start, and the command for it."""
+    """A folder to create with its final permissions, and the command for it."""
     typed = ManualCommand(argv=("install", "-d", "-m", f"{mode:04o}", "-o", owner, "-g", group, path))
     return MakeFolder(host=host, path=path, mode=mode, owner=owner, group=group, why=why, by_hand=(typed,))
 
@@ -48,14 +48,14 @@ def make_folder(host: str, path: str, *, mode: int, owner: str, group: str, why:
 def new_key(
     path: str, kind: str, *, mode: int = 0o600, owner: str = "", group: str = "", locked: bool = False
 ) -> tuple[ManualCommand, ...]:
-    """A private key, closed to others from its first byte; `locked`: with a passphrase that openssl asks for."""
+    """A private key, closed to others from its first byte; `locked`: with a passphrase for which openssl asks."""
     cipher = ("-aes-256-cbc",) if locked else ()
     made = ("openssl", "genpkey", "-quiet", *cipher, *_KEY_OPTIONS[kind])
     return _empty(path, FileState(b"", mode, owner, group)), ManualCommand(argv=made, output=path)
 
 
 def authority(*, key: str, certificate: str, days: int, name: str) -> tuple[ManualCommand, ...]:
-    """A CA certificate with the extensions that Go, OpenSSL and strict Python accept."""
+    """A CA certificate with the extensions that Go, OpenSSL and strict Python require."""
     extensions = (
         "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign\n"
         "subjectKeyIdentifier = hash\n"
@@ -75,7 +75,7 @@ def issue(
     owner: str = "",
     group: str = "",
 ) -> tuple[SignedCertificate, ...]:
-    """A certificate signed by the CA (certificate and key in `ca`); `usage` as openssl writes it."""
+    """A certificate signed by the CA (certificate and key in `ca`); `usage` in openssl's spelling."""
     return (
         SignedCertificate(
             key=key,
@@ -100,7 +100,7 @@ def client_pair(
     owner: str = "",
     group: str = "",
 ) -> tuple[tuple[Typed, ...], tuple[Typed, ...]]:
-    """A client's key, and its certificate: signed by the CA (certificate and key in `ca`) or by itself.
+    """A client's key, and its certificate: signed by the CA (certificate and key in `ca`) or self-signed.
 
     Args:
         paths: certificate and key.
@@ -127,7 +127,7 @@ def client_pair(
 def self_signed(
     *, key: str, certificate: str, names: tuple[str, ...], days: int, name: str, usage: str = "serverAuth"
 ) -> tuple[ManualCommand, ...]:
-    """A certificate that signs itself; the other end pins it."""
+    """A self-signed certificate, which the other end pins."""
     return _self_signed(key, certificate, days=days, name=name, extensions=_leaf_extensions(names, usage))
 
 
@@ -144,23 +144,23 @@ def _self_signed(
 
 
 def copy(source: str, target: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """A file of the workspace copied to where it belongs, with its rights."""
+    """Copies a file of the workspace to its target, with its permissions."""
     return (ManualCommand(argv=_install(state, STDIN, target), source=source),)
 
 
 def copy_there(source: str, target: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """The same where both ends are on one host."""
+    """Copies a file on one host, with its permissions."""
     return (ManualCommand(argv=_install(state, source, target)),)
 
 
 def text(path: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """A text file written as it is, with its rights; for texts that hold no secret."""
+    """Writes a text file as it is, with its permissions; only for texts without a secret."""
     content = state.content.decode("utf-8", "replace")
     return (ManualCommand(argv=_install(state, STDIN, path), stdin=content),)
 
 
 def rights(path: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """Owner, group and mode of a file whose content stays."""
+    """Sets owner, group and mode of a file, and leaves its content."""
     return (
         ManualCommand(argv=("chown", f"{state.owner}:{state.group}", path)),
         ManualCommand(argv=("chmod", f"{state.mode:04o}", path)),
@@ -173,7 +173,7 @@ def remove_file(path: str) -> tuple[ManualCommand, ...]:
 
 
 def password(path: str, user: UserSpec) -> tuple[ManualCommand, ...]:
-    """A password in a file that nobody else can read: one that nobody has seen, or the person's own."""
+    """A password in a file that nobody else can read: a random one that is never displayed, or the person's own."""
     script = f"openssl rand -base64 18 | tr '+/' '-_' | tr -d '\\n' > {_q(path)}"
     if user.password == "file":
         script = f"tr -d '\\r\\n' < {_q(user.file)} > {_q(path)}"
@@ -183,19 +183,19 @@ def password(path: str, user: UserSpec) -> tuple[ManualCommand, ...]:
 
 
 def typed_secret(path: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """A secret that another program has given, typed into a file with its rights."""
+    """A secret of another program that the person types into a file with its permissions."""
     script = f'read -rs p && printf %s "$p" > {_q(path)}; unset p   # type it, then Enter'
     return _empty(path, state), ManualCommand(script=script)
 
 
 def curl_config(path: str, user: str, password_path: str) -> tuple[ManualCommand, ...]:
-    """A curl config, so that a password never stands on a command line."""
+    """A curl config, so that a password is never on a command line."""
     script = f'printf \'user = "%s:%s"\\n\' {_q(user)} "$(sed \'s/[\\\\"]/\\\\&/g\' {_q(password_path)})" > {_q(path)}'
     return _empty(path), ManualCommand(script=script)
 
 
 def wrong_login(path: str, user: str, password: str) -> tuple[ManualCommand, ...]:
-    """A curl config with a password that is known to be wrong, and no secret."""
+    """A curl config with a password that is known to be wrong, so it is not a secret."""
     script = f"printf 'user = \"%s:%s\"\\n' {_q(user)} {_q(password)} > {_q(path)}"
     return _empty(path), ManualCommand(script=script)
 
@@ -203,10 +203,10 @@ def wrong_login(path: str, user: str, password: str) -> tuple[ManualCommand, ...
 def web_config(
     path: str, before: FileState | None, after: FileState, users: tuple[tuple[UserSpec, str], ...]
 ) -> tuple[ManualCommand, ...]:
-    """A web configuration: written anew, or the edit as a patch. Hashes come from htpasswd.
+    """A web configuration: the new file, or the edit as a patch. Hashes come from htpasswd.
 
     Args:
-        users: each user whose hash is new, with the file that holds the password.
+        users: each user with a new hash, and the file with the password.
     """
     if before is not None:
         return patch(path, before, after)
@@ -223,7 +223,7 @@ def web_config(
 
 
 def patch(path: str, before: FileState, after: FileState) -> tuple[ManualCommand, ...]:
-    """An edit as a patch; the rights of the file stay. Nothing for an edit that holds a secret."""
+    """An edit as a patch; the file keeps its permissions. Nothing for an edit with a secret."""
     name = posixpath.basename(path)
     old, new = (
         state.content.decode("utf-8", "surrogateescape").splitlines(keepends=True)
@@ -244,7 +244,7 @@ def patch(path: str, before: FileState, after: FileState) -> tuple[ManualCommand
 
 
 def _typable(text: str) -> bool:
-    """Whether a terminal would show every character as it is."""
+    """Whether a terminal would display every character unchanged."""
     return all(character in "\n\t" or character.isprintable() for character in text)
 
 
@@ -267,13 +267,13 @@ def _leaf_extensions(names: tuple[str, ...], usage: str) -> str:
 
 
 def join_files(path: str, parts: Sequence[str], state: FileState) -> tuple[ManualCommand, ...]:
-    """Concatenates files into one, with its mode and owner."""
+    """Concatenates files into one, and sets its mode and owner."""
     words = " ".join(_q(each) for each in parts)
     return (ManualCommand(argv=_install(state, STDIN, path), script=f"cat {words}"),)
 
 
 def joined_pair(path: str, pair: tuple[str, str], state: FileState) -> tuple[ManualCommand, ...]:
-    """A file that is a certificate and its key in the traditional form, with its rights."""
+    """A file with a certificate and its key in the traditional form, and its permissions."""
     certificate, key = map(_q, pair)
     script = f"{{ cat {certificate}; openssl pkey -traditional -in {key}; }}"
     return (ManualCommand(argv=_install(state, STDIN, path), script=script),)
@@ -282,13 +282,13 @@ def joined_pair(path: str, pair: tuple[str, str], state: FileState) -> tuple[Man
 def htpasswd(
     path: str, state: FileState, users: tuple[tuple[str, int, str], ...]
 ) -> tuple[ManualCommand, ...]:
-    """A file of users and bcrypt hashes: each user's name, the cost, and the file that holds the password."""
+    """A file with users and bcrypt hashes; `users` has name, cost, and the file with the password."""
     lines = (f"htpasswd -niBC {cost} {_q(name)} < {_q(source)} | head -n 1" for name, cost, source in users)
     return (ManualCommand(argv=_install(state, STDIN, path), script="\n".join(lines)),)
 
 
 def write_text(path: str, state: FileState) -> tuple[ManualCommand, ...]:
-    """Writes a text file, as `text` does; for one that holds a secret, a note that says what to write."""
+    """Writes a text file like `text`; for a file with a secret, a note that says what to write."""
     content = state.content.decode("utf-8", "replace")
     if redact(content) == content:
         return text(path, state)

@@ -16,7 +16,7 @@ from wizard.redact import Secret
 
 
 def monitors(stack: Stack, facts: Facts) -> tuple[tuple[str, Client], ...]:
-    """Every Prometheus that runs on the hosts of a stack, with what it is called: its component, or its unit."""
+    """Every Prometheus on the hosts of a stack with its name: the component, or the unit."""
     del stack
     return tuple(
         ("prometheus" if service == host.service("prometheus") else service.unit, _client(host, service))
@@ -31,9 +31,9 @@ def _client(host: HostFacts, service: Service) -> Client:
 
 
 def now(stack: Stack, facts: Facts, client: Client) -> tuple[Probe, ...]:
-    """The probes that reach a Prometheus as it is now; () if this machine cannot reach it.
+    """The probes that reach a Prometheus before the plan; () if this machine cannot reach it.
 
-    A password goes over TLS that was verified, and nowhere else.
+    A password is sent only over TLS that was verified.
     """
     service = client.service
     if service.out_of_reach:
@@ -48,11 +48,11 @@ def now(stack: Stack, facts: Facts, client: Client) -> tuple[Probe, ...]:
 def monitored_prometheus(
     stack: Stack, facts: Facts, access: Callable[[Client], tuple[str, dict[str, Any]]]
 ) -> tuple[Watched, ...]:
-    """Every Prometheus of a stack, with the ways to ask it before and after a plan.
+    """Every Prometheus of a stack, with the probes to query it before and after a plan.
 
     Args:
-        access: scheme and options of a client that the plan protects, as they are after it; ('http', {}) for
-            one that it leaves as it is.
+        access: scheme and options of a client that the plan protects, as after the plan; ('http', {}) for
+            one that it does not change.
     """
     found = []
     for name, client in monitors(stack, facts):
@@ -64,14 +64,14 @@ def monitored_prometheus(
 
 
 def scrape_intervals(client: Client) -> Intervals:
-    """How often the jobs of a Prometheus are scraped, by its configuration."""
+    """The scrape intervals of a Prometheus' jobs, by its configuration."""
     try:
         own = intervals(client.content)
         jobs = dict(own.jobs)
         for text in client.texts.values():
             jobs = {**intervals(text, own.usual).jobs, **jobs}
     except ConfigError:
-        return Intervals()  # the planner says so, with the place
+        return Intervals()  # the planner reports the error with its place
     return Intervals(own.usual, jobs)
 
 

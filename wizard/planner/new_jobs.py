@@ -1,4 +1,4 @@
-"""Scrape jobs for servers that no Prometheus of the stack scrapes: which one gets them, and what has to be said. Pure."""
+"""Scrape jobs for servers that no Prometheus of the stack scrapes: which one gets the job, and the findings. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NewJobs:
     warnings: tuple[Finding, ...] = ()
 
     def of(self, client: Client) -> tuple[Server, ...]:
-        """Those of one Prometheus."""
+        """The servers of one Prometheus."""
         return self.servers.get(client.key, ())
 
 
@@ -33,15 +33,15 @@ def assign(
     texts: Mapping[str, Mapping[str, bytes]],
     servers: Sequence[Server],
 ) -> NewJobs:
-    """Gives each server that nobody scrapes to one Prometheus: that on its own host, else the first of the stack.
+    """Assigns each unscraped server to one Prometheus: the one on its own host, or else the first of the stack.
 
-    A job of any kind counts, also one that federates.
+    A server counts as scraped by a job of any kind, even one that federates.
 
     Args:
         texts: each Prometheus' configuration, by its host/component.
 
     Raises:
-        ConfigError: a configuration cannot be read.
+        ConfigError: a configuration cannot be parsed.
     """
     found: dict[str, list[Server]] = {}
     told: list[Finding] = []
@@ -64,7 +64,7 @@ def assign(
             client for client in scrapers if (client.host.spec.name, server.address) not in facts.unreachable
         ]
         if not able:
-            continue  # it would be down: `health_findings` says so
+            continue  # its target would be down: `health_findings` reports that
         mine = [client for client in able if client.host.spec.name == server.spec.host]
         chosen = (mine or able)[0]
         found.setdefault(chosen.key, []).append(server)
@@ -76,7 +76,7 @@ def assign(
 
 
 def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -> dict[str, bytes]:
-    """The configuration with a job for each of these servers, in the Prometheus' own file.
+    """The configuration with a job for each of these servers, in the Prometheus' main file.
 
     Raises:
         ConfigError: its list of jobs cannot be extended.
@@ -95,7 +95,7 @@ def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -
 
 
 def free_name(first: str, second: str, taken: set[str]) -> str:
-    """A job name that is not taken: one of two, or the second with a number."""
+    """A free job name: the first, the second, or the second with a number."""
     numbered = (f"{second}-{number}" for number in count(2))
     return next(name for name in chain((first, second), numbered) if name not in taken)
 

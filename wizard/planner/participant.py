@@ -1,4 +1,4 @@
-"""What a server and a client have in common in a plan: they change files on their host, in steps about them. Pure."""
+"""The common part of servers and clients in a plan: they change files on their host, in steps about them. Pure."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Participant:
 
     @property
     def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`."""
+        """`host/component`; `host/component/unit` for a further instance."""
         return instance_key(self.host.spec.name, self.component, self.instance)
 
     @property
     def component(self) -> str:
-        """The name of its component."""
+        """The component's name."""
         raise NotImplementedError
 
     @property
     def instance(self) -> str:
-        """The unit of a further instance on its host; '' for the usual one."""
+        """The unit if this is not the usual instance on its host; '' otherwise."""
         raise NotImplementedError
 
     def write(
@@ -51,7 +51,7 @@ class Participant:
         by_hand: tuple[Typed, ...],
         about: tuple[str, ...] = (),
     ) -> WriteFile:
-        """A change of one file on its host, from what was read there."""
+        """A change of one file on its host, based on the content that was read."""
         return WriteFile(
             host=self.host.spec.name,
             path=path,
@@ -68,7 +68,7 @@ class Participant:
     def step(
         self, kind: StepKind, *, title: str, why: str, changes: Iterable[Change], step_id: str = ""
     ) -> PlannedStep:
-        """A step that is about it, in its role; its id is made of kind and key where none is given."""
+        """A step about it, in its role; without `step_id`, the id is made of kind and key."""
         return PlannedStep(
             id=step_id or f"{kind}:{self.key}",
             kind=kind,

@@ -1,8 +1,8 @@
-"""Replacing a password that is in use, so that no client is rejected at any moment.
+"""Replaces a password that is in use without a moment in which a client is rejected.
 
-A server knows one password for a user, and a client sends one: whichever changed first would fail until the
-other did. So the server accepts the new password under a second name, the clients change to it, the first name gets the new
-password, the clients come back, and the second name is forgotten. Both files end with one line changed.
+A server has one password per user, and a client sends one: whichever changes first would fail until the other changes.
+So the server accepts the new password under a second name, the clients change to it, the first name gets the new
+password, the clients change back, and the second name is removed. In the end one line of both files has changed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from wizard.planner.server_facts import Server
 from wizard.redact import Secret
 
 NEXT = "-next"
-"""Behind a user's name: the name under which the new password is accepted for a while."""
+"""Suffix of the user name under which the new password is accepted for a while."""
 
 
 def with_new_password(stack: Stack, answers: Answers) -> Answers:
-    """The answers with a new password where one is to be replaced and none was given."""
+    """The answers with a new password, if one must be replaced and none was given."""
     user = stack.users[0]
     if "passwords" not in answers.renew or user.name in answers.passwords or user.password == "file":
         return answers
@@ -44,7 +44,7 @@ def with_new_password(stack: Stack, answers: Answers) -> Answers:
 
 
 def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep, ...]:
-    """What replaces the password of the first user where servers and clients use the old one; () if none do.
+    """Plans the replacement of the first user's password if servers and clients use the old one; () otherwise.
 
     Raises:
         CredentialNeededError: the new password has to be asked for.
@@ -54,7 +54,7 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
     if not known:
         return ()
     new = credentials.credential(stack, facts, answers, user).password
-    # Each hash once: servers share one, and a comparison costs time by its nature.
+    # Each hash once: servers share them, and bcrypt makes each comparison slow on purpose.
     hashes = dict.fromkeys(hashed for _, _, hashed in known)
     old_hashes = [hashed for hashed in hashes if not passwords.matches(new, hashed)]
     stale = [(server, state) for server, state, hashed in known if hashed in old_hashes]
@@ -87,14 +87,14 @@ def _servers_of_user(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[S
         try:
             config = web_config.parse(state.content)
         except ConfigError:
-            continue  # the plan that follows says so, with the place
+            continue  # the plan that follows reports the error with its place
         if config.encrypted and user.name in config.users:
             found.append((server, state, config.users[user.name]))
     return found
 
 
 def _gets_in(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
-    """Whether a client uses the password in its file, and a server takes it."""
+    """Whether a client sends the password from its file, and a server accepts that."""
     path = client.password_file(user)
     state = client.host.files.get(path)
     if state is None or not _places(client, path):
@@ -109,7 +109,7 @@ def _places(client: Client, path: str) -> list[Place]:
 
 @dataclass(frozen=True, slots=True)
 class _ServerSide:
-    """The web configuration of one server: as it is, then after each of the three stages."""
+    """The web configuration of one server: at present, then after each of the three stages."""
 
     server: Server
     states: tuple[FileState, FileState, FileState, FileState]
@@ -118,7 +118,7 @@ class _ServerSide:
     def of(
         cls, server: Server, state: FileState, user: UserSpec, following: UserSpec, new: Secret
     ) -> _ServerSide:
-        """All its states, from the file as it is."""
+        """All its states, derived from the present file."""
         hashes = {each.name: passwords.hash_password(new, each.cost) for each in (user, following)}
         second = {following.name: hashes[following.name]}
         first = {user.name: hashes[user.name]}
@@ -131,7 +131,7 @@ class _ServerSide:
         return cls(server, (state, *(replace(state, content=content) for content in contents)))  # type: ignore[arg-type]
 
     def stage(self, number: int) -> PlannedStep:
-        """The step that leads to one of its states."""
+        """The step to the state with this number."""
         server, name = self.server, self.server.spec.name
         title, why = {
             1: (
@@ -168,7 +168,7 @@ class _ServerSide:
 
 
 class _ClientSide:
-    """One client that goes over to the second name and comes back."""
+    """A client that changes to the second name and back."""
 
     def __init__(
         self, facts: Facts, client: Client, user: UserSpec, following: UserSpec, new: Secret
@@ -190,7 +190,7 @@ class _ClientSide:
         )
 
     def over(self) -> tuple[PlannedStep, ...]:
-        """To the second name, with the new password in a file of its own."""
+        """Steps to the second name, with the new password in a separate file."""
         there = self._client.host.files.get(self._new_file)
         return (
             self._step(
@@ -204,7 +204,7 @@ class _ClientSide:
         )
 
     def back(self) -> tuple[PlannedStep, ...]:
-        """To the first name, whose file holds the new password by then."""
+        """Steps back to the first name, whose file gets the new password first."""
         return (
             self._step(
                 "password",

@@ -1,4 +1,4 @@
-"""The full path of a file as an answer to a question: what cannot be one is said beside the question. Pure."""
+"""A file's absolute path as an answer to a question, with an error for anything else. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from wizard.errors import InputError
 
 _NAME: Final = 255
 _PATH: Final = 4095
-"""Bytes that Linux takes in one name, and in a whole path: NAME_MAX and PATH_MAX of limits.h."""
+"""The longest file name and path that Linux accepts, in bytes: NAME_MAX and PATH_MAX of limits.h."""
 
 
 def full_path(text: str) -> str:
-    """The path that was typed, without blanks around it; '' where nothing was.
+    """The typed path, without blanks around it; '' for an empty answer.
 
     Raises:
-        InputError: it is not the full path of a file.
+        InputError: it is not an absolute path of a file.
     """
     path = text.strip()
     if not path:

@@ -1,6 +1,6 @@
-"""Where everything goes: the paths and rights of each file that a plan may read or write. Pure.
+"""The paths and permissions of all files that a plan may read or write. Pure.
 
-One place decides them, so that the planner, the list of files to read and the words for a person agree.
+They are decided in one place, so that the planner, the list of files to read and the texts for people agree.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from wizard.planner.server_facts import Server
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOOLS = ("prometheus", "alertmanager")
-"""The components that a tool of their own asks: promtool, amtool."""
+"""The components with a query tool of their own: promtool, amtool."""
 
 
 def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
-    """(host, paths) put together by host."""
+    """Merges (host, paths) pairs by host."""
     together: dict[str, tuple[str, ...]] = {}
     for host, paths in found:
         together[host] = (*together.get(host, ()), *paths)
@@ -40,7 +40,7 @@ def by_host(found: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str
 
 
 def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
-    """The components that are to be protected, and each exporter_exporter that is a front door.
+    """The components to protect, and each exporter_exporter that is a front door.
 
     Raises:
         InputError: one of them was not found on its host.
@@ -65,7 +65,7 @@ def servers(stack: Stack, facts: Facts) -> tuple[Server, ...]:
                 where=stack.source or spec.host,
                 todo="Start it, or correct service, project and container in its entry: firescreen scan --json names them",
             )
-        # What starts its program in a way of its own cannot be given a flag from here.
+        # A unit that starts its program through something else gives Firescreen no way to set a flag.
         unset = not service.is_manual and service.flags.kind == "manual" and not service.web_config
         if spec.service == "manual" or unset:
             service = replace(
@@ -81,7 +81,7 @@ def known_hosts(facts: Facts) -> tuple[HostFacts, ...]:
 
 
 def as_server(client: Client) -> Server:
-    """A client as something that is asked itself: for telling whether an address means it."""
+    """A client as a server, to tell whether an address means it."""
     spec = ComponentSpec(
         host=client.host.spec.name, name=client.service.component, unit=client.service.instance
     )
@@ -89,12 +89,12 @@ def as_server(client: Client) -> Server:
 
 
 def scrapers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
-    """Every Prometheus of the stack's hosts whose configuration is known, and that runs or is named there."""
+    """Every Prometheus of the stack's hosts with a known configuration that runs or is named in the stack."""
     return _clients(stack, facts, "prometheus")
 
 
 def probers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
-    """Every blackbox exporter of the stack's hosts whose configuration is known, and that runs or is named there."""
+    """Every blackbox exporter of the stack's hosts with a known configuration that runs or is named in the stack."""
     return _clients(stack, facts, "blackbox_exporter")
 
 
@@ -108,7 +108,7 @@ def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
             if service is None or not service.config_file:
                 continue
             if not service.active and service.key not in own:
-                continue  # left over from a package, say: it asks nobody
+                continue  # left over from a package, say: it connects to nothing
             place = host.spec.name, service.config_file
             first = found.get(place)
             found[place] = (
@@ -125,7 +125,7 @@ def workspace_path(facts: Facts, *parts: str) -> str:
 
 
 def ca_pair(facts: Facts) -> tuple[str, str]:
-    """Certificate and key of one's own CA."""
+    """Certificate and key of the person's own CA."""
     return workspace_path(facts, "ca", "ca.crt"), workspace_path(facts, "ca", "ca.key")
 
 
@@ -143,7 +143,7 @@ def wrong_user_file(facts: Facts, user: UserSpec) -> str:
 
 
 def probe_pair(facts: Facts) -> tuple[str, str]:
-    """Certificate and key that the probes show where a server asks for one."""
+    """Certificate and key that the probes present if a server requires one."""
     return workspace_path(facts, "clients", "firescreen.crt"), workspace_path(
         facts, "clients", "firescreen.key"
     )
@@ -155,27 +155,27 @@ def stranger_pair(facts: Facts) -> tuple[str, str]:
 
 
 def other_pair(facts: Facts) -> tuple[str, str]:
-    """A pair of one's own CA with a name that no server allows, for the probe that must be rejected."""
+    """A pair of the person's own CA with a name that no server allows, for the probe that must be rejected."""
     return workspace_path(facts, "clients", "other.crt"), workspace_path(facts, "clients", "other.key")
 
 
 def shared_pair(facts: Facts) -> tuple[str, str]:
-    """The one pair of all nodes, where the person chose that."""
+    """The pair that all nodes share, if the person chose that."""
     return workspace_path(facts, "shared", "node.crt"), workspace_path(facts, "shared", "node.key")
 
 
 def tools_file(facts: Facts, server: Server) -> str:
-    """What promtool or amtool takes as --http.config.file to ask a server."""
+    """The --http.config.file with which promtool or amtool queries a server."""
     return workspace_path(facts, "tools", f"{server.label}.yml")
 
 
 def trust_copy(facts: Facts, server: Server) -> str:
-    """What the probes trust for a server."""
+    """The CA file with which the probes verify a server."""
     return workspace_path(facts, "trust", f"{server.label}.crt")
 
 
 def config_files(facts: Facts, service: Service) -> tuple[str, ...]:
-    """The files of a service's configuration: its own, and those that it includes."""
+    """A service's configuration files: the main one, and those that it includes."""
     try:
         found = tuple(Client(facts.hosts[service.host], service, OwnFiles()).texts)
     except ConfigError:

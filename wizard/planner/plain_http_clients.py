@@ -1,7 +1,7 @@
-"""What asks a server by plain http beside the clients of the plan: the server's own unit, other units, cron jobs, scripts.
+"""Other users of a server's plain http: the server's own unit, other units, cron jobs and scripts.
 
-A reload command of its own unit is replaced by a signal, which works with http and https; what would keep the unit from
-starting is refused; all the rest is told with file and line. Pure.
+A reload command of its own unit is replaced by a signal, which works with http and https. A command that would keep the
+unit from starting is refused. All others are reported with file and line. Pure.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from wizard.service_managers import flags
 from wizard.service_managers.registry import manager_of
 
 KILL = "/bin/kill"
-"""Looked for on the host: small ones lack it."""
+"""Small hosts lack this program, so its existence is checked."""
 _FEW = 20
-"""Callers of one server that are named; the rest are counted."""
+"""Callers of one server that are named; others are only counted."""
 _EVERYWHERE = ("0.0.0.0", "::", "*", "")  # noqa: S104 - compared with, not bound to
 _FOLLOWED_BY_FAILURE = re.compile(r"-[A-Za-z]*f[A-Za-z]*|--fail\S*")
 
@@ -34,17 +34,17 @@ def wanted_files(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_folders(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
-    """Folders, and the program of the reload command, whose existence matters, by host."""
+    """The folders, and the program for the reload command, whose existence to check, by host."""
     return paths.by_host(
         (server.spec.host, (posixpath.dirname(path), KILL)) for server in servers if (path := _dropin(server))
     )
 
 
 def reload_step(server: Server, *, restarts: bool) -> PlannedStep | None:
-    """The drop-in by which the unit is reloaded with a signal; None where it needs none.
+    """Plans the drop-in by which the unit reloads with a signal; None if the unit needs none.
 
     Args:
-        restarts: whether the server is restarted in this plan; else systemd is told with a reload.
+        restarts: whether this plan restarts the server; if not, a daemon-reload makes systemd read the drop-in.
     """
     path = _dropin(server)
     asking = _plain_http_settings(server, "ExecReload")
@@ -89,7 +89,7 @@ def _reload_by_signal(server: Server) -> FileState:
 
 
 def refuse_failing_start(server: Server) -> None:
-    """Whether a command of the unit would keep it from starting once it speaks https.
+    """Refuses a unit with a command that would prevent its start once the server uses https.
 
     Raises:
         InputError: names file and line.
@@ -105,7 +105,7 @@ def refuse_failing_start(server: Server) -> None:
 
 
 def warnings(facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
-    """What will stop working when these servers speak https, with file and line."""
+    """What will stop working when these servers use https, with file and line."""
     return tuple(finding for server in servers for finding in _of(facts, server))
 
 
@@ -141,7 +141,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
 
 
 def _plain_http_settings(server: Server, key: str) -> list[Setting]:
-    """The settings of that key in the server's own unit that ask the server by http, by themselves or by a script."""
+    """The settings of a key in the server's own unit that use http to the server, directly or through a script."""
     if not manager_of(server.service).has_units:
         return []
     scripts = {
@@ -161,7 +161,7 @@ def _plain_http_settings(server: Server, key: str) -> list[Setting]:
 
 
 def _dropin(server: Server) -> str:
-    """Where the drop-in for the reload command lies, or would; '' for none."""
+    """The path of the drop-in for the reload command, written or not; '' if none is needed."""
     service = server.service
     if not manager_of(service).has_units or not find_component(service.component).reload_by:
         return ""
@@ -174,20 +174,20 @@ def _dropin(server: Server) -> str:
 
 
 def _fails(value: str) -> bool:
-    """Whether a command that asks by http may fail the unit's start, or never end."""
+    """Whether a command that uses http may make the unit's start fail, or never end."""
     command = systemd_unit.parse_command(value)
     texts = [word.text for word in command.words]
     if any(re.search(r"\b(?:until|while|for)\b", text) for text in texts):
         return True
     if "-" in command.prefix:
         return False
-    # curl ends well with an answer of 400, unless it is told otherwise; all others are not relied on.
+    # curl exits with 0 at a 400 unless it has -f; nothing is assumed about other programs.
     direct = command.program.rsplit("/", 1)[-1] == "curl"
     return not direct or any(_FOLLOWED_BY_FAILURE.fullmatch(text) for text in texts)
 
 
 def _means(caller: Caller, server: Server, *, same: bool) -> bool:
-    """Whether a line asks that server, as far as its words tell; a variable may be any host."""
+    """Whether a line in a unit or script refers to that server, as far as its text shows; a variable may be any host."""
     if caller.port != server.port:
         return False
     host = caller.host.lower().rstrip(".")

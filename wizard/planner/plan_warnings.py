@@ -1,4 +1,4 @@
-"""What a plan warns of, about its servers and the hosts. Pure."""
+"""The warnings of a plan about its servers and hosts. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from wizard.planner.server import ServerPlan
 from wizard.plurals import join_words
 
 CLOCK_TOLD = 30.0
-"""Seconds that clocks may differ before it is told."""
+"""Clocks that differ by more seconds than this are reported."""
 
 
 CLOCK_REFUSED = 3300.0
-"""Seconds that a host may be behind: certificates are good from an hour before they are made."""
+"""The most seconds that a host's clock may be slow: certificates are valid from an hour before their creation."""
 
 
 def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str, str]) -> tuple[Finding, ...]:
-    """What to know of the servers of a plan; `commands` shows how each is asked afterwards, by its key."""
+    """Findings about the servers of a plan; `commands` has the command to query each one afterwards, by its key."""
     found = []
     for server_plan in plans:
         service = server_plan.server.service
@@ -71,7 +71,7 @@ def of_servers(stack: Stack, plans: Sequence[ServerPlan], commands: Mapping[str,
 
 
 def _client_requirements(server_plan: ServerPlan) -> tuple[str, str]:
-    """What clients did not send before, in a word, and all that they need to be accepted."""
+    """A title for what clients must send in addition, and everything that they need to be accepted."""
     parts = ["https", "the CA certificate"]
     parts += ["the password"] if server_plan.asks_password else []
     parts += ["a client certificate"] if server_plan.asks_certificate else []
@@ -79,7 +79,7 @@ def _client_requirements(server_plan: ServerPlan) -> tuple[str, str]:
 
 
 def of_unreachable_hosts(facts: Facts) -> list[Finding]:
-    """Hosts that nothing is planned for, because they could not be reached."""
+    """Hosts without changes in the plan, because they were unreachable."""
     return [
         Finding(
             id="host-away",
@@ -93,10 +93,10 @@ def of_unreachable_hosts(facts: Facts) -> list[Finding]:
 
 
 def of_clocks(facts: Facts) -> list[Finding]:
-    """Hosts whose clocks disagree with this machine's, where the certificates get their dates.
+    """Hosts whose clocks differ from this machine's, where certificates get their dates.
 
     Raises:
-        InputError: one is so far off that a new certificate would not be valid there.
+        InputError: one differs so much that a new certificate would not be valid there.
     """
     found = []
     for name, known in facts.hosts.items():
@@ -123,7 +123,7 @@ def of_clocks(facts: Facts) -> list[Finding]:
 
 
 def _open_flags(server_plan: ServerPlan) -> list[Finding]:
-    """Powerful endpoints that are switched on and that any client may use without a password."""
+    """Powerful endpoints that are enabled and that any client may use without a password."""
     service = server_plan.server.service
     guarded = server_plan.asks_password or server_plan.client_auth_type == "RequireAndVerifyClientCert"
     if guarded:

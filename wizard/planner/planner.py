@@ -1,7 +1,7 @@
 """Makes an ordered plan from the stack file and the facts of its hosts. Pure: no I/O.
 
-Order matters. Clients learn credentials before servers demand them; a server that turns from http to https and
-the Prometheus that scrapes it turn within the same breath; a file that is re-read at once is written last.
+Order matters. Clients get credentials before servers require them. A server that changes from http to https and the
+Prometheus that scrapes it change at the same moment. A file that is reread at once is written last.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ from wizard.planner.server_facts import Server
 
 
 def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
-    """Plans the changes that bring the hosts to what the stack says; no steps if they are there already.
+    """Plans the changes that make the hosts match the stack; no steps if they match already.
 
     Raises:
-        InputError (and the kinds below it): something that is there, or was given, cannot be used. Nothing has
-            been touched.
+        InputError (and its subclasses): something on a host, or a given value, cannot be used. Nothing has
+            been changed.
     """
     answers = password_rotation.with_new_password(stack, answers)
     rotation = password_rotation.rotation(stack, facts, answers)
@@ -86,7 +86,7 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """Both ends of all connections, as they will be."""
+    """Both ends of all connections, as after the plan."""
 
     servers: tuple[ServerPlan, ...]
     clients: tuple[ClientPlan, ...]
@@ -96,7 +96,7 @@ class _Ends:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """The servers as the clients ask them."""
+        """The servers as targets of their clients."""
         return tuple(target for client in self.clients for target in client.targets)
 
     def direct(self, stack: Stack) -> tuple[ServerPlan, ...]:
@@ -105,7 +105,7 @@ class _Ends:
 
     @property
     def ask_password(self) -> bool:
-        """Whether a server asks for one."""
+        """Whether a server requires a password."""
         return any(each.asks_password for each in self.servers)
 
 
@@ -180,7 +180,7 @@ def _probes(
     ends: _Ends,
     others: tuple[exporter_door.ExporterDoors, DoorInquiry, door_plan.DoorPlan, client_logins.LoginPlan],
 ) -> tuple[Probe, ...]:
-    """All that verifies a plan, where front doors are asked through these."""
+    """All probes of a plan; the ones of components behind front doors go through these."""
     one_port, at_doors, doors, logins = others
     targets = ends.targets
     of_servers = inquiry.server_probes(targets)
@@ -199,7 +199,7 @@ def _probes(
 def _all_monitored(
     stack: Stack, inquiry: probes.Inquiry, at_doors: DoorInquiry, logins: client_logins.LoginPlan
 ) -> tuple[Watched, ...]:
-    """Each Prometheus of the stack, how to query it, and the receivers that it must reach."""
+    """Each Prometheus of the stack, with the probes to query it, and the receivers that it must reach."""
     return logins.with_login_targets(
         at_doors.with_door_access(monitors.monitored_prometheus(stack, inquiry.facts, inquiry.access))
     )
@@ -213,7 +213,7 @@ def _warnings(
     wanted: Sequence[Probe],
     commands: Mapping[str, str],
 ) -> tuple[Finding, ...]:
-    """The warnings of a plan."""
+    """All warnings of a plan."""
     doors, broken = at_doors
     return (
         *broken_clients.findings(broken, stack),
@@ -230,7 +230,7 @@ def _warnings(
 
 
 def _number_steps(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tuple[PlannedStep, ...]:
-    """The steps that change something, with their stage; a folder is made once."""
+    """The steps that change something, with the number of their stage; a folder is created once."""
     made: set[tuple[str, str]] = set()
     found = []
     for number, stage in enumerate(stages):
@@ -253,7 +253,7 @@ def _number_steps(facts: Facts, stages: Sequence[Sequence[PlannedStep]]) -> tupl
 def _ends(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, one_port: exporter_door.ExporterDoors
 ) -> _Ends:
-    """What each server and each client of the stack needs, with what has to be said of them."""
+    """Plans all servers and clients of the stack, with their warnings."""
     servers = paths.servers(stack, facts)
     probings, of_probings = blackbox.look(stack, facts, servers)
     scrapers = paths.scrapers(stack, facts) if servers else ()
@@ -301,13 +301,13 @@ def _preparation_stages(
     *,
     asks_password: bool,
 ) -> tuple[tuple[PlannedStep, ...], tuple[PlannedStep, ...]]:
-    """The first two stages: files made in the workspace, and the new files that each host gets of them."""
+    """The first two stages: new files in the workspace, and the files that each host gets from it."""
     made = (
         *factory.steps,
         *workspace_steps.certificate_steps(stack, facts, factory, ends.servers),
         *(workspace_steps.user_step(stack, facts, factory) if asks_password else ()),
     )
-    # The probes of servers and those of front doors show the same certificates.
+    # Probes of servers and of front doors present the same certificates: one step creates them for both.
     kinds = {step.kind for step in made} & {StepKind.PROBE_CERTIFICATES}
     tools = tuple(step for step in tools if step.kind not in kinds)
     given = (
@@ -343,7 +343,7 @@ def _askers(
 def _texts(
     scrapers: Sequence[Client], probings: Sequence[blackbox.Probing], turning: Sequence[Backend]
 ) -> dict[str, dict[str, bytes]]:
-    """Each Prometheus' configuration by path, with what its jobs will ask: by probing, and at new paths."""
+    """Each Prometheus' configuration by path, with the later targets: https URLs to probe, and new paths."""
     return {
         each.key: blackbox.retarget(
             door_backends.with_paths(each, each.texts, turning),
@@ -387,7 +387,7 @@ def _prober_plans(
 
 
 def _by_ssh(stack: Stack, facts: Facts) -> str:
-    """Of what this machine cannot reach itself, how it is asked; '' where it reaches all."""
+    """The components that this machine cannot reach itself, with how it queries them; '' if it reaches all."""
     found = [
         component.key
         for component in stack.components

@@ -1,4 +1,4 @@
-"""The client certificates that the probes show: the right one, one with another name, and one of an unknown CA."""
+"""The client certificates of the probes: the right one, one with another name, and one of an unknown CA."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from wizard.planner import paths as layout
 from wizard.planner.certificates import Pair
 
 PROBE_NAME = "firescreen"
-"""The name in the certificate that the probes show."""
+"""The name in the probes' certificate."""
 
 
 def probe_step(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, *, names_checked: bool
 ) -> tuple[PlannedStep, ...]:
-    """The certificates with which the probes verify that a server accepts the right one only.
+    """Plans the certificates with which the probes verify that a server accepts only the right one.
 
     Args:
-        names_checked: whether a server allows certain names only, and rejects a certificate with another.
+        names_checked: whether a server allows certain names only, and so rejects a certificate with another name.
     """
     pair = factory.once("probe", lambda: probe_pair(stack, facts, factory))
     changes: list[Change] = [*pair.changes]
@@ -72,7 +72,7 @@ def probe_step(
 
 
 def probe_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> Pair:
-    """The pair of the probes, in the workspace."""
+    """The certificate and key of the probes, in the workspace."""
     certificate_path, key_path = layout.probe_pair(facts)
     ours = stack.certificates.issued_by == "ca"
     certificate, key = facts.file(WORKSPACE, certificate_path), facts.file(WORKSPACE, key_path)

@@ -1,4 +1,4 @@
-"""What verifies a stack: requests that must succeed, requests that must be rejected, and what Prometheus reports.
+"""The probes of a stack: requests that must succeed, requests that must be rejected, and Prometheus' `up`.
 
 Pure: the probes are data.
 """
@@ -27,14 +27,14 @@ from wizard.planner.turns import Turns
 from wizard.redact import Secret
 
 WRONG_PASSWORD = Secret("firescreen-knows-this-is-wrong")
-"""Sent where a wrong password must be rejected; it is no secret, but it is masked like one."""
+"""The password that must be rejected; not a secret, but masked like one."""
 
 UP_TIMEOUT = 40.0
-"""Seconds, at least: what an interval of 15 s takes, which is usual; longer ones are waited out, see `_wait`."""
+"""The least timeout in seconds: enough for the usual interval of 15 s; for longer intervals see `_wait`."""
 
 
 def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
-    """(host:port, server_name or '') under which clients connect to each server, by host/component."""
+    """(host:port, server_name or '') by which clients connect to each server, by host/component."""
     return {
         target.plan.server.key: _asked_for(target.plan.server, target.address, target.place.tls)
         for target in reversed(targets)
@@ -46,10 +46,10 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
     name = tls.get("server_name", "")
     box = server.service.container
     if box is not None and box.has_own_network and not endpoints.is_same(address, server.address):
-        # A name of the container's own network, and perhaps another port than the published one.
+        # The address is a name in the container's network, perhaps with another port than the published one.
         return server.address, name or host
     if server.host.spec.is_remote and ":" in host:
-        # curl's --resolve takes no IPv6 address in the place of a name.
+        # curl's --resolve accepts no IPv6 address in place of a name.
         return server.address, name or ("" if endpoints.is_same(address, server.address) else host)
     return endpoints.join_host_port(host, port), name
 
@@ -62,21 +62,21 @@ def _by_itself(server: Server) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """The probes of the servers of one plan."""
+    """Makes the probes of a plan's servers."""
 
     stack: Stack
     facts: Facts
     servers: Mapping[str, ServerPlan]
-    """By host/component."""
+    """The plans by host/component."""
     password: Secret | None
-    """Of the stack's first user; None if no server asks for one."""
+    """The password of the stack's first user; None if no server requires one."""
     other_pair: bool
-    """Whether there is a certificate of one's own CA with a name that nobody allows."""
+    """Whether there is a certificate of the person's own CA with a name that no server allows."""
 
     def server_probes(self, targets: Sequence[Target]) -> tuple[Probe, ...]:
         """The requests to each server that must succeed, and those that must be rejected.
 
-        They ask it under the name that Prometheus uses, where one is known: its certificate must fit that name.
+        They use the server's name from Prometheus' configuration, if any: its certificate must be valid for that name.
         """
         named = names(targets)
         return tuple(
@@ -127,7 +127,7 @@ class Inquiry:
         return probes
 
     def _without_certificate(self, plan: ServerPlan) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-        """Name, client, what is expected, and the pair shown: the requests without the right certificate."""
+        """Yields name, client, expected result and presented pair of the requests without the right certificate."""
         if not plan.asks_certificate:
             return
         stranger = _shows(paths.stranger_pair(self.facts))
@@ -158,10 +158,10 @@ class Inquiry:
         return _shows(paths.probe_pair(self.facts)) if plan.asks_certificate else {}
 
     def _access(self, client: Client, *, before: bool = False) -> tuple[str, dict[str, Any]]:
-        """Scheme and probe options for a client's own port, as its protection demands.
+        """Scheme and probe options for a client's own port, as its protection requires.
 
         Args:
-            before: as it is before this plan turns it.
+            before: whether to use the protection before this plan.
         """
         own = self.servers.get(client.key)
         if own is None or (before and not own.was_tls):
@@ -170,10 +170,10 @@ class Inquiry:
         return "https", {**options, **self._login(own), **self._pair(own)}
 
     def up_probes(self, targets: Sequence[Target], *, before: bool = False) -> tuple[Probe, ...]:
-        """What Prometheus reports about each target.
+        """The probes of `up` for each target.
 
         Args:
-            before: asked before Prometheus itself is protected by this plan.
+            before: whether this plan has not protected Prometheus itself yet.
         """
         probes: dict[str, Probe] = {}
         told: dict[tuple[str, str], str] = {}
@@ -184,7 +184,7 @@ class Inquiry:
             refuse_out_of_reach(client.service)
             scheme, options = self._access(client, before=before)
             identity = up_id(target)
-            # A blackbox exporter is scraped for itself and for what it probes: the second job has to be told apart.
+            # One job may scrape a blackbox exporter itself, and another its probes: the second is named with its job.
             job = told.setdefault((server.key, client.key), target.place.name)
             who = " ".join(part for part in ("Prometheus", client.service.instance) if part)
             probes[identity] = Probe(
@@ -248,7 +248,7 @@ class Inquiry:
 
 
 def _wait(target: Target) -> float:
-    """Seconds until Prometheus must have scraped a target again: by its job's interval, also where the job is new."""
+    """Seconds until Prometheus must have scraped a target again: by its job's interval, even if the job is new."""
     before = [
         place.name
         for place in target.client.places()
@@ -281,7 +281,7 @@ def up_id(target: Target) -> str:
 
 
 def _label(target: Target, name: Literal["instance", "job_label"]) -> str:
-    """A label under which Prometheus keeps `up` of a target; '' where it is its address, or the job's name."""
+    """A label of a target's `up` series; '' if it has the usual value: the address, or the job's name."""
     mine = next((each for each in target.place.targets if each.address == target.address), None)
     if mine is None:
         return ""

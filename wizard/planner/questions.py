@@ -1,6 +1,6 @@
-"""The questions, as data: one schema for the screen, the command line and the stack file.
+"""The questions as data: one schema for the screens, the command line and the stack file.
 
-Every question has a default that can be taken without a thought, one line of why, and more for who asks.
+Every question has a default that is safe to accept, one line of why, and more text on request.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ LEVELS: tuple[tuple[str, str, str], ...] = (
 
 
 def level_name(component: ComponentSpec) -> str:
-    """How a component is to be protected, in words; 'keep as is' for no change."""
+    """The title of a component's protection; 'keep as is' for no change."""
     return next(name for key, name, _ in LEVELS if set(key.split("+")) - {""} == set(component.protect))
 
 
 HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
-"""What is offered as the usual headers."""
+"""The proposed headers."""
 
 
 def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
-    """What to ask for this stack, in order; `default` is what the stack says now."""
+    """The questions for this stack, in order; `default` is the stack's present value."""
     asked = [
         _level(stack, component)
         for component in stack.components
@@ -109,7 +109,7 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
 
 
 def _left_out(stack: Stack, facts: Facts, server: Server) -> str:
-    """Which clients would reject a certificate with these names; '' for none."""
+    """The clients that would reject a certificate with the chosen names, as a text; '' for none."""
     missing = missing_names(stack, facts, server)
     if not missing:
         return ""
@@ -120,7 +120,7 @@ def _left_out(stack: Stack, facts: Facts, server: Server) -> str:
 
 
 def _broken_question(stack: Stack, client: BrokenClient) -> Question:
-    """Whether a client may be rejected after the run."""
+    """The question whether a client may be rejected after the run."""
     return Question(
         setting=Setting("accept_broken", of=client.key),
         title=f"{client.client} on {client.host} will be rejected by {client.server}",
@@ -157,7 +157,7 @@ def _level(stack: Stack, component: ComponentSpec) -> Question:
 
 
 def protection_cost(component: Component) -> str:
-    """What the protection of a component interrupts, and who besides the configured clients needs credentials."""
+    """What the protection of a component interrupts, and which other clients need credentials, as a text."""
     seconds = f"{component.restart_seconds:.0f} s"
     missed = (
         f"no scrapes for about {seconds}" if component.name == "prometheus" else f"down for about {seconds}"
@@ -235,7 +235,7 @@ def _file_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
 
 
 def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> list[Question]:
-    """What few people change; only what the version that runs there knows."""
+    """Settings that few people change; only those that the running version supports."""
     where = f"{component.name} {_on(stack, component.host)}"
     known = facts.hosts.get(component.host)
     service = known.service(component.name, component.unit) if known is not None else None
@@ -285,7 +285,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
 
 
 def _on(stack: Stack, host: str) -> str:
-    """Where a component is, as a person says it."""
+    """The place of a component in a sentence."""
     return "on this machine" if stack.host(host).connect == "local" else f"on {host}"
 
 

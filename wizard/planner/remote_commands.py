@@ -1,4 +1,4 @@
-"""How a person gets to the host of a step, for the commands that are typed where Firescreen runs. Pure."""
+"""How a person reaches the host of a step, for commands typed on the machine where Firescreen runs. Pure."""
 
 from __future__ import annotations
 

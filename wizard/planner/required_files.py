@@ -26,9 +26,9 @@ from wizard.planner.server_facts import Server
 
 
 def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read, by host, given what is known so far; asked again until nothing new is wanted.
+    """The paths to read, by host, given what is known so far; called until it returns nothing new.
 
-    A `*` in the last part of a path stands for all that is there.
+    A `*` in the last part of a path stands for all files that match.
     """
     servers = layout.servers(stack, facts)
     return _together(
@@ -45,7 +45,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Folders whose existence matters, by host."""
+    """The folders whose existence to check, by host."""
     servers = layout.servers(stack, facts)
     return _together(
         _stack_folders(stack, facts),
@@ -58,14 +58,14 @@ def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Names that a host's own resolver has to be asked for, by host: those that its clients' configurations use."""
+    """The names that a host's own resolver must resolve, by host: those in its clients' configurations."""
     used: dict[str, list[str]] = {}
     scrapers, probers = layout.scrapers(stack, facts), layout.probers(stack, facts)
     for client in (*scrapers, *grafana.clients(facts)):
         try:
             places = client.places()
         except ConfigError:
-            continue  # the planner says so, with the place
+            continue  # the planner reports the error with its place
         addresses = used.setdefault(client.host.spec.name, [])
         for place in places:
             addresses += place.addresses
@@ -81,7 +81,7 @@ def wanted_names(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def _netloc(target: str) -> str:
-    """host:port of what a blackbox exporter is to probe; '' if it is no URL."""
+    """host:port of a blackbox exporter's target; '' if the target is not a URL."""
     try:
         return urlsplit(target if "://" in target else f"http://{target}").netloc.rpartition("@")[2]
     except ValueError:
@@ -96,9 +96,9 @@ def _together(*wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ..
 
 
 def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Paths to read, by host, given what is known so far; asked again until nothing new is wanted.
+    """The paths to read, by host, given what is known so far; called until it returns nothing new.
 
-    Files name other files (a web configuration its key), so this takes a few rounds.
+    Files name other files (a web configuration names its key), so this takes a few rounds.
     """
     pairs = (
         layout.ca_pair(facts),
@@ -141,7 +141,7 @@ def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def _stack_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
-    """Folders whose existence matters, by host."""
+    """The folders whose existence to check, by host."""
     wanted: dict[str, list[str]] = {
         WORKSPACE: [
             layout.workspace_path(facts, name)
@@ -159,7 +159,7 @@ def _stack_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def _web_configurations(stack: Stack, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Host and path of each that is in use: behind a client certificate nothing else says whether a password is asked."""
+    """Yields host and path of each web configuration in use: behind mutual TLS, only it tells of a password."""
     for component in stack.components:
         host = facts.hosts.get(component.host)
         service = host.service(component.name, component.unit) if host else None
@@ -174,7 +174,7 @@ def _named_in_web_config(server: Server) -> list[str]:
     try:
         config = web_config.parse(state.content)
     except ConfigError:
-        return []  # the planner says so, with the place
+        return []  # the planner reports the error with its place
     named = (config.cert_file, config.key_file, config.client_ca_file)
     return [posixpath.join(server.home, name) for name in named if name]
 
@@ -193,11 +193,11 @@ def _included_files(client: Client) -> list[str]:
     try:
         return list(scrape.included_patterns(client.content, client.folder))
     except ConfigError:
-        return []  # the planner says so, with the place
+        return []  # the planner reports the error with its place
 
 
 def _named_by_client(client: Client) -> list[str]:
-    """The files that a client's configuration names: CAs, pairs, passwords, lists of targets, its own bundles."""
+    """The files that a client's configuration names: CAs, pairs, passwords, target lists, its own bundles."""
     try:
         texts = client.texts
     except ConfigError:

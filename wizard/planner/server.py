@@ -1,6 +1,6 @@
 """The server's end: key and certificate, web configuration, and the flag that names it.
 
-What a person already has (a certificate that serves, users, headers) stays; only what is missing is added.
+What the person has already (a valid certificate, users, headers) stays; only what is missing is added.
 """
 
 from __future__ import annotations
@@ -36,38 +36,38 @@ Turn = Literal["none", "reread", "restart"]
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
-    """What one server needs."""
+    """The steps for one server."""
 
     server: Server
     pair: Pair
-    """What it will show."""
+    """The certificate and key that it will present."""
     material: PlannedStep | None
     web: PlannedStep | None
     flag: PlannedStep | None
     turn: Turn
-    """Whether its scheme or flags change (restart), only what it re-reads (reread), or nothing."""
+    """'restart' if its scheme or flags change, 'reread' if only files change that it rereads, or 'none'."""
     was_tls: bool
     asks_password: bool
     asks_certificate: bool
-    """Whether it looks at client certificates; `client_auth_type` says how strictly."""
+    """Whether it requests client certificates; `client_auth_type` says how strictly."""
     client_auth_type: str = ""
     clients: bytes = b""
-    """PEM: what it checks its clients against."""
+    """PEM: the CAs (or pinned certificates) with which it verifies clients."""
     client_ca_file: str = ""
     allowed: tuple[str, ...] = ()
-    """Names of which a client certificate must hold one; () for any."""
+    """The names of which a client certificate must have one; () for any."""
     narrow: PlannedStep | None = None
-    """Takes from its bundle what vouched for the old clients, when the new ones are in use."""
+    """Removes the CAs of replaced client certificates from its bundle, after the new ones are in use."""
     reload_command: PlannedStep | None = None
-    """Reloads its unit by a signal, where the unit asks it by http."""
+    """Makes its unit reload with a signal, if the unit's own command uses http."""
     credentials: PlannedStep | None = None
-    """Has systemd hand it its files."""
+    """Makes systemd pass its files to it as credentials."""
     flags: Mapping[str, str] = field(default_factory=dict)
-    """Of a server in a container: the flags that its Compose file is to have, with their values."""
+    """For a server in a container: the flags in its Compose file, with their values."""
     path_flags: Mapping[str, str] = field(default_factory=dict)
-    """Of one behind a front door over TLS: the flags of its path that `flag` sets too."""
+    """For a server behind a front door over TLS: the flags for its path, which the step `flag` sets too."""
     cluster: PlannedStep | None = None
-    """Alertmanager: the TLS of its gossip."""
+    """For Alertmanager: TLS for its gossip."""
     warnings: tuple[Finding, ...] = ()
 
 
@@ -80,14 +80,14 @@ def plan_server(
     *,
     path_flags: Mapping[str, str],
 ) -> ServerPlan:
-    """What the server's own host needs.
+    """Plans what the server's own host needs.
 
     Args:
-        clients: those that ask it.
-        path_flags: those that one behind a front door gets with the same restart.
+        clients: the clients that connect to it.
+        path_flags: for a server behind a front door: the flags for its path, set with the same restart.
 
     Raises:
-        CertificateError, ConfigError, PasswordError, InputError: something there or given cannot be used.
+        CertificateError, ConfigError, PasswordError, InputError: something on the host, or a given value, cannot be used.
     """
     before, config = _there(facts, server)
     pair = server_certificates.server_pair(stack, facts, factory, server, config)
@@ -98,12 +98,12 @@ def plan_server(
     )
     was_tls = bool(server.service.web_config and config is not None and config.encrypted)
     cluster_step = alertmanager_cluster.step(stack, facts, factory, server)
-    keeps_links = was_tls or server.behind_doors(stack)  # their links lead to the front door
+    keeps_links = was_tls or server.behind_doors(stack)  # its links lead to the front door then
     flag_step = service_flags.flag_step(server, pair, keeps_links=keeps_links, paths=path_flags)
     files = (server.web_file, pair.certificate_file, pair.key_file, *((demand.file,) if demand else ()))
     credentials_step = credentials.step(server, files)
     changes = (*pair.changes, *(demand.changes if demand else ()))
-    copied = server.credentials and (web_step or credentials_step or changes)  # when it started
+    copied = server.credentials and (web_step or credentials_step or changes)  # at a start only
     restarts = flag_step or cluster_step or not was_tls or copied or _limits_anew(server, config, web_step)
     turn: Turn = "restart" if restarts else "reread" if web_step is not None else "none"
     _refuse_unstartable(server, pair, web_step, was_tls=was_tls)
@@ -134,7 +134,7 @@ def plan_server(
 
 
 def _limits_anew(server: Server, config: web.WebConfig | None, web_step: PlannedStep | None) -> bool:
-    """Whether its web configuration gets a rate limit, which it takes by a restart."""
+    """Whether its web configuration gets its first rate limit, which takes effect only with a restart."""
     limited = config is not None and config.rate_limit is not None
     return web_step is not None and server.spec.rate_limit is not None and not limited
 
@@ -150,7 +150,7 @@ def _warnings(
 
 
 def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfig | None]:
-    """The web configuration that is there, where nothing speaks against this server."""
+    """The present web configuration, unless something prevents Firescreen from securing this server."""
     before = facts.file(server.spec.host, server.web_file)
     with locate_errors(server.spec.host, server.web_file):
         config = web.parse(before.content) if before is not None else None
@@ -166,7 +166,7 @@ def _home(server: Server) -> tuple[Change, ...]:
 
 
 def _certificate_step(server: Server, pair: Pair, demand: ClientDemand | None) -> PlannedStep:
-    """The server's key and certificate, and what it checks its clients against, as far as they are new."""
+    """The server's key and certificate, and the CAs for its clients, as far as they are new."""
     of_clients = demand.changes if demand is not None else ()
     what = (
         f"Create key and certificate for {server.title}"
@@ -224,10 +224,10 @@ def _shared_user_findings(server: Server, pair: Pair) -> tuple[Finding, ...]:
 
 
 def _refuse_unstartable(server: Server, pair: Pair, web_step: PlannedStep | None, *, was_tls: bool) -> None:
-    """Whether its start asks it by plain http, or systemd keeps the unit from what it is to read.
+    """Refuses a unit that would fail: its start uses plain http, or systemd hides the files from it.
 
     Raises:
-        InputError: it would not start, or not find its files.
+        InputError: the server would not start, or not find its files.
     """
     if not was_tls:
         plain_http_clients.refuse_failing_start(server)

@@ -1,7 +1,7 @@
-"""The pairs of servers: the person's own, the one that is there and serves, or a new one.
+"""The certificates of servers: the person's own, the existing one if it is good, or a new one.
 
-'Serves' is a question put to the certificate (key, names, purpose, dates, who vouches for it), never a comparison
-of text. A file that a person made is never written over.
+Whether one is good is tested on the certificate itself (key, names, purpose, dates, issuer), never by comparing texts.
+A file that a person made is never overwritten.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def server_pair(
     server: Server,
     config: web_config.WebConfig | None,
 ) -> Pair:
-    """The server's certificate and key: the person's own files, what is there and serves, or new ones.
+    """The server's certificate and key: the person's own files, existing ones that are good, or new ones.
 
     Raises:
-        CertificateError: the person's own files would not do. InputError: no name is known.
+        CertificateError: the person's own files are not good for it. InputError: no name is known.
     """
     needed = needed_names(stack, facts, server)
     if server.spec.files.cert_file or stack.certificates.issued_by == "files":
@@ -94,7 +94,7 @@ def _own_pair(facts: Facts, server: Server, names: tuple[str, ...]) -> Pair:
 
 def _refuse_leaf(trust: bytes, certificate: bytes, where: str) -> None:
     if trust.strip() == certificate.strip():
-        return  # pinned: the certificate itself is what clients trust
+        return  # pinned: clients trust the certificate itself
     if "CA" not in issue.summary(trust).usage:
         raise CertificateError(
             "this is not a CA certificate but one of a server or client",
@@ -104,10 +104,10 @@ def _refuse_leaf(trust: bytes, certificate: bytes, where: str) -> None:
 
 
 def _readable(server: Server, path: str) -> None:
-    """Whether the service can read a file by its mode, and is not kept from it by its unit.
+    """Checks that the service may read a file by its mode, and that its unit does not hide the file from it.
 
     Raises:
-        InputError: it cannot.
+        InputError: it cannot read the file.
     """
     state, service = server.host.files.get(path), server.service
     if server.credentials:
@@ -140,7 +140,7 @@ def _kept_server_pair(
     config: web_config.WebConfig | None,
     names: tuple[str, ...],
 ) -> Pair | None:
-    """The pair that is there, if it serves: it matches, is valid, covers the names, and can be trusted."""
+    """The existing pair if it is good: it matches, is valid, covers the names, and can be trusted."""
     pairs = []
     if config is not None and config.cert_file and config.key_file:
         pairs.append(tuple(posixpath.join(server.home, name) for name in (config.cert_file, config.key_file)))
@@ -150,7 +150,7 @@ def _kept_server_pair(
         if certificate is None or key is None:
             continue
         if any(as_go_reads(state.content) != state.content for state in (certificate, key)):
-            continue  # Go does not find what a byte order mark hides
+            continue  # a byte order mark hides the first PEM block from Go
         try:
             if issue.problems(certificate.content, names=names, key_pem=key.content, purpose="server"):
                 continue
@@ -168,7 +168,7 @@ def _kept_server_pair(
 
 
 def _foreign_trust(stack: Stack, facts: Facts, server: Server, certificate: bytes) -> bytes:
-    """What verifies a certificate of another CA: itself if self-signed, or the CA file of a client of this server; b'' for none."""
+    """PEM that verifies another CA's certificate: itself if self-signed, or a client's CA file; b'' for none."""
     if signatures.is_self_signed(certificate):
         return certificate
     for scraper in paths.scrapers(stack, facts):
@@ -182,7 +182,7 @@ def _foreign_trust(stack: Stack, facts: Facts, server: Server, certificate: byte
 
 
 class _Made(NamedTuple):
-    """A new pair, what vouches for it, and how a person makes key and certificate."""
+    """A new pair, its CA, and the commands for key and certificate."""
 
     certificate: bytes
     key: bytes
@@ -252,7 +252,7 @@ def _own(
     place: tuple[str, str],
     names: tuple[str, ...],
 ) -> _Made:
-    """A pair for this server alone, signed by the CA or by itself."""
+    """A pair for this server alone, signed by the CA or self-signed."""
     spec, name, (certificate_path, key_path) = stack.certificates, server.spec.host, place
     key = issue.new_key(spec.key)
     make = words.new_key(key_path, spec.key, mode=server.secret_mode, owner=server.owner, group=server.group)
@@ -285,7 +285,7 @@ def _own(
 
 
 def _free_pair(server: Server, config: web_config.WebConfig | None) -> tuple[str, str]:
-    """Where a new pair goes: neither over a person's own files nor over those that are in use."""
+    """The paths for a new pair: neither a person's own files nor files in use."""
     used = posixpath.join(server.home, config.cert_file) if config is not None and config.cert_file else ""
     if used in (server.pair[0], server.spare_pair[0]):
         return server.pair if used == server.spare_pair[0] else server.spare_pair
@@ -294,7 +294,7 @@ def _free_pair(server: Server, config: web_config.WebConfig | None) -> tuple[str
 
 
 def make_home(server: Server, why: str) -> tuple[Change, ...]:
-    """The changes that make the server's folder and those above it, if they are not there."""
+    """The changes that create the server's folder and its missing parents."""
     folders: Mapping[str, PathInfo | None] = server.host.folders
     return tuple(
         words.make_folder(server.spec.host, path, mode=0o750, owner=server.owner, group=server.group, why=why)

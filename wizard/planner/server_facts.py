@@ -1,4 +1,4 @@
-"""A component that is to be protected, with what is known of it and where each of its files goes. Pure."""
+"""A component to protect, with the facts about it and the path of each of its files. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from wizard.planner.service_folders import comes_after, file_stem, home_folder
 
 @dataclass(frozen=True, slots=True)
 class Server(Participant):
-    """A component that is to be protected, with what is known of it."""
+    """A component to protect, with the facts about it."""
 
     role: ClassVar[Role] = Role.SERVER
     spec: ComponentSpec
@@ -37,31 +37,31 @@ class Server(Participant):
 
     @property
     def component(self) -> str:
-        """The name of its component."""
+        """The component's name."""
         return self.spec.name
 
     @property
     def instance(self) -> str:
-        """The unit of a further instance on its host; '' for the usual one."""
+        """The unit if this is not the usual instance on its host; '' otherwise."""
         return self.spec.unit
 
     @property
     def title(self) -> str:
-        """Its component's name, with the unit of a further instance."""
+        """The component's name, with the unit of a further instance."""
         return f"{self.spec.name} ({self.spec.unit})" if self.spec.unit else self.spec.name
 
     @property
     def label(self) -> str:
-        """A name for files: host-component."""
+        """host-component, for file names."""
         return f"{self.spec.host}-{self.stem}"
 
     @property
     def stem(self) -> str:
-        """What the names of its own files begin with: no two instances on a host share one."""
+        """The prefix of its own files' names, different for each instance on a host."""
         return file_stem(self.spec.name, self.spec.unit)
 
     def _own(self, name: str) -> str:
-        """The path of a file of its home, under a name of its own where another service has the same home."""
+        """The path of a file in its home, with a name of its own if another service has the same home."""
         plain = posixpath.join(self.home, name)
         others = [each for each in self.host.services if each.key != self.service.key]
         shared = (
@@ -73,12 +73,12 @@ class Server(Participant):
 
     @property
     def owner(self) -> str:
-        """Who owns its files: root, or without root the user it runs as."""
+        """The owner of its files: root, or the user it runs as if Firescreen has no root."""
         return "root" if self.host.root else self.host.user
 
     @property
     def credentials(self) -> str:
-        """The folder in which systemd hands it copies of its files; '' where it reads them itself."""
+        """The folder in which systemd passes copies of its files to it; '' if it reads the files itself."""
         return self.service.credentials
 
     @property
@@ -88,12 +88,12 @@ class Server(Participant):
 
     @property
     def secret_mode(self) -> int:
-        """The mode of what only it and root may read."""
+        """The mode of files that only it and root may read."""
         return 0o600 if self.credentials else 0o640
 
     @property
     def web_flag_value(self) -> str:
-        """Its web configuration as the service sees it."""
+        """The path of its web configuration as the service sees it."""
         name = posixpath.basename(self.web_file)
         return posixpath.join(self.credentials, name) if self.credentials else self.web_file
 
@@ -104,13 +104,13 @@ class Server(Participant):
 
     @property
     def homes(self) -> tuple[str, ...]:
-        """The home and the two folders above it, outermost first: a new host's may all be missing."""
+        """The home and the two folders above it, outermost first: on a new host all may be missing."""
         above = posixpath.dirname(self.home)
         return tuple(path for path in (posixpath.dirname(above), above, self.home) if path not in ("", "/"))
 
     @property
     def flag_folders(self) -> tuple[str, ...]:
-        """The folders of the file with its flags that may have to be made, outermost first."""
+        """The folders above the file with its flags that may be missing, outermost first."""
         place = self.service.flags
         folder = posixpath.dirname(place.path)
         above = posixpath.dirname(folder)
@@ -123,7 +123,7 @@ class Server(Participant):
 
     @property
     def own_dropins(self) -> tuple[str, ...]:
-        """The additions to its unit that are there and ours, but for that with its flags."""
+        """Firescreen's existing drop-ins of its unit, apart from the one with its flags."""
         folder = f"/etc/systemd/system/{self.service.unit}.service.d/"
         paths = [path for path, _ in unit_settings.split_files(self.service.unit_text)]
         return tuple(
@@ -132,40 +132,40 @@ class Server(Participant):
 
     @property
     def web_file(self) -> str:
-        """Its web configuration: the one that it runs with, or web.yml in its home."""
+        """Its web configuration: the present one, or web.yml in its home."""
         return self.service.web_config or self._own("web.yml")
 
     @property
     def pair(self) -> tuple[str, str]:
-        """Certificate and key, if new ones are made."""
+        """The paths of certificate and key if Firescreen creates them."""
         return tuple(posixpath.join(self.home, f"{self.stem}.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def spare_pair(self) -> tuple[str, str]:
-        """Certificate and key where `pair` is taken by files of the person's own."""
+        """The paths of certificate and key if the person's own files have those of `pair`."""
         return tuple(  # type: ignore[return-value]
             posixpath.join(self.home, f"{self.stem}-firescreen.{end}") for end in ("crt", "key")
         )
 
     @property
     def client_ca(self) -> str:
-        """What it checks its clients' certificates against, where nothing of the person's own does."""
+        """The CA bundle for its clients' certificates, unless the person has one."""
         return self._own("client-ca.crt")
 
     @property
     def cluster_file(self) -> str:
-        """Alertmanager: the TLS configuration of the gossip between its peers."""
+        """For Alertmanager: the TLS configuration of the gossip between peers."""
         flag = find_component(self.spec.name).cluster_flag(self.service.version)
         return self.service.flag(flag) or self._own("cluster-tls.yml")
 
     @property
     def cluster_pair(self) -> tuple[str, str]:
-        """Certificate and key of the gossip, for both roles that a peer plays."""
+        """Certificate and key for the gossip, used by a peer as client and as server."""
         return tuple(self._own(f"cluster.{end}") for end in ("crt", "key"))  # type: ignore[return-value]
 
     @property
     def cluster_ca(self) -> str:
-        """What the peers check each other against."""
+        """The CA bundle by which the peers verify each other."""
         return self._own("cluster-ca.crt")
 
     def behind_doors(self, stack: Stack) -> bool:
@@ -173,27 +173,27 @@ class Server(Participant):
         return not self.spec.unit and bool(stack.doors_to(self.spec.host, self.spec.name))
 
     def path_in_web_config(self, path: str) -> str:
-        """A file of the home as the web configuration names it: absolute, but where the service sees a copy of it."""
+        """A file of the home as its web configuration names it: absolute, unless the service sees a copy of the file."""
         return posixpath.basename(path) if self.host.spec.connect == "manual" or self.credentials else path
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port on which it listens."""
         return int(self.service.listen.rpartition(":")[2] or find_component(self.spec.name).default_port)
 
     @property
     def listener(self) -> identity.Listener:
-        """Where it accepts connections: what a target is compared with."""
+        """The addresses at which it accepts connections, with which targets are compared."""
         return identity.Listener(self.host, self.service)
 
     @property
     def address(self) -> str:
-        """address:port as a probe from this machine reaches it."""
+        """address:port at which a probe from this machine reaches it."""
         host = self.service.listen.rpartition(":")[0] or self.host.spec.address or "127.0.0.1"
         return f"{host}:{self.port}"
 
     def dropin(self, path: str, after: FileState, *, why: str) -> tuple[Change, ...]:
-        """What writes a drop-in of its unit, with the folder that this is in; () where it is so."""
+        """The changes that write a drop-in of its unit and create the folder; () if it is up to date."""
         before = self.host.files.get(path)
         if before is not None and before.content == after.content:
             return ()
@@ -205,7 +205,7 @@ class Server(Participant):
         return (*made, self.write(path, after, ContentKind.SERVICE_FLAGS, why=why, by_hand=typed))
 
     def system_folder(self, path: str, *, why: str) -> tuple[MakeFolder, ...]:
-        """What makes a folder of root's on its host; () where it is there."""
+        """The change that creates a folder of root on its host; () if it exists."""
         if self.host.folders.get(path) is not None:
             return ()
         host = self.host.spec.name
@@ -213,10 +213,10 @@ class Server(Participant):
 
 
 def refuse_out_of_reach(service: Service) -> None:
-    """What cannot be probed cannot be verified, and would be rolled back.
+    """Refuses a service that probes cannot reach: it cannot be verified, so its change would be rolled back.
 
     Raises:
-        InputError: it is in a place that this machine does not reach.
+        InputError: its address is not reachable from this machine.
     """
     if service.out_of_reach:
         raise InputError(

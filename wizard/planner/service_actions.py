@@ -1,4 +1,4 @@
-"""The moments in which a service takes what was written: restarts and reloads, with the words for a person."""
+"""The restarts and reloads by which a service takes new files into use, with their texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_TURNS = Turns()
 
 
 def restart(facts: Facts, server: Server) -> PlannedStep:
-    """A server that takes its flags and its scheme anew."""
+    """Restarts a server with its new flags and scheme."""
     return server.step(
         StepKind.RESTART,
         title=f"Restart {server.service.unit}",
@@ -37,7 +37,7 @@ def longest_stop(server: Server) -> float:
             each.kind == "remote_write" for each in scrape.clients(state.content)
         )
     except ConfigError:
-        return 0.0  # the planner says so, with the place
+        return 0.0  # the planner reports the error with its place
     if not sends:
         return 0.0
     # Prometheus' own default is a minute.
@@ -45,10 +45,10 @@ def longest_stop(server: Server) -> float:
 
 
 def reload(facts: Facts, client: Client, turns: Turns = NO_TURNS) -> PlannedStep:
-    """The reload of a client.
+    """Reloads a client.
 
     Args:
-        turns: targets that it has to ask by https before the next change is made.
+        turns: targets that it must scrape by https before the next change.
     """
     service = client.service
     title = find_component(service.component).title
@@ -71,11 +71,11 @@ def reload(facts: Facts, client: Client, turns: Turns = NO_TURNS) -> PlannedStep
 
 
 def reload_prometheus(facts: Facts, client: Client, *, what: str, topic: str) -> PlannedStep:
-    """The reload of a Prometheus for an edit apart from its targets' protection.
+    """Reloads a Prometheus for an edit that is not about its targets' protection.
 
     Args:
-        what: what it reads anew, e.g. 'the new paths'.
-        topic: tells it from other reloads, in the step's id.
+        what: what it rereads, e.g. 'the new paths'.
+        topic: distinguishes this reload from others, in the step's id.
     """
     return client.step(
         StepKind.RELOAD,
@@ -90,12 +90,12 @@ def reload_prometheus(facts: Facts, client: Client, *, what: str, topic: str) ->
 
 
 def run_alone(service: Service, action: str, *, workspace: str = "", moves_to: str = "") -> RunService:
-    """A restart or a reload for which no more is planned; `moves_to` as in `RunService`."""
+    """A restart or reload for which nothing else is planned; `moves_to` as in `RunService`."""
     return replace(_run(service, action, workspace=workspace), moves_to=moves_to)
 
 
 def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
-    """The second edit of a client, and the reload that takes it up."""
+    """Makes the second edit of a client and the following reload one step."""
     return replace(
         edit,
         changes=(
@@ -107,13 +107,13 @@ def login(facts: Facts, client: Client, edit: PlannedStep) -> PlannedStep:
 
 
 def _manual(service: Service, server: Server) -> tuple[str, ...]:
-    """What is typed where the server runs; the files for a host that we have no way to are copied there first."""
+    """The commands on the server's host; for one without a connection, its files must be copied there first."""
     if server.host.spec.connect != "manual":
         return manual.command(service, web_config=server.web_file)
     name = posixpath.basename(server.web_file)
     if service.kind == "windows":
         return manual.command(service, web_config=name, source=server.home, secret=("*.key", name))
-    # A service has no folder of its own that a name without one could mean.
+    # A relative path is no use: a service has no folder that it would begin at.
     home = find_component(service.component).home
     return (
         (
@@ -125,7 +125,7 @@ def _manual(service: Service, server: Server) -> tuple[str, ...]:
 
 
 def _beside(facts: Facts, client: Client) -> tuple[RunService, ...]:
-    """The reloads of those that read the same configuration."""
+    """The reloads of other services that read the same configuration."""
     return tuple(_run(each, "reload", workspace=facts.workspace_option) for each in client.beside)
 
 

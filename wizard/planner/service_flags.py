@@ -1,4 +1,4 @@
-"""The flags by which a server takes its web configuration, set where the service's flags are. Pure."""
+"""The flags by which a server uses its web configuration, set in the file with the service's flags. Pure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from wizard.planner.server_facts import Server
 from wizard.service_managers.registry import manager_of
 
 CONTAINER_FILES = ("compose", "quadlet")
-"""Kinds of files that say how a container is made: `compose_edits` edits them."""
+"""The kinds of files that describe a container: `compose_edits` edits them."""
 
 
 def flag_step(
     server: Server, pair: Pair, *, keeps_links: bool, paths: Mapping[str, str]
 ) -> PlannedStep | None:
-    """The flags that name the web configuration and follow from it, where the service's flags are set.
+    """Plans the flag for the web configuration, and the flags that follow from it.
 
     Args:
-        keeps_links: whether the address in its links stays.
-        paths: flags that go with these, of a component behind a front door.
+        keeps_links: whether the URL in its links stays.
+        paths: flags for the path of a component behind a front door, set with these.
     """
     flag = _web_flag(server)
     place = server.service.flags
     if place.kind == "manual" and server.service.is_manual:
-        return None  # the restart's own words name the flag
+        return None  # the manual command of the restart contains the flag
     wanted = {**_missing_flags(server, pair, flag, keeps_links=keeps_links), **paths}
     if place.kind == "manual":
         _refuse_unreachable_flags(server, flag, wanted)
@@ -72,17 +72,17 @@ def flag_step(
 
 
 def of_container(server: Server, pair: Pair, *, keeps_links: bool) -> dict[str, str]:
-    """The flags that the Compose file, or quadlet, of a server in a container is to have; {} for any other server."""
+    """The flags that the Compose file or quadlet of a server in a container must have; {} for any other server."""
     if server.service.flags.kind not in CONTAINER_FILES:
         return {}
     return _missing_flags(server, pair, _web_flag(server), keeps_links=keeps_links)
 
 
 def _web_flag(server: Server) -> str:
-    """The flag that names the web configuration.
+    """The name of the flag for the web configuration.
 
     Raises:
-        ConfigError: this version has none.
+        ConfigError: this version has no such flag.
     """
     component = find_component(server.spec.name)
     flag = component.web_flag(server.service.version)
@@ -96,7 +96,7 @@ def _web_flag(server: Server) -> str:
 
 
 def _missing_flags(server: Server, pair: Pair, flag: str, *, keeps_links: bool) -> dict[str, str]:
-    """The flags that are missing, with their values."""
+    """The missing flags, with their values."""
     component = find_component(server.spec.name)
     there = (
         server.service.flag(flag) == server.web_flag_value
@@ -113,7 +113,7 @@ def _missing_flags(server: Server, pair: Pair, flag: str, *, keeps_links: bool) 
 
 
 def _refuse_unreachable_flags(server: Server, flag: str, wanted: dict[str, str]) -> None:
-    """A unit that would be restarted without the flag: it would serve as before, and all that asks it would fail."""
+    """Refuses a unit whose flags cannot be set: it would go on serving http, and all its clients would fail."""
     if flag in wanted:
         unit = server.service.unit
         raise ConfigError(
@@ -125,7 +125,7 @@ def _refuse_unreachable_flags(server: Server, flag: str, wanted: dict[str, str])
 
 
 def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, str]:
-    """The address in the links that the program sends, which says http until it is told otherwise."""
+    """The flag for the URL in links that the program sends, which has http by default."""
     if not component.url_flag:
         return {}
     now = server.service.flag(component.url_flag)

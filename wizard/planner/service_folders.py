@@ -1,4 +1,4 @@
-"""Which folder a service has for its files, and how two services that share one are told apart. Pure."""
+"""The folder of a service's files, and distinct names for two services that share one. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from wizard.model import HostFacts, Service
 
 ASKING = ("prometheus", "blackbox_exporter")
-"""The components that ask others by a configuration of their own."""
+"""The components that connect to others by a configuration of their own."""
 
 
 def home_folder(service: Service) -> str:
@@ -18,12 +18,12 @@ def home_folder(service: Service) -> str:
 
 
 def config_folder(service: Service) -> str:
-    """The folder of a client's configuration; '' for what is no client."""
+    """The folder of a client's configuration; '' for a service that is not a client."""
     return posixpath.dirname(service.config_file) if service.component in ASKING else ""
 
 
 def comes_after(host: HostFacts, service: Service, folder: Callable[[Service], str]) -> bool:
-    """Whether another service of a host has the same folder and comes before it there: Prometheus, then by name."""
+    """Whether another service of a host has the same folder and precedes this one: Prometheus first, then by name."""
 
     def rank(each: Service) -> tuple[bool, str, str]:
         return each.component != "prometheus", each.component, each.instance
@@ -33,9 +33,9 @@ def comes_after(host: HostFacts, service: Service, folder: Callable[[Service], s
 
 
 def file_stem(component: str, unit: str) -> str:
-    """What the names of a service's own files begin with: no two instances on a host share one."""
+    """The prefix of a service's own files' names, different for each instance on a host."""
     if not unit:
         return component
-    # A template's instance (prometheus@a) may hold what a file name should not.
+    # A template's instance (prometheus@a) may have characters that a file name should not have.
     safe = re.sub(r"[^A-Za-z0-9_.@-]", lambda found: f"_{ord(found[0]):x}", unit)
     return safe if re.match(rf"{re.escape(component)}[-_@.]", safe) else f"{component}-{safe}"

@@ -1,4 +1,4 @@
-"""One pair for all nodes, as workshops have it: kept in the workspace for nodes that come later."""
+"""One pair for all nodes, as in workshops: kept in the workspace for nodes that are added later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wizard.planner.certificate_names import certificate_names
 
 @dataclass(frozen=True, slots=True)
 class SharedPair:
-    """The one pair of all nodes, kept in the workspace so that a node which comes later gets the same."""
+    """The pair that all nodes share, kept in the workspace so that a node added later gets the same one."""
 
     certificate: bytes
     key: bytes
@@ -20,12 +20,12 @@ class SharedPair:
 
     @property
     def trust(self) -> bytes:
-        """It signs itself."""
+        """The certificate itself, which is self-signed."""
         return self.certificate
 
 
 def shared_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFactory) -> SharedPair:
-    """The pair that all servers but Prometheus share, good for every name of theirs."""
+    """The pair that all servers but Prometheus share, valid for all of their names."""
     return factory.once("shared", lambda: _shared_pair(stack, facts, factory))
 
 
@@ -79,7 +79,7 @@ def _shared_pair(stack: Stack, facts: Facts, factory: credentials.CredentialFact
 def shared_step(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory
 ) -> tuple[PlannedStep, ...]:
-    """What makes the shared pair, if a server of this plan gets it and it had to be made."""
+    """The step that creates the shared pair, if it is new and a server of this plan gets it."""
     changes = shared_pair(stack, facts, factory).changes if factory.has("shared") else ()
     if not changes:
         return ()

@@ -1,4 +1,4 @@
-"""Two services on one host that read one web configuration, and instances that a stack does not name. Pure."""
+"""Services on one host that read the same web configuration, and instances that a stack does not name. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from wizard.planner.server import ServerPlan
 
 
 def written_once(plans: Sequence[ServerPlan]) -> tuple[ServerPlan, ...]:
-    """The plans, with one edit of each web configuration that several servers read.
+    """The plans, with only one edit of a web configuration that several servers read.
 
     Raises:
-        InputError: two of them would have to say different things there.
+        InputError: two servers need different contents of one file.
     """
     first: dict[tuple[str, str], ServerPlan] = {}
     found = []
@@ -43,7 +43,7 @@ def _content(plan: ServerPlan) -> bytes | None:
 
 
 def unlisted_instances(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
-    """Further instances of what a stack protects on a host, which it does not name: they stay as they are."""
+    """Warns about further instances of a protected component that the stack does not name: they do not change."""
     named = {spec.key for spec in stack.components}
     kinds = {(spec.host, spec.name) for spec in stack.components if spec.protect}
     return tuple(

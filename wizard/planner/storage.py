@@ -1,4 +1,4 @@
-"""Refuses a plan whose files cannot be written where they are to lie: mounted, read-only, immutable, or full."""
+"""Refuses a plan whose files cannot be written at their path: mounted, read-only, immutable, or full."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BLOCK = 4096
 
 
 def refuse(facts: Facts, steps: Sequence[PlannedStep]) -> None:
-    """Looks at each file and folder that the steps write.
+    """Checks each file and folder that the steps write.
 
     Raises:
-        InputError: one of them cannot be written; nothing has been touched.
+        InputError: one of them cannot be written. Nothing has been changed.
     """
     needed: dict[tuple[str, str], int] = {}
     for change in _writes(steps):
@@ -74,6 +74,6 @@ def _storage(facts: Facts, change: WriteFile | MakeFolder) -> Storage | None:
 
 
 def _size(change: WriteFile | MakeFolder) -> int:
-    """Bytes that it takes: a new file lies beside the old one until it is renamed onto it."""
+    """The bytes that a change needs: a new file exists beside the old one until it is renamed over it."""
     content = change.after.content if isinstance(change, WriteFile) and change.after is not None else b""
     return (len(content) // _BLOCK + 1) * _BLOCK

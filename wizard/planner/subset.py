@@ -1,8 +1,8 @@
 """Restricts a plan to some of its hosts, and finds the steps that remain after a part of it was applied. Pure.
 
-One host that fails must harm no other, and a canary goes before the rest. Both ask for the same: the plan that would
-have been made had some hosts not been meant, with the very keys, certificates and passwords of the one that was
-shown. What only one host has is taken over as it is; what hosts share (a Prometheus' jobs) is planned anew.
+A host that fails must not harm the others, and a canary precedes the rest. Both need the plan that would have been made
+without some hosts, but with the same keys, certificates and passwords as the one shown to the person. What belongs to
+one host is copied from that plan; what hosts share (a Prometheus' jobs) is planned again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def askers(plan: Plan) -> frozenset[str]:
 
 
 def changed_hosts(plan: Plan) -> tuple[str, ...]:
-    """The hosts on which a plan changes something, in the stack's order; the workspace is none."""
+    """The hosts on which a plan changes something, in the stack's order, without the workspace."""
     touched = {change.host for change in plan.changes}
     return tuple(spec.name for spec in plan.stack.hosts if spec.name in touched)
 
@@ -64,8 +64,8 @@ def restrict_plan(plan: Plan, keep: Collection[str]) -> Plan:
     """Restricts a plan to the components on the hosts in `keep`, and fits their clients to that.
 
     Raises:
-        InputError (and the kinds below it): these hosts cannot be parted from the others: something is replaced
-            everywhere or nowhere, or a list of targets that is not ours to divide holds both.
+        InputError (and its subclasses): these hosts cannot be separated from the others: something is replaced
+            everywhere or nowhere, or both are in a target list that Firescreen may not divide.
     """
     left = tuple(spec for spec in plan.stack.components if spec.protect and spec.host not in keep)
     if not left:
@@ -97,7 +97,7 @@ def restrict_plan(plan: Plan, keep: Collection[str]) -> Plan:
 def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
     """Plans the remaining hosts, given that `made` (the changes of the plan for the others) were applied.
 
-    In the first of two edits, in which jobs turn to https without a login, those that have theirs keep it.
+    The first of two edits changes jobs to https without a login; jobs that have their login already keep it.
     """
     if not any(step.kind is StepKind.LOGIN for step in plan.steps):
         return plan
@@ -133,7 +133,7 @@ def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
         for change in step.changes:
             place = change.host, change.path
             if isinstance(change, WriteFile) and place in last and step.kind in _FIRST_EDIT:
-                # Where none is left that turns, one edit does.
+                # If no job is left that changes to https, one edit is enough.
                 changes.append(replace(change, after=first.get(place, last[place])))
             elif step.kind is not StepKind.LOGIN:
                 changes.append(change)
@@ -147,7 +147,7 @@ def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
 
 
 def _with_passwords(plan: Plan) -> Answers:
-    """The answers, with the passwords that the plan has found or made."""
+    """The answers, with the passwords that the plan has read or created."""
     known = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
     return replace(plan.answers, passwords={**plan.answers.passwords, **known})
 
@@ -155,7 +155,7 @@ def _with_passwords(plan: Plan) -> Answers:
 def remaining_steps(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
     """Lists the steps of `target` that remain after the changes `made`, of it or of a plan for other hosts.
 
-    A file that ends as it should is left alone.
+    A file with its final content is left unchanged.
     """
     rest = _Rest(target, made)
     found = []
@@ -167,7 +167,7 @@ def remaining_steps(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, 
 
 
 def _reads(plan: Plan, change: RunService, places: Container[_Place]) -> bool:
-    """Whether a service reads one of these files when it reads its configuration."""
+    """Whether a service reads one of these files together with its configuration."""
     read = paths.config_files(plan.facts, change.service)
     return any((change.host, path) in places for path in read)
 
@@ -224,7 +224,7 @@ def _refuse_inseparable(plan: Plan, left: Sequence[ComponentSpec]) -> None:
 
 
 def _belongs(step: PlannedStep, keys: Collection[str]) -> bool:
-    """Whether a step is of one of these servers (host/component): its key, its web.yml, its flag, its restart."""
+    """Whether a step belongs to one of these servers (host/component): its key, web.yml, flag or restart."""
     return step.role is Role.SERVER and step.kind is not StepKind.ROTATE and step.key in keys
 
 
@@ -248,7 +248,7 @@ def _merge_steps(
     silent: Collection[str],
     made: Collection[_Place],
 ) -> tuple[PlannedStep, ...]:
-    """Merges two plans: servers keep the steps that the person saw, clients get those of the `other` plan."""
+    """Merges two plans: servers keep the steps shown to the person, clients get those of the `other` plan."""
     anew = {
         (step.id, change.kind == "reload", change.path): change
         for step in other.steps

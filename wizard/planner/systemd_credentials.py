@@ -1,7 +1,7 @@
-"""The files of a server whose user exists only while it runs: root's own, handed to the unit by LoadCredential=. Pure.
+"""Files for a server whose user exists only while it runs: owned by root, passed to the unit by LoadCredential=. Pure.
 
-systemd copies them at each start to /run/credentials/UNIT, readable for the unit alone, so what is replaced later counts
-from the next start on. Names without folders in the web configuration lead to the copies there as they do beside it.
+systemd copies them at each start to /run/credentials/UNIT, readable for the unit alone, so a file replaced later takes
+effect at the next start. Relative names in the web configuration mean the copies, as they mean the files beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.planner.client_facts import Client
 from wizard.planner.server_facts import Server
 
 _RELATIVE_SINCE = (0, 5, 1)
-"""The toolkit that looks for names without folders beside the web configuration."""
+"""The first toolkit version that resolves relative names at the web configuration's folder."""
 
 
 def wanted_files(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
@@ -27,17 +27,17 @@ def wanted_files(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
 
 
 def wanted_folders(servers: Sequence[Server]) -> dict[str, tuple[str, ...]]:
-    """The folders that these are in, by host."""
+    """The folders of these drop-ins, by host."""
     return paths.by_host(
         (server.spec.host, (posixpath.dirname(_dropin(server)),)) for server in servers if server.credentials
     )
 
 
 def refuse_no_owner(server: Server) -> None:
-    """Whether the files of a server can be given to it and to nobody else.
+    """Refuses a server whose files could not be readable for it and nobody else.
 
     Raises:
-        InputError: its user exists only while it runs, and its systemd or the program cannot take credentials.
+        InputError: its user exists only while it runs, and its systemd or the program does not support credentials.
     """
     service = server.service
     if not service.dynamic:
@@ -58,7 +58,7 @@ def refuse_no_owner(server: Server) -> None:
 
 
 def refuse_no_reader(client: Client, path: str) -> None:
-    """Whether a secret of a client can be given to it and to nobody else.
+    """Refuses a client whose secret could not be readable for it and nobody else.
 
     Raises:
         InputError: its user exists only while it runs.
@@ -74,13 +74,13 @@ def refuse_no_reader(client: Client, path: str) -> None:
 
 
 def step(server: Server, files: Sequence[str]) -> PlannedStep | None:
-    """The drop-in that hands the files over; None where that is not needed, or done.
+    """Plans the drop-in that passes the files; None if it is not needed, or exists already.
 
     Args:
-        files: what the server reads: its web configuration and what that names.
+        files: the files that the server reads: its web configuration and those that it names.
 
     Raises:
-        InputError: one of them lies elsewhere than its web configuration.
+        InputError: one of them is in another folder than the web configuration.
     """
     if not server.credentials:
         return None

@@ -1,7 +1,7 @@
-"""What goes from one machine to another: certificates, whose way each change tells, and keys, which must not go.
+"""Transfers between machines: certificates, whose source and target each change shows, and keys, which must not move.
 
-A private key lies on the host that it was made for and nowhere else. The only one that is copied is that of the pair
-which all nodes share, where the person chose so; Prometheus' own and the CA's never are.
+A private key stays on the host for which it was created. The only one that is copied is that of the pair which all nodes
+share, if the person chose so; Prometheus' own key and the CA's are never copied.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ HERE = "this machine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One certificate that is brought to another machine."""
+    """A certificate that is copied to another machine."""
 
     origin: str
-    """Where it is, `machine: path`, or that it is made here."""
+    """The source as `machine: path`, or a text that it is created here."""
     host: str
     path: str
     rights: str
@@ -63,7 +63,7 @@ def describe_transfers(stack: Stack, facts: Facts, steps: Sequence[PlannedStep])
         mine = crossing.get((change.host, change.path), ())
         if not mine or change.after is None:
             return change
-        # The first fingerprint stands in what the change says already.
+        # The change's own text has the first fingerprint already.
         lines = [f"from       {origin}" for origin in dict.fromkeys(copy.origin for copy in mine)]
         lines.append(f"to         {change.host}: {change.path}, {mine[0].rights}")
         lines += [f"SHA-256    {copy.fingerprint}" for copy in mine if not _names_fingerprint(change, copy)]
@@ -83,7 +83,7 @@ def describe_transfers(stack: Stack, facts: Facts, steps: Sequence[PlannedStep])
 def transfer_fault(change: WriteFile, found: FileState | None) -> str:
     """Says how a file that was read back differs from what was written; '' if it does not.
 
-    Of a certificate, it names the fingerprint at both ends.
+    For a certificate, it names the fingerprints at both ends.
     """
     sent = change.after
     if found == sent:
@@ -118,14 +118,14 @@ def _copies(
         try:
             fingerprint = issue.summary(block).fingerprint
         except CertificateError:
-            continue  # a person's own bundle may hold what nobody can read
+            continue  # a person's own bundle may have unreadable content
         yield Copy(
             origin=origin, host=change.host, path=change.path, rights=after.rights, fingerprint=fingerprint
         )
 
 
 def _places(facts: Facts, steps: Sequence[PlannedStep]) -> Iterator[tuple[str, str, bytes]]:
-    """(host, path, content) of every file that holds certificates, or will."""
+    """Yields (host, path, content) of every file that has or will have certificates."""
     copied = paths.workspace_path(facts, "trust", "")
     for host, known in facts.hosts.items():
         for path, state in known.files.items():
@@ -137,7 +137,7 @@ def _places(facts: Facts, steps: Sequence[PlannedStep]) -> Iterator[tuple[str, s
 
 
 def _at_home(stack: Stack, facts: Facts) -> set[tuple[str, str]]:
-    """(host, path) of the certificates that servers and clients show; what lies elsewhere is a copy."""
+    """(host, path) of the certificates that servers and clients present; a certificate elsewhere is a copy."""
     shown = {
         (server.spec.host, path)
         for server in paths.servers(stack, facts)
@@ -175,19 +175,19 @@ def _writes(steps: Iterable[PlannedStep]) -> Iterator[WriteFile]:
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """Where a private key is at home."""
+    """The host and file to which a private key belongs."""
 
     host: str
     path: str
     prometheus: bool
-    """Whether Prometheus itself shows the certificate that goes with it."""
+    """Whether Prometheus itself presents the certificate of this key."""
 
 
 def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
     """Refuses a plan in which a private key leaves its host, or a server gets the CA's key.
 
     Raises:
-        InputError: names the key and where it would go.
+        InputError: names the key and its target.
     """
     authorities = _authorities(facts, steps)
     _refuse_authority_in_use(stack, facts, authorities)
@@ -232,7 +232,7 @@ def private_keys(content: bytes) -> tuple[bytes, ...]:
 
 
 def _authorities(facts: Facts, steps: Sequence[PlannedStep]) -> set[bytes]:
-    """The public halves of one's own CA: of the one that is there, and of the one that is to be."""
+    """The public keys of the person's own CA: of the present one, and of the planned one."""
     path = paths.ca_pair(facts)[0]
     states = [_state(facts, WORKSPACE, path)]
     states += [change.after for change in _writes(steps) if (change.host, change.path) == (WORKSPACE, path)]
@@ -293,7 +293,7 @@ def _state(facts: Facts, host: str, path: str) -> FileState | None:
 
 
 def _holder(facts: Facts, key: bytes) -> str:
-    """The file from which a plan takes the CA's key though it is not the CA's: the pair of all nodes."""
+    """The file whose key a plan uses as CA key although it is the shared pair's."""
     shared = paths.shared_pair(facts)[1]
     return shared if _holds(facts, WORKSPACE, shared, key) else ""
 

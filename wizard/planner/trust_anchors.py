@@ -19,9 +19,9 @@ def missing_root_findings(
 
     Args:
         trusted: the CA file, PEM.
-        certificate: what the server shows, PEM, the leaf first.
+        certificate: the certificate chain that the server presents, PEM, the leaf first.
         host: where the CA file is.
-        component: whose it is.
+        component: the component that reads it.
         path: its path there.
         server: host/component of the server.
     """

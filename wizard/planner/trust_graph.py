@@ -1,6 +1,6 @@
-"""The trust map of a plan: which client connects to which server, what each shows, and how the other verifies it.
+"""The trust map of a plan: which client connects to which server, what each presents, and how the other verifies it.
 
-With front doors: who comes to the door, whom its proxy asks behind it, and who asks them there. Pure.
+For front doors: the clients of the front door, its proxy's connections to components, and their other clients. Pure.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from wizard.planner.probes import up_id
 from wizard.redact import plain
 
 OUTSIDE = "any host"
-"""The host of people and programs that come to a front door."""
+"""The host of people and programs that connect to a front door."""
 
 
 def arrows(targets: Sequence[Target], inquiry: DoorInquiry, clients: Sequence[Client]) -> tuple[Arrow, ...]:
-    """The whole trust map: which client connects to which server, and the ways to and behind front doors."""
+    """The whole trust map: which client connects to which server, and the connections to and behind front doors."""
     return (*_of_servers(targets), *_of_doors(inquiry, clients))
 
 
 def _of_servers(targets: Sequence[Target]) -> Iterator[Arrow]:
-    """One arrow for each place of a client that asks a server, as it will be after the plan."""
+    """Yields one arrow for each place of a client that connects to a server, as after the plan."""
     for target in targets:
         plan = target.plan
         names = ", ".join(issue.summary(plan.pair.certificate).names)
@@ -71,7 +71,7 @@ def _probe(target: Target) -> str:
 
 
 def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow]:
-    """One arrow to the door and one behind it for each component, and one for each job that scrapes it there."""
+    """Yields an arrow to the front door and one behind it per component, and one per job that scrapes it there."""
     behind = [(site, backend) for site in inquiry.sites for backend in site.known.backends]
     for site, backend in behind:
         yield _to_door(site, backend)
@@ -107,7 +107,7 @@ def _of_doors(inquiry: DoorInquiry, clients: Sequence[Client]) -> Iterator[Arrow
 def _of_grafana(site: Site, grafana: DoorGrafana) -> Iterator[Arrow]:
     to_door = _to_door(site, grafana)
     if grafana.route.has_own_login:
-        # They log in at Grafana itself.
+        # People log in at Grafana itself.
         to_door = replace(to_door, client="people and programs", client_shows="", server_checks="", user="")
     yield to_door
     yield Arrow(

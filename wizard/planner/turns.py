@@ -1,4 +1,4 @@
-"""Targets that turn from http to https, and how their Prometheus says that it scrapes them so."""
+"""Targets that change from http to https, and the probes by which their Prometheus reports that."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from wizard.model import Probe
 
 
 class Turns(NamedTuple):
-    """Targets that turn to https, as their Prometheus is asked about them before the run and after it."""
+    """Probes of targets that change to https, by Prometheus' access before the run and after it."""
 
     before: tuple[Probe, ...] = ()
     after: tuple[Probe, ...] = ()
 
     def of(self, asker: str) -> Turns:
-        """Those of one Prometheus, by its key."""
+        """The probes that query one Prometheus, by its key."""
         return Turns(*(tuple(each for each in probes if each.asker == asker) for probes in self))

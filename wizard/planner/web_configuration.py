@@ -1,4 +1,4 @@
-"""A server's web configuration: what is added to it, who may read it, and what of it is weak. Pure."""
+"""A server's web configuration: the additions, its permissions, and its weaknesses. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def web_step(
     *,
     asks_password: bool,
 ) -> PlannedStep | None:
-    """The web configuration with what is missing of TLS, users and clients; None if it already says so."""
+    """Plans the missing TLS, users and client settings of the web configuration; None if nothing is missing."""
     config = web.parse(before.content) if before is not None else web.WebConfig()
     hashes = _new_hashes(facts, factory, config.users) if asks_password else {}
     spec = server.spec
@@ -77,12 +77,12 @@ def web_step(
 def _new_hashes(
     facts: Facts, factory: material.CredentialFactory, known: Mapping[str, str]
 ) -> dict[UserSpec, str]:
-    """The hashes of the users that a server does not know yet, or knows with another password."""
+    """The hashes of users that a server does not have yet, or has with another password."""
     hashes = {}
     for given in factory.credentials():
         user = given.user
         hashed = known.get(user.name, "")
-        # Once for all servers: both cost time by their nature, and the password is the same.
+        # Once for all servers: bcrypt makes both slow on purpose, and the password is the same.
         matches = functools.partial(passwords.matches, given.password, hashed)
         if not hashed or not factory.once(f"matches:{user.name}:{hashed}", matches):
             hashes[user] = factory.once(
@@ -92,19 +92,19 @@ def _new_hashes(
 
 
 def _as_written(server: Server, there: str, path: str) -> str:
-    """A file as the web configuration names it already, or as it is to; '' for none."""
+    """A file's name as in the present web configuration, or as it will be; '' for none."""
     if there and posixpath.join(server.home, there) == path:
         return there
     return server.path_in_web_config(path) if path else ""
 
 
 def _restrict_access(server: Server, before: FileState | None, content: bytes) -> FileState:
-    """A web configuration that others cannot read and the service can."""
+    """The web configuration with permissions for the service, but not for others."""
     if before is None:
         return FileState(content, server.secret_mode, server.owner, server.group)
     if before.mode & 0o007 == 0:
         return FileState(content, before.mode, before.owner, before.group)
-    # The service may have read it by the rights of others, which are taken from it.
+    # The service may have read it as "others", who lose their permissions.
     if server.host.root:
         return FileState(content, server.secret_mode, before.owner, server.group)
     reads = server.service.user == before.owner or server.group == before.group
@@ -112,7 +112,7 @@ def _restrict_access(server: Server, before: FileState | None, content: bytes) -
 
 
 def _hash(facts: Facts, user: UserSpec, password: Secret) -> str:
-    """The hash of a user's password; that of a spare one is there already."""
+    """The hash of a user's password; a spare user has one already."""
     spare = facts.spares.get(user.name)
     return (
         spare.hashed
@@ -122,7 +122,7 @@ def _hash(facts: Facts, user: UserSpec, password: Secret) -> str:
 
 
 def weak(server: Server, web_step: PlannedStep | None, before: FileState | None) -> tuple[Finding, ...]:
-    """What the web configuration will say that could be better, in the person's own settings or as chosen."""
+    """Findings about weak settings in the later web configuration, whether the person's own or chosen now."""
     writes = [change for change in web_step.changes if isinstance(change, WriteFile)] if web_step else []
     state = writes[-1].after if writes else before
     if state is None:
@@ -154,7 +154,7 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
 
 
 def refuse_unsupported(server: Server) -> None:
-    """What the person wants of a web configuration that this version does not know.
+    """Refuses settings of the person's choice that this version's web configuration does not support.
 
     Raises:
         InputError: names the first.

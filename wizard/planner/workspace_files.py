@@ -1,4 +1,4 @@
-"""Files and folders that a plan writes in the workspace, for the person alone. Pure."""
+"""Files and folders that a plan writes in the workspace, readable for the person alone. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PRIVATE = 0o600
 
 
 def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
-    """The change that makes a folder in the workspace, if it is not there."""
+    """The change that creates a folder in the workspace, if it is missing."""
     path = layout.workspace_path(facts, name)
     if facts.hosts[WORKSPACE].folders.get(path) is not None:
         return ()
@@ -31,7 +31,7 @@ def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
 
 
 def workspace_step(kind: StepKind, *, title: str, why: str, changes: Iterable[Change]) -> PlannedStep:
-    """A step that writes nothing but the workspace."""
+    """A step that writes only in the workspace."""
     return PlannedStep(id=kind, kind=kind, title=title, host=WORKSPACE, why=why, changes=tuple(changes))
 
 
@@ -46,7 +46,7 @@ def private(
     secret: bool = True,
     about: tuple[str, ...] = (),
 ) -> tuple[Change, ...]:
-    """A file in the workspace, 0600; nothing if it is there with that content."""
+    """A file in the workspace with mode 0600; () if it exists with that content."""
     before = facts.file(WORKSPACE, path)
     if before is not None and before.content == content:
         return ()
@@ -68,7 +68,7 @@ def private(
 
 
 def http_client_settings(facts: Facts, path: str, content: bytes) -> tuple[Change, ...]:
-    """The file that promtool and amtool take for a server; nothing if it is there."""
+    """The --http.config.file of promtool and amtool for a server; () if it exists."""
     return private(
         facts,
         path,

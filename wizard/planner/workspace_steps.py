@@ -1,4 +1,4 @@
-"""The steps that write the workspace: users, the pairs of the probes, what the probes check servers against. Pure."""
+"""The steps that write the workspace: users, the probes' certificates, the CA files by which they verify. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wizard.probes import curl_config
 def certificate_steps(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, plans: Sequence[ServerPlan]
 ) -> tuple[PlannedStep, ...]:
-    """The shared pair and the pairs of the probes, where this plan needs them."""
+    """The shared pair and the certificates of the probes, if this plan needs them."""
     shared = shared_certificate.shared_step(stack, facts, factory)
     if not any(each.asks_certificate for each in plans):
         return shared
@@ -65,10 +65,10 @@ def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
 def trust_copies(
     facts: Facts, pairs: Sequence[tuple[Server, Pair]], *, of: str = ""
 ) -> tuple[PlannedStep, ...]:
-    """What the probes check each server against, from the pair that it shows.
+    """The files with which the probes verify each server, from its planned certificate.
 
     Args:
-        of: what these servers are, where they are no components.
+        of: a name for these servers if they are not components.
     """
     if not pairs:
         return ()
