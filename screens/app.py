@@ -6,6 +6,7 @@ engine are imported when they are opened.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -194,12 +195,14 @@ class FirescreenApp(Wizard):
             self.post_message(WorkDone(lambda: what() if wanted is None or wanted() else None))
 
         refuse = otherwise or self.show_error
+        # The work may begin after its screen has closed, and a screen without a parent finds the app by the context only.
+        context = contextvars.copy_context()
 
         def thread() -> None:
             from wizard.errors import CredentialNeededError, FirescreenError
 
             try:
-                answer = self.client.do(work)
+                answer = context.run(self.client.do, work)
             except FirescreenError as error:
                 message = ErrorMessage.of(error)
                 if isinstance(error, CredentialNeededError) and error.kind:

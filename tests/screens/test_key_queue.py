@@ -183,3 +183,21 @@ def test_keys_typed_in_one_go_on_a_real_terminal(tmp_path: Path) -> None:
         terminal.press(b"?g\x1b[B\x1b[B", lambda shown: "Glossary" in shown)
     finally:
         terminal.close()
+
+
+@pytest.mark.parametrize("reads_only", [False, True])
+async def test_work_of_a_page_that_has_closed_still_finds_the_app(reads_only: bool) -> None:
+    app = make_app(build=engine(SceneEngine()))
+    found: list[object] = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Posture")
+        await pilot.press("h")
+        await until(pilot, lambda: _place(app) == "History")
+        page = app.screen
+        assert isinstance(page, Page)
+        await pilot.press("escape")
+        await until(pilot, lambda: not page.is_attached)
+        wanted = (lambda: True) if reads_only else None
+        app.ask(lambda: page.firescreen, found.append, found.append, wanted=wanted)
+        await until(pilot, lambda: bool(found))
+    assert found == [app]
