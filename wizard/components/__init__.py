@@ -1,6 +1,6 @@
-"""The components that Firescreen can secure, one module each; new modules are found by their place.
+"""The components that Firescreen can secure, one module each; every module of this package is loaded by itself.
 
-A further component is one more file in this package that defines `COMPONENT`; nothing else changes.
+To add a component, add a module that defines `COMPONENT`; nothing else changes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["Component", "all_components", "component"]
 
 @cache
 def all_components() -> tuple[Component, ...]:
-    """Every component of which a stack can consist, by name."""
-    return tuple(one for one in _components() if not one.proxy)
+    """All components that a stack can contain, sorted by name."""
+    return tuple(each for each in _components() if not each.proxy)
 
 
 @cache
@@ -29,15 +29,19 @@ def _components() -> tuple[Component, ...]:
         for module in pkgutil.iter_modules(__path__)
         if module.name != "base"
     ]
-    return tuple(sorted(found, key=lambda one: one.name))
+    return tuple(sorted(found, key=lambda each: each.name))
 
 
 def component(name: str) -> Component:
-    """The component of that name, also a proxy of exporters; InputError that names the nearest if there is none."""
-    every = {one.name: one for one in _components()}
-    if name in every:
-        return every[name]
-    known = {one.name: one for one in all_components()}
+    """Returns the component with this name; also finds proxies of exporters, which no stack contains.
+
+    Raises:
+        InputError: there is no such component; the error names the most similar one.
+    """
+    by_name = {each.name: each for each in _components()}
+    if name in by_name:
+        return by_name[name]
+    known = [each.name for each in all_components()]
     near = difflib.get_close_matches(name.replace("-", "_"), known, n=1, cutoff=0.5)
     raise InputError(
         f"there is no component {name!r}",

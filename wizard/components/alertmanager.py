@@ -1,4 +1,4 @@
-"""Alertmanager: gets the alerts from Prometheus and sends them on; its peers gossip on a port of their own."""
+"""Alertmanager: receives alerts from Prometheus and sends notifications; its peers gossip on a port of their own."""
 
 from wizard.components.base import Component
 
@@ -27,7 +27,7 @@ COMPONENT = Component(
     image="prom/alertmanager",
     config_flag="config.file",
     reload_by="HUP",
-    # Up to 0.28 at least it logs this at its start too; 0.33 does at a reload only.
+    # Versions up to 0.28 at least log this when they start, too; 0.33 logs it on a reload only.
     reload_done="Completed loading of configuration file",
     reload_refused="Loading configuration file failed",
     url_flag="web.external-url",

@@ -1,4 +1,4 @@
-"""blackbox_exporter: probes other services; a server itself, and a client with credentials."""
+"""blackbox_exporter: probes other services; it is a server itself, and a client that needs credentials."""
 
 from wizard.components.base import Component
 

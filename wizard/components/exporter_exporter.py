@@ -1,4 +1,4 @@
-"""exporter_exporter: serves the metrics of a host's exporters at one port, each by its module."""
+"""exporter_exporter: serves the metrics of all exporters of a host on one port, each by its module name."""
 
 from wizard.components.base import Component
 
@@ -9,7 +9,7 @@ COMPONENT = Component(
     programs=("exporter_exporter", "prometheus-exporter-exporter"),
     units=("prometheus-exporter-exporter", "exporter_exporter", "exporter-exporter"),
     variables=("ARGS", "EXPORTER_EXPORTER_OPTS", "OPTIONS"),
-    # TLS and client certificates by flags of its own: see `planner.front_doors.exporter_door`.
+    # It has its own flags for TLS and client certificates: see `planner.front_doors.exporter_door`.
     web_flags=(),
     toolkits=(),
     first_safe_version="",

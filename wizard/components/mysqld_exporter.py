@@ -1,4 +1,4 @@
-"""mysqld_exporter: what a MySQL or MariaDB server is doing."""
+"""mysqld_exporter: metrics of a MySQL or MariaDB server."""
 
 from wizard.components.base import Component
 
@@ -11,15 +11,15 @@ COMPONENT = Component(
     variables=("ARGS", "MYSQLD_EXPORTER_OPTS", "OPTIONS"),
     # Its changelog: TLS came with 0.13.0.
     web_flags=(("0.13.0", "web.config.file"),),
-    # 0.14 is said to hold 0.7.1 by the reports of CVE-2022-46146; 0.15 at least 0.8.1 by its changelog, and the
-    # source after 0.15.1 has 0.10. No more than that is claimed here. Debian builds 0.14 against its own, newer one.
+    # 0.14 has 0.7.1 according to reports on CVE-2022-46146; 0.15 has at least 0.8.1 according to its changelog, and the
+    # source after 0.15.1 has 0.10. The table claims no more than that. Debian builds 0.14 with its own, newer toolkit.
     toolkits=(("0.13", "0.5.1"), ("0.14", "0.7.1"), ("0.15", "0.8.1"), ("0.15.1", "0.8.2")),
     # The fix is certain in 0.15.1; 0.15.0 may have it already.
     first_safe_version="0.15.1",
     home="/etc/mysqld_exporter",
     image="prom/mysqld-exporter",
     packages=("prometheus-mysqld-exporter",),
-    # It starts without a MySQL server, and reports mysql_up=0 then.
+    # Without a MySQL server it starts too, and reports mysql_up=0.
     practice_arguments=("--config.my-cnf={home}/my.cnf",),
     practice_files=(("my.cnf", "[client]\nuser=practice\npassword=practice\n"),),
     path_flag="web.telemetry-path",

@@ -1,4 +1,4 @@
-"""node_exporter: the machine's own measurements, the first thing that most people secure."""
+"""node_exporter: metrics of the machine itself; the first component that most people secure."""
 
 from wizard.components.base import Component
 

@@ -1,4 +1,4 @@
-"""postgres_exporter: what a PostgreSQL server is doing."""
+"""postgres_exporter: metrics of a PostgreSQL server."""
 
 from wizard.components.base import Component
 
@@ -11,8 +11,8 @@ COMPONENT = Component(
     variables=("ARGS", "POSTGRES_EXPORTER_OPTS", "OPTIONS"),
     # TLS was merged after 0.9.0 (pull request 491).
     web_flags=(("0.10.0", "web.config.file"),),
-    # The maintainers name 0.12.0 as fixed (issue 772), so it has 0.8.2 at least; later ones have newer toolkits,
-    # of which no more is claimed here. Debian builds 0.11 against its own, newer one.
+    # According to the maintainers 0.12.0 has the fix (issue 772), so it has 0.8.2 at least; later versions have newer
+    # toolkits, but the table claims no more. Debian builds 0.11 with its own, newer toolkit.
     toolkits=(("0.10", "0.5.1"), ("0.12", "0.8.2")),
     first_safe_version="0.12.0",
     home="/etc/postgres_exporter",

@@ -1,4 +1,4 @@
-"""Prometheus itself: a server to be protected, and the client of everything else."""
+"""Prometheus itself: a server to protect, and a client of all other components."""
 
 from wizard.components.base import Component
 
@@ -10,7 +10,7 @@ COMPONENT = Component(
     units=("prometheus", "prometheus-server", "prometheus2"),
     variables=("ARGS", "PROMETHEUS_OPTS", "OPTIONS", "PROMETHEUS_ARGS"),
     web_flags=(("2.24.0", "web.config.file"),),
-    # From go.mod at each tag; 2.24 to 2.46 are not all alike, and none of them has 0.10's features.
+    # From go.mod at each tag; the versions from 2.24 to 2.46 differ, but none of them has the features of 0.10.
     toolkits=(
         ("2.24", "0.5.1"),
         ("2.40.4", "0.8.2"),
@@ -38,7 +38,7 @@ COMPONENT = Component(
         ("web.enable-admin-api", "Whoever reaches it may delete measurements or copy them all to its disk."),
     ),
     asks_others=True,
-    # Its discovery finds the first targets with a tick of five seconds.
+    # Service discovery updates every five seconds, so the first targets appear with its first update.
     restart_seconds=7.0,
     other_clients=("Grafana", "promtool", "browsers"),
 )

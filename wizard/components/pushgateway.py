@@ -25,7 +25,7 @@ COMPONENT = Component(
     api_path="/api/v1/status",
     prefix_flags=("web.route-prefix", "web.external-url"),
     path_flag="web.telemetry-path",
-    # It has no configuration of its own, and nothing to read again: SIGHUP ends it.
+    # It has no configuration to reload: SIGHUP ends it.
     open_flags=(
         ("web.enable-lifecycle", "Whoever reaches it may stop it."),
         ("web.enable-admin-api", "Whoever reaches it may delete all that was pushed."),
