@@ -1,1 +1,1 @@
-"""Ways to reach a host. Each is a `base.Connection`, and callers use them alike."""
+"""Connections to hosts. Each kind is a `base.Connection`, and callers use all kinds alike."""

@@ -1,8 +1,8 @@
-"""Access control lists and other extended attributes of files: what a rename would drop, and what forbids it.
+"""Access control lists (ACLs) and other extended attributes of files: what a rename would lose, and what forbids it.
 
-`FileState.attributes` holds them as names and hexadecimal values, whatever way a host is reached: the list as the
-kernel keeps it (`system.posix_acl_access`), all of `user.` and `trusted.`, and the label of SELinux. Where SELinux is
-at work, restorecon sets the label that the policy has, after it.
+`FileState.attributes` holds them as names and hexadecimal values, the same for every kind of connection: the ACL as the
+kernel stores it (`system.posix_acl_access`), everything in `user.` and `trusted.`, and the SELinux label. Where SELinux
+is active, restorecon sets the label that the policy demands afterwards.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _KEPT = ("user.", "trusted.", "security.selinux")
 Attributes = tuple[tuple[str, str], ...]
 
 _TAGS = {"user": (0x01, 0x02), "group": (0x04, 0x08), "mask": (0x10, 0x10), "other": (0x20, 0x20)}
-"""Tag of an entry without and with a number, as in the kernel's posix_acl_xattr_header."""
+"""Tags of an entry without and with a user or group number, as in the kernel's posix_acl_xattr_header."""
 _NONE = 0xFFFFFFFF
 _VERSION = 2
 _GET_FLAGS = 0x80086601
-"""FS_IOC_GETFLAGS of Linux on 64 bits."""
+"""FS_IOC_GETFLAGS of 64-bit Linux."""
 _IMMUTABLE, _APPEND = 0x10, 0x20
 _LINE = re.compile(r"(user|group|mask|other):(\d*):([r-])([w-])([x-])")
 
 
 def acl_value(text: str) -> str:
-    """The value of the attribute, from what `getfacl -cpn` prints."""
+    """Converts the output of `getfacl -cpn` to the value of the ACL attribute."""
     entries = []
     for line in text.splitlines():
         if (found := _LINE.match(line)) is None:
@@ -46,7 +46,7 @@ def acl_value(text: str) -> str:
 
 
 def acl_text(value: str) -> str:
-    """What `setfacl --set` is given for the value of the attribute."""
+    """Converts the value of the ACL attribute to the argument of `setfacl --set`."""
     data = bytes.fromhex(value)[4:]
     names = {tag: kind for kind, tags in _TAGS.items() for tag in tags}
     found = []
@@ -57,7 +57,7 @@ def acl_text(value: str) -> str:
 
 
 def read(number: int) -> Attributes:
-    """Those of an open file of this machine."""
+    """Reads the attributes of an open file on this machine, given its descriptor."""
     if not hasattr(os, "listxattr"):
         return ()
     try:
@@ -70,7 +70,7 @@ def read(number: int) -> Attributes:
 
 
 def write(number: int, attributes: Attributes) -> None:
-    """Gives them to an open file of this machine.
+    """Sets attributes of an open file on this machine.
 
     Raises:
         OSError: the file system cannot keep them.
@@ -80,20 +80,20 @@ def write(number: int, attributes: Attributes) -> None:
             os.setxattr(number, name, bytes.fromhex(value))
         except PermissionError:
             if not name.startswith("security."):
-                raise  # a label is the policy's to give
+                raise  # labels are set by the SELinux policy
 
 
 def drop_inherited(number: int) -> None:
-    """Takes from a new file or folder what the default list of its folder gave it: nobody is to read a key by that."""
+    """Removes what a new file or folder inherited from its folder's default ACL, which could let others read a key."""
     if not hasattr(os, "removexattr"):
         return
     for name in (ACL, "system.posix_acl_default"):
-        with suppress(OSError):  # none, or a file system without
+        with suppress(OSError):  # there is none, or the file system has none
             os.removexattr(number, name)
 
 
 def refuse_immutable(number: int, path: str) -> None:
-    """Looks at an open file or folder of this machine.
+    """Raises an error if an open file or folder on this machine is immutable.
 
     Raises:
         HostError: it is immutable, or may only grow.
@@ -101,16 +101,14 @@ def refuse_immutable(number: int, path: str) -> None:
     flags = array.array("l", [0])
     try:
         fcntl.ioctl(number, _GET_FLAGS, flags)
-    except (
-        OSError
-    ):  # a file system without such flags, a descriptor that only stands for a place, another system
+    except OSError:  # no such flags on this file system, a descriptor opened with O_PATH, or another system
         return
     if flags[0] & (_IMMUTABLE | _APPEND):
         raise immutable_error(path)
 
 
 def immutable_error(path: str) -> HostError:
-    """The error for such a file."""
+    """The error for a file that is immutable or append-only."""
     return HostError(
         "it cannot be replaced: it is immutable (chattr +i or +a)",
         where=path,

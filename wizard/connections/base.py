@@ -1,7 +1,7 @@
 """The base class of connections to a host: their operations, with defaults for most of them.
 
-Promises: a caller never asks which kind of connection it has. What one of them can do in a single round trip, the
-others do one after the other.
+Callers need not know which kind of connection they have. Operations that one kind does in a single round trip, the
+others do one by one.
 """
 
 from __future__ import annotations
@@ -19,36 +19,44 @@ from wizard.errors import FileChangedError, HostError, PathError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
-"""Bytes; a larger file is no configuration file."""
+"""Bytes; a larger file cannot be a configuration file."""
 
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Stream(Protocol):
-    """Standard input and output of a program on a host, both outputs in one."""
+    """Standard input and output of a program on a host; stdout and stderr are combined."""
 
     def send(self, data: memoryview) -> int:
-        """Sends the beginning of `data`; the number of bytes, 0 where none can go now. HostError if it is gone."""
+        """Sends the beginning of `data`; returns the number of bytes, 0 if nothing can be sent now.
+
+        Raises:
+            HostError: the connection is lost.
+        """
         ...
 
     def receive(self, seconds: float) -> bytes | None:
-        """What came, None if nothing did in that time, b'' at the end. HostError if it is gone."""
+        """Returns received bytes, None if none came within that time, b'' at the end.
+
+        Raises:
+            HostError: the connection is lost.
+        """
         ...
 
     def close(self) -> None:
-        """Ends it; safe to call twice, and from another thread."""
+        """Closes the stream and ends the program; can be called twice, and from another thread."""
         ...
 
 
 class Connection(ABC):
-    """A reachable host. Every method may raise `errors.HostError`; each has a time limit.
+    """A reachable host. Every method can raise `errors.HostError`; each has a time limit.
 
     Args:
-        name: what messages call the host.
+        name: the host's name in messages.
     """
 
     is_local = False
-    """Whether its services are reached at this machine's own loopback addresses."""
+    """Whether this machine's own loopback addresses reach its services."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -57,47 +65,47 @@ class Connection(ABC):
 
     @property
     def address(self) -> str:
-        """Where its services are reached from this machine; '' for this machine itself."""
+        """The address at which this machine reaches the host's services; '' for this machine itself."""
         return ""
 
     @property
     def behind(self) -> bool:
-        """Whether it is reached through other machines."""
+        """Whether the host is reached through other machines."""
         return False
 
     @abstractmethod
     def host_names(self) -> tuple[str, ...]:
-        """Names and addresses that it answers to, best first; no name server is asked."""
+        """The host's names and addresses, best first; queries no name server."""
 
     def identity(self) -> tuple[str, str, bool]:
-        """User and primary group that operations are done as, and whether that is root."""
+        """User and primary group of the operations on the host, and whether that user is root."""
         user, group = account()
         return user, group, user == "root"
 
     def clock(self) -> float:
-        """Its time now (seconds since 1970, UTC), give or take half the round trip."""
+        """The host's current time (seconds since 1970, UTC), accurate to half a round trip."""
         return time.time()
 
     # -- reading -----------------------------------------------------------------------------------------
 
     @abstractmethod
     def read(self, path: str) -> FileState | None:
-        """The file at `path` (links followed), or None; HostError for anything but a regular file."""
+        """Reads the file at `path` (links followed); None if there is none; HostError if it is no regular file."""
 
     def read_many(self, paths: Iterable[str]) -> dict[str, FileState | None]:
-        """`read` of several files."""
+        """Reads several files, as `read`."""
         return {path: self.read(path) for path in paths}
 
     @abstractmethod
     def stat(self, path: str) -> PathInfo | None:
-        """What is at `path`, links followed, or None."""
+        """Describes what is at `path`, links followed; None if there is nothing."""
 
     def stat_many(self, paths: Iterable[str]) -> dict[str, PathInfo | None]:
-        """`stat` of several paths."""
+        """As `stat`, for several paths."""
         return {path: self.stat(path) for path in paths}
 
     def stat_known(self, paths: Collection[str]) -> dict[str, PathInfo | None]:
-        """`stat_many`; None also for a path that cannot be looked at."""
+        """As `stat_many`, with None also for a path that cannot be accessed."""
         try:
             return self.stat_many(paths)
         except PathError:
@@ -111,35 +119,35 @@ class Connection(ABC):
 
     @abstractmethod
     def names(self, folder: str) -> tuple[str, ...]:
-        """Names in a folder, sorted; empty if there is no such folder."""
+        """The names in a folder, sorted; empty if there is no such folder."""
 
     @abstractmethod
     def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
-        """Whether each path can be written, and what a rename would drop of what is there; changes nothing."""
+        """Finds out whether each path can be written, and which attributes a rename would lose; changes nothing."""
 
     # -- writing -----------------------------------------------------------------------------------------
 
     @abstractmethod
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
-        """Writes `state` beside `path` under a temporary name that holds `tag`; returns that name.
+        """Writes `state` to a temporary file beside `path`, whose name contains `tag`; returns its path.
 
-        The temporary file has its final mode, owner, group and attributes (and none that its folder would give it)
-        before its first byte, and is on the disk (fsync) when this returns. Links are followed where that is
-        safe (`connections.safe_path`): the temporary name lies beside the real file, in a folder that is held.
-        A leftover of that tag is replaced.
+        The temporary file has its final mode, owner, group and attributes (and none inherited from its folder) before
+        its first byte is written, and is on the disk (fsync) when this returns. Links are followed where that is safe
+        (`connections.safe_path`): the temporary file is beside the real file, in a folder that is kept open. A leftover
+        with the same tag is replaced.
         """
 
     @abstractmethod
     def staged_name(self, path: str, *, tag: str) -> str:
-        """The name that `stage` would use: recovery removes it if a run was interrupted.
+        """The path that `stage` would use: recovery removes that file if a run was interrupted.
 
         Raises:
-            HostError: `tag` could leave the folder.
+            HostError: `tag` could lead out of the folder.
         """
 
     @abstractmethod
     def commit(self, staged: str, path: str) -> None:
-        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk."""
+        """Renames `staged` onto the real file behind `path` in one atomic step, and syncs that to the disk."""
 
     def replace_if_unchanged(
         self,
@@ -155,23 +163,23 @@ class Connection(ABC):
 
         Args:
             path: the file.
-            state: what it becomes.
+            state: the new state of the file.
             tag: as for `stage`.
-            before: what is to be replaced; None for no file.
-            check: examines the staged file by its name; what it raises ends this, and the file stays as it was.
-            look: whether to return the file as it is afterwards.
+            before: the expected state of the file; None for no file.
+            check: is called with the path of the staged file; if it raises an error, the file stays as it was.
+            look: whether to read the file again afterwards.
 
         Returns:
             The file if `look`, else None.
 
         Raises:
-            FileChangedError: the file was replaced meanwhile, which was left alone.
+            FileChangedError: the file was changed meanwhile; it stays as it is.
         """
         staged = self.stage(path, state, tag=tag)
         try:
             if check is not None:
                 check(staged)
-            now = self.read(path)  # as late as can be: the checks took their time
+            now = self.read(path)  # as late as possible: the checks may have taken long
             if (now is None) != (before is None) or (
                 now is not None
                 and before is not None
@@ -186,55 +194,56 @@ class Connection(ABC):
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        """Removes a file (for a link: the file that it leads to); no error if it is gone already."""
 
     @abstractmethod
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
+        """Creates one folder, never more permissive than `mode`; an existing folder keeps its mode and owner."""
 
     @abstractmethod
     def remove_folder(self, path: str) -> bool:
-        """Removes a folder if it is empty; says whether it is gone."""
+        """Removes a folder if it is empty; returns whether it is gone."""
 
     @abstractmethod
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Gives a folder another owner and mode."""
+        """Changes owner, group and mode of a folder."""
 
     # -- running -----------------------------------------------------------------------------------------
 
     @abstractmethod
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """Runs a program, never through a shell; at a time-out it and what it started are ended.
+        """Runs a program, never through a shell; on a time-out, kills it and its child processes.
 
-        A program that is not there ends with code 127. At most 4 MB of each output are kept. A time-out is a
-        HostError, a bad exit code is not.
+        If there is no such program, the exit code is 127. At most 4 MB of each output are kept. A time-out is a
+        HostError, a non-zero exit code is not.
         """
 
     def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
-        """Runs one of our own fixed scripts for sh that ends by itself; `$1` and so on are the arguments.
+        """Runs one of our own fixed sh scripts that ends by itself; its arguments become `$1` and so on.
 
-        A shell that stays open on a host runs it without a process of its own and without a bound of the host's.
+        A connection with a shell that stays open runs the script in that shell: without a new process, and without a
+        time limit on the host.
         """
         return self.run(["sh", "-c", text, "sh", *arguments], timeout=timeout)
 
     def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
-        """`run_script` of several, each a text with its arguments; one round trip where that can be.
+        """Runs several scripts, each a text with its arguments, as `run_script`; in one round trip if possible.
 
         Args:
-            scripts: none may depend on another's outcome.
-            timeout: seconds for each of them.
+            scripts: must not depend on one another's outcome.
+            timeout: seconds for each script.
         """
         return [self.run_script(*script, timeout=timeout) for script in scripts]
 
     def ask_ahead(self, scripts: Sequence[Sequence[str]]) -> None:  # noqa: B027
-        """Has scripts run that `run_script` is about to be asked for, in one round trip where that saves any.
+        """Runs scripts in one round trip, if that saves any, before `run_script` is called for them.
 
-        Each outcome is given to the next `run_script` of the same text and arguments, if it comes soon; to as many as
-        there are of that script here, which runs once.
+        The next `run_script` with the same text and arguments returns the outcome kept here, if it is called soon. A
+        script that is listed several times runs once, and as many calls get its outcome.
         """
 
     def open_program(self, argv: Sequence[str]) -> Stream:
-        """Starts a program that stays open, with both its outputs in one; the caller closes it."""
+        """Starts a program that stays open, with stdout and stderr combined; the caller closes the stream."""
         raise HostError(
             f"{self.name} cannot hold an instance",
             where=self.name,
@@ -242,19 +251,19 @@ class Connection(ABC):
         )
 
     def open_tunnel(self, place: str, seconds: float) -> socket.socket:
-        """A socket that leads to host:port as this host reaches it.
+        """Opens a socket to host:port, as this host reaches it.
 
         Raises:
-            OSError: it cannot be reached; `errors.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
+            OSError: it is unreachable; `errors.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
         """
         raise ForbiddenError(f"no connection can be made from {self.name}")
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the connection; safe to call twice, and under an operation of another thread."""
+        """Closes the connection; can be called twice, and during an operation of another thread."""
 
 
 def refuse_tag(tag: str, path: str) -> None:
-    """HostError if a tag could lead a temporary name out of its folder."""
+    """Raises a HostError if a tag could lead a temporary file out of its folder."""
     if not _TAG.fullmatch(tag):
         raise HostError(f"the tag {tag!r} cannot be part of a file name", where=path)

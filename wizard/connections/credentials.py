@@ -1,6 +1,6 @@
-"""Passwords, passphrases and accepted host keys, in memory.
+"""Passwords, passphrases and accepted host keys.
 
-Kept in memory for as long as the engine lives, shared by all its connections, and never written anywhere.
+They are kept in memory only, for the lifetime of the engine, and shared by all its connections.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wizard.redact import Secret
 SecretKind: TypeAlias = Literal["password", "key", "sudo"]
 
 _PATIENCE = 60.0
-"""Seconds that the other hosts wait for the first one to take a password: as long as its own tries may take."""
+"""Seconds that other hosts wait until the first host accepts a password: as long as the first may need for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,17 +23,17 @@ class _Common:
 
     secret: Secret
     first: str
-    """The host that asked for it. No other is sent it before this one took it: a mistyped one, sent to twenty hosts,
-    could lock an account twenty times."""
+    """The host that asked for it. No other host is sent the password before this one has accepted it: a mistyped
+    password sent to twenty hosts could lock an account twenty times."""
     taken: bool = False
     refused: set[str] = field(default_factory=set)
 
 
 class Access:
-    """Answers to what `errors.CredentialNeededError` asks for; safe to use from several threads.
+    """The answers to `errors.CredentialNeededError`; thread-safe.
 
-    `host` is what the error called `host`: the host's name, or with kind 'key' the path of the private key,
-    so that one passphrase serves all the hosts that the key opens.
+    `host` is the `host` of the error: the host's name, or with kind 'key' the path of the private key, so that one
+    passphrase serves all the hosts that accept the key.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Access:
         """Held while a known_hosts file is rewritten."""
 
     def secret(self, kind: SecretKind, host: str) -> Secret | None:
-        """What was given, or None; with kind 'key' an empty secret means: do without this key.
+        """The secret that was given, or None; with kind 'key' an empty secret means: do not use this key.
 
         A password for all hosts is tried on one host first; the others wait for the outcome.
         """
@@ -57,7 +57,7 @@ class Access:
             return common.secret if common.taken and self._common.get(kind) is common else None
 
     def give(self, kind: SecretKind, host: str, secret: Secret, *, everywhere: bool = False) -> None:
-        """Keeps an answer for all connections to come; `everywhere`: of all hosts that ask for that kind."""
+        """Stores an answer for all later connections; with `everywhere`, for all hosts that need one of that kind."""
         with self._changed:
             self._secrets[kind, host] = secret
             if everywhere:
@@ -65,7 +65,7 @@ class Access:
             self._changed.notify_all()
 
     def secret_accepted(self, kind: SecretKind, host: str) -> None:
-        """A host accepted what it was sent."""
+        """Records that a host accepted the secret."""
         with self._changed:
             common = self._common.get(kind)
             if common is not None and common.first == host:
@@ -73,7 +73,7 @@ class Access:
             self._changed.notify_all()
 
     def forget(self, kind: SecretKind, host: str) -> None:
-        """Drops an answer that was rejected, so that it is never sent a second time."""
+        """Removes an answer that was rejected, so that it is never sent again."""
         with self._changed:
             self._secrets.pop((kind, host), None)
             common = self._common.get(kind)
@@ -84,7 +84,7 @@ class Access:
             self._changed.notify_all()
 
     def host_lost(self, host: str) -> None:
-        """A host cannot be used. A password for all hosts that it was to try first is dropped, and asked for again."""
+        """Records that a host cannot be used; removes a password for all hosts that it was to try first."""
         with self._changed:
             for kind, common in tuple(self._common.items()):
                 if common.first == host and not common.taken:
@@ -92,9 +92,9 @@ class Access:
             self._changed.notify_all()
 
     def accept(self, host: str, fingerprint: str) -> None:
-        """The person says that the host's key is the one with this fingerprint (SHA256:…)."""
+        """Records that the user accepted the host key with this fingerprint (SHA256:…)."""
         self._accepted[host] = fingerprint
 
     def accepted_fingerprint(self, host: str) -> str:
-        """The fingerprint that was accepted for a host, or ''."""
+        """The accepted fingerprint of a host's key, or ''."""
         return self._accepted.get(host, "")

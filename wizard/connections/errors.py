@@ -1,6 +1,6 @@
-"""Turns errors of the operating system into what happened, where, and what to do.
+"""Turns operating system errors into what happened, where, and what to do.
 
-One table serves both forms: an errno, or the message of a command on standard error.
+One table serves both forms of error: an errno, and a command's message on standard error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wizard.redact import plain
 
 
 class ForbiddenError(OSError):
-    """An SSH server makes no connections for anybody, or not this one."""
+    """The SSH server forwards no connections, or not this one."""
 
 
 _WORDS: dict[int, tuple[str, str]] = {
@@ -84,14 +84,14 @@ _SUDO: tuple[tuple[str, str, str], ...] = (
 
 
 def from_errno(problem: OSError, *, doing: str, path: str) -> HostError:
-    """The error for an OSError; `doing` is e.g. 'write', `path` the file that a person knows."""
+    """The error for an OSError; `doing` is a verb, e.g. 'write', and `path` the file as the user knows it."""
     words, todo = _WORDS.get(problem.errno or 0, (problem.strerror or str(problem), ""))
     return HostError(f"cannot {doing} it: {words}", where=path, todo=todo)
 
 
 def from_words(stderr: str, *, doing: str, path: str) -> HostError:
-    """The error for what a command said on standard error, in the C locale."""
-    # dash says in its own words that a folder is missing.
+    """The error for a command's message on standard error, in the C locale."""
+    # dash has its own text for a missing folder.
     stderr = stderr.replace("Directory nonexistent", os.strerror(errno.ENOENT))
     for number, (words, todo) in _WORDS.items():
         if os.strerror(number) in stderr:
@@ -101,7 +101,7 @@ def from_words(stderr: str, *, doing: str, path: str) -> HostError:
 
 
 def from_sudo(stderr: str, *, host: str) -> HostError | None:
-    """The error for a refusal by sudo itself, or None when sudo did its part."""
+    """The error if sudo itself refused to run the command, else None."""
     for line in stderr.splitlines():
         for mark, what, todo in _SUDO:
             if mark in line and ("sudo" in line or line.startswith("Sorry, user")):
@@ -110,12 +110,12 @@ def from_sudo(stderr: str, *, host: str) -> HostError | None:
 
 
 def exception_text(problem: BaseException) -> str:
-    """What an exception of a library says, fit to be shown."""
+    """The message of a library's exception, safe to show."""
     return plain(str(problem).strip(), 200) or type(problem).__name__
 
 
 def no_such_account(kind: str, name: str, *, path: str) -> HostError:
-    """A user or group that is to own a file does not exist; `kind` is user or group."""
+    """The error if the intended owner of a file does not exist; `kind` is user or group."""
     return HostError(
         f"there is no {kind} {name!r} to own the file",
         where=path,
@@ -124,7 +124,7 @@ def no_such_account(kind: str, name: str, *, path: str) -> HostError:
 
 
 def cannot_give(owner: str, group: str, *, path: str) -> HostError:
-    """The file cannot be handed to its owner and group."""
+    """The error if the file's owner or group cannot be changed."""
     return HostError(
         f"only root can give the file to {owner}:{group}",
         where=path,
@@ -133,7 +133,7 @@ def cannot_give(owner: str, group: str, *, path: str) -> HostError:
 
 
 def connection_lost_error(host: str) -> UnreachableError:
-    """The error for a connection that ended while it was needed."""
+    """The error for a connection that was lost during its use."""
     return UnreachableError(
         "the connection to it was lost",
         where=host,

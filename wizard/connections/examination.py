@@ -1,7 +1,7 @@
 """Examines files before a plan: whether each can be replaced, and which attributes a rename would lose.
 
-One round trip for any number of files whose folders only root can change: whether their paths are safe, then one call
-of each tool for all of them. Where there are others, each path is looked at alone.
+It takes one round trip for any number of files if only root can change their folders: a check that their paths are
+safe, then one call of each tool for all of them. If others can change a folder, each path is examined separately.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from wizard.connections.path_script import refuse
 from wizard.errors import HostError
 from wizard.model import Examined
 
-# What the tools say: of the folder and the file of a guarded path by names in the held folder, else by whole paths,
-# that nobody can exchange. $1: how many of the others are folders.
+# The output of the tools: for a guarded path, folder and file are named relative to the open folder; for other paths,
+# which nobody can exchange, the paths are absolute. $1: how many of the other arguments are folders.
 _TOOLS = """
 tools() {
   folders=$1
@@ -51,9 +51,9 @@ fi
 """
 _ATTRIBUTES = f'{_TOOLS}\ntools "$@" 2>/dev/null\n'
 _GUARDED = 3
-"""Exit code of `_TOGETHER`: others than root can change a folder, and it is to be held while it is looked at."""
-# All paths, and the tools for them. In a folder that is held already, what stands at a name costs no process, and neither
-# does a folder that is missing below one that was seen to be root's alone, with all above it.
+"""Exit code of `_TOGETHER`: others than root can change a folder, so it has to be kept open while it is examined."""
+# Checks all paths, then runs the tools for them. To save processes, `stat` is not called for names in the folder that
+# is the working directory already, nor for missing folders below one that, like all above it, only root can change.
 _TOGETHER = f"""{_TOOLS}
 count=$# kept= last= sure=$nl
 for path; do
@@ -90,14 +90,14 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class Asked(Protocol):
-    """What can run fixed scripts on a host."""
+    """Runs fixed scripts on a host."""
 
     def scripts(self, script: str, paths: Sequence[str]) -> Iterable[tuple[int, bytes, str]]:
-        """The answers of a script about each of several paths."""
+        """Runs a script once for each path; returns exit code, standard output and standard error."""
         ...
 
     def script(self, script: str, *arguments: str) -> tuple[int, bytes, str]:
-        """The answer of a script with its arguments."""
+        """Runs a script with its arguments; returns exit code, standard output and standard error."""
         ...
 
 
@@ -114,7 +114,7 @@ def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
 
 
 def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
-    """As `examine`, where a path is refused or leads through a folder that others can change."""
+    """As `examine`, if a path is refused or leads through a folder that others can change."""
     found: dict[str, Examined] = {}
     places: dict[str, str] = {}
     for path, (code, out, err) in zip(paths, host.scripts(_PLACE, paths), strict=True):
@@ -140,19 +140,19 @@ def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
 
 
 def _place(said: str) -> tuple[str, str]:
-    """Folder and file that a script found behind a path; '' for no file."""
+    """Folder and file that a script found for a path; '' for no file."""
     at, _, name = said.removeprefix(_PLACE_MARK).partition("\n")
     return at, posixpath.join(at, name) if name else ""
 
 
 def _file_result(path: str, said: str, tools: _Said) -> Examined:
-    if not said.startswith(_PLACE_MARK):  # its folder is not there yet
+    if not said.startswith(_PLACE_MARK):  # its folder does not exist yet
         return _result(path, (".", "."), _Said(""))
     return _result(path, _place(said), tools)
 
 
 def refusal(problem: HostError) -> Examined:
-    """An answer that is a refusal."""
+    """The result for a path that cannot be examined or must not be written."""
     return Examined(problem=problem.what, where=problem.where, todo=problem.todo)
 
 
@@ -171,7 +171,7 @@ def _result(path: str, place: tuple[str, str], said: _Said) -> Examined:
 
 
 def no_tool(path: str) -> HostError:
-    """The error for what a file has besides its mode, on a host that cannot carry that over."""
+    """The error for a file whose ACL or attributes cannot be carried over for lack of tools."""
     return HostError(
         "it has an access control list or extended attributes that cannot be carried over",
         where=path,
@@ -180,7 +180,7 @@ def no_tool(path: str) -> HostError:
 
 
 class _Said:
-    """What `tools` printed, by path."""
+    """The output of `tools`, by path."""
 
     def __init__(self, text: str) -> None:
         parts = dict(_sections(text))
@@ -191,16 +191,16 @@ class _Said:
         }
         self.lists = _files(parts.get("getfacl", ()))
         self._own = _files(parts.get("getfattr", ()))
-        # With a plus after the mode: there is a list, and nothing to read it with.
+        # `ls` shows a plus after the mode: there is an ACL, but no tool to read it.
         rows = (line.split(None, 8) for line in parts.get("ls", ()) if line[10:11] == "+")
         self.marked = {row[8] for row in rows if len(row) == 9}
 
     def is_fixed(self, path: str) -> bool:
-        """Whether it is immutable or may only grow."""
+        """Whether a file is immutable or append-only."""
         return bool(set("ia") & set(self.flags.get(path, "")))
 
     def attributes(self, path: str) -> Attributes:
-        """Those of a file."""
+        """The attributes of a file."""
         entries = [line for line in self.lists.get(path, ()) if _ENTRY.match(line)]
         found = [(ACL, acl_value("\n".join(entries)))] if entries else []
         found += [match.groups() for line in self._own.get(path, ()) if (match := _OWN.match(line))]  # type: ignore[misc]
@@ -214,7 +214,7 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _files(lines: Iterable[str]) -> dict[str, list[str]]:
-    """The lines about each file, from `# file: …` on."""
+    """The lines about each file, which follow its line `# file: …`."""
     found: dict[str, list[str]] = {}
     mine: list[str] = []
     for line in lines:

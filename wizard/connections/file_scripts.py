@@ -1,6 +1,7 @@
-"""The fixed scripts for sh behind the file operations of a host: texts only, see `shell_connection`.
+"""The fixed sh scripts behind the file operations on a host; `shell_connection` runs them.
 
-They begin with `held` of `path_script`, and use names inside the folder that it holds from there on.
+They begin with `held` of `path_script`, and then use names relative to the folder that it has made the working
+directory.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from wizard.connections.path_script import ABSENT, NOT_REGULAR, UNSAFE
 
 OCCUPIED = 46
 NO_TOOL = 47
-"""Exit code: what a file has besides its mode cannot be carried over."""
+"""Exit code: there is no tool to carry over the ACL or the attributes of a file."""
 SHORT = 48
 """Exit code: fewer bytes arrived than were sent."""
 CHANGED = 49
-"""Exit code: the file is not the one that was to be replaced."""
+"""Exit code: the file has changed since it was compared."""
 
 READ = f"""
 held "$1" || exit {ABSENT}
@@ -32,11 +33,13 @@ STAGED_NAME = """
 held "$1" || gone
 printf '%s\\n' "$at/.$name.firescreen-$2"
 """
-# $1 path, $2 tag, $3 owner:group, $4 mode, $5 size, $6 a file that was uploaded or '', $7 the content or '',
-# $8 attributes; where both are '' the content is on standard input. noclobber makes the shell open with O_EXCL where
-# nothing stands or a regular file does, and without where anything else does: so that a folder that others can change
-# is never written in, but a private one in it, which nobody else can enter or take to another place; so it is where
-# `ls` says by a plus that a new file inherited a list. Its rights are final before its first byte.
+# $1 path, $2 tag, $3 owner:group, $4 mode, $5 size, $6 an uploaded file or '', $7 the content or '', $8 attributes;
+# if $6 and $7 are '' the content is on standard input. The mode and owner of the file are final before its first byte.
+#
+# With noclobber the shell opens a file with O_EXCL if there is nothing or a regular file at its name, but without
+# O_EXCL if there is anything else. So nothing is written directly in a folder that others can change, but in a private
+# folder inside of it, which nobody else can enter or move. The same is done if the plus in the output of `ls` shows
+# that a new file inherited an ACL.
 _WRITE = f"""
 path=$1 tag=$2 owner=$3 mode=$4 size=$5 uploaded=$6 text=$7 attributes=$8 identity=
 umask 077
@@ -44,7 +47,7 @@ held "$path" || gone
 staged=.$name.firescreen-$tag
 deliver() {{
   held "$uploaded" && pour || exit 1
-  # In a folder of the login's it is the login who empties it, over SFTP: a link there would lead root elsewhere.
+  # In a folder of the login's, the login empties the file itself, over SFTP: a link there could lead root elsewhere.
   [ -n "$guarded" ] || : > "./$name"
 }}
 carry() {{
@@ -53,7 +56,7 @@ carry() {{
   for line in $attributes; do
     case $line in
       'acl '*) setfacl --set "${{line#acl }}" /dev/fd/3 ;;
-      security.*) setfattr -n "${{line%% *}}" -v "${{line#* }}" /dev/fd/3 || : ;; # a label is the policy's to give
+      security.*) setfattr -n "${{line%% *}}" -v "${{line#* }}" /dev/fd/3 || : ;; # labels are set by the SELinux policy
       *) setfattr -n "${{line%% *}}" -v "${{line#* }}" /dev/fd/3 ;;
     esac || exit {NO_TOOL}
   done
@@ -75,7 +78,7 @@ fill() {{
   if [ -n "$uploaded" ]; then
     (deliver) >&3 || exit
   elif [ -n "$text" ]; then
-    # By the shell itself, without a process; if it cannot, cat has the system's words for why.
+    # The shell writes it without a process; if that fails, cat prints the reason in the system's words.
     printf %s "$text" >&3 || printf %s "$text" | cat >&3 || exit
   else
     cat >&3 || exit
@@ -88,7 +91,7 @@ leave() {{ cd -P .. && rmdir -- "./$staged+"; }}
 apart=$guarded new=./$staged
 if [ -z "$apart" ]; then
   make "$new"
-  # Whom the folder's list lets read could have it open by now, and would read the rest.
+  # Users whom the folder's ACL lets read may have opened the file by now, and could read what is written later.
   ! is_listed "$new" || {{ apart=1; exec 3>&-; rm -f -- "$new"; look_around; }}
 fi
 if [ -n "$apart" ]; then
@@ -106,8 +109,8 @@ fi
 trap - EXIT
 """
 STAGE = _WRITE + 'printf \'%s\\n%s\\n\' "$at/$staged" "$identity"\n'
-# Compared in the moment of the swap: `any` (not compared), or `old_mode` and `digest` of what is to be replaced ('' for
-# nothing); `look`: whether to say what is there then, as `READ` says it.
+# Compared just before the rename: nothing if `any` is set, else mode and SHA-256 of the current file with `old_mode`
+# and `digest` ('' for no file). With `look` the new file is printed, as by `READ`.
 _SWAP = f"""
 replace() {{
   if [ -n "$any" ]; then
@@ -139,7 +142,7 @@ replace || {{
 entry=$(stat -c "$form" -- "./$name" 2>/dev/null)
 tell
 """
-# $1 staged, $2 path, $3 identity of what was staged or '', $4 any, $5 labels, $6 mode, $7 digest, $8 look.
+# $1 staged, $2 path, $3 identity of the staged file or '', $4 any, $5 labels, $6 mode, $7 digest, $8 look.
 SWAP = f"""
 staged=${{1##*/}} identity=$3 any=$4 labels=$5 old_mode=$6 digest=$7 look=$8
 held "$2" || gone
@@ -148,7 +151,7 @@ held "$2" || gone
 PUT = f"""
 any= labels=$9 old_mode=${{10}} digest=${{11}} look=${{12}}
 {_WRITE}{_SWAP}"""
-# A leftover of `STAGE` goes with its private folder.
+# A leftover of `STAGE` is removed together with its private folder.
 REMOVE = """
 held "$1" || exit 0
 rm -f -- "./$name" || exit

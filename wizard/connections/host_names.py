@@ -1,4 +1,4 @@
-"""The names and addresses that a machine answers to, from what it says of itself; no name server is asked."""
+"""The names and addresses of a machine, as the machine itself reports them; queries no name server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from wizard.connections.subprocess_runner import run_bounded
 
 
 def host_names() -> tuple[str, ...]:
-    """Names and addresses that this machine answers to, best first; asks no name server.
+    """The names and addresses of this machine, best first; queries no name server.
 
-    The host's own name, its longer names from /etc/hosts, localhost, the addresses of its interfaces
-    (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
+    They are the host name, longer names from /etc/hosts, localhost, the addresses of its interfaces (without link-local
+    ones), 127.0.0.1 and, if the loopback interface has it, ::1.
     """
     hosts, links = "", b""
     with suppress(OSError), open("/etc/hosts", encoding="utf-8", errors="replace") as file:
@@ -27,13 +27,13 @@ def host_names() -> tuple[str, ...]:
 
 
 def names_from(short: str, *, hosts: str, links: bytes, address: str = "") -> tuple[str, ...]:
-    """What `host_names` gives, for any machine.
+    """As `host_names`, for any machine.
 
     Args:
-        short: its own name.
-        hosts: its /etc/hosts.
-        links: what `ip -j addr show up` says there; may be empty.
-        address: what it is reached by from here, if that is not itself.
+        short: its host name.
+        hosts: the content of its /etc/hosts.
+        links: the output of `ip -j addr show up`; may be empty.
+        address: the address at which this machine reaches it, if it is another machine.
     """
     longer = [
         word
@@ -55,7 +55,7 @@ def names_from(short: str, *, hosts: str, links: bytes, address: str = "") -> tu
 
 
 def _interfaces(text: bytes) -> list[dict[str, list[dict[str, str]]]]:
-    """What `ip -j addr` says, or the addresses of `hostname -I` in the same form."""
+    """Parses the output of `ip -j addr`, or of `hostname -I` into the same form."""
     try:
         found = json.loads(text or b"[]")
     except ValueError:

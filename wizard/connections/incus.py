@@ -1,7 +1,8 @@
-"""An incus or LXD instance as a host, by way of its client's `exec`; the client may be on another machine.
+"""An incus or LXD instance as a host, through `exec` of its client, which may be on another machine.
 
-Promises: those of `shell` for files; root inside the instance and nothing outside of it; no shell between the
-caller's argv and the instance; a client that cannot reach the instance is an error and never a program's result.
+Files are handled as in `shell_connection`. Commands run as root inside the instance and affect nothing outside of it;
+no shell is between the caller's argv and the instance. If the client cannot reach the instance, that is an error and
+never the result of a program.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from wizard.model import HostSpec
 from wizard.redact import plain
 
 _CLIENTS = ("incus", "lxc", "/snap/bin/lxc")
-"""A snap's folder is not on the PATH that sudo and sshd give."""
+"""The PATH that sudo and sshd set lacks the folder of snaps."""
 
-# [remote:]name; what begins with '-' would be an option.
+# [remote:]name; a name that begins with '-' would be taken for an option.
 _INSTANCE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*:)?[A-Za-z0-9][A-Za-z0-9-]*")
 _PATIENCE = 20.0
-"""Seconds for the client to open a session, and for an answer beyond the time-out of the command itself."""
+"""Seconds in which the client must open a session, and that are added to the time-out of a command."""
 
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     ("Instance is not running", "the instance {name} is stopped", "Start it: {client} start {name}"),
@@ -70,23 +71,23 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "Add the remote again: {client} remote add",
     ),
 )
-"""A mark in the client's own error, what happened, what to do."""
+"""Text in the client's error message, what happened, what to do."""
 
 
 class IncusConnection(RemoteShellConnection):
-    """An instance: a shell inside that stays open, held by the client, and asked in frames.
+    """An instance: its client keeps a shell open inside, which runs the operations, see `remote_shell`.
 
-    One `exec` for each operation would take fifty times as long, and the client loses what a program says that
-    ends before the client has begun to read: so it was measured with incus 6.0, in one to five of a hundred.
+    One `exec` for each operation would take fifty times as long. Also, the client loses the output of a program that
+    ends before the client begins to read: measured with incus 6.0, in one to five of a hundred runs.
 
     Args:
-        spec: its `name` is what messages call the host; `instance` is the instance's, also as remote:name;
-            `address` is what others reach it by, if given.
-        via: the machine that has the client, and the caller's to close; by default this one, where the
-            client is run as `become` says.
+        spec: `name` is the host's name in messages; `instance` the name of the instance, also as remote:name; `address`
+            the address at which others reach it, if given.
+        via: the connection to the machine with the client; the caller closes it. By default this machine, where
+            `become` says how to run the client.
 
     Raises:
-        HostError: `instance` is no name of an instance.
+        HostError: `instance` is not a valid name.
     """
 
     def __init__(self, spec: HostSpec, *, via: Connection | None = None) -> None:
@@ -108,13 +109,13 @@ class IncusConnection(RemoteShellConnection):
 
     @property
     def address(self) -> str:
-        """Where others reach it: as the stack says, else its first address of its own."""
+        """The address at which others reach it: the one in the stack file, else its own first address."""
         if self._stack_address:
             return self._stack_address
         return next((each for each in self.host_names() if _is_global(each)), "")
 
     def host_names(self) -> tuple[str, ...]:
-        """Names and addresses that the instance answers to, the stack's address first."""
+        """The names and addresses of the instance, the address in the stack file first."""
         own = super().host_names()
         return tuple(dict.fromkeys((self._stack_address, *own) if self._stack_address else own))
 
@@ -127,12 +128,12 @@ class IncusConnection(RemoteShellConnection):
         return self._via.behind
 
     def close(self) -> None:
-        """Ends the shell, also under an operation of another thread, which then fails with a HostError."""
+        """Closes the shell, also during an operation of another thread, which then fails with a HostError."""
         self._closed = True
         self._drop()
 
     def _drop(self) -> None:
-        """Ends the shell; the next operation opens another."""
+        """Closes the shell; the next operation opens a new one."""
         stream, self._stream, self._shell = self._stream, None, None
         if stream is not None:
             stream.close()
@@ -144,9 +145,9 @@ class IncusConnection(RemoteShellConnection):
             try:
                 return shell.ask(calls, stdin=stdin, patience=_PATIENCE + len(stdin) / 50_000)
             except HostError as lost:
-                # Where an answer stopped halfway, the next one could not be told from its rest.
+                # After half an answer, the rest of it could not be told from the next answer.
                 self._drop()
-                # Nothing is done twice; but why it was lost can often be said: it was stopped, it is gone.
+                # Nothing is repeated, but opening a new shell often shows why: the instance was stopped or deleted.
                 try:
                     self.ready()
                 except HostError as reason:
@@ -160,8 +161,8 @@ class IncusConnection(RemoteShellConnection):
         """See `RemoteShellConnection.ready`.
 
         Raises:
-            HostError: no client opens one; of several reasons, the one that lies nearest to the instance. (A
-                machine may have both clients, and the instance in one of them.)
+            HostError: no client can open a shell. A machine may have both clients and the instance in one of them, so
+                of several errors the one closest to the instance is raised.
         """
         with self._lock:
             if self._closed:
@@ -187,9 +188,9 @@ class IncusConnection(RemoteShellConnection):
         raise min(reasons, key=lambda reason: reason[0])[1]
 
     def _open(self, client: str) -> RemoteShell | str:
-        """Opens the shell by that client; where that fails, what the client said."""
+        """Opens the shell with that client; on failure, returns the client's message."""
         word = secrets.token_hex(8)
-        # Put together inside, so that nothing that shows the command looks like the answer.
+        # printf joins the two halves inside the instance, so that an output that shows the command does not match.
         inner = f"printf '%s%s\\n' {word} up; {START}"
         command = [client, "exec", self._instance, "--mode=non-interactive", "--", "/bin/sh", "-c", inner]
         try:

@@ -1,7 +1,7 @@
-"""This machine as a host: its files and programs, as the user who runs this.
+"""This machine as a host: its files and programs, as the user who runs Firescreen.
 
-Promises: a new file is at no instant more open than its final mode, is on the disk before it takes its
-place in one atomic step, and a link stays a link.
+A new file is never more permissive than its final mode, is on the disk before it replaces the old file in one atomic
+step, and a link stays a link.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wizard.model import Completed, Examined, FileState, PathInfo
 
 
 class _Staged(NamedTuple):
-    """A file that waits to take its place: its folder, and the file's device and number."""
+    """A temporary file that is not yet renamed: its open folder, and the file's device and inode."""
 
     held: Held
     identity: tuple[int, int]
@@ -38,9 +38,9 @@ class LocalConnection(Connection):
     """This machine.
 
     Args:
-        name: what messages call the host.
-        own: whether its files are those of the person who runs this: who came to be root by sudo may own their
-            folders.
+        name: the host's name in messages.
+        own: whether the files belong to the user who runs Firescreen: a user who became root with sudo may own
+            their folders.
     """
 
     is_local = True
@@ -52,13 +52,13 @@ class LocalConnection(Connection):
         self._staged: dict[str, _Staged] = {}
 
     def host_names(self) -> tuple[str, ...]:
-        """See the function `host_names`."""
+        """See `host_names.host_names`."""
         return host_names()
 
     # -- reading -----------------------------------------------------------------------------------------
 
     def read(self, path: str) -> FileState | None:
-        """The file at `path` (links followed), or None; HostError for anything but a regular file."""
+        """See `Connection.read`."""
         try:
             with self._hold(path) as held:
                 number = held.open_file(path)
@@ -92,7 +92,7 @@ class LocalConnection(Connection):
         return PathInfo(_kind(found), stat.S_IMODE(found.st_mode), owner, group, found.st_size)
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Names in a folder, sorted; empty if there is no such folder."""
+        """The names in a folder, sorted; empty if there is no such folder."""
         try:
             with self._hold(folder) as held:
                 number = held.open_folder(folder)
@@ -125,14 +125,14 @@ class LocalConnection(Connection):
         except FileNotFoundError:
             return self._examined_absent(path)
         except (NotADirectoryError, PermissionError):
-            return Examined()  # reading it says why
+            return Examined()  # reading the file gives the reason
         except OSError as problem:
             return examination.refusal(errors.from_errno(problem, doing="look at", path=path))
         except HostError as problem:
             return examination.refusal(problem)
 
     def _examined_absent(self, path: str) -> Examined:
-        """Whether the folder of a path would have to be made where somebody else could exchange it."""
+        """Refuses a path whose missing folder would have to be created where others could exchange it."""
         for parent in Path(os.path.abspath(path)).parents:
             with suppress(OSError), self._hold(str(parent)) as held:
                 refused = held.found is None and held.guarded
@@ -151,7 +151,7 @@ class LocalConnection(Connection):
             raise errors.from_errno(problem, doing="look at", path=path) from None
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
-        """Writes `state` beside `path`; see `Connection.stage`. A leftover of that tag is replaced."""
+        """Writes `state` to a temporary file beside `path`; see `Connection.stage`."""
         refuse_tag(tag, path)
         uid, gid = _ids(state.owner, state.group, path)
         try:
@@ -173,9 +173,9 @@ class LocalConnection(Connection):
         return staged
 
     def commit(self, staged: str, path: str) -> None:
-        """Renames `staged` onto the real file behind `path` in one atomic step, and onto the disk.
+        """Renames `staged` onto the real file behind `path` in one atomic step, and syncs that to the disk.
 
-        That is in the folder which was held when it was staged.
+        The rename happens in the folder that has been open since `stage`.
         """
         known = self._staged.pop(staged, None)
         try:
@@ -194,12 +194,12 @@ class LocalConnection(Connection):
         except OSError as problem:
             raise errors.from_errno(problem, doing="replace", path=path) from None
         if not held.guarded and os.path.exists("/sys/fs/selinux/enforce"):
-            # A renamed file keeps the label of its temporary name, which the service may not read. A
-            # restorecon that is missing or fails leaves the folder's default, which is right as a rule.
+            # A renamed file keeps the label of its temporary name, which the service may not be allowed to read. If
+            # restorecon is missing or fails, the folder's default label stays, which is usually right.
             self.run(["restorecon", "--", os.path.realpath(path)], timeout=10)
 
     def remove(self, path: str) -> None:
-        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        """Removes a file (for a link: the file that it leads to); no error if it is gone already."""
         self._forget(path)
         try:
             with self._hold(path) as held:
@@ -211,7 +211,7 @@ class LocalConnection(Connection):
             raise errors.from_errno(problem, doing="remove", path=path) from None
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Makes one folder, never more open than `mode`; one that is there keeps its rights."""
+        """Creates one folder, never more permissive than `mode`; an existing folder keeps its mode and owner."""
         rights = FileState(b"", mode, owner, group)
         uid, gid = _ids(owner, group, path)
         try:
@@ -227,7 +227,7 @@ class LocalConnection(Connection):
             raise errors.from_errno(problem, doing="make", path=path) from None
 
     def remove_folder(self, path: str) -> bool:
-        """Removes a folder if it is empty; says whether it is gone."""
+        """Removes a folder if it is empty; returns whether it is gone."""
         try:
             with self._hold(path) as held:
                 os.rmdir(held.name, dir_fd=held.folder)
@@ -264,9 +264,9 @@ class LocalConnection(Connection):
     # -- running -----------------------------------------------------------------------------------------
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """Runs a program; at a time-out its whole process group is ended.
+        """Runs a program; on a time-out, kills its whole process group.
 
-        A program that is not there ends with code 127. At most 4 MB of each output are kept.
+        If there is no such program, the exit code is 127. At most 4 MB of each output are kept.
         """
         return as_completed(argv, run_bounded(argv, stdin=stdin, timeout=timeout))
 
@@ -279,19 +279,19 @@ class LocalConnection(Connection):
         return connect(place, seconds)
 
     def close(self) -> None:
-        """Lets go of the folders of what was staged and never put in place."""
+        """Closes the folders of files that were staged and never committed."""
         for staged in tuple(self._staged):
             self._forget(staged)
 
 
 def connect(place: str, seconds: float) -> socket.socket:
-    """A TCP connection from this machine to host:port."""
+    """Opens a TCP connection from this machine to host:port."""
     host, _, port = place.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), timeout=seconds)
 
 
 def _names(found: os.stat_result) -> tuple[str, str]:
-    """Owner and group by name, or by number where they have none."""
+    """Owner and group by name, or by number if they have no name."""
     return user_name(found.st_uid), group_name(found.st_gid)
 
 
@@ -300,7 +300,7 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
 
 
 def _refuse_immutable(held: Held, path: str) -> None:
-    """Looks at a folder, as far as we may."""
+    """Raises an error if the folder is immutable, as far as this user may see that."""
     with suppress(PermissionError):
         number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held.folder)
         try:
@@ -318,7 +318,7 @@ def _staged_name(name: str, tag: str) -> str:
 
 
 def _write(held: Held, name: str, state: FileState, ids: tuple[int, int], path: str) -> tuple[int, int]:
-    """Makes a file in a held folder; gives its device and number."""
+    """Creates a file in an open folder; returns its device and inode."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=held.folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -340,7 +340,7 @@ def _write(held: Held, name: str, state: FileState, ids: tuple[int, int], path: 
 
 
 def _make_folder(held: Held, rights: FileState, ids: tuple[int, int], path: str) -> None:
-    """Makes a folder in a held one; its owner and mode are set on the open folder."""
+    """Creates a folder in an open one; sets owner and mode on its descriptor."""
     os.mkdir(held.name, 0o700, dir_fd=held.folder)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -378,7 +378,7 @@ def _ids(owner: str, group: str, path: str) -> tuple[int, int]:
 
 
 def _give(number: int, uid: int, gid: int, state: FileState, path: str) -> None:
-    """Changes the owner only where it differs: an ordinary user may keep, but not give away."""
+    """Changes the owner only if it differs: ordinary users can keep a file's owner, but not give the file away."""
     found = os.fstat(number)
     if (found.st_uid, found.st_gid) == (uid, gid):
         return

@@ -1,4 +1,4 @@
-"""Loopback addresses that nothing listens on yet, so that practice hosts can have the usual ports."""
+"""Finds loopback addresses with free ports, so that practice hosts can use the usual ports."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 _THIRDS = 240
-"""How many 127.0.x.0 are tried, from 127.0.10.0 on."""
+"""How many networks 127.0.x.0 are tried, from 127.0.10.0 on."""
 
 
 def is_free(address: str, port: int) -> bool:
-    """Whether a server could listen there now, also when connections of an earlier one still linger."""
+    """Whether a server could listen there now, even if connections of an earlier server are not closed yet."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -19,20 +19,20 @@ def is_free(address: str, port: int) -> bool:
             probe.listen(1)
         except OSError:
             return False
-    # Where SO_REUSEADDR lets two share a port (macOS), the other one is found by calling it.
+    # Where SO_REUSEADDR lets two servers share a port (macOS), connecting shows whether there is another one.
     with socket.socket() as caller:
         caller.settimeout(1)
         return caller.connect_ex((address, port)) != 0
 
 
 def choose(ports: Sequence[int], *, for_whom: str = "") -> tuple[tuple[str, int], ...]:
-    """An address and port for each of `ports`: the first pair of neighbours in 127.0.10.0 and up that is free.
+    """Chooses an address and a port for each of `ports`: the first run of free neighbours from 127.0.10.0 on.
 
-    The search begins at a place of its own for each `for_whom`, so that two stacks keep out of each other's way
-    even while one of them is down.
+    For each `for_whom` the search begins at another network, so that two stacks do not get the same addresses even
+    while one of them is down.
 
-    Where the usual ports are taken on every address (a server listens on all of them), or where the system
-    has no address but 127.0.0.1 (macOS), other ports of the same ending are taken.
+    If the usual ports are taken on every address (because a server listens on all of them), or if 127.0.0.1 is the
+    only loopback address of the system (macOS), other ports with the same last digits are used.
     """
     begin = crc32(for_whom.encode()) % _THIRDS if for_whom else 0
     for third in (10 + (begin + step) % _THIRDS for step in range(_THIRDS)):
@@ -48,7 +48,7 @@ def choose(ports: Sequence[int], *, for_whom: str = "") -> tuple[tuple[str, int]
 
 
 def free_port(address: str, usual: int) -> int:
-    """A port that is free at an address: the usual one, or another one of the same ending."""
+    """Finds a free port at an address: the usual one, or one with the same last digits."""
     return _first_free(address, _others(usual), ())
 
 

@@ -1,13 +1,16 @@
-"""Functions for sh that open a path as root without following another user's links: part of every fixed script.
+"""Shell functions that open a path as root without following links of other users: part of every fixed script.
 
-`held PATH` makes the folder of a file the working directory, which nobody can exchange from there on, and sets `name`
-(in it), `at` (its path), `entry` (what stands at the name, '' for nothing) and `guarded` ('' where only root can
-change the folder). The scripts use names inside of it. Promises: no step from a folder that an unprivileged user can
-change to anything that is not that same user's (systemd calls it an unsafe path transition), and links count as such
-steps; what is held is compared with what was seen, so that an exchange in between is noticed and nothing is done.
-POSIX sh with the tools of coreutils or BusyBox; the usual path, all of whose folders are root's alone, costs one
-process. A login that is not root (`careful` is empty) has no more rights than whoever owns its folders: there links
-are simply followed.
+`held PATH` makes the folder of a file the working directory, which nobody can exchange from then on, and sets `name`
+(the file's name in it), `at` (the folder's path), `entry` (the `stat` line of the file, '' if there is none) and
+`guarded` ('' if only root can change the folder). The scripts use names relative to that folder.
+
+From a folder that an unprivileged user can change, no step leads to anything that belongs to another user; systemd
+calls such a step an unsafe path transition. Following a link is such a step, too. Each opened folder is compared with
+the `stat` before it was opened; if it was exchanged in between, the script ends without changing anything.
+
+The functions are POSIX sh and need the tools of coreutils or BusyBox. A usual path, all of whose folders only root can
+change, costs one process. A login that is not root (`careful` is empty) has no more rights than the owner of the
+folders, so it simply follows links.
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from wizard.connections.safe_path import refusal
 from wizard.errors import PathError, UnsafePathError
 
 ABSENT = 44
-"""Exit code of the scripts for 'there is no such file'."""
+"""Exit code of the scripts: there is no such file."""
 NOT_REGULAR = 45
 UNSAFE = 50
-"""Exit code: the path is refused; standard error says why, see `unsafe_path_error`."""
+"""Exit code: the path is refused; standard error gives the reason, see `unsafe_path_error`."""
 MOVED = 51
 
 FUNCTIONS = rf"""
@@ -37,7 +40,7 @@ uid_of() {{ uid=${{1#* }}; uid=${{uid%% *}}; }}
 id_of() {{ id=${{1#* * * }}; id=${{id%% *}}; }}
 held() {{
   path=$1 guarded= entry= name= at= lost=
-  LC_ALL=C # of a small program's time, a fifth goes into reading any other locale
+  LC_ALL=C # loading any other locale takes a fifth of the time of a small program
   [ -n "$careful" ] || {{ resolved; return; }}
   rest=${{1#/}} trail= slow= seen=0
   set -- /
@@ -83,7 +86,7 @@ look_around() {{
   here=$(stat -c "$form" .)
   case $here in 4?[02468ace][014589cd]' 0 '*) guarded= ;; *) guarded=1 ;; esac
 }}
-# Of root, and nobody can exchange what is somebody else's there: as /tmp.
+# A folder of root's in which nobody can exchange what belongs to others, such as /tmp.
 sticky() {{ case $here in 4[2367abef]??' 0 '*) ;; *) return 1 ;; esac; }}
 walk() {{
   rest=$path at= entry= hops=0
@@ -168,8 +171,8 @@ private() {{
   id_of "$here"
   mkdir -- "./$1" 2>/dev/null || [ -d "./$1" ] || mkdir -- "./$1" || exit 1
   is_private "$1" && return
-  # A list that the folder gives to what is made in it counts in place of the umask. Other programs than GNU's set the
-  # mode by the name, which may be another's by then.
+  # A default ACL of the folder counts in place of the umask. Other programs than GNU mkdir set the mode by the name,
+  # which may lead to something of another user by then.
   [ -z "$guarded" ] || case $(mkdir --version 2>/dev/null) in *'GNU coreutils'*) ;; *) unsafe moved ;; esac
   cd -P ..
   rmdir -- "./$1" 2>/dev/null
@@ -183,11 +186,11 @@ is_private() {{
   case "$1 $2" in '0 700' | '0 2700') ;; *) return 1 ;; esac
 }}
 """
-"""Definitions only. They expect `careful` (not empty: this is root) and `bound` (not empty: there is `timeout`)."""
+"""Function definitions. They use `careful` (not empty: the user is root) and `bound` (not empty: `timeout` exists)."""
 
 
 def unsafe_path_error(code: int, stderr: str, path: str) -> UnsafePathError | None:
-    """The error for what `unsafe` said, or None where the script ended in another way."""
+    """The error that `unsafe` reported, or None if the script ended for another reason."""
     if code != UNSAFE:
         return None
     kind, _, told = stderr.partition("unsafe ")[2].partition("\n")
@@ -209,11 +212,11 @@ def unsafe_path_error(code: int, stderr: str, path: str) -> UnsafePathError | No
 
 
 def refuse(code: int, stderr: str, path: str) -> None:
-    """Raises the error of `unsafe_path_error`, or that of a file that is none.
+    """Raises the error for a script that refused its path.
 
     Raises:
-        UnsafePathError: an unprivileged user could lead root elsewhere there.
-        PathError: what stands there is no regular file.
+        UnsafePathError: an unprivileged user could lead root to another file.
+        PathError: there is something at the path that is not a regular file.
     """
     if (error := unsafe_path_error(code, stderr, path)) is not None:
         raise error

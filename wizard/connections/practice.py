@@ -1,6 +1,6 @@
 """A host of the practice stack: a folder and a loopback address of this machine, used like a real host.
 
-Promises: paths are this machine's own absolute paths, so that a command which is shown works when typed.
+Paths are absolute paths of this machine, so that commands that Firescreen shows can be run as they are.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from wizard.connections.local import LocalConnection
 
 
 class PracticeConnection(LocalConnection):
-    """This machine's files under the name of a practice host.
+    """This machine's files, with the name of a practice host.
 
     Args:
-        name: e.g. srv1; it resolves nowhere, targets use the address.
-        folder: absolute path of the host's folder; its services lie below it.
-        address: the loopback address that its services listen on, or ''.
+        name: e.g. srv1; no resolver knows it, targets use the address.
+        folder: absolute path of the host's folder; it contains the folders of its services.
+        address: the loopback address on which its services listen, or ''.
     """
 
     def __init__(self, name: str, folder: Path | str, *, address: str = "") -> None:
@@ -25,5 +25,5 @@ class PracticeConnection(LocalConnection):
         self._listens_at = address
 
     def host_names(self) -> tuple[str, ...]:
-        """Addresses and names that the host answers to, best first: what its certificate must name."""
+        """The host's addresses and names, best first: the names that its certificate needs."""
         return tuple(filter(None, (self._listens_at, self.name)))

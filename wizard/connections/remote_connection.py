@@ -1,4 +1,4 @@
-"""Connections by a shell that stays open on another machine: each operation is one request to it and one answer."""
+"""Connections through a shell that stays open on another machine: each operation is one request and one answer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from wizard.errors import HostError
 from wizard.model import Completed
 
 _PER_FILE = 2.0
-"""Seconds for one of several files that are read at once."""
+"""Seconds for each of several files that are read in one request."""
 _AHEAD = 15.0
-"""Seconds for each script that is asked ahead."""
+"""Seconds for each script that `ask_ahead` runs."""
 _FRESH = 10.0
-"""Seconds for which the outcome of a script that was asked ahead stands for what is so."""
+"""Seconds for which the outcome of a script that `ask_ahead` ran is used."""
 _LATE = 0.8
-"""The part of a time-out after which an exit code that `timeout` uses is taken for `timeout`'s own."""
+"""The part of a time-out after which exit codes that `timeout` uses count as its own."""
 _HOST_NAMES = """
 LC_ALL=C
 { IFS= read -r name < /proc/sys/kernel/hostname && printf '%s\\n' "$name"; } || hostname
@@ -33,20 +33,20 @@ exit 0
 
 
 class RemoteShellConnection(ShellConnection):
-    """A machine on which a shell stays open: each operation is one request to it and one answer."""
+    """A machine on which a shell stays open: each operation is one request and one answer."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._ahead: dict[tuple[str, ...], list[tuple[float, Completed]]] = {}
-        """When each script that was asked ahead ended, and how; once for each time that it is still to be given."""
+        """End time and outcome of each script that `ask_ahead` ran, once for each call that may still use it."""
 
     @abstractmethod
     def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
-        """Does several calls in one round trip; see `RemoteShell.ask`."""
+        """Runs several calls in one round trip; see `RemoteShell.ask`."""
 
     @abstractmethod
     def ready(self) -> RemoteShell:
-        """The open shell; opened now if it is not."""
+        """Returns the open shell, and opens it first if necessary."""
 
     def identity(self) -> tuple[str, str, bool]:
         """See `Connection.identity`."""
@@ -58,17 +58,17 @@ class RemoteShellConnection(ShellConnection):
         return self.ready().labels
 
     def host_names(self) -> tuple[str, ...]:
-        """Names and addresses that the host answers to, best first; no name server is asked.
+        """The host's names and addresses, best first; queries no name server.
 
-        Its own name, its longer names from /etc/hosts, the address that it is reached by, localhost, the
-        addresses of its interfaces (link-local ones left out), 127.0.0.1 and, where the loopback has it, ::1.
+        They are the host name, longer names from /etc/hosts, the address at which this machine reaches it, localhost,
+        the addresses of its interfaces (without link-local ones), 127.0.0.1 and, if the loopback interface has it, ::1.
         """
         said = self.run_script(_HOST_NAMES).stdout
         short, hosts, links = [*said.split("\n=\n"), "", "", ""][:3]
         return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._own_address())
 
     def _own_address(self) -> str:
-        """What it is reached by, as far as that is known without asking it."""
+        """The address at which this machine reaches the host, if it is known without a request to the host."""
         return self.address
 
     def clock(self) -> float:
@@ -77,7 +77,7 @@ class RemoteShellConnection(ShellConnection):
         text = self.run_script("exec date +%s.%N", timeout=10).stdout.strip()
         passed = time.monotonic() - began
         with suppress(ValueError):
-            whole, _, part = text.partition(".")  # BusyBox knows no nanoseconds
+            whole, _, part = text.partition(".")  # BusyBox's date has no nanoseconds
             return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
         raise HostError("its clock cannot be read", where=self.name, todo="Try `date +%s` there.")
 
@@ -92,7 +92,7 @@ class RemoteShellConnection(ShellConnection):
         return ended
 
     def ask_ahead(self, scripts: Sequence[Sequence[str]]) -> None:
-        """See `Connection.ask_ahead`; with the script that `host_names` runs."""
+        """See `Connection.ask_ahead`; also runs the script of `host_names`."""
         limit = time.monotonic() - _FRESH
         self._ahead = {words: found for words, found in self._ahead.items() if found[0][0] > limit}
         times = Counter(((_HOST_NAMES,), *map(tuple, scripts)))
@@ -105,7 +105,7 @@ class RemoteShellConnection(ShellConnection):
             }
 
     def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
-        """See `Connection.run_scripts`; the host holds no bound."""
+        """See `Connection.run_scripts`; the host sets no time limit."""
         calls = [Call(tuple(script), script=True, timeout=timeout) for script in scripts]
         return [
             as_completed(("sh", "-c", script[0], "sh", *script[1:]), ended)

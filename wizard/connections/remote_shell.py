@@ -1,8 +1,8 @@
-"""A shell on another machine that stays open and is asked in frames: one round trip for each operation.
+"""A shell on another machine that stays open and gets framed requests: one round trip for each operation.
 
-Promises: what start-up files, banners and the login shell print cannot get into an answer, since each answer ends
-with a mark that is drawn anew for each shell; requests and contents travel on its standard input and never in
-argv; no answer is waited for without a bound.
+The output of start-up files, banners and the login shell cannot get into an answer, because each answer ends with a
+random mark that is new for each shell. Requests and contents are sent on its standard input, never in argv. Every
+wait for an answer has a time limit.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from wizard.errors import HostError, UnreachableError
 from wizard.redact import plain
 
 START = "exec /bin/sh -c 'IFS= read -r line && eval \"$line\"'"
-"""Sent to the login shell; every shell (bash, csh, fish …) understands this line."""
+"""The line sent to the login shell; every shell (bash, csh, fish …) understands it."""
 
 _STDERR = 65536
 """Bytes kept of standard error."""
 _SLACK = 10.0
-"""Seconds that an answer may take beyond the bound that the other side holds itself."""
+"""Seconds that an answer may take longer than the time limit on the other side."""
 
-# Every request is one line. `program` and `script` give it descriptor 3, which is the way back; the shell's own
-# outputs lead nowhere. A fed command that leaves its input unread has it drained, so that no byte of it becomes a
-# request. Each process costs the host time: our own scripts say little on standard error, a program may say anything.
-# promtool and its like are Go's: for what they are asked, one processor and few looks for garbage take a fourth less.
+# Every request is one line. `program` and `script` get descriptor 3, on which answers are sent; the shell's own outputs
+# are discarded. If a command leaves a part of its input unread, `drain` reads the rest, so that no byte of it becomes a
+# request. Each process costs the host time, so `tail` limits the standard error of programs only, which may print any
+# amount; our own scripts print little. promtool and similar programs are written in Go: for the calls made
+# here, one processor and rare garbage collections save a quarter of their time.
 _PRELUDE = r"""
 cd /
 unset ENV BASH_ENV LANGUAGE HISTFILE CDPATH MAIL
@@ -73,27 +74,27 @@ _LOOP = 'script who </dev/null; while IFS= read -r line; do eval "$line"; done; 
 
 
 _WHO = re.compile(r"who([0-9a-f]{32}):(1?):(1?):uid=(\d+)(?:\(([^)]*)\))? gid=(\d+)(?:\(([^)]*)\))?")
-"""The line that `who` prints, with what `id` says first, everywhere alike."""
+"""The line that `who` prints. It contains only the first part of the output of `id`, which is the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One thing to do in a request: a program with its arguments, or (`script`) a text for sh with its own."""
+    """One call in a request: a program with its arguments, or (`script`) an sh script with its arguments."""
 
     argv: tuple[str, ...]
     script: bool = False
     timeout: float = 30.0
     limit: int = LIMIT
     path: str = ""
-    """Where nothing is there, the call ends with `ABSENT`, and costs the host no process."""
+    """If there is nothing at this path, the call ends with `ABSENT` and starts no process on the host."""
 
 
 class RemoteShell:
-    """The far end of a `Stream` that runs `START`, made ready to be asked.
+    """A shell at the other end of a `Stream` that runs `START`.
 
     Args:
-        host: what messages call the machine.
-        stream: just started, with nothing read from it yet.
+        host: the machine's name in messages.
+        stream: just opened; nothing has been read from it.
     """
 
     def __init__(self, host: str, stream: Stream) -> None:
@@ -105,19 +106,19 @@ class RemoteShell:
         self.group = ""
         self.root = False
         self.bounded = False
-        """Whether the machine can bound a command's time itself."""
+        """Whether the host itself can limit the run time of commands."""
 
     # -- starting ----------------------------------------------------------------------------------------
 
     def say(self, line: str) -> None:
-        """Sends one line to whatever reads there."""
+        """Sends one line to the program at the other end."""
         self._send(line.encode() + b"\n", time.monotonic() + 15)
 
     def expect(self, *wanted: str, seconds: float = 20.0) -> str:
-        """Waits for one of some texts and gives the one that came first; what stood before it is dropped.
+        """Waits for one of several texts and returns the first one found; what precedes it is stored in `before`.
 
         Raises:
-            HostError: the other side ended or said nothing of the kind in time.
+            HostError: the other side ended, or sent none of the texts in time.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -134,7 +135,7 @@ class RemoteShell:
                 raise self._no_shell()
 
     before: bytes = b""
-    """What came before the text that `expect` found."""
+    """The output before the text that `expect` found."""
 
     def _no_shell(self) -> HostError:
         said = plain(bytes(self._seen[-600:]).decode("utf-8", "replace").strip(), 400)
@@ -146,31 +147,31 @@ class RemoteShell:
         )
 
     def begin(self) -> None:
-        """Makes the shell that reads there the one that answers; it must be sh with `START`'s line before it."""
-        # A session that ends at once (ForceCommand internal-sftp) may be gone before it is told anything.
+        """Makes the shell ready for requests; it must be an sh that reads the line of `START`."""
+        # A session that ends at once (ForceCommand internal-sftp) may be gone before anything is sent to it.
         with suppress(UnreachableError):
             self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
-        # What start-up files print comes before it, or after it where they left something running; an echoed request
-        # has no such line.
+        # The output of start-up files comes before the line of `who`, or after it if they left a program running. An
+        # echoed request does not contain such a line.
         found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
         lines = _WHO.finditer(found.stdout.decode("utf-8", "replace"))
         said = next((line for line in lines if line[1] == self._mark), None)
         if said is None:
-            self._seen += found.stdout + b"\n" + found.stderr  # what it said instead, for whoever has to look
+            self._seen += found.stdout + b"\n" + found.stderr  # the output, for `unexpected_output`
             raise self._no_shell()
         self.bounded, self.labels, self.root = bool(said[2]), bool(said[3]), said[4] == "0"
-        # An account without a name is known by its number.
+        # An account without a name is identified by its number.
         self.user, self.group = said[5] or said[4], said[7] or said[6]
 
     labels: bool = False
-    """Whether files there carry SELinux labels that a rename leaves wrong."""
+    """Whether files on the host have SELinux labels that would be wrong after a rename."""
 
     def unexpected_output(self) -> str:
-        """The last of what came and was neither an answer nor expected."""
+        """The last output that was neither an answer nor expected."""
         return bytes(self._seen[-2000:]).decode("utf-8", "replace").strip()
 
     def give_way(self, argv: Sequence[str]) -> Stream:
-        """Lets a program take the place of the shell; from here on, the stream is that program's."""
+        """Replaces the shell by a program; from then on the stream is connected to that program."""
         words = " ".join(_word(word) for word in argv)
         self.say(f"exec >&3 2>&1 3>&-; exec {words}")
         return self._stream
@@ -180,16 +181,17 @@ class RemoteShell:
     def ask(
         self, calls: Sequence[Call], *, stdin: bytes = b"", before: str = "", patience: float = _SLACK
     ) -> list[Ended]:
-        """Does all the calls in their order, in one round trip.
+        """Runs the calls in their order, in one round trip.
 
         Args:
-            calls: what to do; all but a single one have no input.
-            stdin: what the single call reads.
-            patience: seconds that it may take beyond the calls' own bounds.
-            before: a command that the shell itself is to run first, e.g. an assignment.
+            calls: if there are several, they have no input.
+            stdin: the input of the only call.
+            patience: seconds that the answer may take longer than the time limits of the calls.
+            before: a command that the shell runs first, e.g. an assignment.
 
         Raises:
-            HostError: the connection is gone, or a call took longer than its bound; nothing more can be asked.
+            HostError: the connection is lost, or a call took longer than its time limit; the shell cannot be used any
+            more.
         """
         words = ";".join(_call(call) for call in calls)
         line = f"{before};" if before else ""
@@ -207,7 +209,7 @@ class RemoteShell:
             sent = self._stream.send(left)
             left = left[sent:]
             if not sent:
-                # It does not read on: perhaps it waits for us to read what it says.
+                # It does not read: it may be waiting until its output is read.
                 self._pull(0.05)
                 if time.monotonic() > deadline:
                     raise self._late()
@@ -222,7 +224,7 @@ class RemoteShell:
         return found
 
     def _until(self, mark: bytes, limit: int, deadline: float, *, first: bool = False) -> bytes:
-        """What stands before `mark`, at most `limit` bytes."""
+        """Returns what precedes `mark`, at most `limit` bytes."""
         looked = 0
         while (place := self._seen.find(mark, looked)) < 0:
             if len(self._seen) > limit + LIMIT:
@@ -238,7 +240,7 @@ class RemoteShell:
             raise self._no_shell() if starting else self._lost_error()
 
     def _more(self, deadline: float) -> bool:
-        """Receives something; False at the end of the stream. HostError when the time is over."""
+        """Receives something; returns False at the end of the stream, raises HostError after the deadline."""
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -281,7 +283,7 @@ def _call(call: Call) -> str:
 
 
 def _timeout_command(seconds: float) -> str:
-    # Whole seconds where it can be: BusyBox knows no others.
+    # In whole seconds if possible: BusyBox accepts no others.
     return str(math.ceil(seconds)) if seconds >= 1 else f"{seconds:g}"
 
 
@@ -289,19 +291,19 @@ _PLAIN = re.compile(r"[ -~\n]*")
 
 
 def _word(word: str) -> str:
-    """An argument as sh reads it on one line; any bytes but NUL."""
+    """Quotes an argument for sh on a single line; any bytes but NUL."""
     if _PLAIN.fullmatch(word):
-        # Without `printf`, whose substitution would cost the host a process.
+        # Without `printf`, because a command substitution costs the host a process.
         quoted = "'" + word.replace("'", "'\\''") + "'"
         return quoted.replace("\n", "'\"$nl\"'")
     if "\0" in word:
         raise HostError(f"{word!r} cannot be an argument: it holds a NUL", todo="Correct the path.")
-    stripped = word.rstrip("\n")  # as sh strips them from what it substitutes
+    stripped = word.rstrip("\n")  # sh strips them from a command substitution
     return f'"$(printf %b {_quote(stripped)}){"$nl" * (len(word) - len(stripped))}"'
 
 
 def _quote(text: str) -> str:
-    """`text` for `printf %b`, in single quotes and printable ASCII."""
+    """Quotes `text` for `printf %b`, with single quotes and printable ASCII."""
     parts = []
     for byte in text.encode("utf-8", "surrogateescape"):
         character = chr(byte)

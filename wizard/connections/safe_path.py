@@ -1,8 +1,8 @@
-"""Opens a path of this machine as root without following another user's links: each folder is held open.
+"""Opens a path on this machine as root without following links of other users; each folder is kept open.
 
-Promises: no step from a folder that an unprivileged user can change to anything that is not that same user's (systemd
-calls it an unsafe path transition), and links count as such steps. Links that root made in root's folders are
-followed. What is held cannot be exchanged by anybody.
+From a folder that an unprivileged user can change, no step leads to anything that belongs to another user; systemd
+calls such a step an unsafe path transition. Following a link is such a step, too. Links that root created in root's
+folders are followed. Nobody can exchange an open folder.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(slots=True)
 class Held:
-    """A folder that is held open, and a name in it; `close` it.
+    """A folder that is open, and a name in it; must be closed.
 
-    folder: its descriptor. at: its path, without links. found: what stands at the name, None for nothing.
-    guarded: whether an unprivileged user can change the folder.
+    Attributes:
+        folder: the descriptor of the folder.
+        name: the name in it; '.' for the folder itself.
+        at: the path of the folder, without links.
+        rights: the `stat` of the folder.
+        guarded: whether an unprivileged user can change the folder.
+        found: the `stat` of the file with that name, None if there is none.
     """
 
     folder: int
@@ -44,30 +49,30 @@ class Held:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the folder; safe to call twice."""
+        """Closes the folder; can be called twice."""
         if self.folder >= 0:
             os.close(self.folder)
             self.folder = -1
 
     def look(self, name: str = "") -> os.stat_result | None:
-        """What stands at a name of the folder now (by default its own), no link followed."""
+        """The current `stat` of a name in the folder (by default its own), without following a link."""
         try:
             return os.stat(name or self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def refuse_odd(self, path: str) -> None:
-        """Looks whether a file may take the place of what stands at the name.
+        """Refuses to replace anything but a file or a folder in a folder that others can change.
 
         Raises:
-            PathError: somebody put a pipe or the like where a file was.
+            PathError: somebody put a pipe or the like in place of the file.
         """
         mode = self.found.st_mode if self.found is not None else stat.S_IFREG
         if self.guarded and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise PathError("it is not a regular file", where=path, todo="Correct the path.")
 
     def sync(self) -> None:
-        """Brings the folder's names onto the disk."""
+        """Syncs the folder's names to the disk."""
         number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.folder)
         try:
             os.fsync(number)
@@ -75,20 +80,20 @@ class Held:
             os.close(number)
 
     def moved_error(self, path: str) -> UnsafePathError:
-        """The error for an exchange under our hands."""
+        """The error if something was exchanged during the operation."""
         return self.refusal("moved", path)
 
     def refusal(self, kind: str, path: str) -> UnsafePathError:
-        """The error for a path that goes by this folder; see `refusal`."""
+        """The error for a path through this folder; see the function `refusal`."""
         return _refusal(kind, self.rights, self.at, path)
 
     def open_file(self, path: str) -> int:
-        """The regular file of that name, open for reading.
+        """Opens the regular file of that name for reading; returns its descriptor.
 
         Raises:
-            PathError: it is something else, or a hard link to somebody else's file. OSError: it cannot be opened.
+            PathError: it is something else, or a hard link to a file of another user. OSError: it cannot be opened.
         """
-        # Non-blocking: opening a named pipe would otherwise wait for a writer.
+        # Non-blocking: otherwise opening a named pipe would wait for a writer.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             number = os.open(self.name, flags, dir_fd=self.folder)
@@ -106,10 +111,10 @@ class Held:
         return number
 
     def open_folder(self, path: str) -> int:
-        """The folder of that name, open for reading.
+        """Opens the folder of that name for reading; returns its descriptor.
 
         Raises:
-            PathError: it is somebody else's. OSError: it is none, or cannot be opened.
+            PathError: it belongs to another user. OSError: it is not a folder, or cannot be opened.
         """
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(self.name, flags, dir_fd=self.folder)
@@ -120,15 +125,15 @@ class Held:
 
 
 def hold(path: str, *, careful: bool, trusted: Collection[int] = ()) -> Held:
-    """Goes to the folder of `path`, links resolved, the last one too.
+    """Opens the folder of `path`; all links are resolved, also the last one.
 
     Args:
-        careful: whether this is root, who must follow no link of another user; other users may.
-        trusted: users whose folders count as root's.
+        careful: whether the user is root, who must not follow links of other users; other users may follow them.
+        trusted: user ids whose folders count as root's.
 
     Raises:
-        UnsafePathError: an unprivileged user could lead root elsewhere. OSError: a folder is not there, is none, or
-            the links lead in a circle.
+        UnsafePathError: an unprivileged user could lead root to another file.
+        OSError: a folder does not exist or is not a folder, or the links lead in a circle.
     """
     if careful:
         return _Walk(path, trusted).hold()
@@ -145,7 +150,7 @@ def hold(path: str, *, careful: bool, trusted: Collection[int] = ()) -> Held:
 
 
 class _Walk:
-    """The way to a path, component by component."""
+    """Resolves a path, component by component."""
 
     def __init__(self, path: str, trusted: Collection[int]) -> None:
         self._path = path
@@ -157,7 +162,7 @@ class _Walk:
         self._rights = os.fstat(self._folder)
 
     def hold(self) -> Held:
-        """The folder and the name in it."""
+        """Opens the folder of the path; the caller closes it."""
         try:
             return self._go()
         except BaseException:
@@ -196,7 +201,7 @@ class _Walk:
     def _is_guarded(self) -> bool:
         """Whether an unprivileged user can change the folder."""
         own = self._rights.st_uid == 0 or self._rights.st_uid in self._trusted
-        # An access control list that lets others write shows in the group's bits: they are its mask.
+        # An ACL that lets others write shows in the group bits of the mode: they are the mask of the ACL.
         return not own or bool(self._rights.st_mode & _OTHERS)
 
     def _enter(self, name: str) -> None:
@@ -212,7 +217,7 @@ class _Walk:
         if self._links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         guarded = self._is_guarded()
-        # A link of root's in a folder that root shares may have been brought there by somebody else.
+        # A link that root owns in a folder that others can change too may have been moved there by another user.
         if guarded and (found.st_uid != self._rights.st_uid or found.st_uid == 0):
             raise self._refusal_error("link")
         try:
@@ -243,16 +248,16 @@ def _parts(path: str) -> list[str]:
 
 
 def _is_foreign_folder(folder: os.stat_result, found: os.stat_result) -> bool:
-    """Whether a folder in another one may have been put there by a user whose it is not.
+    """Whether another user may have put this folder into the other one.
 
-    In root's with the sticky bit, as /tmp, nobody can exchange what is somebody else's.
+    In a folder of root's with the sticky bit, such as /tmp, nobody can exchange what belongs to others.
     """
     sticky = folder.st_uid == 0 and folder.st_mode & stat.S_ISVTX
     return found.st_uid != folder.st_uid and not sticky
 
 
 def _is_foreign_link(folder: os.stat_result, found: os.stat_result) -> bool:
-    """Whether a file has another name somewhere and may be somebody else's than the folder's."""
+    """Whether a file has another name (hard link) and may belong to another user than the folder."""
     return found.st_nlink > 1 and (found.st_uid != folder.st_uid or found.st_uid == 0)
 
 
@@ -290,9 +295,9 @@ def refusal(
     """The error for a path that an unprivileged user could lead elsewhere.
 
     Args:
-        kind: link, folder (of another owner), hardlink or moved.
-        folder: the one that can be changed, with its `mode`, `owner` and `group`.
-        root: whether it is root's all the same, with others who may write in it.
+        kind: link, folder (of another owner), hardlink, absent or moved.
+        folder: the folder that others can change, with its `mode`, `owner` and `group`.
+        root: whether it belongs to root, but others can write to it.
     """
     if not root:
         who, mend = owner, f"chown root:{group} {folder} && chmod g=rx,o-w {folder}"

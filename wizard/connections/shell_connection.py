@@ -1,7 +1,7 @@
-"""Connections that can run a program on a machine and feed it: all file operations by fixed scripts for sh.
+"""Connections that can run a program with input on a machine: all file operations are fixed sh scripts.
 
-Promises: content travels on standard input and never in argv, a path is an argument of a script and never a part
-of its text, and what is written is at no instant more open than its final mode.
+Contents are sent on standard input, never in argv. A path is an argument of a script, never a part of its text. A new
+file is never more permissive than its final mode.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _KINDS: dict[str, Literal["file", "folder"]] = {
 
 
 class ShellConnection(Connection):
-    """A machine whose files are read and written by what `run_bytes` can run there."""
+    """A machine whose files are read and written by programs that `run_bytes` runs there."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -56,14 +56,14 @@ class ShellConnection(Connection):
     def run_bytes(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:
-        """As `run`, with the outputs as bytes and at most `limit` of them kept."""
+        """As `run`, with the outputs as bytes, of which at most `limit` are kept."""
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """See `Connection.run`; of standard error, at most 64 KB are kept on another machine."""
+        """See `Connection.run`; on another machine, at most 64 KB of standard error are kept."""
         return as_completed(argv, self.run_bytes(argv, stdin=stdin, timeout=timeout))
 
     def refuse_late(self, argv: Sequence[str], code: int) -> None:
-        """HostError if `code` says that a bound that is held there was met."""
+        """Raises a HostError if the exit code says that the time limit on the machine was exceeded."""
         if code in (124, 137):
             raise HostError(
                 f"{argv[0]} did not end in time and was stopped",
@@ -72,17 +72,17 @@ class ShellConnection(Connection):
             )
 
     def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:
-        """The answer of a script of `file_scripts`; run as root."""
+        """Runs a script of `file_scripts` as root."""
         text = f"careful=1 bound=1\n{FUNCTIONS}{script}"
         return answer(self.run_bytes(["sh", "-c", text, "sh", *arguments], stdin=stdin, limit=limit))
 
     def scripts(
         self, script: str, paths: Sequence[str], *, limit: int = LIMIT, only_present: bool = False
     ) -> Iterator[Answer]:
-        """The answers of a script about each of several paths; one round trip where that can be.
+        """Runs a script once for each path; in one round trip if possible.
 
         Args:
-            only_present: whether a path at which nothing is may be answered by `ABSENT` without the script.
+            only_present: whether a path that does not exist may be answered by `ABSENT` without running the script.
         """
         return (self.script(script, posixpath.normpath(path), limit=limit) for path in paths)
 
@@ -138,13 +138,13 @@ class ShellConnection(Connection):
         return self.keep_identity(out)
 
     def keep_identity(self, said: bytes) -> str:
-        """Takes what `STAGE` says: the temporary name, and by what its file is known again where that is needed."""
+        """Parses the output of `STAGE`; returns the temporary path, and keeps the file's identity for `commit`."""
         staged, _, identity = os.fsdecode(said.removesuffix(b"\n")).rpartition("\n")
         self._identities[staged] = identity
         return staged
 
     def taken_identity(self, staged: str) -> str:
-        """By what a staged file is known again: its device and number, or ''."""
+        """The stored identity of a staged file, device:inode, or ''; forgets it."""
         return self._identities.pop(staged, "")
 
     def commit(self, staged: str, path: str) -> None:
@@ -158,10 +158,10 @@ class ShellConnection(Connection):
 
     @abstractmethod
     def has_labels(self) -> bool:
-        """Whether files there carry SELinux labels that a rename leaves wrong."""
+        """Whether files there have SELinux labels that would be wrong after a rename."""
 
     def remove(self, path: str) -> None:
-        """Removes a file (of a link: what it leads to); no error if it is already gone."""
+        """Removes a file (for a link: the file that it leads to); no error if it is gone already."""
         code, _, err = self.script(REMOVE, posixpath.normpath(path))
         refuse(code, err, path)
         if code and "Not a directory" not in err:
@@ -198,12 +198,12 @@ class ShellConnection(Connection):
 
 
 def answer(ended: Ended) -> Answer:
-    """How a script ended, its standard error as text."""
+    """The outcome of a script, with its standard error as text."""
     return ended.code, ended.stdout, ended.stderr.decode("utf-8", "replace")
 
 
 def file_read(ended: Ended, path: str) -> FileState | None:
-    """The file in the answer of a script that ends as `READ` does."""
+    """The file in the answer of a script that ends like `READ`."""
     return _file(answer(ended), path)
 
 
@@ -218,7 +218,7 @@ def _file(answer: Answer, path: str) -> FileState | None:
     if len(out) >= READ_LIMIT:
         raise HostError("it is too large to be a configuration file", where=path)
     found = _info(head, path)
-    # Kernel files say that they are empty.
+    # Files of the kernel report a size of 0.
     if found.size and found.size != len(content):
         raise _mismatch_error(path)
     return FileState(content, found.mode, found.owner, found.group)
@@ -235,23 +235,23 @@ def _path_info(answer: Answer, path: str) -> PathInfo | None:
 
 
 def stage_words(path: str, state: FileState, tag: str) -> tuple[str, str, str, str, str]:
-    """The first arguments of `STAGE` and `PUT`."""
+    """The first arguments of `STAGE` and `PUT`: path, tag, owner:group, mode and size."""
     size = str(len(state.content))
     return posixpath.normpath(path), tag, f"{state.owner}:{state.group}", f"{state.mode:04o}", size
 
 
 def attribute_lines(state: FileState) -> str:
-    """The attributes as `STAGE` and `PUT` take them, a line each."""
+    """The attributes as an argument of `STAGE` and `PUT`, one per line."""
     return "\n".join(
         f"acl {acl_text(value)}" if name == ACL else f"{name} 0x{value}" for name, value in state.attributes
     )
 
 
 def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
-    """Raises what a failed `STAGE` means.
+    """Raises the error for a failed `STAGE`.
 
     Raises:
-        HostError: see there.
+        HostError: what failed.
     """
     refuse(code, stderr, path)
     if code == SHORT:
@@ -267,7 +267,7 @@ def refuse_write(code: int, stderr: str, state: FileState, path: str) -> None:
 
 
 def replace_words(stderr: str) -> str:
-    """What mv says, with a folder in the way as the system words it."""
+    """The message of mv; if a folder is in the way, in the words of the operating system."""
     return "Is a directory" if "cannot overwrite directory" in stderr else stderr
 
 
@@ -281,7 +281,7 @@ def _mismatch_error(path: str) -> HostError:
 
 
 def _info(line: bytes, path: str) -> PathInfo:
-    """From `stat -c '%a %U %u %G %g %s %F'`; who has no name is 'UNKNOWN' there."""
+    """Parses the output of `stat -c '%a %U %u %G %g %s %F'`; an account without a name is 'UNKNOWN' there."""
     words = line.decode("utf-8", "replace").split(" ", 6)
     if len(words) != 7 or not (words[0] + words[5]).isdigit():
         raise _mismatch_error(path)
@@ -296,7 +296,7 @@ def _info(line: bytes, path: str) -> PathInfo:
 
 
 def _account(stderr: str, owner: str, group: str, path: str) -> HostError | None:
-    """The error for an owner that does not exist, as chown words it."""
+    """The error if chown reports that the owner does not exist."""
     if "invalid user" in stderr:
         return errors.no_such_account("user", owner, path=path)
     if "invalid group" in stderr:

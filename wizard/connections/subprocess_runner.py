@@ -1,6 +1,7 @@
-"""Runs programs on this machine, with a bound on time and output, or kept open.
+"""Runs programs on this machine, with limits on time and output, or keeps them open.
 
-Promises: no shell, nothing read from the terminal, its own process group, and nothing of that group is left at a time-out.
+A program runs without a shell and in its own process group, and reads nothing from the terminal. After a time-out,
+nothing of its process group is left.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from wizard.errors import HostError
 from wizard.model import Completed
 
 LIMIT = 4 * 1024 * 1024
-"""Bytes kept of each output unless told otherwise."""
+"""Bytes kept of each output by default."""
 
 _ENDS = 3.0
-"""Seconds that it has to end by itself once its input ends."""
+"""Seconds that a program has to end by itself after the end of its input."""
 
-# An ordinary user's PATH often lacks the folders of ss, ip, restorecon and sshd.
+# The PATH of ordinary users often lacks the folders of ss, ip, restorecon and sshd.
 _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended; its outputs up to the limit of the call."""
+    """The outcome of a program; its outputs up to the limit of the call."""
 
     code: int
     stdout: bytes
@@ -41,7 +42,7 @@ class Ended:
 
 
 def as_completed(argv: Sequence[str], ended: Ended) -> Completed:
-    """How a program ended, as text."""
+    """The outcome of a program, with its outputs as text."""
     return Completed(
         tuple(argv),
         ended.code,
@@ -51,7 +52,7 @@ def as_completed(argv: Sequence[str], ended: Ended) -> Completed:
 
 
 def environment() -> dict[str, str]:
-    """This process' environment, with messages in English, no pager and no colours."""
+    """The environment of this process, changed for messages in English, no pager and no colours."""
     found = dict(os.environ)
     known = found.get("PATH", "").split(os.pathsep)
     found["PATH"] = os.pathsep.join(
@@ -70,19 +71,19 @@ def run_bounded(
     limit: int = LIMIT,
     keep_terminal: bool = False,
 ) -> Ended:
-    """Runs `argv` to its end.
+    """Runs `argv` until it ends.
 
     Args:
         argv: program and arguments; looked up on PATH and in the usual system folders.
-        stdin: what it reads.
+        stdin: its input.
         timeout: seconds until its whole process group is killed.
-        limit: bytes kept of each output; what comes beyond is read and dropped.
-        keep_terminal: leaves it in this session, so that sudo finds what `sudo -v` left for this terminal;
-            it stands in the background there and can neither read from the terminal nor change it.
+        limit: bytes kept of each output; the rest is read and discarded.
+        keep_terminal: keeps it in this session, so that sudo finds the credentials that `sudo -v` cached for this
+            terminal; it is a background process, which can neither read from the terminal nor change it.
 
     Returns:
-        How it ended. A program that is not there ends with 127, one that cannot be run with 126, as in a
-        shell, so that a caller treats this machine and a remote one alike.
+        The outcome. As in a shell, the exit code is 127 if there is no such program and 126 if it cannot be run, so
+        that callers can treat this machine and a remote one alike.
 
     Raises:
         HostError: it did not end in time.
@@ -118,7 +119,7 @@ def run_bounded(
 def _exchange(
     child: subprocess.Popen[bytes], stdin: bytes, deadline: float, limit: int
 ) -> tuple[bytearray, bytearray]:
-    """Feeds and reads the child until it has ended and said all, or `deadline` is over."""
+    """Writes the child's input and reads its outputs, until it has ended and all is read, or until `deadline`."""
     assert child.stdin and child.stdout and child.stderr
     outputs: dict[IO[bytes], bytearray] = {child.stdout: bytearray(), child.stderr: bytearray()}
     left = memoryview(stdin)
@@ -134,7 +135,7 @@ def _exchange(
                 raise _late(child)
             if not ended_at and child.poll() is not None:
                 ended_at = now
-            # A grandchild may hold the outputs open for ever: what the program itself said is there by now.
+            # A grandchild may keep the outputs open for ever; the output of the program itself has arrived by now.
             if ended_at and now - ended_at > 0.5:
                 break
             for key, _ in selector.select(0.05):
@@ -155,7 +156,7 @@ def _exchange(
 
 
 def _feed(pipe: IO[bytes], left: memoryview) -> memoryview:
-    """Writes what the pipe takes; a program that does not want to read on is no error here."""
+    """Writes as much as the pipe takes; that a program does not read all its input is no error here."""
     try:
         return left[os.write(pipe.fileno(), left[:65536]) :] if left else left
     except BlockingIOError:
@@ -165,7 +166,7 @@ def _feed(pipe: IO[bytes], left: memoryview) -> memoryview:
 
 
 def _take(number: int, kept: bytearray, limit: int) -> bool:
-    """Reads what there is and keeps at most `limit` bytes and one; False at the end."""
+    """Reads what is there and keeps at most `limit` + 1 bytes; returns False at the end."""
     chunk = os.read(number, 65536)
     kept += chunk[: max(0, limit + 1 - len(kept))]
     return bool(chunk)
@@ -180,11 +181,11 @@ def _late(child: subprocess.Popen[bytes]) -> HostError:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """Ends its whole process group."""
+    """Kills the child's process group."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        # PermissionError: the group belongs to root by way of sudo, where `timeout` ends it instead.
+        # PermissionError: the group runs as root through sudo; there `timeout` kills it.
         return
     with suppress(subprocess.TimeoutExpired):
         child.wait(5)
@@ -194,12 +195,12 @@ class OpenProgram:
     """A running program and its pipes.
 
     Args:
-        host: what messages call the machine.
+        host: the machine's name in messages.
         argv: program and arguments; looked up on PATH and in the usual system folders.
         keep_terminal: see `run_bounded`.
 
     Raises:
-        HostError: it is not there, or cannot be run.
+        HostError: there is no such program, or it cannot be run.
     """
 
     def __init__(self, host: str, argv: Sequence[str], *, keep_terminal: bool = False) -> None:
@@ -233,7 +234,7 @@ class OpenProgram:
             return os.write(self._in.fileno(), data[:65536])
         except BlockingIOError:
             return 0
-        except (OSError, ValueError):  # its end, or closed by another thread
+        except (OSError, ValueError):  # the program ended, or another thread closed the pipe
             raise connection_lost_error(self._host) from None
 
     def receive(self, seconds: float) -> bytes | None:
@@ -246,7 +247,7 @@ class OpenProgram:
             raise connection_lost_error(self._host) from None
 
     def close(self) -> None:
-        """Ends it; safe to call twice. What runs as root by way of sudo ends with its input."""
+        """Ends the program; can be called twice. A program that sudo runs as root ends when its input ends."""
         with self._closing:
             with suppress(OSError):
                 self._in.close()
@@ -262,6 +263,6 @@ class OpenProgram:
 
 
 def _ready(pipe: IO[bytes], event: int, seconds: float) -> bool:
-    waiting = select.poll()  # select() knows no numbers from 1024 on
+    waiting = select.poll()  # select() cannot handle descriptors above 1023
     waiting.register(pipe, event)
     return bool(waiting.poll(max(seconds, 0.0) * 1000))

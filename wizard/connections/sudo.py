@@ -1,7 +1,7 @@
-"""This machine as a host, by what `become` says: directly, or every operation as root through `sudo -n`.
+"""This machine as a host, according to `become`: directly, or with every operation as root through `sudo -n`.
 
-Promises: sudo never asks (it could not be answered here), and what runs as root is either the caller's own argv
-or one of the fixed scripts of `file_scripts`.
+sudo never asks for a password, since nobody could type it here. Only the caller's own argv and the fixed scripts of
+`file_scripts` run as root.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from wizard.errors import HostError
 
 
 def open_local(name: str, *, become: str = "") -> Connection:
-    """This machine under a name.
+    """This machine as a host with that name.
 
     Args:
-        become: '' for direct calls as the user one is, 'sudo' for every operation through `sudo -n`.
+        become: '' for direct calls as the current user, 'sudo' for every operation through `sudo -n`.
     """
     if become not in ("", "sudo"):
         raise HostError(
             f"become can be 'sudo' or empty, not {become!r}", where=name, todo="Correct the stack file."
         )
-    # Root has no use for sudo, which is not even installed on many servers.
+    # Root needs no sudo, and many servers do not even have it.
     return SudoConnection(name) if become and os.geteuid() != 0 else LocalConnection(name)
 
 
@@ -43,7 +43,7 @@ class SudoConnection(ShellConnection):
         return host_names()
 
     def identity(self) -> tuple[str, str, bool]:
-        """Root: whether sudo lets us is seen at the first operation."""
+        """Root; whether sudo permits it shows in the first operation."""
         return "root", "root", True
 
     def has_labels(self) -> bool:
@@ -53,8 +53,8 @@ class SudoConnection(ShellConnection):
     def run_bytes(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0, limit: int = LIMIT
     ) -> Ended:
-        """Runs `argv` as root; HostError when sudo refuses or the time is over."""
-        # Bounded there: from here, what has other rights cannot be ended.
+        """Runs `argv` as root; HostError if sudo refuses or at a time-out."""
+        # `timeout` runs as root too: this process cannot kill a program that has other rights.
         bounded = ["timeout", "--kill-after=2", f"{timeout:g}", *argv]
         ended = run_bounded(
             ["sudo", "-n", "--", *bounded], stdin=stdin, timeout=timeout + 5, limit=limit, keep_terminal=True
@@ -68,7 +68,7 @@ class SudoConnection(ShellConnection):
         return ended
 
     def open_program(self, argv: Sequence[str]) -> OpenProgram:
-        """See `Connection.open_program`; what runs as root ends with its input."""
+        """See `Connection.open_program`; a program that runs as root ends when its input ends."""
         return OpenProgram(self.name, ["sudo", "-n", "--", *argv], keep_terminal=True)
 
     def open_tunnel(self, place: str, seconds: float) -> socket.socket:

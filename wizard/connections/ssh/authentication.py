@@ -1,6 +1,6 @@
-"""Logging in over SSH: keys that need no asking, a given password, then what has to be asked for.
+"""Logs in over SSH: with keys that need no passphrase, with a password that was given, then with secrets to ask for.
 
-Promises: each thing that has to be asked for is asked for alone, as a CredentialNeededError.
+If several secrets are needed, each is asked for with its own CredentialNeededError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 
 
 class Authentication:
-    """One login: keys that need no asking, a given password, then what has to be asked for."""
+    """One login: keys that need no passphrase, then a password that was given, then secrets to ask for."""
 
     def __init__(self, transport: paramiko.Transport, target: Target, access: Access) -> None:
         self._transport = transport
@@ -37,9 +37,14 @@ class Authentication:
         self._prompt = ""
 
     def run(self) -> None:
-        """Logs in, or raises CredentialNeededError or HostError."""
+        """Logs in.
+
+        Raises:
+            CredentialNeededError: a password or passphrase is needed. HostError: the login was rejected.
+        """
         keys = self._keys()
-        # A key that the stack names is shown at once: sshd lets each other question wait for some milliseconds.
+        # A key that the stack file names is tried first: sshd delays its answer to each other request by some
+        # milliseconds.
         sure = next(keys, None) if self._target.sure else None
         if sure is not None and self._with_key(*sure):
             return
@@ -72,7 +77,7 @@ class Authentication:
         raise self._denied_error()
 
     def _try(self, label: str, attempt: Callable[[], Sequence[str]]) -> bool:
-        """Whether we are in; takes note of what the server allows next."""
+        """Tries one method; returns whether the login succeeded, and records which methods the server allows next."""
         if label:
             self._tried.append(label)
         try:
@@ -85,7 +90,7 @@ class Authentication:
         except _PROBLEMS as problem:
             if not self._transport.is_active():
                 raise self._closed_error(problem) from None
-            # An agent that does not sign (withdrawn, not confirmed) is one key less.
+            # An agent that does not sign (key removed, use not confirmed) counts as one key less.
         else:
             self._allowed = set(left or ())
         return self._transport.is_authenticated()
@@ -110,7 +115,7 @@ class Authentication:
     # -- keys --------------------------------------------------------------------------------------------
 
     def _keys(self) -> Iterator[tuple[str, paramiko.PKey]]:
-        """Keys to try: files as named, then the agent's; a locked file whose key the agent holds is not asked for."""
+        """Keys to try: named files, then the agent's; for a file whose key is in the agent, the agent is used."""
         agent = paramiko.Agent()
         try:
             held = {key.asbytes(): key for key in agent.get_keys()}
@@ -179,7 +184,7 @@ class Authentication:
         given: list[str] = []
 
         def answer(_title: str, _text: str, fields: list[tuple[str, bool]]) -> list[str]:
-            # The password answers one hidden question, once; whatever else is asked stays without an answer.
+            # The password answers one hidden prompt, once; all other prompts get an empty answer.
             answers = []
             for prompt, echo in fields:
                 fits = not echo and not given and len(fields) == 1
@@ -219,11 +224,11 @@ class Authentication:
 
 
 class _LockedError(Exception):
-    """A private key does not open with what was given."""
+    """A private key is encrypted, and the given passphrase does not decrypt it."""
 
 
 def _decrypt_key(content: bytes, passphrase: str) -> tuple[type[paramiko.PKey], str]:
-    """A private key in any usual format, as Paramiko reads it: its class and its text without a passphrase."""
+    """Decrypts a private key in any usual format; returns its Paramiko class and its text without a passphrase."""
     word = passphrase.encode() or None
     openssh = b"BEGIN OPENSSH PRIVATE KEY" in content
     read = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
@@ -246,7 +251,7 @@ def _decrypt_key(content: bytes, passphrase: str) -> tuple[type[paramiko.PKey], 
 
 
 def _public(path: Path) -> bytes:
-    """The public key that lies beside a private one, or b''."""
+    """The public key from the .pub file beside a private key, or b''."""
     with suppress(OSError, ValueError, IndexError):
         return base64.b64decode(path.with_name(f"{path.name}.pub").read_text("utf-8").split()[1])
     return b""

@@ -1,4 +1,4 @@
-"""The standard input and output of a session over SSH, as a `base.Stream`."""
+"""The standard input and output of an SSH session, as a `base.Stream`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 _SENDING = 0.2
 """Seconds that a write may wait for the other side to read."""
 _SENT = 20.0
-"""Seconds after which a write that goes nowhere ends the connection."""
+"""Seconds after which a blocked write ends the connection."""
 
 
 class ChannelStream:
-    """A channel as a `base.Stream`."""
+    """An SSH channel as a `base.Stream`."""
 
     def __init__(self, host: str, channel: paramiko.Channel) -> None:
         self._host = host
@@ -54,7 +54,7 @@ class ChannelStream:
 
 
 class ProgramStream:
-    """A program in the place of a connection's shell, as a `base.Stream`."""
+    """A program that replaced the shell of a connection, as a `base.Stream`."""
 
     def __init__(self, connection: Connection, stream: Stream, transport: paramiko.Transport | None) -> None:
         self._connection = connection

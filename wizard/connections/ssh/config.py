@@ -1,7 +1,7 @@
-"""Where a host is and how one logs in there: the stack's word first, then ~/.ssh/config as ssh itself reads it.
+"""Finds address and login of a host: in the stack file first, then in ~/.ssh/config as ssh itself reads it.
 
-`ssh -G` is asked, so that Match, Include, canonical names and the system's own file count exactly as they do
-for ssh. Without an ssh program, Paramiko's reader of the one file has to do.
+`ssh -G` evaluates the configuration, so that Match, Include, canonical names and the system's own file have the same
+effect as for ssh. Without an ssh program, Paramiko reads ~/.ssh/config only.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One place to log in to."""
+    """The address of a host and how to log in to it."""
 
     host: str
-    """What messages and `Access` call it."""
+    """The host's name in messages and in `Access`."""
     address: str
     port: int
     user: str
     keys: tuple[Path, ...]
-    """Private keys to try, existing or not, in their order."""
+    """Private keys to try in this order; the files need not exist."""
     sure: bool
-    """Whether the stack names the first of them."""
+    """Whether the stack file names the first key."""
     only_these: bool
-    """IdentitiesOnly: of the agent's keys, only these."""
+    """IdentitiesOnly: of the keys in the agent, use only these."""
     jumps: tuple[str, ...]
-    """Hosts to go through, first one first, as ProxyJump writes them."""
+    """Jump hosts in their order, in the syntax of ProxyJump."""
     command: str
-    """ProxyCommand, ready for a shell, or ''."""
+    """ProxyCommand with its tokens expanded, a command for sh, or ''."""
     known_hosts: tuple[Path, ...]
-    """Files to look a host key up in; an accepted one goes into the first."""
+    """Files in which to look up host keys; an accepted key is added to the first."""
     hashed: bool
     """Whether names in known_hosts are hashed."""
     key_name: str
-    """What known_hosts calls the host in place of its address (HostKeyAlias), or ''."""
+    """The name that known_hosts has for the host in place of its address (HostKeyAlias), or ''."""
 
 
 def target(spec: HostSpec, *, config: Path | None = None) -> Target:
-    """Resolves a host of the stack; what the stack says wins.
+    """Resolves a host of the stack; settings in the stack file take precedence.
 
     Args:
-        spec: the host; its address, or without one its name, is looked up in the configuration.
-        config: a file to read in place of the user's and the system's.
+        spec: the host; its address, or else its name, is looked up in the configuration.
+        config: a file to read in place of ~/.ssh/config and the system's.
 
     Raises:
         HostError: the configuration cannot be read.
@@ -68,7 +68,7 @@ def target(spec: HostSpec, *, config: Path | None = None) -> Target:
 
 
 def jump_target(written: str, *, config: Path | None, known_hosts: str = "") -> Target:
-    """Resolves one part of a ProxyJump: [user@]host[:port], or such an ssh:// address."""
+    """Resolves one part of a ProxyJump: [user@]host[:port], or an ssh:// address."""
     user, _, rest = written.removeprefix("ssh://").rpartition("@")
     host, port = rest, ""
     if rest.startswith("["):
@@ -82,7 +82,7 @@ def jump_target(written: str, *, config: Path | None, known_hosts: str = "") -> 
 
 
 def through(found: Target, jumps: tuple[str, ...]) -> Target:
-    """The same target by another way."""
+    """The same target, reached through these jump hosts."""
     return replace(found, jumps=jumps, command="" if jumps else found.command)
 
 
@@ -149,7 +149,7 @@ def _words(said: Mapping[str, Sequence[str]], key: str, otherwise: str) -> tuple
 
 
 def _expand_tokens(text: str, tokens: Mapping[str, str]) -> str:
-    """`%h` and its like filled in, `%%` a percent sign."""
+    """Expands `%h` and similar tokens; `%%` is a percent sign."""
     parts = text.split("%%")
     for letter, value in tokens.items():
         parts = [part.replace(f"%{letter}", value) for part in parts]
@@ -163,7 +163,7 @@ def _path(text: str, tokens: Mapping[str, str]) -> Path:
 def _effective_settings(
     name: str, alias: str, *, user: str, port: int, config: Path | None
 ) -> dict[str, list[str]]:
-    """What the configuration says of an alias: key in small letters -> its values."""
+    """The effective configuration for an alias: key in small letters -> its values."""
     argv = ["ssh", "-G"]
     argv += ["-F", str(config)] if config else []
     argv += ["-l", user] if user else []

@@ -1,9 +1,9 @@
-"""A machine over SSH: its files and programs as the login, or as root by way of sudo there.
+"""A machine over SSH: its files and programs, as the login or as root through sudo.
 
-Promises: one connection and one open shell a host, asked in one round trip for each operation, from any thread; what is
-large, and a private key where sudo stands in between, travels by SFTP into a private folder (other contents, and where
-there is no SFTP, on the shell's standard input); each takes its place in one atomic step; what is lost in the middle is a
-HostError, and the next operation connects anew.
+A host has one connection with one open shell; an operation is one round trip and can come from any thread. Large
+contents, and private keys if sudo is used, are uploaded by SFTP into a private folder; other contents, and all contents
+if there is no SFTP, are sent on the shell's standard input. A file is replaced in one atomic step. If the connection is
+lost during an operation, that is a HostError, and the next operation connects again.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from wizard.errors import CredentialNeededError, FileChangedError, FirescreenErr
 from wizard.model import FileState, HostSpec
 
 _SMALL = 16384
-"""Bytes that travel with a request."""
-# SFTPError: start-up files that print something break the protocol, as they do for every program of its kind.
+"""Bytes; contents up to this size are sent with the request."""
+# SFTPError: start-up files that print something break the SFTP protocol, as they break it for every SFTP client.
 _PROBLEMS = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError)
 _UPLOAD = 20.0
-"""Seconds for a transfer, besides what its size takes."""
+"""Seconds for a transfer, added to the time for its size."""
 
-# Run by the shell that stays open, which removes the folder when it ends, however it ends; /run is not on a disk,
-# but root's alone.
+# Run by the shell that stays open, which removes the folder when it ends, however it ends. /run is in memory, but only
+# root can create folders in it.
 _FOLDER = (
     "uploads=$(umask 077; mktemp -d /run/firescreen.XXXXXXXXXX || "
     'mktemp -d "${TMPDIR:-/tmp}/firescreen.XXXXXXXXXX")'
 )
-# Owned by the login, since that is who the SFTP server runs as.
+# The folder belongs to the login, because the SFTP server runs as the login.
 _UPLOADS = """
 umask 077
 : > "$uploads/content" && { [ -z "$SUDO_UID" ] || chown -R -- "$SUDO_UID:$SUDO_GID" "$uploads"; } || exit
@@ -66,15 +66,15 @@ printf '%s\\n' "$uploads"
 
 
 class SshConnection(RemoteShellConnection):
-    """A host over SSH. It connects at its first use.
+    """A host over SSH. It connects when it is first used.
 
     Args:
-        spec: the host; address (or without one, name) is looked up in the SSH configuration.
+        spec: the host; its address, or else its name, is looked up in the SSH configuration.
         access: passwords and accepted host keys.
         config: a file to read in place of ~/.ssh/config and the system's.
-        early: the TCP connection to it, if one was opened early.
+        early: the TCP connection to the host, if one was opened early.
 
-    Every operation may raise `CredentialNeededError` (something has to be asked for, see `Access`) besides `HostError`.
+    Every operation can raise `CredentialNeededError` (a secret is needed, see `Access`) besides `HostError`.
     """
 
     def __init__(
@@ -105,21 +105,22 @@ class SshConnection(RemoteShellConnection):
         self._shell: RemoteShell | None = None
         self._sftp: paramiko.SFTPClient | None = None
         self._uploads: str | None = None
-        """The private folder there; '' where SFTP cannot be used."""
+        """The private folder on the host; '' if SFTP cannot be used."""
         self._failed: FirescreenError | None = None
-        """Why `begin` came to nothing, for the operation that comes next."""
+        """The error of `begin`, for the next operation."""
 
     # -- the connection ----------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Connects, logs in and becomes root where that is wanted; nothing if that is done."""
+        """Connects, logs in and becomes root if configured; does nothing if connected."""
         self.ready()
 
     def begin(self, then: Callable[[], None] = lambda: None) -> None:
-        """Connects in a thread of its own; the next operation waits for it, and raises what went wrong.
+        """Connects in a thread; the next operation waits for it and raises its error.
 
         Args:
-            then: what that thread goes on with; what goes wrong there, the next operation meets by itself.
+            then: is called in that thread after connecting; its errors are dropped, since the next operation finds them
+            itself.
         """
         threading.Thread(target=self._begin, args=(then,), name=f"connect-{self.name}", daemon=True).start()
 
@@ -135,20 +136,20 @@ class SshConnection(RemoteShellConnection):
 
     @property
     def address(self) -> str:
-        """Where it is reached, as the SSH configuration says."""
+        """The host's address according to the SSH configuration."""
         self.ready()
         return self._address
 
     @property
     def behind(self) -> bool:
-        """Whether the way there leads through other machines."""
+        """Whether the host is reached through other machines."""
         self.ready()
         return self._behind
 
     def open_tunnel(self, place: str, seconds: float) -> socket.socket:
-        """A socket that leads to host:port as this host reaches it; see `forwarding.through`.
+        """Opens a socket to host:port, as this host reaches it; see `forwarding.through`.
 
-        It does not wait for an operation that is under way.
+        It does not wait for a running operation.
         """
         login = self._login
         if login is None or not login.transport.is_active():
@@ -159,19 +160,19 @@ class SshConnection(RemoteShellConnection):
         return forwarding.through(login.transport, place, seconds)
 
     def close(self) -> None:
-        """Ends the connection, also under an operation of another thread, which then fails with a HostError."""
+        """Closes the connection, also during an operation of another thread, which then fails with a HostError."""
         self._closed = True
         self._drop()
 
     def _drop(self) -> None:
-        """Ends what is open; the next operation starts anew."""
+        """Closes everything that is open; the next operation connects again."""
         login, self._login = self._login, None
         self._shell = self._sftp = self._uploads = None
         if login:
             login.close()
 
     def ready(self) -> RemoteShell:
-        """See `RemoteShellConnection.ready`: connects, logs in and becomes root where that is wanted."""
+        """See `RemoteShellConnection.ready`: connects, logs in and becomes root if configured."""
         with self._lock:
             if self._closed:
                 raise HostError("the connection was closed", where=self.name)
@@ -187,7 +188,7 @@ class SshConnection(RemoteShellConnection):
                 except TerminalNeededError:
                     if self._terminal:
                         raise
-                    # By a new connection: with MaxSessions 1 the old session might still count.
+                    # On a new connection: with MaxSessions 1 the server might still count the old session.
                     self._terminal = True
                     self._drop()
                     self._shell = self._open_shell()
@@ -219,7 +220,7 @@ class SshConnection(RemoteShellConnection):
         return shell
 
     def _start_shell(self, login: Login) -> RemoteShell:
-        """The login's shell, started and not yet asked anything."""
+        """Starts the login's shell."""
         try:
             with time_limit(login.transport, CHANNEL + CHANNEL):
                 channel = login.transport.open_session(timeout=CHANNEL)
@@ -236,7 +237,7 @@ class SshConnection(RemoteShellConnection):
         return RemoteShell(self.name, ChannelStream(self.name, channel))
 
     def ask(self, calls: Sequence[Call], *, stdin: bytes = b"") -> list[Ended]:
-        """Several programs or scripts in one round trip; see `RemoteShell.ask`."""
+        """See `RemoteShellConnection.ask`."""
         with self._lock:
             return self._ask(self.ready(), calls, stdin=stdin)
 
@@ -245,11 +246,11 @@ class SshConnection(RemoteShellConnection):
     ) -> list[Ended]:
         seconds = sum(call.timeout for call in calls) + _patience(stdin)
         try:
-            # Paramiko's own write to a host that fell silent has no bound.
+            # Paramiko's write has no time limit if the host no longer answers.
             with time_limit(self._login.transport if self._login else None, seconds + _UPLOAD):
                 return shell.ask(calls, stdin=stdin, before=before, patience=_patience(stdin))
         except BaseException:
-            # Where an answer stopped halfway, the next one could not be told from its rest.
+            # After half an answer, the rest of it could not be told from the next answer.
             self._drop()
             raise
 
@@ -271,9 +272,9 @@ class SshConnection(RemoteShellConnection):
         check: Callable[[str], None] | None = None,
         look: bool = False,
     ) -> FileState | None:
-        """See `Connection.replace_if_unchanged`; compared by the host in the moment of the swap.
+        """See `Connection.replace_if_unchanged`; the host compares the file just before the rename.
 
-        One round trip, two where the staged file is checked.
+        It takes one round trip, or two if the staged file is checked.
         """
         mode = f"{before.mode:o}" if before is not None else ""
         digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
@@ -293,7 +294,7 @@ class SshConnection(RemoteShellConnection):
     def _run_stage(
         self, script: str, path: str, state: FileState, tag: str, more: tuple[str, ...] = ()
     ) -> Ended:
-        """Runs `STAGE`, or a script that begins as it does."""
+        """Runs `STAGE`, or a script that begins with it."""
         refuse_tag(tag, path)
         words = stage_words(posixpath.normpath(path), state, tag)
 
@@ -303,12 +304,12 @@ class SshConnection(RemoteShellConnection):
 
         with self._lock:
             shell = self.ready()
-            # What is small comes with the request; through sudo, whose log may have all that passes, a private key goes
-            # its own way.
+            # Small contents are sent with the request. A private key is uploaded separately if sudo is used, because
+            # sudo may log all input.
             is_key = b"PRIVATE KEY-----" in state.content
             alone = len(state.content) > _SMALL or (is_key and bool(self._spec.become))
             uploaded = self._upload(shell, state.content) if alone else ""
-            # Asked of this very shell: a connection that was lost meanwhile is not made anew halfway.
+            # Uses this very shell: if the connection was lost meanwhile, the operation must not continue on a new one.
             inside = not alone and b"\0" not in state.content
             text = state.content.decode("utf-8", "surrogateescape") if inside else ""
             stdin = b"" if uploaded or inside else state.content
@@ -316,7 +317,7 @@ class SshConnection(RemoteShellConnection):
             if uploaded and self._spec.become:
                 self._empty(uploaded)
             if ended.code == SHORT and uploaded:
-                # Somewhere a quota or a wrapper of the SFTP server cut it: the other way then.
+                # A quota or a wrapper of the SFTP server may have truncated it: send it on standard input instead.
                 self._uploads = ""
                 ended = self._ask(shell, [call("")], stdin=state.content)[0]
         return ended
@@ -335,7 +336,7 @@ class SshConnection(RemoteShellConnection):
         return file_read(ended, path) if look else None
 
     def _upload(self, shell: RemoteShell, content: bytes) -> str:
-        """Brings `content` there by SFTP, into a file of mode 0600 in a folder of mode 0700; '' if it cannot."""
+        """Uploads `content` by SFTP, into a file of mode 0600 in a folder of mode 0700; returns its path, or ''."""
         if self._uploads == "" or not content or not self._login:
             return ""
         transport = self._login.transport
@@ -367,7 +368,7 @@ class SshConnection(RemoteShellConnection):
         return place
 
     def _empty(self, uploaded: str) -> None:
-        """Takes away what was uploaded; the file stays, with its mode, for the next upload."""
+        """Removes the content of an upload; the file stays, with its mode, for the next upload."""
         if self._sftp is not None and self._login is not None:
             with suppress(*_PROBLEMS), time_limit(self._login.transport, _UPLOAD):
                 self._sftp.truncate(uploaded, 0)
@@ -375,9 +376,9 @@ class SshConnection(RemoteShellConnection):
     # -- running -----------------------------------------------------------------------------------------
 
     def open_program(self, argv: Sequence[str]) -> Stream:
-        """Starts a program that stays open, run as operations are; the caller closes it.
+        """Starts a program that stays open, with the same rights as operations; the caller closes it.
 
-        It has a connection of its own, as if it stood alone: sshd may allow one session each (MaxSessions 1).
+        It gets a connection of its own, because sshd may allow one session per connection (MaxSessions 1).
         """
         other = SshConnection(self._spec, self._access, config=self._config)
         try:
@@ -389,5 +390,5 @@ class SshConnection(RemoteShellConnection):
 
 
 def _patience(content: bytes) -> float:
-    """Seconds that may pass while `content` travels: a slow link brings 50 kB each second."""
+    """Seconds that the transfer of `content` may take: on a slow link, 50 kB are sent per second."""
     return _UPLOAD + len(content) / 50_000

@@ -1,6 +1,6 @@
-"""Connections that an SSH server makes for us (`direct-tcpip`, as `ssh -L` has them made), as sockets.
+"""Connections that an SSH server makes for this machine (`direct-tcpip`, like `ssh -L`), as sockets.
 
-Nothing listens on this machine for them: whoever else works here cannot use them.
+They need no listening port on this machine, which other users of the machine could use, too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from wizard.connections.errors import ForbiddenError
 _CHUNK = 32768
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 _PROHIBITED = 1
-"""Of SSH's reasons for refusing a channel (RFC 4254, 5.1) the one that is about rights."""
+"""The reason for refusing a channel (RFC 4254, 5.1) that means: administratively prohibited."""
 
 
 def through(transport: paramiko.Transport, place: str, seconds: float) -> socket.socket:
-    """A socket that leads to host:port as the SSH server reaches it.
+    """Opens a socket to host:port, as the SSH server reaches it.
 
     Args:
-        transport: logged in.
+        transport: must be logged in.
         place: e.g. 127.0.0.1:9100; IPv6 in brackets.
-        seconds: at most, until the server says how it went.
+        seconds: time limit for the server's answer.
 
     Raises:
-        ForbiddenError: its settings do not allow it. TimeoutError: it did not say in time. OSError: it does not get
-            there (sshd does not say why: it is told as a refused connection), or it is gone.
+        ForbiddenError: its settings do not allow it. TimeoutError: it did not answer in time. OSError: it cannot
+            connect (sshd gives no reason, so the error is ConnectionRefusedError), or the SSH connection is lost.
     """
     host, _, port = place.rpartition(":")
     try:
@@ -52,7 +52,7 @@ def through(transport: paramiko.Transport, place: str, seconds: float) -> socket
 
 
 def _carry(channel: paramiko.Channel, ours: socket.socket) -> None:
-    """Carries both ways until either end is over."""
+    """Copies data in both directions until one end is closed."""
 
     def there() -> None:
         with suppress(*_PROBLEMS):

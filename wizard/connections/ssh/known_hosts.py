@@ -1,7 +1,7 @@
-"""The known_hosts files of OpenSSH: which keys a host may show, and how an accepted one is added.
+"""The known_hosts files of OpenSSH: which keys are known for a host, and how to add an accepted key.
 
-Promises: a host with a key on record never comes out as unknown, whatever kind of key it shows now; a file
-is replaced in one step, with mode 0600, every other byte of it kept.
+A host with a known key never counts as unknown, whatever kind of key it presents now. A file is replaced in one step,
+with mode 0600; all its other bytes are kept.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry:
     blob: bytes
 
     def matches(self, name: str) -> bool:
-        """Whether the line speaks of `name` (host, or [host]:port)."""
+        """Whether the line is about `name` (host, or [host]:port)."""
         found = False
         for pattern in self.patterns:
             if pattern.startswith("!") and fnmatch.fnmatchcase(name, _literal(pattern[1:])):
@@ -48,7 +48,7 @@ class Entry:
 
 
 def _literal(pattern: str) -> str:
-    """OpenSSH knows * and ? alone: the brackets of [host]:port are meant."""
+    """Escapes brackets: for OpenSSH only * and ? are special, and [host]:port is literal."""
     return pattern.replace("[", "[[]")
 
 
@@ -61,15 +61,15 @@ def _hash(name: str, salt: str) -> str:
 
 
 def name_of(host: str, port: int) -> str:
-    """How the files call a host: alone on port 22, [host]:port elsewhere."""
+    """The name of a host in known_hosts: the host alone for port 22, else [host]:port."""
     return host.lower() if port == 22 else f"[{host.lower()}]:{port}"
 
 
 def load(paths: Iterable[Path]) -> tuple[Entry, ...]:
-    """All entries of the files that exist; lines that make no sense are passed over, as ssh does.
+    """All entries of the files that exist; invalid lines are skipped, as ssh does.
 
     Raises:
-        HostError: a file is there and cannot be read.
+        HostError: a file exists and cannot be read.
     """
     found: list[Entry] = []
     for path in paths:
@@ -91,19 +91,19 @@ def load(paths: Iterable[Path]) -> tuple[Entry, ...]:
 
 
 def kinds(entries: Iterable[Entry], name: str) -> tuple[str, ...]:
-    """Kinds of key that are on record for a host, e.g. ssh-ed25519: it is to be asked for one of these."""
+    """Kinds of the host's known keys, e.g. ssh-ed25519: the server is asked for a key of one of these kinds."""
     return tuple(dict.fromkeys(entry.kind for entry in entries if not entry.marker and entry.matches(name)))
 
 
 def judge(entries: Iterable[Entry], name: str, blob: bytes, *, usable: Iterable[str]) -> Verdict:
-    """What the files say of a key that a host showed.
+    """Compares a key that a host presented with the known keys.
 
     Args:
         entries: from `load`.
         name: from `name_of`.
         blob: the host's public key.
-        usable: kinds of key that this side can check. A record of another kind alone does not count, as the
-            host could not have shown that key.
+        usable: kinds of key that this side can check. A known key of another kind does not count, since the host
+            could not have presented it.
     """
     mine = [entry for entry in entries if entry.matches(name)]
     if any(entry.marker == "@revoked" and entry.blob == blob for entry in mine):
@@ -116,7 +116,7 @@ def judge(entries: Iterable[Entry], name: str, blob: bytes, *, usable: Iterable[
 
 
 def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> None:
-    """Adds a line for an accepted key; hold `Access.writing` around it.
+    """Adds a line for an accepted key; the caller holds `Access.writing`.
 
     Raises:
         HostError: the file cannot be written.
@@ -125,7 +125,7 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
     line = f"{shown} {kind} {base64.b64encode(blob).decode()}\n".encode()
     real = Path(os.path.realpath(path))
     if real.exists() and not real.is_file():
-        return  # UserKnownHostsFile /dev/null: the person wants none kept
+        return  # UserKnownHostsFile /dev/null: the user wants no keys to be stored
     try:
         real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         old = real.read_bytes() if real.exists() else b""
@@ -138,7 +138,7 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
 def changed_key_error(
     host: str, address: str, name: str, kind: str, fingerprint: str, file: Path
 ) -> HostError:
-    """The refusal for a host that shows another key than the one on record; never askable."""
+    """The error for a host that presents another key than the known one; the user cannot accept it."""
     return HostError(
         f"its SSH host key has changed: it is {kind} {fingerprint} now. Either the host was reinstalled, or "
         "somebody intercepts the connection",
@@ -149,7 +149,7 @@ def changed_key_error(
 
 
 def where_shown(kind: str) -> str:
-    """What to do with a fingerprint before saying yes to it."""
+    """Says how to compare a fingerprint before accepting it."""
     return f"Compare it with what `{_shows(kind)}` says on the host's own console, then accept it."
 
 

@@ -1,7 +1,7 @@
-"""From a `Target` to an open SSH transport: the way there, the host's key, the login.
+"""Opens an SSH transport to a `Target`: connects, checks the host key, logs in.
 
-Promises: nothing secret is sent before the host's key is known or accepted; each thing that has to be asked for
-is asked for alone, as a CredentialNeededError; a hung server, jump host or proxy is given up after a bound.
+No secret is sent before the host key is known or accepted. Each secret that is missing is asked for with its own
+CredentialNeededError. All waits for a server, jump host or proxy have a time limit.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from wizard.redact import plain
 BANNER = 15.0
 """Seconds for the server's first line, and again for the key exchange."""
 AUTH = 30.0
-"""Seconds for one try to log in; PAM is slow to say no."""
+"""Seconds for one attempt to log in; PAM is slow to reject one."""
 CHANNEL = 15.0
 """Seconds to open a channel, or for a request on it."""
 _KEEP_ALIVE = 15
 _DEPTH = 8
 _IDLE = 2.0
-"""Seconds after which the thread of a silent connection looks whether something is due; what arrives, and an end, wake
-it at once all the same. With Paramiko's own tenth of one, 200 silent hosts wake this process 2000 times a second."""
+"""Seconds between two checks of a silent connection's thread for anything due; received data and the end of the
+connection wake the thread at once. With Paramiko's default of 0.1 s, 200 silent hosts would wake this process 2000
+times a second."""
 
-# Paramiko logs what it then raises; without a handler Python would print that across the screen.
+# Paramiko logs the errors that it raises; without a handler Python would print them across the screen.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _PROBLEMS = (paramiko.SSHException, EOFError, OSError)
@@ -47,18 +48,18 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
 class Login:
-    """An open, authenticated transport, with the transports and processes that it goes through.
+    """An open, authenticated transport, with the transports and processes that it depends on.
 
     Args:
-        target: where to.
+        target: the host.
         access: passwords and accepted keys.
-        config: the SSH configuration for hosts in between, or None for the user's own.
-        known_hosts: as the stack says it, for hosts in between.
-        early_socket: gives the TCP connection that was opened early, if there is one.
+        config: the SSH configuration for jump hosts, or None for the user's own.
+        known_hosts: the setting in the stack file, used for jump hosts.
+        early_socket: returns the TCP connection that was opened early, if there is one.
 
     Raises:
-        CredentialNeededError: something has to be asked for; try again with it.
-        HostError: it cannot be reached, is not the host on record, or rejects the login.
+        CredentialNeededError: a secret is needed; try again with it.
+        HostError: the host is unreachable, its key has changed, or it rejects the login.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Login:
             raise
 
     def close(self) -> None:
-        """Ends the transport and all that it went through, the farthest first."""
+        """Closes the transport and everything that it depends on, the last one opened first."""
         while self._opened:
             each = self._opened.pop()
             if isinstance(each, paramiko.Transport):
@@ -129,7 +130,7 @@ class Login:
             return self._through_command(target)
         if not target.jumps:
             try:
-                # Only to the host itself, and to none in between, a connection is opened early.
+                # A connection is opened early to the host itself only, not to a jump host.
                 return (self._early_socket() if not depth else None) or dial(target)
             except (OSError, UnicodeError) as problem:
                 raise _unreachable(target, problem) from None
@@ -138,7 +139,7 @@ class Login:
                 "its ProxyJump leads through too many hosts", where=target.host, todo="Correct ~/.ssh/config."
             )
         last = sshconfig.jump_target(target.jumps[-1], config=self._config, known_hosts=self._known_hosts)
-        # What stands before the last one in the list is the way to it.
+        # The entries before the last one are the jump hosts on the way to it.
         before = target.jumps[:-1] or last.jumps
         through = self._transport(sshconfig.through(last, before), depth=depth + 1)
         try:
@@ -154,7 +155,7 @@ class Login:
             ) from None
 
     def _through_command(self, target: Target) -> socket.socket:
-        """ProxyCommand: a shell's command with a socket as its input and output, as ssh runs it."""
+        """Runs ProxyCommand in a shell with a socket as its input and output, as ssh does."""
         ours, theirs = socket.socketpair()
         with theirs:
             command = subprocess.Popen(
@@ -202,7 +203,7 @@ class Login:
                 key_type=kind,
             )
         with self._access.writing:
-            # Another connection may have written it since.
+            # Another connection may have written it meanwhile.
             now = knownhosts.load(target.known_hosts[:1])
             if knownhosts.judge(now, name, blob, usable=can_check) == "unknown":
                 knownhosts.append(target.known_hosts[0], name, kind, blob, hashed=target.hashed)
@@ -210,7 +211,7 @@ class Login:
 
 @contextmanager
 def time_limit(transport: paramiko.Transport | None, seconds: float) -> Iterator[None]:
-    """Ends the transport if what is done within takes longer: some of Paramiko's waits have no bound."""
+    """Closes the transport if the block takes longer, because some of Paramiko's waits have no time limit."""
     if transport is None:
         yield
         return
@@ -222,9 +223,9 @@ def time_limit(transport: paramiko.Transport | None, seconds: float) -> Iterator
 
 
 class _Bounds:
-    """Ends transports whose time is over, a tick late at most.
+    """Closes transports whose time is over, at most one tick late.
 
-    One thread for all of them, while there are any: a timer for each request would be a thread for each.
+    One thread serves all of them, and runs only while there are any; timers would need one thread per request.
     """
 
     _TICK = 0.5
@@ -235,7 +236,7 @@ class _Bounds:
         self._watched = False
 
     def add(self, transport: paramiko.Transport, seconds: float) -> object:
-        """From now on; gives what `remove` takes."""
+        """Adds a time limit that begins now; returns its mark for `remove`."""
         mark = object()
         with self._lock:
             self._due[mark] = time.monotonic() + seconds, transport
@@ -245,7 +246,7 @@ class _Bounds:
         return mark
 
     def remove(self, mark: object) -> None:
-        """It was done in time, or was ended."""
+        """Removes a time limit, whether it was kept or exceeded."""
         with self._lock:
             self._due.pop(mark, None)
 
@@ -261,7 +262,7 @@ class _Bounds:
                 if not self._watched:
                     return
             for transport in late.values():
-                # By a thread of its own: what keeps one from closing must not keep the others.
+                # In a thread of its own: if one `close` blocks, it must not delay the others.
                 threading.Thread(target=transport.close, daemon=True).start()
 
 

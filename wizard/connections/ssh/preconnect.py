@@ -1,6 +1,6 @@
-"""TCP connections to hosts that are opened while Paramiko is still being loaded: `ssh -G` and sshd use other processors.
+"""TCP connections to hosts that are opened while Paramiko is being imported: `ssh -G` and sshd use other processors.
 
-Promises: nothing is sent on the connection; an error is raised when the connection is taken.
+Nothing is sent on such a connection; its error is raised when the connection is used.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from wizard.model import HostSpec
 CONNECT = 10.0
 """Seconds for a TCP connection."""
 UNCONFIRMED = 15.0
-"""Seconds after which a host that confirms nothing counts as gone; Linux would go on for a quarter of an hour."""
+"""Seconds without acknowledgement after which a host counts as unreachable; by default Linux waits 15 minutes."""
 
 
 def dial(target: Target) -> socket.socket:
-    """A TCP connection to where a target is.
+    """Opens a TCP connection to a target.
 
     Raises:
-        OSError: it cannot be made. UnicodeError: the address is no name.
+        OSError: the connection fails. UnicodeError: the address is no valid name.
     """
     sock = socket.create_connection((target.address, target.port), timeout=CONNECT)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: what is sent and never confirmed ends it
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: unacknowledged data ends the connection
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNCONFIRMED * 1000))
     return sock
 
 
 class EarlyConnection:
-    """A host's target and, where no other host or program stands in between, a connection to it.
+    """Resolves a host in a thread and, unless there are jump hosts or a ProxyCommand, opens a connection to it.
 
     Args:
         spec: the host.
@@ -62,7 +62,7 @@ class EarlyConnection:
             self._problem = problem
 
     def target(self) -> Target:
-        """Where the host is.
+        """Returns the resolved target.
 
         Raises:
             FirescreenError: see `sshconfig.target`.
@@ -73,7 +73,7 @@ class EarlyConnection:
         return self._target or sshconfig.target(self._spec, config=self._config)
 
     def connection(self) -> socket.socket | None:
-        """The connection, to one caller; None if there is none to be had so.
+        """Returns the connection, to the first caller; None if none was opened.
 
         Raises:
             OSError, UnicodeError: see `dial`.

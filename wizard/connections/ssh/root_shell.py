@@ -1,7 +1,7 @@
-"""From a login's shell to root's, by way of sudo on another machine.
+"""Turns the login's shell on another machine into a shell of root's, with sudo.
 
-Promises: the password is sent once, on standard input, and only after sudo has asked for it; a refused one is
-dropped from `Access` and never sent again.
+The password is sent once, on standard input, and only after sudo has asked for it; a rejected one is removed from
+`Access` and never sent again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wizard.redact import plain
 _NEXT = 'IFS= read -r line && eval "$line"'
 
 _PATIENCE = 60.0
-"""Seconds for sudo: name services and PAM modules take their time, and a wrong password is answered late."""
+"""Seconds for sudo: name services and PAM modules are slow, and the answer to a wrong password is delayed."""
 
 
 class TerminalNeededError(HostError):
@@ -25,23 +25,23 @@ class TerminalNeededError(HostError):
 
 
 def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, terminal: bool) -> None:
-    """Turns the login's shell into root's; leaves it as it is if it is root's already.
+    """Turns the login's shell into root's; does nothing if it is root's already.
 
     Args:
-        shell: started and not yet begun.
-        access: where the password for sudo is, under the host's name.
-        host: what messages and `access` call the machine.
-        user: who is logged in there.
+        shell: started, but `begin` was not called yet.
+        access: has the password for sudo under the host's name.
+        host: the machine's name in messages and in `access`.
+        user: the login.
         terminal: whether the shell has a terminal.
 
     Raises:
         TerminalNeededError: try again with a terminal.
-        CredentialNeededError: the password is missing or was refused (kind 'sudo').
-        HostError: sudo does not let this user.
+        CredentialNeededError: the password is missing or was rejected (kind 'sudo').
+        HostError: sudo does not allow this user to become root.
     """
     word = secrets.token_hex(8)
     if terminal:
-        # Neither echo, nor line length, nor newline translation: from here on it is a pipe both ways.
+        # Without echo, line length limit and newline translation: from now on the terminal works like a pipe.
         shell.say(f"stty raw -echo; printf '%s%s\\n' {word} tty; {_NEXT}")
         shell.expect(f"{word}tty")
     secret = access.secret("sudo", host)
@@ -62,9 +62,9 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
 
 
 def _attempt(word: str, options: str) -> str:
-    # One way back for both outputs, so that what sudo says comes before the word that it is over. The far side
-    # puts the word's two halves together, so that no echo and no process list looks like its answer. The login's
-    # shell ends with root's: what takes the place of root's is not waited for when it has ended.
+    # Both outputs go to the same stream, so that sudo's messages come before the final word. The shell joins the two
+    # halves of that word, so that neither an echo nor a process list contains it. The login's shell ends together with
+    # root's: when a program that has replaced root's shell ends, nothing keeps the session open.
     inner = f'[ ! -t 0 ] || stty raw -echo; printf "%s%s\\n" {word} up; {_NEXT}'
     return (
         f"if [ \"$(id -u)\" = 0 ]; then printf '%s%s\\n' {word} up; {_NEXT}; "
@@ -73,12 +73,12 @@ def _attempt(word: str, options: str) -> str:
 
 
 def _asks_for_password(shell: RemoteShell, word: str, host: str, *, again: bool = False) -> bool:
-    """Whether sudo asks for a password now (`again`: once more); False when root's shell is there."""
+    """Whether sudo asks for a password now (`again`: once more); False if root's shell has started."""
     found = shell.expect(f"{word}ask", f"{word}up", f"{word}end", seconds=_PATIENCE)
     if found == f"{word}end":
         said = shell.before.decode("utf-8", "replace")
         if again and "incorrect password attempt" in said:
-            return True  # a sudo that lets one try only does not ask again
+            return True  # a sudo that allows only one attempt does not ask again
         raise _sudo_error(said, host)
     return found == f"{word}ask"
 
