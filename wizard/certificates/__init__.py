@@ -1,6 +1,6 @@
-"""Reads certificates and judges them by the rules of Go, the language of every Prometheus component.
+"""Reads certificates and verifies them by the rules of Go, the language of every Prometheus component.
 
-Pure functions on bytes: issuing a certificate and probing a server use the same verdict.
+The functions are pure and work on bytes. Issuing certificates and probing servers use the same verdict.
 """
 
 from wizard.certificates.go_verify import matches_name, name_fault, pool, unread, verdict

@@ -1,6 +1,6 @@
-"""Go's verdict on a certificate chain, in Go's words: what a Prometheus component says of what it is shown.
+"""Go's verdict on a certificate chain, in Go's words: the error that a Prometheus component would report.
 
-The rules are those of Go 1.27, the newest.
+The rules are those of Go 1.27, the newest version.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from wizard.certificates.go.pool import Pool
 __all__ = ["AnyCertificate", "Purpose", "matches_name", "name_fault", "pool", "unread", "verdict"]
 
 AnyCertificate: TypeAlias = x509.Certificate | bytes
-"""A certificate, read or in DER; only its bytes are looked at."""
+"""A certificate, parsed or in DER; only its bytes are used."""
 
-# crypto/tls takes no longer key of RSA from a peer.
+# crypto/tls accepts no longer RSA key from a peer.
 _LONGEST: Final = 8192
 _UNREAD: Final = {
     "server": "tls: failed to parse certificate from server: ",
@@ -44,17 +44,17 @@ def verdict(
     purpose: Purpose = "server",
     now: datetime | None = None,
 ) -> str:
-    """'' if Go would accept the chain, otherwise Go's reason.
+    """Verifies a chain as Go does; returns '' if Go would accept it, otherwise Go's reason.
 
-    It begins with `x509: `, or with `tls: ` for what is refused before or after the chain is looked at, such as a
-    certificate that cannot be read.
+    The reason begins with `x509: `, or with `tls: ` if Go rejects the chain before or after verifying it, e.g. because
+    a certificate cannot be parsed.
 
     Args:
-        chain: as sent by the peer, leaf first; at least one.
-        anchors: what the CA file holds; what Go cannot read is passed over.
-        name: host name or address that was asked for; '' leaves names unlooked at (client certificates).
-        purpose: what the leaf must be good for.
-        now: an aware time; the clock's by default.
+        chain: as sent by the peer, leaf first; at least one certificate.
+        anchors: the certificates of the CA file; those that Go cannot parse are skipped.
+        name: host name or address to which the client connects; '' does not check names (client certificates).
+        purpose: the extended key usage that the leaf needs.
+        now: an aware time; by default the current time.
     """
     octets = [_der(certificate) for certificate in chain]
     fault = unread(octets, purpose=purpose)
@@ -67,7 +67,7 @@ def verdict(
 
 
 def unread(chain: Sequence[bytes], *, purpose: Purpose = "server") -> str:
-    """'' if Go can read each certificate (DER) of a chain, otherwise its reason: one that no option turns off."""
+    """'' if Go can parse each certificate (DER) of a chain, otherwise its reason, which no option suppresses."""
     try:
         read = [parse(der) for der in chain]
     except ParseError as fault:
@@ -80,7 +80,7 @@ def unread(chain: Sequence[bytes], *, purpose: Purpose = "server") -> str:
 
 
 def name_fault(certificate: AnyCertificate, name: str) -> str:
-    """'' if the certificate is good for `name`, otherwise Go's reason without its `x509: `."""
+    """'' if the certificate is valid for `name`, otherwise Go's reason without the prefix `x509: `."""
     try:
         return hostname_fault(parse(_der(certificate)), name).removeprefix("x509: ")
     except ParseError as fault:
@@ -89,7 +89,7 @@ def name_fault(certificate: AnyCertificate, name: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def pool(pem: bytes) -> Pool:
-    """The anchors that a CA file gives to a Go program; empty if Go can read none of its certificates."""
+    """The trust anchors that a Go program reads from a CA file; empty if Go can parse none of its certificates."""
     return Pool.of_pem(pem)
 
 

@@ -1,7 +1,7 @@
-"""Makes keys, an own CA and the certificates of servers and clients: PEM in, PEM out, nothing opened.
+"""Makes keys, a CA, and certificates for servers and clients: PEM in, PEM out; opens no files.
 
-The extensions are those that Go, OpenSSL and Python 3.13 (VERIFY_X509_STRICT) all accept: SAN, EKU, SKI and
-AKI, critical BasicConstraints and keyUsage; notBefore lies an hour back because clocks differ.
+Go, OpenSSL and Python 3.13 (VERIFY_X509_STRICT) all accept the extensions: SAN, EKU, SKI and AKI, critical
+BasicConstraints and keyUsage. notBefore is an hour in the past because clocks differ.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _MOST_DAYS: Final = 36500
 
 
 def new_key(kind: KeyKind) -> bytes:
-    """A fresh private key, unencrypted PKCS#8 PEM (the toolkit in every exporter cannot use a passphrase)."""
+    """A new private key, unencrypted PKCS#8 PEM (exporter-toolkit, part of every exporter, supports no passphrase)."""
     if kind == "ec-p256":
         return _key_pem(ec.generate_private_key(ec.SECP256R1()))
     if kind in ("rsa-2048", "rsa-4096"):
@@ -63,10 +63,10 @@ def new_key(kind: KeyKind) -> bytes:
 
 
 def lock(key_pem: bytes, passphrase: Secret) -> bytes:
-    """The key encrypted with `passphrase` (PKCS#8 PEM, readable by openssl).
+    """Encrypts a key with `passphrase` (PKCS#8 PEM, readable by openssl).
 
     Raises:
-        CertificateError: the passphrase is empty or longer than 1,023 bytes, or the key is none.
+        CertificateError: the passphrase is empty or longer than 1,023 bytes, or this is no key.
     """
     if not passphrase:
         raise CertificateError("the passphrase is empty", todo="Give at least one character")
@@ -81,12 +81,12 @@ def lock(key_pem: bytes, passphrase: Secret) -> bytes:
 
 
 def traditional_key(key_pem: bytes) -> bytes:
-    """The key as `BEGIN EC PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`: some of OpenSSL's readers take no PKCS#8.
+    """The key as `BEGIN EC PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`: some of OpenSSL's readers do not support PKCS#8.
 
-    An Ed25519 key has no such form, and stays as it is.
+    An Ed25519 key has no such format and is returned unchanged.
 
     Raises:
-        CertificateError: this is no key of a known kind, or a locked one.
+        CertificateError: this is no key of a known kind, or an encrypted one.
     """
     key = _load_key(key_pem)
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -99,7 +99,7 @@ def traditional_key(key_pem: bytes) -> bytes:
 
 
 def unlock(key_pem: bytes, passphrase: Secret | None) -> bytes:
-    """The key as unencrypted PKCS#8 PEM; a passphrase for a key that needs none is not looked at.
+    """Decrypts a key to unencrypted PKCS#8 PEM; ignores the passphrase if the key is not encrypted.
 
     Raises:
         CertificateError: a passphrase is missing or wrong, or this is no key of a known kind.
@@ -108,10 +108,10 @@ def unlock(key_pem: bytes, passphrase: Secret | None) -> bytes:
 
 
 def public_half(pem: bytes) -> bytes:
-    """What a certificate and its private key have in common (DER), of either of the two.
+    """The public key (DER) of a certificate or of a private key.
 
     Raises:
-        CertificateError: it is neither, or a locked key.
+        CertificateError: it is neither, or the key is encrypted.
     """
     half: _Key | x509.Certificate = _load_key(pem) if b"PRIVATE KEY" in pem else chain(pem)[0]
     return half.public_key().public_bytes(
@@ -120,7 +120,7 @@ def public_half(pem: bytes) -> bytes:
 
 
 def new_ca(*, name: str, key_pem: bytes, days: int, now: datetime | None = None) -> bytes:
-    """A self-signed CA certificate that may sign leaves, and no further CA."""
+    """A self-signed CA certificate that may sign leaves, but no other CA."""
     key = _load_key(key_pem)
     begin, end = _dates(days, now)
     subject = _subject(name)
@@ -147,21 +147,21 @@ def issue(
     client: bool = False,
     now: datetime | None = None,
 ) -> bytes:
-    """A leaf for `key_pem`, signed by the CA.
+    """A leaf certificate for `key_pem`, signed by the CA.
 
     Args:
         ca_cert: the CA's certificate, PEM.
-        ca_key: its unencrypted key (see `unlock`).
-        key_pem: the leaf's key; only its public half goes in.
-        names: DNS names and addresses; none is right only for a pure client certificate.
-        days: from now; cut to the CA's own end (see `lifetime`).
-        common_name: for people to read; no client of Prometheus looks at it.
-        server: for a server.
-        client: for a client.
-        now: an aware time; the clock's by default.
+        ca_key: the CA's unencrypted key (see `unlock`).
+        key_pem: the leaf's key; only its public key becomes part of the certificate.
+        names: DNS names and addresses; may be empty only for a pure client certificate.
+        days: days from now; shortened to the CA's own end (see `lifetime`).
+        common_name: for people to read; no client in the Prometheus world checks it.
+        server: whether it is for a server.
+        client: whether it is for a client.
+        now: an aware time; by default the current time.
 
     Raises:
-        CertificateError: a name, a key, the CA or the days cannot be used.
+        CertificateError: a name, a key, the CA or the number of days cannot be used.
     """
     authority, signer, key = bundle(ca_cert)[0], _load_key(ca_key), _load_key(key_pem)
     if not is_ca(authority):
@@ -196,10 +196,10 @@ def self_signed(
     server: bool = True,
     client: bool = False,
 ) -> bytes:
-    """A leaf that signs itself: clients put this very file into `ca_file`.
+    """A self-signed leaf: clients use this certificate itself as their `ca_file`.
 
-    It is no CA: a leaf that could sign would let whoever steals the server's key pose as any host.
-    Arguments and errors as for `issue`.
+    It is no CA: if it could sign, a stolen key of the server could be used to impersonate any host. Arguments and
+    errors as for `issue`.
     """
     key = _load_key(key_pem)
     begin, end = _dates(days, None)
@@ -213,10 +213,10 @@ def self_signed(
 
 
 def lifetime(ca_cert: bytes, days: int, now: datetime | None = None) -> tuple[datetime, str]:
-    """When a leaf of that CA would end, and a sentence for the person if that is earlier than asked.
+    """When a leaf of that CA would end, and a sentence for the user if that is earlier than wanted.
 
     Raises:
-        CertificateError: the CA has expired, or the days are out of range.
+        CertificateError: the CA has expired, or the number of days is out of range.
     """
     authority = bundle(ca_cert)[0]
     moment = now or datetime.now(UTC)
@@ -304,7 +304,7 @@ def _key_usage(
 
 
 def _subject(name: str) -> x509.Name:
-    # X.520 bounds a common name at 64 characters.
+    # X.520 limits a common name to 64 characters.
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise CertificateError(
             "the common name must be 1 to 64 printable characters", todo="Choose a shorter, plain name"

@@ -1,4 +1,4 @@
-"""Parses names and addresses that a person writes into SANs; anything else is an error."""
+"""Parses names and addresses that a user typed into SANs; anything else is an error."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wizard.errors import CertificateError
 
 _LONGEST_LABEL: Final = 63
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
-# IDNA 2003 (Python) and IDNA 2008 (Go) turn these into different names; guessing would break the target.
+# IDNA 2003 (Python) and IDNA 2008 (Go) encode these differently; a guess could name another host.
 _AMBIGUOUS: Final = re.compile("[ßẞς\u200c\u200d]")
 
 
 def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
-    """The SAN entries for `names`, in their order, each once.
+    """The SAN entries for `names`, in their order, without duplicates.
 
     Raises:
-        CertificateError: one is not a host name, a wildcard of one, or an address.
+        CertificateError: one is not a host name, wildcard or address.
     """
     found: list[x509.GeneralName] = []
     for name in names:
@@ -75,7 +75,7 @@ def _ascii_name(name: str, shown: str) -> str:
             else "Use letters, digits, hyphens and dots"
         )
         raise _name_error(f"“{shown}” is not a host name", advice)
-    # The top of a name is never a number: such a text is a mistyped address.
+    # A top-level domain is never a number: such a text is a mistyped address.
     if plain.split(".")[-1].isdigit():
         raise _name_error(f"“{shown}” is neither an address nor a host name", "Check its numbers")
     return f"*.{plain}" if wildcard else plain

@@ -1,7 +1,7 @@
-"""Whether Go finds what a PEM file holds: it is stricter than OpenSSL about where a block begins.
+"""Whether Go finds the blocks of a PEM file: it is stricter than OpenSSL about where a block begins.
 
-Source: encoding/pem of Go. A block counts only where its BEGIN line begins a line; a byte order mark or a blank in
-front of it makes Go pass it over in silence, and go on with the next block or with none at all.
+Source: Go's encoding/pem. A block counts only if BEGIN is at the beginning of a line. If a byte order mark or a blank
+precedes it, Go silently skips the block and continues with the next one, or finds none at all.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _KEY: Final = re.compile(rb"-----BEGIN (?:[A-Z0-9 ]{1,30} )?PRIVATE KEY-----")
 
 
 def faults(content: bytes) -> tuple[str, ...]:
-    """Why Go does not read all of these bytes as PEM, `what (what to do)` each; empty if it does."""
+    """Why Go does not read all of these bytes as PEM, each as `what (what to do)`; empty if it does."""
     return tuple(_faults(content))
 
 
 def repair(content: bytes) -> bytes:
-    """The same file once what `faults` names is put right, as far as that is a matter of form: to show what it holds."""
+    """The same file with the `faults` of its format repaired as far as possible, to show its contents."""
     if content.startswith(_UTF16):
         content = content.decode("utf-16", "replace").encode()
     if content[:1] == b"\x30":
@@ -32,7 +32,7 @@ def repair(content: bytes) -> bytes:
 
 
 def is_key(content: bytes) -> bool:
-    """Whether this is the file of a private key, without any certificate."""
+    """Whether this is a file with a private key and no certificate."""
     return _KEY.search(content) is not None and b"-----BEGIN CERTIFICATE-----" not in content
 
 

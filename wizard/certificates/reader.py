@@ -1,6 +1,6 @@
-"""Loads certificates (PEM or DER) and summarises each one.
+"""Loads certificates (PEM or DER) and summarises them.
 
-Whatever the bytes are, the outcome is a certificate or a CertificateError, never another exception.
+For any bytes, the result is a certificate or a CertificateError, never another exception.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from wizard.model import CertificateSummary
 from wizard.redact import plain
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
-# `catch_warnings` is not safe among threads.
+# `catch_warnings` is not thread-safe.
 _QUIET: Final = threading.Lock()
 _KINDS: Final = (("server", ExtendedKeyUsageOID.SERVER_AUTH), ("client", ExtendedKeyUsageOID.CLIENT_AUTH))
 _CURVES: Final = {"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 
 
 def load(data: bytes) -> x509.Certificate:
-    """The first certificate of a PEM text, or the DER certificate that `data` is.
+    """The first certificate of a PEM text, or the certificate in DER.
 
     Raises:
         CertificateError: it is neither.
@@ -55,10 +55,10 @@ def load(data: bytes) -> x509.Certificate:
 
 @functools.lru_cache(maxsize=64)
 def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a CA file, in their order; at least one. Damaged ones are passed over, as Go does.
+    """The certificates of a CA file, in their order; at least one. Damaged ones are skipped, as Go does.
 
     Raises:
-        CertificateError: there is none that can be read.
+        CertificateError: there is none that can be parsed.
     """
     read = _read_all(pem)
     found = tuple(certificate for certificate in read if certificate is not None)
@@ -69,10 +69,10 @@ def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 @functools.lru_cache(maxsize=64)
 def chain(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """All certificates of the file that a server or client shows, in their order; at least one.
+    """All certificates of the file that a server or client presents, in their order; at least one.
 
     Raises:
-        CertificateError: there is none, or one of them cannot be read.
+        CertificateError: there is none, or one of them cannot be parsed.
     """
     read = _read_all(pem)
     if None in read:
@@ -81,7 +81,7 @@ def chain(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def _read_all(pem: bytes) -> list[x509.Certificate | None]:
-    """What stands in the blocks of a PEM text, None for what cannot be read; at least one block."""
+    """The certificates in the blocks of a PEM text, None for each that cannot be parsed; at least one block."""
     if pem[:1] == b"\x30" and b"-----BEGIN" not in pem:
         raise CertificateError(
             "the certificate is in DER form, and Prometheus wants PEM",
@@ -114,9 +114,9 @@ def _damage_error(read: Sequence[x509.Certificate | None]) -> CertificateError:
 
 
 def system_roots(chain: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Those of this machine's own roots that may stand above `chain`, or are its leaf; all in DER.
+    """Those system roots of this machine that may have issued a certificate of `chain`, or its leaf; all in DER.
 
-    Reading all of some 140 roots would cost more than the request that they are for.
+    Parsing all of some 140 roots would take longer than the request for which they are needed.
     """
     issuers = []
     for der in chain:
@@ -134,10 +134,10 @@ _loading = threading.Lock()
 
 @functools.lru_cache(maxsize=1)
 def _load_system_roots(_places: tuple[str, ...], _times: tuple[int, ...]) -> tuple[bytes, ...]:
-    """This machine's own roots, read anew when their places or the times of their last change differ."""
+    """This machine's system roots; the cache is renewed when their paths or modification times change."""
     bundle = ssl.get_default_verify_paths().cafile
     if bundle:
-        # OpenSSL would make certificates of them all, which takes as long as several requests.
+        # OpenSSL would parse them all, which takes as long as several requests.
         with suppress(OSError, ValueError):
             return tuple(go.certificates(Path(bundle).read_bytes()))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -154,10 +154,10 @@ def _modification_time(path: str) -> int:
 
 @functools.lru_cache(maxsize=256)
 def summary(data: bytes) -> CertificateSummary:
-    """What a certificate (PEM or DER) says about itself; texts are as they stand, not yet harmless.
+    """The summary of a certificate (PEM or DER); its texts are not yet safe to show.
 
     Raises:
-        CertificateError: it cannot be read.
+        CertificateError: it cannot be parsed.
     """
     try:
         return _summary(load(data))
@@ -171,7 +171,7 @@ def summary(data: bytes) -> CertificateSummary:
 
 def _summary(certificate: x509.Certificate) -> CertificateSummary:
     try:
-        # It warns of names that are against some rule, such as a country of three letters.
+        # cryptography warns about names that break a rule, such as a country of three letters.
         with _QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return CertificateSummary(
@@ -192,7 +192,7 @@ def _summary(certificate: x509.Certificate) -> CertificateSummary:
 
 
 def _summary_by_go(certificate: go.Certificate) -> CertificateSummary:
-    """What is told of a certificate that a Go program reads, and `cryptography` in part or not at all."""
+    """The summary of a certificate that Go can parse, but `cryptography` only in part or not at all."""
     extensions, key = certificate.extensions, certificate.key
     used = tuple(map(go.dotted_oid, extensions.usages))
     any_use = not used or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string in used
@@ -214,7 +214,7 @@ def _summary_by_go(certificate: go.Certificate) -> CertificateSummary:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Text from outside made harmless and kept on one line."""
+    """Text from outside, made safe to show and put on one line."""
     return plain(text, limit).replace("\n", "␊").replace("\t", "␉")
 
 
@@ -252,7 +252,7 @@ def key_text(key: object) -> str:
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
-    """Whether the certificate says that it may sign others."""
+    """Whether the certificate may sign others according to itself."""
     with suppress(go.ParseError):
         return bool(go.parse(certificate.public_bytes(Encoding.DER)).extensions.is_ca)
     constraints = extension(certificate, x509.BasicConstraints)
@@ -268,7 +268,7 @@ def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
 
 
 def _parse(der: bytes) -> x509.Certificate:
-    # cryptography warns of serial numbers that are not positive; a warning would be printed into the screen.
+    # cryptography warns about serial numbers that are not positive; the warning would be printed across the screen.
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:

@@ -1,4 +1,4 @@
-"""Inspects existing certificates and keys: what they contain, and why they cannot be used."""
+"""Inspects existing certificates and keys: their contents, and why they cannot be used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY = 86400
 
 
 def describe(cert_pem: bytes) -> tuple[str, ...]:
-    """Six lines for a person: who, signed by, names, valid, key and use, fingerprint.
+    """Six lines for the user: subject, issuer, names, validity, key and use, fingerprint.
 
     Raises:
         CertificateError: this is no certificate.
@@ -39,7 +39,7 @@ def describe(cert_pem: bytes) -> tuple[str, ...]:
 
 
 def matches(cert_pem: bytes, key_pem: bytes) -> bool:
-    """Whether the key is the certificate's; False as well if one of them cannot be read."""
+    """Whether the key belongs to the certificate; also False if one of them cannot be parsed."""
     try:
         return chain(cert_pem)[0].public_key() == _public(key_pem)
     except (CertificateError, ValueError, UnsupportedAlgorithm):
@@ -50,7 +50,7 @@ About: TypeAlias = Literal["certificate", "key", "ca"]
 
 
 class Problem(str):
-    """A plain sentence, and the file that it is about."""
+    """A plain sentence, with the file that it is about."""
 
     __slots__ = ("about",)
     about: About
@@ -71,21 +71,21 @@ def problems(
     purpose: Purpose = "server",
     now: datetime | None = None,
 ) -> tuple[Problem, ...]:
-    """What keeps a certificate from being used as `purpose` for `names`, a plain sentence each.
+    """The reasons why a certificate cannot be used as `purpose` for `names`, a plain sentence each.
 
     Args:
-        cert_pem: the file that the server or client would present: leaf first, then what signed it.
-        names: every name and address by which it will be asked for; empty for clients.
-        key_pem: its key, if it is to be looked at.
-        ca_pem: what the other end will trust; None leaves the signature unlooked at.
+        cert_pem: the file that the server or client would present: leaf first, then the certificates that signed it.
+        names: every name and address to which clients connect; empty for clients.
+        key_pem: its key, if it is to be checked.
+        ca_pem: the CA file that the other end will trust; None does not check the signature.
         purpose: server or client.
-        now: an aware time; the clock's by default.
+        now: an aware time; by default the current time.
 
     Returns:
-        Empty if all is well. Never raises for what the bytes hold.
+        Empty if there are none. No content of the files raises an error.
     """
     moment = now or datetime.now(UTC)
-    # In a CA file Go passes over what it cannot read and takes the rest.
+    # In a CA file, Go skips certificates that it cannot parse and uses the rest.
     unread_ca = ca_pem if ca_pem and not pool(ca_pem) else None
     files: tuple[tuple[str, About, bytes | None], ...] = (
         ("certificate's file", "certificate", cert_pem),
@@ -128,7 +128,7 @@ def _problems(
         fault = name_fault(leaf, name)
         if fault:
             yield Problem(f"The certificate does not contain the name {one_line(name)} ({one_line(fault)}).")
-    # A chain of one that is its own anchor leaves only dates and key usage to be judged.
+    # If the only certificate of a chain is its own anchor, only dates and key usage are verified.
     inside = min(max(now, begin), end)
     alone = verdict([leaf], anchors=[leaf], name="", purpose=purpose, now=inside)
     if "incompatible key usage" in alone:
@@ -167,10 +167,10 @@ def _signature_problems(
 
 
 def _public(key_pem: bytes) -> object:
-    """The public half of a private key.
+    """The public key of a private key.
 
     Raises:
-        CertificateError: it is encrypted, or none.
+        CertificateError: it is encrypted, or this is no key.
     """
     try:
         key = serialization.load_pem_private_key(key_pem, None)

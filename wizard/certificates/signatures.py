@@ -11,29 +11,29 @@ from wizard.errors import CertificateError
 
 
 def is_self_signed(certificate: bytes) -> bool:
-    """Whether a certificate (PEM) signs itself.
+    """Whether a certificate (PEM) is self-signed.
 
     Raises:
-        CertificateError: it cannot be read.
+        CertificateError: it cannot be parsed.
     """
     leaf = load(certificate)
     return _is_signed_by(leaf, leaf)
 
 
 def signed_by(certificate: bytes, authority: bytes) -> bool:
-    """Whether the first certificate of `authority` (PEM) signed the certificate (PEM); False for itself.
+    """Whether the first certificate of `authority` (PEM) signed the certificate (PEM); False if they are the same.
 
     Raises:
-        CertificateError: one of them cannot be read.
+        CertificateError: one of them cannot be parsed.
     """
     leaf, parent = load(certificate), load(authority)
     return leaf != parent and _is_signed_by(leaf, parent)
 
 
 def vouches(trusted: bytes, certificate: bytes) -> bool:
-    """Whether a CA bundle (PEM) holds the certificate itself or the one that signed it, or one that is shown with it.
+    """Whether a CA bundle (PEM) contains the certificate, or one that signed it or an intermediate presented with it.
 
-    A bundle that cannot be read vouches for nothing.
+    A bundle that cannot be parsed vouches for nothing.
     """
     leaf = load(certificate)
     try:
@@ -48,10 +48,10 @@ def vouches(trusted: bytes, certificate: bytes) -> bool:
 
 
 def intermediate_issuer(trusted: bytes, certificate: bytes) -> bytes:
-    """The highest certificate (PEM) of a CA bundle that vouches for a certificate without being a root, or b''.
+    """The topmost certificate (PEM) of a CA bundle that vouches for a certificate without being a root, or b''.
 
-    Go takes an intermediate CA in the bundle for an anchor, so that it serves until the certificate is renewed
-    under another one. A bundle that holds the certificate itself pins it, which is no such case.
+    Go accepts an intermediate CA in the bundle as an anchor, so the bundle works until the certificate is renewed by
+    another intermediate. A bundle that contains the certificate itself pins it; the result is b'' then.
     """
     try:
         leaf, entries = load(certificate), bundle(trusted)

@@ -1,8 +1,8 @@
-"""Go's `crypto/x509` and the part of `crypto/tls` that judges a certificate, as functions on bytes.
+"""Go's `crypto/x509`, and the part of `crypto/tls` that verifies certificates, as functions on bytes.
 
-The rules and the words are those of Go's own sources (`src/crypto/x509`: parser.go, verify.go, constraints.go,
-cert_pool.go; `src/net/url`; `encoding/pem`), which every Prometheus component is built with. What is laxer or stricter
-in other X.509 libraries is read here by a reader of our own; only keys and signatures are left to `cryptography`.
+Rules and messages are those of Go's own sources (`src/crypto/x509`: parser.go, verify.go, constraints.go, cert_pool.go;
+`src/net/url`; `encoding/pem`), with which every Prometheus component is built. Other X.509 libraries are laxer or
+stricter in places, so certificates are parsed here; only keys and signatures are left to `cryptography`.
 """
 
 from wizard.certificates.go.certificate import Certificate, distinguished_name, parse

@@ -1,4 +1,4 @@
-"""A certificate as Go reads it: every fault that Go finds is an error here, and no other."""
+"""Parses certificates as Go does: every fault that Go finds is an error here, and nothing else is."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ _EXTENSIONS: Final = 0xA3
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What an error says of a distinguished name."""
+    """The parts of a distinguished name that appear in Go's errors."""
 
     common: str
     organization: str | None
-    """The first one."""
+    """The first organization (O) of the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate. Bytes are as they stand in it: `subject` and `issuer` with their headers."""
+    """A certificate. Bytes are as in the certificate; `subject` and `issuer` include their headers."""
 
     raw: bytes
     signed: bytes
@@ -89,7 +89,7 @@ class Certificate:
 
     @property
     def addresses(self) -> tuple[bytes, ...]:
-        """The addresses of the SAN extension, 4 or 16 octets each."""
+        """The addresses of the SAN extension, 4 or 16 bytes each."""
         return self.extensions.addresses
 
     @property
@@ -100,10 +100,10 @@ class Certificate:
 
 @functools.lru_cache(1024)
 def parse(der: bytes) -> Certificate:
-    """Reads a certificate.
+    """Parses a certificate.
 
     Raises:
-        ParseError: Go would not read it; with Go's words.
+        ParseError: Go would not parse it; the message is Go's.
     """
     malformed = "x509: malformed certificate"
     outer = Reader(der).element(SEQUENCE, malformed)
@@ -200,7 +200,7 @@ def _extensions(body: Reader, version: int) -> Extensions:
 
 @functools.lru_cache(512)
 def distinguished_name(raw: bytes) -> Name:
-    """Reads a distinguished name. Raises `ParseError`."""
+    """Parses a distinguished name. Raises `ParseError`."""
     words = "x509: invalid RDNSequence"
     common, organization = "", None
     names = Reader(raw).inside(SEQUENCE, words)
@@ -220,7 +220,7 @@ def distinguished_name(raw: bytes) -> Name:
 
 
 def _value(attribute: Reader) -> str | None:
-    """The text of an attribute; None where its value is no text."""
+    """The text of an attribute; None if its value is not a text."""
     words = "x509: invalid RDNSequence: invalid attribute value"
     found = attribute.any(f"{words}: invalid ASN.1 element")
     try:
@@ -252,7 +252,7 @@ def _check_value(tag: int, element: Reader) -> None:
 
 
 def _text(tag: int, content: bytes) -> str:
-    """The text of a string. Raises `KeyError` for another type, `ValueError` with Go's words for a bad one."""
+    """The text of a string. Raises `KeyError` for another type, `ValueError` (Go's message) for an invalid one."""
     if tag == UTF8_STRING:
         try:
             return content.decode("utf-8")

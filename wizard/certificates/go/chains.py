@@ -1,4 +1,4 @@
-"""Chains from a certificate to an anchor, searched and judged in Go's order, which decides what an error says."""
+"""Builds chains from a certificate to an anchor and verifies them in Go's order, which decides what an error says."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from wizard.certificates.go.times import stamp
 
 Purpose: TypeAlias = Literal["server", "client"]
 
-# Go gives up after as many signatures, so that a hostile chain cannot keep it busy.
+# Go gives up after this number of signatures, so that a hostile chain cannot keep it busy.
 _SIGNATURES: Final = 100
 _ANY_USAGE: Final = encode_oid("2.5.29.37.0")
 _USAGES: Final = {"server": encode_oid("1.3.6.1.5.5.7.3.1"), "client": encode_oid("1.3.6.1.5.5.7.3.2")}
 _REASON: Final = "x509: a root or intermediate certificate is not authorized to sign for this name: "
-# SHA-256 of the key infos that Go takes for stolen or misused.
+# SHA-256 of the key infos that Go distrusts because the keys were stolen or misused.
 _DISTRUSTED: Final = frozenset(
     {
         "ebed6475c2c2d80fcb199f3fe8dd6e6b3ce60b77eb15d4e42c3dec0c6f5b5105",
@@ -44,20 +44,20 @@ _Chain: TypeAlias = tuple[Certificate, ...]
 
 
 class _VerdictError(Exception):
-    """Why a certificate or a chain is refused; the text is Go's, `x509: ` and all."""
+    """Why a certificate or a chain is rejected; the text is Go's, including `x509: `."""
 
 
 class _LimitError(_VerdictError):
-    """So many signatures were looked at that no more will be."""
+    """The limit of signature checks is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a chain.
+    """What a chain is verified for.
 
     Args:
-        name: host name or address that was asked for; '' leaves names unlooked at.
-        purpose: what the leaf must be good for.
+        name: host name or address to which the client connects; '' does not check names.
+        purpose: the extended key usage that the leaf needs.
         now: an aware time.
     """
 
@@ -67,7 +67,7 @@ class Question:
 
 
 def verify(leaf: Certificate, others: Pool, anchors: Pool, question: Question) -> str:
-    """'' if Go would accept the leaf with what was sent along and these anchors, or Go's words."""
+    """'' if Go would accept the leaf with the other certificates from the peer and these anchors, or Go's message."""
     try:
         _verify(leaf, others, anchors, question)
     except _VerdictError as fault:
@@ -86,7 +86,7 @@ def _verify(leaf: Certificate, others: Pool, anchors: Pool, question: Question) 
 
 
 def _check_chains(chains: Sequence[_Chain], question: Question) -> None:
-    """Raises `_VerdictError` if none of the chains is good."""
+    """Raises `_VerdictError` if none of the chains is valid."""
     without_policies = unfit = 0
     constrained = ""
     for chain in chains:
@@ -118,7 +118,7 @@ def _no_chain_words(unfit: int, without_policies: int) -> str:
 
 
 class _Builder:
-    """Searches for chains; lives for one verdict."""
+    """Builds chains; used for one verdict."""
 
     def __init__(self, others: Pool, anchors: Pool, question: Question) -> None:
         self._others = others
@@ -127,7 +127,7 @@ class _Builder:
         self._checked = 0
 
     def build(self, chain: _Chain) -> list[_Chain]:
-        """All chains from the end of `chain` to an anchor; at least one, or `_VerdictError`."""
+        """All chains from the last certificate of `chain` to an anchor; raises `_VerdictError` if there are none."""
         child = chain[-1]
         found: list[_Chain] = []
         fault: _VerdictError | None = None
@@ -172,7 +172,7 @@ class _Builder:
 def _check_candidate(
     certificate: Certificate, chain: _Chain, question: Question, *, intermediate: bool
 ) -> None:
-    """Checks what a certificate says of itself, being next above `chain`. Raises `_VerdictError`."""
+    """Checks a certificate by itself, as the next one above `chain`. Raises `_VerdictError`."""
     said = certificate.extensions
     if said.unhandled:
         raise _VerdictError("x509: unhandled critical extension")
@@ -191,7 +191,7 @@ def _check_candidate(
 
 
 def _check_parent(parent: Certificate, child: Certificate) -> None:
-    """Checks that a parent may sign and did. Raises `SignatureError`."""
+    """Checks that a parent is allowed to sign and that it signed the child. Raises `SignatureError`."""
     said = parent.extensions
     if (parent.version == 3 and said.is_ca is None) or said.is_ca is False or not said.signs_certificates:
         raise SignatureError(
@@ -212,7 +212,7 @@ def _hint(fault: Exception, parent: Certificate) -> str:
 
 
 def _is_in(candidate: Certificate, chain: _Chain) -> bool:
-    """Whether a certificate of the same subject, key and names is in the chain."""
+    """Whether a certificate with the same subject, key and names is in the chain."""
     names = candidate.extensions.alternative_names
     for certificate in chain:
         if candidate.subject != certificate.subject or candidate.key_info != certificate.key_info:
@@ -221,13 +221,13 @@ def _is_in(candidate: Certificate, chain: _Chain) -> bool:
         if names == others:
             return True
         if names is None or others is None:
-            # As in Go: what stands further on is not looked at.
+            # As in Go: the rest of the chain is not checked.
             return False
     return False
 
 
 def _is_fit(chain: _Chain, purpose: Purpose) -> bool:
-    """Whether each certificate with extended key usages has this one, or any."""
+    """Whether each certificate with extended key usages has this usage, or any usage."""
     wanted = {_USAGES[purpose], _ANY_USAGE}
     return all(not said or not wanted.isdisjoint(said) for said in (each.extensions.usages for each in chain))
 

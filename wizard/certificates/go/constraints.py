@@ -1,6 +1,6 @@
-"""Name constraints of a finished chain, as Go checks them since 1.26: sorted, pruned and searched.
+"""Checks the name constraints of a finished chain, as Go does since 1.26: sorted, pruned and searched.
 
-The search looks at one candidate only, the nearest below; what that means for odd sets is part of the verdict.
+The search examines only one candidate, the nearest one below; its results for unusual sets are part of the verdict.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from wizard.certificates.go.extensions import Subtrees
 from wizard.certificates.go.quoted_text import address_text, lower, parsed_address, quote, unmap
 from wizard.certificates.go.urls import Url
 
-# The dot sorts before all else, so that a domain stands before those within it.
+# The dot sorts first, so that a domain precedes its subdomains.
 _ORDER: Final = bytes(
     0 if code == 0x2E else code + 32 if 0x41 <= code <= 0x5A else code for code in range(256)
 )
 
 
 class ConstraintError(ValueError):
-    """A name is not one that a CA may sign for; the text is Go's."""
+    """A name that a CA must not sign; the text is Go's."""
 
 
 class _Domains:
@@ -47,7 +47,7 @@ class _Domains:
                     self._parents[trimmed] = lower(limit)
 
     def find(self, name: str) -> str | None:
-        """The subtree that the name is in, or None."""
+        """The subtree that contains the name, or None."""
         if self._all:
             return ""
         key = _key(name)
@@ -63,7 +63,7 @@ class _Domains:
 
 
 class _Networks:
-    """Subtrees of addresses, those of IPv4 and IPv6 apart."""
+    """Subtrees of addresses, separate for IPv4 and IPv6."""
 
     def __init__(self, limits: Sequence[tuple[bytes, bytes]]) -> None:
         self._sets: dict[int, list[tuple[bytes, bytes]]] = {4: [], 16: []}
@@ -73,7 +73,7 @@ class _Networks:
                 kept.append((address, mask))
 
     def find(self, address: bytes) -> str | None:
-        """The network that the address is in, or None."""
+        """The network that contains the address, or None."""
         limits = self._sets[len(address)]
         if not limits:
             return None
@@ -94,14 +94,14 @@ class _Emails:
         self._domains = _Domains(only_domains, permitted=permitted) if only_domains else None
 
     def find(self, box: Mailbox) -> str | None:
-        """The mailbox or domain that this one is or is in, or None."""
+        """The constraint, a mailbox or a domain, that the mailbox matches, or None."""
         if box in self._whole:
             return str(box)
         return self._domains.find(box.domain) if self._domains is not None else None
 
 
 class _Side:
-    """One side of a certificate's constraints; a kind of name that is not limited is None."""
+    """The permitted or the excluded side of a certificate's constraints; None for unconstrained kinds of name."""
 
     def __init__(self, subtrees: Subtrees, *, permitted: bool) -> None:
         self.networks = _Networks(subtrees.networks) if subtrees.networks else None
@@ -112,7 +112,7 @@ class _Side:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The names of one certificate, read as constraints need them: URIs with their domain."""
+    """The names of one certificate, parsed for constraints: URIs with their domain."""
 
     addresses: Sequence[bytes]
     dns: Sequence[str]
@@ -121,10 +121,10 @@ class _Names:
 
 
 def check_chain(chain: Sequence[Certificate]) -> None:
-    """Checks the names of each certificate of a chain against the constraints of those above it.
+    """Checks the names of each certificate of a chain against the constraints of the certificates above it.
 
     Raises:
-        ConstraintError: one is not permitted, is excluded, or cannot be compared.
+        ConstraintError: a name is not permitted, is excluded, or cannot be compared.
     """
     limits = [
         (place, _Side(said.permitted, permitted=True), _Side(said.excluded, permitted=False))
@@ -211,7 +211,7 @@ def _host_of(text: str) -> str:
     """The host of `host:port`.
 
     Raises:
-        ConstraintError: it has not that form.
+        ConstraintError: it does not have that format.
     """
     if text[:1] == "[":
         inner, bracket, rest = text[1:].partition("]")
@@ -234,7 +234,7 @@ def _key(name: str) -> bytes:
 
 
 def _is_suffix(limit: str, name: str) -> bool:
-    """Whether the name is the limit or within it; a limit with a leading dot holds for what is within it only."""
+    """Whether the name is the limit or below it; a limit with a leading dot only covers names below it."""
     limit, name = lower(limit), lower(name)
     if not name.endswith(limit):
         return False
@@ -268,7 +268,7 @@ def _is_mapped(address: bytes) -> bool:
 
 
 def _network_text(network: tuple[bytes, bytes]) -> str:
-    """A network, as address and mask, the way Go prints it."""
+    """A network, given as address and mask, as Go prints it."""
     base, mask = network
     length = int.from_bytes(mask, "big").bit_count()
     if _is_mapped(base):

@@ -1,6 +1,6 @@
-"""A strict reader of DER that takes and refuses exactly what Go's `cryptobyte` does.
+"""A strict DER reader that accepts and rejects exactly what Go's `cryptobyte` does.
 
-It stops at the first fault with the words of whoever asked, as what a caller did not expect has no words of its own.
+It stops at the first fault. The caller gives the error message, because Go's messages depend on the caller too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INT64: Final = 8
 
 
 class ParseError(ValueError):
-    """Go cannot read the certificate; the text is Go's."""
+    """Go cannot parse the certificate; the text is Go's."""
 
 
 class Element(NamedTuple):
@@ -41,7 +41,7 @@ class Element(NamedTuple):
 
 
 class Reader:
-    """Reads elements one after the other from `data`."""
+    """Reads one element after the other from `data`."""
 
     __slots__ = ("_data", "_end", "_place")
 
@@ -58,10 +58,10 @@ class Reader:
         return self._place < self._end and self._data[self._place] == tag
 
     def any(self, words: str) -> Element:
-        """The next element, whatever it is.
+        """The next element, with any tag.
 
         Raises:
-            ParseError: it is not DER; with `words`.
+            ParseError: it is not valid DER; the message is `words`.
         """
         data, start = self._data, self._place
         left = self._end - start
@@ -74,7 +74,7 @@ class Reader:
             if not 0 < count <= 4 or left < header:
                 raise ParseError(words)
             length = int.from_bytes(data[start + 2 : start + header], "big")
-            # Neither longer than it must be, nor with a leading zero.
+            # A length must be in its shortest form, without a leading zero.
             if length < 0x80 or length >> (count - 1) * 8 == 0:
                 raise ParseError(words)
         if header + length > left:
@@ -84,10 +84,10 @@ class Reader:
         return Element(data[start], data[start + header : stop], data[start:stop])
 
     def element(self, tag: int, words: str) -> Element:
-        """The next element, which has this tag.
+        """The next element, which must have this tag.
 
         Raises:
-            ParseError: it has not; with `words`.
+            ParseError: it has another one; the message is `words`.
         """
         found = self.any(words)
         if found.tag != tag:
@@ -95,11 +95,11 @@ class Reader:
         return found
 
     def content(self, tag: int, words: str) -> bytes:
-        """The content of the next element, which has this tag. Raises `ParseError`."""
+        """The content of the next element, which must have this tag. Raises `ParseError`."""
         return self.element(tag, words).content
 
     def inside(self, tag: int, words: str) -> Reader:
-        """A reader of what is in the next element, which has this tag. Raises `ParseError`."""
+        """A reader for the content of the next element, which must have this tag. Raises `ParseError`."""
         return Reader(self.element(tag, words).content)
 
     def optional(self, tag: int, words: str) -> bytes | None:
@@ -107,32 +107,32 @@ class Reader:
         return self.element(tag, words).content if self.next_is(tag) else None
 
     def boolean(self, words: str) -> bool:
-        """The next element, a BOOLEAN of 0 or 255. Raises `ParseError`."""
+        """The value of the next element, a BOOLEAN (0 or 255). Raises `ParseError`."""
         content = self.content(BOOLEAN, words)
         if content not in (b"\x00", b"\xff"):
             raise ParseError(words)
         return content == b"\xff"
 
     def integer(self, words: str) -> int:
-        """The next element, an INTEGER of any size in its shortest form. Raises `ParseError`."""
+        """The value of the next element, an INTEGER of any size in its shortest form. Raises `ParseError`."""
         return _integer(self.content(INTEGER, words), words)
 
     def int64(self, words: str, tag: int = INTEGER) -> int:
-        """The next element, an INTEGER of at most 64 bits with its sign. Raises `ParseError`."""
+        """The value of the next element, an INTEGER of at most 64 bits, signed. Raises `ParseError`."""
         content = self.content(tag, words)
         if len(content) > _INT64:
             raise ParseError(words)
         return _integer(content, words)
 
     def oid(self, words: str) -> bytes:
-        """The content of the next element, an OBJECT IDENTIFIER of arcs below 2**31. Raises `ParseError`."""
+        """The content of the next element, an OBJECT IDENTIFIER with arcs below 2**31. Raises `ParseError`."""
         content = self.content(OBJECT_IDENTIFIER, words)
         if not _is_oid(content):
             raise ParseError(words)
         return content
 
     def bits(self, words: str) -> tuple[bytes, int]:
-        """The next element, a BIT STRING: its bytes, and how many bits of the last are padding. Raises `ParseError`."""
+        """The next element, a BIT STRING: its bytes, and the number of padding bits. Raises `ParseError`."""
         content = self.content(BIT_STRING, words)
         if not content:
             raise ParseError(words)
@@ -143,7 +143,7 @@ class Reader:
 
 
 def right_aligned(bits: tuple[bytes, int]) -> bytes:
-    """A BIT STRING with its padding moved to the front."""
+    """The bytes of a BIT STRING with its padding moved to the front."""
     octets, padding = bits
     if not padding:
         return octets
@@ -151,7 +151,7 @@ def right_aligned(bits: tuple[bytes, int]) -> bytes:
 
 
 def dotted_oid(oid: bytes) -> str:
-    """An OBJECT IDENTIFIER's content as people write it."""
+    """The dotted form of an OBJECT IDENTIFIER's content."""
     arcs: list[int] = []
     value = 0
     for octet in oid:
@@ -182,7 +182,7 @@ def _is_oid(content: bytes) -> bool:
         return False
     value = count = 0
     for octet in content:
-        # Go's arcs are of 31 bits and five octets at most, without leading zeros.
+        # Go's arcs have at most 31 bits and five bytes, and no leading zeros.
         if count == 5 or value >= 1 << 24 or (not count and octet == 0x80):
             return False
         value, count = value << 7 | octet & 0x7F, count + 1

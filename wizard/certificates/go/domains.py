@@ -12,7 +12,7 @@ _UNQUOTED: Final = frozenset((*range(1, 9), 11, 12, *range(14, 34), *range(35, 9
 
 
 class Mailbox(NamedTuple):
-    """An e-mail address in its two halves."""
+    """An e-mail address: local part and domain."""
 
     local: str
     domain: str
@@ -22,7 +22,7 @@ class Mailbox(NamedTuple):
 
 
 def is_domain(text: str, *, constraint: bool) -> bool:
-    """Whether Go takes the text for a domain; a constraint may begin with a dot."""
+    """Whether Go accepts the text as a domain; a constraint may begin with a dot."""
     if not text:
         return True
     if text[0] == "." and constraint:
@@ -35,7 +35,7 @@ def is_domain(text: str, *, constraint: bool) -> bool:
 
 
 def mailbox(text: str) -> Mailbox | None:
-    """The e-mail address (RFC 2821) that the text is, or None."""
+    """Parses an e-mail address (RFC 2821); None if the text is none."""
     octets = text.encode("latin-1")
     taken = _quoted_local(octets) if octets[:1] == b'"' else _plain_local(octets)
     if taken is None:
@@ -77,7 +77,7 @@ def _plain_local(octets: bytes) -> tuple[bytes, bytes] | None:
             place += 1
             if place == len(octets):
                 return None
-            # Go looks at the backslash, not at what stands behind it.
+            # Go checks the backslash, not the character after it.
             local.append(octets[place])
         elif octet in _ATOM:
             local.append(octet)

@@ -1,4 +1,4 @@
-"""The extensions of a certificate, as Go reads them: in their order, to the first fault."""
+"""Parses the extensions of a certificate as Go does: in their order, up to the first fault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Subtrees:
-    """One side of name constraints, by the kinds that Go knows. Networks are address and mask, 4 or 16 octets each."""
+    """One side of name constraints, by the kinds that Go knows. Networks are address and mask, 4 or 16 bytes each."""
 
     dns: tuple[str, ...] = ()
     networks: tuple[tuple[bytes, bytes], ...] = ()
@@ -41,7 +41,7 @@ class Subtrees:
 
 @dataclass(frozen=True, slots=True)
 class NameConstraints:
-    """What the names of the certificates below must and must not be."""
+    """Which names certificates below a CA may and must not have."""
 
     permitted: Subtrees
     excluded: Subtrees
@@ -59,7 +59,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extensions:
-    """What the extensions say; None is for what is absent and would have a meaning when empty."""
+    """The parsed extensions; None if an extension is absent whose empty value would have another meaning."""
 
     alternative_names: bytes | None = None
     """The bytes of the SAN extension."""
@@ -67,7 +67,7 @@ class Extensions:
     is_ca: bool | None = None
     path_length: int = -1
     signs_certificates: bool = True
-    """Whether the key usage (if there is one with any bit) has keyCertSign."""
+    """Whether the key usage has keyCertSign; True if there is no key usage or none of its bits is set."""
     usages: tuple[bytes, ...] = ()
     """The OIDs of the extended key usage."""
     constraints: NameConstraints | None = None
@@ -79,7 +79,7 @@ class Extensions:
     inhibit_mapping: int | None = None
     inhibit_any: int | None = None
     unhandled: bool = False
-    """Whether there is a critical one that Go does not understand."""
+    """Whether there is a critical extension that Go does not understand."""
 
     @property
     def dns_names(self) -> tuple[str, ...]:
@@ -93,10 +93,10 @@ class Extensions:
 
 
 def read_extensions(found: Mapping[bytes, tuple[bool, bytes]]) -> Extensions:
-    """Reads the extensions (by OID: whether critical, and the value).
+    """Parses the extensions, given by OID: whether critical, and the value.
 
     Raises:
-        ParseError: one is not what Go expects; with Go's words.
+        ParseError: Go would not parse one of them; the message is Go's.
     """
     said: dict[str, Any] = {}
     for oid, (critical, value) in found.items():
@@ -116,7 +116,7 @@ def read_extensions(found: Mapping[bytes, tuple[bool, bytes]]) -> Extensions:
 
 def _key_usage(value: bytes) -> dict[str, Any]:
     octets, _padding = Reader(value).bits("x509: invalid key usage")
-    # Nine bits are looked at, the first being the highest of the first octet.
+    # Nine bits count; the first one is the highest bit of the first byte.
     known = int.from_bytes(octets[:2].ljust(2, b"\0"), "big") >> 7
     return {"signs_certificates": not known or bool(known & 1 << 3)}
 
@@ -296,7 +296,7 @@ def _policies(value: bytes) -> dict[str, Any]:
 
 
 def _is_shortest(oid: bytes) -> bool:
-    """Whether no arc begins with a septet of zeros; arcs of any size are good."""
+    """Whether every arc is in its shortest form; arcs may have any size."""
     return all(octet != 0x80 or before & 0x80 for before, octet in zip(b"\0" + oid, oid, strict=False))
 
 
@@ -307,7 +307,7 @@ def _policy_constraints(value: bytes) -> dict[str, Any]:
     for tag, key in ((0x80, "explicit_policy"), (0x81, "inhibit_mapping")):
         if inside.next_is(tag):
             number = inside.int64(words, tag)
-            # Go keeps a negative one and never looks at it again.
+            # Go stores a negative number and never uses it.
             found[key] = number if number >= 0 else None
     return found
 

@@ -12,12 +12,12 @@ from wizard.certificates.go.certificate import Certificate
 from wizard.certificates.go.quoted_text import Address, address_text, lower, parsed_address, unmap
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-# As many names and more are only counted in an error.
+# From this number on, names are only counted in the error.
 _MANY: Final = 100
 
 
 def hostname_fault(certificate: Certificate, name: str) -> str:
-    """'' if the certificate is good for `name` (a host name, or an address with or without brackets), or Go's words."""
+    """'' if the certificate is valid for `name` (host name, or address with or without brackets), or Go's message."""
     bare = name[1:-1] if len(name) > 2 and name[0] == "[" and name[-1] == "]" else name
     address = parsed_address(bare)
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
@@ -33,9 +33,9 @@ def hostname_fault(certificate: Certificate, name: str) -> str:
 
 
 def matches_name(pattern: str, host: str) -> bool:
-    """Whether a certificate with this DNS name is good for the host.
+    """Whether a certificate with this DNS name is valid for the host.
 
-    Labels are equal without regard to case; `*` stands for the whole left-most label, and never alone.
+    Labels are compared without regard to case; `*` can replace the whole left-most label, but not the whole name.
     """
     return _holds((pattern,), host)
 

@@ -1,6 +1,6 @@
-"""Public keys and signature algorithms: which ones Go reads, and whether a signature is right.
+"""Parses public keys and signature algorithms as Go does, and verifies signatures.
 
-The arithmetic of signatures is left to `cryptography`; what is refused before it, and with which words, is Go's.
+`cryptography` does the arithmetic of signatures; what is rejected before that, and the messages, are Go's.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _CURVES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """A signature algorithm; `name` and `key` as Go prints them, `digest` '' where the key's kind says it."""
+    """A signature algorithm; `name` and `key` as Go prints them, `digest` is '' if the kind of key determines it."""
 
     name: str
     key: str
@@ -106,15 +106,15 @@ _ALGORITHMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key that Go reads.
+    """A public key that Go can parse.
 
     Args:
         kind: RSA, DSA, ECDSA, Ed25519 or ML-DSA.
-        octets: the point or the key itself, where it is no pair of numbers.
-        modulus: of RSA.
-        exponent: of RSA.
-        curve: of ECDSA.
-        size: of ML-DSA: 44, 65 or 87.
+        octets: the point or the key itself, for kinds other than RSA.
+        modulus: for RSA.
+        exponent: for RSA.
+        curve: for ECDSA.
+        size: for ML-DSA: 44, 65 or 87.
     """
 
     kind: str
@@ -137,7 +137,7 @@ class Key:
 
 
 class SignatureError(ValueError):
-    """A signature is not right, or nothing that is looked at; the text is Go's."""
+    """A signature that is wrong, or that Go does not verify; the text is Go's."""
 
 
 def algorithm_identifier(content: bytes) -> tuple[bytes, bytes]:
@@ -149,7 +149,7 @@ def algorithm_identifier(content: bytes) -> tuple[bytes, bytes]:
 
 @functools.lru_cache(256)
 def signature_algorithm(content: bytes) -> Algorithm:
-    """The signature algorithm of an AlgorithmIdentifier; `UNKNOWN` for those of which Go knows none."""
+    """The signature algorithm of an AlgorithmIdentifier; `UNKNOWN` if Go does not know it."""
     oid, parameters = algorithm_identifier(content)
     if oid == _PSS:
         return _pss(parameters)
@@ -162,10 +162,10 @@ def signature_algorithm(content: bytes) -> Algorithm:
 
 @functools.lru_cache(512)
 def public_key(oid: bytes, parameters: bytes, octets: bytes) -> Key | None:
-    """The key in a SubjectPublicKeyInfo; None for a kind that Go leaves unread.
+    """The key in a SubjectPublicKeyInfo; None for a kind that Go does not parse.
 
     Raises:
-        ParseError: it is not what its kind asks for.
+        ParseError: the key is not valid for its kind.
     """
     if oid == _RSA:
         return _rsa(parameters, octets)
@@ -190,10 +190,10 @@ def public_key(oid: bytes, parameters: bytes, octets: bytes) -> Key | None:
 
 
 def check_signature(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key) -> None:
-    """Checks a certificate's signature.
+    """Verifies a certificate's signature.
 
     Raises:
-        SignatureError: it is not this key's, or of a kind that Go does not take.
+        SignatureError: the key did not make it, or Go does not support its kind.
     """
     if algorithm.digest in ("MD5", "SHA1"):
         raise SignatureError(f"x509: cannot verify signature: insecure algorithm {algorithm.name}")
@@ -246,7 +246,7 @@ def _ecdsa(parameters: bytes, octets: bytes) -> Key:
     else:
         x, y = int.from_bytes(octets[1 : 1 + size], "big"), int.from_bytes(octets[1 + size :], "big")
         if x >= curve.p or y >= curve.p:
-            # P-256 has code of its own.
+            # Go has separate code for P-256.
             fault = f"invalid {curve.name}{' e' if curve.name == 'P256' else 'E'}lement encoding"
         elif (y * y - (x * x - 3) * x - curve.b) % curve.p:
             fault = f"{curve.name} point not on curve"
@@ -265,7 +265,7 @@ def _dsa(parameters: bytes, octets: bytes) -> Key:
 
 
 def _pss(parameters: bytes) -> Algorithm:
-    """PSS with one hash for everything, its length as that of the salt, and the usual trailer."""
+    """PSS with the same hash everywhere, a salt of the hash's length, and the usual trailer; else `UNKNOWN`."""
     words = ""
     try:
         reader = Reader(parameters).inside(SEQUENCE, words)
@@ -318,7 +318,7 @@ def _check_ml_dsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Ke
         words = f"x509: signature algorithm specifies an ML-DSA public key with {algorithm.name} parameters"
         raise SignatureError(f"{words}, but have a public key with {given} parameters")
     try:
-        # Not in every `cryptography`, nor with every OpenSSL under it.
+        # Not every version of `cryptography` or OpenSSL has it.
         from cryptography.hazmat.primitives.asymmetric import mldsa
 
         kind = getattr(mldsa, f"MLDSA{key.size}PublicKey")

@@ -1,4 +1,4 @@
-"""PEM as Go decodes it: blocks that are damaged are passed over, and the next one is looked for."""
+"""Decodes PEM as Go does: skips damaged blocks and continues with the next one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PADS: Final = {0: (b"",), 2: (b"==",), 3: (b"=",)}
 
 
 class Block(NamedTuple):
-    """One block: its label, whether it has headers, and what it holds."""
+    """One block: its label, whether it has headers, and its content."""
 
     label: bytes
     has_headers: bool
@@ -25,7 +25,7 @@ class Block(NamedTuple):
 
 
 def blocks(pem: bytes) -> Iterator[Block]:
-    """The blocks of a PEM text that Go finds, in their order."""
+    """The blocks that Go finds in a PEM text, in their order."""
     place = 0
     while True:
         found = _next(pem, place)
@@ -36,18 +36,18 @@ def blocks(pem: bytes) -> Iterator[Block]:
 
 
 def certificates(pem: bytes) -> Iterator[bytes]:
-    """What the blocks hold that Go takes for certificates of a CA file (DER, not yet read)."""
+    """The contents of the blocks that Go accepts as certificates of a CA file (DER, not parsed yet)."""
     for block in blocks(pem):
         if block.label == b"CERTIFICATE" and not block.has_headers:
             yield block.content
 
 
 def _next(pem: bytes, start: int) -> tuple[Block, int] | None:
-    """The next block from `start` on, and where the search goes on after it."""
+    """The next block from `start` on, and where the search continues after it."""
     place = start
     while True:
         end = pem.find(_END, place)
-        # The line break before the first line of all may be missing.
+        # At the start of the search, the line break before the END line may be missing.
         if pem.startswith(_END[1:], place) and place == start:
             end = place - 1
         if end < 0 and not (end == -1 and place == 0 and pem.startswith(_END[1:])):
@@ -64,7 +64,7 @@ def _next(pem: bytes, start: int) -> tuple[Block, int] | None:
 
 
 def _block(pem: bytes, begin: int, end: int, after: int) -> Block | None:
-    """The block between two lines that look like its first and its last; None if they are not."""
+    """The block between two lines that may be its BEGIN and END line; None if they are not."""
     first, place = _line(pem, begin + len(_BEGIN))
     if not first.endswith(_DASHES):
         return None
@@ -86,7 +86,7 @@ def _block(pem: bytes, begin: int, end: int, after: int) -> Block | None:
 
 
 def _line(pem: bytes, start: int) -> tuple[bytes, int]:
-    """The line from `start` on without the blanks at its end, and where the next one begins."""
+    """The line from `start` on without trailing blanks, and where the next line begins."""
     stop = pem.find(b"\n", start)
     if stop < 0:
         return pem[start:].rstrip(_BLANKS), len(pem)
@@ -99,7 +99,7 @@ def _line_end(pem: bytes, start: int) -> int:
 
 
 def _decode(text: bytes) -> bytes | None:
-    """Base64 in the standard alphabet with its padding, whose unused bits may be anything; None for any other."""
+    """Decodes padded base64 in the standard alphabet, unused bits having any value; None for other text."""
     bare = text.translate(None, _IGNORED)
     letters = bare.rstrip(b"=")
     if letters.translate(None, _ALPHABET) or bare[len(letters) :] not in _PADS.get(len(letters) % 4, ()):

@@ -1,4 +1,4 @@
-"""Certificate policies of a chain (RFC 5280, 6.1, with the graph of RFC 9618), asked for none in particular."""
+"""Checks a chain's certificate policies (RFC 5280, 6.1, with the graph of RFC 9618); wants no particular one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ANY: Final = encode_oid("2.5.29.32.0")
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A policy at one depth, and those of the depths above and below that lead to it and on from it."""
+    """A policy at one depth, with its parents one depth above and its children one depth below."""
 
     policy: bytes
     expected: Sequence[bytes]
@@ -23,7 +23,7 @@ class _Node:
 
 
 class _Graph:
-    """The graph of valid policies: a row for each certificate from the anchor's child down."""
+    """The graph of valid policies: one row for each certificate, from the one below the anchor down to the leaf."""
 
     def __init__(self) -> None:
         self.rows: list[dict[bytes, _Node]] = [{_ANY: _Node(_ANY, (_ANY,))}]
@@ -42,7 +42,7 @@ class _Graph:
         self.leaves[policy] = node
 
     def delete(self, policy: bytes) -> None:
-        """Takes a policy out of the last row."""
+        """Removes a policy from the last row."""
         node = self.leaves.pop(policy, None)
         if node is not None:
             for parent in node.parents:
@@ -51,7 +51,7 @@ class _Graph:
                 child.parents.discard(node)
 
     def prune(self) -> None:
-        """Takes out what leads nowhere, from the last row but one up to the first below the anchor's."""
+        """Removes policies without children, from the second last row up to the first below the anchor's."""
         for row in self.rows[-2:0:-1]:
             for policy, node in list(row.items()):
                 if not node.children:
@@ -78,7 +78,7 @@ class _Graph:
         self.prune()
 
     def map(self, mappings: Sequence[tuple[bytes, bytes]], *, allowed: bool) -> bool:
-        """Applies a certificate's policy mappings; False if one of them maps any policy."""
+        """Applies a certificate's policy mappings; False if one of them maps anyPolicy."""
         meant: dict[bytes, list[bytes]] = {}
         for issuers, subjects in mappings:
             if not allowed:
@@ -96,7 +96,7 @@ class _Graph:
         return True
 
     def has_valid(self) -> bool:
-        """Whether any policy, or any at all, holds for the whole chain."""
+        """Whether at least one policy, or anyPolicy, is valid for the whole chain."""
         if _ANY in self.leaves:
             return True
         for row in self.rows:
@@ -108,14 +108,14 @@ class _Graph:
 
 @dataclass(slots=True)
 class _State:
-    """For how many more certificates each thing is left open."""
+    """For how many more certificates each of the three is still optional or allowed."""
 
     explicit: int
     mapping: int
     any_policy: int
 
     def step(self, certificate: Certificate) -> None:
-        """What one certificate leaves to those below it."""
+        """Updates the counters after one certificate, for the certificates below it."""
         if certificate.issuer != certificate.subject:
             self.explicit = max(0, self.explicit - 1)
             self.mapping = max(0, self.mapping - 1)
@@ -127,7 +127,7 @@ class _State:
 
 
 def policies_valid(chain: Sequence[Certificate]) -> bool:
-    """Whether a chain (leaf first, anchor last) has the policies that its CAs ask for."""
+    """Whether a chain (leaf first, anchor last) has the policies that its CAs require."""
     if len(chain) == 1:
         return True
     count = len(chain) - 1

@@ -10,7 +10,7 @@ from wizard.certificates.go.der import ParseError
 
 
 class Pool:
-    """Certificates by their subject, each once, in the order in which they were added."""
+    """Certificates by their subject, without duplicates, in the order in which they were added."""
 
     def __init__(self, certificates: Iterable[Certificate] = ()) -> None:
         self._by_subject: dict[bytes, list[Certificate]] = {}
@@ -20,12 +20,12 @@ class Pool:
 
     @classmethod
     def of_pem(cls, text: bytes) -> Pool:
-        """What Go takes from a CA file: the certificates that it can read; it passes over all else."""
+        """The certificates that Go reads from a CA file; all others are skipped."""
         return cls.of_der(pem.certificates(text))
 
     @classmethod
     def of_der(cls, certificates: Iterable[bytes]) -> Pool:
-        """Those of the certificates that Go can read."""
+        """The certificates that Go can parse."""
         pool = cls()
         for der in certificates:
             try:
@@ -41,13 +41,13 @@ class Pool:
         return certificate.raw in self._known
 
     def add(self, certificate: Certificate) -> None:
-        """Adds a certificate that is not there yet."""
+        """Adds a certificate unless the pool has it already."""
         if certificate.raw not in self._known:
             self._known.add(certificate.raw)
             self._by_subject.setdefault(certificate.subject, []).append(certificate)
 
     def parents(self, child: Certificate) -> list[Certificate]:
-        """Those whose subject is the child's issuer, the likeliest first: by key identifiers, then as added."""
+        """The certificates whose subject is the child's issuer, those with matching key identifiers first."""
         return sorted(self._by_subject.get(child.issuer, ()), key=lambda parent: _rank(parent, child))
 
 

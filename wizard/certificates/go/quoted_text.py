@@ -1,4 +1,4 @@
-"""Texts as Go prints them: `%q`, addresses, and lower case that knows ASCII only."""
+"""Text as Go prints it: `%q`, addresses, and ASCII-only lower case."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SHORT: Final = {
 
 
 def quote(text: str) -> str:
-    """The text in double quotes, what cannot be seen as escapes."""
+    """The text in double quotes, with unprintable characters escaped."""
     if text.isascii() and text.isprintable() and "\\" not in text and '"' not in text:
         return f'"{text}"'
     return '"' + "".join(map(_escape, text)) + '"'
 
 
 def lower(text: str) -> str:
-    """ASCII letters in lower case, others as they are."""
+    """Converts ASCII letters to lower case and keeps all others."""
     return (
         text.lower()
         if text.isascii()
@@ -37,18 +37,18 @@ def lower(text: str) -> str:
 
 
 def address_text(octets: bytes) -> str:
-    """An address of 4 or 16 octets; one of IPv4 that is written as IPv6 looks like IPv4."""
+    """The text of an address of 4 or 16 bytes; an IPv4-mapped IPv6 address is printed as IPv4."""
     return str(unmap(ipaddress.ip_address(octets)))
 
 
 def unmap(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one holds, or the address itself."""
+    """The IPv4 address of an IPv4-mapped IPv6 address, or the address itself."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
 def parsed_address(text: str) -> Address | None:
-    """The address that the text is, with or without a zone; None for any other text."""
+    """Parses an address, with or without a zone; None for any other text."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
@@ -62,7 +62,7 @@ def _escape(letter: str) -> str:
     if letter.isprintable():
         return letter
     code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # an octet that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not valid UTF-8
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return f"\\x{code:02x}"

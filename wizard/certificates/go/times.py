@@ -1,4 +1,4 @@
-"""Times in certificates, with the years and zones that Go reads and `datetime` does not."""
+"""Parses times in certificates, including years and zones that Go supports and `datetime` does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAY: Final = 86400
 
 
 class Moment(NamedTuple):
-    """A time: `seconds` since 1970, and how it was written down."""
+    """A time: `seconds` since 1970, and its text."""
 
     seconds: int
     text: str
@@ -23,7 +23,7 @@ class Moment(NamedTuple):
 
 
 def read(reader: Reader) -> Moment:
-    """The next element, a time. Raises `ParseError`."""
+    """Reads the next element, a time. Raises `ParseError`."""
     if reader.next_is(UTC_TIME):
         words = "x509: malformed UTCTime"
         found = _UTC.fullmatch(reader.content(UTC_TIME, words))
@@ -36,7 +36,8 @@ def read(reader: Reader) -> Moment:
         raise ParseError(words)
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
     if len(found[1]) == 2:
-        # Go's own pivot is 1969; what would be 2050 or later is a century earlier.
+        # The two-digit year changes at 50: Go first uses its own limit, 1969, and then subtracts a century from 2050
+        # on.
         year += 2000 if year < 50 else 1900
     zone = _zone(found[7])
     if zone is None or not 1 <= month <= 12 or not 1 <= day <= _length(year, month):
@@ -49,12 +50,12 @@ def read(reader: Reader) -> Moment:
 
 
 def stamp(moment: datetime) -> str:
-    """A time of this machine as Go prints it where the zone is UTC."""
+    """A time as Go prints it in UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _zone(text: bytes) -> int | None:
-    """Minutes east of Greenwich; None for what Go would write otherwise."""
+    """Minutes east of Greenwich; None for a zone that Go would write differently."""
     if text == b"Z":
         return 0
     hours, minutes = int(text[1:3]), int(text[3:])

@@ -1,4 +1,4 @@
-"""URIs of SANs as Go's `net/url` reads and prints them, as far as a verdict or its words depend on it."""
+"""Parses and prints URIs of SANs like Go's `net/url`, as far as a verdict or its message depends on that."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _HEX: Final = frozenset(string.hexdigits)
 
 
 class UrlError(ValueError):
-    """Go cannot read the URL; the text is Go's."""
+    """Go cannot parse the URL; the text is Go's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A URL: its host (with port), and all of it as Go prints it."""
+    """A URL: its host (with port), and the whole URL as Go prints it."""
 
     host: str
     text: str
 
 
 def parse(raw: str) -> Url:
-    """The URL that an ASCII text is.
+    """Parses an ASCII text as a URL.
 
     Raises:
-        UrlError: it is none.
+        UrlError: it is not a valid URL.
     """
     before, _, fragment = raw.partition("#")
     try:
@@ -62,7 +62,7 @@ def _parse(raw: str) -> Url:
     head = f"{scheme}:" if scheme else ""
     if not rest.startswith("/"):
         if scheme:
-            # What is opaque is printed as it is; the mark alone stays a mark.
+            # An opaque part is printed unchanged, as is a question mark without a query.
             return Url("", head + rest + tail)
         if ":" in rest.partition("/")[0]:
             raise UrlError("first path segment in URL cannot contain colon")
@@ -160,7 +160,7 @@ def _unescape(text: str, *, host: bool = False, zone: bool = False) -> str:
 
 
 def _again(text: str, plain: frozenset[str], kept: frozenset[str]) -> str:
-    """A part of a URL after it was read and printed again."""
+    """A part of a URL as Go prints it after parsing."""
     meant = _unescape(text)
     if all(letter in kept for letter in text):
         return text
