@@ -1,7 +1,7 @@
-"""The real programs (prometheus, node_exporter, promtool …): found here, or fetched without root.
+"""The real programs (prometheus, node_exporter, promtool …): found on this machine, or downloaded without root.
 
-Promises: nothing is installed or started, a program is there whole or not at all, and what comes from the
-network is checked against a signature or a sum before anything of it runs.
+Nothing is installed or started, and a program is unpacked completely or not at all. A signature or checksum of each
+download is checked before anything of it runs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from wizard.errors import ProgramUnavailableError
 
 __all__ = ["Program", "Table", "available", "find", "find_all", "load", "version_of"]
 
-# Debian's exporters lie in /usr/bin; other packagings use folders that an ordinary user's PATH leaves out.
+# Debian's exporters are in /usr/bin; other packages use folders that the PATH of ordinary users lacks.
 _MORE_FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 class _MissingError(ProgramUnavailableError):
-    """A program that can be neither found nor fetched, with what was tried."""
+    """A program that can be neither found nor downloaded; `tried` lists the attempts."""
 
     def __init__(self, what: str, *, todo: str, tried: Sequence[str]) -> None:
         super().__init__(what, todo=todo)
@@ -40,26 +40,26 @@ def find(
     table: Table | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Program:
-    """One program, ready to run.
+    """Finds one program, ready to run, and downloads it if necessary.
 
-    In this order: installed on this machine; unpacked into `cache` before; unpacked now from the
-    distribution's packages (as an ordinary user, with signatures checked by apt); from upstream's release
-    archive (https, SHA-256 checked).
+    It tries in this order: programs installed on this machine; programs unpacked into `cache` earlier; the
+    distribution's packages (unpacked as an ordinary user, signatures checked by apt); upstream's release archive
+    (https, SHA-256 checked).
 
     Args:
-        name: prometheus, promtool, node_exporter, alertmanager, amtool, pushgateway, blackbox_exporter or
-            htpasswd or busybox.
-        cache: folder for what is fetched; made if it is missing.
-        fetch: False for what is here already.
-        suite: another suite of this machine's own package mirror, e.g. 'trixie'; neither what is installed
-            nor upstream's archives will do then.
-        base: where releases are downloaded from in place of upstream's own address; also the environment
-            variable FIRESCREEN_DOWNLOADS. Sums are checked all the same.
+        name: prometheus, promtool, node_exporter, alertmanager, amtool, pushgateway, blackbox_exporter, htpasswd or
+            busybox.
+        cache: folder for downloads; created if it is missing.
+        fetch: False to use only what is on this machine already.
+        suite: another suite of this machine's own package mirror, e.g. 'trixie'; installed programs and upstream's
+            archives are not used then.
+        base: address to download releases from in place of upstream's; also the environment variable
+            FIRESCREEN_DOWNLOADS. Checksums are verified all the same.
         table: names, packages and releases; by default the project's own.
-        progress: told in a few words what is being done.
+        progress: is called with a short text about each action.
 
     Raises:
-        ProgramUnavailableError: it can be neither found nor fetched; says what was tried and what to do.
+        ProgramUnavailableError: it can be neither found nor downloaded; the error lists the attempts and what to do.
     """
     table = table or load()
     row = table.row(name)
@@ -93,10 +93,11 @@ def find(
 def find_all(
     names: Sequence[str], *, cache: Path, suite: str = "", progress: Callable[[str], None] | None = None
 ) -> dict[str, Program]:
-    """Several programs by name, see `find`.
+    """Finds several programs by name, see `find`.
 
     Raises:
-        ProgramUnavailableError: one of them can be neither found nor fetched; names all that are missing, and how to get them.
+        ProgramUnavailableError: one of them can be neither found nor downloaded; the error lists all missing ones and how to
+            install them.
     """
     table = load()
     found: dict[str, Program] = {}
@@ -119,7 +120,7 @@ def find_all(
 
 
 def available(name: str, cache: Path) -> Program | None:
-    """The program if it is installed or unpacked already; looks at a few paths and fetches nothing."""
+    """The program if it is installed or unpacked already; checks a few paths and downloads nothing."""
     table = load()
     return _here(table.row(name), cache=cache, suite="", table=table)
 

@@ -1,7 +1,7 @@
-"""Programs from the distribution's own packages, unpacked into a folder: no root, no install, no service.
+"""Unpacks programs from the distribution's own packages into a folder: no root, no installation, no service.
 
-The machine's package lists are used as they are; where they are missing or stale, or another suite is asked
-for, lists of our own are fetched from the machine's own mirror, and the machine's are left alone.
+The machine's package lists are used if possible. If they are missing or outdated, or if another suite is wanted, lists
+are downloaded from the machine's own mirror into the cache, and the machine's lists stay as they are.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _CANDIDATE = re.compile(r"^ +Candidate: (?!\(none\))(\S+)$", re.MULTILINE)
 
 
 def folder(cache: Path, suite: str, row: Row) -> Path:
-    """Where the packages of a program lie once unpacked; each suite and architecture has its own folder."""
+    """The folder for the unpacked packages of a program; each suite and architecture has its own."""
     place = f"{suite or sources.codename() or 'own'}-{platform.machine()}"
     return cache / "packages" / place / "+".join(names[0] for names in row.packages)
 
 
 def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> None:
-    """Fetches and unpacks the packages of a program into `folder(...)`.
+    """Downloads and unpacks the packages of a program into `folder(...)`.
 
     Raises:
-        ProgramUnavailableError: this machine has no apt, or apt could not fetch them; nothing is left behind.
+        ProgramUnavailableError: this machine has no apt, or apt could not download them; nothing is left behind.
     """
     if suite and not _SUITE.fullmatch(suite):
         raise ProgramUnavailableError(
@@ -54,7 +54,7 @@ def unpack(row: Row, *, cache: Path, suite: str, say: Callable[[str], None]) -> 
     place = folder(cache, suite, row)
     store.publish(place, fill)
     if row.reads:
-        # Not in `fill`: several programs share a folder, and one of them may have been asked for before.
+        # Not in `fill`: several programs share a folder, which may have been made for another one of them.
         with store.exclusive_lock(place.parent / f".{place.name}.lock"):
             _relocate(row, place)
 
@@ -73,7 +73,7 @@ def _download(row: Row, work: Path, *, cache: Path, suite: str, say: Callable[[s
     home.mkdir(parents=True, exist_ok=True)
     with store.exclusive_lock(home / "lock"):
         config = sources.private_config(home, suite=suite)
-        # An unreachable extra source is no reason to give up: the download says whether it mattered.
+        # The update fails if any extra source is unreachable, too; the download shows whether that mattered.
         updated = _try(["apt-get", "-c", str(config), "-q", "update"])
         try:
             return _fetch(row, work, ["-c", str(config)])
@@ -91,7 +91,7 @@ def _fetch(row: Row, work: Path, options: Sequence[str]) -> Sequence[Path]:
                 chosen.append(name)
                 break
         else:
-            # Debian's promtool came in the package prometheus before it got its own.
+            # Debian's promtool was part of the package prometheus before it got its own.
             if "" not in names:
                 raise ProgramUnavailableError(f"the package lists know no {' or '.join(names)}")
     more = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
@@ -103,7 +103,7 @@ def _fetch(row: Row, work: Path, options: Sequence[str]) -> Sequence[Path]:
 
 
 def _wrap(row: Row, part: Path) -> None:
-    """A script in `run` that starts the program with the libraries that lie beside it."""
+    """Writes a script in `run` that starts the program with the libraries unpacked beside it."""
     folders = sorted({str(found.parent.relative_to(part)) for found in part.glob("usr/lib/**/*.so.*")})
     program = next((path for path in row_paths(row) if (part / path).is_file()), "")
     if not program:
@@ -120,10 +120,10 @@ def _wrap(row: Row, part: Path) -> None:
 
 
 def _relocate(row: Row, place: Path) -> None:
-    """A copy of the program that reads its folder where it was unpacked, and a script in `run` that starts it.
+    """Makes a copy of the program that reads its folder where it was unpacked, and a script in `run` that starts it.
 
-    Without root, the folder cannot be where the program looks for it. So in the copy the folder's name gives way
-    to one of the same length: that of a descriptor, which the script opens on the unpacked folder.
+    Without root, the folder cannot be placed where the program expects it. So the copy has another path of the same
+    length in place of the folder's: that of a descriptor, which the script opens for the unpacked folder.
     """
     script = place / "run" / row.name
     if script.exists():
@@ -151,7 +151,7 @@ def _relocate(row: Row, place: Path) -> None:
 
 
 def row_paths(row: Row) -> tuple[str, ...]:
-    """Where the program itself lies in its package."""
+    """The paths of the program itself in its package."""
     return tuple(f"usr/{place}/{name}" for place in ("bin", "sbin") for name in row.names)
 
 
@@ -182,7 +182,7 @@ def _run(argv: Sequence[str], *, cwd: Path | None = None) -> None:
 
 
 def _reason(ended: subprocess.CompletedProcess[str]) -> str:
-    """The first line in which apt says what is wrong."""
+    """The first line of apt's output that says what is wrong."""
     lines = ended.stderr.splitlines()
     for sign in ("E: ", "W: ", "dpkg"):
         for line in lines:

@@ -1,7 +1,7 @@
 """Programs from upstream's release archives, for machines without apt.
 
-Promises: https (plain http only to this machine itself), a SHA-256 that is known before anything is unpacked,
-only the wanted members taken, and nothing left behind when any of that fails.
+Downloads use https (plain http only from this machine itself). Their SHA-256 is known before anything is unpacked,
+only the wanted members are unpacked, and a failure leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 
 
 def this_platform() -> str:
-    """This machine as upstream names it, e.g. linux-amd64; '' if upstream's archives are not for it."""
+    """This machine's platform as upstream names it, e.g. linux-amd64; '' if upstream has no archives for it."""
     system, machine = platform.system().lower(), _MACHINES.get(platform.machine().lower(), "")
     return f"{system}-{machine}" if machine and system in ("linux", "darwin") else ""
 
 
 def folder(cache: Path, release: Release) -> Path:
-    """Where the programs of a release lie once unpacked."""
+    """The folder for the unpacked programs of a release."""
     return cache / "releases" / f"{release.name}-{release.version}.{this_platform() or 'unknown'}"
 
 
@@ -55,15 +55,15 @@ def fetch(
     """Downloads, checks and unpacks a release into `folder(...)`.
 
     Args:
-        release: which one.
+        release: the release.
         members: names of the programs in it.
         cache: as in `folder`.
-        base: address that stands for {base} in the templates of `table`.
+        base: address that replaces {base} in the templates of `table`.
         table: the templates.
-        say: told what is being done.
+        say: is called with a short text about each action.
 
     Raises:
-        ProgramUnavailableError: it cannot be had, or is not what it must be; nothing is left behind.
+        ProgramUnavailableError: the download fails or its SHA-256 is wrong; nothing is left behind.
     """
     system = this_platform()
     if not system:
@@ -94,7 +94,7 @@ def fetch(
 
 
 def _published_digest(url: str, name: str) -> str:
-    """The sum of `name` in the release's own sha256sums.txt."""
+    """The SHA-256 of `name` in the release's sha256sums.txt."""
     text = io.BytesIO()
     _download(url, text, limit=1024 * 1024)
     for line in text.getvalue().decode("utf-8", "replace").splitlines():
@@ -105,7 +105,7 @@ def _published_digest(url: str, name: str) -> str:
 
 
 def _unpack(archive: Path, into: Path, *, top: str, members: Sequence[str], url: str) -> None:
-    """Takes the wanted files by their exact names; an archive with a name that leads elsewhere is refused whole."""
+    """Unpacks the wanted files by their exact names; refuses an archive with any path that leads out of the folder."""
     wanted = {f"{top}/{member}": member for member in members}
     try:
         with tarfile.open(archive, "r:gz") as tar:
@@ -132,7 +132,7 @@ def _unpack(archive: Path, into: Path, *, top: str, members: Sequence[str], url:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects only to where a download may go in the first place."""
+    """Follows redirects only to addresses from which downloads are allowed."""
 
     def redirect_request(
         self,
@@ -148,7 +148,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _download(url: str, into: IO[bytes], *, limit: int) -> str:
-    """Writes what `url` answers to `into`; its SHA-256, hexadecimal."""
+    """Writes the response of `url` to `into`; returns its SHA-256 in hexadecimal."""
     local = _is_local(url)
     handlers: list[urllib.request.BaseHandler] = [_Redirects()]
     if local:
@@ -180,10 +180,10 @@ def _download(url: str, into: IO[bytes], *, limit: int) -> str:
 
 
 def _is_local(url: str) -> bool:
-    """Whether `url` is on this machine itself.
+    """Whether `url` is on this machine.
 
     Raises:
-        ProgramUnavailableError: it is neither there nor https.
+        ProgramUnavailableError: it is neither on this machine nor https.
     """
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""

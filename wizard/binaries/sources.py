@@ -1,4 +1,4 @@
-"""The machine's own package sources, read in both of apt's forms, and a private apt configuration from them."""
+"""Reads the machine's package sources, in both formats of apt, and makes a private apt configuration of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One address and suite; `options` are further deb822 fields as (name, value as written)."""
+    """One address and suite; `options` are further deb822 fields, as (name, value) with the value as in the file."""
 
     uri: str
     suite: str
@@ -30,7 +30,7 @@ class Source:
     options: tuple[tuple[str, str], ...] = ()
 
     def stanza(self) -> str:
-        """The source in deb822 form."""
+        """The source in deb822 format."""
         fields = [("Types", "deb"), ("URIs", self.uri), ("Suites", self.suite)]
         if self.components:
             fields.append(("Components", " ".join(self.components)))
@@ -38,7 +38,7 @@ class Source:
 
 
 def codename() -> str:
-    """The machine's suite, e.g. bookworm; '' if it does not say."""
+    """The codename of the machine's release, e.g. bookworm; '' if os-release has none."""
     try:
         return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     except OSError:
@@ -46,11 +46,11 @@ def codename() -> str:
 
 
 def private_config(home: Path, *, suite: str) -> Path:
-    """An apt configuration in `home` with its own lists and cache over the machine's own mirror.
+    """Writes an apt configuration to `home` that uses the machine's own mirror, with separate lists and cache.
 
     Args:
-        home: folder for it; made if it is missing.
-        suite: another suite to look at, or '' for the machine's own.
+        home: folder for it; created if it is missing.
+        suite: another suite, or '' for the machine's own.
 
     Raises:
         ProgramUnavailableError: the machine's sources name no mirror of its distribution.
@@ -87,7 +87,7 @@ APT::Sandbox::User "root";
 
 
 def choose(found: list[Source], *, own: str, suite: str) -> list[Source]:
-    """The distribution's own sources among all; for another suite only the main archive, renamed."""
+    """Chooses the distribution's own sources; for another suite only the main archive, with that suite's name."""
     known = [source for source in found if "main" in source.components] or found
     if not suite:
         return [source for source in known if own and source.suite.split("-")[0] == own] or known
@@ -98,7 +98,7 @@ def choose(found: list[Source], *, own: str, suite: str) -> list[Source]:
 
 
 def machine_sources() -> list[Source]:
-    """All sources that apt would use here."""
+    """All sources that apt uses on this machine."""
     found: list[Source] = []
     for path in _files():
         try:
@@ -110,7 +110,7 @@ def machine_sources() -> list[Source]:
 
 
 def _files() -> list[Path]:
-    """The files in which apt's settings place its sources."""
+    """The files of package sources, according to apt's settings."""
     ended = subprocess.run(
         ["apt-config", "shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"],
         capture_output=True,

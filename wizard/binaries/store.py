@@ -1,4 +1,4 @@
-"""Creates folders atomically, also with several processes at once and after a kill."""
+"""Creates folders atomically, even if several processes do so at once or one is killed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from wizard.errors import ProgramUnavailableError
 
 _PATIENCE = 900.0
-"""Seconds to wait for another process that is fetching the same."""
+"""Seconds to wait for another process that downloads the same program."""
 
 
 def publish(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Makes `folder` by letting `fill` work on a temporary one beside it, then renaming that.
+    """Creates `folder`: calls `fill` for a temporary folder beside it, then renames that.
 
-    A second process waits for the first and then finds the folder; what an interrupted one left is removed.
+    A second process waits for the first, and then finds the folder. Leftovers of an interrupted process are removed.
 
     Raises:
-        ProgramUnavailableError: the cache cannot be written; and whatever `fill` raises, with nothing left behind.
+        ProgramUnavailableError: the cache cannot be written. Errors of `fill` are passed on; nothing is left behind.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +49,10 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on a file; the kernel lets go of it when its holder dies.
+    """Holds an exclusive lock on a file; the kernel releases it when the process dies.
 
     Raises:
-        ProgramUnavailableError: another process has held it for a quarter of an hour.
+        ProgramUnavailableError: another process has held the lock for a quarter of an hour.
     """
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + _PATIENCE

@@ -1,4 +1,4 @@
-"""What each program is called, which packages hold it and where upstream releases it: data, from programs.json."""
+"""The names, packages and upstream releases of all programs, from programs.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wizard.errors import ProgramUnavailableError
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that can be run. `version` is '' for one that does not tell."""
+    """A program that can be run; `version` is '' if the program does not print one."""
 
     name: str
     path: str
@@ -23,22 +23,22 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One program: `packages` holds alternatives for each, as names differ between suites; '' for none."""
+    """One program. Entries of `packages` list alternative names, as they differ between suites; '' means none."""
 
     name: str
     names: tuple[str, ...]
     packages: tuple[tuple[str, ...], ...]
     libraries: bool = False
-    """Whether it needs the libraries that are unpacked beside it."""
+    """Whether it needs the libraries unpacked beside it."""
     reads: str = ""
-    """A folder of the installed package whose name is built into the program, and without which it does not run."""
+    """A folder of its package whose path is compiled into the program, and without which it does not run."""
     release: str = ""
     version: str = "--version"
-    """The argument that has it print its version."""
+    """The argument that makes it print its version."""
 
     @property
     def inside_packages(self) -> tuple[str, ...]:
-        """Where it lies in what was unpacked; in `run` is what starts it where it needs more than itself."""
+        """Its paths in the unpacked packages; a program that needs more than itself has a start script in `run`."""
         if self.libraries or self.reads:
             return (f"run/{self.name}",)
         return tuple(f"{folder}/{name}" for folder in ("usr/bin", "usr/sbin", "bin") for name in self.names)
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One release of upstream; `sha256` maps a platform such as linux-amd64 to the archive's sum."""
+    """One upstream release; `sha256` maps a platform such as linux-amd64 to the SHA-256 of the archive."""
 
     name: str
     version: str
@@ -55,7 +55,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """All programs and releases; `archive` and `sums` are templates over base, name, version, platform."""
+    """All programs and releases; `archive` and `sums` are templates with base, name, version and platform."""
 
     rows: tuple[Row, ...]
     releases: Mapping[str, Release]
@@ -64,7 +64,7 @@ class Table:
     sums: str
 
     def row(self, name: str) -> Row:
-        """The row of that program.
+        """The row of the program with this name.
 
         Raises:
             ProgramUnavailableError: there is none.
@@ -79,7 +79,7 @@ class Table:
 
 
 def load(path: Path | None = None) -> Table:
-    """Reads the table, by default the project's own, and adds the components that name their packages themselves."""
+    """Reads the table, by default the project's own, and adds the components that name their own packages."""
     data = json.loads((path or assets.path("programs.json")).read_text(encoding="utf-8"))
     releases = {
         name: Release(name=name, version=entry["version"], sha256=entry.get("sha256", {}))

@@ -11,7 +11,7 @@ _VERSION = re.compile(r"(?:version[ =]v?|\Av?)(\d+\.\d+\.\d+[^\s,()]*)")
 
 
 def version_of(path: Path | str, *, word: str = "--version") -> str:
-    """The version that a program tells when it is called with `word`, e.g. 2.42.0+ds; '' if it does not within seconds."""
+    """The version that a program prints when called with `word`, e.g. 2.42.0+ds; '' if it prints none in time."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -21,7 +21,7 @@ def version_of(path: Path | str, *, word: str = "--version") -> str:
 
 @functools.lru_cache(maxsize=64)
 def _ask(path: str, word: str, _changed: int, _size: int) -> str:
-    # Older generations answer on standard error, newer ones on standard output.
+    # Older versions print it on standard error, newer ones on standard output.
     try:
         ended = subprocess.run(
             [path, word],
