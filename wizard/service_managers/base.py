@@ -1,6 +1,6 @@
-"""The protocol of a service manager, such as systemd; `registry` lists them.
+"""The protocol of a service manager, such as systemd; `registry` lists all of them.
 
-A service names its manager by a field; nothing outside this folder asks which one it is.
+A field of each service names its manager; code outside this folder does not depend on which one it is.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from wizard.service_managers.process_list import Process
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a program says of itself: whether its last reload was good, and when the last good one was."""
+    """What a program reports about reloads: whether the last one succeeded, and when the last successful one was."""
 
     good: bool
     moment: str
 
 
 Ask: TypeAlias = Callable[[], Loaded | None]
-"""What a program says now; None where it cannot be asked."""
+"""Asks the program for its last reload; None if it cannot be asked."""
 
 Answers: TypeAlias = Callable[[float], bool]
-"""Whether a service says anything within these seconds."""
+"""Whether a service answers within this number of seconds."""
 
 
 class ServiceManager(Protocol):
-    """A kind of program that starts services, finds them again and restarts them.
+    """A kind of program that starts services, and can find and restart them.
 
-    The arguments that a service runs with are part of what `discover` says of it.
+    `discover` also finds out with which arguments a service runs.
     """
 
     name: str
     """As in `Service.manager` and in `--json`."""
     has_units: bool
-    """Whether its services are systemd's units, with files, drop-ins and credentials."""
+    """Whether its services are systemd units, with unit files, drop-ins and credentials."""
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """Its services on a host, each with where its flags are set.
+        """The manager's services on a host, each with the place where its flags are set.
 
         Args:
             connection: the host.
-            running: the processes of known components there.
+            running: the processes of known components on the host.
         """
         ...
 
     def describe(self, connection: Connection, service: Service) -> Service:
-        """The service with what its flags have to be set from, where that is not known yet."""
+        """Adds to the service what is needed to set its flags, if it is not known yet."""
         ...
 
     def set_flag(
@@ -59,60 +59,60 @@ class ServiceManager(Protocol):
         """The new state of the file `service.flags.path` with `--flag=value` for each of `wanted`.
 
         Args:
-            wanted: values, unquoted, by the flags' names without dashes; at least one.
-            current: the file as it is, or None if there is none yet.
+            wanted: unquoted values, by the flags' names without dashes; at least one.
+            current: the file as it is, None if it does not exist.
 
         Raises:
-            ConfigError: the file leaves no safe way.
+            ConfigError: there is no safe way to edit the file.
         """
         ...
 
     def flag_commands(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> tuple[str, ...]:
-        """Shell commands for what `set_flag` gives."""
+        """Shell commands with the same result as `set_flag`."""
         ...
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Restarts a service; back when the new process serves.
+        """Restarts a service; returns when the new process serves.
 
         Args:
-            answers: whether what holds its port says anything; only for a program that does so no sooner than it
-                has read its settings.
+            answers: whether the process on its port answers; only given if the program does not answer before it has
+                read its settings.
 
         Raises:
-            ServiceError: it did not come up; its own last lines are in `log`.
+            ServiceError: it did not start; `log` has its last lines.
         """
         ...
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Makes a service read its configuration; returns when the service says that it has.
+        """Reloads a service's configuration; returns when the service reports that it has done so.
 
         Args:
-            ask: asks the program itself.
+            ask: asks the program itself for its last reload.
 
         Raises:
-            ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
+            ServiceError: it rejected the new configuration or has not reloaded; it keeps the old configuration.
         """
         ...
 
     def is_active(self, connection: Connection, service: Service) -> bool:
-        """Whether it runs now."""
+        """Whether the service is running."""
         ...
 
     def address(self, connection: Connection, service: Service) -> str:
-        """address:port where its host reaches it now: as `Service.listen`, where that does not change with a restart."""
+        """The address:port at which its host reaches it now; `Service.listen`, unless a restart changes that."""
         ...
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
-        """The last lines of its log, oldest first, harmless to show; () where nobody keeps them."""
+        """The last lines of its log, oldest first, safe to show; () if there is no log."""
         ...
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """What a person types to restart or reload it.
+        """The commands with which a user restarts or reloads it.
 
         Args:
             action: restart or reload.
-            workspace: path of the workspace, '' for the user's own.
+            workspace: path of the workspace, '' for the user's default one.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which configuration a Caddy really runs with: it can be given another by its API, and a reload would drop that one."""
+"""Finds out whether Caddy runs with another configuration than its Caddyfile: one set by its API, lost at a reload."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from wizard.connections.base import Connection
 
-# Its own environment tells where it saves what it runs with, and what a Caddyfile's placeholders stand for. Nothing of it is
-# put into an argument, where others could read it.
+# Caddy's own environment determines where it saves the configuration that it runs with, and the values of a Caddyfile's
+# placeholders. None of it becomes an argument, which other users could read.
 _SCRIPT: Final = r"""
 program=$2 main=$3
 pid=$(systemctl show --no-pager -p MainPID --value -- "$1.service")
@@ -29,12 +29,12 @@ runuser -u caddy -- "$program" adapt --config "$main" --adapter caddyfile 2>/dev
 
 
 def other_than(connection: Connection, main: str, *, unit: str, program: str) -> str:
-    """The path of the configuration with which a Caddy runs; '' where it is its Caddyfile's, or cannot be told.
+    """The path of the configuration with which Caddy runs; '' if it is the Caddyfile's, or if it cannot be found out.
 
     Args:
-        connection: to its host.
+        connection: the connection to its host.
         main: the Caddyfile.
-        unit: the systemd unit that runs it, without `.service`.
+        unit: its systemd unit, without `.service`.
         program: the path of the executable.
     """
     ended = connection.run(["bash", "-c", _SCRIPT, "bash", unit, program, main], timeout=15)
@@ -47,7 +47,7 @@ def other_than(connection: Connection, main: str, *, unit: str, program: str) ->
     named = _config_flag(words)
     if named and posixpath.normpath(named) != main:
         return named
-    # Of what it took from a file of variables, its environment says nothing.
+    # Its environment in /proc lacks variables that it has read from an --envfile.
     if running is None or adapted is None or any(word.startswith("--envfile") for word in words):
         return ""
     kept = adapted.get("admin", {}).get("config", {}).get("persist", True)

@@ -1,7 +1,7 @@
-"""What Compose would do to a container if it were asked to bring it up: leave it, or make it anew.
+"""Finds out whether Compose would keep a container or recreate it. Changes nothing.
 
-Whoever edited a Compose file and has not run `up` yet would have that edit applied by the next recreation, whatever that
-was for. So would a new image under the same name, which `pull` or `build` brought. Nothing is changed here.
+If somebody edited a Compose file and has not run `up` since, the next recreation would apply that edit too, whatever it
+was for. The same holds for a new image with the same name after a `pull` or `build`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from wizard.model import Container
 from wizard.redact import plain, redact
 from wizard.service_managers import podman_compose
 
-# The hash first: the container's label has that of the description from which the container was made. All of a project
-# at once: each question starts a program.
+# The hashes first: a container's label has the hash of the description from which the container was made. One run for
+# all services of a project, since each starts a program.
 _HASHES = r"""
 folder=$1 engine=$2 names=$3 images=$4
 shift 4
@@ -30,9 +30,9 @@ done
 said=$("$@" config --hash '*' 2>&1)
 printf '\037%s\037%s' "$?" "$said"
 """
-# `config --hash` gives another hash than `up` where a service has an env_file, shares a namespace, or needs a profile; a
-# dry run, which Compose 1 does not know, tells. Compose 2.26 makes a container anew if `--no-deps` hides a dependency
-# from it, and then again without: what one of the two would leave is up to date.
+# `config --hash` and `up` give different hashes if a service has an env_file, shares a namespace, or needs a profile;
+# then a dry run decides, which Compose 1 does not have. Compose 2.26 recreates a container if `--no-deps` hides a
+# dependency, and recreates it again without `--no-deps`: if either of the two dry runs would keep it, it is up to date.
 _DRY_RUNS = r"""
 folder=$1 service=$2
 shift 2
@@ -47,11 +47,12 @@ _TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ComposeState:
-    """How a container stands to its Compose files.
+    """How a container compares to its Compose files.
 
-    is_running: whether it runs.
-    difference: a clause with the container as its subject; '' where `up` would leave it.
-    has_image: whether the image that it is made of is there.
+    Attributes:
+        is_running: whether it runs.
+        difference: a clause with the container as its subject; '' if `up` would keep the container.
+        has_image: whether its image exists on the host.
     """
 
     is_running: bool
@@ -60,22 +61,22 @@ class ComposeState:
 
 
 def compose_words(box: Container) -> list[str]:
-    """The words before what Compose is asked about the project of a container."""
+    """The beginning of a Compose command for the project of a container."""
     if podman_compose.is_used(box):
         return podman_compose.words(box)
     files = [word for path in box.compose_files for word in ("-f", path)]
-    # Compose makes a project's name of its folder's otherwise.
+    # Without -p, Compose derives the project's name from the folder.
     where = ["-p", box.project, "--project-directory", box.folder]
     return [*box.compose.split(), *files, *where]
 
 
 def compose_state(connection: Connection, box: Container) -> ComposeState:
-    """How one container stands to its Compose files."""
+    """Compares one container to its Compose files."""
     return compose_states(connection, [box])[box.name]
 
 
 def compose_states(connection: Connection, boxes: Sequence[Container]) -> dict[str, ComposeState]:
-    """How containers stand to their Compose files, by their names; asks the engine and Compose once for each project."""
+    """Compares containers to their Compose files, one call per project; returns the states by container name."""
     projects: dict[tuple[str, ...], list[Container]] = {}
     for box in boxes:
         projects.setdefault((box.folder, box.engine, *compose_words(box)), []).append(box)
@@ -124,7 +125,7 @@ def _state(
     if podman_compose.is_used(box):
         anew = podman_compose.would_make_anew(connection, box)
         return state("does not run as its Compose files say now" if anew else "")
-    # Without its image, a dry run would go to a registry.
+    # Without the image, a dry run would access a registry.
     if image and not _would_be_made_anew(connection, box):
         return state()
     if rejected:
@@ -135,7 +136,7 @@ def _state(
 
 
 def _hash_by_name(connection: Connection, box: Container) -> str:
-    """The hash of a service that a profile disables, as Compose 1 gives it; '' where it gives none."""
+    """The hash of a service that a profile disables, in the format of Compose 1; '' if there is none."""
     if podman_compose.is_used(box):
         return ""
     asked = [box.folder or "/", *compose_words(box), "config", "--hash", box.service]
@@ -144,7 +145,7 @@ def _hash_by_name(connection: Connection, box: Container) -> str:
 
 
 def _would_be_made_anew(connection: Connection, box: Container) -> bool:
-    """Whether a dry run says so, or there is none."""
+    """Whether a dry run reports so, or no dry run is possible."""
     words = [box.folder or "/", box.service, *compose_words(box)]
     ended = connection.run_script(_DRY_RUNS, *words, timeout=_TIMEOUT)
     return not any(

@@ -1,7 +1,7 @@
-"""Which container engines of a host can be asked, and what each says of its containers.
+"""Finds the container engines of a host, and what each reports about its containers.
 
-Docker's own daemon, those of users without root (a socket in their runtime folder), and Podman, which answers `ps` and
-`inspect` alike. One script, whatever runs there.
+Engines are Docker's own daemon, rootless daemons of users (a socket in their runtime folder), and Podman, whose `ps`
+and `inspect` work alike. One script finds all of them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from wizard.config_files import unit_settings
 from wizard.connections.base import Connection
 
-# A host without a daemon is not kept waiting for one, and Podman, which makes its folders when it is first asked, is not
-# asked where it has run nothing since the host booted. What Compose is called there depends on the engine: a plugin of
-# `docker`, docker-compose 1.x with the same daemon, or with Podman, Docker's Compose and podman-compose beside it.
+# A host without a daemon must not wait for one. Podman creates its folders on its first call, so it is not called if it
+# has run nothing since the host booted. The Compose command depends on the engine: a plugin of `docker`, docker-compose
+# 1.x with the same daemon, or for Podman, Docker's Compose and also podman-compose.
 _LOOK = r"""
 owner=
 ask() {
@@ -71,8 +71,8 @@ exit 0
 """
 DENIED_REQUEST = (_DENIED, "/var/run/docker.sock")
 """The script that `is_denied` runs."""
-# Podman's generator takes the drop-ins of every folder of quadlets: of the file, of a prefix of its name that ends with a
-# dash, and of all containers.
+# Podman's generator uses the drop-ins in every folder of quadlets: those for the file, for each prefix of its name that
+# ends with a dash, and for all containers.
 _SOURCES = r"""
 systemctl=$1
 shift
@@ -99,23 +99,24 @@ exit 0
 """
 UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
 PODMAN_COMPOSE_VERSION = "io.podman.compose.version"
-"""The label by which podman-compose tells its containers from those of Docker's Compose."""
+"""The label that only containers of podman-compose have, and not those of Docker's Compose."""
 PODMAN_COMPOSE = "podman-compose"
 _EDITED = ("Exec", "Entrypoint", "HealthCmd", "PublishPort", "PodmanArgs")
-"""What is edited in a quadlet, or decides about that."""
+"""The keys that Firescreen edits in a quadlet, or that decide how to edit it."""
 _OWN_SOCKET = " -H unix:///var/run/docker.sock"
 _TIMEOUT = 60.0
-"""Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
+"""Seconds for the daemon: a busy one is slow. A daemon that hangs is an error, not a host without containers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """One engine of a host.
 
-    words: the command that asks it, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`, or that of a user.
-    compose: the commands that run Compose with it, a line each; '' where there is none.
-    containers: what `inspect` says of each.
-    owner: the user who runs it without root, whose networks are none of the host's; '' for root's.
+    Attributes:
+        words: its command, e.g. `docker`, `docker -H unix:///run/user/1000/docker.sock`, `podman`, or a user's podman.
+        compose: the commands that run Compose with it, one per line; '' if there is none.
+        containers: the output of `inspect` for each container.
+        owner: the user who runs it rootless, whose networks the host cannot reach; '' for root's.
     """
 
     words: str
@@ -125,23 +126,20 @@ class Engine:
 
     @property
     def is_podman(self) -> bool:
-        """Whether it is Podman, of whomever."""
+        """Whether it is Podman, of any user."""
         return self.words.split()[-1] == "podman"
 
 
 @dataclass(frozen=True, slots=True)
 class Quadlet:
-    """The file from which Podman's generator made a unit.
-
-    dropins: what changes it, (path, text) each.
-    """
+    """The file from which Podman's generator made a unit; `dropins` lists its drop-ins as (path, text)."""
 
     path: str
     dropins: tuple[tuple[str, str], ...] = ()
 
     @property
     def overriding(self) -> str:
-        """The drop-in that sets what an edit of the file would set, so that the edit would not count; '' for none."""
+        """The drop-in that overrides settings that Firescreen edits in the file; '' if there is none."""
         for path, text in self.dropins:
             for each in unit_settings.settings(text):
                 if each.section == "[Container]" and each.key in _EDITED:
@@ -150,7 +148,7 @@ class Quadlet:
 
 
 def find(connection: Connection) -> tuple[Engine, ...]:
-    """The engines with containers; a container that two commands tell of belongs to the first."""
+    """The engines with containers; a container that two commands list belongs to the first."""
     seen: set[str] = set()
     found = []
     for words, owner, text, compose in _parts(4, connection.run_script(*REQUEST, timeout=_TIMEOUT).stdout):
@@ -167,12 +165,12 @@ def find(connection: Connection) -> tuple[Engine, ...]:
 
 
 def is_denied(connection: Connection) -> bool:
-    """Whether Docker runs there and this user may not ask it, so that `find` says nothing of its containers."""
+    """Whether Docker runs and this user may not access it, so that `find` does not see its containers."""
     return connection.run_script(*DENIED_REQUEST, timeout=10).stdout.strip() == "denied"
 
 
 def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:
-    """The files of those units of systemd that run containers of an engine, by the unit's full name."""
+    """The quadlets of the systemd units that run containers of an engine, by full unit name."""
     units = dict.fromkeys(filter(None, map(unit_of, engine.containers)))
     if not units:
         return {}
@@ -190,19 +188,19 @@ def quadlets(connection: Connection, engine: Engine) -> dict[str, Quadlet]:
 
 
 def enforces_selinux(connection: Connection, *, path: str = "/sys/fs/selinux/enforce") -> bool:
-    """Whether SELinux keeps containers from files that do not carry their label; the kernel says so in a file."""
+    """Whether SELinux denies containers files without their label; a file of the kernel says so."""
     return connection.run(["cat", path], timeout=10).stdout.strip() == "1"
 
 
 def compose_of(inspected: Mapping[str, Any], engine: Engine) -> str:
-    """The command of the Compose that made a container; '' where it is not installed."""
+    """The command of the Compose that made a container; '' if it is not installed."""
     mine = bool((inspected.get("Config", {}).get("Labels") or {}).get(PODMAN_COMPOSE_VERSION))
     found = [each for each in engine.compose.splitlines() if (each == PODMAN_COMPOSE) is mine]
     return found[0] if found else ""
 
 
 def unit_of(inspected: Mapping[str, Any]) -> str:
-    """The unit of systemd that runs a container of Podman; '' for none."""
+    """The systemd unit that runs a container of Podman; '' if there is none."""
     return str((inspected.get("Config", {}).get("Labels") or {}).get(UNIT_LABEL, ""))
 
 

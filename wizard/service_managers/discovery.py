@@ -1,6 +1,6 @@
-"""Finds what runs on a host, whatever started it: units, bare processes, containers.
+"""Finds the services on a host, however they were started: units, bare processes, containers.
 
-It runs a handful of short commands. Without root it finds less: some configuration files and flags cannot be read.
+It runs a few short commands. Without root it finds less: some configuration files and flags cannot be read.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from wizard.service_managers import (
 from wizard.service_managers.process_list import Process
 from wizard.service_managers.registry import all_managers
 
-# What listens in place of a container whose own process cannot be seen from here.
+# Processes that listen for containers whose own process is not visible from here.
 _PROXIES = re.compile(f'"({process_list.PROXIES})')
 
 
 def requests(stack: Stack) -> tuple[tuple[str, ...], ...]:
-    """The scripts that a host of a stack is asked whatever is found on it: see `Connection.ask_ahead`."""
+    """The scripts that every host of a stack needs to run: see `Connection.ask_ahead`."""
     protects = any(each.protect for each in stack.components)
     return (
         process_list.request(all_components()),
-        # Where something is protected, the Grafanas in containers are looked for too.
+        # If something is to be protected, the script runs again to find Grafana in containers.
         *([container_engines.REQUEST] * (2 if protects else 1)),
         container_engines.DENIED_REQUEST,
         systemd_discovery.request(),
@@ -46,24 +46,24 @@ def requests(stack: Stack) -> tuple[tuple[str, ...], ...]:
 
 
 def wants_proxies(stack: Stack) -> bool:
-    """Whether the reverse proxies of its hosts count: they can be front doors of it, or nothing is wanted of it yet.
+    """Whether to find the reverse proxies of the hosts: they belong to the stack, or nothing is protected yet.
 
-    Each that is installed is asked for its version, which takes the host longer than all the rest.
+    Each installed one is run to get its version, which takes the host longer than everything else.
     """
     return bool(stack.front_doors) or not any(each.protect for each in stack.components)
 
 
 def usual_ports() -> set[int]:
-    """The ports at which components listen unless they are told otherwise."""
+    """The default ports of the components."""
     return {known.default_port for known in all_components()}
 
 
 def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Service, ...]:
-    """The components on a host, those of service managers first.
+    """The components on a host, those with a service manager first.
 
     Args:
         connection: the host.
-        practice_folder: processes that were started from there belong to the practice stack, not to the host.
+        practice_folder: processes started from this folder belong to the practice stack, not to the host.
     """
     known, proxies = process_list.look(connection)
     running = tuple(process for process in known if not _practice(process, practice_folder))
@@ -73,7 +73,8 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     bare = [
         _bare(connection, process)
         for process in running
-        # What a manager does not know belongs to its container, a host of its own; a published port is found below.
+        # An `apart` process belongs to its container, which counts as a host of its own; published ports are found
+        # below.
         if not process.apart
         and process.pid not in pids
         and covered.isdisjoint(
@@ -83,7 +84,7 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     found = list(instances.told_apart([*managed, *bare]))
     if not proxies:
         return instances.label_instances(found)
-    # A container that is known says itself what it publishes.
+    # For known containers, the published ports are known already.
     told = {each.port for service in found if service.container for each in service.container.published}
     missing = [
         one
@@ -102,7 +103,7 @@ def _practice(process: Process, folder: str) -> bool:
 
 def _bare(connection: Connection, process: Process) -> Service:
     known = component(process.component)
-    # A container's program lies in a file system of its own: neither it nor its files are asked from outside.
+    # A container's program is in another file system: neither the program nor its files can be read from outside.
     program = "" if process.container else process.program
     held = () if process.container else process.sockets
     folder = _folder(connection, process)
@@ -143,12 +144,12 @@ def _bare(connection: Connection, process: Process) -> Service:
 
 
 def _folder(connection: Connection, process: Process) -> str:
-    """The working directory of a process; without the right to see it, ''."""
+    """The working directory of a process; '' without the right to read it."""
     return connection.run(["readlink", f"/proc/{process.pid}/cwd"], timeout=5).stdout.strip()
 
 
 def _behind_proxies(connection: Connection, missing: list[Component]) -> list[Service]:
-    """Components of which only the published port of a container is to be seen."""
+    """Components of which only a container's published port is visible."""
     if not missing:
         return []
     ended = connection.run(["ss", "-Hltnp"], timeout=5)

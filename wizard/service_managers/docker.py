@@ -1,8 +1,8 @@
-"""Docker as a service manager: services of Compose projects, found, recreated and reloaded.
+"""Docker as a service manager: finds, recreates and reloads services of Compose projects.
 
-A container is recreated by Compose from the project's own files, one service at a time, and never from a guess. Promises:
-a restart is over when the new container serves; one that does not stay up, or whose own health check fails, is a
-`ServiceError` with its last words.
+Compose recreates a container from the project's own files, one service at a time; nothing is guessed. A restart ends
+when the new container serves. If it does not stay up, or if its own health check fails, that is a `ServiceError` with
+its last lines.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from wizard.service_managers.compose_state import compose_state, compose_words
 from wizard.service_managers.process_list import Process
 
 _UP_TIMEOUT = 180.0
-"""Seconds for Compose: the old program may take its ten to end, and a slow disk as long for the rest."""
+"""Seconds for Compose: the old program may need ten to end, and on a slow disk the rest takes as long."""
 _PATIENCE = 60.0
-"""Seconds in which a new container must serve."""
+"""Seconds until a new container must serve."""
 _RELOAD_TIMEOUT = 60.0
 _DAEMON_TIMEOUT = 30.0
-"""Seconds in which a daemon that does not answer must be back: an upgrade of its package restarts it."""
+"""Seconds to wait for a daemon that does not answer: an upgrade of its package restarts it."""
 _SETTLED = 1.5
-"""Seconds after which a program that refuses its flags or files has ended."""
+"""Seconds after which a program that rejects its flags or files has ended."""
 _STEP = 0.1
 
 
 class Containers:
-    """What the managers of containers share; see `base.ServiceManager`."""
+    """The common part of the container managers; see `base.ServiceManager`."""
 
     def describe(self, connection: Connection, service: Service) -> Service:
-        """As it is: `discover` asks for all."""
+        """Returns it unchanged: `discover` finds out everything."""
         return service
 
     def set_flag(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> FileState:
-        """Refused: flags, mounts and healthcheck of a container are edited together, by the planner."""
+        """Raises an error: the planner edits a container's flags, mounts and healthcheck together."""
         raise ConfigError(
             f"the flags of {service.unit} are set with its mounts",
             where=service.flags.path or service.key,
@@ -56,11 +56,11 @@ class Containers:
     def flag_commands(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> tuple[str, ...]:
-        """None: what describes a container is edited as a file."""
+        """None: a container's description is edited as a file."""
         return ()
 
     def address(self, connection: Connection, service: Service) -> str:
-        """See `address`."""
+        """See the function `address`."""
         return address(connection, service)
 
 
@@ -71,11 +71,11 @@ class Docker(Containers):
     has_units = False
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """The components in containers of the host's daemon."""
+        """The components in containers of the host's engines."""
         return docker_discovery.discover(connection, running)
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Recreates the container where its Compose file says something new, else restarts it; waits until it serves."""
+        """Recreates the container if its Compose file has changed, else restarts it; waits until it serves."""
         box = _box(service)
         before = state(connection, box)
         _up(connection, service, box)
@@ -86,14 +86,14 @@ class Docker(Containers):
         await_up(connection, service, box, answers)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Recreates it where its Compose file says something new, restarts it where it holds an old file, else signals it.
+        """Recreates it if its Compose file has changed, restarts it if it has an old file mounted, else sends a signal.
 
-        A file that is mounted by itself stays the one that was there when the container was made: what was put in its
-        place since is seen after a restart only.
+        A file that is mounted by itself stays the one that existed when the container started: a file that has replaced
+        it becomes visible only after a restart.
         """
         box, known = _box(service), component(service.component)
         before = state(connection, box)
-        # Compose 2.26 makes some containers anew for no reason: it is asked only where there is one.
+        # Compose 2.26 recreates some containers for no reason, so it only runs if there is one.
         if not _is_up_to_date(connection, box):
             _up(connection, service, box)
         now = state(connection, box)
@@ -106,16 +106,16 @@ class Docker(Containers):
             signal(connection, service, box, ask)
 
     def is_active(self, connection: Connection, service: Service) -> bool:
-        """Whether the container runs, and is not being restarted."""
+        """Whether the container runs and is not being restarted."""
         now = state(connection, _box(service)).get("State", {})
         return bool(now.get("Running")) and not now.get("Restarting")
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
-        """The last lines of what the container wrote."""
+        """The last lines of the container's output."""
         return log(connection, _box(service), lines)
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """Compose, and where it makes no new container, a restart or a signal."""
+        """The Compose command, and a restart or signal in case that makes no new container."""
         box = _box(service)
         up = f"cd {shlex.quote(box.folder or '/')} && {shlex.join(up_command(box))}"
         if action == "restart":
@@ -131,7 +131,7 @@ def _restart(connection: Connection, service: Service, box: Container) -> None:
 
 
 def address(connection: Connection, service: Service) -> str:
-    """Of one that publishes no port: its container's own address, which Docker may give anew with the container."""
+    """For a container without published port: its own address, which Docker may change with each new container."""
     box = service.container
     if box is None or box.is_reachable:
         return service.listen
@@ -141,13 +141,13 @@ def address(connection: Connection, service: Service) -> str:
 
 
 def mounted_file(service: Service) -> bool:
-    """Whether its configuration is mounted as a file of its own, and not with its folder."""
+    """Whether its configuration is mounted as a single file, and not with its folder."""
     box = service.container
     return box is not None and any(each.source == service.config_file for each in box.mounts)
 
 
 def up_command(box: Container) -> list[str]:
-    """The words that have Compose recreate one service, and nothing else, if its files say something new of it."""
+    """The Compose command that recreates one service, and no other, if its files have changed."""
     return [*compose_words(box), "up", "-d", "--no-deps", box.service]
 
 
@@ -158,17 +158,17 @@ def _box(service: Service) -> Container:
 
 
 def _up(connection: Connection, service: Service, box: Container) -> None:
-    """Has Compose bring one service up to date."""
+    """Runs Compose to bring one service up to date."""
     try:
         _compose_up(connection, service, box)
     except ServiceError:
-        # Compose wants the image even where nothing is to be made anew: one that is gone must not keep a roll-back.
+        # Compose needs the image even if nothing has to be recreated: a missing image must not prevent a roll-back.
         if not _is_up_to_date(connection, box):
             raise
 
 
 def _compose_up(connection: Connection, service: Service, box: Container) -> None:
-    """Runs `up`; a second time where a container that Compose had listed was gone a moment later."""
+    """Runs `up`; runs it again if a container that Compose had listed was gone a moment later."""
     try:
         _run(connection, service, up_command(box), timeout=_UP_TIMEOUT, doing="recreate", folder=box.folder)
     except ServiceError as error:
@@ -178,7 +178,7 @@ def _compose_up(connection: Connection, service: Service, box: Container) -> Non
 
 
 def _is_up_to_date(connection: Connection, box: Container) -> bool:
-    """Whether the container runs and is as its Compose files say."""
+    """Whether the container runs and matches its Compose files."""
     found = compose_state(connection, box)
     return found.is_running and not found.difference
 
@@ -193,7 +193,7 @@ def _run(
     folder: str = "",
 ) -> Completed:
     ended = (
-        # Compose reads the .env of the folder that it runs in.
+        # Compose reads the .env of the folder in which it runs.
         connection.run(["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", folder, *argv], timeout=timeout)
         if folder
         else connection.run(argv, timeout=timeout)
@@ -211,7 +211,7 @@ def _run(
 
 
 def state(connection: Connection, box: Container) -> dict[str, Any]:
-    """What the daemon says of a container; {} for none of that name. One that is being restarted is waited for."""
+    """The daemon's description of a container; {} if there is none of that name. Waits while the daemon restarts."""
     deadline = time.monotonic() + _DAEMON_TIMEOUT
     while True:
         ended = connection.run([*box.command_words, "inspect", "--type", "container", box.name], timeout=20)
@@ -231,10 +231,10 @@ def state(connection: Connection, box: Container) -> dict[str, Any]:
 
 
 def await_up(connection: Connection, service: Service, box: Container, answers: Answers | None) -> None:
-    """Back when the container serves: its health check says so, or its port answers, or it has stayed up.
+    """Returns when the container serves: its health check succeeds, its port answers, or it has stayed up.
 
     Raises:
-        ServiceError: it ended, is started again and again, or its health check fails.
+        ServiceError: it ended, restarts again and again, or its health check fails.
     """
     start = time.monotonic()
     first = state(connection, box).get("RestartCount", 0)
@@ -254,11 +254,11 @@ def await_up(connection: Connection, service: Service, box: Container, answers: 
                 todo="Mend the healthcheck of its Compose file, then try again.",
                 log=log(connection, box, 20),
             )
-        # A health check's first round may take its half minute: the port says it sooner.
+        # The first health check may take half a minute; the port answers sooner.
         if health == "healthy" or (answers(0.5) if answers is not None else up_for > _SETTLED):
             return
         if up_for > _PATIENCE:
-            return  # it runs: the probes say what is wrong
+            return  # it runs; if something is wrong, the probes show it
         time.sleep(_STEP)
 
 
@@ -275,10 +275,10 @@ def _stopped_error(
 
 
 def signal(connection: Connection, service: Service, box: Container, ask: Ask | None) -> None:
-    """Sends the signal to reload and waits for the program's own verdict.
+    """Sends the reload signal and waits until the program reports the result.
 
     Raises:
-        ServiceError: it refused the new configuration.
+        ServiceError: it rejected the new configuration.
     """
     known = component(service.component)
     since = _now(connection)
@@ -309,13 +309,13 @@ def signal(connection: Connection, service: Service, box: Container, ask: Ask | 
 
 
 def _now(connection: Connection) -> str:
-    """The host's time as `docker logs --since` takes it."""
+    """The host's time in the format of `docker logs --since`."""
     said = connection.run(["date", "-u", "+%Y-%m-%dT%H:%M:%S.%NZ"], timeout=10).stdout.strip()
     return said if re.fullmatch(r"[0-9T:.Z-]+", said) else "0"
 
 
 def log(connection: Connection, box: Container, lines: int, *, since: str = "") -> tuple[str, ...]:
-    """The last lines of what a container wrote, harmless to show."""
+    """The last lines of a container's output, safe to show."""
     more = ["--since", since] if since else []
     ended = connection.run(
         [*box.command_words, "logs", "--tail", str(max(1, lines)), *more, box.name], timeout=20

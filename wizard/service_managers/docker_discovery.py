@@ -1,6 +1,6 @@
-"""Containers of a host as its Docker daemon describes them, and the components in them.
+"""Finds components in the containers of a host, as the container engines describe them.
 
-Asks each engine twice, whatever runs there: one `inspect` of all containers, one `--version` for each image.
+Each engine is called twice, whatever runs: one `inspect` of all containers, and one `--version` for each image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.service_managers import container_engines, docker_run, podman_compos
 from wizard.service_managers.container_engines import Engine, Quadlet
 from wizard.service_managers.process_list import Process
 
-# Each image once: the engine's command, name of a container, path of its program.
+# For each image once: the engine's command, the name of a container, the path of its program.
 _VERSIONS = r"""
 while [ $# -gt 2 ]; do
   printf '\036%s\037' "$2"
@@ -36,7 +36,7 @@ exit 0
 _LABEL = "com.docker.compose."
 _GRAFANA_PORT = 3000
 _TIMEOUT = 60.0
-"""Seconds for the daemon: a busy one takes its time, and one that hangs is an error and not a host without containers."""
+"""Seconds for the daemon: a busy one is slow. A daemon that hangs is an error, not a host without containers."""
 SHELL_NAMES = (
     *("sh", "bash", "ash", "dash"),
     *("tini", "dumb-init", "docker-init", "catatonit", "gosu", "su-exec"),
@@ -44,11 +44,11 @@ SHELL_NAMES = (
 
 
 def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-    """The components in containers of the host's daemon, running or not; () where no daemon answers.
+    """The components in containers of the host's engines, running or not; () if no engine answers.
 
     Args:
         connection: the host.
-        running: the processes of known components there.
+        running: the processes of known components on the host.
     """
     found = [
         (engine, known, one, process)
@@ -86,7 +86,7 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
 
 
 def grafanas(connection: Connection) -> tuple[Container, ...]:
-    """The containers in which a Grafana runs, which asks components and is none itself."""
+    """The containers that run Grafana, which is a client of components but no component."""
     found = [
         (engine, one)
         for engine in container_engines.find(connection)
@@ -106,13 +106,13 @@ def grafanas(connection: Connection) -> tuple[Container, ...]:
 
 
 def _is_grafana(inspected: Mapping[str, Any]) -> bool:
-    """Whether a container mounts something of Grafana's, whatever its image is called."""
+    """Whether a container mounts something below /etc/grafana, whatever the name of its image."""
     mounts = [_mount(each) for each in inspected.get("Mounts") or ()]
     return any(f"{each.target}/".startswith("/etc/grafana/") for each in mounts)
 
 
 def component_of(inspected: Mapping[str, Any], process: Process | None) -> Component | None:
-    """Which component a container runs: by its process, else by its command, else by its image's name."""
+    """The component that a container runs, found by its process, else its command, else its image's name."""
     words = [inspected.get("Path", ""), *inspected.get("Args", ())]
     name = process.component if process else ""
     while words and posixpath.basename(words[0]) in SHELL_NAMES:
@@ -125,21 +125,21 @@ def component_of(inspected: Mapping[str, Any], process: Process | None) -> Compo
         if name == one.name or (not name and program and one.matches(program)):
             return one
     for one in all_components():
-        # A wrapper of one's own: the image says what it is for.
+        # The command is the user's own wrapper; the image shows what it is for.
         if not name and image and one.matches(image):
             return one
     return None
 
 
 def program_of(inspected: Mapping[str, Any], process: Process | None) -> str:
-    """The path of its program in the container."""
+    """The path of its program inside the container."""
     if process is not None and process.program.startswith("/"):
         return process.program
     return str(inspected.get("Path", ""))
 
 
 def tag_version(image: str) -> str:
-    """The version that an image's tag names, '' for none: 'prom/prometheus:v2.53.3' says '2.53.3'."""
+    """The version in an image's tag, '' if there is none: '2.53.3' for 'prom/prometheus:v2.53.3'."""
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     match = re.match(r"v?(\d+\.\d+(?:\.\d+)?)(?=$|[-_.+a-z])", tag)
     return match.group(1) if match else ""
@@ -153,7 +153,7 @@ def container(
     inside_port: int,
     quadlet: Quadlet | None = None,
 ) -> Container:
-    """One answer of `docker inspect`, or Podman's, in our own words."""
+    """Converts the output of `docker inspect`, or Podman's, for one container."""
     config, host = inspected.get("Config", {}), inspected.get("HostConfig", {})
     state, network = inspected.get("State", {}), inspected.get("NetworkSettings", {})
     labels: Mapping[str, str] = config.get("Labels") or {}
@@ -252,7 +252,7 @@ def _flag_place(box: Container) -> FlagPlace:
 
 
 def _mark_unchangeable(box: Container, *, web: str, several: bool, dropin: str) -> Container:
-    """The container with why it cannot be changed."""
+    """Adds to the container the reason why it cannot be changed, if there is one."""
     why = box.unchangeable
     if why:
         pass
@@ -278,7 +278,7 @@ def _mark_unchangeable(box: Container, *, web: str, several: bool, dropin: str) 
 
 
 def _listen(known: Component, box: Container, arguments: tuple[str, ...], held: Sequence[str]) -> str:
-    """address:port as a client on the host reaches it: where it is published, else its own address."""
+    """address:port at which a client on the host reaches it: the published port, else the container's own address."""
     if not box.has_own_network:
         return program_facts.served_at(known, arguments, held)
     found = program_facts.first_reachable(held)
@@ -289,7 +289,7 @@ def _listen(known: Component, box: Container, arguments: tuple[str, ...], held: 
 
 
 def _of_port(box: Container, inside: int) -> tuple[PublishedPort, ...]:
-    """Where its web port is published, IPv4 first."""
+    """Where its web port is published; IPv4 addresses only."""
     found = [each for each in box.published if each.inside == inside]
     return tuple(sorted((each for each in found if ":" not in each.address), key=lambda each: each.port))
 
@@ -299,14 +299,14 @@ def _inside(folder: str, path: str) -> str:
 
 
 def _arguments(known: Component, inspected: Mapping[str, Any]) -> tuple[str, ...]:
-    """The flags of a container that does not run, without what starts its program."""
+    """The flags of a container that does not run, without the words that start its program."""
     words = [str(inspected.get("Path", "")), *map(str, inspected.get("Args") or ())]
     at = next((number for number, word in enumerate(words) if known.matches(word)), 0)
     return tuple(words[at + 1 :])
 
 
 def _process(inspected: Mapping[str, Any], running: Iterable[Process]) -> Process | None:
-    """The component's process in the container: its first one, or one that this started."""
+    """The component's process in the container: its first process, or a child of that."""
     pid = int(inspected.get("State", {}).get("Pid", 0))
     if not pid:
         return None
@@ -316,7 +316,7 @@ def _process(inspected: Mapping[str, Any], running: Iterable[Process]) -> Proces
 
 
 def _replica_ids(found: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The ids of containers of one Compose service that has more than one."""
+    """The ids of containers whose Compose service has more than one container."""
     by_service: dict[tuple[str, str], list[str]] = {}
     for one in found:
         labels = one["Config"].get("Labels") or {}
@@ -326,7 +326,7 @@ def _replica_ids(found: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def _owners(connection: Connection, pids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """User and group number of each container's first process, as the host has them."""
+    """User and group id of each container's first process, as seen from the host."""
     ended = connection.run_script(_OWNERS, *(str(pid) for pid in pids if pid), timeout=30)
     found = {}
     for line in ended.stdout.splitlines():
@@ -339,10 +339,10 @@ def _owners(connection: Connection, pids: Sequence[int]) -> dict[int, tuple[int,
 def _versions(
     connection: Connection, containers: Sequence[tuple[str, Mapping[str, Any], str]]
 ) -> dict[str, str]:
-    """The version of the program in each image, by the image's id: asked in one running container of it.
+    """The version of the program in each image, by the image's id; runs the program in one container per image.
 
     Args:
-        containers: the engine's command, what it says of the container, and the path of the program.
+        containers: the engine's command, the output of `inspect`, and the path of the program.
     """
     chosen: dict[str, tuple[str, str, str]] = {}
     for engine, one, program in containers:
@@ -378,7 +378,7 @@ def _published_ports(ports: Mapping[str, Any]) -> Iterable[PublishedPort]:
 def _networks(networks: Mapping[str, Any], inspected: Mapping[str, Any]) -> Iterable[ContainerNetwork]:
     name, identity = str(inspected.get("Name", "")).lstrip("/"), str(inspected.get("Id", ""))
     for network, one in networks.items():
-        # Its short id is an alias that ends with the container.
+        # The short id is an alias that is gone when the container is removed.
         aliases = [each for each in one.get("Aliases") or () if each != identity[:12]]
         if network not in ("bridge", "host", "none", "podman"):
             aliases = [*aliases, name]

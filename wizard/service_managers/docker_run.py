@@ -1,7 +1,7 @@
-"""The `docker run` of a container that no Compose file describes, from what the daemon says of it. Pure.
+"""The `docker run` command of a container that no Compose file describes, from the daemon's description. Pure.
 
-For a person, who knows what the container is for: it is never run by itself. Values of environment variables may be secret
-and are not in it; Docker takes those of the shell that it is typed in.
+It is for the user, who knows what the container is for; Firescreen never runs it. Values of environment variables may
+be secret and are left out; Docker takes them from the shell in which the command is run.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _OWN_ENVIRONMENT = ("PATH", "HOSTNAME")
 
 
 def options(inspected: Mapping[str, Any]) -> tuple[str, ...]:
-    """The words between `docker run -d --name NAME` and the image."""
+    """The arguments between `docker run -d --name NAME` and the image."""
     config, host = inspected.get("Config") or {}, inspected.get("HostConfig") or {}
     return (*_host_options(host), *_ports(host), *_mounts(inspected), *_config_options(config))
 
 
 def lines(box: Container, arguments: Sequence[str], *, folder: str) -> tuple[str, ...]:
-    """What a person types to have a container run with other arguments and one more folder; the old one is kept.
+    """The commands that run a container with other arguments and one more folder, and keep the old container.
 
     Args:
-        arguments: all that the program is to get.
-        folder: what is mounted read-only, under the same path.
+        arguments: all arguments of the program.
+        folder: is mounted read-only at the same path.
     """
     name, before = box.name, f"{box.name}-before"
     needed = [
@@ -101,7 +101,7 @@ def _mounts(inspected: Mapping[str, Any]) -> Iterator[str]:
         if not source:
             yield from ("--tmpfs", str(mount.get("Destination", "")))
             continue
-        # z, rslave …; what Docker adds to a volume by itself (z) does no harm.
+        # z, rslave …; the z that Docker adds to volumes by itself does no harm.
         mode = str(mount.get("Mode") or "")
         if not mount.get("RW") and "ro" not in mode.split(","):
             mode = f"{mode},ro".lstrip(",")

@@ -1,4 +1,4 @@
-"""Which owner and group the files of a service get: its own user, a shared one, or systemd's dynamic user."""
+"""Finds out how a service can own its files: by its own user, a shared user, or systemd's dynamic user."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from wizard.connections.base import Connection
 from wizard.service_managers.process_list import Process
 
 _DYNAMIC = range(61184, 65520)
-"""The numbers that systemd gives to users of DynamicUser=yes."""
+"""The user ids that systemd gives to units with DynamicUser=yes."""
 _CREDENTIALS_SINCE = 247
-"""The first systemd with LoadCredential=."""
+"""The first version of systemd with LoadCredential=."""
 _NOBODYS = ("nobody", "nogroup")
 _MOST = 10
 
-# Each process of that user or group, but for those of the unit itself, by name.
+# The name of each process of that user or group, except those of the unit itself.
 _OTHERS = r"""
 for d in /proc/[0-9]*; do
   case "$(stat -c ' %U %G ' "$d" 2>/dev/null)" in *" $1 "*|*" $2 "*) ;; *) continue ;; esac
@@ -28,7 +28,7 @@ done | sort -u | head -n 20
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What the fields of the same names of `model.Service` say."""
+    """The values of the fields of `model.Service` with the same names."""
 
     dynamic: bool = False
     credentials: str = ""
@@ -36,16 +36,16 @@ class Owner:
 
 
 def credentials_folder(unit_id: str) -> str:
-    """Where systemd puts the credentials of a system unit."""
+    """The folder into which systemd puts the credentials of a system unit."""
     return f"/run/credentials/{unit_id}"
 
 
 def of_unit(connection: Connection, shown: Mapping[str, str], process: Process | None) -> Owner:
-    """What is to be known of a unit's user; costs nothing for one with a user of its own.
+    """The facts about a unit's user; needs no command for a unit with a user of its own.
 
     Args:
         connection: the host.
-        shown: what systemd says of the unit.
+        shown: the unit's properties from systemd.
         process: its main process, if it runs.
     """
     user = process.user if process else shown.get("User", "")
@@ -62,7 +62,7 @@ def of_unit(connection: Connection, shown: Mapping[str, str], process: Process |
 
 
 def _is_dynamic(connection: Connection, user: str) -> bool:
-    """Whether systemd made the user up: one that the host knows is used as it is."""
+    """Whether systemd allocated the user: if the user exists on the host, systemd uses that one."""
     number = user if user.isdecimal() else connection.run(["id", "-u", "--", user], timeout=5).stdout.strip()
     return not number.isdecimal() or int(number) in _DYNAMIC
 

@@ -1,6 +1,6 @@
 """The new content of the file that has a service's flags, for every kind of such file.
 
-Promises: asking twice gives the same file, and the shell commands of `all_by_hand` lead to the same bytes.
+A second edit with the same flags changes nothing, and the shell commands of `all_by_hand` give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from wizard.model import FileState, Service
 from wizard.service_managers.process_list import Process
 
 _LONGEST_NAME = 255
-"""Bytes that a file's name may have."""
+"""Bytes; the maximum length of a file name."""
 
 
 class FlagFiles:
-    """How the service managers here set flags: in the file that `Service.flags` names."""
+    """The common part of service managers whose flags are in the file that `Service.flags` names."""
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None: only the managers of systemd's units, of processes and of containers find components."""
+        """None: only the managers of systemd units, processes and containers find components."""
         return ()
 
     def describe(self, connection: Connection, service: Service) -> Service:
-        """See `base.ServiceManager.describe`; as it is."""
+        """See `base.ServiceManager.describe`; returns it unchanged."""
         return service
 
     def address(self, connection: Connection, service: Service) -> str:
-        """See `base.ServiceManager.address`; as it was found: a restart does not change it."""
+        """See `base.ServiceManager.address`; returns the discovered address, since a restart does not change it."""
         return service.listen
 
     def set_flag(
@@ -56,14 +56,13 @@ def plan_flags(
     """The new state of the file `service.flags.path` with `--flag=value` for each of `wanted`, in one edit.
 
     Args:
-        service: as found out.
-        wanted: values, unquoted, by the flags' names without dashes; at least one.
-        current: the file as it is, or None if there is none yet.
-        unit_text: what `systemd.unit_text` gave; needed for a drop-in that does not exist yet.
+        service: the service as discovered.
+        wanted: unquoted values, by the flags' names without dashes; at least one.
+        current: the file as it is, None if it does not exist.
+        unit_text: the result of `systemd.unit_text`; needed for a drop-in that does not exist yet.
 
     Raises:
-        ConfigError: a value cannot be carried there, the place is not ours to edit, or the file's own
-            quoting leaves no safe way.
+        ConfigError: the file cannot hold a value, Firescreen must not edit the file, or its quoting leaves no safe way.
     """
     place = service.flags
     text = _text(current, place.path)
@@ -98,21 +97,21 @@ def _set(service: Service, text: str, flag: str, value: str, unit_text: str) -> 
 
 
 def dropin_path(unit_id: str, wins: str, *, stem: str = "firescreen") -> str:
-    """The drop-in of ours that counts last; '' where no name can come after the one that wins now.
+    """The path for a drop-in of ours that takes precedence; '' if no file name sorts after the one that wins now.
 
-    systemd reads the drop-ins of a unit in the order of their names alone, whichever folder they lie in (`x.service.d`,
-    `x-.service.d` for what begins so, `service.d` for all, each below /etc, /run and /usr).
+    systemd reads the drop-ins of a unit in the order of their names alone, whatever their folder (`x.service.d`,
+    `x-.service.d` for units with that prefix, `service.d` for all, each below /etc, /run and /usr).
 
     Args:
-        unit_id: with its `.service`.
-        wins: the file that sets now what ours is to set.
-        stem: what our name has in it.
+        unit_id: with `.service`.
+        wins: the file that has the last word on the setting now.
+        stem: a part of the name of our file.
     """
     folder = f"/etc/systemd/system/{unit_id}.d"
     last = posixpath.basename(wins) if wins.endswith(".conf") else ""
     if wins == posixpath.join(folder, last) and last.endswith(f"{stem}.conf"):
         return wins
-    # `systemctl edit` writes override.conf, which comes after the first name; a full stop comes after a hyphen.
+    # `systemctl edit` writes override.conf, which sorts after the first name; a full stop sorts after a hyphen.
     names = (f"50-{stem}.conf", f"zz-{stem}.conf", f"{last.removesuffix('.conf')}.{stem}.conf")
     fitting = (
         name for name in names if name.encode() > last.encode() and len(name.encode()) <= _LONGEST_NAME
@@ -122,16 +121,16 @@ def dropin_path(unit_id: str, wins: str, *, stem: str = "firescreen") -> str:
 
 
 def needs_daemon_reload(service: Service) -> bool:
-    """Whether systemd must re-read its units after the file changed."""
+    """Whether `systemctl daemon-reload` is needed after the file has changed."""
     return service.flags.kind == "dropin"
 
 
 def all_by_hand(
     service: Service, *, wanted: Mapping[str, str], current: FileState | None, unit_text: str = ""
 ) -> tuple[str, ...]:
-    """Shell commands for what `plan_flags` gives: root's `sh` runs them as printed, as often as one likes.
+    """Shell commands with the same result as `plan_flags`: root can run them with `sh` as printed, any number of times.
 
-    They ask nothing. () where there is no file to edit, or nothing to change.
+    They ask no questions. () if there is no file to edit, or nothing to change.
     """
     if service.flags.kind == "manual":
         return ()
@@ -149,7 +148,7 @@ def all_by_hand(
 
 
 def here_document(path: str, text: str) -> str:
-    """A command that writes `text`, which ends with a line break, to `path` to the byte."""
+    """A command that writes exactly `text` to `path`."""
     mark = "END"
     while mark in text.splitlines():
         mark += "_"
@@ -159,7 +158,7 @@ def here_document(path: str, text: str) -> str:
 
 
 def set_argument(text: str, flag: str, value: str) -> str:
-    """A file with one argument a line and `#` comments, with `--flag=value` replaced or added."""
+    """A file with one argument per line and `#` comments, with `--flag=value` replaced or added."""
     if "\n" in value or "\r" in value:
         raise ConfigError(f"the value of --{flag} holds a line break", todo="Choose another path.")
     lines = text.splitlines(keepends=True)
@@ -194,7 +193,7 @@ def _dropin(service: Service, text: str, flag: str, value: str, unit_text: str) 
 
 
 def _one_line(path: str, variable: str, old: str, new: str) -> str:
-    """The change of one assignment as grep or sed would make it; '' where it is not that simple."""
+    """The change of one assignment as a grep or sed command; '' if it is not that simple."""
     place = shlex.quote(path)
     was, becomes = env_file.line_of(old, variable), env_file.line_of(new, variable)
     if becomes is None or not becomes[1]:
@@ -219,7 +218,7 @@ def _text(current: FileState | None, path: str) -> str:
 
 
 def _edit_naming_file(path: str, edit: Callable[[], str]) -> str:
-    """`edit()`, with the file's name put before the line that an error names."""
+    """Calls `edit`; adds the file's path to the location in its errors."""
     try:
         return edit()
     except ConfigError as problem:

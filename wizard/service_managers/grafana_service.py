@@ -1,4 +1,4 @@
-"""Finds the Grafana that systemd runs on a host, with what its environment and command line take from its grafana.ini."""
+"""Finds the Grafana that systemd runs on a host, and the settings that override its grafana.ini."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNIT: Final = "grafana-server"
 _VARIABLE: Final = re.compile(r"GF_(SERVER)_(\w+)|GF_(AUTH_ANONYMOUS)_(ENABLED)")
 _WORD: Final = re.compile(r"cfg:(?!default\.)(server|auth\.anonymous)\.(\w+)$")
 
-# Of its environment only these variables leave the host: others may be passwords.
+# Only these variables of its environment leave the host: others may be passwords.
 _SCRIPT: Final = r"""
 [ -e /run/systemd/system ] && [ -d /etc/grafana ] || exit 0
 shown=$(systemctl show --no-pager -p LoadState,ActiveState,MainPID -- "$1.service" | tr '\n' ' ')
@@ -38,12 +38,12 @@ def request() -> tuple[str, ...]:
 
 
 def discover(connection: Connection) -> GrafanaServer | None:
-    """The Grafana that a host's systemd knows, running or not; None for none."""
+    """The Grafana that a host's systemd has as a unit, running or not; None if there is none."""
     return parse(connection.name, connection.run_script(*request(), timeout=15).stdout)
 
 
 def parse(host: str, said: str) -> GrafanaServer | None:
-    """What the script says: a line for the unit, and one for each variable and word, as `kind TAB text`."""
+    """Parses the output of the script: a line for the unit, and one for each variable and word, as `kind TAB text`."""
     rows = [line.split("\t", 1) for line in said.splitlines()]
     told = [(row[0], row[1]) for row in rows if len(row) == 2]
     unit = next((text for kind, text in told if kind == "unit"), "")
@@ -76,7 +76,7 @@ def _config_file(variables: list[str], words: list[str]) -> str:
 
 
 def _of_words(words: list[str]) -> Iterator[GrafanaOverride]:
-    # The last of them counts, and they win over variables.
+    # The last word counts, and words take precedence over variables.
     for word in reversed(words):
         name, sign, value = word.partition("=")
         if sign and (known := _WORD.fullmatch(name)):

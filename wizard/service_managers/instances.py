@@ -1,6 +1,6 @@
-"""Labels for several services of one component on one host: their units. Pure.
+"""Labels for several services of one component on one host: the names of their units. Pure.
 
-The usual one has no label, so that what names it stays as it is; each further one is labelled with its unit.
+The usual service has no label, so that its keys stay the same; each further one has its unit as label.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from wizard.model import Service
 
 
 def told_apart(services: Sequence[Service]) -> tuple[Service, ...]:
-    """The same services, with units that no two of one component share.
+    """The same services, with distinct units for all services of a component.
 
-    What nothing names (two processes that a script started) is named by its port.
+    Services without a name of their own (two processes that a script started) get their port as part of the name.
     """
     seen = Counter((service.component, service.unit) for service in services)
     taken: set[tuple[str, str]] = set()
@@ -38,11 +38,11 @@ def label_instances(
     named: Mapping[str, Collection[str]] | None = None,
     meant: Callable[[Service], bool] = lambda _: True,
 ) -> tuple[Service, ...]:
-    """The services of one host, each with its `instance`.
+    """Sets the `instance` of each service of one host.
 
     Args:
-        named: units that a stack names, by component. What it names without a unit is the usual one of the rest.
-        meant: whether a service is what a stack means by the usual one of its component; such a one comes first.
+        named: units that a stack names, by component. A component named without a unit is the usual one of the others.
+            meant: whether the stack means this service by the usual one of its component; such a service comes first.
     """
     found = tuple(services)
     wanted = {(component, unit) for component, units in (named or {}).items() for unit in units if unit}
@@ -57,10 +57,10 @@ def label_instances(
 
 
 def _rank(service: Service) -> tuple[bool, bool, int, int, str]:
-    """The usual one comes first: that runs, by its unit's name, its port, in the end the alphabet."""
+    """Order for the usual service: a running one first, then by unit name, port and finally alphabet."""
     known = find_component(service.component)
     by_name = known.units.index(service.unit) if service.unit in known.units else len(known.units)
     usual_port = service.listen.rpartition(":")[2] == str(known.default_port)
-    # Of another daemon, or one that does not answer.
+    # It belongs to another daemon, or to one that does not answer.
     unknown = service.kind == "container" and service.container is None
     return not service.active, unknown, by_name, int(not usual_port), service.unit

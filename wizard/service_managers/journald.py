@@ -1,4 +1,4 @@
-"""Reads systemd's journal of a unit: lines since a moment, harmless to show, and what a log line says."""
+"""Reads the journal of a unit: lines since a moment, safe to show, and the message in a log line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wizard.redact import plain, redact
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the journal; `own` is True where the program wrote it and not systemd about it."""
+    """One line of the journal; `own` is True if the program wrote it, False if systemd did."""
 
     text: str
     own: bool
@@ -20,7 +20,7 @@ class Line:
 
 
 def cursor(connection: Connection, unit: str) -> str:
-    """Where the unit's journal ends now, or '' if there is none to read."""
+    """The current end of the unit's journal, or '' if it cannot be read."""
     ended = connection.run(
         ["journalctl", "-u", unit, "-n", "0", "--show-cursor", "--no-pager", "-q"], timeout=10
     )
@@ -32,10 +32,10 @@ def lines(connection: Connection, unit: str, most: int, *, since: str = "") -> l
     """The last lines of a unit's journal, oldest first.
 
     Args:
-        since: what `cursor` gave, or `@` and unix seconds; '' for any.
+        since: a result of `cursor`, or `@` and unix seconds; '' for no limit.
     """
     argv = ["journalctl", "-u", unit, "-n", str(most), "-o", "json", "--no-pager", "-q"]
-    # A point in time, or a place that the journal itself named.
+    # A point in time, or a cursor.
     word = f"--since={since}" if since.startswith("@") else f"--after-cursor={since}"
     ended = connection.run([*argv, *([word] if since else [])], timeout=10)
     found: list[Line] = []
@@ -43,10 +43,10 @@ def lines(connection: Connection, unit: str, most: int, *, since: str = "") -> l
         try:
             entry = json.loads(row)
         except ValueError:
-            # The last line may have been cut at the bound on outputs.
+            # The last line may have been truncated at the limit on outputs.
             continue
         message = entry.get("MESSAGE")
-        # systemd gives a message with odd bytes as a list of numbers, and a huge one as null.
+        # systemd gives a message with invalid characters as a list of numbers, and a huge one as null.
         if isinstance(message, list):
             message = bytes(message).decode("utf-8", "replace")
         text = plain(redact(str(message or "")), 500)

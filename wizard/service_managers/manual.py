@@ -1,6 +1,6 @@
-"""Commands for a person, where Firescreen does not restart a service itself: a container, Windows, a bare process.
+"""Commands for the user, where Firescreen does not restart a service itself: a container, Windows, a bare process.
 
-Pure: the same service gives the same lines; whoever shows them waits until the probes say that it is done.
+The functions are pure: the same service gives the same lines. The caller shows them and waits until the probes succeed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def command(
     source: str = "",
     secret: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The lines that start the service with its web configuration, in the shell of its system.
+    """The commands that start the service with its web configuration, for the shell of its system.
 
     Args:
-        service: with its arguments as it runs.
-        web_config: path of the web configuration as the service will see it.
-        more: values of further flags that are to be set, by their names without dashes.
-        source: for Windows: the folder on the machine where Firescreen runs that holds its files.
-        secret: for Windows: names of the files there that only the service may read.
+        service: with the arguments with which it runs.
+        web_config: path of the web configuration as the service sees it.
+        more: values of further flags to set, by their names without dashes.
+        source: for Windows: the folder with its files on the machine where Firescreen runs.
+        secret: for Windows: names of the files in it that only the service may read.
     """
     known = component(service.component)
     flag = known.web_flag(service.version) or known.web_flag()
@@ -57,7 +57,7 @@ def command(
 
 
 def back(service: Service) -> tuple[str, ...]:
-    """What a person is told when its files are restored: the lines that start it as before, where they are known."""
+    """The commands to show when its files are restored: those that start it as before, if they are known."""
     if service.kind == "windows":
         known = component(service.component)
         return powershell.back(service, [known.web_flag(service.version) or known.web_flag()])
@@ -71,9 +71,9 @@ def back(service: Service) -> tuple[str, ...]:
 
 
 def reload(service: Service) -> tuple[str, ...]:
-    """The line that makes it read its own configuration again: its endpoint where that is on, else the signal.
+    """The command that reloads its configuration: by its HTTP endpoint if that is enabled, else by signal.
 
-    () where neither is known: it has to be restarted then.
+    () if neither is possible: it has to be restarted then.
     """
     if service.kind == "windows":
         return powershell.restart(service)
@@ -97,7 +97,7 @@ def reload(service: Service) -> tuple[str, ...]:
 def _supervisor_commands(
     service: Service, supervision: Supervision, command: str, arguments: list[str]
 ) -> tuple[str, ...]:
-    """What to change where another program starts it, and how to restart it alone."""
+    """What to change if another program starts the service, and how to restart only the service."""
     kind, name = supervision.kind, supervision.name
     changed = tuple(arguments) != service.arguments
     if kind in ("unit", "monit", "tmux", "screen"):
@@ -129,9 +129,9 @@ _KEEPERS = {
 
 
 def _supervisor_line(supervision: Supervision, command: str) -> str:
-    """The line of the supervisor's own file, in its own quoting."""
+    """The line for the supervisor's own file, with its quoting."""
     if supervision.kind == "supervisord":
-        # Its %(name)s are expanded in the command.
+        # supervisord expands %(name)s in the command.
         return f"command={command.replace('%', '%%')}"
     if supervision.kind == "shell":
         return f"ExecStart=/bin/sh -c {shlex.quote('exec ' + command)}"
@@ -139,7 +139,7 @@ def _supervisor_line(supervision: Supervision, command: str) -> str:
 
 
 def _shared_process_commands(service: Service, supervision: Supervision, command: str) -> tuple[str, ...]:
-    """What holds more than the component and cannot restart it alone."""
+    """The commands if a unit or session runs more than the component and cannot restart the component alone."""
     name = supervision.name
     stop = (f"kill {service.pid}",) if service.pid else ()
     if supervision.kind == "unit":
@@ -170,7 +170,7 @@ def _container(service: Service, known: Component, arguments: list[str], web_con
     mount = f"{folder}:{folder}:ro"
     port = service.listen.rpartition(":")[2] or str(known.default_port)
     if known.config_flag and not any(word.startswith(f"--{known.config_flag}") for word in arguments):
-        # The image's own default arguments are replaced as a whole as soon as one is given.
+        # Any argument replaces all of the image's default arguments.
         arguments = [f"--{known.config_flag}={known.home}/{known.name}.yml", *arguments]
     run = ["docker", "run", "-d", "--name", known.name, "-p", f"{port}:{known.default_port}", "-v", mount]
     return (
@@ -189,29 +189,29 @@ def _yaml(text: str) -> str:
 
 
 class Manual(FlagFiles):
-    """A person: what Firescreen does not restart itself; see `base.ServiceManager`."""
+    """The user as service manager, for services that Firescreen does not restart; see `base.ServiceManager`."""
 
     name = MANUAL
     has_units = False
 
     def address(self, connection: Connection, service: Service) -> str:
-        """Of a container, where it is reached now: a person has made it anew."""
+        """The current address of a container, which the user may have recreated."""
         return docker.address(connection, service)
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Nothing: a person does it."""
+        """Does nothing: the user restarts it."""
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Nothing: a person does it."""
+        """Does nothing: the user reloads it."""
 
     def is_active(self, connection: Connection, service: Service) -> bool:
-        """True: a person sees to that."""
+        """True: this is left to the user."""
         return True
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
-        """None that we know of."""
+        """(): there is no known log."""
         return ()
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """See the function `reload`; what a restart takes depends on the files."""
+        """See the function `reload`; the commands for a restart depend on the files."""
         return reload(service)

@@ -1,6 +1,6 @@
 """Finds other supervisors (supervisord, runit, s6, PM2, monit): the name and command of the service they run.
 
-They hold more than the one program, so they are never restarted; a person is told how to restart that one alone.
+They run more than the one program, so they are never restarted; the user is told how to restart only that program.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _PROGRAM = re.compile(r"\[program:([^\]\s]+)\]")
 
 
 def find(connection: Connection, process: Process) -> Supervision | None:
-    """What keeps a process running, if that is another program than systemd itself."""
+    """The supervisor of a process, if it is another program than systemd."""
     for parent in process.parents:
         found = _by_parent(connection, process, parent)
         if found is not None:
             return found
     if process.unit == "monit.service":
-        # What monit starts is no child of its own.
+        # Processes that monit starts are not its children.
         return Supervision(
             "monit", process.component, "/etc/monit/monitrc", "start program =", (), ("monit reload",)
         )
@@ -38,7 +38,7 @@ def find(connection: Connection, process: Process) -> Supervision | None:
 
 
 def wrapper(unit: str, file: str) -> Supervision:
-    """A unit that starts its one program by way of a shell: it can be restarted, but its flags are a person's to set.
+    """A unit that starts its only program through a shell: it can be restarted, but the user has to set its flags.
 
     Args:
         unit: with `.service`. file: the unit's own file.
@@ -64,7 +64,7 @@ def _by_parent(connection: Connection, process: Process, parent: Parent) -> Supe
 
 
 def _by_folder(connection: Connection, parent: Parent, program: str) -> Supervision:
-    """runit, daemontools and s6: each service is a folder with a file `run`, in which its supervisor stands."""
+    """runit, daemontools, s6: a service is a folder with a file `run`, and the supervisor's working directory."""
     folder = connection.run(["readlink", f"/proc/{parent.pid}/cwd"], timeout=5).stdout.strip()
     folder = folder or parent.arguments[1]
     kind = {"runsv": "runit", "supervise": "daemontools"}.get(program, "s6")
@@ -81,7 +81,7 @@ def _pm2(process: Process) -> Supervision:
 
 
 def _supervisord(connection: Connection, process: Process, parent: Parent) -> Supervision:
-    """supervisord says itself which program has that process; without the right to ask it, its files do."""
+    """supervisorctl reports which program has that process; without the right to use it, the configuration does."""
     own = _config(connection, parent)
     sections = dict(_sections(connection, own))
     pids = {process.pid, *(each.pid for each in process.parents if each.pid != parent.pid)}
@@ -92,7 +92,7 @@ def _supervisord(connection: Connection, process: Process, parent: Parent) -> Su
         named = [
             name for name, (_, command) in sections.items() if posixpath.basename(process.program) in command
         ]
-    # GROUP:NAME, and of several processes of one program NAME:NAME_00.
+    # GROUP:NAME, or NAME:NAME_00 for one of several processes of a program.
     whole = named[0] if named else process.component
     group, _, name = whole.rpartition(":")
     section = next((each for each in (name, group) if each in sections), "")
@@ -111,7 +111,7 @@ _USUAL = ("/etc/supervisord.conf", "/etc/supervisor/supervisord.conf", "/etc/sup
 
 
 def _config(connection: Connection, parent: Parent) -> str:
-    """The configuration of a supervisord: the one that it was started with, or the first of its usual places."""
+    """The configuration file of a supervisord: the one it was started with, or the first of the usual ones."""
     words = parent.arguments
     for index, word in enumerate(words):
         if word in ("-c", "--configuration"):
@@ -122,7 +122,7 @@ def _config(connection: Connection, parent: Parent) -> str:
 
 
 def _sections(connection: Connection, path: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """(program, (file, command)) of a supervisord's configuration and the files that it includes."""
+    """(program, (file, command)) for a supervisord's configuration and the files that it includes."""
     text = _text(connection, path)
     yield from _programs(path, text)
     for found in re.finditer(r"(?ms)^\[include\][^\[]*?^\s*files\s*=\s*(.*?)(?=^\S|\Z)", text):
@@ -145,5 +145,5 @@ def _text(connection: Connection, path: str) -> str:
     try:
         state = connection.read(path) if path else None
     except HostError:
-        return ""  # closed to us without root: what is known from elsewhere has to do
+        return ""  # not readable without root; other sources have to suffice
     return state.content[:_LARGEST].decode("utf-8", "replace") if state is not None else ""

@@ -1,7 +1,7 @@
-"""Finds what on a host requests a component by plain http: units, cron jobs, checks, and the scripts that these name.
+"""Finds clients on a host that request a component by plain http: units, cron jobs, checks, and scripts named there.
 
-The search is bounded: the folders of systemd, cron and a few monitors, /usr/local's programs, and the scripts that the
-units and cron jobs of the administrator name; at most some hundred files of 64 KB.
+The search is limited to the folders of systemd, cron and a few monitors, the programs in /usr/local, and the scripts
+that the administrator's units and cron jobs name; to a few hundred files, and 64 KB of each.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from wizard.model import Caller
 from wizard.redact import plain, redact
 
 _MOST = 100
-"""Callers that are told of at most."""
+"""The maximum number of callers that are reported."""
 
-# What a line must hold at least is looked for there; whether it asks by http is decided here.
+# The script only looks for lines with one of the ports; whether a line has a plain http URL is decided in Python.
 _SEARCH = r"""
 LC_ALL=C
 pattern=":($1)([^0-9.:]|\$)"
@@ -47,14 +47,14 @@ for file in /usr/local/bin/* /usr/local/sbin/* $named; do
   left=$((left - 1))
   [ "$left" -ge 0 ] || break
   case $file in /etc/cron*|/proc/*|/dev/*|/sys/*) continue ;; esac
-  # A link of somebody else's could lead anywhere.
+  # A link of another user's could lead anywhere.
   [ -f "$file" ] && [ ! -L "$file" ] && IFS= read -r first 2>/dev/null < "$file" || continue
   case $first in '#!'*) set -- "$@" "$file" ;; esac
 done
-# Most hosts have nothing of the kind, which two processes tell of all these files.
+# Most hosts have no such file; two processes find that out for all of them.
 holds $units $made $packaged $crons $often $checks "$@" || exit 0
 search unit $units $made
-# Hundreds of units come with packages: one look tells which of them are worth a closer one.
+# Packages bring hundreds of units: one grep finds those that are worth a search.
 search unit $(grep -lE -- "$pattern" $packaged 2>/dev/null | head -n 50)
 search cron $crons $often
 search check $checks
@@ -69,7 +69,7 @@ def request(ports: Collection[int]) -> tuple[str, ...]:
 
 
 def find(connection: Connection, ports: Collection[int]) -> tuple[Caller, ...]:
-    """Every line on the host that asks one of these ports by plain http, file by file."""
+    """Every line on the host that requests one of these ports by plain http, file by file."""
     if not ports:
         return ()
     ended = connection.run_script(*request(ports), timeout=30)
@@ -89,6 +89,6 @@ def find(connection: Connection, ports: Collection[int]) -> tuple[Caller, ...]:
 
 
 def _unit(kind: str, path: str) -> str:
-    """The unit whose file it is, with its `.service`; '' for none."""
+    """The unit to which the file belongs, with `.service`; '' if there is none."""
     match = re.search(r"/([^/]+\.service)(?:\.d/[^/]+)?$", path)
     return match.group(1) if match and kind == "unit" else ""

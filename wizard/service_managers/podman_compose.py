@@ -1,4 +1,4 @@
-"""podman-compose where it answers otherwise than Docker's Compose: what it is asked, and what of it cannot be used."""
+"""podman-compose where it differs from Docker's Compose: its commands, and which containers cannot be changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from wizard.model import Container
 from wizard.service_managers.container_engines import PODMAN_COMPOSE, PODMAN_COMPOSE_VERSION
 
 _SINCE = (1, 6)
-"""The first known to compare service by service; 1.0.3 and 1.3.0 take the whole project down for a change of one."""
-# Its only word on what it would do.
+"""The first version known to compare each service; 1.0.3 and 1.3.0 take down the whole project to change one."""
+# The only way to find out what `up` would do.
 _DRY_RUN = r"""
 cd "$1" || exit 1
 shift
@@ -21,18 +21,18 @@ shift
 
 
 def is_used(box: Container) -> bool:
-    """Whether podman-compose made a container, and makes it anew."""
+    """Whether podman-compose made a container and recreates it."""
     return box.compose == PODMAN_COMPOSE
 
 
 def refusal(box: Container, labels: Mapping[str, str], owner: str) -> str:
-    """Why a container of Podman cannot be changed, a clause with the container as its subject; '' where it can.
+    """Why a container of Podman cannot be changed, as a clause with the container as its subject; '' if it can.
 
     Args:
-        owner: the user whose Podman runs it without root; '' for root's.
+        owner: the user whose rootless Podman runs it; '' for root's.
     """
     if owner and (box.unit or box.is_compose):
-        # Nobody but root gives a file to a group of the container, and root writes into no folder of a user's.
+        # Only root can give a file to a group inside the container, and root does not write to folders of a user.
         by = f"the unit {box.unit} (systemctl --user)" if not box.is_compose else f"the project {box.project}"
         return f"is run by {by} of the user {owner}: only containers of root's Podman are changed"
     version = labels.get(PODMAN_COMPOSE_VERSION, "")
@@ -49,13 +49,13 @@ def refusal(box: Container, labels: Mapping[str, str], owner: str) -> str:
 
 
 def words(box: Container) -> list[str]:
-    """The words before what it is asked; it takes the folder of the first file for the project's."""
+    """The beginning of its commands; it takes the folder of the first file as the project's."""
     files = [word for path in box.compose_files for word in ("-f", path)]
     return [PODMAN_COMPOSE, *files, "-p", box.project]
 
 
 def would_make_anew(connection: Connection, box: Container) -> bool:
-    """Whether `up` would make a container anew, by a dry run; also where it rejects the files."""
+    """Whether `up` would recreate a container, according to a dry run; also if it rejects the files."""
     asked = [*words(box), "--verbose", "--dry-run", "up", "-d", "--no-deps", box.service]
     said = connection.run_script(_DRY_RUN, box.folder or "/", *asked, timeout=60).stdout
     found = re.search(r"Prepare to recreate services: (.*)", said)

@@ -1,7 +1,7 @@
-"""PowerShell commands for a Windows host, for an administrator: copy files, set access rights, set the flag, restart.
+"""PowerShell commands for the administrator of a Windows host: copy files, set access rights, set the flag, restart.
 
-Services are changed by Windows' own interfaces and the registry, never by a program that takes a quoted command line:
-Windows PowerShell 5.1 and PowerShell 7 hand quotes on to programs in different ways. Pure.
+They change services through Windows' own interfaces and the registry, never with a program that takes a quoted command
+line: Windows PowerShell 5.1 and PowerShell 7 pass quotes to programs in different ways. Pure.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from wizard.components import Component, component
 from wizard.model import Service
 
 _PROGRAMS = {"node_exporter": "windows_exporter"}
-"""What stands for a component on Windows."""
-# By number, as their names are other ones in every language: the system and the administrators.
+"""The program that replaces a component on Windows."""
+# By id, as the names differ between languages: the system account and the administrators.
 _SYSTEM, _ADMINISTRATORS = "*S-1-5-18", "*S-1-5-32-544"
 
 
 def quote(text: str) -> str:
-    """`text` as one word of PowerShell in which nothing is expanded; all the quotes that it knows are doubled."""
+    """`text` as one PowerShell word in which nothing is expanded; all kinds of quotes that it knows are doubled."""
     for mark in "'\u2018\u2019\u201a\u201b":
         text = text.replace(mark, mark * 2)
     return f"'{text}'"
 
 
 def name(service: Service) -> str:
-    """The program, and the Windows service that runs it."""
+    """The name of the program, and of the Windows service that runs it."""
     return _PROGRAMS.get(service.component, service.component)
 
 
 def folder(service: Service) -> str:
-    """The absolute folder of the program, into which its files go."""
+    """The absolute folder of the program, which also gets its files."""
     if ntpath.isabs(service.program):
         return ntpath.dirname(service.program)
     return ntpath.join("C:\\Program Files", name(service))
@@ -40,13 +40,13 @@ def folder(service: Service) -> str:
 def start(
     service: Service, *, source: str, secret: Sequence[str], flags: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Commands that put the files in place and have the service start with the flags.
+    """Commands that put the files in place and set the service's flags.
 
     Args:
-        service: a Windows one.
-        source: where the files lie on the machine where Firescreen runs.
+        service: a service on Windows.
+        source: the folder of the files on the machine where Firescreen runs.
         secret: names of the files that only the service may read.
-        flags: values by the flags' names without dashes; a relative path is one in the service's folder.
+        flags: values by the flags' names without dashes; a relative path is relative to the service's folder.
     """
     target, called = folder(service), name(service)
     words = [
@@ -73,7 +73,7 @@ def start(
 
 
 def back(service: Service, flags: Sequence[str]) -> tuple[str, ...]:
-    """Commands that take the flags away again."""
+    """Commands that remove the flags again."""
     known, called = component(service.component), name(service)
     pattern = "|".join(flags).replace(".", "\\.")
     ours = quote(f' "--({pattern})=[^"]*"')
@@ -88,14 +88,14 @@ def back(service: Service, flags: Sequence[str]) -> tuple[str, ...]:
 
 
 def restart(service: Service) -> tuple[str, ...]:
-    """The command that restarts the service: no signal tells a program on Windows to read its configuration."""
+    """The command that restarts the service: on Windows no signal reloads a program's configuration."""
     return (
         f"Restart-Service -Name {quote(name(service))}   # on {service.host}, in PowerShell as administrator",
     )
 
 
 def _set_flags(known: Component, called: str, words: Sequence[str]) -> list[str]:
-    """The present command line of the service with these flags behind it, unless they are there."""
+    """Commands that append these flags to the service's current command line, unless they are there."""
     lines = _read(known, called)
     for word in words:
         flag = word.partition("=")[0]
@@ -105,7 +105,7 @@ def _set_flags(known: Component, called: str, words: Sequence[str]) -> list[str]
 
 
 def _read(known: Component, called: str) -> list[str]:
-    """The service's command line in $command: its own, or what nssm starts it with."""
+    """Commands that put the service's command line into $command: its own, or the one that nssm starts."""
     if known.name in _PROGRAMS:
         named = quote(f'Name = "{called}"')
         return [

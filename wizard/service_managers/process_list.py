@@ -1,7 +1,7 @@
 """Lists the processes of known components on a host, with their arguments and sockets, in one command.
 
-Works without root and without `ps`, which small hosts do not have; says what runs a process (a systemd
-unit, a container, another program, or nothing that would start it again).
+It works without root and without `ps`, which small hosts lack. It also finds out who runs a process (a systemd unit, a
+container, another program, or nothing that would start it again).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from wizard.components import Component, all_components
 from wizard.connections.base import Connection
 from wizard.service_managers import sockets
 
-# The names arrive as arguments. Reading with the shell's own `read` forks nothing for the other processes. A supervisor
-# is never process 1.
+# The names are arguments. The shell's own `read` starts no process for all the other processes. A supervisor is never
+# process 1.
 _SCRIPT = r"""
 LC_ALL=C
 names=" $* " any= nl='
 '
 listening() { sed -n 's/^ *[0-9]*: \([0-9A-F]*:[0-9A-F]*\) [0-9A-F:]* 0A [^ ]* [^ ]* [^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1 ino:\2/p' "$1/tcp" "$1/tcp6" 2>/dev/null; }
-# A process more costs a host a millisecond for each component; the shell's own words cost it nothing.
+# Starting a process takes the host a millisecond for each component; the shell's built-ins take none.
 sockets() {
   open=$(ls -l "$1" 2>/dev/null)
   set -f
@@ -42,19 +42,19 @@ for d in /proc/[0-9]*; do
   esac
   p= inner=
   while read -r k v w; do case $k in PPid:) p=$v ;; NSpid:) inner=$w; break ;; esac; done 2>/dev/null < "$d/status"
-  # In a container with a network of its own: what it listens on is its container's to say, and no supervisor of ours is
-  # its parent. Each program that is not started here counts where fifty containers run.
+  # In a container with a network of its own: the container's engine reports its ports, and no supervisor of ours is its
+  # parent. With fifty containers, each program that is not started here matters.
   apart=
   if [ -n "$inner" ] && [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then apart=1; fi
   [ "$p" = 1 ] || [ -n "$apart" ] ||
     case "$(tr '\0' ' ' 2>/dev/null < "/proc/$p/cmdline")" in */wizard/service_managers/supervisor.py* | */wizard/services/supervise.py*) continue ;; esac
   printf '\036%s\037%s\037' "${d#/proc/}" "$(stat -c '%U:%G:%u:%g' "$d" 2>/dev/null)"
   while IFS= read -r line; do printf '%s ' "$line"; done 2>/dev/null < "$d/cgroup"
-  # A process with a number of its own in another namespace too is in a container.
+  # A process that also has a pid in another namespace is in a container.
   [ -z "$inner" ] || printf 'other-namespace '
   if [ -r "$d/ns/net" ] && ! [ "$d/ns/net" -ef /proc/self/ns/net ]; then printf 'other-network '; fi
   printf '\037%s\037' "$(readlink "$d/exe" 2>/dev/null)"
-  # Its parents, the nearest first: who would start it again.
+  # Its parents, the closest first: one of them would start it again.
   for level in 1 2 3 4 5; do
     [ "${p:-0}" -gt 1 ] || break
     printf '%s\032' "$p"
@@ -63,7 +63,7 @@ for d in /proc/[0-9]*; do
     q=; while read -r k v; do [ "$k" = PPid: ] && q=$v && break; done 2>/dev/null < "/proc/$p/status"
     p=$q
   done
-  # The sockets that it holds, and those that listen where its network is another than ours.
+  # Its open sockets, and the listening sockets of its network if that is another than ours.
   printf '\037'
   [ -n "$apart" ] || sockets "$d/fd"
   printf '\037'
@@ -97,7 +97,7 @@ _WRAPPERS = frozenset(
         "dumb-init",
     )
 )
-# The pids in a unit, in the shell's own words.
+# The pids in a unit, found without starting a process.
 _MEMBERS = r"""
 for d in /proc/[0-9]*; do
   while IFS= read -r group; do
@@ -107,13 +107,13 @@ done
 exit 0
 """
 PROXIES = r"docker-proxy|docker-pr|com\.docker|rootlessport|rootlessp|conmon|slirp4netns|pasta"
-"""The beginnings of their names; `_SCRIPT` has them too."""
+"""The beginnings of the names of container proxies; `_SCRIPT` has them too."""
 _UNIT = re.compile(r"/([^/\s]+\.service)(?=[/\s]|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A process that started another, with its own command line."""
+    """A process that started another one, with its command line."""
 
     pid: int
     arguments: tuple[str, ...]
@@ -121,7 +121,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One running program: `unit` is the system unit that it belongs to, or ''."""
+    """One running program: `unit` is the system unit to which it belongs, or ''."""
 
     pid: int
     component: str
@@ -132,17 +132,17 @@ class Process:
     unit: str = ""
     container: bool = False
     parents: tuple[Parent, ...] = ()
-    """The nearest first, without process 1."""
+    """The closest parent first, without process 1."""
     sockets: tuple[str, ...] = ()
-    """address:port of each TCP socket that it listens on, `*` for all; () where that cannot be seen, and where it is `apart`."""
+    """address:port of each TCP socket on which it listens, `*` for all; () if they are not visible or it is `apart`."""
     apart: bool = False
-    """Whether it is in a container with a network of its own: nothing listens for it at this host's addresses."""
+    """Whether it is in a container with a network of its own, so that it listens at no address of this host."""
 
 
 def find(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[Process, ...]:
-    """The running processes of `components` (of all, if none are named), by process id.
+    """The running processes of `components` (by default all), by process id.
 
-    Those of practice stacks, whose parent is our own supervisor, are nothing that this machine runs.
+    Processes of practice stacks, whose parent is our own supervisor, do not count as services of this machine.
     """
     return look(connection, components)[0]
 
@@ -153,7 +153,7 @@ def request(components: tuple[Component, ...]) -> tuple[str, ...]:
 
 
 def look(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[tuple[Process, ...], bool]:
-    """As `find`, and whether something runs that listens in place of a container (see `PROXIES`)."""
+    """As `find`, and whether there is a process that listens for a container (see `PROXIES`)."""
     known = components or all_components()
     ended = connection.run_script(*request(known), timeout=30)
     text = ended.stdout.replace("\x1d", "")
@@ -193,7 +193,7 @@ def _process(record: list[str], known: tuple[Component, ...], listening: Mapping
 
 
 def _owner_names(owner: str) -> tuple[str, str]:
-    """User and group of `name:group:uid:gid`; a number where the host has no name for it."""
+    """User and group from `name:group:uid:gid`; ids for those without a name on the host."""
     names = [*owner.split(":"), "", "", "", ""][:4]
     user, group = (
         number if name == "UNKNOWN" else name for name, number in zip(names[:2], names[2:], strict=True)
@@ -211,15 +211,15 @@ def _parents(text: str) -> tuple[Parent, ...]:
 
 
 def main_process(connection: Connection, unit: str, pid: int, running: Sequence[Process]) -> Process | None:
-    """Which of the processes a unit exists for: it alone ends and starts with the unit.
+    """The process for which a unit exists: only this one ends and starts with the unit.
 
-    That is the unit's main process, or the only child of a shell (or of a program that takes another user's rights)
-    where nothing else runs in the unit.
+    It is the unit's main process, or the only child of a shell (or of a program that changes to another user) if
+    nothing else runs in the unit.
 
     Args:
-        unit: its name with `.service`.
-        pid: systemd's MainPID; 0 where there is none.
-        running: the components' processes in the unit.
+        unit: the name with `.service`.
+        pid: systemd's MainPID; 0 if there is none.
+        running: the processes of components in the unit.
     """
     for each in running:
         if each.pid == pid:
@@ -236,7 +236,7 @@ def main_process(connection: Connection, unit: str, pid: int, running: Sequence[
 
 
 def _unit_of(cgroup: str) -> str:
-    """The system unit in the lines of /proc/PID/cgroup; a user's own units are none."""
+    """The system unit in the lines of /proc/PID/cgroup; '' for a user's own units."""
     if "/user.slice/" in cgroup:
         return ""
     found = _UNIT.findall(cgroup)

@@ -1,6 +1,6 @@
-"""Reads a program's version and flags on a host, and interprets its arguments.
+"""Finds out a program's version, flags and files on a host.
 
-Promises: asking never hands root's rights to a program that somebody else can replace.
+Root never runs a program that somebody else can replace; it runs as its owner then.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from wizard.model import Completed, Service
 from wizard.service_managers import sockets
 
 GOSSIP_PORT = "9094"
-"""Where Alertmanager's peers meet, unless a flag says otherwise."""
+"""The default port of the gossip between Alertmanager's peers."""
 
 
 def version(connection: Connection, program: str) -> str:
-    """Its version as `--version` prints it, e.g. '2.42.0+ds', or ''."""
+    """The version that the program prints for `--version`, e.g. '2.42.0+ds', or ''."""
     return version_in(_ask(connection, program, "--version"))
 
 
 def version_in(said: str) -> str:
-    """The version in what a program prints for `--version`, or ''."""
+    """The version in a program's output for `--version`, or ''."""
     match = re.search(r"\bversion v?(\d+\.\d+(?:\.\d+)?[^\s,)]*)", said)
     return match.group(1) if match else ""
 
@@ -35,8 +35,8 @@ def config_file(
 ) -> str:
     """The absolute path of its configuration file, or '' if it has none.
 
-    Without the flag, the program's own default counts: Debian's build has another than upstream's, and
-    `--help` prints it. A relative path lies in `folder`, the program's working directory.
+    Without the flag, the program's default applies, which `--help` prints: Debian's build has another one than
+    upstream's. A relative path is relative to `folder`, the program's working directory.
     """
     if not component.config_flag:
         return ""
@@ -49,7 +49,7 @@ def config_file(
 
 
 def web_config(component: Component, arguments: tuple[str, ...], *, folder: str) -> str:
-    """The absolute path of its web configuration, or ''; a relative one lies in `folder`, where it was started."""
+    """The absolute path of its web configuration, or ''; a relative one is in `folder`, where it was started."""
     names = dict.fromkeys(name for _, name in component.web_flags)
     path = next((found for name in names if (found := flag(arguments, name))), "")
     return posixpath.normpath(posixpath.join(folder.lstrip("!-") or "/", path)) if path else ""
@@ -61,14 +61,14 @@ def flag(arguments: tuple[str, ...], name: str) -> str:
 
 
 def switch(arguments: tuple[str, ...], name: str) -> bool:
-    """Whether a flag without a value is on."""
+    """Whether a flag without a value is set."""
     return any(word in (f"--{name}", f"-{name}", f"--{name}=true") for word in arguments)
 
 
 def listen(component: Component, arguments: tuple[str, ...]) -> str:
-    """address:port as a client on the host reaches it, from the flag or the component's usual port.
+    """address:port at which a client on the host reaches it, by its flag or the component's default port.
 
-    Only the web address counts; Alertmanager's port for its peers is another. Of several, the first.
+    Only the web address counts, not Alertmanager's gossip. Of several addresses, the first usable one is returned.
     """
     name = "web.listen-address"
     given = [flag(arguments[index:], name) for index, word in enumerate(arguments) if name in word]
@@ -76,12 +76,12 @@ def listen(component: Component, arguments: tuple[str, ...]) -> str:
 
 
 def served_at(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> str:
-    """address:port as a client on the host reaches it: of the sockets that its process holds, the web's.
+    """address:port at which a client on the host reaches it: the web socket among those that its process has open.
 
-    An address may come from the environment as well as from a flag, so that only the sockets say where it is.
+    The address may be set in the environment as well as by a flag, so only the sockets show where it really listens.
 
     Args:
-        held: the addresses of those sockets; without any, the flag or the usual port has to do.
+        held: the addresses of those sockets; if there are none, the flag or the default port is used.
     """
     told = listen(component, arguments)
     if not held:
@@ -89,14 +89,14 @@ def served_at(component: Component, arguments: tuple[str, ...], held: Sequence[s
     for each in (told, f":{component.default_port}"):
         there = [one for one in held if sockets.port(one) == sockets.port(each)]
         if there:
-            # The flag's own words are kept where they say more than an address does.
+            # The flag's own text is kept if it says more than an address, e.g. a host name.
             same = each is told and not all(one.startswith("[::]:") for one in there)
             return told if same and _is_among(told, there) else sockets.client_address(there[0])
     return sockets.client_address(web_sockets(component, arguments, held)[0])
 
 
 def web_sockets(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> tuple[str, ...]:
-    """Of the sockets that a process listens on, those that serve its web pages; all where none is told from them."""
+    """The listening sockets of a process that serve its web pages; all of them if they cannot be told apart."""
     others = {sockets.port(flag(arguments[at:], name)) for at, name in _other_addresses(arguments)}
     if component.cluster_flags and not others:
         others = {GOSSIP_PORT}
@@ -104,14 +104,14 @@ def web_sockets(component: Component, arguments: tuple[str, ...], held: Sequence
 
 
 def _is_among(told: str, there: Sequence[str]) -> bool:
-    """Whether an address as a flag names it is one of these sockets', or a name that is taken for one."""
+    """Whether a flag's address is that of one of these sockets, or a host name."""
     host = told.rpartition(":")[0]
     numeric = bool(re.fullmatch(r"[0-9.]+|\[.*\]", host))
     return not numeric or any(one.rpartition(":")[0] in (host, "*", "0.0.0.0") for one in there)  # noqa: S104
 
 
 def _other_addresses(arguments: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    """Flags for addresses that are not the web's, e.g. of Alertmanager's gossip."""
+    """Flags for addresses other than the web address, e.g. for Alertmanager's gossip."""
     for at, word in enumerate(arguments):
         name = word.lstrip("-").partition("=")[0]
         if word.startswith("-") and name.endswith("listen-address") and name != "web.listen-address":
@@ -119,7 +119,7 @@ def _other_addresses(arguments: tuple[str, ...]) -> Iterator[tuple[int, str]]:
 
 
 def expand_arguments(connection: Connection, arguments: tuple[str, ...], *, folder: str) -> tuple[str, ...]:
-    """Arguments with those that stand in files, as kingpin reads them: @FILE, one a line, `#` for comments.
+    """Expands arguments from files as kingpin does: @FILE, one argument per line, `#` for comments.
 
     Args:
         folder: the program's working directory, for a relative name.
@@ -134,7 +134,7 @@ def expand_arguments(connection: Connection, arguments: tuple[str, ...], *, fold
 
 
 def argument_file(connection: Connection, arguments: tuple[str, ...], *, folder: str) -> str:
-    """The absolute path of the one file that arguments are read from; '' for none, or several."""
+    """The absolute path of the only file from which arguments are read; '' for none or several."""
     paths = [
         posixpath.join(folder.lstrip("!-") or "/", word[1:])
         for word in arguments
@@ -149,33 +149,33 @@ def _argument_file(connection: Connection, word: str, folder: str) -> str | None
     try:
         state = connection.read(posixpath.join(folder.lstrip("!-") or "/", word[1:]))
     except HostError:
-        return None  # closed to us without root
+        return None  # not readable without root
     return state.content.decode("utf-8", "surrogateescape") if state is not None else None
 
 
 def first_reachable(addresses: Iterable[str]) -> str:
-    """The first of them that is host:port for TCP, as a client on the host writes it; '' if none is."""
+    """The first host:port for TCP among them, as a client on the host uses it; '' if there is none."""
     everywhere = ("", "0.0.0.0", "[::]", "*")  # noqa: S104 - compared with, not bound to
     for address in addresses:
         host, _, port = address.rpartition(":")
-        # vsock://:9100 is reached from another machine only.
+        # vsock://:9100 can only be reached from another machine.
         if port.isdecimal() and "/" not in host:
             return f"{'127.0.0.1' if host in everywhere else host}:{port}"
     return ""
 
 
 def home(component: Component, web_config: str, configuration: str) -> str:
-    """The folder for the web configuration: where one is already, beside the configuration, or the usual."""
+    """The folder for the web configuration: that of the present one, else of the configuration, else the usual one."""
     for path in (web_config, configuration):
         folder = posixpath.dirname(path)
-        # Neither a folder that belongs to everybody nor one that a sandbox hides.
+        # Neither a folder that belongs to everybody nor one that sandboxing may hide.
         if re.match(r"/(etc|opt|srv|var/lib|usr/local)/.", folder):
             return folder
     return component.home
 
 
 def _ask(connection: Connection, program: str, question: str) -> str:
-    """What the program prints; root asks a program of somebody else's as that user."""
+    """Runs a program and returns its output; root runs a program of another user as that user."""
     info = connection.stat(program) if program.startswith("/") else None
     if info is None or info.kind != "file":
         return ""

@@ -1,4 +1,4 @@
-"""Reverse proxies as services: finds those that systemd runs, and has them take a new configuration."""
+"""Reverse proxies as services: finds those that systemd runs, and reloads them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from wizard.service_managers.flags import FlagFiles
 
 NAME: Final = "reverse-proxy"
 
-# One line a proxy: what is there of it costs a host a look at a few paths, and systemd is asked about that alone. The
-# proxies are asked for their versions side by side, which takes each a while. Caddy makes a folder in its home even then:
-# they get a home of their own, which goes again.
+# One line for each proxy: the script tests a few paths and asks systemd only about the proxies that exist. It gets all
+# versions in parallel, since each takes a while. Caddy creates a folder in its home even for that, so the proxies get a
+# temporary home.
 _LOOK: Final = r"""
 [ -e /run/systemd/system ] || exit 0
 home=
@@ -48,9 +48,9 @@ while [ $# -gt 0 ]; do
 done
 [ -z "$home" ] || { wait; rm -rf "$home"; }
 """
-# The main process of most proxies starts new ones at a reload and lets the old ones end: only the new ones have read
-# the configuration. Its children are looked at, since it says so nowhere. HAProxy from 3.1 on reads it in the new one, and
-# its unit is 'reloading' until that is done.
+# On a reload, the main process of most proxies starts new processes and lets the old ones end: only the new ones have
+# read the configuration. The proxies do not report that, so the script watches the children. HAProxy from 3.1 on reads
+# the configuration in the new process, and its unit is 'reloading' until that is done.
 _RELOAD: Final = r"""
 unit=$1 forks=$2
 pid=$(systemctl show --no-pager -p MainPID --value -- "$unit.service")
@@ -86,22 +86,22 @@ class ReverseProxy(FlagFiles):
     has_units = False
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Restarts it: other sites are not served meanwhile. Only for what a reload does not take, see `SignInClient`.
+        """Restarts it, or stops it if its configuration is gone (after an undo).
 
-        One whose configuration is gone (undone) is stopped.
+        A restart interrupts its other sites, so it is only for settings that a reload does not apply, see `SignInClient`.
         """
         if service.config_file and connection.read(service.config_file) is None:
             systemd_restart.systemctl(connection, "stop", unit=service.unit)
             return
-        # It may have tried in vain so often, without a configuration, that systemd has given it up.
+        # Without a configuration it may have failed so often that systemd no longer starts it.
         connection.run(["systemctl", "reset-failed", "--", f"{service.unit}.service"], timeout=15)
         systemd_restart.systemctl(connection, "restart", unit=service.unit)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Has it read its configuration; returns when new requests are answered by it. One that is stopped stays so.
+        """Reloads it; returns when new requests are answered with the new configuration. A stopped proxy stays stopped.
 
         Raises:
-            ServiceError: it rejects the configuration, and goes on with the old.
+            ServiceError: it rejects the configuration and keeps the old one.
         """
         if not self.is_active(connection, service):
             return
@@ -131,10 +131,10 @@ class ReverseProxy(FlagFiles):
 
 
 def discover(connection: Connection) -> tuple[Service, ...]:
-    """The reverse proxies that a host's systemd knows, running or not, and that can be front doors."""
+    """The reverse proxies that a host's systemd knows, running or not, and that Firescreen can configure."""
     known: dict[str, Proxy] = {each.name: each for each in all_proxies()}
     ended = connection.run_script(*request(), timeout=15)
-    # Each says its line when it has it: in which order they come is chance.
+    # The script prints each line as soon as it has it, so their order is random.
     lines = [fields for line in ended.stdout.splitlines() if len(fields := line.split("\x1f")) == 4]
     lines.sort(key=lambda fields: list(known).index(fields[0]))
     return tuple(
@@ -153,7 +153,7 @@ def request() -> tuple[str, ...]:
 
 
 def other_configuration(connection: Connection, name: str, program: str) -> str:
-    """The path of what a reverse proxy runs with, where that is not its usual configuration; '' where it is, or may be."""
+    """The path of the configuration that a proxy runs with, if it is not the usual one; '' if it is or may be."""
     known = proxy(name)
     if known is None or known.name != "caddy":
         return ""
@@ -163,7 +163,7 @@ def other_configuration(connection: Connection, name: str, program: str) -> str:
 def _find_proxy(connection: Connection, known: Proxy, fields: list[str]) -> Service | None:
     if not known.exporters:
         return _service(connection, known, fields)
-    # It has flags as components have, and is found and restarted as they are.
+    # It has flags like components, and is found and restarted like them.
     one = (find_component(known.name),)
     units = systemd_discovery.discover(connection, process_list.find(connection, one), one)
     service = next((each for each in units if each.unit == known.unit), None)

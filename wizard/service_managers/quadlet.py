@@ -1,7 +1,7 @@
-"""Quadlets as a service manager: containers that systemd runs with Podman, from a `.container` file.
+"""Quadlets as a service manager: containers that systemd runs with Podman, each from a `.container` file.
 
-Podman's generator makes the unit of the file whenever systemd reads its units. Promises as for systemd and Docker: a restart
-is over when the new container serves, and one that does not stay up is a `ServiceError` with its last words.
+Podman's generator makes a unit of the file whenever systemd reads its units. As for systemd and Docker, a restart ends
+when the new container serves, and if it does not stay up, that is a `ServiceError` with its last lines.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from wizard.service_managers.base import Answers, Ask
 from wizard.service_managers.process_list import Process
 
 _TIMEOUT = 120.0
-"""Seconds for systemd: the old program may take its ten to end, and Podman as long for the rest."""
+"""Seconds for systemd: the old program may need ten to end, and Podman as long for the rest."""
 
 
 class Quadlets(docker.Containers):
-    """See `base.ServiceManager`. `docker_discovery` finds them beside the containers of all engines."""
+    """See `base.ServiceManager`. `docker_discovery` finds them together with the containers of all engines."""
 
     name = "quadlet"
     has_units = False
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None: the manager of containers asks Podman too."""
+        """None: the manager for Docker also finds Podman's containers."""
         return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Has systemd make the unit anew of its file and restart it; back when the new container serves.
+        """Has systemd generate the unit from its file again and restarts it; returns when the new container serves.
 
         Raises:
-            ServiceError: Podman's generator makes no unit of the file, or the container does not stay up.
+            ServiceError: Podman's generator makes no unit from the file, or the container does not stay up.
         """
         box = _box(service)
         _ask_systemd(connection, service, "daemon-reload")
@@ -48,7 +48,7 @@ class Quadlets(docker.Containers):
         docker.await_up(connection, service, box, answers)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Restarts it where its file says something new or it holds an old file, else signals the program."""
+        """Restarts it if its file has changed or an old file is mounted, else sends the program a signal."""
         box = _box(service)
         changed = _unit_property(connection, box, "NeedDaemonReload") == "yes"
         if changed or not component(service.component).reload_by or docker.mounted_file(service):
@@ -57,15 +57,15 @@ class Quadlets(docker.Containers):
             docker.signal(connection, service, box, ask)
 
     def is_active(self, connection: Connection, service: Service) -> bool:
-        """Whether systemd calls the unit active."""
+        """Whether the unit is active."""
         return _unit_property(connection, _box(service), "ActiveState") in ("active", "reloading")
 
     def logs(self, connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
-        """The last lines of the unit's journal: the container itself is gone once it ends."""
+        """The last lines of the unit's journal: the container itself is removed when it ends."""
         return tuple(line.text for line in journald.lines(connection, _box(service).unit, lines))
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """`systemctl`, for a reload a signal."""
+        """The `systemctl` commands, or a signal for a reload."""
         box = _box(service)
         if action == "restart" or docker.mounted_file(service):
             return "systemctl daemon-reload", f"systemctl restart {box.unit}"
@@ -79,7 +79,7 @@ def _box(service: Service) -> Container:
 
 
 def _unit_property(connection: Connection, box: Container, name: str) -> str:
-    """A property of the unit as systemd has it."""
+    """A property of the unit from systemd."""
     ended = connection.run(
         ["systemctl", "show", "--no-pager", "-p", name, "--value", "--", box.unit], timeout=20
     )

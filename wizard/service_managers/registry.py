@@ -1,4 +1,4 @@
-"""The list of service managers. A new kind is one module of this folder and one line here."""
+"""The list of service managers. A new kind is one module in this folder and one line here."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _MANAGERS: dict[str, ServiceManager] = {}
 
 
 def register(manager: ServiceManager) -> None:
-    """Adds a service manager, or puts it in the place of the one of its name."""
+    """Adds a service manager, or replaces the one with its name."""
     _MANAGERS[manager.name] = manager
 
 
 def unregister(name: str) -> None:
-    """Takes a service manager out again."""
+    """Removes a service manager."""
     del _MANAGERS[name]
 
 
 def all_managers() -> tuple[ServiceManager, ...]:
-    """Every service manager, in the order in which a host is searched for its services."""
+    """All service managers, in the order in which they search a host for services."""
     return tuple(_MANAGERS.values())
 
 
 def manager_of(service: Service) -> ServiceManager:
-    """The manager of a service; a person where none of that name is known, as in an old journal."""
+    """The manager of a service; `Manual` if the name is unknown, as in an old journal."""
     return _MANAGERS.get(service.manager, _MANAGERS[MANUAL])
 
 

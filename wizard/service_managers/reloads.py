@@ -1,7 +1,7 @@
 """Reloads a service and waits until the program confirms that it has read its configuration.
 
-`systemctl reload` ends well as soon as the command of ExecReload does: curl that asks http where https answers changes
-nothing and exits 0. So the program's log is read, or where the log is silent, its API.
+`systemctl reload` succeeds as soon as the command of ExecReload does: curl that uses http where the server expects
+https changes nothing and exits 0. So the program's log is read, or its API if the log says nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wizard.service_managers.base import Ask, Loaded
 _STEP = 0.02
 _SHOWN = "MainPID,CanReload,NeedDaemonReload,ExecReload"
 _LOADING = 60.0
-"""Seconds for a program that says that it has begun to load: many rules and targets take their time."""
+"""Seconds for a program that reports that it has begun to load: many rules and targets take long."""
 _BEGUN = "Loading configuration file"
 _ASK_EACH = 0.5
 
@@ -29,17 +29,17 @@ _ASK_EACH = 0.5
 def reload(
     connection: Connection, service: Service, *, timeout: float = 15.0, ask: Ask | None = None
 ) -> None:
-    """Makes the program read its configuration; returns when the program says that it has.
+    """Reloads the program's configuration; returns when the program reports that it has done so.
 
     Args:
         connection: the host; needs the right to reload.
-        service: as found out.
-        timeout: seconds for each of the two ways (ExecReload, then the signal) until the program says something.
-        ask: asks the program itself.
+        service: the service as discovered.
+        timeout: seconds for each of the two methods (ExecReload, then the signal) until the program reports something.
+        ask: asks the program itself for its last reload.
 
     Raises:
-        ServiceError: it refused the new configuration (and goes on with the old), says nothing though its log would
-            hold it, or is not running.
+        ServiceError: it rejected the new configuration (and keeps the old one), reports nothing although its log would
+            show a reload, or is not running.
     """
     known = component(service.component)
     waiting = _Waiting(connection, service, known, journald.cursor(connection, service.unit), ask)
@@ -49,7 +49,8 @@ def reload(
         shown = _unit_properties(connection, service.unit)
     by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
     if by_signal and (shown.get("CanReload") == "no" or command_urls.plain(shown.get("ExecReload", ""))):
-        # What asks http today may ask https by now, or the other way round: the signal works with both.
+        # ExecReload may use http although the server expects https by now, or the other way round; the signal always
+        # works.
         _signal(connection, service, known, shown["MainPID"])
         if waiting.done(timeout):
             return
@@ -57,7 +58,7 @@ def reload(
         try:
             systemd_restart.systemctl(connection, "reload", unit=service.unit)
         except ServiceError:
-            # A unit with PrivateTmp cannot start its ExecReload once a cleaner has emptied /tmp.
+            # A unit with PrivateTmp cannot start its ExecReload once a cleaner has deleted its folder in /tmp.
             if not by_signal:
                 raise
         else:
@@ -82,7 +83,7 @@ def _unit_properties(connection: Connection, unit: str) -> dict[str, str]:
 
 
 def _signal(connection: Connection, service: Service, known: Component, pid: str) -> None:
-    # `kill` of the shell: a small host has no other.
+    # The `kill` of the shell: small hosts have no other.
     ended = connection.run(["sh", "-c", 'kill -s "$1" "$2"', "sh", known.reload_by, pid], timeout=10)
     if ended.code:
         raise HostError(
@@ -94,7 +95,7 @@ def _signal(connection: Connection, service: Service, known: Component, pid: str
 
 @dataclass(slots=True)
 class _Waiting:
-    """Waits for the program's verdict on a reload, from the moment at which this was made."""
+    """Waits for the program to report the result of a reload that begins after this object was made."""
 
     connection: Connection
     service: Service
@@ -107,10 +108,10 @@ class _Waiting:
         self.before = self.ask() if self.ask else None
 
     def done(self, timeout: float) -> bool:
-        """Whether it says within that time that it has read its configuration.
+        """Whether the program reports within that time that it has read its configuration.
 
         Raises:
-            ServiceError: it refused it.
+            ServiceError: it rejected the configuration.
         """
         if not self.known.reload_done or not (self.since or self.before):
             return False
@@ -139,7 +140,7 @@ class _Waiting:
         return False
 
     def would_be_told(self, pid: str) -> bool:
-        """Whether silence means that nothing was read: the log would hold it, or the program can be asked."""
+        """Whether silence means that nothing was read: the log would show it, or the program can be asked."""
         if not self.known.reload_done:
             return False
         if self.before:

@@ -1,4 +1,4 @@
-"""Finds the reverse proxies that run on a host, and reads their configurations with all that these include."""
+"""Finds the reverse proxies that run on a host, and reads their configurations with all included files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.connections.base import Connection
 from wizard.errors import HostError, UnreachableError
 from wizard.model import Proxies, ProxyProgram
 
-# A process of a container has a file system of its own: it is in another PID namespace, or cannot be looked at.
+# A container's process has another file system: its PID namespace is another one, or not visible.
 _SCRIPT: Final = r"""
 own=
 for d in /proc/[0-9]*; do
@@ -34,7 +34,7 @@ done
 exit 0
 """
 REQUEST: Final = (_SCRIPT,)
-"""The script that `discover` begins with."""
+"""The first script that `discover` runs."""
 _NAMES: Final[dict[str, ProxyProgram]] = {
     "nginx": "nginx",
     "apache2": "apache",
@@ -54,7 +54,7 @@ _OPTIONS: Final[dict[ProxyProgram, tuple[str, ...]]] = {
 }
 _ROUNDS: Final = 8
 _MOST: Final = 300
-"""Files of one configuration."""
+"""The maximum number of files in one configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class _Running:
     main: str
     """The configuration that its command line names, or ''."""
     words: tuple[str, ...] = ()
-    """Its command line, where its flags say where it listens."""
+    """Its command line, if its flags determine where it listens."""
 
 
 def discover(connection: Connection) -> Proxies:
@@ -96,7 +96,7 @@ def _running_proxies(connection: Connection) -> tuple[_Running, ...]:
     for record in ended.stdout.split("\x1e")[1:]:
         name, *words = record.split("\x1f")
         program = _NAMES[name]
-        # nginx writes its title over its arguments: they stand in one word behind 'master process'.
+        # nginx overwrites its arguments with its title: they are in one word, after 'master process'.
         if words and words[0].startswith("nginx: "):
             if "master process" not in words[0]:
                 continue
@@ -157,14 +157,14 @@ def _read(connection: Connection, running: _Running) -> Proxies:
 
 
 def _modules(connection: Connection, running: _Running) -> dict[str, bytes]:
-    """The files of further modules of an exporter_exporter."""
+    """The files of additional modules of an exporter_exporter."""
     folders = [value for name, value in _flags(running.words) if name == "config.dirs"]
     paths = [each for folder in folders for each in matching_files(connection, f"{folder}/*.y*ml")]
     return {path: state.content for path in paths if (state := connection.read(path)) is not None}
 
 
 def _listens(words: tuple[str, ...]) -> dict[str, Any]:
-    """Port and TLS of an exporter_exporter, by its flags: with TLS, its plain port is usually closed (an empty address)."""
+    """Port and TLS of an exporter_exporter, by its flags: with TLS, the plain port is usually off (empty address)."""
     flags = dict(_flags(words))
     plain = flags.get("web.listen-address", ":9999")
     at = re.search(r":(\d+)$", plain or flags.get("web.tls.listen-address", ""))
@@ -172,7 +172,7 @@ def _listens(words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _flags(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The flags of a command line of Go's, with their values: `-name=value` and `-name value`."""
+    """The flags of a Go program's command line, with their values: `-name=value` and `-name value`."""
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         name, equals, value = word.lstrip("-").partition("=")
         if word.startswith("-"):
@@ -180,7 +180,7 @@ def _flags(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxies:
-    """A configuration that is all the files of a folder (HAProxy's -f)."""
+    """Reads a configuration that consists of all the files of a folder (HAProxy's -f)."""
     files = {}
     for name in connection.names(folder)[:_MOST]:
         path = posixpath.join(folder, name)
@@ -191,7 +191,7 @@ def _folder(connection: Connection, program: ProxyProgram, folder: str) -> Proxi
 
 
 def matching_files(connection: Connection, pattern: str) -> list[str]:
-    """The files that a path, a pattern or a folder stands for; wildcards in any part."""
+    """The files for a path, a pattern or a folder; any part may have wildcards."""
     if not re.search(r"[*?\[]", pattern):
         info = connection.stat(pattern)
         if info is None or info.kind == "other":
@@ -215,6 +215,6 @@ def matching_files(connection: Connection, pattern: str) -> list[str]:
 
 
 def _named_so(connection: Connection, folder: str, pattern: str) -> list[str]:
-    """The names in a folder that a pattern stands for: as for the proxies, a wildcard stands for no leading dot."""
+    """The names in a folder that match a pattern; as in the proxies, a wildcard does not match a leading dot."""
     names = fnmatch.filter(connection.names(folder), pattern)
     return [name for name in names if not name.startswith(".") or pattern.startswith(".")]

@@ -1,4 +1,4 @@
-"""The TCP sockets that listen on a host, as `ss` or the kernel's own table lists them. Pure: text in, addresses out."""
+"""Parses the TCP sockets that listen on a host, from `ss` or the kernel's own table. Pure: text in, addresses out."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def listening_sockets(text: str) -> dict[str, str]:
     """address:port by the socket's inode.
 
     Args:
-        text: what `ss -Hltne` prints, or lines of `ADDRESS:PORT ino:INODE` with the kernel's hexadecimal numbers.
-            Addresses are as `ss` writes them: `*` where IPv4 and IPv6 come in, `[::]` where only IPv6 does.
+        text: the output of `ss -Hltne`, or lines of `ADDRESS:PORT ino:INODE` with the kernel's hexadecimal numbers.
+            Addresses are as `ss` writes them: `*` if the socket accepts IPv4 and IPv6, `[::]` if only IPv6.
     """
     found = {}
     for line in text.splitlines():
@@ -31,12 +31,12 @@ def listening_sockets(text: str) -> dict[str, str]:
 
 
 def open_addresses(listening: Mapping[str, str], inodes: Iterable[str]) -> tuple[str, ...]:
-    """The addresses of those sockets that a process has open, in the order of its descriptors."""
+    """The addresses of the sockets that a process has open, in the order of its descriptors."""
     return tuple(dict.fromkeys(listening[inode] for inode in inodes if inode in listening))
 
 
 def client_address(address: str) -> str:
-    """A socket's address as a client on its own host asks it."""
+    """The address at which a client on the same host reaches a socket."""
     host, _, port = address.rpartition(":")
     if host == "[::]":
         return f"[::1]:{port}"
@@ -49,7 +49,7 @@ def port(address: str) -> str:
 
 
 def is_enclosed(addresses: Sequence[str]) -> bool:
-    """Whether all of some sockets are open to their own host only; False for none."""
+    """Whether all of these sockets can only be reached from their own host; False if there are none."""
     return bool(addresses) and all(
         endpoints.is_loopback(address.rpartition(":")[0].strip("[]")) for address in addresses
     )
@@ -58,7 +58,7 @@ def is_enclosed(addresses: Sequence[str]) -> bool:
 def _address(place: str) -> str:
     kernel = _KERNEL.fullmatch(place)
     if kernel is None:
-        # 127.0.0.1%lo:9100 and [fe80::1]%eth0:9100 name the interface too.
+        # 127.0.0.1%lo:9100 and [fe80::1]%eth0:9100 contain the interface.
         bare = re.sub(r"%[^:\]]*(?=\]?:\d+$)", "", place)
         return bare if re.fullmatch(r"(\S+):\d+", bare) else ""
     words = bytes.fromhex(kernel[1])
@@ -68,6 +68,6 @@ def _address(place: str) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
             return f"{address.ipv4_mapped}:{number}"
-        # The table does not say whether IPv4 comes in too; Go opens its sockets so that it does.
+        # The table does not say whether the socket accepts IPv4 too; Go opens its sockets so that they do.
         return f"*:{number}" if address.is_unspecified else f"[{address}]:{number}"
     return f"{address}:{number}"

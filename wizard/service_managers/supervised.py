@@ -1,7 +1,6 @@
-"""Practice services: programs that `supervisor.py` keeps running, one folder each.
+"""Practice services: programs that `supervisor.py` keeps running, each in its own folder.
 
-Promises: a restart is over when the new process serves; a program that does not stay up is a `ServiceError`
-with its own last words.
+A restart ends when the new process serves. If a program does not stay up, that is a `ServiceError` with its last lines.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from wizard.service_managers.process_list import Process
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 _TIMEOUT = 45.0
-"""Seconds; longer than all that the supervisor itself waits for."""
+"""Seconds; longer than all waits of the supervisor itself."""
 
 
 def start(connection: Connection, folder: str) -> None:
@@ -43,10 +42,10 @@ def start(connection: Connection, folder: str) -> None:
 
 
 def restart(connection: Connection, service: Service) -> None:
-    """Restarts the program; back when the new process listens.
+    """Restarts the program; returns when the new process listens.
 
     Raises:
-        ServiceError: it does not stay up, with its last lines; it is not tried again by itself then.
+        ServiceError: it does not stay up; the error has its last lines, and the supervisor does not try again.
     """
     folder = folder_of(service)
     answer = _request(connection, folder, "restart")
@@ -54,15 +53,14 @@ def restart(connection: Connection, service: Service) -> None:
 
 
 def reload(connection: Connection, service: Service) -> None:
-    """Makes the program read its configuration; returns when the program says that it has.
+    """Reloads the program's configuration; returns when the program reports that it has done so.
 
     Raises:
-        ServiceError: it refused the new configuration and goes on with the old one, it does not run, or it
-            is one that knows no reload.
+        ServiceError: it rejected the new configuration and keeps the old one, it does not run, or it cannot reload.
     """
     folder = folder_of(service)
     place = _place(connection, folder)
-    # A reverse proxy is no component.
+    # A reverse proxy is no component, so it is not in the list.
     known = next((one for one in all_components() if one.name == service.component), None)
     if known is None or not known.reload_by:
         raise ServiceError(
@@ -75,7 +73,7 @@ def reload(connection: Connection, service: Service) -> None:
 
 
 def stop(connection: Connection, folder: str) -> None:
-    """Ends program and supervisor, whatever state they are in.
+    """Ends program and supervisor, in any state.
 
     Raises:
         ServiceError: they do not end.
@@ -85,24 +83,24 @@ def stop(connection: Connection, folder: str) -> None:
 
 
 def is_active(connection: Connection, service: Service) -> bool:
-    """Whether its process runs now."""
+    """Whether its process is running."""
     return status(connection, folder_of(service)).get("state") == "running"
 
 
 def status(connection: Connection, folder: str) -> Mapping[str, Any]:
-    """What the supervisor says: state, pid, started, restarts, last_exit, arguments; 'stopped' if it is gone."""
+    """State, pid, started, restarts, last_exit and arguments of a program; 'stopped' if no supervisor runs."""
     return _request(connection, folder, "status")
 
 
 def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
-    """The last `lines` lines of its log, oldest first, harmless to show."""
+    """The last lines of its log, oldest first, safe to show."""
     path = str(PurePosixPath(folder_of(service)) / "log")
     ended = connection.run(["tail", "-n", str(max(1, lines)), path], timeout=10)
     return _clean(ended.stdout.splitlines()) if ended.code == 0 else ()
 
 
 def folder_of(service: Service) -> str:
-    """The service's folder: where its file of arguments lies.
+    """The service's folder, which contains its file of arguments.
 
     Raises:
         ServiceError: it is not a practice service.
@@ -158,7 +156,7 @@ def _service(connection: Connection, folder: str, name: str) -> Service | None:
 
 
 def _stored_flags(connection: Connection, folder: str) -> tuple[str, ...]:
-    """The flags that it would be started with, read as the supervisor does."""
+    """The flags with which it would start, parsed as the supervisor does."""
     state = connection.read(f"{folder}/arguments")
     text = state.content.decode("utf-8", "surrogateescape") if state else ""
     lines = (line.strip() for line in text.split("\n"))
@@ -166,7 +164,7 @@ def _stored_flags(connection: Connection, folder: str) -> tuple[str, ...]:
 
 
 def _request(connection: Connection, folder: str, word: str, **more: Any) -> Mapping[str, Any]:
-    """Asks the supervisor itself; where none listens, by the script, which knows what to do about that."""
+    """Sends a request to the supervisor; if none listens, through the script, which handles that case."""
     request = {"do": word, **more}
     try:
         return _send(folder, request) or _supervise(connection, "--tell", folder, json.dumps(request))
@@ -180,13 +178,13 @@ def _request(connection: Connection, folder: str, word: str, **more: Any) -> Map
 
 
 def _send(folder: str, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What a supervisor that runs answers: labs ask several times a second, and an interpreter takes 40 ms to come up.
+    """Asks a running supervisor directly: labs do so several times a second, and starting Python takes 40 ms.
 
     Raises:
-        OSError, ValueError: it took the request and gave no answer that can be used.
+        OSError, ValueError: it accepted the request and gave no usable answer.
     """
     try:
-        # Through the open folder, as the name of its socket may be longer than the kernel takes.
+        # Through the open folder, as the path of its socket may be too long for the kernel.
         number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return None
@@ -247,7 +245,7 @@ class Supervised(FlagFiles):
     has_units = False
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """None: a practice host alone has them, in its own folder; see the function `discover`."""
+        """None: only practice hosts have such services, in their own folders; see the function `discover`."""
         return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Facts about a process for the practice stack's supervisor: start time, listening sockets, how it ended.
+"""Facts about a process for the practice stack's supervisor: start time, listening sockets, exit code.
 
-Standard library only: the supervisor runs without site packages.
+Uses the standard library only: the supervisor runs without site packages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATIENCE = 5.0
 
 
 def read_arguments(path: str) -> list[str]:
-    """One flag a line, blanks at its ends and `#` lines left out; no quoting."""
+    """Reads arguments, one per line; strips blanks, skips `#` lines, knows no quoting."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
         lines = [line.strip() for line in file]
     return [line for line in lines if line and not line.startswith("#")]
@@ -30,7 +30,7 @@ def read_arguments(path: str) -> list[str]:
 
 @functools.cache
 def boot() -> str:
-    """What tells this run of the machine from earlier ones, whose processes had the same numbers and times."""
+    """The id of this boot: after another one, processes may have the same pids and start times as before."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
             return file.read().strip()
@@ -39,7 +39,7 @@ def boot() -> str:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, as the system says it; '' if there is none of that number."""
+    """The start time of a process as the system reports it; '' if there is no process with that pid."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             fields = file.read().rpartition(")")[2].split()
@@ -54,7 +54,7 @@ def start_time(pid: int) -> str:
 
 
 def listens(pid: int) -> bool | None:
-    """Whether the process itself has a listening TCP socket; None where the system does not tell."""
+    """Whether the process itself has a listening TCP socket; None if the system does not report it."""
     try:
         links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH115, PTH208
         own = {match.group(1) for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
@@ -67,8 +67,8 @@ def listens(pid: int) -> bool | None:
 
 def _listening_inodes(table: str) -> Iterator[str]:
     """The inodes of the listening sockets in a table of proc(5)."""
-    # Those that listen come first. The kernel looks through all connections for what follows them, and for
-    # as many bytes as one read asks for: a row is 150.
+    # Listening sockets come first. Reading further makes the kernel go through all connections, for as many bytes as a
+    # read requests: so each read requests one row, which has 150 bytes.
     with contextlib.suppress(FileNotFoundError), open(table, "rb", buffering=150) as file:  # noqa: PTH123
         file.readline()
         for line in file:
@@ -80,14 +80,14 @@ def _listening_inodes(table: str) -> Iterator[str]:
 
 
 def describe(code: int | None) -> str:
-    """An exit code in words."""
+    """An exit code as text."""
     if code is None:
         return "no code"
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def sweep() -> None:
-    """Ends what a supervisor that was killed left behind: only a process that is still the same one."""
+    """Ends the program that a killed supervisor left running, but only if its pid still belongs to the same process."""
     try:
         with open("state.json", encoding="utf-8") as file:  # noqa: PTH123
             state = json.load(file)
@@ -108,7 +108,7 @@ def sweep() -> None:
 
 
 def prctl() -> Any:
-    """The system call of that name; None where there is none."""
+    """The system call prctl; None if the system has none."""
     if sys.platform != "linux":
         return None
     import ctypes

@@ -1,6 +1,6 @@
 """One program of the practice stack and its log, kept running by the supervisor.
 
-Standard library only: the supervisor runs without site packages.
+Uses the standard library only: the supervisor runs without site packages.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from wizard.service_managers.supervised_process import (
 
 LOG_LIMIT = 5 * 1024 * 1024
 SETTLE = 2.0
-"""Seconds within which a program that cannot run has said so."""
+"""Seconds within which a program that cannot run has ended."""
 READY = 15.0
-"""Seconds for a program whose log names the moment when it is ready."""
+"""Seconds for a program whose log says when it is ready."""
 STEADY = 10.0
-"""Seconds after which a program that ends has crashed, and not failed to start."""
+"""Seconds after which an end counts as a crash, and not as a failed start."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds before each new try after crashes in a row; after the last one it stays down."""
+"""Seconds before each new try after consecutive crashes; after the last one the program stays down."""
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 Answer: TypeAlias = dict[str, Any]
 
 
 class Supervisor:
-    """One program and its log; works in the current folder, in one thread."""
+    """One program and its log; works in the current folder and in one thread."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
@@ -66,7 +66,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def serve(self, control: socket.socket) -> None:
-        """Answers one request after the other until it is told to stop."""
+        """Answers one request after the other until a request or signal ends it."""
         while not self.ending:
             pause = min(60.0, max(0.0, self.retry_at - time.monotonic())) if self.retry_at else 60.0
             if self.pump(pause, control):
@@ -78,7 +78,7 @@ class Supervisor:
         self.stop()
 
     def handle(self, request: Answer) -> Answer:
-        """Does what is asked and says how it went."""
+        """Carries out a request and returns the result."""
         word = request.get("do")
         if word in ("start", "restart"):
             if word == "start" and self.child is not None:
@@ -96,15 +96,15 @@ class Supervisor:
         return self.answer(ok=word == "status", why="" if word == "status" else f"unknown request {word!r}")
 
     def is_running(self) -> bool:
-        """Whether there is a process; it changes with every `pump`."""
+        """Whether there is a process; every `pump` may change that."""
         return self.child is not None
 
     def answer(self, *, ok: bool, why: str = "") -> Answer:
-        """The state, and what the program said since it was started."""
+        """The state, and the program's output since it was started."""
         return {**self.facts(), "ok": ok, "why": why, "log": list(self.tail)}
 
     def facts(self) -> Answer:
-        """What state.json holds; `born` and `supervisor_born` tell a process from a later one of its number."""
+        """The content of state.json; `born` and `supervisor_born` tell a process from a later one with its pid."""
         pid = self.child.pid if self.child else 0
         return {
             "state": self.state,
@@ -119,7 +119,7 @@ class Supervisor:
         }
 
     def start(self) -> Answer:
-        """Starts the program; back when it listens, has ended, or has run for long enough."""
+        """Starts the program; returns when it listens, has ended, or has run long enough."""
         self.tail.clear()
         self.retry_at = 0.0
         try:
@@ -144,7 +144,7 @@ class Supervisor:
         return self.answer(ok=True)
 
     def stop(self) -> None:
-        """Ends the program; by force if it does not listen."""
+        """Ends the program; kills it if it ignores SIGTERM."""
         self.retry_at = 0.0
         if self.child is not None:
             self.child.terminate()
@@ -159,7 +159,7 @@ class Supervisor:
         self._save("stopped")
 
     def reload(self, request: Answer) -> Answer:
-        """SIGHUP; where the request names the program's words for it, back when it has said one of them."""
+        """Sends SIGHUP; if the request gives the program's messages for it, returns when one of them is in its log."""
         if self.child is None:
             return self.answer(ok=False, why="it does not run")
         done, refused = (tuple(request.get(key, ())) for key in ("done", "refused"))
@@ -180,7 +180,7 @@ class Supervisor:
         return self.answer(ok=True)
 
     def pump(self, timeout: float, control: socket.socket | None = None) -> bool:
-        """Waits for a signal, output or a caller, and logs the output; True if there is a caller."""
+        """Waits for a signal, output or a caller, and logs the output; returns whether there is a caller."""
         output = self.child.stdout if self.child else None
         watched = [item for item in (self._wake, output, control) if item is not None]
         found = select.select(watched, [], [], timeout)[0]
@@ -196,7 +196,7 @@ class Supervisor:
         control = prctl()
 
         def tie() -> None:
-            # The program must not linger if this supervisor is killed; PR_SET_PDEATHSIG is 1.
+            # The program must end if this supervisor is killed; PR_SET_PDEATHSIG is 1.
             if control is not None:
                 control(1, signal.SIGTERM, 0, 0, 0)
                 if os.getppid() != me:
@@ -219,10 +219,11 @@ class Supervisor:
         self._partial = b""
 
     def _is_up(self, ready: str) -> bool:
-        """Whether it listens and has not only just begun to.
+        """Whether the program listens, and has done so for a while.
 
-        The toolkit of the exporters opens its port before it reads web.yml: an open port alone says nothing yet.
-        A program that logs when it is ready is ready then; one whose log level is too high for that gets the whole time.
+        exporter-toolkit opens its port before it reads web.yml, so an open port alone does not show that it serves. A
+        program whose log says when it is ready counts as ready then; if its log level hides that message, it gets the
+        full time.
         """
         assert self.child
         said = bool(ready) and any(ready in line for line in self.tail)
@@ -235,7 +236,7 @@ class Supervisor:
         return said or time.monotonic() - self.listening > (SETTLE if ready else SETTLE / 4)
 
     def _look(self) -> None:
-        """Notices a crash, and starts again when its pause is over."""
+        """Notices a crash, and starts the program again after a pause."""
         if self.ending:
             return
         if self._reap():
@@ -248,7 +249,7 @@ class Supervisor:
                 self._schedule()
 
     def _schedule(self) -> None:
-        """The next try after a crash, or the end of trying."""
+        """Schedules the next try after a crash, or gives up."""
         if self.crashes >= len(PAUSES):
             self._failure(f"it crashed {self.crashes + 1} times in a row")
             return
@@ -257,7 +258,7 @@ class Supervisor:
         self._save("waiting")
 
     def _reap(self) -> bool:
-        """Whether the program has just been found ended; its last words are in the log then."""
+        """Whether the program has ended since the last call; its last output is in the log then."""
         if not self.child or self.child.poll() is None:
             return False
         self._drain()
@@ -268,7 +269,7 @@ class Supervisor:
         return True
 
     def _drain(self) -> None:
-        """Takes what the program has said; bounded, so that a flood cannot keep a caller waiting."""
+        """Reads the program's output; the amount is limited, so that a flood cannot keep a caller waiting."""
         for _ in range(64):
             output = self.child.stdout if self.child else None
             chunk = output.read(65536) if output else None
@@ -284,7 +285,7 @@ class Supervisor:
             self.tail.extend(line.decode("utf-8", "replace")[:2000] for line in lines)
 
     def _write(self, chunk: bytes) -> None:
-        with contextlib.suppress(OSError):  # a full disk must not end what it is the log of
+        with contextlib.suppress(OSError):  # a full disk must not end the supervisor
             if self._log.tell() + len(chunk) > LOG_LIMIT:
                 os.replace("log", "log.1")  # noqa: PTH105
                 self._log.close()
@@ -311,7 +312,7 @@ class Supervisor:
 
 
 def reply(caller: socket.socket, answer: Answer) -> None:
-    """Sends one answer; a caller that has gone is no error."""
+    """Sends one answer; it is no error if the caller is gone."""
     with contextlib.suppress(OSError):
         caller.settimeout(2)
         caller.sendall(json.dumps(answer).encode() + b"\n")

@@ -1,13 +1,16 @@
-"""Keeps one practice program running: a small supervisor that outlives the wizard which started it.
+"""Keeps one practice program running: a small supervisor that goes on after the wizard that started it has ended.
 
-A script of its own (standard library only), run as `python -I -S supervisor.py …`:
+It is a separate script (standard library only), run as `python -I -S supervisor.py …`:
+
 
     --start FOLDER           starts the supervisor and its program unless they run; answers when it is up
     --tell FOLDER REQUEST    status, restart, reload or stop, as a word or as JSON; answers when it is done
 
-FOLDER holds service.json (program, cwd), arguments (a flag a line, `#` comments), and what this writes:
-log, state.json, lock and the socket `control`. Promises: an answer is one JSON document; a program that ends
-at once is reported with its own words and not tried again; nothing is ever signalled by a stale number.
+FOLDER contains service.json (program, cwd), arguments (one flag per line, `#` comments), and files that the supervisor
+writes: log, state.json, lock and the socket `control`.
+
+An answer is one JSON document. A program that ends at once is reported with its own output and not tried again.
+No signal goes to a process that merely has the pid of an earlier one.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ ANSWER = 40.0
 
 
 def hold() -> int | None:
-    """The lock of this folder, or None if a supervisor has it; the kernel lets go when the holder dies."""
+    """Takes the lock of this folder; None if a supervisor has it. The kernel releases it when the process dies."""
     number = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,9 +48,9 @@ def hold() -> int | None:
 
 
 def ask(request: Mapping[str, Any], control: str = "control") -> Answer | None:
-    """What the supervisor of this folder answers, or None if there is none, or it was killed just now.
+    """Sends a request to the supervisor of this folder; returns None if there is none, or if it was killed just now.
 
-    The socket is named relative to the folder: an absolute name may be longer than the 108 bytes of sun_path.
+    The path of the socket is relative to the folder: an absolute path may be longer than the 108 bytes of sun_path.
     """
     with socket.socket(socket.AF_UNIX) as caller:
         caller.settimeout(ANSWER)
@@ -62,7 +65,7 @@ def ask(request: Mapping[str, Any], control: str = "control") -> Answer | None:
 
 
 def launch() -> Answer:
-    """Starts a supervisor in a session of its own; its first answer."""
+    """Starts a supervisor in a session of its own; returns its first answer."""
     out, into = os.pipe()
     first = os.fork()
     if first == 0:
@@ -86,7 +89,7 @@ def launch() -> Answer:
 
 
 def become_supervisor(into: int) -> NoReturn:
-    """Runs as the supervisor of the current folder until it is told to stop; never returns."""
+    """Runs as the supervisor of the current folder until a request or signal ends it; never returns."""
     code = 1
     try:
         os.umask(0o027)
@@ -116,7 +119,7 @@ def become_supervisor(into: int) -> NoReturn:
 
 
 def tell(request: Answer) -> Answer:
-    """Passes a request on; `start` and `restart` bring up a supervisor that is not there."""
+    """Passes a request on; `start` and `restart` start the supervisor if there is none."""
     word = request.get("do")
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -140,14 +143,14 @@ def tell(request: Answer) -> Answer:
                 }
         if answer is not None and not answer.get("busy"):
             return answer
-        # Somebody holds the lock and does not listen yet, or no longer.
+        # Another process has the lock and does not listen yet, or no longer.
         if time.monotonic() > deadline:
             return {"ok": False, "state": "unknown", "why": "its supervisor does not answer", "log": []}
         time.sleep(0.02)
 
 
 def wait_for_end(deadline: float) -> None:
-    """Back when the supervisor has let go of the folder, so that the folder can be removed."""
+    """Returns when the supervisor has released the folder, so that the folder can be removed."""
     while time.monotonic() < deadline:
         lock = hold()
         if lock is not None:
@@ -157,7 +160,7 @@ def wait_for_end(deadline: float) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; 0 it is so, 1 it is not, 2 bad usage."""
+    """The command line; exit code 0 for success, 1 for failure, 2 for wrong usage."""
     if len(arguments) == 2 and arguments[0] == "--start":
         request: Answer = {"do": "start"}
     elif len(arguments) == 3 and arguments[0] == "--tell":

@@ -19,17 +19,17 @@ class Systemd(FlagFiles):
     has_units = True
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """The components that are units there, running or not; none without systemd."""
+        """The components that are units on the host, running or not; none without systemd."""
         return systemd_discovery.discover(connection, running)
 
     def describe(self, connection: Connection, service: Service) -> Service:
-        """With the text of the unit, from which a drop-in for it is made."""
+        """Adds the text of the unit, which is needed to make a drop-in for it."""
         if service.flags.kind != "dropin" or service.unit_text:
             return service
         return replace(service, unit_text=systemd_discovery.unit_text(connection, service))
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """See `systemd_restart.restart`; a new drop-in is read before it."""
+        """See `systemd_restart.restart`; makes systemd read a new drop-in first."""
         if service.flags.kind == "dropin":
             systemd_restart.daemon_reload(connection)
             systemd_restart.check_start(connection, service)
@@ -48,7 +48,7 @@ class Systemd(FlagFiles):
         return systemd_restart.log(connection, service, lines)
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """`systemctl`, before a restart with a drop-in also `daemon-reload`."""
+        """`systemctl`, and `daemon-reload` before a restart with a drop-in."""
         command = f"systemctl {action} {service.unit}"
         if action == "restart" and service.flags.kind == "dropin":
             return "systemctl daemon-reload", command

@@ -1,6 +1,6 @@
-"""systemd's services: finds them as they are set up and as they run.
+"""Finds the services of systemd, as configured and as they run.
 
-Asks for all units at once: discovery takes four or five short commands, whatever runs on the host.
+All units are examined at once: discovery takes four or five short commands, whatever runs on the host.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from wizard.service_managers.process_list import Process
 from wizard.service_managers.reloads import reload
 from wizard.service_managers.systemd_restart import check_start, daemon_reload, is_active, log, restart
 
-# systemd looks each unit up on the disk that it is asked about, also those of which there are none: so only those are
-# asked about that have a file where systemd looks, or run. Then the texts of those that are loaded; `systemctl cat`
-# would ask once more, and a comment in a file can look like the heading of another.
+# systemd searches its folders for every unit that it is asked about, even if it does not exist. So the script only asks
+# about units that run or have a file in these folders. It then prints the files of loaded units itself: `systemctl cat`
+# would need one more command, and a comment in a file can look like its heading for another file.
 _LOOK = r"""
 [ -e /run/systemd/system ] || exit 0
 LC_ALL=C
@@ -93,7 +93,7 @@ __all__ = [
 
 
 def unit_text(connection: Connection, service: Service) -> str:
-    """The unit and its drop-ins, as `unit_settings.join_files` puts files together."""
+    """The unit file and its drop-ins, as `unit_settings.join_files` joins files."""
     ended = connection.run_script(_TEXT, f"{service.unit}.service", timeout=10)
     if ended.code or not ended.stdout:
         raise HostError(
@@ -107,12 +107,12 @@ def discover(
     running: tuple[Process, ...] | None = None,
     components: tuple[Component, ...] = (),
 ) -> tuple[Service, ...]:
-    """The components that are units here, running or not, in the order of their names; none without systemd.
+    """The components that are units on the host, running or not, sorted by name; none without systemd.
 
     Args:
         connection: the host.
-        running: what `processes.find` gave, if it was asked already.
-        components: which to look for; all of which a stack can consist, if none are named.
+        running: the result of `process_list.find`, if it is known already.
+        components: the components to find; by default all that a stack can contain.
     """
     known = components or all_components()
     found = process_list.find(connection, known) if running is None else running
@@ -131,7 +131,7 @@ def discover(
             )
         )
     ]
-    # What several units read sets a flag for all of them at their next start: each gets a place of its own.
+    # If several units read a file, a flag in it would apply to all of them: each gets a drop-in of its own.
     read = Counter((service.flags.path, service.flags.variable) for service in services)
     services = [
         replace(service, flags=seen.dropins[service.unit])
@@ -147,7 +147,7 @@ def request(running: Sequence[str] = (), components: tuple[Component, ...] = ())
     """The script that `discover` runs, with its arguments.
 
     Args:
-        running: units that are asked about wherever their files are, besides those of the usual names that have one.
+        running: units to include wherever their files are, besides units with the usual names that have a file.
         components: as for `discover`.
     """
     usual = [f"{name}.service" for one in components or all_components() for name in one.units]
@@ -157,9 +157,9 @@ def request(running: Sequence[str] = (), components: tuple[Component, ...] = ())
 def _unit_properties(
     connection: Connection, running: list[str], components: tuple[Component, ...]
 ) -> tuple[list[dict[str, str]], str]:
-    """What systemd says of the units that exist, and their files as `unit_settings.join_files` puts them together.
+    """The properties of the units that exist, and their files as `unit_settings.join_files` joins them.
 
-    An alias appears once, under its real name.
+    A unit with an alias appears once, under its real name.
     """
     found, cat = _run_show(connection, request((), components))
     if running and not found.keys() >= set(running):
@@ -182,13 +182,13 @@ def _run_show(connection: Connection, script: Sequence[str]) -> tuple[dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Reads what belongs to one unit after the other."""
+    """Reads the facts about one unit after the other."""
 
     connection: Connection
     running: tuple[Process, ...]
     components: tuple[Component, ...]
     dropins: dict[str, FlagPlace] = field(default_factory=dict)
-    """The drop-in for each unit's flags, by its name."""
+    """The drop-in for the flags of each unit, by unit name."""
 
     def service(self, shown: Mapping[str, str], text: str) -> Service | None:
         read = systemd_unit.parse(text)
@@ -196,7 +196,7 @@ class _Seen:
         inside = [process for process in self.running if process.unit == shown["Id"]]
         process = process_list.main_process(self.connection, shown["Id"], pid, inside)
         if inside and process is None:
-            return None  # it holds more than the component, and is none to restart for it
+            return None  # the unit runs more than the component, so it must not be restarted for it
         script = shell_command.find(read.command, self._is_component) if read.command else None
         program = _program(read, script, process)
         component = self._component(program, process, shown["Id"])
@@ -220,7 +220,7 @@ class _Seen:
         user, group = (process.user, process.group) if process else self._account(shown)
         wrapper = other_supervisors.wrapper(shown["Id"], shown.get("FragmentPath", ""))
         by_shell = process is not None and place.kind == "manual"
-        # A signal to the main process would end the shell: what it started is a person's to restart.
+        # A signal to the main process would end the shell, so the user has to restart the program that it started.
         inner = process is not None and process.pid != pid
         return Service(
             host=self.connection.name,
@@ -258,7 +258,7 @@ class _Seen:
         shown: Mapping[str, str],
         held: tuple[str, ...],
     ) -> str:
-        """Where it is reached: by the sockets that it holds, those that systemd opens for it, or its own flag."""
+        """Where clients reach it: by its open sockets, by those that systemd opens for it, or by its own flag."""
         if not held and program_facts.switch(arguments, "web.systemd-socket"):
             names = systemd_properties.socket_units(shown)
             ended = self.connection.run(
@@ -272,12 +272,12 @@ class _Seen:
         try:
             state = self.connection.read(path)
         except HostError:
-            # Without root the file may be closed to us; the running process still tells its arguments.
+            # Without root the file may not be readable; the running process still shows its arguments.
             return None
         return state.content.decode("utf-8", "surrogateescape") if state else None
 
     def _account(self, shown: Mapping[str, str]) -> tuple[str, str]:
-        """User and group that the unit would run as."""
+        """User and group with which the unit would run."""
         user = shown.get("User") or "root"
         if group := shown.get("Group"):
             return user, group
@@ -288,7 +288,7 @@ class _Seen:
         return any(one.matches(program) for one in self.components)
 
     def _component(self, program: str, process: Process | None, unit_id: str) -> Component | None:
-        """Which component a unit runs: by its program, else by the unit's own name."""
+        """The component that a unit runs, found by its program, else by the unit's name."""
         for one in self.components:
             if (process and process.component == one.name) or one.matches(program):
                 return one
@@ -301,14 +301,14 @@ class _Seen:
 def _program(
     read: systemd_unit.Unit, script: shell_command.ShellCommand | None, process: Process | None
 ) -> str:
-    """The program that a unit runs: as it runs, or else as its command says."""
+    """The program that a unit runs: the running process's, else that of its command."""
     if process is not None:
         return process.program
     return script.program if script else read.commands[0].program if read.commands else ""
 
 
 def _credential(path: str, unit_id: str, credentials: Mapping[str, str]) -> str:
-    """Where a file lies that a unit is given as a credential; any other path as it is."""
+    """The source of a file that a unit gets as a credential; any other path unchanged."""
     if path.startswith(f"{file_owners.credentials_folder(unit_id)}/"):
         return credentials.get(path.rpartition("/")[2], path)
     return path

@@ -1,6 +1,6 @@
-"""Turns systemd's answers into `model.Service`; pure functions, so that tests can use odd units.
+"""Turns the output of systemd into parts of `model.Service`.
 
-What asks systemd stands in `systemd`.
+The functions are pure, so that tests can use unusual units; `systemd_discovery` runs the commands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HOMES = ("/home", "/root", "/run/user")
 
 
 def blocks(text: str) -> list[dict[str, str]]:
-    """What `systemctl show` prints for several units: one mapping for each."""
+    """Parses the output of `systemctl show` for several units: one mapping for each."""
     found: list[dict[str, str]] = []
     for block in re.split(r"\n\s*\n", text.strip()):
         pairs = (line.partition("=") for line in block.splitlines() if "=" in line)
@@ -47,20 +47,20 @@ def blocks(text: str) -> list[dict[str, str]]:
 
 
 def paths(shown: Shown) -> list[str]:
-    """The files that a unit is made of, in systemd's order."""
+    """The files of a unit, in systemd's order."""
     return [path for path in (shown.get("FragmentPath", ""), *shown.get("DropInPaths", "").split()) if path]
 
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """What the environment files of a unit set: words by variable, and the file that set it."""
+    """Variables that the environment files of a unit set: words by variable, and the file that set it."""
 
     words: Mapping[str, list[str]]
     origin: Mapping[str, str]
 
 
 def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
-    """Reads the variables of the command (and of a shell's script in it) from the environment files' texts."""
+    """Reads the variables of the command (and of a shell script in it) from the texts of the environment files."""
     words: dict[str, list[str]] = {}
     origin: dict[str, str] = {}
     names: set[str] = set()
@@ -77,7 +77,7 @@ def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
 
 
 def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variables) -> FlagPlace:
-    """Where a flag of this unit is best set: in the file of its variable, else in a drop-in."""
+    """The best place to set a flag of this unit: the file that sets its variable, else a drop-in."""
     command = read.command
     if command is None:
         return FlagPlace("manual")
@@ -90,7 +90,7 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         readers = dict.fromkeys(command.variables, "systemd")
     else:
         return FlagPlace("manual")
-    # A flag that stands in ExecStart itself would be there twice, and the programs refuse that.
+    # A flag that is in ExecStart itself would be given twice, which the programs reject.
     in_line = any(find_flag(words, name) for name in ("web.config.file", "web.config"))
     usable = [] if in_line else [path for path in read.environment_files if not re.search(r"[*?\[%]", path)]
     inside = dict(read.environment)
@@ -98,25 +98,25 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
         reader = readers[name]
         if name in held.origin and held.origin[name] in usable:
             return FlagPlace("envfile", held.origin[name], name, reader)  # type: ignore[arg-type]
-        # A variable that the unit itself fills would be overridden as a whole by a new line in the file; one that
-        # it sets to nothing (upstream's example unit) is there to be overridden.
+        # A new line in the file would override all of a variable that the unit itself sets; a variable that it sets to
+        # nothing (as in upstream's example unit) is meant to be overridden.
         if not inside.get(name) and usable:
             return FlagPlace("envfile", usable[-1], name, reader)  # type: ignore[arg-type]
     return dropin_place(shown, read, inner)
 
 
 def dropin_place(shown: Shown, read: unit.Unit, inner: object | None) -> FlagPlace:
-    """A drop-in of the unit's own: the place for a flag that nothing else may read.
+    """A drop-in for this unit only, for flags that no other unit may get.
 
     Args:
-        inner: the shell's script that starts the program, if one does: what it says is not ours to write anew.
+        inner: the shell script that starts the program, if there is one: Firescreen must not rewrite it.
     """
     path = dropin_path(shown["Id"], read.exec_from) if inner is None else ""
     return FlagPlace("dropin", path) if path else FlagPlace("manual")
 
 
 def seconds(span: str) -> float:
-    """A time span as `systemctl show` prints it (`1min 30s`, `500ms`); `infinity` is a year, 0 what cannot be read."""
+    """Parses a time span of `systemctl show` (`1min 30s`, `500ms`); `infinity` is a year, an unreadable text is 0."""
     if span.strip() == "infinity":
         return _UNITS["y"]
     pieces = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w|month|y)\b", span)
@@ -124,10 +124,10 @@ def seconds(span: str) -> float:
 
 
 def hidden(shown: Shown) -> tuple[str, ...]:
-    """Folders that the unit's sandboxing hides from its program, or shows it other than they are.
+    """Folders that the unit's sandboxing hides from its program or replaces.
 
-    ProtectHome=read-only and ProtectSystem hide nothing. Neither does PrivateUsers: foreign owners look like
-    `nobody`, but a file that the unit's user or group may read by its mode stays readable.
+    ProtectHome=read-only and ProtectSystem hide nothing. Neither does PrivateUsers: other owners look like `nobody`,
+    but a file that the unit's user or group may read by its mode stays readable.
     """
     found: list[str] = []
     if shown.get("RootDirectory", "/") not in ("", "/") or shown.get("RootImage"):
@@ -137,14 +137,14 @@ def hidden(shown: Shown) -> tuple[str, ...]:
     if shown.get("PrivateTmp") in ("yes", "disconnected"):
         found += ["/tmp", "/var/tmp"]  # noqa: S108 - named, not written to
     found += _path_list(shown, "InaccessiblePaths") + _path_list(shown, "TemporaryFileSystem")
-    # What is bound from elsewhere stands in place of what the host has there.
+    # A bind mount from elsewhere replaces what the host has at that path.
     found += [target for source, target in _binds(shown) if source != target]
     return tuple(dict.fromkeys(found))
 
 
 def bound_paths(shown: Shown) -> tuple[str, ...]:
-    """Folders and files that the unit sees as they are although they lie in hidden ones."""
-    # systemd leaves out a bind below a place that is made inaccessible; one below an emptied place counts.
+    """Folders and files that the unit sees unchanged although they are in hidden ones."""
+    # systemd leaves out a bind mount below an inaccessible path; one below an emptied path works.
     gone = [*_path_list(shown, "InaccessiblePaths"), *(_HOMES if shown.get("ProtectHome") == "yes" else ())]
     own = [target for source, target in _binds(shown) if source == target]
     return tuple(
@@ -153,18 +153,18 @@ def bound_paths(shown: Shown) -> tuple[str, ...]:
 
 
 def socket_units(shown: Shown) -> list[str]:
-    """The socket units that start the unit and hand it their sockets."""
+    """The socket units that start the unit and pass it their sockets."""
     found = [name for name in shown.get("TriggeredBy", "").split() if name.endswith(".socket")]
     return found or [f"{shown['Id'].removesuffix('.service')}.socket"]
 
 
 def socket_addresses(text: str) -> list[str]:
-    """The address:port of each TCP socket in what `systemctl show -p Listen` prints of socket units."""
+    """The address:port of each TCP socket in the output of `systemctl show -p Listen`."""
     return re.findall(r"(?m)^Listen=(\S+:\d+) \(Stream\)$", text)
 
 
 def _path_list(shown: Shown, key: str) -> list[str]:
-    """The paths of a list such as `-/srv /var:ro`, without what stands before and behind them."""
+    """The paths of a list such as `-/srv /var:ro`, without prefixes and options."""
     return [word.lstrip("-+").partition(":")[0] for word in shown.get(key, "").split()]
 
 

@@ -1,7 +1,7 @@
 """Restarts systemd's services, and returns only when the new process serves or has failed.
 
-`systemctl restart` of most exporters returns before the program has looked at its web.yml, so the unit,
-its process and its port are watched until the program serves, or has given up.
+For most exporters, `systemctl restart` returns before the program has read its web.yml. So the unit, its process and
+its port are watched until the program serves or has ended.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from wizard.service_managers import journald, systemd_properties
 
 _WATCHED = "ActiveState,SubState,MainPID,NRestarts,Result,InvocationID,LoadState"
 _STEADY = 0.2
-"""Seconds for which the new process must keep its port: the exporters open it before they read web.yml."""
+"""Seconds for which the new process must keep its port open: exporters open it before they read web.yml."""
 _RESTARTING = 120.0
-"""Seconds that systemd may take for the restart itself; a unit that may take longer to stop has longer."""
+"""Seconds for the restart itself; a unit that may take longer to stop gets more."""
 _LONGEST_STOP = 600.0
 
-# The host waits by itself: asked from here, each look would cost a round trip, and the host a handful of processes.
-# What is written in the shell's own words costs it none. Whether that very process listens on the port is seen in its
-# own network namespace: the fourth column of the table is the state (0A: listening), the tenth the socket's inode.
+# The host itself waits: from here, each check would take a round trip, and start a handful of processes on the host.
+# Shell built-ins start none. Whether this very process listens on the port is read in its own network namespace: the
+# fourth column of the table is the state (0A: listening), the tenth the socket's inode.
 _RESTART = r"""
 LC_ALL=C
 watched=$1 unit=$2 port=$3 patience=$4 first=$5 known=$6 slow=$7
@@ -47,7 +47,7 @@ now() { read -r up rest < /proc/uptime; part=${up#*.}; now=$(( ${up%.*} * 100 + 
 holds() {
   [ -n "$port" ] || return 0
   inodes=
-  # The kernel looks through all connections for its table, for ss only through what listens.
+  # For its table the kernel goes through all connections, for ss only through listening sockets.
   if [ "/proc/$pid/ns/net" -ef /proc/self/ns/net ] && open=$(ss -Hltne "sport = :$port"); then
     for word in $open; do case $word in ino:*) inodes="$inodes ${word#ino:}" ;; esac; done
   else
@@ -69,7 +69,7 @@ opens() {
   done
 }
 restart() {
-  # A drop-in that was written or taken away a moment ago counts from now on.
+  # A drop-in that was just written or removed takes effect now.
   [ "$(systemctl show --no-pager -p NeedDaemonReload -- "$unit")" != NeedDaemonReload=yes ] || systemctl daemon-reload || return
   systemctl restart -- "$unit"
 }
@@ -82,22 +82,22 @@ runs() {
   return 1
 }
 if [ -z "$first" ]; then
-  # While the process that was seen is still the unit's, systemd has no more to say.
+  # If the discovered process is still in the unit, systemd need not be asked.
   runs || look
   old=$pid
   printf 'since=@%s\nold=%s\n' "$(date +%s.%N)" "$old"
-  # Without this a unit that just failed several times would be refused for starting too often.
+  # Without this, systemd would refuse to start a unit that has just failed several times (start limit).
   [ "$active" = active ] || systemctl reset-failed -- "$unit" 2>/dev/null
   now
   begun=$now
   if ! said=$(restart 2>&1); then
-    # Refused for too many starts, or the old process failed just then: both say nothing of the new one.
+    # The start limit was reached, or the old process failed just then: both say nothing about the new process.
     now
     look
     retry=
     [ $(( now - begun )) -gt 500 ] || retry=1
-    # The old process was slow to end and systemd did not wait for it, so the new one could not begin. It may have been
-    # started again by itself since; a restart would only make it end again.
+    # The old process was slow to end and systemd did not wait for it, so the new one could not start. systemd may have
+    # started it by itself since; another restart would only end it again.
     if [ $(( now - begun )) -gt 500 ] && [ "$old" != 0 ]; then
       until [ ! -d "/proc/$old" ] || [ "$now" -gt $(( begun + slow )) ]; do sleep 0.2 || sleep 1; now; done
       systemctl reset-failed -- "$unit" 2>/dev/null
@@ -136,25 +136,25 @@ done
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What was before a restart: its time (`@` and unix seconds), and the process that is going."""
+    """The state before a restart: the time (`@` and unix seconds), and the pid of the old process."""
 
     since: str
     pid: str
 
 
 def daemon_reload(connection: Connection) -> None:
-    """Has systemd read its unit files again."""
+    """Makes systemd read its unit files again."""
     systemctl(connection, "daemon-reload", unit="")
 
 
 def is_active(connection: Connection, service: Service) -> bool:
-    """Whether systemd calls the unit active and it has a process."""
+    """Whether the unit is active and has a process."""
     shown = state(connection, service.unit)
     return shown.get("ActiveState") in ("active", "reloading") and shown.get("MainPID", "0") != "0"
 
 
 def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
-    """The last lines of the unit's journal, oldest first, harmless to show; () where there is none."""
+    """The last lines of the unit's journal, oldest first, safe to show; () if there are none."""
     return tuple(line.text for line in journald.lines(connection, service.unit, lines))
 
 
@@ -165,17 +165,17 @@ def restart(
     timeout: float = 20.0,
     answers: Callable[[float], bool] | None = None,
 ) -> None:
-    """Restarts the unit and waits until its new process serves: it answers, or has kept its port for a while.
+    """Restarts the unit and waits until its new process serves: it answers, or has kept its port open for a while.
 
     Args:
         connection: the host; needs the right to restart.
-        service: as found out; its `listen` says which port.
-        timeout: seconds at most; a program that gives up is noticed at once.
-        answers: whether what holds the port says anything within these seconds, asked once it is open. Only for a
-            program that does so no sooner than it has read its settings.
+        service: the service as discovered; its `listen` has the port.
+        timeout: seconds at most; if the program ends, that is noticed at once.
+        answers: whether the process on the port answers within this number of seconds; called once the port is open.
+            Only given if the program does not answer before it has read its settings.
 
     Raises:
-        ServiceError: it did not come up, with the program's own words and its last log lines.
+        ServiceError: it did not start; the error has the program's own message and its last log lines.
     """
     deadline = time.monotonic() + _patience(service) + timeout
     said = _watch(connection, service, timeout)
@@ -184,7 +184,7 @@ def restart(
         _refuse_without_rights(said["failed"], service.unit)
         raise _start_error(connection, service, before, plain(said["failed"], 300))
     while said.get("verdict") == "open" and time.monotonic() < deadline:
-        # Here and not there, so that others can be restarted meanwhile.
+        # Waits here and not on the host, so that other services can be restarted meanwhile.
         begun = time.monotonic()
         if answers is not None and answers(_STEADY):
             return
@@ -198,7 +198,7 @@ def restart(
 
 
 def check_start(connection: Connection, service: Service) -> None:
-    """Whether systemd will start the unit with the flags of our drop-in, before that is tried.
+    """Checks, before a restart, that systemd will start the unit with the flags of our drop-in.
 
     Raises:
         ServiceError: another file sets ExecStart after ours, or systemd has not read ours.
@@ -209,7 +209,7 @@ def check_start(connection: Connection, service: Service) -> None:
         return
     asked = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
     shown = next(iter(systemd_properties.blocks(connection.run(asked, timeout=10).stdout)), {})
-    # What is quoted or expanded is shown in other ways by other versions.
+    # Versions of systemd differ in how they show words that are quoted or expanded.
     plain_flags = [word.text for word in ours.words if re.fullmatch(r"--[\w@+=:,./-]+", word.text, re.ASCII)]
     started = shown.get("ExecStart", "").split()
     lost = [flag for flag in plain_flags if flag not in started]
@@ -224,10 +224,10 @@ def check_start(connection: Connection, service: Service) -> None:
 
 
 def _watch(connection: Connection, service: Service, timeout: float, *, first: str = "") -> dict[str, str]:
-    """What `_RESTART` says; under 'failed', why the restart itself did.
+    """The result of `_RESTART`; 'failed' has the reason if the restart itself failed.
 
     Args:
-        first: the process and the number of restarts that it is to stay at; '' for a restart now.
+        first: the pid and number of restarts that must not change; '' to restart now.
     """
     port = int(service.listen.rpartition(":")[2] or 0)
     words = (
@@ -240,12 +240,12 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
 
 
 def _patience(service: Service) -> float:
-    """Seconds for the restart itself: systemd asks a process twice to end, and waits each time."""
+    """Seconds for the restart itself: systemd tries twice to end a process, and waits each time."""
     return max(_RESTARTING, 2 * min(service.stop_timeout, _LONGEST_STOP) + 30.0)
 
 
 def state(connection: Connection, unit: str) -> dict[str, str]:
-    """What systemd says of a unit now."""
+    """The current properties of a unit."""
     ended = connection.run(["systemctl", "show", "--no-pager", "-p", _WATCHED, "--", unit], timeout=10)
     found = systemd_properties.blocks(ended.stdout)
     return found[0] if found else {}
@@ -255,7 +255,7 @@ def systemctl(connection: Connection, action: str, *, unit: str) -> None:
     """Runs `systemctl ACTION UNIT`.
 
     Raises:
-        ServiceError: it failed. HostError: the user has no right to it.
+        ServiceError: it failed. HostError: the user has no right to do this.
     """
     ended = connection.run(["systemctl", action, *(["--", unit] if unit else [])], timeout=60)
     if ended.code:
@@ -277,21 +277,21 @@ def _refuse_without_rights(stderr: str, unit: str) -> None:
 
 
 _ERROR = re.compile(r"\berr(or)?\b|\bfatal\b|unknown long flag", re.IGNORECASE)
-"""What a line holds that says why a program ended."""
+"""Text in a log line that says why a program ended."""
 
 
 def _start_error(connection: Connection, service: Service, before: _Before, reason: str) -> ServiceError:
-    # The last words of a program that just died may still be on their way to the journal.
+    # The last lines of a program that just ended may not be in the journal yet.
     connection.run(["journalctl", "--sync"], timeout=10)
     lines = journald.lines(connection, service.unit, 200, since=before.since)
     own = [line for line in lines if line.own and line.pid != before.pid]
-    # systemd may have started it again by now: the first new process that says why is the one that gave up. One that
-    # systemd had started before, and that this restart stopped, has said nothing of the kind.
+    # systemd may have started it again by now: the first new process with an error is the one that failed. A process
+    # that systemd had started before, and that this restart stopped, has logged no error.
     processes: dict[str, list[str]] = {}
     for line in own:
         processes.setdefault(line.pid, []).append(line.text)
     first = next(iter(processes.values()), [])
-    # Where there was none, the old one may have failed by itself; its farewell is no reason.
+    # If there was no new process, the old one may have failed by itself; the message at its regular end is no reason.
     spoken = list(processes.values()) or [[line.text for line in lines if line.own]]
     errors = ([text for text in texts if _ERROR.search(text)] for texts in spoken)
     telling: list[str] = next((found for found in errors if found), [])

@@ -1,4 +1,4 @@
-"""systemd's timers as a service manager: what the upkeep installs is started, stopped and undone like any service."""
+"""systemd's timers as a service manager: the timers of the upkeep are started, stopped and undone like any service."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ USER = "user"
 
 
 class SystemdTimer(FlagFiles):
-    """See `base.ServiceManager`. Nothing is discovered: a timer is no component."""
+    """See `base.ServiceManager`. It discovers nothing: a timer is no component."""
 
     name = NAME
     has_units = False
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """Has systemd read the unit's files; starts the timer, or stops it where its file is gone.
+        """Makes systemd read the unit's files; starts the timer, or stops it if its file is gone.
 
         Raises:
-            ServiceError: systemd refuses it.
+            ServiceError: systemd rejects it.
         """
         self._ask(connection, service, "daemon-reload")
         loaded = connection.run(
@@ -43,7 +43,7 @@ class SystemdTimer(FlagFiles):
         self.restart(connection, service)
 
     def is_active(self, connection: Connection, service: Service) -> bool:
-        """Whether the timer waits for its next time."""
+        """Whether the timer is active."""
         ended = connection.run([*systemctl(service), "is-active", "--quiet", "--", service.unit])
         return ended.code == 0
 
@@ -52,7 +52,7 @@ class SystemdTimer(FlagFiles):
         return tuple(line.text for line in journald.lines(connection, service.unit, lines))
 
     def manual_commands(self, service: Service, action: str, *, workspace: str = "") -> tuple[str, ...]:
-        """`systemctl`."""
+        """The `systemctl` commands."""
         command = " ".join(systemctl(service))
         return f"{command} daemon-reload", f"{command} restart {service.unit}"
 
@@ -68,5 +68,5 @@ class SystemdTimer(FlagFiles):
 
 
 def systemctl(service: Service) -> Sequence[str]:
-    """The command that speaks to the systemd of a timer: the system's or the user's."""
+    """The `systemctl` command for the systemd of a timer: the system's or the user's."""
     return ("systemctl", "--user") if service.kind == USER else ("systemctl",)
