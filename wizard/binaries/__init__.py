@@ -96,8 +96,8 @@ def find_all(
     """Finds several programs by name, see `find`.
 
     Raises:
-        ProgramUnavailableError: one of them can be neither found nor downloaded; the error lists all missing ones and how to
-            install them.
+        ProgramUnavailableError: one of them can be neither found nor downloaded; the error lists all missing
+            ones and how to install them.
     """
     table = load()
     found: dict[str, Program] = {}

@@ -88,7 +88,7 @@ class ReverseProxy(FlagFiles):
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
         """Restarts it, or stops it if its configuration is gone (after an undo).
 
-        A restart interrupts its other sites, so it is only for settings that a reload does not apply, see `SignInClient`.
+        A restart interrupts its other sites, so it is only for what a reload does not apply, see `SignInClient`.
         """
         if service.config_file and connection.read(service.config_file) is None:
             systemd_restart.systemctl(connection, "stop", unit=service.unit)
