@@ -1,1 +1,1 @@
-"""Configuration files as text in, text out: nothing here opens a file, a socket or a process."""
+"""Configuration files as pure functions from text to text: nothing here opens a file, a socket or a process."""

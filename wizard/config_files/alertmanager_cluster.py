@@ -1,8 +1,8 @@
-"""Alertmanager's `--cluster.tls-config` file: how its instances speak to each other, apart from their web side.
+"""Alertmanager's `--cluster.tls-config` file: TLS for the gossip between its instances, apart from the web port.
 
 Each instance is server and client of the others, so the file has two sections, and versions before 0.26 panic
-when one is missing. The peers call each other by IP address: the certificate has to name it, or `server_name`
-has to say which name it holds instead. Edits keep every byte that need not change.
+if one is missing. The peers connect to IP addresses: the certificate must have these, or `server_name` must say
+which of its names to verify. Edits keep every byte that need not change.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ClusterConfig:
 
 
 def parse(content: bytes) -> ClusterConfig:
-    """Reads the file.
+    """Parses the file.
 
     Raises:
         ConfigError: it is not YAML, or a section is not a mapping.
@@ -71,17 +71,17 @@ def parse(content: bytes) -> ClusterConfig:
 def secure(
     content: bytes | None, *, cert_file: str, key_file: str, ca_file: str, server_name: str = ""
 ) -> bytes:
-    """Makes the peers demand each other's certificate; what else the file says stays.
+    """Makes the peers require each other's certificate; all other settings stay.
 
     Args:
-        content: the file as it is, or None for a new one.
+        content: the present file, or None for a new one.
         cert_file: certificate for both purposes, server and client; a path as Alertmanager sees it, like the
             other two.
-        ca_file: the CA of all the peers' certificates.
-        server_name: a name that they all hold, where they do not hold their IP addresses.
+        ca_file: the CA of all peers' certificates.
+        server_name: a name that all certificates have, if they lack the IP addresses.
 
     Raises:
-        ConfigError: it is not YAML, or an edit would reach beyond what was asked for.
+        ConfigError: it is not YAML, or an edit would change more than these settings.
     """
     pair = {"cert_file": cert_file, "key_file": key_file}
     wanted = {
@@ -113,13 +113,13 @@ def secure(
 def check(
     content: bytes, *, toolkit: str = "", read: Read | None = None, folder: str = ""
 ) -> tuple[str, ...]:
-    """What Alertmanager would refuse, or accept although it leaves the cluster unprotected; as `web.check` says it.
+    """Finds what Alertmanager would reject, or accept although it leaves the gossip unprotected, like `web.check`.
 
     Args:
         content: the file.
         toolkit: version of the exporter toolkit in Alertmanager; '' for the newest.
-        read: gives the files that it names, by absolute path.
-        folder: where the file lies, which its relative paths start from.
+        read: returns the content of a file named in it, by absolute path.
+        folder: folder of the file, at which its relative paths begin.
     """
     try:
         document = load(content)
@@ -153,7 +153,7 @@ def _client(
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             if name not in _CLIENT_FIELDS and not merges(key):
                 if not is_covered(toolkit) and name not in validation.SERVER_FIELDS:
-                    continue  # a newer Alertmanager may know it
+                    continue  # a newer Alertmanager may have it
                 near = difflib.get_close_matches(name, _CLIENT_FIELDS, n=1, cutoff=0.5)
                 todo = f"did you mean {near[0]}?" if near else "remove it"
                 yield f"{_line(document, key)}: there is no setting {name!r} in {_CLIENT} ({todo})"

@@ -33,20 +33,20 @@ _Tree: TypeAlias = "dict[str, Value]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """One module, merge keys and aliases resolved; the last four are those of its `http` block."""
+    """One module with merge keys and aliases resolved; the last four fields are those of its `http` block."""
 
     name: str
     prober: str
     line: int
     tls: Mapping[str, str]
     basic_auth: Mapping[str, str] = field(repr=False)
-    """A password in clear is masked."""
+    """An inline password is masked."""
     other_auth: str
-    """'' or the key that authenticates in place of basic_auth."""
+    """The key that authenticates instead of basic_auth; '' for none."""
 
 
 def modules(content: bytes) -> tuple[Module, ...]:
-    """All the modules, in the order of the file.
+    """Parses all modules, in the order of the file.
 
     Raises:
         ConfigError: it is not YAML, or modules is not a mapping of mappings.
@@ -70,19 +70,19 @@ def modules(content: bytes) -> tuple[Module, ...]:
 
 
 def secure_module(content: bytes, *, module: str, **settings: Unpack[Settings]) -> bytes:
-    """Makes one http module use the tls_config and basic_auth given; '' leaves a setting as it is.
+    """Makes one http module use the given tls_config and basic_auth; '' leaves a setting as it is.
 
-    The rules are those of `prometheus.secure_job`: rival settings give way, and insecure_skip_verify becomes
+    The rules are those of `prometheus.secure_job`: rival settings are removed, and insecure_skip_verify becomes
     false as soon as a CA, a certificate or a server name is given.
 
     Args:
         content: the file.
-        module: its name.
+        module: name of the module.
         settings: see `http_client.Settings`.
 
     Raises:
-        ConfigError: no such module, another prober, another way to authenticate, or an edit that would reach
-            beyond it.
+        ConfigError: no such module, another prober, another kind of authentication, or an edit that would change
+            more than this module.
     """
     want = wanted_settings(**settings)
     document = load(content, NAME)
@@ -114,7 +114,7 @@ def secure_module(content: bytes, *, module: str, **settings: Unpack[Settings]) 
 
 
 def _http_block(document: Document, module: str) -> Node | None:
-    """The value of `http` in a module, None where it has none.
+    """The value of `http` in a module; None if it has none.
 
     Raises:
         ConfigError: no such module, another prober, or a block that is merged from elsewhere.
@@ -139,12 +139,12 @@ def _http_block(document: Document, module: str) -> Node | None:
 
 
 def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[Settings]) -> bytes:
-    """Appends an http module with these settings and all the others of the module `like` (none if '').
+    """Appends an http module with these settings, and all others of the module `like` (none if '').
 
     Comments of the other module are not copied, and its merge keys and aliases are written out.
 
     Raises:
-        ConfigError: the name is taken by a module with other settings, or there is no http module `like`.
+        ConfigError: a module with other settings has this name, or there is no http module `like`.
     """
     want = wanted_settings(**settings)
     document = load(content, NAME)
@@ -169,7 +169,7 @@ def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[
 
 
 def _module_like(document: Document, like: str, want: Wanted) -> _Tree:
-    """An http module with the settings wanted and all the others of the module `like` (none if '').
+    """An http module with the wanted settings, and all others of the module `like` (none if '').
 
     Raises:
         ConfigError: there is no http module `like`, or it authenticates in another way.
@@ -202,12 +202,12 @@ def _module_like(document: Document, like: str, want: Wanted) -> _Tree:
 
 
 def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
-    """What would not work or is not safe, one sentence each: `line N: what (what to do)`.
+    """Finds what would not work or is not safe, one sentence each: `line N: what (what to do)`.
 
     Args:
         content: the file.
-        read: gives the files that it names, as the exporter's host sees them. Without it, nothing is said about
-            files.
+        read: returns the content of a file named in it, as the exporter's host sees it. Without it, files are not
+            checked.
     """
     try:
         document = load(content)
@@ -218,9 +218,9 @@ def check(content: bytes, *, read: Read | None = None) -> tuple[str, ...]:
 
 
 def unfamiliar(content: bytes) -> tuple[str, ...]:
-    """Probers that are not known here, and that a newer exporter may know; in the form of `check`.
+    """Finds probers that are unknown here but that a newer exporter may have; in the form of `check`.
 
-    The exporter looks at a prober only when it is used; its `--config.check` does not tell either.
+    The exporter looks at a prober only when it is used; its `--config.check` does not report it either.
     """
     try:
         document = load(content)
@@ -246,14 +246,14 @@ def _findings(document: Document, read: Read | None) -> Iterator[str]:
 
 
 def _absolute(read: Read | None) -> Read | None:
-    """Without relative paths: which folder these count from is a matter of the exporter's version."""
+    """`read` without relative paths: at which folder these begin depends on the exporter's version."""
     if read is None:
         return None
     return lambda path: read(path) if path.startswith("/") else UNSEEN
 
 
 def _pairs(document: Document) -> list[tuple[Node, Node]]:
-    """Name and node of each module.
+    """The name and node of each module.
 
     Raises:
         ConfigError: modules is not a mapping of mappings.
@@ -309,7 +309,7 @@ def _again(node: Node) -> Value:
 
 
 def _with(old: Mapping[str, Value], wanted: Mapping[str, str]) -> _Tree:
-    """A tls_config or basic_auth with what is wanted, without the rivals, with the certificate checked."""
+    """A tls_config or basic_auth with the wanted settings, without their rivals, and with verification enabled."""
     gone = {rival for key in wanted for rival in client_settings.RIVALS.get(key, ())}
     kept = {key: value for key, value in old.items() if key not in gone}
     if "insecure_skip_verify" in kept:

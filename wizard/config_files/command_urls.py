@@ -1,4 +1,4 @@
-"""Finds the http URLs in a command line: of a unit's Exec line, a cron job or a script."""
+"""Finds http URLs in a command line: of a unit's Exec line, a cron job or a script."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _OWN_FLAG = re.compile(r"--(?:web|cluster|storage)\.[a-z.-]+[= ]\S*")
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """What is asked by plain http. `host` as written, brackets dropped; a shell variable with its `$`."""
+    """The address of a plain http request. `host` as written, without brackets; a shell variable with its `$`."""
 
     host: str
     port: int
 
 
 def plain(text: str) -> tuple[Url, ...]:
-    """The addresses that a line asks by plain http, in order; () for a comment.
+    """The addresses to which a line makes plain http requests, in order; () for a comment.
 
-    An address without a scheme counts where a program that takes it for http stands in the line.
+    An address without a scheme counts if the line has a program that uses http for such an address.
     """
     if text.lstrip()[:1] in ("#", ";"):
         return ()
-    # What a component is told of itself (--web.external-url, --web.listen-address) is no request.
+    # A component's flags about itself (--web.external-url, --web.listen-address) are not requests.
     line = _OWN_FLAG.sub(" ", text)
     asks = bool(_ASKS.search(line))
     found = [

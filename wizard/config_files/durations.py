@@ -10,7 +10,7 @@ _PART: Final = re.compile(r"(\d+)(ms|[smhdwy])")
 
 
 def seconds(duration: str) -> float:
-    """The seconds of one of Prometheus' durations, e.g. 90 for '1m30s'; 0 for what is none."""
+    """The seconds of a Prometheus duration, e.g. 90 for '1m30s'; 0 for an invalid one."""
     text = duration.strip()
     parts = _PART.findall(text)
     if "".join(number + unit for number, unit in parts) != text:

@@ -1,7 +1,7 @@
 """Edits one flag in a systemd environment file (/etc/default/…, /etc/sysconfig/…), as text.
 
-Promises: only the value of the one variable changes, doing it twice changes nothing more, and what cannot
-be carried without a guess is a ConfigError. The syntax is that of systemd's `src/basic/env-file.c`, where
+Only the value of the one variable changes, a second edit changes nothing, and an edit that would need guessing is a
+ConfigError. The syntax is that of systemd's `src/basic/env-file.c`, where
 the quotes of the value are removed first and the quotes inside it once more, when `$ARGS` is split.
 """
 
@@ -21,13 +21,13 @@ _CARRIED = re.compile(r"[^\s\"'\\$`\x00-\x1f\x7f]*")
 
 
 def get(text: str, variable: str) -> list[str]:
-    """The arguments that `$VARIABLE` gives in ExecStart; [] if it is not set (the last one counts)."""
+    """The arguments that `$VARIABLE` becomes in ExecStart; [] if it is not set (the last assignment counts)."""
     found = _last(text, variable)
     return [word.text for word in split(found.decoded, c_escapes=False)] if found else []
 
 
 def value(text: str, variable: str) -> str | None:
-    """The whole value as `${VARIABLE}` gives it, or None if it is not set."""
+    """The whole value that `${VARIABLE}` becomes, or None if it is not set."""
     found = _last(text, variable)
     return found.decoded if found else None
 
@@ -36,12 +36,11 @@ def set_flag(text: str, variable: str, flag: str, value: str, *, reader: str = "
     """`text` with `--flag=value` in `variable`; a former value of the flag is replaced.
 
     Args:
-        reader: who splits the value; see `model.FlagPlace`.
+        reader: the program that splits the value; see `model.FlagPlace`.
 
     Raises:
-        ConfigError: the value holds a blank, quote, backslash, `$` or backquote, which no packaging's way
-            of handing on the variable keeps; or the quotes in the file are such that the flag would not
-            arrive as one argument.
+        ConfigError: the value has a blank, quote, backslash, `$` or backquote, which not every packaging's use of the
+            variable keeps; or the quotes in the file are such that the flag would not arrive as one argument.
     """
     if not (_CARRIED if reader == "systemd" else _CARRIED_BY_SHELL).fullmatch(value):
         raise ConfigError(
@@ -68,10 +67,10 @@ def set_flag(text: str, variable: str, flag: str, value: str, *, reader: str = "
 def _refuse_lost_in_shell(
     found: Assignment, after: Assignment | None, flag: str, value: str, reader: str
 ) -> None:
-    """Whether a shell that reads the value sees the same arguments as before, and the flag.
+    """Refuses an edit after which a shell that reads the value would see other arguments than before plus the flag.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it would.
     """
     read = shlex.split if reader == "code" else str.split
     try:
@@ -88,7 +87,7 @@ def _refuse_lost_in_shell(
 
 
 def line_of(text: str, variable: str) -> tuple[str, bool] | None:
-    """The line that sets `variable`, and whether it is the only such assignment and stands on one line."""
+    """The line that sets `variable`, and whether it is the only assignment and within one line."""
     found = [one for one in assignments(text) if one.name == variable]
     if not found:
         return None
@@ -107,7 +106,7 @@ def _edit(text: str, found: Assignment, flag: str, value: str) -> str:
     places = find_flag(old, flag)
     if places:
         changed = text
-        # From the back, so that the places in front stay right.
+        # Backwards, so that the earlier offsets stay valid.
         for number, (first, behind) in reversed(list(enumerate(places))):
             new = f"--{flag}={value}" if number == 0 else ""
             start, end = found.places[words[first].start], found.places[words[behind - 1].end - 1] + 1
@@ -134,7 +133,7 @@ def _edit(text: str, found: Assignment, flag: str, value: str) -> str:
 
 
 def _with_blank(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span widened by one blank, so that none is left over where a word goes."""
+    """The span widened by one blank, so that none is left over where a word is removed."""
     if text[start - 1 : start] in (" ", "\t"):
         return start - 1, end
     if text[end : end + 1] in (" ", "\t"):
@@ -143,7 +142,7 @@ def _with_blank(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _append_argument(text: str, found: Assignment, argument: str) -> str:
-    """One more argument at the end of the value."""
+    """`text` with an argument added at the end of the value."""
     raw = text[found.start : found.end]
     gap = "" if not found.decoded.strip() or found.decoded[-1] in _BLANK else " "
     if found.ends_in == "quote":
@@ -152,7 +151,7 @@ def _append_argument(text: str, found: Assignment, argument: str) -> str:
         return f'{text[: found.start]}"{argument}"{text[found.end :]}'
     if re.search(r"[\"'\\$`\n\r]", raw):
         return f"{text[: found.end]} {argument}{text[found.end :]}"
-    # Quotes, so that a shell that reads the same file sees one value too.
+    # With quotes, a shell that reads the same file sees one value too.
     return f'{text[: found.start]}"{raw}{gap}{argument}"{text[found.end :]}'
 
 
@@ -162,7 +161,7 @@ def _last(text: str, variable: str) -> Assignment | None:
 
 
 def _others(text: str, found: Assignment) -> tuple[bool, list[tuple[str, str]]]:
-    """All that an edit of `found` must leave alone: the other values, and whether its own is closed."""
+    """What an edit of `found` must not change: the other values, and whether its own quote is closed."""
     known = assignments(text)
     own = [one for one in known if one.name == found.name][-1]
     closed = own.ends_in != "" or own.start == own.end

@@ -1,4 +1,4 @@
-"""Reads systemd's environment files with the place of every character, so that one value can be edited.
+"""Parses systemd's environment files with the offset of every character, so that one value can be edited.
 
 The states are those of systemd's own parser, `src/basic/env-file.c`.
 """
@@ -15,7 +15,7 @@ _ENDS = re.compile(f"[{NEWLINE}]")
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One `NAME=value`: `start` and `end` bound the raw value; `places[i]` is where decoded[i] stands."""
+    """One `NAME=value`: `start` and `end` bound the raw value; `places[i]` is the offset of decoded[i]."""
 
     name: str
     line: int
@@ -26,11 +26,11 @@ class Assignment:
     ends_in: str
     """'bare' if the value ends outside quotes, 'quote' if with a closing quote, '' if it is empty."""
     doubtful: bool
-    """Whether it follows a comment that ends with a backslash: systemd reads on before v254, not since."""
+    """Whether a comment before it ends with a backslash: systemd before v254 continues such a comment, later not."""
 
 
 def assignments(text: str) -> list[Assignment]:
-    """Every assignment, in order; systemd lets the last one of a name count."""
+    """Every assignment, in order; in systemd, the last one of a name counts."""
     found: list[Assignment] = []
     position, end, doubtful = 0, len(text), False
     while position < end:
@@ -67,7 +67,7 @@ def _line_end(text: str, position: int) -> int:
 
 
 class _Value:
-    """Reads one value from behind its `=`: quoted pieces follow each other, a bare one is the last."""
+    """Parses one value after its `=`: quoted pieces may follow each other, a bare one is the last."""
 
     def __init__(self, text: str, position: int) -> None:
         self._text = text
@@ -97,7 +97,7 @@ class _Value:
         self.kept.append((self._peek(ahead), self._at + ahead))
 
     def _read_quoted(self, quote: str) -> None:
-        """A quoted piece; only double quotes know the backslash, and only before these characters."""
+        """A quoted piece; backslash escapes exist only in double quotes, and only before these characters."""
         self._at += 1
         while (character := self._peek()) and character != quote:
             following = self._peek(1)
@@ -113,7 +113,7 @@ class _Value:
         self.end = self._at
 
     def _bare(self) -> None:
-        """The rest of the line: quotes mean nothing here, blanks at the end are dropped."""
+        """The rest of the line: quotes have no meaning here, and trailing blanks are dropped."""
         self.ends_in = "bare"
         solid = len(self.kept)
         while (character := self._peek()) and character not in NEWLINE:

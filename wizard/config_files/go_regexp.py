@@ -1,6 +1,6 @@
-"""Regular expressions as Prometheus understands them: Go's, by Google's RE2, which Go's package regexp is made after.
+"""Regular expressions as in Prometheus: Go's package regexp, through Google's RE2, after which Go's was made.
 
-Linear in the text, whatever the pattern. What RE2 takes and Go does not is refused here.
+The time is linear in the text for every pattern. What RE2 accepts and Go does not is rejected here.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from typing import Any
 __all__ = ["Pattern", "PatternError", "compile_pattern", "expand"]
 
 _DEEPEST = 1000
-"""Go's limit for groups within groups (regexp/syntax, maxHeight)."""
+"""Go's limit for nested groups (regexp/syntax, maxHeight)."""
 
 
 class PatternError(ValueError):
-    """A pattern that Prometheus refuses."""
+    """A pattern that Prometheus rejects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern; it must match a whole text."""
+    """A compiled pattern; it must match the whole text."""
 
     names: Mapping[str, int]
     _pattern: Any = field(repr=False)
 
     def match(self, text: str) -> tuple[str, ...] | None:
-        """The whole text and then each group ('' where it took no part), or None if it does not match."""
+        """The whole text and then each group ('' if it did not participate), or None if there is no match."""
         found = self._pattern.fullmatch(text)
         return None if found is None else (found[0], *(group or "" for group in found.groups()))
 
 
 @lru_cache(maxsize=512)
 def compile_pattern(source: str) -> Pattern:
-    """The pattern, a dot matching line ends too, as Prometheus 3 reads it.
+    """Compiles a pattern; a dot also matches line ends, as in Prometheus 3.
 
     Raises:
         PatternError: it is not valid, or too large.
@@ -57,10 +57,10 @@ def compile_pattern(source: str) -> Pattern:
 
 
 def _refuse_what_go_refuses(source: str) -> None:
-    r"""`\C` (any byte), a name that is given twice, and groups too deep: RE2 takes them.
+    r"""Rejects `\C` (any byte), a name that is used twice, and groups nested too deeply: RE2 accepts them.
 
     Raises:
-        PatternError: one of these stands in the pattern.
+        PatternError: the pattern has one of these.
     """
     names: set[str] = set()
     at = depth = 0
@@ -80,7 +80,7 @@ def _refuse_what_go_refuses(source: str) -> None:
             in_class = not rest.startswith("]")
         elif rest.startswith("["):
             in_class = True
-            # A bracket that comes first is a member and no end.
+            # A closing bracket in first position is a member of the class.
             at += 1 + rest.startswith(("[]", "[^]")) + rest.startswith("[^")
             continue
         elif rest.startswith("("):
@@ -104,7 +104,7 @@ def _group_name(rest: str) -> str:
 
 
 def expand(template: str, pattern: Pattern, found: Sequence[str]) -> str:
-    """A template with `$1`, `${1}`, `${name}` and `$$` filled in; a group that is not there gives ''."""
+    """A template with `$1`, `${1}`, `${name}` and `$$` filled in; an unknown group gives ''."""
     result: list[str] = []
     at = 0
     while True:
@@ -122,7 +122,7 @@ def expand(template: str, pattern: Pattern, found: Sequence[str]) -> str:
             end += 1
         name = template[begin:end]
         if not name or (braced and template[end : end + 1] != "}"):
-            # What is malformed stands for itself.
+            # A malformed reference stays as it is.
             result.append("$")
             at = dollar + 1
             continue

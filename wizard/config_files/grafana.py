@@ -1,4 +1,4 @@
-"""Byte-keeping edits of Grafana's data-source provisioning file: how Grafana learns to ask a secured Prometheus.
+"""Byte-keeping edits of Grafana's data-source provisioning file, for data sources that query a secured Prometheus.
 
 Certificates and passwords stay in files: Grafana reads them through its own `$__file{…}`. Every edit takes and
 returns the bytes of the file, and a second call with the same arguments returns the same bytes.
@@ -36,20 +36,20 @@ class DataSource:
     type: str
     """Such as `prometheus` or `alertmanager`."""
     url: str
-    """As it stands there, variables and all; a user and password in it are masked."""
+    """As written, with variables; a user and password in it are masked."""
     access: str
-    """`proxy`, where Grafana itself asks, or `direct`, where the reader's browser does and no file helps."""
+    """`proxy` if Grafana itself sends the requests; `direct` if the user's browser does, for which no file helps."""
     line: int
     says: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Its single values, those below jsonData and secureJsonData among them: secrets too, as they stand there."""
+    """Its single values, with those below jsonData and secureJsonData, as written: secrets too."""
 
     def is_on(self, key: str) -> bool:
-        """Whether a setting of it is true."""
+        """Whether a setting is true."""
         return fields.truth(self.says.get(key, ""))
 
 
 def datasources(content: bytes) -> tuple[DataSource, ...]:
-    """All of them, in the order of the file.
+    """Parses all data sources, in the order of the file.
 
     Raises:
         ConfigError: it is not YAML, or datasources is not a list of mappings.
@@ -83,24 +83,24 @@ def secure_datasource(
     password_file: str = "",
     server_name: str = "",
 ) -> bytes:
-    """Makes one data source use https with what is given; '' leaves a setting as it is.
+    """Makes one data source use https with the given settings; '' leaves a setting as it is.
 
-    tlsSkipVerify becomes false, a password in clear gives way to `password_file`, and a port that the url
-    leaves out is written out, because the server keeps its port.
+    tlsSkipVerify becomes false, an inline password is replaced by `password_file`, and a port that the url
+    omits is written out, because the server keeps its port.
 
     Args:
         content: the file.
-        name: of the data source; there must be exactly one.
+        name: of the data source, which must be unique.
         ca: absolute path of the CA bundle, as Grafana's host sees it.
         cert: path of the client certificate.
         key: path of its key.
         user: user name.
-        password_file: path of the file that holds nothing but the password.
-        server_name: the name that the server's certificate must hold, if it is not that of the url.
+        password_file: path of the file whose only content is the password.
+        server_name: the name that the server's certificate must have, if it is not that of the url.
 
     Raises:
-        ConfigError: no such data source, another way to authenticate, a url that begins with a variable, a path
-            that Grafana could not read, or an edit that would reach beyond it.
+        ConfigError: no such data source, another kind of authentication, a url that begins with a variable, a path
+            that Grafana could not read, or an edit that would change more than this data source.
     """
     document = load(content, NAME)
     index, node = _find_source(document, name)
@@ -133,10 +133,10 @@ def secure_datasource(
 
 
 def set_url(content: bytes, *, name: str, url: str) -> bytes:
-    """Makes one data source ask at another URL.
+    """Sets the URL of one data source.
 
     Raises:
-        ConfigError: no such data source, or its url holds a user and password.
+        ConfigError: no such data source, or its url has a user and password.
     """
     document = load(content, NAME)
     index, node = _find_source(document, name)
@@ -153,7 +153,7 @@ def set_url(content: bytes, *, name: str, url: str) -> bytes:
 
 
 def _use_https(editor: Editor, document: Document, path: Path, node: MappingNode) -> None:
-    """Makes the url of a data source begin with https:// and name its port.
+    """Makes the url of a data source begin with https:// and have a port.
 
     Raises:
         ConfigError: the url begins with a variable, or with neither http:// nor https://.
@@ -178,7 +178,7 @@ def _use_https(editor: Editor, document: Document, path: Path, node: MappingNode
 def _say_below(
     editor: Editor, path: Path, node: MappingNode, *, key: str, values: Mapping[str, str | Plain]
 ) -> None:
-    """Makes the mapping below `key` say these, which is added where it is missing."""
+    """Sets these values in the mapping below `key`, which is added if it is missing."""
     below = fields.own(node, key)
     if not values:
         return
@@ -191,7 +191,7 @@ def _say_below(
 
 
 def _say(editor: Editor, path: Path, node: MappingNode, values: Mapping[str, str | Plain]) -> None:
-    """Makes a mapping say these."""
+    """Sets these values in a mapping."""
     of = fields.fields([node])
     new: dict[str, Value] = {}
     for key, value in values.items():
@@ -217,7 +217,7 @@ def _from_file(path: str) -> str:
 
 
 def _refuse_rivals(document: Document, node: MappingNode) -> None:
-    """Refuses what would send another Authorization header, or the reader's own login."""
+    """Refuses settings that would send another Authorization header, or forward the user's own login."""
     of = fields.fields([node])
     options = fields.inner(of, "jsonData")
     rivals = [key for key in ("oauthPassThru", "sigV4Auth") if fields.value(options, key).lower() == "true"]

@@ -1,7 +1,7 @@
-"""Byte-keeping edits of grafana.ini: a setting is put where it stands, or below its commented default; the rest stays.
+"""Byte-keeping edits of grafana.ini: a setting is written at its present place or below its commented default.
 
-Grafana reads the file with gopkg.in/ini.v1: `=` or `:` ends a key, `#` and `;` begin a comment, the last of two
-lines that set a key counts, and so does the last of two sections of one name.
+Grafana reads the file with gopkg.in/ini.v1: `=` or `:` ends a key, `#` and `;` begin a comment. Of two
+lines that set the same key the last one counts, and so does the last of two sections with one name.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ class _Set:
 
 
 def settings(content: bytes) -> dict[tuple[str, str], str]:
-    """The values that the file sets, by section and key; without quotes around them.
+    """The values set in the file, by section and key, without quotes around them.
 
-    What stands above all sections is in the section ''.
+    A setting above all sections is in the section ''.
     """
     return {(each.section, each.key): each.value for each in _sets(_lines(content)) if not each.is_default}
 
 
 def is_true(value: str) -> bool:
-    """Whether Grafana takes a value for true."""
+    """Whether Grafana takes a value as true."""
     return value.lower() in _TRUE
 
 
 def with_settings(content: bytes, section: str, values: Mapping[str, str]) -> bytes:
-    """The file with these settings of a section; a second call returns the same bytes.
+    """The file with these settings in a section; a second call returns the same bytes.
 
     Raises:
-        ConfigError: a line that is to change goes on in the next one, which is not edited here.
+        ConfigError: a line that must change continues on the next one, which is not supported.
     """
     for key, value in values.items():
         content = _with_setting(content, section, key, value)
@@ -80,7 +80,7 @@ def _with_setting(content: bytes, section: str, key: str, value: str) -> bytes:
 
 
 def _insert(lines: list[str], defaults: list[_Set], section: str, text: str, end: str) -> None:
-    """A new line: below the commented default, at the beginning of the section, or with the section at the end."""
+    """Inserts a line: below the commented default, at the beginning of the section, or with the section at the end."""
     heads = [
         at for at, line in enumerate(lines) if (head := _SECTION.match(line)) and head[1].strip() == section
     ]
@@ -96,7 +96,7 @@ def _insert(lines: list[str], defaults: list[_Set], section: str, text: str, end
 
 
 def _lines(content: bytes) -> list[str]:
-    # Only \n ends a line of an INI file, whatever else Python takes for one.
+    # Only \n ends a line in an INI file; Python's splitlines knows more line ends.
     return re.findall(r"[^\n]*\n|[^\n]+", content.decode("utf-8", "surrogateescape"))
 
 

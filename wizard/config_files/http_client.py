@@ -1,7 +1,7 @@
-"""The file for `promtool --http.config.file` and `amtool --http.config.file`: how they reach a secured server.
+"""The --http.config.file of promtool and amtool, with which they connect to a secured server.
 
-It names the files that hold what is secret and holds no secret itself. The paths must be absolute: promtool
-before 3.13 starts relative ones from the parent of the file's folder.
+It names the files with secrets and contains no secret itself. The paths must be absolute: promtool
+before 3.13 resolves relative ones at the parent of the file's folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LOGIN = ("username", "password_file")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a client is to say; an empty text or mapping leaves it as it is."""
+    """The wanted settings of a client; an empty text or mapping leaves a setting as it is."""
 
     scheme: str
     tls: Mapping[str, str]
@@ -27,18 +27,18 @@ class Wanted:
 
     @property
     def encrypted(self) -> bool:
-        """Whether the server's certificate is to be checked."""
+        """Whether to verify the server's certificate."""
         return self.scheme == "https" or bool(self.tls)
 
     @property
     def blocks(self) -> dict[str, dict[str, str]]:
-        """The settings by the keys of a client's configuration, tls_config and basic_auth; none for an empty one."""
+        """The settings by key of a client's configuration, tls_config and basic_auth; an empty one is left out."""
         found = {"tls_config": dict(self.tls), "basic_auth": dict(self.basic_auth)}
         return {key: settings for key, settings in found.items() if settings}
 
 
 class Settings(TypedDict, total=False):
-    """How a client reaches a secured server; what is '' or left out stays as it is."""
+    """The settings with which a client connects to a secured server; '' or a missing key leaves a setting as it is."""
 
     ca_file: str
     """Absolute path of the CA bundle, as the client's host sees it; the other paths likewise."""
@@ -50,10 +50,10 @@ class Settings(TypedDict, total=False):
 
 
 def wanted_settings(scheme: str = "", **settings: Unpack[Settings]) -> Wanted:
-    """Gathers the settings that are not empty.
+    """Collects the settings that are not empty.
 
     Raises:
-        ConfigError: `scheme` is neither '', http nor https, or a line break stands in a value.
+        ConfigError: `scheme` is neither '', http nor https, or a value has a line break.
     """
     if scheme not in ("", "http", "https"):
         raise ConfigError(f"there is no scheme {scheme!r}", todo="Use http or https, in lower case")
@@ -63,7 +63,7 @@ def wanted_settings(scheme: str = "", **settings: Unpack[Settings]) -> Wanted:
 
 
 def text(**settings: Unpack[Settings]) -> bytes:
-    """The whole file; what is '' is left out, and with nothing given it is an empty mapping.
+    """The whole file; '' is left out, and without settings it is an empty mapping.
 
     Raises:
         ConfigError: one of a pair is missing, or a path is not absolute.

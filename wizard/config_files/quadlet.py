@@ -1,8 +1,8 @@
-"""Podman's quadlets (`NAME.container`): read, and edited line by line.
+"""Podman's quadlets (`NAME.container`): parsed, and edited line by line.
 
-A quadlet is a systemd unit with a section [Container], from which Podman's generator makes a service. Promises that only
-the lines of the flag, the mount, the published port and the healthcheck change. Specifiers (`%h`) and variables in a value
-are systemd's and stay; `%` and `$` of a new value are doubled.
+A quadlet is a systemd unit with a section [Container], from which Podman's generator makes a service. Only the lines of
+the flag, the mount, the published port and the healthcheck change. Specifiers (`%h`) and variables in a value
+belong to systemd and stay; `%` and `$` of a new value are doubled.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _SHELLS = ("sh", "bash", "ash", "dash")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quadlet:
-    """What a quadlet says of its container."""
+    """The settings of a container in a quadlet."""
 
     image: str = ""
     command: tuple[str, ...] | None = None
-    """The words of Exec=; None where the image's own command counts."""
+    """The words of Exec=; None if the image's own command applies."""
     entrypoint: str = ""
     user: str = ""
     volumes: tuple[Volume, ...] = ()
@@ -43,7 +43,7 @@ class Quadlet:
 
 
 def read(text: str) -> Quadlet:
-    """Reads the text of a `.container` file."""
+    """Parses the text of a `.container` file."""
     found = _container(text)
 
     def last(key: str) -> str:
@@ -66,11 +66,11 @@ def read(text: str) -> Quadlet:
 
 
 def edit(text: str, change: Change) -> str:
-    """The file with what is wanted; the same text where all is so.
+    """The file with the changes; the same text if it is up to date.
 
     Args:
         text: the file.
-        change: as for a compose project; an image's own healthcheck is not changed here.
+        change: as for a Compose project; an image's own healthcheck is not changed here.
 
     Raises:
         ConfigError: something cannot be changed safely.
@@ -112,11 +112,11 @@ def _with_flags(text: str, change: Change) -> str:
 
 
 def _with_flag(text: str, name: str, argument: str) -> str:
-    """The last Exec= with a flag replaced where it stands, or added at its end."""
+    """The last Exec= with a flag replaced at its place, or added at the end."""
     line = [each for each in _container(text) if each.key == "Exec"][-1]
     written = text[line.start : line.end]
     begin = written.index("=") + 1
-    # The words stand where a blank is put in place of each continuation: the length stays.
+    # Each continuation becomes a blank of the same length, so that the offsets of the words stay valid.
     words = split(re.sub(r"\\(?=\r?\n)", " ", written[begin:]), c_escapes=True)
     places = find_flag([word.text for word in words], name)
     if not places:
@@ -173,7 +173,7 @@ def _replace_value(text: str, line: Setting, value: str) -> str:
 
 
 def _add_line(text: str, line: str, *, behind: Sequence[str]) -> str:
-    """A new line behind the last one of the first of these keys that is there, or of the section."""
+    """Adds a line after the last line of the first of these keys that exists, or at the end of the section."""
     found = _container(text)
     anchors = [[each for each in found if each.key == key] for key in behind]
     end = next((each[-1].end for each in anchors if each), found[-1].end)

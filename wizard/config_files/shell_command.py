@@ -1,8 +1,8 @@
-"""The command line that a unit runs through `sh -c`, with the variables that can carry one more flag.
+"""The command line that a unit runs through `sh -c`, with the variables that can take one more flag.
 
-Two programs expand variables here, by different rules. systemd puts the value of `${NAME}` into the script as it
-stands, so the shell reads it as code: quotes in it are removed, `;` ends the command. `$NAME`, `$$NAME` and
-`$${NAME}` reach the shell as variables, so an unquoted one is split at blanks alone and quotes in it stay.
+Two programs expand variables here, by different rules. systemd inserts the value of `${NAME}` into the script as it
+is, so the shell reads it as code: quotes in it are removed, `;` ends the command. `$NAME`, `$$NAME` and
+`$${NAME}` reach the shell as variables, so an unquoted one is only split at blanks and quotes in it stay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.ASCII | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable that is a whole word of the command, unquoted. `reader`: who splits its value; see `FlagPlace`."""
+    """A variable that is a whole, unquoted word. `reader`: the program that splits its value; see `FlagPlace`."""
 
     name: str
     reader: Literal["shell", "code"]
@@ -30,18 +30,18 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class ShellCommand:
-    """One command of a script: its program, and its words (a `Variable` where nothing but one stands)."""
+    """One command of a script: its program, and its words (a `Variable` for a word that is only a variable)."""
 
     program: str
     words: tuple[str | Variable, ...]
 
     @property
     def variables(self) -> tuple[Variable, ...]:
-        """Those among the words."""
+        """The variables among the words."""
         return tuple(word for word in self.words if isinstance(word, Variable))
 
     def arguments(self, values: Mapping[str, list[str]]) -> tuple[str, ...]:
-        """The arguments with each variable in place of its words."""
+        """The arguments, with the words of each variable in its place."""
         found: list[str] = []
         for word in self.words:
             found += values.get(word.name, []) if isinstance(word, Variable) else [word]
@@ -49,7 +49,7 @@ class ShellCommand:
 
 
 def find(command: Command, matches: Callable[[str], bool]) -> ShellCommand | None:
-    """The command that runs a program for which `matches` is true; None if the script cannot be read for certain."""
+    """The command whose program makes `matches` true; None if the script cannot be parsed with certainty."""
     if command.program.rsplit("/", 1)[-1] not in SHELLS:
         return None
     texts = [word.text for word in command.words]
@@ -69,11 +69,11 @@ def find(command: Command, matches: Callable[[str], bool]) -> ShellCommand | Non
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads a script; what it has no certain answer to (substitutions, here-documents) ends it."""
+    """Parses a script; it stops at constructs with an uncertain result (substitutions, here-documents)."""
 
     script: str
     expanded: bool
-    """Whether systemd expands variables first."""
+    """Whether systemd expands variables before the shell."""
     _at: int = 0
     _word: list[str | Variable] = field(default_factory=list)
     _begun: bool = False
@@ -112,7 +112,7 @@ class _Reader:
         self._target = True
 
     def _take(self, character: str) -> bool:
-        """One piece of a word; False for what is not plain."""
+        """Reads one piece of a word; False if it is not plain."""
         self._begun = True
         if character == "'":
             end = self.script.find("'", self._at + 1)

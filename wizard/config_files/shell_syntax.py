@@ -1,7 +1,7 @@
-"""Splits command lines as systemd does, with the place of every word, so that one can be changed alone.
+"""Splits command lines as systemd does, with the offsets of every word, so that one can be changed alone.
 
 The rules are those of systemd's `extract_first_word` with unquoting: quotes may open anywhere in a word and
-are removed, a backslash takes the next character as it is (or, in a unit, begins a C escape).
+are removed, a backslash takes the next character literally (or, in a unit, begins a C escape).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLANK = " \t\n\r"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word without its quotes, and where it stands in the text: text[start:end]."""
+    """One word without its quotes, and its place in the text: text[start:end]."""
 
     text: str
     start: int
@@ -36,10 +36,10 @@ class Word:
 
 
 def split(text: str, *, c_escapes: bool) -> list[Word]:
-    """The words of `text`; an unclosed quote ends with the text, as systemd's relaxed splitting has it.
+    """The words of `text`; an unclosed quote extends to the end of the text, as in systemd's relaxed splitting.
 
     Args:
-        text: a command line, or the value of a variable that stands alone in one.
+        text: a command line, or the value of a variable that is a whole word of one.
         c_escapes: True for ExecStart (`\\x20`, `\\t` …), False for the value of a variable.
     """
     words: list[Word] = []
@@ -74,7 +74,7 @@ def split(text: str, *, c_escapes: bool) -> list[Word]:
 
 
 def _escape(text: str, position: int) -> tuple[str, int]:
-    """What the C escape at `position` stands for, and its length; an unknown one stays as it is."""
+    """The character of the C escape at `position`, and the escape's length; an unknown escape stays as it is."""
     letter = text[position + 1]
     if letter in _C_ESCAPES:
         return _C_ESCAPES[letter], 2
@@ -91,7 +91,7 @@ def _escape(text: str, position: int) -> tuple[str, int]:
 
 
 def find_flag(words: Sequence[str], flag: str) -> list[tuple[int, int]]:
-    """Where `--flag=value` (one word) or `--flag value` (two) stand: [first, behind the last) of words."""
+    """The places of `--flag=value` (one word) or `--flag value` (two): [first, after the last) of words."""
     found: list[tuple[int, int]] = []
     for index, word in enumerate(words):
         if word.startswith(f"--{flag}="):
@@ -103,7 +103,7 @@ def find_flag(words: Sequence[str], flag: str) -> list[tuple[int, int]]:
 
 
 def with_flag(words: Sequence[str], *, flag: str, value: str | None) -> list[str]:
-    """`words` with the flag set where it stood, or at the end; with None, without the flag."""
+    """`words` with the flag set at its present place, or at the end; with None, without the flag."""
     places = find_flag(words, flag)
     gone = {index for first, behind in places for index in range(first, behind)}
     new = [] if value is None else [f"--{flag}={value}"]

@@ -1,6 +1,6 @@
-"""Reads systemd units as `systemctl cat` prints them, and writes the drop-in that adds one flag.
+"""Parses systemd units as `systemctl cat` prints them, and writes the drop-in that adds one flag.
 
-Promises: the existing command line goes into the drop-in exactly as it is written in the unit; only the new
+The drop-in has the present command line exactly as it is written in the unit; only the new
 flag is added or replaced, quoted by systemd's rules.
 """
 
@@ -32,12 +32,12 @@ class Command:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Names of variables that stand alone as a word (`$ARGS`): these split into many arguments."""
+        """Names of variables that are a whole word (`$ARGS`): these split into many arguments."""
         return tuple(word.text[1:] for word in self.words if re.fullmatch(r"\$[A-Za-z_]\w*", word.text))
 
     @property
     def braced(self) -> tuple[str, ...]:
-        """Names of variables used within a word or as `${X}`: these give one argument."""
+        """Names of variables within a word or written `${X}`: these become one argument."""
         found = [
             match.group("braced") or match.group("bare")
             for word in self.words
@@ -49,24 +49,24 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a unit's text says about how its program is started. `exec_from` is the file of the last ExecStart."""
+    """The settings in a unit's text about how its program starts. `exec_from` is the file of the last ExecStart."""
 
     commands: tuple[Command, ...] = ()
     environment_files: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     exec_from: str = ""
     others: tuple[Setting, ...] = ()
-    """ExecReload, ExecStartPost and the like, as they count."""
+    """The effective ExecReload, ExecStartPost and the like."""
     credentials: tuple[tuple[str, str], ...] = ()
     """(name, path) of each LoadCredential=."""
 
     @property
     def command(self) -> Command | None:
-        """The one command that it starts, or None if there are none or several."""
+        """The one command that it starts; None for none or several."""
         return self.commands[0] if len(self.commands) == 1 else None
 
     def arguments(self, from_files: Mapping[str, list[str]]) -> tuple[str, ...]:
-        """The arguments as systemd would pass them, program left out.
+        """The arguments as systemd would pass them, without the program.
 
         Args:
             from_files: the words of each variable that the environment files set.
@@ -93,7 +93,7 @@ class Unit:
 
 
 def parse(text: str) -> Unit:
-    """Reads a unit and its drop-ins in the order in which they count; see `unit_settings.split_files` for the text."""
+    """Parses a unit and its drop-ins in order of precedence; see `unit_settings.split_files` for the text."""
     exec_from = ""
     commands: list[str] = []
     others: list[Setting] = []
@@ -131,7 +131,7 @@ def parse(text: str) -> Unit:
 
 
 def parse_commands(raw: str) -> tuple[Command, ...]:
-    """The commands of one ExecStart value: a semicolon that stands alone, unquoted, divides them."""
+    """The commands of one ExecStart value, which an unquoted `;` as a word separates."""
     ends = [word for word in split(raw, c_escapes=True) if raw[word.start : word.end] == ";"]
     starts = [0, *(word.end for word in ends)]
     pieces = [
@@ -149,16 +149,16 @@ def parse_command(raw: str) -> Command:
     ]
     if not words:
         return Command(raw, prefix, "", ())
-    # After '@' the second word is the name that the program sees as its own.
+    # After '@' the second word is the program's argv[0].
     arguments = words[2:] if "@" in prefix else words[1:]
     return Command(raw, prefix, words[0].text.lstrip(_PREFIXES), tuple(arguments))
 
 
 def quote(value: str) -> str:
-    """`value` as one word of an ExecStart: specifiers, variables, quotes and blanks lose their meaning.
+    """`value` as one word of an ExecStart: specifiers, variables, quotes and blanks become literal.
 
     Raises:
-        ConfigError: it holds a control character.
+        ConfigError: it has a control character.
     """
     if re.search(r"[\x00-\x1f\x7f]", value):
         raise ConfigError(
@@ -171,10 +171,10 @@ def quote(value: str) -> str:
 
 
 def with_flag(raw: str, *, flag: str, value: str) -> str:
-    """The ExecStart value with `--flag=value` replaced where it stands, or added at the end.
+    """The ExecStart value with `--flag=value` replaced at its place, or added at the end.
 
     Raises:
-        ConfigError: the line holds several commands, or runs the program through a shell.
+        ConfigError: the line has several commands, or runs the program through a shell.
     """
     raw = _without_loose_backslash(raw)
     command = parse_command(raw)
@@ -203,7 +203,7 @@ def with_flag(raw: str, *, flag: str, value: str) -> str:
 
 
 def dropin(exec_start: str, flag: str, value: str) -> str:
-    """The text of a drop-in that starts the program as before, with the flag.
+    """The text of a drop-in that starts the program as before, plus the flag.
 
     Args:
         exec_start: the present ExecStart as written in the unit, joined to one line.
@@ -214,7 +214,7 @@ def dropin(exec_start: str, flag: str, value: str) -> str:
 
 
 def edit_dropin(text: str, flag: str, value: str) -> str:
-    """A drop-in that has its own ExecStart, with the flag set there and every other line as it was."""
+    """A drop-in with an ExecStart of its own, with the flag set there and every other line unchanged."""
     found = [each for each in unit_settings.settings(text) if each.key == "ExecStart" and each.value]
     if len(found) != 1:
         raise ConfigError(
@@ -228,6 +228,6 @@ def edit_dropin(text: str, flag: str, value: str) -> str:
 
 
 def _without_loose_backslash(raw: str) -> str:
-    """The value with a last backslash that stands for itself doubled: something may follow it then."""
+    """The value with a final unescaped backslash doubled, so that text can be added after it."""
     loose = (len(raw) - len(raw.rstrip("\\"))) % 2
     return raw + "\\" * loose

@@ -1,15 +1,15 @@
-"""The settings of systemd's unit files, read line by line as systemd reads them.
+"""The settings of systemd's unit files, parsed line by line as systemd does.
 
 The rules are those of `config_parse` in systemd's `src/shared/conf-parser.c` (the same from version 236 to 258):
 
 - A line ends with a line feed, a carriage return, or both.
-- A line that begins with `#` or `;`, blanks left aside, is a comment, also between the lines of a continuation: it is left out and
-  the continuation goes on. A backslash at its end means nothing.
-- A line whose last character is a backslash that no other backslash escapes goes on: the backslash becomes a blank, and
-  the next line that is no comment follows with the blanks in front of it.
-- A backslash with a blank behind it does not go on: blanks at the end are dropped later, and the backslash stays.
-- The end of the file ends a continuation: what was read until then counts.
-- A file ends what was begun in it: neither a section nor a continuation reaches into the next file.
+- A line that begins with `#` or `;`, after any blanks, is a comment, even between the lines of a continuation: it is left out and
+    the continuation goes on. A backslash at the end of a comment has no meaning.
+- A line whose last character is an unescaped backslash continues: the backslash becomes a blank, and
+  the next line that is not a comment follows, with its leading blanks.
+- A backslash before trailing blanks does not continue the line: the blanks are dropped later, and the backslash stays.
+- The end of the file ends a continuation; the text so far counts.
+- The end of a file ends its last section and continuation: neither reaches into the next file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FRAME = "\x1e"
-"""Stands before the path of each file where several are put together; see `join_files`."""
+"""Precedes the path of each file when several are joined; see `join_files`."""
 _BLANK = " \t\n\r"
 _LINES = re.compile(r"([^\n\r]*)(\r\n|\n\r|\n|\r|\Z)")
 _HEADING = re.compile(r"# (/\S.*\.(?:conf|service|socket|timer|mount|path|target|slice|scope))")
@@ -27,7 +27,7 @@ _HEADING = re.compile(r"# (/\S.*\.(?:conf|service|socket|timer|mount|path|target
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One `Key=value`: the value on one line, blanks at its ends dropped; text[start:end] of its file are its lines."""
+    """One `Key=value`: the value on one line without blanks at its ends; its lines are text[start:end] of its file."""
 
     section: str
     key: str
@@ -39,12 +39,12 @@ class Setting:
 
 
 def join_files(files: list[tuple[str, str]]) -> str:
-    """Several files as one text that `split_files` divides again, whatever they contain."""
+    """Several files as one text that `split_files` can split again, whatever they contain."""
     return "".join(f"{FRAME}{path}\n{text}" for path, text in files)
 
 
 def split_files(text: str) -> list[tuple[str, str]]:
-    """(path, content) of each file, in order; path '' for a text that names none.
+    """(path, content) of each file, in order; path '' for a text without paths.
 
     Args:
         text: from `join_files`, or as `systemctl cat` prints units: a comment with the path, after an empty line.
@@ -82,7 +82,7 @@ def settings(text: str) -> list[Setting]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[str, int, int, int]]:
-    """(line, its number, start, end): continuations joined, comments and empty lines left out."""
+    """Yields (line, its number, start, end): continuations joined, comments and empty lines left out."""
     held, number, begin, last = "", 0, -1, 0
     for count, match in enumerate(_LINES.finditer(text), start=1):
         if match.start() == len(text):
@@ -104,5 +104,5 @@ def _logical_lines(text: str) -> Iterator[tuple[str, int, int, int]]:
 
 
 def _goes_on(line: str) -> bool:
-    """Whether a line ends with a backslash that no other one escapes."""
+    """Whether a line ends with an unescaped backslash."""
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1

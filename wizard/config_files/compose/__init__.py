@@ -1,4 +1,4 @@
-"""Compose projects: read as Compose sees them, edited byte for byte.
+"""Compose projects: parsed as Compose does, edited byte by byte.
 
 project = compose.read(["/srv/mon/compose.yaml"], fetch)
 project.service("prometheus").command

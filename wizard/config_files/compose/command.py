@@ -1,6 +1,6 @@
 """Flags in a service's `command` or `entrypoint`, which may be a list or one string in any of YAML's styles.
 
-Promises that only the words of the flag change: quotes, folds and comments around them stay.
+Only the words of the flag change: quotes, folds and comments around them stay.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _PLAIN = re.compile(r"[^\s\-?:,\[\]{}#&*!|>'\"%@`][^\s#]*|--?[^\s\-#][^\s#]*")
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """Flags that a program is to run with: values by their names without dashes, as the program shall see them."""
+    """The flags for a program: values by flag name without dashes, as the program will see them."""
 
     wanted: Mapping[str, str]
     variables: Mapping[str, str]
 
     def missing_from(self, words: tuple[str, ...]) -> dict[str, str]:
-        """Those of the flags that `words` do not have with that value."""
+        """The flags that `words` lack, or have with another value."""
         seen = [expand(word, self.variables) for word in words]
         return {name: value for name, value in self.wanted.items() if _value(seen, name) != [value]}
 
     def add_to(self, words: tuple[str, ...]) -> list[str]:
-        """`words` (as they stand in a file) with every flag set, where it stood or at the end."""
+        """`words` (as written in a file) with every flag set, at its present place or at the end."""
         result = list(words)
         for name, value in self.missing_from(words).items():
             new = escape(f"--{name}={value}")
@@ -52,15 +52,15 @@ class Flags:
 
 
 def shell_script(words: tuple[str, ...]) -> bool:
-    """Whether these words run a shell with a script, so that a flag at their end would not reach the program."""
+    """Whether these words run a script in a shell, so that a flag at their end would not reach the program."""
     return bool(words) and words[0].rsplit("/", 1)[-1] in SHELLS
 
 
 def set_flags(document: Document, editor: Editor, path: Path, node: Node, flags: Flags) -> None:
-    """Sets flags in the list or string at `path`, which is written there and nowhere else.
+    """Sets flags in the list or string at `path`, which must be written only there.
 
     Raises:
-        ConfigError: its layout leaves no safe way.
+        ConfigError: its layout allows no safe edit.
     """
     if isinstance(node, SequenceNode):
         _in_list(editor, path, node, flags)
@@ -69,7 +69,7 @@ def set_flags(document: Document, editor: Editor, path: Path, node: Node, flags:
 
 
 def word_list(words: list[str], *, like: Node | None = None) -> Value:
-    """Words as a new list, quoted like the items of `like` if that is a list."""
+    """A new list of words, quoted like the items of `like` if that is a list."""
     return Block([item(word, quotes(like)) for word in words])
 
 
@@ -116,7 +116,7 @@ def _in_text(document: Document, editor: Editor, path: Path, node: ScalarNode, f
 
 
 def _with_flag(written: str, node: ScalarNode, name: str, new: str) -> str:
-    """The scalar as it stands in the file, with the flag replaced or added behind the last word."""
+    """The scalar as in the file, with the flag replaced or added after the last word."""
     style = node.style or ""
     if style == "'":
         new = new.replace("'", "''")
@@ -136,7 +136,7 @@ def _with_flag(written: str, node: ScalarNode, name: str, new: str) -> str:
 
 
 def item(word: str, style: str, *, flow: bool = False) -> Value:
-    """A word as an item of a list, in these quotes; without them only where it reads the same.
+    """A word as an item of a list, in these quotes; without quotes only if it reads the same.
 
     Args:
         word: the text.
@@ -152,7 +152,7 @@ def item(word: str, style: str, *, flow: bool = False) -> Value:
 
 
 def quotes(node: Node | None) -> str:
-    """The quotes around most of a list's items."""
+    """The quotes around most items of a list."""
     if not isinstance(node, SequenceNode) or not node.value:
         return ""
     found = [each.style if isinstance(each, ScalarNode) else "" for each in node.value]
@@ -161,7 +161,7 @@ def quotes(node: Node | None) -> str:
 
 
 def _value(words: list[str], flag: str) -> list[str]:
-    """The values that a flag has in a command line."""
+    """The values of a flag in a command line."""
     found = []
     for first, behind in find_flag(words, flag):
         found.append(words[first].partition("=")[2] if behind - first == 1 else words[behind - 1])
@@ -175,7 +175,7 @@ def _slots(document: Document, path: Path) -> list[positions.Slot]:
 
 
 def _at(root: Node | None, path: Path) -> Node | None:
-    """The node at a path that holds keys only."""
+    """The node at a path that consists of keys only."""
     node = root
     for step in path:
         node = (

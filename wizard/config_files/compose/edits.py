@@ -1,8 +1,8 @@
-"""Edits of a service in a compose project: flags, mounts, published ports and the healthcheck.
+"""Edits of a service in a Compose project: flags, mounts, published ports and the healthcheck.
 
-Promises that every other byte of every file stays, that a second edit changes nothing, and that a value which
-another service uses too is never changed under it: the value is written out where only this service reads it, or the
-edit is refused. Nothing secret belongs in a `Change`: who may read a compose file may read all of it.
+Every other byte of every file stays, and a second edit changes nothing. A value which another service uses too never
+changes for that service: the edit writes the value out where only this service reads it, or is refused. A `Change`
+must contain no secret: everyone who may read a Compose file may read all of it.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to become of a service; what is there already is left alone."""
+    """The changes of a service; settings that exist already stay."""
 
     flags: Mapping[str, str] = field(default_factory=dict)
-    """Values by the flags' names without dashes, as the program shall see them."""
+    """Values by flag name without dashes, as the program will see them."""
     image_command: tuple[str, ...] = ()
-    """The image's own command (Config.Cmd), which has to be repeated where the files set none."""
+    """The image's own command (Config.Cmd), which must be repeated if the files set none."""
     mounts: tuple[Mount, ...] = ()
     loopback: tuple[int, ...] = ()
-    """Ports of the container that are to be published on 127.0.0.1 only."""
+    """Ports of the container to publish on 127.0.0.1 only."""
     demands: Demands | None = None
-    """What the healthcheck has to cope with; None leaves it alone."""
+    """The requirements that the healthcheck must meet; None leaves it alone."""
     compose_1: bool = False
-    """Whether Compose 1.x reads the files, which takes an address in short form only."""
+    """Whether Compose 1.x reads the files, which accepts an address in short form only."""
     image_healthcheck: tuple[str, ...] = ()
-    """The image's own test (Config.Healthcheck.Test), which counts where the files set none."""
+    """The image's own test (Config.Healthcheck.Test), which applies if the files set none."""
 
 
 def edit(
     project: Project, service: str, change: Change, variables: Mapping[str, str] | None = None
 ) -> dict[str, bytes]:
-    """The new content of each file that has to change, by its path; empty where all is as wanted.
+    """The new content of each file that must change, by path; {} if the project is up to date.
 
     Args:
-        project: the project as it was read.
+        project: the project from `project.read`.
         service: name of the service.
-        change: what is wanted.
+        change: the changes to make.
         variables: as for `project.read`.
 
     Raises:
@@ -75,7 +75,7 @@ def edit(
 
 
 class _Editing:
-    """The edits of one service, gathered file by file."""
+    """Collects the edits of one service, file by file."""
 
     def __init__(
         self, project: Project, service: Service, variables: Mapping[str, str], *, compose_1: bool
@@ -87,14 +87,14 @@ class _Editing:
         self._editors: dict[str, Editor] = {}
 
     def contents(self) -> dict[str, bytes]:
-        """What each file becomes, of those that change."""
+        """The new content of each file that changes."""
         after = {path: editor.apply().content for path, editor in self._editors.items()}
         return {path: new for path, new in after.items() if new != self._project.documents[path].content}
 
     # -- flags --------------------------------------------------------------------------------------------
 
     def set_flags(self, flags: Flags, image_command: tuple[str, ...]) -> None:
-        """Sets flags under `command`, or under `entrypoint` where they stand there."""
+        """Sets flags in `command`, or in `entrypoint` if they are there."""
         entrypoint, words = self._words("entrypoint"), self._words("command")
         if not flags.missing_from((*entrypoint, *(words or image_command))):
             return
@@ -105,7 +105,7 @@ class _Editing:
                     f"it is started by a shell script ({each[0]})", f"Add {names} to the script yourself"
                 )
         under = {name for name in flags.wanted if find_flag(entrypoint, name)}
-        # With an entry point of its own, a service does not get the image's command.
+        # A service with its own entry point does not get the image's command.
         if entrypoint and not words and any(word.startswith("-") for word in entrypoint[1:]):
             under = set(flags.wanted)
         self._set("entrypoint", Flags({name: flags.wanted[name] for name in under}, flags.variables), ())
@@ -134,7 +134,7 @@ class _Editing:
     # -- mounts -------------------------------------------------------------------------------------------
 
     def check_mount(self, mount: Mount) -> None:
-        """Refuses a mount where something else is mounted."""
+        """Refuses a mount if something else is mounted at its target."""
         source = self._mounts().get(mount.target)
         if source is not None and source != self._at(self._project.folder, mount.source):
             raise self._refusal(
@@ -143,11 +143,11 @@ class _Editing:
             )
 
     def has_mount(self, mount: Mount) -> bool:
-        """Whether something is mounted there."""
+        """Whether something is mounted at its target."""
         return mount.target in self._mounts()
 
     def _mounts(self) -> dict[str, str]:
-        """What is mounted now: sources by their places in the container; relative paths begin at the working folder."""
+        """The present mounts: sources by target in the container; relative paths begin at the working folder."""
         found = {}
         for definition, node in merge_list(self._service, "volumes"):
             folder = self._project.folders.get(definition.file, self._project.folder)
@@ -165,7 +165,7 @@ class _Editing:
         return posixpath.normpath(posixpath.join(folder, path))
 
     def add_mounts(self, mounts: Sequence[Mount]) -> None:
-        """Adds mounts to the service's list, in the form that the list has."""
+        """Adds mounts to the service's list, in the list's form."""
         if not mounts:
             return
         lists = [(each, node) for each, node in merge_list(self._service, "volumes") if each.direct]
@@ -186,7 +186,7 @@ class _Editing:
             self._write(None, "volumes", Block([self._mount(each, home, None) for each in mounts]))
 
     def _mount(self, mount: Mount, home: Definition, like: Node | None) -> Value:
-        """A mount as it has to stand there: relative paths begin at different folders in included files."""
+        """A mount as this file must have it: in included files, relative paths begin at other folders."""
         here, there = self._project.folder, self._project.folders.get(home.file, self._project.folder)
         if not mount.source.startswith("/") and here != there:
             path = posixpath.relpath(posixpath.join(here or ".", mount.source), there or ".")
@@ -196,7 +196,7 @@ class _Editing:
     # -- ports --------------------------------------------------------------------------------------------
 
     def bind_to_loopback(self, ports: Sequence[int]) -> None:
-        """Publishes these ports of the container on 127.0.0.1 only, each where it is written."""
+        """Publishes these ports of the container on 127.0.0.1 only, each at its present place."""
         for definition, node in merge_list(self._service, "ports"):
             found = [index for index, each in enumerate(node.value) if self._publishes(each, ports)]
             if not found:
@@ -247,7 +247,7 @@ class _Editing:
         editor.put(path, forms.on_loopback(node, compose_1=self._compose_1))
 
     def _plain_port(self, definition: Definition, node: Node) -> None:
-        """Refuses an entry whose colons are within a variable."""
+        """Refuses an entry with colons within a variable."""
         text = str(node.value)
         if len(values.split_at_colons(text)) != len(values.split_at_colons(expand(text, self.variables))):
             raise self._refusal(
@@ -258,7 +258,7 @@ class _Editing:
     # -- healthcheck --------------------------------------------------------------------------------------
 
     def mend_healthcheck(self, demands: Demands, image_test: tuple[str, ...]) -> None:
-        """Changes the test so that the component's demands do not make the container unhealthy."""
+        """Changes the test so that the component's requirements do not make the container unhealthy."""
         check, definition = self._service.healthcheck, self._service.setting("healthcheck")
         if check is not None and check.disabled:
             return
@@ -291,10 +291,10 @@ class _Editing:
             written = {key: values.value_of(each) for key, each in before.items() if key != "test"}
             self._write(source, "healthcheck", {"test": value, **written})
 
-    # -- where --------------------------------------------------------------------------------------------
+    # -- places -------------------------------------------------------------------------------------------
 
     def _write(self, setting: Definition | None, key: str, value: Value) -> None:
-        """Gives the service a value of its own: in the last file that may say so, or in place of an alias or null."""
+        """Sets a value for this service alone: in the last file that may have it, or in place of an alias or null."""
         home = self._home(setting)
         self._own(home, None)
         path = (*home.path, key)
@@ -306,21 +306,21 @@ class _Editing:
             self._editor(home).insert(home.path, {key: value})
 
     def _home(self, setting: Definition | None) -> Definition:
-        """Where a value of the service's own goes: over `setting`, or with its first definition."""
+        """The definition for the service's own value: it overrides `setting`, or is its first definition."""
         definitions = self._service.definitions
         first = definitions.index(setting) if setting is not None else 0
         direct = [each for each in definitions[first:] if each.direct]
         return direct[-1] if setting is not None else direct[0]
 
     def _here(self, definition: Definition, key: str) -> bool:
-        """Whether the service's own mapping holds the value itself: no alias, no merge key, no null."""
+        """Whether the service's own mapping has the value itself: no alias, no merge key, no null."""
         if not definition.direct or key not in definition.written:
             return False
         slot = positions.child(self._document(definition), definition.node, key)
         return slot is not None and not slot.alias and not null(slot.node)
 
     def _own(self, definition: Definition, node: Node | None) -> None:
-        """Refuses what another part of the file uses too, by an anchor."""
+        """Refuses a node that another part of the file uses too, by an anchor."""
         document = self._document(definition)
         twice = alias_ids(document)
         for each in (definition.node, node):

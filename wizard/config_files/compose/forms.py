@@ -1,4 +1,4 @@
-"""Values as they are written into a compose file, each in the form of what stands beside it."""
+"""Values for a Compose file, each in the form of the values beside it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from wizard.config_files.yaml_edit.editor import Block, Plain, Quoted, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A folder of the host that a container is to see."""
+    """A folder of the host to mount in a container."""
 
     source: str
-    """As it is to stand in the file: absolute, or relative to the project's folder and beginning with `./`."""
+    """As written in the file: absolute, or relative to the project's folder and beginning with `./`."""
     target: str
     read_only: bool = True
     selinux: str = ""
-    """z or Z where the host enforces SELinux."""
+    """z or Z if the host enforces SELinux."""
 
 
 def healthcheck_test(node: Node | None) -> tuple[str, ...]:
-    """The test of a healthcheck with CMD, CMD-SHELL or NONE first, dollar signs as they stand there."""
+    """The test of a healthcheck with CMD, CMD-SHELL or NONE first, and dollar signs as in the file."""
     found = values.texts(node)
     return ("CMD-SHELL", *found) if isinstance(node, ScalarNode) and found else found
 
 
 def test_like(node: Node | None, words: Sequence[str]) -> Value:
-    """The test of a healthcheck in the form of the one that stands there: a string, a block, or a list on one line."""
+    """The test of a healthcheck in the form of the present one: a string, a block, or a list on one line."""
     if isinstance(node, ScalarNode) and words[0] == "CMD-SHELL":
         quote = "'" if node.style == "'" or '"' in words[1] or "\\" in words[1] else '"'
         return Quoted(words[1], quote)
@@ -41,7 +41,7 @@ def test_like(node: Node | None, words: Sequence[str]) -> Value:
 
 
 def mount_like(mount: Mount, like: Node | None, *, compose_1: bool) -> Value:
-    """A mount in the form of a list's last item, short where there is none."""
+    """A mount in the form of a list's last item; in short form if there is none."""
     items = like.value if isinstance(like, SequenceNode) else []
     long = bool(items) and isinstance(items[-1], MappingNode)
     if (long and not (compose_1 and mount.selinux)) or ":" in mount.source or ":" in mount.target:
@@ -61,7 +61,7 @@ def mount_like(mount: Mount, like: Node | None, *, compose_1: bool) -> Value:
 
 
 def in_quotes(value: Value) -> Value:
-    """The value as JSON has it: every text in double quotes."""
+    """The value as in JSON: every text in double quotes."""
     if isinstance(value, Plain):
         return value if value.word in ("true", "false") or value.word.isdecimal() else Quoted(value.word, '"')
     if isinstance(value, Quoted):
@@ -74,7 +74,7 @@ def in_quotes(value: Value) -> Value:
 
 
 def short_port(node: MappingNode) -> Value:
-    """A port in long form as a short one on 127.0.0.1; what `mode` says counts in a swarm alone."""
+    """A port in long form as a short one on 127.0.0.1; `mode` matters only in a swarm."""
     port = values.port(node)
     assert port is not None
     protocol = "" if port.protocol == "tcp" else f"/{port.protocol}"
@@ -85,8 +85,8 @@ def on_loopback(node: Node, *, compose_1: bool) -> Value:
     """A published port, in its own form, on 127.0.0.1.
 
     Args:
-        node: the entry as it stands there.
-        compose_1: whether Compose 1.x reads it, which knows no address in long form.
+        node: the present entry.
+        compose_1: whether Compose 1.x reads it, which supports no address in long form.
     """
     if isinstance(node, MappingNode):
         present = values.value_of(node)

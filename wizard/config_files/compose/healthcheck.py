@@ -1,7 +1,7 @@
-"""Healthchecks that stay healthy once a component speaks TLS and wants a password, with no secret in them.
+"""Healthchecks that still succeed when a component requires TLS and a password, without a secret in them.
 
-A healthcheck asks whether a program is alive. A program that answers 401 is, and so is one that ends a TLS handshake
-because the client showed no certificate: neither needs a password or a key in the compose file.
+A healthcheck tests whether a program is alive. A program that answers 401 is, and so is one that ends a TLS handshake
+because the client has no certificate: neither needs a password or a key in the Compose file.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _TODO = "Change the healthcheck yourself, so that it accepts the answer 401 over
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What a component will ask of its clients."""
+    """What a component will require of its clients."""
 
     tls: bool = False
     password: bool = False
     client_certificate: bool = False
     client_config: str = ""
-    """Path in the container of an HTTP client file for promtool (with `password_file`); '' for none."""
+    """Path in the container of an --http.config.file for promtool (with `password_file`); '' for none."""
 
 
 def adapt_test(test: Sequence[str], demands: Demands) -> tuple[str, ...]:
-    """The test of a healthcheck, changed so that the component's demands do not make it fail.
+    """The test of a healthcheck, changed so that the component's requirements do not make it fail.
 
     Args:
-        test: with CMD, CMD-SHELL or NONE first, dollar signs not doubled.
-        demands: what the component will ask for.
+        test: has CMD, CMD-SHELL or NONE first, and its dollar signs are not doubled.
+        demands: the component's requirements.
 
     Returns:
-        The same test where it asks nothing over HTTP, or is right already.
+        The same test if it makes no HTTP request, or is right already.
 
     Raises:
-        ConfigError: it asks over HTTP in a way that is not known here.
+        ConfigError: it makes an HTTP request in an unknown way.
     """
     words = tuple(test)
     if len(words) < 2 or words[0] not in ("CMD", "CMD-SHELL"):
@@ -68,7 +68,7 @@ def adapt_test(test: Sequence[str], demands: Demands) -> tuple[str, ...]:
 
 
 def asks_by_promtool(test: Sequence[str]) -> bool:
-    """Whether a test is `promtool check healthy` or `ready` without a file that says how to log in."""
+    """Whether a test is `promtool check healthy` or `ready` without an --http.config.file."""
     line = " ".join(test[1:])
     return (
         re.search(r"promtool\s+check\s+(healthy|ready)\b", line) is not None
@@ -77,7 +77,7 @@ def asks_by_promtool(test: Sequence[str]) -> bool:
 
 
 def _over_tls(words: tuple[str, ...], program: str, url: str, new_url: str) -> tuple[str, ...]:
-    """The test as it is, over https, with the certificate left unchecked: it is the program's own host."""
+    """The same test over https, without verification: it connects to the program's own host."""
     option = "--no-check-certificate" if program == "wget" else "-k"
     known = ("--no-check-certificate",) if program == "wget" else ("-k", "--insecure")
     if words[0] == "CMD":
@@ -93,7 +93,7 @@ def _over_tls(words: tuple[str, ...], program: str, url: str, new_url: str) -> t
 
 
 def _any_answer(program: str, url: str, demands: Demands) -> tuple[str, ...]:
-    """A test that takes 200 and 401 for an answer."""
+    """A test that succeeds at 200 and 401."""
     if program == "wget":
         insecure = "--no-check-certificate " if demands.tls else ""
         return (
@@ -108,14 +108,14 @@ def _any_answer(program: str, url: str, demands: Demands) -> tuple[str, ...]:
 
 
 def _port_open(program: str, url: str) -> tuple[str, ...]:
-    """A test that the port takes connections: no request gets through without a client certificate."""
+    """A test that the port accepts connections: without a client certificate, no request is answered."""
     found = _ADDRESS.match(url)
     if found is None:
         raise ConfigError(f"the healthcheck asks {url}, whose port is not plain", todo=_TODO)
     host, port = found["host"].strip("[]"), found["port"] or "443"
     if program == "wget":
         return ("CMD-SHELL", f"nc -w 5 {host} {port} </dev/null")
-    # The server ended the TLS handshake (35), or the connection right after it: seen while reading (56) or sending (16, 55).
+    # The server ended the TLS handshake (35), or the connection right after it: seen on reading (56), sending (16, 55).
     return (
         "CMD-SHELL",
         f"curl -k -s -m 5 -o /dev/null {url}; case $? in 0|16|35|55|56) exit 0;; esac; exit 1",
@@ -123,7 +123,7 @@ def _port_open(program: str, url: str) -> tuple[str, ...]:
 
 
 def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
-    """`promtool check healthy` or `check ready` with the address and the client file that it needs."""
+    """`promtool check healthy` or `check ready` with the right address and --http.config.file."""
     line = words[1] if words[0] == "CMD-SHELL" else " ".join(words[1:])
     checked = re.search(r"promtool\s+check\s+(healthy|ready)\b", line)
     if checked is None:

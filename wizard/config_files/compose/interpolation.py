@@ -1,7 +1,7 @@
-"""Variables in compose files: `$NAME`, `${NAME}`, `${NAME:-default}` and their kin, and `$$` for a dollar sign.
+"""Variables in Compose files: `$NAME`, `${NAME}`, `${NAME:-default}` and the like, and `$$` for a dollar sign.
 
-A variable without a known value and without a default stays as it is written: Compose would put nothing there, but
-the environment that Compose was started with is not known here.
+A variable without a known value and a default stays as written: Compose would insert nothing, but the environment in
+which Compose was started is unknown here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _DEEPEST = 20
 
 
 def escape(text: str) -> str:
-    """`text` as it must stand in a compose file so that Compose takes it as it is: `$` doubled."""
+    """`text` as a Compose file must have it so that Compose leaves it unchanged: `$` doubled."""
     return text.replace("$", "$$")
 
 
@@ -23,9 +23,9 @@ def expand(text: str, variables: Mapping[str, str], *, depth: int = 0) -> str:
     """`text` as Compose passes it on.
 
     Args:
-        text: a value as it stands in the file.
-        variables: what `.env` and the environment say, as far as it is known.
-        depth: of the default that this is, for defaults within defaults.
+        text: a value as written in the file.
+        variables: the variables in `.env` and the environment, as far as they are known.
+        depth: nesting depth, for defaults within defaults.
     """
     pieces: list[str] = []
     at = 0

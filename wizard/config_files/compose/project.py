@@ -1,7 +1,7 @@
-"""Reads the files of a compose project into services as Compose sees them, and says where each value is written.
+"""Parses the files of a Compose project into services as Compose sees them, with the place of each value.
 
-Several `-f` files, `extends`, `include`, anchors and merge keys are followed. Promises that nothing is interpolated
-away that is needed for an edit: the files stay as they are, and a service's definitions point into them.
+Several `-f` files, `extends`, `include`, anchors and merge keys are followed. The files themselves are not interpolated,
+since edits need them as written: a service's definitions point into them.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ _DEEPEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One place in which a service is defined, or from which it takes something by `extends`."""
+    """One mapping that defines a service, or from which the service takes keys by `extends`."""
 
     file: str
     path: Path
-    """Of its mapping within the file."""
+    """Path of the mapping within the file."""
     node: Node = field(repr=False)
     direct: bool = True
-    """Whether the service stands here under its own name; False for what `extends` brings in."""
+    """Whether the mapping has the service's own name; False for one that `extends` brings in."""
 
     @property
     def keys(self) -> dict[str, Node]:
-        """All its keys, those of merge keys among them."""
+        """All keys, with those of merge keys."""
         return values.mapping(self.node)
 
     @property
     def written(self) -> dict[str, Node]:
-        """The keys that are written in it."""
+        """The keys written in the mapping itself."""
         return values.own_keys(self.node)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service with all its definitions merged and its variables expanded; paths stay as they are written."""
+    """A service with all definitions merged and variables expanded; paths stay as written."""
 
     name: str
     image: str = ""
     command: tuple[str, ...] | None = None
-    """Its words; None where the image's own command counts."""
+    """The words of the command; None if the image's own command applies."""
     entrypoint: tuple[str, ...] | None = None
     user: str = ""
     hostname: str = ""
@@ -67,10 +67,10 @@ class Service:
     environment: tuple[tuple[str, str], ...] = ()
     extra_hosts: tuple[str, ...] = ()
     definitions: tuple[Definition, ...] = field(default=(), repr=False)
-    """Where it is defined, the later over the earlier."""
+    """Its definitions; later ones override earlier ones."""
 
     def setting(self, key: str) -> Definition | None:
-        """The definition whose value of `key` counts where a later value replaces an earlier one; None if none has it."""
+        """The definition whose value of `key` applies if a later value replaces an earlier one; None if none has it."""
         for definition in reversed(self.definitions):
             node = definition.keys.get(key)
             if node is not None and (not null(node) or node.tag):
@@ -80,20 +80,20 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A compose project: its main files in the order in which they count, and its services by name."""
+    """A Compose project: its main files in order of precedence, and its services by name."""
 
     files: tuple[str, ...]
     documents: Mapping[str, Document] = field(repr=False)
-    """By path: the main files, and those that `extends` and `include` name."""
+    """The main files, and those that `extends` and `include` name, by path."""
     services: Mapping[str, Service]
     folder: str
     """The project's folder, at which relative paths of the main files begin."""
     folders: Mapping[str, str] = field(default_factory=dict)
     """The folder at which relative paths of an included file begin, by the file's path."""
     name: str = ""
-    """What the files say; '' where Compose takes the folder's name."""
+    """The name set in the files; '' if Compose uses the folder's name."""
     missing: tuple[str, ...] = ()
-    """Files that `extends` or `include` names and that could not be read."""
+    """Files named by `extends` or `include` that could not be read."""
 
     def service(self, name: str) -> Service:
         """The service of that name.
@@ -118,19 +118,19 @@ class Project:
 def read(
     files: Sequence[str], fetch: Fetch, variables: Mapping[str, str] | None = None, *, folder: str = ""
 ) -> Project:
-    """Reads a project.
+    """Parses a project.
 
     Args:
         files: paths of its main files, in the order of `-f` (Docker's label
             `com.docker.compose.project.config_files` has them).
-        fetch: reads a file by its path; it is also asked for those that `extends` and `include` name, whose paths are
-            made absolute by the folder of the file that names them.
-        variables: what `.env` and the environment say, as far as it is known.
-        folder: the project's folder where it is not that of the first file (`--project-directory`; Docker's label
+        fetch: reads a file by its path; also called for files that `extends` and `include` name, with absolute paths
+            that begin at the folder of the naming file.
+        variables: the variables in `.env` and the environment, as far as they are known.
+        folder: the project's folder if it is not that of the first file (`--project-directory`; Docker's label
             `com.docker.compose.project.working_dir` has it).
 
     Raises:
-        ConfigError: a main file cannot be read, or a file is not the YAML that Compose wants.
+        ConfigError: a main file cannot be read, or a file is not the YAML that Compose requires.
     """
     reader = _Reader(fetch)
     for path in files:
@@ -158,7 +158,7 @@ def read(
 
 
 class _Reader:
-    """Reads each file once and follows what names other files."""
+    """Parses each file once, and follows names of other files."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
@@ -181,18 +181,18 @@ class _Reader:
                 raise ConfigError(
                     "a compose file is a mapping", where=path, todo="Check whether this is the right file"
                 )
-            # A file whose aliases refer to themselves is found out here, not while its keys are followed.
+            # A file with aliases that refer to themselves fails here, not while its keys are followed.
             alias_ids(document)
             self.documents[path] = document
         return self.documents[path]
 
     def service_nodes(self, path: str) -> dict[str, Node]:
-        """The services that a file defines."""
+        """The services defined in a file."""
         document = self.document(path)
         return values.mapping(values.mapping(document.root).get("services")) if document is not None else {}
 
     def with_included(self, files: Sequence[str], depth: int = 0) -> Iterator[str]:
-        """The files, before each those that it includes."""
+        """Yields the files, each after those that it includes."""
         for path in files:
             document = self.document(path)
             if document is None or depth > _DEEPEST:
@@ -208,7 +208,7 @@ class _Reader:
             yield path
 
     def base_definitions(self, definition: Definition, depth: int = 0) -> list[Definition]:
-        """What `extends` brings in, the farthest first."""
+        """The definitions that `extends` brings in, the most distant first."""
         node = definition.keys.get("extends")
         if node is None or depth > _DEEPEST:
             return []
@@ -293,9 +293,9 @@ def _service(name: str, definitions: tuple[Definition, ...], variables: Mapping[
 
 
 def merge_list(service: Service, key: str) -> list[tuple[Definition, SequenceNode]]:
-    """The values of a list that is put together from all definitions (volumes, ports), by where they are written.
+    """The values of a list that all definitions add to (volumes, ports), with their places.
 
-    The tags `!reset` and `!override` drop what came before.
+    The tags `!reset` and `!override` drop the earlier values.
     """
     found: list[tuple[Definition, SequenceNode]] = []
     for definition in service.definitions:

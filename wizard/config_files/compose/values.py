@@ -1,4 +1,4 @@
-"""What stands below a service's keys, in short and in long form, as one frozen type each."""
+"""The values of a service's keys, in short and in long form, as one frozen type each."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One mount. `source` is a path as written or the name of a volume, '' for an anonymous one."""
+    """One mount. `source` is a path as written or the name of a volume, '' for an anonymous volume."""
 
     source: str
     target: str
     kind: str = "bind"
     """bind, volume, tmpfs …"""
     options: tuple[str, ...] = ()
-    """Of the short form: ro, z, Z, rslave …"""
+    """The options of the short form: ro, z, Z, rslave …"""
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One published port. `published` is '' for one that Docker chooses; it and `target` may be ranges."""
+    """One published port. `published` is '' if Docker chooses it; it and `target` may be ranges."""
 
     target: str
     published: str = ""
@@ -39,28 +39,28 @@ class Port:
     protocol: str = "tcp"
 
     def covers(self, port: int) -> bool:
-        """Whether that port of the container is among those published here."""
+        """Whether this entry publishes that port of the container."""
         found = _RANGE.fullmatch(self.target)
         return found is not None and int(found[1]) <= port <= int(found[2] or found[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Healthcheck:
-    """How Docker asks a container how it is. `test` begins with CMD, CMD-SHELL or NONE; () is the image's own."""
+    """How Docker tests a container's health. `test` begins with CMD, CMD-SHELL or NONE; () is the image's own."""
 
     test: tuple[str, ...] = ()
     disabled: bool = False
 
 
 def mapping(node: Node | None) -> dict[str, Node]:
-    """The keys of a mapping with what merge keys add: a key that is written out counts more, the first merge next."""
+    """The keys of a mapping with those of merge keys: a written key takes precedence, then the first merge."""
     found: dict[str, Node] = {}
     _gather(node, found, 0)
     return found
 
 
 def own_keys(node: Node | None) -> dict[str, Node]:
-    """The keys that a mapping itself has, without merge keys."""
+    """The keys of the mapping itself, without merge keys."""
     if not isinstance(node, MappingNode):
         return {}
     return {str(key.value): value for key, value in node.value if not merges(key)}
@@ -78,7 +78,7 @@ def _gather(node: Node | None, found: dict[str, Node], depth: int) -> None:
 
 
 def texts(node: Node | None) -> tuple[str, ...]:
-    """The words of a list of scalars, or of the one scalar."""
+    """The words of a list of scalars, or of one scalar."""
     if isinstance(node, SequenceNode):
         return tuple(str(each.value) for each in node.value if isinstance(each, ScalarNode))
     return (text_of(node),) if isinstance(node, ScalarNode) and not null(node) else ()
@@ -92,7 +92,7 @@ def pairs(node: Node | None) -> tuple[tuple[str, str], ...]:
 
 
 def value_of(node: Node) -> Value:
-    """A node as it can be written elsewhere: aliases and merge keys written out, quotes kept."""
+    """A node as a value to write elsewhere: aliases and merge keys written out, quotes kept."""
     if isinstance(node, MappingNode):
         return {name: value_of(each) for name, each in mapping(node).items()}
     if isinstance(node, SequenceNode):
@@ -105,7 +105,7 @@ def value_of(node: Node) -> Value:
 
 
 def volume(node: Node) -> Volume | None:
-    """A mount in short or long form; None for what is neither."""
+    """A mount in short or long form; None for anything else."""
     if isinstance(node, MappingNode):
         fields = {name: text_of(each) for name, each in mapping(node).items()}
         return Volume(
@@ -123,7 +123,7 @@ def short_volume(text: str) -> Volume:
     if len(parts) == 1:
         return Volume("", parts[0], kind="volume")
     if len(parts) > 2 and len(parts[0]) == 1 and parts[0].isalpha():
-        # A drive of Windows.
+        # a drive of Windows
         parts = [f"{parts[0]}:{parts[1]}", *parts[2:]]
     options = tuple(parts[2].split(",")) if len(parts) > 2 else ()
     kind = "bind" if parts[0].startswith((".", "/", "~", "$", "%")) or ":" in parts[0] else "volume"
@@ -131,7 +131,7 @@ def short_volume(text: str) -> Volume:
 
 
 def port(node: Node) -> Port | None:
-    """A published port in short or long form; None for what is neither."""
+    """A published port in short or long form; None for anything else."""
     if isinstance(node, MappingNode):
         fields = {name: text_of(each) for name, each in mapping(node).items()}
         return Port(
@@ -158,7 +158,7 @@ def short_port(text: str) -> Port:
 
 
 def split_at_colons(text: str) -> list[str]:
-    """The parts between colons; a colon within `${…}` or `[…]` divides nothing."""
+    """The parts between colons, except colons within `${…}` or `[…]`."""
     parts, start, at = [], 0, 0
     while at < len(text):
         if text[at] == "$":
@@ -174,7 +174,7 @@ def split_at_colons(text: str) -> list[str]:
 
 
 def healthcheck(node: Node | None) -> Healthcheck | None:
-    """A healthcheck; None where there is none."""
+    """A healthcheck; None if there is none."""
     fields = mapping(node)
     if not fields:
         return None

@@ -1,7 +1,7 @@
-"""Reads a prometheus.yml, and edits the scheme, TLS and login of its jobs and other clients.
+"""Parses a prometheus.yml, and edits scheme, TLS and login of its jobs and other clients.
 
-Every edit takes and returns the bytes of the file. What it returns differs in the lines of the job or block
-alone, and a second call with the same arguments returns the same bytes.
+Every edit takes and returns the bytes of the file. The result differs only in the lines of the job or block,
+and a second call with the same arguments returns the same bytes.
 """
 
 from __future__ import annotations
@@ -62,20 +62,20 @@ __all__ = [
 
 
 def secure_job(content: bytes, *, job: str, scheme: str, **settings: Unpack[Settings]) -> bytes:
-    """Makes one scrape job use the scheme, tls_config and basic_auth given; '' leaves a setting as it is.
+    """Makes one scrape job use the given scheme, tls_config and basic_auth; '' leaves a setting as it is.
 
-    Settings that stand there already are kept and replaced only where they differ. `insecure_skip_verify`
-    becomes false as soon as TLS is asked for, because it disables the check against the CA. A password in
-    clear gives way to `password_file`.
+    Present settings are replaced only where they differ. `insecure_skip_verify` becomes false as soon as TLS is
+    wanted, because it disables verification against the CA. An inline password is replaced
+    by `password_file`.
 
     Args:
         content: the file.
-        job: its job_name; there must be exactly one.
+        job: its job_name, which must be unique.
         scheme: 'https', 'http', or ''.
         settings: see `http_client.Settings`.
 
     Raises:
-        ConfigError: no such job, another way to authenticate, or an edit that would reach beyond the job.
+        ConfigError: no such job, another kind of authentication, or an edit that would change more than the job.
     """
     want = wanted_settings(scheme, **settings)
 
@@ -88,13 +88,13 @@ def secure_job(content: bytes, *, job: str, scheme: str, **settings: Unpack[Sett
 
 
 def split_job(content: bytes, *, job: str, targets: Sequence[str], new_job: str) -> bytes:
-    """Moves some static targets of a job to a new job right behind it, a copy of its text with only these.
+    """Moves some static targets of a job to a new job after it: a copy of its text with only these targets.
 
-    A relabelling rule sets their label `job` back to the old name, so that queries and dashboards go on. The
-    copy has no service discovery: what is discovered stays with the old job.
+    A relabeling rule sets their label `job` to the old name, so that queries and dashboards still work. The
+    copy has no service discovery: discovered targets stay with the old job.
 
     Raises:
-        ConfigError: a target is not there, none would be left, the name is taken, or anchors are in the way.
+        ConfigError: a target is missing, none would be left, the name is taken, or anchors prevent the edit.
     """
     index = index_of(content, job)
     if any(each.name == new_job for each in jobs(content)):
@@ -114,11 +114,11 @@ def split_job(content: bytes, *, job: str, targets: Sequence[str], new_job: str)
 def add_job(
     content: bytes, *, job: str, target: str, scheme: str = "", **settings: Unpack[Settings]
 ) -> bytes:
-    """Adds a scrape job with one static target behind the last one, indented as the others are.
+    """Adds a scrape job with one static target after the last job, with the same indentation.
 
     Args:
-        content: the file; scrape_configs is added where it is missing or empty.
-        job: its job_name, not yet taken.
+        content: the file; scrape_configs is added if it is missing or empty.
+        job: its job_name, which must be free.
         target: host:port.
 
     Raises:
@@ -155,10 +155,10 @@ def add_job(
 
 
 def probe_url(content: bytes, *, job: str, old: str, new: str) -> bytes:
-    """Changes one static target of a job, wherever the job names it: what blackbox_exporter probes is a URL.
+    """Changes one static target of a job, everywhere in the job: blackbox_exporter's targets are URLs.
 
     Raises:
-        ConfigError: no such job, or it names neither the old target nor the new one itself.
+        ConfigError: no such job, or it has neither the old target nor the new one.
     """
 
     def change(document: Document, path: Path) -> Document:
@@ -182,7 +182,7 @@ def set_module(content: bytes, *, job: str, module: str) -> bytes:
     """Makes a job probe with this module of blackbox_exporter: the first value of params.module.
 
     Raises:
-        ConfigError: no such job, or an edit that would reach beyond it.
+        ConfigError: no such job, or an edit that would change more than this.
     """
 
     def change(document: Document, path: Path) -> Document:
@@ -213,7 +213,7 @@ def set_module(content: bytes, *, job: str, module: str) -> bytes:
 
 
 def _own_targets(document: Document, path: Path) -> Iterator[tuple[Path, Node]]:
-    """The static targets that stand in the job itself, each with its path."""
+    """Yields the static targets in the job itself, each with its path."""
     groups = fields.own(_job_node(document, path), "static_configs")
     for number, group in enumerate(groups.value if isinstance(groups, SequenceNode) else ()):
         listed = fields.own(group, "targets")
@@ -222,7 +222,7 @@ def _own_targets(document: Document, path: Path) -> Iterator[tuple[Path, Node]]:
 
 
 def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Document]) -> bytes:
-    """Edits one job, on its own lines where it can stand alone: reading 5,000 others again would take longer."""
+    """Edits one job, on its own lines if possible: parsing 5,000 others again would take longer."""
     mark, text = decode(content, NAME)
     region = survey(content).region(text, index)
     if region is None:
@@ -237,7 +237,7 @@ def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Docum
 
 
 def _has_blank_lines(content: bytes) -> bool:
-    """Whether the last two jobs are kept apart by a blank line."""
+    """Whether a blank line separates the last two jobs."""
     text, known = decode(content, NAME)[1], survey(content)
     if len(known.jobs) < 2:
         return False

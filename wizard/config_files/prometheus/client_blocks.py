@@ -1,4 +1,4 @@
-"""The other places where a prometheus.yml makes Prometheus a client: alertmanagers, remote_write, remote_read."""
+"""The blocks besides jobs that make Prometheus a client: alertmanagers, remote_write and remote_read."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ _USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientBlock:
-    """One entry of alertmanagers, remote_write or remote_read, merge keys and aliases resolved."""
+    """One entry of alertmanagers, remote_write or remote_read with merge keys and aliases resolved."""
 
     kind: Kind
     index: int
-    """Place in its list, from 0."""
+    """Position in its list, from 0."""
     title: str
-    """What to call it: `alertmanagers 1`, `remote_write "its name or url"`."""
+    """Its name in messages: `alertmanagers 1`, `remote_write "its name or url"`."""
     targets: tuple[str, ...]
-    """host:port of each server it talks to, after relabelling."""
+    """host:port of each of its servers after relabeling."""
     static: bool
-    """False if a discovery, or a relabelling that cannot be followed, may lead to others too."""
+    """False if a service discovery, or a relabeling that cannot be followed, may add other servers."""
     scheme: str
     url: str
     """'' for alertmanagers; a user and password in it are masked."""
     tls: Mapping[str, str]
     basic_auth: Mapping[str, str] = field(repr=False)
-    """A password in clear is masked."""
+    """An inline password is masked."""
     other_auth: str
-    """'' or the key that authenticates in place of basic_auth; `url` if a user name stands in the url."""
+    """The key that authenticates instead of basic_auth; `url` for a user name in the url; '' for none."""
     line: int
 
 
 def clients(
     content: bytes, *, folder: str = "/", files: Mapping[str, bytes | None] | None = None
 ) -> tuple[ClientBlock, ...]:
-    """All of them: alertmanagers, then remote_write, then remote_read.
+    """Parses all blocks: alertmanagers, then remote_write, then remote_read.
 
     Args:
         content: a prometheus.yml.
-        folder: absolute path of the folder that it stands in.
+        folder: absolute path of its folder.
         files: target files of alertmanagers, as for `scraped`; without them only static targets are known.
 
     Raises:
@@ -78,19 +78,19 @@ def clients(
 def secure_client(
     content: bytes, block: ClientBlock, *, scheme: str = "https", **settings: Unpack[Settings]
 ) -> bytes:
-    """Makes one of them use https, tls_config and basic_auth by the rules of `secure_job`.
+    """Makes one block use https, tls_config and basic_auth by the rules of `secure_job`.
 
-    Alertmanagers get a `scheme`; the url of the others is changed, and a port that it leaves out is written out,
+    Alertmanagers get a `scheme`. For the others the url changes, and a port that it omits is written out,
     because the server keeps its port.
 
     Args:
-        content: the file, in which `block` stands as it did (its kind and index count).
+        content: the file, in which `block` is still at the same place (by kind and index).
         block: from `clients`.
         scheme: 'https', 'http', or '' to keep it.
         settings: see `http_client.Settings`.
 
     Raises:
-        ConfigError: there is no such block, it authenticates otherwise, or an edit would reach beyond it.
+        ConfigError: there is no such block, it authenticates differently, or an edit would change more than it.
     """
     want = wanted_settings(scheme, **settings)
     kind = client_settings.Kind(

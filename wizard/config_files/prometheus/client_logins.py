@@ -1,4 +1,4 @@
-"""Edits `oauth2` or `authorization` of a job or another client block: that key alone, every other byte stays."""
+"""Edits `oauth2` or `authorization` of a job or another client block; every byte outside of that key stays."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def set_login(content: bytes, *, place: tuple[str, str | int], key: str, value: 
 
     Args:
         content: a prometheus.yml.
-        place: ('job', its name), or kind and index of another block, as `clients` gives them.
+        place: ('job', its name), or kind and index of another block, as from `clients`.
         key: oauth2 or authorization.
-        value: what stands below it.
+        value: the value of that key.
 
     Raises:
         ConfigError: no such job or block, or it logs in in another way.
@@ -67,7 +67,7 @@ def _find_client(
 
 
 def _plain(node: Node) -> object:
-    """A node as nothing but texts, lists and dictionaries."""
+    """A node as plain texts, lists and dictionaries."""
     if isinstance(node, MappingNode):
         return {key.value: _plain(value) for key, value in node.value}
     if isinstance(node, SequenceNode):
@@ -85,7 +85,7 @@ def _as_plain_data(value: Value) -> object:
 
 
 def login_at(content: bytes, place: tuple[str, str | int]) -> tuple[str, Mapping[str, object]] | None:
-    """How one client logs in by `oauth2` or `authorization` now: the key, and what stands below it; None for neither.
+    """The present `oauth2` or `authorization` of a client: the key and its value; None for neither.
 
     Args:
         content: a prometheus.yml.

@@ -1,4 +1,4 @@
-"""Edits `scheme`, `tls_config` and `basic_auth` of one mapping, whatever block it belongs to."""
+"""Edits `scheme`, `tls_config` and `basic_auth` of one mapping, in any kind of block."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RIVALS = {
     "password_file": ("password", "password_ref"),
     "username": ("username_file", "username_ref"),
 }
-"""Prometheus refuses a file that names one and the other."""
+"""Prometheus rejects a file that has a key and one of its rivals."""
 
 _SKIP = "insecure_skip_verify"
 _PLAIN = re.compile(r"[A-Za-z][\w.:/?=&%~+@$-]*[\w/]", re.ASCII)
-"""What is one word to YAML wherever it stands."""
+"""A plain word in YAML in every context."""
 _URL = re.compile(
     r"(https?)(://(?:[^/?#@]*@)?)(\[[^\]/?#]*\]|[^/?#:\[]*)(:[^/?#]*)?(?=[/?#]|$)", re.IGNORECASE
 )
@@ -36,24 +36,24 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What sort of mapping is to be made secure."""
+    """The kind of mapping to secure."""
 
     words: str = "this job"
-    """How messages call it."""
+    """Its name in messages."""
     scheme: str = "scheme"
-    """The key that says http or https: `scheme`, `url` (whose beginning says it), or '' for none."""
+    """The key with http or https: `scheme`, `url` (which begins with it), or '' for none."""
     rivals: tuple[str, ...] = OTHER_AUTH
-    """The keys that authenticate in place of basic_auth."""
+    """The keys that authenticate instead of basic_auth."""
 
 
 JOB = Kind()
 
 
 def secure(document: Document, path: Path, node: MappingNode, want: Wanted, kind: Kind = JOB) -> Document:
-    """The document with the mapping at `path` (whose node is `node`) saying what is wanted.
+    """The document with the wanted settings in the mapping at `path` (whose node is `node`).
 
     Raises:
-        ConfigError: it authenticates in another way, or the edit would reach beyond it.
+        ConfigError: it authenticates in another way, or the edit would change more than this mapping.
     """
     of = fields.fields([node])
     rival = next((key for key in kind.rivals if fields.is_given(of, key)), "")
@@ -77,7 +77,7 @@ def secure(document: Document, path: Path, node: MappingNode, want: Wanted, kind
 
 
 def with_scheme(url: str, scheme: str) -> str:
-    """The same place by http or https: a port that was left out is written out, as the server keeps it.
+    """The same URL by http or https: an omitted port is written out, as the server keeps its port.
 
     Returns:
         '' if this is no http or https URL with a host, such as one that begins with a variable.
@@ -92,13 +92,13 @@ def with_scheme(url: str, scheme: str) -> str:
 
 
 def userinfo(url: str) -> bool:
-    """Whether a user name stands in the URL, which wins over basic_auth."""
+    """Whether the URL has a user name, which takes precedence over basic_auth."""
     found = _URL.match(url)
     return found is not None and len(found[2]) > len("://")
 
 
 def in_hand(node: Node, text: str) -> Value:
-    """A text without quotes if `node`, which it replaces, has none and the text differs little from it."""
+    """A text without quotes if the node that it replaces has none and the text differs little from it."""
     plain = isinstance(node, ScalarNode) and not node.style and _PLAIN.fullmatch(text)
     return Plain(text) if plain else text
 
@@ -136,11 +136,11 @@ def settle(
     checked: bool = False,
     rivalries: Mapping[str, tuple[str, ...]] = RIVALS,
 ) -> None:
-    """Makes the mapping below `key` say what is wanted.
+    """Sets the wanted values in the mapping below `key`.
 
     Args:
-        checked: whether the certificate check is to be switched on too.
-        rivalries: for a setting those that give way to it.
+        checked: whether to enable verification of the certificate too.
+        rivalries: the keys that each setting replaces.
     """
     of = fields.fields([node])
     now = fields.texts(fields.inner(of, key))
@@ -160,7 +160,7 @@ def settle(
         elif name not in rivals:
             values[name] = text
     if here is None:
-        # A merged structure shines through field by field, so what it must not say has to be said.
+        # Prometheus merges structures field by field: a field that must not apply has to be written out as empty.
         editor.insert(path, {key: {**values, **dict.fromkeys(sorted(rivals), "")}})
     else:
         editor.put((*path, key), values)
@@ -170,7 +170,7 @@ def confirm(document: Document, node: MappingNode, want: Wanted, kind: Kind = JO
     """Refuses a result that Prometheus would understand otherwise than intended.
 
     Raises:
-        ConfigError: a merge key below an explicit key takes it back.
+        ConfigError: a merge key below an explicit key overrides it.
     """
     of = fields.fields([node])
     tls, basic = (fields.texts(fields.inner(of, key)) for key in ("tls_config", "basic_auth"))

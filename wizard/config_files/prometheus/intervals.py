@@ -1,4 +1,4 @@
-"""How often each job of a prometheus.yml is scraped: its own interval, else the global one, else a minute."""
+"""How often each job of a prometheus.yml is scraped: by its own interval, the global one, or once a minute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.config_files.yaml_edit import fields
 from wizard.config_files.yaml_edit.document import load
 
 USUAL: Final = (60.0, 10.0)
-"""Prometheus' own scrape_interval and scrape_timeout, in seconds."""
+"""Prometheus' default scrape_interval and scrape_timeout, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Intervals:
 
 @lru_cache(maxsize=8)
 def intervals(content: bytes, usual: tuple[float, float] = USUAL) -> Intervals:
-    """The intervals of a configuration.
+    """Parses the intervals of a configuration.
 
     Args:
         content: a prometheus.yml, or a file that it includes.
-        usual: what holds where it says nothing.
+        usual: the default for jobs without an interval.
 
     Raises:
         ConfigError: it is not YAML, or scrape_configs is not a list of mappings.

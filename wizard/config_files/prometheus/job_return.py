@@ -1,4 +1,4 @@
-"""Scrape jobs on their return from https to http: their configuration of before, with the TLS settings of now."""
+"""Scrape jobs that change back from https to http: the earlier configuration with the present TLS settings."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ _SETTINGS = ("ca_file", "cert_file", "key_file", "server_name")
 
 
 def with_tls_of(before: bytes, now: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """A prometheus.yml of before whose jobs, until their targets are scraped by http again, can scrape them by https.
+    """The earlier prometheus.yml, with TLS settings for jobs whose targets use https until they are scraped by http.
 
     Args:
-        before: its jobs are to come back.
-        now: those of the same name that use https say with which CA and which client certificate.
+        before: the file to return to.
+        now: the present file: its https jobs of the same name have the CA and the client certificate.
 
     Returns:
-        The text, and the names of the jobs that leave https.
+        The text, and the names of the jobs that change from https to http.
 
     Raises:
-        ConfigError: one of the two cannot be read, or an edit would reach beyond a job.
+        ConfigError: one of the two cannot be parsed, or an edit would change more than a job.
     """
     secured = {job.name: job for job in prometheus.jobs(now) if job.scheme == "https"}
     names = [job.name for job in prometheus.jobs(before) if job.scheme != "https" and job.name in secured]

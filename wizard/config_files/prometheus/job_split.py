@@ -1,4 +1,4 @@
-"""Divides a scrape job: some of its targets go to a copy of it, so that only these change their scheme."""
+"""Divides a scrape job: some targets move to a copy of it, so that only these change their scheme."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BY_HAND = "Divide the job yourself, or secure all of its targets at once"
 
 
 def split(document: Document, path: Path, *, moved: frozenset[str], name: str, spaced: bool) -> Document:
-    """The document with the job at `path` (its last step is an index) and, behind it, its copy called `name`.
+    """The document with the job at `path` (its last step is an index) and, after it, its copy called `name`.
 
     `spaced` puts a blank line between the two.
 
@@ -104,12 +104,12 @@ def _keep(editor: Editor, node: MappingNode, path: Path, kept: Callable[[str], b
 
 
 def _name_back(editor: Editor, node: MappingNode, path: Path, *, old: str, new: str) -> None:
-    """First of the rules, so that those that follow see the label `job` that they always saw."""
+    """Adds a first rule that sets the label `job` to the old name, so that later rules see the label as before."""
     rule: dict[str, Value] = {"target_label": "job", "replacement": old.replace("$", "$$")}
     groups = fields.own(node, "static_configs")
     listed = groups.value if isinstance(groups, SequenceNode) else []
     if any("job" in fields.inner(fields.fields([group]), "labels") for group in listed):
-        # A target's own label job wins over the job's name, and must go on doing so.
+        # A target's own label `job` takes precedence over the job's name, and must still do so.
         exactly = re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", new)
         rule = {"source_labels": ["job"], "regex": exactly, **rule}
     here = fields.own(node, "relabel_configs")
@@ -122,7 +122,7 @@ def _name_back(editor: Editor, node: MappingNode, path: Path, *, old: str, new: 
 
 
 def _shares_rules(document: Document, node: MappingNode) -> bool:
-    """Whether the relabelling stands elsewhere and comes in by an alias or a merge key."""
+    """Whether the relabeling rules come from elsewhere in the file by an alias or a merge key."""
     if "relabel_configs" not in fields.fields([node]):
         return False
     slot = next(
@@ -137,9 +137,9 @@ def _shares_rules(document: Document, node: MappingNode) -> bool:
 
 
 def _label_back(editor: Editor, node: MappingNode, path: Path, old: str, kept: Callable[[str], bool]) -> None:
-    """The old name as a label of the targets: it wins over the job's name before any rule is followed.
+    """Adds the old name as a label of the targets: it takes precedence over the job's name before any rule runs.
 
-    For rules that other jobs share, and to which none can be added for this job alone.
+    Used if other jobs share the rules, so that no rule can be added for this job alone.
     """
     groups = fields.own(node, "static_configs")
     listed = groups.value if isinstance(groups, SequenceNode) else []

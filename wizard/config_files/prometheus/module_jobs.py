@@ -1,4 +1,4 @@
-"""Edits of a scrape job that from then on asks its exporters through exporter_exporter: at one port, each by its module."""
+"""Edits of a scrape job that will scrape its exporters through exporter_exporter: at one port, each by its module."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from wizard.config_files.yaml_edit.editor import Editor
 from wizard.config_files.yaml_edit.emitter import Inline, Value
 
 PROXY_PATH = "/proxy"
-"""Where exporter_exporter serves what its modules ask, unless a flag moves it."""
+"""The path at which exporter_exporter serves its modules, unless a flag changes it."""
 
 
 def through_module(content: bytes, *, job: str, module: str, old_port: int, new_port: int) -> bytes:
-    """Makes a job ask all its targets by a module, at another port of the same hosts.
+    """Makes a job scrape all its targets through a module, at another port of the same hosts.
 
-    The targets stay as they are written, wherever they come from: two rules behind those of the job keep their label
-    `instance` and change the port. What the job asks for besides (`params`) is passed on.
+    The targets stay as written, whatever their source: two rules after those of the job keep their label
+    `instance` and change the port. The job's other `params` are passed on.
 
     Raises:
-        ConfigError: no such job, or an edit that would reach beyond it.
+        ConfigError: no such job, or an edit that would change more than this.
     """
     content = url_paths.set_metrics_path(content, job=job, path=PROXY_PATH)
     document = load(content, NAME)
@@ -38,7 +38,7 @@ def through_module(content: bytes, *, job: str, module: str, old_port: int, new_
     elif named is None:
         editor.insert((*path, "params"), {"module": [module]})
     else:
-        # It takes the first value for itself, and passes the others on.
+        # exporter_exporter takes the first value for itself, and passes the others on.
         editor.prepend((*path, "params", "module"), module)
     rules: list[dict[str, Value]] = [
         {
@@ -65,7 +65,7 @@ def through_module(content: bytes, *, job: str, module: str, old_port: int, new_
 
 
 def asked_module(content: bytes, job: str) -> str:
-    """The module of a blackbox exporter that the `params` of a job ask for, or ''.
+    """The module of a blackbox exporter in the `params` of a job, or ''.
 
     Raises:
         ConfigError: no such job.

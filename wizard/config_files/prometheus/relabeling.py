@@ -1,4 +1,4 @@
-"""Relabelling as Prometheus does it: what relabel_configs make of the labels of a target."""
+"""Relabeling as in Prometheus: the effect of relabel_configs on the labels of a target."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of relabel_configs, defaults filled in."""
+    """One entry of relabel_configs with defaults filled in."""
 
     action: str
     source_labels: tuple[str, ...]
@@ -34,7 +34,7 @@ class Rule:
 
 
 def rule(node: Node) -> Rule:
-    """Reads one entry; what is missing has Prometheus' default."""
+    """Parses one entry; a missing field has Prometheus' default."""
     of = fields.fields([node])
     modulus = fields.value(of, "modulus").replace("_", "")
     return Rule(
@@ -62,7 +62,7 @@ def trouble(of: Rule) -> str:
 
 
 def relabel(labels: Mapping[str, str], rules: tuple[Rule, ...]) -> dict[str, str] | None:
-    """The labels after these rules (without `trouble`), or None if one drops the target."""
+    """The labels after these rules (all without `trouble`), or None if one drops the target."""
     now = {name: text for name, text in labels.items() if text}
     for each in rules:
         if not _apply(now, each):
@@ -71,7 +71,7 @@ def relabel(labels: Mapping[str, str], rules: tuple[Rule, ...]) -> dict[str, str
 
 
 def _apply(now: dict[str, str], of: Rule) -> bool:
-    """Changes `now`; False if the target is dropped."""
+    """Applies a rule to `now`; returns False if it drops the target."""
     text = of.separator.join(now.get(name, "") for name in of.source_labels)
     if of.action in ("keep", "drop"):
         return (compile_pattern(of.regex).match(text) is not None) == (of.action == "keep")
@@ -82,7 +82,7 @@ def _apply(now: dict[str, str], of: Rule) -> bool:
     elif of.action.startswith("label"):
         _names(now, of)
     elif of.action == "hashmod":
-        # The last 8 of MD5's 16 bytes, as Prometheus has always done it; nothing here is about security.
+        # The last 8 of MD5's 16 bytes, as Prometheus has always done it; this has nothing to do with security.
         digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
         _put(now, of.target_label, str(int.from_bytes(digest[8:], "big") % of.modulus))
     else:
@@ -101,7 +101,7 @@ def _replace(now: dict[str, str], of: Rule, text: str) -> None:
 
 
 def _names(now: dict[str, str], of: Rule) -> None:
-    """labelmap, labeldrop and labelkeep, whose patterns are about the names."""
+    """Applies labelmap, labeldrop and labelkeep, whose patterns match label names."""
     pattern = compile_pattern(of.regex)
     for name, value in list(now.items()):
         found = pattern.match(name)
@@ -113,7 +113,7 @@ def _names(now: dict[str, str], of: Rule) -> None:
 
 
 def _put(now: dict[str, str], name: str, text: str) -> None:
-    """An empty value takes the label away."""
+    """Sets a label; an empty value removes it."""
     if text:
         now[name] = text
     else:

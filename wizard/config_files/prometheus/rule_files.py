@@ -1,4 +1,4 @@
-"""The files of rules that a prometheus.yml names: reads the list, and adds a file to it."""
+"""The rule files that a prometheus.yml names: parses the list, and adds a file to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.errors import ConfigError
 
 
 def rule_files(content: bytes) -> tuple[str, ...]:
-    """The entries of rule_files as they stand there: paths, and patterns in their last part.
+    """The entries of rule_files as written: paths, and patterns in their last part.
 
     Raises:
         ConfigError: it is not YAML.
@@ -26,17 +26,17 @@ def rule_files(content: bytes) -> tuple[str, ...]:
 
 
 def add_rule_file(content: bytes, path: str, *, folder: str) -> bytes:
-    """Adds a file to rule_files; nothing changes where an entry names it already.
+    """Adds a file to rule_files; nothing changes if an entry names it already.
 
     Args:
         path: absolute path of the file.
-        folder: that of the configuration, where relative entries begin.
+        folder: folder of the configuration, at which relative entries begin.
 
     Raises:
-        ConfigError: it is not YAML, or rule_files is no list of its own.
+        ConfigError: it is not YAML, or rule_files is not a list in the file itself.
     """
     for entry in rule_files(content):
-        # Prometheus allows a pattern in the last part alone.
+        # Prometheus allows a pattern in the last part only.
         place, pattern = posixpath.split(posixpath.join(folder, entry))
         if place == posixpath.dirname(path) and fnmatch.fnmatchcase(posixpath.basename(path), pattern):
             return content

@@ -1,4 +1,4 @@
-"""Reads the scrape jobs of a prometheus.yml, and remembers where each stands so that one can be edited alone."""
+"""Parses the scrape jobs of a prometheus.yml, with the place of each so that one can be edited alone."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from wizard.redact import MASK
 NAME = "prometheus.yml"
 OTHER_AUTH = ("authorization", "oauth2", "bearer_token", "bearer_token_file")
 CLIENT_AUTH = (*OTHER_AUTH, "sigv4", "azuread", "google_iam")
-"""What else alertmanagers, remote_write and remote_read know."""
+"""The other kinds of authentication for alertmanagers, remote_write and remote_read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScrapeJob:
-    """One scrape job as Prometheus understands it, merge keys and aliases resolved."""
+    """One scrape job as Prometheus understands it, with merge keys and aliases resolved."""
 
     name: str
     scheme: str
     metrics_path: str
     targets: tuple[str, ...]
-    """Those of static_configs; what a service discovery finds is not known here."""
+    """The targets of static_configs; those of a service discovery are unknown here."""
     static: bool
     """False if any of its targets come from a service discovery."""
     tls: Mapping[str, str]
     basic_auth: Mapping[str, str] = field(repr=False)
-    """A password in clear is masked."""
+    """An inline password is masked."""
     other_auth: str
-    """'' or the key that authenticates in place of basic_auth."""
+    """The key that authenticates instead of basic_auth; '' for none."""
     line: int
     rewritten: bool = False
-    """Whether relabelling sets __address__: what is scraped is then not what the targets say (blackbox)."""
+    """Whether relabeling sets __address__, so that the scraped addresses are not those of the targets (blackbox)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +53,43 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """Where a job's targets come from, and what becomes of them before they are scraped."""
+    """The sources of a job's targets, and the changes to them before they are scraped."""
 
     groups: tuple[Group, ...]
     files: tuple[str, ...]
-    """Of file_sd_configs: paths and globs as they stand there."""
+    """The entries of file_sd_configs: paths and globs as written."""
     others: tuple[str, ...]
-    """The keys of the discoveries that only Prometheus itself can ask."""
+    """The keys of the discoveries that only Prometheus itself can query."""
     rules: tuple[Rule, ...]
     params: Mapping[str, str]
-    """The first value of each parameter of the query."""
+    """The first value of each query parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The whole lines of one job in a block list: what can be read and edited without the rest."""
+    """The whole lines of one job in a block list, which can be read and edited without the rest."""
 
     start: int
     end: int
     line: int
-    """Of its first line, from 1."""
+    """Line number of its first line, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The jobs of a file and, where each can be edited alone, their places (else empty)."""
+    """The jobs of a file and, if each can be edited alone, their places (else empty)."""
 
     jobs: tuple[ScrapeJob, ...]
     discoveries: tuple[Discovery, ...] = ()
-    """One for each job."""
+    """One per job."""
     elsewhere: int = 0
     """Line of scrape_config_files, which add jobs of other files; 0 if there are none."""
     included: tuple[str, ...] = ()
-    """The entries of scrape_config_files, paths and globs, as they stand there."""
+    """The entries of scrape_config_files as written, paths and globs."""
     clients: tuple[tuple[str, int, MappingNode], ...] = ()
     """Kind (`alertmanagers`, `remote_write`, `remote_read`), index and node of each other client block."""
     tails: tuple[int, ...] = ()
-    """Where each job's last value ends in the text; before the first, where the list begins."""
+    """The offset at which each job's last value ends; before the first, the offset at which the list begins."""
     starts: tuple[tuple[int, int], ...] = ()
     """Index and line (from 1) of each job's first key."""
 
@@ -107,7 +107,7 @@ class Survey:
 
 
 def jobs(content: bytes) -> tuple[ScrapeJob, ...]:
-    """All the scrape jobs, in the order of the file.
+    """Parses all scrape jobs, in the order of the file.
 
     Raises:
         ConfigError: it is not YAML, or scrape_configs is not a list of mappings.
@@ -127,7 +127,7 @@ def job_for(content: bytes, names: Sequence[str], port: int) -> tuple[ScrapeJob,
 
 @lru_cache(maxsize=4)
 def survey(content: bytes) -> Survey:
-    """What `jobs` returns and where each stands; remembered, as a preview asks for it several times."""
+    """The result of `jobs` with the place of each; cached, as a preview calls it several times."""
     document = load(content, NAME)
     listed = job_list(document)
     more = fields.own(document.root, "scrape_config_files")
@@ -147,7 +147,7 @@ def survey(content: bytes) -> Survey:
 
 
 def job_list(document: Document) -> SequenceNode | None:
-    """The list below scrape_configs, or None if there is none or it is null."""
+    """The list below scrape_configs; None if it is missing or null."""
     root = document.root
     if root is None or text_of(root):
         return None
@@ -182,10 +182,10 @@ def client_blocks(document: Document) -> tuple[tuple[str, int, MappingNode], ...
 
 
 def index_of(content: bytes, name: str) -> int:
-    """Position of the job of that name.
+    """Position of the job with that name.
 
     Raises:
-        ConfigError: there is none (the nearest name is given), or there are two.
+        ConfigError: there is none (the message has the nearest name), or there are two.
     """
     found = [number for number, job in enumerate(jobs(content)) if job.name == name]
     if not found:
@@ -205,7 +205,7 @@ def index_of(content: bytes, name: str) -> int:
 
 
 def group(node: Node) -> Group:
-    """Reads an entry of static_configs."""
+    """Parses an entry of static_configs."""
     of = fields.fields([node])
     return Group(
         tuple(text_of(target) for target in fields.items(of, "targets")),
@@ -238,7 +238,7 @@ def _job(document: Document, node: Node) -> tuple[ScrapeJob, Discovery]:
 
 
 def masked_login(of: fields.Fields) -> dict[str, str]:
-    """What basic_auth says, a password in clear masked."""
+    """The settings of basic_auth, with an inline password masked."""
     basic = fields.texts(fields.inner(of, "basic_auth"))
     if "password" in basic:
         basic["password"] = MASK
@@ -246,12 +246,12 @@ def masked_login(of: fields.Fields) -> dict[str, str]:
 
 
 def other_auth(of: fields.Fields, ways: Sequence[str] = OTHER_AUTH) -> str:
-    """The key that authenticates in place of basic_auth, or ''."""
+    """The key that authenticates instead of basic_auth, or ''."""
     return next((key for key in ways if fields.is_given(of, key)), "")
 
 
 def discovery(of: fields.Fields) -> Discovery:
-    """Where a scrape job or a block of alertmanagers has its targets from."""
+    """The sources of the targets of a scrape job or a block of alertmanagers."""
     params: dict[str, str] = {}
     for key, nodes in fields.inner(of, "params").items():
         listed = fields.items({key: nodes}, key)

@@ -1,4 +1,4 @@
-"""Which targets Prometheus scrapes, as its own target page would list them, worked out from files alone."""
+"""The targets that Prometheus scrapes, as on its own target page, computed from files alone."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ _PORTS = {"http": "80", "": "80", "https": "443"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scraped:
-    """One target as it is scraped, that is after relabelling."""
+    """One target as it is scraped, which means after relabeling."""
 
     job: str
-    """The job_name of the scrape job that it belongs to."""
+    """The job_name of its scrape job."""
     address: str
-    """host:port, an IPv6 address in brackets; the scheme's own port where none is given."""
+    """host:port, an IPv6 address in brackets; the default port of the scheme if none is given."""
     scheme: str
     path: str
     instance: str
     job_label: str
-    """The label `job` of its series, which need not be the job's name."""
+    """The label `job` of its series, which may differ from the job's name."""
     source: str
     """'static', or the absolute path of the target file."""
     param_target: str
-    """What is probed through this target (blackbox_exporter's `target`), or ''."""
+    """The address or URL that is probed through this target (blackbox_exporter's `target`), or ''."""
     module: str
     """The module with which it is probed, or ''."""
     discovered: str
-    """Its __address__ before relabelling."""
+    """Its __address__ before relabeling."""
 
 
 def scraped_targets(
     content: bytes, *, folder: str, files: Mapping[str, bytes | None], major: int = 3
 ) -> tuple[Scraped, ...]:
-    """All that the static and file-based targets come to; see `unknown_jobs` for what is not among them.
+    """All static and file-based targets after relabeling; see `unknown_jobs` for the ones that are missing.
 
     Args:
         content: a prometheus.yml.
-        folder: absolute path of the folder that it stands in.
-        files: the target files by their absolute path, None for one that is not there; globs are held against
-            these paths. As with Prometheus, a file that is damaged or missing adds nothing.
-        major: version of Prometheus. 2 puts the scheme's port into `instance` where the target has none, and
-            lets the job's params win over the labels `__param_…` of a target.
+        folder: absolute path of the file's folder.
+        files: the target files by absolute path, None for a missing one; globs are matched against
+            these paths. As in Prometheus, a damaged or missing file adds nothing.
+        major: version of Prometheus. 2 adds the scheme's port to `instance` if the target has none, and
+            the job's params take precedence over a target's labels `__param_…`.
 
     Raises:
         ConfigError: it is not a prometheus.yml.
@@ -64,9 +64,9 @@ def scraped_targets(
 
 
 def sd_files(content: bytes, folder: str) -> tuple[str, ...]:
-    """Absolute paths and globs (`*` in the last part) of all the target files, each once.
+    """Absolute paths and globs (`*` in the last part) of all target files, each once.
 
-    Those of the scrape jobs first, then those of the alertmanagers.
+    Those of scrape jobs come first, then those of alertmanagers.
     """
     known = survey(content)
     others = (discovery(fields.fields([node])) for _, _, node in known.clients)
@@ -82,12 +82,12 @@ def included_patterns(content: bytes, folder: str) -> tuple[str, ...]:
 
 
 def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | None]) -> tuple[str, ...]:
-    """Those of `files` that scrape_config_files name, in Prometheus' order; one that is not there is left out.
+    """Those of `files` that scrape_config_files name, in Prometheus' order; missing ones are left out.
 
     Args:
         content: a prometheus.yml.
-        folder: absolute path of the folder that it stands in.
-        files: what was read, by absolute path; globs are held against these paths.
+        folder: absolute path of the file's folder.
+        files: the contents by absolute path; globs are matched against these paths.
     """
     found = (
         path
@@ -101,15 +101,15 @@ def included_files(content: bytes, *, folder: str, files: Mapping[str, bytes | N
 def unknown_jobs(
     content: bytes, *, folder: str = "", files: Mapping[str, bytes | None] | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """The jobs of which `scraped_targets` cannot give all targets, each with the reason, a clause such as `its …`.
+    """The jobs whose targets `scraped_targets` cannot return completely, with the reason as a clause such as `its …`.
 
-    A job can be there more than once. Without `files`, scrape_config_files, whose jobs stand in other files, is
-    there under that name; with them, see `included_files`.
+    A job can appear more than once. Without `files`, scrape_config_files, whose jobs are in other files, appears
+    under that name; with them, see `included_files`.
 
     Args:
         content: a prometheus.yml.
         folder: as for `scraped_targets`.
-        files: as for `scraped_targets`; without it, nothing is said about target files.
+        files: as for `scraped_targets`; without it, target files are not checked.
     """
     known = survey(content)
     found: list[tuple[str, str]] = []
@@ -133,7 +133,7 @@ def _scraped_targets(
     for job, sources in zip(known.jobs, known.discoveries, strict=True):
         if any(trouble(rule) for rule in sources.rules):
             continue
-        # Of those that come to the same, Prometheus scrapes one and shows what the last was before.
+        # Of targets with the same labels, Prometheus scrapes one, and shows the __address__ that the last one had before.
         once: dict[frozenset[tuple[str, str]], Scraped] = {}
         for source, each in groups(sources, folder, held):
             for target in each.targets:
@@ -184,14 +184,14 @@ def _target(job: ScrapeJob, labels: dict[str, str], *, source: str, discovered: 
 
 
 def with_port(address: str, scheme: str) -> str:
-    """The address with the scheme's own port, if it has none."""
+    """The address with the default port of the scheme, if it has none."""
     if _has_port(address):
         return address + _PORTS.get(scheme, "") if address.endswith(":") else address
     return f"{address}:{_PORTS[scheme]}" if _has_port(address + ":1") and scheme in _PORTS else address
 
 
 def _has_port(address: str) -> bool:
-    """Whether Go's net.SplitHostPort can divide it."""
+    """Whether Go's net.SplitHostPort accepts it."""
     host, colon, port = address.rpartition(":")
     if not colon or any(bracket in port for bracket in "[]"):
         return False
@@ -201,7 +201,7 @@ def _has_port(address: str) -> bool:
 
 
 def groups(sources: Discovery, folder: str, files: Mapping[str, bytes | None]) -> Iterator[tuple[str, Group]]:
-    """All that is known of the targets before relabelling, each with 'static' or the path of its file."""
+    """Yields all known targets before relabeling, each with 'static' or the path of its file."""
     for each in sources.groups:
         yield "static", each
     for path in dict.fromkeys(
@@ -232,7 +232,7 @@ def _join_path(folder: str, path: str) -> str:
 
 @lru_cache(maxsize=256)
 def _glob(path: str) -> re.Pattern[str] | None:
-    """The pattern of Go's filepath.Glob, or None if it is a plain path (or no valid pattern)."""
+    """The pattern of Go's filepath.Glob as a regular expression, or None for a plain path (or an invalid pattern)."""
     if not any(each in path for each in "*?["):
         return None
     parts: list[str] = []
@@ -264,7 +264,7 @@ def _glob(path: str) -> re.Pattern[str] | None:
 
 
 def _in_class(text: str) -> str:
-    """Everything but the dash means itself."""
+    """Escapes a character class: every character but the dash is literal."""
     return "".join(each if each in "-\\" else re.escape(each) for each in text)
 
 
@@ -274,7 +274,7 @@ def _read(path: str, content: bytes | None) -> tuple[Group, ...]:
 
 @lru_cache(maxsize=256)
 def _parse_groups(path: str, content: bytes) -> tuple[Group, ...] | None:
-    """The groups of a target file, or None if Prometheus would not take it."""
+    """The groups of a target file, or None if Prometheus would not accept it."""
     ending = posixpath.splitext(path)[1].lower()
     if ending == ".json":
         return _json(content)
@@ -292,7 +292,7 @@ def _json(content: bytes) -> tuple[Group, ...] | None:
     for each in listed if isinstance(listed, list) else [None]:
         if not isinstance(each, dict):
             return None
-        # Go looks at neither capital nor small letters in the keys of JSON.
+        # Go ignores upper and lower case in the keys of JSON.
         of = {key.lower(): value for key, value in each.items()}
         targets, labels = of.pop("targets", None) or [], of.pop("labels", None) or {}
         if of or not isinstance(targets, list) or not isinstance(labels, dict):

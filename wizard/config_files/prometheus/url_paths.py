@@ -1,4 +1,4 @@
-"""Edits where Prometheus asks below a path: `metrics_path` of a job, `path_prefix` of alertmanagers."""
+"""Edits the paths that Prometheus uses: `metrics_path` of a job, `path_prefix` of alertmanagers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def set_metrics_path(content: bytes, *, job: str, path: str) -> bytes:
     """Makes a job scrape its targets at `path`, e.g. '/prometheus/metrics'.
 
     Raises:
-        ConfigError: no such job, or an edit that would reach beyond it.
+        ConfigError: no such job, or an edit that would change more than this.
     """
     index = index_of(content, job)
     document = load(content, NAME)
@@ -30,10 +30,10 @@ def set_path_prefix(content: bytes, block: ClientBlock, prefix: str) -> bytes:
     """Makes an entry of alertmanagers send its alerts below `prefix`, e.g. '/alertmanager'.
 
     Args:
-        block: from `clients`: its kind and index count.
+        block: from `clients`: identified by kind and index.
 
     Raises:
-        ConfigError: there is no such entry, or an edit that would reach beyond it.
+        ConfigError: there is no such entry, or an edit that would change more than this.
     """
     document = load(content, NAME)
     for kind, index, node in client_blocks(document):
@@ -45,7 +45,7 @@ def set_path_prefix(content: bytes, block: ClientBlock, prefix: str) -> bytes:
 
 
 def path_prefix(content: bytes, block: ClientBlock) -> str:
-    """The path_prefix of an entry of alertmanagers, '' for none."""
+    """The path_prefix of an entry of alertmanagers; '' for none."""
     document = load(content, NAME)
     nodes = {(kind, index): node for kind, index, node in client_blocks(document)}
     node = nodes.get((block.kind, block.index))

@@ -1,7 +1,7 @@
-"""Finds in a prometheus.yml what `promtool check config` calls SUCCESS although it cannot work.
+"""Finds settings in a prometheus.yml that cannot work although `promtool check config` calls them SUCCESS.
 
-Seen with promtool 2.42: a missing or junk ca_file, a certificate and key that do not belong together, a
-missing password_file, `scheme: HTTPS`, and whatever stands in a second YAML document.
+Tested with promtool 2.42: a missing or invalid ca_file, a certificate and key that do not match, a
+missing password_file, `scheme: HTTPS`, and everything in a second YAML document.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from wizard.config_files.yaml_edit.libyaml import second_document
 from wizard.errors import ConfigError
 
 UNSEEN = b"not looked at"
-"""Stands for the content of a file whose place is not known."""
+"""The content of a file whose path is unknown."""
 
 
 def check(content: bytes, *, read: Read | None = None, folder: str = "") -> tuple[str, ...]:
-    """What would not work, one sentence each: `line N: what (what to do)`.
+    """Finds what would not work, one sentence each: `line N: what (what to do)`.
 
-    Only that beginning holds a line number, so that findings of two versions can be compared without it.
+    Only the beginning has a line number, so that findings of two versions can be compared without it.
 
     Args:
         content: the file.
-        read: gives the files that it names, as Prometheus' host sees them. Without it, nothing is said about
-            files.
-        folder: absolute path of the folder that it stands in; without it, relative paths are not looked at.
+        read: returns the content of a file named in it, as Prometheus' host sees it. Without it, files are not
+            checked.
+        folder: absolute path of the file's folder; without it, relative paths are not checked.
     """
     try:
         document = load(content)
@@ -65,7 +65,7 @@ def _names(document: Document, listed: SequenceNode | None) -> Iterator[str]:
 
 
 def _clients(document: Document, listed: SequenceNode | None) -> Iterator[tuple[str, Node, tuple[str, ...]]]:
-    """Every block that makes Prometheus a client: what to call it, and its ways to authenticate."""
+    """Yields every block that makes Prometheus a client: its name, and its kinds of authentication."""
     for node in listed.value if listed is not None else ():
         yield f"job {fields.value(fields.fields([node]), 'job_name')!r}", node, OTHER_AUTH
     for kind, _, block in client_blocks(document):
@@ -75,7 +75,7 @@ def _clients(document: Document, listed: SequenceNode | None) -> Iterator[tuple[
 def client(
     document: Document, label: str, node: Node, *, ways: Sequence[str], read: Read | None
 ) -> Iterator[str]:
-    """What is wrong with one block of a client, `label` in front; `ways` compete with basic_auth."""
+    """Finds errors in one client block; `label` begins each, `ways` compete with basic_auth."""
     of = fields.fields([node])
     scheme = fields.value(of, "scheme")
     if scheme not in ("", "http", "https"):
@@ -114,7 +114,7 @@ def client(
 
 
 def _from(folder: str, read: Read | None) -> Read | None:
-    """The same for relative paths too; without a folder these count as good."""
+    """`read` with relative paths too; without a folder, these are assumed to be good."""
     if read is None:
         return None
 

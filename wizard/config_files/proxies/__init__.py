@@ -1,6 +1,6 @@
-"""Reads the routes of reverse proxies, and says which lines to change when an upstream switches to https.
+"""Parses the routes of reverse proxies, and says which lines to change when an upstream changes to https.
 
-Pure: the files as they were read in, routes and lines of text out. Nothing is edited here.
+Pure: from file contents to routes and lines of text. Nothing is edited here.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ MAIN: Final[Mapping[ProxyProgram, tuple[str, ...]]] = {
     "haproxy": ("/etc/haproxy/haproxy.cfg",),
     "exporter_exporter": ("/etc/prometheus/exporter-exporter.yml", "/etc/exporter_exporter/expexp.yaml"),
 }
-"""The usual places of each proxy's configuration, where its command line names none."""
+"""The usual paths of each proxy's configuration, for command lines that name none."""
 
 
 def _reader(program: ProxyProgram) -> ModuleType:
-    """The module of this package that reads a program's configuration; imported where such a program runs."""
+    """The module of this package that parses a program's configuration; imported only where such a program runs."""
     return import_module(f"{__name__}.{program}")
 
 
 def includes(program: ProxyProgram, main: str, content: bytes) -> tuple[str, ...]:
-    """The paths and patterns that a file of a configuration includes, absolute.
+    """The paths and patterns that a configuration file includes, absolute.
 
     Args:
-        program: whose.
-        main: the main file of the configuration: relative paths begin in its folder.
+        program: the proxy.
+        main: the main file of the configuration, in whose folder relative paths begin.
         content: of any of its files.
     """
     reader = _reader(program)
@@ -43,19 +43,19 @@ def includes(program: ProxyProgram, main: str, content: bytes) -> tuple[str, ...
 
 
 def routes(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxyRoute, ...]:
-    """Everything that a configuration passes on to host:port; `host` is left empty.
+    """Every route of a configuration to a host:port; `host` is left empty.
 
     Args:
-        program: whose configuration it is.
-        main: its main file.
-        files: this and what it includes, by absolute path.
+        program: the proxy.
+        main: the main file of the configuration.
+        files: the main file and the included ones, by absolute path.
     """
     found: tuple[ProxyRoute, ...] = _reader(program).routes(main, files)
     return found
 
 
 def sites(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple[ProxySite, ...]:
-    """Every name that a configuration answers to, with its port; of Caddy and HAProxy, those that pass on."""
+    """Every server name in a configuration, with its port; for Caddy and HAProxy, only those with a route."""
     if program in ("nginx", "apache", "exporter_exporter"):
         listed: tuple[ProxySite, ...] = _reader(program).sites(main, files)
         return listed
@@ -68,14 +68,14 @@ def sites(program: ProxyProgram, main: str, files: Mapping[str, bytes]) -> tuple
 
 
 def cure(route: ProxyRoute, *, ca_file: str, name: str, password: bool, certificate: bool) -> tuple[str, ...]:
-    """The lines with which a route asks an upstream that has turned to https.
+    """The lines with which a route connects to an upstream that has changed to https.
 
     Args:
-        route: as it is.
-        ca_file: the CA's certificate on the proxy's host.
-        name: a DNS name in the upstream's certificate: nginx and Apache compare no addresses.
-        password: whether the upstream asks for user and password.
-        certificate: whether it asks for a client certificate.
+        route: the present route.
+        ca_file: path of the CA certificate on the proxy's host.
+        name: a DNS name in the upstream's certificate: nginx and Apache do not verify IP addresses.
+        password: whether the upstream requires user name and password.
+        certificate: whether the upstream requires a client certificate.
     """
     if route.scheme == "tcp":
         return ("(TCP is passed on as it is: the clients of this port must ask by https themselves)",)
@@ -147,7 +147,7 @@ def _exporter_exporter_lines(route: ProxyRoute, ca_file: str, name: str, certifi
         f"  address: {name}",
         "  scheme: https",
         *((f"  tls_cert_file: {_PAIR[0]}", f"  tls_key_file: {_PAIR[1]}") if certificate else ()),
-        # 0.4.0 and 0.5.0 read tls_ca_cert_file and verify by the host's own list of CAs all the same.
+        # 0.4.0 and 0.5.0 read tls_ca_cert_file, but verify with the host's own list of CAs all the same.
         f"(tls_ca_cert_file has no effect: copy {ca_file} to /usr/local/share/ca-certificates, then update-ca-certificates)",
     ]
 

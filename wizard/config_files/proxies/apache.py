@@ -1,4 +1,4 @@
-"""What an Apache passes on: ProxyPass, rewriting with [P] and balancers, with the site that each belongs to."""
+"""The routes of an Apache: ProxyPass, rewriting with [P] and balancers, with the site of each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Site:
-    """What holds inside the sections that are open."""
+    """The settings of the open sections."""
 
     name: str = ""
     port: int = 80
@@ -80,7 +80,7 @@ def _site(name: str, port: int, at: _Line) -> ProxySite:
 
 
 def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
-    """Every directive that passes requests to a URL."""
+    """The routes of all directives that pass requests to a URL."""
     folder = root(main)
     defined: dict[str, str] = {}
     outside, found = _Site(), []
@@ -101,7 +101,7 @@ def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
 
 
 def root(main: str) -> str:
-    """The folder that relative paths begin in."""
+    """The folder at which relative paths begin."""
     folder = posixpath.dirname(main)
     return posixpath.dirname(folder) if posixpath.basename(folder) == "conf" else folder
 

@@ -1,4 +1,4 @@
-"""What a Caddy passes on: the reverse_proxy directives of its Caddyfile, with the site that each belongs to."""
+"""The routes of a Caddy: the reverse_proxy directives of its Caddyfile, with the site of each."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """One block that is open: the words before its brace."""
+    """An open block: the words before its brace."""
 
     words: tuple[str, ...]
 
 
 def includes(content: bytes, folder: str) -> tuple[str, ...]:
-    """The patterns that a file imports, absolute; a snippet's name matches no file."""
+    """The patterns that a file imports, absolute; the name of a snippet matches no file."""
     found = re.findall(r"^\s*import\s+(\S+)", text(content), re.MULTILINE)
     return tuple(posixpath.join(folder, each.strip("\"'")) for each in found)
 
 
 def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
-    """Every upstream of every reverse_proxy."""
+    """One route per upstream of each reverse_proxy."""
     snippets, lines = _snippets(_lines(main, files, 0))
     found: list[ProxyRoute] = []
     stack: list[_Open] = []
@@ -71,7 +71,7 @@ def _proxy_routes(words: Sequence[str], line: _Line, stack: Sequence[_Open]) -> 
     site = _ADDRESS.match(sites[0].rstrip(",")) if sites else None
     named_so = (site["name"] if site else "") or ""
     plain = bool(site) and site is not None and (site["scheme"] == "http" or site["port"] == "80")
-    # A site without a name, or with only a port, is served without TLS; one with a name gets it by itself.
+    # A site without a name, or with a port only, is served without TLS; Caddy adds TLS to one with a name.
     tls = not plain and (bool(named_so) or (site is not None and site["scheme"] == "https"))
     port = int(site["port"]) if site and site["port"] else 443 if tls else 80
     path = next(
@@ -136,7 +136,7 @@ def _lines(path: str, files: Files, depth: int) -> list[_Line]:
 
 
 def _snippets(lines: Sequence[_Line]) -> tuple[Mapping[str, tuple[_Line, ...]], list[_Line]]:
-    """The named parts that `import NAME` stands for (`(NAME) { … }` at the top of a file), and all other lines."""
+    """The snippets for `import NAME` (`(NAME) { … }` at the top of a file), and all other lines."""
     found: dict[str, tuple[_Line, ...]] = {}
     others: list[_Line] = []
     name, inside, depth = "", list[_Line](), 0

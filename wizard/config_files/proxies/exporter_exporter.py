@@ -1,6 +1,6 @@
-"""What an exporter_exporter passes on: the http modules of its configuration, which it serves below one port.
+"""The routes of an exporter_exporter: the http modules of its configuration, which it serves at one port.
 
-Reads them, and adds one by a byte-keeping edit.
+Parses them, and adds one by a byte-keeping edit.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from wizard.errors import ConfigError
 from wizard.model import ProxyRoute
 
 PORT = 9999
-"""Its own, where its flags name none."""
+"""The default port, if its flags set none."""
 
 
 def includes(content: bytes, folder: str) -> tuple[str, ...]:
-    """Nothing: the folders of further modules are named by its flags."""
+    """(): the folders of further modules are in its flags."""
     del content, folder
     return ()
 
 
 def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
-    """Every module that asks an exporter over HTTP; those that run a program ask nobody."""
+    """One route per module that scrapes an exporter over HTTP; modules that run a program have none."""
     return tuple(route for path, content in files.items() for route in _of_file(path, content, path == main))
 
 
 def sites(main: str, files: Files) -> tuple[()]:
-    """None: it has no names."""
+    """(): it has no server names."""
     del main, files
     return ()
 
@@ -46,7 +46,7 @@ def _of_file(path: str, content: bytes, is_main: bool) -> Iterator[ProxyRoute]:
         return
     if not isinstance(root, MappingNode):
         return
-    if not is_main:  # a file of config.dirs is one module, called as the file
+    if not is_main:  # a file of config.dirs is one module with the file's name
         yield from _of_module(path, path.rpartition("/")[2].rpartition(".")[0], root)
         return
     modules = fields.own(root, "modules")
@@ -78,21 +78,21 @@ def _of_module(path: str, name: str, module: MappingNode) -> Iterator[ProxyRoute
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One module that asks an exporter over HTTP."""
+    """A module that scrapes an exporter over HTTP."""
 
     name: str
     upstream: str
-    """host:port that it asks."""
+    """host:port of the exporter."""
     scheme: str
     path: str
-    """As it is written, e.g. '/metrics'. Without its slash (Debian's 'probe') it is sent so: exporters answer 400."""
+    """As written, e.g. '/metrics'. A path without its slash (Debian's 'probe') is sent as it is: exporters answer 400."""
 
 
 def modules(content: bytes, path: str) -> tuple[Module | str, ...]:
-    """The modules of a main configuration; of those that run a program, or are damaged, the name alone.
+    """The modules of a main configuration; for those that run a program, or are damaged, only the name.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: the file cannot be parsed.
     """
     found: list[Module | str] = []
     listed = fields.own(load(content, path).root, "modules")
@@ -109,10 +109,10 @@ def modules(content: bytes, path: str) -> tuple[Module | str, ...]:
 
 
 def add_module(content: bytes, path: str, module: Module) -> bytes:
-    """The configuration with one more module behind the others; every other byte stays.
+    """The configuration with one more module after the others; every other byte stays.
 
     Raises:
-        ConfigError: an edit that would reach beyond it.
+        ConfigError: the edit would change more than that.
     """
     document = load(content, path)
     host, _, port = module.upstream.rpartition(":")

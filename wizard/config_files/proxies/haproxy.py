@@ -1,4 +1,4 @@
-"""What an HAProxy passes on: the servers of its backends, with the frontend that leads to each."""
+"""The routes of an HAProxy: the servers of its backends, with the frontend that uses each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Section:
     tls: bool = False
     authorization: bool = False
     acls: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """'host' or 'path' and the value of each."""
+    """'host' or 'path' and the value of each ACL."""
     uses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The conditions under which a backend is used; () for none."""
     servers: list[tuple[str, str, str, int, str]] = field(default_factory=list)
@@ -40,13 +40,13 @@ class _Section:
 
 
 def includes(content: bytes, folder: str) -> tuple[str, ...]:
-    """Nothing: HAProxy's configuration is one file, or all of a folder."""
+    """(): HAProxy's configuration is one file, or all files of a folder."""
     del content, folder
     return ()
 
 
 def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
-    """Every server of every backend; a backend that no frontend leads to has a site without a name."""
+    """One route per server of each backend; without a frontend, a backend's site has no name."""
     sections = list(_sections(main, files))
     found = []
     for each in sections:
@@ -104,7 +104,7 @@ def _take_condition(section: _Section, name: str, test: str, more: list[str]) ->
 
 
 def _conditions(section: _Section, words: list[str]) -> Iterator[str]:
-    """The names of the conditions behind `use_backend`; one in braces is named as it is written."""
+    """Yields the names of the conditions after `use_backend`; one in braces is named by its text."""
     written: list[str] | None = None
     for word in words:
         if word == "{":

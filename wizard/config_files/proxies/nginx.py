@@ -1,4 +1,4 @@
-"""What an nginx passes on: the proxy_pass directives of its configuration, with the site that each belongs to."""
+"""The routes of an nginx: the proxy_pass directives of its configuration, with the site of each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Directive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Context:
-    """What holds where a directive stands."""
+    """The settings that apply to a directive at its place."""
 
     sites: tuple[str, ...] = ("",)
     port: int = 80
@@ -55,7 +55,7 @@ def includes(content: bytes, folder: str) -> tuple[str, ...]:
 
 
 def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
-    """Every proxy_pass, also by way of an `upstream` block or a variable that is set beside it."""
+    """Every proxy_pass, even through an `upstream` block or a variable set beside it."""
     tree = _read(main, posixpath.dirname(main), files, 0)
     groups: dict[str, list[tuple[str, _Directive]]] = {}
     for each in _all(tree, "upstream"):
@@ -65,7 +65,7 @@ def routes(main: str, files: Files) -> tuple[ProxyRoute, ...]:
 
 
 def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
-    """Every name that a server block answers to, on each of its ports."""
+    """Every name of a server block, with each of its ports."""
     tree = _read(main, posixpath.dirname(main), files, 0)
     found = []
     everywhere = next((said for http in _all(tree, "http") if (said := _certificates(http.block, files))), "")
@@ -89,7 +89,7 @@ def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
 
 
 def _certificates(block: Sequence[_Directive], files: Files) -> str:
-    """Where a block asks clients for certificates itself, as file:line."""
+    """The place, as file:line, where a block itself requires client certificates; '' for none."""
     found = (each for each in block if each.name in CERTIFICATES and not files[each.file].startswith(OURS))
     return next((f"{each.file}:{each.line}" for each in found), "")
 
@@ -123,7 +123,7 @@ def _server(server: _Directive, context: _Context) -> _Context:
     listens = [each.words for each in server.block if each.name == "listen" and each.words]
     first = listens[0] if listens else ("80",)
     port = re.search(r"(?:^|:)(\d+)$", first[0])
-    # `ssl on` is how old configurations say it.
+    # `ssl on` is the older form.
     old = any(each.name == "ssl" and each.words == ("on",) for each in server.block)
     return replace(
         context,
@@ -134,7 +134,7 @@ def _server(server: _Directive, context: _Context) -> _Context:
 
 
 def _path(words: Sequence[str], above: str) -> str:
-    """A path below a location; of a regular expression, that of what it stands in."""
+    """The path of a location; for a regular expression, the path of the surrounding block."""
     if not words or words[0] in ("~", "~*") or words[-1].startswith("@"):
         return above
     return words[-1] if words[-1].startswith("/") else above
@@ -144,7 +144,7 @@ def _pass(
     directive: _Directive, context: _Context, groups: Mapping[str, Sequence[tuple[str, _Directive]]]
 ) -> Iterator[ProxyRoute]:
     said = directive.words[0]
-    for _ in range(4):  # a variable may hold another
+    for _ in range(4):  # a variable may contain another
         said = _VARIABLE.sub(lambda found: context.variables.get(found[1], found[0]), said)
     head, sign, rest = said.partition("://")
     scheme: Literal["http", "https", "tcp"] = (
@@ -175,7 +175,7 @@ def _pass(
 
 
 def _read(path: str, folder: str, files: Files, depth: int) -> tuple[_Directive, ...]:
-    """The directives of a file, those of its includes in their place."""
+    """The directives of a file, with those of included files at the place of the include."""
     content = files.get(path)
     if content is None or depth > DEEPEST:
         return ()

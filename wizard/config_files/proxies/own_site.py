@@ -1,6 +1,6 @@
-"""Takes one line into a site that a person wrote: an include of a file of ours. Every other byte stays as it is.
+"""Adds one line to a site that a person wrote: an include of a file of ours. Every other byte stays as it is.
 
-Text in, text out; what a proxy makes of it is asked of its own checker.
+From text to text; the proxy's own checker tests the result.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _CADDY_TOKEN: Final = re.compile(
 
 @dataclass(slots=True)
 class _Block:
-    """One block that is open: the words before its brace, and what stands directly in it."""
+    """An open block: the words before its brace, and the directives directly in it."""
 
     words: tuple[str, ...]
     begins: int
-    """Offset behind its opening brace."""
+    """Offset after its opening brace."""
     directives: list[tuple[str, ...]] = field(default_factory=list)
 
 
@@ -49,19 +49,19 @@ def with_include(
     prefixes: tuple[str, ...] = (),
     reserved: tuple[str, ...] = (),
 ) -> bytes:
-    """The file of a site with a line that includes `path`; as it is where it has that line.
+    """The file of a site with a line that includes `path`; unchanged if it has that line.
 
     Args:
-        program: whose configuration it is.
+        program: the proxy.
         content: the file.
-        name: the site's DNS name.
-        port: at which it answers.
-        path: of the file to include.
-        prefixes: the paths that the included file serves.
-        reserved: further paths that it serves, below which the site may have nothing of its own.
+        name: DNS name of the site.
+        port: port of the site.
+        path: path of the file to include.
+        prefixes: paths that the included file serves.
+        reserved: further paths that it serves, below which the site must have none of its own.
 
     Raises:
-        InputError: the file has no such site, or something in it would come before what is included.
+        InputError: the file has no such site, or a directive in it would take precedence over the included ones.
     """
     text = content.decode("utf-8", "surrogateescape")
     edit = {"nginx": _nginx, "apache": _apache, "caddy": _caddy}.get(program)
@@ -81,7 +81,7 @@ def _missing_site(name: str, port: int) -> InputError:
 
 
 def _refuse_taken(said: Iterable[tuple[str, ...]], reserved: tuple[str, ...]) -> None:
-    """What the site has itself of what is to be put into it."""
+    """Refuses a site that has directives of its own for what the included file adds."""
     for words in said:
         shown = " ".join(words)
         if any(_is_below(word.strip("\"'^~=*$()"), reserved) for word in words):
@@ -126,7 +126,7 @@ def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]
 
 
 def _servers(text: str) -> Iterator[_Block]:
-    """The server blocks of a file, in their order."""
+    """Yields the server blocks of a file, in order."""
     stack: list[_Block] = []
     words: list[str] = []
     for found in TOKEN.finditer(text):
@@ -163,7 +163,7 @@ def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def _insert_line(text: str, begins: int, line: str) -> str:
-    """The text with a line behind an opening brace: on a line of its own, unless the block is written in one."""
+    """The text with a line after an opening brace: on a line of its own, unless the block is on one line."""
     rest = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)").match(text, begins)
     if rest is None:
         return f"{text[:begins]} {line}{text[begins:]}"
@@ -177,7 +177,7 @@ def _insert_line(text: str, begins: int, line: str) -> str:
 
 
 def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> _Said:
-    """The line goes before the end of the virtual host: of several sections for a path, the last one counts."""
+    """Adds the line at the end of the virtual host: of several sections for a path, the last one counts."""
     del prefixes
     ports: set[int] = set()
     names: set[str] = set()
@@ -272,15 +272,15 @@ def substitute_include(
     new: str,
     listed: Callable[[str], list[str]],
 ) -> bytes | None:
-    """A main configuration that includes another file in the place of one; None where it does not include that itself.
+    """A main configuration that includes one file instead of another; None if it does not include the other itself.
 
     Args:
-        program: whose configuration it is.
-        main: its path.
+        program: the proxy.
+        main: path of the main configuration.
         content: its text.
-        old: the path of the file.
-        new: the path of what stands in for it.
-        listed: the files that an absolute pattern stands for.
+        old: the path that it includes now.
+        new: the path to include instead.
+        listed: returns the files that an absolute pattern matches.
     """
     if program not in _WORDS:
         return None
@@ -320,8 +320,8 @@ _SEPARATORS: Final[Mapping[ProxyProgram, str]] = {"nginx": " ", "apache": "\n", 
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:
-    """Where each `include …;` of an nginx configuration stands."""
-    begins = -2  # where one may begin; -1 inside of another statement
+    """Yields the span of each `include …;` in an nginx configuration."""
+    begins = -2  # offset at which one may begin; -1 within another statement
     for found in TOKEN.finditer(text):
         token = found[0]
         if token.startswith("#"):

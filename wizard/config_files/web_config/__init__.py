@@ -1,8 +1,7 @@
-"""Reads and edits the web configuration file (web.yml): TLS, users and headers of a server of the Prometheus family.
+"""Parses and edits the web configuration file (web.yml): TLS, users and headers of servers of the Prometheus family.
 
-Reads it, and makes it demand TLS, passwords and client certificates by byte-keeping edits: other users,
-headers, comments and settings stay as they are, and a second call with the same arguments returns the same
-bytes.
+Edits keep every byte that need not change: other users, headers, comments and settings stay, and a second call
+with the same arguments returns the same bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """What a web configuration says; an empty text is a setting that it does not make."""
+    """The settings of a web configuration; an empty text stands for a setting that is not made."""
 
     cert_file: str = ""
     key_file: str = ""
@@ -59,24 +58,24 @@ class WebConfig:
     client_allowed_sans: tuple[str, ...] = ()
     min_version: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """HTTP header to its value, those that every answer is to carry."""
+    """HTTP headers of every response, with their values."""
     rate_limit: RateLimit | None = None
-    """As it is written; a burst that is missing or no number counts as 0, which lets no request through."""
+    """As written; a burst that is missing or not a number counts as 0, which allows no request."""
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     """User name to bcrypt hash."""
     inline: tuple[str, ...] = ()
-    """Which of cert, key and client_ca stand in the file itself (toolkit 0.11 and newer)."""
+    """Those of cert, key and client_ca that are inline in the file (toolkit 0.11 and newer)."""
     lines: Mapping[str, int] = field(default_factory=dict)
-    """For each setting above, by its name, and each section, the line (from 1) of its value."""
+    """The line (from 1) of the value of each setting above, by field name, and of each section."""
 
     @property
     def encrypted(self) -> bool:
-        """Whether the server speaks TLS."""
+        """Whether the server uses TLS."""
         return bool(self.cert_file or self.key_file or self.inline or self.client_auth_type)
 
 
 def parse(content: bytes) -> WebConfig:
-    """Reads a web configuration; an empty file is one that demands nothing.
+    """Parses a web configuration; an empty file requires nothing.
 
     Raises:
         ConfigError: it is not YAML, or a section is not a mapping.
@@ -123,22 +122,22 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
     rate_limit: RateLimit | None = None,
     header: str = "",
 ) -> bytes:
-    """Makes a web configuration demand what is given; what is empty or not named stays as it is.
+    """Makes a web configuration require the given settings; empty or missing ones stay as they are.
 
     Args:
-        content: the file as it is, or None for a new one.
+        content: the present file, or None for a new one.
         cert_file: path as the server sees it; the other paths likewise.
-        users: user name to bcrypt hash, to be added or replaced. Others stay.
+        users: user name to bcrypt hash, to add or replace. Others stay.
         client_auth_type: e.g. RequireAndVerifyClientCert.
-        client_allowed_sans: the names of which a client certificate must hold one. A list that is there is
-            made to hold these and no others; their order is left alone.
+        client_allowed_sans: the names of which a client certificate must have one. A present list is
+            changed to exactly these names; their order stays.
         min_version: TLS10, TLS11, TLS12 or TLS13.
-        headers: HTTP headers to be added or changed. Others stay.
-        rate_limit: an interval that is written otherwise but is as long stays as it is.
-        header: the text of the comment on top of a new file; '' for a short one of ours.
+        headers: HTTP headers to add or change. Others stay.
+        rate_limit: an interval of the same length in another notation stays as it is.
+        header: the text of the comment at the top of a new file; '' for the default one.
 
     Raises:
-        ConfigError: it is not YAML, or an edit would reach beyond what was asked for.
+        ConfigError: it is not YAML, or an edit would change more than these settings.
     """
     given = {
         "cert_file": cert_file,
@@ -171,10 +170,10 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
 
 
 def without_users(content: bytes) -> bytes:
-    """A web configuration that demands no password.
+    """A web configuration that requires no password.
 
     Raises:
-        ConfigError: it is not YAML, or the edit would reach beyond the users.
+        ConfigError: it is not YAML, or the edit would change more than the users.
     """
     document = load(content, NAME)
     if "basic_auth_users" not in _root(document):
@@ -185,7 +184,7 @@ def without_users(content: bytes) -> bytes:
 
 
 def _http_sections(headers: Mapping[str, str], rate_limit: RateLimit | None) -> dict[str, Value]:
-    """The sections beside TLS and users that have something to say, as YAML values."""
+    """The sections beside TLS and users that have settings, as YAML values."""
     sections: dict[str, Value] = {}
     if headers:
         sections["http_server_config"] = {"headers": dict(headers)}
@@ -197,7 +196,7 @@ def _http_sections(headers: Mapping[str, str], rate_limit: RateLimit | None) -> 
 
 
 def _say(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> None:
-    """Makes the mapping at `path` hold these values; nested mappings are merged, not replaced."""
+    """Sets these values in the mapping at `path`; nested mappings are merged, not replaced."""
     new: dict[str, Value] = {}
     for key, value in want.items():
         here = fields.own(node, key)
@@ -211,7 +210,7 @@ def _say(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> N
 
 
 def _says(node: Node, value: Value) -> bool:
-    # A number in quotes is a text to the program, which refuses it.
+    # A number in quotes is a text to the program, which rejects it.
     if not isinstance(node, ScalarNode) or (node.style and isinstance(value, Plain)):
         return False
     text, wanted = text_of(node), bare(value)
@@ -219,7 +218,7 @@ def _says(node: Node, value: Value) -> bool:
 
 
 def _allow(document: Document, names: Sequence[str]) -> Document:
-    """The document with just these allowed names; those that stand there already stay where they are."""
+    """The document with exactly these allowed names; present ones keep their place."""
     key = "client_allowed_sans"
     tls = fields.inner(_root(document), "tls_server_config")
     if not names or {text_of(node) for node in fields.items(tls, key)} == set(names):

@@ -1,4 +1,4 @@
-"""What is wrong with the certificate, the key and the client CA of a web configuration, in files or inside it."""
+"""Checks the certificate, the key and the client CA of a web configuration, in files or inline."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from wizard.config_files.yaml_edit.document import Document
 def check(
     document: Document, tls: fields.Fields, read: Read | None, *, folder: str = "", ca: str = "client_ca"
 ) -> Iterator[str]:
-    """One sentence each, as in `validation.check`.
+    """Yields one sentence per error, as in `validation.check`.
 
     Args:
-        tls: the section that names them.
-        read: without it, only what stands inside the configuration is looked at.
-        folder: what relative paths start from; '' leaves them out.
+        tls: the section with their names.
+        read: reads a file; None checks only inline contents.
+        folder: the folder at which relative paths begin; '' skips them.
         ca: the setting for the CA, without `_file`: client_ca at a server, ca at a client.
     """
     contents: dict[str, bytes] = {}
@@ -29,7 +29,7 @@ def check(
         path = fields.value(tls, key)
         inline = fields.value(tls, kind)
         if inline and not path:
-            # The text itself is never repeated: it may be a key.
+            # The content is never repeated in a message: it may be a key.
             contents[kind], places[kind] = inline.encode(), f"{_line(document, tls, kind)}: {kind}"
         elif path and read is not None and (folder or path.startswith("/")):
             places[kind] = f"{_line(document, tls, key)}: {key} {path}"

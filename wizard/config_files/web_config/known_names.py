@@ -1,4 +1,4 @@
-"""Names that a web configuration may use, and whether a program newer than what is listed here may know more."""
+"""Names that a web configuration may use, and whether a newer program than those known here may have more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _NEWEST: Final = (0, 17)
-"""The newest exporter toolkit whose fields, headers and names are all listed here."""
+"""The newest exporter toolkit whose fields, headers and names are all known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,15 +15,15 @@ class Named:
 
     text: str
     perhaps_newer: bool = False
-    """Whether a program that is newer than what is listed here may know it."""
+    """Whether a newer program than those known here may have the name."""
 
     def is_refused(self, toolkit: str) -> bool:
-        """Whether a program with this toolkit is known to refuse it."""
+        """Whether a program with this toolkit is known to reject it."""
         return not self.perhaps_newer or is_covered(toolkit)
 
 
 def is_covered(toolkit: str) -> bool:
-    """Whether all that this version of the toolkit knows is listed here; an unknown version may be any."""
+    """Whether all names of this toolkit version are known here; False for an unknown version."""
     return version_of(toolkit) <= _NEWEST
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a certificate, a key or a CA bundle that a configuration names."""
+"""Checks the certificate, key or CA bundle that a configuration names."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from wizard import certificates
 from wizard.certificates import go
 
 Read: TypeAlias = Callable[[str], bytes | None]
-"""Gives the content of a file by its absolute path; None if it is not there."""
+"""Returns the content of a file by its absolute path; None if it is missing."""
 
-# Go finds a block at the beginning of a line only, and takes a byte order mark for a part of the line.
+# Go finds a block only at the beginning of a line, and takes a byte order mark as a part of the line.
 _CERTIFICATE = re.compile(rb"^-----BEGIN CERTIFICATE-----", re.MULTILINE)
 _KEY = re.compile(rb"^-----BEGIN (?:[A-Z0-9 ]+ )?PRIVATE KEY-----", re.MULTILINE)
 _PUBLIC = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def bundle(content: bytes) -> str:
-    """Why these bytes are no CA bundle, or ''. Damaged certificates beside good ones are passed over, as in Go."""
+    """Why these bytes are not a CA bundle, or ''. Damaged certificates beside good ones are ignored, as in Go."""
     if certificates.pool(content):
         return ""
     return "holds a damaged certificate" if _CERTIFICATE.search(content) else _shape(content, "certificate")
 
 
 def _chain(content: bytes) -> str:
-    """Why these bytes are not the certificates that a server or client shows, or ''."""
+    """Why these bytes are not the certificates that a server or client presents, or ''."""
     if not _CERTIFICATE.search(content):
         return _shape(content, "certificate")
-    # A certificate with headers is sent as well, so that every block counts.
+    # Go also sends a certificate with PEM headers, so every block counts.
     shown = [block.content for block in go.blocks(content) if block.label == b"CERTIFICATE"]
     if len(shown) < len(_CERTIFICATE.findall(content)) or certificates.unread(shown):
         return "holds a damaged certificate"
@@ -39,7 +39,7 @@ def _chain(content: bytes) -> str:
 
 
 def pair(certificate: bytes, key: bytes) -> tuple[str, str]:
-    """What is wrong with a certificate and with its key: a text for each, '' if nothing."""
+    """The errors of a certificate and of its key: a text for each, '' for none."""
     bad_certificate = _chain(certificate)
     if bad_certificate and _KEY.search(certificate):
         bad_certificate = "holds a private key and no certificate: the two files may be switched"
@@ -62,7 +62,7 @@ def pair(certificate: bytes, key: bytes) -> tuple[str, str]:
 
 
 def _clean(content: bytes) -> bytes:
-    """Without the empty lines and the spaces at line ends that Go does not mind."""
+    """The text without empty lines and trailing spaces, which Go ignores."""
     return b"\n".join(line.rstrip() for line in content.splitlines() if line.strip()) + b"\n"
 
 

@@ -29,7 +29,7 @@ LENIENT = {
     "RequireClientCert": "accepts every client that has a certificate, whoever issued it",
     "VerifyClientCertIfGiven": "accepts every client that shows no certificate",
 }
-"""The policies that reject no stranger, and what each of them really does."""
+"""The policies that do not reject strangers, and what each of them really does."""
 VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
 _CURVES = ("CurveP256", "CurveP384", "CurveP521", "X25519")
 _CIPHERS = (
@@ -52,7 +52,7 @@ _OLD_CIPHERS = tuple(
     f"TLS_RSA_WITH_{suite}"
     for suite in ("AES_128_CBC_SHA", "AES_256_CBC_SHA", "AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
 )
-# Not known here and never to be: OpenSSL's names of curves, and the ciphers that Go calls insecure.
+# Deliberately unknown here: OpenSSL's names of curves, and the ciphers that Go calls insecure.
 _FOREIGN_CURVE = re.compile(r"(?i)(?:secp|prime|brainpool|p-?\d|curvep|x25519$|x448)")
 _GO_CIPHER = re.compile(r"TLS_[A-Z0-9_]{3,60}")
 _INSECURE_CIPHER = re.compile(r"_RC4_|_3DES_|_NULL_|_EXPORT|_MD5$|_CBC_SHA256$|^TLS_RSA_")
@@ -60,7 +60,7 @@ _HTTP2_NEEDS = ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_A
 
 
 def check(document: Document, tls: fields.Fields, of: fields.Fields) -> Iterator[str]:
-    """What is wrong with the settings `tls`; `of` are the fields around the section."""
+    """Finds errors in the settings `tls`; `of` are the fields around the section."""
     policy = fields.value(tls, "client_auth_type")
     has_ca = bool(fields.value(tls, "client_ca_file") or fields.value(tls, "client_ca"))
     has = {
@@ -87,7 +87,7 @@ def check(document: Document, tls: fields.Fields, of: fields.Fields) -> Iterator
 
 
 def names(document: Document, tls: fields.Fields) -> Iterator[Named]:
-    """The names of versions, curves, ciphers and of the policy that are not known here."""
+    """Yields the names of versions, curves, ciphers and the policy that are unknown here."""
     for name in ("min_version", "max_version"):
         text = fields.value(tls, name)
         if text and text not in VERSIONS:
@@ -135,8 +135,8 @@ def _allowed_names_errors(document: Document, tls: fields.Fields, policy: str) -
         return
     place = line(document, tls["client_allowed_sans"][-1])
     if policy != "RequireAndVerifyClientCert":
-        # Without a demand for a certificate toolkits up to 0.16 ignore the names or panic, later ones refuse
-        # them; with a certificate that nobody verifies anyone can write the name into one of his own.
+        # If no certificate is required, toolkits up to 0.16 ignore the names or panic, and later ones reject
+        # them. If the certificate is not verified, anyone can write the name into a certificate of their own.
         yield (
             f"{place}: client_allowed_sans works with RequireAndVerifyClientCert alone "
             "(set client_auth_type: RequireAndVerifyClientCert)"
@@ -166,7 +166,7 @@ def _ciphers(document: Document, tls: fields.Fields) -> Iterator[Named]:
 
 
 def http2(document: Document, tls: fields.Fields, switch: str) -> Iterator[str]:
-    """Whether HTTP/2, which the word `switch` turns on or off, can do with the ciphers."""
+    """Checks whether the ciphers allow HTTP/2, which `switch` turns on or off."""
     nodes = fields.items(tls, "cipher_suites")
     if (
         nodes
@@ -178,7 +178,7 @@ def http2(document: Document, tls: fields.Fields, switch: str) -> Iterator[str]:
 
 
 def wants_tls(tls: fields.Fields) -> bool:
-    """Whether the toolkit takes this for a server that is to speak TLS."""
+    """Whether the toolkit takes these settings as those of a server with TLS."""
     names = ("cert_file", "key_file", "client_ca_file", "cert", "key", "client_ca", "client_auth_type")
     return any(fields.value(tls, name) for name in names)
 

@@ -1,8 +1,8 @@
 """Checks a web configuration as strictly as the exporter toolkit, and finds what the toolkit accepts but cannot use.
 
-Source: web/tls_config.go and web/handler.go of prometheus/exporter-toolkit (0.5 to 0.17). What promtool calls
-SUCCESS all the same (a client CA that is not PEM, RequireAndVerifyClientCert with no CA, no users, an empty
-file …) is listed, with what the server then does, in tests/integration/test_web_agreement.py.
+Source: web/tls_config.go and web/handler.go of prometheus/exporter-toolkit (0.5 to 0.17). Errors that promtool calls
+SUCCESS (a client CA that is not PEM, RequireAndVerifyClientCert with no CA, no users, an empty
+file …) are listed, with the server's behaviour, in tests/integration/test_web_agreement.py.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _FIELDS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "http_server_config": {"http2": (0, 0), "headers": (0, 7)},
     "rate_limit": {"interval": (0, 15), "burst": (0, 15)},
 }
-"""For each section its fields, with the first toolkit version that knows them."""
+"""The fields of each section, with the first toolkit version that supports them."""
 
 SERVER_FIELDS = frozenset(_FIELDS["tls_server_config"])
 
@@ -70,7 +70,7 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0
 _AMOUNT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION = re.compile(rf"[+-]?(?:{_AMOUNT.pattern})+")
 _SHORTEST_HASH = 59
-"""What Go's bcrypt takes; a whole hash has 60 characters."""
+"""The least length that Go's bcrypt accepts; a complete hash has 60 characters."""
 _BASE64 = re.compile(r"[./A-Za-z0-9]*")
 _TRUTHS = ("true", "false", "yes", "no", "on", "off", "y", "n")
 _LISTS = ("cipher_suites", "curve_preferences", "client_allowed_sans")
@@ -81,16 +81,16 @@ _MAPPINGS = ("headers",)
 def check(
     content: bytes, *, toolkit: str = "", read: Read | None = None, folder: str = ""
 ) -> tuple[str, ...]:
-    """What the program would refuse, or accept although it does not do what it says.
+    """Finds settings that the program would reject, or accept although they do not work.
 
-    One sentence each: `line N: what (what to do)`. Only that beginning holds a line number, so that findings
-    of two versions can be compared without it. What is merely weak is `weak`'s business.
+    One sentence each: `line N: what (what to do)`. Only the beginning has a line number, so that findings
+    of two versions can be compared without it. For settings that are merely weak, see `weak`.
 
     Args:
         content: the file.
         toolkit: version of the exporter toolkit in the program, e.g. '0.8.2'; '' for the newest.
-        read: gives the files that it names, by absolute path. Without it, nothing is said about files.
-        folder: where the file lies, which its relative paths start from; '' leaves those out.
+        read: returns the content of a file named in it, by absolute path. Without it, files are not checked.
+        folder: folder of the file, at which its relative paths begin; '' skips them.
     """
     try:
         document = load(content)
@@ -121,9 +121,9 @@ def check(
 
 
 def unfamiliar(content: bytes, *, toolkit: str = "") -> tuple[str, ...]:
-    """What is not known here, and a program with a newer toolkit than the newest that is listed may know.
+    """Finds names that are unknown here but that a program with a newer toolkit may have.
 
-    In the form of `check`, which leaves these out; of a toolkit that is listed, `check` has them.
+    In the form of `check`, which omits these; for a known toolkit version, `check` reports them.
     """
     try:
         document = load(content)
@@ -147,7 +147,7 @@ def unfamiliar(content: bytes, *, toolkit: str = "") -> tuple[str, ...]:
 def server_section(
     document: Document, of: fields.Fields, *, toolkit: str, read: Read | None, folder: str
 ) -> Iterator[str]:
-    """What `check` says of tls_server_config, wherever it stands; `of` are the fields around it."""
+    """Yields the findings of `check` about tls_server_config, in any file; `of` are the fields around it."""
     for node in of.get("tls_server_config", ()):
         unknown = _unknown(document, "tls_server_config", node, version_of(toolkit))
         yield from (each.text for each in unknown if each.is_refused(toolkit))
@@ -159,7 +159,7 @@ def server_section(
 
 
 def _shapes(document: Document, of: fields.Fields) -> Iterator[str]:
-    """Settings whose value is a list, a mapping or a text where the program wants another of these."""
+    """Finds settings whose value is a list, a mapping or a text where the program requires another of these."""
     for name, nodes in of.items():
         node = nodes[-1]
         place = f"{line(document, node)}: {name}"
@@ -218,12 +218,12 @@ def unsupported_settings(
     rate_limit: RateLimit | None = None,
     inline: bool = False,
 ) -> tuple[str, ...]:
-    """What of this the program's exporter toolkit does not know yet, one sentence each.
+    """The wanted settings that the program's exporter toolkit does not support, one sentence each.
 
     Args:
         toolkit: its version, e.g. '0.8.2'; '' for the newest.
         client_allowed_sans: as `web.secure` takes them; likewise headers and rate_limit.
-        inline: whether certificate, key or client CA are to stand in the file itself.
+        inline: whether certificate, key or client CA will be inline in the file.
     """
     version = version_of(toolkit)
     asked = (
@@ -242,9 +242,9 @@ def unsupported_settings(
 
 
 def weak(content: bytes) -> tuple[str, ...]:
-    """What the file plainly says and the program plainly does, although better can be had.
+    """Finds settings that work as written, although there are better ones.
 
-    In the form of `check`, which leaves these out: somebody may have good reasons.
+    In the form of `check`, which omits these: there may be good reasons for them.
     """
     try:
         document = load(content)
@@ -272,7 +272,7 @@ def weak(content: bytes) -> tuple[str, ...]:
 
 
 def duration(text: str) -> float | None:
-    """Seconds that Go reads from a duration such as '1m30.5s'; None if it refuses it."""
+    """The seconds of a Go duration such as '1m30.5s'; None if Go rejects it."""
     if text.lstrip("+-") == "0":
         return 0.0
     if not _DURATION.fullmatch(text):
@@ -282,7 +282,7 @@ def duration(text: str) -> float | None:
 
 
 def number(text: str) -> int | None:
-    """The whole number that the program reads from a plain word (it cuts off a fraction); None if it is none."""
+    """The whole number that the program reads from a plain word (it drops a fraction); None for anything else."""
     found = re.fullmatch(r"([+-]?[0-9][0-9_]*)(?:\.[0-9]*)?", text)
     return int(found[1].replace("_", "")) if found else None
 
@@ -376,7 +376,7 @@ def _users(document: Document, of: fields.Fields) -> Iterator[str]:
 
 
 def _hash(text: str) -> str:
-    """Why Go's bcrypt would not take this, or ''; the text itself is never repeated."""
+    """Why Go's bcrypt would reject this hash, or ''; the hash itself is never repeated."""
     if not text:
         return "there is no hash"
     if text.startswith(("$apr1$", "$1$", "$5$", "$6$", "{SHA}", "$y$")):
@@ -394,7 +394,7 @@ def _hash(text: str) -> str:
         return "the hash is damaged: its cost must lie between 4 and 31"
     if len(text) == _SHORTEST_HASH:
         return "the hash is damaged: its last character is missing"
-    # What follows the 60th character is not looked at.
+    # Characters after the 60th are ignored.
     if not _BASE64.fullmatch(text[7:60]):
         return "the hash is damaged: it holds a character that no hash has"
     return ""

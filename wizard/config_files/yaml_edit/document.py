@@ -1,7 +1,7 @@
-"""Reads YAML into nodes that know where they stand in the text, as fast as libyaml can.
+"""Parses YAML into nodes with their place in the text, at libyaml's speed.
 
-Promises that the marks of every node are indices into `Document.text`, and that a text which Prometheus' own
-reader would refuse (bad UTF-8, tabs as indentation, aliases without end) is a `ConfigError` with its line.
+The marks of every node are indices into `Document.text`. A text that Prometheus' own
+parser would reject (bad UTF-8, tabs as indentation, endless aliases) is a `ConfigError` with its line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.config_files.yaml_edit.libyaml import children, compose_nodes
 from wizard.errors import ConfigError
 
 Data: TypeAlias = Any
-"""What a text says: dict, list, str, or None. Numbers stay text, as Go reads them into its own types."""
+"""The content of a text: dict, list, str, or None. Numbers stay text, as Go parses them into its own types."""
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -29,31 +29,31 @@ _MAYBE_ALIAS = re.compile(r"(?:^|[\s\[{,:-])\*\w", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The first document of a YAML text; like Prometheus, whatever follows it is ignored (and kept)."""
+    """The first document of a YAML text; like Prometheus, it ignores (and keeps) anything after it."""
 
     text: str = field(repr=False)
-    """Without the byte order mark; line ends as they were."""
+    """Without the byte order mark; line ends as in the file."""
     parsed: str = field(repr=False)
-    """What libyaml was given: the same text, but see `libyaml.compose_nodes`."""
+    """The text given to libyaml: the same one, with the exception in `libyaml.compose_nodes`."""
     root: Node | None = field(repr=False)
     name: str = ""
-    """What messages call the file."""
+    """The file's name in messages."""
     mark: bytes = b""
-    """The byte order mark, or nothing."""
+    """The byte order mark, or b''."""
     first_line: int = 1
-    """Line number of the text's first line in the file that it was cut from."""
+    """Line number of the text's first line in the file from which it was cut."""
     aliases: bool = False
     """Whether there may be an alias; False is certain."""
     places: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What `positions.slots` found, by the id of the node, so that a long list is gone through once."""
+    """The results of `positions.slots` by node id, so that a long list is traversed once."""
 
     @property
     def content(self) -> bytes:
-        """The bytes as they would stand in the file."""
+        """The bytes of the file."""
         return self.mark + self.text.encode()
 
     def where(self, node: Node | None) -> str:
-        """File and line of a node, as messages give it."""
+        """File and line of a node, for messages."""
         return self.place(node.start_mark.line if node is not None else 0)
 
     def place(self, line: int) -> str:
@@ -63,11 +63,11 @@ class Document:
 
 
 def load(content: bytes, name: str = "") -> Document:
-    """Reads the bytes of a YAML file.
+    """Parses the bytes of a YAML file.
 
     Args:
         content: UTF-8, with or without a byte order mark.
-        name: what messages call it.
+        name: the file's name in messages.
 
     Raises:
         ConfigError: not UTF-8 or not YAML; `where` has the line.
@@ -77,7 +77,7 @@ def load(content: bytes, name: str = "") -> Document:
 
 
 def decode(content: bytes, name: str = "") -> tuple[bytes, str]:
-    """The byte order mark (or nothing) and the text of a file.
+    """The byte order mark (or b'') and the text of a file.
 
     Raises:
         ConfigError: it is not UTF-8.
@@ -96,7 +96,7 @@ def decode(content: bytes, name: str = "") -> tuple[bytes, str]:
 
 
 def compose(text: str, *, name: str = "", mark: bytes = b"", first_line: int = 1) -> Document:
-    """Reads a text that is already decoded; see `load`."""
+    """Parses a decoded text; see `load`."""
     try:
         root, parsed = compose_nodes(text)
     except YAMLError as problem:
@@ -115,24 +115,24 @@ def compose(text: str, *, name: str = "", mark: bytes = b"", first_line: int = 1
 
 
 def null(node: Node | None) -> bool:
-    """Whether Go would leave the field as it is: no value, `~` or `null` without quotes."""
+    """Whether Go would leave the field unset: no value, `~` or `null` without quotes."""
     return node is None or (
         isinstance(node, ScalarNode) and not node.style and not node.tag and node.value in _NULLS
     )
 
 
 def text_of(node: Node | None) -> str:
-    """The text of a scalar; '' for null or for what is no scalar."""
+    """The text of a scalar; '' for null and for other nodes."""
     return str(node.value) if isinstance(node, ScalarNode) and not null(node) else ""
 
 
 def merges(key: Node) -> bool:
-    """Whether this key is `<<` without quotes, as Go decides it."""
+    """Whether this key is an unquoted `<<`, as Go decides it."""
     return isinstance(key, ScalarNode) and key.value == "<<" and not key.style
 
 
 def alias_ids(document: Document) -> frozenset[int]:
-    """The ids of the nodes that stand in more than one place through aliases."""
+    """The ids of the nodes that occur in more than one place through aliases."""
     if not document.aliases or document.root is None:
         return frozenset()
     seen: set[int] = set()
@@ -149,10 +149,10 @@ def alias_ids(document: Document) -> frozenset[int]:
 
 
 def data(document: Document) -> Data:
-    """What the document says, aliases resolved, merge keys left as a key `<<`.
+    """The content of a document with aliases resolved; merge keys stay as a key `<<`.
 
     Raises:
-        ConfigError: a key is there twice, or aliases blow it up or refer to themselves.
+        ConfigError: a key occurs twice, or aliases refer to themselves or unfold to too much.
     """
     _measure(document)
     return _data(document, document.root, {}) if document.root is not None else None

@@ -1,8 +1,8 @@
 """Byte-keeping edits of YAML: only the text between the marks that must change does.
 
-An `Editor` gathers edits of one document and `apply` carries them out together. It then reads the result
-again and refuses it unless it says exactly what was intended: a comment, an indent, a quote or a line end
-elsewhere cannot change, and no alias can carry a change to a place that nobody asked for.
+An `Editor` collects edits of one document, and `apply` makes them together. It then parses the result
+and refuses it unless it has exactly the intended content: a comment, an indent, a quote or a line end
+elsewhere cannot change, and no alias can carry a change to a place that was not meant.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class _Splice:
     start: int
     end: int
     depth: int
-    """At the same index the deeper block comes first, or it would end up in the shallower one."""
+    """At the same index the deeper block comes first; otherwise it would end up in the shallower one."""
     order: int
     text: str
 
 
 class Editor:
-    """Edits of one document, carried out together.
+    """Edits of one document, made together.
 
-    A path is a tuple of mapping keys and sequence indices, of the document as it was before any edit.
-    Every method raises `ConfigError` when the edit cannot be made without touching something else.
+    A path is a tuple of mapping keys and sequence indices in the document before any edit.
+    Every method raises `ConfigError` if the edit would change anything else.
     """
 
     def __init__(self, document: Document) -> None:
@@ -51,7 +51,7 @@ class Editor:
         self._shared = alias_ids(document)
 
     def put(self, path: Path, value: Value) -> None:
-        """Replaces the scalar, the null or the alias at `path`; the quotes in use are kept."""
+        """Replaces the scalar, null or alias at `path`; present quotes are kept."""
         parent, slot = self._slot(path)
         if slot.alias or null(slot.node):
             self._fill(parent, slot, value)
@@ -63,14 +63,14 @@ class Editor:
         self._expect(path, lambda _: emitter.bare(value))
 
     def rewrite(self, path: Path, written: str, value: str) -> None:
-        """Puts `written` in place of the scalar at `path` as it stands in the text; it must read as `value`."""
+        """Replaces the scalar at `path` by the YAML text `written`, which must parse as `value`."""
         _, slot = self._slot(path)
         self._own(slot.node)
         self._splice(slot.start, slot.end, written)
         self._expect(path, lambda _: value)
 
     def replace(self, path: Path, value: Value) -> None:
-        """Puts `value` in place of whatever stands at `path`, comments within it included."""
+        """Replaces any node at `path` by `value`, with the comments within it."""
         parent, slot = self._slot(path)
         if not slot.alias:
             self._own(slot.node)
@@ -101,7 +101,7 @@ class Editor:
         self._expect(path, lambda old: {**old, **{key: emitter.bare(each) for key, each in values.items()}})
 
     def rename(self, path: Path, key: str, value: str) -> None:
-        """Gives the pair at `path` another key and another value, in its place."""
+        """Replaces key and value of the pair at `path`, in its place."""
         _, slot = self._slot(path)
         assert slot.key is not None
         self._splice(slot.key.start_mark.index, slot.key.end_mark.index, emitter.quote_scalar(key))
@@ -138,9 +138,9 @@ class Editor:
         self._expect(path[:-1], lambda old: {k: v for k, v in old.items() if k != path[-1]})
 
     def append(self, path: Path, value: Value, *, spaced: bool = False) -> None:
-        """Adds an item at the end of the list at `path`, with the dash where its siblings have theirs.
+        """Adds an item at the end of the list at `path`, with its dash at the same column as the others.
 
-        A null or an empty list becomes a block. `spaced` puts a blank line before the new item.
+        A null or an empty list becomes a block. `spaced` adds a blank line before the new item.
         """
         node, slot = self._node(path)
         if slot is not None and null(node):
@@ -176,7 +176,7 @@ class Editor:
         self._expect(path, lambda old: [emitter.bare(value), *old])
 
     def remove_items(self, path: Path, indices: Collection[int]) -> None:
-        """Removes items of a list, not all of them unless it is in flow style."""
+        """Removes items of a list; in block style, at least one must stay."""
         node, _ = self._node(path)
         assert isinstance(node, SequenceNode)
         places = slots(self._document, node)
@@ -192,9 +192,9 @@ class Editor:
         self._expect(path, lambda old: [each for number, each in enumerate(old) if number not in indices])
 
     def double(self, path: Path, *, spaced: bool = False) -> None:
-        """Puts a copy of a list item right behind it, byte for byte but for its anchors, which stay where they are.
+        """Adds a copy of a list item after it, byte for byte except for anchors, which only the original keeps.
 
-        `spaced` puts a blank line between.
+        `spaced` adds a blank line between the two.
         """
         parent, slot = self._slot(path)
         assert isinstance(parent, SequenceNode) and isinstance(path[-1], int)
@@ -215,7 +215,7 @@ class Editor:
         self._expect(path[:-1], lambda old: [*old[: index + 1], *old[index:]])
 
     def apply(self) -> Document:
-        """The document with all the edits made, read again and compared with what was intended."""
+        """The document with all edits made, parsed again and compared with the intended content."""
         if not self._splices:
             return self._document
         pieces, cursor = [], 0
@@ -247,7 +247,7 @@ class Editor:
     # -- finding ------------------------------------------------------------------------------------------
 
     def _node(self, path: Path) -> tuple[Node, Slot | None]:
-        """The collection or null at `path`, which must be written there and nowhere else."""
+        """The collection or null at `path`, which must not occur elsewhere by an alias."""
         if not path:
             assert self._document.root is not None
             return self._document.root, None
@@ -306,7 +306,7 @@ class Editor:
         self._splices.append(_Splice(start, end, depth, len(self._splices), text))
 
     def _expect(self, path: Path, change: Callable[[Data], Data]) -> None:
-        """Makes the change in what the result must say, copying on the way down: aliases stay as they were."""
+        """Makes the change in the intended content, and copies on the way down, so that aliases elsewhere stay."""
 
         def change_copy(value: Data, rest: Path) -> Data:
             if not rest:
@@ -325,7 +325,7 @@ class Editor:
         self._splice(start, slot.end, text)
 
     def _fill(self, parent: Node, slot: Slot, value: Value) -> None:
-        """Puts a value where nothing, a null or an alias stands."""
+        """Sets a value in place of nothing, a null or an alias."""
         block = emitter.deep(value)
         empty = slot.start == slot.end
         if not isinstance(parent, MappingNode) or parent.flow_style or not block:
@@ -368,9 +368,9 @@ class Editor:
         self._insert_lines(end, (style.newline if spaced else "") + lines, depth=at, beyond=at)
 
     def _insert_lines(self, end: int, lines: str, *, depth: int, beyond: int | None = None) -> None:
-        """Puts whole lines behind the line that `end` lies in; a missing last line end stays missing.
+        """Inserts whole lines after the line of `end`; a missing last line end stays missing.
 
-        With `beyond`, they go behind the comments that follow and stand deeper than that column.
+        With `beyond`, they go after the following comments that are indented deeper than that column.
         """
         at = positions.after_line(self._text, end)
         if beyond is not None:

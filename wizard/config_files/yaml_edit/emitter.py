@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Value: TypeAlias = "str | Plain | Quoted | Inline | Block | Mapping[str, Value] | Sequence[Value]"
-"""What can be written: texts (quoted where they must be), mappings and sequences of them."""
+"""The values that can be written: texts (quoted if necessary), mappings and sequences of them."""
 
 _SAFE = re.compile(r"[A-Za-z_/$.][A-Za-z0-9_/$.@%+=~-]*")
 _WORDS = frozenset("y n yes no on off true false null nan .nan .inf".split())
@@ -16,14 +16,14 @@ _WORDS = frozenset("y n yes no on off true false null nan .nan .inf".split())
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A word that must stand without quotes, such as `false`."""
+    """A word that must be without quotes, such as `false`."""
 
     word: str
 
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A text with the quote that it is to have: `'`, `"`, or '' for one only where it is needed."""
+    """A text with its kind of quote: `'`, `"`, or '' for quotes only if necessary."""
 
     text: str
     style: str
@@ -31,21 +31,21 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """A value that is written in flow style, `{a: b}` or `[a, b]`, even where a block would do."""
+    """A value in flow style, `{a: b}` or `[a, b]`, even if a block were possible."""
 
     value: Mapping[str, Value] | Sequence[Value]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A list that is written as lines with dashes, even where `[a, b]` would do."""
+    """A list as lines with dashes, even if `[a, b]` were possible."""
 
     items: Sequence[Value]
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a file indents: `step` columns for a mapping below a key, `dash` for a sequence below a key."""
+    """A file's indentation: `step` columns for a mapping below a key, `dash` for a sequence below a key."""
 
     step: int = 2
     dash: int = 2
@@ -53,11 +53,11 @@ class Style:
 
 
 def quote_scalar(text: str, *, style: str = "") -> str:
-    """`text` as a YAML scalar that every reader takes for a string.
+    """`text` as a YAML scalar that every parser takes as a string.
 
     Args:
         text: any text.
-        style: the quote to keep: `'`, `"`, or '' for none unless needed.
+        style: the quote to keep: `'`, `"`, or '' for none unless necessary.
     """
     printable = text.isprintable() and "\ufeff" not in text
     if style == '"' or not printable:
@@ -88,7 +88,7 @@ def flow(value: Value, *, quote: str = "") -> str:
 
 
 def pair(key: str, value: Value, *, column: int, style: Style) -> str:
-    """`key: value` as lines of a block mapping whose keys stand at `column`; ends with a line end."""
+    """`key: value` as lines of a block mapping whose keys are at `column`, with a final line end."""
     lead = " " * column + quote_scalar(key) + ":"
     if isinstance(value, Mapping) and value:
         return lead + style.newline + mapping(value, column=column + style.step, style=style)
@@ -110,7 +110,7 @@ def sequence(value: Sequence[Value], *, column: int, style: Style) -> str:
 
 
 def item(value: Value, *, column: int, style: Style, gap: int = 2) -> str:
-    """One item of a block sequence, as lines; `gap` is the distance from a dash to what follows it."""
+    """One item of a block sequence, as lines; `gap` is the distance from the dash to the text after it."""
     dash = " " * column + "-" + " " * (gap - 1)
     if isinstance(value, Mapping) and value:
         lines = mapping(value, column=column + gap, style=style)
@@ -119,7 +119,7 @@ def item(value: Value, *, column: int, style: Style, gap: int = 2) -> str:
 
 
 def deep(value: Value) -> bool:
-    """Whether this is written as lines of its own below its key."""
+    """Whether the value is written on lines of its own below its key."""
     if isinstance(value, (str, Plain, Quoted, Inline)):
         return False
     if isinstance(value, (Mapping, Block)):
@@ -128,7 +128,7 @@ def deep(value: Value) -> bool:
 
 
 def bare(value: Value) -> object:
-    """The same value as `document.data` would read it back."""
+    """The value as `document.data` would parse it."""
     if isinstance(value, str):
         return value
     if isinstance(value, Plain):

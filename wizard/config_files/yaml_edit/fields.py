@@ -1,8 +1,8 @@
-"""What a mapping means to Prometheus once its merge keys are resolved.
+"""The meaning of a mapping to Prometheus once its merge keys are resolved.
 
-Its YAML reader (go-yaml 2, seen with 2.42 by way of /api/v1/status/config) applies `<<` where it stands: one
-below a key overrides that key. And it merges structures such as tls_config field by field, so that a field of
-a merged tls_config survives an explicit tls_config that does not name it.
+Its YAML parser (go-yaml 2, tested with 2.42 through /api/v1/status/config) applies `<<` at its place: one
+after a key overrides that key. And it merges structures such as tls_config field by field, so that a field of
+a merged tls_config survives an explicit tls_config without that field.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wizard.config_files.yaml_edit.document import merges, null, text_of
 
 Fields: TypeAlias = dict[str, list[Node]]
-"""For each key the values given to it, in the order in which Prometheus applies them."""
+"""The values of each key, in the order in which Prometheus applies them."""
 
 _POINTERS = frozenset({"basic_auth", "authorization", "oauth2"})
 _TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y"})
 
 
 def fields(nodes: Iterable[Node]) -> Fields:
-    """The fields of the mappings `nodes`, the later over the earlier; what is no mapping counts for nothing."""
+    """The fields of the mappings `nodes`, later ones over earlier ones; other nodes are ignored."""
     result: Fields = {}
     for node in nodes:
         if isinstance(node, MappingNode):
@@ -31,7 +31,7 @@ def fields(nodes: Iterable[Node]) -> Fields:
 
 
 def value(of: Fields, key: str) -> str:
-    """The text that the key has in the end, or ''; a null leaves what was there."""
+    """The final text of the key, or ''; a null leaves the earlier value."""
     if key not in of:
         return ""
     for node in reversed(of[key]):
@@ -52,13 +52,13 @@ def inner(of: Fields, key: str) -> Fields:
 
 
 def is_given(of: Fields, key: str) -> bool:
-    """Whether the key has a value other than null in the end."""
+    """Whether the key's final value is not null."""
     nodes = of.get(key, [])
     return bool(nodes) and not null(nodes[-1])
 
 
 def texts(of: Fields) -> dict[str, str]:
-    """All the single values that are not empty."""
+    """All single values that are not empty."""
     found = {key: value(of, key) for key in of}
     return {key: text for key, text in found.items() if text}
 
@@ -74,12 +74,12 @@ def items(of: Fields, key: str) -> list[Node]:
 
 
 def truth(text: str) -> bool:
-    """Whether Go reads this word as true."""
+    """Whether Go parses this word as true."""
     return text in _TRUE
 
 
 def own(node: Node | None, key: str) -> Node | None:
-    """The value that a mapping itself gives to the key, merge keys left aside."""
+    """The value of a key in the mapping itself, without merge keys."""
     if isinstance(node, MappingNode):
         for name, each in node.value:
             if isinstance(name, ScalarNode) and name.value == key:
@@ -94,7 +94,7 @@ def _gather(node: MappingNode, result: Fields, depth: int) -> None:
     for key, each in node.value:
         name = key.value
         if name == "<<" and merges(key):
-            # Of a list of mappings the first wins, so it is applied last.
+            # Of a list of mappings the first takes precedence, so it is applied last.
             sources = reversed(each.value) if isinstance(each, SequenceNode) else [each]
             for source in sources:
                 if isinstance(source, MappingNode):

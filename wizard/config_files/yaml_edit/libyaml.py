@@ -1,6 +1,6 @@
-"""Drives libyaml's composer: as fast as it goes, and reading what Go reads.
+"""Drives libyaml's composer at full speed, and accepts the YAML that Go accepts.
 
-Promises nodes whose marks are indices into the text given, and values as they stand in it.
+The marks of the nodes are indices into the given text, and the values are those of that text.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _HIDING = "\ue03a"
 
 
 class _Parser(CParser):  # type: ignore[misc]
-    """libyaml's composer without ruamel's resolver, which costs half of the time and is not needed here.
+    """libyaml's composer without ruamel's resolver, which takes half of the time and is not needed here.
 
-    It calls these three for each node; a builtin that takes anything and gives '' is the fastest answer.
+    It calls these three for each node; a builtin that accepts any arguments and returns '' is the fastest.
     """
 
     resolve: Callable[..., str] = "".format
@@ -34,7 +34,7 @@ class _Parser(CParser):  # type: ignore[misc]
 
 
 class _CarefulParser(_Parser):
-    """The same for texts that may be nested deeper than the C stack: composing recurses."""
+    """A parser for texts that may be nested deeper than the C stack allows, since composing recurses."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -52,11 +52,11 @@ class _CarefulParser(_Parser):
 
 
 def compose_nodes(text: str) -> tuple[Node | None, str]:
-    """The nodes of a text, and the text as it had to be given to libyaml.
+    """The nodes of a text, and the text as it was given to libyaml.
 
-    The libyaml at hand is older than `[localhost:9100]`, a colon inside a word in flow style, which Go reads and
-    every second prometheus.yml has. Where libyaml rejects the text, each such colon is replaced by another character
-    of the same length, so that the marks stay true, and restored in the values.
+    The installed libyaml does not accept `[localhost:9100]`, a colon inside a word in flow style, which Go does and
+    every second prometheus.yml has. If libyaml rejects the text, each such colon is replaced by another character
+    of the same length, so that the marks stay right, and restored in the values.
     """
     try:
         return _parse(text), text
@@ -79,7 +79,7 @@ def _parse(text: str) -> Node | None:
 
 
 def _maybe_deep(text: str) -> bool:
-    """Whether it may be nested deeper than some 80 levels; False is certain enough for the C stack."""
+    """Whether the text may be nested deeper than some 80 levels; a False is certain enough for the C stack."""
     if " " * 80 in text or "- " * 20 in text:
         return True
     depth = deepest = 0
@@ -107,10 +107,10 @@ def _unhide(root: Node) -> None:
 
 
 def without_anchors(text: str) -> str:
-    """A piece of YAML without its anchors (`&name`); aliases in it stay, and need not be known.
+    """A piece of YAML without its anchors (`&name`); aliases in it stay, even to unknown anchors.
 
     Raises:
-        YAMLError: it is none.
+        YAMLError: it is not YAML.
     """
     parser = CParser(_hide(text))
     pieces, cursor = [], 0
@@ -120,7 +120,7 @@ def without_anchors(text: str) -> str:
             continue
         found = _ANCHOR.search(text, event.start_mark.index)
         assert found is not None
-        # An anchor at the end of its line leaves no blank behind.
+        # An anchor at the end of its line is removed with the blank before it.
         start = len(text[: found.start()].rstrip(" \t")) if found["end"] is not None else found.start()
         pieces.append(text[cursor:start])
         cursor = found.end()
@@ -128,7 +128,7 @@ def without_anchors(text: str) -> str:
 
 
 def second_document(text: str) -> int:
-    """Line (from 1) at which a second document begins, which Prometheus ignores in silence; 0 if none.
+    """Line (from 1) of the beginning of a second document, which Prometheus ignores silently; 0 if none.
 
     Args:
         text: as `compose_nodes` gave it to libyaml.
@@ -148,7 +148,7 @@ def second_document(text: str) -> int:
 
 
 def children(node: Node) -> Iterator[Node]:
-    """The nodes right below a node, keys among them."""
+    """Yields the direct children of a node, with its keys."""
     if isinstance(node, MappingNode):
         for key, value in node.value:
             yield key

@@ -1,7 +1,7 @@
-"""Where values stand in the text: what a node's marks do not say about aliases, blocks and line ends.
+"""The places of values in the text: what a node's marks do not tell about aliases, blocks and line ends.
 
-libyaml marks an alias with the place of its anchor, and ends a block only at the next token, comments and
-blank lines included. Here an alias is found where it is written and a block ends with its last character.
+libyaml marks an alias with the place of its anchor, and ends a block only at the next token, after comments and
+blank lines. Here an alias has its own place, and a block ends with its last character.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def child(document: Document, node: Node, step: str | int) -> Slot | None:
 
 
 def key_start(slot: Slot) -> int:
-    """Index of the first character of a child, its key included."""
+    """Index of the first character of a child, or of its key if it has one."""
     return int(slot.key.start_mark.index) if slot.key is not None else slot.start
 
 
 def tail(document: Document, node: Node) -> int:
-    """Index just after the last character of a node that is written here; comments do not count."""
+    """Index after the last character of a node at its own place, without comments."""
     if isinstance(node, ScalarNode):
         if node.style in ("|", ">"):
             return _block_scalar_end(document.text, node)
@@ -83,7 +83,7 @@ def tail(document: Document, node: Node) -> int:
 
 
 def column(document: Document, node: MappingNode) -> int:
-    """The column at which the keys of a block mapping begin."""
+    """The column of the keys of a block mapping."""
     for key, _ in node.value:
         start = key.start_mark.index
         before = document.text[document.text.rfind("\n", 0, start) + 1 : start]
@@ -111,12 +111,12 @@ def dash_after(text: str, low: int) -> int:
 
 
 def line_start(text: str, index: int) -> int:
-    """Index of the first character of the line that `index` lies in."""
+    """Index of the first character of the line with `index`."""
     return text.rfind("\n", 0, index) + 1
 
 
 def after_line(text: str, index: int) -> int:
-    """Index of the first character of the following line (`index` itself if it begins a line after a block)."""
+    """Index of the first character of the next line (`index` itself if it is the beginning of a line after a block)."""
     if 0 < index <= len(text) and text[index - 1] == "\n":
         return index
     end = text.find("\n", index)
@@ -124,9 +124,9 @@ def after_line(text: str, index: int) -> int:
 
 
 def after_comments(text: str, index: int, column: int) -> int:
-    """As `after_line`, but also behind the comments that follow at once and stand deeper than `column`.
+    """As `after_line`, but also after the directly following comments that are indented deeper than `column`.
 
-    They speak about the list item that ends here, whose dash stands at `column`, not about the next one.
+    These belong to the list item that ends here, whose dash is at `column`, not to the next one.
     """
     end = at = after_line(text, index)
     while at < len(text):
@@ -142,7 +142,7 @@ def after_comments(text: str, index: int, column: int) -> int:
 
 
 def newline(text: str, index: int = 0) -> str:
-    """The line end in use at `index`, or else in the text at large."""
+    """The line end in use at `index`, or else in the whole text."""
     end = text.find("\n", max(index, 0))
     if end < 0:
         end = text.find("\n")

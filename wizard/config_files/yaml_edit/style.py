@@ -1,4 +1,4 @@
-"""Recognises the style of a YAML file (indentation, quotes, line ends), so that additions match it."""
+"""Detects the style of a YAML file (indentation, quotes, line ends), so that additions match it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wizard.config_files.yaml_edit.emitter import Style
 
 _WIDEST = 8
 _ENOUGH = 500
-"""Nodes to look at before the habit is settled."""
+"""The number of nodes to examine before the style is decided."""
 
 
 def gap(document: Document, node: SequenceNode) -> int:
-    """Columns from a dash to the keys behind it, as the last block mapping in the list has them."""
+    """Columns from a dash to the keys after it, as in the last block mapping of the list."""
     for index in range(len(node.value) - 1, -1, -1):
         item = node.value[index]
         if isinstance(item, MappingNode) and not item.flow_style and item.value:
@@ -28,7 +28,7 @@ def gap(document: Document, node: SequenceNode) -> int:
 
 
 def style(document: Document, node: Node | None, *, at: int = 0) -> Style:
-    """How blocks below `node`, or else in the whole document, are indented, and the line end at index `at`."""
+    """The indentation of blocks below `node`, or else in the whole document, and the line end at index `at`."""
     step: int | None = None
     dash: int | None = None
     for start in (node, document.root):
@@ -48,14 +48,14 @@ def style(document: Document, node: Node | None, *, at: int = 0) -> Style:
 
 
 def key_quote(node: Node | None) -> str:
-    """The quote that a mapping puts around its keys if it is JSON, or ''."""
+    """The quote around the keys of a mapping if it is JSON, or ''."""
     if isinstance(node, MappingNode) and node.value and node.flow_style and node.value[0][0].style == '"':
         return '"'
     return ""
 
 
 def _blocks(document: Document, start: Node | None) -> Iterator[tuple[int, MappingNode | SequenceNode]]:
-    """The block collections that stand below a key, nearest first, with the column of that key."""
+    """Yields the block collections below a key, nearest first, with the column of that key."""
     waiting = [start] if start is not None else []
     for _ in range(_ENOUGH):
         if not waiting:
