@@ -1,4 +1,4 @@
-"""What works on the hosts of a stack at one moment: recorded, kept beside a run's journal, and read again."""
+"""Records which targets, rules, Alertmanagers and proxied sites work before a run; stored beside the run's journal."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ _MOST_SITES: Final = 50
 _HEALTHY: Final = "/-/healthy"
 _PAUSE: Final = 0.5
 _LONGEST: Final = 60.0
-"""Seconds that a next scrape is waited for at most before a run."""
+"""Longest wait for the next scrape before a run, in seconds."""
 
 
 def with_health(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
-    """The facts with the state before a plan: targets, reverse proxies, and which host cannot connect to which server."""
+    """The facts plus target states, reverse proxies, and which host cannot connect to which server."""
     known = [host for host in facts.hosts.values() if host.spec.name != WORKSPACE]
     if not stack.changes_hosts:
-        # Also those that can be no front door: an exporter_exporter, one that systemd does not run.
+        # Including proxies that cannot serve as a front door: an exporter_exporter, or one that systemd does not run.
         return _with_proxies(facts, known, hosts)
-    asked = monitors.monitors(stack, facts)
     found = run_parallel(
-        lambda one: _targets(one[0], one[1].host.spec.name, monitors.now(stack, facts, one[1]), hosts), asked
+        lambda pair: _targets(pair[0], pair[1].host.spec.name, monitors.now(stack, facts, pair[1]), hosts),
+        monitors.monitors(stack, facts),
     )
     facts = _with_proxies(facts, known, hosts)
     pairs = [
@@ -83,14 +83,14 @@ def _with_proxies(facts: Facts, known: Sequence[HostFacts], hosts: Hosts) -> Fac
 
 
 def _proxies(host: HostFacts, hosts: Hosts) -> Proxies:
-    # The hosts of a practice stack are one machine, whose own proxies are nothing of theirs.
+    # All hosts of a practice stack are this machine, and its proxies do not belong to the stack.
     if not host.spec.is_real:
         return Proxies()
     try:
         return reverse_proxies.discover(hosts.connection(host.spec.name))
     except UnreachableError:
         return Proxies()
-    except HostError as error:  # a scan goes on without them, and the audit says what it could not look at
+    except HostError as error:  # the scan continues, and the audit reports that the proxies were not checked
         return Proxies(unread=(f"its reverse proxies cannot be looked for: {error.what}",))
 
 
@@ -100,14 +100,18 @@ def take(
     cancel: threading.Event,
     say: Callable[[str, str], None] = lambda host, text: None,
 ) -> Baseline:
-    """What works before a plan is applied; `say` is given a host and what is waited for there."""
+    """Records what works before a plan is applied.
+
+    Args:
+        say: called with a host and a log line that says which scrape is awaited there.
+    """
     taken = time.time()
     found = run_parallel(
-        lambda one: _current(
-            look(one, one.before, plan.facts, hosts, cancel),
-            monitor(one, one.before, plan.facts, hosts, cancel),
+        lambda watched: _current(
+            look(watched, watched.before, plan.facts, hosts, cancel),
+            monitor(watched, watched.before, plan.facts, hosts, cancel),
             cancel,
-            partial(say, one.host),
+            partial(say, watched.host),
         ),
         plan.watched,
     )
@@ -120,7 +124,7 @@ def take(
 def _current(
     found: PrometheusHealth, prometheus: probes.Monitor, cancel: threading.Event, say: Callable[[str], None]
 ) -> PrometheusHealth:
-    """What it reports, its targets as they are by the configuration that it has read last."""
+    """The health of a Prometheus, after every target was scraped with the configuration that was loaded last."""
     waiting = {each.identity for each in found.outdated}
     if not waiting:
         return found
@@ -141,7 +145,11 @@ def _current(
 def monitor(
     watched: Watched, ways: Sequence[Probe], facts: Facts, hosts: Hosts, cancel: threading.Event | None
 ) -> probes.Monitor:
-    """A Prometheus of the stack, which can be queried in one of these ways."""
+    """A client for the API of a Prometheus of the stack.
+
+    Args:
+        ways: probes with URL and credentials of the API; the first that works is used.
+    """
     named = [
         client
         for name, client in monitors.monitors(Stack(hosts=(), components=()), facts)
@@ -158,7 +166,7 @@ def monitor(
 def look(
     watched: Watched, ways: Sequence[Probe], facts: Facts, hosts: Hosts, cancel: threading.Event | None
 ) -> PrometheusHealth:
-    """All that a Prometheus reports, and what its Alertmanagers answer on its own host."""
+    """The health that a Prometheus reports, with the HTTP status of its Alertmanagers as requested from its host."""
     found = monitor(watched, ways, facts, hosts, cancel).look()
     return replace(found, alertmanagers=with_statuses(found.alertmanagers, watched.host, hosts))
 
@@ -166,7 +174,7 @@ def look(
 def with_statuses(
     found: Sequence[AlertmanagerHealth], host: str, hosts: Hosts
 ) -> tuple[AlertmanagerHealth, ...]:
-    """The Alertmanagers with what they answer to a request from that host."""
+    """The Alertmanagers, each with the HTTP status of its health page as requested from that host (0: no answer)."""
 
     def one(each: AlertmanagerHealth) -> AlertmanagerHealth:
         root = each.url.partition("/api/")[0].rstrip("/")
@@ -176,7 +184,7 @@ def with_statuses(
 
 
 def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:
-    """What the site of a route answers to a request from its own host."""
+    """The HTTP status of a proxied site, requested from the proxy's own host."""
     if route.scheme == "tcp":
         return ProxyAnswer(route=route, status=None)
     return ProxyAnswer(
@@ -184,11 +192,11 @@ def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:
     )
 
 
-# -- kept with a run ----------------------------------------------------------------------------------------
+# -- the file of a run --------------------------------------------------------------------------------------
 
 
 def keep(folder: Path, baseline: Baseline) -> None:
-    """Writes it beside a run's journal.
+    """Writes a baseline beside a run's journal.
 
     Raises:
         JournalError: it cannot be written.
@@ -204,7 +212,7 @@ def keep(folder: Path, baseline: Baseline) -> None:
 
 
 def read_baseline(folder: Path) -> Baseline | None:
-    """What was kept with a run; None if nothing was, or it cannot be read."""
+    """Reads the baseline of a run; None if it is missing or unreadable."""
     try:
         found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         return Baseline(

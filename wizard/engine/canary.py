@@ -7,32 +7,32 @@ from wizard.errors import InputError
 from wizard.model import Plan
 
 CANARY_FROM = 4
-"""Hosts from which on a plan has a canary unless the person says otherwise."""
+"""A plan that changes at least this many hosts has a canary by default."""
 
 
 def canary_of(plan: Plan, wanted: str = "") -> str:
     """The canary of a plan; '' for none.
 
     Args:
-        wanted: the person's choice: a host's name, 'none', or '' for Firescreen's: the first that can be, where
-            there are more than three.
+        wanted: a host's name, 'none', or '' for the default: the first possible host if the plan changes at least
+            `CANARY_FROM` real hosts, else none.
 
     Raises:
-        InputError: the host that the person named is not changed by this plan, or cannot be changed before the others.
+        InputError: the plan does not change the host `wanted`, or cannot change it before the others.
     """
-    changed, able = planner.changed_hosts(plan), may_go_first(plan)
+    changed, candidates = planner.changed_hosts(plan), may_go_first(plan)
     if wanted == "none" or len(changed) < 2:
         return ""
     if not wanted:
-        # A practice stack is one machine, however many hosts it plays.
+        # All hosts of a practice stack are one machine.
         real = [spec.name for spec in plan.stack.hosts if spec.connect != "practice" and spec.name in changed]
-        return able[0] if able and len(real) >= CANARY_FROM else ""
-    if wanted not in able:
+        return candidates[0] if candidates and len(real) >= CANARY_FROM else ""
+    if wanted not in candidates:
         why = reason_for_none(plan) or ("it connects to the others" if wanted in planner.askers(plan) else "")
         raise InputError(
             f"{wanted} cannot be the canary" + (f": {why}" if why else ""),
             where=plan.stack.source or wanted,
-            todo=f"Choose one of: {', '.join(able)}" if able else "Choose none",
+            todo=f"Choose one of: {', '.join(candidates)}" if candidates else "Choose none",
         )
     return wanted
 
@@ -46,7 +46,7 @@ def may_go_first(plan: Plan) -> tuple[str, ...]:
 
 
 def reason_for_none(plan: Plan) -> str:
-    """Why a plan can have no canary; '' if it can."""
+    """Why a plan cannot have a canary; '' if it can."""
     if plan.answers.renew:
         return "credentials are replaced on all hosts together"
     for host in planner.askers(plan):

@@ -24,16 +24,16 @@ def complete(
     emit: Callable[[Event], None],
     cancel: threading.Event,
 ) -> Outcome:
-    """See `Engine.complete`; for who holds the lock.
+    """Implements `Engine.complete`. The caller must hold the workspace lock.
 
     Args:
         record: a run in state `changed`.
     """
     before = baseline.read_baseline(record.folder) or Baseline()
     comparison = Comparison(plan, before, hosts, emit, cancel, run=record.run)
-    # The last line of the journal is the state `changed`.
+    # The state `changed` is the last line of the journal, so the file's mtime is when the run ended.
     changed = (record.folder / "journal.jsonl").stat().st_mtime
-    # What they have to send with their logins is among the attempts.
+    # Whether remote_write and alerts get through with their logins is already among the attempts.
     watched = [replace(each, remote_writes=(), alertmanagers=()) for each in plan.watched]
     found = comparison.regressions(watched, since=changed)
     outcome = Outcome(run=record.run, state="changed", attempts=tuple(attempts), health=comparison.report)

@@ -1,4 +1,4 @@
-"""What a plan must not be applied without: the person's consent to the clients it breaks, and a bound on its waiting."""
+"""Refuses plans that break clients without the person's consent, or whose verification would take too long."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from wizard.model import Plan
 from wizard.planner.health_findings import format_duration
 
 LONGEST = 3600.0
-"""Seconds that a run waits for Prometheus' next scrapes at most; beyond that it is verified later."""
+"""Longest wait for Prometheus' next scrapes, in seconds; a longer one needs `--verify-later`."""
 
 
 def refuse(plan: Plan, *, later: bool) -> None:
     """Refuses a plan that breaks a client without consent, or whose verification would wait for hours.
 
     Args:
-        later: whether verification is left for later.
+        later: whether verification is postponed (`--verify-later`).
 
     Raises:
-        InputError: names the first such client, and how to consent. Nothing has been touched.
+        InputError: names the first broken client and how to consent, or the wait. Nothing has been changed.
     """
     if not plan.changes:
         return

@@ -1,6 +1,6 @@
-"""Where containers that publish no port are reached now: Docker may give them another address when it makes them anew.
+"""Updates the addresses of containers without published ports: Docker may assign another one on recreation.
 
-A plan's probes have the addresses that it was made with; these are put right before the probes are made.
+A plan's probes hold the addresses of the time when it was made; they are corrected before the probes run.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from wizard.service_managers.registry import manager_of
 
 
 def current(probes: Sequence[Probe], facts: Facts, hosts: Hosts) -> list[Probe]:
-    """The probes, with the addresses that the containers have now."""
+    """The probes, with the current addresses of the containers."""
     moved = _new_addresses((service for host in facts.hosts.values() for service in host.services), hosts)
     return [_with_new_address(probe, moved) for probe in probes] if moved else list(probes)
 
 
 def _new_addresses(services: Iterable[Service], hosts: Hosts) -> dict[tuple[str, str], str]:
-    """The new address:port of those that have one, by host and old address:port."""
+    """The new address:port of each container whose address has changed, by (host, old address:port)."""
     found = {}
     for service in services:
         if service.container is None or service.container.is_reachable or not service.listen:
@@ -35,7 +35,7 @@ def _new_addresses(services: Iterable[Service], hosts: Hosts) -> dict[tuple[str,
 
 def _with_new_address(probe: Probe, moved: Mapping[tuple[str, str], str]) -> Probe:
     parts = urlsplit(probe.url)
-    # Of a question to Prometheus, the one that is asked.
+    # A query to Prometheus about a target goes to the host of that Prometheus.
     host = probe.asker.partition("/")[0] or probe.host
     place = probe.forward.place if probe.forward is not None else parts.netloc
     now = moved.get((host, place))

@@ -1,4 +1,4 @@
-"""Finds out what is on each host: services, and every file that a plan for the stack may read or write."""
+"""Reads the services of each host, and every file that a plan for the stack may read or write."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from wizard.service_managers.discovery import wants_proxies
 from wizard.workspace import Workspace
 
 _ROUNDS = 4
-"""Files name other files: a web configuration its key, a job its CA. Deeper than this nothing goes."""
+"""Rounds of reading files that other files name (a web configuration names its key, a job its CA): the deepest chain."""
 
 
 def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
-    """What is known of the hosts of a stack.
+    """Collects the facts about all hosts of a stack.
 
-    An unreachable host is left out (`Facts.away`) where the others do not need it.
+    An unreachable host is left out and listed in `Facts.away`, unless it runs a component that scrapes or probes others.
 
     Raises:
-        HostError: a host, or a file on it, cannot be read; none can be reached, or one that asks the others cannot.
-        InputError: a component of the stack is not there.
+        HostError: a host or a file on it cannot be read; all hosts are unreachable, or one that scrapes others is.
+        InputError: a component of the stack does not exist on its host.
     """
-    found = run_parallel(lambda spec: _look(spec, stack, hosts), stack.hosts)
+    found = run_parallel(lambda spec: _facts_or_error(spec, stack, hosts), stack.hosts)
     lost = {
         spec.name: known
         for spec, known in zip(stack.hosts, found, strict=True)
@@ -87,14 +87,14 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
     )
     facts = replace(facts, hosts={known.spec.name: known for known in looked})
     if not stack.changes_hosts:
-        return facts  # nothing is to be written
+        return facts  # nothing will be written, so the checks below are not needed
     facts = pending_edits.with_pending(stack, facts, hosts)
     examined = run_parallel(lambda known: _examine_paths(known, hosts), facts.hosts.values())
     return replace(facts, hosts={known.spec.name: known for known in examined})
 
 
 def _examine_paths(known: HostFacts, hosts: Hosts) -> HostFacts:
-    """A host with what else is to be known of files and folders that a plan may write."""
+    """The facts of a host plus attributes and safety of the files and folders that a plan may write."""
     paths = [*(path for path in known.files if path not in known.unreadable), *known.folders]
     if not paths or known.spec.connect == "manual":
         return known
@@ -107,7 +107,7 @@ def _examine_paths(known: HostFacts, hosts: Hosts) -> HostFacts:
 
 
 def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
-    """The facts with where the names that each host's clients use lead on that host."""
+    """The facts plus, for each host, the addresses to which it resolves the names that its clients use."""
     wanted = planner.wanted_names(stack, facts)
 
     def with_resolved_names(known: HostFacts) -> HostFacts:
@@ -125,7 +125,7 @@ def _with_names(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
     )
 
 
-def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | UnreachableError:
+def _facts_or_error(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | UnreachableError:
     try:
         return _host_facts(spec, hosts, stack)
     except UnreachableError as error:
@@ -133,7 +133,7 @@ def _look(spec: HostSpec, stack: Stack, hosts: Hosts) -> HostFacts | Unreachable
 
 
 def _asks(stack: Stack, name: str) -> bool:
-    """Whether a host scrapes or probes others, as far as the stack says: without it, nothing is known of their clients."""
+    """Whether a host scrapes or probes others, by the stack: without it, the clients of the others are not known."""
     return any(find_component(each).asks_others for each in _component_names(stack, name))
 
 
@@ -142,7 +142,7 @@ def _component_names(stack: Stack, host: str) -> tuple[str, ...]:
 
 
 def _listed_units(stack: Stack, host: str) -> dict[str, set[str]]:
-    """The units that a stack names on a host, by component; '' for the usual one."""
+    """The systemd units that a stack names on a host, by component; '' for the default unit."""
     found: dict[str, set[str]] = {}
     for component in stack.components:
         if component.host == host:
@@ -164,7 +164,7 @@ def _host_facts(spec: HostSpec, hosts: Hosts, stack: Stack) -> HostFacts:
         (hosts.with_flag_sources(service) for service in hosts.services(spec.name, wanted)), named, is_listed
     )
     user, group, root = connection.identity()
-    # A practice host has no accounts of its own, and a person changes a manual one.
+    # A practice host has no user accounts of its own, and a manual host is changed by a person.
     root = root and spec.is_real
     clock = connection.clock()
     return HostFacts(
@@ -209,9 +209,9 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
     for path in missing:
         folder, pattern = posixpath.split(path)
         if read[path] is None and any(sign in pattern for sign in "*?["):
-            # Prometheus allows a pattern in the last part of a path; the pattern itself stands for: was read.
+            # Prometheus allows a glob in the last part of a path. The glob itself stays in `files` as "was read".
             try:
-                # Go negates a class of characters by ^, Python by !.
+                # Go negates a character class with ^, Python with !.
                 names = fnmatch.filter(connection.names(folder), pattern.replace("[^", "[!"))
             except PathError as error:
                 unreadable[path] = _examined_error(error)
@@ -223,7 +223,7 @@ def _with_files(known: HostFacts, missing: list[str], hosts: Hosts) -> HostFacts
 def _read(
     connection: Connection, paths: list[str], unreadable: dict[str, Examined]
 ) -> dict[str, FileState | None]:
-    """Files as they are; one that cannot be trusted to be what it looks like counts as absent, with the reason."""
+    """The files' states. A file behind an unsafe path counts as absent (None); `unreadable` gets the reason."""
     try:
         return connection.read_many(paths)
     except PathError:
@@ -242,7 +242,7 @@ def _examined_error(error: PathError) -> Examined:
 
 
 def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
-    """With the file systems of its files and folders, where Firescreen writes them."""
+    """The facts of a host plus the file systems of its files and folders, for hosts that Firescreen writes to."""
     spec = known.spec
     paths = storage.looked_at(known.files, known.folders)
     if not paths or spec.name == WORKSPACE or not spec.is_real:
@@ -252,5 +252,5 @@ def _with_storage(known: HostFacts, hosts: Hosts) -> HostFacts:
 
 
 def _folders(name: str, paths: tuple[str, ...], hosts: Hosts) -> dict[str, PathInfo | None]:
-    # One that cannot be looked at is to be made, as it seems; `examine` says why it cannot be.
+    # A folder that cannot be inspected looks as if it had to be created; `examine` then says why that is impossible.
     return hosts.connection(name).stat_known(paths) if paths else {}

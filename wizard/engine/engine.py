@@ -1,7 +1,7 @@
 """inspect -> plan -> apply -> verify -> undo: one engine for the wizard, the command line and the labs.
 
-Only the engine holds connections and the journal. Its promise: nothing is ever half done. A run ends verified, or
-what was there before is back; killed at any instant, `recover` brings it to one of the two.
+Only the engine holds connections and the journal. A run ends either verified or rolled back; after a process was
+killed at any instant, `recover` completes the rollback.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ Emit = Callable[[Event], None]
 
 
 class Engine:
-    """Everything that can be done with a stack. Its methods block; call them from a worker thread.
+    """All operations on a stack. The methods block; call them from a worker thread.
 
     Args:
-        workspace: where the CA, the journal and the practice stack live.
-        access: what connections were given, with connections that were begun with it.
-        begun: these, by host; they end with the engine.
-        looked: what was found on hosts while these connections were begun; see `Hosts`.
-        most: machines whose servers are probed at once.
+        workspace: the folder with the CA, the journal and the practice stack.
+        access: the credentials that connections have been given so far.
+        begun: connections that were opened with `access` before, by host; the engine closes them.
+        looked: services that were discovered while these connections were opened; see `Hosts`.
+        most: maximum number of machines whose servers are probed at once.
     """
 
     def __init__(
@@ -73,42 +73,42 @@ class Engine:
         self.workspace = workspace
         self._most = most
         self.access = access or Access()
-        """What connections were given: passwords, passphrases, accepted host keys. Fronts put answers here."""
+        """Credentials for connections: passwords, passphrases, accepted host keys. Callers put a person's answers here."""
         self._kept: dict[HostSpec, Connection] = dict(begun or {})
         self._looked = looked if looked is not None else {}
         self._recovery = Recovery(workspace, self.connections)
 
     def close(self) -> None:
-        """Ends the connections that were kept open between calls; safe to call twice."""
+        """Closes the connections that were kept open between calls; safe to call twice."""
         while self._kept:
             self._kept.popitem()[1].close()
 
     def connections(self, specs: tuple[HostSpec, ...]) -> Hosts:
-        """The connections to hosts, with what they were given so far; they end with the caller's `with` block."""
+        """Opens connections to hosts with the credentials given so far; use it in a `with` block, which closes them."""
         return Hosts(self.workspace, specs, self.access, self._kept, looked=self._looked)
 
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
         """Connects to hosts, to find out which passwords and confirmations are needed before anything is done.
 
         Raises:
-            CredentialNeededError: a password, a passphrase or a yes to a host key; put it into `access` and try again.
+            CredentialNeededError: a password or the confirmation of a host key is missing: add it to `access` and retry.
             HostError: a host cannot be reached.
         """
         with self.connections(specs) as hosts:
             for error in run_parallel(hosts.reach, [spec.name for spec in specs]):
-                # Where there are others, one that is unreachable may be left aside; the discovery decides.
+                # One unreachable host among several may be left out; discovery decides that.
                 if error is not None and (len(specs) == 1 or not isinstance(error, UnreachableError)):
                     raise error
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
-        """A socket that leads to the place of a forward; see `Hosts.dial`."""
+        """Opens a socket to the destination of a forward; see `Hosts.dial`."""
         with self.connections((forward.host,)) as hosts:
             return hosts.dial(forward, seconds)
 
     # -- discovery ----------------------------------------------------------------------------------------
 
     def this_machine(self) -> Stack:
-        """A stack of what runs on this machine, with the protection that is proposed for it."""
+        """A stack of the components on this machine, with the protection that is proposed for them."""
         return self._this_machine()[0]
 
     def _this_machine(self) -> tuple[Stack, tuple[Service, ...]]:
@@ -118,7 +118,7 @@ class Engine:
         return Stack(hosts=(here,), components=scanner.proposed_components(found)), found
 
     def scan(self, stack: Stack | None = None, *, emit: Emit = silent) -> Scan:
-        """What runs where, and how well it is protected, as probes on the wire show.
+        """Finds the components on the hosts, and how well each is protected according to probes.
 
         Raises:
             HostError: a host cannot be reached.
@@ -127,12 +127,12 @@ class Engine:
         return scanner.scan(wanted, self._inspect_unprotected(wanted, found), self.dial, emit)
 
     def _inspect_unprotected(self, stack: Stack, found: tuple[Service, ...] = ()) -> Facts:
-        """What is there, whatever the stack wants."""
+        """The facts about the hosts, without what the stack wants to change."""
         bare = tuple(replace(component, protect=()) for component in stack.components)
         return self.inspect(replace(stack, components=bare, front_doors=()), found)
 
     def forward_to(self, url: str, stack: Stack) -> Forward | None:
-        """How this machine connects to the server of a stack that a URL names, if it cannot reach it directly.
+        """How to connect to the server that a URL names, if it belongs to the stack and is not reachable directly.
 
         Raises:
             HostError: a host cannot be read.
@@ -140,10 +140,13 @@ class Engine:
         return reachability.forward_to(self._inspect_unprotected(stack), url)
 
     def inspect(self, stack: Stack, found: tuple[Service, ...] = ()) -> Facts:
-        """What is on the hosts of a stack; `found` is what somebody saw on its first host a moment ago.
+        """Reads the facts from the hosts of a stack.
+
+        Args:
+            found: services that were discovered on the first host just before, which are not discovered again.
 
         Raises:
-            HostError: a host cannot be reached or read. InputError: a component is not there.
+            HostError: a host cannot be reached or read. InputError: a component does not exist on its host.
         """
         with self.connections(stack.hosts) as hosts, spares(stack, self.workspace) as made:
             hosts.remember_services(stack.hosts, found)
@@ -151,7 +154,7 @@ class Engine:
             return replace(facts, spares=made())
 
     def plan(self, stack: Stack, answers: Answers | None = None, *, facts: Facts | None = None) -> Plan:
-        """What has to change. Writes nothing.
+        """Plans the changes that the stack needs. Writes nothing.
 
         Raises:
             FirescreenError: see `inspect` and `planner.plan`.
@@ -163,23 +166,26 @@ class Engine:
         return plan
 
     def refuse_silent(self, plan: Plan) -> None:
-        """Refuses a plan if a service that it restarts does not answer now; `apply` does the same.
+        """Refuses a plan if a service that it restarts or reloads does not answer now; `apply` does the same.
 
         Raises:
-            InputError: something does not. Nothing has been touched.
+            InputError: a service does not answer. Nothing has been changed.
         """
         if plan.probes:
             readiness.refuse_silent(plan, self.dial)
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
-        """The diagnosis of an error text; of several causes, the hosts of the stack (or this machine) tell which it is.
+        """The diagnosis of an error text; if it has several possible causes, evidence from the hosts decides.
 
         Changes nothing, and never raises a FirescreenError.
+
+        Args:
+            stack: the stack whose hosts are queried; None for this machine.
         """
         from wizard.engine import error_explanation
 
         return error_explanation.explain(
-            text, lambda: stack or self.this_machine(), lambda of: self.connections(of.hosts)
+            text, lambda: stack or self.this_machine(), lambda chosen: self.connections(chosen.hosts)
         )
 
     def inventory(self, stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
@@ -197,14 +203,13 @@ class Engine:
         canary: str = "",
         verify_later: bool = False,
     ) -> Outcome:
-        """Makes the changes, verifies the result, and rolls back what fails: a host alone where that can be, else all.
+        """Makes the changes, verifies the result, and rolls back on failure: the failed host if possible, else all.
 
-        Never raises a FirescreenError: it is in the outcome.
+        Never raises a FirescreenError; `Outcome.error` holds it.
 
         Args:
-            canary: the host that is changed and verified before the rest; '' for a choice of ours from four hosts on,
-                'none' for all at once.
-            verify_later: leave what waits for Prometheus' next scrapes to a later verification: the run ends `changed`.
+            canary: the host that is changed and verified first; '' for the default (see `canary_of`), 'none' for none.
+            verify_later: do not wait for Prometheus' next scrapes: the run ends `changed`, and `complete` verifies it.
         """
         with Listener(emit) as tell:
             try:
@@ -233,14 +238,14 @@ class Engine:
             return finish(outcome, tell)
 
     def _probe_unchanged(self, plan: Plan, emit: Emit, cancel: threading.Event) -> Outcome:
-        """The outcome of a plan that has nothing to change."""
+        """Runs the probes of a plan without changes and returns the outcome."""
         attempts = self.run_probes(plan, emit, cancel)
         left = tuple(HostOutcome(host=name, state="away") for name in plan.facts.away)
         found = Outcome(run="", state="partly" if left else "nothing", attempts=attempts, hosts=left)
         return findings.partly(findings.judge_unchanged(found, plan), plan)
 
     def verify(self, stack: Stack) -> tuple[Attempt, ...]:
-        """All the probes, those expected to succeed and those expected to be rejected.
+        """Runs all probes of a stack: those expected to succeed and those expected to be rejected.
 
         Raises:
             FirescreenError: the stack cannot be inspected or planned.
@@ -250,7 +255,7 @@ class Engine:
     def run_probes(
         self, plan: Plan, emit: Emit = silent, cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
-        """The probes of a plan, made now, and what Prometheus tells of its logins elsewhere."""
+        """Runs the probes of a plan, and checks each Prometheus' logins at remote_write endpoints and Alertmanagers."""
         newest = next(iter(journal_reader.undoable_runs(self.workspace.runs)), None)
         before = baseline.read_baseline(newest.folder) if newest is not None else None
         with self.connections(plan.stack.hosts) as hosts:
@@ -265,17 +270,17 @@ class Engine:
         emit: Emit = silent,
         cancel: threading.Event | None = None,
     ) -> Outcome | None:
-        """Completes the verification of a run that was left `changed`: what was up before it must be up now.
+        """Completes the verification of a run in the state `changed`: what was up before it must be up now.
 
         Args:
-            plan: what the stack plans now, for its servers and Prometheus.
-            attempts: what its probes said.
+            plan: the current plan for the stack, whose servers and Prometheus are checked.
+            attempts: the results of the plan's probes.
 
         Returns:
-            None if the newest run is no such run; else `proven`, or `changed` with what does not hold.
+            None if the newest run is not `changed`; else an outcome with the state `proven`, or `changed` with the error.
 
         Raises:
-            LockedError: another Firescreen is at work.
+            LockedError: another Firescreen process holds the workspace lock.
         """
         newest = next(iter(journal_reader.undoable_runs(self.workspace.runs)), None)
         if newest is None or newest.state != "changed":
@@ -286,7 +291,7 @@ class Engine:
     # -- undo and recovery --------------------------------------------------------------------------------
 
     def undo(self, run: str = "", emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
-        """Rolls back what a run changed; the newest that is not undone, if none is named."""
+        """Rolls back the changes of a run; '' for the newest run that is not undone yet."""
         with Listener(emit) as tell:
             try:
                 outcome = self._recovery.undo(run, tell)
@@ -295,7 +300,10 @@ class Engine:
             return finish(outcome, tell)
 
     def hosts_of(self, run: str = "") -> tuple[HostSpec, ...]:
-        """The hosts that a rollback connects to: of that run, of the interrupted runs, or of the newest.
+        """The hosts that a rollback connects to.
+
+        Args:
+            run: the run to undo; '' for all unfinished runs or, if there are none, the newest run.
 
         Raises:
             InputError: there is nothing to roll back.
@@ -303,32 +311,34 @@ class Engine:
         return self._recovery.hosts_of(run)
 
     def cut_off(self) -> RunRecord | None:
-        """A run that was interrupted before it was finished or rolled back; None while another is at work.
+        """A run that was interrupted before it was finished or rolled back; None while another process is at work.
 
-        Also one that went on without a host that could not be rolled back, as far as that host goes.
+        Also a finished run that left out a host which could not be rolled back; the record then has only that host.
         """
         return self._recovery.interrupted_run()
 
     def recover(self, emit: Emit = silent) -> tuple[Outcome, ...]:
-        """Finishes the rollback of every interrupted run, and of the hosts that a run had to leave behind."""
+        """Finishes the rollback of every interrupted run, and of hosts that a finished run could not roll back."""
         return self._recovery.recover(emit)
 
     def remains(self, run: str = "") -> tuple[Remains, ...]:
-        """What is left of the runs that were not rolled back (or of that one). Changes nothing.
+        """How the hosts differ from their state before each run that is not rolled back (or before `run`).
+
+        Changes nothing.
 
         Raises:
-            InputError: that run has nothing to be rolled back.
+            InputError: nothing of `run` has to be rolled back.
         """
         return self._recovery.remains(run)
 
     def forget(self, run: str = "", *, as_it_is: bool = False, emit: Emit = silent) -> tuple[Outcome, ...]:
-        """Ends the recovery of runs that were not rolled back (or of that one), where all is as it was before.
+        """Ends the recovery of runs that are not rolled back (or of `run`) if the hosts are as before the run.
 
-        No host is changed but for the lock of this workspace.
+        On the hosts, only the lock file of this workspace is removed.
 
         Args:
-            as_it_is: also where something differs, or a host cannot be read. The copies of the files as they were
-                stay in the workspace then.
+            as_it_is: also if something differs or a host cannot be read. The copies of the previous files then stay in
+                the workspace.
         """
         return self._recovery.forget(run, emit, as_it_is=as_it_is)
 
@@ -354,10 +364,14 @@ class Engine:
     # -- the practice stack -------------------------------------------------------------------------------
 
     def practice(self, progress: Callable[[str], None] | None = None, *, whole: bool = False) -> Stack:
-        """The practice stack, brought up if it is not; `whole` gives it every component that it can have.
+        """The practice stack, which is started if it is not running.
+
+        Args:
+            progress: called with a line of text for each step.
+            whole: start every component that the practice stack can have.
 
         Raises:
-            ProgramUnavailableError: the real programs can be neither found nor fetched. ServiceError: one does not run.
+            ProgramUnavailableError: a program is not installed and cannot be downloaded. ServiceError: one does not run.
         """
         from wizard import practice
 
@@ -371,12 +385,12 @@ class Engine:
         return practice.stack(self.workspace.root)
 
     def practice_down(self) -> None:
-        """Ends the practice stack's programs and removes its files.
+        """Stops the practice stack's programs and removes its files.
 
-        What its runs left in the workspace (a CA, passwords) is undone with them.
+        Its runs are undone too, with the CA and the passwords that they created in the workspace.
 
         Raises:
-            LockedError: a run is under way. ServiceError: a program does not end.
+            LockedError: a run is in progress. ServiceError: a program does not stop.
         """
         from wizard import practice
 

@@ -1,6 +1,6 @@
-"""What an error text means on the hosts of a stack: finds both ends of the connection, and puts the questions there.
+"""Explains an error text with evidence from the hosts: finds client and server of the connection and examines both.
 
-Only services that belong to the stack are asked, whatever address a pasted text names.
+Only services that belong to the stack are examined, whatever address a pasted text names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from wizard.service_managers.registry import manager_of
 
 _LINES: Final = 60
 _MATCHED: Final = 80
-"""So many characters of a recognised text are enough to find its record again."""
+"""Characters of the recognised text that are compared to find its log record again."""
 _POOL: Final = re.compile(rf"scrape_pool=(?P<job>[^{log_records.SEPARATOR}\n]{{1,200}})")
 _STAMP: Final = re.compile(r"^.*?(?:\d\d:\d\d:\d\d\S*\s+|\w+\[\d+\]: )")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -43,14 +43,14 @@ class _Served:
     names: tuple[str, ...]
 
     def log(self) -> tuple[str, ...]:
-        """Its last lines; () where nobody keeps them, or we may not read them."""
+        """The last log lines of the service; () if there is no log, or it may not be read."""
         try:
             return manager_of(self.service).logs(self.connection, self.service, _LINES)
         except FirescreenError:
             return ()
 
     def places(self) -> tuple[str, ...]:
-        """host:port in every way in which a client may write it."""
+        """Every host:port by which a client may name this service."""
         port = self.service.listen.rpartition(":")[2]
         found = [
             self.service.listen,
@@ -62,19 +62,19 @@ class _Served:
         return tuple(found)
 
     def is_at(self, place: str) -> bool:
-        """Whether host:port, as some client writes it, is this service."""
+        """Whether host:port, as a client writes it, names this service."""
         return any(endpoints.is_same(place, each) for each in self.places())
 
 
 def explain(text: str, stack: Callable[[], Stack], reach: Callable[[Stack], Hosts]) -> Diagnosis | None:
-    """The true cause of an error, as far as the hosts tell it; None for a text that nothing is known about.
+    """The diagnosis of an error, narrowed down by evidence from the hosts; None for an unknown text.
+
+    Never raises a FirescreenError: if the hosts cannot be queried, the diagnosis relies on the text alone.
 
     Args:
         text: one line or a whole log.
-        stack: the hosts and components that it may be about; only asked for where there are questions.
-        reach: opens the connections to them.
-
-    Never raises a FirescreenError: where hosts cannot be asked, the text alone speaks.
+        stack: returns the stack that the error may be about; only called if the diagnosis has open questions.
+        reach: opens the connections to the stack's hosts.
     """
     found = catalogue.diagnose(text)
     if found is None or not found.questions:
@@ -95,7 +95,7 @@ def _served_components(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
             services = [each for each in hosts.services(spec.name, wanted) if each.component in wanted]
             names = (*hosts.names(spec.name), spec.name, spec.address)
         except FirescreenError:
-            continue  # unreachable: the other hosts are asked all the same
+            continue  # unreachable: the other hosts are examined all the same
         near = _LOOPBACK if hosts.connection(spec.name).is_local else ()
         for service in services:
             yield _Served(spec, hosts.connection(spec.name), service, tuple(filter(None, (*names, *near))))
@@ -104,8 +104,8 @@ def _served_components(stack: Stack, hosts: Hosts) -> Iterator[_Served]:
 def _evidence(
     text: str, services: tuple[_Served, ...], hosts: Hosts, *, matched: str = ""
 ) -> Evidence | None:
-    # Without the escapes of the logger, which would end a URL too late. In a log with the errors of several targets,
-    # the one that was recognised counts.
+    # The records have no escapes of the logger, which would make a URL too long. If a log has the errors of several
+    # targets, the record that was recognised comes first.
     records = "\n".join(
         sorted(
             (record.text for record in log_records.read(text)),
@@ -127,13 +127,13 @@ def _evidence(
     if target is None:
         return client
     # The URL that the client logged counts more than the one in its configuration now.
-    said = next((url for place, url in urls(records).items() if target.is_at(place)), "")
-    asked = replace(client or Evidence(), url=said or (client.url if client else ""))
-    found = at_server(asked, target.connection, target.service, target.log, hosts.dial)
+    logged_url = next((url for place, url in urls(records).items() if target.is_at(place)), "")
+    at_client = replace(client or Evidence(), url=logged_url or (client.url if client else ""))
+    found = at_server(at_client, target.connection, target.service, target.log, hosts.dial)
     box = target.service.container
     if box is None or found.forward is not None:
         return found
-    # Names of containers mean nothing on their host; what listens there is asked where it is published.
+    # Container names do not resolve on their host; the server is probed at its published port instead.
     way = Forward(target.spec, target.service.listen) if target.service.listen else None
     return replace(
         found,
@@ -143,7 +143,7 @@ def _evidence(
 
 
 def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
-    """What a Prometheus uses for one of these addresses."""
+    """The scheme, CA and login that a Prometheus uses for one of these addresses, or for a job; None if it has none."""
     if one.service.component != "prometheus" or not one.service.config_file:
         return None
     for path, content in _configuration(one.connection, one.service.config_file):
@@ -157,7 +157,7 @@ def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
 
 
 def _configuration(connection: Connection, path: str) -> Iterator[tuple[str, bytes]]:
-    """A prometheus.yml, then the files that it includes, each with its path."""
+    """(path, content) of a prometheus.yml and of each file that it includes."""
     state = connection.read(path)
     if state is None:
         return

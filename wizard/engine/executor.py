@@ -1,7 +1,7 @@
-"""Makes the changes of a plan and takes those of a run back: one after the other on a host, the hosts in parallel.
+"""Makes the changes of a plan and rolls back those of a run: one after the other on a host, the hosts in parallel.
 
-Each change is in the journal before it is made. Compare and swap, both ways: a file that somebody else changed is left
-alone.
+Each change is written to the journal before it is made. Both directions compare and swap: a file that somebody else
+has changed is left alone.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Emit = Callable[[Event], None]
 
 
 class _Entry(NamedTuple):
-    """A change with its number in the journal."""
+    """A change with its step and its number in the journal."""
 
     number: int
     step: PlannedStep
@@ -61,12 +61,12 @@ class _Entry(NamedTuple):
 
 
 class Executor:
-    """Makes changes on hosts for one run, and takes them back.
+    """Makes changes on hosts for one run, and rolls them back.
 
     Args:
         log: the run's journal, open.
-        emit: gets an event for every step.
-        cancel: looked at between changes.
+        emit: called with an event for every step.
+        cancel: checked between changes.
         plan: the plan that is applied, for its facts and probes; None for a rollback.
         independent: hosts whose failure does not end the run for the others.
     """
@@ -94,9 +94,9 @@ class Executor:
         self._left: Counter[str] = Counter()
         self._done = self._total = 0
         self.made: list[Change] = []
-        """What was applied so far, in its order."""
+        """The changes made so far, in order."""
         self.left_down: tuple[str, ...] = ()
-        """Services that do not run after a rollback and did not before the run either, with the reason: a line each."""
+        """Services that do not run after a rollback and did not run before either: one line each, with the reason."""
 
     # -- applying -----------------------------------------------------------------------------------------
 
@@ -104,12 +104,12 @@ class Executor:
         """Makes every change, each written to the journal first.
 
         Returns:
-            The independent hosts that failed, with what happened there. Their later changes were not made, and what was
-            made until then stands; so it is with the others from the stage on that followed.
+            The independent hosts that failed, with the error of each. Their remaining changes were not made, and no host
+            began the next stage. Changes already made stay in place.
 
         Raises:
-            FirescreenError: a host that the others need failed, or the person stopped the run. What was made until
-                then stands; the caller rolls it back.
+            FirescreenError: a host that the others need failed, or the person stopped the run. Changes already made stay
+                in place; the caller rolls them back.
         """
         pairs = [(step, change) for step in steps for change in step.changes]
         numbers = self._log.extend([change for _, change in pairs])
@@ -118,25 +118,25 @@ class Executor:
         self._left = Counter(entry.change.host for entry in entries)
         self._done, self._total = len(self.made), len(self.made) + len(entries)
         for _, stage in groupby(entries, key=lambda entry: entry.step.stage):
-            # The longest first: begun last, the workspace's would keep all hosts waiting at the end.
+            # The longest lane first: the workspace's, started last, would make all hosts wait at the end of the stage.
             run_parallel(self._apply_lane, sorted(_lanes(stage), key=len, reverse=True))
             if self._failures:
                 break
         return self._failures
 
     def _apply_lane(self, entries: Sequence[_Entry]) -> None:
-        """Changes one after the other."""
-        # The workspace's are files and folders of our own: none of them waits for the disk to know of the one before.
-        together = entries[0].change.host == WORKSPACE
+        """Makes the changes of a lane one after the other."""
+        # Files in the workspace are our own, so all of them are journaled as begun at once, with a single fsync.
+        is_workspace = entries[0].change.host == WORKSPACE
         for number, step, change in entries:
             if self._stop.is_set() or change.host in self._failures:
-                return  # what is not begun needs no rollback
+                return  # changes that were not begun need no rollback
             if self._cancel.is_set():
                 self._stop.set()
                 raise CancelledError("you stopped the run between two changes", where=step.title)
             self._tell_change(step.id, change, "running")
             try:
-                if not together:
+                if not is_workspace:
                     self._log.begin(number)
                 elif number == entries[0].number:
                     self._log.begin(*(entry.number for entry in entries))
@@ -185,10 +185,10 @@ class Executor:
             )
         )
 
-    # -- one change, either way ---------------------------------------------------------------------------
+    # -- one change, in either direction ------------------------------------------------------------------
 
     def _make(self, change: Change, number: int) -> None:
-        """Makes one change: of a plan, or the reversal of one."""
+        """Makes one change of a plan, or its reversal."""
         connection = self._hosts.connection(change.host)
         if isinstance(change, MakeFolder):
             connection.make_folder(change.path, mode=change.mode, owner=change.owner, group=change.group)
@@ -200,21 +200,26 @@ class Executor:
             refuse_changed(connection, [change])
             connection.remove(change.path)
             return
-        # What was copied from another host is read back.
-        look = change.content_kind in (ContentKind.CERTIFICATE, ContentKind.PRIVATE_KEY)
+        # Certificates and keys are copied between hosts, so they are read back to detect a damaged transfer.
+        read_back = change.content_kind in (ContentKind.CERTIFICATE, ContentKind.PRIVATE_KEY)
         check = partial(self._validate, connection, change) if change.check else None
         try:
             now = connection.replace_if_unchanged(
-                change.path, change.after, tag=self._tag(number), before=change.before, check=check, look=look
+                change.path,
+                change.after,
+                tag=self._tag(number),
+                before=change.before,
+                check=check,
+                look=read_back,
             )
         except FileChangedError:
             raise _changed_error(change) from None
-        said = transfer_fault(change, now) if look else ""
-        if said:
-            raise FileChangedError(said, where=f"{change.host}:{change.path}", todo="Try again")
+        fault = transfer_fault(change, now) if read_back else ""
+        if fault:
+            raise FileChangedError(fault, where=f"{change.host}:{change.path}", todo="Try again")
 
     def _tag(self, number: int) -> str:
-        """What the temporary name of the file of that change holds."""
+        """The part of a temporary file name that identifies the change."""
         return f"{self._log.run}-{number}"
 
     def _validate(self, connection: Connection, change: WriteFile, staged: str) -> None:
@@ -222,7 +227,7 @@ class Executor:
         validate(connection, change, staged, self._plan.facts, self._written_files(change.host))
 
     def _written_files(self, host: str) -> dict[str, bytes]:
-        """What this run has put on a host so far."""
+        """The content of each file that this run has written on a host so far, by path."""
         found: dict[str, bytes] = {}
         for change in self.made:
             if isinstance(change, WriteFile) and change.host == host:
@@ -234,12 +239,12 @@ class Executor:
     # -- rolling back -------------------------------------------------------------------------------------
 
     def roll_back(self, record: Record) -> None:
-        """Restores what the run changed, removes what it made, and has services take what they had before.
+        """Restores the files that a run changed, removes those that it created, and restarts or reloads services.
 
-        Hosts do not wait for each other while their files are restored; services turn in the order of the run.
+        Files are restored on all hosts in parallel; services restart or reload in the order of the run.
 
         Raises:
-            FirescreenError: something could not be rolled back; its `hosts` say where. All the rest is.
+            FirescreenError: something could not be rolled back; its `hosts` say where. Everything else is rolled back.
         """
         phases = rollback.phases(record)
         reversals = [each for phase in phases for lane in phase for each in lane]
@@ -250,7 +255,7 @@ class Executor:
             lost = {each.host for each, error in troubles if isinstance(error, UnreachableError)}
             lanes = [lane for lane in phase if lane[0].kind == "service" or lane[0].host not in lost]
             for found in run_parallel(partial(self._roll_back_lane, record), lanes):
-                # What is restarted afterwards reads its configuration then: a reload of it that fails decides nothing.
+                # A failed reload does not matter if a restart follows: the service then reads its configuration anyway.
                 troubles += [
                     (each, error)
                     for each, error in found
@@ -261,7 +266,7 @@ class Executor:
             for each, error in troubles
             if rollback.is_down_as_before(each, error)
         )
-        troubles = [one for one in troubles if not rollback.is_down_as_before(*one)]
+        troubles = [trouble for trouble in troubles if not rollback.is_down_as_before(*trouble)]
         if troubles:
             raise rollback.combine_errors([(each.host, error) for each, error in troubles])
         services: dict[tuple[str, str], Service] = {}
@@ -271,7 +276,7 @@ class Executor:
         self._services.revive(services.values())
 
     def _roll_back_lane(self, record: Record, lane: Lane) -> list[tuple[Reversal, FirescreenError]]:
-        """Reversals one after the other; gives what could not be done."""
+        """Makes reversals one after the other; returns those that failed, with their errors."""
         troubles: list[tuple[Reversal, FirescreenError]] = []
         for reversal in lane:
             try:
@@ -279,7 +284,7 @@ class Executor:
             except FirescreenError as error:
                 troubles.append((reversal, error))
                 if isinstance(error, UnreachableError):
-                    return troubles  # each further file would wait for it again
+                    return troubles  # every further file would run into the same time-out
             self._tell_reversal(reversal)
         return troubles
 
@@ -293,8 +298,8 @@ class Executor:
             return
         for entry in reversal.entries:
             if entry.number in record.done:
-                continue  # what was staged for it took its place
-            with suppress(HostError):  # its folder may be gone, and with it what was staged there
+                continue  # its staged file was renamed into place
+            with suppress(HostError):  # the folder may be gone, and the staged file with it
                 connection.remove(connection.staged_name(path, tag=self._tag(entry.number)))
         change = rollback.file_change(record, reversal, connection.read(path))
         if change is not None:
@@ -318,9 +323,10 @@ class Executor:
 
 
 def _lanes(stage: Iterable[_Entry]) -> Collection[list[_Entry]]:
-    """The changes of one stage: in order on each host, the hosts in parallel.
+    """The changes of one stage as lanes that run in parallel: one lane for each host.
 
-    Servers that turn to https turn at once, also on one host: each that waited for another would be down for longer.
+    Each server restart is a lane of its own, also on the same host: restarts one after the other would keep targets
+    down for longer, because Prometheus already scrapes them by https.
     """
     lanes: dict[str, list[_Entry]] = {}
     for entry in stage:
@@ -336,7 +342,7 @@ def _restarts_at_once(change: Change) -> bool:
 
 
 def _with_attributes(change: Change) -> Change:
-    """Whoever had rights on the old file by an access control list has the same on the new one."""
+    """The change with the old file's access control list and other extended attributes on the new file."""
     if not isinstance(change, WriteFile) or change.after is None:
         return change
     kept = change.before.attributes if change.before is not None else ()
@@ -344,10 +350,10 @@ def _with_attributes(change: Change) -> Change:
 
 
 def refuse_changed(connection: Connection, changes: Sequence[WriteFile]) -> None:
-    """Compares files before anything is done.
+    """Compares files with the preview before anything is changed.
 
     Raises:
-        FileChangedError: a file is no longer what the preview showed.
+        FileChangedError: a file no longer has the content or mode that the preview showed.
     """
     found = connection.read_many([change.path for change in changes])
     for change in changes:

@@ -1,4 +1,4 @@
-"""How well a service is protected, by what it answers on the wire and not by what a file says."""
+"""Determines how well a service is protected from its responses, not from its configuration files."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from wizard.planner.front_doors.door_facts import probe_resolution
 
 
 def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
-    """How well a service is protected: probed first by http, then over TLS without checking its certificate.
+    """Determines how well a service is protected: probes it by http, then by https without checking the certificate.
 
     Args:
         dial: as for `verification.run_probes`.
     """
     if service.out_of_reach:
-        # Probed from here, another program's answer would be taken for its own.
+        # Its address means another machine here, so a probe might get another program's answer.
         return _exposure(service, "down", f"cannot be probed from here: {service.out_of_reach}")
     path = find_component(service.component).metrics_path(service.flag)
     place = service.listen
-    plain = probes.run(_ask(service, f"http://{place}{path}"), dial=dial)
+    plain = probes.run(_probe(service, f"http://{place}{path}"), dial=dial)
     tls = password = client = False
     valid = (0.0, 0.0)
     down = plain.outcome == "error"
     if plain.outcome in {"400", "error"}:
-        secure = probes.run(_ask(service, f"https://{place}{path}", insecure=True), dial=dial)
-        # A server that hangs takes the connection and agrees on nothing.
+        secure = probes.run(_probe(service, f"https://{place}{path}", insecure=True), dial=dial)
+        # A server that hangs accepts the connection but never agrees on a TLS version.
         tls = secure.tls is not None and bool(secure.tls.version)
         if secure.tls is not None and secure.tls.chain:
             leaf = secure.tls.chain[0]
@@ -61,17 +61,20 @@ def exposure(service: Service, dial: probes.Dial | None = None) -> Exposure:
 def behind_door(
     seen: Exposure, service: Service, host: HostFacts, door: FrontDoor, route: DoorRoute
 ) -> Exposure:
-    """The exposure of a component that a front door leads to: what the door answers to a stranger.
+    """The exposure of a component behind a reverse proxy: how the proxy responds to a client without credentials.
 
-    One that others still reach beside the door is as it was found.
+    Args:
+        seen: the exposure of the component itself; returned unchanged if the component is down, or if other machines
+            can still connect to it directly.
     """
-    held = service.sockets or (service.flag("web.listen-address"),)
-    if seen.state == "down" or not all(endpoints.is_loopback(endpoints.split(each)[0]) for each in held):
+    listening = service.sockets or (service.flag("web.listen-address"),)
+    if seen.state == "down" or not all(endpoints.is_loopback(endpoints.split(each)[0]) for each in listening):
         return seen
-    reached = probe_resolution(host.spec, host.names, door)
+    resolution = probe_resolution(host.spec, host.names, door)
     path = find_component(service.component).api_path
-    asked = replace(_ask(service, f"{door.url(route)}{path}", insecure=True), forward=None, **reached)
-    found = probes.run(asked)
+    found = probes.run(
+        replace(_probe(service, f"{door.url(route)}{path}", insecure=True), forward=None, **resolution)
+    )
     chain = found.tls.chain if found.tls is not None else ()
     words = f"at the front door {door.url(route)}"
     shown = replace(
@@ -95,9 +98,9 @@ def behind_door(
 
 
 def with_configured_password(seen: Exposure, content: bytes) -> Exposure:
-    """The exposure with the password that its web configuration demands.
+    """The exposure with `password` set if the web configuration has users.
 
-    A server that rejects clients without a certificate never asks a stranger for the password.
+    A probe cannot see that: a server that rejects clients without a certificate never gets to ask for the password.
     """
     if not seen.client_certificate or seen.password:
         return seen
@@ -139,7 +142,7 @@ def _exposure(
     )
 
 
-def _ask(service: Service, url: str, *, insecure: bool = False) -> Probe:
+def _probe(service: Service, url: str, *, insecure: bool = False) -> Probe:
     return Probe(
         id=f"scan/{service.key}",
         host=service.host,

@@ -1,4 +1,4 @@
-"""Whether the probes verify a plan, and which findings an exposure gives. Pure."""
+"""Judges the probes of a plan, and derives findings from exposures. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wizard.redact import redact
 
 
 def first_writes(plan: Plan) -> tuple[tuple[WriteFile, ...], ...]:
-    """The first change of each file, by host: what a later one builds on is not there yet."""
+    """The first change of each file, grouped by host: later changes start from content that is not there yet."""
     first: dict[str, dict[str, WriteFile]] = {}
     for change in plan.changes:
         if isinstance(change, WriteFile):
@@ -25,15 +25,15 @@ def first_writes(plan: Plan) -> tuple[tuple[WriteFile, ...], ...]:
 
 
 def changed_at(plan: Plan) -> float:
-    """The moment from which on what Prometheus reports counts: now, if anything but the workspace was changed."""
+    """Unix time after which a scrape counts: now, or 0 if the plan changes nothing outside the workspace."""
     return time.time() if any(change.host != WORKSPACE for change in plan.changes) else 0.0
 
 
 def judge(attempts: tuple[Attempt, ...]) -> None:
-    """Whether every probe ended as expected.
+    """Raises an error if a probe did not end as expected.
 
     Raises:
-        VerificationError: for the first that did not, those expected to succeed before the others.
+        VerificationError: see `failure`.
     """
     failed = [attempt for attempt in attempts if attempt.failed]
     if failed:
@@ -41,23 +41,23 @@ def judge(attempts: tuple[Attempt, ...]) -> None:
 
 
 def failure(failed: Sequence[Attempt], host: str = "") -> VerificationError:
-    """The error for probes that failed, those expected to succeed before the others.
+    """The error for failed probes; it names the most important one: expected to succeed, and not about a target.
 
     Args:
-        host: only of this one; '' for all.
+        host: only consider probes of this host; '' for all.
     """
     mine = [attempt for attempt in failed if host in ("", attempt.probe.host)]
     worst = min(mine, key=lambda attempt: (not attempt.probe.wanted, attempt.probe.kind == "up"))
-    said = f": {worst.reason}" if worst.reason else ""
+    reason = f": {worst.reason}" if worst.reason else ""
     return VerificationError(
-        f"probe '{worst.probe.name}' failed: expected {worst.probe.expect}, got {worst.outcome}{redact(said)}",
+        f"probe '{worst.probe.name}' failed: expected {worst.probe.expect}, got {worst.outcome}{redact(reason)}",
         where=worst.probe.server,
         todo=f"Run it yourself: {worst.curl}" if worst.curl else "",
     )
 
 
 def after_rollback(error: FirescreenError, plan: Plan) -> FirescreenError:
-    """The error of a run that is rolled back: its files are gone, so nothing may be done with them."""
+    """The error with advice that still works after the rollback, which removes the files that the run has written."""
     written = (change.path for change in plan.changes if isinstance(change, WriteFile | MakeFolder))
     if any(path in error.todo for path in written):
         error.todo = "Correct that, then make a new plan and apply it"
@@ -65,7 +65,7 @@ def after_rollback(error: FirescreenError, plan: Plan) -> FirescreenError:
 
 
 def judge_unchanged(outcome: Outcome, plan: Plan) -> Outcome:
-    """The outcome of a run that had nothing to change: failed if a probe failed, else with its summary."""
+    """The outcome of a run without changes: state `failed` if a probe failed, else with a summary."""
     try:
         judge(outcome.attempts)
     except VerificationError as error:
@@ -74,11 +74,11 @@ def judge_unchanged(outcome: Outcome, plan: Plan) -> Outcome:
 
 
 def partly(outcome: Outcome, plan: Plan) -> Outcome:
-    """The outcome of a run that stands, with the state of the hosts that are not part of it."""
+    """The outcome of a finished run, with an error that names the hosts that were left out or rolled back."""
     lost = [each for each in outcome.hosts if each.state not in ("proven", "changed", "working")]
     if not lost or outcome.error is not None:
         return outcome
-    ways = {
+    reasons = {
         "away": plan.facts.away,
         "rolled-back": {each.host: each.error.what for each in lost if each.error},
         "stuck": {each.host: each.error.what for each in lost if each.error},
@@ -90,7 +90,7 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
             "rolled-back": "failed and was rolled back",
             "stuck": "failed and needs recovery: it is unreachable now, roll it back with firescreen recover --yes",
         }[each.state]
-        lines.append(f"{each.host} {words}: {ways[each.state].get(each.host, '')}")
+        lines.append(f"{each.host} {words}: {reasons[each.state].get(each.host, '')}")
     owed = [each.host for each in lost if each.state == "stuck"]
     todo = (
         f"Make {join_words(owed)} reachable again, and roll back what was changed there"
@@ -100,9 +100,9 @@ def partly(outcome: Outcome, plan: Plan) -> Outcome:
     first = lost[0]
     others = len(outcome.hosts) - len(lost)
     error = PartialFailureError(
-        f"{first.host}: {ways[first.state].get(first.host, '')}"
+        f"{first.host}: {reasons[first.state].get(first.host, '')}"
         if len(lost) == 1
-        else f"{len(lost)} of {len(outcome.hosts)} hosts: {ways[first.state].get(first.host, '')}",
+        else f"{len(lost)} of {len(outcome.hosts)} hosts: {reasons[first.state].get(first.host, '')}",
         where=", ".join(each.host for each in lost),
         todo=f"{todo}; {_others_verified_text(others)}" if others else todo,
         recover=bool(owed),
@@ -115,12 +115,12 @@ def _others_verified_text(others: int) -> str:
 
 
 def _place(host: str) -> str:
-    """Where a host is, as a person says it: without a stack file, this machine has a name that nobody gave it."""
+    """A host's name for a person: 'here' is the name that Firescreen gives this machine without a stack file."""
     return "this machine" if host == "here" else host
 
 
 def not_found(component: ComponentSpec) -> Finding:
-    """A component that the stack names and the host does not have."""
+    """The finding for a component of the stack that the host does not have."""
     unit = f" in a unit {component.unit}" if component.unit else ""
     return Finding(
         id="not-found",
@@ -134,7 +134,7 @@ def not_found(component: ComponentSpec) -> Finding:
 
 
 def containers_not_shown(host: str, user: str) -> Finding:
-    """A host on which Docker runs and this user may not ask it."""
+    """The finding for a host that runs Docker but denies this user access to it."""
     return Finding(
         severity="ok",
         id="containers-not-shown",
@@ -146,7 +146,7 @@ def containers_not_shown(host: str, user: str) -> Finding:
 
 
 def not_in_stack(exposure: Exposure, service: Service) -> Finding:
-    """A further instance of a component, which the stack does not name."""
+    """The finding for a further instance of a component that the stack does not name."""
     return Finding(
         severity="ok" if exposure.state == "secured" else "open" if exposure.state == "open" else "warning",
         id="not-in-stack",
@@ -163,7 +163,7 @@ def not_in_stack(exposure: Exposure, service: Service) -> Finding:
 
 
 def away(host: str, why: str) -> Finding:
-    """An unreachable host."""
+    """The finding for an unreachable host."""
     return Finding(
         id="host-away",
         host=host,
@@ -195,7 +195,7 @@ def _out_of_reach(service: Service) -> Finding:
 
 
 def _powers(exposure: Exposure, service: Service) -> tuple[Finding, ...]:
-    """Powerful endpoints that are switched on and have no authentication."""
+    """The findings for administrative endpoints that are enabled and have no authentication."""
     if exposure.password or exposure.client_certificate:
         return ()
     return tuple(

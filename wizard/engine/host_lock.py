@@ -1,7 +1,7 @@
-"""One Firescreen at a time on a host: while it changes one, a lock file there names who, from where and since when.
+"""Locks hosts while a run changes them: a lock file on the host says who holds the lock, from where and since when.
 
-Two people may each run a wizard of their own; the journal of one knows nothing of the other's changes. The lock lies
-where a boot of the host clears it.
+Two people may each use a workspace of their own, and the journal of one does not know the changes of the other. The
+lock file is in a folder that is cleared when the host boots.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from wizard.errors import FirescreenError, LockedError
 from wizard.redact import plain
 from wizard.workspace import Workspace
 
-# noclobber: the shell makes the file, or fails if it is there. A file that could not be filled, on a full disk, goes
-# again: empty it would look like a lock of somebody. cat says why it cannot write, printf of some shells does not.
+# noclobber (set -C): the shell creates the file, or fails if it exists. If it could be created but not written (full
+# disk), it is removed again: an empty file would look like somebody's lock.
 _MARK = (
     'umask 022; set -C; exec 3> "$1" || exit; '
-    # By the shell itself, without a process; if it cannot, cat has the system's words for why.
+    # The shell's own printf needs no process; if it fails, cat reports the system's error, which some printf do not.
     'printf "%s\\n" "$2" >&3 || printf "%s\\n" "$2" | cat >&3 || { rm -f -- "$1"; exit 74; }'
 )
 _UNWRITTEN = 74
-"""What the script ends with where the file could be made and not written."""
+"""Exit code of the script if the file could be created but not written."""
 _FREE = 'IFS= read -r mark < "$1" && [ "$mark" = "$2" ] && rm -f -- "$1"'
 
 
 @contextmanager
 def lock_hosts(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> Iterator[None]:
-    """Holds these hosts.
+    """Holds the locks of these hosts.
 
-    What a process of the same workspace left behind is taken over: it is dead, for whoever comes here holds the
-    workspace's lock.
+    A lock of the same workspace is taken over: the process that left it is dead, because the caller holds the
+    workspace lock.
 
     Raises:
-        LockedError: somebody else is at work on one of them.
-        HostError: one cannot be marked.
+        LockedError: another workspace holds the lock of a host.
+        HostError: a lock file cannot be written.
     """
     held: dict[str, str] = {}
     try:
-        for each in run_parallel(lambda name: _claim(hosts, name, workspace, held), names):
-            if each is not None:
-                raise each
+        for error in run_parallel(lambda name: _claim(hosts, name, workspace, held), names):
+            if error is not None:
+                raise error
         yield
     finally:
         run_parallel(lambda name: _free(hosts, name, held[name]), list(held))
 
 
 def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) -> FirescreenError | None:
-    """Marks a host, and notes in `held` with which line."""
+    """Writes the lock file of a host and stores its line in `held`; returns the error if that is not possible."""
     path = hosts.lock_path(name)
     if not path:
         return None
@@ -66,7 +66,7 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
         "process": os.getpid(),
         "since": int(time.time()),
     }
-    said, line = "", json.dumps(mine)
+    stderr, line = "", json.dumps(mine)
     for _ in range(2):
         ended = connection.run_script(_MARK, path, line)
         if ended.code == 0:
@@ -74,19 +74,21 @@ def _claim(hosts: Hosts, name: str, workspace: Workspace, held: dict[str, str]) 
             return None
         if ended.code == _UNWRITTEN:
             return from_words(ended.stderr, doing="lock", path=f"{name}:{path}")
-        said = ended.stderr
-        there = connection.read(path)
-        if there is None:
-            continue  # let go of in this moment
-        holder = _read(there.content)
+        stderr = ended.stderr
+        lock_file = connection.read(path)
+        if lock_file is None:
+            continue  # it was released at this moment
+        holder = _read(lock_file.content)
         if holder.get("workspace") != mine["workspace"]:
             return _refusal(name, path, holder)
         connection.remove(path)
-    return from_words(said, doing="lock", path=f"{name}:{path}")
+    return from_words(stderr, doing="lock", path=f"{name}:{path}")
 
 
 def _free(hosts: Hosts, name: str, line: str) -> None:
-    with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
+    with suppress(
+        FirescreenError
+    ):  # unreachable: its next boot clears the lock, and this workspace can take it over
         hosts.connection(name).run_script(_FREE, hosts.lock_path(name), line)
 
 
@@ -122,13 +124,15 @@ def _age(seconds: float) -> str:
 
 
 def release(hosts: Hosts, names: Sequence[str], workspace: Workspace) -> None:
-    """Takes away the marks of this workspace that a process which was killed left on these hosts, as far as it can."""
+    """Removes lock files that a killed process of this workspace left on these hosts; ignores unreachable hosts."""
 
     def free(name: str) -> None:
-        with suppress(FirescreenError):  # gone: its next boot clears it, and this workspace may take it over
+        with suppress(
+            FirescreenError
+        ):  # unreachable: its next boot clears the lock, and this workspace can take it over
             path = hosts.lock_path(name)
-            there = hosts.connection(name).read(path) if path else None
-            if there is not None and _read(there.content).get("workspace") == workspace.identity():
+            lock_file = hosts.connection(name).read(path) if path else None
+            if lock_file is not None and _read(lock_file.content).get("workspace") == workspace.identity():
                 hosts.connection(name).remove(path)
 
     run_parallel(free, names)

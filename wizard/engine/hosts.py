@@ -35,18 +35,18 @@ from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
 Looked: TypeAlias = MutableMapping[HostSpec, tuple[float, tuple[Service, ...]]]
-"""What `service_managers.discovery.discover` found on hosts a moment ago, and when (`time.monotonic`)."""
+"""When (`time.monotonic`) and which services `service_managers.discovery.discover` found, by host."""
 
 _FRESH = 10.0
-"""Seconds for which that stands for what is so."""
+"""Seconds for which such a result may be used."""
 
 
 class Hosts:
     """The connections of one run, opened at first use and closed together.
 
     Args:
-        kept: SSH connections that outlive the run: taken from there and left there. They connect anew by themselves.
-        looked: what the threads that began these connections found; each is used once.
+        kept: SSH connections that outlive the run, by host; new ones are added. They reconnect by themselves.
+        looked: services that were discovered while these connections were opened; each entry is used once.
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Hosts:
         self._open.clear()
 
     def spec(self, name: str) -> HostSpec:
-        """How a host is reached."""
+        """The settings of a host, e.g. how to connect to it."""
         return self._specs[name]
 
     def lock_path(self, name: str) -> str:
-        """The lock file of a host; '' for one that a person changes with manual commands."""
+        """The path of a host's lock file; '' for a host that a person changes with manual commands."""
         spec = self._specs[name]
         if spec.connect == "manual":
             return ""
         if spec.connect == "practice":
             return str(self._workspace.practice / name / "firescreen.lock")
         user, _, root = self.connection(name).identity()
-        # A lock and no data: what somebody else puts there first is a refusal, not a danger.
+        # Safe in /tmp: it is only a lock without data, and a file that another user creates first only causes a refusal.
         return "/run/firescreen.lock" if root else f"/tmp/firescreen-{user}.lock"  # noqa: S108
 
     def connection(self, name: str) -> Connection:
@@ -122,7 +122,7 @@ class Hosts:
         return LocalConnection(name)  # manual: its files are laid out in the outbox, for a person to copy
 
     def reach(self, name: str) -> FirescreenError | None:
-        """Connects to a host; gives what keeps it from being reached."""
+        """Connects to a host; returns the error if it cannot be reached."""
         try:
             self.connection(name).identity()
         except FirescreenError as error:
@@ -130,7 +130,7 @@ class Hosts:
         return None
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Names and addresses that a host answers to, best first."""
+        """Names and addresses by which a host is reached, best first."""
         spec = self._specs[name]
         if spec.connect == "manual":
             return (spec.address, name)
@@ -141,7 +141,11 @@ class Hosts:
         return tuple(dict.fromkeys(each for each in own if each and each not in ("127.0.0.1", "::1")))
 
     def services(self, name: str, wanted: tuple[str, ...] = ()) -> tuple[Service, ...]:
-        """What runs on a host; on a manual one, the components of the stack (`wanted`)."""
+        """The services on a host.
+
+        Args:
+            wanted: the components that the stack names there; a manual host has no other services.
+        """
         if name in self._found:
             return self._found.pop(name)
         spec = self._specs[name]
@@ -159,9 +163,12 @@ class Hosts:
         return tuple(run_parallel(lambda service: seen_from_here(service, way, self.dial), found))
 
     def ask_ahead(self, name: str, stack: Stack) -> None:
-        """Has a host told in one round trip what its discovery asks; nothing where its connection began with that."""
+        """Fetches everything that the discovery of a host reads in one round trip.
+
+        Does nothing if its services were discovered while the connection was opened, a moment ago.
+        """
         connection = self.connection(name)
-        connection.identity()  # what was begun has ended by then
+        connection.identity()  # waits for a connection that is still being opened, and fills `looked`
         looked = self._looked.pop(self._specs[name], None)
         if looked is not None and time.monotonic() - looked[0] < _FRESH:
             self._early[name] = looked[1]
@@ -169,7 +176,7 @@ class Hosts:
             connection.ask_ahead(discovery.requests(stack))
 
     def proxies(self, name: str) -> tuple[Service, ...]:
-        """The reverse proxies of a host that can be front doors; what has a port of its own as this machine reaches it."""
+        """The reverse proxies of a host that can be front doors, with addresses as this machine reaches them."""
         found = proxy_services.discover(self.connection(name))
         way = self._way(self._specs[name])
         return tuple(
@@ -177,7 +184,7 @@ class Hosts:
         )
 
     def remember_services(self, specs: Sequence[HostSpec], services: tuple[Service, ...]) -> None:
-        """What somebody saw on the first of these hosts: it is not asked for them once more; () says nothing."""
+        """Keeps the services of the first host, which is then not discovered again; ignores ()."""
         if services:
             self._found[specs[0].name] = services
 
@@ -193,10 +200,13 @@ class Hosts:
         )
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
-        """A socket that leads to the place of a forward.
+        """Opens a socket to the destination of a forward, through its host.
+
+        Args:
+            seconds: time limit.
 
         Raises:
-            OSError: none does; `connections.errors.ForbiddenError`, TimeoutError and ConnectionRefusedError say why.
+            OSError: no connection, e.g. `connections.errors.ForbiddenError`, TimeoutError or ConnectionRefusedError.
         """
         try:
             return self.connection(forward.host.name).open_tunnel(forward.place, seconds)
@@ -204,7 +214,7 @@ class Hosts:
             raise OSError(f"{forward.host.name}: {error.what}") from error
 
     def _by_hand(self, spec: HostSpec, component: str) -> Service:
-        """A service of which only the address is known; a probe shows whether it uses TLS yet."""
+        """A service on a manual host: only its address is known, so a probe finds out whether it uses TLS."""
         known = find_component(component)
         user, group = account()
         home = str(self._workspace.outbox / spec.name / component)
@@ -220,15 +230,19 @@ class Hosts:
             active=True,
             home=home,
         )
-        turned = exposure(service).tls
-        return replace(service, web_config=posixpath.join(home, "web.yml") if turned else "")
+        has_tls = exposure(service).tls
+        return replace(service, web_config=posixpath.join(home, "web.yml") if has_tls else "")
 
     def with_flag_sources(self, service: Service) -> Service:
-        """The service with what its flags have to be set from."""
+        """The service with the file or unit in which its command-line flags are set."""
         return manager_of(service).describe(self.connection(service.host), service)
 
     def callers(self, name: str, services: tuple[Service, ...]) -> tuple[Caller, ...]:
-        """Lines on a host that connect to a component by plain http, at a usual port or at one of these services."""
+        """Lines in cron jobs, scripts and other files on a host that request a component by plain http.
+
+        Args:
+            services: services whose ports are looked for besides the default ports of all components.
+        """
         if not self._specs[name].is_real:
             return ()
         ports = discovery.usual_ports()
@@ -236,14 +250,14 @@ class Hosts:
         return callers.find(self.connection(name), ports)
 
     def promtool(self, name: str, services: tuple[Service, ...]) -> str:
-        """Where promtool is on a host: beside prometheus, in a usual folder, or '' for nowhere."""
+        """The path of promtool on a host: beside prometheus or in a usual folder; '' if there is none."""
         spec = self._specs[name]
         if spec.connect == "practice":
             from wizard.practice.record import load
 
             stack = load(self._workspace.practice)
             if stack is not None and stack.promtool:
-                return stack.promtool  # of the same generation as what it checks for
+                return stack.promtool  # of the same version as the practice Prometheus
         if not spec.is_real:
             from wizard import binaries
 

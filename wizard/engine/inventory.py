@@ -1,4 +1,4 @@
-"""The inventory of a stack's certificates and users: where they are, and until when."""
+"""The inventory of a stack's certificates and users: where they are stored, and when they expire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wizard.redact import plain
 
 
 def inventory(stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
-    """The certificates and users that exist, as read from the hosts."""
+    """Lists the certificates and users that exist on the hosts and in the workspace."""
     found: list[InventoryItem] = []
     for host, known in facts.hosts.items():
         for path, state in known.files.items():
@@ -38,15 +38,17 @@ def inventory(stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
             )
     for user in stack.users:
         path = paths.user_files(facts, user)[0]
-        kept = facts.hosts[WORKSPACE].files.get(path)
-        if kept is not None:
-            found.append(_item("user", WORKSPACE, path, kept.mode, user.name, 0.0, "password file"))
+        password_file = facts.hosts[WORKSPACE].files.get(path)
+        if password_file is not None:
+            found.append(_item("user", WORKSPACE, path, password_file.mode, user.name, 0.0, "password file"))
         for scraper in paths.scrapers(stack, facts):
             copy = scraper.password_file(user)
-            sent = scraper.host.files.get(copy)
-            if sent is not None:
+            copied_file = scraper.host.files.get(copy)
+            if copied_file is not None:
                 note = "the copy that Prometheus sends"
-                found.append(_item("user", scraper.host.spec.name, copy, sent.mode, user.name, 0.0, note))
+                found.append(
+                    _item("user", scraper.host.spec.name, copy, copied_file.mode, user.name, 0.0, note)
+                )
     return tuple(found)
 
 

@@ -1,9 +1,10 @@
-"""The write-ahead log of a run: what was there before, what was begun, what was done.
+"""The write-ahead log of a run: the previous state, which changes were begun, and which are done.
 
-One append-only file a run, each line on the disk before the change it speaks of is made. With it, a run that was
-interrupted at any instant can be rolled back, and a finished one undone. It holds keyed digests, never contents; the
-contents that were replaced lie beside it, 0600 in a 0700 folder, and are removed once they are back in place. So do those
-that were written, keys and passwords left out: what somebody changes later is restored from them.
+One append-only file per run. A line is on the disk before the change that it announces is made, so a run that was
+interrupted at any instant can be rolled back, and a finished one undone. The journal holds keyed digests, never
+contents. Replaced contents are stored beside it (mode 0600 in a 0700 folder) and removed once they are back in place.
+Written contents are stored there too, except keys and passwords: `upkeep` restores files from them that somebody has
+changed later.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from wizard.model import Change, FileState, HostSpec, MakeFolder, Probe, RunServ
 
 
 class Journal:
-    """An open journal; every method but `done` returns when its line is on the disk."""
+    """An open journal; every method except `done` returns after its line is on the disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +36,7 @@ class Journal:
         self._key = ""
         self._next = 0
         self.touched = False
-        """Whether anything was begun: until then, the whole journal may go."""
+        """Whether a change was begun; until then, the journal can be deleted."""
         self._writing, self._syncing = threading.Lock(), threading.Lock()
         self._written = self._synced = 0
         self._file = os.open(
@@ -44,7 +45,7 @@ class Journal:
 
     @classmethod
     def reopen(cls, record: Record) -> Journal:
-        """The journal of an earlier run, to which more changes can be written."""
+        """Opens the journal of an earlier run to append more changes."""
         journal = cls(record.folder)
         journal._key = record.key
         journal._next = max((entry.number for entry in record.entries), default=-1) + 1
@@ -60,14 +61,14 @@ class Journal:
         changes: Sequence[Change],
         details: Sequence[str],
     ) -> Journal:
-        """Starts a run: before-images first, then the header, then the line `ready`.
+        """Creates the journal of a new run: first the previous contents, then the header, then the line `ready`.
 
         Args:
             runs: the folder of all runs.
             details: redacted lines (diffs) for the history.
 
         Raises:
-            JournalError: it cannot be written (a full disk, say); nothing else has been touched.
+            JournalError: the journal cannot be written, e.g. on a full disk; nothing else has been changed.
         """
         run = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
         folder = runs / run
@@ -106,10 +107,10 @@ class Journal:
         return journal
 
     def extend(self, changes: Sequence[Change]) -> tuple[int, ...]:
-        """Writes down more changes than the run began with; returns their numbers.
+        """Adds changes to the journal and returns their numbers.
 
         Raises:
-            JournalError: it cannot be written. None of them may be made then.
+            JournalError: the journal cannot be written. None of the changes may be made then.
         """
         first = self._next
         try:
@@ -124,48 +125,48 @@ class Journal:
         return tuple(range(first, self._next))
 
     def mark_rolled_back(self, host: str) -> None:
-        """All that was done on that host until now is rolled back."""
+        """Records that every change made on a host until now is rolled back."""
         self._append({"line": "back", "host": host})
 
     def mark_rollback_pending(self, host: str) -> None:
-        """That host cannot be rolled back now; the run goes on without it, and `recover` finishes the rollback."""
+        """Records that a host cannot be rolled back now: the run continues without it, and `recover` completes that."""
         self._append({"line": "owe", "host": host})
 
     def begin(self, *numbers: int) -> None:
-        """The changes of these numbers are about to be made, one after the other."""
+        """Records that the changes with these numbers are about to be made, one after the other."""
         self.touched = True
         for number in numbers:
             self._append({"line": "begin", "n": number}, durable=number == numbers[-1])
 
     def done(self, number: int) -> None:
-        """The change of that number is made.
+        """Records that a change is made.
 
-        Nothing waits for the disk: a change whose line is lost counts as begun, and is compared when it is rolled back.
+        Does not wait for the disk: without this line, a change counts as begun, and a rollback compares the file first.
         """
         self._append({"line": "done", "n": number}, durable=False)
 
     def state(self, word: str) -> None:
-        """The run's state in the words of the journal's format: `applied`, `changed`, `proven` (verified), `partly` and so on."""
+        """Records the run's state as the journal format names it: `applied`, `changed`, `proven` (verified) and so on."""
         self._append({"line": "state", "state": word, "at": time.time()})
 
     def forget_images(self) -> None:
-        """Removes the images once everything is back in place."""
+        """Removes the stored contents after they are back in place."""
         for name in ("before", "after"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def discard(self) -> None:
-        """Removes the journal of a run that touched nothing."""
+        """Deletes the journal of a run that has changed nothing."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Ends the writing; safe to call twice."""
+        """Closes the file; safe to call twice."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _append(self, line: Mapping[str, Any], *, durable: bool = True) -> None:
-        # The leading line end sets it apart from one that a full disk or a crash cut short.
+        # The leading newline separates the line from a previous one that a full disk or a crash has truncated.
         data = ("\n" + json.dumps(line, ensure_ascii=True) + "\n").encode()
         try:
             with self._writing:
@@ -184,7 +185,7 @@ class Journal:
             ) from error
 
     def _sync(self, mine: int) -> None:
-        """Returns when the write of that number is on the disk; one call takes all that wait for the disk by then."""
+        """Returns when write number `mine` is on the disk; one fsync covers the writes of all threads until then."""
         with self._syncing:
             if self._synced < mine:
                 written = self._written
@@ -193,16 +194,16 @@ class Journal:
 
 
 def _entries(folder: Path, key: str, first: int, changes: Sequence[Change]) -> list[Entry]:
-    """The changes as entries of the journal, numbered from `first`; what they replace is kept on the disk."""
+    """Journal entries for the changes, numbered from `first`; stores the contents that they replace and write."""
     entries = [_entry(key, number, change) for number, change in enumerate(changes, start=first)]
     before: list[tuple[Path, bytes]] = []
     for entry, change in zip(entries, changes, strict=True):
         if isinstance(change, WriteFile) and change.before is not None and entry.before:
             before.append((folder / "before" / entry.before.name, change.before.content))
         if isinstance(change, WriteFile) and change.after is not None and entry.after and entry.after.name:
-            # No rollback needs it, so nothing waits for the disk.
+            # No rollback needs this copy, so it is written without fsync.
             ownfiles.create(folder / "after" / entry.after.name, change.after.content)
-    # A disk takes many files that are to be safe at once in the time of one.
+    # In parallel, many fsyncs take a disk no longer than one.
     run_parallel(lambda image: ownfiles.create(*image, durable=True), before)
     return entries
 
@@ -232,17 +233,17 @@ def _entry(key: str, number: int, change: Change) -> Entry:
 
 
 def _turns(change: RunService) -> Iterator[Probe]:
-    """One target of each job is enough: Prometheus carries a scheme over to all of them at once."""
+    """The probes of a reload's targets, one for each job: Prometheus switches the scheme of all of them at once."""
     seen = set()
     for probe in (*change.turns, *change.turned):
-        way = probe.job, probe.url
-        if way not in seen:
-            seen.add(way)
+        key = probe.job, probe.url
+        if key not in seen:
+            seen.add(key)
             yield replace(probe, password=None)
 
 
 def _without_secrets(service: Service) -> Service:
-    """A service without what may hold a secret: its flags, its unit, its container's command and health check."""
+    """The service without fields that may hold a secret: flags, unit text, its container's command and health check."""
     box = service.container
     return replace(
         service,

@@ -1,4 +1,4 @@
-"""Tells a front what happens, without letting a front that broke down break the run."""
+"""Passes events to a listener (screen or command line) without letting its failure break the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wizard.model import Event
 
 
 class Listener:
-    """Passes events on until the front fails; what it raised is raised again when the run is over.
+    """Passes events on until the listener raises; that exception is raised again when the `with` block ends.
 
     A closed pipe or a fault in a screen must never leave files half written.
     """
@@ -19,7 +19,7 @@ class Listener:
         self._fault: Exception | None = None
 
     def __call__(self, event: Event) -> None:
-        """Tells one event."""
+        """Passes one event on."""
         if self._fault is not None:
             return
         try:

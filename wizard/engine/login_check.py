@@ -1,4 +1,4 @@
-"""Waits until a Prometheus sends with the logins that it has been given: samples arrive, and alerts are accepted."""
+"""Checks the logins of a Prometheus at remote_write endpoints and Alertmanagers: samples arrive, alerts are accepted."""
 
 from __future__ import annotations
 
@@ -15,52 +15,53 @@ from wizard.service_managers.registry import manager_of
 
 _PAUSE: Final = 1.0
 _LINES: Final = 40
-"""Of a log, in which the reason of a failure is looked for."""
+"""Log lines in which the cause of a failure is searched."""
 
 
 class Surroundings(Protocol):
-    """What a check needs of what it is part of."""
+    """What a `LoginCheck` needs from its caller."""
 
     def idle(self, seconds: float) -> bool:
-        """Waits; True if the person stopped the run."""
+        """Waits; returns True if the person stopped the run."""
         ...
 
     def log(self, watched: Watched) -> Sequence[str]:
-        """The last lines that a Prometheus has logged."""
+        """The last log lines of a Prometheus."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginResult:
-    """What was found of one remote_write endpoint or Alertmanager."""
+    """The result for one remote_write endpoint or Alertmanager."""
 
     kind: Literal["remote_write", "alertmanagers"]
     place: str
     what: str = ""
-    """What does not work, or why it could not be looked at; '' where it works."""
+    """What does not work, or why it could not be checked; '' if it works."""
     todo: str = ""
-    """What to do; '' where it works or could not be looked at."""
+    """What to do; '' if it works or could not be checked."""
 
 
 class LoginCheck:
-    """The remote_write endpoints and Alertmanagers of one Prometheus that got a login.
+    """Checks the remote_write endpoints and Alertmanagers for which one Prometheus got a login.
 
     Args:
-        from_now: whether only what is delivered from now on counts, since the login was set a while ago; and where no
-            alert is firing, none is waited for.
-        tell: gets what is waited for, and for how long, once.
+        surroundings: the run or verification that the check belongs to.
+        from_now: whether only deliveries from now on count, for a login that was set a while ago. If no alert is
+            firing, none is awaited then.
+        tell: called once with a line that says what is awaited, and for how long.
     """
 
     def __init__(
         self,
-        whole: Surroundings,
+        surroundings: Surroundings,
         watched: Watched,
         monitor: Monitor,
         *,
         from_now: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._whole, self._watched, self._monitor = whole, watched, monitor
+        self._surroundings, self._watched, self._monitor = surroundings, watched, monitor
         self._from_now, self._say = from_now, tell
         self._samples = set(watched.remote_writes)
         self._alerts = set(watched.alertmanagers)
@@ -68,7 +69,7 @@ class LoginCheck:
         self._first: dict[str, RemoteWriteHealth] = {}
 
     def run(self, seconds: float) -> tuple[LoginResult, ...]:
-        """What was found when all of them work, or when that time is over; () if the person stopped it."""
+        """Waits until all logins work, for at most `seconds`; returns a result for each, () if the person stopped it."""
         last = self._notifications()
         waited = 0.0
         while True:
@@ -80,7 +81,7 @@ class LoginCheck:
                 break
             if not waited and self._say is not None:
                 self._say(f"waiting up to {seconds:.0f} s until {self._success_text()}")
-            if self._whole.idle(_PAUSE):
+            if self._surroundings.idle(_PAUSE):
                 return ()
             waited += _PAUSE
         return (
@@ -89,7 +90,7 @@ class LoginCheck:
         )
 
     def _success_text(self) -> str:
-        """What tells whether the logins work, e.g. 'Prometheus sends samples to http://db1:9090'."""
+        """What is awaited, as a clause, e.g. 'Prometheus sends samples to http://db1:9090'."""
         samples = f"Prometheus sends samples to {', '.join(sorted(self._samples))}" if self._samples else ""
         places = ", ".join(sorted(self._alerts))
         alerts = f"Prometheus sends its firing alerts to {places} again" if self._alerts else ""
@@ -120,7 +121,7 @@ class LoginCheck:
                 self._samples.discard(each.place)
 
     def _awaits_alert(self) -> bool:
-        """Whether an alert may still be sent that says more."""
+        """Whether a login is still unchecked and an alert may be sent that checks it."""
         if self._from_now and self._alerts and not self._alerts & self._failing:
             return self._monitor.is_alerting()
         return bool(self._alerts)
@@ -142,10 +143,10 @@ class LoginCheck:
                 self._alerts.discard(place)
 
     def _why(self, place: str, what: str) -> tuple[str, str]:
-        """What does not work, with what Prometheus has logged of it; and what to do."""
-        from wizard.diagnostics import catalogue  # large, and nothing else of a run needs it
+        """What does not work, with the cause from Prometheus' log if there is one; and what to do."""
+        from wizard.diagnostics import catalogue  # imported late: it is large, and a run needs it only here
 
-        for line in reversed(self._whole.log(self._watched)):
+        for line in reversed(self._surroundings.log(self._watched)):
             diagnosis = catalogue.diagnose(line) if place in line else None
             if diagnosis is not None:
                 return f"{what}: {diagnosis.cause}", diagnosis.fix
@@ -153,7 +154,7 @@ class LoginCheck:
 
 
 def log_of(watched: Watched, plan: Plan, hosts: Hosts) -> Sequence[str]:
-    """The last lines that a Prometheus has logged; none where its host does not say."""
+    """The last log lines of a Prometheus; () if its host cannot provide them."""
     for name, client in monitors.monitors(plan.stack, plan.facts):
         if (client.host.spec.name, name) == (watched.host, watched.component):
             try:

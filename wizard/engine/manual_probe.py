@@ -1,6 +1,6 @@
-"""One request that a person puts together: checked, made as Prometheus would make it, and explained.
+"""Checks a request that a person has entered, makes it as Prometheus would, and explains the result.
 
-The probe console and `firescreen probe` both use it.
+Used by the probe console and by `firescreen probe`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from wizard.redact import Secret, plain
 from wizard.workspace import Workspace
 
 What: TypeAlias = Literal["page", "targets", "up"]
-"""The URL itself as a scrape; or the targets page, or `up`, of the Prometheus there."""
+"""What to request: 'page' scrapes the URL itself; 'targets' and 'up' query the API of the Prometheus at the URL."""
 
 
 _MEANINGS = 200
-"""Errors of targets that are explained at most; each text takes about a millisecond."""
+"""Maximum number of target errors that are explained; each takes about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request in the terms of curl's options of the same names; '' for what is not given."""
+    """A request. The fields have the names and the meaning of curl's options; '' if not given."""
 
     url: str
     what: What = "page"
@@ -43,33 +43,33 @@ class Request:
     password: Secret | None = None
     insecure: bool = False
     forward: Forward | None = None
-    """How the URL's host and port are reached, where this machine cannot do it itself."""
+    """The tunnel to the URL's host and port, if this machine cannot connect directly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What came of it, for a person."""
+    """The result of a request, for a person."""
 
     attempt: Attempt
     ok: bool
-    """Whether Prometheus could use the answer."""
+    """Whether Prometheus could scrape this response."""
     diagnosis: Diagnosis | None = None
     differences: tuple[Difference, ...] = ()
-    """Where curl gives another result for the same request."""
+    """Reasons why curl would get another result for the same request."""
     what: What = "page"
     targets: tuple[Target, ...] = ()
-    """The targets that Prometheus reports; empty where it has none, or none were requested."""
+    """The targets that Prometheus reports; empty if there are none or they were not requested."""
     meanings: Mapping[str, str] = field(default_factory=dict)
-    """What each error among the targets means, where that is known."""
+    """Cause and fix of each known error among the targets, by error text."""
     commands: tuple[str, ...] = ()
-    """Commands that make the same request and run as printed, without a prompt; the first with curl."""
+    """Commands that make the same request and run as printed, without a prompt; the first uses curl."""
 
 
 def probe_of(request: Request, workspace: Workspace) -> Probe:
-    """The request as a probe; user and password go to a file of the workspace (0600) for the printed command.
+    """Converts a request to a probe. Writes user and password to a file in the workspace (0600) for the printed command.
 
     Raises:
-        InputError: something in it cannot be used.
+        InputError: a field of the request is invalid, or a file cannot be read.
         HostError: the workspace cannot be written.
     """
     url = request.url.strip()
@@ -121,28 +121,28 @@ def ask(
     """Makes the request.
 
     Args:
-        request: as the person put it together.
-        workspace: holds the files that the printed commands name.
-        explain: finds the cause of an error text; by default the text alone decides.
-        dial: makes the connection of a request that has a `forward`.
+        request: what the person has entered.
+        workspace: stores the files that the printed commands use.
+        explain: returns the diagnosis of an error text; by default from the text alone.
+        dial: opens the connection of a request that has a `forward`.
 
     Raises:
-        InputError: something in the request cannot be used.
+        InputError: a field of the request is invalid, or a file cannot be read.
         HostError: the workspace cannot be written.
     """
-    asked = probe_of(request, workspace)
+    probe = probe_of(request, workspace)
     targets: tuple[Target, ...] = ()
     if request.what == "page":
-        attempt = probes.run(asked, dial=dial)
+        attempt = probes.run(probe, dial=dial)
         commands: tuple[str, ...] = (attempt.curl,)
         unreadable = metrics.fault(attempt)
     else:
-        attempt, targets = probes.ask_prometheus(asked, request.what, dial=dial)
-        commands = _commands(attempt.probe, asked, request, workspace)
+        attempt, targets = probes.ask_prometheus(probe, request.what, dial=dial)
+        commands = _commands(attempt.probe, probe, request, workspace)
         unreadable = ""
     differences = probes.differences(attempt)
     if request.what != "page":
-        differences = tuple(one for one in differences if one.id != "no-metrics")
+        differences = tuple(each for each in differences if each.id != "no-metrics")
     if unreadable:
         attempt = replace(attempt, reason=unreadable)
     found = (explain or catalogue.diagnose)(attempt.reason) if attempt.reason else None
@@ -159,20 +159,20 @@ def ask(
 
 
 def _meanings(targets: tuple[Target, ...]) -> dict[str, str]:
-    """By the text alone, each text once: a thousand targets often fail for the same reason."""
-    told: dict[str, str] = {}
-    for text in list(dict.fromkeys(one.error for one in targets if one.error))[:_MEANINGS]:
+    """Cause and fix of each error, from its text alone. Each text once: many targets often fail for the same reason."""
+    meanings: dict[str, str] = {}
+    for text in list(dict.fromkeys(target.error for target in targets if target.error))[:_MEANINGS]:
         found = catalogue.diagnose(text)
         if found is not None:
-            told[text] = f"{found.cause} {found.fix}"
-    return told
+            meanings[text] = f"{found.cause} {found.fix}"
+    return meanings
 
 
 def password_in(path: Path) -> Secret:
-    """The password in a file.
+    """Reads a password from a file.
 
     Raises:
-        InputError: it cannot be read, or holds no password that can be used.
+        InputError: the file cannot be read, or its password cannot be used.
     """
     try:
         content = path.read_bytes()
@@ -182,7 +182,7 @@ def password_in(path: Path) -> Secret:
 
 
 def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace) -> tuple[str, ...]:
-    """curl, and for `up` promtool: it has no --resolve, no -k and no --connect-to of its own."""
+    """The commands for a query: curl, and promtool for `up` if possible (it has no --resolve, -k or --connect-to)."""
     curl = probes.curl_reading(probe)
     if request.what != "up" or request.resolve or request.insecure or request.forward:
         return (curl,)
@@ -206,7 +206,7 @@ def _commands(probe: Probe, root: Probe, request: Request, workspace: Workspace)
 
 
 def _keep(workspace: Workspace, name: str, content: bytes) -> Path:
-    """A private file in the workspace.
+    """Writes a file with mode 0600 in the workspace and returns its path.
 
     Raises:
         HostError: it cannot be written.

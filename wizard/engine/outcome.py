@@ -1,4 +1,4 @@
-"""How a run ended, and what a scan found."""
+"""The results of runs and scans."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ class HostOutcome:
 class Outcome:
     """How a run ended.
 
-    `rolled-back`: it failed, and what was there before is back and running. `partly`: that is so on some hosts, and
-    the others are verified; `hosts` says which. `proven`: verified. `changed`: everything is changed, and Prometheus' own view of it is
-    left to a later verification.
+    States: `proven`: verified. `changed`: all changes are made, and Prometheus' view of its targets is verified later.
+    `applied`: all changes are made, and there is nothing to verify. `rolled-back`: the run failed, and the previous
+    state is restored and running. `partly`: some hosts were rolled back or left out, and the others are verified;
+    `hosts` says which.
     """
 
     run: str
@@ -60,22 +61,22 @@ class Outcome:
     attempts: tuple[Attempt, ...] = ()
     error: FirescreenError | None = None
     summary: tuple[str, ...] = ()
-    """What was made, where it is, when it expires, what to do next: a line each."""
+    """Lines that say what was created, where it is, when it expires, and what to do next."""
     hosts: tuple[HostOutcome, ...] = ()
-    """Each host that was to be changed, in the stack's order."""
+    """The hosts that the plan changes, in the stack's order."""
     health: HealthReport | None = None
-    """Whether what worked before works now; None where that was not compared."""
+    """The comparison of targets, rules and so on before and after the run; None if they were not compared."""
 
     @property
     def ok(self) -> bool:
-        """Whether all hosts are as they should be now."""
+        """Whether the run succeeded on all hosts."""
         good = ("proven", "applied", "changed", "nothing", "undone", "forgotten")
         return self.error is None and self.state in good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """How well a component is protected, by what it answers on the wire and not by what a file says."""
+    """How well a component is protected, determined from its responses and not from its configuration files."""
 
     host: str
     component: str
@@ -89,38 +90,40 @@ class Exposure:
     state: ExposureState
     words: str
     instance: str = ""
-    """'' for the usual one of its component on its host; of a further one its `unit`."""
+    """'' for the default instance of the component on its host; the `unit` of a further one."""
     through: str = ""
-    """The host through whose SSH connection it was probed, since this machine cannot reach it; '' for directly."""
+    """The host through whose SSH connection it was probed; '' if it was probed directly."""
     container: Container | None = field(default=None, repr=False)
-    """The container that it runs in; None for none, or where no daemon can be asked."""
+    """The container that it runs in; None if it runs in none, or the container engine cannot be queried."""
     valid_from: float = 0.0
-    """Unix time at which its certificate begins to be valid; 0 where none was shown. `valid_until` likewise."""
+    """Unix time from which its certificate is valid; 0 if it presented none. `valid_until` likewise."""
     valid_until: float = 0.0
     scraped_by: tuple[str, ...] = ()
-    """Each Prometheus that scrapes it, as `host/component`, and the job: 'monitor/prometheus (job node)'."""
+    """The Prometheus servers and jobs that scrape it, e.g. 'monitor/prometheus (job node)'."""
 
     @property
     def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`: as a stack names it."""
+        """`host/component`, or `host/component/unit` for a further instance, as in a stack."""
         return instance_key(self.host, self.component, self.instance)
 
     def level(self, wanted: tuple[Protection, ...]) -> tuple[Protection, ...]:
         """The protection that the component has.
 
-        A server that rejects clients without a certificate never asks for a password: where the scan could not read
-        its configuration, the level that is `wanted` says it.
+        Args:
+            wanted: its protection in the stack, which decides whether a server with client certificates also requires
+                a password if the scan could not read its configuration: such a server rejects the probe before it
+                asks for one.
         """
         if not self.tls:
             return ()
         password = self.password or (self.client_certificate and "basic_auth" in wanted)
         parts = {"tls": True, "basic_auth": password, "client_cert": self.client_certificate}
-        return tuple(cast("Protection", name) for name, there in parts.items() if there)
+        return tuple(cast("Protection", name) for name, is_on in parts.items() if is_on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundProxy:
-    """A reverse proxy that a host's systemd knows, with the names and ports that it answers to."""
+    """A reverse proxy that runs as a systemd unit, with the names and ports of its sites."""
 
     host: str
     name: str
@@ -128,11 +131,11 @@ class FoundProxy:
     unit: str
     running: bool
     sites: tuple[tuple[str, int], ...] = ()
-    """(name, port) of each site; the name is '' for all that no other site has."""
+    """(name, port) of each site; the name is '' for the default site of a port."""
 
     @property
     def words(self) -> str:
-        """Its version, whether it runs, and its sites, for a person."""
+        """Version, state and sites as one line for a person."""
         if not self.running:
             return f"{self.version}, installed, does not run"
         named = [f"{name or 'any name'}:{port}" for name, port in self.sites]
@@ -148,7 +151,7 @@ _REMARKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What runs where, and how it is protected."""
+    """The result of a scan: which components run where, and how they are protected."""
 
     stack: Stack
     facts: Facts = field(repr=False)
@@ -161,15 +164,15 @@ class Scan:
         found = []
         for host in self.facts.hosts.values():
             known = self.facts.proxies.get(host.spec.name, Proxies())
-            for one in host.proxies:
-                sites = [(each.name, each.port) for each in known.sites if each.program == one.component]
+            for proxy in host.proxies:
+                sites = [(each.name, each.port) for each in known.sites if each.program == proxy.component]
                 found.append(
                     FoundProxy(
                         host=host.spec.name,
-                        name=one.component,
-                        version=one.version,
-                        unit=one.unit,
-                        running=one.active,
+                        name=proxy.component,
+                        version=proxy.version,
+                        unit=proxy.unit,
+                        running=proxy.active,
                         sites=tuple(dict.fromkeys(sites)),
                     )
                 )
@@ -177,13 +180,13 @@ class Scan:
 
     @property
     def remarks(self) -> tuple[Finding, ...]:
-        """The findings beside the exposures: what is missing or unreachable, and powerful endpoints."""
+        """The findings that no exposure shows: missing components, unreachable hosts, administrative endpoints."""
         return tuple(each for each in self.findings if each.id in _REMARKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryItem:
-    """A certificate or a user of the inventory: what it is for, where it is, until when."""
+    """A certificate or a user of the inventory."""
 
     kind: Literal["authority", "certificate", "user"]
     name: str
@@ -192,14 +195,14 @@ class InventoryItem:
     path: str
     mode: int
     not_after: float
-    """Unix time; 0 for what does not expire."""
+    """Unix time; 0 if it does not expire."""
     note: str
     not_before: float = 0.0
-    """Unix time; 0 where that is not known."""
+    """Unix time; 0 if unknown."""
 
 
 def error_fields(error: FirescreenError) -> tuple[str, str, str, str]:
-    """An error as an event carries it: title, what, where, todo."""
+    """The fields of an error for an event: title, what, where, todo."""
     return error.title, error.what, error.where, error.todo
 
 
@@ -208,7 +211,7 @@ def silent(_: Event) -> None:
 
 
 def finish(outcome: Outcome, emit: Callable[[Event], None]) -> Outcome:
-    """Tells that a run is over, and how."""
+    """Emits the event that a run has finished, and returns the outcome."""
     emit(
         Event(
             run=outcome.run,

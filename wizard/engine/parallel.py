@@ -1,4 +1,4 @@
-"""Runs work on several hosts at once: each is waited for most of the time, and not too many are worked on."""
+"""Runs work on several hosts in a thread pool: most of the time is spent waiting for them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 AT_ONCE = 32
-"""Hosts that are worked on at once."""
+"""Maximum number of threads."""
 
 
 def run_parallel(work: Callable[[_T], _R], items: Collection[_T]) -> list[_R]:
-    """What `work` gives for each item, in their order; one by itself is done in this thread.
+    """Calls `work` with each item and returns the results in order; a single item is handled in the calling thread.
 
-    Every one is finished, or has failed, before this returns or raises what the first of them raised.
+    Returns after all calls have ended. If calls raised, raises the exception of the first item that failed.
     """
     if len(items) < 2:
         return list(map(work, items))

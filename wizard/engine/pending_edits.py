@@ -1,6 +1,6 @@
-"""Whether containers run as their Compose files say: what a run recreates must not bring somebody else's edit with it.
+"""Compares containers with their Compose files: recreating one must not put somebody else's pending edit into effect.
 
-Looked at when a plan is made and again right before it is applied.
+Checked when a plan is made and again right before it is applied.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.service_managers.compose_state import compose_state, compose_states
 
 
 def with_pending(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
-    """The facts with what Compose would change in the containers of a stack's components."""
+    """The facts plus, for each container of the stack's components, what Compose would change in it."""
     wanted = {(each.host, each.name) for each in stack.components}
 
     def with_pending_edits(known: HostFacts) -> HostFacts:
@@ -32,10 +32,10 @@ def with_pending(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
 
 
 def refuse(plan: Plan, hosts: Hosts) -> None:
-    """Refuses a plan if a container that it makes anew or reloads is no longer as its Compose files say.
+    """Refuses a plan if a container that it recreates or reloads no longer matches its Compose files.
 
     Raises:
-        FileChangedError: somebody has edited a file, or fetched an image, since the plan was made. Nothing has been touched.
+        FileChangedError: somebody has edited a file or pulled an image since the plan was made. Nothing has been changed.
     """
     hosts_of: dict[str, dict[str, Service]] = {}
     for change in plan.restarts:
@@ -48,7 +48,7 @@ def refuse(plan: Plan, hosts: Hosts) -> None:
 
 
 def difference(connection: Connection, service: Service) -> str:
-    """A clause with the container as its subject: how it differs from its Compose files; '' where it does not."""
+    """How a container differs from its Compose files, as a clause with the container as subject; '' if it does not."""
     box = service.container
     if box is None or not box.is_compose or not box.compose or box.unchangeable:
         return ""
@@ -57,15 +57,15 @@ def difference(connection: Connection, service: Service) -> str:
 
 
 def _with_pending(services: Sequence[Service], hosts: Hosts) -> list[Service]:
-    """Services of one host, the containers of Compose among them with what is pending."""
-    asked = [
+    """Services of one host, with `pending` set in the containers that Compose manages."""
+    boxes = [
         box
         for service in services
         if (box := service.container) is not None and box.is_compose and box.compose and not box.unchangeable
     ]
-    if not asked:
+    if not boxes:
         return list(services)
-    states = compose_states(hosts.connection(services[0].host), asked)
+    states = compose_states(hosts.connection(services[0].host), boxes)
     found = []
     for service in services:
         box = service.container

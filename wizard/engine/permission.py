@@ -1,4 +1,4 @@
-"""What a plan may read and write on hosts where others than root can change folders: refused before it is shown."""
+"""Refuses a plan that would read or write files through folders that unprivileged users can change."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from wizard.model import Examined, Facts, MakeFolder, Plan, WriteFile
 
 
 def refuse_unreadable(facts: Facts) -> None:
-    """Looks whether every file was read that a plan may need.
+    """Refuses facts in which a file is missing because its path is not safe.
 
     Raises:
-        HostError: one was not, since what stands there cannot be trusted.
+        HostError: names the first such file.
     """
     _refuse((name, each) for name, known in facts.hosts.items() for each in known.unreadable.values())
 
 
 def refuse_unwritable(plan: Plan) -> None:
-    """Looks whether all that a plan writes can be written.
+    """Refuses a plan if one of its files or folders cannot be written.
 
     Raises:
-        HostError: a file or folder cannot be, and why.
+        HostError: names the first such file or folder, and the reason.
     """
     _refuse(
         (change.host, known.examined[change.path])

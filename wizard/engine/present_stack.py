@@ -1,7 +1,7 @@
-"""The stack as its hosts are now: what a scan sees, with what only the runs know that made it so.
+"""Reconstructs the stack that describes the hosts as they are now, from a scan and the stacks of earlier runs.
 
-A scan sees levels. Who issued the certificates, front doors, client logins and a component's further settings stand in
-the stack of the run, which is kept beside its journal. It holds no secret.
+A scan only sees levels. The issuer of certificates, front doors, client logins and other settings of a component come
+from the stack of the run, which is stored beside its journal. It holds no secret.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def keep(folder: Path, stack: Stack) -> None:
 
 
 def present_stack(found: Scan, runs: Path) -> Stack:
-    """The scanned stack with what is there; what is unprotected keeps the level that the scan proposes.
+    """The scanned stack with the present settings; unprotected components keep the level that the scan proposes.
 
     Args:
         found: a scan of the stack's hosts.
@@ -66,7 +66,7 @@ def present_stack(found: Scan, runs: Path) -> Stack:
         one.key: one
         for kept in reversed(known)
         for one in kept.components
-        # What a door leads to is as the run that made the door wanted it.
+        # The settings of a component behind a front door come from the run that created the front door.
         if kept.doors_to(one.host, one.name) or not stack.doors_to(one.host, one.name)
     }
     stack = replace(stack, components=tuple(settings.get(one.key, one) for one in scanned.components))
@@ -97,7 +97,7 @@ def _with_present_level(
 
 
 def _logins(stack: Stack, known: tuple[Stack, ...], found: Scan) -> tuple[ClientLogin, ...]:
-    """The logins that runs have set, as the configurations have them now."""
+    """The client logins that runs have set, as they are in the configuration files now."""
     from wizard.planner.client_login_questions import candidates
 
     made = [login for kept in known for login in kept.client_logins]
@@ -106,13 +106,13 @@ def _logins(stack: Stack, known: tuple[Stack, ...], found: Scan) -> tuple[Client
 
 
 def _stacks_of_runs(runs: Path, stack: Stack) -> Iterator[Stack]:
-    """The stacks of the standing runs that have a host of this one, the newest first."""
+    """The stacks of runs that are not undone and share a host with `stack`, the newest first."""
     from wizard.inventory import stack_file
 
     hosts = {_place(host) for host in stack.hosts}
     for record in journal_reader.undoable_runs(runs):
         file = record.folder / _FILE
-        # A run of a version that kept none, or one that cannot be read, tells nothing.
+        # Skip runs without a stack file (made by an older version), and files that cannot be read.
         with suppress(StackError):
             if file.is_file() and hosts & {_place(host) for host in record.hosts}:
                 kept = stack_file.load(file)
@@ -121,5 +121,5 @@ def _stacks_of_runs(runs: Path, stack: Stack) -> Iterator[Stack]:
 
 
 def _place(host: HostSpec) -> tuple[str, ...]:
-    """Which host it is, however one becomes root there."""
+    """What identifies a host; the way to become root does not matter."""
     return (host.name, host.connect, host.address, host.instance)

@@ -1,4 +1,4 @@
-"""Queries one Prometheus until it reports again what it reported before, or the time for that is over."""
+"""Queries one Prometheus after a run until it reports the same healthy state as before, or a time limit ends."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from wizard.redact import redact
 
 _PAUSE: Final = 0.5
 _AGAIN: Final = 2 * SLACK
-"""Seconds after which a Prometheus that restarted has its targets, rules and Alertmanagers again."""
+"""Seconds within which a restarted Prometheus has its targets, rules and Alertmanagers again."""
 _RULES: Final = 75.0
-"""Seconds that a rule's next evaluation is waited for at most; the group's interval counts where it is shorter."""
+"""Longest wait for a rule's next evaluation in seconds; the group's interval applies if it is shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regression:
-    """Something that worked before and does not any more; `host` is the one whose change is to be rolled back."""
+    """Something that worked before the run and does not any more; `host` is the host that has to be rolled back."""
 
     host: str
     what: str
@@ -35,13 +35,13 @@ class Regression:
     todo: str
 
     def error(self) -> VerificationError:
-        """As an error that names what broke."""
+        """The regression as an error."""
         return VerificationError(self.what, where=self.where, todo=self.todo)
 
 
 @dataclass(slots=True)
 class ComparisonResult:
-    """What a comparison has found, filled by several threads."""
+    """The results of a comparison; several threads append to it."""
 
     broken: list[Regression] = field(default_factory=list)
     down_before: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class ComparisonResult:
 
 
 class Surroundings(Protocol):
-    """What a check needs of the comparison that it is part of."""
+    """What a `MonitorCheck` needs from the comparison that it belongs to."""
 
     @property
     def hosts(self) -> Hosts:
@@ -58,11 +58,11 @@ class Surroundings(Protocol):
         ...
 
     def owner(self, endpoint: str, asker: str) -> str:
-        """The host whose server host:port is, as `asker` reaches it; `asker` if it is nobody's of the stack."""
+        """The host of the server to which `asker` resolves host:port; `asker` if the stack has no such server."""
         ...
 
     def is_protected(self, endpoint: str, asker: str) -> bool:
-        """Whether host:port, as `asker` reaches it, is a server that the stack protects."""
+        """Whether `asker` resolves host:port to a server that the stack protects."""
         ...
 
     def is_accepted(self, target: TargetHealth) -> bool:
@@ -70,48 +70,56 @@ class Surroundings(Protocol):
         ...
 
     def is_accepted_probe(self, probed: ProbedHealth) -> bool:
-        """Whether the person has accepted that a blackbox exporter does not get through any more."""
+        """Whether the person has accepted that a probe of a blackbox exporter fails."""
         ...
 
     def monitor(self, watched: Watched) -> Monitor:
-        """A Prometheus as it can be queried now."""
+        """A client for the API of a Prometheus, with the credentials that it requires now."""
         ...
 
     def clock(self, host: str) -> float:
-        """Seconds by which a host's clock is ahead."""
+        """Seconds by which a host's clock is ahead of this machine's."""
         ...
 
     def idle(self, seconds: float) -> bool:
-        """Waits; True if the person stopped the run."""
+        """Waits; returns True if the person stopped the run."""
         ...
 
     def say(self, host: str, text: str) -> None:
-        """A log line of the run."""
+        """Emits a log line of the run."""
         ...
 
     def log(self, watched: Watched) -> Sequence[str]:
-        """The last lines that a Prometheus has logged."""
+        """The last log lines of a Prometheus."""
         ...
 
 
 class MonitorCheck:
-    """One Prometheus, queried until it reports again what it reported before, or the time for that is over."""
+    """Queries one Prometheus until it reports the same healthy state as before, or a time limit ends.
+
+    Args:
+        surroundings: the comparison that the check belongs to.
+        before: what Prometheus reported before the run.
+        since: unix time; only scrapes and rule evaluations after it count. 0 for all.
+        result: regressions and remarks are added to it.
+    """
 
     def __init__(
         self,
-        whole: Surroundings,
+        surroundings: Surroundings,
         watched: Watched,
         before: PrometheusHealth,
         since: float,
-        told: ComparisonResult,
+        result: ComparisonResult,
     ) -> None:
-        self._whole, self._watched, self._before, self._told = whole, watched, before, told
-        self._since = since + whole.clock(watched.host) if since else 0.0
+        self._surroundings, self._watched, self._before = surroundings, watched, before
+        self._result = result
+        self._since = since + surroundings.clock(watched.host) if since else 0.0
         self._began = time.monotonic()
-        self._monitor = whole.monitor(watched)
+        self._monitor = surroundings.monitor(watched)
 
     def run(self) -> None:
-        """Compares all of it."""
+        """Compares targets, blackbox results, Alertmanagers, rules, remote_write and logins."""
         if not self._targets():
             return
         self._check_blackbox_results()
@@ -130,14 +138,14 @@ class MonitorCheck:
 
     @property
     def _sampled(self) -> float:
-        """Seconds in which there are new samples to send: a scrape that fails yields some too (up is 0 then)."""
+        """Seconds after which there are new samples to send; a failed scrape yields samples too (up is 0)."""
         return min((each.interval for each in self._before.targets), default=60.0)
 
     def _record_regression(self, what: str, todo: str, *, endpoint: str = "") -> None:
         host = self._watched.host
-        self._told.broken.append(
+        self._result.broken.append(
             Regression(
-                host=self._whole.owner(endpoint, host) if endpoint else host,
+                host=self._surroundings.owner(endpoint, host) if endpoint else host,
                 what=f"{self._watched.key}: {redact(what)}",
                 where=self._watched.key,
                 todo=todo,
@@ -147,11 +155,13 @@ class MonitorCheck:
     # -- targets ------------------------------------------------------------------------------------------
 
     def _targets(self) -> bool:
-        """Whether it answered."""
+        """Compares the targets; returns whether Prometheus answered."""
         waiting = [
-            each for each in self._before.targets if each.health == "up" and not self._whole.is_accepted(each)
+            each
+            for each in self._before.targets
+            if each.health == "up" and not self._surroundings.is_accepted(each)
         ]
-        said = False
+        is_announced = False
         while True:
             why, now = self._monitor.targets()
             if why and self._elapsed > _AGAIN:
@@ -162,25 +172,25 @@ class MonitorCheck:
                 if not waiting:
                     self._tell_down(now)
                     return True
-            if not said and self._elapsed > 2:
-                said = True
+            if not is_announced and self._elapsed > 2:
+                is_announced = True
                 longest = max((wait_of(each.interval, each.timeout) for each in waiting), default=_AGAIN)
-                self._whole.say(
+                self._surroundings.say(
                     self._watched.host,
                     f"waiting for the next scrape of {count_noun(len(waiting), 'target')} that Prometheus reported as up "
                     f"(up to {health_findings.format_duration(longest)})",
                 )
-            # A Prometheus with thousands of targets is not queried all the time.
-            if self._whole.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
+            # A response with thousands of targets is expensive for Prometheus, so it is queried less often.
+            if self._surroundings.idle(max(_PAUSE, min(len(now) / 500, 5.0))):
                 return False
 
     def _check_target(self, before: TargetHealth, now: Sequence[TargetHealth]) -> bool:
-        """Whether it is decided; what is broken is then recorded."""
+        """Whether the result for a target is final; a regression is then recorded."""
         match = find(before, now)
         wait = wait_of(before.interval, before.timeout)
         if match is None:
             if before.discovered:
-                self._told.not_checked.append(f"{before.name}: its discovery does not find it any more")
+                self._result.not_checked.append(f"{before.name}: its discovery does not find it any more")
                 return True
             if self._elapsed < _AGAIN:
                 return False
@@ -203,7 +213,7 @@ class MonitorCheck:
             )
             return True
         cause = cause_of(match.error)
-        # Prometheus may scrape by the old scheme for some seconds more; what fails for its own reasons has a second chance.
+        # Prometheus may use the old scheme for some more seconds. A failure for another reason gets a second scrape.
         final = (
             match.scraped >= self._since + SLACK
             if cause != "other"
@@ -227,14 +237,16 @@ class MonitorCheck:
             match = find(each, now)
             if match is None or match.health != "up":
                 after = match.error or match.health if match is not None else "it is no target any more"
-                self._told.down_before.append(
+                self._result.down_before.append(
                     f"{each.name} was down before ({each.error}), is down after: {after}"
                 )
 
     def _check_blackbox_results(self) -> None:
-        """By now every target was scraped again, and with it the results of a blackbox exporter."""
+        """Compares probe_success of blackbox exporters; every target was scraped again by now, so the results are new."""
         waiting = [
-            each for each in self._before.probed if each.success and not self._whole.is_accepted_probe(each)
+            each
+            for each in self._before.probed
+            if each.success and not self._surroundings.is_accepted_probe(each)
         ]
         longest = max((each.interval for each in self._before.targets if each.health == "up"), default=60.0)
         limit = self._elapsed + _AGAIN + longest
@@ -243,7 +255,7 @@ class MonitorCheck:
             waiting = [each for each in waiting if each.identity not in good]
             if not waiting or self._elapsed > limit:
                 break
-            if self._whole.idle(1.0):
+            if self._surroundings.idle(1.0):
                 return
         for each in waiting:
             self._record_regression(
@@ -252,28 +264,28 @@ class MonitorCheck:
                 endpoint=each.endpoint,
             )
 
-    # -- the rest -----------------------------------------------------------------------------------------
+    # -- Alertmanagers, rules, remote_write ---------------------------------------------------------------
 
     def _alertmanagers(self) -> None:
         before = {each.place: each for each in self._before.alertmanagers}
         while before:
             found = baseline.with_statuses(
-                self._monitor.alertmanagers(), self._watched.host, self._whole.hosts
+                self._monitor.alertmanagers(), self._watched.host, self._surroundings.hosts
             )
             for each in found:
                 was = before.get(each.place)
-                turned = was is not None and was.url != each.url
+                has_new_url = was is not None and was.url != each.url
                 if was is not None and (
-                    turned
+                    has_new_url
                     or not was.status
                     or was.status // 100 == each.status // 100
-                    # It may demand a login or a certificate now; the plan's own probes verify that.
-                    or self._whole.is_protected(each.place.partition("/")[0], self._watched.host)
+                    # A protected one may require a login or a certificate now; the plan's own probes verify that.
+                    or self._surroundings.is_protected(each.place.partition("/")[0], self._watched.host)
                 ):
                     del before[each.place]
             if not before or self._elapsed > _AGAIN:
                 break
-            if self._whole.idle(1.0):
+            if self._surroundings.idle(1.0):
                 return
         for was in before.values():
             now = next((each for each in found if each.place == was.place), None)
@@ -305,14 +317,14 @@ class MonitorCheck:
                     if self._elapsed < min(each.interval + SLACK, _RULES) or now is None:
                         open_.append(each)
                     else:
-                        self._told.not_checked.append(f"rule {each.name} was not evaluated again yet")
+                        self._result.not_checked.append(f"rule {each.name} was not evaluated again yet")
                 elif now.health == "err":
                     self._record_regression(
                         f"rule {each.name} of {each.group} was evaluated before and fails now: {now.error}",
                         "Look at what its expression finds now",
                     )
             waiting = open_
-            if waiting and self._whole.idle(1.0):
+            if waiting and self._surroundings.idle(1.0):
                 return
 
     def _remote_writes(self) -> None:
@@ -321,14 +333,14 @@ class MonitorCheck:
         first: dict[str, RemoteWriteHealth] = {}
         while waiting:
             now = {each.place: each for each in self._monitor.remote_writes()}
-            # A restart begins to count anew: what is delivered from here on counts.
+            # A restart resets the counters, so deliveries count from the first values that are read here.
             first = first or now
             waiting = [each for each in waiting if not _delivers(now.get(each.place), first.get(each.place))]
             if not waiting:
                 return
             if self._elapsed > limit:
                 break
-            if self._whole.idle(1.0):
+            if self._surroundings.idle(1.0):
                 return
         for each in waiting:
             self._record_regression(
@@ -338,17 +350,17 @@ class MonitorCheck:
             )
 
     def _logins(self) -> None:
-        """What a Prometheus was given a login for."""
-        check = LoginCheck(self._whole, self._watched, self._monitor)
+        """Checks the remote_write endpoints and Alertmanagers for which Prometheus got a login."""
+        check = LoginCheck(self._surroundings, self._watched, self._monitor)
         for each in check.run(self._sampled + _AGAIN):
             if each.todo:
                 self._record_regression(each.what, each.todo)
             elif each.what:
-                self._told.not_checked.append(each.what)
+                self._result.not_checked.append(each.what)
 
 
 def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | None:
-    """The same target later: by its labels, and where a job was divided, by its labels and address."""
+    """Finds the same target in a later list: by its labels, or by address and labels except `job` if a job was split."""
     same = [each for each in now if each.identity == before.identity]
     if not same:
         bare = [pair for pair in before.identity if pair[0] != "job"]
@@ -363,5 +375,5 @@ def find(before: TargetHealth, now: Sequence[TargetHealth]) -> TargetHealth | No
 
 
 def _delivers(now: RemoteWriteHealth | None, was: RemoteWriteHealth | None) -> bool:
-    """Whether a queue has delivered something since it was first read."""
+    """Whether a remote_write queue has delivered samples since its counters were first read."""
     return now is not None and (now.works if was is None else now.is_ahead_of(was))

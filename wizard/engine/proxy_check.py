@@ -1,4 +1,4 @@
-"""Has a reverse proxy check a front door together with its other sites, before the file is put in place."""
+"""Validates a staged reverse proxy file with the proxy's own checker, together with the proxy's other sites."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ _TAG = "check"
 
 
 def check(connection: Connection, change: WriteFile, staged: str, facts: Facts) -> None:
-    """Has the proxy's own checker read its main configuration with the staged file taken in.
+    """Runs the proxy's checker on a copy of its main configuration that includes the staged file.
 
-    The copy of the main configuration lies beside it, since relative paths begin there, and is removed again.
+    The copy is placed beside the main configuration, because relative paths start there, and is removed afterwards.
+
+    Args:
+        staged: path of the staged file.
 
     Raises:
-        ValidationError: the proxy rejects it, or there is no checker; the old file is still in place.
+        ValidationError: the proxy rejects the file, or no proxy can check it; the old file is still in place.
     """
     where = f"{change.host}:{change.path}"
     for known in all_proxies():
@@ -35,17 +38,18 @@ def check(connection: Connection, change: WriteFile, staged: str, facts: Facts) 
         main = connection.read(service.config_file) if service is not None else None
         if service is None or main is None:
             continue
-        with _whole(connection, known, service, main, _Staged(change, staged, facts)) as whole:
-            if whole is None:
+        with _main_with_staged(connection, known, service, main, _Staged(change, staged, facts)) as main_copy:
+            if main_copy is None:
                 continue
-            if not whole:
+            if not main_copy:
                 return
-            words = [word.format(program=service.program, main=whole) for word in known.check]
+            words = [word.format(program=service.program, main=main_copy) for word in known.check]
             ended = connection.run(words, timeout=60)
-        said = (ended.stdout + ended.stderr).replace(staged, change.path).replace(whole, service.config_file)
+        output = (ended.stdout + ended.stderr).replace(staged, change.path)
+        output = output.replace(main_copy, service.config_file)
         if ended.code:
             raise ValidationError(
-                f"{known.title} rejects it: {redact(plain(said.strip(), 500))}",
+                f"{known.title} rejects it: {redact(plain(output.strip(), 500))}",
                 where=where,
                 todo="Correct what it names and plan again; the old file is still in place",
             )
@@ -63,12 +67,12 @@ class _Staged:
 
 
 @contextmanager
-def _whole(
+def _main_with_staged(
     connection: Connection, known: Proxy, service: Service, main: FileState, new: _Staged
 ) -> Iterator[str | None]:
-    """The path of a main configuration that reads the new file, while that is looked at.
+    """Yields the path of a main configuration that includes the staged file; removes copies afterwards.
 
-    None where the file is none of this proxy's, '' where nothing reads it yet.
+    Yields None if the file does not belong to this proxy, and '' if no site includes it yet.
     """
     path = new.change.path
     if path == service.config_file:
@@ -100,7 +104,7 @@ def _whole(
 
 
 def _including_site(connection: Connection, new: _Staged) -> tuple[str, FileState] | None:
-    """The site that includes a file, with its path; None for none."""
+    """The path and state of the site file that includes a file; None if there is none."""
     found = new.facts.proxies.get(new.change.host)
     for path in dict.fromkeys(each.file for each in (found.sites if found is not None else ())):
         state = connection.read(path)
@@ -113,7 +117,7 @@ def _including_site(connection: Connection, new: _Staged) -> tuple[str, FileStat
 def _main_with_include(
     connection: Connection, known: Proxy, service: Service, main: FileState, files: tuple[str, str]
 ) -> Iterator[str | None]:
-    """A copy of the main configuration that includes the second of two files for the first; None if it has no such."""
+    """Yields a copy of the main configuration that includes files[1] instead of files[0]; None if it has no files[0]."""
     text = own_site.substitute_include(
         known.name,
         service.config_file,
@@ -133,7 +137,7 @@ def _main_with_include(
 
 @contextmanager
 def _staged_copy(connection: Connection, path: str, state: FileState, text: str, tag: str) -> Iterator[str]:
-    """The path of a changed copy beside a file."""
+    """Yields the path of a changed copy beside a file, and removes the copy afterwards."""
     content = text.encode("utf-8", "surrogateescape")
     copy = connection.stage(path, FileState(content, state.mode, state.owner, state.group), tag=tag)
     try:

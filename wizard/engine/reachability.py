@@ -1,4 +1,4 @@
-"""How this machine connects to a service of another one: directly, or through its host's SSH connection."""
+"""Finds out how this machine connects to a service on another host: directly, or through the host's SSH connection."""
 
 from __future__ import annotations
 
@@ -13,40 +13,43 @@ from wizard.model import Facts, Forward, HostSpec, Service
 from wizard.service_managers import sockets
 
 _PATIENCE = 2.0
-"""Seconds for a server to take a connection: a firewall that drops packets gives no answer."""
+"""Seconds for a server to accept a connection: with a firewall that drops packets, there is no answer at all."""
 _FORWARDED = 5.0
 _ENCLOSED = "it listens on its own machine's loopback"
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a machine is reached.
-
-    address: by which its services are asked from here. holder: the host whose SSH connection leads to it: its own, or
-    of an instance that of the machine that holds it; None where there is none. behind: whether it is reached by way of
-    others, so that its address may mean another machine here.
-    """
+    """How a machine is reached."""
 
     address: str
+    """The address of its services as seen from this machine."""
     holder: HostSpec | None
+    """The host whose SSH connection leads to it: itself, or the host of an Incus instance; None without SSH."""
     inside: bool
+    """Whether it is an Incus instance."""
     behind: bool
+    """Whether it is reached through jump hosts, so that its address may mean another machine here."""
 
 
 def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], socket.socket]) -> Service:
-    """A service with the address by which this machine reaches it, from the one that its own machine uses.
+    """The service with `listen`, `forward` or `out_of_reach` set to how this machine reaches it.
 
-    What can be asked directly is; what cannot, or might be mistaken for another machine's, goes by SSH.
+    A direct connection is preferred. SSH is used if that fails, or if the address may mean another machine here.
+
+    Args:
+        service: as discovered, with the address that its own host uses.
+        dial: opens a connection through SSH within a number of seconds.
     """
-    # Of several addresses, one that others reach; its sockets count before its flags.
+    # Of several addresses, prefer one that other machines can connect to; sockets are more reliable than flags.
     open_to_all = next((each for each in service.sockets if not sockets.is_enclosed((each,))), "")
     if open_to_all and _is_enclosed(service.flag("web.listen-address")):
         service = replace(service, listen=sockets.client_address(open_to_all))
     host, _, port = service.listen.rpartition(":")
     enclosed = not open_to_all if service.sockets else _is_enclosed(service.flag("web.listen-address"))
     if service.container is not None and not service.container.is_reachable:
-        enclosed = True  # a network of containers is its own host's
-    # What is reached by a loopback address itself is this machine, or forwarded by other means.
+        enclosed = True  # a container network is only reachable from its own host
+    # A host with a loopback address is this machine, or its ports are forwarded here by other means.
     near = not enclosed or endpoints.is_loopback(way.address)
     found = service
     if not host or (endpoints.is_loopback(host.strip("[]")) and not (enclosed and near)):
@@ -65,7 +68,7 @@ def seen_from_here(service: Service, way: Way, dial: Callable[[Forward, float], 
         return replace(found if near else service, out_of_reach=f"{why}, and {error}")
     except OSError:
         if near and not way.behind:
-            return found  # nobody reaches it: the probe will find that it is down
+            return found  # unreachable both ways: the probe will report that it is down
     return replace(found, forward=forward)
 
 
@@ -74,9 +77,9 @@ def _is_enclosed(address: str) -> bool:
 
 
 def forward_to(facts: Facts, url: str) -> Forward | None:
-    """How this machine connects to the server that a URL names, if that is one of a stack's that it cannot reach directly.
+    """The forward to the server that a URL names, if it belongs to the stack and is not reachable directly; else None.
 
-    A loopback address, and localhost, mean this machine.
+    A loopback address or localhost means this machine.
     """
     try:
         target = urlsplit(url)
@@ -96,10 +99,10 @@ def forward_to(facts: Facts, url: str) -> Forward | None:
 
 
 def _direct(service: Service) -> bool:
-    # Of what does not run, that is not known.
+    # A service that does not run cannot be tested; it is assumed to be reachable directly.
     return not service.active or probes.reaches(service.listen, _PATIENCE)
 
 
 def bracket_ipv6(address: str) -> str:
-    """An address in the form that a port can follow."""
+    """The address as it is written before `:port`: an IPv6 address in brackets."""
     return f"[{address}]" if ":" in address and not address.startswith("[") else address

@@ -1,4 +1,4 @@
-"""Whether what a plan is about to change is up: a service that was down before looks like one that the run broke."""
+"""Refuses a plan if a service that it restarts is already down: it would look as if the run had broken it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from wizard.model import Plan, RunService, Service, StepKind
 from wizard.service_managers import proxy_services
 
 _SHORT = 1.0
-"""Seconds for the short question."""
+"""Time limit of the first, short request in seconds."""
 
 
 def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
-    """Asks each service that a plan restarts or reloads.
+    """Probes each service that a plan restarts or reloads.
 
-    Those of the practice stack, which Firescreen starts itself, and of hosts whose commands a person types are not
-    asked; nor are those that a restoration starts again.
+    Skips the practice stack (Firescreen starts its services itself), manual hosts, and services that the plan restores
+    because they are down.
 
     Raises:
-        InputError: one of them does not answer where its process listens. Nothing has been touched.
+        InputError: a service does not answer at its address. Nothing has been changed.
     """
     services = {
         change.service.key: change.service
         for step in plan.steps
         if step.kind is not StepKind.RESTORE
         for change in step.changes
-        if isinstance(change, RunService) and _is_asked(plan, change.service)
+        if isinstance(change, RunService) and _is_checked(plan, change.service)
     }
     seen = run_parallel(lambda key: _answers(services[key], dial), list(services))
     silent = [services[key] for key, found in zip(services, seen, strict=True) if not found]
@@ -44,13 +44,13 @@ def refuse_silent(plan: Plan, dial: probes.Dial) -> None:
 
 
 def _answers(service: Service, dial: probes.Dial) -> bool:
-    """Whether it answers; its metrics, which take longer, are requested only where a short request fails."""
+    """Whether a service answers; the slower request for its metrics is only made if a short request fails."""
     if service.forward is None and probes.answers(service.listen, _SHORT):
         return True
     return exposure(service, dial).state != "down"
 
 
-def _is_asked(plan: Plan, service: Service) -> bool:
+def _is_checked(plan: Plan, service: Service) -> bool:
     known = plan.facts.hosts.get(service.host)
     return (
         known is not None

@@ -1,4 +1,4 @@
-"""Rolls back whole runs, from their journals: on request, or what an interrupted run left behind."""
+"""Rolls back whole runs from their journals: an undo on request, or the recovery of an interrupted run."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def roll_back_run(
     asked: bool = False,
     first: Callable[[Record], Record] | None = None,
 ) -> FirescreenError | None:
-    """Rolls back a whole run, and writes so to the journal before and after.
+    """Rolls back a whole run, and writes its state to the journal before and after.
 
     Args:
         log: the run's journal, open.
-        begins: the state of the run meanwhile.
+        begins: the state of the run during the rollback.
         ends: its state afterwards.
-        asked: a person wants the files of before. A service that does not start with them ends the run as well: the
-            next attempt would go the same way.
-        first: prepares the rollback; returns the run with what it wrote for that.
+        asked: whether a person requested this. The rollback then counts as complete even if a service does not start
+            with its previous files, because another attempt would end the same way.
+        first: prepares the rollback; returns the record of the run with the changes that it has made for that.
 
     Returns:
-        What kept it from being complete, with what to do about it.
+        The error that kept the rollback from being complete, with what to do; None if it is complete.
     """
     try:
         with suppress(JournalError):  # a full disk must not keep the files from being restored
@@ -64,7 +64,7 @@ def roll_back_run(
 
 
 def with_recovery(error: FirescreenError) -> FirescreenError:
-    """The error of a rollback, which `recover` has to complete when its cause is gone."""
+    """The error of an incomplete rollback, with the advice to run `recover` after its cause is corrected."""
     error.todo = (
         f"{error.todo.rstrip('.')}. When that is corrected, run: {RECOVER}"
         if error.todo
@@ -86,10 +86,10 @@ class Recovery:
     # -- undo ---------------------------------------------------------------------------------------------
 
     def undo(self, run: str, emit: Emit) -> Outcome:
-        """Rolls back what a run changed; the newest that stands, if none is named.
+        """Rolls back the changes of a run; '' for the newest one that is not undone.
 
         Raises:
-            FirescreenError: nothing was touched, and why.
+            FirescreenError: the undo was refused; nothing has been changed.
         """
         with self.workspace.lock("an undo"):
             self.refuse_unfinished()
@@ -102,10 +102,10 @@ class Recovery:
                 return self._undo(record, hosts, emit, asked=True)
 
     def standing_run(self, run: str) -> Record:
-        """The run that can be undone now: the one that is named, or the newest.
+        """The record of a run that can be undone; '' for the newest.
 
         Raises:
-            InputError: there is none, or another one builds on it.
+            InputError: there is no such run, or a newer one builds on it.
         """
         standing = journal_reader.undoable_runs(self.workspace.runs)
         if not standing and not run:
@@ -140,7 +140,10 @@ class Recovery:
         return Outcome(run=record.run, state="undone", error=error, summary=(files, *executor.left_down))
 
     def undo_without_events(self, record: Record) -> FirescreenError | None:
-        """Rolls back a run whatever came after it; gives what kept it from being complete. For who holds the lock."""
+        """Rolls back a run even if newer ones build on it; returns the error if that is incomplete.
+
+        The caller must hold the workspace lock.
+        """
         with self.connect(record.hosts) as hosts:
             return self._undo(record, hosts, silent).error
 
@@ -172,7 +175,7 @@ class Recovery:
         )
 
     def recover(self, emit: Emit) -> tuple[Outcome, ...]:
-        """Finishes the rollback of every interrupted run, and of the hosts that a run had to leave behind."""
+        """Finishes the rollback of every interrupted run, and of hosts that a finished run could not roll back."""
         outcomes = []
         try:
             with self.workspace.lock("a recovery"):
@@ -184,14 +187,14 @@ class Recovery:
         return tuple(outcomes)
 
     def _recover_run(self, record: Record, emit: Emit) -> Outcome:
-        mine = record.for_hosts(record.owed) if record.owed else record
-        with self.connect(record.hosts) as hosts, lock_hosts(hosts, _changed_hosts(mine), self.workspace):
-            outcome = (self._finish_hosts if record.owed else self._undo)(mine, hosts, emit)
-            release(hosts, [host.name for host in mine.hosts], self.workspace)
+        pending = record.for_hosts(record.owed) if record.owed else record
+        with self.connect(record.hosts) as hosts, lock_hosts(hosts, _changed_hosts(pending), self.workspace):
+            outcome = (self._finish_hosts if record.owed else self._undo)(pending, hosts, emit)
+            release(hosts, [host.name for host in pending.hosts], self.workspace)
             return outcome
 
     def _finish_hosts(self, record: Record, hosts: Hosts, emit: Emit) -> Outcome:
-        """Rolls back the hosts that a standing run had to leave behind."""
+        """Rolls back the hosts that a finished run could not roll back."""
         log = Journal(record.folder)
         try:
             Executor(hosts, log, emit).roll_back(record)
@@ -205,13 +208,13 @@ class Recovery:
         return Outcome(run=record.run, state="undone", summary=(f"On {names}, every file is as it was.",))
 
     def refuse_unfinished(self, touched: Iterable[str] = ()) -> None:
-        """For who holds the lock.
+        """Refuses to continue while an earlier run has to be rolled back. The caller must hold the workspace lock.
 
         Args:
-            touched: the hosts that are about to be changed, or looked at for what the others are told.
+            touched: the hosts that are about to be changed, or whose facts the changes of other hosts depend on.
 
         Raises:
-            JournalError: a run was interrupted before, or had to leave one of these hosts behind.
+            JournalError: a run was interrupted, or could not roll back one of these hosts.
         """
         hosts = frozenset(touched)
         records = journal_reader.records(self.workspace.runs)
@@ -224,7 +227,7 @@ class Recovery:
             )
         journal_reader.sweep(self.workspace.runs)
 
-    # -- what is left -------------------------------------------------------------------------------------
+    # -- unfinished runs ----------------------------------------------------------------------------------
 
     def remains(self, run: str) -> tuple[Remains, ...]:
         """See `Engine.remains`."""
@@ -235,17 +238,17 @@ class Recovery:
         return tuple(found)
 
     def _unfinished_runs(self, run: str) -> tuple[Record, ...]:
-        """The runs that are not rolled back completely, or that one, each with the hosts alone that need recovery."""
-        known = tuple(
+        """The runs (or that one) that are not rolled back completely; each record only has the hosts that need recovery."""
+        unfinished = tuple(
             each.for_hosts(each.owed) if each.owed else each
             for each in journal_reader.unfinished_runs(self.workspace.runs)
             if run in ("", each.run)
         )
-        if run and not known:
+        if run and not unfinished:
             raise InputError(
                 "nothing of this run has to be rolled back", where=run, todo="See: firescreen history"
             )
-        return known
+        return unfinished
 
     def forget(self, run: str, emit: Emit, *, as_it_is: bool) -> tuple[Outcome, ...]:
         """See `Engine.forget`."""
@@ -269,7 +272,7 @@ class Recovery:
     # -- the practice stack -------------------------------------------------------------------------------
 
     def end_practice_runs(self) -> None:
-        """Undoes the runs on the practice stack, whose files are about to go. For who holds the lock."""
+        """Undoes the runs on the practice stack before its files are removed. The caller must hold the workspace lock."""
         standing = [
             record
             for record in journal_reader.records(self.workspace.runs)
@@ -277,7 +280,8 @@ class Recovery:
         ]
         mine = [record for record in standing if record.is_practice]
         for record in mine:
-            # What another stack was built on (the CA, passwords) has to stay; the rest goes with the folder.
+            # If other stacks have runs too, they may use the same CA and passwords, so those are not rolled back. All
+            # other files of a practice run disappear with the folder of the practice stack.
             if len(mine) < len(standing) or self.undo_without_events(record) is not None:
                 log = Journal(record.folder)
                 log.state("ended")
@@ -286,6 +290,6 @@ class Recovery:
 
 
 def _changed_hosts(record: Record) -> tuple[str, ...]:
-    """The hosts on which a run has changed something that stands."""
+    """The hosts on which a run has begun changes, without the workspace."""
     names = (entry.host for entry in record.entries if entry.number in record.begun)
     return tuple(name for name in dict.fromkeys(names) if name != WORKSPACE)

@@ -1,7 +1,7 @@
-"""What was up before is up after: compares what works now with a baseline, and waits as long as a scrape needs.
+"""Compares what works after a run with the baseline from before, and waits as long as the next scrapes take.
 
-What was down before for a reason of its own is told, and does not count. What could not be looked at is told, and
-never passes for a success.
+A target that was down before for a reason of its own is reported but is no regression. Something that could not be
+checked is reported as such, never as a success.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _PROXY: Final = 10.0
 
 
 def excuse(before: Baseline | None, attempt: Attempt) -> str:
-    """Why a probe of Prometheus' own view does not count, though the target is not up; '' if it counts.
+    """Why a target that is not up does not count as a failure; '' if it counts.
 
-    The target was down before for a reason that no change of protection cures, and is not down for another one now.
+    It is excused if it was down before for a reason that has nothing to do with TLS or logins, and still is.
     """
     probe = attempt.probe
     if before is None or probe.kind != "up" or attempt.ok or attempt.pending or attempt.outcome != "down":
         return ""
     health = before.of(probe.asker)
-    found = [each for each in health.targets if health_findings.is_of(probe, each)] if health else []
-    same = [each for each in found if probe.job in (each.pool, each.labels.get("job"))] or found
+    targets = [each for each in health.targets if health_findings.is_of(probe, each)] if health else []
+    same = [each for each in targets if probe.job in (each.pool, each.labels.get("job"))] or targets
     if not same or any(each.health != "down" or cause_of(each.error) != "other" for each in same):
         return ""
     if cause_of(attempt.reason) != "other":
@@ -55,12 +55,13 @@ def excuse(before: Baseline | None, attempt: Attempt) -> str:
 
 
 class Comparison:
-    """Compares with one baseline, for one plan.
+    """Compares the current state with the baseline of one run.
 
     Args:
-        plan: the whole plan of the run: whose servers and hosts they are.
-        before: what worked before it.
+        plan: the complete plan of the run, which says on which host a server is.
+        before: what worked before the run.
         cancel: ends the waiting early.
+        run: the run that log lines belong to; '' for none.
     """
 
     def __init__(
@@ -80,55 +81,55 @@ class Comparison:
         self._accepted_routes = {route for each in accepted for route in each.routes}
         self._accepted_clients = tuple(accepted)
         self.report = HealthReport()
-        """How the last comparison ended."""
+        """The result of the last comparison."""
 
     def regressions(
         self, watched: Sequence[Watched], *, since: float, lost: Collection[str] = ()
     ) -> tuple[Regression, ...]:
-        """What is broken; back when all is well, or when what is not has had its time.
+        """Waits until everything works as before or the time limits end; returns what is broken.
 
         Args:
-            watched: each Prometheus, as it is asked now.
-            since: unix time after the last change; scrapes before it say nothing.
-            lost: hosts that were rolled back or are unreachable: what is broken there is known.
+            watched: the Prometheus servers to query.
+            since: unix time after the last change; earlier scrapes do not count.
+            lost: hosts that were rolled back or are unreachable; regressions there are left out.
         """
-        told = ComparisonResult(accepted=[each.key for each in self._accepted_clients])
+        result = ComparisonResult(accepted=[each.key for each in self._accepted_clients])
         work: list[Callable[[], None]] = []
         for each in watched:
             health = self._before.of(each.key)
             if health is None:
                 continue
             if health.unanswered:
-                told.not_checked.append(f"{each.key}: did not answer before: {health.unanswered}")
+                result.not_checked.append(f"{each.key}: did not answer before: {health.unanswered}")
                 continue
-            work.append(MonitorCheck(self, each, health, since, told).run)
-        work += [_bind_work(self._proxy, answer, told) for answer in self._before.proxies]
-        run_parallel(lambda one: one(), work)
-        # Two Prometheus servers with the same targets find the same.
-        found = tuple(dict.fromkeys(each for each in told.broken if each.host not in lost))
+            work.append(MonitorCheck(self, each, health, since, result).run)
+        work += [_bind_work(self._proxy, answer, result) for answer in self._before.proxies]
+        run_parallel(lambda check: check(), work)
+        # Two Prometheus servers with the same targets report the same regressions.
+        found = tuple(dict.fromkeys(each for each in result.broken if each.host not in lost))
         self.report = HealthReport(
             up_before=sum(
                 target.health == "up" for each in self._before.prometheis for target in each.targets
             ),
             broken=tuple(each.what for each in found),
-            down_before=tuple(dict.fromkeys(told.down_before)),
-            accepted=tuple(told.accepted),
-            not_checked=tuple(dict.fromkeys(told.not_checked)),
+            down_before=tuple(dict.fromkeys(result.down_before)),
+            accepted=tuple(result.accepted),
+            not_checked=tuple(dict.fromkeys(result.not_checked)),
         )
         return found
 
-    # -- whose it is --------------------------------------------------------------------------------------
+    # -- the server of an address -------------------------------------------------------------------------
 
     def owner(self, endpoint: str, asker: str) -> str:
-        """The host whose server host:port is, as `asker` reaches it; `asker` itself if it is nobody's of the stack."""
+        """The host of the server to which `asker` resolves host:port; `asker` if the stack has no such server."""
         return self._server_host(endpoint, asker) or asker
 
     def is_protected(self, endpoint: str, asker: str) -> bool:
-        """Whether host:port, as `asker` reaches it, is a server that the stack protects."""
+        """Whether `asker` resolves host:port to a server that the stack protects."""
         return bool(self._server_host(endpoint, asker))
 
     def _server_host(self, endpoint: str, asker: str) -> str:
-        """The host of the protected server that host:port means, or ''."""
+        """The host of the protected server to which `asker` resolves host:port, or ''."""
         client = next(
             (
                 client
@@ -156,7 +157,7 @@ class Comparison:
         return target.identity in self._accepted_targets
 
     def is_accepted_probe(self, probed: ProbedHealth) -> bool:
-        """Whether the person has accepted that a blackbox exporter does not get through any more."""
+        """Whether the person has accepted that a probe of a blackbox exporter fails."""
         job = probed.labels.get("job", "")
         return any(
             each.job == job and each.server.partition("/")[0] == self.owner(probed.endpoint, each.host)
@@ -165,12 +166,12 @@ class Comparison:
 
     # -- reverse proxies ----------------------------------------------------------------------------------
 
-    def _proxy(self, before: ProxyAnswer, told: ComparisonResult) -> None:
+    def _proxy(self, before: ProxyAnswer, result: ComparisonResult) -> None:
         route = before.route
         if route in self._accepted_routes:
             return
         if not before.status:
-            told.not_checked.append(f"{route.where}: {route.url} gave no answer before")
+            result.not_checked.append(f"{route.where}: {route.url} gave no answer before")
             return
         end = time.monotonic() + _PROXY
         while True:
@@ -180,9 +181,9 @@ class Comparison:
             if time.monotonic() > end or self._cancel.wait(_PAUSE):
                 break
         if now is None:
-            told.not_checked.append(f"{route.where}: {route.url} cannot be probed any more")
+            result.not_checked.append(f"{route.where}: {route.url} cannot be probed any more")
             return
-        told.broken.append(
+        result.broken.append(
             Regression(
                 host=self.owner(route.upstream, route.host),
                 what=f"{route.url} behind {route.program} answered {before.status} before and "
@@ -200,28 +201,28 @@ class Comparison:
         return self._hosts
 
     def monitor(self, watched: Watched) -> Monitor:
-        """A Prometheus as it can be queried now."""
+        """A client for the API of a Prometheus, with the credentials that it requires now."""
         return baseline.monitor(watched, watched.after, self._plan.facts, self._hosts, self._cancel)
 
     def clock(self, host: str) -> float:
-        """Seconds by which a host's clock is ahead."""
+        """Seconds by which a host's clock is ahead of this machine's."""
         known = self._plan.facts.hosts.get(host)
         return known.clock if known is not None else 0.0
 
     def idle(self, seconds: float) -> bool:
-        """Waits; True if the person stopped the run."""
+        """Waits; returns True if the person stopped the run."""
         return self._cancel.wait(seconds)
 
     def log(self, watched: Watched) -> Sequence[str]:
-        """The last lines that a Prometheus has logged; none where its host does not say."""
+        """The last log lines of a Prometheus; () if its host cannot provide them."""
         return log_of(watched, self._plan, self._hosts)
 
     def say(self, host: str, text: str) -> None:
-        """A log line of the run."""
+        """Emits a log line of the run."""
         self._emit(Event(run=self._run, kind="log", host=host, text=text))
 
 
 def _bind_work(
-    work: Callable[[ProxyAnswer, ComparisonResult], None], answer: ProxyAnswer, told: ComparisonResult
+    work: Callable[[ProxyAnswer, ComparisonResult], None], answer: ProxyAnswer, result: ComparisonResult
 ) -> Callable[[], None]:
-    return lambda: work(answer, told)
+    return lambda: work(answer, result)

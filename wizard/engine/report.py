@@ -1,4 +1,4 @@
-"""What is written about a run when it is over: the summary, the report, the history's details."""
+"""Writes the texts about a run: its title and details for the history, the summary, and the Markdown report."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from wizard.planner.questions import level_name
 from wizard.redact import plain, redact
 
 _RENEWED = {"ca": "CA replaced", "certificates": "certificates replaced", "passwords": "password replaced"}
-"""What was done, by what was to be replaced though it serves."""
+"""Text for each kind of renewal (`Answers.renew`)."""
 _WAYS = {"oauth2": "OAuth2", "authorization": "bearer token"}
 _FEW = 3
-"""Hosts that are named one by one; of more hosts with the same line, so many are named and the rest counted."""
+"""Maximum number of hosts or components that are named in a line; the others are counted."""
 
 
 def title(plan: Plan) -> str:
-    """What the run does, in one line for the history: what is secured or replaced, and where."""
+    """The title of a run in the history: what is secured or replaced, and where."""
     secured = [component for component in plan.stack.components if component.protect]
     if plan.steps and all(step.kind is StepKind.UPKEEP for step in plan.steps):
         return plan.steps[0].title
@@ -51,20 +51,20 @@ def title(plan: Plan) -> str:
 
 
 def _only_logs_in(plan: Plan) -> bool:
-    """Whether a plan changes no server, and Prometheus logs in somewhere."""
+    """Whether a plan only sets client logins and changes no server."""
     return bool(plan.stack.client_logins and plan.steps) and all(
         step.role is Role.CLIENT for step in plan.steps
     )
 
 
 def details(plan: Plan) -> tuple[str, ...]:
-    """The plan's diffs, redacted, as the history keeps them."""
+    """The redacted diffs of a plan, for the history."""
     lines = []
     for step in plan.steps:
         lines.append(f"# {step.host}: {step.title}")
         for change in step.changes:
             if isinstance(change, WriteFile) and change.secret:
-                # Of a secret the diff has no lines, and so no name.
+                # The diff of a secret file has no lines, not even the one with its name.
                 before = "/dev/null" if change.before is None else change.path
                 lines += [f"--- {before}", f"+++ {'/dev/null' if change.after is None else change.path}"]
             lines += redact(change.diff(), plan.secrets).splitlines()
@@ -72,7 +72,7 @@ def details(plan: Plan) -> tuple[str, ...]:
 
 
 def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
-    """What was made, where it is, when it expires, what to do next."""
+    """Lines that say what was created, where it is, when it expires, and what to do next."""
     lines = _certificates(plan)
     if plan.secrets and plan.stack.asks_password:
         user = plan.stack.users[0]
@@ -94,7 +94,7 @@ def summary(plan: Plan, attempts: Sequence[Attempt]) -> tuple[str, ...]:
 
 
 def of_health(report: HealthReport | None) -> tuple[str, ...]:
-    """The lines about what worked before the run."""
+    """Summary lines about the comparison with the state before the run."""
     if report is None:
         return ()
     lines = [f"{report.up_before} targets were up before and are up now."] if report.up_before else []
@@ -105,14 +105,14 @@ def of_health(report: HealthReport | None) -> tuple[str, ...]:
 
 
 def later(plan: Plan) -> tuple[str, ...]:
-    """What is left to do where verification was left for later."""
+    """Summary lines that say how to complete a postponed verification."""
     stack, wait = plan.stack.source or "STACK", format_duration(plan.longest_wait)
     return (f"Verify it with: firescreen verify {stack} (every target is scraped again within {wait}).",)
 
 
 def _certificates(plan: Plan) -> list[str]:
-    """Where each certificate is, and until when; many hosts with the same line are put together."""
-    said: list[tuple[str, str, str]] = []
+    """Summary lines with path and expiry of each certificate; many hosts with the same line are combined."""
+    entries: list[tuple[str, str, str]] = []
     made = (
         change for step in plan.steps if step.kind is not StepKind.TRUST_COPIES for change in step.changes
     )
@@ -124,29 +124,29 @@ def _certificates(plan: Plan) -> list[str]:
         found = issue.summary(change.after.content)
         if "CA" in found.usage and change.host != WORKSPACE:
             alike = f"A copy of your CA's certificate is at {change.path} on"
-            said.append((alike, change.host, f"{alike} {change.host}."))
+            entries.append((alike, change.host, f"{alike} {change.host}."))
             continue
         until = time.strftime("%Y-%m-%d", time.localtime(found.not_after))
         what = "Your CA" if "CA" in found.usage else f"The certificate for {', '.join(found.names)}"
         where = f"{change.path}" if change.host == WORKSPACE else f"{change.path} on {change.host}"
         alike = f"A certificate that expires on {until} is at {change.path} on"
-        said.append((alike, change.host, f"{what} is at {where}. It expires on {until}."))
+        entries.append((alike, change.host, f"{what} is at {where}. It expires on {until}."))
     hosts: dict[str, list[str]] = {}
-    for alike, host, _ in said:
+    for alike, host, _ in entries:
         hosts.setdefault(alike, []).append(host)
     lines = []
-    for alike, _, alone in said:
-        there = hosts[alike]
-        more = f"{', '.join(there[:_FEW])} and {len(there) - _FEW} more hosts"
-        lines.append(plain(f"{alike} {more}, one each." if len(there) > _FEW + 1 else alone))
+    for alike, _, alone in entries:
+        names = hosts[alike]
+        more = f"{', '.join(names[:_FEW])} and {len(names) - _FEW} more hosts"
+        lines.append(plain(f"{alike} {more}, one each." if len(names) > _FEW + 1 else alone))
     return list(dict.fromkeys(lines))
 
 
 def report(record: Record, path: Path) -> Path:
-    """A Markdown report of a run, without secrets.
+    """Writes a Markdown report of a run, without secrets, and returns its path.
 
     Raises:
-        FirescreenError: it cannot be written.
+        FirescreenError: the file cannot be written.
     """
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.started))
     text = [

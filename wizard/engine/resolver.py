@@ -11,13 +11,13 @@ from wizard.connections.base import Connection
 from wizard.errors import HostError
 
 MOST = 512
-"""Names that are resolved on one host; a target list may be longer, and each may cost a time-out."""
+"""Maximum number of names that are resolved on one host: a target list may be longer, and each may time out."""
 
 _PATIENCE = 4
 _AT_ONCE = 32
 _NAME = re.compile(r"[^\s\x00-\x1f\"'`$\\-][^\s\x00-\x1f\"'`$\\]{0,252}\Z")
 
-# `getent ahosts` prints an address a line; of several names in one call it does not say which is whose.
+# One call per name: with several names, `getent ahosts` does not say which address belongs to which name.
 _RESOLVE = f"""\
 command -v getent >/dev/null 2>&1 || exit 127
 bound=
@@ -39,37 +39,36 @@ wait
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The answers of a host's resolver."""
+    """The results from a host's resolver."""
 
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """By canonical name; () for a name that it does not know. What was not answered in time is missing."""
+    """The addresses by canonical name; () for an unknown name. Names that timed out are missing."""
     reason: str = ""
-    """Why some or all of the names are missing, a clause, or ''."""
+    """Why names are missing, as a clause; '' if none is."""
 
 
 def resolve(connection: Connection, names: Sequence[str]) -> Resolution:
-    """Resolves these names on a host; never raises where the host cannot."""
+    """Resolves names on a host. Raises no HostError; `Resolution.reason` says what failed."""
     possible = [name for name in names if _NAME.match(name)]
-    asked = possible[:MOST]
-    if not asked:
+    selected = possible[:MOST]
+    if not selected:
         return Resolution()
-    bound = _PATIENCE * (len(asked) // _AT_ONCE + 1) + 10.0
+    timeout = _PATIENCE * (len(selected) // _AT_ONCE + 1) + 10.0
     try:
-        ended = connection.run(["sh", "-c", _RESOLVE, "sh", *asked], timeout=bound)
+        ended = connection.run(["sh", "-c", _RESOLVE, "sh", *selected], timeout=timeout)
     except HostError as error:
         return Resolution(reason=f"names could not be resolved on {connection.name}: {error.what}")
     if ended.code == 127:
         return Resolution(reason=f"{connection.name} has no getent, so names cannot be resolved there")
     found: dict[str, tuple[str, ...]] = {}
     for line in ended.stdout.splitlines():
-        code, _, rest = line.partition(" ")
-        name, _, said = rest.partition(" ")
+        code, name, output = [*line.split(" ", 2), "", ""][:3]
         if code == "0":
-            listed = (str(address) for word in said.split() if (address := endpoints.parse_address(word)))
+            listed = (str(address) for word in output.split() if (address := endpoints.parse_address(word)))
             found[name] = tuple(dict.fromkeys(listed))
-        elif code == "2":  # getent's word for a key that is not found
+        elif code == "2":  # exit code of getent for a key that is not found
             found[name] = ()
-    silent = next((name for name in asked if name not in found), "")
+    silent = next((name for name in selected if name not in found), "")
     if silent:
         reason = f"the resolver of {connection.name} did not resolve {silent} within {_PATIENCE} s"
         return Resolution(found, reason)

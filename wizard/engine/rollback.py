@@ -1,7 +1,7 @@
-"""Decides from a run's journal alone how it is rolled back: what, in which order, and to which state.
+"""Decides from a run's journal how the run is rolled back: what, in which order, and to which state.
 
-Every part may be done twice: a file that is already as it was is left alone. So a rollback that was itself interrupted
-is simply done again.
+Every step is idempotent: a file that already has its previous content is left alone. A rollback that was interrupted
+is therefore simply repeated.
 """
 
 from __future__ import annotations
@@ -21,46 +21,45 @@ from wizard.service_managers import manual, proxy_services
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """One file, folder or service that is to be as it was before a run.
-
-    `entries`: what the run did to it, the last first; each folder that it made and each service has one.
-    """
+    """One file, folder or service that is restored to its state before a run."""
 
     entries: tuple[Entry, ...]
+    """The run's changes to it, the last first; always one for a folder or a service."""
 
     @property
     def host(self) -> str:
-        """Where it is."""
+        """The host's name."""
         return self.entries[0].host
 
     @property
     def path(self) -> str:
-        """The file, the folder or the unit."""
+        """The path of the file or folder, or the unit of the service."""
         return self.entries[0].path
 
     @property
     def kind(self) -> Literal["file", "folder", "service"]:
-        """What it is."""
+        """Whether it is a file, a folder or a service."""
         if self.entries[0].service is not None:
             return "service"
         return "folder" if self.entries[0].kind == "folder" else "file"
 
     @property
     def restarts(self) -> bool:
-        """Whether it is a service that is restarted, and not reloaded."""
+        """Whether it is a service that is restarted (and not reloaded)."""
         return self.entries[0].kind == "restart"
 
 
 Lane = tuple[Reversal, ...]
-"""What is reversed one after the other."""
+"""Reversals that are made one after the other."""
 
 
 def phases(record: Record) -> tuple[tuple[Lane, ...], ...]:
-    """What is to be reversed: phases one after the other, the lanes of each at once.
+    """The reversals of a run as phases that run one after the other; the lanes of a phase run in parallel.
 
-    First files that were there before, then clients read them, then what the run made is removed, then services restart:
-    a client has to leave a server before that loses its certificate. A Prometheus that sends its samples to a server
-    that no longer answers holds a reload, and its own end, back for a minute.
+    The order is: restore files that existed before; reload clients; remove files that the run created; reload reverse
+    proxies; restart servers. Clients come first because they must stop using https before a server loses its
+    certificate. A Prometheus that sends samples to a server that no longer answers delays a reload, and its own
+    shutdown, by a minute.
     """
     begun = sorted(
         (entry for entry in record.entries if entry.number in record.begun),
@@ -74,7 +73,8 @@ def phases(record: Record) -> tuple[tuple[Lane, ...], ...]:
         _by_host([entry for entry in places if (entry.host, entry.path) not in made]),
         *_turns([entry for entry in services if not _turns_last(entry)]),
         _by_host([entry for entry in places if (entry.host, entry.path) in made]),
-        # A reverse proxy reads whole folders: what the run made is gone by then, and nobody is led to a server that moves.
+        # A reverse proxy reads whole folders, so it is reloaded after the files that the run created are removed, and
+        # before the servers restart: it then sends nobody to a server that is about to change its address.
         *_turns([entry for entry in services if _turns_last(entry) and entry.kind != "restart"]),
         *_turns([entry for entry in services if entry.kind == "restart"]),
     )
@@ -82,13 +82,13 @@ def phases(record: Record) -> tuple[tuple[Lane, ...], ...]:
 
 
 def _turns_last(entry: Entry) -> bool:
-    """Whether a service takes its configuration when what the run made is removed."""
-    proxy = entry.service is not None and entry.service.manager == proxy_services.NAME
-    return proxy or entry.kind == "restart"
+    """Whether a service is reloaded or restarted only after the files that the run created are removed."""
+    is_proxy = entry.service is not None and entry.service.manager == proxy_services.NAME
+    return is_proxy or entry.kind == "restart"
 
 
 def _created_paths(begun: Sequence[Entry]) -> frozenset[tuple[str, str]]:
-    """Host and path of what was not there before the run: folders, and files that its first change of them made."""
+    """(host, path) of the folders and files that did not exist before the run."""
     first = {(entry.host, entry.path): entry for entry in begun if entry.service is None}
     return frozenset(
         place for place, entry in first.items() if entry.kind == "folder" or entry.before is None
@@ -96,7 +96,7 @@ def _created_paths(begun: Sequence[Entry]) -> frozenset[tuple[str, str]]:
 
 
 def _by_host(places: Sequence[Entry]) -> tuple[Lane, ...]:
-    """Files and folders, the last change first: one lane a host."""
+    """The reversals of files and folders, the last change first: one lane per host."""
     lanes: dict[str, list[Reversal]] = {}
     seen = set()
     for entry in places:
@@ -104,7 +104,7 @@ def _by_host(places: Sequence[Entry]) -> tuple[Lane, ...]:
         if entry.kind == "folder":
             lane.append(Reversal((entry,)))
         elif (entry.host, entry.path) not in seen:
-            # A run may write a file twice: it is restored once, to what stood there before the first time.
+            # A run may write a file twice: it is restored once, to its content before the first write.
             seen.add((entry.host, entry.path))
             lane.append(
                 Reversal(tuple(each for each in places if (each.host, each.path) == (entry.host, entry.path)))
@@ -113,7 +113,7 @@ def _by_host(places: Sequence[Entry]) -> tuple[Lane, ...]:
 
 
 def _turns(services: Sequence[Entry]) -> list[tuple[Lane, ...]]:
-    """The services, once each, in the order of the run; restarts are made at once, as far as one host allows that."""
+    """The reversals of services, one per service, in the order of the run; restarts run in parallel where possible."""
     turns: list[list[Lane]] = []
     seen = set()
     for entry in services:
@@ -131,7 +131,7 @@ def _turns(services: Sequence[Entry]) -> list[tuple[Lane, ...]]:
 
 
 def _restart_at_once(one: Entry, other: Entry) -> bool:
-    """Whether two restarts need not wait for each other: on one host, as when they were applied."""
+    """Whether two services may restart at the same time; on one host, the rule is the same as for applying a plan."""
     if one.host != other.host:
         return one.kind == "restart"
     return all(
@@ -141,10 +141,14 @@ def _restart_at_once(one: Entry, other: Entry) -> bool:
 
 
 def file_change(record: Record, reversal: Reversal, now: FileState | None) -> WriteFile | None:
-    """The change that makes a file what it was before the run; None where nothing is to be done.
+    """The change that restores a file to its state before the run; None if it needs no change.
+
+    Args:
+        now: the current state of the file; None if it does not exist.
 
     Raises:
-        FileChangedError: somebody else changed the file since. JournalError: the copy of what was there is gone.
+        FileChangedError: somebody else has changed the file since. JournalError: the copy of the previous content is
+            missing.
     """
     image = reversal.entries[-1].before
     if record.is_image(now, image):
@@ -152,7 +156,7 @@ def file_change(record: Record, reversal: Reversal, now: FileState | None) -> Wr
             return None
     elif not _is_known(record, reversal.entries, now):
         if not any(entry.number in record.done for entry in reversal.entries):
-            return None  # it was found changed and never written: it is its owner's
+            return None  # somebody had changed it before this run could write it, so it is left alone
         raise FileChangedError(
             "somebody changed it since the run, so it was left as it is",
             where=f"{reversal.host}:{reversal.path}",
@@ -169,7 +173,7 @@ def file_change(record: Record, reversal: Reversal, now: FileState | None) -> Wr
 
 
 def service_change(reversal: Reversal) -> RunService:
-    """The change that has a service take the configuration that it had before the run."""
+    """The change that makes a service load its previous configuration."""
     entry = reversal.entries[0]
     service = entry.service
     assert service is not None
@@ -183,16 +187,16 @@ def service_change(reversal: Reversal) -> RunService:
 
 
 def is_down_as_before(reversal: Reversal, error: FirescreenError) -> bool:
-    """Whether a service did not start that did not run before the run either: with its files, it is as it was."""
+    """Whether the error is that a service does not start which did not run before either: then nothing is left to do."""
     service = reversal.entries[0].service
     return isinstance(error, ServiceError) and service is not None and not service.active
 
 
 def check(record: Record, hosts: Hosts) -> None:
-    """Whether an undo can be carried through, before anything is touched.
+    """Refuses an undo that cannot be completed, before anything is changed.
 
     Raises:
-        FileChangedError: somebody changed a file since the run. JournalError: a copy of what was there is gone.
+        FileChangedError: somebody has changed a file since the run. JournalError: a copy of a previous content is missing.
     """
     files: dict[str, dict[str, list[Entry]]] = {}
     for entry in record.entries:
@@ -224,7 +228,7 @@ def check(record: Record, hosts: Hosts) -> None:
 
 
 def _refuse_another_configuration(hosts: Hosts, service: Service) -> None:
-    """A reverse proxy that was given another configuration since the run would lose it by the reload of an undo."""
+    """Refuses if a reverse proxy got another configuration (e.g. by its API) since the run: the reload would drop it."""
     if service.manager != proxy_services.NAME:
         return
     found = proxy_services.other_configuration(
@@ -240,12 +244,12 @@ def _refuse_another_configuration(hosts: Hosts, service: Service) -> None:
 
 
 def _is_known(record: Record, entries: Sequence[Entry], now: FileState | None) -> bool:
-    """Whether a file is as this run found it, left it, or had it in between."""
+    """Whether a file has a state that this run found or wrote at any point."""
     return any(record.is_image(now, image) for entry in entries for image in (entry.before, entry.after))
 
 
 def combine_errors(troubles: Sequence[tuple[str, FirescreenError]]) -> FirescreenError:
-    """What kept a rollback from being complete, as one error; its `hosts` say where."""
+    """Combines the errors of a rollback, given as (host, error), into one; its `hosts` are all hosts concerned."""
     errors = [error for _, error in troubles]
     found = first = errors[0]
     if len(errors) > 1:
@@ -259,6 +263,6 @@ def combine_errors(troubles: Sequence[tuple[str, FirescreenError]]) -> Firescree
 
 
 def may_restart_beside_others(service: Service) -> bool:
-    """Whether it may restart while others on its host do: no person restarts it, and it scrapes no others."""
-    proxy = service.manager == proxy_services.NAME
-    return not service.is_manual and not proxy and service.component != "prometheus"
+    """Whether a service may restart while others on its host do: not if a person restarts it, or if it scrapes others."""
+    is_proxy = service.manager == proxy_services.NAME
+    return not service.is_manual and not is_proxy and service.component != "prometheus"

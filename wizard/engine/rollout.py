@@ -1,7 +1,7 @@
 """Applies a plan to its hosts: a canary before the others, and verification at the end.
 
-A host that fails is rolled back and left out: what other hosts have to know of it (a job of Prometheus) is planned anew
-without it, and the rest goes on. Only where the others need that host, the whole run fails.
+A host that fails is rolled back and left out: what depends on it on other hosts (e.g. a job of Prometheus) is planned
+anew without it, and the run continues. The whole run only fails if the other hosts need that host.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Emit = Callable[[Event], None]
 
 
 class Rollout:
-    """One plan on its way to its hosts.
+    """Applies one plan.
 
     Args:
         log: the run's journal, open.
-        cancel: looked at between changes.
-        before: what worked before; None where that is not compared.
-        later: whether what waits for Prometheus' next scrapes is left to a later verification.
+        cancel: checked between changes.
+        before: what worked before the run; None to compare nothing.
+        later: whether everything that needs Prometheus' next scrapes is verified later.
         most: see `verification.run_probes`.
     """
 
@@ -58,7 +58,7 @@ class Rollout:
         self._emit = emit
         self._cancel = cancel
         self._changed = planner.changed_hosts(plan)
-        # Without probes, it is not known which host failed: then all hosts are changed, or none.
+        # Without probes, a failure cannot be attributed to a host: then all hosts are changed, or none.
         self._independent = frozenset(self._changed) - planner.askers(plan) if plan.probes else frozenset()
         self._states: dict[str, HostState] = dict.fromkeys(self._changed, "waiting")
         self._lost: dict[str, FirescreenError] = {}
@@ -67,7 +67,7 @@ class Rollout:
 
     @property
     def outcomes(self) -> tuple[HostOutcome, ...]:
-        """The state of each host."""
+        """The outcome on each host of the plan, in the stack's order."""
         known = (*self._plan.facts.away, *self._changed)
         names = [spec.name for spec in self._plan.stack.hosts if spec.name in known]
         return tuple(
@@ -77,27 +77,27 @@ class Rollout:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The last attempt of each probe."""
+        """The latest result of each probe."""
         return tuple(self._attempts.values())
 
     @property
     def health(self) -> HealthReport | None:
-        """Whether what worked before works now, where that was compared."""
+        """The comparison with the state before the run; None if nothing was compared."""
         return self._comparison.report if self._comparison is not None and not self._later else None
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """The hosts that failed alone."""
+        """The hosts that failed and were left out while the run continued."""
         return tuple(self._lost)
 
     def run(self, canary: str = "") -> tuple[Attempt, ...]:
-        """Changes and verifies; how the probes of the verified hosts ended.
+        """Makes the changes and verifies them; returns the results of the verified hosts' probes.
 
         Args:
-            canary: the host that is changed and verified first, alone.
+            canary: the host that is changed and verified before the others; '' for none.
 
         Raises:
-            FirescreenError: the run failed as a whole. What was made until then stands; the caller rolls it back.
+            FirescreenError: the whole run failed. Changes already made stay in place; the caller rolls them back.
         """
         for host in self._changed:
             self._say(host, "waiting" if canary and host != canary else "working")
@@ -127,7 +127,7 @@ class Rollout:
                 return attempts
             target = self._without(failed)
 
-    # -- one target ---------------------------------------------------------------------------------------
+    # -- one plan: all hosts, the canary, or the remaining hosts ------------------------------------------
 
     def _for_canary(self, canary: str) -> Plan | None:
         if not canary:
@@ -139,7 +139,7 @@ class Rollout:
             return None
 
     def _remaining_steps(self, target: Plan) -> tuple[PlannedStep, ...]:
-        """The steps of a plan that are not made yet; their hosts are worked on from now on."""
+        """The steps of a plan that are not made yet; reports their hosts as running."""
         steps = planner.remaining_steps(target, self._executor.made)
         for host in dict.fromkeys(change.host for step in steps for change in step.changes):
             if host in self._states:
@@ -147,17 +147,17 @@ class Rollout:
         return steps
 
     def _verify(self, target: Plan) -> tuple[Attempt, ...]:
-        """The attempts of a plan's probes. A probe of a server itself that succeeded is not repeated."""
+        """Runs a plan's probes; a probe of a server that has already succeeded is not repeated."""
         self._log.state("proving")
         wanted = [probe for probe in target.probes if not self._later or probe.kind != "up"]
-        asked = [
+        due = [
             probe
             for probe in wanted
-            if probe.kind == "up" or not (known := self._attempts.get(probe.id)) or not known.ok
+            if probe.kind == "up" or not (previous := self._attempts.get(probe.id)) or not previous.ok
         ]
         self._since = findings.changed_at(target)
         found = verification.run_probes(
-            container_addresses.current(asked, self._plan.facts, self._hosts),
+            container_addresses.current(due, self._plan.facts, self._hosts),
             run=self._log.run,
             emit=self._emit,
             cancel=self._cancel,
@@ -172,10 +172,10 @@ class Rollout:
         return tuple(self._attempts[probe.id] for probe in wanted)
 
     def _failed_hosts(self, attempts: Sequence[Attempt]) -> dict[str, FirescreenError]:
-        """The hosts on which a probe did not hold.
+        """The hosts on which a probe failed, each with the error.
 
         Raises:
-            VerificationError: one of them is needed by the others, or it was the canary, which had held before.
+            VerificationError: the other hosts need one of them.
         """
         failed = [attempt for attempt in attempts if attempt.failed]
         if any(attempt.probe.host not in self._independent for attempt in failed):
@@ -183,10 +183,10 @@ class Rollout:
         return {attempt.probe.host: findings.failure(failed, attempt.probe.host) for attempt in failed}
 
     def _regression_errors(self, target: Plan) -> dict[str, FirescreenError]:
-        """The hosts by whose change something broke that had worked before the run.
+        """The hosts whose change broke something that worked before the run, each with the error.
 
         Raises:
-            VerificationError: it cannot be undone by rolling back one host alone.
+            VerificationError: rolling back a single host cannot repair it.
         """
         if self._comparison is None or self._later:
             return {}
@@ -198,13 +198,13 @@ class Rollout:
                 raise each.error()
         return {each.host: each.error() for each in reversed(found)}
 
-    # -- losing one ---------------------------------------------------------------------------------------
+    # -- leaving out failed hosts -------------------------------------------------------------------------
 
     def _without(self, failed: dict[str, FirescreenError]) -> Plan:
-        """Rolls these hosts back and gives the plan for the others.
+        """Rolls these hosts back and returns the plan for the others.
 
         Raises:
-            FirescreenError: what happened there, if the others cannot go on without them.
+            FirescreenError: the error of the first host, if the others need one of them.
         """
         first = next(iter(failed.values()))
         lost = self._lost | failed
@@ -237,7 +237,7 @@ class Rollout:
             self._log.mark_rollback_pending(host)
             self._say(host, "stuck", error)
 
-    # -- telling ------------------------------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------------------------
 
     def _say(self, host: str, state: HostState, error: FirescreenError | None = None) -> None:
         self._states[host] = state
@@ -252,17 +252,17 @@ class Rollout:
         )
 
     def rolled_back(self, trouble: FirescreenError | None = None) -> None:
-        """The whole run was rolled back, on each host that was not lost before.
+        """Updates the states of the hosts after the whole run was rolled back.
 
         Args:
-            trouble: why some of it was not; where it names no hosts, none is known to be.
+            trouble: the error if the rollback is incomplete, on its `hosts` or, if it names none, on all hosts.
         """
-        owed = () if trouble is None else trouble.hosts or self._changed
+        needs_recovery = () if trouble is None else trouble.hosts or self._changed
         for host in self._changed:
             if self._states[host] in ("rolled-back", "stuck"):
                 continue
-            self._states[host] = "stuck" if host in owed else "rolled-back"
-            if trouble is not None and host in owed:
+            self._states[host] = "stuck" if host in needs_recovery else "rolled-back"
+            if trouble is not None and host in needs_recovery:
                 self._lost[host] = trouble
 
     def _log_line(self, text: str, host: str) -> None:

@@ -1,4 +1,4 @@
-"""One run of a plan: the journal first, then the rollout, and a rollback of everything if it fails as a whole."""
+"""One run of a plan: creates the journal, applies the plan, and rolls everything back if the whole run fails."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Emit = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run needs.
+    """One run of a plan.
 
-    `canary`: the host that is changed and verified first, alone; '' for none. `later`: whether what waits for
-    Prometheus' next scrapes is left to a later verification. `most`: machines that are probed at once.
+    `canary`: the host that is changed and verified before the others; '' for none. `later`: whether everything that
+    needs Prometheus' next scrapes is verified later. `most`: maximum number of machines that are probed at once.
     """
 
     plan: Plan
@@ -41,12 +41,12 @@ class Run:
     most: int
 
     def carry_out(self) -> Outcome:
-        """Makes the changes and verifies the result; what fails is rolled back.
+        """Makes the changes, verifies the result, and rolls back on failure.
 
         Raises:
-            FirescreenError: nothing was touched, and why.
+            FirescreenError: the run was refused; nothing has been changed.
         """
-        # First of all, so that a lock on a host is never without a journal that leads back to it.
+        # The journal comes first, so that every lock on a host has a journal from which `recover` can release it.
         log = Journal.create(
             self.workspace.runs,
             title=report.title(self.plan),
@@ -61,7 +61,7 @@ class Run:
                     attempts = rollout.run(self.canary)
                     state = self._final_state(rollout)
                     log.state(state)
-                except Exception as error:  # noqa: BLE001 - a fault of our own must leave nothing half done either
+                except Exception as error:  # noqa: BLE001 - a bug in Firescreen must leave nothing half done either
                     return self._after_failure(rollout, log, error)
                 return self._outcome(rollout, log.run, state, attempts)
         except FirescreenError:
@@ -71,9 +71,9 @@ class Run:
             log.close()
 
     def _prepare(self, log: Journal) -> Rollout:
-        """Looks whether all files are as the preview showed them, and what works before anything is changed."""
+        """Refuses files that differ from the preview, and records what works before anything is changed."""
         run_parallel(
-            lambda mine: refuse_changed(self.hosts.connection(mine[0].host), mine),
+            lambda writes: refuse_changed(self.hosts.connection(writes[0].host), writes),
             findings.first_writes(self.plan),
         )
         pending_edits.refuse(self.plan, self.hosts)
@@ -127,7 +127,7 @@ class Run:
         """Rolls the whole run back.
 
         Raises:
-            Exception: the error itself where it is a fault of our own, or where nothing was touched.
+            Exception: the error itself, if it is a bug in Firescreen or nothing was changed.
         """
         if isinstance(error, JournalError) and not log.touched:
             raise error

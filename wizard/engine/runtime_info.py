@@ -1,7 +1,4 @@
-"""What a program reports of its configuration: whether and when it last loaded it.
-
-Read from its own metrics.
-"""
+"""Reads from a program's own metrics whether and when it last loaded its configuration."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from wizard.components import component as find_component
 from wizard.model import Probe, Service
 from wizard.service_managers.base import Loaded
 
-_TELLING = ("prometheus", "blackbox_exporter")
-# Its API reports the same to the second only, and two reloads may come within one.
+_REPORTING = ("prometheus", "blackbox_exporter")
+# Not from the API of Prometheus: it reports the time in whole seconds, and two reloads may happen within one second.
 _RELOAD = re.compile(
     rb"(?m)^(?:prometheus|blackbox_exporter)_config_last_reload_(successful|success_timestamp_seconds) (\S+)\r?$"
 )
@@ -24,14 +21,14 @@ _RELOAD = re.compile(
 def reload_reader(
     service: Service, known: Sequence[Probe] = (), dial: probes.Dial | None = None
 ) -> Callable[[], Loaded | None] | None:
-    """A function that reads a program's last reload; None for those that do not report it, and for unreachable ones.
+    """A function that reads a program's last reload; None if the program does not report it or is unreachable.
 
     Args:
-        service: the Prometheus.
-        known: probes of the plan; the one that must get through has CA, user, password and certificate for it.
-        dial: makes the connection of a service with a `forward`.
+        service: the Prometheus or blackbox exporter.
+        known: probes of the plan; those expected to succeed have the CA and the credentials for the service.
+        dial: opens the connection of a service with a `forward`.
     """
-    if service.component not in _TELLING or service.out_of_reach or not service.listen:
+    if service.component not in _REPORTING or service.out_of_reach or not service.listen:
         return None
     path = find_component(service.component).metrics_path(service.flag)
     ways = [_plain(service, f"http://{service.listen}{path}")]
@@ -44,7 +41,7 @@ def reload_reader(
         ):
             root = probe.url.partition("://")[2].partition("/")[0]
             ways.append(replace(probe, url=f"https://{root}{path}", timeout=3.0))
-            # Below its path at a front door, from the restart on.
+            # After the restart, its metrics may be below the path of a front door.
             ways += [replace(probe, timeout=3.0)] if probe.url.endswith("/metrics") else []
 
     def ask() -> Loaded | None:

@@ -1,4 +1,4 @@
-"""Scans hosts: what runs where, how it is protected on the wire, and which protection is proposed for it."""
+"""Scans hosts: finds components, probes how they are protected, and proposes a protection for each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from wizard.planner.client_facts import Client
 
 
 def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], None]) -> Scan:
-    """How every component of a stack is protected, and further instances of them that the stack does not name.
+    """Probes every component of a stack, and further instances of these components that the stack does not name.
 
     Args:
-        facts: what is on its hosts.
-        dial: makes the connections that another host has to make.
+        facts: the facts about the stack's hosts.
+        dial: opens connections through another host.
     """
     exposures: list[Exposure] = []
     found: list[Finding] = [findings.away(name, why) for name, why in facts.away.items()]
@@ -62,12 +62,12 @@ def scan(stack: Stack, facts: Facts, dial: probes.Dial, emit: Callable[[Event], 
         found.append(findings.not_in_stack(seen, service))
         tell(seen)
     scrapers = _scraped_by(stack, facts)
-    told = tuple(replace(seen, scraped_by=scrapers.get(seen.key, ())) for seen in exposures)
-    return Scan(stack=stack, facts=facts, exposures=told, findings=tuple(found))
+    scraped = tuple(replace(seen, scraped_by=scrapers.get(seen.key, ())) for seen in exposures)
+    return Scan(stack=stack, facts=facts, exposures=scraped, findings=tuple(found))
 
 
 def proposed_components(services: Iterable[Service]) -> tuple[ComponentSpec, ...]:
-    """The components of services in their usual order, each with the recommended protection."""
+    """The components of these services in the standard order, each with the recommended protection."""
     order = [component.name for component in all_components()]
     keys = dict.fromkeys((service.host, service.component, service.instance) for service in services)
     return tuple(
@@ -82,7 +82,7 @@ def proposed_components(services: Iterable[Service]) -> tuple[ComponentSpec, ...
 
 
 def _unlisted_services(stack: Stack, facts: Facts) -> list[Service]:
-    """Further instances, on its hosts, of components that a stack names: a stranger may read them all the same."""
+    """Running instances of the stack's components that the stack does not name: they may be unprotected too."""
     named = {component.key for component in stack.components}
     kinds = {(component.host, component.name) for component in stack.components}
     return [
@@ -94,9 +94,9 @@ def _unlisted_services(stack: Stack, facts: Facts) -> list[Service]:
 
 
 def _scraped_by(stack: Stack, facts: Facts) -> Mapping[str, tuple[str, ...]]:
-    """By the key of each service that is scraped: 'monitor/prometheus (job node)' for each job that does.
+    """The jobs that scrape each service, by its key, e.g. 'monitor/prometheus (job node)'.
 
-    A configuration that cannot be read scrapes nothing here: the plan says what is wrong with it.
+    A configuration that cannot be parsed counts as having no jobs; the plan reports its error.
     """
     listeners: dict[int, list[tuple[Service, identity.Listener]]] = defaultdict(list)
     for host in facts.hosts.values():
@@ -114,7 +114,7 @@ def _scraped_by(stack: Stack, facts: Facts) -> Mapping[str, tuple[str, ...]]:
 
 
 def _targets(client: Client) -> Iterator[tuple[str, str, str]]:
-    """(the client and its job, address, scheme) of all that its scrape jobs ask."""
+    """(client and job, address, scheme) of each target of a client's scrape jobs."""
     for place in client.known_places:
         if place.kind == "job":
             name = f"{client.service.key} (job {place.name})"

@@ -1,4 +1,4 @@
-"""Restarts and reloads services, by themselves or with manual commands, and waits until they have."""
+"""Restarts and reloads services, or shows a person the commands for that, and waits until it is done."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from wizard.service_managers.registry import manager_of
 Emit = Callable[[Event], None]
 
 TURN_TIMEOUT = 15.0
-"""Seconds: discovery and the scrape manager of Prometheus each pass targets on every five."""
+"""Seconds: discovery and the scrape manager of Prometheus each pass on changed targets only every five seconds."""
 
 PERSON_TIMEOUT = 1800.0
-"""Seconds that a person has for a restart with manual commands."""
+"""Seconds that a person has to restart a service with manual commands."""
 
 
 class ServiceControl:
@@ -35,7 +35,7 @@ class ServiceControl:
     Args:
         cancel: ends every wait early.
         run: the run that events belong to.
-        plan_probes: probes of the plan; the one that must succeed shows that a service has its new configuration.
+        plan_probes: the plan's probes; those expected to succeed show that a service uses its new configuration.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class ServiceControl:
         self._run, self._probes = run, plan_probes
 
     def reload_or_restart(self, change: RunService) -> None:
-        """Has a service take its new configuration; back when it has.
+        """Makes a service load its new configuration, and waits until it has.
 
         Raises:
-            ServiceError: it did not come up, or rejected the configuration. CancelledError: the person stopped the
+            ServiceError: it did not start, or rejected the configuration. CancelledError: the person stopped the
                 run. HostError: the person did not restart it within half an hour.
         """
         service = change.service
@@ -71,13 +71,13 @@ class ServiceControl:
             self._await_scheme(change, (target,), deadline, "https")
 
     def turn_to_http(self, change: RunService, ways: Sequence[Probe]) -> None:
-        """Reloads a Prometheus; back when it scrapes no target of these probes by https, or after a quarter of a minute.
+        """Reloads a Prometheus and waits until it scrapes the targets of these probes by http, for at most 15 seconds.
 
         Args:
-            ways: for a target one probe or several, the first that Prometheus answers counts.
+            ways: probes that query the state of targets; the first one per target that Prometheus answers counts.
 
         Raises:
-            ServiceError: it rejected the configuration.
+            ServiceError: Prometheus rejected the configuration.
         """
         reload(self._hosts.connection(change.host), change.service, dial=self._hosts.dial)
         deadline = time.monotonic() + TURN_TIMEOUT
@@ -88,10 +88,12 @@ class ServiceControl:
             self._await_scheme(change, mine, deadline, "http")
 
     def restore_service(self, change: RunService) -> None:
-        """Has a service take the configuration that it had before the run; a person gets the commands and is not waited for.
+        """Makes a service load its previous configuration.
+
+        On a manual host, it shows the commands and does not wait.
 
         Raises:
-            ServiceError: it did not come up, or rejected the configuration.
+            ServiceError: the service did not start, or rejected the configuration.
         """
         connection, service = self._hosts.connection(change.host), change.service
         self._log(change.host, f"{change.action} {service.unit}")
@@ -100,14 +102,14 @@ class ServiceControl:
         elif change.action == "restart":
             restart(connection, service)
         elif service.active or manager_of(service).is_active(connection, service):
-            # One that does not run reads its configuration when it starts.
+            # A service that does not run will read its configuration when it starts.
             reload(connection, service, dial=self._hosts.dial)
 
     def revive(self, services: Iterable[Service]) -> None:
-        """Starts again what ran before and was left down by a crash in the middle of a restart.
+        """Starts services that ran before the run and are down, e.g. after a crash in the middle of a restart.
 
         Raises:
-            ServiceError: a service does not come up.
+            ServiceError: a service does not start.
         """
 
         def restart_if_down(service: Service) -> None:
@@ -122,7 +124,8 @@ class ServiceControl:
     ) -> None:
         """Returns as soon as Prometheus scrapes a target by that scheme, or at the deadline.
 
-        The password follows: it must not be sent while Prometheus still scrapes by http, also where it cannot be asked.
+        The caller sets the password next, which Prometheus must not send by http; so this waits until the deadline even
+        if Prometheus does not answer.
 
         Raises:
             CancelledError: the person stopped the run.
@@ -137,7 +140,7 @@ class ServiceControl:
                 attempt = probes.run(way, cancel=self._cancel, dial=self._hosts.dial)
                 known = attempt.outcome in ("up", "down")
                 is_https = attempt.scrape_url.startswith("https:")
-                # On the way back it may also be scraped at another address: then Prometheus knows this one no longer.
+                # On the way back to http, the address may change too; Prometheus then no longer knows this target.
                 if is_https if scheme == "https" else known and not is_https:
                     return
                 answered |= known
@@ -147,7 +150,7 @@ class ServiceControl:
                 )
 
     def _wait_for_person(self, change: RunService) -> None:
-        """Shows what to type and waits until the service has taken its new configuration."""
+        """Shows the commands to type and waits until the service uses its new configuration."""
         is_done = self._completion_check(change)
         self._show_commands(change)
         deadline = time.monotonic() + PERSON_TIMEOUT
@@ -160,10 +163,10 @@ class ServiceControl:
                 )
 
     def _completion_check(self, change: RunService) -> Callable[[], bool]:
-        """Whether a person has done what a change asks for; a function, to be called until it returns True.
+        """A function that returns whether a person has made the change; to be called until it returns True.
 
-        A restart shows in the right client's request. A reload shows in what a Prometheus reports of itself: its targets
-        may still be waiting for servers that turn later in the run.
+        A restart is done when the probe with credentials succeeds. A reload is done when Prometheus' own metrics say
+        so: its targets may be down until servers restart later in the run.
         """
         service = change.service
         if change.action == "reload":
@@ -172,7 +175,7 @@ class ServiceControl:
 
             def has_read() -> bool:
                 now = ask() if ask is not None else None
-                # A service that does not report it is not waited for: the verification shows the result.
+                # Do not wait for a service that does not report its reload; the verification shows the result.
                 return before is None or (now is not None and now.good and now.moment != before.moment)
 
             return has_read
@@ -204,24 +207,27 @@ class ServiceControl:
 
 
 def restart(connection: Connection, service: Service) -> None:
-    """Restarts a service and waits until it serves.
+    """Restarts a service and waits until it serves requests.
 
     Raises:
-        ServiceError: it did not come up; its own last lines are in `log`.
+        ServiceError: it did not start; `log` has the last lines of its log.
     """
     manager_of(service).restart(connection, service, answers=_answer_check(connection, service))
 
 
 def _answer_check(connection: Connection, service: Service) -> Callable[[float], bool] | None:
-    """Whether a service answers, where an answer means that it has read its settings; None where it cannot be probed from here."""
+    """A function that returns whether a service answers within some seconds.
+
+    None if the service cannot be probed from here, or if an answer does not mean that it has read its settings.
+    """
     host = service.listen.rpartition(":")[0].strip("[]")
     if service.forward is not None or not service.listen:
         return None
     if service.container is not None and not service.container.is_reachable:
-        return None  # the address of a container that is made anew may be another
+        return None  # a recreated container may get another address
     here = connection.is_local or _is_far(service)
     if not here or host == "::1" or find_component(service.component).asks_others:
-        return None  # Prometheus answers while it still reads
+        return None  # Prometheus answers before it has read its configuration
     return partial(probes.answers, service.listen)
 
 
@@ -232,12 +238,12 @@ def reload(
 
     Args:
         connection: the service's host.
-        service: which one.
-        known: probes of the plan, for a Prometheus that says of itself what its log does not.
-        dial: makes the connection of a service with a `forward`.
+        service: the service to reload.
+        known: the plan's probes, with the credentials to read a Prometheus' metrics if its log does not show the reload.
+        dial: opens the connection of a service with a `forward`.
 
     Raises:
-        ServiceError: it refused the new configuration, or has not read it; it goes on with the old.
+        ServiceError: it rejected the new configuration, or has not read it; it still uses the old one.
     """
     if service.manager == proxy_services.NAME:
         manager_of(service).reload(connection, service)
@@ -250,6 +256,6 @@ def reload(
 
 
 def _is_far(service: Service) -> bool:
-    """Whether its address is another than this machine's own."""
+    """Whether the address of a service is not a loopback address of this machine."""
     host = service.listen.rpartition(":")[0].strip("[]")
     return not (host in ("localhost", "::1") or host.startswith("127."))

@@ -1,4 +1,4 @@
-"""New passwords with their bcrypt hashes, made during discovery: a hash takes long on purpose."""
+"""Generates new passwords and their bcrypt hashes while discovery runs, because a hash is slow on purpose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.workspace import Workspace
 
 @contextmanager
 def spares(stack: Stack, workspace: Workspace) -> Iterator[Callable[[], Mapping[str, Spare]]]:
-    """Begins to make what a plan for the stack will want; gives what waits for it, by user."""
+    """Starts to hash passwords for new users; yields a function that waits for the results, by user name."""
     wanted = [user for user in stack.users if stack.asks_password and _new(user, workspace)]
     if not wanted:
         yield dict
@@ -24,7 +24,7 @@ def spares(stack: Stack, workspace: Workspace) -> Iterator[Callable[[], Mapping[
 
 
 def _new(user: UserSpec, workspace: Workspace) -> bool:
-    """Whether a password will be made for a user, as far as that is known before discovery."""
+    """Whether a password will be generated for a user, as far as that is known before discovery."""
     return user.password == "generate" and not (workspace.root / "users" / f"{user.name}.password").exists()
 
 

@@ -1,7 +1,7 @@
-"""Verifies a stack when no run is under way: its probes, and the logins of each Prometheus elsewhere.
+"""Verifies a stack outside of a run: its probes, and each Prometheus' logins at remote_write endpoints and Alertmanagers.
 
-A job's login is verified by the state of its targets; of remote_write endpoints and Alertmanagers, the counters of
-Prometheus tell what arrives.
+The login of a scrape job is verified by the state of its targets; the other logins by the counters of Prometheus, which
+show what is delivered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wizard.probes import curl
 from wizard.redact import redact
 
 _RESENT: Final = "1m"
-"""After which Prometheus sends a firing alert again, where --rules.alert.resend-delay does not say."""
+"""Prometheus' default for --rules.alert.resend-delay: how long until it sends a firing alert again."""
 
 
 def verify(
@@ -35,11 +35,11 @@ def verify(
     *,
     most: int,
 ) -> tuple[Attempt, ...]:
-    """The probes of a plan, made now, and what Prometheus tells of its logins elsewhere.
+    """Runs the probes of a plan, and checks each Prometheus' logins at remote_write endpoints and Alertmanagers.
 
     Args:
         before: what worked before the newest run.
-        most: machines that are probed at once.
+        most: maximum number of machines that are probed at once.
     """
     attempts = verification.run_probes(
         plan.probes,
@@ -61,15 +61,17 @@ def _count(plan: Plan) -> int:
 def verify_logins(
     plan: Plan, hosts: Hosts, emit: Callable[[Event], None], cancel: threading.Event
 ) -> tuple[Attempt, ...]:
-    """An attempt for each remote_write endpoint and Alertmanager that a Prometheus of the plan logs in at.
+    """Returns an attempt for each remote_write endpoint and Alertmanager at which a Prometheus of the plan logs in.
 
-    It waits for the next samples, and where an alert is firing, until that is sent again.
+    Waits for the next samples and, if an alert is firing, until it is sent again.
     """
-    having = [each for each in plan.watched if each.remote_writes or each.alertmanagers]
-    asked = len(plan.probes)
+    clients = [each for each in plan.watched if each.remote_writes or each.alertmanagers]
+    before = len(plan.probes)
     found: list[Attempt] = []
-    for mine in run_parallel(lambda each: tuple(_of(each, plan, hosts, emit, cancel)), having):
-        for attempt in mine:
+    for attempts in run_parallel(
+        lambda each: tuple(_login_attempts(each, plan, hosts, emit, cancel)), clients
+    ):
+        for attempt in attempts:
             found.append(attempt)
             emit(
                 Event(
@@ -78,8 +80,8 @@ def verify_logins(
                     host=attempt.probe.host,
                     step=attempt.probe.id,
                     state="failed" if attempt.failed else "done",
-                    done=asked + len(found),
-                    total=asked + _count(plan),
+                    done=before + len(found),
+                    total=before + _count(plan),
                     text=attempt.probe.name,
                     attempt=attempt,
                 )
@@ -88,7 +90,7 @@ def verify_logins(
 
 
 class _Surroundings:
-    """What a check needs, where there is no run."""
+    """What a `LoginCheck` needs, outside of a run."""
 
     def __init__(self, plan: Plan, hosts: Hosts, cancel: threading.Event) -> None:
         self._plan, self._hosts, self._cancel = plan, hosts, cancel
@@ -100,10 +102,10 @@ class _Surroundings:
         return log_of(watched, self._plan, self._hosts)
 
 
-def _of(
+def _login_attempts(
     watched: Watched, plan: Plan, hosts: Hosts, emit: Callable[[Event], None], cancel: threading.Event
 ) -> Iterator[Attempt]:
-    """The attempts of one Prometheus; none for those that the person did not wait for."""
+    """The attempts of one Prometheus; none if the person stopped the check."""
     monitor = baseline.monitor(watched, watched.after, plan.facts, hosts, cancel)
     check = LoginCheck(
         _Surroundings(plan, hosts, cancel),
@@ -126,7 +128,7 @@ def _sent_again(watched: Watched, plan: Plan) -> float:
 
 
 def _scraped_again(watched: Watched, plan: Plan) -> float:
-    """Seconds after which there are new samples to send: a scrape that fails yields some too (up is 0 then)."""
+    """Seconds after which there are new samples to send; a failed scrape yields samples too (up is 0)."""
     health = plan.facts.health.get(watched.key)
     return min((each.interval for each in health.targets), default=0.0) if health else 0.0
 

@@ -1,6 +1,6 @@
-"""The file systems that the paths of a plan are on: a mount of its own, a read-only or full file system, an immutable file.
+"""Reads the file systems of a plan's paths: separate mounts, read-only or full file systems, immutable files.
 
-What keeps a file from being replaced is known before anything is touched, so it is told with the plan.
+Whatever would keep a file from being replaced is then reported with the plan, before anything is changed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from wizard.connections.base import Connection
 from wizard.model import FileState, PathInfo, Storage
 
-# For each path what exists of it with links resolved; then, each asked once for all of them, the output of lsattr and stat,
-# a line each, and the mounts. A process costs the host a millisecond, and the words of the shell cost it nothing.
+# Prints the longest existing part of each path with links resolved; then the output of lsattr and of stat, a line per
+# path, and the mounts. Each tool runs once for all paths, because a process costs a millisecond and shell words nothing.
 _LOOK = r"""
 LC_ALL=C
 count=$#
 for path; do
-  # A link that leads to nothing is resolved as far as it leads.
+  # A dangling link is resolved as far as possible.
   if [ -L "$path" ] && [ ! -e "$path" ]; then path=$(readlink -f -- "$path" 2>/dev/null) || :; fi
   while [ -n "$path" ] && [ ! -e "$path" ]; do path=${path%/*}; done
   set -- "$@" "${path:-/}"
@@ -41,26 +41,28 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def looked_at(files: Mapping[str, FileState | None], folders: Mapping[str, PathInfo | None]) -> list[str]:
-    """The paths to look up: files that are there, the folders of the others, and folders that are to be made."""
+    """The paths to look up: existing files, the parent folders of missing files, and the folders to create."""
     found = [path if state is not None else posixpath.dirname(path) for path, state in files.items()]
     return list(dict.fromkeys([*found, *folders]))
 
 
 def storage(connection: Connection, paths: Sequence[str], *, root: bool) -> dict[str, Storage]:
-    """The file system of each path; nothing where the host cannot tell.
+    """The file system of each path; {} if the host cannot provide it.
 
     Args:
         connection: the host.
-        paths: as `looked_at` gives them.
-        root: whether files are written as root, who may use the blocks that are kept back for it.
+        paths: the result of `looked_at`.
+        root: whether files are written as root, who may also use the reserved blocks.
     """
     ended = connection.run_script(_LOOK, *paths, timeout=20)
     near, flags, free, mounts = [*ended.stdout.split("\x1e\n"), "", "", "", ""][:4]
     places = near.splitlines()
     if not mounts or len(places) != len(paths):
         return {}
-    # lsattr leaves out what has no attributes.
-    attributes = {place: said for said, _, place in (line.partition(" ") for line in flags.splitlines())}
+    # lsattr prints no line for files on file systems without attributes.
+    attributes = {
+        place: letters for letters, _, place in (line.partition(" ") for line in flags.splitlines())
+    }
     counts = {words[3]: words[:3] for line in free.splitlines() if len(words := line.split(" ", 3)) == 4}
     mounted = _mounts(mounts)
     return {
@@ -90,7 +92,10 @@ def _within(path: str, mount: str) -> bool:
 
 
 def _mounts(text: str) -> dict[str, bool]:
-    """Each mount point of /proc/self/mountinfo (proc_pid_mountinfo(5)), and whether it is read-only; the last counts."""
+    """Whether each mount point is read-only, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
+
+    If a path is mounted over, the last line counts.
+    """
     found = {}
     for line in text.splitlines():
         fields, _, rest = line.partition(" - ")

@@ -1,9 +1,9 @@
-"""What an undo does first, so that it loses no more scrapes than the run did: Prometheus leaves https before its servers.
+"""Prepares an undo so that it loses no more scrapes than the run did: Prometheus leaves https before its servers do.
 
-Prometheus takes up to ten seconds to carry a scheme over to its targets, but uses another CA, certificate and login at
-once. So its jobs first get their earlier scheme and keep the CA and the certificate of the run: they scrape by https
-with these, and by http in the moment in which all the rest is rolled back. The servers demand no password meanwhile, as
-none may be sent by http.
+Prometheus takes up to ten seconds to switch the scheme of its targets, but uses another CA, certificate and login at
+once. So its jobs first get their previous scheme and keep the CA and the certificate of the run: they still scrape by
+https with these, and switch to http at the moment when everything else is rolled back. The servers require no password
+meanwhile, because none may be sent by http.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from wizard.model import ContentKind, Event, Probe, RunService, WriteFile
 from wizard.redact import Secret
 
 _SHORT = 3.0
-"""Seconds for a question to Prometheus."""
+"""Time limit of a query to Prometheus, in seconds."""
 OFTEN = 10.0
-"""Seconds between two scrapes from which at most one is lost without all this."""
+"""Scrape interval in seconds from which an undo loses at most one scrape even without this preparation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class UndoPreparation:
     """The first steps of an undo.
 
     Args:
-        hosts: with connections to all hosts of the run.
-        log: the run's journal, open: what is written here is journaled like the changes of the run.
-        emit: gets an event for each wait, and for what could not be done.
+        hosts: connections to all hosts of the run.
+        log: the run's journal, open; files written here are journaled like the changes of the run.
+        emit: called with an event for each wait and each failure.
         users: the folder of passwords in the workspace.
     """
 
@@ -48,9 +48,10 @@ class UndoPreparation:
     users: Path
 
     def carry_out(self, record: Record) -> Record:
-        """Has each Prometheus scrape by http what the run turned to https; returns the run with the files written for it.
+        """Makes each Prometheus scrape by http the targets that the run switched to https.
 
-        What fails keeps nothing from being undone: it may cost some scrapes.
+        Returns the run's record with the files written for that. A failure does not prevent the undo; it may only cost
+        some scrapes.
         """
         try:
             self._leave_https(record)
@@ -66,23 +67,23 @@ class UndoPreparation:
         ]
         restarted = any(entry.kind == "restart" and entry.number in record.begun for entry in record.entries)
         edits = [(entry, edit) for entry in reloads if restarted and (edit := self._edit(record, entry))]
-        # One that does not say what it scrapes would be waited for in vain, and all others with it.
-        found = run_parallel(lambda one: (*one, self._answering_probes(one[0])), edits)
+        # Skip a Prometheus that does not answer queries about its targets: waiting for it would delay all others in vain.
+        found = run_parallel(lambda pair: (*pair, self._answering_probes(pair[0])), edits)
         answering = [(entry, edit, ways) for entry, edit, ways in found if ways]
         if not answering:
             return
         self._write(tuple(self._without_password(record)))
         self._write([edit for _, edit, _ in answering])
-        run_parallel(lambda one: self._turn(one[0], one[2]), answering)
+        run_parallel(lambda item: self._turn(item[0], item[2]), answering)
 
     def _answering_probes(self, reload: Entry) -> list[Probe]:
-        """Those probes of its targets that a Prometheus answers now."""
+        """The queries about its targets that a Prometheus answers now."""
         asked = [replace(self._with_password(probe), timeout=_SHORT) for probe in reload.turns]
         found = run_parallel(lambda probe: probes.run(probe, dial=self.hosts.dial), asked)
         return [each.probe for each in found if each.outcome in ("up", "down")]
 
     def _edit(self, record: Record, reload: Entry) -> WriteFile | None:
-        """A Prometheus' configuration of before, with the CA and the certificates that its jobs still need."""
+        """The previous prometheus.yml with the CA and the certificates that its jobs still need; None if not useful."""
         assert reload.service is not None
         path = reload.service.config_file
         first = _first(record, reload.host, path)
@@ -106,7 +107,7 @@ class UndoPreparation:
         )
 
     def _without_password(self, record: Record) -> Iterator[WriteFile]:
-        """The web configurations that demand a password since the run."""
+        """The changes that remove the users from web configurations which have required a password since the run."""
         seen = set()
         for entry in record.entries:
             place = entry.host, entry.path
@@ -128,7 +129,7 @@ class UndoPreparation:
 
     def _write(self, changes: Sequence[WriteFile]) -> None:
         numbers = self.log.extend(changes) if changes else ()
-        run_parallel(lambda one: self._write_one(*one), list(zip(numbers, changes, strict=True)))
+        run_parallel(lambda pair: self._write_one(*pair), list(zip(numbers, changes, strict=True)))
 
     def _write_one(self, number: int, change: WriteFile) -> None:
         assert change.after is not None
@@ -150,7 +151,7 @@ class UndoPreparation:
         control.turn_to_http(change, ways)
 
     def _with_password(self, probe: Probe) -> Probe:
-        """A journal holds no password: it is in the workspace, until the undo removes it there."""
+        """The probe with its user's password from the workspace, because the journal holds no passwords."""
         file = self.users / f"{probe.user}.password"
         if not probe.user or not file.is_file():
             return probe
@@ -161,6 +162,6 @@ class UndoPreparation:
 
 
 def _first(record: Record, host: str, path: str) -> Entry | None:
-    """The first change of a file that the run made."""
+    """The run's first change of a file."""
     mine = (each for each in record.entries if (each.host, each.path) == (host, path) and not each.service)
     return next((each for each in mine if each.number in record.done), None)

@@ -1,7 +1,7 @@
-"""What is left of a run on its hosts, by the journal: what is not as it was before.
+"""Compares hosts with the journal of an unfinished run: what differs from the state before the run.
 
-With it, a person can end a recovery that cannot end by itself: a run whose hosts are as before, whatever `recover` says,
-is forgotten.
+With this, a person can end a recovery that cannot succeed: if the hosts are as they were before, the run can be
+forgotten even if `recover` fails.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from wizard.service_managers.registry import manager_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that is not as it was before a run."""
+    """A file, service or host that differs from its state before a run."""
 
     host: str
     path: str
-    """A file, a systemd unit, or '' for the host itself."""
+    """The path of a file, a systemd unit, or '' for the host itself."""
     what: str
     copy: str = ""
-    """The copy of the previous file on this machine; '' where there was none."""
+    """Path of the copy of the previous file on this machine; '' if the file did not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """What is left of a run that was not rolled back."""
+    """The differences that a run which was not rolled back has left on its hosts."""
 
     run: str
     title: str
     started: float
     hosts: tuple[str, ...]
-    """The hosts that it still has something on, or had."""
+    """The hosts on which the run has begun changes."""
     differences: tuple[Difference, ...]
 
 
 def compare(record: Record, hosts: Hosts) -> Remains:
-    """Looks at every file and service that a run began to change."""
+    """Compares every file and service that a run has begun to change with its previous state."""
     entries: dict[str, list[Entry]] = {}
     for entry in record.entries:
         if entry.number in record.begun:
@@ -61,10 +61,10 @@ def compare(record: Record, hosts: Hosts) -> Remains:
 
 
 def forget(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
-    """Writes to the journal that a run is not to be rolled back any more, unless something differs.
+    """Records in the journal that a run needs no rollback any more; refuses if something differs.
 
     Args:
-        as_it_is: also where something differs; the copies of the files as they were stay then.
+        as_it_is: also if something differs; the copies of the previous files are then kept.
     """
     if left.differences and not as_it_is:
         places = dict.fromkeys(":".join(filter(None, (each.host, each.path))) for each in left.differences)
@@ -89,12 +89,12 @@ def forget(record: Record, left: Remains, *, as_it_is: bool) -> Outcome:
         return Outcome(run=record.run, state="failed", error=error)
     finally:
         log.close()
-    said = (
+    summary = (
         "Every file is as it was before that run, and the services run."
         if not left.differences
         else f"What differs stays as it is. The previous files are in {record.folder / 'before'}."
     )
-    return Outcome(run=record.run, state="forgotten", summary=(said,))
+    return Outcome(run=record.run, state="forgotten", summary=(summary,))
 
 
 def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) -> list[Difference]:
@@ -110,11 +110,11 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
     try:
         now = hosts.connection(name).read_many(list(first))
         differing = [
-            Difference(host=name, path=path, what=said, copy=_copy(record, entry.before))
+            Difference(host=name, path=path, what=text, copy=_copy(record, entry.before))
             for path, entry in first.items()
-            # What a run made in the workspace (a CA, a password) serves the next one.
+            # New files in the workspace (a CA, a password) are no difference: the next run uses them.
             if (name != WORKSPACE or entry.before is not None)
-            and (said := _difference_text(record, entry.before, last[path].after, now[path]))
+            and (text := _difference_text(record, entry.before, last[path].after, now[path]))
         ]
         return differing + [
             Difference(host=name, path=unit, what="it ran before, and does not run now")
@@ -126,7 +126,7 @@ def _on_host(record: Record, name: str, entries: Sequence[Entry], hosts: Hosts) 
 
 
 def _difference_text(record: Record, before: Image | None, after: Image | None, now: FileState | None) -> str:
-    """How a file differs from what it was before the run; '' if it does not."""
+    """How a file differs from its state before the run; '' if it does not."""
     if record.is_image(now, before):
         if now is None or before is None:
             return ""

@@ -1,4 +1,4 @@
-"""Validates a configuration file that is about to take its place: with own checks, promtool and the exporter itself."""
+"""Validates a staged configuration file with our own checks, promtool and the exporter itself."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from wizard.redact import plain, redact
 def validate(
     connection: Connection, change: WriteFile, staged: str, facts: Facts, written: Mapping[str, bytes]
 ) -> None:
-    """Own checks always, promtool where it is at hand; both on the bytes that are about to be put in place.
+    """Validates a staged file: always with our own checks, and with the program's own checker if it is available.
 
     Args:
-        written: files that need not be read again, by path: they were put there a moment ago.
+        staged: path of the staged file.
+        written: contents by path of files that this run has written, so that they need not be read again.
 
     Raises:
-        ValidationError: the file would not do.
+        ValidationError: the file is invalid.
     """
     if not change.check or change.after is None:
         return
@@ -41,46 +42,47 @@ def validate(
 
     host = facts.hosts[change.host]
     problems = _check_problems(change, change.after.content, read, facts)
-    # What was wrong before and was not of our making is no reason to stop: only what is new is reported.
+    # Problems that the file had before are no reason to stop: only new ones are reported.
     old = {_without_line(problem) for problem in _problems_before(change, read, facts)}
     new = [problem for problem in problems if _without_line(problem) not in old]
     if new:
         raise ValidationError(redact(plain(new[0])), where=f"{change.host}:{change.path}")
-    asker = _asker(change, facts)
-    if change.check == "blackbox-config" and asker is not None:
-        _exporter_check(connection, change, staged, facts, asker)
+    prefix = _checker_prefix(change, facts)
+    if change.check == "blackbox-config" and prefix is not None:
+        _exporter_check(connection, change, staged, facts, prefix)
     inside = any(
         each.container is not None and each.config_file == change.path and each.active
         for each in host.services
     )
-    # What a container's configuration names lies in the container; its program says what it thinks of it.
+    # promtool on the host cannot check the configuration of a container, whose paths only exist in the container; the
+    # program in the container reports errors itself.
     if (
         host.promtool
         and change.check in ("web-config", "prometheus-config")
-        and asker is not None
+        and prefix is not None
         and not inside
     ):
         words = "web-config" if change.check == "web-config" else "config"
-        ended = connection.run([*asker, host.promtool, "check", words, staged], timeout=60)
-        # A promtool older than the component does not know the newest settings; our own check does.
+        ended = connection.run([*prefix, host.promtool, "check", words, staged], timeout=60)
+        # A promtool older than the component does not know its newest settings; our own check does.
         unknown = change.check == "web-config" and "not found in type" in ended.stdout + ended.stderr
-        unknown = unknown or (bool(asker) and ended.code in (126, 127))  # no runuser there
+        unknown = unknown or (bool(prefix) and ended.code in (126, 127))  # the host has no runuser
         if ended.code != 0 and not unknown:
-            said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
+            output = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
             raise ValidationError(
-                f"promtool rejects it: {redact(plain(said, 500))}",
+                f"promtool rejects it: {redact(plain(output, 500))}",
                 where=f"{change.host}:{change.path}",
                 todo="Correct what it names and plan again; the old file is still in place",
             )
 
 
 def _exporter_check(
-    connection: Connection, change: WriteFile, staged: str, facts: Facts, asker: Sequence[str]
+    connection: Connection, change: WriteFile, staged: str, facts: Facts, prefix: Sequence[str]
 ) -> None:
-    """Has the installed blackbox exporter check its new configuration.
+    """Runs the installed blackbox exporter's own check on its new configuration.
 
     Raises:
-        ValidationError: it refuses the file.
+        ValidationError: it rejects the file.
     """
     found = facts.hosts[change.host].services
     service = next(
@@ -93,29 +95,29 @@ def _exporter_check(
         or service.container is not None
         or not posixpath.isabs(service.program)
     ):
-        return  # its program is none that can be started here
+        return  # its program cannot be started directly on the host
 
     def check_config(path: str) -> Completed:
         return connection.run(
-            [*asker, service.program, "--config.check", f"--config.file={path}"], timeout=60
+            [*prefix, service.program, "--config.check", f"--config.file={path}"], timeout=60
         )
 
     ended = check_config(staged)
     if ended.code in (0, 126, 127) or check_config(change.path).code != 0:
-        return  # what it rejected before is not of our making
-    said = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
+        return  # it rejects the old file too, so our change is not the reason
+    output = (ended.stdout + ended.stderr).replace(staged, change.path).strip()
     raise ValidationError(
-        f"the blackbox exporter rejects it: {redact(plain(said, 500))}",
+        f"the blackbox exporter rejects it: {redact(plain(output, 500))}",
         where=f"{change.host}:{change.path}",
         todo="Correct what it names and plan again; the old file is still in place",
     )
 
 
-def _asker(change: WriteFile, facts: Facts) -> list[str] | None:
-    """The words before promtool's; None where it is better not run.
+def _checker_prefix(change: WriteFile, facts: Facts) -> list[str] | None:
+    """The command prefix with which a checker is run; None if it must not be run.
 
-    In a folder that somebody else can change it would read whatever its names lead to: it may do so with the rights of
-    the service, which reads the same files, and not with root's.
+    If an unprivileged user can change the folder, file names in the configuration may lead anywhere. The checker then
+    runs as the user of the service, which reads the same files, and not as root.
     """
     host = facts.hosts[change.host]
     examined = host.examined.get(change.path)
@@ -124,14 +126,14 @@ def _asker(change: WriteFile, facts: Facts) -> list[str] | None:
     for service in host.services:
         known = (service.config_file, service.web_config, posixpath.join(service.home, "web.yml"))
         if change.path in known and service.user != "root" and not service.user.isdecimal():
-            # A unit may give its user another group than its own.
+            # A unit may run its user with another group than the user's own.
             group = [] if service.group.isdecimal() else ["-g", service.group]
             return ["runuser", "-u", service.user, *group, "--"]
     return None
 
 
 def _without_line(problem: str) -> str:
-    """A problem without its line, which our own edit may have moved."""
+    """A problem without its line number, which our own edit may have changed."""
     return re.sub(r"^line \d+: ", "", problem)
 
 
@@ -165,7 +167,7 @@ def _check_problems(
 
 def _toolkit(change: WriteFile, facts: Facts) -> str:
     services = facts.hosts[change.host].services
-    # Where several live in one folder, a bare web.yml is that of the component whose usual folder it is.
+    # If several components share a folder, web.yml belongs to the component whose default folder it is.
     for service in sorted(
         services,
         key=lambda each: (each.web_config != change.path, find_component(each.component).home != each.home),

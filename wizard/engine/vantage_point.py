@@ -1,7 +1,7 @@
-"""Probes from a host of the stack: whether it can connect to host:port, and what a URL answers there.
+"""Probes from a host of the stack: whether it can connect to host:port, and which HTTP status a URL returns there.
 
-This machine's own hosts are asked directly. Over SSH, the host's SSH server connects for us, which needs no program
-there; where it does not forward, and in containers, curl or bash are run.
+On this machine, the probe runs directly. Over SSH, the host's SSH server opens the connection for us, which needs no
+program there; if it does not allow forwarding, and in containers, curl or bash are run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.errors import FirescreenError
 from wizard.model import Attempt, Forward, Probe
 
 _PATIENCE: Final = 5.0
-# curl's exit code says how it went: 6 no such host, 7 refused or no route, 28 no answer in time.
+# Exit codes of curl: 6 could not resolve the host, 7 refused or no route, 28 timed out.
 _CONNECT: Final = r"""
 if command -v curl >/dev/null; then
   curl -sk -o /dev/null --connect-timeout 4 -m 6 "http://$1:$2/"
@@ -40,7 +40,7 @@ _ADDRESSES: Final = r'getent ahosts "$1" | while read -r address _; do echo "$ad
 
 
 def refusal(hosts: Hosts, host: str, address: str) -> str | None:
-    """Why a host cannot connect to host:port; '' if it can, None if that cannot be found out."""
+    """Why a host cannot connect to host:port; '' if it can, None if unknown."""
     spec = hosts.spec(host)
     name, _, port = address.rpartition(":")
     if spec.connect in ("local", "practice"):
@@ -51,21 +51,23 @@ def refusal(hosts: Hosts, host: str, address: str) -> str | None:
         try:
             return _dial_refusal(hosts, Forward(spec, address))
         except ForbiddenError:
-            pass  # a program there makes the request
+            pass  # curl or bash on the host tries to connect instead
     if spec.connect == "manual":
         return None
     try:
-        said = hosts.connection(host).run_script(_CONNECT, name.strip("[]"), port, timeout=15).stdout.strip()
+        result = (
+            hosts.connection(host).run_script(_CONNECT, name.strip("[]"), port, timeout=15).stdout.strip()
+        )
     except FirescreenError:
         return None
-    return ("" if said == "ok" else said) if said else None
+    return ("" if result == "ok" else result) if result else None
 
 
 def _dial_refusal(hosts: Hosts, forward: Forward) -> str | None:
-    """As `refusal`, by the host's SSH server.
+    """Like `refusal`, through the host's SSH server.
 
     Raises:
-        ForbiddenError: it does not forward.
+        ForbiddenError: the SSH server does not allow forwarding.
     """
     try:
         hosts.dial(forward, _PATIENCE).close()
@@ -85,14 +87,14 @@ def _http_status(attempt: Attempt) -> int | None:
 
 
 def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
-    """The HTTP status of a request from a host, redirects not followed and certificates not checked.
+    """The HTTP status of a request from a host; redirects are not followed and certificates not checked.
 
     Args:
-        there: the address in place of the URL's name, e.g. 127.0.0.1 for a site of that very host.
+        there: the address to connect to instead of the URL's name, e.g. 127.0.0.1 for a site on that host itself.
 
     Returns:
-        The status, 0 if there was no answer, None if it cannot be asked; 400 where a client certificate is missing and
-        the TLS handshake ends by that, as other servers answer.
+        The status, 0 if there was no answer, or None if the request cannot be made. 400 also if the server ends the TLS
+        handshake because a client certificate is missing; other servers return 400 for that.
     """
     spec = hosts.spec(host)
     try:
@@ -121,7 +123,7 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
         try:
             hosts.dial(forward, _PATIENCE).close()
         except ForbiddenError:
-            pass  # a program there makes the request
+            pass  # curl on the host makes the request instead
         except OSError:
             return 0
         else:
@@ -130,19 +132,19 @@ def status(hosts: Hosts, host: str, url: str, *, there: str = "") -> int | None:
             )
     try:
         rule = f"{name}:{port}:{there}" if there else ""
-        said = hosts.connection(host).run_script(_STATUS, url, rule, timeout=15).stdout.strip()
+        output = hosts.connection(host).run_script(_STATUS, url, rule, timeout=15).stdout.strip()
     except FirescreenError:
         return None
-    return int(said) if said.isdecimal() else None
+    return int(output) if output.isdecimal() else None
 
 
 def addresses(hosts: Hosts, host: str, name: str) -> tuple[str, ...]:
-    """The addresses that a name has on a host; () if it has none, or that cannot be found out."""
+    """The addresses to which a host resolves a name; () if there are none, or the host cannot be queried."""
     spec = hosts.spec(host)
     if spec.connect == "manual":
         return ()
     try:
-        said = hosts.connection(host).run_script(_ADDRESSES, name, timeout=10).stdout
+        output = hosts.connection(host).run_script(_ADDRESSES, name, timeout=10).stdout
     except FirescreenError:
         return ()
-    return tuple(dict.fromkeys(said.split()))
+    return tuple(dict.fromkeys(output.split()))

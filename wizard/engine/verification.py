@@ -1,4 +1,4 @@
-"""Verifies a stack: makes its probes, several at once, and waits for what Prometheus reports."""
+"""Verifies a stack: runs its probes in parallel, and waits until Prometheus has scraped the targets again."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from wizard.model import Attempt, Event, Probe
 Emit = Callable[[Event], None]
 
 _AT_ONCE = 2
-"""A wrong password costs the server a bcrypt each: more at once only queue there, and on one machine they would take
-the processor from the thread that draws."""
+"""Each wrong password costs the server a bcrypt comparison: more probes at once would only queue there, and if the
+server is on this machine, they would take the processor from the thread that draws the screen."""
 _SECOND_THOUGHT = 5.0
-"""Seconds in which an answer that is about another server may still become what it must be."""
+"""Seconds within which a failed probe that asks one server about another is repeated: its answer may be outdated."""
 MOST = 32
-"""Machines whose servers are probed at once."""
+"""Maximum number of machines whose servers are probed at once."""
 MOST_BESIDE_A_SCREEN = 16
-"""Where a screen is drawn too: a redraw waits its turn among as many threads."""
+"""The same if a screen is drawn too: a redraw has to wait for its turn among that many threads."""
 
 
 def run_probes(
@@ -38,19 +38,19 @@ def run_probes(
     excuse: Callable[[Attempt], str] = lambda attempt: "",
     beside: int = 0,
 ) -> tuple[Attempt, ...]:
-    """Every probe's outcome, in the order given; an event is emitted for each as it comes in.
+    """Runs probes and returns their attempts in the given order; emits an event for each when it is done.
 
     Args:
-        since: unix time; what Prometheus reports counts only for scrapes after it.
-        most: machines that are probed at once.
-        dial: makes the connections that another host has to make.
-        excuse: why an attempt that did not end as expected does not count; '' if it does.
-        beside: how many more follow, which events count too.
+        since: unix time; only scrapes after it count for the state of a target.
+        most: maximum number of machines that are probed at once.
+        dial: opens connections through another host.
+        excuse: returns why a failed attempt does not count; '' if it counts.
+        beside: number of probes that the caller runs afterwards; included in the total of the events.
     """
     if not wanted:
         return ()
     verification = _Verification(len(wanted) + beside, run, emit, cancel, since, dial, excuse)
-    # What waits for Prometheus' next scrape must not hold up the probes of the servers themselves.
+    # Probes that wait for Prometheus' next scrape must not delay the probes of the servers themselves.
     waiting = [probe for probe in wanted if probe.kind == "up"]
     others = [probe for probe in wanted if probe.kind != "up"]
     places = {_address(probe) for probe in others}
@@ -59,13 +59,13 @@ def run_probes(
         ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="probe-up") as patient,
         ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="probe") as pool,
     ):
-        asked = {id(probe): pool.submit(verification.attempt, probe) for probe in _in_turn(others)}
-        asked |= {id(probe): patient.submit(verification.attempt, probe) for probe in waiting}
-        return tuple(asked[id(probe)].result() for probe in wanted)
+        futures = {id(probe): pool.submit(verification.attempt, probe) for probe in _in_turn(others)}
+        futures |= {id(probe): patient.submit(verification.attempt, probe) for probe in waiting}
+        return tuple(futures[id(probe)].result() for probe in wanted)
 
 
 class _Verification:
-    """Makes probes from several threads, and emits an event for each outcome."""
+    """Runs probes from several threads, and emits an event for each result."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class _Verification:
         self._finished = 0
 
     def attempt(self, probe: Probe) -> Attempt:
-        """One probe, made until its outcome is settled."""
+        """Runs one probe, repeatedly if necessary until its result is final."""
         if probe.kind == "up":
             fresh = replace(probe, not_before=self._since)
             attempt = self._wait(fresh, probe.timeout, settled=self._is_settled)
@@ -92,7 +92,7 @@ class _Verification:
         else:
             attempt = probes.run(probe, cancel=self._cancel, trusts=self._trusts, dial=self._dial)
             if probe.holds and not attempt.ok:
-                # What another program reports of a server that has only just started may be a moment old.
+                # The answer of another program about a server that has only just started may be outdated.
                 attempt = self._wait(probe, _SECOND_THOUGHT)
         with self._lock:
             self._finished += 1
@@ -101,9 +101,10 @@ class _Verification:
         return attempt
 
     def _is_settled(self, look: Attempt) -> bool:
-        """Whether waiting for the next scrape cannot change a failure: nothing has changed, or it is excused.
+        """Whether a failure is final without waiting for the next scrape.
 
-        Without a change before, a Prometheus that answers by plain http, or not at all, stays like that.
+        It is if the failure is excused. It also is if nothing was changed before and the failure is not a target that
+        is down: for example, a Prometheus that answers by plain http, or not at all, will stay like that.
         """
         return bool(self._excuse(look)) or (not self._since and look.outcome != "down")
 
@@ -136,14 +137,14 @@ class _Verification:
 
 
 def _address(probe: Probe) -> str:
-    """The machine that is probed."""
+    """The address of the machine that is probed."""
     if probe.forward is not None:
         return f"{probe.forward.host.name} {probe.forward.place}"
     return probe.resolve.split(":", 2)[-1] or urlsplit(probe.url).hostname or ""
 
 
 def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
-    """The first of each host, then the second of each, and so on: so they queue nowhere."""
+    """Interleaves the probes: the first of each host, then the second of each, and so on, so that no host has a queue."""
     seen: Counter[str] = Counter()
     turns: list[tuple[int, Probe]] = []
     for probe in sorted(wanted, key=_haste):
@@ -153,7 +154,10 @@ def _in_turn(wanted: Sequence[Probe]) -> list[Probe]:
 
 
 def _haste(probe: Probe) -> int:
-    """Which comes first, of one host: a password costs the server a bcrypt, one at a time, and the right one a page too."""
+    """Sort key for the probes of one host, cheapest last.
+
+    A password costs the server a bcrypt comparison, one at a time, and a correct one also the page.
+    """
     if probe.password is None or probe.expect == "untrusted":
         return 2
     return 0 if probe.expect == "200" else 1
