@@ -1,1 +1,1 @@
-"""What keeps a secured stack secured: what expires, its renewal, metrics, alert rules, drift and the timer."""
+"""Keeps a secured stack secured: expiry and renewal of certificates, metrics, alert rules, drift and the timer."""

@@ -1,4 +1,4 @@
-"""Compares a stack with its last verified state, and keeps that state. The engine reads the hosts and makes the probes."""
+"""Compares a stack with its last verified state, and stores that state. The engine reads the hosts and runs the probes."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from wizard.upkeep import copies, drift, reference
 from wizard.workspace import Workspace
 
 _PATIENCE = 120.0
-"""Seconds to wait for a run that is under way: what it has half done is no drift."""
+"""Seconds to wait for a run in progress: its intermediate state is no drift."""
 _DOWN = 15.0
 """Seconds after which a target that Prometheus reports as down counts as down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs, and what was looked at."""
+    """The result of a comparison, with the facts, plan and probe results that it is based on."""
 
     facts: Facts
     plan: Plan
     attempts: tuple[Attempt, ...]
     differences: tuple[drift.Difference, ...]
     since: float
-    """When the state was verified that is compared with (Unix time)."""
+    """When the reference state was verified (Unix time)."""
     known: reference.Reference | None = None
-    """The state that is compared with."""
+    """The reference state."""
     records: tuple[journal_reader.Record, ...] = ()
-    """The standing runs of the stack, the newest first."""
+    """The runs on the stack's hosts that are not undone, the newest first."""
 
     @property
     def verified(self) -> bool:
-        """Whether all is as it was verified, on all hosts, and all probes ended as expected."""
+        """Whether nothing differs, all hosts are reachable, and all probes ended as expected."""
         return not self.differences and not self.facts.away and not any(each.failed for each in self.attempts)
 
 
 def compare(
     machine: Engine, stack: Stack, answers: Answers | None = None, *, adopt: bool = False
 ) -> Comparison:
-    """What differs from the last verified state of a stack.
+    """Compares a stack with its last verified state.
 
-    The state is kept where nothing differs, so that it includes what later runs wrote.
+    If nothing differs, the present state is stored as the new verified state, so that it includes the changes of later
+    runs.
 
     Args:
-        adopt: keeps what is there now as the verified state, whatever differs; only failed probes are told then.
+        adopt: store the present state as the verified state even if it differs; only failed probes are reported then.
 
     Raises:
         InputError: the stack was never verified.
@@ -76,7 +77,7 @@ def compare(
 
 
 def _impatient(plan: Plan) -> Plan:
-    """The plan whose probes wait no longer than a scrape takes: nothing was changed a moment ago."""
+    """The plan with shorter waits for targets: nothing has just been changed, so their state is current."""
     probes = (
         replace(probe, timeout=min(probe.timeout, _DOWN)) if probe.kind == "up" else probe
         for probe in plan.probes
@@ -87,10 +88,10 @@ def _impatient(plan: Plan) -> Plan:
 def _plan_or_difference(
     machine: Engine, stack: Stack, facts: Facts, answers: Answers | None
 ) -> tuple[Plan, tuple[drift.Difference, ...]]:
-    """What the stack would change now; where nothing can be planned, an empty plan and what keeps it from that.
+    """The plan for the stack; if planning fails, an empty plan and the reason as a difference.
 
     Raises:
-        CredentialNeededError: a password or a passphrase is needed for it.
+        CredentialNeededError: planning needs a password or a passphrase.
     """
     try:
         return machine.plan(stack, answers, facts=facts), ()
@@ -107,7 +108,7 @@ def _plan_or_difference(
 def _first(
     stack: Stack, facts: Facts, records: tuple[journal_reader.Record, ...], *, adopt: bool
 ) -> reference.Reference:
-    """The state to compare with where none is kept: what is there, and for what runs wrote their journals.
+    """The reference if none is stored: the present state, compared with the journals of all runs (`at` is 0).
 
     Raises:
         InputError: no run has verified the stack.
@@ -125,11 +126,11 @@ def _first(
 
 
 def last_verified(workspace: Workspace, stack: Stack) -> float:
-    """When a stack was last seen to be verified, by a run or a comparison (Unix time); 0 for never."""
-    kept = reference.load(workspace, stack)
+    """When a stack was last verified by a run or a comparison (Unix time); 0 for never."""
+    stored = reference.load(workspace, stack)
     runs = (
         run.started
         for run in journal_reader.undoable_runs(workspace.runs)
         if run.state == "proven" and set(stack.hosts) & set(run.hosts)
     )
-    return max(kept.at if kept else 0.0, next(runs, 0.0))
+    return max(stored.at if stored else 0.0, next(runs, 0.0))

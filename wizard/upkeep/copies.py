@@ -1,7 +1,7 @@
-"""Copies of what the files of a stack held when it was last verified: what a restore restores.
+"""Stores copies of a stack's files from its last verified state, from which a restoration restores them.
 
-They lie in the workspace beside the reference, as the journals' copies do, and are read by their owner alone. Of files that hold
-nothing but a key or a password there is none: a renewal makes new ones.
+They are in the workspace beside the reference and readable by their owner only. Files that only contain a key or a
+password are not copied: a renewal creates new ones.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from wizard.upkeep.record import folder
 from wizard.workspace import Workspace
 
 _LARGEST = 1_000_000
-"""Bytes of a file of which a copy is kept."""
+"""Maximum size in bytes of a file that is copied."""
 
 
 def is_opaque(path: str, content: bytes) -> bool:
-    """Whether a file holds nothing but a secret."""
+    """Whether a file only contains a secret."""
     return b"PRIVATE KEY" in content or path.endswith((".password", ".curl", ".key"))
 
 
 def keep(workspace: Workspace, stack: Stack, facts: Facts) -> None:
-    """Keeps what was read from the hosts in place of what was kept before.
+    """Stores the contents read from the hosts, and removes older copies.
 
     Raises:
-        HostError: it cannot be written.
+        HostError: the copies cannot be written.
     """
     place = _place(workspace, stack)
     try:
@@ -50,14 +50,14 @@ def keep(workspace: Workspace, stack: Stack, facts: Facts) -> None:
 
 
 def load(workspace: Workspace, stack: Stack, host: str, path: str) -> bytes | None:
-    """What is kept of a file; None for nothing."""
+    """The stored content of a file; None if there is none."""
     with suppress(OSError):
         return (_place(workspace, stack) / _name(host, path)).read_bytes()
     return None
 
 
 def _contents(facts: Facts) -> Iterator[tuple[str, str, bytes]]:
-    """(host, path, content) of all files that are kept, those of units among them."""
+    """(host, path, content) of all files to store, including unit files."""
     for name, host in facts.hosts.items():
         found = {path: state.content for path, state in host.files.items() if state is not None}
         for service in host.services:

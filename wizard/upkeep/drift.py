@@ -1,7 +1,7 @@
-"""What differs from a stack's last verified state, each with host, path and line. Pure.
+"""Finds the differences from a stack's last verified state, each with host, path and line. Pure functions.
 
-Files, their rights, folders, services, unit files and jobs are compared with the reference; what a later run of
-Firescreen wrote is compared with its journal; what the stack would change now, and probes that fail, are drift as well.
+Files with their mode and owner, folders, services, unit files and jobs are compared with the reference; files that a
+later run has written are compared with its journal. Pending changes of the stack and failed probes are drift too.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Kind: TypeAlias = Literal[
     "file", "mode", "owner", "certificate", "flag", "unit", "service", "job", "client", "stack", "answer"
 ]
 _MOST_LINES = 20
-"""Changed places that are named one by one in a file."""
+"""Maximum number of changed places that are listed for a file."""
 _SHOWN = re.compile(r"\.(ya?ml|conf|json|service|timer)$|/etc/default/|/sysconfig/")
-"""Files whose changed line is shown, redacted; of others only its number."""
+"""Files whose changed lines are shown, redacted; for other files only the line number is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that is not as it was verified."""
+    """One difference from the verified state."""
 
     kind: Kind
     host: str
@@ -47,18 +47,18 @@ class Difference:
     component: str = ""
     path: str = ""
     line: int = 0
-    """From 1; 0 where it is about no line."""
+    """Counted from 1; 0 if the difference has no line."""
 
     @property
     def place(self) -> str:
-        """`host:path:line`, as far as that is known; `host/component` for what stands in no file."""
+        """`host:path:line` as far as known, or `host/component` if the difference is not in a file."""
         if not self.path:
             return "/".join(part for part in (self.host, self.component) if part)
         return ":".join(part for part in (self.host, self.path, str(self.line or "")) if part)
 
 
 def difference_fields(each: Difference) -> dict[str, Any]:
-    """A difference as JSON."""
+    """A difference as a JSON object."""
     return {
         "kind": each.kind,
         "host": each.host,
@@ -72,10 +72,11 @@ def difference_fields(each: Difference) -> dict[str, Any]:
 def last_writes(
     records: Sequence[Record], since: float
 ) -> dict[tuple[str, str], tuple[Record, Image | None]]:
-    """What runs that began after `since` left of each file, by host and path; the newest run counts.
+    """The last run after `since` that wrote each file, with the written image (None: removed), by (host, path).
 
     Args:
-        records: standing runs, the newest first.
+        records: runs that are not undone, the newest first.
+        since: unix time; runs that started earlier are ignored.
     """
     found: dict[tuple[str, str], tuple[Record, Image | None]] = {}
     for record in reversed(records):
@@ -90,12 +91,12 @@ def last_writes(
 def differences(
     reference: Reference, facts: Facts, plan: Plan, attempts: Sequence[Attempt], records: Sequence[Record]
 ) -> tuple[Difference, ...]:
-    """What differs now, by host.
+    """Lists all differences from the reference.
 
     Args:
-        plan: what the stack would change now.
-        attempts: how its probes ended.
-        records: the standing runs, the newest first.
+        plan: the present plan for the stack; its changes count as differences.
+        attempts: the results of the plan's probes.
+        records: the runs that are not undone, the newest first.
     """
     later = last_writes(records, reference.at)
     restarted = {
@@ -110,7 +111,7 @@ def differences(
     for name, host in facts.hosts.items():
         known = reference.hosts.get(name)
         if known is None:
-            continue  # a host that came to the stack later has no verified state
+            continue  # a host that was added to the stack later has no verified state
         found += _of_files(name, known, host, later, reference.key)
         found += _of_folders(name, known, host)
         found += _of_services(name, known, now.hosts[name], restarted, later)
@@ -149,7 +150,7 @@ def _of_files(
 def _by_journal(
     name: str, path: str, state: FileState | None, record: Record, image: Image | None
 ) -> Iterator[Difference]:
-    """What differs from what a run wrote: by its lines where the journal has a copy, else by its digest."""
+    """Differences from the file that a run wrote: line by line if the journal has a copy, else by digest."""
     if image is None or state is None:
         if (image is None) != (state is None):
             what = (
@@ -206,7 +207,7 @@ def _of_lines(
     *,
     kind: Kind = "file",
 ) -> Iterator[Difference]:
-    """The changed places of a file, each by the line where it begins now."""
+    """The changed places of a file, each with the present number of its first line."""
     matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
     changed = [code for code in matcher.get_opcodes() if code[0] != "equal"]
     for number, (tag, start, end, first, last) in enumerate(changed):
@@ -214,13 +215,13 @@ def _of_lines(
             what = f"{len(changed) - number} more places have changed"
             yield Difference(kind=kind, host=name, path=path, line=first + 1, what=what)
             return
-        gone, come = _lines(end - start), _lines(last - first)
+        removed, added = _lines(end - start), _lines(last - first)
         line = text[first].strip() if first < min(last, len(text)) else ""
         content = f": {redact(plain(line, 160))}" if line else ""
         what = {
-            "insert": f"{come} added{content}",
-            "delete": f"{gone} removed before this line",
-            "replace": f"{gone} changed{content}",
+            "insert": f"{added} added{content}",
+            "delete": f"{removed} removed before this line",
+            "replace": f"{removed} changed{content}",
         }[tag]
         yield Difference(kind=kind, host=name, path=path, line=first + 1, what=what)
 
@@ -290,12 +291,12 @@ def _of_command(name: str, component: str, before: KnownService, after: KnownSer
             "service",
             f"it ran as {before.user}:{before.group} and runs as {after.user}:{after.group}",
         )
-    gone = [each for each in before.arguments if each not in after.arguments]
-    come = [each for each in after.arguments if each not in before.arguments]
-    for words, flags in (("it runs without", gone), ("it runs with", come)):
+    removed = [each for each in before.arguments if each not in after.arguments]
+    added = [each for each in after.arguments if each not in before.arguments]
+    for words, flags in (("it runs without", removed), ("it runs with", added)):
         for each in flags:
             yield difference("flag", f"{words} {redact(plain(each, 200))}")
-    if not (gone or come) and before.arguments != after.arguments:
+    if not (removed or added) and before.arguments != after.arguments:
         yield difference("flag", "its flags are in another order, or repeated")
     if after.active and before.sockets and before.sockets != after.sockets:
         yield difference(
@@ -309,7 +310,7 @@ def _join_sockets(sockets: Iterable[str]) -> str:
 
 
 def _of_jobs(known: KnownHost, facts: Facts, plan: Plan, name: str) -> Iterator[Difference]:
-    """Jobs that came since and scrape without TLS."""
+    """New scrape jobs that do not use TLS."""
     for client in paths.scrapers(plan.stack, facts):
         if client.host.spec.name != name:
             continue
@@ -335,7 +336,7 @@ def _of_jobs(known: KnownHost, facts: Facts, plan: Plan, name: str) -> Iterator[
 
 
 def _line_of(state: FileState | None, job: str) -> int:
-    """The line on which a job's name stands; 0 where it is not found."""
+    """The number of the line with a job's name; 0 if it is not found."""
     text = state.content.decode("utf-8", "replace") if state is not None else ""
     named = re.compile(rf"job_name:\s*['\"]?{re.escape(job)}['\"]?\s*(#.*)?$")
     return next((n for n, line in enumerate(text.splitlines(), 1) if named.search(line)), 0)
@@ -349,7 +350,7 @@ def _of_callers(name: str, known: KnownHost, host: HostFacts) -> Iterator[Differ
 
 
 def _of_plan(plan: Plan, named: set[tuple[str, str]]) -> Iterator[Difference]:
-    """What the stack would change now, as far as nothing above has named it."""
+    """Pending changes of the stack to files for which no other difference is reported (`named`)."""
     for step in plan.steps:
         for change in step.changes:
             if isinstance(change, RunService) or (change.host, change.path) in named:

@@ -1,6 +1,6 @@
-"""The inventory of a stack: its certificates, private keys and users over all hosts, and where each is used. Pure.
+"""The inventory of a stack's certificates, private keys, users and passwords, and where each is used. Pure functions.
 
-It names files, names and fingerprints; it holds no key, no password and no hash.
+It contains paths, names and fingerprints, but no keys, passwords or hashes.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ Kind: TypeAlias = Literal["ca", "certificate", "private_key", "user", "password"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One certificate, private key, user or password, and where it is; times are Unix times, 0 for none."""
+    """One certificate, private key, user or password in a file; times are Unix times, 0 for none."""
 
     kind: Kind
     host: str
     path: str
     subject: str
-    """Names of a certificate, kind of a key, name of a user."""
+    """Names of a certificate, whether a key is encrypted, or name of a user."""
     mode: str = ""
     owner: str = ""
     issuer: str = ""
     not_before: float = 0.0
     not_after: float = 0.0
     fingerprint: str = ""
-    """SHA-256: of a certificate, or of a key's public half (the same for a key and its certificate as `public_key`)."""
+    """SHA-256 of a certificate, or of a key's public half."""
     public_key: str = ""
+    """SHA-256 of the public half: the same for a key and its certificate."""
     used_by: str = ""
-    """What uses it, `host/component (as what)`, divided by commas; '' for what nothing of the stack uses."""
+    """What uses it, as `host/component (role)`, separated by commas; '' if nothing of the stack does."""
 
 
 def inventory(stack: Stack, facts: Facts) -> tuple[Item, ...]:
-    """All of it, by host and path. Only files that a plan for the stack reads are known."""
+    """Lists all items, sorted by host and path. Only includes files that a plan for the stack reads."""
     uses = _uses(stack, facts)
     found: list[Item] = []
     for host, known in facts.hosts.items():
@@ -60,7 +61,7 @@ def inventory(stack: Stack, facts: Facts) -> tuple[Item, ...]:
 
 
 def _certificates(host: str, path: str, state: FileState, used: str) -> Iterator[Item]:
-    """Each certificate of a file by itself: a bundle has several."""
+    """One item for each certificate of a file; a bundle has several."""
     for pem in credentials.certificates_in(state.content):
         try:
             summary, public = issue.summary(pem), _public(pem)
@@ -86,16 +87,16 @@ def _certificates(host: str, path: str, state: FileState, used: str) -> Iterator
 def _keys(host: str, path: str, state: FileState, used: str) -> Iterator[Item]:
     if b"PRIVATE KEY-----" not in state.content:
         return
-    locked = b"ENCRYPTED" in state.content
+    encrypted = b"ENCRYPTED" in state.content
     try:
-        public = "" if locked else _public(state.content)
+        public = "" if encrypted else _public(state.content)
     except CertificateError:
         public = ""
     yield Item(
         kind="private_key",
         host=host,
         path=path,
-        subject="encrypted with a passphrase" if locked else "not encrypted",
+        subject="encrypted with a passphrase" if encrypted else "not encrypted",
         mode=f"{state.mode:04o}",
         owner=f"{state.owner}:{state.group}",
         fingerprint=public,
@@ -105,12 +106,12 @@ def _keys(host: str, path: str, state: FileState, used: str) -> Iterator[Item]:
 
 
 def _public(pem: bytes) -> str:
-    """The SHA-256 fingerprint of the public half of a certificate or key."""
+    """The SHA-256 fingerprint of the public half of a certificate or private key."""
     return hashlib.sha256(issue.public_half(pem)).digest().hex(":").upper()
 
 
 def _users(stack: Stack, facts: Facts) -> Iterator[Item]:
-    """Users that servers know, and files that hold a password."""
+    """The users in the servers' web configurations, and the files with passwords."""
     for server in paths.servers(stack, facts):
         state = server.host.files.get(server.web_file)
         for name, hashed in _known_users(state).items():
@@ -158,22 +159,22 @@ def _password(facts: Facts, host: str, path: str, user: str, used: str) -> Itera
 
 
 def _uses(stack: Stack, facts: Facts) -> dict[tuple[str, str], list[str]]:
-    """What uses each file, by host and path."""
+    """What uses each file, by (host, path)."""
     found: dict[tuple[str, str], list[str]] = {}
-    known = (*_by_lifetime(stack, facts), *_by_servers(stack, facts), *_by_clients(stack, facts))
-    for host, path, whom in known:
-        found.setdefault((host, path), []).append(whom)
+    uses = (*_by_lifetime(stack, facts), *_by_servers(stack, facts), *_by_clients(stack, facts))
+    for host, path, user in uses:
+        found.setdefault((host, path), []).append(user)
     return found
 
 
 _Use: TypeAlias = tuple[str, str, str]
-"""Host, path, and what uses the file."""
+"""(host, path, what uses the file)."""
 
 
 def _by_lifetime(stack: Stack, facts: Facts) -> Iterator[_Use]:
     for each in lifetimes.lifetimes(stack, facts):
-        whose = "/".join(part for part in (each.host, each.component) if part)
-        yield each.host, each.path, f"{whose} ({each.role})"
+        user = "/".join(part for part in (each.host, each.component) if part)
+        yield each.host, each.path, f"{user} ({each.role})"
     yield WORKSPACE, paths.ca_pair(facts)[1], f"{WORKSPACE} (ca)"
     yield WORKSPACE, paths.probe_pair(facts)[1], f"{WORKSPACE} (client)"
 

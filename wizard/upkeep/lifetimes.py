@@ -1,6 +1,6 @@
-"""When the certificates of a stack expire, where each is used, and which of them is due to be renewed. Pure.
+"""The lifetimes of a stack's certificates: when each expires, where it is used, and whether it is due. Pure functions.
 
-Due is a certificate with a third of its life left; with half, where its life is under ten days.
+A certificate is due for renewal when a third of its lifetime is left, or half if the lifetime is under ten days.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wizard.redact import plain
 from wizard.workspace import Workspace
 
 SHORT_LIFE = 10 * 86400.0
-"""Seconds; a shorter life is renewed at half of it, a longer one at two thirds."""
+"""Seconds; a certificate with a shorter lifetime is renewed after half of it, others after two thirds."""
 
 
 class CertificateRole(StrEnum):
@@ -33,19 +33,19 @@ class CertificateRole(StrEnum):
     SERVER = "server"
     CLIENT = "client"
     CLUSTER = "cluster"
-    """The gossip of Alertmanagers."""
+    """For the gossip between Alertmanagers."""
     TRUST = "trust"
-    """A CA of others that a client checks servers against."""
+    """A foreign CA against which a client verifies servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime:
-    """A certificate that is in use, and until when it is valid (Unix times)."""
+    """A certificate in use and its validity; times are Unix times."""
 
     role: CertificateRole
     host: str
     component: str
-    """`component` of the one that uses it, of a further instance `component/unit`; '' for the CA."""
+    """The component that uses it, or `component/unit` for a further instance; '' for the CA."""
     path: str
     not_before: float
     not_after: float
@@ -53,21 +53,21 @@ class Lifetime:
     """SHA-256, hexadecimal with colons."""
     subject: str
     renew: str
-    """What `Answers.renew` calls it; '' for a certificate that others issue: it is only watched."""
+    """Its name in `Answers.renew`; '' for a certificate that others issue, which Firescreen only monitors."""
 
     @property
     def due_at(self) -> float:
-        """When it is due to be renewed."""
+        """When it is due for renewal (Unix time)."""
         life = self.not_after - self.not_before
         return self.not_after - (life / 2 if life < SHORT_LIFE else life / 3)
 
     def is_due(self, now: float) -> bool:
-        """Whether it is to be renewed, by Firescreen or by whoever issued it."""
+        """Whether it is due for renewal, by Firescreen or by its issuer."""
         return now >= self.due_at
 
 
 def lifetimes(stack: Stack, facts: Facts) -> tuple[Lifetime, ...]:
-    """The certificates that the components of a stack use; unreachable hosts have none."""
+    """The certificates that the components of a stack use, without those of unreachable hosts."""
     found: dict[tuple[str, str, str], Lifetime] = {}
     servers = (*_of_servers(stack, facts), *_of_front_doors(stack, facts))
     for each in (*_of_workspace(stack, facts), *servers, *_of_clients(stack, facts)):
@@ -76,23 +76,23 @@ def lifetimes(stack: Stack, facts: Facts) -> tuple[Lifetime, ...]:
 
 
 def due(known: Iterable[Lifetime], now: float) -> tuple[Lifetime, ...]:
-    """Those that Firescreen is to renew now."""
+    """The certificates that Firescreen has to renew now."""
     return tuple(each for each in known if each.renew and each.is_due(now))
 
 
 def not_begun(known: Iterable[Lifetime], now: float) -> Lifetime | None:
-    """One that Firescreen issued and that begins later than `now`: this machine's clock is behind; None for none."""
+    """A certificate issued by Firescreen that is not valid yet, which means that this machine's clock is behind; or None."""
     return next((each for each in known if each.renew and each.not_before > now), None)
 
 
 def old_passwords(stack: Stack, workspace: Workspace, *, now: float, days: int) -> tuple[str, ...]:
-    """The users whose passwords are replaced by age: all that Firescreen made, once one is older than `days`.
+    """The users whose passwords are due for replacement: all generated ones, as soon as one is older than `days`.
 
-    A password that a person has chosen is theirs to replace.
+    Passwords that a person has chosen are not included.
 
     Args:
         now: Unix time.
-        days: 0 for never.
+        days: maximum age; 0 for no limit.
     """
     if not days or not stack.asks_password:
         return ()
@@ -106,13 +106,13 @@ def old_passwords(stack: Stack, workspace: Workspace, *, now: float, days: int) 
 
 
 def next_due(known: Iterable[Lifetime], now: float) -> Lifetime | None:
-    """The one that Firescreen renews next, of those that are not due yet; None if it renews none."""
+    """The certificate that Firescreen renews next, among those not due yet; None if there is none."""
     later = [each for each in known if each.renew and not each.is_due(now)]
     return min(later, key=lambda each: each.due_at, default=None)
 
 
 def lifetime_fields(each: Lifetime) -> dict[str, Any]:
-    """A lifetime as JSON; times are Unix times."""
+    """A lifetime as a JSON object; times are Unix times."""
     return {
         "role": str(each.role),
         "host": each.host,
@@ -177,7 +177,7 @@ def _of_front_doors(stack: Stack, facts: Facts) -> Iterator[Lifetime]:
 
 
 def _server_certificate_path(server: Server) -> str:
-    """The path of the certificate that a server shows, or ''."""
+    """The path of the certificate that a server presents, or ''."""
     if server.component == EXPORTERS:
         return exporter_door_facts.settings(server.service).cert_file
     state = server.host.files.get(server.web_file)
@@ -210,7 +210,7 @@ def _of_client(facts: Facts, client: Client, path: str) -> Iterator[Lifetime]:
 
 
 def _of_trust(facts: Facts, client: Client, path: str) -> Iterator[Lifetime]:
-    """The CA of others that a client trusts; our own, and pinned certificates of servers, are known already."""
+    """A foreign CA that a client trusts; our own CA and pinned server certificates are covered by the other functions."""
     state = client.host.files.get(path)
     if state is None:
         return
@@ -224,14 +224,14 @@ def _of_trust(facts: Facts, client: Client, path: str) -> Iterator[Lifetime]:
         if "CA" in found.usage and pem.strip() not in own:
             foreign.append((found.not_after, pem))
     if not foreign or (own.strip() and own.strip() in state.content):
-        return  # with ours in it, what else there is was replaced, or belongs to another server
+        return  # if the file also has our CA, the foreign one was replaced by it, or is for another server
     latest = FileState(max(foreign)[1])
     component = client.key.partition("/")[2]
     yield from _lifetime(CertificateRole.TRUST, client.service.host, component, path, latest, "")
 
 
 def _is_ours(facts: Facts, state: FileState) -> bool:
-    """Whether the CA of the workspace signed a certificate, or it signs itself."""
+    """Whether a certificate is signed by the CA of the workspace, or self-signed."""
     own = credentials.authority_certificate(facts)
     try:
         signed = bool(own) and signatures.signed_by(state.content, own or b"")
@@ -243,7 +243,7 @@ def _is_ours(facts: Facts, state: FileState) -> bool:
 def _lifetime(
     role: CertificateRole, host: str, component: str, path: str, state: FileState, renew: str
 ) -> Iterator[Lifetime]:
-    """The lifetime of a file's first certificate; nothing where there is none that can be read."""
+    """The lifetime of a file's first certificate; nothing if there is none or it cannot be parsed."""
     try:
         found = issue.summary(state.content)
     except CertificateError:

@@ -1,4 +1,4 @@
-"""What the upkeep of a stack knows, as metrics for node_exporter's textfile collector. Pure."""
+"""Metrics about the upkeep of a stack, for node_exporter's textfile collector. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.upkeep.record import RenewalRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """What is known of a stack at one moment; times are Unix times."""
+    """The state of a stack at one moment; times are Unix times."""
 
     now: float
     lifetimes: tuple[Lifetime, ...]
@@ -21,7 +21,7 @@ class Upkeep:
     verified: float = 0.0
     """When all probes last ended as expected; 0 for never."""
     drift: int | None = None
-    """What differs from the last verified state; None where that was not looked at."""
+    """Number of differences from the last verified state; None if it was not compared."""
     unreachable: int = 0
 
 
@@ -88,7 +88,7 @@ def _labels(each: Lifetime) -> dict[str, str]:
 
 
 def _stack_label(name: str) -> str:
-    """The name of a stack's file without its ending: two stacks on one machine have different series."""
+    """The `stack` label: the stack file's name without its suffix, so that several stacks have different series."""
     return PurePosixPath(name).stem
 
 

@@ -1,4 +1,4 @@
-"""What is remembered of the renewals of a stack from one to the next: how many failed, and when one ended well."""
+"""The stored record of a stack's renewals: the number of failures, and the time of the last success."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class RenewalRecord:
     failures: int = 0
     """Renewals that failed, ever."""
     reason: str = ""
-    """Why the last one failed, or ''."""
+    """Why the last renewal failed, or ''."""
 
     def after_success(self, now: float) -> RenewalRecord:
-        """The record once a renewal ended well."""
+        """The record after a successful renewal."""
         return replace(self, attempted=now, succeeded=now, reason="")
 
     def after_failure(self, now: float, reason: str) -> RenewalRecord:
-        """The record once a renewal failed."""
+        """The record after a failed renewal."""
         return replace(self, attempted=now, failures=self.failures + 1, reason=reason)
 
 
 def stack_name(stack: Stack) -> str:
-    """How a stack is told from the others of a workspace: the absolute path of its file, `practice`, or its hosts."""
+    """What identifies a stack in a workspace: the absolute path of its file, `practice`, or its hosts' names."""
     if stack.source:
         return str(Path(stack.source).absolute())
     if all(host.connect == "practice" for host in stack.hosts):
@@ -45,12 +45,12 @@ def stack_name(stack: Stack) -> str:
 
 
 def folder(workspace: Workspace, stack: Stack) -> Path:
-    """Where the upkeep of a stack keeps what it remembers."""
+    """The folder with the stored data of a stack's upkeep."""
     return workspace.upkeep / hashlib.sha256(stack_name(stack).encode()).hexdigest()[:16]
 
 
 def load(workspace: Workspace, stack: Stack) -> RenewalRecord:
-    """What is remembered; an empty record where that is nothing, or is damaged."""
+    """Reads the record; an empty one if it is missing or damaged."""
     try:
         known = json.loads((folder(workspace, stack) / "renewals.json").read_text(encoding="utf-8"))
         return RenewalRecord(**{each.name: known[each.name] for each in fields(RenewalRecord)})
@@ -59,10 +59,10 @@ def load(workspace: Workspace, stack: Stack) -> RenewalRecord:
 
 
 def save(workspace: Workspace, stack: Stack, record: RenewalRecord) -> None:
-    """Remembers it.
+    """Writes the record.
 
     Raises:
-        HostError: it cannot be written.
+        HostError: the file cannot be written.
     """
     try:
         place = folder(workspace, stack)

@@ -1,7 +1,7 @@
-"""A stack as it was when it was last verified: what drift is measured against. Holds digests, never contents.
+"""The last verified state of a stack, with which drift is determined. Contains digests, never contents.
 
-Each line of a file is kept as a keyed digest, so that a change can be named by its line, and the reference tells nobody
-what a file holds.
+Each line of a file is stored as a keyed digest: a change can be located by its line, but the reference does not reveal
+what a file contains.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FILE = "verified.json"
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file: its rights, the keyed digest of each line, and the fingerprint where it is a certificate."""
+    """A file: mode and owner, the keyed digest of each line, and the fingerprint if it is a certificate."""
 
     mode: int
     owner: str
@@ -41,7 +41,7 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True)
 class KnownService:
-    """A service as it ran."""
+    """A service and how it ran."""
 
     unit: str
     active: bool
@@ -50,18 +50,20 @@ class KnownService:
     group: str
     sockets: tuple[str, ...]
     unit_files: Mapping[str, tuple[str, ...]]
-    """The digests of the lines of its unit's files, by path."""
+    """The digests of the lines of its unit file and drop-ins, by path."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHost:
-    """A host: files by path (None: there was none), folders, services by key, jobs, and who asks by plain http."""
+    """A host: folders by path as (mode, owner, group), services by key, and names of scrape jobs."""
 
     files: Mapping[str, KnownFile | None] = field(default_factory=dict)
+    """The files by path; None if there was none."""
     folders: Mapping[str, tuple[int, str, str] | None] = field(default_factory=dict)
     services: Mapping[str, KnownService] = field(default_factory=dict)
     jobs: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
+    """The lines of scripts, cron jobs and units that send requests by plain http, each after its path and a newline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,12 @@ class Reference:
 
 
 def new_key() -> str:
-    """A key for the digests of a reference."""
+    """Generates a key for the digests of a reference."""
     return secrets.token_hex(16)
 
 
 def make_reference(stack: Stack, facts: Facts, key: str) -> Reference:
-    """What was read from the hosts, as a reference."""
+    """Converts the facts read from the hosts to a reference."""
     jobs = _jobs(stack, facts)
     hosts = {
         name: KnownHost(
@@ -95,7 +97,7 @@ def make_reference(stack: Stack, facts: Facts, key: str) -> Reference:
 
 
 def _running_services(host: HostFacts) -> tuple[Service, ...]:
-    """The services of a host; of several with one key, the one that runs."""
+    """The services of a host; of several with the same key, the running one."""
     found: dict[str, Service] = {}
     for service in host.services:
         if service.key not in found or service.active:
@@ -117,7 +119,7 @@ def _jobs(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def known_file(state: FileState | None, key: str) -> KnownFile | None:
-    """A file as a reference has it."""
+    """Converts a file to the form in a reference."""
     if state is None:
         return None
     fingerprint = ""
@@ -130,12 +132,12 @@ def known_file(state: FileState | None, key: str) -> KnownFile | None:
 
 
 def known_folder(info: PathInfo | None) -> tuple[int, str, str] | None:
-    """A folder as a reference has it: mode, owner, group."""
+    """Converts a folder to the form in a reference: (mode, owner, group)."""
     return (info.mode, info.owner, info.group) if info is not None else None
 
 
 def known_service(service: Service, key: str) -> KnownService:
-    """A service as a reference has it."""
+    """Converts a service to the form in a reference."""
     return KnownService(
         unit=service.unit,
         active=service.active,
@@ -152,7 +154,7 @@ def known_service(service: Service, key: str) -> KnownService:
 
 
 def digests(content: bytes, key: str) -> tuple[str, ...]:
-    """The keyed digest of each line, short: two lines of a file that are unlike have the same by a chance of 2^-48."""
+    """The keyed digest of each line, shortened: two different lines have the same digest with a probability of 2^-48."""
     return tuple(
         hmac.new(key.encode(), line, hashlib.sha256).hexdigest()[:12]
         for line in content.splitlines(keepends=True)
@@ -160,10 +162,10 @@ def digests(content: bytes, key: str) -> tuple[str, ...]:
 
 
 def save(workspace: Workspace, stack: Stack, reference: Reference) -> None:
-    """Keeps it in the workspace.
+    """Writes a reference to the workspace.
 
     Raises:
-        HostError: it cannot be written.
+        HostError: the file cannot be written.
     """
     place = folder(workspace, stack)
     try:
@@ -178,7 +180,7 @@ def save(workspace: Workspace, stack: Stack, reference: Reference) -> None:
 
 
 def load(workspace: Workspace, stack: Stack) -> Reference | None:
-    """The one that is kept; None where there is none that can be read."""
+    """Reads the reference of a stack; None if it is missing or unreadable."""
     try:
         data = json.loads((folder(workspace, stack) / _FILE).read_text(encoding="utf-8"))
         if data["format"] != FORMAT:

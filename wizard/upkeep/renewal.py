@@ -1,4 +1,4 @@
-"""What a renewal replaces, and what must not be changed along with it. Pure."""
+"""Decides what a renewal replaces, and which other pending changes it must not make. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CERTIFICATES = (
     StepKind.NARROW,
     StepKind.CLUSTER,
 )
-"""What a plan replaces by itself once a certificate has expired."""
+"""Steps that a plan includes without a renewal as soon as a certificate has expired."""
 _NAMING = (
     StepKind.WEB_CONFIG,
     StepKind.SCRAPE_CONFIG,
@@ -28,21 +28,21 @@ _NAMING = (
     StepKind.FRONT_DOOR,
     StepKind.FRONT_DOOR_RELOAD,
 )
-"""What names a certificate, and changes with an expired one."""
+"""Steps that change files which name a certificate; they are planned too if that certificate has expired."""
 
 
 def names(due: Iterable[Lifetime]) -> frozenset[str]:
-    """What `Answers.renew` has to hold to replace these; with the CA, everything that it signed is replaced."""
+    """The values of `Answers.renew` that replace these certificates; 'ca' also replaces everything that it has signed."""
     found = frozenset(each.renew for each in due)
     return frozenset({"ca"}) if "ca" in found else found
 
 
 def pending_steps(plan: Plan, due: Iterable[Lifetime], now: float) -> tuple[PlannedStep, ...]:
-    """The steps that a stack plans although nothing is renewed: a renewal must not carry them out unasked.
+    """The pending steps of a stack that have nothing to do with the renewal, which must not make them unasked.
 
     Args:
-        plan: the plan without a renewal.
-        due: what is to be renewed.
+        plan: the plan of the stack without a renewal.
+        due: the certificates to renew.
         now: Unix time.
     """
     expired = any(each.not_after <= now for each in due)

@@ -1,7 +1,7 @@
-"""The plan that restores a stack to its last verified state: the files as they were, then what the stack says.
+"""Plans the restoration of a stack's last verified state: first its files, then what the stack plans as usual.
 
-Files of which the verified state has a copy get their lines, mode and owner back. The rest, keys and certificates above all, is
-planned from the stack as always. What neither of them restores is named as left.
+Content, mode and owner of a file are restored from its copy. Everything else, mainly keys and certificates, is planned
+from the stack. Differences that neither restores are listed in `Restoration.left`.
 """
 
 from __future__ import annotations
@@ -45,15 +45,16 @@ from wizard.upkeep.reference import KnownFile, KnownHost, Reference, digests
 
 _WHY = "It was so when the stack was last verified, and no run of Firescreen has changed it since."
 Copy: TypeAlias = Callable[[str, str], bytes | None]
-"""What is kept of a file, by host and path."""
+"""A function that returns the stored content of a file, by host and path."""
 Units: TypeAlias = Mapping[tuple[str, str], FileState | None]
+"""Unit files as they are now, by (host, path)."""
 Later: TypeAlias = Mapping[tuple[str, str], tuple[journal_reader.Record, journal_reader.Image | None]]
-"""What runs have left of each file since the verified state, by host and path."""
+"""The last run since the verified state that wrote each file, with the written image, by (host, path)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """A plan, and what differs and is not in it."""
+    """The plan of a restoration, and the differences that it does not restore."""
 
     plan: Plan
     left: tuple[drift.Difference, ...]
@@ -61,18 +62,19 @@ class Restoration:
 
 @dataclass(slots=True)
 class _Group:
-    """What is restored for one service, or of a host's other files."""
+    """The files to restore for one service, or the other files of a host (`service` is None)."""
 
     service: Service | None
     changes: list[WriteFile] = field(default_factory=list)
     action: str = ""
+    """'restart', 'reload' or '' for what the service needs afterwards."""
 
 
 def restoration(machine: Engine, stack: Stack, answers: Answers | None = None) -> Restoration:
-    """The plan that restores the last verified state of a stack; no steps where nothing differs.
+    """Plans the restoration of a stack's last verified state; the plan has no steps if nothing differs.
 
     Raises:
-        InputError: the stack was never verified. FirescreenError: a host cannot be read, or nothing can be planned.
+        InputError: the stack was never verified. FirescreenError: a host cannot be read, or planning fails.
     """
     found = compare(machine, stack, answers)
     if found.known is None or not found.differences:
@@ -87,7 +89,7 @@ def restoration(machine: Engine, stack: Stack, answers: Answers | None = None) -
     except InputError:
         if not any(map(_starts_container, changes)):
             raise
-        # Nothing is planned for a container before it runs: what differs then too, the next restoration finds.
+        # Nothing can be planned for a container that does not run. The next restoration finds what still differs then.
         rest = replace(found.plan, steps=(), probes=())
     return combine_plans(found, steps, rest)
 
@@ -99,7 +101,7 @@ def _starts_container(change: Change) -> bool:
 
 
 def components_with_changed_key(found: Comparison) -> frozenset[str]:
-    """The components whose private key is another than before: whoever put it there has it, so it is replaced."""
+    """The components whose private key was exchanged. Whoever did that knows the new key, so it has to be replaced."""
     keys = {
         (each.host, each.path)
         for each in found.differences
@@ -116,18 +118,19 @@ def components_with_changed_key(found: Comparison) -> frozenset[str]:
 
 
 def combine_plans(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -> Restoration:
-    """The files as they were, the rest of the plan, then the services that nothing in it restarts or reloads.
+    """Combines restored files, the rest of the plan, and restarts of services that the rest does not restart.
 
-    A service turns last: until then it may lack a file without which it would not start.
+    Services are restarted or reloaded last: before that, a file may be missing without which they would not start.
     """
-    taken = {(each.host, each.service.unit) for each in rest.restarts}
-    files = [step for step in steps if not _turns(step)]
+    restarted = {(each.host, each.service.unit) for each in rest.restarts}
+    files = [step for step in steps if not _runs_service(step)]
     services = [
         step
         for step in steps
-        if _turns(step)
+        if _runs_service(step)
         and not any(
-            isinstance(each, RunService) and (each.host, each.service.unit) in taken for each in step.changes
+            isinstance(each, RunService) and (each.host, each.service.unit) in restarted
+            for each in step.changes
         )
     ]
     last = len(files) + max((step.stage for step in rest.steps), default=0) + 1
@@ -142,7 +145,7 @@ def combine_plans(found: Comparison, steps: Iterable[PlannedStep], rest: Plan) -
 
 
 def _not_restored_finding(each: drift.Difference) -> Finding:
-    """What the plan does not restore, for the person who reads it."""
+    """A warning for the person about a difference that the plan does not restore."""
     return Finding(
         id="drift-left",
         host=each.host,
@@ -152,17 +155,17 @@ def _not_restored_finding(each: drift.Difference) -> Finding:
     )
 
 
-def _turns(step: PlannedStep) -> bool:
+def _runs_service(step: PlannedStep) -> bool:
     return any(isinstance(each, RunService) for each in step.changes)
 
 
 def _unrestored_differences(
     differences: Iterable[drift.Difference], plan: Plan
 ) -> tuple[drift.Difference, ...]:
-    """What the plan does not reach. Answers, and what the stack would change, follow from the rest."""
+    """The differences that the plan does not restore, without failed probes and pending changes: they follow from it."""
     written = {(each.host, each.path) for each in plan.changes}
-    turned = {instance_key(step.host, step.component, step.instance) for step in plan.steps}
-    keyed = {
+    changed_components = {instance_key(step.host, step.component, step.instance) for step in plan.steps}
+    folders_with_new_key = {
         (each.host, posixpath.dirname(each.path))
         for each in plan.changes
         if isinstance(each, WriteFile) and each.content_kind is ContentKind.PRIVATE_KEY
@@ -172,16 +175,17 @@ def _unrestored_differences(
         if each.kind in ("answer", "stack"):
             return True
         if not each.path:
-            return instance_key(each.host, each.component, "") in turned
-        # A new key lies beside the one that is not trusted any more.
-        new = each.path.endswith(".key") and (each.host, posixpath.dirname(each.path)) in keyed
-        return new or (each.host, each.path) in written
+            return instance_key(each.host, each.component, "") in changed_components
+        # A new key is written beside the exchanged one, which is no longer used.
+        place = each.host, posixpath.dirname(each.path)
+        has_new_key = each.path.endswith(".key") and place in folders_with_new_key
+        return has_new_key or (each.host, each.path) in written
 
     return tuple(each for each in differences if not is_reached(each))
 
 
 def steps_of(found: Comparison, units: Units, copy: Copy) -> tuple[PlannedStep, ...]:
-    """The steps that restore what is known of the verified state."""
+    """The steps that restore files and services from the verified state."""
     assert found.known is not None
     later = drift.last_writes(found.records, found.known.at)
     steps: list[PlannedStep] = []
@@ -201,7 +205,7 @@ def steps_of(found: Comparison, units: Units, copy: Copy) -> tuple[PlannedStep, 
             group = groups.setdefault(service.key if service else "", _Group(service))
             group.changes.append(each)
             group.action = max(group.action, action if _has_new_content(each) else "")
-        _turn(found, host, known, groups)
+        _add_restarts(found, host, known, groups)
         steps += (_files_step(found.facts, name, group) for group in groups.values() if group.changes)
         steps += (
             _service_step(found.facts, group.service, group.action)
@@ -216,7 +220,7 @@ def _has_new_content(change: WriteFile) -> bool:
 
 
 def _readers(found: Comparison, host: HostFacts, known: KnownHost) -> dict[str, tuple[Service, str]]:
-    """Which service reads a file, and what it takes for it to do so again: a reload, a restart ('' for nothing)."""
+    """The service that reads each file, and whether it needs a 'reload' or 'restart' to read it again ('': neither)."""
     readers: dict[str, tuple[Service, str]] = {}
     for service in host.services:
         before = known.services.get(service.key)
@@ -240,24 +244,24 @@ def _included_files(client: Client) -> Iterable[str]:
         return ()
 
 
-def _turn(found: Comparison, host: HostFacts, known: KnownHost, groups: dict[str, _Group]) -> None:
-    """Services that do not run, run otherwise, or answer otherwise than verified are restarted."""
+def _add_restarts(found: Comparison, host: HostFacts, known: KnownHost, groups: dict[str, _Group]) -> None:
+    """Adds restarts of services that are down, or differ from the verified state in their flags or probe results."""
     name = host.spec.name
-    off = {
+    deviating = {
         each.component
         for each in found.differences
         if each.host == name and each.kind in ("flag", "service", "answer") and not each.path
     }
     for service in host.services:
-        # A difference in flags or of the service itself names it by `component` or `component/unit`.
-        if service.key.partition("/")[2] in off and service.key in known.services:
+        # Such a difference names the service as `component` or `component/unit`.
+        if service.key.partition("/")[2] in deviating and service.key in known.services:
             groups.setdefault(service.key, _Group(service)).action = "restart"
 
 
 def _files(
     host: HostFacts, known: KnownHost, reference: Reference, copy: Copy, later: Later
 ) -> Iterable[WriteFile]:
-    """The files of a host as they were, which no later run has written."""
+    """The changes that restore the files of a host that no later run has written."""
     name = host.spec.name
     for path, before in known.files.items():
         if path not in host.files or (name, path) in later:
@@ -273,7 +277,7 @@ def _files(
 
 
 def _files_of_runs(host: HostFacts, later: Later) -> Iterable[WriteFile]:
-    """The files of a host as later runs wrote them, as far as a journal has a copy; else their mode and owner."""
+    """The changes that restore files to what later runs wrote: the content if a journal has a copy, mode and owner."""
     for (name, path), (record, image) in later.items():
         if name != host.spec.name or path not in host.files:
             continue
@@ -295,7 +299,7 @@ def _files_of_runs(host: HostFacts, later: Later) -> Iterable[WriteFile]:
 def _units(
     host: HostFacts, known: KnownHost, reference: Reference, copy: Copy, now: Units
 ) -> Iterable[WriteFile]:
-    """Unit files and drop-ins as they were; those that are new go."""
+    """The changes that restore unit files and drop-ins, and remove new ones."""
     wanted = {path: lines for each in known.services.values() for path, lines in each.unit_files.items()}
     for (name, path), state in now.items():
         if name != host.spec.name:
@@ -308,7 +312,7 @@ def _units(
 
 
 def _as_known(before: KnownFile, state: FileState | None, key: str, kept: bytes | None) -> FileState | None:
-    """A file as it was; None where its content is not known any more."""
+    """The verified state of a file, from its present `state` or the stored copy (`kept`); None if neither has it."""
     if state is not None and digests(state.content, key) == before.lines:
         kept = state.content
     if kept is None or digests(kept, key) != before.lines:
@@ -317,7 +321,7 @@ def _as_known(before: KnownFile, state: FileState | None, key: str, kept: bytes 
 
 
 def _units_now(machine: Engine, found: Comparison) -> dict[tuple[str, str], FileState | None]:
-    """The unit files that differ, as they are now, by host and path."""
+    """Reads the unit files that differ, by (host, path)."""
     wanted: dict[str, list[str]] = {}
     for each in found.differences:
         if each.kind == "unit" and each.path not in wanted.setdefault(each.host, []):

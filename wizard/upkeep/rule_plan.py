@@ -1,4 +1,4 @@
-"""The plan that gives the alert rules of the upkeep to each Prometheus of a stack. Pure."""
+"""Plans the installation of Firescreen's alert rules on each Prometheus of a stack. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _WHY = "Prometheus warns 28, 14 and 3 days before a certificate expires, past th
 
 
 def with_rules(plan: Plan, rules: bytes, now: dict[str, FileState | None]) -> Plan:
-    """The steps that write the rules beside each prometheus.yml and name them in it; no steps where that is so.
+    """The plan that writes the rules beside each prometheus.yml and adds them to its rule_files; no steps if it has them.
 
     Args:
-        plan: what the stack would change now; there must be nothing, for its probes verify this one.
-        rules: the file of rules.
-        now: that file on each host as it is, by the host's name.
+        plan: the present plan for the stack. It must have no changes, because its probes verify this plan too.
+        rules: the content of the rules file.
+        now: the present rules file of each host, by the host's name.
 
     Raises:
         InputError: the stack has changes pending, or no Prometheus. ConfigError: a prometheus.yml cannot be edited.
@@ -48,14 +48,14 @@ def with_rules(plan: Plan, rules: bytes, now: dict[str, FileState | None]) -> Pl
 
 
 def rules_path(client: Client) -> str:
-    """Where the rules of a Prometheus go."""
+    """The path of the rules file of a Prometheus."""
     return posixpath.join(client.folder, NAME)
 
 
 def _step(plan: Plan, client: Client, rules: bytes, now: FileState | None) -> PlannedStep | None:
     path, config = rules_path(client), client.service.config_file
     state = client.host.files.get(config)
-    assert state is not None  # `paths.scrapers` has those alone whose configuration was read
+    assert state is not None  # `paths.scrapers` only returns clients whose configuration was read
     edited = add_rule_file(state.content, path, folder=client.folder)
     changes = []
     if now is None or now.content != rules:

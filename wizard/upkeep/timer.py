@@ -1,4 +1,4 @@
-"""The timer that renews what is due and writes the metrics: its unit files, and the plans that install and remove it. Pure."""
+"""The timer that renews due certificates and writes metrics: its unit files, its installation and removal. Pure functions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from wizard.service_managers.registry import manager_of
 from wizard.service_managers.systemd_timer import NAME, USER
 
 HERE = "this-machine"
-"""The host of a timer: the machine that has the CA."""
+"""The host name in the timer's plans: this machine, which has the CA."""
 CALENDAR = "*-*-* 00/6:00:00"
 DELAY = "30min"
 Kind: TypeAlias = Literal["system", "user", "cron"]
@@ -45,7 +45,7 @@ Kind: TypeAlias = Literal["system", "user", "cron"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timer:
-    """What the timer is to run, and where its files go."""
+    """The settings of a timer: what it runs, and where its files are."""
 
     kind: Kind
     stack: str
@@ -54,30 +54,30 @@ class Timer:
     program: tuple[str, ...]
     """The command that starts Firescreen."""
     user: str
-    """Who runs it."""
+    """The user that runs it."""
     home: str
     """The home folder of that user."""
     metrics: str = ""
-    """The textfile; '' for none."""
+    """The path of the metrics file for node_exporter's textfile collector; '' for none."""
     passphrase_file: str = ""
     calendar: str = CALENDAR
     delay: str = DELAY
     password_days: int = 0
-    """Generated passwords older than that are replaced as well; 0 for none."""
+    """Generated passwords older than this number of days are replaced too; 0 for none."""
     writable: tuple[str, ...] = ()
-    """Folders that a renewal writes, beside the workspace."""
+    """Folders outside the workspace to which a renewal writes."""
     sudo: bool = False
-    """Whether a host of the stack is this machine by way of sudo, which has to gain privileges."""
+    """Whether the renewal uses sudo on this machine, which must be allowed to gain privileges."""
 
     @property
     def name(self) -> str:
-        """The name of its units: two stacks have two timers."""
+        """The name of its units, different for each stack."""
         stem = re.sub(r"[^A-Za-z0-9_-]", "-", PurePosixPath(self.stack).stem)[:40]
         return f"firescreen-{stem}-{hashlib.sha256(self.stack.encode()).hexdigest()[:6]}"
 
     @property
     def folder(self) -> str:
-        """Where its files go."""
+        """The folder of its unit files or crontab."""
         return {
             "system": "/etc/systemd/system",
             "user": f"{self.home}/.config/systemd/user",
@@ -86,7 +86,7 @@ class Timer:
 
     @property
     def service(self) -> Service:
-        """The timer as a service: what is started and stopped."""
+        """The timer unit as a service that can be started and stopped."""
         return Service(
             host=HERE,
             component="firescreen",
@@ -116,14 +116,14 @@ class Timer:
         return (*self.program, "--workspace", self.workspace)
 
     def files(self) -> dict[str, str]:
-        """Its files by path."""
+        """The contents of its files, by path."""
         if self.kind == "cron":
             return {f"{self.folder}/{self.name}": self._crontab()}
         wants = f"{self.folder}/timers.target.d/{self.name}.conf"
         return {
             f"{self.folder}/{self.name}.service": self._service_unit(),
             f"{self.folder}/{self.name}.timer": self._timer_unit(),
-            # A drop-in in place of the link that `systemctl enable` makes: a file is previewed and undone like any other.
+            # A drop-in instead of the symbolic link of `systemctl enable`: a file can be previewed and undone as usual.
             wants: f"# Starts the timer with the system.\n[Unit]\nWants={self.name}.timer\n",
         }
 
@@ -133,7 +133,7 @@ class Timer:
             "[Unit]",
             f"Description=Renew the certificates of {_unit_text(self.stack)} that are due",
             *(
-                # A time that was missed is made up for at the boot: not before the components run.
+                # A missed run is made up for at boot, but not before the components run.
                 ["Wants=network-online.target", "After=network-online.target multi-user.target"]
                 if self.kind == "system"
                 else []
@@ -158,7 +158,7 @@ class Timer:
     def _hardening_lines(self) -> Iterable[str]:
         yield "LockPersonality=yes"
         if self.sudo:
-            return  # sudo gains privileges, and its programs share the sandbox
+            return  # sudo needs to gain privileges, and the programs that it starts would be in the same sandbox
         yield "NoNewPrivileges=yes"
         yield "RestrictRealtime=yes"
         if self.kind == "user":
@@ -199,7 +199,7 @@ class Timer:
 
 
 def writable_folders(stack: Stack, facts: Facts) -> tuple[str, ...]:
-    """The folders of this machine that a renewal of the stack writes."""
+    """The folders on this machine to which a renewal of the stack writes."""
     local = {spec.name for spec in stack.hosts if spec.connect == "local"}
     servers = [each for each in paths.servers(stack, facts) if each.spec.host in local]
     found = [folder for each in servers for folder in (each.home, posixpath.dirname(each.web_file))]
@@ -212,7 +212,7 @@ def writable_folders(stack: Stack, facts: Facts) -> tuple[str, ...]:
             found += [grafana.folder, grafana.datasources]
     for door in door_facts.doors(stack, facts):
         if door.door.host in local:
-            # Its checker reads a copy beside its own configuration, and opens the logs that this names.
+            # The proxy's checker reads a copy beside its main configuration, and opens the log files named there.
             logs = f"/var/log/{door.service.unit.removesuffix('.service')}"
             found += [door.proxy.home, posixpath.dirname(door.site)]
             found += [posixpath.dirname(door.service.config_file), logs]
@@ -225,12 +225,12 @@ def installation(
     folders: Mapping[str, PathInfo | None],
     me: tuple[str, str],
 ) -> Plan:
-    """What installs the timer; no steps where it is there.
+    """Plans the installation of a timer; no steps if it is installed.
 
     Args:
-        there: its files as they are.
-        folders: the folders that they lie in, as they are.
-        me: user and group that own them.
+        there: the present files of the timer, by path.
+        folders: the present folders above these files, by path; None if one does not exist.
+        me: user and group of new files.
     """
     changes: list[Change] = []
     aged = f" --passwords {timer.password_days}" if timer.password_days else ""
@@ -248,7 +248,7 @@ def installation(
 
 
 def removal(timer: Timer, there: Mapping[str, FileState | None]) -> Plan:
-    """What removes the timer; no steps where it is not there."""
+    """Plans the removal of a timer; no steps if it is not installed."""
     why = "Nothing is renewed by itself from then on."
     changes: list[Change] = [
         _write(path, there[path], None, why) for path in timer.files() if there.get(path) is not None
@@ -301,7 +301,7 @@ def _plan(timer: Timer, changes: list[Change], title: str, why: str) -> Plan:
         title=title,
         host=HERE,
         why=why,
-        # As for what asks others: if it fails, all of it is rolled back.
+        # With the role of a client, a failure rolls back the whole run.
         changes=tuple(changes),
         role=Role.CLIENT,
     )
@@ -309,7 +309,7 @@ def _plan(timer: Timer, changes: list[Change], title: str, why: str) -> Plan:
 
 
 def _command(words: Sequence[str]) -> str:
-    """A command line as systemd reads it."""
+    """A command line in the quoting of systemd."""
     return " ".join(_quote_word(each) for each in words)
 
 
@@ -321,5 +321,5 @@ def _quote_word(word: str) -> str:
 
 
 def _unit_text(text: str) -> str:
-    """A text in a unit file: no specifiers, no second line."""
+    """A text for a unit file, with specifiers escaped and newlines replaced."""
     return text.replace("%", "%%").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Finds out what a timer of the upkeep is to run on this machine, and plans its files. The engine reads what is there."""
+"""Determines the settings of a stack's timer on this machine, and plans its installation."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from wizard.upkeep import record, timer
 from wizard.upkeep.timer import HERE, Timer
 
 _TEXTFILES = Path("/var/lib/prometheus/node-exporter")
-"""The folder of node_exporter's textfile collector as Debian has it."""
+"""The folder of node_exporter's textfile collector on Debian."""
 
 
 def plan_of(machine: Engine, found: Timer) -> Plan:
-    """The plan that installs a timer; no steps where it is installed as it would be.
+    """Plans the installation of a timer; no steps if it is already installed like this.
 
     Raises:
-        FirescreenError: what is there cannot be read.
+        FirescreenError: the present files cannot be read.
     """
     files, folders = present_files(machine, found)
     return timer.installation(found, files, folders, account())
 
 
 def bare_stack(stack: str) -> Stack:
-    """A stack of which no more than its name is known."""
+    """A stack of which only the name is known."""
     return Stack(hosts=(), components=(), source="" if stack == "practice" else str(Path(stack).absolute()))
 
 
@@ -46,13 +46,15 @@ def timer_of(
     calendar: str = "",
     delay: str = "",
 ) -> Timer:
-    """The timer of a stack on this machine.
+    """The settings of the timer for a stack on this machine.
 
     Args:
-        look: whether the hosts are read for the folders that a renewal writes.
+        own: use the user's systemd even as root.
+        metrics: path of the metrics file; by default in Debian's folder of the textfile collector, if that is writable.
+        look: whether the hosts are read to find the folders to which a renewal writes.
 
     Raises:
-        InputError: there is neither systemd nor root's cron.
+        InputError: there is no systemd, and the user may not write root's crontab.
     """
     root = os.geteuid() == 0
     systemd = Path("/run/systemd/system").is_dir()
@@ -88,7 +90,7 @@ def _metrics(stack: Stack) -> str:
 
 
 def _program() -> tuple[str, ...]:
-    """The command that starts this program again."""
+    """The command that starts Firescreen."""
     named = shutil.which(sys.argv[0]) if sys.argv[0] else None
     if named and Path(named).name == "firescreen":
         return (str(Path(named).absolute()),)
@@ -98,7 +100,7 @@ def _program() -> tuple[str, ...]:
 def present_files(
     machine: Engine, found: Timer
 ) -> tuple[dict[str, FileState | None], dict[str, PathInfo | None]]:
-    """The timer's files and the folders above them, as they are now."""
+    """Reads the timer's present files and the folders above them."""
     names = list(found.files())
     above = list(dict.fromkeys(str(folder) for name in names for folder in Path(name).parents))
     with machine.connections((HostSpec(name=HERE, connect="local"),)) as hosts:
