@@ -1,7 +1,7 @@
-"""Audits a stack: is it still as it should be, what is open, what is due. Changes nothing.
+"""Audits the protection of a stack. Changes nothing.
 
-`run(machine, stack)` scans, gathers what the checks look at, and gives an `AuditReport`: `findings` with evidence and
-the plan step that fixes each, `could_not_check`, `score` with its parts, `cases` for each check and host.
+`run(machine, stack)` scans the hosts, gathers evidence, and returns an `AuditReport`: `findings` with evidence and the
+plan step that fixes each, `could_not_check`, `score` with its parts, and `cases` for each check and host.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ __all__ = [
 def run(
     machine: Engine, stack: Stack | None = None, *, emit: Callable[[Event], None] = silent
 ) -> AuditReport:
-    """All checks on the hosts of a stack; without one, on this machine. Blocks; call it from a worker thread.
+    """Runs all checks on the hosts of a stack, or on this machine without one. Blocks; call it from a worker thread.
 
-    A host that cannot be reached or read is in `could_not_check`, and the others are checked.
+    A host that cannot be reached or read is listed in `could_not_check`; the others are checked.
 
     Args:
-        emit: told what is found while it is scanned.
+        emit: called with an event for each result of the scan.
 
     Raises:
         CredentialNeededError: a connection needs a password or a confirmation; see `Engine.reach`.
@@ -76,7 +76,7 @@ def run(
         try:
             scan = machine.scan(reachable, emit=emit)
         except HostError as error:
-            # A file that may not be read ends a scan; what the others say can still be told.
+            # An unreadable file aborts a normal scan; everything else can still be checked.
             scan = partial_scan(machine, reachable, emit)
             missed += _unreadable(scan) or [NotChecked(host="", why=redact(plain(str(error))))]
         seen = evidence.gather(machine, scan)
@@ -95,7 +95,7 @@ def run(
 
 
 def _unreadable(scan: Scan) -> list[NotChecked]:
-    """The files that no check can look at."""
+    """The files that could not be read, so that no check can examine them."""
     return [
         NotChecked(host=name, why=redact(plain(f"{path}: {why.problem}")))
         for name, host in scan.facts.hosts.items()
@@ -104,7 +104,7 @@ def _unreadable(scan: Scan) -> list[NotChecked]:
 
 
 def _unreachable(machine: Engine, stack: Stack) -> dict[str, str]:
-    """The hosts of a stack that cannot be reached, and why."""
+    """The unreachable hosts of a stack, each with the reason."""
     found = {}
     with machine.connections(stack.hosts) as hosts:
         names = [spec.name for spec in stack.hosts]
@@ -113,7 +113,7 @@ def _unreachable(machine: Engine, stack: Stack) -> dict[str, str]:
                 raise error
             if error is not None:
                 found[name] = redact(plain(error.what))
-    # What is reached through such a host cannot be reached either.
+    # Hosts that are reached through an unreachable host are unreachable too.
     for spec in stack.hosts:
         if spec.via in found and spec.name not in found:
             found[spec.name] = f"{spec.via} cannot be reached"

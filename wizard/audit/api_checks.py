@@ -1,4 +1,4 @@
-"""Powerful endpoints: administration, lifecycle, receivers, silences, probes on behalf of others."""
+"""Checks of administrative endpoints: admin API, lifecycle, receivers, silences, and probes on behalf of others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wizard.audit.subjects import Found, Seen, ServerView, Skipped, Unseen
 
 
 def _switched_on(server: ServerView, flag: str) -> Seen:
-    """A finding if a flag is on and a stranger is accepted: by the unit, and by what the server itself says of its flags."""
+    """A finding if a flag is on (in the unit, or in the flags that the server reports) and no credentials are needed."""
     by_unit = any(each in (f"--{flag}", f"--{flag}=true") for each in server.service.arguments)
     by_wire = server.flags.get(flag) == "true"
     if not by_unit and not by_wire:
@@ -43,8 +43,8 @@ def _receivers(server: ServerView) -> Seen:
     if on and server.silent:
         yield Unseen(server.silent)
     elif on and server.is_open:
-        said = f"--enable-feature={features} in the arguments of {server.service.unit}; no authentication"
-        yield Found(evidence=said, severity=server.spared)
+        evidence = f"--enable-feature={features} in the arguments of {server.service.unit}; no authentication"
+        yield Found(evidence=evidence, severity=server.spared)
 
 
 def _push(server: ServerView) -> Seen:
@@ -76,7 +76,7 @@ def _probe(server: ServerView) -> Seen:
         yield Unseen(server.silent)
         return
     attempt = server.answers.get("/probe")
-    # Without a target it probes nothing, and says so to whoever may ask it.
+    # Without a target it probes nothing, and answers 400 to every client that it accepts.
     if attempt is not None and attempt.status == 400 and "parameter" in attempt.body:
         yield Found(
             evidence=f"GET {attempt.probe.url}: 400 ({attempt.body.strip()[:60]}), not 401",
@@ -88,8 +88,8 @@ def _cross_origin(server: ServerView) -> Seen:
     if server.silent:
         yield Unseen(server.silent)
         return
-    said = server.service.flag("web.cors.origin") or ".*"
-    if server.is_open and said == ".*":
+    origin = server.service.flag("web.cors.origin") or ".*"
+    if server.is_open and origin == ".*":
         yield Found(evidence="--web.cors.origin is '.*', and no authentication is required")
 
 
@@ -99,7 +99,7 @@ def _gossip(server: ServerView) -> Seen:
     given = [each for each in service.arguments if each.partition("=")[0] in heads]
     place = service.flag("cluster.listen-address")
     if given and not place:
-        yield Skipped()  # an empty address switches the cluster off
+        yield Skipped()  # an empty address disables the cluster
         return
     address = place or "0.0.0.0:9094"
     flag = server.known.cluster_flag(service.version)

@@ -1,4 +1,4 @@
-"""The baseline: findings that somebody has accepted, with a reason, a date, and perhaps an end date."""
+"""The baseline file: accepted findings, each with a reason, a date, and optionally an end date."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wizard.errors import InputError
 from wizard.model import instance_key
 
 WRITTEN: Final = "accepted when the baseline was written"
-"""The reason of an entry that nobody has given one yet."""
+"""The reason in new entries, until a person writes a better one."""
 _HEADER: Final = (
     "# Findings of `firescreen audit` that are accepted, each with its reason. An entry counts until its date `until`;\n"
     "# one that matches nothing any more is told, so that it can be removed.\n"
@@ -36,7 +36,7 @@ _FORMAT: Final = yamlfile.Format(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One accepted finding: a check on a component of a host."""
+    """One accepted finding of a check on a component of a host."""
 
     id: str
     host: str
@@ -44,26 +44,26 @@ class Entry:
     unit: str = ""
     reason: str
     date: str
-    """When it was accepted, as 2026-11-29."""
+    """When it was accepted, e.g. 2026-11-29."""
     until: str = ""
-    """The last day on which it counts; '' for no end."""
+    """The last day on which the entry is valid; '' for no end."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What it matches."""
+        """The key of the findings that it accepts: check, host, component, unit."""
         return self.id, self.host, self.component, self.unit
 
     @property
     def name(self) -> str:
-        """As a person names it."""
+        """The entry's name for a person."""
         return f"{self.id} on {instance_key(self.host, self.component, self.unit) or 'all hosts'}"
 
 
 def load(path: Path) -> tuple[Entry, ...]:
-    """The entries of a baseline.
+    """Reads the entries of a baseline file.
 
     Raises:
-        InputError: the file cannot be read, is not YAML, or says something else, with file and line.
+        InputError: the file cannot be read, is not YAML, or does not match the schema; with file and line.
     """
     read = yamlfile.parse(yamlfile.text_of(path, _FORMAT), source=str(path), form=_FORMAT)
     yamlfile.check(read, _schema(), _FORMAT)
@@ -86,10 +86,13 @@ def _schema() -> Mapping[str, Any]:
 
 
 def save(path: Path, report: AuditReport, *, today: date, known: Sequence[Entry] = ()) -> tuple[Entry, ...]:
-    """Writes a baseline that accepts all findings; entries that are known keep their reason and dates.
+    """Writes a baseline that accepts all findings of a report, and returns its entries.
+
+    Args:
+        known: earlier entries; those still valid keep their reason and dates.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     old = {entry.key: entry for entry in known if not is_expired(entry, today)}
     entries: dict[tuple[str, str, str, str], Entry] = {}
@@ -125,20 +128,19 @@ def save(path: Path, report: AuditReport, *, today: date, known: Sequence[Entry]
 
 
 def is_expired(entry: Entry, today: date) -> bool:
-    """Whether the last day of an entry is over."""
+    """Whether the last valid day of an entry is over."""
     return bool(entry.until) and date.fromisoformat(entry.until) < today
 
 
 def apply_baseline(report: AuditReport, entries: Sequence[Entry], *, today: date) -> AuditReport:
-    """The report with the findings marked that a baseline accepts.
+    """The report with accepted findings marked.
 
-    Entries that match nothing any more, or are past their date, are told; one whose host or check could not be looked at is
-    neither.
+    `baseline_notes` lists entries that are expired, or match nothing although their host and check could be checked.
     """
-    in_force = {entry.key: entry for entry in entries if not is_expired(entry, today)}
+    valid = {entry.key: entry for entry in entries if not is_expired(entry, today)}
 
     def mark(finding: AuditFinding) -> AuditFinding:
-        entry = in_force.get(_key(finding))
+        entry = valid.get(_key(finding))
         return replace(finding, baseline=True, reason=entry.reason) if entry else finding
 
     cases = tuple(replace(case, findings=tuple(map(mark, case.findings))) for case in report.cases)

@@ -1,4 +1,4 @@
-"""All checks, in the order of their ids' groups."""
+"""The list of all checks, grouped by id."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def check_of(name: str) -> Check:
-    """The check of an id, in any case.
+    """The check with an id, in upper or lower case.
 
     Raises:
-        InputError: there is none; the nearest id is given.
+        InputError: there is no such check; names the most similar id.
     """
     wanted = name.strip().upper()
     for check in CHECKS:

@@ -1,4 +1,4 @@
-"""Server certificates as they are shown on the wire: dates, names, usage, keys; and whether anyone is warned."""
+"""Checks of server certificates from the handshake (expiry, names, usage, keys), and of alert rules for their expiry."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from wizard.redact import plain
 
 _DAY: Final = 86400.0
 SOON: Final = 14
-"""Days before its end from which on a certificate is a high finding."""
+"""A certificate that expires in fewer days is a finding with severity high."""
 NEAR: Final = 28
-"""Days before its end from which on it is a medium one."""
+"""The same for severity medium."""
 _SHORT_KEY: Final = 2048
 _WEAK_HASHES: Final = ("md5", "sha1")
 _OF_EXPIRY: Final = re.compile(r"(?i)(cert|ssl|tls|x509)\w*(expir|not_?after)|expir\w*_?(cert|ssl|tls)")
-"""What metrics of an expiry are called: probe_ssl_earliest_cert_expiry, x509_cert_not_after, firescreen_…"""
+"""Names of metrics about expiry: probe_ssl_earliest_cert_expiry, x509_cert_not_after, firescreen_certificate_…"""
 
 
 def _expiry(server: ServerView) -> Seen:
@@ -51,7 +51,7 @@ def _certificate_label(subject: str) -> str:
 
 
 def _file(server: ServerView) -> str:
-    """The file that the server has its certificate from."""
+    """The path of the server's certificate file; '' if unknown."""
     return server.path_of(server.web.cert_file) if server.web is not None else ""
 
 

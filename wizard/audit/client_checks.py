@@ -1,4 +1,4 @@
-"""The client side: what the configurations of Prometheus and blackbox_exporter say of the servers that they ask."""
+"""Checks of the client side: the configurations of Prometheus and blackbox_exporter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CREDENTIALS: Final = ("basic_auth", "authorization", "oauth2", "bearer_token", 
 
 
 def _client_settings(client: ClientView) -> Iterator[tuple[str, Setting]]:
-    """Every setting of a client's configuration, with its file."""
+    """(file, setting) for every setting of a client's configuration."""
     for path, content in client.texts.items():
         for setting in settings(content):
             yield path, setting
@@ -69,7 +69,7 @@ def _job(client: ClientView, path: str, index: int) -> str:
 
 
 def _speaks_for_others(client: ClientView, path: str, job: str, index: int) -> bool:
-    """Whether a job scrapes what is made to pass on others' labels: a Pushgateway, or a federation."""
+    """Whether a job scrapes a Pushgateway or a federation, which are made to pass on the labels of others."""
     metrics = [
         setting.text
         for each, setting in _client_settings(client)
@@ -84,7 +84,7 @@ def _speaks_for_others(client: ClientView, path: str, job: str, index: int) -> b
         if each.kind == "job" and each.name == job and (each.path or own) == path
     ]
     ports = {endpoints.split(address)[1] for place in places for address in place.addresses}
-    # 9091 is the Pushgateway's, 9102 the statsd_exporter's, 9108 the graphite_exporter's.
+    # Default ports: 9091 Pushgateway, 9102 statsd_exporter, 9108 graphite_exporter.
     return bool(ports) and ports <= {9091, 9102, 9108} | client.pushgateway_ports
 
 
@@ -108,12 +108,12 @@ def _redirects(client: ClientView) -> Seen:
         ):
             jobs.setdefault((path, setting.path[1]), {}).setdefault(str(setting.path[2]), setting)
     sending: dict[str, list[tuple[str, int]]] = {}
-    for (path, _), said in jobs.items():
-        redirects = said.get("follow_redirects")
-        known = [each for each in _CREDENTIALS if each in said]
-        if known and (redirects is None or fields.truth(redirects.text)):
-            name = said["job_name"].text if "job_name" in said else ""
-            sending.setdefault(path, []).append((plain(name, 80), said[known[0]].line))
+    for (path, _), job in jobs.items():
+        redirects = job.get("follow_redirects")
+        credentials = [each for each in _CREDENTIALS if each in job]
+        if credentials and (redirects is None or fields.truth(redirects.text)):
+            name = job["job_name"].text if "job_name" in job else ""
+            sending.setdefault(path, []).append((plain(name, 80), job[credentials[0]].line))
     packaged = is_packaged(client.host, service)
     for path, found in sending.items():
         names = ", ".join(name for name, _ in found)

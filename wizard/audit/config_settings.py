@@ -1,4 +1,4 @@
-"""Every setting of a YAML configuration with its path and line, for checks that ask where something is said."""
+"""Lists every setting of a YAML configuration with its path and line, for checks that report a line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.config_files.yaml_edit.libyaml import children
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A single value and where it stands: path of keys and indices, text, line from 1."""
+    """A scalar value of a YAML file: path of keys and indices, text, and line counted from 1."""
 
     path: tuple[str | int, ...]
     text: str
@@ -26,10 +26,10 @@ class Setting:
 
 
 def settings(content: bytes) -> Iterator[Setting]:
-    """All single values, each once, also where aliases repeat them.
+    """All scalar values of a YAML document, each once, even if aliases repeat it.
 
     Raises:
-        ConfigError: it is not YAML.
+        ConfigError: the content is not YAML.
     """
     document = load(content)
     if document.root is not None:

@@ -1,4 +1,4 @@
-"""A report as a document for other programs: JSON, SARIF 2.1.0, JUnit."""
+"""Converts a report to documents for other programs: JSON, SARIF 2.1.0, JUnit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wizard.audit.report import AuditFinding, AuditReport, Case, Check, NotCheck
 
 _LEVELS: Final = {"high": "error", "medium": "warning", "low": "note"}
 _SECURITY: Final = {"high": "8.0", "medium": "5.5", "low": "2.0"}
-"""How severe a rule is on the scale of CVSS, by which code hosts sort."""
+"""The severity of a rule as a CVSS score, by which code hosts sort results."""
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -63,7 +63,7 @@ def as_json(report: AuditReport) -> dict[str, Any]:
 
 
 def check_fields(check: Check) -> dict[str, Any]:
-    """What one check is about, as `audit --explain ID --json` prints it."""
+    """The description of a check as `audit --explain ID --json` prints it."""
     return {
         "id": check.id,
         "severity": check.severity,
@@ -158,7 +158,7 @@ def _sarif_notification(each: NotChecked) -> dict[str, Any]:
 
 
 def as_junit(report: AuditReport) -> str:
-    """A report as JUnit's XML: a suite for each host, a test case for each check of it."""
+    """A report as JUnit XML: a test suite for each host, with a test case for each check."""
     hosts = dict.fromkeys(
         [*(case.host for case in report.cases), *(each.host for each in report.could_not_check)]
     )
@@ -214,9 +214,9 @@ def _location_prefix(finding: AuditFinding) -> str:
     return f"{place}: " if place and place not in finding.evidence else ""
 
 
-def _add(case: ET.Element, kind: str, of: str, lines: Sequence[str]) -> None:
+def _add(case: ET.Element, kind: str, reason: str, lines: Sequence[str]) -> None:
     text = "\n".join(lines).replace("\ufffe", "").replace("\uffff", "")
-    ET.SubElement(case, kind, type=of, message=text.partition("\n")[0]).text = text
+    ET.SubElement(case, kind, type=reason, message=text.partition("\n")[0]).text = text
 
 
 def _count(cases: Sequence[ET.Element], kind: str) -> int:

@@ -1,6 +1,6 @@
-"""Gathers what the checks look at, with what a scan knows already: every request here is one that a stranger could make.
+"""Gathers the evidence for the checks, in addition to a scan. Every request is made without credentials.
 
-Changes nothing, and sends no password to anybody.
+Changes nothing, and sends no password.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "alertmanager": ("/api/v2/silences", "/api/v2/status"),
     "blackbox_exporter": ("/probe",),
 }
-"""Pages that a stranger is tried with, by component; '' for every component. None of them changes anything."""
+"""Pages to request without credentials, by component; '' for every component. None of them changes anything."""
 _PATIENCE: Final = 3.0
 
 
 def gather(machine: Engine, found: Scan) -> Evidence:
-    """All that the checks look at."""
+    """Gathers the evidence for all checks."""
     facts = found.facts
     clients = (*layout.scrapers(found.stack, facts), *layout.probers(found.stack, facts))
     grafanas = tuple(grafana.clients(facts))
@@ -53,23 +53,23 @@ def gather(machine: Engine, found: Scan) -> Evidence:
             lambda each: host_view(
                 each,
                 hosts,
-                [one for one in clients if one.host is each],
-                [one for one in grafanas if one.host is each],
+                [client for client in clients if client.host is each],
+                [client for client in grafanas if client.host is each],
             ),
             known,
         )
         by_name = {view.name: view for view in views}
         gateways = frozenset(
-            endpoints.split(each.listen)[1]
-            for one in known
-            for each in one.services
-            if each.component == "pushgateway"
+            endpoints.split(service.listen)[1]
+            for host in known
+            for service in host.services
+            if service.component == "pushgateway"
         )
-        asking = tuple(
+        client_views = tuple(
             replace(_client(client, by_name[client.host.spec.name]), pushgateway_ports=gateways)
             for client in clients
         )
-        uses = [use for client in asking for use in _uses(client)]
+        uses = [use for client in client_views for use in _uses(client)]
         exposures = {each.key: each for each in found.exposures}
         services = [
             service
@@ -88,14 +88,14 @@ def gather(machine: Engine, found: Scan) -> Evidence:
         stack=found.stack,
         facts=facts,
         servers=tuple(servers),
-        clients=asking,
+        clients=client_views,
         hosts=tuple(views),
         now=time.time(),
         passed_on=passed,
     )
 
 
-# -- who asks ------------------------------------------------------------------------------------------------
+# -- clients -------------------------------------------------------------------------------------------------
 
 
 def _client(client: Client, host: HostView) -> ClientView:
@@ -118,7 +118,7 @@ def _client(client: Client, host: HostView) -> ClientView:
 
 
 def _uses(client: ClientView) -> list[Use]:
-    """What a client asks, one by one, with the line of each place."""
+    """The addresses that a client scrapes or connects to, each with file and line of its configuration."""
     lines: dict[tuple[str, str], int] = {}
     honoring: set[tuple[str, str]] = set()
     for path, content in client.texts.items() if client.service.component == "prometheus" else ():
@@ -149,13 +149,13 @@ def _uses(client: ClientView) -> list[Use]:
     return found
 
 
-# -- what a server answers -----------------------------------------------------------------------------------
+# -- servers -------------------------------------------------------------------------------------------------
 
 
 def _server(
     service: Service, host: HostView, scanned: Exposure | None, uses: Sequence[Use], dial: probes.Dial
 ) -> ServerView:
-    # The scan may say what a front door answers: here the component itself is looked at.
+    # The exposure in the scan may be that of a front door; the checks need that of the component itself.
     seen = scanned if scanned is not None and scanned.address == service.listen else exposure(service, dial)
     web, problem = _web(service, host)
     listener = identity.Listener(host.facts, service)
@@ -197,7 +197,7 @@ def _server(
 
 
 def _web(service: Service, host: HostView) -> tuple[web_config.WebConfig | None, str]:
-    """A web configuration, or why there is none to look at."""
+    """The web configuration of a service, or None and why it could not be read ('' if it has none)."""
     path = service.web_config
     if not path:
         return None, ""
@@ -211,12 +211,12 @@ def _web(service: Service, host: HostView) -> tuple[web_config.WebConfig | None,
 
 
 def _flags(body: bytes) -> Mapping[str, str]:
-    """What Prometheus says of its flags; {} where it does not."""
+    """The flags in a response of Prometheus' API; {} if it has none."""
     try:
-        said = json.loads(body)["data"]
+        data = json.loads(body)["data"]
     except (ValueError, KeyError, TypeError):
         return {}
-    return {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+    return {str(name): str(value) for name, value in data.items()} if isinstance(data, dict) else {}
 
 
 def _ask(
@@ -224,7 +224,7 @@ def _ask(
     url: str,
     dial: probes.Dial,
     trusts: probes.Trusts,
-    whole: Callable[[bytes], None],
+    keep_body: Callable[[bytes], None],
 ) -> Attempt:
     probe = Probe(
         id=f"audit/{service.key}",
@@ -236,7 +236,9 @@ def _ask(
         expect="200",
         url=url,
         forward=service.forward,
-        insecure=True,  # nothing is sent that would need a trusted server
+        insecure=True,  # no secret is sent, so the server need not be trusted
         timeout=_PATIENCE,
     )
-    return probes.run(probe, dial=dial, trusts=trusts, follow=False, whole=whole if FLAGS in url else None)
+    return probes.run(
+        probe, dial=dial, trusts=trusts, follow=False, whole=keep_body if FLAGS in url else None
+    )

@@ -1,4 +1,4 @@
-"""What a stranger gets: metrics, configuration, profiles, traffic in clear."""
+"""Checks of what clients without credentials can read: metrics, configuration, profiles, unencrypted traffic."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _published_port(server: ServerView) -> Seen:
         return
     if not server.is_open:
         return
-    # The same port is published by IPv4 and by IPv6: one finding.
+    # A port is published on IPv4 and on IPv6, which counts as one finding.
     ports = {
         port.port: port for port in box.published if port.is_everywhere and port.inside == box.inside_port
     }

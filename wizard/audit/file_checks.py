@@ -1,4 +1,4 @@
-"""Files with secrets: who can read them, and which do not belong there."""
+"""Checks of files with secrets: who can read them, and whether they belong on the host."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _INLINE: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "victorops_api_key": ("victorops_api_key_file", "0.25"),
     },
 }
-"""By component, the setting that holds a secret, the one that names a file instead, and its first version."""
+"""By component: settings that hold a secret, each with the setting that names a file instead and its first version."""
 _MOST: Final = 20
 
 
@@ -67,7 +67,7 @@ def _readable(host: HostView) -> Seen:
 
 
 def _inline(host: HostView) -> Seen:
-    looked = False
+    applies = False
     for service in host.facts.services:
         names = _INLINE.get(service.component)
         state = host.read(service.config_file) if names and service.config_file else None
@@ -77,11 +77,11 @@ def _inline(host: HostView) -> Seen:
             if why := host.unread.get(service.config_file):
                 yield Unseen(f"{service.config_file}: {why}")
             continue
-        looked = True
+        applies = True
         for setting in list(settings(state.content))[:100_000]:
             if found := _could_be_file(setting, names, service):
                 yield found
-    if not looked:
+    if not applies:
         yield Skipped()
 
 
@@ -105,7 +105,7 @@ def _could_be_file(setting: Setting, names: dict[str, tuple[str, str]], service:
 
 
 def _authorities(host: HostView) -> dict[bytes, str]:
-    """The public keys (DER) of the CAs whose certificates lie on a host, each with the file."""
+    """The public keys (DER) of the CA certificates on a host, each with the path of its file."""
     found: dict[bytes, str] = {}
     for path, state in host.files.items():
         if state is None or b"-----BEGIN CERTIFICATE" not in state.content:
@@ -116,7 +116,7 @@ def _authorities(host: HostView) -> dict[bytes, str]:
                     key = certificate.public_key()
                     found[key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)] = path
         except (CertificateError, ValueError):
-            continue  # a file that is no certificate says nothing of a CA
+            continue  # not a valid certificate
     return found
 
 
@@ -140,7 +140,7 @@ def _ca_key(host: HostView) -> Seen:
 
 
 def _public(pem: bytes) -> bytes:
-    """The public half of a private key in DER; b'' for one that is encrypted or none."""
+    """The public half of a private key (DER); b'' if the key is encrypted or invalid."""
     try:
         key = load_pem_private_key(pem, None)
         return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

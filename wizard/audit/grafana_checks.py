@@ -1,4 +1,4 @@
-"""Grafana, which reads what Prometheus has: whether it verifies Prometheus, accepts anyone, and its version."""
+"""Checks of Grafana: whether it verifies Prometheus' certificate, requires a login, and has known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def _doors(host: HostView) -> Seen:
         return
     for client in host.grafana.clients:
         yield from _sources(client)
-    for one in host.grafana.instances:
-        yield from _settings(host, host.grafana, one)
+    for instance in host.grafana.instances:
+        yield from _settings(host, host.grafana, instance)
 
 
 def _sources(client: Grafana) -> Seen:
@@ -42,19 +42,19 @@ def _sources(client: Grafana) -> Seen:
                 )
 
 
-def _settings(host: HostView, view: GrafanaView, one: Running) -> Seen:
-    """Who is accepted: anyone without a login, or with the password that Grafana comes with."""
-    if not one.is_readable:
-        yield Unseen(f"the settings of Grafana (process {one.pid}) can be read by root only")
+def _settings(host: HostView, view: GrafanaView, instance: Running) -> Seen:
+    """Findings if an instance accepts anonymous users, or has Grafana's default password."""
+    if not instance.is_readable:
+        yield Unseen(f"the settings of Grafana (process {instance.pid}) can be read by root only")
         return
-    path = view.ini(one)
+    path = view.ini(instance)
     if path in host.unread:
         yield Unseen(f"{path}: {host.unread[path]}")
         return
     state = host.read(path)
-    anonymous = view.find_setting(one, "auth.anonymous", "enabled", state)
-    password = view.find_setting(one, "security", "admin_password", state)
-    suffix = f" (process {one.pid}, with files of its own)" if one.is_inside else ""
+    anonymous = view.find_setting(instance, "auth.anonymous", "enabled", state)
+    password = view.find_setting(instance, "security", "admin_password", state)
+    suffix = f" (process {instance.pid}, with files of its own)" if instance.is_inside else ""
     if anonymous is not None and anonymous.is_true:
         yield Found(
             evidence=f"anonymous access: {plain(anonymous.evidence, 200)}{suffix}",
@@ -76,7 +76,7 @@ def _vulnerabilities(host: HostView) -> Seen:
     if host.grafana is None:
         yield Skipped()
         return
-    # A package's own number first; what runs in a container has a file with its version.
+    # Prefer the version of the package; a Grafana in a container has a file with its version.
     name, _, version = host.grafana.package.rpartition(" ")
     versions = {each.version for each in host.grafana.running if each.version}
     if version and not any(each.is_inside for each in host.grafana.running):
@@ -86,7 +86,7 @@ def _vulnerabilities(host: HostView) -> Seen:
         return
     listed = [each for each in VULNERABILITIES if each.check == "CVE-03"]
     for each in sorted(versions):
-        # Grafana's own package has Grafana's numbers; a fix of its own for an older line is marked as such.
+        # Grafana's own package has Grafana's version numbers; only a distribution's build with its own fixes is marked.
         package = f"{name} {each}".strip()
         packaged = is_marked_by_distribution(each)
         if found := vulnerability_finding(listed, "grafana", each, package, packaged=packaged):

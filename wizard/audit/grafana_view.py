@@ -1,7 +1,7 @@
-"""A host's Grafana as its settings make it: files of data sources, grafana.ini, environment and command line.
+"""Reads the effective settings of the Grafana instances on a host: grafana.ini, environment and command line.
 
-Grafana takes a setting from the last of these that names it: `cfg:default.` words, grafana.ini, `GF_` variables, `cfg:` words
-(its documentation, "Configure Grafana"). Of a running one, its process says which variables and words it was given.
+A later source overrides an earlier instance: `cfg:default.` arguments, grafana.ini, `GF_` variables, `cfg:` arguments
+(Grafana's documentation, "Configure Grafana"). Variables and arguments are read from the running process.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _NAMES: Final = {
     ("security", "admin_password"): "GF_SECURITY_ADMIN_PASSWORD",
 }
 _TRUE: Final = ("1", "t", "true", "y", "yes", "on")
-"""What Grafana's library for INI files takes for true, in lower case."""
+"""Values that Grafana's INI library reads as true, in lower case."""
 
-# A password leaves the host only where it is the published one.
+# A password is only printed if it is the published default; any other password is masked before it leaves the host.
 LOOK: Final = r"""
 mask() {
   sed -e '/admin_password=admin$/Ib' -e 's/\(admin_password\)=.*/\1=other/I' \
@@ -54,24 +54,24 @@ systemctl show --no-pager -p FragmentPath -p DropInPaths -p EnvironmentFiles -- 
   done
 exit 0
 """
-"""Says which Grafanas run, with the settings that their environment and command lines hold, and where a unit sets them."""
+"""Prints the running Grafana processes, the settings in their environment and command line, and where units set them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A Grafana that runs."""
+    """A Grafana process."""
 
     pid: str
     is_readable: bool = True
     is_inside: bool = False
-    """Whether it has another file system than its host, as in a container."""
+    """Whether it has another root file system than the host, e.g. in a container."""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: tuple[str, ...] = field(default=(), repr=False)
     version: str = ""
 
     @property
     def config_file(self) -> str:
-        """Its grafana.ini, as it is read from the host."""
+        """The path of its grafana.ini on the host."""
         named = self.variables.get("GF_PATHS_CONFIG", INI)
         for word, after in zip_longest(self.words, self.words[1:], fillvalue=""):
             flag, _, value = word.partition("=")
@@ -82,7 +82,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingLine:
-    """A line of a unit's file, a drop-in or an environment file that sets a variable of Grafana."""
+    """A line of a unit file, drop-in or environment file that sets a variable of Grafana."""
 
     file: str
     line: int
@@ -92,7 +92,7 @@ class SettingLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A setting as Grafana takes it, and what says so."""
+    """An effective setting of Grafana, and where it comes from."""
 
     value: str
     evidence: str
@@ -101,15 +101,15 @@ class Setting:
 
     @property
     def is_true(self) -> bool:
-        """Whether Grafana takes it for true."""
+        """Whether Grafana reads the value as true."""
         return self.value.lower() in _TRUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrafanaView:
-    """What of Grafana there is on a host.
+    """The Grafana instances of a host.
 
-    clients: those with provisioned data sources. package: its distribution package with its version, or ''.
+    clients: those with provisioned data sources. package: name and version of its distribution package, or ''.
     """
 
     clients: tuple[Grafana, ...] = ()
@@ -120,39 +120,42 @@ class GrafanaView:
 
     @property
     def instances(self) -> tuple[Running, ...]:
-        """Those that run; where none does, the one that the unit would start."""
+        """The running instances; if there are none, the instance that the unit would start."""
         if self.running:
             return self.running
         return (Running(pid="", variables={each.name: each.value for each in self.lines}),)
 
-    def ini(self, one: Running) -> str:
-        """The path of the grafana.ini of one of its instances."""
-        return one.config_file if one.pid else self.config_file
+    def ini(self, instance: Running) -> str:
+        """The path of an instance's grafana.ini."""
+        return instance.config_file if instance.pid else self.config_file
 
-    def find_setting(self, one: Running, section: str, key: str, state: FileState | None) -> Setting | None:
-        """A setting as this instance takes it; None where nothing names it.
+    def find_setting(
+        self, instance: Running, section: str, key: str, state: FileState | None
+    ) -> Setting | None:
+        """The effective value of a setting of an instance; None if it is not set.
 
         Args:
-            state: its grafana.ini; None where there is none.
+            state: the instance's grafana.ini; None if it does not exist.
         """
         name, shown = _NAMES[section, key], f"[{section}] {key}"
-        for word in reversed(one.words):
+        for word in reversed(instance.words):
             if word.startswith(f"cfg:{section}.{key}="):
                 return Setting(
                     value=word.partition("=")[2], evidence=f"{shown} is set on the command line: {word}"
                 )
-        if name in one.variables:
-            value = one.variables[name]
+        if name in instance.variables:
+            value = instance.variables[name]
             at = [each for each in self.lines if (each.name, each.value) == (name, value)][-1:]
             place = {"file": at[0].file, "line": at[0].line} if at else {}
             return Setting(value=value, evidence=f"{name}={value} in its environment", **place)  # type: ignore[arg-type]
         if state is not None:
             text = state.content.decode("utf-8", "replace")
-            said = _ini(text).get(section, {}).get(key)
-            if said is not None:
+            value_in_file = _ini(text).get(section, {}).get(key)
+            if value_in_file is not None:
                 line = _line(text, section, key)
-                return Setting(value=said, evidence=f"{shown} = {said}", file=self.ini(one), line=line)
-        for word in reversed(one.words):
+                evidence = f"{shown} = {value_in_file}"
+                return Setting(value=value_in_file, evidence=evidence, file=self.ini(instance), line=line)
+        for word in reversed(instance.words):
             if word.startswith(f"cfg:default.{section}.{key}="):
                 return Setting(
                     value=word.partition("=")[2], evidence=f"{shown} is set on the command line: {word}"
@@ -160,11 +163,11 @@ class GrafanaView:
         return None
 
 
-def parse(said: str) -> tuple[tuple[Running, ...], tuple[SettingLine, ...]]:
-    """What `LOOK` says: the Grafanas that run, and the lines of the unit's files."""
+def parse(output: str) -> tuple[tuple[Running, ...], tuple[SettingLine, ...]]:
+    """Parses the output of `LOOK`: the running instances, and the setting lines of unit files."""
     running: list[Running] = []
     lines: list[SettingLine] = []
-    for block in re.split(r"(?m)^process\t", said)[1:]:
+    for block in re.split(r"(?m)^process\t", output)[1:]:
         rows = block.splitlines()
         running.append(
             Running(
@@ -176,7 +179,7 @@ def parse(said: str) -> tuple[tuple[Running, ...], tuple[SettingLine, ...]]:
                 version=next(_rows_of_kind(rows, "version"), "").strip(),
             )
         )
-    for row in _rows_of_kind(said.splitlines(), "line"):
+    for row in _rows_of_kind(output.splitlines(), "line"):
         file, number, text = [*row.split("\t"), "", ""][:3]
         name, _, value = text.partition("=")
         if number.isdigit():
@@ -189,7 +192,7 @@ def _rows_of_kind(rows: list[str], kind: str) -> Iterator[str]:
 
 
 def _ini(text: str) -> Mapping[str, Mapping[str, str]]:
-    """The sections of a grafana.ini that can be read; {} for a file that cannot."""
+    """The sections of a grafana.ini; {} if it cannot be parsed."""
     parser = configparser.RawConfigParser(
         strict=False, default_section="", comment_prefixes=("#", ";"), inline_comment_prefixes=("#", ";")
     )
@@ -203,7 +206,7 @@ def _ini(text: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def _line(text: str, section: str, key: str) -> int:
-    """The line, from 1, that sets a key in a section last; 0 for none."""
+    """The number of the last line that sets a key in a section, counted from 1; 0 if there is none."""
     now, found = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip()

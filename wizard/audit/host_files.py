@@ -1,4 +1,4 @@
-"""Reads the files of a host that the checks look at, besides those that discovery has read: nothing is changed."""
+"""Reads the files of a host that the checks need, in addition to those that discovery has read. Changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wizard.planner.grafana import Grafana
 Files = dict[str, FileState | None]
 
 _MOST_KEYS: Final = 40
-"""Files that are compared with the certificates of CAs, on each host."""
+"""Maximum number of files per host that are compared with CA certificates."""
 _FOLDERS_OF_KEYS: Final = ("ca", "CA", "certs", "pki", "private", "ssl", "tls")
 _KEY_NAMES: Final = ("*.key", "*.pem", "*-key*", "*_key*")
 _PACKAGES: Final = r"""
@@ -44,7 +44,7 @@ exit 0
 
 
 def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafanas: Sequence[Grafana]) -> HostView:
-    """What is read of one host."""
+    """Reads everything about one host that the checks need."""
     unread = {path: why.problem for path, why in known.unreadable.items()}
     if known.spec.connect == "manual":
         why = "its files cannot be read from here, since a person changes this host"
@@ -93,7 +93,7 @@ def host_view(known: HostFacts, hosts: Hosts, clients: list[Client], grafanas: S
 def _grafana(
     connection: Connection, found: Sequence[Grafana], package: str, *, practice: bool
 ) -> GrafanaView:
-    """The Grafanas of a host, with the settings that its processes and its unit have."""
+    """The Grafana instances of a host, with the settings from its processes and its unit."""
     own = [each.service.config_file for each in found if each.service.container is None]
     seen = GrafanaView(
         clients=tuple(each for each in found if each.files),
@@ -103,15 +103,15 @@ def _grafana(
     if practice:
         return seen
     try:
-        said = connection.run_script(grafana_view.LOOK, timeout=20).stdout
+        output = connection.run_script(grafana_view.LOOK, timeout=20).stdout
     except FirescreenError:
         return seen
-    running, lines = grafana_view.parse(said)
+    running, lines = grafana_view.parse(output)
     return replace(seen, running=running, lines=lines)
 
 
 def _secrets_of_server(service: Service, files: Files) -> list[SecretFile]:
-    """The web configuration and the private key of a server."""
+    """A server's files with secrets: its web configuration and its private key."""
     if not service.web_config:
         return []
     keys = _named_in_web(service, files)[1:2]
@@ -122,7 +122,7 @@ def _secrets_of_server(service: Service, files: Files) -> list[SecretFile]:
 
 
 def _secrets_of_client(client: Client) -> list[SecretFile]:
-    """The keys and password files that a client's configuration names."""
+    """The private keys and password files in a client's configuration."""
     return [
         SecretFile(client.resolve(place, name), noun, client.service)
         for place in client.known_places
@@ -135,12 +135,12 @@ def _secrets_of_client(client: Client) -> list[SecretFile]:
 
 
 def _own_config(service: Service) -> str:
-    """The configuration of an Alertmanager, which no discovery reads."""
+    """The configuration file of an Alertmanager, which discovery does not read; '' for other components."""
     return service.config_file if service.component == "alertmanager" else ""
 
 
 def _named_in_web(service: Service, files: Mapping[str, FileState | None]) -> list[str]:
-    """Certificate, key and client CA that a web configuration names, absolute and in this order; '' for none."""
+    """The absolute paths of certificate, key and client CA in a web configuration, in this order; '' if not set."""
     state = files.get(service.web_config) if service.web_config else None
     if state is None:
         return []
@@ -154,7 +154,7 @@ def _named_in_web(service: Service, files: Mapping[str, FileState | None]) -> li
 
 
 def _read(connection: Connection, paths: Iterable[str], files: Files, unread: dict[str, str]) -> None:
-    """Adds files that are not known yet; what cannot be read is added to `unread` with the reason."""
+    """Reads files that are not in `files` yet; adds unreadable ones to `unread` with the reason."""
     missing = [path for path in dict.fromkeys(paths) if path and path not in files]
     if not missing:
         return
@@ -162,7 +162,7 @@ def _read(connection: Connection, paths: Iterable[str], files: Files, unread: di
         files |= connection.read_many(missing)
         return
     except FirescreenError:
-        pass  # one of them: each by itself says which
+        pass  # at least one cannot be read: read them one by one to find out which
     for path in missing:
         try:
             files[path] = connection.read(path)
@@ -171,20 +171,20 @@ def _read(connection: Connection, paths: Iterable[str], files: Files, unread: di
 
 
 def rule_patterns(client: Client) -> list[str]:
-    """The paths and globs of a Prometheus' rule files, absolute."""
+    """The absolute paths and globs of a Prometheus' rule files."""
     if client.service.component != "prometheus" or not client.content:
         return []
     try:
-        said = [each.text for each in settings(client.content) if each.path[:1] == ("rule_files",)]
+        patterns = [each.text for each in settings(client.content) if each.path[:1] == ("rule_files",)]
     except ConfigError:
         return []
     box = client.service.container
-    paths = [posixpath.join(client.folder, text) for text in said if text]
+    paths = [posixpath.join(client.folder, text) for text in patterns if text]
     return [(box.on_host(path) or path) if box is not None else path for path in paths]
 
 
 def rule_files(client: Client, files: Mapping[str, FileState | None]) -> dict[str, bytes]:
-    """The rule files of a Prometheus among files that were read."""
+    """The contents of a Prometheus' rule files, by path, from the files that were read."""
     found: dict[str, bytes] = {}
     for pattern in rule_patterns(client):
         for path, state in files.items():
@@ -212,7 +212,7 @@ def _names(connection: Connection, folder: str) -> tuple[str, ...]:
 
 
 def _read_keys(connection: Connection, files: Files, unread: dict[str, str]) -> None:
-    """Reads what may be private keys in the folders of known certificates; whether one is a CA's is for a check."""
+    """Reads possible private keys beside known certificates; a check decides whether one belongs to a CA."""
     beside = dict.fromkeys(
         posixpath.dirname(path)
         for path, state in files.items()
@@ -235,7 +235,7 @@ def _read_keys(connection: Connection, files: Files, unread: dict[str, str]) -> 
 
 
 def _infos(connection: Connection, secrets: Iterable[str]) -> dict[str, PathInfo | None]:
-    """Modes of files, and of all folders above them."""
+    """Mode and owner of files and of all folders above them."""
     paths: dict[str, None] = {}
     for secret in dict.fromkeys(secrets):
         path = secret
@@ -250,10 +250,10 @@ def _absolute(programs: Iterable[str]) -> list[str]:
 
 
 def _packages(connection: Connection, programs: Sequence[str]) -> dict[str, str]:
-    """The distribution's package of each program, and of `grafana`; what is in none is left out."""
+    """Name and version of each program's distribution package, and of `grafana`; only for programs from packages."""
     try:
-        said = connection.run_script(_PACKAGES, *programs, timeout=20).stdout
+        output = connection.run_script(_PACKAGES, *programs, timeout=20).stdout
     except FirescreenError:
         return {}
-    rows = (line.partition("\t") for line in said.splitlines())
+    rows = (line.partition("\t") for line in output.splitlines())
     return {path: package for path, tab, package in rows if tab}

@@ -1,4 +1,4 @@
-"""What stands around the components: reverse proxies and containers."""
+"""Checks of the components' surroundings: reverse proxies and containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scan where a file may not be read: all the others are, and what is missing is named with its reason."""
+"""A scan that continues if files cannot be read, and lists these files with the reason."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from wizard.errors import HostError
 from wizard.model import Event, Examined, Facts, FileState, HostFacts, HostSpec, Stack
 
 _ROUNDS = 4
-"""Files name other files; deeper than this nothing goes."""
+"""Rounds of reading files that other files name: the deepest chain."""
 
 
 def partial_scan(machine: Engine, stack: Stack, emit: Callable[[Event], None]) -> Scan:
-    """The scan of a stack; files that cannot be read are in the hosts' `unreadable`.
+    """Scans a stack; files that cannot be read are listed in `HostFacts.unreadable`.
 
     Raises:
-        HostError: not even the services can be listed.
+        HostError: the services of a host cannot be listed.
     """
     with machine.connections(stack.hosts) as hosts:
 
@@ -33,14 +33,14 @@ def partial_scan(machine: Engine, stack: Stack, emit: Callable[[Event], None]) -
 
         known = run_parallel(facts_of, stack.hosts)
         facts = Facts(hosts={each.spec.name: each for each in known}, workspace=str(machine.workspace.root))
-        # What a plan would need besides is nothing that an audit looks at.
-        asked = replace(
+        # Without protection and front doors, only the files that an audit needs are read.
+        bare_stack = replace(
             stack,
             components=tuple(replace(each, protect=()) for each in stack.components),
             front_doors=(),
         )
         for _ in range(_ROUNDS):
-            wanted = planner.wanted_files(asked, facts)
+            wanted = planner.wanted_files(bare_stack, facts)
             read = {
                 name: _with_files(host, wanted.get(name, ()), hosts) for name, host in facts.hosts.items()
             }

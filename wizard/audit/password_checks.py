@@ -1,4 +1,4 @@
-"""Passwords and their hashes: where they travel, and what is easily guessed."""
+"""Checks of passwords and hashes: whether they are sent unencrypted, guessable, or shared."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from wizard.redact import Secret, plain
 _HASH: Final = re.compile(r"\$2[abxy]?\$(\d\d)\$")
 _COST: Final = 10
 _DEAREST: Final = 12
-"""Guessing at a hash of a higher cost would take seconds for each guess."""
+"""Highest bcrypt cost of a hash that is tested: with a higher one, each guess would take seconds."""
 _PUBLISHED: Final = {
-    # Documentation of Prometheus and of the exporter toolkit, copied with the text around them.
+    # From the documentation of Prometheus and of the exporter toolkit, from which people copy whole examples.
     "hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay": "Prometheus' guide to basic authentication",
     "mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze": "the exporter toolkit's example",
     "hLqFl9jSjoAAy95Z/zw8Ye8wkdMBM8c5Bn1ptYqP/AXyV0.oy0S8m": "the exporter toolkit's example",
@@ -27,7 +27,7 @@ _COMMON: Final = ("password", "prometheus", "admin", "changeme", "secret")
 
 
 def _hashes(server: ServerView) -> Iterator[tuple[str, Setting]]:
-    """The users of a web configuration with their hashes, and where they stand."""
+    """(user, setting with the hash) for each user of a server's web configuration."""
     state = server.host.read(server.service.web_config)
     if state is None:
         return
@@ -37,7 +37,7 @@ def _hashes(server: ServerView) -> Iterator[tuple[str, Setting]]:
 
 
 def _none(server: ServerView) -> Unseen | Skipped | None:
-    """What to say of a server without users."""
+    """The result for a server without users, or whose web configuration is unreadable; None if it has users."""
     if server.web_problem:
         return Unseen(server.web_problem)
     return None if server.web is not None and server.web.users else Skipped()
@@ -87,7 +87,7 @@ def _guessable_passwords(server: ServerView) -> Seen:
 
 @functools.lru_cache(512)
 def _guess(hashed: str, user: str) -> str:
-    """What a hash turns out to be the hash of, a clause; a hash that is used by many servers is tried once."""
+    """Which common password a hash belongs to, as a clause; '' if none. Cached, because many servers share hashes."""
     for guess in dict.fromkeys((*_COMMON, user)):
         if guess and passwords.matches(Secret(guess), hashed):
             return "the password is its own user name" if guess == user else "a common password"

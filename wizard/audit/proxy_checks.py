@@ -1,4 +1,4 @@
-"""Reverse proxies before the components: who is let through without a login, by plain HTTP, or to the wrong path."""
+"""Checks of reverse proxies in front of components: routes without login, with plain HTTP, or with a wrong path."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _stops(seen: Evidence) -> Seen:
     for passed in seen.passed_on:
         service = passed.server.service
         flags = [name for name in _CHANGING if _is_on(service.flag(name), f"--{name}" in service.arguments)]
-        # Lifecycle answers a GET with 405: it was asked the wrong way, but it was asked.
+        # The lifecycle API answers a GET with 405 (wrong method), which shows that the request reached it.
         if "web.enable-lifecycle" in flags and passed.quit_status == 405:
             yield _route_finding(
                 passed,
@@ -73,7 +73,7 @@ def _wrong_path(seen: Evidence) -> Seen:
         if given is None or "$" in route.text:
             continue
         below = route.path.rstrip("/")
-        # A URL with a path takes the place of the location's; without one, the path goes on as it is.
+        # If the URL has a path, it replaces the path of the location; without one, the path is passed on unchanged.
         reaches = (given["path"] or route.path).rstrip("/")
         serves = passed.server.known.prefix(service.flag)
         outside = service.flag("web.external-url")
@@ -81,13 +81,13 @@ def _wrong_path(seen: Evidence) -> Seen:
         if reaches == serves and below == public:
             continue
         if reaches != serves:
-            said = f"{route.program} passes {route.path} on as {reaches or '/'}, and {service.unit} serves below {serves or '/'}"
+            evidence = f"{route.program} passes {route.path} on as {reaches or '/'}, and {service.unit} serves below {serves or '/'}"
         else:
-            said = (
+            evidence = (
                 f"{route.program} serves {route.path}, and the pages of {service.unit} name their scripts below "
                 f"{public or '/'}"
             )
-        yield _route_finding(passed, plain(said, 300), step=False)
+        yield _route_finding(passed, plain(evidence, 300), step=False)
 
 
 def _unread(seen: Evidence) -> Seen:

@@ -1,4 +1,4 @@
-"""Asks each route of the reverse proxies on the hosts what a stranger gets there. Nothing is sent that changes anything."""
+"""Requests each route of the hosts' reverse proxies without credentials. The requests change nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.planner import identity
 
 
 def passed_on(facts: Facts, servers: Sequence[ServerView], hosts: Hosts) -> tuple[PassedOn, ...]:
-    """What every proxy answers in the name of the servers behind it, asked on its own host."""
+    """Requests every route that leads to one of the servers, from the proxy's own host."""
     pairs = [
         (route, server)
         for each in facts.proxies.values()
@@ -28,7 +28,7 @@ def passed_on(facts: Facts, servers: Sequence[ServerView], hosts: Hosts) -> tupl
 
 
 def _probe_route(route: ProxyRoute, server: ServerView, hosts: Hosts) -> PassedOn:
-    """The page is looked for where the proxy takes its path off, then where it passes the path on as it is."""
+    """Requests a page of the server through the proxy, which may pass its path on unchanged or without the prefix."""
 
     def status(url: str) -> int | None:
         return vantage_point.status(hosts, route.host, url, there="127.0.0.1")
@@ -38,7 +38,7 @@ def _probe_route(route: ProxyRoute, server: ServerView, hosts: Hosts) -> PassedO
     places = [route.url.rstrip("/")]
     if own and f"{own}/".startswith(f"{route.path.rstrip('/')}/"):
         places.insert(0, f"{site}{own}")
-    # An exporter_exporter has one page for each module.
+    # A route of an exporter_exporter leads to the page of one module already.
     page = "" if "?" in route.path else server.known.api_path or "/metrics"
     place, found = places[0], status(f"{places[0]}{page}")
     for other in places[1:]:

@@ -1,4 +1,4 @@
-"""Runs all checks on what was gathered: findings, what could not be checked, and a case for each check and host."""
+"""Runs checks on the evidence: returns a case for each check and host, with findings and what could not be checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Subject: TypeAlias = ServerView | ClientView | HostView | Evidence
 
 
 def cases(checks: Sequence[Check], seen: Evidence) -> tuple[Case, ...]:
-    """Every check on every host."""
+    """Runs every check on every host."""
     return tuple(
         case
         for check in checks
@@ -38,15 +38,15 @@ def _subjects(check: Check, host: str, seen: Evidence) -> list[Subject]:
 
 
 def _of_stack(check: Check, seen: Evidence) -> list[Case]:
-    """A check of all hosts together, whose findings each name their host."""
-    whole = _case(check, "", [seen])
+    """Runs a check of all hosts together, and divides the result into a case per host."""
+    stack_case = _case(check, "", [seen])
     return [
         Case(
             check=check,
             host=view.name,
-            findings=tuple(each for each in whole.findings if each.host == view.name),
-            not_checked=tuple(each for each in whole.not_checked if each.host in ("", view.name)),
-            subjects=whole.subjects,
+            findings=tuple(each for each in stack_case.findings if each.host == view.name),
+            not_checked=tuple(each for each in stack_case.not_checked if each.host in ("", view.name)),
+            subjects=stack_case.subjects,
         )
         for view in seen.hosts
     ]
@@ -79,7 +79,7 @@ def _case(check: Check, host: str, subjects: Sequence[Subject]) -> Case:
 
 
 def _component_and_instance(subject: Subject) -> tuple[str, str]:
-    """Component and instance of a subject."""
+    """The component and instance of a subject; ('', '') for a host or the whole stack."""
     if isinstance(subject, ServerView | ClientView):
         return subject.service.component, subject.service.instance
     return "", ""
@@ -114,7 +114,7 @@ def _not_checked(check: Check, host: str, component: str, instance: str, unseen:
 
 
 def worst_first(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
-    """Findings in the order in which a person reads them; accepted ones last."""
+    """Sorts findings by severity, the worst first; accepted ones come last."""
     return tuple(
         sorted(
             findings,

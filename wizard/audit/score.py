@@ -1,4 +1,4 @@
-"""The score of an audit: one number whose parts are shown, and whose formula the manual has."""
+"""Calculates the score of an audit; the formula is in the manual."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from wizard.audit.report import SEVERITIES, AuditFinding, Score, ScorePart, Seve
 from wizard.model import instance_key
 
 DEDUCTIONS: Final[Mapping[Severity, int]] = {"high": 40, "medium": 15, "low": 4}
-"""Points that a check takes off a component, by the worst severity of what it found there."""
+"""Points that a check with findings deducts from a component, by the worst severity of these findings."""
 
 
 def score(components: Iterable[str], findings: Sequence[AuditFinding], *, nothing: int = 100) -> Score:
-    """Each component begins with 100 points, and each check that found something there takes some off, down to 0.
+    """Calculates the score: each component starts with 100 points, and each check with findings deducts some, down to 0.
 
-    What is about a host as a whole counts against each of its components. What the baseline accepts counts for nothing,
-    and neither does what could not be checked.
+    Findings about a whole host count against each of its components. Accepted findings, and what could not be checked,
+    do not count.
 
     Args:
-        components: `host/component` of all that were looked at.
-        nothing: the score where there are none.
+        components: `host/component` of all checked components.
+        nothing: the score if there are none.
     """
     known = list(dict.fromkeys(components))
     worst: dict[str, dict[str, Severity]] = {each: {} for each in known}
@@ -28,11 +28,11 @@ def score(components: Iterable[str], findings: Sequence[AuditFinding], *, nothin
         if finding.baseline:
             continue
         for place in _places(finding, known):
-            held = worst.setdefault(place, {})
-            held[finding.id] = min(
-                held.get(finding.id, finding.severity), finding.severity, key=SEVERITIES.index
+            severities = worst.setdefault(place, {})
+            severities[finding.id] = min(
+                severities.get(finding.id, finding.severity), finding.severity, key=SEVERITIES.index
             )
-    parts = [_part(where, list(held.values())) for where, held in worst.items()]
+    parts = [_part(where, list(severities.values())) for where, severities in worst.items()]
     value = sum(part.points for part in parts) // len(parts) if parts else nothing
     return Score(value=value, parts=tuple(sorted(parts, key=lambda part: (part.points, part.where))))
 

@@ -1,4 +1,4 @@
-"""What checks are made of: a server with its answers, a client with its configuration, a host, all of them."""
+"""The subjects of checks: a server with its responses, a client with its configuration, a host, or all of them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from wizard.service_managers import sockets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A fault that a check found in its subject; what is left empty is the check's or the subject's own."""
+    """A finding that a check yields; empty fields are filled in from the check or its subject."""
 
     evidence: str
     file: str = ""
     line: int = 0
     severity: Severity | None = None
     step: str | None = None
-    """None for the check's own; '' for none."""
+    """None for that of the check; '' for no step."""
     host: str = ""
     component: str = ""
     instance: str = ""
@@ -40,53 +40,53 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """Why a check could not look at its subject, a clause."""
+    """Yielded by a check that could not examine its subject, with the reason as a clause."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A check that does not apply to its subject: it counts neither as passed nor as failed."""
+    """Yielded by a check that does not apply to its subject: it counts neither as passed nor as failed."""
 
 
 Seen: TypeAlias = Iterator[Found | Unseen | Skipped]
-"""What a check gives of one subject; nothing where it looked and found nothing."""
+"""The results of a check for one subject; empty if it passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One place in a client's configuration that asks a server, and how."""
+    """One place in a client's configuration that connects to a server, and how."""
 
     client: Client = field(repr=False)
     place: Place
     address: str
-    """host:port as it stands there, after relabelling."""
+    """host:port after relabelling."""
     scheme: str
     file: str
     line: int = 0
-    """Of the job or block; 0 where that is not known."""
+    """The line of the job or block; 0 if unknown."""
     honor_labels: bool = False
 
     @property
     def where(self) -> str:
-        """The client and its place, e.g. 'job node of srv2/prometheus'."""
+        """The place and its client, e.g. 'job node of srv2/prometheus'."""
         return f"{self.place.how} of {self.client.key}"
 
     @property
     def name(self) -> str:
-        """The name that the server's certificate must hold for this client."""
+        """The name that this client requires in the server's certificate."""
         return self.place.tls.get("server_name", "") or endpoints.split(self.address)[0]
 
     @property
     def has_credentials(self) -> bool:
-        """Whether it sends a password or a token."""
+        """Whether the client sends a password or a token."""
         return bool(self.place.basic_auth or self.place.other_auth)
 
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """A file that only a service and root may read: its path, what it is, and whose."""
+    """A file that only root and its service should be able to read; `noun` says what it contains."""
 
     path: str
     noun: str
@@ -95,30 +95,30 @@ class SecretFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """A host: what was read there for the audit, besides what discovery knows."""
+    """A host with everything that was read there for the audit."""
 
     facts: HostFacts
     files: Mapping[str, FileState | None] = field(repr=False)
-    """Files that were read; None for one that is not there."""
+    """The files that were read, by path; None if one does not exist."""
     unread: Mapping[str, str] = field(repr=False)
-    """Files that could not be read, and why."""
+    """Why files could not be read, by path."""
     secrets: tuple[SecretFile, ...] = field(default=(), repr=False)
     infos: Mapping[str, PathInfo | None] = field(repr=False)
-    """Mode and owner of files that hold secrets, and of the folders above them."""
+    """Mode and owner of files with secrets, and of the folders above them, by path."""
     packages: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """By the path of a program, the package with its version that it comes from."""
+    """Name and version of the package that a program comes from, by the program's path."""
     grafana: GrafanaView | None = field(default=None, repr=False)
-    """Its Grafana, with its settings and data sources; None where none is to be seen."""
+    """Its Grafana instances; None if none was found."""
     inner: str = ""
-    """The folder that stands for the root of a practice host's file system; '' for a real host."""
+    """The folder that serves as the root file system of a practice host; '' for a real host."""
 
     @property
     def name(self) -> str:
-        """As the stack names it."""
+        """The host's name in the stack."""
         return self.facts.spec.name
 
     def read(self, path: str) -> FileState | None:
-        """The file as it was read; None where it is not there, or could not be read."""
+        """The content of a file; None if it does not exist or could not be read."""
         return self.files.get(path)
 
     def why_unread(self, path: str) -> str:
@@ -127,7 +127,7 @@ class HostView:
         return f"{path}: {why}" if why else f"{path} is not there"
 
     def readable_by_others(self, path: str) -> PathInfo | None:
-        """The file at a path if users that are neither its owner nor in its group can read it."""
+        """Mode and owner of a file if users that are neither its owner nor in its group can read it, else None."""
         info = self.infos.get(path)
         if info is None or info.kind != "file" or not info.mode & 0o004:
             return None
@@ -142,78 +142,78 @@ class HostView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerView:
-    """A component as a server: its unit, its web configuration, and what it answers to a stranger."""
+    """A component as a server: its unit, its web configuration, and its responses to requests without credentials."""
 
     service: Service
     host: HostView = field(repr=False)
     exposure: Exposure
     answers: Mapping[str, Attempt] = field(default_factory=dict, repr=False)
-    """What it answered to requests without credentials, by path."""
+    """Its responses to requests without credentials, by path."""
     flags: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Its flags as it says them to a stranger; {} where it does not."""
+    """Its flags as it reports them without credentials; {} if it does not."""
     handshake: Handshake | None = field(default=None, repr=False)
-    """With what it shows; None where it does not speak TLS."""
+    """A TLS handshake with the certificates that it presents; None without TLS."""
     old_handshake: Handshake | None = field(default=None, repr=False)
-    """One that offered nothing above TLS 1.1."""
+    """A handshake that offered nothing above TLS 1.1."""
     web: WebConfig | None = field(default=None, repr=False)
-    """Its web configuration; None where it has none, or it could not be read (`web_problem`)."""
+    """Its web configuration; None if it has none, or it could not be read (`web_problem`)."""
     web_problem: str = ""
     uses: tuple[Use, ...] = field(default=(), repr=False)
-    """The clients of the stack that ask it."""
+    """The places in the configurations of the stack's clients that connect to it."""
     now: float = 0.0
     """Unix time by this machine's clock."""
 
     @property
     def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`."""
+        """`host/component`, or `host/component/unit` for a further instance."""
         return self.service.key
 
     @property
     def known(self) -> Component:
-        """The facts of its component."""
+        """The description of its component."""
         return find_component(self.service.component)
 
     @property
     def silent(self) -> str:
-        """Why its answers say nothing, a clause, or ''."""
+        """Why it could not be probed, as a clause; '' if it could."""
         if self.service.out_of_reach:
             return f"it cannot be probed from here: {self.service.out_of_reach}"
         return "it does not answer" if self.exposure.state == "down" else ""
 
     @property
     def is_open(self) -> bool:
-        """Whether a client without any credentials gets answers."""
+        """Whether it answers clients without credentials."""
         return not self.silent and not self.exposure.password and not self.exposure.client_certificate
 
     @property
     def is_enclosed(self) -> bool:
-        """Whether only its own machine reaches it, by its sockets or else by its flags."""
+        """Whether only its own machine can connect to it, by its sockets or, if these are unknown, by its flags."""
         if self.service.sockets:
             return sockets.is_enclosed(self.service.sockets)
-        said = self.service.flag("web.listen-address")
-        return sockets.is_enclosed((said,)) if said else False
+        address = self.service.flag("web.listen-address")
+        return sockets.is_enclosed((address,)) if address else False
 
     @property
     def spared(self) -> Severity | None:
-        """The severity of a fault that only users of its own machine can use; None for the usual one."""
+        """The reduced severity of findings if only users of its own machine can connect; None for the usual one."""
         return "low" if self.is_enclosed and self.host.facts.spec.connect != "practice" else None
 
     def url(self, path: str) -> str:
-        """The address of one of its pages."""
+        """The URL of one of its pages."""
         scheme = "https" if self.exposure.tls else "http"
         return f"{scheme}://{self.service.listen}{self.known.prefix(self.service.flag)}{path}"
 
     def open_page_evidence(self, path: str) -> str:
-        """A request of a stranger and how it was answered, as evidence; '' if it was not answered with 200."""
+        """The request of a page as evidence, if it returned 200 without credentials; else ''."""
         attempt = self.answers.get(path)
         return f"GET {attempt.probe.url}: 200" if attempt is not None and attempt.status == 200 else ""
 
     def path_of(self, named: str) -> str:
-        """The absolute path, on its host, of a file that its web configuration names."""
+        """The absolute path on its host of a file in its web configuration; '' for ''."""
         return named_by(self.service, named) if named else ""
 
     def certificate(self) -> tuple[bytes, Seen | None]:
-        """The certificate (DER) that it showed, or what to say instead."""
+        """The certificate (DER) that it presented, or b'' and the result that a check has to yield instead."""
         if self.silent:
             return b"", iter((Unseen(self.silent),))
         if self.handshake is None:
@@ -224,7 +224,7 @@ class ServerView:
 
 
 def named_by(service: Service, path: str) -> str:
-    """The absolute path, on the host, of a file that a web configuration names."""
+    """The absolute path on the host of a file in a service's web configuration."""
     if service.container is not None and path.startswith("/"):
         return service.container.on_host(path) or path
     return posixpath.join(posixpath.dirname(service.web_config), path)
@@ -232,20 +232,20 @@ def named_by(service: Service, path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientView:
-    """A Prometheus or a blackbox exporter as a client: its configuration with all that it includes."""
+    """A Prometheus or a blackbox exporter as a client: its configuration with all included files."""
 
     client: Client
     host: HostView = field(repr=False)
     texts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    """By path, its own file first."""
+    """The contents of its configuration files by path, the main file first."""
     problem: str = ""
     """Why its configuration could not be read, or ''."""
     rules: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Its rule files, by path."""
     places: tuple[Place, ...] = ()
-    """What it asks."""
+    """The places in its configuration that connect to servers."""
     asks_tls: bool = False
-    """Whether anything that it asks speaks TLS."""
+    """Whether it connects to any server by TLS."""
     pushgateway_ports: frozenset[int] = frozenset()
     """The ports of the Pushgateways of the stack."""
 
@@ -257,22 +257,22 @@ class ClientView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassedOn:
-    """A route of a reverse proxy to one of the servers, and what the proxy answered there to a stranger."""
+    """A route of a reverse proxy to one of the servers, and the response to a request without credentials."""
 
     route: ProxyRoute
     server: ServerView
     url: str
-    """An API page of the server, as a client of the proxy asks for it."""
+    """The URL of an API page of the server at the proxy."""
     status: int | None
-    """None where the proxy gave no answer to its own host."""
+    """The HTTP status; None if the proxy did not answer its own host."""
     quit_url: str = ""
     quit_status: int | None = None
-    """Of a GET of /-/quit, which stops nothing."""
+    """The HTTP status of a GET of /-/quit, which stops nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything that was looked at."""
+    """Everything that the checks examine."""
 
     stack: Stack
     facts: Facts = field(repr=False)
@@ -282,8 +282,8 @@ class Evidence:
     now: float
     """Unix time by this machine's clock."""
     passed_on: tuple[PassedOn, ...] = ()
-    """What reverse proxies on the hosts answer a stranger in the name of the servers behind them."""
+    """The routes of the hosts' reverse proxies to the servers, with the responses to requests without credentials."""
 
     def server(self, key: str) -> ServerView | None:
-        """The server of that key."""
+        """The server with a key, or None."""
         return next((each for each in self.servers if each.key == key), None)

@@ -1,4 +1,4 @@
-"""How servers speak TLS: versions, client certificates, ciphers."""
+"""Checks of the servers' TLS settings: versions, client certificates, cipher suites."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _old_version(server: ServerView) -> Seen:
         yield Unseen(server.web_problem)
     elif server.silent:
         yield Unseen(server.silent)
-    said = server.web.min_version if server.web is not None else ""
-    shown = server.old_handshake.version if server.old_handshake is not None else ""
-    if server.old_handshake is None and not said:
+    min_version = server.web.min_version if server.web is not None else ""
+    accepted = server.old_handshake.version if server.old_handshake is not None else ""
+    if server.old_handshake is None and not min_version:
         yield Skipped()
-    elif shown or said in _OLD:
-        ways = [f"min_version: {said}"] if said in _OLD else []
-        ways += [f"handshake with {server.service.listen}: {shown} was accepted"] if shown else []
+    elif accepted or min_version in _OLD:
+        ways = [f"min_version: {min_version}"] if min_version in _OLD else []
+        ways += [f"handshake with {server.service.listen}: {accepted} was accepted"] if accepted else []
         yield Found(
             evidence="; ".join(ways), file=server.service.web_config, line=_line(server, "min_version")
         )
@@ -90,7 +90,7 @@ def _shared_ca(seen: Evidence) -> Seen:
 
 
 def _others_of(server: ServerView, seen: Evidence) -> Iterator[str]:
-    """Why a server's client CA accepts more than the clients that are meant, a clause each."""
+    """Reasons why a server's client CA file accepts other clients than intended, as clauses."""
     assert server.web is not None
     state = server.host.read(server.path_of(server.web.client_ca_file))
     if state is None:

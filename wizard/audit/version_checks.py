@@ -1,4 +1,4 @@
-"""Known vulnerabilities by version. A distribution's version alone says little: it may have a fix under an old number."""
+"""Checks of versions for known vulnerabilities. A distribution's version is uncertain: it may include a backported fix."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _OF_DISTRIBUTION: Final = re.compile(r"\+ds|\+dfsg|~deb|ubuntu|\.el\d|\.fc\d|\+s
 def affects(vulnerability: Vulnerability, version: str) -> bool:
     """Whether a version has a vulnerability, by its number alone.
 
-    Of several fixed versions, each is that of its own line (8.0, 8.1 …); what is newer than the last has it fixed.
+    If there are several fixed versions, each is for its own release line (8.0, 8.1 …); all later versions are fixed.
     """
-    mine = numbers(version)
-    if vulnerability.since and mine < numbers(vulnerability.since):
+    installed = numbers(version)
+    if vulnerability.since and installed < numbers(vulnerability.since):
         return False
-    floors = [numbers(each) for each in vulnerability.fixed]
-    if mine >= floors[-1]:
+    fixed = [numbers(each) for each in vulnerability.fixed]
+    if installed >= fixed[-1]:
         return False
-    return not any(mine[:2] == floor[:2] and mine >= floor for floor in floors)
+    return not any(installed[:2] == first[:2] and installed >= first for first in fixed)
 
 
 def is_packaged(host: HostView, service: Service) -> bool:
-    """Whether a distribution built the program, as far as that can be told."""
+    """Whether the program was probably built by a distribution."""
     practice = host.facts.spec.connect == "practice"
     return bool(
         host.packages.get(service.program)
@@ -41,23 +41,23 @@ def is_packaged(host: HostView, service: Service) -> bool:
 
 
 def is_marked_by_distribution(version: str) -> bool:
-    """Whether a version's text says that a distribution built it."""
+    """Whether the version string shows that a distribution built it."""
     return bool(_OF_DISTRIBUTION.search(version))
 
 
 def vulnerability_finding(
     listed: list[Vulnerability], component: str, version: str, package: str, *, packaged: bool
 ) -> Found | None:
-    """One finding for all vulnerabilities of a version; None for none."""
-    mine = [each for each in listed if affects(each, version)]
-    if not mine:
+    """One finding for all vulnerabilities of a version; None if it has none."""
+    affecting = [each for each in listed if affects(each, version)]
+    if not affecting:
         return None
-    named = ", ".join(f"{each.cve} ({each.what}; fixed in {', '.join(each.fixed)})" for each in mine)
+    named = ", ".join(f"{each.cve} ({each.what}; fixed in {', '.join(each.fixed)})" for each in affecting)
     evidence = f"{component} {plain(version, 60)}: {named}"
     if packaged:
-        of = f"the package {plain(package, 100)}" if package else "a distribution's version"
-        evidence = f"possibly: {evidence}. This is {of}, which may have a fix under an older number"
-    worst = min((each.severity for each in mine), key=SEVERITIES.index)
+        source = f"the package {plain(package, 100)}" if package else "a distribution's version"
+        evidence = f"possibly: {evidence}. This is {source}, which may have a fix under an older number"
+    worst = min((each.severity for each in affecting), key=SEVERITIES.index)
     return Found(
         evidence=evidence, severity="low" if packaged else worst, certain=not packaged, component=component
     )

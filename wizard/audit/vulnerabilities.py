@@ -1,4 +1,4 @@
-"""Known vulnerabilities and the versions that have them fixed, as data."""
+"""A table of known vulnerabilities and the versions in which they are fixed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wizard.audit.report import Severity
 class Vulnerability:
     """One CVE in one component.
 
-    check: the check that tells of it. fixed: the first version without it; of several lines of versions, one each
-    ('8.0.7', '8.1.8'), oldest first. since: the first version that has it, '' for all before.
+    check: the id of the check that reports it. fixed: the first fixed version of each release line ('8.0.7', '8.1.8'),
+    oldest first. since: the first affected version; '' if all versions before `fixed` are affected.
     """
 
     cve: str
@@ -32,8 +32,8 @@ _BYPASSED_BEFORE: Final = (
     ("blackbox_exporter", "0.23.0"),
     ("alertmanager", "0.25.0"),
 )
-"""First versions without CVE-2022-46146."""
-# CVE, component, first version that has it, first versions that have not, severity, what it is.
+"""The first version of each component in which CVE-2022-46146 is fixed."""
+# CVE, component, first affected version, first fixed versions, severity, description.
 _ROWS: Final[tuple[tuple[str, str, str, tuple[str, ...], Severity, str], ...]] = (
     ("CVE-2021-29622", "prometheus", "2.23.0", ("2.26.1", "2.27.1"), "medium", "open redirect at /new"),
     ("CVE-2019-10215", "prometheus", "", ("2.13.0",), "medium", "cross-site scripting in the web page"),
