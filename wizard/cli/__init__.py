@@ -1,6 +1,6 @@
-"""The commands: the same as the wizard without a screen, for scripts, CI and people at a shell.
+"""The commands: everything that the wizard does, for scripts, CI and people at a shell.
 
-Exit codes: 0 yes, or nothing to do; 1 it ran and the answer is no; 2 bad usage or bad input, nothing
+Exit codes: 0 success, or nothing to do; 1 the command ran and the result is negative; 2 bad usage or bad input, nothing
 changed; 3 `plan`: changes are pending, `scan` and `audit`: findings.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 OpenWizard = Callable[[str, bool, "Workspace"], int]
-"""(stack argument or '', whether to open on the practice stack, workspace) -> exit code."""
+"""(stack argument or '', whether to start on the practice stack, workspace) -> exit code."""
 
 
 _COMMANDS = {
@@ -51,7 +51,7 @@ _COMMANDS = {
     "docs": "docs:docs",
     "completion": "completion:completion",
 }
-"""The module below this package and the name in it of each command: only the one that is typed is imported."""
+"""For each command its module in this package and its name there: only the typed command is imported."""
 _BELOW = {
     "upkeep": ("upkeep_timer:install", "upkeep_timer:status", "upkeep_timer:remove"),
     "lab": (
@@ -66,22 +66,22 @@ _BELOW = {
         "rehearsal:rehearse",
     ),
 }
-"""The commands of a group that stand in other modules than the group."""
+"""The commands of a group that are in other modules than the group."""
 
 
 class _Front(click.Group):
-    """Commands; a first word that is not one of them is the STACK that the wizard opens."""
+    """The top-level group; a first word that is no command is the STACK that the wizard opens."""
 
     open_wizard: OpenWizard | None = None
     serve_wizard: serve.Serve | None = None
     open_board: board.OpenBoard | None = None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands."""
+        """Returns the names of all commands."""
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command, imported when it is first wanted."""
+        """Returns a command, which is imported when it is first needed."""
         if cmd_name not in self.commands and cmd_name in _COMMANDS:
             command = _import_command(_COMMANDS[cmd_name])
             for place in _BELOW.get(cmd_name, ()):
@@ -96,7 +96,7 @@ class _Front(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
         known = self.get_command(ctx, word) is not None or word.startswith("-")
-        if ctx.params.get("plain") and args == ["practice"]:  # else a group of commands
+        if ctx.params.get("plain") and args == ["practice"]:  # otherwise a group of commands
             known = False
         if not known and (
             word == "practice" or word.endswith((".yaml", ".yml")) or os.path.exists(word)  # noqa: PTH110
@@ -170,7 +170,7 @@ _INSTEAD = (
 
 
 def no_screen() -> str:
-    """Why the wizard cannot be drawn here; '' where it can."""
+    """Returns why the wizard cannot be drawn here; '' if it can."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return NO_TERMINAL
     return "This one cannot place text on the screen (TERM=dumb)." if os.environ.get("TERM") == "dumb" else ""
@@ -201,7 +201,7 @@ def _import_command(place: str) -> click.Command:
 
 
 def _complete_help(command: click.Command) -> None:
-    """Says in the help of each command below this one what STACK is, and shows the first lines whole in lists."""
+    """Adds to the help of each subcommand what STACK is, and shows first lines completely in lists."""
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
         _complete_help(inner)
     first, _, rest = inspect.cleandoc(command.help or "").partition("\n\n")
@@ -217,7 +217,13 @@ def main(
     serve_wizard: serve.Serve | None = None,
     open_board: board.OpenBoard | None = None,
 ) -> None:
-    """Runs the command line; what opens the wizard, serves it and opens a board comes from the package with the screens."""
+    """Runs the command line.
+
+    Args:
+        open_wizard: opens the wizard. All three functions come from the package `screens`.
+        serve_wizard: serves the wizard to browsers.
+        open_board: opens the board of a class.
+    """
     _Front.open_wizard = staticmethod(open_wizard) if open_wizard else None
     _Front.serve_wizard = staticmethod(serve_wizard) if serve_wizard else None
     _Front.open_board = staticmethod(open_board) if open_board else None

@@ -99,7 +99,7 @@ def audit(
 
 
 def _reach(machine: Engine, stack: Stack) -> None:
-    """Asks for what connections need; a host that cannot be reached is told in the report.
+    """Connects to the hosts and prompts for what they need; the report lists unreachable hosts.
 
     Raises:
         CredentialNeededError: a password or a confirmation is needed, and there is no terminal.
@@ -143,7 +143,7 @@ def _explain(check: Check, *, as_json: bool) -> None:
 
 
 def _text(report: AuditReport) -> str:
-    """A report for a person."""
+    """Returns the report as text."""
     lines: list[str] = []
     for finding in report.findings:
         mark = "accepted" if finding.baseline else finding.severity

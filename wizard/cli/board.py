@@ -142,7 +142,7 @@ def _board(
 
 
 def table(view: ClassView) -> list[str]:
-    """The board as lines for a terminal or a pipe."""
+    """Returns the board as lines for a terminal or a pipe."""
     lines = [view.title or "No lab was started yet."]
     width = max((len(row.label) for row in view.rows), default=0)
     for row in view.rows:
@@ -169,7 +169,8 @@ def _serve(shown: Board, workspace: Workspace, options: dict[str, Any]) -> None:
         )
         click.echo(link)
         output.say("Students join from their machines with:", bold=True)
-        # Not `say`: this machine's path of the program and workspace are no use on theirs.
+        # Not `say`, which would add this machine's program path and workspace: they are useless on the students'
+        # machines.
         click.echo(f"  firescreen lab join {server.url}", err=True)
         output.say(f"  the code         {shown.members.code}")
         if mark:
@@ -180,7 +181,7 @@ def _serve(shown: Board, workspace: Workspace, options: dict[str, Any]) -> None:
 
 
 def _listener(workspace: Workspace, options: dict[str, Any]) -> Listener:
-    """Where the board is served; with a certificate of its own where other machines reach it.
+    """Returns where the board is served, with a certificate of its own if other machines can reach it.
 
     Raises:
         InputError: the options contradict each other.
@@ -211,7 +212,7 @@ def _listener(workspace: Workspace, options: dict[str, Any]) -> Listener:
 
 
 def _own_certificate(folder: Path, address: str) -> tuple[Path, Path]:
-    """A self-signed certificate, kept so that its fingerprint stays the same."""
+    """Returns a self-signed certificate, stored so that its fingerprint stays the same."""
     import socket
 
     from wizard.certificates import issue as pki
@@ -235,7 +236,7 @@ def _own_certificate(folder: Path, address: str) -> tuple[Path, Path]:
 
 
 def _kept_secret(path: Path) -> str:
-    """The secret of the link, kept so that an open page goes on when the board is started again."""
+    """Returns the secret of the link, stored so that an open page still works after a restart of the board."""
     try:
         kept = path.read_text(encoding="ascii").strip()
         if len(kept) >= 24:

@@ -155,7 +155,7 @@ def inspect(file: Path, as_json: bool) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """The file; InputError if it cannot be read."""
+    """Reads the file; raises InputError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:

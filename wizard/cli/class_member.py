@@ -1,4 +1,4 @@
-"""The commands of a student in a class: joining, leaving, and telling the instructor."""
+"""The commands of a student in a class: joining, leaving, and sending a signal to the instructor."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def join(
 
 
 def _trusted_board(url: str, fingerprint: str, ca: str | None) -> Joined:
-    """The board, with what its certificate is trusted by."""
+    """Returns the board and how its certificate is verified."""
     from wizard.labs.board import reporter
 
     address = reporter.board_url(url)
@@ -153,9 +153,9 @@ def signal(workspace: Workspace, what: str) -> None:
 
 
 def report_progress(workspace: Workspace) -> None:
-    """Reports to a class that was joined, and prints what the instructor has written since."""
+    """Reports to a joined class, and prints the instructor's new messages."""
     if not (workspace.labs / "class" / "joined.json").is_file():
-        return  # the usual case, without the imports for it
+        return  # the usual case, without the imports of a class
     from wizard.labs.board import member, reporter
 
     if reporter.joined_class(workspace) is None:

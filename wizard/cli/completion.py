@@ -1,4 +1,4 @@
-"""The command `completion`: a script that completes commands and options in a shell."""
+"""The command `completion`: prints a script that completes commands and options in a shell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 VARIABLE = "_FIRESCREEN_COMPLETE"
-"""The environment variable by which the script asks for completions."""
+"""The environment variable through which the script requests completions."""
 
 _FIRST_TIME = "$zsh_eval_context[-1] == loadautofunc"
 
@@ -30,6 +30,6 @@ def completion(context: click.Context, shell: str) -> None:
     assert found is not None
     root = context.find_root()
     script = found(root.command, {}, "firescreen", VARIABLE).source()
-    # zsh runs a file of fpath as a function each time, and only the first time in the context that Click looks for.
+    # zsh runs a file of fpath as a function each time, but only the first time in the context that Click checks for.
     script = script.replace(_FIRST_TIME, f"{_FIRST_TIME} || $funcstack[1] == _firescreen")
     click.echo(script)

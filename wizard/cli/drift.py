@@ -1,4 +1,4 @@
-"""The command `drift`: what differs from the last verified state, and its restoration."""
+"""The command `drift`: shows differences from the last verified state, and restores that state."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def _compare(machine: Engine, wanted: Stack, *, adopt: bool, as_json: bool) -> N
 
 
 def _restore(machine: Engine, wanted: Stack, *, diff: bool, yes: bool, as_json: bool) -> None:
-    """Shows the plan that restores what was verified, and applies it.
+    """Shows the plan that restores the verified state, and applies it.
 
-    Exits 0 when all is as it was, 1 when something is left that a person must restore.
+    Exits with 0 if everything is restored, with 1 if something is left for a person to restore.
     """
     with output.print_errors():
         from wizard.upkeep import drift as found_drift
@@ -162,7 +162,7 @@ def _tell(differences: Iterable[Difference]) -> None:
 
 
 def _tell_left(left: Iterable[Difference]) -> None:
-    """What a restoration does not reach."""
+    """Lists the differences that the plan does not restore."""
     for each in left:
         output.say(
             f"! Restore it yourself: {plain(each.place)}: {redact(plain(each.what, 400))}", colour="yellow"

@@ -1,4 +1,4 @@
-"""The command `export`: a stack as an Ansible playbook."""
+"""The command `export`: writes a stack as an Ansible playbook."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def export(
 
 
 def vault_password(file: Path | None) -> Secret:
-    """The vault password as Ansible reads it from the same file: without white space at its ends.
+    """Reads the vault password as Ansible reads it from the same file: without white space at its ends.
 
     Raises:
         InputError: it is empty, or the file is executable and Ansible would run it.

@@ -1,4 +1,4 @@
-"""The command `inventory`: certificates, private keys and users over all hosts."""
+"""The command `inventory`: certificates, private keys and users of all hosts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would carry out."""
+"""Beginnings of a cell that a spreadsheet would execute."""
 
 
 @click.command()
@@ -52,7 +52,7 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
         found = items_of(wanted, facts)
     if as_json:
         rows = [asdict(each) for each in found]
-        # `holdings` is the key's spelling until the next release.
+        # `holdings` is the key's former name, kept until the next release.
         output.data({"version": 1, "inventory": rows, "holdings": rows, **shown_unreachable(facts.away)})
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -73,5 +73,5 @@ def inventory(workspace: Workspace, stack: str, as_csv: bool, as_json: bool) -> 
 
 
 def _cell(value: object) -> object:
-    """A value for a spreadsheet: a text that it would carry out is marked as text."""
+    """Returns a value for a spreadsheet; text that a spreadsheet would execute is marked as text."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

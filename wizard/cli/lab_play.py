@@ -55,7 +55,7 @@ def play(workspace: Workspace, lab_id: str, everything: bool, by_hand: bool, kee
 
 
 def stop(*_: object) -> NoReturn:
-    """Stops as Ctrl+C does."""
+    """Stops the play, as Ctrl+C does."""
     raise KeyboardInterrupt
 
 

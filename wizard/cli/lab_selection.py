@@ -1,4 +1,4 @@
-"""Which lab and step a command is about, and on which hosts: options, arguments and what they open."""
+"""The lab, the step and the hosts of a command: their options and arguments, and how they are opened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def on_hosts(command: Command) -> Command:
-    """Adds the options that say on which hosts labs are done; see `chosen_classroom`."""
+    """Adds the options for the hosts on which labs are done; see `chosen_classroom`."""
 
     def keep_option(context: click.Context, option: click.Parameter, value: object) -> None:
         context.meta[f"firescreen.{option.name}"] = value
@@ -52,17 +52,17 @@ def open_session(
     anew: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> LabSession:
-    """Opens a lab on the chosen hosts; the current lab where `lab_id` is ''.
+    """Opens a lab on the chosen hosts; the current lab if `lab_id` is ''.
 
     Args:
-        progress: told what is being done; by default it is printed on standard error.
+        progress: gets lines of progress; by default they are printed on standard error.
     """
     from wizard.labs import LabSession
 
     workspace.ensure()
     machine, room = engine(workspace), chosen_classroom(workspace)
     if room is not None:
-        connect(machine, room.hosts)  # asks for passwords and host keys
+        connect(machine, room.hosts)  # prompts for passwords and host keys
     return LabSession.open(
         machine,
         lab_id or current_lab_id(workspace),
@@ -74,10 +74,10 @@ def open_session(
 
 
 def chosen_classroom(workspace: Workspace) -> Classroom | None:
-    """The classroom from the command line or the last one used; None for the practice stack.
+    """Returns the classroom from the command line or the last one used; None for the practice stack.
 
     Raises:
-        InputError: the classroom file cannot be used, or the student's number is not known.
+        InputError: the classroom file is invalid, or the student's number is missing.
     """
     from wizard.labs import classroom
 
@@ -107,7 +107,7 @@ def chosen_classroom(workspace: Workspace) -> Classroom | None:
 
 
 def current_lab_id(workspace: Workspace) -> str:
-    """The lab that the hosts are in, or else the first that is not done; '' if all are."""
+    """Returns the lab that the hosts are in, else the first unfinished lab; '' if all are finished."""
     from wizard.labs import labs
     from wizard.labs.classroom import progress_folder
     from wizard.labs.state import load, newest_lab
@@ -128,10 +128,10 @@ def current_lab_id(workspace: Workspace) -> str:
 def open_step(
     workspace: Workspace, named: tuple[str, ...], *, tools: bool = False, anew: bool = False
 ) -> tuple[LabSession, LabStep | None]:
-    """The lab and the step that the arguments name, in any order; the current lab and step by default.
+    """Opens the lab and the step that the arguments name, in any order; the current lab and step by default.
 
     Raises:
-        InputError: an argument names neither.
+        InputError: an argument names neither a lab nor a step.
     """
     from wizard.labs import find, labs
 
@@ -144,17 +144,17 @@ def open_step(
             todo="List the labs with: firescreen lab list",
         )
     lab_id = next((word for word in named if word in known), "") or current_lab_id(workspace)
-    # Before the practice stack starts: a wrong name must not start it.
+    # Checked before the practice stack starts: a wrong name must not start it.
     step = _step_id(find(lab_id, workspace.packs), rest[0]) if rest else ""
     session = open_session(workspace, lab_id, tools=tools, anew=anew)
     return session, session.lab.step(step) if step else session.current
 
 
 def _step_id(lab: Lab, named: str) -> str:
-    """The id of the step that a number or an id names.
+    """Returns the id of the step that a number or an id names.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such step.
     """
     if named.isdecimal() and 1 <= int(named) <= len(lab.steps):
         return lab.steps[int(named) - 1].id

@@ -1,4 +1,4 @@
-"""What the lab commands print: a step with its commands, and the end of a lab."""
+"""The output of the lab commands: a step with its commands, and the end of a lab."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def step_number(session: LabSession, step: LabStep) -> str:
-    """The number of a step among all of its lab, e.g. 2/4."""
+    """Returns the number of a step and of all steps in the lab, e.g. 2/4."""
     place = [each.id for each in session.lab.steps].index(step.id) + 1
     return f"{place}/{len(session.lab.steps)}"
 
 
 def show_step(session: LabSession, step: LabStep) -> None:
-    """Prints a step: its text, and the commands with where to type them."""
+    """Prints a step: its text, its commands, and where to type them."""
     click.secho(f"\n{step_number(session, step)}  {step.title}  (host {step.host})", bold=True)
     click.echo(f"\n{wrap_markdown(step.text)}")
     commands = (*step.commands, *session.answer(step.id))
@@ -42,7 +42,7 @@ def show_commands(typed: Iterable[str]) -> None:
 
 
 def wrap_markdown(markdown: str) -> str:
-    """Markdown, wrapped for a terminal of 80 columns."""
+    """Wraps Markdown for a terminal of 80 columns."""
     paragraphs = []
     for paragraph in markdown.split("\n\n"):
         items = paragraph.split("\n- ") if paragraph.startswith("- ") else [paragraph]

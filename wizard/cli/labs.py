@@ -103,7 +103,7 @@ def start(workspace: Workspace, named: tuple[str, ...], anew: bool, jump: bool) 
 
 
 def _show_result(session: LabSession, step: LabStep, result: CheckResult) -> None:
-    """What a check saw; exit 1 where the step is not done."""
+    """Prints the result of a check; exits with 1 if the step is not done."""
     click.secho(f"{step_number(session, step)}  {step.title}", bold=True)
     for line in result.seen:
         output.show(f"  ✓ {line}")

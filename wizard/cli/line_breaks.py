@@ -1,6 +1,6 @@
-"""Breaks lines for people at blanks, as a terminal would break them in the middle of a word.
+"""Wraps lines at blanks, because a terminal would break them in the middle of a word.
 
-Paths and URLs stay whole, and so do commands where they fit into a line: what is copied works.
+Paths and URLs are never divided, nor are commands that fit into a line, so that they can be copied.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import TextIO
 from wizard.invocation import COMMANDS
 
 USUAL = 80
-"""Columns where there is no terminal."""
+"""Columns without a terminal."""
 _LEAST = 20
 _WORD = re.compile(r"\s*\S+")
 _SIGNS = frozenset("✓✗●◐–↩…!|")
 _INTRODUCING = ("run:", "type:", "with:", "try:", "in:")
-"""What a command follows, up to the end of its sentence."""
+"""Words after which the rest of the sentence is a command."""
 _ENDS = (".", ",", ";", ":", ")")
 _OURS = re.compile(rf"(?:\S*/)?firescreen (?:--?\w|(?:{COMMANDS})\b)")
 _FENCE = "```"
 
 
 def columns(stream: TextIO) -> int:
-    """The columns of a line: as the environment's COLUMNS says, else those of the stream's terminal, else 80."""
+    """Returns the columns of a line: the environment's COLUMNS, else those of the stream's terminal, else 80."""
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return max(int(given), _LEAST)
@@ -36,17 +36,17 @@ def columns(stream: TextIO) -> int:
 
 
 def of_terminal(stream: TextIO) -> int:
-    """The columns of the stream's terminal; 0 for a file or a pipe, whose lines other programs read."""
+    """Returns the columns of the stream's terminal; 0 for a file or a pipe, whose lines other programs read."""
     return columns(stream) if stream.isatty() else 0
 
 
 def break_lines(text: str, width: int, *, indent: str | None = None) -> str:
-    """A text whose long lines are broken at blanks.
+    """Wraps the long lines of a text at blanks.
 
     Args:
-        width: columns; 0 for as many as there are.
-        indent: of the lines that follow a break; by default that of the line, behind its sign (✓, ✗ and so on) if it
-            has one.
+        text: the text.
+        width: columns; 0 for no limit.
+        indent: of the lines after a break; by default that of the line, after its sign (✓, ✗ and so on) if it has one.
     """
     return "\n".join(_broken_line(line, width, indent) for line in text.split("\n")) if width else text
 
@@ -68,7 +68,7 @@ def _broken_line(line: str, width: int, indent: str | None) -> str:
 
 
 def _units(words: Sequence[str]) -> Iterator[str]:
-    """Words, where those of a command are one."""
+    """Yields the words, with the words of a command joined to one."""
     at = 0
     while at < len(words):
         end = _end_of_unit(words, at)
@@ -77,7 +77,7 @@ def _units(words: Sequence[str]) -> Iterator[str]:
 
 
 def _end_of_unit(words: Sequence[str], at: int) -> int:
-    """The end of what begins with that word: a command in backquotes, one of Firescreen, or one that is introduced."""
+    """Returns the end of the unit at that word: a command in backquotes, of Firescreen, or introduced."""
     word = words[at].strip()
     if word.lstrip("(").startswith("`"):
         quotes = 0
@@ -85,7 +85,7 @@ def _end_of_unit(words: Sequence[str], at: int) -> int:
             quotes += each.count("`")
             if quotes % 2 == 0:
                 return end
-        return at + 1  # never closed
+        return at + 1  # the backquote is never closed
     two = f"{word} {words[at + 1].strip()}" if at + 1 < len(words) else word
     introduced = at > 0 and words[at - 1].strip().lower() in _INTRODUCING
     if not introduced and not _OURS.match(two):
@@ -97,10 +97,11 @@ def _end_of_unit(words: Sequence[str], at: int) -> int:
 
 
 def markdown(text: str, width: int) -> str:
-    """Markdown for a terminal: its tables as paragraphs, its lines broken; code stays as it is.
+    """Formats Markdown for a terminal: tables as paragraphs, lines wrapped; code is unchanged.
 
     Args:
-        width: columns; 0 for the text as it is.
+        text: the Markdown.
+        width: columns; 0 for the unchanged text.
     """
     return "\n".join(_markdown_lines(text.split("\n"), width)) if width else text
 
@@ -123,7 +124,7 @@ def _markdown_lines(lines: Sequence[str], width: int) -> Iterator[str]:
 
 
 def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
-    """The lines, where those of a paragraph and of a list's item are one."""
+    """Yields the lines, with the lines of a paragraph or a list item joined to one."""
     text, in_code = "", False
     for line in lines:
         fence = line.startswith(_FENCE)
@@ -141,13 +142,13 @@ def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _cells(line: str) -> tuple[str, ...]:
-    """The cells of a row of a table; `\\|` is a sign of one."""
+    """Returns the cells of a table row; `\\|` is a literal bar."""
     found = re.split(r"(?<!\\)\|", line.strip().strip("|"))
     return tuple(cell.strip().replace("\\|", "|") for cell in found)
 
 
 def _row(head: Sequence[str], cells: Sequence[str], width: int) -> Iterator[str]:
-    """A row of a table: what it is about, and below it the rest, with its title where there is more than one column."""
+    """Yields a table row: its first cell, then the others below it, with column titles if there are several."""
     yield _broken_line(cells[0] or "-", width, "  ")
     for title, cell in zip(head[1:], cells[1:], strict=False):
         if cell:
@@ -156,6 +157,6 @@ def _row(head: Sequence[str], cells: Sequence[str], width: int) -> Iterator[str]
 
 
 def _item(line: str) -> str:
-    """How a line begins: its indent, with the sign of a list's item."""
+    """Returns the beginning of a line: its indent, with the bullet or number of a list item."""
     found = re.match(r"\s*(?:(?:[-*]|\d+\.)\s+)?", line)
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Writes what a scan found into a stack file."""
+"""Writes the result of a scan to a stack file."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def write_stack(found: Scan, path: Path, *, runs: Path, leave_out: Collection[st
     """Writes the stack file, and prints the level of each component and what it costs.
 
     Args:
+        found: the result of the scan.
+        path: of the stack file.
         runs: the workspace's folder of runs.
         leave_out: `host/component` of each component that is left as it is.
 

@@ -1,4 +1,4 @@
-"""Options that several commands share; the stack and the passwords that a command needs."""
+"""Options that several commands share, and how commands get their stack and their passwords."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 STACK = 'STACK is a stack file, or "practice" for the practice stack.'
-"""What the help of each command with a STACK says of it."""
+"""The explanation of STACK in the help of each command that has one."""
 _AHEAD = 32
-"""Hosts that are connected to at the same time."""
+"""Maximum number of hosts that are connected to at the same time."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output")
 yes = click.option("--yes", is_flag=True, help="Do not ask before changes are made")
@@ -55,9 +55,10 @@ renew = click.option(
 
 
 def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
-    """The engine, imported when a command needs it; its connections end with the command.
+    """Makes the engine, imported when a command needs it; its connections are closed with the command.
 
     Args:
+        workspace: of the command.
         stack: whose hosts the command needs; connects to the first of them while modules are imported.
     """
     from wizard.connections.credentials import Access
@@ -66,7 +67,7 @@ def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
     looked: dict[HostSpec, tuple[float, tuple[Service, ...]]] = {}
     far = [host for host in stack.hosts if host.connect == "ssh"][:_AHEAD] if stack is not None else []
     if stack is not None and far:
-        # sshd starts on the other side, and `ssh` on another processor, while Paramiko takes its time on this one.
+        # sshd starts on the remote host, and `ssh` on another processor, while Paramiko is being imported on this one.
         from wizard.connections.ssh.preconnect import EarlyConnection
 
         early = {host: EarlyConnection(host) for host in far}
@@ -89,7 +90,7 @@ def _look(
     looked: dict[HostSpec, tuple[float, tuple[Service, ...]]],
     practice_folder: str,
 ) -> None:
-    """Finds out what runs on a host, for the engine that is still being imported: see `Hosts.services`."""
+    """Discovers the services of a host while the engine is still being imported: see `Hosts.services`."""
     from wizard.service_managers import discovery
 
     connection.ask_ahead(discovery.requests(stack))
@@ -97,7 +98,7 @@ def _look(
 
 
 def stack_of(argument: str, workspace: Workspace) -> Stack:
-    """The stack that an argument names: a file, or the word practice.
+    """Returns the stack that an argument names: a file, or the word practice.
 
     Raises:
         InputError: there is no such file, or the practice stack does not run.
@@ -118,12 +119,12 @@ def stack_of(argument: str, workspace: Workspace) -> Stack:
 
 
 def also_accept_broken(stack: Stack, keys: Sequence[str]) -> Stack:
-    """The stack, with more clients that may be rejected after the run."""
+    """Returns the stack with more clients that may be rejected after the run."""
     return replace(stack, accept_broken=tuple(dict.fromkeys((*stack.accept_broken, *keys))))
 
 
 def known_broken(plan: Plan, keys: Sequence[str]) -> None:
-    """Refuses names of clients that the plan does not break.
+    """Rejects names of clients that the plan does not break.
 
     Raises:
         InputError: one of `keys` is such a name.
@@ -140,7 +141,7 @@ def known_broken(plan: Plan, keys: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How a person is asked for what turns out to be needed: at a terminal, or in the plain mode's conversation."""
+    """How a person is prompted for what turns out to be needed: at a terminal, or in the plain mode's dialog."""
 
     say: Callable[[str], None]
     confirm: Callable[[str], bool]
@@ -148,7 +149,7 @@ class Asking:
 
 
 def at_terminal() -> Asking:
-    """Asks with prompts on standard error."""
+    """Returns prompts on standard error."""
     return Asking(
         say=lambda line: click.echo(line, err=True),
         confirm=lambda words: click.confirm(words, err=True),
@@ -166,11 +167,11 @@ def make_plan(
     answers: Answers | None = None,
     asking: Asking | None = None,
 ) -> Plan:
-    """The plan for a stack; a missing password is asked for at the terminal, or read from a file or standard input.
+    """Makes the plan for a stack; a missing password is read from a file, standard input or a prompt at the terminal.
 
     Args:
-        answers: passwords, the passphrase and secrets that were given already.
-        asking: how a person is asked; by default at the terminal.
+        answers: passwords, the passphrase and secrets that are already known.
+        asking: how a person is prompted; by default at the terminal.
 
     Raises:
         InputError: a password is missing and there is no terminal, or a host cannot be read.
@@ -212,7 +213,8 @@ def ask_to_confirm(question: str, *, todo: str, as_json: bool = False) -> None:
     """Asks at the terminal whether changes may be made.
 
     Args:
-        todo: what to do where nobody can be asked.
+        question: for the person.
+        todo: what to do instead if there is no terminal.
 
     Raises:
         InputError: the answer is no, or there is no terminal.
@@ -226,13 +228,13 @@ def ask_to_confirm(question: str, *, todo: str, as_json: bool = False) -> None:
 
 
 def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None = None) -> None:
-    """Connects to hosts; asks for passwords and host keys, once each.
+    """Connects to hosts; prompts for passwords and host keys, once each.
 
     Args:
-        asking: how a person is asked; by default at the terminal.
+        asking: how a person is prompted; by default at the terminal.
 
     Raises:
-        InputError: a host cannot be reached, or an answer is needed and there is no terminal.
+        InputError: a host is unreachable, or an answer is needed and there is no terminal.
     """
     asked: set[SecretKind] = set()
     for _ in range(4 * len(hosts) + 1):
@@ -271,12 +273,12 @@ def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None 
 
 
 def ask(words: str, file: Path | None, *, alone: bool = False, trimmed: bool = False) -> Secret:
-    """A secret from a file, standard input or the keyboard; never from an argument.
+    """Reads a secret from a file, standard input or the keyboard; never from an argument.
 
     Args:
-        words: what is asked for.
-        file: the file that holds it; '-' is standard input.
-        alone: reads all of standard input; else one line.
+        words: the prompt.
+        file: contains the secret; '-' is standard input.
+        alone: reads all of standard input; otherwise one line.
         trimmed: removes white space at both ends.
 
     Raises:

@@ -26,23 +26,23 @@ def data(value: Mapping[str, Any] | list[Any]) -> None:
 
 
 def say(text: str = "", *, bold: bool = False, colour: str | None = None, whole: bool = False) -> None:
-    """Prints a line on standard error; text from outside must have gone through `plain`.
+    """Prints a line on standard error; text from outside must have passed through `plain`.
 
-    Commands of Firescreen in it are printed as they work where they are typed.
+    Firescreen's commands in the line are printed so that they work where they are typed.
 
     Args:
-        whole: it is a command or a line of a file, and is not broken.
+        whole: the line is a command or part of a file, and is not wrapped.
     """
     width = 0 if whole else line_breaks.of_terminal(sys.stderr)
     click.secho(line_breaks.break_lines(as_typed(text), width), err=True, bold=bold, fg=colour)
 
 
 def show(text: str, *, indent: str = "", colour: str | None = None) -> None:
-    """Prints a line on standard output, broken on a terminal; a sign at its beginning has its colour.
+    """Prints a line on standard output, wrapped on a terminal; a sign at its beginning is coloured.
 
     Args:
-        indent: of the lines that follow a break; '' for that of the line.
-        colour: of what stands behind a first column that is as wide as the indent.
+        indent: of the lines after a break; '' for that of the line.
+        colour: of the text after a first column that is as wide as the indent.
     """
     shown = line_breaks.break_lines(text, line_breaks.of_terminal(sys.stdout), indent=indent or None)
     if colour:
@@ -51,14 +51,14 @@ def show(text: str, *, indent: str = "", colour: str | None = None) -> None:
 
 
 def as_typed(text: str) -> str:
-    """A text whose commands find this program and this workspace; unchanged outside of a command."""
+    """Rewrites the commands in a text to find this program and this workspace; unchanged outside of a command."""
     context = click.get_current_context(silent=True)
     workspace = context.find_root().obj if context else None
     return invocation.as_typed(text, workspace) if isinstance(workspace, Workspace) else text
 
 
 def colour_mark(line: str) -> str:
-    """A line whose first sign has its colour; the sign says the same without it."""
+    """Returns a line with its first sign coloured; the sign has the same meaning without colour."""
     colour = {"✓": "green", "✗": "red", "●": "red", "◐": "yellow", "–": "yellow"}.get(line[:1])
     return click.style(line[:1], fg=colour, bold=True) + line[1:] if colour else line
 
@@ -83,7 +83,7 @@ def complain(error: FirescreenError) -> None:
 
 @contextmanager
 def print_errors() -> Iterator[None]:
-    """Prints an error of the program, and exits with its code."""
+    """Prints errors of the program, and exits with their code."""
     try:
         yield
     except FirescreenError as error:
@@ -100,7 +100,7 @@ def print_errors() -> Iterator[None]:
 
 
 def _file_error(error: OSError) -> FirescreenError:
-    """What a file does that nobody foresaw: most often its name was typed."""
+    """Returns the error for an unexpected failure of a file, whose name was most likely typed."""
     kind = InputError if error.errno == errno.ENAMETOOLONG else FirescreenError
     return kind(
         error.strerror or type(error).__name__,
@@ -115,7 +115,7 @@ HOST_WORDS = {
     "away": "unreachable",
     "stuck": "needs recovery",
 }
-"""The state of a host for a person, where its name in JSON differs."""
+"""The state of a host in words, if they differ from its name in JSON."""
 RUN_WORDS = {
     "proven": "verified",
     "changed": "not verified",
@@ -124,11 +124,11 @@ RUN_WORDS = {
     "cut-off": "interrupted",
     "owed": "needs recovery",
 }
-"""The state of a run for a person, where its name in JSON differs."""
+"""The state of a run in words, if they differ from its name in JSON."""
 
 
 def host_line(event: Event) -> str:
-    """A line for a host that is verified or failed; '' where the lines of its changes say enough."""
+    """Returns the line for a verified or failed host; '' if the lines of its changes say enough."""
     host = plain(event.host)
     why = f": {redact(plain(event.error[1]))}" if event.error else ""
     match event.state:
@@ -142,14 +142,15 @@ def host_line(event: Event) -> str:
 
 
 _SOON = 3.0
-"""Seconds from which it is said how long the rest may take; what is quicker needs no estimate."""
+"""Seconds from which the remaining time is printed; shorter runs need no estimate."""
 
 
 def estimate(done: int, total: int, seconds: float) -> str:
-    """How long the rest may take at the pace so far, e.g. ', about 20 s left'; '' where that is not known or soon.
+    """Returns the estimated remaining time, e.g. ', about 20 s left'; '' if it is unknown or short.
 
     Args:
-        done: changes that are made, of `total`.
+        done: changes already made, of `total`.
+        total: all changes.
         seconds: since the run began.
     """
     left = seconds / done * (total - done) if done else 0.0
@@ -159,7 +160,7 @@ def estimate(done: int, total: int, seconds: float) -> str:
 
 
 def progress() -> Callable[[Event], None]:
-    """A listener that prints a line for each event."""
+    """Returns a listener that prints a line for each event."""
     told: set[str] = set()
     began = time.monotonic()
 
@@ -194,13 +195,13 @@ def progress() -> Callable[[Event], None]:
 
 
 def tell_wait(event: Event) -> None:
-    """A listener that says what is waited for, and nothing else."""
+    """Prints what the run waits for, and no other event."""
     if event.kind == "log" and event.text:
         say(f"  … {plain(event.host)}: {redact(plain(event.text, 300))}")
 
 
 def attempt_line(attempt: Attempt) -> str:
-    """One probe in a line: its name, the outcome, and what was expected."""
+    """Returns a line for a probe: its name, the outcome, and the expectation."""
     mark = "✓" if attempt.ok else "–" if attempt.excused else "✗"
     probe = attempt.probe
     got = attempt.outcome if attempt.ok else f"{attempt.outcome}, expected {probe.expect}"

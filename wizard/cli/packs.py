@@ -143,7 +143,7 @@ def _own_ids() -> frozenset[str]:
 
 
 def _play(pack: Pack, workspace: Workspace, suite: str) -> bool:
-    """Plays the pack both ways; whether every step worked."""
+    """Plays the pack with the engine and with its commands; returns whether every step worked."""
     from wizard.labs import packs, play
 
     with packs.stage_pack(pack) as folder:
@@ -166,7 +166,7 @@ def _play(pack: Pack, workspace: Workspace, suite: str) -> bool:
 
 
 def _sound(pack: Pack) -> Pack:
-    """The pack, if it has no errors; else prints them and exits with 2."""
+    """Returns the pack if it has no errors; otherwise prints them and exits with 2."""
     if not pack.problems:
         return pack
     for problem in pack.problems:

@@ -1,4 +1,4 @@
-"""A conversation in lines for the plain mode: it prints sentences, and reads answers from standard input."""
+"""The line dialog of the plain mode: prints sentences, and reads answers from standard input."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from wizard.model import Question
 
 MOST_TRIES = 5
-"""Answers to one question that cannot be used before the conversation ends."""
+"""How many invalid answers to one question end the dialog."""
 
 Explain = Callable[[], Sequence[str]]
-"""The lines that answer a '?'."""
+"""Returns the lines that answer a '?'."""
 
 
 class Leave(Exception):  # noqa: N818 - leaving is no error
-    """The person leaves the conversation.
+    """The person leaves the dialog.
 
     Args:
-        why: a sentence for the person; '' where `q` was typed.
+        why: a sentence for the person; '' if `q` was typed.
         exit_code: of the program, if nothing has been applied yet.
     """
 
@@ -37,10 +37,10 @@ class Leave(Exception):  # noqa: N818 - leaving is no error
 
 
 def say(line: str = "", *, whole: bool = False) -> None:
-    """Prints a line without control characters at once, so that a screen reader can begin with it.
+    """Prints a line without control characters immediately, so that a screen reader can begin with it.
 
     Args:
-        whole: it is a command or a line of a file; all others are broken at blanks, also in a pipe.
+        whole: the line is a command or part of a file; all others are wrapped at blanks, also in a pipe.
     """
     shown = as_typed(plain(line, 10_000))
     print(shown if whole else line_breaks.break_lines(shown, line_breaks.columns(sys.stdout)), flush=True)
@@ -58,14 +58,13 @@ def complain(error: FirescreenError) -> None:
 
 
 def read_line() -> str:
-    """A line of standard input.
+    """Reads a line of standard input.
 
     Raises:
         Leave: the person typed q, or standard input has ended.
     """
-    line = (
-        sys.stdin.buffer.readline()
-    )  # as `options.ask` reads passwords: no line is lost in a buffer between them
+    # As `options.ask` reads passwords: no line is lost in a buffer between them.
+    line = sys.stdin.buffer.readline()
     if not line:
         raise Leave("Standard input has ended.", 2)
     return _unless_q(line.decode("utf-8", "replace").rstrip("\r\n"))
@@ -78,14 +77,14 @@ def _unless_q(line: str) -> str:
 
 
 def read_secret(*, twice: bool) -> str:
-    """A line that is not shown: without echo at a terminal.
+    """Reads a line without echo at a terminal.
 
     Args:
-        twice: asks for it again at a terminal if it is not empty, since it is new and nobody has seen it; a question
-            mark alone is no password.
+        twice: reads it again at a terminal if it is not empty, since it is new and nobody has seen it; a question mark
+            alone is no password.
 
     Raises:
-        Leave: as `read_line`. InputError: the two differ.
+        Leave: as `read_line`. InputError: the two lines differ.
     """
     if not sys.stdin.isatty():
         return read_line()
@@ -114,13 +113,13 @@ def ask(
 
     Args:
         title: the question, with how to answer it.
-        take: gets the line; raises InputError for one that cannot be used.
-        explain: what a '?' prints.
+        take: gets the line; raises InputError if it is invalid.
+        explain: returns the lines that a '?' prints.
         secret: reads the answer without echo.
         twice: reads such an answer again, see `read_secret`.
 
     Raises:
-        Leave: the person leaves, or gave too many answers that cannot be used.
+        Leave: the person leaves, or gave too many invalid answers.
     """
     say(title)
     wrong = 0
@@ -144,12 +143,13 @@ def ask(
 
 
 def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, explain: Explain = tuple) -> str:
-    """Asks for one of numbered choices; its number or its own words choose it, and Enter takes the default.
+    """Asks for one of numbered choices; its number or its text chooses it, and Enter chooses the default.
 
     Args:
         title: the question.
-        choices: (value, what a person reads).
-        default: a value of these.
+        choices: (value, text).
+        default: one of these values.
+        explain: returns the lines that a '?' prints.
     """
     values = [value for value, _ in choices]
     known = {words.casefold(): value for value, words in choices}
@@ -172,11 +172,11 @@ def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, expl
 
 
 def put(question: Question, take: Callable[[str], None], *, explain: Explain = tuple) -> None:
-    """Puts a question of a stack; `take` gets what was answered, and nothing where Enter leaves it as it is.
+    """Asks a question of a stack; `take` gets the answer, or is not called if Enter keeps the default.
 
     Args:
-        take: raises InputError for an answer that cannot be used.
-        explain: what a '?' prints after the question's own explanation.
+        take: raises InputError for an invalid answer.
+        explain: returns the lines that a '?' prints after the question's own explanation.
 
     Raises:
         Leave: as `ask`.
@@ -205,7 +205,7 @@ def put(question: Question, take: Callable[[str], None], *, explain: Explain = t
 
 
 def confirm(title: str, *, yes: str, no: str) -> bool:
-    """Asks a question whose default is no; `yes` and `no` say what happens then."""
+    """Asks a question whose default is no; `yes` and `no` say what each answer does."""
     return choose(title, (("no", no), ("yes", yes)), "no") == "yes"
 
 
@@ -218,10 +218,10 @@ def _confirm(title: str) -> bool:
 
 
 def _known_secret(title: str) -> Secret:
-    """A password that exists already."""
+    """Reads a password that exists already."""
     say(f"{title}. Type it.")
     return Secret(read_secret(twice=False))
 
 
 ASKING = Asking(say=say, confirm=_confirm, secret=_known_secret)
-"""Asks for what turns out to be needed on the way: passwords of hosts, SSH host keys."""
+"""Prompts for what turns out to be needed during a run: passwords of hosts, SSH host keys."""

@@ -25,7 +25,7 @@ _HELP = (
 
 
 def choose_lab(workspace: Workspace) -> int:
-    """Asks which lab, and goes through it; returns the exit code.
+    """Asks which lab to do, and does it with the person; returns the exit code.
 
     Raises:
         Leave: the person leaves before the lab has begun.
@@ -57,14 +57,14 @@ def _say_progress(text: str) -> None:
 
 
 class PlainLab:
-    """One person's way through a lab, in lines."""
+    """A lab as a dialog in lines, for one person."""
 
     def __init__(self, session: LabSession) -> None:
         self._session = session
         self._place = 0
 
     def go_through(self) -> int:
-        """Shows steps and does what is typed until the person leaves; 0 if all steps are done, else 1."""
+        """Shows steps and does what is typed until the person leaves; returns 0 if all steps are done, else 1."""
         session = self._session
         say(f"Lab: {session.lab.title}.")
         _say_text(session.lab.intro)
@@ -84,7 +84,7 @@ class PlainLab:
         return 0 if session.current is None else 1
 
     def _take(self, line: str) -> None:
-        """Does what a line asks for; an error of the stack is said, and the lab goes on."""
+        """Does what a line requests; an error of the stack is printed, and the lab continues."""
         actions = {
             "check": self._check,
             "hint": self._hint,
@@ -175,11 +175,11 @@ class PlainLab:
 
 
 def _say_text(markdown: str) -> None:
-    """A paragraph or an item of a list in a line each, without the marks of Markdown."""
+    """Prints each paragraph or list item on a line, without Markdown markup."""
     for paragraph in markdown.split("\n\n"):
         items = paragraph.split("\n- ") if paragraph.startswith("- ") else [paragraph]
         for item in items:
-            # Every other part is code: its stars stay.
+            # Every other part is code: its asterisks are kept.
             parts = " ".join(item.removeprefix("- ").split()).split("`")
             words = "".join(
                 part if number % 2 else re.sub(r"(\*\*?)(.+?)\1", r"\2", part)

@@ -1,4 +1,4 @@
-"""Asks in the plain mode how Prometheus logs in by token: at its jobs, Alertmanagers, remote_write and remote_read."""
+"""Asks in the plain mode where Prometheus logs in by token: jobs, Alertmanagers, remote_write and remote_read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _HELP = (
 
 
 def choose_logins(found: Scan) -> tuple[Stack, Answers] | None:
-    """The stack with the logins that the person wants, and the secrets; None where components are to be secured.
+    """Returns the stack with the chosen logins, and the secrets; None if components are to be secured instead.
 
-    Asks nothing where Prometheus can log in by token nowhere.
+    Asks nothing if there is no place where Prometheus can log in by token.
 
     Raises:
         Leave: the person leaves.
@@ -51,7 +51,7 @@ def choose_logins(found: Scan) -> tuple[Stack, Answers] | None:
 
 
 def _with_present_levels(found: Scan) -> Stack:
-    """The stack with the protection that the scan saw: the plan changes nothing of it."""
+    """Returns the stack with the protection that the scan found, so that the plan does not change it."""
     seen, stack = {each.key: each for each in found.exposures}, found.stack
     return replace(
         stack,
@@ -65,14 +65,14 @@ def _with_present_levels(found: Scan) -> Stack:
 
 
 def _ways(candidate: LoginCandidate) -> tuple[str, ...]:
-    """The ways by which a place can have Prometheus log in."""
+    """Returns the kinds of login that a place supports."""
     if "" in candidate.obstacles:
         return ()
     return tuple(way for way in ("oauth2", "authorization") if way not in candidate.obstacles)
 
 
 class _Conversation:
-    """Place by place, until the person goes on to the plan."""
+    """The questions place by place, until the person goes on to the plan."""
 
     def __init__(self, stack: Stack, candidates: Sequence[LoginCandidate]) -> None:
         self.stack = stack
@@ -101,7 +101,7 @@ class _Conversation:
         return plain(f"{candidate.how} of {candidate.host}{first}, today: {today}{planned}", 300)
 
     def _ask(self, candidate: LoginCandidate) -> None:
-        """All questions about one place; what the login needs is asked for until it is there."""
+        """Asks all questions about one place; required answers are asked for until they are given."""
         asked, everything = set[str](), False
         while True:
             left = [each for each in self._questions(candidate) if each.key not in asked]
@@ -122,7 +122,7 @@ class _Conversation:
                 return
 
     def _questions(self, candidate: LoginCandidate) -> list[Question]:
-        """What is asked of it now, with the ways that it can have."""
+        """Returns the present questions about a place, with the kinds of login that it supports."""
         from wizard.planner import client_login_questions
 
         found = list(client_login_questions.questions(self.stack, candidate))
@@ -141,7 +141,7 @@ class _Conversation:
             self.secrets[candidate.key] = Secret(value.strip())
 
     def _demand(self, candidate: LoginCandidate, question: Question, asked: set[str]) -> None:
-        """Has a question asked again that needs an answer."""
+        """Asks a question again if its answer is required and missing."""
         from wizard.planner import client_login_questions
 
         login = candidate.login(self.stack)

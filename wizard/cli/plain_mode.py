@@ -1,4 +1,4 @@
-"""The plain mode, `firescreen --plain`: the wizard as a conversation in lines, for screen readers and pipes."""
+"""The plain mode, `firescreen --plain`: the wizard as a dialog in lines, for screen readers and pipes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_plain(workspace: Workspace, stack: str) -> int:
-    """Holds the conversation; returns the exit code.
+    """Runs the dialog; returns the exit code.
 
     Args:
         workspace: of the CA, the journal and the practice stack.
@@ -54,7 +54,7 @@ def open_plain(workspace: Workspace, stack: str) -> int:
 
 
 def _end(conversation: PlainWizard | None, exit_code: int) -> int:
-    """Says what is left of a conversation that ended before its end; returns the exit code."""
+    """Says what is left of a dialog that ended early; returns the exit code."""
     if conversation is None or not conversation.began:
         say("Nothing was changed.")
         return exit_code
@@ -63,7 +63,7 @@ def _end(conversation: PlainWizard | None, exit_code: int) -> int:
 
 
 def _choose_start() -> str:
-    """What the person wants to do: 'here', 'practice', 'lab', or the name of a stack file."""
+    """Asks what to do: returns 'here', 'practice', 'lab', or the name of a stack file."""
     wanted = choose(
         "What do you want to do?",
         (
@@ -91,7 +91,7 @@ def _stack_file() -> str:
         if not line:
             raise InputError("a file name is needed", todo="Type the path of a stack file")
         name = os.path.expanduser(line)  # noqa: PTH111 - the name of no user stays as it was typed
-        load(Path(name))  # what cannot be read is asked for again, here
+        load(Path(name))  # an unreadable file is asked for again here
 
     ask(
         "Which stack file? Type its path.",
@@ -102,7 +102,7 @@ def _stack_file() -> str:
 
 
 def _start_practice(workspace: Workspace) -> None:
-    """Starts the practice stack, if it does not run and the person agrees."""
+    """Starts the practice stack, if it is not running and the person agrees."""
     from wizard import practice
 
     running = practice.status(workspace.root)

@@ -1,4 +1,4 @@
-"""What the plain mode says of a scan, a plan, a run and its verification: sentences that can be read aloud."""
+"""The plain mode's sentences, to be read aloud, about a scan, a plan, a run and its verification."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _BASE64 = re.compile(
     r"^([-+ ])[A-Za-z0-9+/]{64}\n(?:\1[A-Za-z0-9+/]{64}\n)+(?:\1[A-Za-z0-9+/]{1,63}={0,2}\n)?", re.MULTILINE
 )
-"""The body of a certificate in a diff: what it says stands above it, and nobody listens to base64."""
+"""The body of a certificate in a diff: the lines above describe it, and nobody listens to base64."""
 
 
 def scan_lines(found: Scan) -> Iterator[str]:
-    """A sentence for each component and each remark of a scan, and how many components are unprotected."""
+    """Yields a sentence for each component and each remark of a scan, and the number of unprotected components."""
     for exposure in found.exposures:
         yield exposure_sentence(exposure)
     for finding in found.remarks:
@@ -36,13 +36,13 @@ def scan_lines(found: Scan) -> Iterator[str]:
 
 
 def exposure_sentence(exposure: Exposure) -> str:
-    """Where a component is, and how it is protected."""
+    """Returns where a component is, and how it is protected."""
     version = f", version {exposure.version}" if exposure.version else ""
     return f"{exposure.key} at {exposure.address}{version}: {exposure.words}."
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """A plan's summary, its steps as numbered sentences, its warnings and interruptions."""
+    """Yields a plan's summary, its steps as numbered sentences, its warnings and interruptions."""
     hosts = {step.host for step in plan.steps if step.host != WORKSPACE}
     files = sum(isinstance(change, WriteFile) for change in plan.changes)
     yield (
@@ -60,12 +60,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def step_place(step: PlannedStep) -> str:
-    """Where a step is carried out."""
+    """Returns where a step is carried out."""
     return "in the workspace" if step.host == WORKSPACE else f"on {step.host}"
 
 
 def diff_lines(plan: Plan, step: PlannedStep) -> Iterator[str]:
-    """The diffs of a step: lines that begin with minus are removed, lines with plus are added."""
+    """Yields the diffs of a step: lines that begin with minus are removed, lines with plus are added."""
     for change in step.changes:
         yield f"{change.title()}."
         yield from _BASE64.sub(_fold_certificate, redact(change.diff(), plan.secrets)).splitlines()
@@ -77,7 +77,7 @@ def _fold_certificate(body: re.Match[str]) -> str:
 
 
 def command_lines(step: PlannedStep) -> Iterator[str]:
-    """The manual commands of a step, as they are typed."""
+    """Yields the manual commands of a step, ready to be typed."""
     for change in step.changes:
         commands = change.commands()
         if commands:
@@ -89,10 +89,10 @@ def command_lines(step: PlannedStep) -> Iterator[str]:
 
 
 def progress(say: Callable[..., None]) -> Callable[[Event], None]:
-    """A listener that says a sentence for each event of a run; repeated ones are left out.
+    """Returns a listener that says a sentence for each event of a run, without repetitions.
 
     Args:
-        say: gets a line, and `whole` of a command.
+        say: gets a line, and `whole` for a command.
     """
     told: set[str] = set()
     lock = threading.Lock()
@@ -109,7 +109,7 @@ def progress(say: Callable[..., None]) -> Callable[[Event], None]:
 
 
 def event_lines(event: Event) -> Sequence[str]:
-    """An event of a run as sentences; none for what needs no telling."""
+    """Returns an event of a run as sentences; none for events that need not be mentioned."""
     match event.kind, event.state:
         case "change", "done":
             return (
@@ -139,9 +139,10 @@ def event_lines(event: Event) -> Sequence[str]:
 
 
 def attempt_lines(attempts: Sequence[Attempt], away: Collection[str]) -> Iterator[str]:
-    """A sentence for each probe, and one that sums up.
+    """Yields a sentence for each probe, and a summary.
 
     Args:
+        attempts: the probes and their outcomes.
         away: hosts that are unreachable.
     """
     for attempt in attempts:

@@ -30,7 +30,7 @@ _PLAN_HELP = (
 
 
 class PlainWizard:
-    """One way from a scan to a verified stack.
+    """A dialog from a scan to a verified stack.
 
     Args:
         machine: the engine.
@@ -42,20 +42,20 @@ class PlainWizard:
         self._wanted = stack
         self._typed: dict[str, Secret] = {}
         self.outcome: Outcome | None = None
-        """How the plan was applied; None before that."""
+        """The result of applying the plan; None before that."""
         self.began = False
         """Whether anything may have been changed."""
 
     @property
     def exit_code(self) -> int:
-        """Of the program, once the plan is applied."""
+        """Returns the program's exit code after the plan is applied."""
         return exit_code(self.outcome) if self.outcome is not None else 0
 
     def carry_out(self) -> int:
-        """Goes all the way; returns the exit code.
+        """Runs the dialog from scan to verification; returns the exit code.
 
         Raises:
-            Leave: the person leaves. FirescreenError: before anything was changed.
+            Leave: the person leaves. FirescreenError: an error before anything was changed.
         """
         self._recover()
         found = self._scan()
@@ -77,7 +77,7 @@ class PlainWizard:
         return self.exit_code
 
     def _recover(self) -> None:
-        """Offers to roll back an interrupted run: nothing else can be applied before that."""
+        """Offers to roll back an interrupted run: nothing else can be applied before."""
         cut = self._engine.cut_off()
         if cut is None:
             return
@@ -109,7 +109,7 @@ class PlainWizard:
     # -- questions -----------------------------------------------------------------------------------------
 
     def _ask_questions(self, found: Scan) -> Stack:
-        """The stack with the answers to all questions: an answer may raise further questions."""
+        """Returns the stack with the answers to all questions; an answer may raise further questions."""
         from wizard import planner
 
         stack, asked, everything = found.stack, set[str](), False
@@ -130,7 +130,7 @@ class PlainWizard:
                 return stack
 
     def _ask(self, stack: Stack, question: Question) -> Stack:
-        """The stack with one question answered; Enter leaves it as it is."""
+        """Returns the stack with one question answered; Enter keeps the default."""
         from wizard import planner
 
         def explain() -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class PlainWizard:
         return stack
 
     def _answers(self, stack: Stack) -> Answers:
-        """The passwords that were typed."""
+        """Returns the passwords that were typed."""
         from wizard.model import Answers
 
         password = self._typed.get("users.password")
@@ -160,7 +160,7 @@ class PlainWizard:
     # -- plan, apply, undo ---------------------------------------------------------------------------------
 
     def _apply(self, plan: Plan) -> None:
-        """Shows the plan, applies it after a yes, says how the verification ended, and offers to undo it."""
+        """Shows the plan, applies it after a yes, reports the verification, and offers to undo it."""
         from wizard.engine import consent
         from wizard.engine.canary import canary_of
 
@@ -181,7 +181,7 @@ class PlainWizard:
             self._offer_undo(outcome.run)
 
     def _run(self, action: Callable[[Emit, threading.Event], Outcome]) -> Outcome:
-        """Applies or undoes; meanwhile Ctrl+C stops that, and afterwards the conversation again."""
+        """Applies or undoes; during that, Ctrl+C stops the run, afterwards it ends the dialog again."""
         before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
         tell, cancel = listen(sentences.progress(say))
         self.began = True
@@ -197,7 +197,7 @@ class PlainWizard:
             say(line)
 
     def _ask_to_apply(self, plan: Plan) -> None:
-        """Back when the person typed yes."""
+        """Returns if the person typed yes."""
         applied = False
 
         def take(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The command `lab rehearse`: plays the labs on a class's real hosts before the day."""
+"""The command `lab rehearse`: plays the labs on a class's real hosts beforehand."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def rehearse(
 
 
 def _check_names(names: tuple[str, ...]) -> None:
-    """Raises InputError for a lab that is not there, or that real hosts cannot do: it would be left out in silence."""
+    """Raises InputError for an unknown lab, or one that real hosts do not support: it would be skipped silently."""
     from wizard.labs import find, labs
 
     for name in names:

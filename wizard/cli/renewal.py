@@ -55,14 +55,14 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 CREDENTIAL = "firescreen-passphrase"
-"""The name of the credential in which systemd hands a timer the passphrase of the CA's key."""
+"""The name of the systemd credential that passes the passphrase of the CA's key to a timer."""
 _PATIENCE = 300.0
-"""Seconds to wait for another Firescreen that is at work."""
+"""Seconds to wait for another Firescreen that is working."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What a person, or a timer, asked for."""
+    """The options of a person or a timer."""
 
     stack: Stack
     only_due: bool
@@ -70,12 +70,12 @@ class _Wanted:
     as_json: bool
     passphrase_file: Path | None
     password_days: int = 0
-    """Passwords older than that are replaced as well; 0 for none."""
+    """Older passwords (in days) are replaced as well; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """How a renewal ended, and what it looked at."""
+    """The result of a renewal, and the certificates it checked."""
 
     outcome: Outcome
     renewed: tuple[Lifetime, ...]
@@ -142,7 +142,7 @@ def renew(
 
 
 def _remember(workspace: Workspace, stack: Stack, failure: str) -> None:
-    """Counts a renewal that failed, or notes the time of one that did not (`failure` '')."""
+    """Counts a failed renewal, or stores the time of a successful one (`failure` '')."""
     from wizard.upkeep import record
 
     known, now = record.load(workspace, stack), time.time()
@@ -154,10 +154,10 @@ def _remember(workspace: Workspace, stack: Stack, failure: str) -> None:
 
 
 def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
-    """Renews what is due; waits for another Firescreen that is at work, then rescans for what is due.
+    """Renews what is due; waits for another Firescreen that is working, then rescans for what is due.
 
     Raises:
-        FirescreenError: nothing was touched, and why.
+        FirescreenError: why nothing was changed.
     """
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -165,7 +165,7 @@ def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
             time.sleep(0.2)
         _recover(machine, asked)
         result = _attempt(machine, asked)
-        # The other one may have ended between our plan and our first change: then the files are no longer the same.
+        # The other Firescreen may have finished between our plan and our first change: then the files have changed.
         beaten = isinstance(result.outcome.error, LockedError | FileChangedError) and not result.outcome.run
         if not beaten or time.monotonic() > deadline:
             return result
@@ -173,7 +173,7 @@ def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
 
 
 def _recover(machine: Engine, asked: _Wanted) -> None:
-    """Rolls back a run that was interrupted: nothing can be renewed before.
+    """Rolls back an interrupted run: nothing can be renewed before.
 
     Raises:
         FirescreenError: it cannot be rolled back.
@@ -189,10 +189,10 @@ def _recover(machine: Engine, asked: _Wanted) -> None:
 
 
 def _attempt(machine: Engine, asked: _Wanted) -> _Result:
-    """Looks at what is due, and renews it once.
+    """Checks what is due, and renews it once.
 
     Raises:
-        FirescreenError: nothing was touched, and why.
+        FirescreenError: why nothing was changed.
     """
     from wizard.upkeep import lifetimes
 
@@ -221,7 +221,9 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
 
 
 def _refuse_a_clock_that_is_behind(known: Sequence[Lifetime], now: float) -> None:
-    """A machine that started without the time would find nothing due, and would issue what has expired already.
+    """Rejects a clock that is behind: nothing would seem due, and new certificates would already be expired.
+
+    Some machines start without the correct time.
 
     Raises:
         InputError: a certificate that Firescreen issued here begins later than now.
@@ -241,7 +243,7 @@ def _refuse_a_clock_that_is_behind(known: Sequence[Lifetime], now: float) -> Non
 
 
 def _nothing_due(facts: Facts) -> Outcome:
-    """The outcome where nothing is due; with an error where that is not certain."""
+    """Returns the outcome if nothing is due, with an error if an unreachable host makes that uncertain."""
     from wizard.engine import Outcome
 
     if not facts.away:
@@ -256,7 +258,7 @@ def _nothing_due(facts: Facts) -> Outcome:
 def _plan_renewal(
     machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lifetime], now: float, *, passwords: bool
 ) -> Plan:
-    """The plan that replaces these certificates, with `passwords` also these, and nothing else.
+    """Returns the plan that replaces these certificates, with `passwords` also old passwords, and nothing else.
 
     Raises:
         InputError: the stack has other changes pending, or a passphrase is missing.
@@ -291,7 +293,7 @@ def _plan_renewal(
 
 
 def _passphrase(file: Path | None) -> Secret | None:
-    """The passphrase of the CA's key: from the file, or from systemd's credential; None without either."""
+    """Reads the passphrase of the CA's key from the file or from systemd's credential; None without either."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     handed = Path(folder) / CREDENTIAL
     if file is None and folder and handed.exists():
@@ -323,14 +325,14 @@ def _tell_next(result: _Result) -> None:
 
 
 def _place(each: Lifetime) -> str:
-    """Which certificate it is, for a person."""
+    """Returns the name of a certificate for a person."""
     role = {"ca": "the CA"}.get(each.role, f"{each.role} certificate")
     whose = "/".join(part for part in (each.host, each.component) if part)
     return plain(f"{role} of {whose} ({each.path})")
 
 
 def _renewal_json(result: _Result) -> dict[str, Any]:
-    """A renewal as JSON."""
+    """Returns a renewal as JSON."""
     from wizard.upkeep import lifetimes
 
     outcome, now = result.outcome, result.now

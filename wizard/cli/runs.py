@@ -47,7 +47,7 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
 
 
 def _show_undo(machine: Engine, run: str) -> None:
-    """Says what an undo would change; of the newest run where `run` is ''."""
+    """Prints what an undo would change; for the newest run if `run` is ''."""
     undoable = ("proven", "applied", "changed", "partly")
     runs = [known for known in machine.history() if known.state in undoable and run in ("", known.run)]
     for known in runs[:1]:
@@ -118,7 +118,7 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
     """Compares the hosts with the journals of runs that were not rolled back, and closes these runs with `yes`.
 
     Raises:
-        InputError: that run has nothing to recover; or `yes` is missing.
+        InputError: that run has nothing to recover, or `yes` is missing.
     """
     if machine.cut_off() is not None:
         _meet(machine)
@@ -163,7 +163,7 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
 
 
 def _meet(machine: Engine) -> None:
-    """Connects to the hosts; a run can be closed although one of them is gone."""
+    """Connects to the hosts; a run can be closed even if one of them no longer exists."""
     try:
         connect(machine, machine.hosts_of())
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The command `serve`: the wizard in a browser. The package with the screens brings the web server."""
+"""The command `serve`: the wizard in a browser. The web server is in the package `screens`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def serve(
 
 
 def _warn(listen: str, students: int) -> None:
-    """Says what a link allows, before one is printed."""
+    """Prints what a link allows, before the first link is printed."""
     output.say(
         "Everybody who has a link uses this wizard as you, with your permissions. Do not share it.", bold=True
     )

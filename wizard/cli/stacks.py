@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 _COLOURS = {"open": "red", "partly": "yellow", "secured": "green"}
-"""The colour of a state of protection; its words say the same without it."""
+"""The colour of a protection state; its text has the same meaning without it."""
 
 
 @click.command()
@@ -130,7 +130,7 @@ def scan(
 
 
 def _scan_data(found: Scan) -> dict[str, object]:
-    """A scan as JSON."""
+    """Returns a scan as JSON."""
     return {
         "components": [
             {
@@ -165,12 +165,12 @@ def _scan_data(found: Scan) -> dict[str, object]:
 
 
 def _component_name(exposure: Exposure) -> str:
-    """A component; with its unit if it is a second instance."""
+    """Returns the name of a component, with its unit if it is a second instance."""
     return plain(exposure.key.removeprefix(f"{exposure.host}/"))
 
 
 def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
-    """What runs on the hosts of a file, with the recommended protection."""
+    """Returns the components on the hosts of a file, with the recommended protection."""
     from wizard.engine import proposed_components
     from wizard.inventory import sources
     from wizard.model import Stack
@@ -181,7 +181,7 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
         known = machine.inspect(bare).hosts
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
-    # The scan reports the unreachable hosts.
+    # Unreachable hosts are reported by the scan.
     services = [service for host in bare.hosts if host.name in known for service in known[host.name].services]
     return Stack(hosts=bare.hosts, components=proposed_components(services))
 
@@ -324,7 +324,7 @@ def _ask(plan: Plan, stack: str, canary: str, *, as_json: bool) -> None:
 
 
 def refuse_without_hands(plan: Plan) -> None:
-    """Refuses a plan that needs a person at a terminal, where there is none.
+    """Rejects a plan that needs a person at a terminal if there is no terminal.
 
     Raises:
         InputError: a service has to be restarted by a person, and there is no terminal.

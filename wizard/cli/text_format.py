@@ -1,4 +1,4 @@
-"""Plans, probes and outcomes, as JSON and for a person."""
+"""Formats plans, probes and outcomes as JSON and as text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def shown_plan(plan: Plan) -> dict[str, Any]:
-    """A plan as `plan --json` prints it."""
+    """Returns a plan as `plan --json` prints it."""
     return {
         "changes": [
             {
@@ -51,7 +51,7 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
                 **unit_of(warning),
                 "what": warning.what,
                 "remediation": warning.remediation,
-                "mend": warning.remediation,  # The key of version 1, kept for one release more.
+                "mend": warning.remediation,  # the key of version 1, kept for one more release
             }
             for warning in plan.warnings
         ],
@@ -71,12 +71,12 @@ def shown_plan(plan: Plan) -> dict[str, Any]:
 
 
 def container_name(exposure: Exposure) -> str:
-    """The container that a component runs in, in brackets; '' for none."""
+    """Returns the container of a component in brackets; '' for none."""
     return f" (container {plain(exposure.container.name)})" if exposure.container is not None else ""
 
 
 def container_of(exposure: Exposure) -> dict[str, Any]:
-    """The container that a component runs in, for JSON; nothing for one that runs in none."""
+    """Returns the container of a component for JSON; {} for none."""
     box = exposure.container
     if box is None:
         return {}
@@ -112,7 +112,7 @@ def container_of(exposure: Exposure) -> dict[str, Any]:
 
 
 def proxy_of(found: FoundProxy) -> dict[str, Any]:
-    """A reverse proxy as JSON."""
+    """Returns a reverse proxy as JSON."""
     return {
         "host": found.host,
         "proxy": found.name,
@@ -124,12 +124,12 @@ def proxy_of(found: FoundProxy) -> dict[str, Any]:
 
 
 def unit_of(finding: Finding) -> dict[str, str]:
-    """The unit of a second instance of a component, for JSON; nothing for the first one."""
+    """Returns the unit of a component's second instance for JSON; {} for the first one."""
     return {"unit": finding.instance} if finding.instance else {}
 
 
 def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """Attempts as `verify --json` prints them."""
+    """Returns attempts as `verify --json` prints them."""
     return {
         "ok": not any(attempt.failed for attempt in attempts),
         "probes": [
@@ -151,12 +151,12 @@ def shown_probes(attempts: Sequence[Attempt]) -> dict[str, Any]:
 
 
 def harmless(text: str) -> str:
-    """The text as it is for a file or a pipe; with control characters made visible on a terminal."""
+    """Returns the text unchanged for a file or a pipe; on a terminal, control characters are made visible."""
     return plain(text, 10_000_000) if sys.stdout.isatty() or sys.stderr.isatty() else text
 
 
 def show_plan(plan: Plan, *, diff: bool = False) -> None:
-    """Prints a plan: its steps with their files; with `diff`, the changes and their commands after them.
+    """Prints a plan: its steps with their files; with `diff`, also the changes and the manual commands.
 
     Files and diffs go to standard output, all other lines to standard error.
     """
@@ -194,14 +194,14 @@ def _show_changes(plan: Plan) -> None:
 
 
 def extent_of(plan: Plan) -> str:
-    """How much a plan changes, e.g. '12 changes on 2 hosts'."""
+    """Returns how much a plan changes, e.g. '12 changes on 2 hosts'."""
     changes = [change for step in plan.steps for change in step.changes]
     hosts = {step.host for step in plan.steps} - {WORKSPACE}
     return f"{count_noun(len(changes), 'change')} on {count_noun(len(hosts), 'host')}"
 
 
 def verification_line(attempts: Sequence[Attempt], away: Collection[str]) -> str:
-    """The result of a verification in a line."""
+    """Returns the result of a verification in a line."""
     failed = [attempt.probe.host for attempt in attempts if attempt.failed]
     excused = sum(bool(attempt.excused) for attempt in attempts)
     parts = []
@@ -218,7 +218,9 @@ def verification_line(attempts: Sequence[Attempt], away: Collection[str]) -> str
 
 
 def listen(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.Event]:
-    """A listener, and an event that Ctrl+C or the end of the terminal sets: the run stops between two changes and rolls back.
+    """Returns a listener, and an event that Ctrl+C or the end of the terminal sets.
+
+    The run then stops between two changes and rolls back.
 
     Args:
         tell: the listener; by default one that prints a line for each event.
@@ -236,7 +238,7 @@ def listen(tell: Callable[[Event], None] | None = None) -> tuple[Any, threading.
         terminal.let_go()
         cancel.set()
 
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started by nohup
         signal.signal(signal.SIGHUP, hang_up)
     return tell or output.progress(), cancel
 
@@ -253,23 +255,23 @@ _STATUS = {
 
 
 def shown_state(state: str) -> dict[str, str]:
-    """The state of a run or of a host for JSON: `status`, and `state`, its spelling until the next release."""
+    """Returns the state of a run or host for JSON: `status`, and `state`, its former name until the next release."""
     return {"state": state, "status": _STATUS.get(state, state)}
 
 
 def shown_outcome(outcome: Outcome) -> dict[str, Any]:
-    """How a run ended, for JSON: `run`, `status` and, where it failed, `error`."""
+    """Returns the result of a run for JSON: `run`, `status` and, if it failed, `error`."""
     return {"run": outcome.run, **shown_state(outcome.state), **error_of(outcome)}
 
 
 def shown_unreachable(hosts: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
-    """Unreachable hosts with the reasons, for JSON; `away` is the key's spelling until the next release."""
+    """Returns unreachable hosts with reasons for JSON; `away` is the key's former name until the next release."""
     rows = [{"host": host, "why": redact(why)} for host, why in hosts.items()]
     return {"unreachable": rows, "away": rows}
 
 
 def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
-    """How a run ended on each host, for JSON."""
+    """Returns the result of a run on each host, for JSON."""
     return [
         {"host": one.host, **shown_state(one.state), "error": _error_json(one.error) if one.error else None}
         for one in outcome.hosts
@@ -277,7 +279,7 @@ def shown_hosts(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def shown_health(report: HealthReport | None) -> dict[str, Any]:
-    """What worked before a run and whether it works now, for JSON; nothing where that was not compared."""
+    """Returns what worked before a run and whether it works now, for JSON; {} if that was not compared."""
     if report is None:
         return {}
     return {
@@ -292,7 +294,7 @@ def shown_health(report: HealthReport | None) -> dict[str, Any]:
 
 
 def tell_completed(outcome: Outcome) -> None:
-    """Prints how the verification that `--verify-later` put off ended."""
+    """Prints the result of the verification that `--verify-later` had postponed."""
     if outcome.error is not None:
         output.complain(outcome.error)
         output.say(f"Run {outcome.run} is applied, but not verified.", bold=True, colour="red")
@@ -303,7 +305,7 @@ def tell_completed(outcome: Outcome) -> None:
 
 
 def error_of(outcome: Outcome) -> dict[str, Any]:
-    """The error of an outcome, for JSON; nothing without an error."""
+    """Returns the error of an outcome for JSON; {} without an error."""
     return {"error": _error_json(outcome.error)} if outcome.error else {}
 
 
@@ -322,7 +324,7 @@ OUTCOME_WORDS = {
     "undone": "Undone.",
     "failed": "Failed.",
 }
-"""How a run ended, by its state."""
+"""The result of a run in words, by its state."""
 
 
 def end(outcome: Outcome) -> None:
@@ -339,7 +341,7 @@ def end(outcome: Outcome) -> None:
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 without an error; 2 for bad input without a change, 1 for any other failure."""
+    """Returns 0 without an error; 2 for bad input without a change, 1 for any other failure."""
     if outcome.error is None:
         return 0
     return outcome.error.exit_code if not outcome.run else 1

@@ -91,7 +91,7 @@ def probe(
 
 
 def _hosts_of(stack: str | None, workspace: Workspace) -> tuple[Engine, Stack | None]:
-    """An engine connected to the hosts of the stack; without a stack, for this machine."""
+    """Returns an engine connected to the hosts of the stack; without a stack, for this machine."""
     machine = engine(workspace)
     wanted = stack_of(stack, workspace) if stack else None
     if wanted is not None:
@@ -240,7 +240,7 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
 
 
 def _log() -> str:
-    """The last 8 MiB of standard input, of which at most 64 MiB are read."""
+    """Reads the last 8 MiB of standard input, of which at most 64 MiB are read."""
     kept = b""
     stream = sys.stdin.buffer
     for _ in range(64):
@@ -248,7 +248,7 @@ def _log() -> str:
         if not piece:
             break
         kept = (kept + piece)[-(8 << 20) :]
-    wide = kept.startswith((b"\xff\xfe", b"\xfe\xff"))  # what PowerShell redirects into a file
+    wide = kept.startswith((b"\xff\xfe", b"\xfe\xff"))  # PowerShell redirects text into a file as UTF-16
     return kept.decode("utf-16" if wide else "utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""The commands `upkeep`: metrics, alert rules and a dashboard for what keeps a stack secured."""
+"""The commands `upkeep`: metrics, alert rules and a dashboard that help to keep a stack secured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wizard.workspace import Workspace
 
 _READABLE = 0o644
-"""The mode of what node_exporter, Prometheus and Grafana read; nothing secret is in it."""
+"""The mode of files that node_exporter, Prometheus and Grafana read; they contain no secret."""
 
 output_file = click.option(
     "-o",
@@ -132,7 +132,7 @@ def _write(text: str, file: Path | None) -> None:
     """Replaces a file in one step, or prints the text.
 
     Raises:
-        FirescreenError: the file cannot be written; what was there still is.
+        FirescreenError: the file cannot be written; its former content is unchanged.
     """
     if file is None:
         click.echo(text, nl=False)

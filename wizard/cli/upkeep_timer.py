@@ -146,7 +146,7 @@ def status(workspace: Workspace, stack: str, own: bool, as_json: bool) -> None:
 
 
 def _installed_timer(machine: Engine, stack: str, *, own: bool) -> tuple[Timer, dict[str, FileState | None]]:
-    """The timer of a stack on this machine, and its files as they are; also where the stack is gone and the timer is not.
+    """Returns the timer of a stack on this machine, and its present files; also if only the stack file is gone.
 
     Raises:
         InputError: there is no such stack, and no timer of it.
@@ -182,7 +182,7 @@ def agree(plan: Plan, *, diff: bool, yes: bool, as_json: bool) -> None:
 
 
 def carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
-    """Applies a plan, prints how that ended, and exits."""
+    """Applies a plan, prints the result, and exits."""
     outcome = machine.apply(plan, *listen(), canary="none")
     if as_json:
         output.data(
@@ -196,7 +196,7 @@ def carry_out(machine: Engine, plan: Plan, *, as_json: bool) -> None:
 
 
 def _timer_json(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any]:
-    """What systemd says of a timer."""
+    """Returns what systemd reports about a timer."""
     from wizard.model import HostSpec
     from wizard.service_managers.systemd_timer import systemctl
     from wizard.upkeep.timer import HERE
