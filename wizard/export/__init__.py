@@ -1,7 +1,7 @@
-"""The same plan for another engine: a stack as an Ansible playbook, for who outgrows the wizard.
+"""Exports a stack as an Ansible playbook, for people who outgrow the wizard.
 
-Gets a plan as data and holds no connection. Promises: what is a secret is encrypted before it touches the disk,
-and the key of the CA is in no export.
+Works on a plan as data, without a connection. Secrets are encrypted before they are written to the disk, and no export
+contains the key of the CA.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes the folder of an export: playbook, inventory, files, and a vault for what is secret."""
+"""Writes the folder of an export: playbook, inventory, files, and a vault for the secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wizard.planner import paths
 from wizard.redact import Secret
 
 MARK = "# Made by Firescreen"
-"""How the first line of every export's site.yml begins: such a folder may be written again."""
+"""The beginning of the first line of every export's site.yml: a folder with it may be overwritten."""
 _TASKS = ("look", "write", "restart", "reload", "verify", "doors")
 _MOST_AT_ONCE = 50
 
@@ -35,7 +35,7 @@ class Export:
         plan: for the stack, with its facts.
 
     Raises:
-        InputError: the stack protects nothing, holds a container, or a host is out of Ansible's reach.
+        InputError: the stack protects nothing, contains a container, or Ansible cannot reach a host.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -53,23 +53,23 @@ class Export:
 
     @property
     def needs_password(self) -> bool:
-        """Whether there are secrets, and with them a password for the vault."""
+        """Returns whether there are secrets, so that the vault needs a password."""
         return self.playbook.has_secrets
 
     @property
     def for_workspace(self) -> Plan:
-        """The steps of the plan for the workspace: apply them first, so that the CA of the export is kept.
+        """Returns the plan's steps for the workspace: apply them first, so that the CA of the export is stored.
 
-        `verify` and the next export then use the CA and the passwords that this export was made with.
+        `verify` and the next export then use the CA and the passwords of this export.
         """
         steps = tuple(step for step in self._plan.steps if step.host == WORKSPACE)
         return replace(self._plan, steps=steps, probes=(), watched=())
 
     def _refuse_authority(self) -> None:
-        """Whether the key of the CA is about to travel.
+        """Rejects a stack whose export would contain the key of the CA.
 
         Raises:
-            InputError: it is, by a stack that uses it as a server's key.
+            InputError: the stack uses the CA's key as a server's key.
         """
         authority = self._final(paths.ca_pair(self._plan.facts)[0])
         if authority is None:
@@ -92,23 +92,23 @@ class Export:
         return self._picture.facts.hosts[WORKSPACE].files.get(path)
 
     def write(self, folder: Path, password: Secret | None) -> tuple[str, ...]:
-        """Writes the export; what an earlier one left there is replaced.
+        """Writes the export; the files of an earlier export are replaced.
 
         Args:
             folder: see `refuse_folder`.
-            password: of the vault; None where `needs_password` is False.
+            password: of the vault; None if `needs_password` is False.
 
         Returns:
             The paths of the files, relative to the folder.
 
         Raises:
-            InputError: the folder is something else.
+            InputError: the folder contains something else.
             HostError: it cannot be written.
         """
         refuse_folder(folder)
         book = self.playbook
         found: dict[str, bytes] = {
-            # First: by it an export that was cut off is known for one, and may be written again.
+            # Written first: it identifies an interrupted export, which may then be overwritten.
             "site.yml": _yaml(book.plays(), f"{MARK[2:]}. See README.md for how to run it."),
             "README.md": self._readme().encode(),
             "ansible.cfg": self._settings().encode(),
@@ -194,10 +194,10 @@ class Export:
 
 
 def _refuse_containers(plan: Plan) -> None:
-    """Whether a playbook can restart all that has to be.
+    """Rejects a plan for services that a playbook cannot restart.
 
     Raises:
-        InputError: something runs in a container.
+        InputError: a component runs in a container.
     """
     for component in plan.stack.components:
         host = plan.facts.hosts.get(component.host)
@@ -213,7 +213,7 @@ def _refuse_containers(plan: Plan) -> None:
 
 
 def refuse_folder(folder: Path) -> None:
-    """Looks whether an export may be written there: into no folder, an empty one, or an earlier export.
+    """Rejects a folder unless it is missing, empty or an earlier export.
 
     Raises:
         InputError: it is something else.
@@ -252,7 +252,7 @@ def _yaml(data: list[Any] | Mapping[str, Any], about: str) -> bytes:
 
 
 def _put(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files, each open to nobody else; what an earlier export had and this one has not goes away."""
+    """Writes the files, readable by their owner only; removes files that only an earlier export had."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for old in ("files", "host_vars", "library", "tasks"):
         shutil.rmtree(folder / old, ignore_errors=True)

@@ -1,6 +1,7 @@
-"""What a stack's hosts are to hold, as a whole: what a plan would write, and what is there already and belongs to it.
+"""The complete desired state of a stack's hosts: what a plan would write, and what already exists and belongs to it.
 
-A plan says what is missing; an export has to say how it is to be. Pure: everything comes from the plan's facts.
+A plan contains only the differences; an export must describe the whole state. Pure: everything comes from the plan's
+facts.
 """
 
 from __future__ import annotations
@@ -29,26 +30,26 @@ from wizard.planner.server_facts import Server
 from wizard.redact import redact
 
 THERE = -1
-"""Stage of what is in place already: written before all that the plan changes, should it be missing."""
+"""Stage of files that already exist: if one is missing, it is written before all changes of the plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One file of a host, with all that it holds on the way to how it is to be."""
+    """One file of a host, with all its contents from the present one to the final one."""
 
     host: str
     path: str
     states: tuple[tuple[int, FileState | None], ...]
-    """(stage, what is written then), in order; the last is the final one. None: removed."""
+    """(stage, content written in it), in order; the last is the final content. None: removed."""
     before: FileState | None
-    """What was there when the export was made."""
+    """The content when the export was made."""
     secret: bool
     check: str = ""
-    """As of `WriteFile`."""
+    """As in `WriteFile`."""
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """SHA-256 of everything that may stand there, hexadecimal; the final one last, '' for nothing."""
+        """Returns the SHA-256 of every allowed content, hexadecimal, the final one last; '' for a missing file."""
         states = (self.before, *(state for _, state in self.states))
         found = [hashlib.sha256(state.content).hexdigest() if state else "" for state in states]
         return tuple(reversed(dict.fromkeys(reversed(found))))
@@ -56,7 +57,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder of a host; `mode` are its permission bits."""
+    """A folder of a host; `mode` contains its permission bits."""
 
     host: str
     path: str
@@ -68,26 +69,28 @@ class Folder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A moment in which a service takes what was written."""
+    """A restart or reload in which a service reads the written files."""
 
     stage: int
     service: Service
     action: str
-    """restart or reload"""
+    """'restart' or 'reload'."""
     files: tuple[str, ...]
-    """Those that it reads only in that moment."""
+    """The files that the service reads only then."""
     by_hand: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
-    """After a reload: host:port of the targets that Prometheus must ask by https before anything else is done."""
+    """After a reload: host:port of the targets that Prometheus must scrape by https before anything else is done."""
     secured: bool = False
-    """With `awaited`: whether that Prometheus speaks TLS itself by then."""
+    """With `awaited`: whether that Prometheus itself serves TLS by then."""
     ready: str = ""
-    """After a restart: the URL that answers 200 once a component serves behind its front door; '' for one that then
-    speaks TLS."""
+    """After a restart: the URL that answers 200 once a component serves behind its reverse proxy.
+
+    '' for a component that then serves TLS.
+    """
 
 
 class Picture:
-    """How the hosts of a plan's stack are to be."""
+    """The desired state of a plan's hosts."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -111,16 +114,16 @@ class Picture:
 
     @property
     def scrapers(self) -> tuple[Client, ...]:
-        """Every Prometheus of the stack's hosts, as it will be."""
+        """Returns every Prometheus on the stack's hosts, as it will be."""
         return self._scrapers
 
     def server(self, client: Client) -> Server | None:
-        """A client as one of the servers that are protected; None if it is not."""
+        """Returns a client as one of the protected servers; None if it is not one."""
         return next((server for server in self._servers if server.key == client.key), None)
 
     @property
     def last(self) -> int:
-        """The stage behind the plan's last."""
+        """Returns the stage after the plan's last one."""
         return max((step.stage for step in self.plan.steps), default=0) + 1
 
     def _folders(self) -> Iterator[Folder]:
@@ -146,7 +149,7 @@ class Picture:
                 known.add((host, path))
                 yield _there(host, path, info)
         for host, path in dict.fromkeys((each.host, posixpath.dirname(each.path)) for each in self.files):
-            # A folder that Firescreen made for a Grafana; what packages made is theirs.
+            # A folder that Firescreen made for a Grafana; folders made by packages are left to them.
             info = self.facts.hosts[host].folders.get(path)
             if info is not None and posixpath.basename(path) == "firescreen" and (host, path) not in known:
                 yield _there(host, path, info)
@@ -161,7 +164,7 @@ class Picture:
             )
 
     def _turns(self) -> Iterator[Turn]:
-        """The plan's own; and behind them those of services that need nothing now, and may after a new start."""
+        """Yields the plan's restarts and reloads, then those that a later export may need."""
         planned = set[tuple[str, str]]()
         for step in self.plan.steps:
             for change in step.changes:
@@ -204,9 +207,9 @@ class Picture:
                 )
 
     def _turns_at_doors(self, planned: Set[tuple[str, str]]) -> Iterator[Turn]:
-        """What is behind front doors before the proxy that leads there."""
+        """Yields those of components behind reverse proxies before that of the proxy."""
         for service, action, files in self.doors.services():
-            # What restarts has read all that a reload would have it read.
+            # A restart also reads everything that a reload would read.
             if not {(service.key, action), (service.key, "restart")} & planned:
                 yield Turn(
                     stage=self.last + (action == "reload"),
@@ -217,7 +220,7 @@ class Picture:
                 )
 
     def _read_at(self, change: RunService) -> tuple[str, ...]:
-        """What a service reads when it is restarted, or reloaded, as the plan wants it."""
+        """Returns what a service reads in a restart or reload of the plan."""
         service = change.service
         if self.doors.has(service) or change.moves_to:
             return self.doors.read_by(service)
@@ -229,7 +232,7 @@ class Picture:
         return ()
 
     def _read_at_start(self, server: Server) -> tuple[str, ...]:
-        """What the server of a running service reads at a restart only; one that has copies reads nothing else."""
+        """Returns the files that a service reads only at a restart; with systemd credentials, these are all."""
         folder = f"/etc/systemd/system/{server.service.unit}.service.d/"
         unit = [
             each.path for each in self.files if each.host == server.spec.host and each.path.startswith(folder)
@@ -249,14 +252,14 @@ def _cluster_file(server: Server) -> str:
 
 
 def _written_files(plan: Plan) -> tuple[Wanted, ...]:
-    """What the plan writes on hosts, each file once."""
+    """Returns the files that the plan writes on hosts, each file once."""
     found: dict[tuple[str, str], Wanted] = {}
     for step in plan.steps:
         for change in step.changes:
             if not isinstance(change, WriteFile) or change.host == WORKSPACE:
                 continue
             key = (change.host, change.path)
-            # In the order of their last states: what a configuration names by then is there before it.
+            # Ordered by their last state: files that a configuration names in its last state exist before it.
             earlier = found.pop(key, None)
             secret = change.secret or _is_secret(change.after)
             found[key] = Wanted(
@@ -275,7 +278,7 @@ def _present(host: str, path: str, state: FileState) -> Wanted:
 
 
 def _is_secret(state: FileState | None) -> bool:
-    """Whether a file is a secret: not everybody on its host may read it, or it holds a password or a key."""
+    """Returns whether a file is secret: not readable by everybody on its host, or contains a password or a key."""
     if state is None:
         return False
     text = state.content.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Which of the files that are on hosts already belong to a stack: Firescreen's to write, or brought by a person. Pure."""
+"""Which existing files on hosts belong to a stack: those that Firescreen writes, or that a person provided. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wizard.planner.server_facts import Server
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """A file that a person brought and that the stack uses: it stays where it is and is not exported."""
+    """A file that a person provided and that the stack uses: it stays where it is and is not exported."""
 
     host: str
     path: str
@@ -28,7 +28,7 @@ class Needed:
 def in_place(
     stack: Stack, facts: Facts, servers: tuple[Server, ...], scrapers: tuple[Client, ...], doors: Doors
 ) -> tuple[tuple[tuple[str, str], ...], tuple[Needed, ...]]:
-    """(host, path) of the files in use that are Firescreen's to write, and those that a person brought."""
+    """Returns (host, path) of the used files that Firescreen writes, and the files that a person provided."""
     ours: dict[tuple[str, str], None] = {}
     brought: dict[tuple[str, str], None] = {}
 
@@ -61,14 +61,14 @@ def in_place(
 
 
 def _of_server(server: Server) -> tuple[str, ...]:
-    """The names that Firescreen gives to a server's keys and certificates, without those that are the person's own."""
+    """Returns Firescreen's paths for a server's keys and certificates, without the person's own."""
     names = (*server.pair, *server.spare_pair, server.client_ca, *server.cluster_pair, server.cluster_ca)
     own = server.spec.files
     return tuple(name for name in names if name not in (own.cert_file, own.key_file, own.client_ca_file))
 
 
 def _configurations(server: Server) -> Iterator[str]:
-    """The server's own configurations that are there and say what is wanted of them."""
+    """Yields the server's existing configuration files that contain its protection."""
     component = find_component(server.spec.name)
     files: Mapping[str, FileState | None] = server.host.files
     if files.get(server.web_file) is not None:
@@ -83,7 +83,7 @@ def _configurations(server: Server) -> Iterator[str]:
 
 
 def named_by(server: Server) -> Iterator[str]:
-    """Keys and certificates that the server's configurations name."""
+    """Yields the keys and certificates that the server's configurations name."""
     state = server.host.files.get(server.web_file)
     if state is not None:
         config = web_config.parse(state.content)
@@ -92,8 +92,8 @@ def named_by(server: Server) -> Iterator[str]:
                 yield posixpath.join(server.home, name)
     state = server.host.files.get(server.cluster_file) if server.spec.cluster_tls else None
     if state is not None:
-        said = alertmanager_cluster.parse(state.content)
-        for section in (said.server, said.client):
+        config = alertmanager_cluster.parse(state.content)
+        for section in (config.server, config.client):
             for key in ("cert_file", "key_file", "client_ca_file", "ca_file"):
                 if section.get(key):
                     yield posixpath.join(posixpath.dirname(server.cluster_file), section[key])
@@ -102,7 +102,7 @@ def named_by(server: Server) -> Iterator[str]:
 def _clients_of(
     stack: Stack, facts: Facts, servers: tuple[Server, ...], scrapers: tuple[Client, ...]
 ) -> Iterator[tuple[Client, tuple[Place, ...]]]:
-    """The clients of the servers, with the places that ask them."""
+    """Yields the clients of the servers, with the places in their configuration that name a server."""
     for scraper in scrapers:
         places = tuple(
             place
@@ -118,7 +118,7 @@ def _clients_of(
 
 
 def _data_sources(stack: Stack, facts: Facts, servers: tuple[Server, ...]) -> Iterator[tuple[str, str]]:
-    """(host, path) of Grafana's own: the provisioning files that name the servers, and the copies that were made for them."""
+    """Yields (host, path) of the provisioning files that name the servers, and of the copies made for them."""
     for each in grafana.look(stack, facts, servers)[0]:
         host = each.client.service.host
         yield host, each.path
@@ -129,7 +129,7 @@ def _data_sources(stack: Stack, facts: Facts, servers: tuple[Server, ...]) -> It
 
 
 def _of_client(client: Client, stack: Stack, servers: tuple[Server, ...]) -> tuple[str, ...]:
-    """The names that Firescreen gives to what a client gets, without those that are the person's own."""
+    """Returns Firescreen's paths for a client's files, without the person's own."""
     names = [*client.pair, *client.spare_pair]
     names += [client.password_file(user) for user in stack.users]
     names += [client.trust_file(server, own_ca=own) for server in servers for own in (True, False)]
@@ -139,14 +139,14 @@ def _of_client(client: Client, stack: Stack, servers: tuple[Server, ...]) -> tup
 
 
 def _login_files(plan: LoginPlan) -> Iterator[tuple[str, str]]:
-    """(host, path) of the configurations that name them, and of their secrets, whose owner and mode count."""
+    """Yields (host, path) of the configurations with logins, and of their secrets, whose owner and mode matter."""
     for each in plan.known:
         yield each.login.host, each.path
         yield each.login.host, each.login.secret_file
 
 
 def _token_endpoint_cas(plan: LoginPlan) -> Iterator[tuple[str, str]]:
-    """(host, path) of the CAs of token endpoints."""
+    """Yields (host, path) of the CA certificates of token endpoints."""
     for each in plan.known:
         way = each.login.way
         if not isinstance(way, Authorization) and way.ca_file:

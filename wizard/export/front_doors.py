@@ -1,6 +1,6 @@
-"""Front doors in an export: which files are theirs, how the proxy checks them first, and what the playbook asks. Pure.
+"""Reverse proxies in an export: their files, how a proxy checks them, and the requests of the playbook. Pure.
 
-All of it comes from the plan's own steps and probes, and from the facts that those were made of.
+Everything comes from the plan's own steps and probes, and from the facts on which they are based.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wizard.planner.front_doors.door_grafana import DoorGrafana
 from wizard.planner.front_doors.exporter_door_facts import ExporterDoor
 from wizard.planner.probes import WRONG_PASSWORD
 
-# Beside the old file: what it names may be relative, and the proxy's own user must be able to read it.
+# In the same folder as the old file: its references may be relative, and the proxy's own user must be able to read it.
 _CHECK: Final = """\
 umask 077
 new=$(dirname -- "$1")/.firescreen-check.new main=$(dirname -- "$2")/.firescreen-check.main
@@ -34,7 +34,8 @@ cp -- "$0" "$new" && chown -- "$3" "$new" && chmod -- "$4" "$new" || exit
 """
 
 
-# Read in its own place, which no other process sees: the sites around it, and what they include, are those that are there.
+# Read under its real path in a mount namespace that no other process sees, so that the sites around it, and their
+# includes, are the real ones.
 _CHECK_IN_PLACE: Final = """\
 test -e "$1" || exit 0
 new=$(mktemp) || exit
@@ -45,19 +46,19 @@ unshare --mount /bin/sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' "$new"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the playbook asks a front door on its host; `password` is a wrong one, the right ones are secrets."""
+    """A request of the playbook to a reverse proxy on its host; `password` is a wrong one, right ones are secrets."""
 
     name: str
     url: str
     ca: str
-    """The name of what the certificate is verified against, see `Doors.authorities`."""
+    """The name of the CA that verifies the certificate, see `Doors.authorities`."""
     status: int
     user: str
     password: str
 
 
 class Doors:
-    """The front doors of a plan.
+    """The reverse proxies of a plan.
 
     Args:
         plan: for the stack.
@@ -80,25 +81,25 @@ class Doors:
 
     @property
     def backends(self) -> tuple[Backend, ...]:
-        """The components behind them."""
+        """Returns the components behind the reverse proxies."""
         doors: tuple[KnownDoor | ExporterDoor, ...] = (*self._known, *self._one_port)
         return tuple(backend for door in doors for backend in door.backends)
 
     @property
     def grafanas(self) -> tuple[DoorGrafana, ...]:
-        """The Grafanas behind them."""
+        """Returns the Grafanas behind the reverse proxies."""
         return tuple(known.grafana for known in self._known if known.grafana is not None)
 
     @property
     def _helpers(self) -> Iterator[tuple[Service, KnownDoor]]:
-        """The programs beside proxies by which people sign in."""
+        """Yields the sign-in programs that run beside proxies."""
         for known in self._known:
             beside = door_sign_in.helper(known)
             if beside is not None:
                 yield beside, known
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """(host, path) of what is theirs: of the proxies, of what is behind them, and of who asks that."""
+        """Yields (host, path) of the files of proxies, of components behind them, and of those components' clients."""
         for known in self._known:
             yield from ((known.door.host, path) for path in self._of_proxy(known))
         for one in self._one_port:
@@ -116,25 +117,25 @@ class Doors:
                     yield client.service.host, place.path or client.service.config_file
 
     def _data_sources(self) -> Iterator[tuple[str, str]]:
-        """(host, path) of the data sources that ask what is behind front doors."""
+        """Yields (host, path) of the data sources whose servers are behind reverse proxies."""
         for client in planned_grafana.clients(self._facts) if self._known else ():
             for path, state in client.files if client.service.container is None else ():
                 try:
                     sources = datasources(state.content)
                 except ConfigError:
-                    continue  # the plan says so
-                asked = {at for source in sources for at in planned_grafana.place_of(source).addresses}
-                if any(client.means(at, each.server) for at in asked for each in self.backends):
+                    continue  # the plan reports it
+                addresses = {at for source in sources for at in planned_grafana.place_of(source).addresses}
+                if any(client.means(at, each.server) for at in addresses for each in self.backends):
                     yield client.host.spec.name, path
 
     def provided_files(self) -> Iterator[tuple[str, str]]:
-        """(host, path) of certificates and keys that a person brought."""
+        """Yields (host, path) of certificates and keys that a person provided."""
         doors = (*(known.door for known in self._known), *(one.door for one in self._one_port))
         for door in doors:
             yield from ((door.host, path) for path in (door.cert_file, door.key_file) if path)
 
     def folders(self) -> Iterator[tuple[str, str]]:
-        """(host, path) of the folders that may have to be made."""
+        """Yields (host, path) of the folders that may have to be created."""
         for known in self._known:
             hooks = door_facts.HOOKS if known.hook else ()
             yield from ((known.door.host, path) for path in (known.proxy.home, *hooks))
@@ -143,21 +144,21 @@ class Doors:
                 yield backend.host.spec.name, posixpath.dirname(backend.service.flags.path)
 
     def services(self) -> Iterator[tuple[Service, str, tuple[str, ...]]]:
-        """Every service that takes a change of theirs, with how (restart or reload), and the files that it reads then."""
-        # What is asked over TLS is a server of the stack anyway.
+        """Yields every affected service, its action (restart or reload), and the files that it then reads."""
+        # A component that serves TLS to its proxy is a server of the stack anyway.
         restarted = [each.service for each in self.backends if not each.over_tls]
         restarted += [beside for beside, _ in self._helpers]
         restarted += [each.service for each in self.grafanas]
         yield from ((each, "restart", self.read_by(each)) for each in restarted)
         for known in self._known:
             client = door_sign_in.client_of(known)
-            if client is not None and client[0].needed:  # modules, for which a reload does not do
+            if client is not None and client[0].needed:  # modules, for which a reload is not enough
                 yield known.service, "restart", tuple(path for path, _ in client[0].needed)
         for service in {known.service.key: known.service for known in self._known}.values():
             yield service, "reload", self.read_by(service)
 
     def read_by(self, service: Service) -> tuple[str, ...]:
-        """The files that a service of theirs reads when it is restarted, or a proxy when it is reloaded."""
+        """Returns the files that a service reads when it is restarted, or that a proxy reads when it is reloaded."""
         found = [
             path
             for known in self._known
@@ -176,13 +177,13 @@ class Doors:
         return tuple(dict.fromkeys(found))
 
     def has(self, service: Service) -> bool:
-        """Whether a service is no server of the stack: a proxy with a name, a program beside it, or a Grafana."""
+        """Returns whether a service is no server of the stack: a named proxy, its sign-in program, or a Grafana."""
         others = (*(beside.key for beside, _ in self._helpers), *(each.service.key for each in self.grafanas))
         known = find_proxy(service.component)
         return (known is not None and not known.exporters) or service.key in others
 
     def ready(self, service: Service) -> str:
-        """The URL that answers 200 once a component serves behind its front door; '' for any other."""
+        """Returns the URL that answers 200 once a component serves behind its reverse proxy; '' for any other."""
         for grafana in self.grafanas:
             if grafana.service.key == service.key:
                 return f"http://{grafana.address}{grafana.route.prefix}/api/health"
@@ -197,7 +198,7 @@ class Doors:
         return f"http://{backend.address}{backend.facts.metrics_path(flag)}"
 
     def api(self, key: str) -> str:
-        """Where what is behind a front door is asked on its own host without TLS; '' for any other."""
+        """Returns the URL without TLS of a component behind a reverse proxy, for its own host; '' for any other."""
         behind: tuple[Backend | DoorGrafana, ...] = (*self.backends, *self.grafanas)
         return next(
             (
@@ -209,11 +210,11 @@ class Doors:
         )
 
     def prefix(self, key: str) -> str:
-        """The path below which a component is served behind its front door; '' for none."""
+        """Returns the path below which a component is served behind its reverse proxy; '' for none."""
         return next((each.route.prefix for each in self.backends if each.key == key), "")
 
     def check(self, host: str, path: str) -> str:
-        """How the proxy checks a configuration of its own before that is put in place, as ansible.builtin.copy's `validate`."""
+        """Returns the command with which a proxy checks a new configuration: ansible.builtin.copy's `validate`."""
         state = self._facts.file(host, path)
         if state is None:
             return ""
@@ -236,7 +237,7 @@ class Doors:
         )
 
     def requests(self, host: str) -> Iterator[Request]:
-        """What is asked of the front doors of a host, as the plan verifies them."""
+        """Yields the requests to the reverse proxies of a host, as the plan verifies them."""
         for probe in self._probes_of(host):
             yield Request(
                 name=f"{probe.server}: {probe.name}",
@@ -248,7 +249,7 @@ class Doors:
             )
 
     def authorities(self, host: str) -> dict[str, str]:
-        """The CA certificates that these requests name."""
+        """Returns the CA certificates for these requests, by name."""
         found = {}
         for path in {probe.ca_file for probe in self._probes_of(host)}:
             state = self._facts.file(WORKSPACE, path)
@@ -257,7 +258,7 @@ class Doors:
         return found
 
     def passwords(self, host: str) -> dict[str, str]:
-        """The right passwords for these requests, by user."""
+        """Returns the right passwords for these requests, by user."""
         return {
             probe.user: probe.password.reveal()
             for probe in self._probes_of(host)
@@ -265,7 +266,7 @@ class Doors:
         }
 
     def _probes_of(self, host: str) -> Iterator[Probe]:
-        """The probes of front doors that need no client certificate: with these, `firescreen verify` asks."""
+        """Yields the probes of reverse proxies without client certificates: `firescreen verify` runs those with one."""
         names = {
             urllib.parse.urlsplit(each.url).netloc
             for known in self._known
@@ -273,12 +274,12 @@ class Doors:
             for each in (*known.backends, *((known.grafana,) if known.grafana else ()))
         }
         for probe in self._plan.probes:
-            asked = probe.kind in ("http", "page") and urllib.parse.urlsplit(probe.url).netloc in names
-            if asked and probe.expect.isdigit() and not probe.cert_file:
+            matches = probe.kind in ("http", "page") and urllib.parse.urlsplit(probe.url).netloc in names
+            if matches and probe.expect.isdigit() and not probe.cert_file:
                 yield probe
 
     def closed_port_probes(self, host: str) -> tuple[Probe, ...]:
-        """The addresses of a host that must take no connection."""
+        """Returns the probes of a host's addresses that must accept no connection."""
         return tuple(each for each in self._plan.probes if each.expect == "closed" and each.host == host)
 
     def _of_proxy(self, known: KnownDoor) -> Iterator[str]:
@@ -297,15 +298,21 @@ class Doors:
 
 
 def _of_one_port(one: ExporterDoor) -> tuple[str, ...]:
-    """What an exporter_exporter reads when it is started."""
+    """Returns the files that an exporter_exporter reads when it starts."""
     service = one.server.service
-    said = exporter_door_facts.settings(service)
-    named = (said.cert_file, said.key_file, said.client_ca_file, service.config_file, service.flags.path)
+    settings = exporter_door_facts.settings(service)
+    named = (
+        settings.cert_file,
+        settings.key_file,
+        settings.client_ca_file,
+        service.config_file,
+        service.flags.path,
+    )
     return tuple(path for path in named if path)
 
 
 def _configurations(known: KnownDoor) -> tuple[str, ...]:
-    """What the proxy checks: the front door's own, and the main configuration where that gets a line."""
+    """Returns the files that the proxy checks: its own, and the main configuration if a line is added there."""
     if known.door.site:
         mine = (known.outside, known.written, known.site)
         return tuple(path for path in dict.fromkeys(mine) if path)
@@ -313,16 +320,16 @@ def _configurations(known: KnownDoor) -> tuple[str, ...]:
 
 
 def _validate(script: str, words: tuple[str, ...]) -> str:
-    """A script as `validate`: it gets the path of the new file, and these words."""
+    """Returns a script as `validate`: it gets the path of the new file, and these arguments."""
     command = shlex.join(("/bin/sh", "-c", script))
     return f"{command.replace('%', '%%')} %s {shlex.join(words).replace('%', '%%')}"
 
 
 def _check_script(proxy: Proxy, service: Service, is_main: bool) -> str:
-    """The rest of the script: the command of the proxy, on its main configuration with the new file taken in."""
-    whole = "$new" if is_main else "$main"
+    """Returns the rest of the script: the proxy's check of its main configuration with the new file included."""
+    config = "$new" if is_main else "$main"
     words = [shlex.quote(word.format(program=service.program, main="MAIN")) for word in proxy.check]
-    command = " ".join(words).replace("MAIN", f'"{whole}"')
+    command = " ".join(words).replace("MAIN", f'"{config}"')
     if is_main:
         return command
     taken = f"taken_in() {{ {proxy.shadow_script}; }}"

@@ -1,4 +1,4 @@
-"""How Ansible reaches a host: as Firescreen does. Pure."""
+"""How Ansible connects to a host: in the same way as Firescreen. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TAKEN = ("all", "ungrouped", GROUP)
 
 
 def refuse_unreachable(spec: HostSpec, source: str) -> None:
-    """Whether Ansible can work on a host.
+    """Rejects a host on which Ansible cannot work.
 
     Raises:
-        InputError: it cannot be reached, or its name means something else there.
+        InputError: it is unreachable, or its name has another meaning in Ansible.
     """
     if spec.connect == "manual":
         raise InputError(
@@ -35,38 +35,41 @@ def refuse_unreachable(spec: HostSpec, source: str) -> None:
 
 
 def connection_variables(spec: HostSpec) -> dict[str, Any]:
-    """How Ansible reaches a host: as Firescreen does."""
-    told: dict[str, Any] = {"ansible_python_interpreter": "auto_silent"}
+    """Returns Ansible's variables for connecting to a host in the same way as Firescreen."""
+    variables: dict[str, Any] = {"ansible_python_interpreter": "auto_silent"}
     if spec.connect in ("local", "practice"):
-        # Ansible's own Python: the one that a search would find may be a wrapper that runs none.
-        told |= {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+        # Ansible's own Python: the one found by a search may be a wrapper that runs no Python.
+        variables |= {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        }
     elif spec.connect == "incus":
-        told |= _instance(spec)
+        variables |= _instance(spec)
     else:
-        told |= _by_ssh(spec)
+        variables |= _by_ssh(spec)
     if spec.become:
-        told |= {"ansible_become": True, "ansible_become_method": spec.become}
-    return told
+        variables |= {"ansible_become": True, "ansible_become_method": spec.become}
+    return variables
 
 
 def _instance(spec: HostSpec) -> dict[str, Any]:
     remote, _, name = (spec.instance or spec.name).rpartition(":")
-    told = {"ansible_connection": "community.general.incus", "ansible_incus_host": name}
-    # The plugin speaks to the local client only; what another host holds is a remote of that client.
+    variables = {"ansible_connection": "community.general.incus", "ansible_incus_host": name}
+    # The plugin uses only the local client; instances on another host are a remote of that client.
     if spec.via or remote:
-        told["ansible_incus_remote"] = spec.via or remote
-    return told
+        variables["ansible_incus_remote"] = spec.via or remote
+    return variables
 
 
 def _by_ssh(spec: HostSpec) -> dict[str, Any]:
-    """The stack's own words; what ~/.ssh/config adds counts for Ansible as it does for us, a jump is named too."""
-    told: dict[str, Any] = {"ansible_host": spec.address or spec.name}
+    """Returns the stack's own settings; Ansible reads ~/.ssh/config too, but jumps are also set explicitly."""
+    variables: dict[str, Any] = {"ansible_host": spec.address or spec.name}
     if spec.port != SSH_PORT:
-        told["ansible_port"] = spec.port
+        variables["ansible_port"] = spec.port
     if spec.user:
-        told["ansible_user"] = spec.user
+        variables["ansible_user"] = spec.user
     if spec.identity_file:
-        told["ansible_ssh_private_key_file"] = spec.identity_file
+        variables["ansible_ssh_private_key_file"] = spec.identity_file
     options = []
     if spec.known_hosts:
         options += ["-o", f"UserKnownHostsFile={spec.known_hosts}"]
@@ -74,5 +77,5 @@ def _by_ssh(spec: HostSpec) -> dict[str, Any]:
     if jumps:
         options += ["-o", f"ProxyJump={','.join(jumps)}"]
     if options:
-        told["ansible_ssh_common_args"] = shlex.join(options)
-    return told
+        variables["ansible_ssh_common_args"] = shlex.join(options)
+    return variables

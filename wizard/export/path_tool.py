@@ -1,8 +1,8 @@
-"""The script that an exported playbook runs on a host where somebody else than root can change a folder.
+"""The script that an exported playbook runs on a host where users other than root can change a folder.
 
-Ansible's own modules go by paths, which can be exchanged while they work. This one has the functions of our own
-connections: folders are held, names are used inside of them. `sh FILE look|read|put|folder|remove PATH …`; `look` is given any
-number and names those in such folders.
+Ansible's own modules open files by path, and a path can be replaced while they work. This script has the functions of
+our own connections: it keeps folders open and uses names relative to them. `sh FILE look|read|put|folder|remove PATH
+…`; `look` takes any number of paths and prints those in such folders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SWAPPED = SWAP.partition('held "$2" || gone\n')[2]
 
 
 def text() -> str:
-    """The script."""
+    """Returns the script."""
     return f"""\
 # Made by Firescreen: leads root to a file without being led astray. See write.yml.
 LC_ALL=C.UTF-8

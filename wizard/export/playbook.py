@@ -1,4 +1,4 @@
-"""A stack as an Ansible playbook: which play does what on which host, and what each host is told. Pure: data only."""
+"""A stack as an Ansible playbook: the plays, their hosts, and the variables of each host. Pure: data only."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from wizard.planner.client_facts import Client
 from wizard.service_managers.registry import manager_of
 
 _TITLES = 3
-"""Ideas that the name of a play tells of."""
+"""Maximum number of titles in the name of a play."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file of the export that goes to a host; `source` is its path below `files/`."""
+    """A file of the export that is copied to a host; `source` is its path below `files/`."""
 
     source: str
     content: bytes
@@ -32,10 +32,10 @@ class Copy:
 
 
 class Playbook:
-    """All that an export holds, before anything is encrypted or written.
+    """The content of an export before anything is encrypted or written.
 
     Raises:
-        InputError: a host cannot be reached by Ansible, or its name means something else there.
+        InputError: Ansible cannot reach a host, or the host's name has another meaning there.
     """
 
     def __init__(self, plan: Plan, picture: Picture) -> None:
@@ -48,20 +48,20 @@ class Playbook:
         stages |= {turn.stage for turn in picture.turns} | {folder.stage for folder in picture.folders}
         self._numbers = {stage: number for number, stage in enumerate(sorted(stages), start=1)}
         self._sources = _Sources()
-        self._told = {spec.name: self._host_vars(spec.name) for spec in self._hosts}
+        self._variables = {spec.name: self._host_vars(spec.name) for spec in self._hosts}
 
     @property
     def copies(self) -> tuple[Copy, ...]:
-        """The files that travel."""
+        """Returns the files that are copied to hosts."""
         return self._sources.copies
 
     @property
     def has_secrets(self) -> bool:
-        """Whether a vault is needed."""
+        """Returns whether a vault is needed."""
         return any(copy.secret for copy in self.copies)
 
     def inventory(self) -> dict[str, Any]:
-        """The hosts and how they are reached."""
+        """Returns the hosts and how Ansible connects to them."""
         return {
             "all": {
                 "children": {
@@ -71,15 +71,15 @@ class Playbook:
         }
 
     def host_vars(self) -> dict[str, dict[str, Any]]:
-        """What each host is told and everybody may know."""
-        return {name: told[0] for name, told in self._told.items()}
+        """Returns the public variables of each host."""
+        return {name: variables[0] for name, variables in self._variables.items()}
 
     def secret_vars(self) -> dict[str, dict[str, Any]]:
-        """What each host is told and nobody else may know: the checksums of secrets."""
-        return {name: told[1] for name, told in self._told.items() if told[1]}
+        """Returns the secret variables of each host: the checksums of secrets, and passwords."""
+        return {name: variables[1] for name, variables in self._variables.items() if variables[1]}
 
     def plays(self) -> list[dict[str, Any]]:
-        """site.yml."""
+        """Returns the plays of site.yml."""
         many = len(self._numbers)
         plays = [_play("Look before anything is written", GROUP, ["look"], None)]
         for stage, number in self._numbers.items():
@@ -92,15 +92,17 @@ class Playbook:
             hosts = {*writing, *(turn.service.host for turn in turns)}
             named = ":".join(spec.name for spec in self._hosts if spec.name in hosts)
             plays.append(_play(f"{number} of {many}: {self._title(stage, turns)}", named, tasks, number))
-        verifying = [name for name, told in self.host_vars().items() if told.get("firescreen_verification")]
+        verifying = [
+            name for name, variables in self.host_vars().items() if variables.get("firescreen_verification")
+        ]
         if verifying:
             plays.append(
                 _play("Verify: Prometheus scrapes every target", ":".join(verifying), ["verify"], None)
             )
         at_doors = [
             name
-            for name, told in self.host_vars().items()
-            if told.keys() & {"firescreen_door_requests", "firescreen_closed"}
+            for name, variables in self.host_vars().items()
+            if variables.keys() & {"firescreen_door_requests", "firescreen_closed"}
         ]
         if at_doors:
             plays.append(_play("Verify: front doors let nobody pass by", ":".join(at_doors), ["doors"], None))
@@ -121,7 +123,7 @@ class Playbook:
 
     def _host_vars(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         files = [file for file in self._picture.files if file.host == name]
-        told: dict[str, Any] = {
+        variables: dict[str, Any] = {
             "firescreen_folders": [
                 {
                     "stage": self._numbers[folder.stage],
@@ -142,18 +144,18 @@ class Playbook:
             ],
             "firescreen_needed": [each.path for each in self._picture.needed if each.host == name],
         }
-        told |= self._verification(name)
-        told |= self._at_doors(name)
+        variables |= self._verification(name)
+        variables |= self._at_doors(name)
         secret = {
             "firescreen_secret_paths": [
                 {"path": file.path, "sums": list(file.sums)} for file in files if file.secret
             ],
             "firescreen_door_passwords": self._picture.doors.passwords(name),
         }
-        return _without_empty(told), _without_empty(secret)
+        return _without_empty(variables), _without_empty(secret)
 
     def _at_doors(self, name: str) -> dict[str, Any]:
-        """How the front doors of a host are asked there, and which of its addresses must take no connection."""
+        """Returns the requests to the reverse proxies of a host, and its addresses that must accept no connection."""
         doors = self._picture.doors
         closed = [probe.url.partition("://")[2].strip("/") for probe in doors.closed_port_probes(name)]
         return {
@@ -165,7 +167,7 @@ class Playbook:
         }
 
     def _entries(self, file: Wanted) -> Iterator[dict[str, Any]]:
-        """What is written of one file, in order."""
+        """Yields the writes of one file, in order."""
         final = file.states[-1][1]
         for stage, state in file.states:
             entry: dict[str, Any] = {
@@ -189,7 +191,7 @@ class Playbook:
             yield entry
 
     def _validate(self, file: Wanted) -> str:
-        """promtool's word on a Prometheus configuration, under a name beside it: its paths may be relative."""
+        """Returns the command that checks a configuration; promtool checks a copy beside it: paths may be relative."""
         if checked := self._picture.doors.check(file.host, file.path):
             return checked
         promtool = self._picture.facts.hosts[file.host].promtool
@@ -201,7 +203,7 @@ class Playbook:
 
     def _turn(self, turn: Turn) -> dict[str, Any]:
         service = turn.service
-        told: dict[str, Any] = {
+        variables: dict[str, Any] = {
             "stage": self._numbers[turn.stage],
             "action": turn.action,
             "unit": service.unit,
@@ -213,19 +215,19 @@ class Playbook:
             "daemon_reload": manager_of(service).has_units,
         }
         if service.is_manual:
-            told["by_hand"] = list(turn.by_hand)
+            variables["by_hand"] = list(turn.by_hand)
         elif not manager_of(service).has_units:
             (command,) = manager_of(service).manual_commands(
                 service, turn.action, workspace=self._picture.facts.workspace_option
             )
-            told["argv"] = shlex.split(command)
+            variables["argv"] = shlex.split(command)
         elif turn.action == "reload":
             signal = find_component(service.component).reload_by
-            told["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]
-        return told
+            variables["argv"] = ["systemctl", "kill", "--kill-who=main", f"--signal={signal}", service.unit]
+        return variables
 
     def _readiness_check(self, turn: Turn) -> dict[str, Any]:
-        """At which URL a component of the host answers with which status once it has taken the change."""
+        """Returns the URL and the status of a component on the host once the restart or reload has worked."""
         if turn.ready:
             return {"url": turn.ready, "status": 200}
         if self._picture.doors.has(turn.service):
@@ -235,7 +237,7 @@ class Playbook:
         return {"listen": listen, "url": f"http://{listen}{path}", "status": 400}
 
     def _verification(self, name: str) -> dict[str, Any]:
-        """How the Prometheus of a host is asked there, and for which targets; {} where it cannot be."""
+        """Returns how to query the Prometheus of a host, and for which targets; {} if that is impossible."""
         for client in self._picture.scrapers:
             if client.service.host != name:
                 continue
@@ -250,11 +252,11 @@ class Playbook:
         return {}
 
     def _scheme(self, probe: Probe) -> str:
-        """How a target is scraped: what is behind a front door on its own host by plain http, all else by https."""
+        """Returns the scheme of a target: http if it is behind a reverse proxy on its own host, otherwise https."""
         return "http" if self._picture.doors.api(probe.server) else "https"
 
     def _access(self, client: Client) -> dict[str, str]:
-        """How Prometheus is asked on its own host: with what it has to ask itself."""
+        """Returns how to query Prometheus on its own host, with the credentials of its own scrape job."""
         if behind := self._picture.doors.api(client.key):
             return {"url": behind}
         own = self._picture.server(client)
@@ -271,7 +273,7 @@ class Playbook:
 
 
 class _Sources:
-    """The files that travel, each under a path of its own below `files/`."""
+    """The files that are copied to hosts, each under its own path below `files/`."""
 
     def __init__(self) -> None:
         self._copies: dict[str, Copy] = {}
@@ -281,7 +283,7 @@ class _Sources:
         return tuple(self._copies.values())
 
     def add(self, file: Wanted, state: FileState) -> str:
-        """The path of that content; what only stands there on the way gets a name of its own."""
+        """Returns the path of that content; intermediate contents get names of their own."""
         source = posixpath.join(file.host, file.path.lstrip("/"))
         number = [each for _, each in file.states].index(state)
         if state is not file.states[-1][1]:
@@ -290,18 +292,18 @@ class _Sources:
         return source
 
 
-def _without_empty(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is empty."""
-    return {key: value for key, value in told.items() if value}
+def _without_empty(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Removes the empty values."""
+    return {key: value for key, value in variables.items() if value}
 
 
 def _same(one: FileState | None, other: FileState | None) -> bool:
-    """Whether two states hold the same, or both nothing."""
+    """Returns whether two states have the same content, or both are missing."""
     return (one and one.content) == (other and other.content)
 
 
 def _place_credentials(client: Client, place: Place) -> dict[str, str]:
-    """CA, certificate and login of a place, as `firescreen_verification` has them."""
+    """Returns CA, certificate and login of a place, as in `firescreen_verification`."""
     named = {"ca": "ca_file", "cert": "cert_file", "key": "key_file"}
     found = {
         key: client.resolve(place, place.tls[name]) for key, name in named.items() if place.tls.get(name)
@@ -349,14 +351,14 @@ def _works_on(spec: HostSpec, picture: Picture) -> bool:
 
 
 def _local(service: Service) -> str:
-    """address:port as the host itself reaches a service."""
+    """Returns address:port at which the host itself reaches a service."""
     if any(argument.startswith("--web.systemd-socket") for argument in service.arguments):
         return service.listen  # systemd listens, and only it knows where
     port = service.listen.rpartition(":")[2]
-    said = service.flag("web.listen-address").rpartition(":")[0].strip("[]")
+    address = service.flag("web.listen-address").rpartition(":")[0].strip("[]")
     try:
-        anywhere = not said or ipaddress.ip_address(said).is_unspecified
+        anywhere = not address or ipaddress.ip_address(address).is_unspecified
     except ValueError:
         anywhere = False
-    host = "127.0.0.1" if anywhere else said
+    host = "127.0.0.1" if anywhere else address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

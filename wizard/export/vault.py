@@ -1,6 +1,6 @@
-"""Ansible Vault's own file format, 1.1 with AES256: what is secret lies in an export in no other way.
+"""Ansible Vault's file format, 1.1 with AES256: an export contains secrets in no other form.
 
-Written here so that Ansible is needed where the playbook runs and not where it is made. Source of the format:
+Implemented here so that Ansible is needed only where the playbook runs, not where it is made. Source of the format:
 docs.ansible.com, "Format of files encrypted with Ansible Vault".
 """
 
@@ -17,12 +17,12 @@ from wizard.redact import Secret
 
 _HEADER = b"$ANSIBLE_VAULT;1.1;AES256\n"
 _ROUNDS = 10_000
-"""Fixed by the format: the password is what has to be strong."""
+"""Fixed by the format: the strength must come from the password."""
 _WIDTH = 80
 
 
 def encrypt(content: bytes, password: Secret) -> bytes:
-    """The content as `ansible-vault encrypt` would write it; each call gives another text."""
+    """Encrypts the content as `ansible-vault encrypt` does; each call gives a different text."""
     salt = os.urandom(32)
     keys = PBKDF2HMAC(algorithm=hashes.SHA256(), length=80, salt=salt, iterations=_ROUNDS).derive(
         password.reveal().encode()
