@@ -1,4 +1,7 @@
-"""Exercises on the practice stack: content that is data, checks that ask the thing itself, help in three sizes."""
+"""Exercises on the practice stack: their content is data, and checks test the running programs.
+
+Help comes in three sizes: hints, the answer, and a step done by Firescreen.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labs that there are: Firescreen's own, and those of the packs of a workspace."""
+"""All labs: Firescreen's own, and those of a workspace's packs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from wizard.redact import plain
 
 
 def labs(packs: Path | None = None) -> tuple[Lab, ...]:
-    """The labs that come with Firescreen, in their order; after them those of the packs that were added.
+    """Returns the labs that come with Firescreen, in their order; after them those of the added packs.
 
     Args:
-        packs: a workspace's folder of packs. A lab in it that cannot be used any more is left out.
+        packs: a workspace's folder of packs. A lab in it that is no longer valid is left out.
 
     Raises:
-        LabError: one of Firescreen's own cannot be used.
+        LabError: one of Firescreen's own is invalid.
     """
     known = {lab.id: lab for lab in _own()}
     for path in sorted(packs.glob("*/*/lab.yaml")) if packs is not None else ():
         with suppress(LabError):
-            # What others wrote is done where nothing of anybody's can be harmed.
+            # Labs by others are done only where they can do no harm.
             added = replace(load(path.parent), foreign=True, real_hosts=False)
             known.setdefault(added.id, added)
     return tuple(known.values())
@@ -39,10 +39,11 @@ def _own() -> tuple[Lab, ...]:
 
 
 def find(lab_id: str = "", packs: Path | None = None) -> Lab:
-    """The lab of that id, or the first one.
+    """Returns the lab with that id, or the first one.
 
     Args:
-        packs: a workspace's folder of packs, whose labs count too.
+        lab_id: '' for the first one.
+        packs: a workspace's folder of packs, whose labs are searched too.
 
     Raises:
         InputError: there is none.

@@ -1,4 +1,4 @@
-"""The classroom file: which real hosts a lab's roles are. Read once, remembered for the labs that follow.
+"""The classroom file: which real host has which role in labs. Read once, remembered for later labs.
 
 It may come from somebody else, so it is read as strictly as a stack file, and nothing in it is executed.
 """
@@ -22,7 +22,7 @@ from wizard.redact import plain
 from wizard.workspace import Workspace
 
 LARGEST_FILE = 64_000
-"""Bytes of a classroom file."""
+"""Maximum size of a classroom file in bytes."""
 
 _FORMAT = yamlfile.Format(
     noun="a classroom file",
@@ -39,34 +39,35 @@ _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 
 @dataclass(frozen=True, slots=True)
 class Classroom:
-    """Real hosts for a lab's roles; a host is called what its role is."""
+    """Real hosts for a lab's roles; each host is named after its role."""
 
     path: Path
     hosts: tuple[HostSpec, ...]
     names: dict[str, str] = field(default_factory=dict)
-    """What DNS calls a role's host, where the file says so."""
+    """The DNS name of a role's host, if the file has one."""
     campus: int = 0
-    """The student's number; 0 where the file asks for none."""
+    """The student's number; 0 if the file needs none."""
 
     @property
     def title(self) -> str:
-        """What a person calls it, e.g. 'classroom.yaml, campus 3'."""
+        """Returns its name for a person, e.g. 'classroom.yaml, campus 3'."""
         return f"{self.path.name}, campus {self.campus}" if self.campus else self.path.name
 
     def host(self, role: str) -> HostSpec | None:
-        """The host of a role; None if the classroom has none."""
+        """Returns the host of a role; None if the classroom has none."""
         return next((host for host in self.hosts if host.name == role), None)
 
 
 def load(path: Path, campus: int = 0) -> Classroom:
-    """The classroom that a file describes, for one student.
+    """Reads the classroom of one student from a file.
 
     Args:
+        path: of the file.
         campus: the student's number; 0 if it is not known yet.
 
     Raises:
-        CampusError: the file asks for a number and none, or one that it does not have, was given.
-        ClassroomError: the file cannot be read, or says something that cannot be done; with its line.
+        CampusError: the file needs a number and none was given, or it does not have the given one.
+        ClassroomError: the file cannot be read, or has an invalid value; with its line.
     """
     text, source = yamlfile.text_of(path, _FORMAT), str(path)
     named = False
@@ -79,7 +80,7 @@ def load(path: Path, campus: int = 0) -> Classroom:
                     where=f"{source}:{number}",
                     todo="A classroom file has only {{campus}}",
                 )
-    # It stands for digits only, so that no value can become anything else by it; and lines stay where they are.
+    # The number is replaced by digits only, so that no value can change its meaning; and line numbers stay the same.
     first = _read(_fill_campus(text, campus or 1), source)
     wanted = _campuses(first)
     if wanted is None:
@@ -100,7 +101,7 @@ def load(path: Path, campus: int = 0) -> Classroom:
 
 
 def campuses(path: Path) -> tuple[int, ...]:
-    """The numbers of a classroom file; (0,) where it has none.
+    """Returns the numbers in a classroom file; (0,) if it has none.
 
     Raises:
         ClassroomError: the file cannot be read.
@@ -110,7 +111,7 @@ def campuses(path: Path) -> tuple[int, ...]:
 
 
 class CampusError(ClassroomError):
-    """The student's number is not known, or is none of this classroom's."""
+    """The student's number is not known, or is not in this classroom."""
 
     title = "Your campus number is needed"
 
@@ -176,7 +177,7 @@ def _classroom(path: Path, read: yamlfile.Read, campus: int) -> Classroom:
 
 
 def progress_folder(workspace: Workspace, classroom: Classroom | None) -> Path:
-    """Where the progress of labs is kept: on the practice stack, or on one student's hosts of a classroom."""
+    """Returns the folder of the labs' progress: of the practice stack, or of one student's hosts of a classroom."""
     if classroom is None:
         return workspace.labs
     name = f"{classroom.path.absolute()} {classroom.campus}".encode()
@@ -187,26 +188,26 @@ def progress_folder(workspace: Workspace, classroom: Classroom | None) -> Path:
 
 
 def last_classroom(workspace: Workspace) -> Classroom | None:
-    """The classroom that was chosen last; None for the practice stack.
+    """Returns the classroom that was chosen last; None for the practice stack.
 
     Raises:
-        ClassroomError: its file is gone, or cannot be used any more.
+        ClassroomError: its file is missing, or no longer valid.
     """
     place = place_of(workspace)
     return load(*place) if place else None
 
 
 def place_of(workspace: Workspace) -> tuple[Path, int] | None:
-    """The remembered file and the student's number."""
+    """Returns the remembered file and the student's number."""
     try:
         data = json.loads(_place(workspace).read_text(encoding="utf-8"))
         return Path(data["file"]), int(data["campus"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # it is asked for again
+        return None  # the person is asked for it again
 
 
 def remember(workspace: Workspace, chosen: Classroom | None) -> None:
-    """Keeps the choice for the commands and starts to come; None for the practice stack.
+    """Remembers the choice for later commands and starts; None for the practice stack.
 
     Raises:
         FirescreenError: it cannot be written.

@@ -1,6 +1,6 @@
-"""Labs on containers: a Compose project of their own in this machine's Docker; see `compose_project`.
+"""Labs on containers: a separate Compose project in this machine's Docker; see `compose_project`.
 
-Promises: no other container is touched, and the practice stack stays as it is.
+Other containers and the practice stack are never changed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from wizard.practice.compose_project import SERVICES, ComposeProject
 from wizard.redact import fingerprint
 
 _HOST = "prometheus"
-"""Whose connection reads and writes the project's files; they are all on this machine."""
+"""The host whose connection reads and writes the project's files; they are all on this machine."""
 
 
 class ComposeEnvironment(LabEnvironment):
-    """Containers of this machine's Docker; see `LabEnvironment`."""
+    """Containers in this machine's Docker; see `LabEnvironment`."""
 
     title = "containers of this machine"
     has_real_hosts = False
@@ -42,15 +42,15 @@ class ComposeEnvironment(LabEnvironment):
         self._place = place
 
     def require(self, lab: Lab) -> None:
-        """Refuses the lab where no container can be run.
+        """Rejects the lab if no container can be run.
 
         Raises:
-            InputError: Docker or its Compose is missing, does not answer, or does not let this user in.
+            InputError: Docker or its Compose is missing, does not answer, or does not permit this user.
         """
         compose_project.require()
 
     def conflict(self, lab: Lab) -> str:
-        """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
+        """Returns what starting or resuming this lab would discard, a sentence without a full stop; '' for nothing."""
         current = state.current_lab(self._place)
         progress = self._progress(current) if current not in ("", lab.id) else None
         if progress is None or not progress.done:
@@ -58,7 +58,7 @@ class ComposeEnvironment(LabEnvironment):
         return f"the containers are in the lab '{current}', with {len(progress.done)} steps done"
 
     def prepare(self, lab: Lab, say: Say, *, tools: bool, suite: str) -> bool:
-        """Starts the containers, new ones where the lab begins; whether it begins now."""
+        """Starts the containers, new ones if the lab begins; returns whether it begins."""
         begins = state.current_lab(self._place) != lab.id or compose_project.load(self._place) is None
         workspace = self._engine.workspace
         if begins:
@@ -75,11 +75,11 @@ class ComposeEnvironment(LabEnvironment):
         return begins
 
     def fill(self, lab: Lab) -> Lab:
-        """The lab with the folder of the project and its addresses in place of its placeholders."""
+        """Returns the lab with the project's folder and addresses filled in."""
         return lab.fill_placeholders(placeholders.compose_values(self._project(), str(self._notes)))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
-        """This machine with the components in the project's containers protected like this."""
+        """Returns this machine with the components in the project's containers, protected as given."""
         project = self._project().name
         return Stack(
             hosts=(HostSpec(name="localhost", connect="local"),),
@@ -98,22 +98,22 @@ class ComposeEnvironment(LabEnvironment):
         )
 
     def look(self, lab: Lab) -> Look:
-        """A new look at the containers, for checks."""
+        """Returns a new view of the containers, for checks."""
         return ComposeLook(self._connections(), self._project(), notes=str(self._notes))
 
     def new_state(self) -> LabState:
-        """The progress of a lab that begins now."""
+        """Returns the progress of a lab that begins now."""
         return LabState(started=time.time(), beginning=self.fingerprints())
 
     def is_stale(self, lab: Lab, known: LabState) -> bool:
-        """Whether the project is gone or in another lab."""
+        """Returns whether the project is missing or in another lab."""
         return state.current_lab(self._place) != lab.id
 
     def place_fault(self, lab: Lab, step: LabStep) -> None:
-        """Places nothing: no lab on containers has a fault."""
+        """Does nothing: no lab on containers has a fault."""
 
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint and mode of every file of the project, by its path there."""
+        """Returns fingerprint and mode of every file of the project, by its path there."""
         folder = self._project().folder
         with self._connections() as hosts:
             taken = snapshot.take(hosts, self._places())
@@ -131,7 +131,7 @@ class ComposeEnvironment(LabEnvironment):
         yield from shell.run(step, workspace, folder=self._project().folder)
 
     def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
-        """Restores the project's files and makes its containers anew from them."""
+        """Restores the project's files and recreates its containers."""
         emit(Event(run="", kind="log", text="restoring the files of the project"))
         with self._connections() as hosts:
             snapshot.restore(hosts, snapshot.load(self._snapshot_file(lab)))
@@ -139,7 +139,7 @@ class ComposeEnvironment(LabEnvironment):
         compose_project.make_anew(self._project())
 
     def terminal(self, place: str) -> str:
-        """Any terminal of this machine."""
+        """Returns the text for any terminal of this machine."""
         return f"another terminal, for {place}"
 
     @property

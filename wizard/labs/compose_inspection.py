@@ -1,4 +1,4 @@
-"""A lab's containers as checks see them: by their Compose services, with the files that they mount."""
+"""A lab's containers for checks: by their Compose services, with the files that they mount."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ComposeLook(Look):
 
     Args:
         hosts: connections to this machine, one for each service.
-        project: whose containers.
-        notes: the folder for what a student keeps.
+        project: the Compose project.
+        notes: the folder for a student's notes.
     """
 
     def __init__(self, hosts: Hosts, project: ComposeProject, *, notes: str) -> None:
@@ -40,7 +40,7 @@ class ComposeLook(Look):
         """Finds the project's containers, all at once and no others.
 
         Raises:
-            HostError: Docker or this machine cannot be asked.
+            HostError: Docker or this machine is unreachable.
         """
         found = discovery.discover(self._hosts.connection("prometheus"))
         boxes = [each for each in found if each.container and each.container.project == self._project.name]
@@ -52,7 +52,7 @@ class ComposeLook(Look):
             )
 
     def box(self, of: str) -> Container:
-        """The container of a component.
+        """Returns the container of a component.
 
         Raises:
             HostError: there is none now.
@@ -70,17 +70,17 @@ class ComposeLook(Look):
             raise
 
     def scrape_address(self, of: str) -> str:
-        """host:port by which Prometheus scrapes a component from its own container."""
+        """Returns host:port at which Prometheus scrapes a component from its own container."""
         target = self.target(of)
         return target.address if target is not None else self.service(of).listen
 
     def way(self, of: str) -> dict[str, Any]:
-        """Options of a probe: names of services mean nothing outside, so it goes to the published port."""
+        """Returns options of a probe that use the published port: names of services are unknown outside the project."""
         role = of.partition("/")[0]
         return {"forward": Forward(HostSpec(name=role, connect="local"), self._project.addresses[role])}
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
-        """A socket to a published port of this machine."""
+        """Opens a connection to a published port of this machine."""
         address, _, port = forward.place.rpartition(":")
         return socket.create_connection((address, int(port)), timeout=seconds)
 
@@ -96,29 +96,29 @@ class ComposeLook(Look):
         return None
 
     def read(self, of: str, path: str) -> FileState | None:
-        """A file, also by the path that it has in the container."""
+        """Returns a file by its path on the host or in the container."""
         known = self._services.get(of.partition("/")[0], ())
         box = known[0].container if known else None
         return super().read(of, (box.on_host(path) if box is not None else "") or path)
 
     def restart_command(self, of: str, action: str) -> str:
-        """The command that makes a container anew or has its program reload."""
+        """Returns the command that recreates a container or makes its program reload."""
         role = of.partition("/")[0]
         words = "up -d --no-deps" if action == "restart" else "kill -s HUP"
         return f"{self._project.compose} {words} {role}"
 
     def log(self, of: str) -> str:
-        """The command that shows the log of a container."""
+        """Returns the command that shows the log of a container."""
         return f"{self._project.compose} logs {of.partition('/')[0]}"
 
     def home(self, of: str) -> str:
-        """The folder of its web configuration, of its configuration, or else of the project."""
+        """Returns the folder of its web configuration, of its configuration, or else of the project."""
         service = self.service(of)
         named = service.web_config or service.config_file
         return posixpath.dirname(named) if named else self._project.folder
 
     def secrets_outside(self, of: str) -> tuple[str, ...]:
-        """Where a hash or the password of Prometheus stands in the open: the Compose file, or what Docker tells."""
+        """Returns where a hash or the password of Prometheus is visible: the Compose file, or `docker inspect`."""
         password = self.client(of).password
         texts: Mapping[str, str] = {
             "compose.yaml": (Path(self._project.folder) / "compose.yaml").read_text("utf-8", "replace"),
@@ -137,5 +137,5 @@ class ComposeLook(Look):
 
 
 def services_as_hosts() -> Stack:
-    """A stack in which each service of the project is a host, as steps and checks name them."""
+    """Returns a stack in which each service of the project is a host, as steps and checks name them."""
     return Stack(hosts=tuple(HostSpec(name=name, connect="local") for name in SERVICES), components=())

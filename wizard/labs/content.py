@@ -1,4 +1,4 @@
-"""What a lab is made of: steps with their texts, commands, checks and hints."""
+"""The parts of a lab: steps with their texts, commands, checks and hints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wizard.redact import plain
 
 _PLACEHOLDER = re.compile(r"\{\{([a-z][a-z0-9_-]*\.[a-z]+)\}\}")
 COMMANDS = frozenset({"restart", "reload", "addflag", "compose"})
-"""Placeholders that stand for a command: filled in as it is, and never quoted as one word."""
+"""Placeholders for commands: filled in unchanged, and never quoted as one word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """One thing that Firescreen places on the practice stack, for the beginning of a lab or as a fault."""
+    """A change that Firescreen makes on the practice stack, for the beginning of a lab or as a fault."""
 
     kind: str
     options: Mapping[str, Any]
@@ -36,19 +36,19 @@ class Fixture:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file that goes from one host to another; names count from the folder of the component's configuration."""
+    """A file that is copied between hosts; names are relative to the folder of the component's configuration."""
 
     source: str
     file: str
     target: str
     name: str
     mode: str = ""
-    """Its rights there, e.g. '0640'; '' for those that it has."""
+    """Its mode there, e.g. '0640'; '' to keep it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostCommand:
-    """A command as it is typed on real hosts: `text`, or `copy`, whose words depend on how the two are reached."""
+    """A command for real hosts: `text`, or `copy`, whose commands depend on how the two hosts are reached."""
 
     text: str
     on: str = ""
@@ -58,7 +58,7 @@ class HostCommand:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The oldest version of a component that a step can be done with."""
+    """The oldest version of a component with which a step can be done."""
 
     of: str
     version: str
@@ -66,7 +66,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Solve:
-    """How the engine does a step: what is to be protected by then, and which of its planned steps."""
+    """How the engine does a step: the components that are protected by then, and which of its planned steps."""
 
     protect: tuple[Protection, ...]
     steps: tuple[str, ...]
@@ -74,7 +74,7 @@ class Solve:
 
 @dataclass(frozen=True, slots=True)
 class LabQuestion:
-    """Something to answer at the end; as a text it is the question alone."""
+    """A question at the end; converted to text, it is the question alone."""
 
     ask: str
     answer: str
@@ -101,7 +101,7 @@ class LabStep:
     fault: tuple[Fixture, ...] = ()
     """The fault to find and repair, placed when the step begins."""
     found: str = ""
-    """What the fault was, as a sentence: shown when it is repaired."""
+    """A sentence about the fault, shown when it is repaired."""
     needs: Needs | None = None
     missing: str = ""
     """Why the step cannot be done here, or ''."""
@@ -110,11 +110,11 @@ class LabStep:
     on_hosts: tuple[HostCommand, ...] = ()
     """The commands for real hosts."""
     places: tuple[str, ...] = ()
-    """On real hosts, the role on whose host each of `commands` is typed ('here': this machine); else empty."""
+    """On real hosts, the role on whose host each of `commands` is typed ('here': this machine); otherwise empty."""
 
     @property
     def stretches(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """The commands by the place where they are typed; consecutive commands of one place together."""
+        """Returns the commands by the place where they are typed; consecutive commands of one place together."""
         found: list[tuple[str, tuple[str, ...]]] = []
         places = self.places or (self.host,) * len(self.commands)
         for place, command in zip(places, self.commands, strict=True):
@@ -124,7 +124,7 @@ class LabStep:
 
     @property
     def typed(self) -> tuple[str, ...]:
-        """All commands that do the step."""
+        """Returns all commands that do the step."""
         return (*self.commands, *self.answer)
 
 
@@ -142,26 +142,26 @@ class Lab:
     follows: str = ""
     """The lab that this one continues, with its files."""
     begin: tuple[Fixture, ...] = ()
-    """What is placed on a fresh practice stack before the first step."""
+    """Changes on a new practice stack before the first step."""
     begins: str = ""
-    """A sentence about that."""
+    """A sentence about these changes."""
     components: tuple[str, ...] = ()
-    """What the practice stack needs besides the first two."""
+    """Components that the practice stack needs besides the first two."""
     hosts: tuple[str, ...] = ()
     """Further hosts that it needs."""
     docker: bool = False
-    """Whether it is done on containers of this machine's Docker."""
+    """Whether it is done on containers in this machine's Docker."""
     certificates: str = "ca"
     source: str = ""
     foreign: bool = False
-    """Whether somebody else wrote it: what it places is looked at before, see `sandbox_policy`."""
+    """Whether somebody else wrote it: its changes are checked first, see `sandbox_policy`."""
     real_hosts: bool = False
     """Whether it can be done on real hosts, too."""
     expects: str = ""
-    """What must be so on real hosts before the first step."""
+    """The state that real hosts must have before the first step."""
 
     def step(self, step_id: str) -> LabStep:
-        """The step of that id.
+        """Returns the step with that id.
 
         Raises:
             InputError: there is none.
@@ -176,7 +176,7 @@ class Lab:
         )
 
     def fill_placeholders(self, values: Mapping[str, str]) -> Lab:
-        """The lab with the addresses and folders of the practice stack in place of its placeholders."""
+        """Returns the lab with the practice stack's addresses and folders filled in."""
         return replace(
             self,
             intro=fill(self.intro, values),
@@ -200,7 +200,7 @@ class Lab:
         )
 
     def placeholders(self) -> frozenset[str]:
-        """The names of all placeholders, e.g. srv1.home."""
+        """Returns the names of all placeholders, e.g. srv1.home."""
         texts = (
             text
             for step in self.steps
@@ -228,11 +228,12 @@ def _filled_check(check: Check, values: Mapping[str, str]) -> Check:
 
 
 def fill(text: str, values: Mapping[str, str], *, quoted: bool = False) -> str:
-    """The text with its placeholders filled in.
+    """Fills in the placeholders of a text.
 
     Args:
+        text: with placeholders.
         values: by name, e.g. srv1.home.
-        quoted: for a shell: a value is one word there, whatever signs it has; a command stays as it is.
+        quoted: for a shell: a value becomes one word, whatever characters it contains; a command is unchanged.
 
     Raises:
         LabError: a placeholder has no value.

@@ -1,4 +1,4 @@
-"""Where a lab is done: what a `LabSession` needs to know of the hosts, and what it has done on them."""
+"""The hosts on which a lab is done: what a `LabSession` needs to know about them, and does on them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from wizard.redact import plain
 
 Emit = Callable[[Event], None]
 Say = Callable[[str], None]
-"""Is told in a few words what is done now."""
+"""Gets a short line of progress."""
 
 PATIENCE = 15.0
-"""Seconds to wait for Prometheus: it scrapes its targets with a new scheme within ten."""
+"""Seconds to wait for Prometheus, which scrapes its targets with a new scheme within ten seconds."""
 
 
 class LabInProgressError(InputError):
-    """To begin a lab would end what somebody has begun on these hosts."""
+    """Starting a lab would end what was begun on these hosts."""
 
     title = "Another lab is in progress"
 
@@ -37,15 +37,15 @@ class LabEnvironment(ABC):
 
     Args:
         engine: whose workspace and connections are used.
-        folder: where progress and first snapshot of each lab are kept.
-        marker: the folder whose file `lab` says which lab the hosts are in.
+        folder: where progress and first snapshot of each lab are stored.
+        marker: the folder whose file `lab` names the lab that the hosts are in.
     """
 
     title: str
-    """What a person calls these hosts."""
+    """The name of these hosts for a person."""
     has_real_hosts: bool
     check_patience = PATIENCE
-    """Seconds that a check waits for what Prometheus does by itself."""
+    """Seconds for which a check waits for Prometheus' own actions."""
 
     def __init__(self, engine: Engine, folder: Path, marker: Path) -> None:
         self._engine = engine
@@ -53,7 +53,7 @@ class LabEnvironment(ABC):
         self._marker = marker
 
     def state_file(self, lab: Lab) -> Path:
-        """Where the progress of a lab is kept."""
+        """Returns the file with the progress of a lab."""
         return self._folder / f"{lab.id}.json"
 
     def _snapshot_file(self, lab: Lab) -> Path:
@@ -63,12 +63,12 @@ class LabEnvironment(ABC):
         return state.load(self._folder / f"{lab_id}.json")
 
     def go_on(self) -> None:
-        """Notes that the lab of these hosts is the one that a person is at."""
+        """Records that the lab of these hosts is the one that the person is doing."""
         state.go_to(self._marker)
 
     @abstractmethod
     def require(self, lab: Lab) -> None:
-        """Refuses a lab that cannot be done on these hosts.
+        """Rejects a lab that cannot be done on these hosts.
 
         Raises:
             InputError: it cannot.
@@ -76,13 +76,15 @@ class LabEnvironment(ABC):
 
     @abstractmethod
     def conflict(self, lab: Lab) -> str:
-        """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
+        """Returns what starting or resuming this lab would discard, a sentence without a full stop; '' for nothing."""
 
     @abstractmethod
     def prepare(self, lab: Lab, say: Say, *, tools: bool, suite: str) -> bool:
-        """Brings the hosts to the beginning of a lab, or to where it was left; whether it begins now.
+        """Brings the hosts to the beginning of a lab, or to where it was left; returns whether it begins now.
 
         Args:
+            lab: the lab.
+            say: gets lines of progress.
             tools: whether to install the programs that the printed commands use.
             suite: takes the practice stack's programs from another suite of the distribution.
 
@@ -92,7 +94,7 @@ class LabEnvironment(ABC):
 
     @abstractmethod
     def fill(self, lab: Lab) -> Lab:
-        """The lab with the addresses and folders of these hosts in place of its placeholders.
+        """Returns the lab with these hosts' addresses and folders filled in.
 
         Raises:
             FirescreenError: a host cannot be inspected.
@@ -100,19 +102,19 @@ class LabEnvironment(ABC):
 
     @abstractmethod
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
-        """The hosts as a stack whose components are to be protected like this."""
+        """Returns the hosts as a stack whose components are protected as given."""
 
     @abstractmethod
     def look(self, lab: Lab) -> Look:
-        """A new look at the hosts, for checks."""
+        """Returns a new view of the hosts, for checks."""
 
     @abstractmethod
     def new_state(self) -> LabState:
-        """The progress of a lab that begins now."""
+        """Returns the progress of a lab that begins now."""
 
     @abstractmethod
     def is_stale(self, lab: Lab, known: LabState) -> bool:
-        """Whether a kept progress no longer describes the hosts."""
+        """Returns whether stored progress no longer describes the hosts."""
 
     @abstractmethod
     def place_fault(self, lab: Lab, step: LabStep) -> None:
@@ -123,12 +125,12 @@ class LabEnvironment(ABC):
         """
 
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint and mode of every file that a lab may change, by its path; {} on real hosts."""
+        """Returns fingerprint and mode of every file that a lab may change, by its path; {} on real hosts."""
         return {}
 
     @abstractmethod
     def type_commands(self, step: LabStep) -> Iterator[Typed]:
-        """Runs the commands of a step as they are shown, each on its host.
+        """Runs the commands of a step as printed, each on its host.
 
         Raises:
             FirescreenError: a host cannot be reached, or a command does not end.
@@ -144,13 +146,14 @@ class LabEnvironment(ABC):
 
     @abstractmethod
     def terminal(self, place: str) -> str:
-        """Where a person types the commands for a place of a step."""
+        """Returns where a person types the commands for a place of a step."""
 
 
 def fit_versions(step: LabStep, versions: Mapping[str, str]) -> LabStep:
-    """The step, or the step without commands where its component is too old for it.
+    """Returns the step, or the step without commands if its component is too old for it.
 
     Args:
+        step: the step.
         versions: by host/component.
     """
     if step.needs is None:
@@ -165,7 +168,7 @@ def fit_versions(step: LabStep, versions: Mapping[str, str]) -> LabStep:
 
 
 def without_commands(step: LabStep, reason: str) -> LabStep:
-    """The step as a text to read, with the reason why it cannot be done here."""
+    """Returns the step as a text to read, with the reason why it cannot be done here."""
     text = (
         f"*{reason[:1].upper()}{reason[1:]}. Read the step and go on: there is nothing to do.*\n\n{step.text}"
     )
@@ -177,7 +180,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def inner_events(emit: Emit) -> Emit:
-    """Passes on all events but the first and the last of a run, for a run that is part of another one."""
+    """Passes on all events except the first and the last of a run, for a run that is part of another one."""
 
     def pass_on(event: Event) -> None:
         if event.kind not in ("started", "finished"):

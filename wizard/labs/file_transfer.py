@@ -1,7 +1,7 @@
-"""A file that goes from one host of a lab to another, in the words that a student types for it.
+"""Commands with which a student copies a file from one host of a lab to another.
 
-As the two are reached: `scp` where SSH reaches both, `incus file push` on the host that holds a container, and a
-pipe through this machine for the rest (another user and sudo, two containers).
+They depend on how the two are reached: `scp` if SSH reaches both, `incus file push` on the host of a container,
+otherwise a pipe through this machine (another user and sudo, two containers).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ _PUBLIC = "0644"
 
 
 def words(copy: Copy, specs: Mapping[str, HostSpec], homes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The commands, each with the role on whose host it is typed ('here': this machine).
+    """Yields the commands, each with the role on whose host it is typed ('here': this machine).
 
     Args:
+        copy: the file.
         specs: the hosts by role.
         homes: the folder of the component's configuration, by role.
     """
@@ -50,7 +51,7 @@ def words(copy: Copy, specs: Mapping[str, HostSpec], homes: Mapping[str, str]) -
 
 
 def _holds(holder: HostSpec, inner: HostSpec) -> bool:
-    """Whether a host is the one on which the container of another is held."""
+    """Returns whether a host runs the container of another."""
     if inner.connect != "incus":
         return False
     return inner.via == holder.name or (not inner.via and holder.connect == "local")
@@ -61,7 +62,7 @@ def _inside(spec: HostSpec, path: str) -> str:
 
 
 def _by_scp(source: HostSpec, target: HostSpec) -> bool:
-    """Whether scp can do it as it stands: both are reached as the user who may read and write there."""
+    """Returns whether scp is possible directly: both hosts are reached as the user who may read and write there."""
     both = (source, target)
     ports = {spec.port for spec in both if spec.connect == "ssh"}
     return all(spec.connect in ("ssh", "local") and not spec.become for spec in both) and len(ports) == 1
@@ -71,7 +72,7 @@ def _options(source: HostSpec, target: HostSpec) -> list[str]:
     reached = [spec for spec in (source, target) if spec.connect == "ssh"]
     keys = dict.fromkeys(spec.identity_file for spec in reached if spec.identity_file)
     known = dict.fromkeys(spec.known_hosts for spec in reached if spec.known_hosts)
-    options = ["-3"] if len(reached) == 2 else []  # through this machine: the hosts need not know each other
+    options = ["-3"] if len(reached) == 2 else []  # through this machine: they need not know each other
     if reached[0].port != 22:
         options += ["-P", str(reached[0].port)]
     for key in keys:

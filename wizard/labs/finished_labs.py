@@ -1,4 +1,4 @@
-"""Which labs were finished, and in which time. It outlives the progress of a lab, which restarts with the lab."""
+"""Which labs were finished, and how fast. Kept apart from the progress of a lab, which is reset with the lab."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LONGEST = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """When a lab was last finished (unix time), and seconds since its beginning."""
+    """When a lab was last finished (unix time), and the seconds since its beginning."""
 
     at: float
     seconds: float
 
 
 def load(folder: Path) -> dict[str, Finished]:
-    """The finished labs by id; none where the file is missing or cannot be read.
+    """Returns the finished labs by id; none if the file is missing or unreadable.
 
     Args:
-        folder: where the progress of labs is kept.
+        folder: where the progress of labs is stored.
     """
     try:
         found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
@@ -42,7 +42,7 @@ def load(folder: Path) -> dict[str, Finished]:
 
 
 def mark(folder: Path, lab_id: str, *, seconds: float) -> None:
-    """Remembers that a lab is finished now.
+    """Records that a lab is finished now.
 
     Raises:
         FirescreenError: the file cannot be written.
@@ -60,19 +60,20 @@ def mark(folder: Path, lab_id: str, *, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a lab is, for a list of labs."""
+    """The progress of a lab, for a list of labs."""
 
     sign: str
-    """A check mark for a finished lab, a triangle for one in progress, else a space."""
+    """A check mark for a finished lab, a triangle for one in progress, otherwise a space."""
     text: str
     """Steps and time, e.g. '2 of 4 steps done'."""
 
 
 def marks(folder: Path, labs: tuple[Lab, ...]) -> dict[str, Mark]:
-    """How far each lab is, by its id.
+    """Returns the progress of each lab by its id.
 
     Args:
-        folder: where the progress of labs is kept.
+        folder: where the progress of labs is stored.
+        labs: all labs.
     """
     ended = load(folder)
     return {lab.id: _mark(lab, state.load(folder / f"{lab.id}.json"), ended.get(lab.id)) for lab in labs}

@@ -1,7 +1,7 @@
 """Places files, certificates, modes and flags of a lab on the practice stack, for its beginning and for faults.
 
-A lab describes them as data, never as commands. Promises: changes practice hosts only, and nothing outside the
-folder of the component's configuration; a mistake in the lab's file is a `LabError`.
+A lab describes them as data, never as commands. Only practice hosts are changed, and nothing outside the folder of the
+component's configuration; a mistake in the lab's file is a `LabError`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def place(
     """Places fixtures in their order.
 
     Args:
-        values: for the placeholders; `lab.password` and `lab.hash` (this stack's own password) come on top.
-        strict: whether a program that does not come up again is an error; a fault may well stop one.
+        placed: the fixtures.
+        values: for the placeholders; `lab.password` and `lab.hash` (this stack's own password) are added.
+        strict: whether a program that does not start again is an error; a fault may well stop one.
         foreign: whether somebody else wrote them: then they name no file outside the practice stack.
 
     Raises:
@@ -68,7 +69,7 @@ def place(
 
 
 def _password(path: Path) -> Secret:
-    """The password that this practice stack's labs place; made at first use, gone with the stack."""
+    """Returns the password that labs place on this practice stack; created at first use, removed with the stack."""
     if not path.exists():
         ownfiles.create(path, secrets.token_urlsafe(18))
     return Secret(path.read_text(encoding="utf-8"))
@@ -273,7 +274,7 @@ def _base(
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC).replace(microsecond=0)
     begin, end = days
-    # Clocks differ: what begins today begins an hour ago.
+    # Begins an hour ago, because clocks differ.
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

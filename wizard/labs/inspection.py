@@ -1,4 +1,4 @@
-"""Prometheus' view of the hosts of a lab: its scrape jobs, as written and as loaded, and what its API says."""
+"""Prometheus' view of a lab's hosts: its scrape jobs, as written and as loaded, and its API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wizard.probes.socket_deadline import EndedError
 from wizard.redact import Secret
 
 _ANSWER = 4 << 20
-"""Bytes of an answer of the API."""
+"""Maximum size of an API response in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Client:
     insecure: bool = False
 
     def options(self) -> dict[str, Any]:
-        """As a probe takes them."""
+        """Returns the settings as options of a probe."""
         return {
             "ca_file": self.ca_file,
             "cert_file": self.cert_file,
@@ -59,12 +59,12 @@ class Look(LabHosts):
         self._answers: dict[str, Any] = {}
 
     def written_job(self, of: str) -> scrape.ScrapeJob | None:
-        """The scrape job for a component as prometheus.yml says it."""
+        """Returns the scrape job for a component in prometheus.yml."""
         state = self.read("prometheus/prometheus", self.prometheus().config_file)
         return self._job(of, state.content) if state is not None else None
 
     def loaded_job(self, of: str) -> scrape.ScrapeJob | None:
-        """The scrape job as Prometheus itself says that it uses it; None if it does not answer."""
+        """Returns the scrape job that Prometheus reports to use; None if it does not answer."""
         answer = self.api("/api/v1/status/config")
         text = answer.get("yaml") if isinstance(answer, dict) else None
         return self._job(of, str(text).encode()) if text else None
@@ -87,7 +87,7 @@ class Look(LabHosts):
         return found[0] if found else None
 
     def _pool(self, of: str) -> str:
-        """The name of the job that a running Prometheus asks a component with, wherever its targets stand."""
+        """Returns the name of the job that scrapes a component by Prometheus' API, wherever its targets are listed."""
         if of == "prometheus/prometheus":
             return ""
         listen = self.service(of).listen
@@ -101,12 +101,12 @@ class Look(LabHosts):
         return ""
 
     def beside_prometheus(self, name: str) -> tuple[str, FileState | None]:
-        """A file that a job names: its full path, and what it holds."""
+        """Returns a file that a job names: its full path and its content."""
         path = posixpath.join(posixpath.dirname(self.prometheus().config_file), name)
         return path, self.read("prometheus/prometheus", path)
 
     def client(self, of: str) -> Client:
-        """The client settings for a component by its job in prometheus.yml; missing ones are taken from the server.
+        """Returns the client settings for a component by its job in prometheus.yml; missing ones are the server's.
 
         Without a job, a request uses what the server requires, and trusts the certificate of the server.
         """
@@ -136,11 +136,11 @@ class Look(LabHosts):
         )
 
     def prefix(self) -> str:
-        """The path below which Prometheus is served, e.g. '/prometheus'; '' for none."""
+        """Returns the path below which Prometheus is served, e.g. '/prometheus'; '' for none."""
         return find_component("prometheus").prefix(self.prometheus().flag)
 
     def api(self, path: str) -> Any:
-        """The `data` of an answer of Prometheus' API, asked as it asks itself; None if there is none."""
+        """Returns the `data` of an API response, requested with Prometheus' own client settings, or None."""
         if path not in self._answers:
             client, exchange = self.client("prometheus/prometheus"), Exchange()
             url = f"{client.scheme}://{self.scrape_address('prometheus/prometheus')}{self.prefix()}{path}"
@@ -163,6 +163,6 @@ class Look(LabHosts):
         return self._answers[path]
 
     def forget(self) -> None:
-        """Forgets what files and Prometheus say: they may have changed by now."""
+        """Forgets the content of files and of responses: they may have changed."""
         super().forget()
         self._answers.clear()

@@ -1,7 +1,7 @@
 """Reads a lab from its folder: `lab.yaml`, and the Markdown files beside it.
 
-A lab may come from somebody else: nothing in it is executed by reading, no name leads out of its folder, and
-every file has a size limit. An unknown key is an error with file, line and the nearest known key.
+A lab may come from somebody else: reading executes nothing in it, no name leads out of its folder, and every file has a
+size limit. An unknown key is an error with file, line and the nearest known key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.labs.content import Check, Copy, Fixture, HostCommand, Lab, LabQuest
 from wizard.redact import plain
 
 LARGEST_FILE = 64_000
-"""Bytes of `lab.yaml`, and of each page."""
+"""Maximum size in bytes of `lab.yaml`, and of each page."""
 
 _FORMAT = yamlfile.Format(
     noun="a lab's file",
@@ -30,10 +30,10 @@ _FORMAT = yamlfile.Format(
 
 
 def load(folder: Path) -> Lab:
-    """The lab in a folder.
+    """Reads the lab in a folder.
 
     Raises:
-        LabError: a file is missing, too large, or does not say something that can be done.
+        LabError: a file is missing, too large, or invalid.
     """
     path = folder / "lab.yaml"
     read = yamlfile.parse(yamlfile.text_of(path, _FORMAT), source=str(path), form=_FORMAT)
@@ -72,10 +72,10 @@ def load(folder: Path) -> Lab:
 
 
 def _placed_nowhere(read: yamlfile.Read) -> None:
-    """Refuses what a lab in containers cannot have: its project begins as it is, and the commands do each step.
+    """Rejects options that a lab in containers cannot have, e.g. a fault or a plan of the engine.
 
     Raises:
-        LabError: it has that.
+        LabError: it has such an option.
     """
     data = read.data
     if not data.get("practice", {}).get("docker"):
@@ -93,7 +93,7 @@ def _placed_nowhere(read: yamlfile.Read) -> None:
 
 
 def _visible(read: yamlfile.Read, value: Any, place: yamlfile.Place) -> None:
-    """Refuses invisible characters: what is shown must be what is run.
+    """Rejects invisible characters: people must see what is run.
 
     Raises:
         LabError: there is one.
@@ -152,13 +152,13 @@ def _fixtures(entries: Sequence[Mapping[str, Any]]) -> tuple[Fixture, ...]:
 
 
 def _commands(entries: Sequence[str | Mapping[str, Any]]) -> tuple[str, ...]:
-    """Each as it is typed on a practice host; one that differs on real hosts has two forms."""
+    """Returns the commands for a practice host; a command that differs on real hosts has two forms."""
     forms = (entry if isinstance(entry, str) else entry.get("practice", "") for entry in entries)
     return tuple(form.rstrip("\n") for form in forms if form)
 
 
 def _on_hosts(entries: Sequence[str | Mapping[str, Any]], host: str) -> Iterator[HostCommand]:
-    """Each as it is typed on real hosts."""
+    """Yields the commands for real hosts."""
     for entry in entries:
         if isinstance(entry, str):
             yield HostCommand(entry.rstrip("\n"))
@@ -180,7 +180,7 @@ def _on_hosts(entries: Sequence[str | Mapping[str, Any]], host: str) -> Iterator
 
 
 def _page(folder: Path, read: yamlfile.Read, place: yamlfile.Place) -> str:
-    """A Markdown file of the lab: really inside its folder, links followed."""
+    """Reads a Markdown file of the lab: it must really be inside its folder, with links resolved."""
     name: Any = read.data
     for part in place:
         name = name[part]

@@ -1,6 +1,6 @@
-"""The hosts of a lab as checks see them: their services, addresses and files.
+"""The hosts of a lab for checks: their services, addresses and files.
 
-A student's own file names are as good as ours: paths come from the flags of what runs.
+A student's own file names are as good as ours: paths are taken from the flags of the running programs.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from wizard.errors import ConfigError, HostError, LabError
 from wizard.model import FileState, Forward, Service, Stack
 
 _MOST_FILES = 50
-"""Files of a folder that are read; a student's has a handful."""
+"""How many files of a folder are read; a student's has a handful."""
 
 
 class LabHosts:
     """The hosts of a lab at one moment: what was found once is remembered until `forget`.
 
     Args:
-        hosts: the connections; they end with the look.
-        stack: whose they are.
-        notes: the folder for what a student keeps.
-        names: what else a host is called, by its name here.
+        hosts: the connections; they are closed together with this object.
+        stack: the stack of these hosts.
+        notes: the folder for a student's notes.
+        names: further names of a host, by its name here.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class LabHosts:
             self._folder.cleanup()
 
     def practises(self, of: str) -> bool:
-        """Whether a component (or its host) is one of the practice stack."""
+        """Returns whether a component (or its host) belongs to the practice stack."""
         host = of.partition("/")[0]
         return any(spec.name == host and spec.connect == "practice" for spec in self._stack.hosts)
 
     def has(self, host: str) -> bool:
-        """Whether there is such a host."""
+        """Returns whether there is such a host."""
         return any(spec.name == host for spec in self._stack.hosts)
 
     def service(self, of: str) -> Service:
-        """The service host/component.
+        """Returns the service host/component.
 
         Raises:
             LabError: there is no such host here. HostError: there is no such component there now.
@@ -90,22 +90,22 @@ class LabHosts:
         raise HostError(f"there is no {component} on the host {host}", where=of, todo=todo)
 
     def prometheus(self) -> Service:
-        """The Prometheus of the stack; HostError if there is none now."""
+        """Returns the Prometheus of the stack; HostError if there is none now."""
         return self.service("prometheus/prometheus")
 
     def now(self) -> float:
-        """The time (unix) of the clock of Prometheus, which scrape times refer to."""
+        """Returns the time (unix) of Prometheus' clock, to which scrape times refer."""
         if self._ahead is None:
             self._ahead = self._hosts.connection("prometheus").clock() - time.time()
         return time.time() + self._ahead
 
     def here(self, of: str, path: str) -> str:
-        """Where a probe on this machine finds a file of a component's host; a copy that ends with the look."""
+        """Returns a host's file for a probe on this machine; a copy, removed together with this object."""
         if self.practises(of) or not path:
             return path
         state = self.read(of, path)
         if state is None:
-            return path  # the probe reports the missing file by the name that a person knows
+            return path  # the probe reports the missing file by the name that the person knows
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="firescreen-")
         copy = Path(self._folder.name) / f"{of}{path}".replace("/", "_")
@@ -116,7 +116,7 @@ class LabHosts:
     # -- addresses -----------------------------------------------------------------------------------------
 
     def scrape_address(self, of: str) -> str:
-        """host:port by which Prometheus scrapes a component: its certificate must contain that host."""
+        """Returns host:port at which Prometheus scrapes a component: its certificate must contain that host."""
         service = self.service(of)
         if self.practises(of):
             return service.listen
@@ -124,7 +124,7 @@ class LabHosts:
         return target.address if target is not None else service.listen
 
     def way(self, of: str) -> dict[str, Any]:
-        """Options of a probe that reach the component from this machine, where only Prometheus knows its name."""
+        """Returns options of a probe from this machine, for a component whose name only Prometheus may know."""
         place, service = self.scrape_address(of), self.service(of)
         if service.forward is not None:
             return {"forward": service.forward}
@@ -136,7 +136,7 @@ class LabHosts:
         return self._hosts.dial(forward, seconds)
 
     def target(self, of: str) -> scrape.Scraped | None:
-        """The target of a component in prometheus.yml or its file_sd files; None if no job scrapes it."""
+        """Returns the target of a component in prometheus.yml or its file_sd files; None if no job scrapes it."""
         if of not in self._targets:
             self._targets[of] = self._target(of)
         return self._targets[of]
@@ -171,7 +171,7 @@ class LabHosts:
             return ()
 
     def restart_command(self, of: str, action: str) -> str:
-        """The command that restarts or reloads a component."""
+        """Returns the command that restarts or reloads a component."""
         service = self.service(of)
         if self.practises(of):
             host = of.partition("/")[0]
@@ -179,7 +179,7 @@ class LabHosts:
         return f"systemctl {action} {service.unit}, on {service.host}"
 
     def log(self, of: str) -> str:
-        """Where the log of a component is."""
+        """Returns where the log of a component is."""
         service = self.service(of)
         if self.practises(of):
             return f"{posixpath.dirname(service.flags.path)}/log"
@@ -195,7 +195,7 @@ class LabHosts:
         run_parallel(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
 
     def read(self, of: str, path: str) -> FileState | None:
-        """A file of a component's host, or None if there is none that can be read."""
+        """Returns a file of a component's host, or None if it is missing or unreadable."""
         key = (of.partition("/")[0], path)
         if key not in self._read:
             try:
@@ -205,25 +205,25 @@ class LabHosts:
         return self._read[key]
 
     def fetch(self, of: str, paths: Iterable[str]) -> None:
-        """Reads several files in one go, where the connection can."""
+        """Reads several files in one request, if the connection can."""
         host = of.partition("/")[0]
         wanted = [path for path in paths if (host, path) not in self._read]
-        with suppress(HostError):  # then each file is read alone
+        with suppress(HostError):  # otherwise each file is read alone
             found = self._hosts.connection(host).read_many(wanted)
             self._read |= {(host, path): state for path, state in found.items()}
 
     def home(self, of: str) -> str:
-        """The folder of a component's web configuration, or where it is expected."""
+        """Returns the folder of a component's web configuration, or where it is expected."""
         service = self.service(of)
         return posixpath.dirname(service.web_config) if service.web_config else service.home
 
     @property
     def components(self) -> tuple[str, ...]:
-        """All that the stack has, as host/component."""
+        """Returns all components of the stack, as host/component."""
         return tuple(component.key for component in self._stack.components)
 
     def files(self, of: str, endings: tuple[str, ...] = ("",)) -> tuple[str, ...]:
-        """The files in the folder of a component's configuration whose names end like this."""
+        """Returns the files in the folder of a component's configuration whose names end like this."""
         if of not in self._listed:
             self._listed[of] = self._all_files(of)
         return tuple(path for path in self._listed[of] if path.endswith(endings))[:_MOST_FILES]
@@ -238,7 +238,7 @@ class LabHosts:
         return tuple(found)
 
     def forget(self) -> None:
-        """Forgets what files say: they may have changed by now."""
+        """Forgets the content of files: they may have changed."""
         self._targets.clear()
         self._read.clear()
         self._listed.clear()

@@ -1,4 +1,4 @@
-"""Undo of the engine's runs that did steps of a lab."""
+"""Undoes the engine's runs that did steps of a lab."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from wizard.model import WORKSPACE
 def undo_runs(
     engine: Engine, runs: tuple[str, ...], emit: Emit, *, forced: frozenset[str] = frozenset()
 ) -> bool:
-    """Undoes the lab's runs, the newest first; False if one could not be.
+    """Undoes the lab's runs, the newest first; returns False if one could not be undone.
 
     Args:
+        engine: made the runs.
+        runs: the oldest first.
+        emit: gets the events.
         forced: real hosts of the lab: there, files that the student changed after a run are restored too.
     """
     standing = {
@@ -33,7 +36,7 @@ def undo_runs(
 
 
 def _restore_changed_files(engine: Engine, record: Record, forced: frozenset[str]) -> None:
-    """Restores files that the student changed after a run: an undo alone would not change them."""
+    """Restores files that the student changed after a run, because an undo alone leaves them."""
     resettable = {spec.name for spec in record.hosts if spec.connect == "practice" or spec.name in forced}
     with engine.connections(record.hosts) as hosts:
         for entry in record.entries:

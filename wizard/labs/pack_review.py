@@ -1,6 +1,6 @@
 """Inspects a lab that somebody else wrote, without running anything: every problem with file, line and what to do.
 
-A lab that passes hides nothing: all commands that it runs and files that it places can be read before.
+A valid lab hides nothing: all commands that it runs and files that it places can be read before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wizard.workspace import Workspace
 from wizard.yamlfile import Place, Read
 
 _ON_HOSTS = ("targets",)
-"""What is filled in on real hosts only."""
+"""Placeholders that are filled in on real hosts only."""
 _PLACED = frozenset({"lab.password", "lab.hash"})
 _BRACES = re.compile(r"\{\{([^{}\n]{1,80})\}\}")
 _HTML = re.compile(r"<(?:!--|/?[A-Za-z][^<>\n]*>)")
@@ -42,7 +42,7 @@ _FORM = yamlfile.Format(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What an inspection found: `lab` is None where it cannot be read; `shows` is for a person to agree to."""
+    """The result of an inspection: `lab` is None if it is unreadable; a person has to agree to `shows`."""
 
     lab: Lab | None
     problems: tuple[LabError, ...]
@@ -53,9 +53,9 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
     """Inspects one lab.
 
     Args:
-        files: all that lies in its folder.
-        folder: where those very files were written for this.
-        source: where they came from, for the messages.
+        files: all files in its folder.
+        folder: a folder with these files, written for the inspection.
+        source: the folder of origin, for the messages.
         taken: ids that it cannot have.
     """
     texts, problems = _texts(files, source)
@@ -141,7 +141,7 @@ def _strings(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
 
 
 def _line(read: Read, place: Place, text: str, number: int) -> str:
-    """`file:line` of a line within a value: those of a block begin one below its key."""
+    """Returns `file:line` of a line within a value: the lines of a block begin one below its key."""
     name, _, first = read.where(place).rpartition(":")
     return f"{name}:{int(first) + (number if chr(10) in text.rstrip(chr(10)) else 0)}"
 
@@ -150,11 +150,11 @@ def _is_command(place: Place) -> bool:
     return len(place) >= 4 and place[0] == "steps" and place[2] in ("commands", "answer")
 
 
-# -- what cannot be seen -----------------------------------------------------------------------------------
+# -- invisible characters ----------------------------------------------------------------------------------
 
 
 def _signs(read: Read, texts: Mapping[str, str], source: Path) -> list[LabError]:
-    """What a person would not see, or would take for something else, in values, in pages and between them."""
+    """Returns the problems with invisible or misleading characters, in values, in pages and between them."""
     found: dict[str, LabError] = {}
     for place, text in _strings(read.data):
         seek = text_safety.mistakable if _is_command(place) else text_safety.hidden
@@ -175,7 +175,7 @@ def _signs(read: Read, texts: Mapping[str, str], source: Path) -> list[LabError]
 
 
 def _html(texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
-    """HTML in a page: it is not drawn, so that what stands in it would be hidden."""
+    """Yields the problems with HTML in a page: HTML is not drawn, so that its content would be hidden."""
     for name, text in texts.items():
         if name == "lab.yaml":
             continue
@@ -220,7 +220,7 @@ def _pages(read: Read, files: Mapping[str, bytes], source: Path) -> Iterator[Lab
 
 
 def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
-    """Hosts, components, placeholders and flags that do not exist."""
+    """Yields the problems with hosts, components, placeholders and flags that do not exist."""
     hosts, there = _stand(read.data.get("practice", {}))
     known = {name for name in there if name.partition(".")[0] in ("lab", *hosts)}
     for place, text in _strings(read.data):
@@ -232,7 +232,7 @@ def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabEr
 
 
 def _stand(said: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
-    """The hosts that a lab has, and the placeholders that there can be."""
+    """Returns the hosts that a lab has, and all valid placeholders."""
     if said.get("docker"):
         nothing = dict.fromkeys(compose_project.SERVICES, "")
         project = compose_project.ComposeProject(folder="", compose="", addresses=nothing, versions={})
@@ -278,7 +278,7 @@ def _of_value(
 
 @cache
 def _placeholders_there() -> frozenset[str]:
-    """All that a practice stack with every host that there can be would fill in."""
+    """Returns all placeholders of a practice stack with every possible host."""
     with tempfile.TemporaryDirectory(prefix="firescreen-") as folder:
         workspace = Workspace(Path(folder))
         hosts = tuple(
@@ -299,7 +299,7 @@ def _placeholders(text: str, known: Collection[str], read: Read, place: Place) -
 
 
 def _placeholder_errors(line: str, known: Collection[str], where: str) -> Iterator[LabError]:
-    """A placeholder that cannot be filled in, and what was meant as one."""
+    """Yields an error for a placeholder that cannot be filled in, with the one that was probably meant."""
     for name in _BRACES.findall(line):
         meant = name.strip().lower()
         if name in known or not re.fullmatch(r"[a-z][a-z0-9_-]*\.[a-z]+", meant):
@@ -316,7 +316,7 @@ def _unknown(kind: str, name: str, known: Collection[str], where: str) -> LabErr
 
 
 def _empty(lab: Lab, read: Read) -> Iterator[LabError]:
-    """Steps that nobody can do: without a plan of the engine and without a command."""
+    """Yields steps that nobody can do: without a plan of the engine and without a command."""
     for index, step in enumerate(lab.steps):
         if not step.typed:
             yield LabError(
@@ -326,11 +326,11 @@ def _empty(lab: Lab, read: Read) -> Iterator[LabError]:
             )
 
 
-# -- what it will do ---------------------------------------------------------------------------------------
+# -- its actions -------------------------------------------------------------------------------------------
 
 
 def _describe_actions(lab: Lab, data: Mapping[str, Any]) -> Iterator[str]:
-    """All that it types and places, in plain lines; placeholders as they stand."""
+    """Yields all commands that it runs and files that it places, in plain lines; placeholders are not filled in."""
     yield f"{lab.id}: {plain(lab.title, 300)}"
     if lab.begin:
         yield "  Before the first step, Firescreen places:"

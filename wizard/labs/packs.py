@@ -1,7 +1,7 @@
 """Lab packs: labs that somebody else wrote, read once, and then used as they were inspected.
 
-Promises: reading runs nothing, follows no link, opens only regular files and has size limits. What is inspected is
-what is shown, saved in the workspace, and played.
+Reading runs nothing, follows no link, opens only regular files and has size limits. The inspected files are the ones
+that are shown, stored in the workspace, and played.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from wizard.workspace import Workspace
 
 MOST_LABS = 40
 MOST_FILES = 100
-"""In one folder."""
+"""Maximum number of files in one folder."""
 _BESIDE = re.compile(r"(README|LICEN[CS]E|CHANGELOG)(\.(md|txt))?|\..*", re.IGNORECASE)
-"""What may lie beside the labs of a pack: it is neither read nor kept."""
+"""Files that may be beside the labs of a pack: they are neither read nor stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Pack:
     """A pack as it was read.
 
     Args:
-        name: what it is called in a workspace.
+        name: its name in a workspace.
         source: the folder it was read from.
         files: content by path in the pack, 'NNN-name/lab.yaml'.
-        labs: those that can be followed; all of them, if there are no problems.
+        labs: the valid labs; all of them, if there are no problems.
         problems: each with file and line, and what to do.
     """
 
@@ -58,6 +58,7 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
     """Reads and inspects the pack in a folder: one lab, or a folder of labs. Runs nothing.
 
     Args:
+        folder: of the pack.
         taken: ids that its labs cannot have.
 
     Raises:
@@ -97,7 +98,7 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
 def _lab_folders(
     source: Path, name: str, files: dict[str, bytes], problems: list[LabError]
 ) -> dict[str, Path]:
-    """The folders of labs by their name in the pack; reads their files into `files`."""
+    """Returns the folders of labs by their name in the pack; reads their files into `files`."""
     entries = _entries(source, problems)
     if "lab.yaml" in entries:
         ours = [each for each in entries if not _BESIDE.fullmatch(each)]
@@ -124,7 +125,7 @@ def _source(folder: Path) -> Path:
 
 
 def _name(source: Path) -> str:
-    """What a pack is called: its folder's name, in plain letters."""
+    """Returns the name of a pack: its folder's name, in plain letters."""
     return re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-")[:40].strip("-") or "pack"
 
 
@@ -150,10 +151,10 @@ def _stray(path: Path, why: str) -> LabError:
 
 
 def _entries(folder: Path, problems: list[LabError]) -> list[str]:
-    """The names in a folder, sorted.
+    """Returns the names in a folder, sorted.
 
     Raises:
-        LabError: it cannot be read, or holds too many.
+        LabError: it cannot be read, or contains too many.
     """
     try:
         with os.scandir(folder) as listed:
@@ -182,7 +183,7 @@ def _entries(folder: Path, problems: list[LabError]) -> list[str]:
 
 
 def _lab_files(folder: Path, room: str, names: list[str], problems: list[LabError]) -> dict[str, bytes]:
-    """The files of a lab, by their path in the pack."""
+    """Returns the files of a lab, by their path in the pack."""
     files: dict[str, bytes] = {}
     for name in names:
         try:
@@ -193,7 +194,7 @@ def _lab_files(folder: Path, room: str, names: list[str], problems: list[LabErro
 
 
 def _bytes(path: Path) -> bytes:
-    """What is in an ordinary file of a bounded size; nothing else is opened for reading.
+    """Reads a regular file of limited size; nothing else is opened for reading.
 
     Raises:
         LabError: it is something else.
@@ -258,7 +259,7 @@ def _sound(pack: Pack) -> None:
 
 
 def others(workspace: Workspace, name: str) -> frozenset[str]:
-    """Ids that a pack of that name cannot use: Firescreen's own labs, and those of other packs."""
+    """Returns the ids that a pack of that name cannot use: Firescreen's own labs, and those of other packs."""
     mine = frozenset(_ids(workspace.packs / name))
     return frozenset(lab.id for lab in labs(workspace.packs)) - mine
 
@@ -284,7 +285,7 @@ def look(folder: Path, workspace: Workspace) -> Pack:
 
 
 def add(pack: Pack, workspace: Workspace) -> None:
-    """Keeps a pack in the workspace, in place of an older one of its name.
+    """Stores a pack in the workspace, replacing an older one of its name.
 
     Raises:
         LabError: it has problems. FirescreenError: it cannot be written.
@@ -308,13 +309,13 @@ def add(pack: Pack, workspace: Workspace) -> None:
 
 
 def names(workspace: Workspace) -> Mapping[str, tuple[str, ...]]:
-    """The packs of a workspace, each with the ids of its labs that can be followed."""
+    """Returns the packs of a workspace, each with the ids of its valid labs."""
     folders = sorted(path for path in workspace.packs.glob("[!.]*") if path.is_dir())
     return {path.name: tuple(_ids(path)) for path in folders}
 
 
 def remove(name: str, workspace: Workspace) -> None:
-    """Removes a pack and the progress of its labs from the workspace. The reports stay.
+    """Removes a pack and the progress of its labs from the workspace. The reports are kept.
 
     Raises:
         InputError: there is none of that name. FirescreenError: it cannot be removed.

@@ -1,4 +1,4 @@
-"""What the placeholders of a lab stand for, on the practice stack and on real hosts."""
+"""The values of a lab's placeholders, on the practice stack and on real hosts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 def practice_values(workspace: Workspace) -> Mapping[str, str]:
-    """What the placeholders of a lab stand for on the practice stack of a workspace."""
+    """Returns the values of a lab's placeholders on the practice stack of a workspace."""
     known = practice.load(workspace.practice)
     assert known is not None
     found = {
@@ -63,7 +63,7 @@ def practice_values(workspace: Workspace) -> Mapping[str, str]:
 
 
 def compose_values(project: ComposeProject, notes: str) -> Mapping[str, str]:
-    """What the placeholders of a lab stand for in a Compose project."""
+    """Returns the values of a lab's placeholders in a Compose project."""
     found = {
         "lab.project": project.folder,
         "lab.compose": project.compose,
@@ -83,9 +83,10 @@ def compose_values(project: ComposeProject, notes: str) -> Mapping[str, str]:
 
 
 def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) -> Mapping[str, str]:
-    """What the placeholders of one component of a real host stand for.
+    """Returns the values of the placeholders of one component of a real host.
 
     Args:
+        look: the hosts of the lab.
         of: host/component.
 
     Raises:
@@ -101,9 +102,9 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
             f"the address of {role} is not known", where=of, todo="Add it to the classroom file: address:"
         )
     target = look.target(of)
+    # A certificate that others verify must not contain localhost, unless Prometheus scrapes by that name.
     called = (address, asked, classroom.names.get(role, ""), role)
     names = dict.fromkeys(each.strip("[]") for each in called if each)
-    # localhost is no name to put into a certificate that others look at, unless it is asked for by that.
     reload = "systemctl daemon-reload && " if service.flags.kind == "dropin" else ""
     user = f"{spec.user}@" if spec.user else ""
     return {
@@ -127,7 +128,7 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
 
 
 def _addflag(look: Look, hosts: Hosts, of: str) -> str:
-    """What a person types to give a service the flag in `$flag`."""
+    """Returns the commands that give a service the flag in `$flag`."""
     service = look.service(of)
     place = service.flags
     path = shlex.quote(place.path)
@@ -155,7 +156,7 @@ def _addflag(look: Look, hosts: Hosts, of: str) -> str:
 
 
 def _address(candidates: tuple[str, ...]) -> str:
-    """The first that is an address others can reach; else that of the first name that can be looked up."""
+    """Returns the first address that others can reach; otherwise that of the first name that can be resolved."""
     for each in candidates:
         try:
             if not ipaddress.ip_address(each.strip("[]")).is_loopback:
@@ -177,5 +178,5 @@ def _kind(name: str) -> str:
 
 
 def _targets(source: str, prometheus: Service) -> str:
-    """The list of targets that Prometheus watches."""
+    """Returns the file_sd list of targets that Prometheus watches."""
     return source if source.startswith("/") else f"{prometheus.home}/targets.d/node.yml"

@@ -1,6 +1,6 @@
-"""Plays a lab from its first to its last step, on a practice stack of its own, to test the lab.
+"""Plays a lab from its first to its last step, on a separate practice stack, to test the lab.
 
-The check of each step must fail before and pass after it. The practice stack of a person who does a lab is never
+The check of each step must fail before and pass after the step. The practice stack of a person who does a lab is never
 changed.
 """
 
@@ -37,7 +37,7 @@ Kind: TypeAlias = Literal["title", "step", "text", "command", "output", "made", 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line for a person; `kind` says what it is, so that a front can colour it."""
+    """A line for a person; `kind` says what it is, so that the command line can colour it."""
 
     kind: Kind
     text: str
@@ -57,19 +57,20 @@ def play(
     suite: str = "",
     packs: Path | None = None,
 ) -> bool:
-    """Plays labs one after another; whether each check failed before its step and passed after it.
+    """Plays labs one after another; returns whether each check failed before its step and passed after it.
 
     Args:
-        workspace: the stack lies in its folder `play`, which is emptied first.
-        lab_ids: none for the first lab and those that go on from it.
-        by_hand: runs the printed commands in place of the engine.
+        workspace: the stack is in its folder `play`, which is emptied first.
+        lab_ids: none for the first lab and its continuations.
+        by_hand: runs the printed commands instead of the engine.
         keep: leaves the stack running afterwards.
-        progress: told what is fetched and started.
+        say: gets the lines of the result.
+        progress: gets lines about downloads and starts.
         suite: programs of another suite of the distribution.
-        packs: a folder of packs to find the labs in; None for those of the workspace.
+        packs: a folder of packs with the labs; None for those of the workspace.
 
     Raises:
-        FirescreenError: the programs cannot be had, or the practice stack does not work.
+        FirescreenError: the programs are unavailable, or the practice stack does not work.
     """
     packs = workspace.packs if packs is None else packs
     wanted = [find(lab_id, packs) for lab_id in lab_ids] or _first_row()
@@ -87,7 +88,7 @@ def play(
 
 
 def _first_row() -> list[Lab]:
-    """The first lab, and those that go on where the one before ends."""
+    """Returns the first lab and its continuations, each of which begins where the one before ends."""
     row: list[Lab] = []
     for lab in labs():
         if row and lab.follows != row[-1].id:
@@ -190,7 +191,7 @@ def _by_hand(session: LabSession, step: LabStep, say: Say) -> bool:
 
 
 def _short(text: str, stage: Workspace) -> str:
-    """The text with short paths: without the folder of the practice host."""
+    """Returns the text with short paths: without the folder of the practice host."""
     known = practice.status(stage.root)
     short = text
     for host in known.hosts if known else ():
@@ -216,9 +217,9 @@ def _wrap(text: str) -> list[str]:
 
 @contextmanager
 def _stage(workspace: Workspace, *, keep: bool) -> Iterator[Workspace]:
-    """A separate workspace, empty at the beginning, and removed at the end unless it is kept.
+    """Provides a separate workspace, empty at the beginning, and removed at the end unless it is kept.
 
-    First stops what a killed play has left.
+    First stops the programs of a killed play.
 
     Raises:
         LockedError: another play is running here.

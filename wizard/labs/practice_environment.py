@@ -42,10 +42,10 @@ class PracticeEnvironment(LabEnvironment):
         self._packs = engine.workspace.packs
 
     def require(self, lab: Lab) -> None:
-        """Every lab can be done on the practice stack."""
+        """Accepts every lab: all can be done on the practice stack."""
 
     def conflict(self, lab: Lab) -> str:
-        """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
+        """Returns what starting or resuming this lab would discard, a sentence without a full stop; '' for nothing."""
         current = self._current_lab()
         if practice.load(self._root) is None or current == lab.id:
             return ""
@@ -63,21 +63,21 @@ class PracticeEnvironment(LabEnvironment):
         )
 
     def prepare(self, lab: Lab, say: Say, *, tools: bool, suite: str) -> bool:
-        """Starts the practice stack, a new one where the lab needs that; whether the lab begins now."""
+        """Starts the practice stack, a new one if the lab needs that; returns whether the lab begins now."""
         begins = self._settle(lab, say, suite=suite)
         if tools:
             shell.prepare(self._engine.workspace, say)
         return begins
 
     def fill(self, lab: Lab) -> Lab:
-        """The lab with the addresses and folders of the practice hosts in place of its placeholders."""
+        """Returns the lab with the practice hosts' addresses and folders filled in."""
         known = practice.load(self._root)
         versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
         filled = lab.fill_placeholders(placeholders.practice_values(self._engine.workspace))
         return replace(filled, steps=tuple(fit_versions(step, versions) for step in filled.steps))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
-        """The practice stack with all components but Prometheus protected like this."""
+        """Returns the practice stack with all components except Prometheus protected as given."""
         wanted = practice.stack(self._engine.workspace.root)
         return replace(
             wanted,
@@ -89,17 +89,17 @@ class PracticeEnvironment(LabEnvironment):
         )
 
     def look(self, lab: Lab) -> Look:
-        """A new look at the practice hosts."""
+        """Returns a new view of the practice hosts."""
         stack = self.stack(lab, ("tls", "basic_auth"))
         stack = replace(stack, hosts=practice.host_specs(self._engine.workspace.root))
         return Look(self._engine.connections(stack.hosts), stack, notes=str(self._root / "notes"))
 
     def new_state(self) -> LabState:
-        """The progress of a lab that begins now, with the fingerprints of its files."""
+        """Returns the progress of a lab that begins now, with the fingerprints of its files."""
         return LabState(started=time.time(), beginning=self.fingerprints())
 
     def is_stale(self, lab: Lab, known: LabState) -> bool:
-        """Whether the stack was made anew or taken by another lab, or everything was undone."""
+        """Returns whether the stack was recreated, used by another lab, or completely undone."""
         if state.current_lab(self._root) not in ("", lab.id):
             return True
         return bool(known.done) and self.fingerprints() == known.beginning
@@ -112,14 +112,14 @@ class PracticeEnvironment(LabEnvironment):
         fixtures.place(step.fault, workspace, values, strict=False, foreign=lab.foreign)
 
     def type_commands(self, step: LabStep) -> Iterator[Typed]:
-        """Runs the commands of a step as they are shown, in one shell."""
+        """Runs the commands of a step as printed, in one shell."""
         workspace = self._engine.workspace
         if not shell.is_ready(workspace):
             shell.prepare(workspace, lambda _: None)
         yield from shell.run(step, workspace)
 
     def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
-        """Undoes what the lab did; makes the practice stack anew where that is not possible."""
+        """Undoes what the lab did; recreates the practice stack if that is impossible."""
         is_current = state.current_lab(self._root) == lab.id and self._snapshot_file(lab).exists()
         if is_current and lab_runs.undo_runs(self._engine, known.runs, inner_events(emit)):
             self._restore(lab, restart_all=True)
@@ -130,18 +130,18 @@ class PracticeEnvironment(LabEnvironment):
         self._settle(lab, lambda text: emit(Event(run="", kind="log", text=text)))
 
     def terminal(self, place: str) -> str:
-        """Any terminal of this machine."""
+        """Returns the text for any terminal of this machine."""
         return f"another terminal, for {place}"
 
     # -- the stack -----------------------------------------------------------------------------------------
 
     def _current_lab(self) -> str:
-        """The lab that the practice stack is in; '' for none, or for one that no longer exists."""
+        """Returns the lab that the practice stack is in; '' for none, or for one that no longer exists."""
         current = state.current_lab(self._root)
         return current if current and any(lab.id == current for lab in labs(self._packs)) else ""
 
     def _settle(self, lab: Lab, say: Say, *, suite: str = "") -> bool:
-        """Brings the practice stack to where the lab is, or begins the lab; whether it begins."""
+        """Brings the practice stack to the state of the lab, or begins the lab; returns whether it begins."""
         known, current = self._progress(lab.id), self._current_lab()
         before = practice.load(self._root)
         if before is not None and (current == lab.id or (known is not None and known.complete(lab))):
@@ -166,7 +166,7 @@ class PracticeEnvironment(LabEnvironment):
         return True
 
     def _forget_unfinished(self, lab_id: str) -> None:
-        """Removes the progress of a lab whose files are gone, so that no list shows steps that have to be done again."""
+        """Removes the progress of a lab whose files are lost, so that no list shows lost steps as done."""
         known = self._progress(lab_id) if lab_id else None
         if known is not None and not known.complete(find(lab_id, self._packs)):
             (self._folder / f"{lab_id}.json").unlink(missing_ok=True)
@@ -199,7 +199,7 @@ class PracticeEnvironment(LabEnvironment):
         fixtures.place(lab.begin, workspace, values, strict=True, foreign=lab.foreign)
 
     def _is_pristine(self) -> bool:
-        """Whether nothing was secured or added on the practice hosts since they were made."""
+        """Returns whether nothing was secured or added on the practice hosts since they were created."""
         files = (path for path in self._root.glob("*/etc/**/*") if path.is_file())
         arguments = self._root.glob("*/services/*/arguments")
         return all(path.name in _FIRST_FILES for path in files) and not any(
@@ -224,7 +224,7 @@ class PracticeEnvironment(LabEnvironment):
             return snapshot.take(hosts, places)
 
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprint and mode of every file that a lab may change, by its path in the practice folder."""
+        """Returns fingerprint and mode of every file that a lab may change, by its path in the practice folder."""
         return {
             str(Path(path).relative_to(self._root)): f"{fingerprint(file.content)} {file.mode:04o}"
             for host in self._take().values()
@@ -232,7 +232,7 @@ class PracticeEnvironment(LabEnvironment):
         }
 
     def _restore(self, lab: Lab, *, restart_all: bool) -> None:
-        """Restores the files of the lab's beginning, and has the programs read them.
+        """Restores the files of the lab's beginning, and makes the programs read them.
 
         Raises:
             FirescreenError: a file cannot be written, or a program does not start.
@@ -247,7 +247,7 @@ class PracticeEnvironment(LabEnvironment):
             _refresh(host, mine, restart=restart_all)
 
     def _read_folder(self, copy: Path) -> dict[str, ConfigSnapshot]:
-        """The snapshot of an earlier version: a folder with a copy of each file."""
+        """Reads the snapshot of an earlier version: a folder with a copy of each file."""
         found = self._take()
         owner, group = account()
         files = {
@@ -268,10 +268,10 @@ def _is_in(path: str, places: Places) -> bool:
 
 
 def _refresh(host: PracticeHost, changed: list[str], *, restart: bool) -> None:
-    """Starts the program of a host, or has it read files that changed."""
+    """Starts the program of a host, or makes it reload changed files."""
     connection = host.connection()
     is_running = supervised.status(connection, host.service_folder).get("state") == "running"
-    # A reload keeps the targets. Flags count from a restart on, and so do passwords in newer versions.
+    # A reload keeps the discovered targets. But flags, and in newer versions passwords, take effect only at a restart.
     needs_restart = restart or any(path.endswith(("/arguments", ".password")) for path in changed)
     reload = host.component == "prometheus" and not needs_restart and is_running
     if is_running and not (restart or changed or reload):

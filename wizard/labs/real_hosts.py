@@ -1,7 +1,7 @@
 """Labs on the real hosts of a classroom: the same steps and checks, with each command typed on its own host.
 
-Promises: a snapshot of the hosts is kept before a lab changes anything, and a reset restores it. A lab that would
-begin on the files of another one says so and restores those first.
+A snapshot of the hosts is stored before a lab changes anything, and a reset restores it. A lab that would begin with
+the changed files of another lab says so and restores them first.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class RealHosts(LabEnvironment):
         self._homes: dict[str, str] = {}
 
     def require(self, lab: Lab) -> None:
-        """Refuses a lab that cannot be done in this classroom.
+        """Rejects a lab that cannot be done in this classroom.
 
         Raises:
             InputError: it cannot.
@@ -85,7 +85,7 @@ class RealHosts(LabEnvironment):
                 )
 
     def conflict(self, lab: Lab) -> str:
-        """What would be lost if this lab began or went on, as a sentence without a full stop; '' for nothing."""
+        """Returns what starting or resuming this lab would discard, a sentence without a full stop; '' for nothing."""
         current = state.current_lab(self._folder)
         if current in ("", lab.id):
             return ""
@@ -98,7 +98,7 @@ class RealHosts(LabEnvironment):
         )
 
     def prepare(self, lab: Lab, say: Say, *, tools: bool, suite: str) -> bool:
-        """Connects to the hosts and keeps a snapshot of them, or goes on where the student was."""
+        """Connects to the hosts and stores a snapshot of them, or resumes the student's progress."""
         say(f"Connecting to the hosts of {self.title}")
         self._engine.reach(self._classroom.hosts)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,10 +106,10 @@ class RealHosts(LabEnvironment):
         known = self._progress(lab.id)
         if state.current_lab(self._folder) != lab.id and not (known is not None and known.complete(lab)):
             self._settle(lab, say)
-        return False  # a fault to wait for is placed on the practice stack only
+        return False  # a fault that needs waiting is placed on the practice stack only
 
     def fill(self, lab: Lab) -> Lab:
-        """The lab with the addresses and folders of these hosts, and each command with the host to type it on."""
+        """Returns the lab with these hosts' addresses and folders, and with the host of each command."""
         with self.look(lab) as look, self._connections() as hosts:
             self._learn_values(lab, look, hosts)
         lab = replace(lab, steps=tuple(self._place_commands(step) for step in lab.steps))
@@ -119,7 +119,7 @@ class RealHosts(LabEnvironment):
         return replace(filled, steps=tuple(fit_versions(step, self._versions) for step in filled.steps))
 
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
-        """The classroom with the components of the lab protected like this."""
+        """Returns the classroom with the components of the lab protected as given."""
         components = []
         for of in self._components(lab):
             host, _, name = of.partition("/")
@@ -133,7 +133,7 @@ class RealHosts(LabEnvironment):
         )
 
     def look(self, lab: Lab) -> Look:
-        """A new look at the hosts of the classroom."""
+        """Returns a new view of the hosts of the classroom."""
         stack = self.stack(lab, ("tls", "basic_auth"))
         notes, names = str(self._folder / "notes"), self._classroom.names
         look = Look(self._engine.connections(stack.hosts), stack, notes=notes, names=names)
@@ -141,15 +141,15 @@ class RealHosts(LabEnvironment):
         return look
 
     def new_state(self) -> LabState:
-        """The progress of a lab that begins now."""
+        """Returns the progress of a lab that begins now."""
         return LabState(started=time.time())
 
     def is_stale(self, lab: Lab, known: LabState) -> bool:
-        """Whether the hosts are in another lab."""
+        """Returns whether the hosts are in another lab."""
         return state.current_lab(self._folder) not in ("", lab.id)
 
     def place_fault(self, lab: Lab, step: LabStep) -> None:
-        """Places nothing: no lab for real hosts has a fault."""
+        """Does nothing: no lab for real hosts has a fault."""
 
     def type_commands(self, step: LabStep) -> Iterator[Typed]:
         """Runs the commands of a step, each on its host."""
@@ -162,13 +162,13 @@ class RealHosts(LabEnvironment):
             yield from shell.run_there(step, hosts, sockets)
 
     def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
-        """Restores the hosts to the beginning of the lab; ends labs that went on from it."""
+        """Restores the hosts to the beginning of the lab; also ends the labs that continued it."""
         self._end_labs(lambda _: None, until=lab.id)
         self._restore(lab, known, emit)
         state.set_current_lab(self._folder, lab.id)
 
     def terminal(self, place: str) -> str:
-        """The host, and how to log in there."""
+        """Returns the host, and how to log in there."""
         spec = self._classroom.host(place)
         if spec is None or spec.connect == "local":
             return "this machine" if spec is None else f"{place}, which is this machine"
@@ -181,7 +181,7 @@ class RealHosts(LabEnvironment):
     # -- the steps -----------------------------------------------------------------------------------------
 
     def _place_commands(self, step: LabStep) -> LabStep:
-        """The step with its commands and the hosts to type them on, or as a text to read."""
+        """Returns the step with its commands and the hosts on which they are typed, or as a text to read."""
         roles = {step.host, *(check.of.partition("/")[0] for check in step.checks if check.of)}
         for command in step.on_hosts:
             there = command.copy
@@ -205,7 +205,7 @@ class RealHosts(LabEnvironment):
                 yield command.on or step.host, command.text
 
     def _learn_values(self, lab: Lab, look: Look, hosts: Hosts) -> None:
-        """Finds what the placeholders stand for on these hosts."""
+        """Determines the values of the placeholders on these hosts."""
         found = {"lab.notes": str(self._folder / "notes"), "lab.examples": str(assets.path("examples"))}
         for of in self._components(lab):
             role = of.partition("/")[0]
@@ -220,14 +220,14 @@ class RealHosts(LabEnvironment):
             self._homes[role] = service.home
             found |= placeholders.real_host_values(look, of, hosts, self._classroom)
         promtool = hosts.promtool("prometheus", (look.prometheus(),))
-        # Prometheus has to have scraped once more, and takes up to ten seconds to use a new scheme.
+        # Prometheus must have scraped once more, and needs up to ten seconds to use a new scheme.
         config = look.read(_PROMETHEUS, look.prometheus().config_file)
         self.check_patience = PATIENCE + _interval(config)
         is_usual = not promtool or promtool.rpartition("/")[0] in ("/usr/bin", "/usr/local/bin")
         self._values = found | {"lab.promtool": "promtool" if is_usual else promtool}
 
     def _components(self, lab: Lab) -> tuple[str, ...]:
-        """host/component of all that the lab checks here; always with Prometheus."""
+        """Returns host/component of everything that the lab checks here; always with Prometheus."""
         named = (check.of for step in lab.steps for check in step.checks if check.of)
         there = {host.name for host in self._classroom.hosts}
         return tuple(of for of in dict.fromkeys((*named, _PROMETHEUS)) if of.partition("/")[0] in there)
@@ -238,7 +238,7 @@ class RealHosts(LabEnvironment):
         return self._engine.connections(self._classroom.hosts)
 
     def _settle(self, lab: Lab, say: Say) -> None:
-        """Brings the hosts to the beginning of the lab, and keeps a snapshot of them."""
+        """Brings the hosts to the beginning of the lab, and stores a snapshot of them."""
         current = state.current_lab(self._folder)
         former = self._progress(current) if current and current == lab.follows else None
         follows = former is not None and former.complete(find(current))
@@ -264,7 +264,7 @@ class RealHosts(LabEnvironment):
         self.state_file(lab).unlink(missing_ok=True)
 
     def _end_labs(self, say: Say, *, until: str = "") -> None:
-        """Resets the current lab and those that it follows, the newest first; not `until` and those before it."""
+        """Resets the current lab and the labs that it continues, the newest first; stops at `until`."""
         current = state.current_lab(self._folder)
         while current and current != until:
             other, known = find(current), self._progress(current)
@@ -275,7 +275,7 @@ class RealHosts(LabEnvironment):
             current = other.follows
 
     def _restore(self, lab: Lab, known: LabState, emit: Emit) -> None:
-        """Restores the snapshot of a lab, and restarts the services of hosts that had changed."""
+        """Restores the snapshot of a lab, and restarts the services of hosts with changes."""
         kept = snapshot.load(self._snapshot_file(lab))
         forced = frozenset(host.name for host in self._classroom.hosts)
         lab_runs.undo_runs(self._engine, known.runs, inner_events(emit), forced=forced)
@@ -285,7 +285,7 @@ class RealHosts(LabEnvironment):
             changed = snapshot.restore(hosts, kept)
 
             def restart(name: str) -> None:
-                # A newer version reads passwords and client certificates only when it starts.
+                # Newer versions read passwords and client certificates only when they start.
                 for service in services.get(name, ()):
                     service_control.restart(hosts.connection(name), service)
 
@@ -299,7 +299,7 @@ class RealHosts(LabEnvironment):
 
 
 def _interval(config: FileState | None) -> float:
-    """The longest time between two scrapes, in seconds."""
+    """Returns the longest scrape interval in seconds."""
     found = _INTERVAL.findall(config.content) if config else []
     seconds = [int(number) * (60 if unit == b"m" else 1) for number, unit in found]
     return min(float(max(seconds, default=60)), _LONGEST_INTERVAL)

@@ -1,6 +1,6 @@
-"""Plays the labs on the real hosts of a class before the day, and says which host is not ready and why.
+"""Plays the labs on the real hosts of a class beforehand, and says which host is not ready and why.
 
-Each campus has a workspace of its own. What a lab changes is restored at its end, whether it passed or not.
+Each campus has a workspace of its own. The changes of a lab are undone at its end, whether it passed or not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wizard.labs.session import LabSession
 from wizard.redact import plain, redact
 
 _PATIENCE = 30.0
-"""Seconds that a check waits for the next scrape."""
+"""Seconds for which a check waits for the next scrape."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +35,13 @@ class Rehearsed:
 def rehearse(
     engine: Engine, room: Classroom, chosen: Sequence[str], say: Callable[[str], None]
 ) -> Iterator[Rehearsed]:
-    """Plays labs on the hosts of one campus; yields each host that is not reached, each lab, and a failed restoration.
+    """Plays labs on the hosts of one campus; yields each unreachable host, each lab, and a failed restoration.
 
     Args:
-        engine: of a workspace for this campus alone; its connections have what they need.
-        room: the classroom as this campus has it.
-        chosen: ids of labs; none for all that real hosts can do.
-        say: told what is being done.
+        engine: of a workspace for this campus alone; its connections already have their credentials.
+        room: the classroom of this campus.
+        chosen: ids of labs; none for all that real hosts support.
+        say: gets lines of progress.
     """
     unreachable = [
         found for found in (_reach(engine, room, host.name) for host in room.hosts) if not found.ok
@@ -66,7 +66,7 @@ def rehearse(
 
 
 def _restore(begun: LabSession, room: Classroom, say: Callable[[str], None]) -> Iterator[Rehearsed]:
-    """Restores the hosts to how they were before a lab and those that went on from it; yields why it failed."""
+    """Restores the hosts to the state before a lab and its continuations; yields why it failed."""
     say(f"Restoring the hosts of {plain(room.title, 200)}")
     try:
         begun.reset()

@@ -1,7 +1,7 @@
-"""The report of labs, to keep or to hand in: what was done, when, how, and what the student answered. No secrets.
+"""The report of labs, to keep or to hand in: what was done, when, how, and the student's answers. No secrets.
 
-One picture of it, drawn as Markdown and as HTML. The HTML stands alone: no script, nothing fetched, and every text
-in it is escaped, for a title may come from a lab pack and an answer from anybody.
+The same report is written as Markdown and as HTML. The HTML is self-contained: no script, nothing fetched, and every
+text in it is escaped, because a title may come from a lab pack and an answer from anybody.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from wizard.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One step. `how` is in words; `seen` is what the last look found, a line each."""
+    """One step. `how` is in words; `seen` contains the findings of the last check, a line each."""
 
     title: str
     done: bool
@@ -56,11 +56,13 @@ class Report:
 def gather(
     workspace: Workspace, labs: Sequence[Lab], *, name: str = "", states: Path | None = None
 ) -> Report:
-    """The report of the labs that were started. Starts and asks nothing.
+    """Collects the report of the started labs, without starting or checking anything.
 
     Args:
-        states: the folder that says how far each lab is; None for that of the practice stack.
+        workspace: of the student.
+        labs: the labs to report.
         name: who hands it in; '' for nobody.
+        states: the folder with the progress of each lab; None for that of the practice stack.
     """
     secrets = _secrets(workspace)
 
@@ -127,7 +129,7 @@ def _when(moment: float) -> str:
 
 
 def _secrets(workspace: Workspace) -> list[Secret]:
-    """The passwords of this workspace and of its practice stack: an answer may quote one."""
+    """Returns the passwords of this workspace and of its practice stack: an answer may quote one."""
     places: Iterable[Path] = (
         path
         for folder, pattern in (
@@ -152,7 +154,7 @@ def _secrets(workspace: Workspace) -> list[Secret]:
 
 
 def markdown(report: Report) -> str:
-    """The report as Markdown; what it was not written for (HTML, links, emphasis) stands as it was typed."""
+    """Returns the report as Markdown; markup in its texts (HTML, links, emphasis) is escaped."""
     return "\n".join([*_markdown(report), ""])
 
 
@@ -179,12 +181,12 @@ def _markdown(report: Report) -> Iterator[str]:
 
 
 def _plainly(text: str) -> str:
-    """One line for Markdown in which nothing is markup."""
+    """Returns one line for Markdown in which nothing is markup."""
     line = " ".join(text.split())
     line = re.sub(r"([\\`*\[\]<])", r"\\\1", line)
     line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line).replace("~~", r"\~\~")
     line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
-    # What begins something of its own: a heading, a list, a rule, a quotation.
+    # Escapes what begins a block: a heading, a list, a rule, a quotation.
     line = re.sub(r"^(\d+)([.)])", r"\1\\\2", line)
     return re.sub(r"^([#+\-=>])", r"\\\1", line)
 
@@ -203,7 +205,7 @@ blockquote { margin: .4rem 0 1rem; padding-left: 1rem; border-left: 3px solid #d
 
 
 def page(report: Report) -> str:
-    """The report as one HTML file: nothing in it is fetched or run, also where a browser would."""
+    """Returns the report as one HTML file: a browser fetches nothing for it and runs nothing in it."""
     return "\n".join([*_page(report), ""])
 
 
@@ -243,7 +245,7 @@ def _facts(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def save(path: Path, text: str) -> Path:
-    """Writes a report in one step, 0600, and says where it is.
+    """Writes a report in one step, 0600, and returns its path.
 
     Raises:
         FirescreenError: it cannot be written.

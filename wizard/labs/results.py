@@ -1,4 +1,4 @@
-"""The result of a check, and the request that checks send."""
+"""The result of a check, and the requests that checks send."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wizard.redact import plain, redact
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether a step is done. `what`: the last finding; `todo`: what to do if it is not done."""
+    """The result of a check. `what`: the last finding; `todo`: what to do if the step is not done."""
 
     ok: bool
     what: str
@@ -25,7 +25,7 @@ class CheckResult:
     seen: tuple[str, ...] = ()
     """Findings, one line each."""
     found: str = ""
-    """What the fault of the step was, once it is repaired."""
+    """The fault of the step, once it is repaired."""
 
 
 class NotYet(Exception):  # noqa: N818 - not an error: the step is not done yet
@@ -57,12 +57,12 @@ def ask(check: Check, look: Look, scheme: str, **options: Any) -> Attempt:
 
 
 def result_text(attempt: Attempt) -> str:
-    """The result of an attempt, harmless to show."""
+    """Returns the result of an attempt, harmless to show."""
     return redact(plain(attempt.reason or attempt.outcome, 300))
 
 
 def running_pair(check: Check, look: Look) -> Pair:
-    """The certificate and private key that the web configuration names.
+    """Returns the certificate and private key that the web configuration names.
 
     Raises:
         NotYet: there is none.

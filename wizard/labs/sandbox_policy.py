@@ -1,7 +1,8 @@
-"""Keeps what a lab places within the practice stack: no program gets the path of a file elsewhere.
+"""Confines what a lab places to the practice stack: no program gets the path of a file elsewhere.
 
-A lab may come from somebody else. A password_file that names a person's own key would send that key away, and a
-flag can name a file to overwrite; so flags are a short list, and a placed configuration names its own files only.
+A lab may come from somebody else. A password_file that names a person's own key would send that key away, and a flag
+can name a file to overwrite; so only a short list of flags is allowed, and a placed configuration may only name its own
+files.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ _DIRECTIVES = frozenset(
 _LOOPBACK = re.compile(r"(?:https?://)?127(?:\.\d{1,3}){3}(?::\d{1,5})?")
 _USER = re.compile(r"[a-z]{1,30} \$2[aby]\$[./A-Za-z0-9$]+")
 _HIDES = re.compile(r"\{\S|\S\{|[\\`]|<<")
-"""Caddy's placeholders, which may name files and variables, and lines that go on elsewhere."""
+"""Caddy's placeholders, which may name files and variables, and lines that continue elsewhere."""
 _LISTED = re.compile(r"^\s*-\s+[\"']?([~/][^\s\"',]*)", re.MULTILINE)
 
 
 def flag(text: str, *, root: str) -> None:
-    """Refuses a flag, filled in, that is not in the list or names a file outside `root`.
+    """Rejects a flag, filled in, that is not in the list or names a file outside `root`.
 
     Raises:
         LabError: see above.
@@ -61,9 +62,9 @@ def flag(text: str, *, root: str) -> None:
 
 
 def configuration(text: str, *, root: str) -> None:
-    """Refuses a text, filled in, that names a file outside `root` where a program would read or write it.
+    """Rejects a text, filled in, that names a file outside `root` which a program would read or write.
 
-    What is no YAML counts too, for a lab may break a file on purpose: there it is looked at line by line.
+    Invalid YAML is accepted too, because a lab may break a file on purpose: it is checked line by line.
 
     Raises:
         LabError: see above.
@@ -82,7 +83,7 @@ def configuration(text: str, *, root: str) -> None:
 
 
 def proxy_configuration(text: str, *, root: str) -> None:
-    """Refuses a Caddyfile that does more than to lead from one practice host to another.
+    """Rejects a Caddyfile that does more than forward from one practice host to another.
 
     Raises:
         LabError: see above.
@@ -100,7 +101,7 @@ def proxy_configuration(text: str, *, root: str) -> None:
 
 
 def _leads_on(words: list[str], root: str) -> bool:
-    """Whether a line of a Caddyfile is one that a lab may place."""
+    """Returns whether a lab may place this line of a Caddyfile."""
     first, rest = words[0], [word for word in words[1:] if word != "{"]
     if _HIDES.search(" ".join(words)):
         return False
@@ -119,7 +120,7 @@ def _leads_on(words: list[str], root: str) -> bool:
 
 
 def _file_references(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[str]:
-    """The texts that stand for files; each node once, however often an alias repeats it."""
+    """Yields the texts that name files; each node once, however often an alias repeats it."""
     if isinstance(value, str):
         if named:
             yield value

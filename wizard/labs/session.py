@@ -1,7 +1,7 @@
-"""One person's way through one lab: steps that are done, hints, checks, steps done by Firescreen, reset.
+"""One person's work on one lab: finished steps, hints, checks, steps done by Firescreen, reset.
 
-What it does for the student is what the lab shows: the same commands, or the plan of the engine that secures real
-hosts. Where it is done is the business of a `LabEnvironment`.
+Firescreen does a step as the lab shows it: with the same commands, or with the plan of the engine that secures real
+hosts. The hosts are those of a `LabEnvironment`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from wizard.redact import redact
 
 
 def environment_for(engine: Engine, classroom: Classroom | None, lab: Lab) -> LabEnvironment:
-    """The hosts of a classroom, the containers that a lab needs, or the practice stack of the engine's workspace."""
+    """Returns the hosts of a classroom, a lab's containers, or the practice stack of the engine's workspace."""
     if classroom is not None:
         return RealHosts(engine, classroom)
     return ComposeEnvironment(engine) if lab.docker else PracticeEnvironment(engine)
@@ -41,9 +41,9 @@ class LabSession:
     """A lab on the hosts of an environment. All methods block; see `open`.
 
     Args:
-        engine: whose workspace keeps the progress.
-        lab: as loaded, its placeholders still open.
-        environment: hosts that are up; the practice stack by default.
+        engine: whose workspace stores the progress.
+        lab: as loaded, without values for its placeholders.
+        environment: running hosts; the practice stack by default.
     """
 
     def __init__(self, engine: Engine, lab: Lab, environment: LabEnvironment | None = None) -> None:
@@ -73,21 +73,21 @@ class LabSession:
         anew: bool = False,
         classroom: Classroom | None = None,
     ) -> LabSession:
-        """Brings the hosts to the lab's beginning, or goes on where the person was.
+        """Brings the hosts to the lab's beginning, or resumes the person's progress.
 
         Args:
             engine: of the workspace.
             lab_id: '' for the first lab.
-            progress: told in a few words what is being done (programs are downloaded, perhaps).
+            progress: gets short lines of progress (programs are downloaded, perhaps).
             tools: whether to install what the printed commands need (htpasswd, a `firescreen` on PATH).
             suite: programs of another suite of the distribution.
             anew: whether what was begun on these hosts may be ended.
-            classroom: real hosts to do it on in place of the practice stack.
+            classroom: real hosts instead of the practice stack.
 
         Raises:
             InputError: there is no such lab, or it cannot be done on these hosts. LabInProgressError: see `anew`.
-            ProgramUnavailableError: programs are neither installed nor can they be downloaded. ServiceError: one of them does
-            not start. CredentialNeededError, HostError: see `Engine.reach`.
+            ProgramUnavailableError: programs are neither installed nor can they be downloaded. ServiceError: one of
+                them does not start. CredentialNeededError, HostError: see `Engine.reach`.
         """
         lab = find(lab_id, engine.workspace.packs)
         engine.workspace.ensure()
@@ -106,59 +106,59 @@ class LabSession:
             session._await_scrape(session.lab.steps[0])
         return session
 
-    # -- what is known -------------------------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------------------------
 
     @property
     def stack(self) -> Stack:
-        """The hosts of the lab as a stack."""
+        """Returns the hosts of the lab as a stack."""
         return self._environment.stack(self._raw, ("tls", "basic_auth"))
 
     @property
     def done(self) -> frozenset[str]:
-        """Ids of the steps that were found done; they stay so until a reset."""
+        """Returns the ids of the finished steps; they stay finished until a reset."""
         with self._lock:
             return self._state.done
 
     @property
     def current(self) -> LabStep | None:
-        """The first step that is not done; None at the end."""
+        """Returns the first unfinished step; None at the end."""
         done = self.done
         return next((step for step in self.lab.steps if step.id not in done), None)
 
     @property
     def where(self) -> str:
-        """On which hosts it is done, for a person."""
+        """Returns the hosts on which the lab is done, for a person."""
         return self._environment.title
 
     @property
     def on_real_hosts(self) -> bool:
-        """Whether it is done on real hosts."""
+        """Returns whether it is done on real hosts."""
         return self._environment.has_real_hosts
 
     def terminal(self, place: str) -> str:
-        """Where a person types the commands for a place of a step."""
+        """Returns where a person types the commands for a place of a step."""
         return self._environment.terminal(place)
 
     @property
     def shell_file(self) -> Path:
-        """What a terminal sources so that the printed commands find their programs."""
+        """Returns the file that a terminal sources so that the printed commands find their programs."""
         return shell.shell_file(self._engine.workspace)
 
     def answer(self, step_id: str) -> tuple[str, ...]:
-        """The commands that solve a step: none before its last hint was shown."""
+        """Returns the commands that solve a step: none before its last hint was shown."""
         step = self.lab.step(step_id)
         with self._lock:
             return step.answer if self._state.step(step_id).hints >= len(step.hints) else ()
 
     def has_begun(self, step_id: str) -> bool:
-        """Whether the fault of a step is placed; True for a step without one."""
+        """Returns whether the fault of a step is placed; True for a step without one."""
         with self._lock:
             return not self.lab.step(step_id).fault or bool(self._state.step(step_id).begun)
 
-    # -- doing ---------------------------------------------------------------------------------------------
+    # -- actions -------------------------------------------------------------------------------------------
 
     def begin(self, step_id: str) -> None:
-        """Places the fault of a step, on the stack as the lab began; nothing for a step without one.
+        """Places the fault of a step, on the stack as the lab began; does nothing for a step without one.
 
         Raises:
             FirescreenError: there is no such step, or a file cannot be written.
@@ -181,11 +181,12 @@ class LabSession:
             prometheus.await_scrape(step.checks, look, PATIENCE)
 
     def check(self, step_id: str, *, patience: float = 0.0, asked: bool = False) -> CheckResult:
-        """Checks whether a step is done, and remembers it.
+        """Checks whether a step is done, and stores the result.
 
         Args:
-            patience: seconds to wait for what takes its time by nature, such as a scrape.
-            asked: whether the student asked for it; counted until the step is done.
+            step_id: of the step.
+            patience: seconds to wait for slow effects, such as a scrape.
+            asked: whether the student requested the check; such checks are counted until the step is done.
 
         Raises:
             FirescreenError: there is no such step, or a host cannot be inspected.
@@ -201,7 +202,7 @@ class LabSession:
             result = CheckResult(True, step.missing, "", (step.missing,))
         else:
             with self._environment.look(self._raw) as look:
-                # Some Prometheus scrape only once a minute.
+                # Some Prometheus servers scrape only once a minute.
                 result = checks.run(
                     step.checks, look, patience=patience and max(patience, self._environment.check_patience)
                 )
@@ -222,27 +223,27 @@ class LabSession:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What was answered to each question of the lab; '' for nothing yet."""
+        """Returns the answer to each question of the lab; '' for none yet."""
         with self._lock:
             self._read_again()
             return tuple(self._state.answers.get(question.ask, "") for question in self._raw.questions)
 
     def respond(self, number: int, text: str) -> None:
-        """Keeps an answer to a question, for the report.
+        """Stores an answer to a question, for the report.
 
         Args:
             number: from 0.
-            text: '' takes an answer back.
+            text: '' deletes the answer.
 
         Raises:
-            FirescreenError: it cannot be kept.
+            FirescreenError: it cannot be stored.
         """
         with self._lock:
             self._read_again()
             self._keep(self._state.with_answer(self._raw.questions[number].ask, text))
 
     def hint(self, step_id: str) -> str:
-        """The next hint of a step; the last one again when there are no more."""
+        """Returns the next hint of a step; the last one again when there are no more."""
         step = self.lab.step(step_id)
         if step_id in self.done:
             return "This step is done: it needs no hint."
@@ -253,9 +254,9 @@ class LabSession:
         return step.hints[used - 1]
 
     def solve(self, step_id: str, emit: Emit = silent, cancel: threading.Event | None = None) -> Outcome:
-        """Does a step, and before it the earlier steps that are not done. Failures on hosts are in the outcome.
+        """Does a step, after the earlier unfinished steps. Failures on hosts are in the outcome.
 
-        Takes about ten seconds where an earlier step is checked by a scrape.
+        Needs about ten seconds if an earlier step is checked by a scrape.
 
         Raises:
             FirescreenError: there is no such step, or a host cannot be inspected or planned for.
@@ -291,7 +292,7 @@ class LabSession:
         if step.fault and (
             not self.has_begun(step.id) or self._environment.fingerprints() != self._state.placed
         ):
-            self.begin(step.id)  # again, where something else was tried: the commands repair this fault only
+            self.begin(step.id)  # again after other attempts: the commands repair this fault only
         outcome = self._by_plan(step, emit, cancel) if step.solve else self._by_typing(step, emit)
         with self._lock:
             if outcome.ok:
@@ -329,7 +330,7 @@ class LabSession:
         return Outcome(run="", state="applied")
 
     def type(self, step_id: str) -> Iterator[shell.Typed]:
-        """Runs the commands of a step as they are shown, each on its host; yields each.
+        """Runs the commands of a step as printed, each on its host; yields each.
 
         Raises:
             FirescreenError: there is no such step, or the commands do not end.
@@ -337,7 +338,7 @@ class LabSession:
         yield from self._environment.type_commands(self.lab.step(step_id))
 
     def reset(self, emit: Emit = silent) -> None:
-        """Restores the hosts to the beginning of the lab; all steps count as not done.
+        """Restores the hosts to the beginning of the lab; all steps count as unfinished.
 
         Raises:
             FirescreenError: a host cannot be reached or written, or a service does not start again.
@@ -350,9 +351,9 @@ class LabSession:
             self._keep(replace(self._environment.new_state(), answers=known.answers))
 
     def report(self) -> Path:
-        """A report of what was done, to keep or to hand in, in Markdown; beside it the same in HTML.
+        """Writes a report of the lab, to keep or to hand in, in Markdown, and beside it the same in HTML.
 
-        It holds no secret. Returns the path of the Markdown.
+        It contains no secret. Returns the path of the Markdown.
 
         Raises:
             FirescreenError: it cannot be written.
@@ -366,7 +367,7 @@ class LabSession:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _read_again(self) -> None:
-        """Reads what another terminal has saved meanwhile: a step, a hint, an answer."""
+        """Reads what another terminal has stored meanwhile: a step, a hint, an answer."""
         found = state.load(self._path)
         if found is not None and found.started == self._state.started:
             self._state = found

@@ -1,7 +1,7 @@
 """Runs the commands of a lab exactly as printed, and prepares a terminal for them.
 
-A file to source puts `firescreen`, htpasswd and promtool on PATH. No password is in an argument or in the
-environment: the commands keep passwords in files.
+A file to source adds `firescreen`, htpasswd and promtool to PATH. No password is in an argument or in the environment:
+the commands keep passwords in files.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from wizard.workspace import Workspace
 _TIMEOUT = 120.0
 """Seconds for all the commands of a step."""
 _MARK = "\x1e"
-"""Stands in the output between two commands; no program of a lab prints it."""
+"""Separates the output of two commands; no program of a lab prints it."""
 _TOOLS = ("htpasswd", "promtool")
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """One command with what it printed (both outputs, harmless); `code` is 0 for all but a last that failed."""
+    """One command and its output (both streams, harmless); `code` is 0 except for a last command that failed."""
 
     command: str
     output: str
@@ -37,21 +37,21 @@ class Typed:
 
 
 def shell_file(workspace: Workspace) -> Path:
-    """What a terminal sources before the first command of a lab."""
+    """Returns the file that a terminal sources before the first command of a lab."""
     return workspace.labs / "shell"
 
 
 def is_ready(workspace: Workspace) -> bool:
-    """Whether `prepare` was done."""
+    """Returns whether `prepare` was done."""
     return shell_file(workspace).is_file()
 
 
 def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bool = False) -> Path:
-    """Makes the folder of tools and the file to source; returns the file.
+    """Creates the folder of tools and the file to source; returns the file.
 
     Args:
-        progress: told of what is fetched.
-        strict: whether a tool that cannot be had is an error; else the lab goes on without it.
+        progress: gets lines about downloads.
+        strict: whether an unavailable tool is an error; otherwise the lab goes on without it.
 
     Raises:
         ProgramUnavailableError: see `strict`. FirescreenError: the files cannot be written.
@@ -61,7 +61,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ownfiles.replace(folder / "firescreen", _launcher(), mode=0o700)
         known = practice.status(workspace.root)
-        # promtool of the stack's own generation; an htpasswd of another suite may not run here.
+        # promtool of the stack's own suite; an htpasswd of another suite may not run here.
         suites = {"promtool": known.suite if known else ""}
         for name in _TOOLS:
             try:
@@ -73,7 +73,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
                     raise
                 progress(f"{name} is missing; some steps need it ({plain(error.what, 200)})")
                 continue
-            # No link: some programs are wrappers that look for their own place.
+            # A script, no link: some programs are wrappers that look for files beside themselves.
             ownfiles.replace(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
         for host in known.hosts if known else ():
             if host.name in practice.BESIDE:
@@ -90,7 +90,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
 
 
 def _launcher() -> str:
-    """`firescreen` for a terminal that does not have it on PATH."""
+    """Returns a `firescreen` script for a terminal that does not have it on PATH."""
     room = shlex.quote(str(Path(__file__).resolve().parents[2]))
     return (
         "#!/bin/sh\n"
@@ -113,10 +113,11 @@ def _environment(workspace: Workspace, folder: Path) -> str:
 
 
 def run(step: LabStep, workspace: Workspace, *, folder: str = "") -> Iterator[Typed]:
-    """Runs a step's commands as printed, in one bash that stops at the first that fails; yields each.
+    """Runs a step's commands as printed, in one bash that stops at the first failure; yields each command.
 
     Args:
-        folder: where they begin; '' for that of the step's practice host.
+        step: the step.
+        folder: the initial folder; '' for that of the step's practice host.
 
     Raises:
         FirescreenError: there is no bash, or the commands do not end.
@@ -144,17 +145,19 @@ def run(step: LabStep, workspace: Workspace, *, folder: str = "") -> Iterator[Ty
 
 
 HERE = "here"
-"""As the place of a command: this machine."""
+"""The place of a command that is typed on this machine."""
 
 
 def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str]) -> Iterator[Typed]:
-    """Runs a step's commands as printed, each on the host where it is to be typed; yields each.
+    """Runs a step's commands as printed, each on the host where it is to be typed; yields each command.
 
-    Commands that follow each other on one host are typed into one bash, which stops at the first that fails.
+    Consecutive commands on one host run in one bash, which stops at the first failure.
 
     Args:
-        ready: what to wait for after a command (place and text) before the next, as `address/port`: a person types
-            more slowly than a program starts.
+        step: the step.
+        hosts: their connections.
+        ready: for a command (place and text) the `address/port` to wait for before the next one: a person types more
+            slowly than a program starts.
 
     Raises:
         FirescreenError: a host cannot be reached, has no bash, or the commands do not end.
@@ -181,7 +184,7 @@ def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str])
 
 
 def _until(socket: str) -> str:
-    """Waits until something listens there, for ten seconds at most; '' for nothing to wait for."""
+    """Returns shell code that waits until something listens there, for at most ten seconds; '' for no wait."""
     if not socket:
         return ""
     return f"for _ in {{1..100}}; do (: < /dev/tcp/{socket}) 2>/dev/null && break; sleep 0.1; done"

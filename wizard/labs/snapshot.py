@@ -1,7 +1,7 @@
-"""Configuration files of a lab's hosts as they were when the lab began, and their restoration to the byte.
+"""Configuration files of a lab's hosts at the beginning of the lab, and their exact restoration.
 
-A snapshot holds the folders of the components' configurations and the files with their flags: content, mode, owner.
-It is a file of the workspace with mode 0600, because it may hold private keys.
+A snapshot contains the folders of the components' configurations and the files with their flags: content, mode, owner.
+It is a file of the workspace with mode 0600, because it may contain private keys.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from wizard.model import FileState, PathInfo, Service
 
 _FORMAT = 1
 _MOST = 1000
-"""Files and folders on one host."""
+"""Maximum number of files and folders on one host."""
 _LARGEST = 4 << 20
-"""Bytes of one file."""
+"""Maximum size of one file in bytes."""
 _DEEPEST = 4
 _USUAL = (
     "/",
@@ -43,7 +43,7 @@ _USUAL = (
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the configuration of one host is."""
+    """The configuration folders and files of one host."""
 
     folders: tuple[str, ...]
     """Folders of which everything counts."""
@@ -59,13 +59,14 @@ class ConfigSnapshot:
     """Mode, owner and group by path."""
     files: Mapping[str, FileState]
     places: Places
-    """What was read, whether it was there or not."""
+    """What was read, whether it existed or not."""
 
 
 def take(hosts: Hosts, places: Mapping[str, Places]) -> dict[str, ConfigSnapshot]:
-    """The configuration of several hosts as it is now.
+    """Reads the present configuration of several hosts.
 
     Args:
+        hosts: their connections.
         places: by the name of the host.
 
     Raises:
@@ -77,7 +78,7 @@ def take(hosts: Hosts, places: Mapping[str, Places]) -> dict[str, ConfigSnapshot
 
 
 def restore(hosts: Hosts, snapshots: Mapping[str, ConfigSnapshot]) -> dict[str, tuple[str, ...]]:
-    """Makes the files of the hosts what they were, and returns the paths that had changed, by host.
+    """Restores the files of the hosts, and returns the paths that had changed, by host.
 
     The caller restarts the services.
 
@@ -95,7 +96,7 @@ def restore(hosts: Hosts, snapshots: Mapping[str, ConfigSnapshot]) -> dict[str, 
 
 
 def places_of(services: Iterable[Service]) -> Places:
-    """The folders and files of the configurations of services."""
+    """Returns the configuration folders and files of services."""
     folders, single = dict[str, None](), dict[str, None]()
     for service in services:
         own = [service.home]
@@ -135,7 +136,7 @@ def _take(connection: Connection, places: Places) -> ConfigSnapshot:
             )
         if not level:
             break
-    # Too large for a configuration file: no lab writes one.
+    # Larger files are no configuration: no lab writes one.
     paths = [path for path, info in found.items() if info.size <= _LARGEST]
     read = connection.read_many([*paths, *places.files])
     files = {path: state for path, state in read.items() if state is not None}
@@ -196,7 +197,7 @@ def save(path: Path, snapshots: Mapping[str, ConfigSnapshot]) -> None:
 
 
 def delete(path: Path) -> None:
-    """Removes a snapshot; nothing if there is none."""
+    """Removes a snapshot; does nothing if there is none."""
     if path.is_dir():  # of an earlier version
         shutil.rmtree(path)
     else:
@@ -204,10 +205,10 @@ def delete(path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, ConfigSnapshot]:
-    """The snapshots in a file that `save` wrote, by host.
+    """Reads the snapshots by host from a file that `save` wrote.
 
     Raises:
-        LabError: it is not there, or cannot be read.
+        LabError: it is missing, or cannot be read.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -249,5 +250,5 @@ def _load(data: Mapping[str, Any]) -> ConfigSnapshot:
 
 
 def _pairs(more: list[list[list[str]]]) -> tuple[tuple[str, str], ...]:
-    """The attributes of a file; what an older version kept has none."""
+    """Returns the attributes of a file; snapshots of older versions have none."""
     return tuple((name, value) for each in more for name, value in each)

@@ -1,4 +1,4 @@
-"""The progress of a lab, kept in a file of the workspace. It contains no secret."""
+"""The progress of a lab, stored in a file of the workspace. It contains no secret."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class StepState:
     begun: float = 0.0
     """When its fault was placed."""
     seen: tuple[str, ...] = ()
-    """What the check found."""
+    """The findings of the check."""
     checked: float = 0.0
     """When it was last checked, to the minute."""
     held: bool = False
     """Whether the check passed then."""
     said: str = ""
-    """What the check said then."""
+    """The message of the check then."""
     checks: int = 0
-    """How often the student asked for a check before the step was done."""
+    """How often the student requested a check before the step was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,35 +49,39 @@ class LabState:
     runs: tuple[str, ...] = ()
     """The engine's runs that did steps, oldest first."""
     beginning: dict[str, str] = field(default_factory=dict)
-    """The practice stack's files as the lab found them: path -> fingerprint and mode."""
+    """The practice stack's files at the beginning of the lab: path -> fingerprint and mode."""
     answers: dict[str, str] = field(default_factory=dict)
-    """What the student answered: question -> text."""
+    """The student's answers: question -> text."""
     placed: dict[str, str] = field(default_factory=dict)
-    """The files as the last fault left them, as in `beginning`."""
+    """The files after the last fault was placed, as in `beginning`."""
 
     @property
     def done(self) -> frozenset[str]:
-        """Ids of the steps that were found done."""
+        """Returns the ids of the finished steps."""
         return frozenset(name for name, step in self.steps.items() if step.done)
 
     def complete(self, lab: Lab) -> bool:
-        """Whether every step of the lab is done."""
+        """Returns whether every step of the lab is done."""
         return all(step.id in self.done for step in lab.steps)
 
     def step(self, step_id: str) -> StepState:
-        """The state of a step; a fresh one if nothing is known."""
+        """Returns the state of a step; a new one if nothing is known."""
         return self.steps.get(step_id, StepState())
 
     def with_answer(self, question: str, text: str) -> LabState:
-        """The same with a question answered; '' takes the answer back."""
+        """Returns the state with a question answered; '' deletes the answer."""
         answers = {name: value for name, value in self.answers.items() if name != question}
         return replace(self, answers={**answers, question: text[:LONGEST_ANSWER]} if text else answers)
 
     def with_check(self, step_id: str, *, held: bool, said: str, now: float, asked: bool = False) -> LabState:
-        """The same with the result of a check; itself, if the result is the same within a minute.
+        """Returns the state with the result of a check; itself, if the result is the same within a minute.
 
         Args:
-            asked: whether the student asked for it; counted until the step is done.
+            step_id: of the step.
+            held: whether the check passed.
+            said: its message.
+            now: unix time.
+            asked: whether the student requested it; such checks are counted until the step is done.
         """
         known = self.step(step_id)
         counts = asked and not known.done
@@ -88,12 +92,12 @@ class LabState:
         )
 
     def with_step(self, step_id: str, **values: Any) -> LabState:
-        """The same with one step changed."""
+        """Returns the state with one step changed."""
         return replace(self, steps={**self.steps, step_id: replace(self.step(step_id), **values)})
 
 
 def load(path: Path) -> LabState | None:
-    """The state in a file; None if there is none, or none that can be read."""
+    """Reads the state from a file; None if it is missing or unreadable."""
     try:
         return parse(path.read_bytes())
     except OSError:
@@ -101,7 +105,7 @@ def load(path: Path) -> LabState | None:
 
 
 def parse(content: bytes) -> LabState | None:
-    """The state that a file holds; None if it cannot be read: the checks find out again what is done."""
+    """Reads the state from a file's content; None if it is invalid: the checks will find out again what is done."""
     try:
         data = json.loads(content)
         if data["format"] != FORMAT:
@@ -142,10 +146,10 @@ def save(path: Path, state: LabState) -> None:
 
 
 def current_lab(folder: Path) -> str:
-    """The id of the lab that hosts are in; '' for none.
+    """Returns the id of the lab that hosts are in; '' for none.
 
     Args:
-        folder: of the practice stack (the id goes away with the stack), or of a classroom's progress.
+        folder: of the practice stack (the id is removed with the stack), or of a classroom's progress.
     """
     try:
         return (folder / "lab").read_text(encoding="utf-8").strip()
@@ -154,7 +158,7 @@ def current_lab(folder: Path) -> str:
 
 
 def newest_lab(*folders: Path) -> str:
-    """The lab that was gone to last, among those that several kinds of hosts are in; '' for none."""
+    """Returns the lab used last, among those that several kinds of hosts are in; '' for none."""
     found: list[tuple[float, str]] = []
     for folder in folders:
         with suppress(OSError):
@@ -163,7 +167,7 @@ def newest_lab(*folders: Path) -> str:
 
 
 def go_to(folder: Path) -> None:
-    """Notes that somebody goes on with the lab that hosts are in."""
+    """Records that somebody resumes the lab that hosts are in."""
     with suppress(OSError):
         os.utime(folder / "lab")
 

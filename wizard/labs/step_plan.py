@@ -9,9 +9,9 @@ from wizard.service_managers.registry import manager_of
 
 
 def with_restarts(plan: Plan, wanted: tuple[str, ...]) -> Plan:
-    """The plan with the restarts and reloads that the step names, where the engine plans none.
+    """Adds the restarts and reloads that the step names, if the engine plans none.
 
-    The engine plans nothing for a file that is right already, even if the program has not read it yet.
+    The engine plans nothing for a file that is already right, even if the program has not read it yet.
     """
     steps = list(plan.steps)
     for name in wanted:

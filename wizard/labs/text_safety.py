@@ -1,4 +1,4 @@
-"""Finds characters that are invisible or look like others, in texts that somebody else wrote.
+"""Finds invisible and look-alike characters in texts that somebody else wrote.
 
 Prose may contain all scripts. A command may contain only what a keyboard types.
 """
@@ -23,7 +23,7 @@ _DASHES = frozenset("‐‑‒–—―−")
 
 
 def hidden(text: str) -> Iterator[tuple[int, str, str]]:
-    """(line from 1, problem, what to do) of each character in prose that is invisible or moves others."""
+    """Yields (line from 1, problem, what to do) of each character in prose that is invisible or moves others."""
     for number, line in enumerate(text.split("\n"), start=1):
         found = next((sign for sign in line if _is_hidden(sign)), None)
         if found is not None:
@@ -41,7 +41,7 @@ def hidden(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def mistakable(command: str) -> Iterator[tuple[int, str, str]]:
-    """The same for a command; stricter, because it is run as it is."""
+    """Yields the same for a command; stricter, because it is run as it is."""
     lines = command.split("\n")
     for number, line in enumerate(lines, start=1):
         found = next((sign for sign in line if not _is_typed(sign)), None)
@@ -70,7 +70,7 @@ def mistakable(command: str) -> Iterator[tuple[int, str, str]]:
 
 
 def character_name(sign: str) -> str:
-    """A character by its number and name."""
+    """Returns a character's number and name."""
     return f"the character U+{ord(sign):04X} ({unicodedata.name(sign, 'a control character').lower()})"
 
 

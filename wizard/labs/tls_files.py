@@ -1,4 +1,4 @@
-"""Certificates, private keys and web configurations on the hosts of a lab, found by their content and not by name."""
+"""Certificates, private keys and web configurations on a lab's hosts, found by their content and not by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.labs.lab_hosts import LabHosts
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate and a key, as files of a host; `problems` is empty if they serve."""
+    """A certificate and a key, as files of a host; `problems` is empty if they can be used."""
 
     certificate: str
     key: str
@@ -28,7 +28,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """A web configuration that speaks of TLS or of users."""
+    """A web configuration and its file."""
 
     path: str
     mode: int
@@ -36,7 +36,7 @@ class WebFile:
 
 
 def web_file(look: LabHosts, of: str) -> WebFile | None:
-    """The web configuration that it runs with, or else one in its folder that speaks of TLS."""
+    """Returns the web configuration in use, or else one in its folder that enables TLS."""
     service = look.service(of)
     if service.web_config:
         return _as_web(look, of, service.web_config)
@@ -58,7 +58,7 @@ def _as_web(look: LabHosts, of: str, path: str) -> WebFile | None:
 
 
 def named_pair(look: LabHosts, of: str) -> Pair | None:
-    """The pair that the web configuration names, if both files are there."""
+    """Returns the pair that the web configuration names, if both files exist."""
     found = web_file(look, of)
     if found is None or not (found.config.cert_file and found.config.key_file):
         return None
@@ -72,7 +72,7 @@ def named_pair(look: LabHosts, of: str) -> Pair | None:
 
 
 def pair(look: LabHosts, of: str) -> Pair | None:
-    """The pair that is used, or the best one that lies in the folder."""
+    """Returns the pair in use, or the best one in the folder."""
     named = named_pair(look, of)
     if named is not None:
         return named
@@ -82,7 +82,7 @@ def pair(look: LabHosts, of: str) -> Pair | None:
 
 
 def pairs(look: LabHosts, of: str) -> tuple[Pair, ...]:
-    """Every certificate in the folder with every key that is there."""
+    """Returns every certificate in the folder with every key there."""
     look.fetch(of, look.files(of, (".crt", ".pem", ".cert", ".cer", ".key")))
     return tuple(
         found
@@ -104,7 +104,7 @@ def _pair(look: LabHosts, of: str, certificate: str, key: str) -> Pair | None:
 
 
 def is_authority(content: bytes) -> bool:
-    """Whether the certificate may sign others."""
+    """Returns whether the certificate may sign others."""
     try:
         return is_ca(bundle(content)[0])
     except (InputError, ValueError):

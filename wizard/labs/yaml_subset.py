@@ -23,11 +23,11 @@ from wizard.redact import plain
 
 _DEEPEST = 12
 _MOST = 20
-"""Problems that are listed."""
+"""Maximum number of problems that are listed."""
 
 
 def problems(text: str, path: str) -> list[LabError]:
-    """Constructs that a lab does not need; found before any value is built, so that small files cannot become huge."""
+    """Returns constructs that a lab does not need, before any value is built: small files cannot become huge."""
     found: list[LabError] = []
     depth = documents = 0
     try:
@@ -59,7 +59,7 @@ def problems(text: str, path: str) -> list[LabError]:
 
 
 def _needless(event: Any) -> tuple[str, str]:
-    """(what it is, what to do) of an alias, an anchor or a tag."""
+    """Returns (what it is, what to do) of an alias, an anchor or a tag."""
     if isinstance(event, AliasEvent):
         return f"'*{plain(str(event.anchor), 40)}' is an alias", "Write the value itself"
     if isinstance(event, NodeEvent) and event.anchor:

@@ -1,1 +1,1 @@
-"""The instructor's board: how far each student of a class is, hints to them, and what a class leaves as a table."""
+"""The instructor's board: each student's progress, messages to the students, and a table of the results."""

@@ -1,7 +1,7 @@
-"""A class as its instructor's board has it: where its students are read from, and what they are told.
+"""A class for its instructor's board: reads the students' progress, and sends them news.
 
-What the instructor decides (the step that is open, the clock) is kept in the board's folder, so that a screen and a
-browser show the same, and a board that is started again goes on.
+The instructor's decisions (the open steps, the clock) are kept in the board's folder, so that a screen and a browser
+show the same, and a restarted board continues.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from wizard.labs.board.student_folder import StudentFolder, is_workspace
 from wizard.labs.content import Lab
 
 TELL_EVERY = 8.0
-"""Seconds after which each student's wizard is told again that the board looks."""
+"""Seconds after which each student's wizard is notified again that the board is open."""
 MOST_FOLDERS = 300
 LONGEST_CLOCK = 12 * 3600.0
-"""Seconds."""
+"""The longest clock in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What holds for the whole class; see `News`."""
+    """Settings for the whole class; see `News`."""
 
     lab: str = ""
     open_steps: int = 0
@@ -46,9 +46,9 @@ class Board:
     """The board of a class. Its methods read and write files, and may be called in threads.
 
     Args:
-        folder: where the board keeps the pace and the students who joined.
+        folder: where the board stores the pace and the students who joined.
         rooms: workspaces of students on this machine, or folders of such.
-        labs: the labs that there are.
+        labs: all labs.
         name: of the class.
         numbers_only: whether names are left out.
     """
@@ -74,10 +74,10 @@ class Board:
         """Workspaces that could not be read the last time, and why."""
         self.members = Members(folder / "members")
 
-    # -- what is known -------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------
 
     def view(self, lab: str = "", *, by_need: bool = True) -> ClassView:
-        """The board now; tells each student's wizard, every few seconds, that it was looked at.
+        """Returns the present board; every few seconds, notifies each student's wizard that the board is open.
 
         Args:
             lab: see `class_view.view`.
@@ -114,7 +114,7 @@ class Board:
         return [*found, *self.members.students(len(found) + 1)]
 
     def _find_folders(self) -> None:
-        """Keeps the students' folders in `_folders`, by the id of each student."""
+        """Stores the students' folders in `_folders`, by the id of each student."""
         known = {folder.path: folder for folder in self._folders.values()}
         self._folders = {
             f"room-{hashlib.sha256(bytes(path)).hexdigest()[:12]}": known.get(path)
@@ -133,7 +133,7 @@ class Board:
 
     @property
     def pace(self) -> Pace:
-        """What holds for the whole class."""
+        """Returns the settings for the whole class."""
         try:
             data = json.loads((self._folder / "pace.json").read_bytes())
             return Pace(
@@ -152,7 +152,7 @@ class Board:
             return self.members.join(code, name, address)
 
     def report(self, token: str, content: bytes) -> News:
-        """Takes a student's report; returns what the student is told. See `Members.report`."""
+        """Stores a student's report; returns the news for the student. See `Members.report`."""
         with self._lock:
             number = self.members.report(token, content)
             return self._with_pace(self._kept_news(f"joined-{number}"), time.time())
@@ -168,10 +168,11 @@ class Board:
         """Sends a message; returns to how many students.
 
         Args:
+            text: the message.
             to: id of a student; '' for all.
 
         Raises:
-            InputError: the text cannot be a message, or there is no such student.
+            InputError: the text is no valid message, or there is no such student.
         """
         said = class_news.message_text(text)
         with self._lock:
@@ -188,7 +189,7 @@ class Board:
         """Opens the first steps of a lab for all; '' opens everything.
 
         Raises:
-            InputError: there is no such lab, or it has no so many steps.
+            InputError: there is no such lab, or it does not have so many steps.
         """
         known = next((one for one in self._labs if one.id == lab), None)
         if lab and known is None:
@@ -198,10 +199,10 @@ class Board:
         self._set(replace(self.pace, lab=lab, open_steps=open_steps if lab else 0))
 
     def set_clock(self, minutes: float) -> None:
-        """Starts the clock of the class; 0 takes it away.
+        """Starts the clock of the class; 0 removes it.
 
         Raises:
-            InputError: nobody waits that long.
+            InputError: the time is too long.
         """
         if not 0 <= minutes * 60 <= LONGEST_CLOCK:
             raise InputError("the clock runs for at most 12 hours", todo="Give minutes from 0 to 720")
@@ -213,13 +214,13 @@ class Board:
             self._tell_all(time.time())
 
     def close(self) -> None:
-        """Tells the students' wizards that nobody looks any more."""
+        """Notifies the students' wizards that the board is closed."""
         with self._lock:
             for folder in self._folders.values():
                 with suppress(OSError):
                     folder.tell(replace(folder.read_news(), read_at=0.0))
 
-    # -- telling -------------------------------------------------------------------------------------------
+    # -- notifying -----------------------------------------------------------------------------------------
 
     def _tell_all(self, now: float) -> None:
         self._told_at = now

@@ -1,7 +1,7 @@
-"""The board in a browser, live, and the door for students who join from machines of their own.
+"""The board in a browser, live, and the server to which students on their own machines report.
 
-The instructor needs the secret of the link; a student needs the code of the class, and then has a token that opens
-nothing but its own reports. Neither is ever in a log: there is none.
+The instructor needs the secret of the link; a student needs the code of the class, and then gets a token that is valid
+only for the student's own reports. Neither is ever logged: there is no log.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from wizard.labs.board.board import Board
 
 EVERY = 0.5
-"""Seconds between two looks at the class."""
+"""Seconds between two readings of the class."""
 MOST_VIEWERS = 20
-"""Browsers that show one board."""
+"""Maximum number of browsers that show one board."""
 _PATHS = {"/board.css": ("board.css", "text/css"), "/board.js": ("board.js", "text/javascript")}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -46,7 +46,7 @@ class BoardServer:
 
     Args:
         board: the class.
-        how: where; a certificate is needed where other machines reach it.
+        how: address and certificate, which is needed if other machines can reach it.
         secret: of the instructor's link.
         fingerprint: of the certificate, which students compare; '' without one.
     """
@@ -65,10 +65,11 @@ class BoardServer:
         """Serves until `stop`.
 
         Args:
-            say: told the instructor's link, once it works.
+            say: gets the instructor's link once it works.
+            stop: ends serving.
 
         Raises:
-            OSError: the address is not free.
+            OSError: the address is in use.
         """
         from aiohttp import web
 
@@ -93,11 +94,11 @@ class BoardServer:
 
     @property
     def url(self) -> str:
-        """Where students join; '' before it is served."""
+        """Returns the URL at which students join; '' before it is served."""
         return self._url
 
     def _look(self) -> None:
-        """Reads the class again; a new version is pushed to the browsers where something has changed."""
+        """Reads the class again; browsers get a new version if something has changed."""
         board = self._board
         new = class_table.as_json(board.view(), numbers_only=board.numbers_only)
         pace = board.pace
@@ -114,7 +115,7 @@ class BoardServer:
     # -- the application -----------------------------------------------------------------------------------
 
     def application(self) -> web.Application:
-        """The web application."""
+        """Returns the web application."""
         from aiohttp import web
 
         app = web.Application(client_max_size=LARGEST_REPORT + 1000)
@@ -137,7 +138,7 @@ class BoardServer:
         return app
 
     def _instructor(self, handler: Handler) -> Handler:
-        """Lets only the browser with the instructor's cookie in, and only from our own page."""
+        """Returns a handler that accepts only our own page in the browser with the instructor's cookie."""
         from aiohttp import web
 
         async def check_and_handle(request: web.Request) -> web.StreamResponse:
@@ -156,7 +157,7 @@ class BoardServer:
         if "token" in request.query:
             if not known_secret((self._secret,), request.query["token"]):
                 raise web.HTTPForbidden(text="Open the whole link that firescreen lab board printed.\n")
-            # The secret leaves the address bar: the board is on a projector.
+            # Redirects so that the secret leaves the address bar: the board is shown on a projector.
             answer = web.Response(status=303, headers={"Location": "./"})
             answer.set_cookie(
                 cookie_name(request, "-board"),
@@ -210,7 +211,7 @@ class BoardServer:
                     text = json.dumps({**self._seen, "at": time.time()})
                     await answer.write(f"data: {text}\n\n".encode())
                 elif (quiet := quiet + 1) % 10 == 0:
-                    # As an event: the page sees that the board still answers, which a comment does not tell it.
+                    # An event, because the page cannot see comments: it shows that the board still answers.
                     await answer.write(b"event: alive\ndata:\n\n")
                 await asyncio.sleep(EVERY)
         except (ConnectionError, asyncio.CancelledError):
@@ -265,7 +266,7 @@ def _token(request: web.Request) -> str:
 def _json_in(
     handler: Callable[[Mapping[str, Any], web.Request], Awaitable[dict[str, Any]]],
 ) -> Handler:
-    """A handler of a JSON body; what it does not understand is a bad request."""
+    """Returns a handler of a JSON body; an invalid body is a bad request."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         from aiohttp import web
@@ -300,7 +301,7 @@ def _error_response(error: FirescreenError) -> web.StreamResponse:
 
 
 async def _with_headers(_request: web.Request, answer: web.StreamResponse) -> None:
-    """Nothing is fetched from elsewhere: a classroom may have no internet."""
+    """Forbids fetching anything from elsewhere: a classroom may have no internet."""
     answer.headers["Content-Security-Policy"] = _POLICY
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -311,7 +312,7 @@ def serve(server: BoardServer, how: Listener, say: Callable[[str], None]) -> Non
     """Serves a board until Ctrl+C or SIGTERM.
 
     Raises:
-        ProgramUnavailableError: aiohttp is missing. FirescreenError: the address is not free.
+        ProgramUnavailableError: aiohttp is missing. FirescreenError: the address is in use.
     """
     try:
         import aiohttp  # noqa: F401 - only whether it is there

@@ -1,4 +1,4 @@
-"""What the instructor tells a class: messages, how far a lab is open, and a clock. Kept as one small file."""
+"""The instructor's news for a class: messages, how far a lab is open, and a clock. Kept as one small file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from wizard.redact import plain
 
 FORMAT = 1
 LARGEST = 64_000
-"""Bytes of the file."""
+"""Maximum size of the file in bytes."""
 LONGEST_MESSAGE = 500
 MOST_MESSAGES = 20
-"""Messages that are kept; older ones are forgotten."""
+"""How many messages are kept; older ones are dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something that the instructor wrote. `number` grows with each message of a board."""
+    """A message of the instructor. `number` grows with each message of a board."""
 
     number: int
     text: str
@@ -29,30 +29,30 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What one student is told."""
+    """The news for one student."""
 
     class_name: str = ""
     messages: tuple[Message, ...] = ()
     lab: str = ""
-    """The lab that is opened step by step; '' for none."""
+    """The lab whose steps the instructor opens one by one; '' for none."""
     open_steps: int = 0
     """How many of its steps are open."""
     clock_until: float = 0.0
-    """When the time is up (unix time); 0 for no clock."""
+    """When the time is over (unix time); 0 for no clock."""
     read_at: float = 0.0
     """When the board last read this student's progress (unix time)."""
 
     def with_message(self, message: Message) -> News:
-        """The same with one more message; the oldest ones are forgotten."""
+        """Returns the news with one more message; the oldest ones are dropped."""
         return replace(self, messages=(*self.messages, message)[-MOST_MESSAGES:])
 
     def open_in(self, lab_id: str) -> int | None:
-        """How many steps of a lab may be begun; None for all."""
+        """Returns how many steps of a lab may be begun; None for all."""
         return self.open_steps if self.lab == lab_id else None
 
 
 def message_text(text: str) -> str:
-    """A message as it is kept: without control characters, in one paragraph.
+    """Returns a message as it is stored: without control characters, in one paragraph.
 
     Raises:
         InputError: it is empty or too long.
@@ -68,12 +68,12 @@ def message_text(text: str) -> str:
 
 
 def to_json(news: News) -> dict[str, Any]:
-    """The news as they are kept and sent."""
+    """Returns the news as they are stored and sent."""
     return {"format": FORMAT, **asdict(news)}
 
 
 def parse(content: bytes) -> News:
-    """The news of a file or an answer, harmless to show.
+    """Reads the news from a file or a response and makes them harmless to show.
 
     Raises:
         InputError: they cannot be read.

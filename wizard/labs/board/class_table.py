@@ -1,4 +1,4 @@
-"""What a class leaves: a table for a spreadsheet, and the whole board as JSON."""
+"""The results of a class: a table for a spreadsheet, and the whole board as JSON."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ COLUMNS = (
 
 
 def as_csv(view: ClassView, *, numbers_only: bool = False) -> str:
-    """A line for each step of each lab that a student has started; one without steps for a student without a lab.
+    """Returns a line for each step of each started lab; one without steps for a student without a lab.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    Text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
@@ -65,7 +65,7 @@ def _harmless(text: str) -> str:
 
 
 def as_json(view: ClassView, *, numbers_only: bool = False) -> dict[str, Any]:
-    """The board as one document; see assets/board.schema.json."""
+    """Returns the board as one document; see assets/board.schema.json."""
     return {
         "version": 1,
         "at": view.at,

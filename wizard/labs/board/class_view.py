@@ -1,4 +1,4 @@
-"""What the board shows at a moment: a row for each student, who needs help first, and how each step went. Pure."""
+"""The content of the board: a row for each student, those who need help first, and each step's results. Pure."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ ORDER: tuple[StudentState, ...] = (
     "left",
     "not shown",
 )
-"""Who needs the instructor comes first."""
+"""Students who need the instructor come first."""
 AWAY = 20.0
 """Seconds without a sign of life after which a student counts as away."""
 STUCK_TIME = 300.0
 """Seconds on one step that are never too long, however fast the others were."""
 STUCK_FACTOR = 2.0
-"""Times the class's median for the step that are too long."""
+"""A student is stuck after so many times the class's median for the step."""
 STUCK_CHECKS = 3
-"""Checks without success after which a student needs help, asked for or not."""
+"""Unsuccessful checks after which a student needs help, even without asking for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Student:
-    """A student as a source knows them.
+    """A student as reported by a source.
 
     Args:
         id: unique in a class, and the same as long as the class lasts.
         number: from 1, in the order of the class.
-        name: '' where only the number is known.
-        seen_at: unix time of the last sign of life; 0 for none, which is no absence where a source has no such sign.
-        reports: whether signs of life are to be expected.
+        name: '' if only the number is known.
+        seen_at: unix time of the last sign of life; 0 for none, which does not mean absence if a source has no such
+            sign.
+        reports: whether signs of life are expected.
         left: whether the student has left the class.
         shown: False if the student does not want to be shown; the progress is empty then.
     """
@@ -61,7 +62,7 @@ class Student:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A student on the board, for the lab that the board shows. `since`: when the state began (unix time)."""
+    """A student's row for the lab that the board shows. `since`: when the state began (unix time)."""
 
     student: Student
     label: str
@@ -73,7 +74,7 @@ class Row:
 
     @property
     def step_number(self) -> int:
-        """The number of the current step, from 1; 0 for none."""
+        """Returns the number of the current step, from 1; 0 for none."""
         if self.lab is None or self.step is None:
             return 0
         return self.lab.steps.index(self.step) + 1
@@ -81,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSummary:
-    """How a step went in the class: numbers of students, and medians over those who have done it (seconds, counts)."""
+    """The results of a step: numbers of students, and medians of those who have done it (seconds, counts)."""
 
     id: str
     title: str
@@ -104,11 +105,11 @@ class ClassView:
     rows: tuple[Row, ...]
     steps: tuple[StepSummary, ...]
     labs: tuple[tuple[str, str], ...]
-    """Labs that somebody has started: (id, title)."""
+    """Labs that at least one student has started: (id, title)."""
 
     @property
     def counts(self) -> dict[StudentState, int]:
-        """How many students are in each state; those that are empty are left out."""
+        """Returns how many students are in each state, without the states of nobody."""
         found = Counter(row.state for row in self.rows)
         return {state: found[state] for state in ORDER if found[state]}
 
@@ -121,13 +122,14 @@ def view(
     numbers_only: bool = False,
     by_need: bool = True,
 ) -> ClassView:
-    """The board.
+    """Returns the board.
 
     Args:
+        students: all students of the class.
         now: unix time.
-        lab: which lab's steps are the columns; '' for the one that most students are in.
-        numbers_only: leaves the names out.
-        by_need: sorts by who needs help, and for how long; else by number.
+        lab: the lab whose steps are the columns; '' for the lab that most students are in.
+        numbers_only: leaves out the names.
+        by_need: sorts by need of help, and for how long; otherwise by number.
     """
     titles = {each.id: each.title for student in students for each in student.progress.labs}
     shown = lab if lab in titles else _most_common(students)
@@ -154,7 +156,7 @@ def _most_common(students: Sequence[Student]) -> str:
 
 
 def _median_times(students: Sequence[Student], lab_id: str) -> dict[str, float]:
-    """Step -> median of seconds that it took those who did it themselves."""
+    """Returns for each step the median of the seconds of those who did it themselves."""
     took: dict[str, list[float]] = {}
     for student in students:
         lab = student.progress.find(lab_id)

@@ -1,7 +1,7 @@
-"""A student's own side of a class, in the workspace: name, signal, whether the board may look, and the news.
+"""A student's class data in the workspace: name, signal, whether the board may show the progress, and the news.
 
-Everything of it lies in `labs/class`, so that a board finds it in a workspace on the same machine, and the reporter
-of `lab join` on another.
+Everything is in `labs/class`, where a board on the same machine finds it, and for another machine the reporter of `lab
+join`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WATCHED = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the student decides."""
+    """The student's own settings."""
 
     name: str = ""
     shown: bool = True
@@ -41,12 +41,12 @@ class Wishes:
 
 
 def folder(workspace: Workspace) -> Path:
-    """Where it lies."""
+    """Returns the folder of the class."""
     return workspace.labs / FOLDER
 
 
 def parse_wishes(content: bytes) -> Wishes:
-    """What a file says; the defaults where it cannot be read."""
+    """Reads the settings of a file; the defaults if it cannot be read."""
     try:
         data = json.loads(content)
         signal: Signal = next((one for one in get_args(Signal) if one == data["signal"]), "")
@@ -61,7 +61,7 @@ def parse_wishes(content: bytes) -> Wishes:
 
 
 def wishes(workspace: Workspace) -> Wishes:
-    """What the student decided; the defaults if nothing."""
+    """Returns the student's settings; the defaults if there are none."""
     try:
         return parse_wishes((folder(workspace) / WISHES).read_bytes())
     except OSError:
@@ -69,10 +69,10 @@ def wishes(workspace: Workspace) -> Wishes:
 
 
 def wish(workspace: Workspace, **changes: object) -> Wishes:
-    """Keeps a decision: name, shown or signal.
+    """Stores a setting: name, shown or signal.
 
     Raises:
-        FirescreenError: it cannot be kept.
+        FirescreenError: it cannot be stored.
     """
     new = replace(wishes(workspace), **changes)  # type: ignore[arg-type]
     if "signal" in changes:
@@ -82,7 +82,7 @@ def wish(workspace: Workspace, **changes: object) -> Wishes:
 
 
 def news(workspace: Workspace) -> News | None:
-    """What the instructor said; None where there is no class."""
+    """Returns the instructor's news; None if there is no class."""
     try:
         return class_news.parse((folder(workspace) / NEWS).read_bytes())
     except (OSError, InputError):
@@ -90,27 +90,27 @@ def news(workspace: Workspace) -> News | None:
 
 
 def keep_news(workspace: Workspace, told: News) -> None:
-    """Keeps what a board on another machine said.
+    """Stores the news of a board on another machine.
 
     Raises:
-        FirescreenError: it cannot be kept.
+        FirescreenError: they cannot be stored.
     """
     _write(workspace, NEWS, json.dumps(class_news.to_json(told)).encode())
 
 
 def is_watched(told: News | None) -> bool:
-    """Whether a board shows this student's progress at present."""
+    """Returns whether a board shows this student's progress at present."""
     return told is not None and time.time() - told.read_at < WATCHED
 
 
 def note_presence(workspace: Workspace) -> None:
-    """Marks that the student's wizard is open."""
+    """Records that the student's wizard is open."""
     with suppress(OSError):
         (folder(workspace) / PRESENT).touch(mode=0o600)
 
 
 def clean_name(name: str) -> str:
-    """A name as the board shows it."""
+    """Returns a name as the board shows it."""
     return plain(" ".join(name.split())[:LONGEST_NAME], LONGEST_NAME)
 
 

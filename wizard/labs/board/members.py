@@ -1,6 +1,6 @@
-"""Students who joined from machines of their own: the code on the projector, their tokens, their last reports.
+"""Students who joined from their own machines: the code on the projector, their tokens, their last reports.
 
-Kept as files, so that a board that is started again still knows its class. A token is kept as its hash.
+Kept as files, so that a restarted board still knows its class. Of a token only the hash is stored.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from wizard.labs.board.member import clean_name
 from wizard.labs.board.progress import Progress
 
 MOST = 300
-"""Students of a class."""
+"""Maximum number of students in a class."""
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """Without characters that look alike on a projector."""
 CODE_LENGTH = 8
 GUESSES = 10
-"""Wrong codes from one address, after which it is shut out for a while."""
+"""Wrong codes from one address after which it is blocked for a while."""
 ALL_GUESSES = 100
-"""Wrong codes from all addresses together, after which nobody can join for a while."""
+"""Wrong codes from all addresses together after which nobody can join for a while."""
 SHUT_OUT = 600.0
-"""Seconds that this lasts."""
+"""Duration of a block in seconds."""
 REPORTS = 20
-"""Reports that a student may send within `REPORT_TIME`."""
+"""How many reports a student may send within `REPORT_TIME`."""
 REPORT_TIME = 5.0
 
 
 class TooManyError(FirescreenError):
-    """Somebody asks too often."""
+    """Too many requests."""
 
     title = "Too many requests"
 
@@ -62,7 +62,7 @@ class Members:
     """The members of a class. One thread at a time; see `Board`.
 
     Args:
-        folder: where they are kept; made if it is missing.
+        folder: where they are stored; created if it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,10 +79,12 @@ class Members:
     # -- joining -------------------------------------------------------------------------------------------
 
     def join(self, code: str, name: str, address: str, now: float | None = None) -> str:
-        """Takes a student in; returns the token for the reports.
+        """Adds a student; returns the token for the reports.
 
         Args:
-            address: where the request comes from.
+            code: of the class, as typed.
+            name: of the student.
+            address: from which the request comes.
 
         Raises:
             InputError: the code is wrong. TooManyError: too many wrong codes, or too many students.
@@ -108,10 +110,10 @@ class Members:
         return token
 
     def report(self, token: str, content: bytes, now: float | None = None) -> int:
-        """Takes a report; returns the number of its student.
+        """Stores a report; returns the number of its student.
 
         Raises:
-            InputError: it is no report. PermissionError: the token is nobody's. TooManyError: they come too often.
+            InputError: it is no valid report. PermissionError: the token is unknown. TooManyError: too many reports.
         """
         now = time.time() if now is None else now
         member = self._of(token)
@@ -132,16 +134,16 @@ class Members:
         return member.number
 
     def leave(self, token: str) -> None:
-        """Marks that a student has left; what was reported stays.
+        """Records that a student has left; the last report is kept.
 
         Raises:
-            PermissionError: the token is nobody's.
+            PermissionError: the token is unknown.
         """
         member = self._of(token)
         self._keep(replace(member, left=True, reported_at=time.time()))
 
     def students(self, first: int = 1) -> list[Student]:
-        """The members, numbered from `first`."""
+        """Returns the members, numbered from `first`."""
         return [
             Student(
                 id=f"joined-{member.number}",
@@ -158,7 +160,7 @@ class Members:
     # -- files ---------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Reads what another process, the board in a browser, has kept meanwhile."""
+        """Reads what another process, the board in a browser, has stored meanwhile."""
         for path in self._folder.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError, InputError):
                 changed = path.stat().st_mtime_ns

@@ -1,6 +1,7 @@
-"""Files in a student's folder of labs, which may belong to somebody else: no link is followed, whatever it becomes.
+"""Files in a student's folder of labs, which may belong to another user: links are never followed.
 
-An instructor who reads a shared machine as root must not be led to other files by a student's link.
+That holds even if a file is replaced by a link meanwhile. An instructor who reads a shared machine as root must not be
+led to other files by a student's link.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LARGEST = 1_000_000
-"""Bytes of a file that is read."""
+"""Maximum size in bytes of a file that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class OwnFolder:
         self._number = number
 
     def entries(self) -> tuple[Entry, ...]:
-        """Its regular files, in the order of their names."""
+        """Returns its regular files, sorted by name."""
         found = []
         with os.scandir(self._number) as listed:
             for each in listed:
@@ -43,13 +44,13 @@ class OwnFolder:
         return tuple(sorted(found, key=lambda entry: entry.name))
 
     def folders(self) -> tuple[str, ...]:
-        """The names of the folders in it."""
+        """Returns the names of the folders in it."""
         with os.scandir(self._number) as listed:
             return tuple(sorted(each.name for each in listed if each.is_dir(follow_symlinks=False)))
 
     @contextmanager
     def inner(self, name: str) -> Iterator[OwnFolder]:
-        """A folder in it.
+        """Opens a folder in it.
 
         Raises:
             OSError: there is none.
@@ -59,10 +60,10 @@ class OwnFolder:
 
     @contextmanager
     def subfolder(self, name: str) -> Iterator[OwnFolder]:
-        """A folder in it, made for the owner of this one if there is none.
+        """Opens a folder in it; if there is none, creates it for the owner of this one.
 
         Raises:
-            OSError: it cannot be made, or is something else.
+            OSError: it cannot be created, or is something else.
         """
         try:
             os.mkdir(name, 0o700, dir_fd=self._number)
@@ -76,18 +77,18 @@ class OwnFolder:
             yield folder
 
     def _give(self, change: Callable[[int, int], None]) -> None:
-        """Gives something new to the folder's owner, where it was root who made it."""
+        """Makes the folder's owner the owner of something new, if root created it."""
         owner = os.fstat(self._number)
         if os.geteuid() == 0 and owner.st_uid != 0:
             change(owner.st_uid, owner.st_gid)
 
     def read(self, name: str) -> bytes:
-        """A regular file.
+        """Reads a regular file.
 
         Raises:
             OSError: there is none, it is too large, or it may not be read.
         """
-        # O_NONBLOCK: a pipe in its place would wait for a writer.
+        # O_NONBLOCK: opening a pipe in its place would block until a writer opens it.
         number = os.open(
             name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._number
         )
@@ -101,7 +102,7 @@ class OwnFolder:
         """Writes a file in one step, 0600, for the folder's owner.
 
         Raises:
-            OSError: it cannot be written; what was there still is.
+            OSError: it cannot be written; its former content is unchanged.
         """
         part = f".{name}.firescreen-{os.getpid()}"
         with suppress(FileNotFoundError):
@@ -133,7 +134,8 @@ def open_folder(path: str | Path, *, within: int | None = None) -> Iterator[OwnF
     """Opens a folder; its last part must not be a link.
 
     Args:
-        within: descriptor of the folder that a relative path begins at.
+        path: of the folder.
+        within: descriptor of the folder to which a relative path refers.
 
     Raises:
         OSError: there is no such folder, or it may not be read.

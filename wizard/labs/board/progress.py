@@ -1,6 +1,6 @@
-"""How far a student is, as the board shows it and as a student's machine reports it. Nothing else is in it.
+"""A student's progress, as the board shows it and as a student's machine reports it. It contains nothing else.
 
-A report comes from a machine that the instructor does not control: `parse` takes what fits and refuses the rest.
+A report comes from a machine that the instructor does not control: `parse` accepts valid values and rejects the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wizard.redact import Secret, plain, redact
 
 FORMAT = 1
 LARGEST_REPORT = 200_000
-"""Bytes of one report."""
+"""Maximum size of one report in bytes."""
 LONGEST_NAME = 40
 _LONGEST_TEXT = 400
 _LONGEST_ANSWER = 2000
@@ -37,7 +37,7 @@ Signal: TypeAlias = Literal["", "help", "ready"]
 class StepProgress:
     """One step.
 
-    `state`: open (nothing was seen yet), begun (checked, hinted at or its fault placed), done (by the student), solved
+    `state`: open (nothing happened yet), begun (checked, hint taken or fault placed), done (by the student), solved
     (done by Firescreen) or impossible (not with these versions). Times are unix times, 0 for never.
     """
 
@@ -49,17 +49,17 @@ class StepProgress:
     checks: int = 0
     checked_at: float = 0.0
     said: str = ""
-    """What the last check said, if it did not pass."""
+    """The message of the last check, if it did not pass."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the student need not do anything more here."""
+        """Returns whether nothing is left to do for the student."""
         return self.state in ("done", "solved", "impossible")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabProgress:
-    """One lab that was started: its steps in order, and the questions with the student's answers."""
+    """One started lab: its steps in order, and the questions with the student's answers."""
 
     id: str
     title: str
@@ -69,16 +69,16 @@ class LabProgress:
 
     @property
     def current(self) -> StepProgress | None:
-        """The first step that is not done; None at the end."""
+        """Returns the first step that is not done; None at the end."""
         return next((step for step in self.steps if not step.is_done), None)
 
     @property
     def current_since(self) -> float:
-        """When the current step became the current one (unix time)."""
+        """Returns when the current step became the current one (unix time)."""
         return max([self.started, *(step.done_at for step in self.steps if step.is_done)])
 
     def seconds(self, step: StepProgress) -> float:
-        """How long a step took: since the one before it was done, or the lab started; 0 while it is not done."""
+        """Returns the duration of a step, from the end of the one before or the lab's start; 0 while it is not done."""
         if not step.done_at:
             return 0.0
         earlier = [other.done_at for other in self.steps if other.is_done and other.done_at < step.done_at]
@@ -87,10 +87,10 @@ class LabProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """All that a student's workspace tells the board."""
+    """The progress in a student's workspace, as reported to the board."""
 
     name: str = ""
-    """What the student wants to be called; '' for a number only."""
+    """The name that the student chose; '' for a number only."""
     lab: str = ""
     """The lab that is in progress."""
     labs: tuple[LabProgress, ...] = ()
@@ -100,7 +100,7 @@ class Progress:
     """Whether a wizard reports every few seconds, so that its silence means something."""
 
     def find(self, lab_id: str) -> LabProgress | None:
-        """A lab that was started; None if it was not."""
+        """Returns a started lab; None if it was not started."""
         return next((lab for lab in self.labs if lab.id == lab_id), None)
 
 
@@ -108,9 +108,11 @@ class Progress:
 
 
 def of_lab(lab: Lab, known: LabState, secrets: Iterable[Secret] = ()) -> LabProgress:
-    """The progress of one lab, without secrets.
+    """Returns the progress of one lab, without secrets.
 
     Args:
+        lab: the lab.
+        known: its stored state.
         secrets: passwords that an answer or a message may quote.
     """
     secrets = tuple(secrets)
@@ -155,15 +157,15 @@ def _step(step: LabStep, known: StepState, title: str, clean: Any) -> StepProgre
 
 
 def to_json(progress: Progress) -> dict[str, Any]:
-    """The progress as a report: what leaves a student's machine, and nothing else does."""
+    """Returns the progress as a report: only this leaves a student's machine."""
     return {"format": FORMAT, **asdict(progress)}
 
 
 def parse(content: bytes) -> Progress:
-    """The progress that a report tells, its texts made harmless and cut to size.
+    """Reads the progress from a report; its texts are made harmless and shortened.
 
     Raises:
-        InputError: it is no report, is too large, or says what cannot be.
+        InputError: it is no valid report, is too large, or has impossible values.
     """
     if len(content) > LARGEST_REPORT:
         raise InputError(f"the report has more than {LARGEST_REPORT} bytes")

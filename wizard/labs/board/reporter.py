@@ -1,6 +1,6 @@
-"""A student's side of a class on another machine: joins, reports the progress of labs, and hears the news.
+"""A student's connection to a class on another machine: joins, reports the progress of labs, and gets the news.
 
-The board is asked by https only, unless it is on this machine. Its certificate is trusted by a CA, or by its
+The board is contacted by https only, unless it is on this machine. Its certificate is verified with a CA, or by its
 fingerprint, which the student compares with the one on the board: it is checked before anything is sent.
 """
 
@@ -34,7 +34,7 @@ from wizard.workspace import Workspace
 TIMEOUT = 5.0
 """Seconds for one request."""
 ALIVE_EVERY = 5.0
-"""Seconds after which a wizard reports again, though nothing has changed."""
+"""Seconds after which a wizard reports again even if nothing has changed."""
 _LARGEST = 200_000
 _JOINED = "joined.json"
 
@@ -45,8 +45,8 @@ class Joined:
 
     Args:
         url: of the board, without a path.
-        token: opens this student's reports there.
-        fingerprint: SHA-256 of the board's certificate, in hexadecimal; '' where `ca` is trusted instead.
+        token: authorizes this student's reports.
+        fingerprint: SHA-256 of the board's certificate, in hexadecimal; '' if `ca` is trusted instead.
         ca: file of CA certificates; '' for the system's.
     """
 
@@ -57,7 +57,7 @@ class Joined:
 
 
 def joined_class(workspace: Workspace) -> Joined | None:
-    """The class; None if this workspace joined none."""
+    """Returns the class; None if this workspace joined none."""
     try:
         data = json.loads((member.folder(workspace) / _JOINED).read_bytes())
         return Joined(**{name: str(data[name]) for name in ("url", "token", "fingerprint", "ca")})
@@ -66,10 +66,10 @@ def joined_class(workspace: Workspace) -> Joined | None:
 
 
 def board_url(given: str) -> str:
-    """The URL of a board without its path.
+    """Returns the URL of a board without its path.
 
     Raises:
-        InputError: it is none, or others on the network could read what is sent.
+        InputError: it is no URL, or others on the network could read what is sent.
     """
     text = given if "://" in given else f"https://{given}"
     parts = urlsplit(text.strip())
@@ -92,10 +92,10 @@ def board_url(given: str) -> str:
 
 
 def presented_fingerprint(url: str) -> str:
-    """The SHA-256 of the certificate that a board presents, in hexadecimal; '' for http. Sends nothing.
+    """Returns the SHA-256 of the certificate that a board presents, in hexadecimal; '' for http. Sends nothing.
 
     Raises:
-        HostError: it does not answer.
+        HostError: the board does not answer.
     """
     parts = urlsplit(url)
     if parts.scheme != "https":
@@ -108,13 +108,13 @@ def presented_fingerprint(url: str) -> str:
 
 
 def shown_fingerprint(fingerprint: str) -> str:
-    """A fingerprint as people compare it: the first 16 bytes in groups."""
+    """Returns a fingerprint as people compare it: the first 16 bytes in groups."""
     short = fingerprint[:32].upper()
     return " ".join(short[at : at + 4] for at in range(0, len(short), 4))
 
 
 def is_fingerprint(shown: str, fingerprint: str) -> bool:
-    """Whether what a person typed or copied is at least the shown part of a fingerprint."""
+    """Returns whether the typed or copied text is at least the shown part of a fingerprint."""
     given = re.sub(r"[^0-9a-f]", "", shown.lower().removeprefix("sha256:"))
     return len(given) >= 32 and hmac.compare_digest(fingerprint[: len(given)].encode(), given.encode())
 
@@ -123,7 +123,7 @@ def join(workspace: Workspace, to: Joined, code: str, name: str) -> Joined:
     """Joins a class, and remembers it.
 
     Raises:
-        InputError: the code is wrong. HostError: the board cannot be asked.
+        InputError: the code is wrong. HostError: the board is unreachable.
     """
     workspace.ensure()
     answer = _ask(to, "/join", {"code": code, "name": name})
@@ -142,10 +142,10 @@ def join(workspace: Workspace, to: Joined, code: str, name: str) -> Joined:
 
 
 def report(workspace: Workspace, to: Joined, current: Progress) -> News:
-    """Sends the progress, and returns what the instructor says; it is kept for the wizard.
+    """Sends the progress, and returns the instructor's news, which are stored for the wizard.
 
     Raises:
-        InputError: the board does not know this student any more. HostError: it cannot be asked.
+        InputError: the board no longer knows this student. HostError: it is unreachable.
     """
     told = class_news.parse(json.dumps(_ask(to, "/report", progress.to_json(current))).encode())
     if told != member.news(workspace):
@@ -154,7 +154,7 @@ def report(workspace: Workspace, to: Joined, current: Progress) -> News:
 
 
 def report_now(workspace: Workspace, labs: Sequence[Lab]) -> News | None:
-    """Reports once, where a class was joined; None where not, or where the board cannot be asked."""
+    """Reports once to a joined class; None without a class, or if the board is unreachable."""
     to = joined_class(workspace)
     if to is None:
         return None
@@ -165,11 +165,11 @@ def report_now(workspace: Workspace, labs: Sequence[Lab]) -> News | None:
 
 
 class LiveReporter:
-    """Reports as long as a wizard is open: at once what has changed, and every few seconds that it is there.
+    """Reports while a wizard is open: changes immediately, and every few seconds that it is open.
 
     Args:
         workspace: the student's.
-        labs: the labs that there are.
+        labs: all labs.
     """
 
     def __init__(self, workspace: Workspace, labs: Sequence[Lab]) -> None:
@@ -178,7 +178,7 @@ class LiveReporter:
         self._sent: Progress | None = None
         self._sent_at = 0.0
         self.error = ""
-        """Why the board could not be asked the last time; '' if it could."""
+        """Why the board was unreachable the last time; '' if it was reachable."""
 
     def tick(self) -> None:
         """Sends what is due; to be called every second."""
@@ -199,7 +199,7 @@ class LiveReporter:
 
 
 def leave(workspace: Workspace) -> None:
-    """Leaves the class: nothing is sent any more. The board is told if it can be reached."""
+    """Leaves the class: nothing is sent any more. The board is notified if it is reachable."""
     to = joined_class(workspace)
     if to is None:
         return
@@ -238,10 +238,10 @@ def _ask(to: Joined, path: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _connect(to: Joined, *, pinned: bool = True) -> http.client.HTTPConnection:
-    """An open connection to the board, whose certificate was checked.
+    """Opens a connection to the board and checks its certificate.
 
     Raises:
-        HostError: it cannot be reached, or is not the one that was joined.
+        HostError: the board is unreachable, or is not the one that was joined.
     """
     parts = urlsplit(to.url)
     host, port = parts.hostname or "", parts.port or 443
@@ -287,7 +287,7 @@ def _certificate_hash(connection: http.client.HTTPConnection) -> str:
 
 
 def certificate_fingerprint(path: Path) -> str:
-    """The SHA-256 of the first certificate in a PEM file, in hexadecimal.
+    """Returns the SHA-256 of the first certificate in a PEM file, in hexadecimal.
 
     Raises:
         InputError: there is none.

@@ -1,4 +1,4 @@
-"""A student's workspace as the board reads it: on this machine, and not necessarily the reader's own."""
+"""A student's workspace as the board reads it: on this machine, and possibly owned by another user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_SECRETS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was found in a student's workspace. `active_at`, `present_at`: unix times, 0 for never."""
+    """The content of a student's workspace. `active_at`, `present_at`: unix times, 0 for never."""
 
     progress: Progress
     wishes: Wishes
@@ -40,7 +40,7 @@ class StudentFolder:
 
     Args:
         path: of the workspace.
-        labs: the labs that there are.
+        labs: all labs.
     """
 
     def __init__(self, path: Path, labs: Sequence[Lab]) -> None:
@@ -49,7 +49,7 @@ class StudentFolder:
         self._known: tuple[object, Seen] | None = None
 
     def read(self) -> Seen:
-        """What the workspace says now. Reads files only where one has changed.
+        """Returns the present content of the workspace. Reads files only if one has changed.
 
         Raises:
             OSError: the workspace may not be read.
@@ -86,7 +86,7 @@ class StudentFolder:
                     own = member.parse_wishes(_content(kept, entry.name))
                 elif entry.name == member.PRESENT:
                     present = entry.changed / 1e9
-        # In the order of the labs, as a report has them.
+        # In the order of the labs, as in a report.
         ordered = tuple(found[lab.id] for lab in self._labs.values() if lab.id in found)
         return Seen(
             progress=Progress(
@@ -98,7 +98,7 @@ class StudentFolder:
         )
 
     def tell(self, news: News) -> None:
-        """Puts news where the student's wizard finds it.
+        """Writes news to the file that the student's wizard reads.
 
         Raises:
             OSError: it may not be written.
@@ -112,7 +112,7 @@ class StudentFolder:
             place.replace(member.NEWS, content)
 
     def read_news(self) -> News:
-        """The news that the student has."""
+        """Returns the news that the student has."""
         with suppress(OSError, InputError), open_folder(self.path) as root, _class(root) as place:
             if place is not None:
                 return class_news.parse(place.read(member.NEWS))
@@ -120,7 +120,7 @@ class StudentFolder:
 
 
 def own_progress(path: Path, labs: Sequence[Lab]) -> Progress:
-    """The progress as a workspace of one's own has it: what `lab join` sends.
+    """Returns the progress in the user's own workspace, for `lab join`.
 
     Raises:
         OSError: the workspace cannot be read.
@@ -129,13 +129,13 @@ def own_progress(path: Path, labs: Sequence[Lab]) -> Progress:
 
 
 def is_workspace(path: Path) -> bool:
-    """Whether a folder is a workspace, or was one that labs were done in."""
+    """Returns whether a folder is a workspace in which labs were started."""
     return path.is_dir() and (path / "labs").is_dir() and not (path / "labs").is_symlink()
 
 
 @contextmanager
 def _class(root: OwnFolder) -> Iterator[OwnFolder | None]:
-    """The folder of the class; None if there is none."""
+    """Opens the folder of the class; None if there is none."""
     with ExitStack() as stack:
         place = None
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -144,7 +144,7 @@ def _class(root: OwnFolder) -> Iterator[OwnFolder | None]:
 
 
 def _places(root: OwnFolder) -> Iterator[OwnFolder]:
-    """The folders of progress: of the practice stack, and of real hosts."""
+    """Yields the folders of progress: of the practice stack, and of real hosts."""
     with ExitStack() as stack:
         try:
             labs = stack.enter_context(root.inner("labs"))
@@ -158,10 +158,10 @@ def _places(root: OwnFolder) -> Iterator[OwnFolder]:
 
 
 def _mark(root: OwnFolder) -> tuple[tuple[Entry, ...], ...]:
-    """What changes when something in the workspace that the board shows does."""
+    """Returns a value that changes with everything in the workspace that the board shows."""
     found = [place.entries() for place in _places(root)]
     with _class(root) as place:
-        # The news are the board's own.
+        # Without the news, which the board itself writes.
         found.append(
             tuple(entry for entry in place.entries() if entry.name != member.NEWS)
             if place is not None
@@ -174,7 +174,7 @@ def _mark(root: OwnFolder) -> tuple[tuple[Entry, ...], ...]:
 
 
 def _current(root: OwnFolder) -> str:
-    """The lab that was gone to last, on the practice stack or in containers; '' for none."""
+    """Returns the lab used last, on the practice stack or in containers; '' for none."""
     found: list[tuple[int, str]] = []
     for name in _STACKS:
         with suppress(OSError), root.inner(name) as stack:
@@ -198,7 +198,7 @@ def _line(place: OwnFolder, name: str) -> str:
 
 
 def _secrets(root: OwnFolder) -> tuple[Secret, ...]:
-    """The passwords of a workspace and of its practice stack: an answer may quote one."""
+    """Returns the passwords of a workspace and of its practice stack: an answer may quote one."""
     found: list[Secret] = []
 
     def collect(place: OwnFolder, wanted: str) -> None:
@@ -221,7 +221,7 @@ def _secrets(root: OwnFolder) -> tuple[Secret, ...]:
 
 
 def _services(compose: OwnFolder) -> Iterator[OwnFolder]:
-    """The folders beside the Compose file of the lab in containers."""
+    """Yields the folders beside the Compose file of the lab in containers."""
     with ExitStack() as stack, suppress(OSError):
         for name in compose.folders():
             project = stack.enter_context(compose.inner(name))
@@ -230,7 +230,7 @@ def _services(compose: OwnFolder) -> Iterator[OwnFolder]:
 
 
 def _configurations(practice: OwnFolder) -> Iterator[OwnFolder]:
-    """The folders of configuration on the hosts of a practice stack."""
+    """Yields the configuration folders of a practice stack's hosts."""
     with ExitStack() as stack, suppress(OSError):
         for host in practice.folders():
             etc = stack.enter_context(stack.enter_context(practice.inner(host)).inner("etc"))

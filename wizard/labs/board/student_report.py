@@ -1,4 +1,4 @@
-"""The report of each student of a class, made from what the board knows: for the instructor to keep or to give back."""
+"""The report of each student of a class, made from the board's data: for the instructor to keep or to return."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOW = {
 
 
 def write_all(view: ClassView, folder: Path, *, numbers_only: bool = False) -> tuple[Path, ...]:
-    """Writes a report for each student who is shown, as HTML; returns their paths.
+    """Writes a report as HTML for each student who is shown; returns their paths.
 
     Raises:
         FirescreenError: one cannot be written.
@@ -35,9 +35,10 @@ def write_all(view: ClassView, folder: Path, *, numbers_only: bool = False) -> t
 
 
 def student_report(row: Row, at: float, *, numbers_only: bool = False) -> reporting.Report:
-    """What one student has done.
+    """Returns the report of one student.
 
     Args:
+        row: the student.
         at: when the board was read (unix time).
     """
     name = "" if numbers_only else row.student.name

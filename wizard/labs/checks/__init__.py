@@ -1,6 +1,6 @@
-"""The checks of labs, by the name that a lab's file uses. A check tests the result, not how it was reached.
+"""The checks of labs, by the name in a lab's file. A check tests the result, not how it was reached.
 
-A check that fails says what is not done yet and what to look at.
+A failed check says what is not done yet and where to look.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ def run(checks: tuple[Check, ...], look: Look, *, patience: float = 0.0) -> Chec
     """Runs the checks of a step in their order, until one fails.
 
     Args:
+        checks: of the step.
+        look: the hosts of the lab.
         patience: seconds to wait for a scrape; 0 to check once.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Checks of access: requests that a component must reject, and those that it must accept."""
+"""Checks of access: requests that a component must reject, and requests that it must accept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WORDS = {
 
 
 def answers(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether requests end as expected: accepted or rejected."""
+    """Checks whether requests end as expected: accepted or rejected."""
     seen = []
     client = look.client(check.of)
     for request, expect in check.options["to"].items():
@@ -54,7 +54,7 @@ def answers(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 def _request(request: str, client: Client, folder: Path, look: Look, check: Check) -> dict[str, object]:
-    """The options of a probe for this request."""
+    """Returns the options of a probe for this request."""
     whole: dict[str, object] = client.options()
     nobody: dict[str, object] = {"user": "", "password": None}
     keyless: dict[str, object] = {"cert_file": "", "key_file": ""}
@@ -81,7 +81,7 @@ def _request(request: str, client: Client, folder: Path, look: Look, check: Chec
 
 
 def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str, object]:
-    """A client certificate that must be rejected: of another CA, or of the same CA with another name."""
+    """Returns a client certificate that must be rejected: of another CA, or of the same CA with another name."""
     key = issue.new_key("ec-p256")
     if request == "foreign-certificate":
         shown = issue.self_signed(

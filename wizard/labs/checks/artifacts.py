@@ -1,4 +1,4 @@
-"""Checks of files that a student writes: notes, a data source of Grafana, a private key that must not be copied."""
+"""Checks of files that a student writes: notes, a Grafana data source, a private key that must not be copied."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST_NOTE = 4 << 20
 
 
 def note_has_value(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether a note contains what only the component itself says."""
+    """Checks whether a note contains a value that only the component itself can tell."""
     folder = Path(look.notes)
     wanted = [str(each) for each in check.options["holds"]]
     for path in sorted(folder.glob("*"))[:50]:
@@ -34,7 +34,7 @@ def note_has_value(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether Prometheus accepts a request with the settings of a data source file."""
+    """Checks whether Prometheus accepts a request with the settings of a data source file."""
     place = look.scrape_address(check.of)
     folder = Path(look.service(check.of).home)
     found: list[tuple[str, DataSource]] = []
@@ -83,7 +83,7 @@ def grafana_source(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 def _grafana_value(value: str, look: Look, check: Check) -> bytes:
-    """A setting of Grafana; `$__file{PATH}` is the content of a file."""
+    """Returns a setting of Grafana; `$__file{PATH}` is the content of a file."""
     if value.startswith("$__file{") and value.endswith("}"):
         state = look.read(check.of, value[8:-1])
         return state.content if state else b""
@@ -91,7 +91,7 @@ def _grafana_value(value: str, look: Look, check: Check) -> bytes:
 
 
 def key_stays(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether no other host has the private key of Prometheus."""
+    """Checks that no other host has the private key of Prometheus."""
     job = look.written_job(check.of)
     named = job.tls.get("key_file", "") if job else ""
     state = look.beside_prometheus(named)[1] if named else None

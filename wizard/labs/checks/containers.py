@@ -1,4 +1,4 @@
-"""Checks of containers: their health, and whether a secret stands where Docker shows it."""
+"""Checks of containers: their health, and whether Docker shows a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wizard.labs.results import NotYet
 
 
 def container(check: Check, look: Look, patience: float) -> list[str]:
-    """Whether a container is healthy, or has no secret in the open."""
+    """Checks whether a container is healthy, or shows no secret."""
     if not isinstance(look, ComposeLook):
         raise LabError("the check 'container' needs a lab with docker: true", where=check.of)
     if check.options["expect"] == "no-secret":

@@ -1,4 +1,4 @@
-"""Checks of a front door: what a reverse proxy serves, to whom, and that nobody passes it by."""
+"""Checks of a reverse proxy: what it serves, to whom, and that nobody can bypass it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from wizard.redact import Secret
 
 _CERTIFICATES = (".crt", ".pem", ".cert", ".cer")
 _CLOSED = 2.0
-"""Seconds for a connection that must not come about; on loopback it is refused at once."""
+"""Seconds for a connection that must fail; on loopback it is refused immediately."""
 
 
 def door(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether the proxy serves page, asset and API of a component below a path, and rejects others as expected."""
+    """Checks whether the proxy serves a component below a path (page, asset, API), and rejects others as expected."""
     place, user = check.options["at"], check.options.get("user", "")
-    # Before a later step has added TLS and a login, a step about the path alone asks without them.
+    # A step about the path alone is checked without TLS and login until a later step adds them.
     secured = bool(user) or probes.run(_probe(check, f"http://{place}/", "400", {})).ok
     whole: dict[str, Any] = {}
     seen = []
@@ -56,7 +56,7 @@ _WORDS = {
 
 
 def _requests(request: str, check: Check, whole: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Words for a person, URL and options of each probe for this request."""
+    """Yields description, URL and options of each probe for this request."""
     base = f"{'https' if whole else 'http'}://{check.options['at']}{check.options['path']}"
     component = find_component(check.options["leads_to"].partition("/")[2])
     words, api = _WORDS[request], f"{base}{component.api_path}"
@@ -70,7 +70,7 @@ def _requests(request: str, check: Check, whole: dict[str, Any]) -> Iterator[tup
         case "no-tls":
             yield words, api.replace("https://", "http://"), {}
         case "no-password":
-            # A proxy that guards some paths only is a common mistake.
+            # A proxy that protects only some paths is a common mistake.
             for url in (f"{base}/", api, f"{base}/metrics"):
                 yield f"{words} ({url})", url, nobody
         case "wrong-password":
@@ -92,7 +92,7 @@ def _probe(check: Check, url: str, expect: str, options: dict[str, Any]) -> Prob
 
 
 def _login(check: Check, look: Look, user: str) -> tuple[str, Secret]:
-    """A user, any one for '', and the content of USER.password beside the proxy's or the component's configuration."""
+    """Returns a user ('': any) and the content of USER.password beside the proxy's or component's configuration."""
     for of in (check.of, check.options["leads_to"]):
         for path in look.files(of, (".password",)):
             state, name = look.read(of, path), posixpath.basename(path).removesuffix(".password")
@@ -107,7 +107,7 @@ def _login(check: Check, look: Look, user: str) -> tuple[str, Secret]:
 
 
 def _trust_bundle(check: Check, look: Look, folder: Path) -> str:
-    """A bundle of the certificates beside the proxy's configuration: a self-signed one, or that of a CA."""
+    """Returns a bundle of the certificates beside the proxy's configuration: a self-signed one, or that of a CA."""
     found = [
         state.content for path in look.files(check.of, _CERTIFICATES) if (state := look.read(check.of, path))
     ]
@@ -136,7 +136,7 @@ def _advice(request: str, check: Check, look: Look) -> str:
 
 
 def hidden(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether a component takes no connection at addresses that others reach, and answers at its own."""
+    """Checks that a component accepts no connection at addresses that others can reach, but answers at its own."""
     service, told = look.service(check.of), look.restart_command(check.of, "restart")
     own, _, port = service.listen.rpartition(":")
     for place in check.options["at"]:

@@ -16,7 +16,7 @@ from wizard.redact import plain
 
 
 def prometheus(check: Check, look: Look, patience: float) -> list[str]:
-    """Whether Prometheus reports a target as up, and verifies its certificate."""
+    """Checks whether Prometheus reports a target as up, and verifies its certificate."""
     expect = check.options["expect"]
     began = look.now()
     attempt = _up(
@@ -53,7 +53,7 @@ def prometheus(check: Check, look: Look, patience: float) -> list[str]:
 
 
 def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
-    """Whether two versions of a job have different settings."""
+    """Returns whether two versions of a job have different settings."""
     ways = [
         (job.scheme, {key for key, value in job.tls.items() if value != "false"}, set(job.basic_auth))
         for job in (one, other)
@@ -62,7 +62,7 @@ def _differ(one: ScrapeJob, other: ScrapeJob) -> bool:
 
 
 def await_scrape(checks: tuple[Check, ...], look: Look, patience: float) -> None:
-    """Waits until Prometheus has scraped each target of these checks, for `patience` seconds at most."""
+    """Waits until Prometheus has scraped each target of these checks, for at most `patience` seconds."""
     began = look.now()
     for check in checks:
         if check.kind == "prometheus":
@@ -70,7 +70,7 @@ def await_scrape(checks: tuple[Check, ...], look: Look, patience: float) -> None
 
 
 def _up(check: Check, look: Look, *, not_before: float, patience: float, final: bool) -> Attempt:
-    """What Prometheus reports; with `final`, the first result of a scrape after `not_before`."""
+    """Returns what Prometheus reports; with `final`, the first result of a scrape after `not_before`."""
     host, _, component = check.of.partition("/")
     deadline = time.monotonic() + patience
     while True:
@@ -99,7 +99,7 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
 
 
 def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether the job sends a password from a file."""
+    """Checks whether the job sends a password from a file."""
     loaded, written = look.loaded_job(check.of), look.written_job(check.of)
     asked = written.basic_auth if written else {}
     if not asked.get("username"):
@@ -128,7 +128,7 @@ def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 def query(check: Check, look: Look, patience: float) -> list[str]:
-    """Whether a PromQL query has a result."""
+    """Checks whether a PromQL query has a result."""
     deadline = time.monotonic() + patience
     while True:
         look.forget()
@@ -144,7 +144,7 @@ def query(check: Check, look: Look, patience: float) -> list[str]:
 
 
 def alerts(check: Check, look: Look, patience: float) -> list[str]:
-    """Whether the alerts of Prometheus arrive at the Alertmanager."""
+    """Checks whether the alerts of Prometheus arrive at the Alertmanager."""
     deadline = time.monotonic() + patience
     place = look.scrape_address(check.of)
     while True:

@@ -15,7 +15,7 @@ from wizard.redact import plain
 
 
 def serves(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether the port accepts HTTP, or HTTPS only."""
+    """Checks whether the port accepts HTTP, or HTTPS only."""
     service, place = look.service(check.of), look.scrape_address(check.of)
     plainly = ask(check, look, "http")
     if check.options["expect"] == "plain":
@@ -54,7 +54,7 @@ def serves(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 def certificate(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether a folder has a certificate with its private key that is valid for its use."""
+    """Checks whether a folder has a certificate, with its private key, that is valid for its use."""
     use = check.options.get("use", "server")
     pairs = tls_files.pairs(look, check.of)
     address = look.scrape_address(check.of).rpartition(":")[0].strip("[]")
@@ -112,7 +112,7 @@ def _about(pair: Pair, use: str) -> list[str]:
 
 
 def web_config(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether a web configuration names a certificate and a private key that can be used."""
+    """Checks whether a web configuration names a usable certificate and private key."""
     found = tls_files.web_file(look, check.of)
     if found is None:
         raise NotYet(
@@ -138,7 +138,7 @@ def web_config(check: Check, look: Look, _patience: float) -> list[str]:
 
 
 def file_mode_is_strict(check: Check, look: Look, _patience: float) -> list[str]:
-    """Whether the mode of a file is strict enough."""
+    """Checks whether the mode of a file is strict enough."""
     what, limit = check.options["what"], int(check.options["at_most"], 8)
     path, mode = _place_of(what, check, look)
     if not path:
@@ -153,7 +153,7 @@ def file_mode_is_strict(check: Check, look: Look, _patience: float) -> list[str]
 
 
 def _place_of(what: str, check: Check, look: Look) -> tuple[str, int]:
-    """Path and mode of a file by its use; ('', 0) if there is none."""
+    """Returns path and mode of a file by its use; ('', 0) if there is none."""
     if what in ("key", "ca-key"):
         if what == "key":
             pair = tls_files.pair(look, check.of)
