@@ -92,8 +92,8 @@ def named_by(server: Server) -> Iterator[str]:
                 yield posixpath.join(server.home, name)
     state = server.host.files.get(server.cluster_file) if server.spec.cluster_tls else None
     if state is not None:
-        config = alertmanager_cluster.parse(state.content)
-        for section in (config.server, config.client):
+        cluster = alertmanager_cluster.parse(state.content)
+        for section in (cluster.server, cluster.client):
             for key in ("cert_file", "key_file", "client_ca_file", "ca_file"):
                 if section.get(key):
                     yield posixpath.join(posixpath.dirname(server.cluster_file), section[key])

@@ -30,7 +30,7 @@ AWAY = 20.0
 STUCK_TIME = 300.0
 """Seconds on one step that are never too long, however fast the others were."""
 STUCK_FACTOR = 2.0
-"""A student is stuck after so many times the class's median for the step."""
+"""A student needs help after so many times the class's median for the step."""
 STUCK_CHECKS = 3
 """Unsuccessful checks after which a student needs help, even without asking for it."""
 
