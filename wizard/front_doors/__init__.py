@@ -1,6 +1,6 @@
-"""The reverse proxies that Firescreen can configure as front doors, one module each, found by their place.
+"""The reverse proxies that Firescreen can configure as front doors, one module each, imported by file name.
 
-A further one is one more module here that defines `PROXY`: its facts, its configuration as a template, its checker.
+To add one, add a module here that defines `PROXY`: its facts, its configuration as a template, its checker.
 """
 
 from __future__ import annotations
@@ -38,5 +38,5 @@ def all_proxies() -> tuple[Proxy, ...]:
 
 
 def proxy(name: str) -> Proxy | None:
-    """The reverse proxy of that name; None if it cannot be configured."""
+    """The reverse proxy of that name; None if Firescreen cannot configure it."""
     return next((one for one in all_proxies() if one.name == name), None)

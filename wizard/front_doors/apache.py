@@ -1,4 +1,4 @@
-"""Apache as a front door: one virtual host of ours in sites-enabled, as Debian's packaging has them."""
+"""Apache as a front door: one virtual host of ours in sites-enabled, in the layout of Debian's package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MODULES: Final = (
 
 
 def render(door: Door) -> str:
-    """The virtual host."""
+    """The text of the virtual host."""
     return "\n".join(_lines(door)) + "\n"
 
 
@@ -46,7 +46,7 @@ def _lines(door: Door) -> Iterator[str]:
     else:
         yield from _who(door)
     yield ""
-    # LimitRequestBody is not for requests that are passed on.
+    # LimitRequestBody does not apply to proxied requests.
     yield f'    <If "%{{HTTP:Content-Length}} -gt {door.max_body_size * _MB}">'
     yield '        RedirectMatch 413 "^/"'
     yield "    </If>"
@@ -75,7 +75,7 @@ def _lines(door: Door) -> Iterator[str]:
 
 
 def _origin(door: Door) -> Iterator[str]:
-    """For the whole virtual host: `<If>` is looked at before what a section sets."""
+    """Yields lines for the whole virtual host: Apache evaluates `<If>` before the settings of a section."""
     if door.cors:
         known = "|".join(re.escape(origin) for origin in door.cors)
         yield f'SetEnvIf Origin "^(?:{known})$" firescreen_origin=$0'
@@ -145,7 +145,7 @@ def _location(opening: Opening) -> Iterator[str]:
 
 
 def _websocket(opening: Opening) -> str:
-    """Further parameters of ProxyPass where clients open WebSockets."""
+    """Further parameters of ProxyPass if clients open WebSockets."""
     return f" upgrade=websocket timeout={TUNNEL_SECONDS}" if opening.websocket else ""
 
 
@@ -167,7 +167,7 @@ def _over_tls(opening: Opening, tls: BackendTLS) -> Iterator[str]:
 
 
 def render_inside(door: Door) -> str:
-    """The sections for a virtual host that is there. A ProxyPass in a section comes before those outside of any."""
+    """The sections for an existing virtual host. A ProxyPass in a section precedes those outside of sections."""
     return "\n".join(_inside(door)) + "\n"
 
 
@@ -218,7 +218,7 @@ def _who_inside(door: Door, opening: Opening) -> Iterator[str]:
 
 
 def shadow(main: str, path: str) -> str:
-    """The main configuration with another file at its end."""
+    """The main configuration with another file included at its end."""
     return f"{main}\nInclude {path}\n"
 
 
@@ -230,7 +230,7 @@ PROXY = Proxy(
     version=("-v",),
     main="/etc/apache2/apache2.conf",
     home="/etc/apache2/firescreen",
-    # The main process reads all files as root, but for the passwords, which its workers read.
+    # The main process reads all files as root, except for the passwords, which its workers read.
     group="root",
     password_group=lambda main: "www-data",
     site="/etc/apache2/sites-enabled/firescreen-{name}.conf",
@@ -241,7 +241,7 @@ PROXY = Proxy(
     shadow=shadow,
     shadow_script=r"cat && printf '\nInclude %s\n' " '"$1"',
     check=("{program}", "-t", "-f", "{main}"),
-    # As a2enmod would link them; ports.conf listens on 443 where there is an ssl_module.
+    # The links that a2enmod would make; ports.conf listens on 443 if there is an ssl_module.
     needed=tuple((f"{_ENABLED}/{name}", f"{_AVAILABLE}/{name}") for name in _MODULES),
     sign_in=apache_openid.CLIENT,
     only_port=443,

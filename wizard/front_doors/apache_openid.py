@@ -1,7 +1,7 @@
-"""People who sign in at Apache by mod_auth_openidc, as its versions from 2.4.12 on read it; machines log in beside them.
+"""Sign-in at Apache through mod_auth_openidc 2.4.12 or later, beside logins of machines.
 
-A request with an Authorization header is a machine's: it is checked against the passwords and nothing else. A page
-without a session leads to the provider, and everything else is answered with 401.
+A request with an Authorization header is a machine's: it is only checked against the passwords. A page without a session
+is redirected to the provider, and every other request without a session gets 401.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wizard.front_doors.base import Door, Registration, SignInClient
 from wizard.model import CALLBACK, SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT, SignIn
 
 PREFLIGHT: Final = "%{REQUEST_METHOD} == 'OPTIONS' && reqenv('firescreen_origin') != ''"
-"""Whether a browser asks for an origin that may read responses: it sends no login with that."""
+"""Whether this is a CORS preflight for an allowed origin, with which a browser sends no login."""
 _HOUR: Final = 3600
 _LOG: Final = "${APACHE_LOG_DIR}/other_vhosts_access.log"
 _KEY: Final = re.compile(r'^OIDCCryptoPassphrase "([^"]+)"$', re.MULTILINE)
@@ -23,7 +23,7 @@ _GOODBYE: Final = "You are signed out. Close the browser to end the session at y
 
 
 def settings(door: Door, spec: SignIn) -> Iterator[str]:
-    """What the whole virtual host is told."""
+    """Yields the directives for a whole virtual host."""
     yield from _client(door, spec)
     yield f'    ProxyPass "{SIGN_IN_PATH}/" "!"'
     yield "    # What the provider sends with a person back is for this server and not for its log."
@@ -33,7 +33,7 @@ def settings(door: Door, spec: SignIn) -> Iterator[str]:
 
 
 def settings_inside(door: Door, spec: SignIn) -> Iterator[str]:
-    """What a virtual host that a person wrote is told; it keeps its own log."""
+    """Yields the directives for a virtual host that a person wrote; it keeps its own log."""
     yield from _client(door, spec)
     yield f'    <Location "{SIGN_IN_PATH}/">'
     yield "        AuthMerging Off"
@@ -71,11 +71,11 @@ def _client(door: Door, spec: SignIn) -> Iterator[str]:
 
 
 def access(door: Door, spec: SignIn) -> Iterator[str]:
-    """Who passes: people who are signed in, and machines by password or client certificate."""
+    """Yields the access rules: people who are signed in, and machines by password or client certificate."""
     yield '    <Location "/">'
     yield from who(door, spec)
     yield "    </Location>"
-    # These come later, and so win over what is above.
+    # Later sections override the earlier ones.
     yield f'    <Location "{CALLBACK}">'
     yield "        Require valid-user"
     yield "    </Location>"
@@ -87,7 +87,7 @@ def access(door: Door, spec: SignIn) -> Iterator[str]:
 
 
 def who(door: Door, spec: SignIn) -> Iterator[str]:
-    """The same, as what stands in a section."""
+    """Yields the same rules for use within a section."""
     yield "        AuthType openid-connect"
     yield "        AuthzSendForbiddenOnFailure On"
     yield "        # A page leads to the provider; scripts, assets and programs get 401."
@@ -111,7 +111,7 @@ def who(door: Door, spec: SignIn) -> Iterator[str]:
 
 
 def machines(door: Door) -> Iterator[str]:
-    """By what a request with an Authorization header is checked."""
+    """Yields the check of requests with an Authorization header."""
     if door.passwords:
         yield '    <If "-n %{HTTP:Authorization}">'
         yield "        AuthType Basic"
@@ -140,7 +140,7 @@ def _claims(spec: SignIn) -> Iterator[str]:
 
 
 def secrets(known: Registration) -> str:
-    """The file that only root reads, as Apache starts."""
+    """The text of the file with the secrets, which only root reads, when Apache starts."""
     written = known.secret.replace("\\", "\\\\").replace('"', '\\"')
     return (
         "# Written by Firescreen, which undoes it too.\n"
@@ -155,7 +155,7 @@ def key_in(text: str) -> str:
     return found[1] if found else ""
 
 
-# Loaded by a reload, the module skips its set-up, as at the first of the two passes of a start, and every process of
+# Loaded by a reload, the module skips its set-up, as in the first of the two passes of a start, and every process of
 # Apache ends with a segmentation fault (seen with 2.4.12.3).
 CLIENT: Final = SignInClient(
     title="mod_auth_openidc",

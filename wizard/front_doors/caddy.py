@@ -1,4 +1,4 @@
-"""Caddy as a front door: one site of ours in a folder that the Caddyfile imports; its settings differ by version."""
+"""Caddy as a front door: one site of ours in a folder that the Caddyfile imports; its directives differ by version."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 _FOLDER: Final = "/etc/caddy/firescreen"
 _IMPORT: Final = f"import {_FOLDER}/*.caddy"
 _FIRST: Final = (2, 8)
-"""From this version on, Caddy writes basic_auth for basicauth, and trust_pool for trusted_ca_cert_file."""
+"""The first version with basic_auth instead of basicauth, and trust_pool instead of trusted_ca_cert_file."""
 
 
 def render(door: Door) -> str:
-    """The site. Everything is in one route block: Caddy would sort its directives otherwise."""
+    """The text of the site. Everything is in one route block: outside of one, Caddy sorts directives itself."""
     return "\n".join(_lines(door)) + "\n"
 
 
@@ -38,7 +38,7 @@ def _lines(door: Door) -> Iterator[str]:
     yield "\t\trequest_body {"
     yield f"\t\t\tmax_size {door.max_body_size}MiB"
     yield "\t\t}"
-    # Before anybody is asked for a login: some do that themselves.
+    # Before the login of the front door, for backends with a login of their own.
     for opening in (each for each in door.openings if each.own_login):
         yield from _location(opening, door)
     yield from _signs_in(door) if door.sign_in is not None else _who(door)
@@ -92,7 +92,7 @@ def _who(door: Door) -> Iterator[str]:
         return
     matcher = ""
     if door.client_ca:
-        # Without a certificate the subject is empty or no text at all, depending on the version.
+        # Without a certificate the subject is empty or not a text, depending on the version.
         yield "\t\t@unknown not vars_regexp {tls_client_subject} ="
         matcher = "@unknown "
     yield f"\t\t{login_directive(door.version)} {matcher}bcrypt {door.name} {{"
@@ -102,7 +102,7 @@ def _who(door: Door) -> Iterator[str]:
 
 
 def _signs_in(door: Door) -> Iterator[str]:
-    """As `_who`, where people sign in: a request with an Authorization header is a machine's."""
+    """Yields `_who` for sign-in: a request with an Authorization header is a machine's."""
     yield from _sign_in_pages()
     yield from _signed_in(door)
 
@@ -177,12 +177,12 @@ def _proxy_lines(matcher: str, opening: Opening, door: Door) -> Iterator[str]:
 
 
 def login_directive(version: str) -> str:
-    """What asks for a password in a Caddyfile of that version."""
+    """The name of the directive that requires a password in a Caddyfile of that version."""
     return "basic_auth" if _has_new_names(version) else "basicauth"
 
 
 def render_inside(door: Door) -> str:
-    """The directives for a site that is there: a handle for each path comes before its reverse_proxy and file_server."""
+    """The directives for an existing site: a handle for each path precedes its reverse_proxy and file_server."""
     return "\n".join(_inside(door)) + "\n"
 
 
@@ -228,7 +228,7 @@ def _has_new_names(version: str) -> bool:
 
 
 def shadow(main: str, path: str) -> str:
-    """The Caddyfile with another file in the place of the folder of front doors."""
+    """The Caddyfile with another file in place of the import of the front doors' folder."""
     return f"{main.replace(_IMPORT, '')}\nimport {path}\n"
 
 
@@ -251,7 +251,7 @@ PROXY = Proxy(
     render_inside=render_inside,
     shadow=shadow,
     shadow_script=rf"sed 's|{_IMPORT.replace('*', '[*]')}||g' && printf '\nimport %s\n' " '"$1"',
-    # As its own user: it makes the files of its logs as it reads where they are.
+    # As Caddy's user: it creates its log files while it parses a configuration that names them.
     check=(
         *("runuser", "-u", "caddy", "--", "env", "HOME=/var/lib/caddy"),
         *("{program}", "validate", "--adapter", "caddyfile", "--config", "{main}"),

@@ -1,7 +1,7 @@
-"""exporter_exporter as a front door: it serves the metrics of its host's exporters at one port, each by its module.
+"""exporter_exporter as a front door: it serves the metrics of its host's exporters at one port, with a module for each.
 
-It has no names, paths, users or sites, so that nothing here is a template: `planner.exporter_door` sets its flags (TLS,
-client certificates) and adds modules to its configuration. The flags are the same in 0.4.0 and 0.5.0.
+It has no names, paths, users or sites, so nothing here is a template: `planner.front_doors.exporter_door` sets its flags
+(TLS, client certificates) and adds modules to its configuration. The flags are the same in 0.4.0 and 0.5.0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROXY = Proxy(
     render=_none,
     shadow=lambda main, path: main,
     shadow_script="cat",
-    # Without an address to listen on, it reads its configuration and ends: by 0 where it takes it.
+    # Without an address to listen on, it reads its configuration and exits: with 0 if the configuration is valid.
     check=("{program}", "-config.file={main}", "-web.listen-address=", "-web.tls.listen-address="),
     exporters=True,
     forks=False,

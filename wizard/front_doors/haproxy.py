@@ -1,6 +1,6 @@
-"""HAProxy as a front door: one block of ours in haproxy.cfg, since it includes no files and takes `-f` only as it starts.
+"""HAProxy as a front door: one block of ours in haproxy.cfg, since it has no includes and reads `-f` only at a start.
 
-Frontends on one port would take requests from each other, so front doors on one port share a frontend.
+Frontends on one port would take each other's requests, so front doors on one port share a frontend.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _PORT: Final = re.compile(r":(\d+)(?:-(\d+))?$")
 def merge_block(main: str, doors: Sequence[Door]) -> str:
     """The main configuration with these front doors as its block; every byte outside of the block stays.
 
-    Of those in a frontend that a person wrote, the block has the backends, and the frontend a few lines.
+    For a front door in a frontend that a person wrote, the block has the backends, and the frontend gets a few lines.
 
     Raises:
-        InputError: no frontend takes them in.
+        InputError: no frontend can get these lines.
     """
     main = haproxy_frontend.with_paths(main, [door for door in doors if door.inside])
     block = "\n".join((_BEGIN, *_sections(doors), _END)) + "\n"
@@ -47,7 +47,7 @@ def merge_block(main: str, doors: Sequence[Door]) -> str:
 
 
 def own_lines(main: str) -> range:
-    """The numbers of the lines of the block; none where there is none."""
+    """The numbers of the lines of the block; an empty range without a block."""
     found = _BLOCK.search(main)
     if found is None:
         return range(0)
@@ -56,7 +56,7 @@ def own_lines(main: str) -> range:
 
 
 def others_ports(main: str) -> dict[int, int]:
-    """The ports that sections outside of the block bind, each with the number of a line that says so."""
+    """The ports that sections outside of the block bind, each with the number of its line."""
     own = own_lines(main)
     found: dict[int, int] = {}
     for bind in _BIND.finditer(main):
@@ -88,7 +88,7 @@ def _sections(doors: Sequence[Door]) -> Iterator[str]:
         yield from _frontend(port, tuple(same))
     for door in doors:
         if door.inside and door.rate_limit:
-            # A table of its own, whatever the frontend counts.
+            # A table of its own, independent of what the frontend counts.
             yield f"backend {_requests(door)}"
             yield f"    {_COUNTED}"
             yield ""
@@ -99,7 +99,7 @@ def _sections(doors: Sequence[Door]) -> Iterator[str]:
 
 
 def _requests(door: Door) -> str:
-    """The table that counts the requests of a front door in a person's frontend."""
+    """The name of the table that counts the requests of a front door in a person's frontend."""
     return f"{label(door)}-requests"
 
 
@@ -109,7 +109,7 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
         yield f"    # {door.bundle} holds {door.certificate} and its key."
     shown = (f"crt {door.bundle or f'@{_STORE}/{label(door)}'}" for door in doors)
     tls = " ".join(("ssl", *shown, "ssl-min-ver TLSv1.2"))
-    # In HTTP/2 a client that is answered 413 while it still sends gets a reset stream and no answer.
+    # In HTTP/2 a client that gets 413 while it still sends sees a reset stream and no response.
     tls += f" alpn http/1.1{_client_certificates(doors)}"
     yield f"    bind :{port} {tls}"
     if doors[0].ipv6:
@@ -134,7 +134,7 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
 
 
 def _client_certificates(doors: Sequence[Door]) -> str:
-    """What a client is asked for in the handshake: the rules of each front door look at the answer once more."""
+    """The client certificate settings of the handshake; the rules of each front door check the result once more."""
     authority = next((door.client_ca for door in doors if door.client_ca), "")
     if not authority:
         return ""
@@ -145,14 +145,14 @@ def _client_certificates(doors: Sequence[Door]) -> str:
 def _rules(door: Door, *, alone: bool) -> Iterator[str]:
     name, answer = door.name, ""
     if not alone:
-        # The request's own headers are gone when the response comes.
+        # The request's own headers are no longer available in the response.
         yield f"    http-request set-var(txn.door) str({name}) if {name}"
         answer = f" if {{ var(txn.door) -m str {name} }}"
     headers = (("Strict-Transport-Security", f"max-age={door.hsts_days * 86400}"),) if door.hsts_days else ()
     for header, value in (*headers, *door.headers):
         yield f"    http-after-response set-header {header} {value}{answer}"
     if door.cors:
-        # Browsers ask by OPTIONS without a login.
+        # Browsers send OPTIONS without a login.
         known = f"{{ req.hdr(origin) -m str {' '.join(door.cors)} }}"
         yield f"    http-request set-var(txn.origin) req.hdr(origin) if {name} {known}"
         yield f"    http-request return status 204 if {name} METH_OPTIONS {known}"
@@ -182,7 +182,7 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
 
 
 def _routes(door: Door) -> Iterator[str]:
-    """They stand below the rules of all front doors, which HAProxy follows first wherever they stand."""
+    """Yields the rules that choose a backend; HAProxy evaluates them after all http-request rules wherever they are."""
     if door.sign_in is not None:
         asked = f"{door.name} {{ path_beg {SIGN_IN_PATH}/ }}"
         yield f"    use_backend {haproxy_sign_in.backend_name(door)} if {asked}"
@@ -193,7 +193,7 @@ def _routes(door: Door) -> Iterator[str]:
 
 
 def _who(door: Door) -> Iterator[str]:
-    # The handshake lets no certificate pass that is not of the CA.
+    # The handshake rejects every certificate that is not of the CA.
     shown = " !{ ssl_c_used }" if door.client_ca else ""
     for prefix in (opening.prefix for opening in door.openings if opening.own_login):
         shown += f" !{{ path {prefix or '/'} }} !{{ path_beg {prefix}/ }}"
@@ -230,7 +230,7 @@ def _backend(door: Door, opening: Opening) -> Iterator[str]:
 
 
 def _inside(door: Door, opening: Opening) -> Iterator[str]:
-    """What the frontend of a front door of our own says, for one that stands in a person's."""
+    """Yields the rules that our own frontend would have, for a front door in a person's frontend."""
     yield "    option forwardfor"
     if door.rate_limit:
         yield f"    http-request {haproxy_frontend.COUNTER} src table {_requests(door)}"
@@ -269,7 +269,7 @@ PROXY = Proxy(
     version=("-v",),
     main="/etc/haproxy/haproxy.cfg",
     home="/etc/haproxy/firescreen",
-    # The main process reads all files as root, before it gives that up.
+    # The main process reads all files as root, before it drops its privileges.
     group="root",
     password_group=lambda main: "root",
     site="/etc/haproxy/haproxy.cfg",

@@ -1,7 +1,7 @@
-"""Paths in a frontend of HAProxy that a person wrote: a few lines of ours in it; every other byte stays as it is.
+"""Paths in a HAProxy frontend that a person wrote: a few lines of ours in it; every other byte stays as it is.
 
-The lines only choose a backend of ours, which asks for the login: so the frontend's own rules hold for its other paths as
-before. Text in, text out.
+The lines only choose a backend of ours, which requires the login, so the frontend's own rules for its other paths apply
+as before. From text to text.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _SECTIONS: Final = frozenset(
     "log-forward log-profile fcgi-app crt-store traces acme".split()
 )
 COUNTER: Final = "track-sc2"
-"""The last of the three counters that a request has, by which a rate limit counts; a frontend seldom has that many."""
+"""The last of a request's three counters, used by the rate limit; a frontend rarely uses that many."""
 _PORT: Final = re.compile(r":(\d+)(?:-(\d+))?$")
 _ANSWERS: Final = ("return", "deny", "reject", "auth", "redirect", "tarpit")
-"""What an http-request rule can do that keeps all paths from their backends, where it has no condition."""
+"""Actions of an http-request rule that, without a condition, keep all paths from their backends."""
 
 
 @dataclass(slots=True)
@@ -36,13 +36,13 @@ class _Section:
     name: str
     mode: str
     lines: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-    """Of each line that says something: where it begins, and its words."""
+    """The offset and the words of each line that is not empty."""
     ends: int = 0
-    """Behind the last of them."""
+    """The offset after the last of these lines."""
 
     @property
     def is_theirs(self) -> bool:
-        """Whether it takes requests and is none of a front door's own."""
+        """Whether it accepts requests and is not a frontend of ours."""
         return self.kind in ("frontend", "listen") and not self.name.startswith("firescreen-")
 
     def listens(self, port: int) -> bool:
@@ -59,10 +59,10 @@ class _Section:
 
 
 def with_paths(main: str, doors: Sequence[Door]) -> str:
-    """The configuration with the paths of these front doors in the frontends that answer to them, and no others of ours.
+    """The configuration with the paths of exactly these front doors in the frontends with their names.
 
     Raises:
-        InputError: there is no such frontend, or it cannot take them in.
+        InputError: there is no such frontend, or it cannot get the paths.
     """
     text = _OURS.sub("", main)
     places: dict[int, list[Door]] = {}
@@ -74,12 +74,12 @@ def with_paths(main: str, doors: Sequence[Door]) -> str:
 
 
 def label(door: Door) -> str:
-    """What names of ours begin with."""
+    """The prefix of our names."""
     return f"firescreen-{door.name}" + (f"-{door.port}" if door.port != 443 else "")
 
 
 def backend_name(door: Door, address: str) -> str:
-    """The backend that leads to host:port."""
+    """The name of the backend for host:port."""
     host, _, port = address.rpartition(":")
     place = "" if host == "127.0.0.1" else f"{re.sub(r'[^A-Za-z0-9.]', '-', host)}-"
     return f"{label(door)}-to-{place}{port}"
@@ -95,7 +95,7 @@ def _lines(door: Door) -> Iterator[str]:
 
 
 def _place(text: str, door: Door) -> int:
-    """Where the lines of a front door go: before what chooses a backend already, or at the end of the frontend."""
+    """The offset for the lines of a front door: before the first use_backend, or at the end of the frontend."""
     section = _frontend(text, door)
     for _, words in section.lines:
         verb = words[1:2] if words[0] == "http-request" else words[:1]
@@ -118,7 +118,7 @@ def _place(text: str, door: Door) -> int:
         elif words[0] == ".endif" and opened:
             opened.pop()
         elif words[0] == "use_backend":
-            # What is said under a condition of the configuration itself may not be there.
+            # Lines under an .if of the configuration itself may not apply.
             return opened[0] if opened else at
     return section.ends
 
@@ -180,7 +180,7 @@ def _binds(words: Sequence[str], port: int) -> bool:
 
 
 def _insert_lines(text: str, at: int, lines: Sequence[str]) -> str:
-    """The text with lines of ours, indented and ended as the line before them."""
+    """The text with lines of ours, with the indentation and line end of the line before them."""
     before = text[:at].splitlines(keepends=True)
     end = "\r\n" if before and before[-1].endswith("\r\n") else "\n"
     following = re.match(r"[ \t]+", text[at:]) or re.match(r"[ \t]+", before[-1] if before else "")

@@ -1,7 +1,7 @@
-"""The rules of HAProxy by which people sign in at an oauth2-proxy beside it.
+"""The HAProxy rules for sign-in through an oauth2-proxy beside it.
 
-HAProxy has no auth_request: a script in Lua, which Debian's packages are built with, asks oauth2-proxy by HAProxy's own
-HTTP client (2.6 and later) and sets a variable to the status of its answer.
+HAProxy has no auth_request: a Lua script (Debian's packages are built with Lua) queries oauth2-proxy with HAProxy's own
+HTTP client (2.6 and later) and sets a variable to the status of the response.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _STATUS: Final = "var(txn.firescreen_status)"
 
 
 def loads() -> Iterator[str]:
-    """The section that loads the script; its settings are added to those of other such sections."""
+    """Yields the section that loads the script; HAProxy adds its settings to those of other such sections."""
     yield "global"
     yield f"    lua-load {SCRIPT}"
     yield ""
 
 
 def pages(door: Door) -> Iterator[str]:
-    """The pages of the sign-in itself, which everybody reaches."""
+    """Yields the rules for the pages of the sign-in itself, which need no login."""
     name = door.name
     goodbye = f'return status 200 content-type text/plain string "{oauth2_proxy.GOODBYE}"'
     yield f"    http-request {goodbye} if {name} {{ path {SIGNED_OUT} }}"
@@ -58,10 +58,10 @@ def pages(door: Door) -> Iterator[str]:
 
 
 def rules(door: Door, others: str) -> Iterator[str]:
-    """Who may pass besides machines.
+    """Yields the rules about people; machines have others.
 
     Args:
-        others: what a request is not, if it is a person's: conditions.
+        others: conditions that exclude the requests of machines.
     """
     asked = f"{door.name} !{{ path_beg {SIGN_IN_PATH}/ }}{others}"
     signed_in = f"{{ {_STATUS} -m int 200:299 }}"
@@ -77,12 +77,12 @@ def rules(door: Door, others: str) -> Iterator[str]:
 
 
 def backend_name(door: Door) -> str:
-    """The backend that leads to oauth2-proxy."""
+    """The name of the backend for oauth2-proxy."""
     return f"{label(door)}-sign-in"
 
 
 def backend(door: Door) -> Iterator[str]:
-    """What oauth2-proxy is told of a request, and where it is."""
+    """Yields the backend for oauth2-proxy, with the headers that it needs."""
     yield f"backend {backend_name(door)}"
     yield "    mode http"
     yield "    timeout connect 5s"

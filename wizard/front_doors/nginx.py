@@ -1,4 +1,4 @@
-"""nginx as a front door: one server block of ours in conf.d, beside the sites that are there."""
+"""nginx as a front door: one server block of ours in conf.d, beside the existing sites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wizard.front_doors.settings import burst
 
 
 def render(door: Door) -> str:
-    """The server block. No name in it is that of an older one: so it may be checked beside an older one of itself."""
+    """The server block. Its names differ from those of an older version, so that both can be checked together."""
     return "\n".join(_lines(door)) + "\n"
 
 
@@ -62,7 +62,7 @@ def _lines(door: Door) -> Iterator[str]:
 def _who(door: Door) -> Iterator[str]:
     if door.client_ca:
         yield f"    ssl_client_certificate {door.client_ca};"
-        # Either opens the door, where there are passwords too.
+        # With passwords too, either of the two is enough.
         yield f"    ssl_verify_client {'optional' if door.passwords else 'on'};"
     if door.passwords:
         realm = f'"{door.name}"'
@@ -77,7 +77,7 @@ def _who(door: Door) -> Iterator[str]:
 
 
 def _signs_in(door: Door) -> Iterator[str]:
-    """As `_who`, where people sign in: a request with an Authorization header is a machine's."""
+    """Yields `_who` for sign-in: a request with an Authorization header is a machine's."""
     if door.client_ca:
         yield f"    ssl_client_certificate {door.client_ca};"
         yield "    ssl_verify_client optional;"
@@ -97,7 +97,7 @@ def _signs_in(door: Door) -> Iterator[str]:
 def _location(door: Door, opening: Opening) -> Iterator[str]:
     for path in opening.blocked:
         yield ""
-        # ^~: no regular expression of an include may win over it.
+        # ^~: it takes precedence over every regular expression of an include.
         yield f"    location ^~ {path} {{"
         yield "        return 403;"
         yield "    }"
@@ -119,7 +119,7 @@ def _location(door: Door, opening: Opening) -> Iterator[str]:
 
 
 def shadow(main: str, path: str) -> str:
-    """The main configuration with another file at the beginning of its http block."""
+    """The main configuration with another file included at the beginning of its http block."""
     return re.sub(
         r"^([^#\n]*\bhttp\s*\{)",
         lambda found: f"{found[1]}\n    include {path};",
@@ -130,7 +130,7 @@ def shadow(main: str, path: str) -> str:
 
 
 def worker_group(main: str) -> str:
-    """The group of its workers: the second word of `user`, or the first."""
+    """The group of the workers: the second argument of `user`, or else the first."""
     found = re.search(r"^\s*user\s+([\w.-]+)(?:\s+([\w.-]+))?\s*;", main, re.MULTILINE)
     return (found[2] or found[1]) if found else "nogroup"
 
@@ -143,7 +143,7 @@ PROXY = Proxy(
     version=("-v",),
     main="/etc/nginx/nginx.conf",
     home="/etc/nginx/firescreen",
-    # The main process reads all files as root, but for the passwords, which its workers read.
+    # The main process reads all files as root, except for the passwords, which its workers read.
     group="root",
     password_group=worker_group,
     site="/etc/nginx/conf.d/firescreen-{name}.conf",

@@ -1,6 +1,6 @@
-"""Routes in a server block of nginx that a person wrote: what that includes. Its other paths answer as before.
+"""Routes in an nginx server block that a person wrote: the text of the included file. Other paths work as before.
 
-The locations are regular expressions, and included first: so they come before locations of the site for the same path.
+The locations are regular expressions and included first, so they precede the site's own locations for the same path.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from wizard.front_doors.settings import burst
 
 
 def render(door: Door) -> str:
-    """What the server block includes."""
+    """The text that the server block includes."""
     return "\n".join(_lines(door)) + "\n"
 
 
 def render_outside(door: Door) -> str:
-    """What nginx takes outside of server blocks alone."""
+    """The text that nginx accepts only outside of server blocks."""
     head = "# Written by Firescreen, which undoes it too. "
     if not door.rate_limit:
         return f"{head}No requests are counted.\n"
@@ -29,7 +29,7 @@ def render_outside(door: Door) -> str:
 
 
 def _zone(door: Door) -> str:
-    """Another name for each limit: so it may be checked beside an older one of itself."""
+    """The zone of a limit, named so that the file can be checked beside an older version of itself."""
     return f"firescreen_{zlib.crc32(f'{door.name}:{door.port} {door.rate_limit}'.encode()):08x}"
 
 
@@ -87,7 +87,7 @@ def _location(door: Door, opening: Opening) -> Iterator[str]:
 def _who(door: Door) -> Iterator[str]:
     realm = f'"{door.name}"'
     if door.sign_in is not None:
-        # Each that is asked must be content: a person is not asked for a password, nor a machine by oauth2-proxy.
+        # Every check must succeed: a person is not asked for a password, and a machine is not checked by oauth2-proxy.
         if door.passwords:
             yield "    set $firescreen_realm off;"
             yield "    if ($http_authorization) {"

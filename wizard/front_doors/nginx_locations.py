@@ -1,4 +1,4 @@
-"""What locations of nginx say alike, in a server block of ours and in a person's."""
+"""The common parts of nginx locations, in a server block of ours and in a person's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wizard.front_doors.settings import CORS_ALLOWED, CORS_HEADERS, TUNNEL_SECON
 
 
 def cors(door: Door) -> Iterator[str]:
-    """Which origins' pages may read responses, and the answers to browsers that ask."""
+    """Yields the origins whose pages may read responses, and the responses to preflight requests."""
     for name in CORS_HEADERS:
         yield f"    proxy_hide_header {name};"
     if not door.cors:
@@ -30,7 +30,7 @@ def cors(door: Door) -> Iterator[str]:
 
 
 def websocket(opening: Opening) -> Iterator[str]:
-    """WebSockets are passed on. A header here takes those of the whole server away, which are said again."""
+    """Yields the lines for WebSockets. A proxy_set_header here disables those of the server, so these are repeated."""
     if not opening.websocket:
         return
     yield '        set $firescreen_connection "";'
@@ -49,7 +49,7 @@ def websocket(opening: Opening) -> Iterator[str]:
 
 
 def asks(opening: Opening) -> Iterator[str]:
-    """How nginx asks what is behind a location."""
+    """Yields the lines by which nginx connects to the component of a location."""
     tls = opening.tls
     if tls is None:
         yield f"proxy_pass http://{opening.backend};"

@@ -1,4 +1,4 @@
-"""The locations of nginx by which people sign in at an oauth2-proxy, in a server block of ours or in a person's."""
+"""The nginx locations for sign-in through an oauth2-proxy, in a server block of ours or in a person's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 
 
 def locations(door: Door) -> Iterator[str]:
-    """Who asks whether somebody is signed in, where a page leads otherwise, and the pages of the sign-in."""
+    """Yields the check whether somebody is signed in, the redirect of pages if not, and the pages of the sign-in."""
     yield from _asks_who(door)
     yield from _leads_to_provider()
     yield from _sign_in_pages(door)
@@ -59,7 +59,7 @@ def _leads_to_provider() -> Iterator[str]:
 
 def _sign_in_pages(door: Door) -> Iterator[str]:
     yield ""
-    # Regular expressions of a person's own site would come before it.
+    # Without ^~, regular expressions of a person's site would take precedence.
     yield f"    location {'^~ ' if door.inside else ''}{SIGN_IN_PATH}/ {{"
     yield "        # What the provider sends with a person back is for oauth2-proxy and not for a log."
     yield "        access_log off;"
@@ -86,7 +86,7 @@ def _open() -> Iterator[str]:
 
 
 def _sign_in_request(uri: str) -> Iterator[str]:
-    """What oauth2-proxy is told of a request, and where it is."""
+    """Yields the headers that oauth2-proxy needs, and its address."""
     yield "        proxy_set_header Host $host;"
     yield "        proxy_set_header X-Real-IP $remote_addr;"
     yield "        proxy_set_header X-Forwarded-Proto https;"

@@ -1,9 +1,9 @@
-"""People who sign in at nginx, Caddy or HAProxy by oauth2-proxy, which says of each request who it is of.
+"""Sign-in at nginx, Caddy or HAProxy through oauth2-proxy, which says for each request who sent it.
 
-It is configured and not installed: no package of Debian has it. Its settings are named as in its own source, for versions
-from 7.4 on: it does not start with a name that it does not know. No registry that the tests use has the program either: they
-run a stand-in at its address, which reads this file and keeps the same contract (202 or 401 at /oauth2/auth, the provider at
-/oauth2/start).
+Firescreen configures it but does not install it: Debian has no package. The names of its settings are those in its source
+from 7.4 on: with an unknown name it does not start. No registry that the tests use has the program either: they
+run a stand-in at its address, which reads this file and has the same interface (202 or 401 at /oauth2/auth, the
+provider at /oauth2/start).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def secrets(known: Registration) -> str:
         "redirect_url": known.callback,
         "scope": " ".join(spec.scopes),
         "code_challenge_method": "S256",
-        # It skips this check by default, for providers that are no OpenID providers.
+        # It skips this check by default, because of providers without OpenID.
         "insecure_oidc_skip_nonce": False,
         "skip_provider_button": True,
         "cookie_secret": known.key,
@@ -45,14 +45,14 @@ def secrets(known: Registration) -> str:
         "cookie_expire": f"{spec.session_hours}h",
         "session_cookie_minimal": True,
         "email_domains": list(spec.domains) or ["*"],
-        # A request to it has the code of the provider in its address.
+        # The URL of a request to it contains the provider's code.
         "request_logging": False,
     }
     if spec.groups:
         entries |= {"oidc_groups_claim": spec.groups_claim, "allowed_groups": list(spec.groups)}
     if known.provider_ca:
         entries["provider_ca_files"] = [known.provider_ca]
-    # A string, a list and a truth value of JSON are those of TOML as well.
+    # JSON strings, lists and booleans are valid TOML too.
     lines = (f"{name} = {json.dumps(value)}" for name, value in entries.items())
     return "\n".join(("# Written by Firescreen, which undoes it too.", *lines, ""))
 

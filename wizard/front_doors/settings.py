@@ -1,4 +1,4 @@
-"""What a front door can do beyond TLS and a login, as data: each setting with what it is for and what it can break."""
+"""The settings of a front door beyond TLS and login, as data: each with its purpose and its risks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ SETTINGS: Final[tuple[Hardening, ...]] = (
 
 BURST_SECONDS: Final = 10
 LEAST_BURST: Final = 100
-"""Requests at once that every rate limit allows: a page with its assets, or what Firescreen verifies a door with."""
+"""Simultaneous requests that every rate limit allows: enough for a page with its assets, or for Firescreen's probes."""
 
 
 def burst(rate_limit: int) -> int:
@@ -84,18 +84,18 @@ def burst(rate_limit: int) -> int:
 
 
 TUNNEL_SECONDS: Final = 3600
-"""For how long a WebSocket may be silent."""
+"""Seconds after which an idle WebSocket is closed."""
 
 BLOCKED: Final[dict[Blocked, tuple[str, ...]]] = {
     "lifecycle": ("/-/reload", "/-/quit"),
     "admin_api": ("/api/v1/admin",),
 }
-"""The paths that each kind of block closes, below the prefix; with all that is below them."""
+"""The paths that each kind of block closes, below the prefix, with everything below them."""
 
 CORS_HEADERS: Final = tuple(
     f"Access-Control-{name}" for name in ("Allow-Origin", "Allow-Methods", "Allow-Headers", "Expose-Headers")
 )
-"""What components say of other origins by themselves: Prometheus allows all. A front door says it in their place."""
+"""Headers about other origins that components send themselves (Prometheus allows all). A front door replaces them."""
 
 CORS_ALLOWED: Final[tuple[tuple[str, str], ...]] = (
     ("Access-Control-Allow-Credentials", "true"),
@@ -103,11 +103,11 @@ CORS_ALLOWED: Final[tuple[tuple[str, str], ...]] = (
     ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
     ("Vary", "Origin"),
 )
-"""What a page of an allowed origin is told, besides its own origin."""
+"""Response headers for a page of an allowed origin, besides the one with its origin."""
 
 HEADERS: Final[tuple[tuple[str, str], ...]] = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "SAMEORIGIN"),
     ("Referrer-Policy", "same-origin"),
 )
-"""What `headers` adds to every response."""
+"""The headers that the setting `headers` adds to every response."""
