@@ -1,1 +1,1 @@
-"""Which hosts and components there are: the stack file, and the host lists of other programs."""
+"""The sources of hosts and components: the stack file, and the host lists of other programs."""

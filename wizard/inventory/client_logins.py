@@ -1,4 +1,4 @@
-"""The client logins of a stack file: read, checked with the place of a mistake, and written back."""
+"""The client logins of a stack file: parsed, checked with the place of an error, and written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _WAYS = ("oauth2", "authorization")
 
 
 def check_entries(read: yamlfile.Read) -> None:
-    """That each entry has one place and one way to log in.
+    """Checks that each entry has one place and one kind of login.
 
     Raises:
-        StackError: the first that has not.
+        StackError: for the first entry without.
     """
     for index, entry in enumerate(read.data.get("client_logins", ())):
         for keys, what in ((_PLACES, "place where Prometheus logs in"), (_WAYS, "way to log in")):
@@ -33,7 +33,7 @@ def check_entries(read: yamlfile.Read) -> None:
 
 
 def read(entries: Iterable[Mapping[str, Any]]) -> tuple[ClientLogin, ...]:
-    """The client logins of data that the schema has accepted."""
+    """Parses the client logins of data that the schema has accepted."""
     found = []
     for entry in entries:
         place = next(each for each in _PLACES if each in entry)
@@ -50,7 +50,7 @@ def read(entries: Iterable[Mapping[str, Any]]) -> tuple[ClientLogin, ...]:
 
 
 def dump(logins: Iterable[ClientLogin]) -> list[dict[str, Any]]:
-    """Client logins as `read` takes them, without what is as it is by default."""
+    """Client logins in the form that `read` accepts, without default values."""
     found = []
     for each in logins:
         name: str | int = int(each.name) if each.place == "alertmanagers" else each.name
@@ -73,10 +73,10 @@ def dump(logins: Iterable[ClientLogin]) -> list[dict[str, Any]]:
 
 
 def check(stack: Stack, read: yamlfile.Read) -> None:
-    """What a schema cannot see of client logins.
+    """Checks client logins beyond the schema.
 
     Raises:
-        StackError: the first mistake.
+        StackError: the first error.
     """
     seen: set[tuple[str, str, str]] = set()
     for index, login in enumerate(stack.client_logins):

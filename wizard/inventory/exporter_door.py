@@ -1,4 +1,4 @@
-"""What an entry of `front_doors` may say with exporter_exporter: one port for the exporters of its host."""
+"""Checks an entry of `front_doors` with exporter_exporter: one port for the exporters of its host."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from wizard.model import EXPORTERS, DoorRoute, FrontDoor, Stack
 
 
 def check(stack: Stack, door: FrontDoor, where: str) -> None:
-    """The settings that exporter_exporter has, and what it can lead to.
+    """Checks its settings and routes against those that exporter_exporter supports.
 
     Raises:
-        StackError: the first mistake.
+        StackError: the first error.
     """
     plain = FrontDoor(
         host=door.host,

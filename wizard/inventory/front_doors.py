@@ -1,4 +1,4 @@
-"""The front doors of a stack file: read, checked with the place of a mistake, and written back."""
+"""The front doors of a stack file: parsed, checked with the place of an error, and written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILES = ("cert_file", "key_file", "ca_file")
 
 
 def read(entries: Iterable[Mapping[str, Any]]) -> tuple[FrontDoor, ...]:
-    """The front doors of data that the schema has accepted."""
+    """Parses the front doors of data that the schema has accepted."""
     found = []
     for entry in entries:
         machines = entry.get("machines", {})
@@ -55,7 +55,7 @@ def _route(host: str, route: Mapping[str, Any]) -> DoorRoute:
 
 
 def dump(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
-    """Front doors as `read` takes them, without what is as it is by default."""
+    """Front doors in the form that `read` accepts, without default values."""
     found = []
     for door in doors:
         usual = FrontDoor(host="", proxy=door.proxy, name="", routes=())
@@ -91,10 +91,10 @@ def dump(doors: Iterable[FrontDoor]) -> list[dict[str, Any]]:
 
 
 def check(stack: Stack, read: yamlfile.Read) -> None:
-    """What a schema cannot see of front doors: names that point nowhere, and what does not go together.
+    """Checks front doors beyond the schema: undefined names, and settings that contradict each other.
 
     Raises:
-        StackError: the first such mistake.
+        StackError: the first error.
     """
     seen: set[tuple[str, str, int]] = set()
     for index, door in enumerate(stack.front_doors):
@@ -260,10 +260,10 @@ def _check_component(stack: Stack, door: FrontDoor, route: DoorRoute, where: str
 def _check_protection(
     stack: Stack, door: FrontDoor, route: DoorRoute, spec: ComponentSpec, where: str
 ) -> None:
-    """How a component is protected from those who would pass the front door by.
+    """Checks that a component rejects clients which bypass the front door, and accepts the front door.
 
     Raises:
-        StackError: in a way that would leave it open, or shut the front door out.
+        StackError: its protection would leave it open, or reject the front door.
     """
     if not spec.protect and not route.host:
         if route.address:

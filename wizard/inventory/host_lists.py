@@ -1,4 +1,4 @@
-"""Reads lists of hosts that other programs keep: Ansible's inventories (INI, YAML, JSON), Prometheus' file_sd.
+"""Parses host lists of other programs: Ansible's inventories (INI, YAML, JSON), Prometheus' file_sd.
 
 Only this one file is read: no program is run, no other file is opened, templates are not filled in.
 """
@@ -22,17 +22,17 @@ from wizard.errors import InputError
 from wizard.redact import plain
 
 MOST = 2000
-"""Hosts of one file: a range is written in a few letters."""
+"""The most hosts in one file: a short range can stand for very many."""
 _DEEPEST = 20
 _RANGE = re.compile(r"\[([0-9A-Za-z]+):([0-9A-Za-z]+)(?::(\d+))?\]")
 _SECTION = re.compile(r"\[([^:\]]+)(?::(\w+))?\]\s*(?:#.*)?")
 _INI = re.compile(r"^(?:\[[\w.-]+(?::\w+)?\]|[^\s#;=]+[ \t]+\w+=)", re.MULTILINE)
-"""A line that only INI has: a section, or a host with a variable. YAML would take some of that for text."""
+"""A line that only INI has: a section, or a host with a variable. YAML would parse some of these as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A host of a list, with the variables that count for it, as texts."""
+    """A host of a list, with its effective variables as texts."""
 
     name: str
     variables: Mapping[str, str]
@@ -46,21 +46,21 @@ class _Group:
 
 
 class _Lenient(SafeConstructor):
-    """Plain data; what has a tag of its own (`!vault`) counts as not said."""
+    """Plain data; a value with a tag of its own (`!vault`) becomes null."""
 
 
 _Lenient.add_constructor(None, lambda *_: None)
 
 
 def read(text: str, source: str) -> tuple[Listed, ...]:
-    """The hosts of a list, in its order.
+    """Parses the hosts of a list, in its order.
 
     Args:
-        text: what the file holds.
-        source: its name, for messages.
+        text: content of the file.
+        source: name of the file for messages.
 
     Raises:
-        InputError: it is none of these formats, or names more hosts than anyone has.
+        InputError: it has none of these formats, or more hosts than anyone has.
     """
     if text.startswith("$ANSIBLE_VAULT"):
         raise InputError(
@@ -89,7 +89,7 @@ def read(text: str, source: str) -> tuple[Listed, ...]:
 
 
 def _data(text: str) -> Any:
-    """What YAML (and with it JSON) makes of a text; None where it is none."""
+    """The text parsed as YAML (which includes JSON); None if it is not YAML."""
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.Constructor = _Lenient
     try:
@@ -99,7 +99,7 @@ def _data(text: str) -> Any:
 
 
 def _targets(data: list[Any], source: str) -> tuple[Listed, ...]:
-    """file_sd: a list of groups, each with targets."""
+    """The hosts of a file_sd list: groups with targets."""
     if not all(isinstance(group, dict) and isinstance(group.get("targets"), list) for group in data):
         raise InputError(
             "this is neither an inventory of Ansible nor a list of targets for Prometheus (file_sd)",
@@ -115,7 +115,7 @@ def _targets(data: list[Any], source: str) -> tuple[Listed, ...]:
 
 
 def _host(target: str) -> str:
-    """The host of host:port; '' for a URL, and for what means the Prometheus that asks."""
+    """The host of host:port; '' for a URL and for a loopback address."""
     if "/" in target:
         return ""
     if target.startswith("["):
@@ -135,7 +135,7 @@ def _limit_names(names: Iterable[str], source: str) -> list[str]:
 
 
 class _Known:
-    """The groups of an inventory, as they are read."""
+    """The groups of an inventory while it is parsed."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -146,7 +146,7 @@ class _Known:
         return self._groups.setdefault(name, _Group())
 
     def host(self, group: str, pattern: str, variables: Mapping[str, str]) -> None:
-        """Adds what a pattern stands for: `srv[01:20]`, `srv1:2222`."""
+        """Adds the hosts of a pattern: `srv[01:20]`, `srv1:2222`."""
         pattern, port = _port(pattern)
         more = {"ansible_port": port} if port else {}
         for name in _limit_names(_expand_ranges(pattern), self._source):
@@ -202,7 +202,7 @@ class _Known:
                     raise self._unreadable(number)
                 continue
             try:
-                # Of a variable's line everything behind the sign is its value.
+                # In [group:vars], the value is everything after the equals sign.
                 words = [line] if kind == "vars" else shlex.split(line, comments=True)
             except ValueError:
                 raise self._unreadable(number) from None
@@ -226,10 +226,10 @@ class _Known:
             todo="Name an inventory in INI or YAML, or a file_sd file in YAML or JSON",
         )
 
-    # -- together ----------------------------------------------------------------------------------------
+    # -- result -------------------------------------------------------------------------------------------
 
     def hosts_with_groups(self) -> tuple[Listed, ...]:
-        """Every host; of its groups the nearer one's word counts more, and most of all its own."""
+        """Every host; its own variables take precedence, then those of the nearer groups."""
         depths = self._depths()
         order = sorted(self._groups, key=lambda name: (name != "all", depths.get(name, 1), name))
         of_host: dict[str, list[str]] = {name: [] for name in self._own}
@@ -247,7 +247,7 @@ class _Known:
         return tuple(found)
 
     def _depths(self) -> dict[str, int]:
-        """How far below the top each group is, by its longest way; a ring ends after as many steps as groups."""
+        """How far below the top each group is, by its longest path; a cycle ends after as many steps as groups."""
         depths = dict.fromkeys(self._groups, 1) | {"all": 0}
         for _ in range(min(len(self._groups), _DEEPEST)):
             for name, group in self._groups.items():
@@ -257,7 +257,7 @@ class _Known:
         return depths
 
     def _below(self, name: str) -> Iterator[str]:
-        """The hosts of a group and of all that is in it."""
+        """Yields the hosts of a group and of all groups in it."""
         seen, waiting = {name}, [name]
         while waiting:
             group = self._groups.get(waiting.pop())
@@ -274,7 +274,7 @@ def _nesting_error(source: str) -> InputError:
 
 
 def _texts(said: Any) -> dict[str, str]:
-    """Variables as texts; what is no single value says nothing of how a host is reached."""
+    """Variables as texts; lists and mappings are left out, as they do not tell how to reach a host."""
     if not isinstance(said, dict):
         return {}
     return {str(key): str(value) for key, value in said.items() if isinstance(value, str | int | float)}
@@ -286,7 +286,7 @@ def _unquote(value: str) -> str:
 
 
 def _port(pattern: str) -> tuple[str, str]:
-    """`host:2222` and `[2001:db8::1]:2222` in two; a range's colon is none of a port's."""
+    """Splits `host:2222` and `[2001:db8::1]:2222`; the colon of a range does not begin a port."""
     if match := re.fullmatch(r"\[([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\](?::(\d+))?", pattern):
         return match.group(1), match.group(2) or ""
     match = re.fullmatch(r"((?:[^:\[\]]|\[[^\]]*\])+):(\d+)", pattern)
@@ -294,7 +294,7 @@ def _port(pattern: str) -> tuple[str, str]:
 
 
 def _expand_ranges(pattern: str) -> Iterator[str]:
-    """Every name of a pattern with ranges: `srv[01:20]`, `db-[a:f]`, `web[1:9:2]`; lazily, it may be long."""
+    """Yields every name of a pattern with ranges: `srv[01:20]`, `db-[a:f]`, `web[1:9:2]`; lazily, there may be many."""
     match = _RANGE.search(pattern)
     if match is None:
         yield pattern
@@ -307,7 +307,7 @@ def _expand_ranges(pattern: str) -> Iterator[str]:
 
 def _range(first: str, last: str, step: int) -> Iterator[str]:
     if first.isdecimal() and last.isdecimal():
-        # A leading zero says how wide the numbers are.
+        # A leading zero sets the width of the numbers.
         width = len(first) if first.startswith("0") else 0
         yield from (f"{number:0{width}d}" for number in range(int(first), int(last) + 1, max(step, 1)))
     elif first in string.ascii_letters and last in string.ascii_letters:

@@ -1,4 +1,4 @@
-"""How people sign in at a front door, in a stack file: read, checked, and written back."""
+"""Sign-in at a front door in a stack file: parsed, checked, and written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LISTS = ("email_domains", "groups", "scopes")
 
 
 def read(entry: Mapping[str, Any] | None) -> SignIn | None:
-    """The settings of data that the schema has accepted; None for none."""
+    """Parses the settings of data that the schema has accepted; None without any."""
     if entry is None:
         return None
     found: dict[str, Any] = {key: entry[key] for key in _TEXTS if key in entry}
@@ -23,7 +23,7 @@ def read(entry: Mapping[str, Any] | None) -> SignIn | None:
 
 
 def dump(settings: SignIn) -> dict[str, Any]:
-    """Settings as `read` takes them, without what is as it is by default."""
+    """Settings in the form that `read` accepts, without default values."""
     usual = SignIn()
     needed = ("issuer", "client_id", "client_secret_file")
     found: dict[str, Any] = {
@@ -38,10 +38,10 @@ def dump(settings: SignIn) -> dict[str, Any]:
 
 
 def check(door: FrontDoor, where: str) -> None:
-    """What a schema cannot see: who may pass, and that programs can.
+    """Checks beyond the schema who may pass, and that programs can.
 
     Raises:
-        StackError: the first such mistake.
+        StackError: the first error.
     """
     settings = door.sign_in
     if settings is None:

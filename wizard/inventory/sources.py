@@ -1,6 +1,6 @@
-"""Where hosts come from: ~/.ssh/config, the instances of this machine, lists of other programs, what a person types.
+"""The sources of hosts: ~/.ssh/config, this machine's instances, lists of other programs, and typed names.
 
-Reads only: no name is resolved and no connection is opened. A source that cannot be read gives no hosts.
+They are only read: no name is resolved and no connection is opened. An unreadable source has no hosts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wizard.model import WORKSPACE, HostSpec
 from wizard.redact import plain
 
 _LARGEST = 1_000_000
-"""Bytes of one configuration file."""
+"""The largest configuration file, in bytes."""
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}\$?")
 _LONGEST_HOST = 254
 _HOST = re.compile(rf"[A-Za-z0-9:][A-Za-z0-9._:%-]{{0,{_LONGEST_HOST - 1}}}")
@@ -30,34 +30,34 @@ _CLIENTS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("incus",), ("/var/lib/incus/unix.socket", "/run/incus/unix.socket")),
     (("lxc", "/snap/bin/lxc"), ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket")),
 )
-"""Clients and the sockets of their daemons. Without a daemon none is run: Ubuntu's lxc would install one."""
+"""Clients and the sockets of their daemons. Without a daemon no client is run: Ubuntu's lxc would install one."""
 
 _ENDS = (".yml", ".yaml", ".ini", ".json", ".cfg")
-"""How files with hosts are called; a host may be called anything else that has a dot."""
+"""File name endings of host lists; a host may have any other name with a dot."""
 _WAYS = ("ssh", "smart", "paramiko", "paramiko_ssh", "libssh", "local", "incus", "lxd")
-"""Of Ansible's connections, by their last word, those that are ours too."""
+"""The Ansible connections, by the last part of their name, that Firescreen supports too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A container or virtual machine of this machine's incus or LXD."""
+    """A container or virtual machine in this machine's incus or LXD."""
 
     name: str
     running: bool
 
 
 def ssh_names(config: Path | None = None) -> tuple[str, ...]:
-    """The hosts that an SSH configuration names, in its order; patterns and exceptions left out.
+    """The host names in an SSH configuration, in its order, without patterns and negations.
 
     Args:
-        config: a file to read in place of ~/.ssh/config; a relative Include is looked for beside it.
+        config: a file to read instead of ~/.ssh/config; a relative Include is resolved beside it.
     """
     path = config or Path("~/.ssh/config").expanduser()
     return tuple(dict.fromkeys(_names(path, path.parent, set())))
 
 
 def _names(path: Path, home: Path, seen: set[Path]) -> list[str]:
-    """`seen` are the files that were read already: those that include one another end there."""
+    """`seen` has the files that were read already, so that a cycle of includes ends."""
     if path in seen:
         return []
     seen.add(path)
@@ -80,7 +80,7 @@ def _names(path: Path, home: Path, seen: set[Path]) -> list[str]:
 
 
 def _words(line: str) -> list[str]:
-    """Keyword and arguments; `Keyword=argument` and quotes count as ssh reads them."""
+    """Keyword and arguments; `Keyword=argument` and quotes are parsed as in ssh."""
     line = line.strip()
     if not line or line.startswith("#"):
         return []
@@ -89,14 +89,14 @@ def _words(line: str) -> list[str]:
         line = f"{head[0]} {head[1]}"
     try:
         return shlex.split(line, comments=True)
-    except ValueError:  # a quote that is never closed: ssh refuses that line, and so do we
+    except ValueError:  # an unclosed quote: ssh rejects that line, and so do we
         return []
 
 
 def instances() -> tuple[tuple[Instance, ...], str]:
-    """The instances of this machine, and why they cannot be listed ('' where they can, or no client is there).
+    """This machine's instances, and why they cannot be listed ('' if they can, or if there is no client).
 
-    Takes at most some 20 seconds, where a daemon does not answer.
+    Takes up to some 20 seconds if a daemon does not answer.
     """
     trouble = ""
     for clients, sockets in _CLIENTS:
@@ -130,26 +130,26 @@ def _list_instances(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str
 
 
 def file_of(text: str) -> Path | None:
-    """The file with hosts that a person typed, if it is one and not a host's name."""
+    """The path that a person typed if it is a file with hosts; None if it is the name of a host."""
     path = Path(os.path.expanduser(text.strip()))
     named = text.strip().startswith(("/", "~/", "./", "../")) or path.suffix in _ENDS
-    with suppress(OSError, ValueError):  # what is too long for a file's name is none
+    with suppress(OSError, ValueError):  # a text too long for a file name is not a file
         named = named or path.is_file()
     return path if named else None
 
 
 def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
-    """The hosts of an Ansible inventory (INI, YAML, JSON) or of a list of targets for Prometheus (file_sd).
+    """The hosts of an Ansible inventory (INI, YAML, JSON) or of a target list for Prometheus (file_sd).
 
-    Passwords in it are not read: what a login needs is asked for. Hosts that are reached in other ways than over
-    SSH, here, or by incus are left out.
+    Passwords in it are not read: the person types what a login needs. Hosts with other connections than
+    SSH, local or incus are left out.
 
     Args:
-        path: the file; nothing beside it (group_vars, host_vars) is looked at.
-        names: of hosts that there are already: new ones get others.
+        path: the file; others beside it (group_vars, host_vars) are not read.
+        names: names of existing hosts: new ones get others.
 
     Raises:
-        InputError: it cannot be read, or no host in it can be used.
+        InputError: the file cannot be read, or no host in it can be used.
     """
     from wizard.inventory import host_lists
 
@@ -183,10 +183,10 @@ def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
 
 
 def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: str) -> HostSpec | None:
-    """A host as Ansible's variables have it; None where it is reached in a way that is none of ours.
+    """A host from Ansible's variables; None if Firescreen does not support its connection.
 
     Raises:
-        InputError: what it says cannot be an address, a user or a port.
+        InputError: a variable cannot be an address, a user or a port.
     """
 
     def first(*keys: str) -> str:
@@ -225,13 +225,13 @@ def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: st
 
 
 def _known_hosts(arguments: str) -> str:
-    """The file of host keys that arguments of ssh name, as an export of ours does; '' for the usual one."""
+    """The known_hosts file in arguments of ssh, which Firescreen's own exports set; '' for the default one."""
     found = re.search(r"(?:^|\s)-o\s*[\"']?UserKnownHostsFile=([^\s\"']+)", arguments)
     return found.group(1) if found else ""
 
 
 def _become(said: Mapping[str, str]) -> str:
-    """'sudo' where Ansible becomes another by sudo, which is its usual way."""
+    """'sudo' if Ansible changes the user with sudo, which is its default."""
     wanted = said.get("ansible_become", said.get("ansible_sudo", "")).strip().lower() in (
         "true",
         "yes",
@@ -242,14 +242,14 @@ def _become(said: Mapping[str, str]) -> str:
 
 
 def parse_host(text: str, names: Collection[str]) -> HostSpec:
-    """The host that a person typed as `[user@]host[:port]`; an IPv6 address with a port stands in brackets.
+    """The host that a person typed as `[user@]host[:port]`; an IPv6 address with a port needs brackets.
 
     Args:
-        text: what was typed.
-        names: of hosts that there are already: the new one gets another.
+        text: the typed text.
+        names: names of existing hosts: the new one gets another.
 
     Raises:
-        InputError: it is not of that form.
+        InputError: the text does not have that form.
     """
     words = text.strip().removeprefix("ssh ").removeprefix("ssh://").strip().rstrip("/")
     user, at, rest = words.rpartition("@")
@@ -272,7 +272,7 @@ def parse_host(text: str, names: Collection[str]) -> HostSpec:
 
 
 def _no_host(words: str, host: str) -> str:
-    """Why what was typed names no host."""
+    """Why the typed text is not the name of a host."""
     if not words:
         return "no host was typed"
     shown = repr(plain(words, 80))
@@ -294,7 +294,7 @@ def _host_and_port(text: str) -> tuple[str, str]:
 
 
 def free_name(wanted: str, names: Collection[str]) -> str:
-    """A name as a stack file takes it, as close to the wanted one as can be, and none of `names`."""
+    """A name that a stack file accepts, as close as possible to the wanted one, and not in `names`."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", wanted).lstrip(".-_")[:56] or "host"
     taken = {*names, WORKSPACE}
     others = (f"{name}-{number}" for number in itertools.count(2))

@@ -1,7 +1,7 @@
-"""The stack file, `firescreen.yaml`: read with the place of every mistake, and written back.
+"""The stack file, `firescreen.yaml`: parsed with the place of every error, and written.
 
-The JSON Schema in `assets/firescreen.schema.json` is the one description of the format: editors can use it,
-and this loader does. A mistake names file, line and, for an unknown key, the nearest known one.
+The JSON Schema in `assets/firescreen.schema.json` is the only description of the format, for editors and for this
+loader. An error names file, line and, for an unknown key, the nearest known one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from wizard.model import (
 )
 
 LARGEST_FILE = 1_000_000
-"""Bytes; a stack of thousands of hosts stays far below."""
+"""Bytes; a stack of thousands of hosts is far smaller."""
 
 _FORMAT = yamlfile.Format(
     noun="a stack file",
@@ -47,17 +47,17 @@ _FORMAT = yamlfile.Format(
 
 
 def load(path: Path) -> Stack:
-    """The stack that a file describes.
+    """The stack of a file.
 
     Raises:
-        StackError: the file cannot be read, is not YAML, or says something that cannot be done. Nothing has
-            been touched.
+        StackError: the file cannot be read, is not YAML, or has settings that are impossible. Nothing has
+            been changed.
     """
     return parse(yamlfile.text_of(path, _FORMAT), source=str(path))
 
 
 def parse(text: str, *, source: str) -> Stack:
-    """The stack that a text describes; `source` names it in messages.
+    """The stack of a text; `source` is its name in messages.
 
     Raises:
         StackError: see `load`.
@@ -71,7 +71,7 @@ def parse(text: str, *, source: str) -> Stack:
 
 
 def dump(stack: Stack) -> str:
-    """The stack as the text of a stack file; `parse` of it gives the same stack."""
+    """The stack as the text of a stack file; `parse` returns an equal stack."""
     hosts: dict[str, Any] = {}
     for host in stack.hosts:
         entry: dict[str, Any] = {"connect": host.connect}
@@ -129,7 +129,7 @@ def write(stack: Stack, path: Path) -> None:
     """Writes a stack to a new file.
 
     Raises:
-        InputError: the file is there already, or cannot be written.
+        InputError: the file exists already, or cannot be written.
     """
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -148,7 +148,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _stack(data: Mapping[str, Any], source: str) -> Stack:
-    """The typed stack of data that the schema has accepted."""
+    """The typed stack from data that the schema has accepted."""
     users = tuple(_users(data.get("users", {"prometheus": {}})))
     return Stack(
         hosts=tuple(HostSpec(name=name, **fields) for name, fields in data["hosts"].items()),
@@ -182,7 +182,7 @@ def _stack(data: Mapping[str, Any], source: str) -> Stack:
 
 
 def _dump_component(component: ComponentSpec) -> dict[str, Any]:
-    """What of a component's settings is not as it is by default."""
+    """The settings of a component without default values."""
     entry: dict[str, Any] = {}
     usual = ComponentSpec(host="", name="")
     for key in ("client_auth_type", "client_allowed_sans", "min_version", "headers", "cluster_tls"):
@@ -208,10 +208,10 @@ def _users(users: Mapping[str, Mapping[str, Any]]) -> Iterator[UserSpec]:
 
 
 def _check_references(stack: Stack, read: yamlfile.Read) -> None:
-    """What a schema cannot see: names that point nowhere, things named twice, things not built yet.
+    """Checks the stack beyond the schema: undefined names, duplicates, and features that do not exist yet.
 
     Raises:
-        StackError: the first such mistake.
+        StackError: the first error.
     """
     from wizard.components import all_components
 
@@ -254,10 +254,10 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
 
 
 def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:
-    """What of a host's settings do not go together, or point nowhere.
+    """Checks that a host's settings fit together, and that the names in them exist.
 
     Raises:
-        StackError: the first of them.
+        StackError: the first error.
     """
     names = [host.name for host in stack.hosts]
     for host in stack.hosts:
@@ -283,10 +283,10 @@ def _check_hosts(stack: Stack, read: yamlfile.Read) -> None:
 
 
 def _check_component(stack: Stack, component: ComponentSpec, where: str) -> None:
-    """What of a component's settings do not go together.
+    """Checks that a component's settings fit together.
 
     Raises:
-        StackError: the first of them.
+        StackError: the first error.
     """
     if component.unit and stack.host(component.host).connect == "manual":
         raise StackError(
