@@ -64,8 +64,8 @@ def parse(content: bytes) -> ClusterConfig:
     Raises:
         ConfigError: it is not YAML, or a section is not a mapping.
     """
-    of = _root(load(content, NAME))
-    return ClusterConfig(*(fields.texts(fields.inner(of, section)) for section in (_SERVER, _CLIENT)))
+    mapping = _root(load(content, NAME))
+    return ClusterConfig(*(fields.texts(fields.inner(mapping, section)) for section in (_SERVER, _CLIENT)))
 
 
 def secure(
@@ -98,13 +98,13 @@ def secure(
     for section, want in wanted.items():
         client_settings.settle(editor, document, (), document.root, section, want, checked=section == _CLIENT)
     edited = editor.apply()
-    of = _root(edited)
+    mapping = _root(edited)
     for section, want in wanted.items():
-        now = fields.texts(fields.inner(of, section))
+        now = fields.texts(fields.inner(mapping, section))
         if any(now.get(name) != text for name, text in want.items()):
             raise ConfigError(
                 f"a merge key (<<) overrides what {section} says above it",
-                where=edited.where(of[section][-1]),
+                where=edited.where(mapping[section][-1]),
                 todo="Move the line with << to the top of its mapping, then try again",
             )
     return edited.content
@@ -124,31 +124,31 @@ def check(
     try:
         document = load(content)
         data(document)
-        of = _root(document)
+        mapping = _root(document)
     except ConfigError as problem:
         return (str(problem),)
     found = [
         f"{_line(document, nodes[-1])}: there is no setting {key!r} at the top (there are {_SERVER} and {_CLIENT})"
-        for key, nodes in of.items()
+        for key, nodes in mapping.items()
         if key not in (_SERVER, _CLIENT) and (is_covered(toolkit) or key == "tls_config")
     ]
     found += [
         f"line {document.first_line}: {section} is missing, and Alertmanager needs both sections (add it)"
         for section in (_SERVER, _CLIENT)
-        if section not in of or null(of[section][-1])
+        if section not in mapping or null(mapping[section][-1])
     ]
-    found += validation.server_section(document, of, toolkit=toolkit, read=read, folder=folder)
-    server = fields.inner(of, _SERVER)
+    found += validation.server_section(document, mapping, toolkit=toolkit, read=read, folder=folder)
+    server = fields.inner(mapping, _SERVER)
     if server and fields.value(server, "client_auth_type") != _POLICY:
-        place = _line(document, of[_SERVER][-1])
+        place = _line(document, mapping[_SERVER][-1])
         found.append(f"{place}: anybody may join the gossip (add client_auth_type: {_POLICY})")
-    return (*found, *_client(document, of, read, folder, toolkit))
+    return (*found, *_client(document, mapping, read, folder, toolkit))
 
 
 def _client(
-    document: Document, of: fields.Fields, read: Read | None, folder: str, toolkit: str
+    document: Document, mapping: fields.Fields, read: Read | None, folder: str, toolkit: str
 ) -> Iterator[str]:
-    for node in of.get(_CLIENT, ()):
+    for node in mapping.get(_CLIENT, ()):
         for key, _ in node.value if isinstance(node, MappingNode) else ():
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             if name not in _CLIENT_FIELDS and not merges(key):
@@ -157,10 +157,10 @@ def _client(
                 near = difflib.get_close_matches(name, _CLIENT_FIELDS, n=1, cutoff=0.5)
                 todo = f"did you mean {near[0]}?" if near else "remove it"
                 yield f"{_line(document, key)}: there is no setting {name!r} in {_CLIENT} ({todo})"
-    tls = fields.inner(of, _CLIENT)
+    tls = fields.inner(mapping, _CLIENT)
     for kind in ("ca", "cert", "key") if tls else ():
         if not any(fields.value(tls, kind + end) for end in ("", "_file", "_ref")):
-            yield f"{_line(document, of[_CLIENT][-1])}: {kind}_file is missing in {_CLIENT} (add it)"
+            yield f"{_line(document, mapping[_CLIENT][-1])}: {kind}_file is missing in {_CLIENT} (add it)"
     if fields.truth(fields.value(tls, "insecure_skip_verify")):
         place = _line(document, tls["insecure_skip_verify"][-1])
         yield f"{place}: insecure_skip_verify accepts every certificate (remove it)"
@@ -173,8 +173,8 @@ def _line(document: Document, node: Node) -> str:
 
 def _root(document: Document) -> fields.Fields:
     root = document.root
-    of = fields.fields([root] if root is not None else [])
-    sections = [(key, node) for key in (_SERVER, _CLIENT) for node in of.get(key, ())]
+    mapping = fields.fields([root] if root is not None else [])
+    sections = [(key, node) for key in (_SERVER, _CLIENT) for node in mapping.get(key, ())]
     for what, node in (("the file", root), *sections):
         if node is not None and not null(node) and not isinstance(node, MappingNode):
             raise ConfigError(
@@ -182,4 +182,4 @@ def _root(document: Document) -> fields.Fields:
                 where=document.where(node),
                 todo="Write one `setting: value` a line below it",
             )
-    return of
+    return mapping

@@ -54,12 +54,12 @@ def modules(content: bytes) -> tuple[Module, ...]:
     document = load(content, NAME)
     found: list[Module] = []
     for key, node in _pairs(document):
-        of = fields.fields([node])
-        http = fields.inner(of, "http")
+        mapping = fields.fields([node])
+        http = fields.inner(mapping, "http")
         found.append(
             Module(
                 name=text_of(key),
-                prober=fields.value(of, "prober"),
+                prober=fields.value(mapping, "prober"),
                 line=key.start_mark.line + 1,
                 tls=fields.texts(fields.inner(http, "tls_config")),
                 basic_auth=masked_login(http),
@@ -238,10 +238,10 @@ def unfamiliar(content: bytes) -> tuple[str, ...]:
 def _findings(document: Document, read: Read | None) -> Iterator[str]:
     for key, node in _pairs(document):
         line, label = f"line {key.start_mark.line + 1}", f"module {text_of(key)!r}"
-        of = fields.fields([node])
-        if not fields.value(of, "prober"):
+        mapping = fields.fields([node])
+        if not fields.value(mapping, "prober"):
             yield f"{line}: {label}: there is no prober (write one of {', '.join(PROBERS)})"
-        for each in of.get("http", [])[-1:]:
+        for each in mapping.get("http", [])[-1:]:
             yield from client(document, label, each, ways=OTHER_AUTH, read=_absolute(read))
 
 
@@ -286,13 +286,13 @@ def _module(document: Document, name: str) -> MappingNode:
     raise ConfigError(f"there is no module {name!r}", where=NAME, todo="Check the name of the module")
 
 
-def _copy_settings(of: fields.Fields) -> _Tree:
+def _copy_settings(mapping: fields.Fields) -> _Tree:
     """The same settings to be written again; numbers and words stay without quotes, nulls are left out."""
     result: _Tree = {}
-    for key, nodes in of.items():
+    for key, nodes in mapping.items():
         written = [node for node in nodes if not null(node)]
         if written and isinstance(written[-1], MappingNode):
-            result[key] = _copy_settings(fields.inner(of, key))
+            result[key] = _copy_settings(fields.inner(mapping, key))
         elif written:
             result[key] = _again(written[-1])
     return result

@@ -96,10 +96,10 @@ def _refuse_what_go_refuses(source: str) -> None:
         at += 1
 
 
-def _group_name(rest: str) -> str:
+def _group_name(group: str) -> str:
     for opening in ("(?P<", "(?<"):
-        if rest.startswith(opening):
-            return rest[len(opening) :].partition(">")[0]
+        if group.startswith(opening):
+            return group[len(opening) :].partition(">")[0]
     return ""
 
 

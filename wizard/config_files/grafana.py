@@ -57,16 +57,16 @@ def datasources(content: bytes) -> tuple[DataSource, ...]:
     document = load(content, NAME)
     found: list[DataSource] = []
     for node in _sources(document):
-        of = fields.fields([node])
-        below = [fields.texts(fields.inner(of, key)) for key in ("jsonData", "secureJsonData")]
+        mapping = fields.fields([node])
+        below = [fields.texts(fields.inner(mapping, key)) for key in ("jsonData", "secureJsonData")]
         found.append(
             DataSource(
-                name=fields.value(of, "name"),
-                type=fields.value(of, "type"),
-                url=_USERINFO.sub(MASK + "@", fields.value(of, "url")),
-                access=fields.value(of, "access") or "proxy",
+                name=fields.value(mapping, "name"),
+                type=fields.value(mapping, "type"),
+                url=_USERINFO.sub(MASK + "@", fields.value(mapping, "url")),
+                access=fields.value(mapping, "access") or "proxy",
                 line=node.start_mark.line + 1,
-                says={**fields.texts(of), **below[0], **below[1]},
+                says={**fields.texts(mapping), **below[0], **below[1]},
             )
         )
     return tuple(found)
@@ -104,7 +104,7 @@ def secure_datasource(
     """
     document = load(content, NAME)
     index, node = _find_source(document, name)
-    of = fields.fields([node])
+    mapping = fields.fields([node])
     path: Path = ("datasources", index)
     if user or password_file:
         _refuse_rivals(document, node)
@@ -123,7 +123,7 @@ def secure_datasource(
         options["tlsAuth"] = _TRUE
     if server_name:
         options["serverName"] = server_name.replace("$", "$$")
-    if fields.value(fields.inner(of, "jsonData"), "tlsSkipVerify").lower() == "true":
+    if fields.value(fields.inner(mapping, "jsonData"), "tlsSkipVerify").lower() == "true":
         options["tlsSkipVerify"] = _FALSE
     _say_below(editor, path, node, key="jsonData", values=options)
     files = {"tlsCACert": ca, "tlsClientCert": cert, "tlsClientKey": key, "basicAuthPassword": password_file}
@@ -192,11 +192,11 @@ def _say_below(
 
 def _say(editor: Editor, path: Path, node: MappingNode, values: Mapping[str, str | Plain]) -> None:
     """Sets these values in a mapping."""
-    of = fields.fields([node])
+    mapping = fields.fields([node])
     new: dict[str, Value] = {}
     for key, value in values.items():
         text = value.word if isinstance(value, Plain) else value
-        if fields.value(of, key) == text:
+        if fields.value(mapping, key) == text:
             continue
         if fields.own(node, key) is None:
             new[key] = value
@@ -218,15 +218,15 @@ def _from_file(path: str) -> str:
 
 def _refuse_rivals(document: Document, node: MappingNode) -> None:
     """Refuses settings that would send another Authorization header, or forward the user's own login."""
-    of = fields.fields([node])
-    options = fields.inner(of, "jsonData")
+    mapping = fields.fields([node])
+    options = fields.inner(mapping, "jsonData")
     rivals = [key for key in ("oauthPassThru", "sigV4Auth") if fields.value(options, key).lower() == "true"]
     rivals += [
         key
         for key in options
         if _HEADER.fullmatch(key) and fields.value(options, key).lower() == "authorization"
     ]
-    if client_settings.userinfo(fields.value(of, "url")):
+    if client_settings.userinfo(fields.value(mapping, "url")):
         rivals.append("a user name in its url")
     if rivals:
         raise ConfigError(

@@ -113,6 +113,6 @@ def _sets(lines: list[str]) -> list[_Set]:
             section = head[1].strip()
         elif default := _DEFAULT.match(line):
             found.append(_Set(section, default["key"], number, "", is_default=True))
-        elif bare and not bare.startswith(("#", ";")) and (said := _LINE.match(line)):
-            found.append(_Set(section, said["key"], number, said["value"].strip().strip("\"'`")))
+        elif bare and not bare.startswith(("#", ";")) and (assignment := _LINE.match(line)):
+            found.append(_Set(section, assignment["key"], number, assignment["value"].strip().strip("\"'`")))
     return found

@@ -3,8 +3,8 @@
 The rules are those of `config_parse` in systemd's `src/shared/conf-parser.c` (the same from version 236 to 258):
 
 - A line ends with a line feed, a carriage return, or both.
-- A line that begins with `#` or `;`, after any blanks, is a comment, even between the lines of a continuation: it is left out and
-  the continuation goes on. A backslash at the end of a comment has no meaning.
+- A line that begins with `#` or `;`, after any blanks, is a comment, even between the lines of a continuation: it is
+  left out and the continuation goes on. A backslash at the end of a comment has no meaning.
 - A line whose last character is an unescaped backslash continues: the backslash becomes a blank, and
   the next line that is not a comment follows, with its leading blanks.
 - A backslash before trailing blanks does not continue the line: the blanks are dropped later, and the backslash stays.

@@ -206,7 +206,7 @@ class Proxy:
         found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
         return bool(self.bundle_before) and found < self.bundle_before
 
-    def version_in(self, said: str) -> str:
+    def version_in(self, output: str) -> str:
         """The version in the program's own output, e.g. '1.22.1'; '' if there is none."""
-        found = re.search(r"\d+\.\d+(?:\.\d+)?", said)
+        found = re.search(r"\d+\.\d+(?:\.\d+)?", output)
         return found[0] if found else ""

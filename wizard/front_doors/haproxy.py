@@ -184,8 +184,8 @@ def _rules(door: Door, *, alone: bool) -> Iterator[str]:
 def _routes(door: Door) -> Iterator[str]:
     """Yields the rules that choose a backend; HAProxy evaluates them after all http-request rules wherever they are."""
     if door.sign_in is not None:
-        asked = f"{door.name} {{ path_beg {SIGN_IN_PATH}/ }}"
-        yield f"    use_backend {haproxy_sign_in.backend_name(door)} if {asked}"
+        condition = f"{door.name} {{ path_beg {SIGN_IN_PATH}/ }}"
+        yield f"    use_backend {haproxy_sign_in.backend_name(door)} if {condition}"
     for opening in door.openings:
         backend = backend_name(door, opening.backend)
         yield f"    acl {backend} path_beg {opening.prefix}/"

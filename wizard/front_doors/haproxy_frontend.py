@@ -124,13 +124,13 @@ def _place(text: str, door: Door) -> int:
 
 
 def _frontend(text: str, door: Door) -> _Section:
-    there = [each for each in _sections(text) if each.is_theirs and each.listens(door.port)]
-    named = [each for each in there if each.mentions(door.name)]
-    found = there if len(there) == 1 else named
+    frontends = [each for each in _sections(text) if each.is_theirs and each.listens(door.port)]
+    named = [each for each in frontends if each.mentions(door.name)]
+    found = frontends if len(frontends) == 1 else named
     if len(found) != 1:
         what = (
-            f"{len(there)} frontends listen on port {door.port}, and {len(named) or 'none'} of them names {door.name}"
-            if there
+            f"{len(frontends)} frontends listen on port {door.port}, and {len(named) or 'none'} of them names {door.name}"
+            if frontends
             else f"no frontend listens on port {door.port}"
         )
         raise InputError(

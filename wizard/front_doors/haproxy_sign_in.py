@@ -63,13 +63,13 @@ def rules(door: Door, others: str) -> Iterator[str]:
     Args:
         others: conditions that exclude the requests of machines.
     """
-    asked = f"{door.name} !{{ path_beg {SIGN_IN_PATH}/ }}{others}"
+    condition = f"{door.name} !{{ path_beg {SIGN_IN_PATH}/ }}{others}"
     signed_in = f"{{ {_STATUS} -m int 200:299 }}"
-    nobody = f"{asked} {{ {_STATUS} -m int 401 }}"
+    nobody = f"{condition} {{ {_STATUS} -m int 401 }}"
     page = f"{nobody} {{ req.hdr(accept) -m sub text/html }}"
-    yield f"    http-request lua.firescreen_sign_in if {asked}"
-    yield f"    http-request deny deny_status 403 if {asked} {{ {_STATUS} -m int 403 }}"
-    yield f"    http-request deny deny_status 503 if {asked} !{signed_in} !{{ {_STATUS} -m int 401 }}"
+    yield f"    http-request lua.firescreen_sign_in if {condition}"
+    yield f"    http-request deny deny_status 403 if {condition} {{ {_STATUS} -m int 403 }}"
+    yield f"    http-request deny deny_status 503 if {condition} !{signed_in} !{{ {_STATUS} -m int 401 }}"
     yield "    # A page leads to the provider; scripts, assets and programs get 401."
     yield f"    http-request deny deny_status 401 if {nobody} !{{ req.hdr(accept) -m sub text/html }}"
     yield f"    http-request set-method GET if {page}"

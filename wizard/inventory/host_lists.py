@@ -163,8 +163,8 @@ class _Known:
             if name != "_meta":
                 self._branch(str(name), content, 0)
         hostvars = meta.get("hostvars") if isinstance(meta, dict) else None
-        for name, said in (hostvars or {}).items() if isinstance(hostvars, dict) else ():
-            self._own.setdefault(str(name), {}).update(_texts(said))
+        for name, variables in (hostvars or {}).items() if isinstance(hostvars, dict) else ():
+            self._own.setdefault(str(name), {}).update(_texts(variables))
 
     def _branch(self, name: str, content: Any, depth: int) -> None:
         if depth > _DEEPEST:
@@ -181,8 +181,8 @@ class _Known:
         group.variables.update(_texts(content.get("vars")))
         hosts, children = content.get("hosts") or {}, content.get("children") or {}
         for pattern in hosts:
-            said = hosts[pattern] if isinstance(hosts, dict) else None
-            self.host(name, str(pattern), _texts(said))
+            variables = hosts[pattern] if isinstance(hosts, dict) else None
+            self.host(name, str(pattern), _texts(variables))
         for child in children:
             group.children[str(child)] = None
             if isinstance(children, dict):
@@ -242,8 +242,8 @@ class _Known:
             for name in groups:
                 variables.update(self._groups[name].variables)
             variables.update(self._own.get(host, {}))
-            said = {key: value for key, value in variables.items() if "{{" not in value}
-            found.append(Listed(host, said))
+            plain_variables = {key: value for key, value in variables.items() if "{{" not in value}
+            found.append(Listed(host, plain_variables))
         return tuple(found)
 
     def _depths(self) -> dict[str, int]:
@@ -273,11 +273,11 @@ def _nesting_error(source: str) -> InputError:
     return InputError("its groups are nested too deeply", where=source, todo="Make them flatter")
 
 
-def _texts(said: Any) -> dict[str, str]:
+def _texts(variables: Any) -> dict[str, str]:
     """Variables as texts; lists and mappings are left out, as they do not tell how to reach a host."""
-    if not isinstance(said, dict):
+    if not isinstance(variables, dict):
         return {}
-    return {str(key): str(value) for key, value in said.items() if isinstance(value, str | int | float)}
+    return {str(key): str(value) for key, value in variables.items() if isinstance(value, str | int | float)}
 
 
 def _unquote(value: str) -> str:
@@ -301,8 +301,8 @@ def _expand_ranges(pattern: str) -> Iterator[str]:
         return
     head, tail = pattern[: match.start()], pattern[match.end() :]
     for part in _range(match.group(1), match.group(2), int(match.group(3) or 1)):
-        for rest in _expand_ranges(tail):
-            yield f"{head}{part}{rest}"
+        for expanded in _expand_ranges(tail):
+            yield f"{head}{part}{expanded}"
 
 
 def _range(first: str, last: str, step: int) -> Iterator[str]:

@@ -102,10 +102,10 @@ def instances() -> tuple[tuple[Instance, ...], str]:
     for clients, sockets in _CLIENTS:
         if not any(Path(socket).exists() for socket in sockets):
             continue
-        found, said = _list_instances(clients)
+        found, reason = _list_instances(clients)
         if found:
             return found, ""
-        trouble = trouble or said
+        trouble = trouble or reason
     return (), trouble
 
 
@@ -118,8 +118,8 @@ def _list_instances(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str
         if ended.code == 127:
             continue
         if ended.code:
-            said = plain(ended.stderr.decode("utf-8", "replace").strip().partition("\n")[0], 200)
-            return (), f"{client}: {said or f'exit code {ended.code}'}"
+            error_text = plain(ended.stderr.decode("utf-8", "replace").strip().partition("\n")[0], 200)
+            return (), f"{client}: {error_text or f'exit code {ended.code}'}"
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             return tuple(
                 Instance(str(one["name"]), str(one.get("status", "")).lower() == "running")
@@ -166,12 +166,12 @@ def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
         raise InputError(
             "this is no list of hosts", where=str(path), todo="Name an inventory or a file_sd file"
         )
-    taken = [*names]
+    used_names = [*names]
     found = []
     for each in host_lists.read(content.decode("utf-8", "replace"), str(path)):
-        spec = _spec(each.name, each.variables, taken, str(path))
+        spec = _spec(each.name, each.variables, used_names, str(path))
         if spec is not None:
-            taken.append(spec.name)
+            used_names.append(spec.name)
             found.append(spec)
     if not found:
         raise InputError(
@@ -182,7 +182,7 @@ def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
     return tuple(found)
 
 
-def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: str) -> HostSpec | None:
+def _spec(name: str, variables: Mapping[str, str], names: Collection[str], source: str) -> HostSpec | None:
     """A host from Ansible's variables; None if Firescreen does not support its connection.
 
     Raises:
@@ -190,13 +190,13 @@ def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: st
     """
 
     def first(*keys: str) -> str:
-        return next((said[key].strip() for key in keys if said.get(key, "").strip()), "")
+        return next((variables[key].strip() for key in keys if variables.get(key, "").strip()), "")
 
     way = first("ansible_connection").rpartition(".")[2] or "ssh"
     if way not in _WAYS:
         return None
     if way == "local":
-        return HostSpec(name=free_name(name, names), connect="local", become=_become(said))
+        return HostSpec(name=free_name(name, names), connect="local", become=_become(variables))
     address = first("ansible_host", "ansible_ssh_host") or name
     user, port = first("ansible_user", "ansible_ssh_user"), first("ansible_port", "ansible_ssh_port") or "22"
     usable = _HOST.fullmatch(address) and (not user or _USER.fullmatch(user))
@@ -220,7 +220,7 @@ def _spec(name: str, said: Mapping[str, str], names: Collection[str], source: st
         user=user,
         identity_file=first("ansible_ssh_private_key_file", "ansible_private_key_file"),
         known_hosts=_known_hosts(first("ansible_ssh_common_args")),
-        become=_become(said),
+        become=_become(variables),
     )
 
 
@@ -230,15 +230,19 @@ def _known_hosts(arguments: str) -> str:
     return found.group(1) if found else ""
 
 
-def _become(said: Mapping[str, str]) -> str:
+def _become(variables: Mapping[str, str]) -> str:
     """'sudo' if Ansible changes the user with sudo, which is its default."""
-    wanted = said.get("ansible_become", said.get("ansible_sudo", "")).strip().lower() in (
+    wanted = variables.get("ansible_become", variables.get("ansible_sudo", "")).strip().lower() in (
         "true",
         "yes",
         "1",
         "on",
     )
-    return "sudo" if wanted and said.get("ansible_become_method", "sudo").rpartition(".")[2] == "sudo" else ""
+    return (
+        "sudo"
+        if wanted and variables.get("ansible_become_method", "sudo").rpartition(".")[2] == "sudo"
+        else ""
+    )
 
 
 def parse_host(text: str, names: Collection[str]) -> HostSpec:
@@ -252,8 +256,8 @@ def parse_host(text: str, names: Collection[str]) -> HostSpec:
         InputError: the text does not have that form.
     """
     words = text.strip().removeprefix("ssh ").removeprefix("ssh://").strip().rstrip("/")
-    user, at, rest = words.rpartition("@")
-    host, port = _host_and_port(rest)
+    user, at, host_port = words.rpartition("@")
+    host, port = _host_and_port(host_port)
     if not _HOST.fullmatch(host) or (at and not _USER.fullmatch(user)):
         raise InputError(
             _no_host(words, host),
@@ -296,6 +300,6 @@ def _host_and_port(text: str) -> tuple[str, str]:
 def free_name(wanted: str, names: Collection[str]) -> str:
     """A name that a stack file accepts, as close as possible to the wanted one, and not in `names`."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", wanted).lstrip(".-_")[:56] or "host"
-    taken = {*names, WORKSPACE}
+    used_names = {*names, WORKSPACE}
     others = (f"{name}-{number}" for number in itertools.count(2))
-    return next(each for each in itertools.chain((name,), others) if each not in taken)
+    return next(each for each in itertools.chain((name,), others) if each not in used_names)

@@ -108,11 +108,11 @@ def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
             id="unfamiliar-module",
             host=prober.host.spec.name,
             component="blackbox_exporter",
-            what=f"{prober.service.config_file}, {said}",
+            what=f"{prober.service.config_file}, {message}",
             why="Firescreen does not know this prober; a newer exporter may. The exporter says so only at its first probe.",
             remediation="Check the spelling, or leave it if the exporter's documentation has it",
         )
-        for said in blackbox.unfamiliar(prober.content)
+        for message in blackbox.unfamiliar(prober.content)
     )
 
 

@@ -63,11 +63,12 @@ def missing_names(stack: Stack, facts: Facts, server: Server) -> dict[str, str]:
     if not server.spec.names or server.spec.files.cert_file or stack.certificates.issued_by == "files":
         return {}
     used = _used_names(stack, facts, server)
-    held = tuple(map(endpoints.canonical, server.spec.names))
+    present_names = tuple(map(endpoints.canonical, server.spec.names))
     return {
         name: client
         for name, client in used.items()
-        if endpoints.canonical(name) not in held and not any(matches_name(each, name) for each in held)
+        if endpoints.canonical(name) not in present_names
+        and not any(matches_name(each, name) for each in present_names)
     }
 
 

@@ -60,8 +60,10 @@ class ClientPlan:
 def _asked_now(client: Client, texts: Mapping[str, bytes], plans: Sequence[ServerPlan]) -> set[str]:
     """The names of a client's places before the plan, and its jobs' addresses: parts of a divided job have new names."""
     places = client.places(texts)
-    asked = {each for place in places if place.kind == "job" for each in asked_servers(place, client, plans)}
-    return {place.how for place in places} | asked
+    addresses = {
+        each for place in places if place.kind == "job" for each in asked_servers(place, client, plans)
+    }
+    return {place.how for place in places} | addresses
 
 
 def plan_client(
@@ -86,8 +88,8 @@ def plan_client(
         ConfigError, InputError: its configuration cannot be edited without guessing.
     """
     _refuse_absent(facts, client)
-    there = client.texts
-    now = dict(there if texts is None else texts)
+    present = client.texts
+    now = dict(present if texts is None else texts)
     known = _asked_now(client, now, plans)
     if modules is None:
         now = split_jobs(stack, new_jobs.add(now, client, unscraped), client, plans)
@@ -96,19 +98,19 @@ def plan_client(
     waiting: dict[str, tuple[str, str]] = {}
     for place in client.places(now):
         if modules is not None:
-            asked = {plan.server.address: plan for plan in modules.get(place.name, ())}
+            servers = {plan.server.address: plan for plan in modules.get(place.name, ())}
         else:
-            asked = asked_servers(place, client, plans)
-        if not asked:
+            servers = asked_servers(place, client, plans)
+        if not servers:
             continue
-        ca_file, pair, login = work.settings(place, tuple(asked.values()))
-        if login[0] and _sends_in_clear(place, tuple(asked.values())):
+        ca_file, pair, login = work.settings(place, tuple(servers.values()))
+        if login[0] and _sends_in_clear(place, tuple(servers.values())):
             waiting[place.how] = login
         at_once = ("", "") if place.how in waiting else login
         _secure(now, client, place, ca_file=ca_file, pair=pair, login=at_once)
         targets += [
             Target(plan, client, place, address, ca_file, pair, login, bool({place.how, address} & known))
-            for address, plan in asked.items()
+            for address, plan in servers.items()
         ]
     if targets:
         containers.refuse_unknown_client(client.service)
@@ -117,7 +119,7 @@ def plan_client(
     return ClientPlan(
         client,
         (*trust, *work.pair_steps(), *work.password_steps()),
-        _config_step(client, there, now),
+        _config_step(client, present, now),
         _login_step(client, now, _with_logins(now, client, waiting)),
         narrow,
         tuple(targets),

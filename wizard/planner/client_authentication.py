@@ -52,13 +52,13 @@ def demand(
     Raises:
         InputError: the type and the allowed names contradict each other, or the CA is inline in the web configuration.
     """
-    there = config.client_auth_type if config is not None else ""
+    present_type = config.client_auth_type if config is not None else ""
     wanted = "client_cert" in server.spec.protect
-    if not wanted and there in ("", "NoClientCert"):
+    if not wanted and present_type in ("", "NoClientCert"):
         return None
-    kind = server.spec.client_auth_type if wanted else there
-    asked = server.spec.client_allowed_sans or (config.client_allowed_sans if config is not None else ())
-    if asked and kind not in STRICT:
+    kind = server.spec.client_auth_type if wanted else present_type
+    sans = server.spec.client_allowed_sans or (config.client_allowed_sans if config is not None else ())
+    if sans and kind not in STRICT:
         raise InputError(
             f"client_allowed_sans does not go with {kind}: a caller without a certificate would bring "
             "the request down with a fault",
@@ -86,7 +86,7 @@ def demand(
     probe = factory.once("probe", lambda: probe_certificates.probe_pair(stack, facts, factory))
     everyone = [*(each for each in shown if each is not None), *at_doors, (probe.certificate, probe.trust)]
     missing = [trust for certificate, trust in everyone if not signatures.vouches(base, certificate)]
-    allowed = _allowed_names(server, config, asked, [certificate for certificate, _ in everyone])
+    allowed = _allowed_names(server, config, sans, [certificate for certificate, _ in everyone])
     if base and not missing:
         return ClientDemand(kind, base_file, base, allowed)
     before = server.host.files.get(server.client_ca)
@@ -122,13 +122,16 @@ def _client_pair_to_trust(
 
 
 def _allowed_names(
-    server: Server, config: web_config.WebConfig | None, asked: tuple[str, ...], certificates: Sequence[bytes]
+    server: Server,
+    config: web_config.WebConfig | None,
+    wanted_names: tuple[str, ...],
+    certificates: Sequence[bytes],
 ) -> tuple[str, ...]:
     """The allowed names: those so far, those that the person wants, and one per client that has none of them."""
-    if not asked:
+    if not wanted_names:
         return ()
-    there = config.client_allowed_sans if config is not None else ()
-    allowed = dict.fromkeys((*there, *server.spec.client_allowed_sans))
+    present_names = config.client_allowed_sans if config is not None else ()
+    allowed = dict.fromkeys((*present_names, *server.spec.client_allowed_sans))
     for certificate in certificates:
         names = issue.summary(certificate).names
         if names and not set(names) & set(allowed):

@@ -41,7 +41,7 @@ class Client(Participant):
 
     @property
     def place(self) -> str:
-        """Its place in the ids of things made for a Prometheus: the host, or for a further instance the key."""
+        """Its name in the ids of steps for a Prometheus: the host, or for a further instance the key."""
         return self.key if self.service.instance else self.service.host
 
     @property

@@ -174,12 +174,12 @@ def _find_login_place(
     places = [each for each in client.places() if each.kind == login.place]
     place = next((each for each in places if login.name in names_of(each)), None)
     if place is None:
-        there = ", ".join(name for each in places for name in names_of(each)[:1])
+        choices = ", ".join(name for each in places for name in names_of(each)[:1])
         raise InputError(
             f"Prometheus on {login.host} has no {login.place} {login.name}",
             where=f"{login.host}:{client.service.config_file}",
-            todo=f"Write one of these in the stack file: {there}"
-            if there
+            todo=f"Write one of these in the stack file: {choices}"
+            if choices
             else "Add it there, then plan again",
         )
     return _Known(login, client, place, secret)

@@ -38,7 +38,7 @@ class ClientNeeds:
         self._logins: dict[str, list[tuple[str, tuple[str, str], bool]]] = {}
         self._pair: certificates.Pair | None = None
         self.warnings: dict[tuple[str, str], Finding] = {}
-        """What is to be said of CA files that are kept, by their path and the server."""
+        """Findings about CA files that are kept, by path and server."""
 
     def settings(
         self, place: Place, plans: Sequence[ServerPlan]
@@ -116,20 +116,20 @@ class ClientNeeds:
         Raises:
             InputError: names the two places.
         """
-        said = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
-        if not said[0]:
+        login = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
+        if not login[0]:
             return
         for plan in asking:
             others = self._logins.setdefault(plan.server.key, [])
-            for other, other_said, other_serves in others:
-                if other_said != said and not (serves and other_serves):
+            for other, other_login, other_serves in others:
+                if other_login != login and not (serves and other_serves):
                     raise InputError(
-                        f"{other} logs in to {plan.server.key} as {other_said[0]} and {place.how} as {said[0]}, "
+                        f"{other} logs in to {plan.server.key} as {other_login[0]} and {place.how} as {login[0]}, "
                         "and the server does not know both with what they send",
                         where=place_name(self._client, place),
                         todo="Give both one login, or write both users into the server's web configuration first",
                     )
-            others.append((place.how, said, serves))
+            others.append((place.how, login, serves))
 
     def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
         """Whether every server accepts the login that the person configured for this place."""
@@ -156,15 +156,15 @@ class ClientNeeds:
         wide, narrow = [], []
         for path, plans in self._trusted.items():
             before = self._client.host.files.get(path)
-            there = before.content if before is not None else b""
+            present = before.content if before is not None else b""
             missing = [
                 plan.pair.trust
                 for plan in plans.values()
-                if not signatures.vouches(certificates.as_go_reads(there), plan.pair.certificate)
+                if not signatures.vouches(certificates.as_go_reads(present), plan.pair.certificate)
             ]
-            between = certificates.bundle([*((there,) if there else ()), *missing])
+            between = certificates.bundle([*((present,) if present else ()), *missing])
             final = certificates.bundle([plan.pair.trust for plan in plans.values()])
-            if missing and between != there:
+            if missing and between != present:
                 wide.append(self._trust_step(path, before, between, tuple(plans.values())))
             replaced = any(plan.pair.changes and plan.was_tls for plan in plans.values())
             if replaced and final != between:

@@ -88,18 +88,18 @@ def _workstation_address(plan: ServerPlan, named: Names) -> tuple[str, str]:
     return server.address, name
 
 
-def sentences(plans: Sequence[ServerPlan], said: Mapping[str, str]) -> tuple[str, ...]:
+def sentences(plans: Sequence[ServerPlan], commands: Mapping[str, str]) -> tuple[str, ...]:
     """The same commands as sentences for the end of a run."""
     found = []
     for plan in plans:
         server = plan.server
-        if server.key not in said:
+        if server.key not in commands:
             continue
         doing = {"pushgateway": "To push to", "prometheus": "To query"}.get(server.spec.name, "To ask")
         note = " (with the Python package prometheus-client)" if server.spec.name == "pushgateway" else ""
         if server.spec.name == "prometheus" and not server.service.agent:
             note = newer_promtool(server.service)
-        found.append(f"{doing} {server.key}{note}: {said[server.key]}")
+        found.append(f"{doing} {server.key}{note}: {commands[server.key]}")
     return tuple(found)
 
 
@@ -115,12 +115,12 @@ def _query(stack: Stack, facts: Facts, plan: ServerPlan, url: str) -> list[str]:
             "up",
         ]
     settings = _settings(stack, facts, plan)
-    asked = ["curl", "--cacert", settings["ca_file"]]
+    command = ["curl", "--cacert", settings["ca_file"]]
     if "cert_file" in settings:
-        asked += ["--cert", settings["cert_file"], "--key", settings["key_file"]]
+        command += ["--cert", settings["cert_file"], "--key", settings["key_file"]]
     if "username" in settings:
-        asked += ["--config", paths.user_files(facts, stack.users[0])[1]]
-    return [*asked, f"{url}/api/v1/targets"]
+        command += ["--config", paths.user_files(facts, stack.users[0])[1]]
+    return [*command, f"{url}/api/v1/targets"]
 
 
 def _push(stack: Stack, facts: Facts, plan: ServerPlan, address: str) -> list[str]:

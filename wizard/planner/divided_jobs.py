@@ -25,18 +25,18 @@ def split_jobs(
     found = dict(texts)
     for place in client.places(found):
         where = place_name(client, place)
-        asked = asked_servers(place, client, plans)
-        others = [address for address in place.addresses if address not in asked]
-        if not asked or not others or _fits(stack, place, client, tuple(asked.values())):
+        protected = asked_servers(place, client, plans)
+        others = [address for address in place.addresses if address not in protected]
+        if not protected or not others or _fits(stack, place, client, tuple(protected.values())):
             continue
         if place.kind != "job":
             raise InputError(
-                f"{place.how} names {next(iter(asked))} together with {others[0]}, which stays as it is, "
+                f"{place.how} names {next(iter(protected))} together with {others[0]}, which stays as it is, "
                 "and they share one scheme and one login",
                 where=where,
                 todo="Protect both, or give each an entry of its own",
             )
-        mine = [target for target in place.targets if target.address in asked]
+        mine = [target for target in place.targets if target.address in protected]
         foreign = next((target for target in mine if target.source != "static"), None)
         if foreign is not None:
             raise InputError(
@@ -48,7 +48,7 @@ def split_jobs(
         # One new job per server: their protection may differ later.
         by_plan: dict[str, list[str]] = {}
         for target in mine:
-            by_plan.setdefault(asked[target.address].server.spec.host, []).append(target.discovered)
+            by_plan.setdefault(protected[target.address].server.spec.host, []).append(target.discovered)
         path = place.path or client.service.config_file
         for host, addresses in by_plan.items():
             names = {each.name for each in client.places(found) if each.kind == "job"}
@@ -66,10 +66,10 @@ def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan
     if place.scheme != "https" or state is None:
         return False
     user = stack.users[0]
-    said = (place.basic_auth.get("username", ""), place.basic_auth.get("password_file", ""))
+    login = (place.basic_auth.get("username", ""), place.basic_auth.get("password_file", ""))
     return all(
         signatures.vouches(state.content, plan.pair.certificate)
-        and (not plan.asks_password or said == (user.name, client.password_file(user)))
+        and (not plan.asks_password or login == (user.name, client.password_file(user)))
         and (
             not plan.asks_certificate
             or client_certificates.kept_place_pair(client, place, plan.clients) is not None

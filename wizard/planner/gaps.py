@@ -54,21 +54,21 @@ def of_recreation(service: Service) -> tuple[Gap, ...]:
 
 def _own_gaps(plan: ServerPlan, *, scraped: bool) -> Iterator[Gap]:
     """How long one server is not scraped, or does not scrape."""
-    told = partial(
+    gap = partial(
         Gap, host=plan.server.spec.host, component=plan.server.spec.name, instance=plan.server.spec.unit
     )
     missing = component(plan.server.spec.name).restart_seconds
     if not scraped:
-        yield told(message="is scraped by no Prometheus of this stack")
+        yield gap(message="is scraped by no Prometheus of this stack")
     elif plan.turn == "restart" and plan.server.spec.name == "prometheus":
-        yield told(message=f"restarts: it scrapes nothing for about {missing:.0f} s", seconds=missing)
+        yield gap(message=f"restarts: it scrapes nothing for about {missing:.0f} s", seconds=missing)
         if (longest := service_actions.longest_stop(plan.server)) > 0:
-            yield told(
+            yield gap(
                 message=f"may take up to {longest:.0f} s to stop: it first sends the remaining samples to its "
                 "remote_write endpoints",
                 seconds=longest,
             )
     elif plan.turn == "restart":
-        yield told(message=f"is down for about {missing:.0f} s: at most one scrape is lost", seconds=missing)
+        yield gap(message=f"is down for about {missing:.0f} s: at most one scrape is lost", seconds=missing)
     elif plan.turn == "reread":
-        yield told(message="is not interrupted: it reads the new configuration by itself")
+        yield gap(message="is not interrupted: it reads the new configuration by itself")

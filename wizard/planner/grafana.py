@@ -147,14 +147,14 @@ def look(
 ) -> tuple[tuple[Asking, ...], tuple[Finding, ...]]:
     """The data sources that query these servers, and findings about those that cannot be edited."""
     found: list[Asking] = []
-    told: list[Finding] = []
+    warnings: list[Finding] = []
     for client in clients(facts) if servers else ():
         host = client.host.spec.name
         for path, state in client.files:
             try:
                 sources = grafana.datasources(state.content)
             except ConfigError as error:
-                told.append(_yours(host, f"{path} cannot be read: {error.what}"))
+                warnings.append(_yours(host, f"{path} cannot be read: {error.what}"))
                 continue
             for source in sources:
                 address = _address(source.url)
@@ -164,16 +164,16 @@ def look(
                 what = plain(f"data source {source.name} in {path}")
                 if source.access == "direct":
                     reason = "is requested by the browser of the reader, which needs the credentials itself"
-                    told.append(_yours(host, f"{what} {reason}"))
+                    warnings.append(_yours(host, f"{what} {reason}"))
                     continue
                 try:
                     _trial(stack, state.content, source, server)
                 except ConfigError as error:
-                    told.append(_yours(host, f"{what} cannot be changed: {error.what}"))
+                    warnings.append(_yours(host, f"{what} cannot be changed: {error.what}"))
                     continue
                 found.append(Asking(client, path, source, address, server))
     if any(each.spec.name in _ASKED for each in servers):
-        told += [
+        warnings += [
             _yours(
                 name,
                 f"Grafana in container {box.name} has its data sources in no folder of the host that it mounts",
@@ -182,7 +182,7 @@ def look(
             for box in host.grafana
             if not _mounted_provisioning_folder(box)
         ]
-    return tuple(found), tuple(told)
+    return tuple(found), tuple(warnings)
 
 
 def askers(asking: Sequence[Asking], server: Server) -> tuple[Client, ...]:
@@ -273,7 +273,7 @@ def _address(url: str) -> str:
 
 def place_of(source: grafana.DataSource) -> Place:
     """A data source as a `Place`, like those of all clients."""
-    said = {
+    tls_paths = {
         "ca_file": named_file(source.says.get("tlsCACert", "")) if source.is_on("tlsAuthWithCACert") else "",
         "cert_file": named_file(source.says.get("tlsClientCert", "")) if source.is_on("tlsAuth") else "",
         "key_file": named_file(source.says.get("tlsClientKey", "")) if source.is_on("tlsAuth") else "",
@@ -284,7 +284,7 @@ def place_of(source: grafana.DataSource) -> Place:
         name=plain(f"data source {source.name}"),
         addresses=(_address(source.url),),
         scheme=urlsplit(source.url).scheme if _address(source.url) else "",
-        tls={key: path for key, path in said.items() if path},
+        tls={key: path for key, path in tls_paths.items() if path},
         basic_auth={"username": user} if user else {},
     )
 

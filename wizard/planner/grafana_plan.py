@@ -114,9 +114,9 @@ class _Work:
 
     def _trust(self, each: Asking, plan: ServerPlan) -> str:
         """The path of the CA's copy to set, or '' if the present CA setting verifies the server's certificate."""
-        says, source = each.source.says, each.source
+        settings, source = each.source.says, each.source
         if source.is_on("tlsAuthWithCACert") and not source.is_on("tlsSkipVerify"):
-            known_text = setting_content(self._client, says.get("tlsCACert", ""))
+            known_text = setting_content(self._client, settings.get("tlsCACert", ""))
             asks_so_now = source.url.startswith("https:") and plan.was_tls and not plan.pair.changes
             # A CA that only Grafana can resolve is good if it works now and the certificate stays the same.
             if asks_so_now if known_text is None else signatures.vouches(known_text, plan.pair.certificate):
@@ -125,7 +125,8 @@ class _Work:
                     plan.pair.certificate,
                     host=self._client.host.spec.name,
                     component="grafana",
-                    path=named_file(says.get("tlsCACert", "")) or f"{each.path} ({plain(each.source.name)})",
+                    path=named_file(settings.get("tlsCACert", ""))
+                    or f"{each.path} ({plain(each.source.name)})",
                     server=plan.server.key,
                 )
                 return ""
@@ -196,19 +197,19 @@ class _Work:
 
     def _logs_in(self, each: Asking, plan: ServerPlan, given: credentials.Credential) -> bool:
         """Whether the server accepts the login that the person configured for the data source."""
-        says = each.source.says
-        user, said = says.get("basicAuthUser", ""), says.get("basicAuthPassword", "")
-        if not (each.source.is_on("basicAuth") and user and said):
+        settings = each.source.says
+        user, password_setting = settings.get("basicAuthUser", ""), settings.get("basicAuthPassword", "")
+        if not (each.source.is_on("basicAuth") and user and password_setting):
             return False
-        known_text = setting_content(self._client, said)
+        known_text = setting_content(self._client, password_setting)
         state = plan.server.host.files.get(plan.server.web_file)
-        known = web_config.parse(state.content).users.get(user, "") if state is not None else ""
+        hashed = web_config.parse(state.content).users.get(user, "") if state is not None else ""
         if known_text is None:
-            return bool(known)  # only Grafana can resolve the password
+            return bool(hashed)  # only Grafana can resolve the password
         password = passwords.as_sent_by_prometheus(known_text)
         if user == given.user.name:
             return password == given.password
-        return bool(known) and passwords.matches(password, known)
+        return bool(hashed) and passwords.matches(password, hashed)
 
     def _state(self, content: bytes) -> FileState:
         return FileState(content, 0o640, self._client.owner, self._client.service.group)

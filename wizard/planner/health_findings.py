@@ -41,12 +41,16 @@ def longest_wait(facts: Facts, probes: Sequence[Probe]) -> float:
 
 def format_duration(seconds: float) -> str:
     """A time as people write it: 45 s, 5 min, 1 h 30 min."""
-    whole = int(seconds + 0.5)
-    if whole < 120:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
+    total = int(seconds + 0.5)
+    if total < 120:
+        return f"{total} s"
+    minutes, remainder = divmod(total, 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
+    parts = [
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes else "",
+        f"{remainder} s" if remainder else "",
+    ]
     return " ".join(part for part in parts if part)
 
 
@@ -94,12 +98,12 @@ def _not_asked(facts: Facts) -> list[Finding]:
         Finding(
             id="proxy-unread",
             host=host,
-            what=f"{host}: {said}",
+            what=f"{host}: {reason}",
             why="Whether it passes requests to a component of the plan is not known.",
             remediation="Check whether it does: its requests are rejected once that component is protected",
         )
         for host, known in facts.proxies.items()
-        for said in known.unread
+        for reason in known.unread
     ]
     return found
 

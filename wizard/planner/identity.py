@@ -59,11 +59,11 @@ _LOOPBACK: set[Address] = {
 
 @lru_cache(4096)
 def _sockets(
-    component: str, arguments: tuple[str, ...], held: tuple[str, ...], listen: str, *, own: bool
+    component: str, arguments: tuple[str, ...], open_sockets: tuple[str, ...], listen: str, *, own: bool
 ) -> tuple[tuple[str, int], ...]:
     # Its open sockets count more than its flags: the port may come from its environment, or from systemd.
     # In a practice stack each service has an address of its own; elsewhere `listen` may be the address seen from here.
-    given = () if own else held or tuple(_flags(arguments, "web.listen-address"))
+    given = () if own else open_sockets or tuple(_flags(arguments, "web.listen-address"))
     found = []
     for host, port in map(endpoints.split, given):
         if port and "/" not in host:  # vsock://:9100 is not TCP

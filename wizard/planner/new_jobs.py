@@ -44,7 +44,7 @@ def assign(
         ConfigError: a configuration cannot be parsed.
     """
     found: dict[str, list[Server]] = {}
-    told: list[Finding] = []
+    warnings: list[Finding] = []
     jobs = {
         client.key: [place for place in client.places(texts[client.key]) if place.kind == "job"]
         for client in scrapers
@@ -52,13 +52,13 @@ def assign(
     for server in servers:
         if not scrapers or not find_component(server.spec.name).scraped:
             continue
-        asked = any(
+        is_scraped = any(
             client.means(address, server)
             for client in scrapers
             for place in jobs[client.key]
             for address in place.addresses
         )
-        if asked:
+        if is_scraped:
             continue
         able = [
             client for client in scrapers if (client.host.spec.name, server.address) not in facts.unreachable
@@ -69,10 +69,10 @@ def assign(
         chosen = (mine or able)[0]
         found.setdefault(chosen.key, []).append(server)
         if len(scrapers) > 1:
-            told.append(_new_job_finding(server, chosen, same=bool(mine)))
+            warnings.append(_new_job_finding(server, chosen, same=bool(mine)))
         for client in scrapers:
-            told += identity_warnings.of_jobs(facts, client, jobs[client.key], server, chosen)
-    return NewJobs({key: tuple(each) for key, each in found.items()}, tuple(told))
+            warnings += identity_warnings.of_jobs(facts, client, jobs[client.key], server, chosen)
+    return NewJobs({key: tuple(each) for key, each in found.items()}, tuple(warnings))
 
 
 def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -> dict[str, bytes]:

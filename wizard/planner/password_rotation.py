@@ -47,7 +47,7 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
     """Plans the replacement of the first user's password if servers and clients use the old one; () otherwise.
 
     Raises:
-        CredentialNeededError: the new password has to be asked for.
+        CredentialNeededError: the person must type the new password and has not.
     """
     user = stack.users[0]
     known = _servers_of_user(stack, facts, user)
@@ -191,13 +191,13 @@ class _ClientSide:
 
     def over(self) -> tuple[PlannedStep, ...]:
         """Steps to the second name, with the new password in a separate file."""
-        there = self._client.host.files.get(self._new_file)
+        before = self._client.host.files.get(self._new_file)
         return (
             self._step(
                 "password-next",
                 "Write the new password to a second file for {title}",
                 "The old file does not change while it is in use.",
-                self._file(self._new_file, there, self._password),
+                self._file(self._new_file, before, self._password),
             ),
             self._turn(1, self._configs),
             service_actions.reload(self._facts, self._client),

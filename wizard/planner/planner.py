@@ -75,13 +75,13 @@ def plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     answers = password_rotation.with_new_password(stack, answers)
     rotation = password_rotation.rotation(stack, facts, answers)
     turned = facts_after(facts, (change for step in rotation for change in step.changes))
-    rest = replace(_plan(stack, turned, answers), answers=answers, facts=turned)
+    main_plan = replace(_plan(stack, turned, answers), answers=answers, facts=turned)
     if not rotation:
-        return rest
+        return main_plan
     gap = Gap(message="a password is replaced: servers accept both meanwhile, so that no scrape is rejected")
     first = tuple(replace(step, stage=number) for number, step in enumerate(rotation))
-    behind = tuple(replace(step, stage=step.stage + len(first)) for step in rest.steps)
-    return replace(rest, facts=facts, steps=(*first, *behind), gaps=(gap, *rest.gaps))
+    behind = tuple(replace(step, stage=step.stage + len(first)) for step in main_plan.steps)
+    return replace(main_plan, facts=facts, steps=(*first, *behind), gaps=(gap, *main_plan.gaps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,9 +380,9 @@ def _prober_plans(
                 {each.server.key: each for each in plans if each.server.key in keys}
             )
         content = blackbox.with_modules(prober.content, mine)
-        asked = {name: tuple(each.values()) for name, each in modules.items()}
+        servers = {name: tuple(each.values()) for name, each in modules.items()}
         texts = {prober.service.config_file: content}
-        found.append(plan_client(stack, facts, factory, prober, plans, modules=asked, texts=texts))
+        found.append(plan_client(stack, facts, factory, prober, plans, modules=servers, texts=texts))
     return tuple(found)
 
 

@@ -122,10 +122,12 @@ def _workspace_pair(
     why: str,
     by_hand: Sequence[tuple[Typed, ...]],
 ) -> tuple[Change, ...]:
-    there, there_key = (facts.file(WORKSPACE, path) for path in paths)
-    if there is not None and there_key is not None:
-        problems = issue.problems(there.content, names=(), key_pem=there_key.content, purpose="client")
-        if not problems and fits(there.content):
+    old_certificate, old_key = (facts.file(WORKSPACE, path) for path in paths)
+    if old_certificate is not None and old_key is not None:
+        problems = issue.problems(
+            old_certificate.content, names=(), key_pem=old_key.content, purpose="client"
+        )
+        if not problems and fits(old_certificate.content):
             return ()
     certificate, key = make()
     about = issue.describe(certificate)

@@ -176,7 +176,7 @@ class Inquiry:
             before: whether this plan has not protected Prometheus itself yet.
         """
         probes: dict[str, Probe] = {}
-        told: dict[tuple[str, str], str] = {}
+        main_jobs: dict[tuple[str, str], str] = {}
         for target in targets:
             if target.place.kind != "job":
                 continue
@@ -185,15 +185,15 @@ class Inquiry:
             scheme, options = self._access(client, before=before)
             identity = up_id(target)
             # One job may scrape a blackbox exporter itself, and another its probes: the second is named with its job.
-            job = told.setdefault((server.key, client.key), target.place.name)
-            who = " ".join(part for part in ("Prometheus", client.service.instance) if part)
+            job = main_jobs.setdefault((server.key, client.key), target.place.name)
+            title = " ".join(part for part in ("Prometheus", client.service.instance) if part)
             probes[identity] = Probe(
                 id=identity,
                 host=server.spec.host,
                 component=server.spec.name,
                 unit=server.spec.unit,
                 name=f"Prometheus scrapes it (job {target.place.name})",
-                client=f"{who} itself" if job == target.place.name else f"{who}, {target.place.name}",
+                client=f"{title} itself" if job == target.place.name else f"{title}, {target.place.name}",
                 expect="up",
                 url=f"{scheme}://{client.service.listen}{_prefix(client.service)}",
                 kind="up",
@@ -276,7 +276,7 @@ def _curl_resolve(server: Server, place: str) -> str:
 
 
 def up_id(target: Target) -> str:
-    """The id of the probe that asks Prometheus about a target."""
+    """The id of the probe of a target's `up`."""
     return f"{target.plan.server.key}/up@{target.client.place}/{target.place.name}"
 
 

@@ -49,19 +49,19 @@ HEADERS = {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
 
 def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     """The questions for this stack, in order; `default` is the stack's present value."""
-    asked = [
+    result = [
         _level(stack, component)
         for component in stack.components
         if not stack.doors_to(component.host, component.name)
     ]
-    asked += door_questions.questions(stack, facts)
+    result += door_questions.questions(stack, facts)
     protected = [component for component in stack.components if component.protect]
     if not stack.changes_hosts:
-        return tuple(asked)
-    asked += [_broken_question(stack, client) for client in broken_clients(stack, facts)]
+        return tuple(result)
+    result += [_broken_question(stack, client) for client in broken_clients(stack, facts)]
     if stack.asks_password:
-        asked += _user_questions(stack)
-    asked.append(
+        result += _user_questions(stack)
+    result.append(
         Question(
             setting=Setting("certificates", "issued_by"),
             title="Issuer of the certificates",
@@ -82,12 +82,12 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
         )
     )
     if stack.certificates.issued_by == "files":
-        asked += [question for component in protected for question in _file_questions(stack, component)]
+        result += [question for component in protected for question in _file_questions(stack, component)]
     for component in protected:
         if "client_cert" in component.protect:
-            asked += _client_questions(stack, component)
+            result += _client_questions(stack, component)
     for server in (each for each in paths.servers(stack, facts) if each.component != EXPORTERS):
-        asked.append(
+        result.append(
             Question(
                 setting=Setting("components", "names", server.key),
                 title=f"Names and addresses of {server.title} {_on(stack, server.spec.host)}",
@@ -102,10 +102,10 @@ def questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
                 warning=_left_out(stack, facts, server),
             )
         )
-    asked += _certificate_questions(stack)
+    result += _certificate_questions(stack)
     for component in protected:
-        asked += _tuning_questions(stack, facts, component)
-    return tuple(asked)
+        result += _tuning_questions(stack, facts, component)
+    return tuple(result)
 
 
 def _left_out(stack: Stack, facts: Facts, server: Server) -> str:
@@ -240,7 +240,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
     known = facts.hosts.get(component.host)
     service = known.service(component.name, component.unit) if known is not None else None
     toolkit = find_component(component.name).toolkit(service.version if service is not None else "")
-    asked = [
+    result = [
         Question(
             setting=Setting("components", "min_version", component.key),
             title=f"Oldest TLS that {where} speaks",
@@ -253,7 +253,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
         )
     ]
     if not web_config.unsupported_settings(toolkit, headers=HEADERS):
-        asked.append(
+        result.append(
             Question(
                 setting=Setting("components", "headers", component.key),
                 title=f"Headers for browsers in the answers of {where}",
@@ -267,7 +267,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
         )
     limit = component.rate_limit
     if not web_config.unsupported_settings(toolkit, rate_limit=RateLimit("1s", 1)):
-        asked.append(
+        result.append(
             Question(
                 setting=Setting("components", "rate_limit", component.key),
                 title=f"Most requests that {where} answers",
@@ -281,7 +281,7 @@ def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> l
                 priority="low",
             )
         )
-    return asked
+    return result
 
 
 def _on(stack: Stack, host: str) -> str:

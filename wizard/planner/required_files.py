@@ -159,7 +159,7 @@ def _stack_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 
 
 def _web_configurations(stack: Stack, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yields host and path of each web configuration in use: behind mutual TLS, only it tells of a password."""
+    """Yields host and path of each web configuration in use: behind mutual TLS, only this file tells whether there is a password."""
     for component in stack.components:
         host = facts.hosts.get(component.host)
         service = host.service(component.name, component.unit) if host else None
@@ -210,17 +210,17 @@ def _named_in(client: Client, path: str, content: bytes) -> list[str]:
     try:
         if client.service.component == "blackbox_exporter":
             modules = blackbox.modules(content)
-            named = [client.place_trust(f"module {module.name}") for module in modules]
-            said = [(module.tls, module.basic_auth) for module in modules]
+            paths = [client.place_trust(f"module {module.name}") for module in modules]
+            settings = [(module.tls, module.basic_auth) for module in modules]
         else:
             jobs, blocks = scrape.jobs(content), scrape.clients(content)
-            named = [*scrape.sd_files(content, folder)]
-            named += [client.place_trust(f"job {job.name}") for job in jobs]
-            named += [client.place_trust(block.title) for block in blocks]
-            said = [(job.tls, job.basic_auth) for job in jobs]
-            said += [(block.tls, block.basic_auth) for block in blocks]
+            paths = [*scrape.sd_files(content, folder)]
+            paths += [client.place_trust(f"job {job.name}") for job in jobs]
+            paths += [client.place_trust(block.title) for block in blocks]
+            settings = [(job.tls, job.basic_auth) for job in jobs]
+            settings += [(block.tls, block.basic_auth) for block in blocks]
     except ConfigError:
         return []
-    named += [tls.get(key, "") for tls, _ in said for key in ("ca_file", "cert_file", "key_file")]
-    named += [basic.get("password_file", "") for _, basic in said]
-    return [on_host(client.service, posixpath.join(folder, name)) for name in named if name]
+    paths += [tls.get(key, "") for tls, _ in settings for key in ("ca_file", "cert_file", "key_file")]
+    paths += [basic.get("password_file", "") for _, basic in settings]
+    return [on_host(client.service, posixpath.join(folder, name)) for name in paths if name]

@@ -173,8 +173,8 @@ def _foreign_trust(stack: Stack, facts: Facts, server: Server, certificate: byte
         return certificate
     for scraper in paths.scrapers(stack, facts):
         for place in scraper.places():
-            asked = any(scraper.means(address, server) for address in place.addresses)
-            if asked and place.tls.get("ca_file"):
+            is_client = any(scraper.means(address, server) for address in place.addresses)
+            if is_client and place.tls.get("ca_file"):
                 state = scraper.host.files.get(scraper.resolve(place, place.tls["ca_file"]))
                 if state is not None and signatures.vouches(as_go_reads(state.content), certificate):
                     return state.content

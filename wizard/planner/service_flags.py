@@ -98,12 +98,12 @@ def _web_flag(server: Server) -> str:
 def _missing_flags(server: Server, pair: Pair, flag: str, *, keeps_links: bool) -> dict[str, str]:
     """The missing flags, with their values."""
     component = find_component(server.spec.name)
-    there = (
+    is_set = (
         server.service.flag(flag) == server.web_flag_value
         if server.credentials
         else server.service.web_config
     )
-    wanted = {} if there else {flag: server.web_flag_value}
+    wanted = {} if is_set else {flag: server.web_flag_value}
     if not keeps_links:
         wanted |= _link_flag(component, server, pair)
     gossip_flag = component.cluster_flag(server.service.version) if server.spec.cluster_tls else ""

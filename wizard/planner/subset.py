@@ -157,10 +157,10 @@ def remaining_steps(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, 
 
     A file with its final content is left unchanged.
     """
-    rest = _Rest(target, made)
+    state = _Rest(target, made)
     found = []
     for step in target.steps:
-        changes = tuple(each for each in map(rest.remaining_change, step.changes) if each is not None)
+        changes = tuple(each for each in map(state.remaining_change, step.changes) if each is not None)
         if changes:
             found.append(replace(step, changes=changes))
     return tuple(found)
@@ -255,7 +255,7 @@ def _merge_steps(
         for change in step.changes
     }
     logins = {step.id: step.changes for step in other.steps if step.kind is StepKind.LOGIN}
-    known = {change.path for step in steps if step.host in asking for change in step.changes}
+    planned_paths = {change.path for step in steps if step.host in asking for change in step.changes}
     merged = []
     for step in steps:
         if step.host in silent:
@@ -264,18 +264,18 @@ def _merge_steps(
         if step.kind is StepKind.LOGIN:
             changes = logins.get(step.id, ())
         elif step.host in asking:
-            taken = []
+            kept = []
             for change in step.changes:
                 fresh = anew.get((step.id, change.kind == "reload", change.path))
                 own = isinstance(change, MakeFolder) or (change.host, change.path) in made
                 if own or fresh is not None:
-                    taken.append(change if own or fresh is None else fresh)
-            changes = tuple(taken)
+                    kept.append(change if own or fresh is None else fresh)
+            changes = tuple(kept)
         if changes:
             merged.append(replace(step, changes=changes))
     for step in other.steps:
         if step.host in asking:
-            more = tuple(change for change in step.changes if change.path not in known)
+            more = tuple(change for change in step.changes if change.path not in planned_paths)
             if more:
                 merged.append(replace(step, changes=more))
     return tuple(sorted(merged, key=lambda step: step.stage))

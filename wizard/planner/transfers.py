@@ -101,15 +101,15 @@ def transfer_fault(change: WriteFile, found: FileState | None) -> str:
 def _copies(
     facts: Facts, change: WriteFile, after: FileState, places: Sequence[tuple[str, str, bytes]]
 ) -> Iterator[Copy]:
-    there = _machine(facts, change.host)
+    target_machine = _machine(facts, change.host)
     for block in credentials.certificates_in(after.content):
         holders = [
             (host, path)
             for host, path, content in places
             if (host, path) != (change.host, change.path) and block.strip() in content
         ]
-        at_home = holders and _machine(facts, holders[0][0]) == there
-        if at_home or (not holders and there == HERE):
+        at_home = holders and _machine(facts, holders[0][0]) == target_machine
+        if at_home or (not holders and target_machine == HERE):
             continue
         origin = f"{HERE}, where it is made"
         if holders:

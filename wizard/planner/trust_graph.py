@@ -135,7 +135,7 @@ def _over_tls(site: Site, backend: Backend) -> dict[str, Any]:
 
 def _to_door(site: Site, backend: Behind) -> Arrow:
     known, door = site.known, site.known.door
-    who = [
+    visitors = [
         name
         for name, comes in (
             ("people", door.people or door.sign_in),
@@ -146,7 +146,7 @@ def _to_door(site: Site, backend: Behind) -> Arrow:
     signed = "signed by your CA" if site.pair.own_ca else "your own"
     return Arrow(
         client_host=OUTSIDE,
-        client=" and ".join(who),
+        client=" and ".join(visitors),
         server_host=door.host,
         server=known.proxy.name,
         how=f"front door of {backend.component}",

@@ -133,11 +133,11 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             id="unfamiliar-web-config",
             host=server.spec.host,
             component=server.spec.name,
-            what=f"{server.web_file}, {said}",
+            what=f"{server.web_file}, {message}",
             why="Firescreen does not know this setting; a newer component may.",
             remediation="Check the spelling, or leave it if the documentation of the component has it",
         )
-        for said in web.unfamiliar(state.content, toolkit=toolkit)
+        for message in web.unfamiliar(state.content, toolkit=toolkit)
     )
     return newer + tuple(
         Finding(
@@ -145,11 +145,11 @@ def weak(server: Server, web_step: PlannedStep | None, before: FileState | None)
             host=server.spec.host,
             component=server.spec.name,
             instance=server.spec.unit,
-            what=f"{server.web_file}, {said}",
+            what=f"{server.web_file}, {message}",
             why="It works, but accepts or shows more than necessary.",
             remediation="Change that setting, unless it is intended",
         )
-        for said in web.weak(state.content)
+        for message in web.weak(state.content)
     )
 
 

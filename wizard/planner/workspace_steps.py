@@ -63,12 +63,12 @@ def user_step(stack: Stack, facts: Facts, factory: credentials.CredentialFactory
 
 
 def trust_copies(
-    facts: Facts, pairs: Sequence[tuple[Server, Pair]], *, of: str = ""
+    facts: Facts, pairs: Sequence[tuple[Server, Pair]], *, owners: str = ""
 ) -> tuple[PlannedStep, ...]:
     """The files with which the probes verify each server, from its planned certificate.
 
     Args:
-        of: a name for these servers if they are not components.
+        owners: a name for these servers if they are not components.
     """
     if not pairs:
         return ()
@@ -97,7 +97,7 @@ def trust_copies(
     return (
         workspace_files.workspace_step(
             StepKind.TRUST_COPIES,
-            title=f"Store the CA certificates {f'of {of} ' if of else ''}for the probes",
+            title=f"Store the CA certificates {f'of {owners} ' if owners else ''}for the probes",
             why="The probes check the certificates of servers as a client does: they need the same CA certificate.",
             changes=changes,
         ),

@@ -109,9 +109,9 @@ class _Editing:
         if entrypoint and not words and any(word.startswith("-") for word in entrypoint[1:]):
             under = set(flags.wanted)
         self._set("entrypoint", Flags({name: flags.wanted[name] for name in under}, flags.variables), ())
-        rest = {name: value for name, value in flags.wanted.items() if name not in under}
+        command_flags = {name: value for name, value in flags.wanted.items() if name not in under}
         default = () if entrypoint else tuple(escape(word) for word in image_command)
-        self._set("command", Flags(rest, flags.variables), default)
+        self._set("command", Flags(command_flags, flags.variables), default)
 
     def _words(self, key: str) -> tuple[str, ...]:
         setting = self._service.setting(key)

@@ -130,7 +130,7 @@ def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
         return words
     scheme = "https" if demands.tls else "http"
     given = re.search(r"--url(?:=|\s+)['\"]?(https?)(://[^\s'\"]+)", line)
-    rest = given[2] if given else "://localhost:9090"
+    tail = given[2] if given else "://localhost:9090"
     if not (demands.tls or demands.password):
         return words
     own = re.search(r"--http\.config\.file(?:=|\s+)['\"]?([^\s'\"]+)", line)
@@ -140,7 +140,7 @@ def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
             "promtool in the healthcheck needs a file that says how to log in",
             todo="Give it one by --http.config.file, with password_file in it, or ask for an answer by wget",
         )
-    if own and own[1] == config and f"{scheme}{rest}" in line:
+    if own and own[1] == config and f"{scheme}{tail}" in line:
         return words
     program = re.search(r"\S*promtool(?=\s)", line)
     assert program is not None
@@ -149,6 +149,6 @@ def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
         program.group(),
         "check",
         checked[1],
-        f"--url={scheme}{rest}",
+        f"--url={scheme}{tail}",
         f"--http.config.file={config}",
     )

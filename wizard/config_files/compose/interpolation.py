@@ -73,10 +73,10 @@ def _value(written: str, variables: Mapping[str, str], depth: int) -> str:
     operator = _OPERATOR.match(inner, name.end())
     if operator is None:
         return written if known is None else known
-    kind, rest = operator.group(), inner[operator.end() :]
-    there = bool(known) if kind.startswith(":") else known is not None
+    kind, default = operator.group(), inner[operator.end() :]
+    is_set = bool(known) if kind.startswith(":") else known is not None
     if kind.endswith("+"):
-        return expand(rest, variables, depth=depth + 1) if there else ""
-    if there and known is not None:
+        return expand(default, variables, depth=depth + 1) if is_set else ""
+    if is_set and known is not None:
         return known
-    return expand(rest, variables, depth=depth + 1) if kind.endswith("-") else written
+    return expand(default, variables, depth=depth + 1) if kind.endswith("-") else written

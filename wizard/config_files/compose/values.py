@@ -146,8 +146,8 @@ def port(node: Node) -> Port | None:
 
 def short_port(text: str) -> Port:
     """`[[ip:]published:]target[/protocol]`."""
-    rest, _, protocol = text.partition("/")
-    parts = split_at_colons(rest)
+    ports, _, protocol = text.partition("/")
+    parts = split_at_colons(ports)
     address = ":".join(parts[:-2])
     return Port(
         target=parts[-1],

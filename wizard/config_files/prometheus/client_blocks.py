@@ -121,22 +121,22 @@ def _node(document: Document, block: ClientBlock) -> MappingNode:
 def _block(
     kind: Kind, index: int, node: MappingNode, *, folder: str, files: Mapping[str, bytes | None] | None
 ) -> ClientBlock:
-    of = fields.fields([node])
-    url = fields.value(of, "url") if kind != "alertmanagers" else ""
+    mapping = fields.fields([node])
+    url = fields.value(mapping, "url") if kind != "alertmanagers" else ""
     shown = _USERINFO.sub(MASK + "@", url)
-    sources = discovery(of)
+    sources = discovery(mapping)
     followed = not any(trouble(rule) for rule in sources.rules)
     complete = not sources.others and (files is not None or not sources.files)
     if kind == "alertmanagers":
         title = f"alertmanagers {index + 1}"
-        targets = tuple(dict.fromkeys(_alertmanagers(of, folder, files or {}))) if followed else ()
-        scheme = fields.value(of, "scheme") or "http"
+        targets = tuple(dict.fromkeys(_alertmanagers(mapping, folder, files or {}))) if followed else ()
+        scheme = fields.value(mapping, "scheme") or "http"
     else:
-        title = f'{kind} "{fields.value(of, "name") or shown}"'
+        title = f'{kind} "{fields.value(mapping, "name") or shown}"'
         scheme = url.partition("://")[0].lower() if "://" in url else ""
         host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
         targets = (with_port(host, scheme),) if host else ()
-    other = other_auth(of, CLIENT_AUTH)
+    other = other_auth(mapping, CLIENT_AUTH)
     return ClientBlock(
         kind=kind,
         index=index,
@@ -145,17 +145,17 @@ def _block(
         static=kind != "alertmanagers" or (complete and followed),
         scheme=scheme,
         url=shown,
-        tls=fields.texts(fields.inner(of, "tls_config")),
-        basic_auth=masked_login(of),
+        tls=fields.texts(fields.inner(mapping, "tls_config")),
+        basic_auth=masked_login(mapping),
         other_auth=other or ("url" if client_settings.userinfo(url) else ""),
         line=node.start_mark.line + 1,
     )
 
 
-def _alertmanagers(of: fields.Fields, folder: str, files: Mapping[str, bytes | None]) -> Iterator[str]:
-    sources = discovery(of)
-    scheme = fields.value(of, "scheme") or "http"
-    path = "/" + fields.value(of, "path_prefix").strip("/")
+def _alertmanagers(mapping: fields.Fields, folder: str, files: Mapping[str, bytes | None]) -> Iterator[str]:
+    sources = discovery(mapping)
+    scheme = fields.value(mapping, "scheme") or "http"
+    path = "/" + fields.value(mapping, "path_prefix").strip("/")
     for _, each in groups(sources, folder, files):
         for target in each.targets:
             labels = {**each.labels, "__address__": target, "__scheme__": scheme, "__alerts_path__": path}

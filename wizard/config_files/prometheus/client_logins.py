@@ -28,9 +28,9 @@ def set_login(content: bytes, *, place: tuple[str, str | int], key: str, value: 
     """
     document = load(content, NAME)
     path, node = _find_client(content, document, place)
-    of = fields.fields([node])
+    mapping = fields.fields([node])
     rival = next(
-        (each for each in ("basic_auth", *CLIENT_AUTH) if each != key and fields.is_given(of, each)), ""
+        (each for each in ("basic_auth", *CLIENT_AUTH) if each != key and fields.is_given(mapping, each)), ""
     )
     if rival:
         raise ConfigError(

@@ -55,8 +55,8 @@ def secure(document: Document, path: Path, node: MappingNode, want: Wanted, kind
     Raises:
         ConfigError: it authenticates in another way, or the edit would change more than this mapping.
     """
-    of = fields.fields([node])
-    rival = next((key for key in kind.rivals if fields.is_given(of, key)), "")
+    mapping = fields.fields([node])
+    rival = next((key for key in kind.rivals if fields.is_given(mapping, key)), "")
     if want.basic_auth and rival:
         raise ConfigError(
             f"{kind.words} authenticates with {rival} already, and only one way is allowed",
@@ -66,7 +66,7 @@ def secure(document: Document, path: Path, node: MappingNode, want: Wanted, kind
     editor = Editor(document)
     if kind.scheme == "url":
         _settle_url(editor, document, path, node, want)
-    elif want.scheme and kind.scheme and (fields.value(of, "scheme") or "http") != want.scheme:
+    elif want.scheme and kind.scheme and (fields.value(mapping, "scheme") or "http") != want.scheme:
         if fields.own(node, "scheme") is None:
             editor.insert(path, {"scheme": want.scheme})
         else:
@@ -142,8 +142,8 @@ def settle(
         checked: whether to enable verification of the certificate too.
         rivalries: the keys that each setting replaces.
     """
-    of = fields.fields([node])
-    now = fields.texts(fields.inner(of, key))
+    mapping = fields.fields([node])
+    now = fields.texts(fields.inner(mapping, key))
     missing = {name: text for name, text in want.items() if now.get(name) != text}
     rivals = {rival for name in want for rival in rivalries.get(name, ()) if rival in now}
     unchecked = checked and fields.truth(now.get(_SKIP, ""))
@@ -172,10 +172,10 @@ def confirm(document: Document, node: MappingNode, want: Wanted, kind: Kind = JO
     Raises:
         ConfigError: a merge key below an explicit key overrides it.
     """
-    of = fields.fields([node])
-    tls, basic = (fields.texts(fields.inner(of, key)) for key in ("tls_config", "basic_auth"))
+    mapping = fields.fields([node])
+    tls, basic = (fields.texts(fields.inner(mapping, key)) for key in ("tls_config", "basic_auth"))
     good = (
-        (not want.scheme or _scheme(of, kind, want.scheme) == want.scheme)
+        (not want.scheme or _scheme(mapping, kind, want.scheme) == want.scheme)
         and all(tls.get(key) == text for key, text in want.tls.items())
         and all(basic.get(key) == text for key, text in want.basic_auth.items())
         and not (want.encrypted and fields.truth(tls.get(_SKIP, "")))
@@ -193,10 +193,10 @@ def confirm(document: Document, node: MappingNode, want: Wanted, kind: Kind = JO
         )
 
 
-def _scheme(of: fields.Fields, kind: Kind, wanted: str) -> str:
+def _scheme(mapping: fields.Fields, kind: Kind, wanted: str) -> str:
     if kind.scheme == "url":
-        return fields.value(of, "url").partition(":")[0].lower()
-    return fields.value(of, "scheme") or "http" if kind.scheme else wanted
+        return fields.value(mapping, "url").partition(":")[0].lower()
+    return fields.value(mapping, "scheme") or "http" if kind.scheme else wanted
 
 
 def _settle_own(

@@ -45,10 +45,12 @@ def intervals(content: bytes, usual: tuple[float, float] = USUAL) -> Intervals:
     usual = _read_intervals(fields.inner(root, "global"), usual)
     nodes = listed.value if listed is not None else []
     jobs = [fields.fields([node]) for node in nodes]
-    return Intervals(usual, {fields.value(of, "job_name"): _read_intervals(of, usual) for of in jobs})
+    return Intervals(
+        usual, {fields.value(mapping, "job_name"): _read_intervals(mapping, usual) for mapping in jobs}
+    )
 
 
-def _read_intervals(of: fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:
-    interval = seconds(fields.value(of, "scrape_interval")) or usual[0]
-    timeout = seconds(fields.value(of, "scrape_timeout")) or usual[1]
+def _read_intervals(mapping: fields.Fields, usual: tuple[float, float]) -> tuple[float, float]:
+    interval = seconds(fields.value(mapping, "scrape_interval")) or usual[0]
+    timeout = seconds(fields.value(mapping, "scrape_timeout")) or usual[1]
     return interval, min(timeout, interval)

@@ -50,11 +50,11 @@ def split(document: Document, path: Path, *, moved: frozenset[str], name: str, s
 
 
 def _check(document: Document, path: Path, node: MappingNode, moved: frozenset[str]) -> None:
-    of = fields.fields([node])
+    mapping = fields.fields([node])
     own = [fields.own(node, key) for key in ("job_name", "static_configs")]
-    if not all(own) or any(len(of.get(key, ())) > 1 for key in ("job_name", "static_configs")):
+    if not all(own) or any(len(mapping.get(key, ())) > 1 for key in ("job_name", "static_configs")):
         raise _refusal(document, node, "its job_name or static_configs come through a merge key (<<)")
-    if any(key.endswith("_sd_configs") and fields.own(node, key) is None for key in of):
+    if any(key.endswith("_sd_configs") and fields.own(node, key) is None for key in mapping):
         raise _refusal(document, node, "its service discovery comes through a merge key (<<)")
     targets = {target for _, found in _groups(node) for target in found}
     unknown = sorted(moved - targets)
@@ -144,11 +144,13 @@ def _label_back(editor: Editor, node: MappingNode, path: Path, old: str, kept: C
     groups = fields.own(node, "static_configs")
     listed = groups.value if isinstance(groups, SequenceNode) else []
     for number, group in enumerate(listed):
-        of = fields.fields([group])
-        if not any(kept(text_of(each)) for each in _targets(group)) or "job" in fields.inner(of, "labels"):
+        mapping = fields.fields([group])
+        if not any(kept(text_of(each)) for each in _targets(group)) or "job" in fields.inner(
+            mapping, "labels"
+        ):
             continue
         base: Path = (*path, "static_configs", number)
-        if "labels" in of:
+        if "labels" in mapping:
             editor.insert((*base, "labels"), {"job": old})
         else:
             editor.insert(base, {"labels": {"job": old}})

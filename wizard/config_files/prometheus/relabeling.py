@@ -35,29 +35,29 @@ class Rule:
 
 def rule(node: Node) -> Rule:
     """Parses one entry; a missing field has Prometheus' default."""
-    of = fields.fields([node])
-    modulus = fields.value(of, "modulus").replace("_", "")
+    mapping = fields.fields([node])
+    modulus = fields.value(mapping, "modulus").replace("_", "")
     return Rule(
-        action=fields.value(of, "action").lower() or "replace",
-        source_labels=tuple(text_of(each) for each in fields.items(of, "source_labels")),
-        separator=_value_or_default(of, "separator", ";"),
-        regex=_value_or_default(of, "regex", "(.*)"),
-        target_label=fields.value(of, "target_label"),
-        replacement=_value_or_default(of, "replacement", "$1"),
+        action=fields.value(mapping, "action").lower() or "replace",
+        source_labels=tuple(text_of(each) for each in fields.items(mapping, "source_labels")),
+        separator=_value_or_default(mapping, "separator", ";"),
+        regex=_value_or_default(mapping, "regex", "(.*)"),
+        target_label=fields.value(mapping, "target_label"),
+        replacement=_value_or_default(mapping, "replacement", "$1"),
         modulus=int(modulus) if modulus.isascii() and modulus.isdigit() else 0,
     )
 
 
-def trouble(of: Rule) -> str:
+def trouble(rule: Rule) -> str:
     """Why this rule cannot be followed, or ''."""
-    if of.action not in ACTIONS:
-        return f"its relabelling has an action {of.action!r}, which is not known"
-    if of.action == "hashmod" and not of.modulus:
+    if rule.action not in ACTIONS:
+        return f"its relabelling has an action {rule.action!r}, which is not known"
+    if rule.action == "hashmod" and not rule.modulus:
         return "its relabelling has a hashmod without a modulus"
     try:
-        compile_pattern(of.regex)
+        compile_pattern(rule.regex)
     except PatternError as problem:
-        return f"its relabelling has the pattern {of.regex!r}: {problem}"
+        return f"its relabelling has the pattern {rule.regex!r}: {problem}"
     return ""
 
 
@@ -70,45 +70,45 @@ def relabel(labels: Mapping[str, str], rules: tuple[Rule, ...]) -> dict[str, str
     return now
 
 
-def _apply(now: dict[str, str], of: Rule) -> bool:
+def _apply(now: dict[str, str], rule: Rule) -> bool:
     """Applies a rule to `now`; returns False if it drops the target."""
-    text = of.separator.join(now.get(name, "") for name in of.source_labels)
-    if of.action in ("keep", "drop"):
-        return (compile_pattern(of.regex).match(text) is not None) == (of.action == "keep")
-    if of.action in ("keepequal", "dropequal"):
-        return (now.get(of.target_label, "") == text) == (of.action == "keepequal")
-    if of.action == "replace":
-        _replace(now, of, text)
-    elif of.action.startswith("label"):
-        _names(now, of)
-    elif of.action == "hashmod":
+    text = rule.separator.join(now.get(name, "") for name in rule.source_labels)
+    if rule.action in ("keep", "drop"):
+        return (compile_pattern(rule.regex).match(text) is not None) == (rule.action == "keep")
+    if rule.action in ("keepequal", "dropequal"):
+        return (now.get(rule.target_label, "") == text) == (rule.action == "keepequal")
+    if rule.action == "replace":
+        _replace(now, rule, text)
+    elif rule.action.startswith("label"):
+        _names(now, rule)
+    elif rule.action == "hashmod":
         # The last 8 of MD5's 16 bytes, as Prometheus has always done it; this has nothing to do with security.
         digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
-        _put(now, of.target_label, str(int.from_bytes(digest[8:], "big") % of.modulus))
+        _put(now, rule.target_label, str(int.from_bytes(digest[8:], "big") % rule.modulus))
     else:
-        _put(now, of.target_label, text.lower() if of.action == "lowercase" else text.upper())
+        _put(now, rule.target_label, text.lower() if rule.action == "lowercase" else text.upper())
     return True
 
 
-def _replace(now: dict[str, str], of: Rule, text: str) -> None:
-    pattern = compile_pattern(of.regex)
+def _replace(now: dict[str, str], rule: Rule, text: str) -> None:
+    pattern = compile_pattern(rule.regex)
     found = pattern.match(text)
     if found is None:
         return
-    target = expand(of.target_label, pattern, found)
-    if _NAME.fullmatch(target) or ("$" not in of.target_label and target):
-        _put(now, target, expand(of.replacement, pattern, found))
+    target = expand(rule.target_label, pattern, found)
+    if _NAME.fullmatch(target) or ("$" not in rule.target_label and target):
+        _put(now, target, expand(rule.replacement, pattern, found))
 
 
-def _names(now: dict[str, str], of: Rule) -> None:
+def _names(now: dict[str, str], rule: Rule) -> None:
     """Applies labelmap, labeldrop and labelkeep, whose patterns match label names."""
-    pattern = compile_pattern(of.regex)
+    pattern = compile_pattern(rule.regex)
     for name, value in list(now.items()):
         found = pattern.match(name)
-        if of.action == "labelmap":
+        if rule.action == "labelmap":
             if found is not None:
-                _put(now, expand(of.replacement, pattern, found), value)
-        elif (found is not None) == (of.action == "labeldrop"):
+                _put(now, expand(rule.replacement, pattern, found), value)
+        elif (found is not None) == (rule.action == "labeldrop"):
             del now[name]
 
 
@@ -120,9 +120,9 @@ def _put(now: dict[str, str], name: str, text: str) -> None:
         now.pop(name, None)
 
 
-def _value_or_default(of: fields.Fields, key: str, default: str) -> str:
+def _value_or_default(mapping: fields.Fields, key: str, default: str) -> str:
     """As `fields.value`, but an empty text in quotes is a value."""
-    for node in reversed(of.get(key, ())):
+    for node in reversed(mapping.get(key, ())):
         if not null(node):
             return text_of(node)
     return default

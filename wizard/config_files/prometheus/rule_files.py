@@ -21,8 +21,8 @@ def rule_files(content: bytes) -> tuple[str, ...]:
         ConfigError: it is not YAML.
     """
     root = load(content, NAME).root
-    of = fields.fields([root] if root is not None else [])
-    return tuple(text_of(node) for node in fields.items(of, "rule_files"))
+    mapping = fields.fields([root] if root is not None else [])
+    return tuple(text_of(node) for node in fields.items(mapping, "rule_files"))
 
 
 def add_rule_file(content: bytes, path: str, *, folder: str) -> bytes:

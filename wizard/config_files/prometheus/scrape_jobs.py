@@ -172,10 +172,10 @@ def job_list(document: Document) -> SequenceNode | None:
 def client_blocks(document: Document) -> tuple[tuple[str, int, MappingNode], ...]:
     """Every entry of alertmanagers, remote_write and remote_read: kind, index, node."""
     root = fields.fields([document.root] if document.root is not None else [])
-    of = {"alertmanagers": fields.inner(root, "alerting"), "remote_write": root, "remote_read": root}
+    mapping = {"alertmanagers": fields.inner(root, "alerting"), "remote_write": root, "remote_read": root}
     return tuple(
         (kind, index, node)
-        for kind, holder in of.items()
+        for kind, holder in mapping.items()
         for index, node in enumerate(fields.items(holder, kind))
         if isinstance(node, MappingNode)
     )
@@ -206,10 +206,10 @@ def index_of(content: bytes, name: str) -> int:
 
 def group(node: Node) -> Group:
     """Parses an entry of static_configs."""
-    of = fields.fields([node])
+    mapping = fields.fields([node])
     return Group(
-        tuple(text_of(target) for target in fields.items(of, "targets")),
-        fields.texts(fields.inner(of, "labels")),
+        tuple(text_of(target) for target in fields.items(mapping, "targets")),
+        fields.texts(fields.inner(mapping, "labels")),
     )
 
 
@@ -220,55 +220,55 @@ def _job(document: Document, node: Node) -> tuple[ScrapeJob, Discovery]:
             where=document.where(node),
             todo="Write it as `- job_name: …` with the rest indented below",
         )
-    of = fields.fields([node])
-    found = discovery(of)
+    mapping = fields.fields([node])
+    found = discovery(mapping)
     job = ScrapeJob(
-        name=fields.value(of, "job_name"),
-        scheme=fields.value(of, "scheme") or "http",
-        metrics_path=fields.value(of, "metrics_path") or "/metrics",
+        name=fields.value(mapping, "job_name"),
+        scheme=fields.value(mapping, "scheme") or "http",
+        metrics_path=fields.value(mapping, "metrics_path") or "/metrics",
         targets=tuple(target for each in found.groups for target in each.targets),
-        static=not any(key.endswith("_sd_configs") for key in of),
-        tls=fields.texts(fields.inner(of, "tls_config")),
-        basic_auth=masked_login(of),
-        other_auth=other_auth(of),
+        static=not any(key.endswith("_sd_configs") for key in mapping),
+        tls=fields.texts(fields.inner(mapping, "tls_config")),
+        basic_auth=masked_login(mapping),
+        other_auth=other_auth(mapping),
         line=node.start_mark.line + document.first_line,
         rewritten=any(each.target_label == "__address__" for each in found.rules),
     )
     return job, found
 
 
-def masked_login(of: fields.Fields) -> dict[str, str]:
+def masked_login(mapping: fields.Fields) -> dict[str, str]:
     """The settings of basic_auth, with an inline password masked."""
-    basic = fields.texts(fields.inner(of, "basic_auth"))
+    basic = fields.texts(fields.inner(mapping, "basic_auth"))
     if "password" in basic:
         basic["password"] = MASK
     return basic
 
 
-def other_auth(of: fields.Fields, ways: Sequence[str] = OTHER_AUTH) -> str:
+def other_auth(mapping: fields.Fields, ways: Sequence[str] = OTHER_AUTH) -> str:
     """The key that authenticates instead of basic_auth, or ''."""
-    return next((key for key in ways if fields.is_given(of, key)), "")
+    return next((key for key in ways if fields.is_given(mapping, key)), "")
 
 
-def discovery(of: fields.Fields) -> Discovery:
+def discovery(mapping: fields.Fields) -> Discovery:
     """The sources of the targets of a scrape job or a block of alertmanagers."""
     params: dict[str, str] = {}
-    for key, nodes in fields.inner(of, "params").items():
+    for key, nodes in fields.inner(mapping, "params").items():
         listed = fields.items({key: nodes}, key)
         if listed:
             params[key] = text_of(listed[0])
     return Discovery(
-        groups=tuple(group(each) for each in fields.items(of, "static_configs")),
+        groups=tuple(group(each) for each in fields.items(mapping, "static_configs")),
         files=tuple(
             text_of(path)
-            for each in fields.items(of, "file_sd_configs")
+            for each in fields.items(mapping, "file_sd_configs")
             for path in fields.items(fields.fields([each]), "files")
         ),
         others=tuple(
             key
-            for key in of
-            if key.endswith("_sd_configs") and key != "file_sd_configs" and fields.items(of, key)
+            for key in mapping
+            if key.endswith("_sd_configs") and key != "file_sd_configs" and fields.items(mapping, key)
         ),
-        rules=tuple(rule(each) for each in fields.items(of, "relabel_configs")),
+        rules=tuple(rule(each) for each in fields.items(mapping, "relabel_configs")),
         params=params,
     )

@@ -128,14 +128,14 @@ def _scraped_targets(
     content: bytes, folder: str, files: tuple[tuple[str, bytes | None], ...], major: int
 ) -> tuple[Scraped, ...]:
     known = survey(content)
-    held = dict(files)
+    contents = dict(files)
     found: list[Scraped] = []
     for job, sources in zip(known.jobs, known.discoveries, strict=True):
         if any(trouble(rule) for rule in sources.rules):
             continue
         # Of targets with the same labels, Prometheus scrapes one, and shows the __address__ that the last one had before.
         once: dict[frozenset[tuple[str, str]], Scraped] = {}
-        for source, each in groups(sources, folder, held):
+        for source, each in groups(sources, folder, contents):
             for target in each.targets:
                 labels = _labels(job, sources, each, target=target, major=major)
                 if labels is not None:
@@ -293,9 +293,9 @@ def _json(content: bytes) -> tuple[Group, ...] | None:
         if not isinstance(each, dict):
             return None
         # Go ignores upper and lower case in the keys of JSON.
-        of = {key.lower(): value for key, value in each.items()}
-        targets, labels = of.pop("targets", None) or [], of.pop("labels", None) or {}
-        if of or not isinstance(targets, list) or not isinstance(labels, dict):
+        mapping = {key.lower(): value for key, value in each.items()}
+        targets, labels = mapping.pop("targets", None) or [], mapping.pop("labels", None) or {}
+        if mapping or not isinstance(targets, list) or not isinstance(labels, dict):
             return None
         if not all(isinstance(text, str) for text in (*targets, *labels.values())):
             return None
@@ -315,8 +315,8 @@ def _yaml(content: bytes) -> tuple[Group, ...] | None:
         return None
     found: list[Group] = []
     for node in document.root.value:
-        of = fields.fields([node])
-        if not isinstance(node, MappingNode) or not set(of) <= {"targets", "labels"}:
+        mapping = fields.fields([node])
+        if not isinstance(node, MappingNode) or not set(mapping) <= {"targets", "labels"}:
             return None
         found.append(group(node))
     return tuple(found)

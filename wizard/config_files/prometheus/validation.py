@@ -76,30 +76,30 @@ def client(
     document: Document, label: str, node: Node, *, ways: Sequence[str], read: Read | None
 ) -> Iterator[str]:
     """Finds errors in one client block; `label` begins each, `ways` compete with basic_auth."""
-    of = fields.fields([node])
-    scheme = fields.value(of, "scheme")
+    mapping = fields.fields([node])
+    scheme = fields.value(mapping, "scheme")
     if scheme not in ("", "http", "https"):
         yield (
-            f"{_line(document, of['scheme'][-1])}: {label}: there is no scheme {scheme!r} "
+            f"{_line(document, mapping['scheme'][-1])}: {label}: there is no scheme {scheme!r} "
             f"(write {'https' if scheme.lower() == 'https' else 'http or https'})"
         )
-    named = [key for key in ("basic_auth", *ways) if fields.is_given(of, key)]
+    named = [key for key in ("basic_auth", *ways) if fields.is_given(mapping, key)]
     if len(named) > 1:
         yield (
-            f"{_line(document, of[named[1]][-1])}: {label}: {named[0]} and {named[1]} exclude each other "
+            f"{_line(document, mapping[named[1]][-1])}: {label}: {named[0]} and {named[1]} exclude each other "
             "(keep one)"
         )
-    yield from _tls(document, label, fields.inner(of, "tls_config"), node, read)
-    oauth = fields.inner(of, "oauth2")
+    yield from _tls(document, label, fields.inner(mapping, "tls_config"), node, read)
+    oauth = fields.inner(mapping, "oauth2")
     yield from _tls(document, f"{label}: oauth2", fields.inner(oauth, "tls_config"), node, read)
     if read is None:
         return
-    basic = fields.inner(of, "basic_auth")
+    basic = fields.inner(mapping, "basic_auth")
     for key, holder in (
         ("password_file", basic),
         ("username_file", basic),
-        ("bearer_token_file", of),
-        ("credentials_file", fields.inner(of, "authorization")),
+        ("bearer_token_file", mapping),
+        ("credentials_file", fields.inner(mapping, "authorization")),
         ("client_secret_file", oauth),
     ):
         path = fields.value(holder, key)

@@ -59,8 +59,8 @@ def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
     first, inside, mine, everywhere = 0, False, "", ""
     for each in _lines(main, root(main), files, {}, 0):
         if each.name in CERTIFICATES and not files[each.file].startswith(OURS):
-            said = f"{each.file}:{each.line}"
-            mine, everywhere = (said, everywhere) if inside else (mine, said)
+            place = f"{each.file}:{each.line}"
+            mine, everywhere = (place, everywhere) if inside else (mine, place)
         elif each.name == "<virtualhost":
             port, named, begins = _port(each.words, 80), False, each
             first, inside, mine = len(found), True, ""
@@ -166,11 +166,11 @@ def _lines(path: str, folder: str, files: Files, defined: dict[str, str], depth:
         if kept.endswith("\\"):
             kept = kept[:-1]
             continue
-        said = _DEFINED.sub(lambda one: defined.get(one[1], one[0]), kept.strip())
+        statement = _DEFINED.sub(lambda one: defined.get(one[1], one[0]), kept.strip())
         kept, line, first = "", first, 0
-        if not said or said.startswith("#"):
+        if not statement or statement.startswith("#"):
             continue
-        words = _words(said)
+        words = _words(statement)
         name = words[0].lower()
         if name == "define" and len(words) > 1:
             defined[words[1]] = words[2] if len(words) > 2 else ""
@@ -179,11 +179,11 @@ def _lines(path: str, folder: str, files: Files, defined: dict[str, str], depth:
                 for each in included_paths(pattern, folder, files):
                     yield from _lines(each, folder, files, defined, depth + 1)
         else:
-            yield _Line(name, tuple(words[1:]), path, line, said)
+            yield _Line(name, tuple(words[1:]), path, line, statement)
 
 
-def _words(said: str) -> list[str]:
+def _words(statement: str) -> list[str]:
     try:
-        return shlex.split(said, posix=True) or [said]
+        return shlex.split(statement, posix=True) or [statement]
     except ValueError:
-        return said.split()
+        return statement.split()

@@ -90,9 +90,9 @@ def _proxy_routes(words: Sequence[str], line: _Line, stack: Sequence[_Open]) -> 
             continue
         if word.startswith(("@", "*")):
             continue
-        head, sign, rest = word.partition("://")
+        head, sign, tail = word.partition("://")
         scheme = "https" if head in ("https", "h2") and sign else "http"
-        place = upstream(rest if sign else f"localhost{word}" if word.startswith(":") else word, scheme)
+        place = upstream(tail if sign else f"localhost{word}" if word.startswith(":") else word, scheme)
         if place:
             found.append(
                 ProxyRoute(
@@ -118,8 +118,8 @@ def _lines(path: str, files: Files, depth: int) -> list[_Line]:
         return []
     found: list[_Line] = []
     for number, raw in enumerate(text(content).splitlines(), 1):
-        said = re.sub(r"(?:^|(?<=\s))#.*", "", raw).strip()
-        words = tuple(word.strip('"`') for word in _WORD.findall(said))
+        statement = re.sub(r"(?:^|(?<=\s))#.*", "", raw).strip()
+        words = tuple(word.strip('"`') for word in _WORD.findall(statement))
         if not words:
             continue
         files_of = (

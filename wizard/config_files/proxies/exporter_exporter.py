@@ -56,23 +56,23 @@ def _of_file(path: str, content: bytes, is_main: bool) -> Iterator[ProxyRoute]:
 
 
 def _of_module(path: str, name: str, module: MappingNode) -> Iterator[ProxyRoute]:
-    of = fields.fields([module])
-    asked = fields.inner(of, "http")
-    port = fields.value(asked, "port")
-    if fields.value(of, "method") != "http" or not port.isdecimal():
+    mapping = fields.fields([module])
+    http = fields.inner(mapping, "http")
+    port = fields.value(http, "port")
+    if fields.value(mapping, "method") != "http" or not port.isdecimal():
         return
-    scheme = "https" if fields.value(asked, "scheme") == "https" else "http"
+    scheme = "https" if fields.value(http, "scheme") == "https" else "http"
     yield ProxyRoute(
         host="",
         program="exporter_exporter",
         file=path,
-        line=asked["port"][-1].start_mark.line + 1,
-        upstream=f"{fields.value(asked, 'address') or 'localhost'}:{port}",
+        line=http["port"][-1].start_mark.line + 1,
+        upstream=f"{fields.value(http, 'address') or 'localhost'}:{port}",
         scheme="https" if scheme == "https" else "http",
         text=f"module {name}: port: {port}",
         port=PORT,
         path=f"/proxy?module={name}",
-        authorization="authorization" in {each.lower() for each in fields.inner(asked, "headers")},
+        authorization="authorization" in {each.lower() for each in fields.inner(http, "headers")},
     )
 
 
@@ -97,14 +97,14 @@ def modules(content: bytes, path: str) -> tuple[Module | str, ...]:
     found: list[Module | str] = []
     listed = fields.own(load(content, path).root, "modules")
     for key, module in listed.value if isinstance(listed, MappingNode) else ():
-        of = fields.fields([module])
-        asked = fields.inner(of, "http")
-        if fields.value(of, "method") != "http":
+        mapping = fields.fields([module])
+        http = fields.inner(mapping, "http")
+        if fields.value(mapping, "method") != "http":
             found.append(str(key.value))
             continue
-        upstream = f"{fields.value(asked, 'address') or 'localhost'}:{fields.value(asked, 'port')}"
-        asks = fields.value(asked, "path") or "/metrics"
-        found.append(Module(str(key.value), upstream, fields.value(asked, "scheme") or "http", asks))
+        upstream = f"{fields.value(http, 'address') or 'localhost'}:{fields.value(http, 'port')}"
+        asks = fields.value(http, "path") or "/metrics"
+        found.append(Module(str(key.value), upstream, fields.value(http, "scheme") or "http", asks))
     return tuple(found)
 
 

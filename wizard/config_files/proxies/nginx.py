@@ -68,7 +68,9 @@ def sites(main: str, files: Files) -> tuple[ProxySite, ...]:
     """Every name of a server block, with each of its ports."""
     tree = _read(main, posixpath.dirname(main), files, 0)
     found = []
-    everywhere = next((said for http in _all(tree, "http") if (said := _certificates(http.block, files))), "")
+    everywhere = next(
+        (place for http in _all(tree, "http") if (place := _certificates(http.block, files))), ""
+    )
     for server in (each for http in _all(tree, "http") for each in _all(http.block, "server") if each.block):
         names = [word for each in server.block if each.name == "server_name" for word in each.words]
         listens = [each.words[0] for each in server.block if each.name == "listen" and each.words] or ["80"]
@@ -143,14 +145,14 @@ def _path(words: Sequence[str], above: str) -> str:
 def _pass(
     directive: _Directive, context: _Context, groups: Mapping[str, Sequence[tuple[str, _Directive]]]
 ) -> Iterator[ProxyRoute]:
-    said = directive.words[0]
+    url = directive.words[0]
     for _ in range(4):  # a variable may contain another
-        said = _VARIABLE.sub(lambda found: context.variables.get(found[1], found[0]), said)
-    head, sign, rest = said.partition("://")
+        url = _VARIABLE.sub(lambda found: context.variables.get(found[1], found[0]), url)
+    head, sign, tail = url.partition("://")
     scheme: Literal["http", "https", "tcp"] = (
         "tcp" if context.stream else "https" if head == "https" else "http"
     )
-    place = (rest if sign else head).partition("/")[0]
+    place = (tail if sign else head).partition("/")[0]
     members = groups.get(place)
     found = [(place, directive)] if members is None else list(members)
     for address, line in found:
@@ -165,7 +167,7 @@ def _pass(
                 scheme=scheme,
                 text=f"{line.name} {' '.join(line.words)};"
                 if members is not None
-                else f"{directive.name} {said};",
+                else f"{directive.name} {url};",
                 site=context.sites[0],
                 port=context.port,
                 tls=context.tls,

@@ -67,9 +67,9 @@ def with_include(
     edit = {"nginx": _nginx, "apache": _apache, "caddy": _caddy}.get(program)
     if edit is None:
         raise _missing_site(name, port)
-    changed, said = edit(text, name, port, path, prefixes)
+    changed, directives = edit(text, name, port, path, prefixes)
     if changed != text:
-        _refuse_taken(said, reserved)
+        _refuse_taken(directives, reserved)
     return changed.encode("utf-8", "surrogateescape")
 
 
@@ -80,9 +80,9 @@ def _missing_site(name: str, port: int) -> InputError:
     )
 
 
-def _refuse_taken(said: Iterable[tuple[str, ...]], reserved: tuple[str, ...]) -> None:
+def _refuse_taken(directives: Iterable[tuple[str, ...]], reserved: tuple[str, ...]) -> None:
     """Refuses a site that has directives of its own for what the included file adds."""
-    for words in said:
+    for words in directives:
         shown = " ".join(words)
         if any(_is_below(word.strip("\"'^~=*$()"), reserved) for word in words):
             raise InputError(
@@ -164,13 +164,13 @@ def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
 
 def _insert_line(text: str, begins: int, line: str) -> str:
     """The text with a line after an opening brace: on a line of its own, unless the block is on one line."""
-    rest = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)").match(text, begins)
-    if rest is None:
+    line_end = re.compile(r"[ \t]*(?:#[^\r\n]*)?(\r?\n)").match(text, begins)
+    if line_end is None:
         return f"{text[:begins]} {line}{text[begins:]}"
-    end = rest[1]
-    next_line = re.compile(r"(?:[ \t]*\r?\n)*([ \t]*)").match(text, rest.end())
+    end = line_end[1]
+    next_line = re.compile(r"(?:[ \t]*\r?\n)*([ \t]*)").match(text, line_end.end())
     indent = (next_line[1] if next_line is not None else "") or "    "
-    return f"{text[: rest.end()]}{indent}{line}{end}{text[rest.end() :]}"
+    return f"{text[: line_end.end()]}{indent}{line}{end}{text[line_end.end() :]}"
 
 
 # -- Apache --------------------------------------------------------------------------------------------------
@@ -184,18 +184,18 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
     offset, kept, inside = 0, "", False
     mine, directives = False, list[tuple[str, ...]]()
     for line in text.splitlines(keepends=True):
-        said, kept = kept + line.strip(), ""
-        if said.endswith("\\"):
-            kept, offset = said[:-1], offset + len(line)
+        statement, kept = kept + line.strip(), ""
+        if statement.endswith("\\"):
+            kept, offset = statement[:-1], offset + len(line)
             continue
-        lowered = said.lower()
+        lowered = statement.lower()
         words = lowered.strip("<>").split()
         if lowered.startswith("<virtualhost"):
             ports = {int(at[1]) if (at := re.search(r":(\d+)$", each)) else 80 for each in words[1:]}
             names, inside, mine, directives = set(), True, False, []
         elif inside and words[:1] in (["servername"], ["serveralias"]):
             names |= {re.sub(r"^https?://|:\d+$", "", each) for each in words[1:]}
-        elif inside and said.split() in (["Include", path], ["IncludeOptional", path]):
+        elif inside and statement.split() in (["Include", path], ["IncludeOptional", path]):
             mine = True
         elif lowered.startswith("</virtualhost"):
             if name in names and port in ports:
@@ -205,8 +205,8 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
                 added = f"{text[:offset]}{space}    Include {path}{end}{text[offset:]}"
                 return text if mine else added, directives
             inside = False
-        if words and not said.startswith("#"):
-            directives.append(tuple(re.sub(r"[<>\"]", " ", said).split()))
+        if words and not statement.startswith("#"):
+            directives.append(tuple(re.sub(r"[<>\"]", " ", statement).split()))
         offset += len(line)
     raise _missing_site(name, port)
 

@@ -102,13 +102,13 @@ def parse(content: bytes) -> WebConfig:
         ),
         lines={
             name: nodes[-1].start_mark.line + document.first_line
-            for of in (root, tls, http, limit)
-            for name, nodes in of.items()
+            for mapping in (root, tls, http, limit)
+            for name, nodes in mapping.items()
         },
     )
 
 
-def secure(  # noqa: PLR0913 - one argument for each thing that it can say
+def secure(  # noqa: PLR0913 - one argument for each setting
     content: bytes | None,
     *,
     cert_file: str = "",
@@ -147,7 +147,7 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
         "min_version": min_version,
     }
     tls = {name: text for name, text in given.items() if text}
-    rest = _http_sections(headers or {}, rate_limit)
+    http_sections = _http_sections(headers or {}, rate_limit)
     if content is None:
         lines = (header or _HEADER).splitlines()
         content = "".join(f"# {line}".rstrip() + "\n" for line in lines).encode()
@@ -158,11 +158,11 @@ def secure(  # noqa: PLR0913 - one argument for each thing that it can say
         whole: dict[str, Value] = dict(tls)
         if client_allowed_sans:
             whole["client_allowed_sans"] = list(client_allowed_sans)
-        sections = {"tls_server_config": whole, **rest, "basic_auth_users": dict(users or {})}
+        sections = {"tls_server_config": whole, **http_sections, "basic_auth_users": dict(users or {})}
         editor.insert((), {key: value for key, value in sections.items() if value})
         return editor.apply().content
     client_settings.settle(editor, document, (), document.root, "tls_server_config", tls)
-    _say(editor, (), document.root, rest)
+    _say(editor, (), document.root, http_sections)
     client_settings.settle(editor, document, (), document.root, "basic_auth_users", users or {}, rivalries={})
     edited = _allow(editor.apply(), client_allowed_sans)
     _confirm(edited, tls=tls, users=users or {}, headers=headers or {}, rate_limit=rate_limit)
@@ -231,9 +231,9 @@ def _allow(document: Document, names: Sequence[str]) -> Document:
         assert isinstance(document.root, MappingNode)
         _say(editor, (), document.root, {"tls_server_config": {key: list(names)}})
         return editor.apply()
-    held = [text_of(node) for node in here.value]
-    missing = [name for name in dict.fromkeys(names) if name not in held]
-    surplus = [index for index, name in enumerate(held) if name not in names]
+    present = [text_of(node) for node in here.value]
+    missing = [name for name in dict.fromkeys(names) if name not in present]
+    surplus = [index for index, name in enumerate(present) if name not in names]
     for index, name in zip(surplus, missing, strict=False):
         editor.put((*path, index), name)
     editor.remove_items(path, surplus[len(missing) :])
@@ -253,9 +253,9 @@ def _root(document: Document) -> fields.Fields:
             where=document.where(root),
             todo="Check whether this is the right file",
         )
-    of = fields.fields([root] if root is not None else [])
+    mapping = fields.fields([root] if root is not None else [])
     for key in _SECTIONS:
-        for node in of.get(key, ()):
+        for node in mapping.get(key, ()):
             if not isinstance(node, MappingNode) and not null(node):
                 raise ConfigError(
                     f"{key} is not a mapping",
@@ -266,7 +266,7 @@ def _root(document: Document) -> fields.Fields:
                         else "Write one `setting: value` a line below it"
                     ),
                 )
-    return of
+    return mapping
 
 
 def _confirm(
@@ -282,13 +282,13 @@ def _confirm(
     limit = {}
     if rate_limit is not None:
         limit = {"interval": rate_limit.interval, "burst": str(rate_limit.burst)}
-    for key, of, want in (
+    for key, mapping, want in (
         ("tls_server_config", sections["tls_server_config"], tls),
         ("http_server_config", fields.inner(sections["http_server_config"], "headers"), headers),
         ("rate_limit", sections["rate_limit"], limit),
         ("basic_auth_users", sections["basic_auth_users"], users),
     ):
-        now = fields.texts(of)
+        now = fields.texts(mapping)
         if any(
             now.get(name) != text
             and (duration(text) is None or duration(now.get(name, "")) != duration(text))

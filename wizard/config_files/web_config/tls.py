@@ -59,19 +59,19 @@ _INSECURE_CIPHER = re.compile(r"_RC4_|_3DES_|_NULL_|_EXPORT|_MD5$|_CBC_SHA256$|^
 _HTTP2_NEEDS = ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256")
 
 
-def check(document: Document, tls: fields.Fields, of: fields.Fields) -> Iterator[str]:
-    """Finds errors in the settings `tls`; `of` are the fields around the section."""
+def check(document: Document, tls: fields.Fields, mapping: fields.Fields) -> Iterator[str]:
+    """Finds errors in the settings `tls`; `mapping` are the fields around the section."""
     policy = fields.value(tls, "client_auth_type")
     has_ca = bool(fields.value(tls, "client_ca_file") or fields.value(tls, "client_ca"))
     has = {
         kind: bool(fields.value(tls, f"{kind}_file") or fields.value(tls, kind)) for kind in ("cert", "key")
     }
-    section = of.get("tls_server_config", [document.root])[-1]
+    section = mapping.get("tls_server_config", [document.root])[-1]
     if wants_tls(tls):
         for kind in ("cert", "key"):
             if not has[kind]:
                 yield f"{line(document, section)}: {kind}_file is missing in tls_server_config (name both files)"
-    elif "tls_server_config" in of:
+    elif "tls_server_config" in mapping:
         yield (
             f"{line(document, section)}: tls_server_config names no certificate, so the server does not speak TLS "
             "(add cert_file and key_file)"

@@ -102,21 +102,21 @@ def check(
         return ("line 1: the file is empty, so the server is unprotected (demand TLS and a password)",)
     if not isinstance(root, MappingNode):
         return (f"{line(document, root)}: a web configuration is a mapping of settings (check the file)",)
-    of = fields.fields([root])
+    mapping = fields.fields([root])
     version = version_of(toolkit)
     found = [each.text for each in _unknown(document, "", root, version) if each.is_refused(toolkit)]
     for section in ("http_server_config", "rate_limit"):
-        for node in of.get(section, ()):
+        for node in mapping.get(section, ()):
             found += (
                 each.text for each in _unknown(document, section, node, version) if each.is_refused(toolkit)
             )
             found += _shapes(document, fields.fields([node]))
-    found += server_section(document, of, toolkit=toolkit, read=read, folder=folder)
-    http = fields.inner(of, "http_server_config")
-    found += _web_tls.http2(document, fields.inner(of, "tls_server_config"), fields.value(http, "http2"))
+    found += server_section(document, mapping, toolkit=toolkit, read=read, folder=folder)
+    http = fields.inner(mapping, "http_server_config")
+    found += _web_tls.http2(document, fields.inner(mapping, "tls_server_config"), fields.value(http, "http2"))
     found += (each.text for each in _headers(document, http) if each.is_refused(toolkit))
-    found += _limit(document, fields.inner(of, "rate_limit"))
-    found += _users(document, of)
+    found += _limit(document, fields.inner(mapping, "rate_limit"))
+    found += _users(document, mapping)
     return tuple(found)
 
 
@@ -133,34 +133,34 @@ def unfamiliar(content: bytes, *, toolkit: str = "") -> tuple[str, ...]:
     root = document.root
     if not isinstance(root, MappingNode):
         return ()
-    of = fields.fields([root])
+    mapping = fields.fields([root])
     version = version_of(toolkit)
     found = [*_unknown(document, "", root, version)]
     for section in ("tls_server_config", "http_server_config", "rate_limit"):
-        for node in of.get(section, ()):
+        for node in mapping.get(section, ()):
             found += _unknown(document, section, node, version)
-    found += _web_tls.names(document, fields.inner(of, "tls_server_config"))
-    found += _headers(document, fields.inner(of, "http_server_config"))
+    found += _web_tls.names(document, fields.inner(mapping, "tls_server_config"))
+    found += _headers(document, fields.inner(mapping, "http_server_config"))
     return tuple(each.text for each in found if not each.is_refused(toolkit))
 
 
 def server_section(
-    document: Document, of: fields.Fields, *, toolkit: str, read: Read | None, folder: str
+    document: Document, mapping: fields.Fields, *, toolkit: str, read: Read | None, folder: str
 ) -> Iterator[str]:
-    """Yields the findings of `check` about tls_server_config, in any file; `of` are the fields around it."""
-    for node in of.get("tls_server_config", ()):
+    """Yields the findings of `check` about tls_server_config, in any file; `mapping` are the fields around it."""
+    for node in mapping.get("tls_server_config", ()):
         unknown = _unknown(document, "tls_server_config", node, version_of(toolkit))
         yield from (each.text for each in unknown if each.is_refused(toolkit))
         yield from _shapes(document, fields.fields([node]))
-    tls = fields.inner(of, "tls_server_config")
+    tls = fields.inner(mapping, "tls_server_config")
     yield from (each.text for each in _web_tls.names(document, tls) if each.is_refused(toolkit))
-    yield from _web_tls.check(document, tls, of)
+    yield from _web_tls.check(document, tls, mapping)
     yield from files.check(document, tls, read, folder=folder)
 
 
-def _shapes(document: Document, of: fields.Fields) -> Iterator[str]:
+def _shapes(document: Document, mapping: fields.Fields) -> Iterator[str]:
     """Finds settings whose value is a list, a mapping or a text where the program requires another of these."""
-    for name, nodes in of.items():
+    for name, nodes in mapping.items():
         node = nodes[-1]
         place = f"{line(document, node)}: {name}"
         if null(node) or not any(name in known for known in _FIELDS.values()):
@@ -195,8 +195,8 @@ def _unknown(document: Document, section: str, node: Node, version: tuple[int, i
                 yield from _unknown(document, section, source, version)
             continue
         if name not in known:
-            said = _stranger(name, section)
-            yield Named(place + said.text, perhaps_newer=said.perhaps_newer)
+            stranger = _stranger(name, section)
+            yield Named(place + stranger.text, perhaps_newer=stranger.perhaps_newer)
         elif known[name] > version:
             yield Named(
                 f"{place}{_too_old(name, known[name], version)} (upgrade the program, or remove the setting)"
@@ -251,8 +251,8 @@ def weak(content: bytes) -> tuple[str, ...]:
         data(document)
     except ConfigError:
         return ()
-    of = fields.fields([document.root] if document.root is not None else [])
-    tls = fields.inner(of, "tls_server_config")
+    mapping = fields.fields([document.root] if document.root is not None else [])
+    tls = fields.inner(mapping, "tls_server_config")
     found = []
     policy = fields.value(tls, "client_auth_type")
     if policy in _web_tls.LENIENT:
@@ -263,9 +263,9 @@ def weak(content: bytes) -> tuple[str, ...]:
     low = fields.value(tls, "min_version")
     if low in _web_tls.VERSIONS[:2]:
         found.append(f"{line(document, tls['min_version'][-1])}: {low} is no longer safe (use TLS12)")
-    if fields.inner(of, "basic_auth_users") and not _web_tls.wants_tls(tls):
+    if fields.inner(mapping, "basic_auth_users") and not _web_tls.wants_tls(tls):
         found.append(
-            f"{line(document, of['basic_auth_users'][-1])}: without TLS the passwords travel in clear "
+            f"{line(document, mapping['basic_auth_users'][-1])}: without TLS the passwords travel in clear "
             "(add tls_server_config)"
         )
     return tuple(found)
@@ -346,17 +346,17 @@ def _limit(document: Document, limit: fields.Fields) -> Iterator[str]:
         )
 
 
-def _users(document: Document, of: fields.Fields) -> Iterator[str]:
-    if "basic_auth_users" not in of:
+def _users(document: Document, mapping: fields.Fields) -> Iterator[str]:
+    if "basic_auth_users" not in mapping:
         return
-    section = of["basic_auth_users"][-1]
+    section = mapping["basic_auth_users"][-1]
     if isinstance(section, (SequenceNode, ScalarNode)) and not null(section):
         yield (
             f"{line(document, section)}: basic_auth_users is not a mapping (write one `user: hash` a line, "
             "with a space after the colon)"
         )
         return
-    users = fields.inner(of, "basic_auth_users")
+    users = fields.inner(mapping, "basic_auth_users")
     if not users:
         yield (
             f"{line(document, section)}: basic_auth_users is empty, so every client is accepted without a password "

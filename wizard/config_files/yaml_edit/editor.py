@@ -229,14 +229,14 @@ class Editor:
             result = compose(
                 text, name=self._document.name, mark=self._document.mark, first_line=self._document.first_line
             )
-            said = data(result)
+            content = data(result)
         except ConfigError as problem:
             raise ConfigError(
                 f"the edit does not lead to valid YAML: {problem.what}",
                 where=problem.where,
                 todo="Edit this file yourself; it has not been changed",
             ) from problem
-        if said != self._expected:
+        if content != self._expected:
             raise ConfigError(
                 "the edit would change more than what was asked for, through an anchor or an unusual layout",
                 where=self._document.place(self._text.count("\n", 0, min(s.start for s in self._splices))),

@@ -30,44 +30,44 @@ def fields(nodes: Iterable[Node]) -> Fields:
     return result
 
 
-def value(of: Fields, key: str) -> str:
+def value(mapping: Fields, key: str) -> str:
     """The final text of the key, or ''; a null leaves the earlier value."""
-    if key not in of:
+    if key not in mapping:
         return ""
-    for node in reversed(of[key]):
+    for node in reversed(mapping[key]):
         if not null(node):
             return text_of(node)
     return ""
 
 
-def inner(of: Fields, key: str) -> Fields:
+def inner(mapping: Fields, key: str) -> Fields:
     """The fields of the structure below `key`."""
-    if key not in of:
+    if key not in mapping:
         return {}
-    nodes = of[key]
+    nodes = mapping[key]
     if key in _POINTERS:
         last = max((index for index, node in enumerate(nodes) if null(node)), default=-1)
         nodes = nodes[last + 1 :]
     return fields(nodes)
 
 
-def is_given(of: Fields, key: str) -> bool:
+def is_given(mapping: Fields, key: str) -> bool:
     """Whether the key's final value is not null."""
-    nodes = of.get(key, [])
+    nodes = mapping.get(key, [])
     return bool(nodes) and not null(nodes[-1])
 
 
-def texts(of: Fields) -> dict[str, str]:
+def texts(mapping: Fields) -> dict[str, str]:
     """All single values that are not empty."""
-    found = {key: value(of, key) for key in of}
+    found = {key: value(mapping, key) for key in mapping}
     return {key: text for key, text in found.items() if text}
 
 
-def items(of: Fields, key: str) -> list[Node]:
+def items(mapping: Fields, key: str) -> list[Node]:
     """The items of the list below `key`; a later list replaces an earlier one."""
-    if key not in of:
+    if key not in mapping:
         return []
-    for node in reversed(of.get(key, ())):
+    for node in reversed(mapping.get(key, ())):
         if isinstance(node, SequenceNode):
             return list(node.value)
     return []

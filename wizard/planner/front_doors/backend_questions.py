@@ -72,11 +72,11 @@ def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]
     """Yields the questions for experts. They require a CA, since it issues the proxy's client certificate."""
     if stack.certificates.issued_by != "ca":
         return
-    of = f"{door.host}/{door.proxy}"
+    subject = f"{door.host}/{door.proxy}"
     own = [each for each in _behind(stack, door) if each.host == door.host]
     if own:
         yield Question(
-            setting=Setting("front_doors", "connection", of),
+            setting=Setting("front_doors", "connection", subject),
             title="How the front door asks the components of its host",
             why="On the loopback address nobody on the network can reach them; programs on this host still can.",
             more=(
@@ -92,7 +92,7 @@ def questions(stack: Stack, facts: Facts, door: FrontDoor) -> Iterator[Question]
     others = _others(stack, facts, door)
     if others:
         yield Question(
-            setting=Setting("front_doors", "others", of),
+            setting=Setting("front_doors", "others", subject),
             title="Components of other hosts behind the front door",
             why=f"Any of {', '.join(each.key for each in others)}. Leave it empty for none.",
             more=(
@@ -136,25 +136,25 @@ def _with_others(stack: Stack, host: str, value: str) -> Stack:
     """
     keys = tuple(dict.fromkeys(re.split(r"[\s,]+", value.strip()))) if value.strip() else ()
     door = next(each for each in stack.front_doors if each.host == host)
-    there = {f"{route.host}/{route.to}": route for route in door.routes if route.host}
-    known = {each.key for each in elsewhere(stack, host)}
+    routes_by_key = {f"{route.host}/{route.to}": route for route in door.routes if route.host}
+    choices = {each.key for each in elsewhere(stack, host)}
     for key in keys:
-        if key not in known:
+        if key not in choices:
             raise InputError(
                 f"{plain(key, 80)} is no component of another host that can be behind this front door",
-                todo=f"Type some of: {', '.join(sorted(known))}",
+                todo=f"Type some of: {', '.join(sorted(choices))}",
             )
     routes = tuple(route for route in door.routes if not route.host)
     if not keys and not routes:
         raise InputError(
             f"the front door {door.name} would lead nowhere",
-            todo=f"Type some of: {', '.join(sorted(known))}; or leave its name empty",
+            todo=f"Type some of: {', '.join(sorted(choices))}; or leave its name empty",
         )
-    added = tuple(there.get(key) or _route(key) for key in keys)
+    added = tuple(routes_by_key.get(key) or _route(key) for key in keys)
     doors = tuple(
         replace(each, routes=(*routes, *added)) if each == door else each for each in stack.front_doors
     )
-    left = _with_protection(stack, there.keys() - set(keys), RECOMMENDED)
+    left = _with_protection(stack, routes_by_key.keys() - set(keys), RECOMMENDED)
     return replace(_with_protection(left, set(keys), OVER_TLS), front_doors=doors)
 
 
@@ -185,8 +185,8 @@ def _behind(stack: Stack, door: FrontDoor) -> tuple[ComponentSpec, ...]:
 
 
 def _others(stack: Stack, facts: Facts, door: FrontDoor) -> tuple[ComponentSpec, ...]:
-    there = elsewhere(stack, door.host)
-    return tuple(each for each in there if fits(stack, facts.hosts.get(each.host), each))
+    others = elsewhere(stack, door.host)
+    return tuple(each for each in others if fits(stack, facts.hosts.get(each.host), each))
 
 
 def _with_protection(stack: Stack, keys: set[str], protect: tuple[Protection, ...]) -> Stack:

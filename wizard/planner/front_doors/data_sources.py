@@ -118,12 +118,12 @@ def _url(url: str, backend: Backend) -> str:
     parts = urlsplit(url)
     host, _ = endpoints.split(parts.netloc.rpartition("@")[2])
     netloc = parts.netloc if endpoints.is_loopback(host) else f"localhost:{backend.server.port}"
-    rest, old = parts.path, backend.old_prefix
-    if old and f"{rest}/".startswith(f"{old}/"):
-        rest = rest.removeprefix(old)
+    path, old = parts.path, backend.old_prefix
+    if old and f"{path}/".startswith(f"{old}/"):
+        path = path.removeprefix(old)
     if backend.over_tls:
-        return f"{parts.scheme}://{parts.netloc}{backend.route.prefix}{rest.rstrip('/')}"
-    return f"http://{netloc}{backend.route.prefix}{rest.rstrip('/')}"
+        return f"{parts.scheme}://{parts.netloc}{backend.route.prefix}{path.rstrip('/')}"
+    return f"http://{netloc}{backend.route.prefix}{path.rstrip('/')}"
 
 
 def _step(client: Grafana, before: dict[str, bytes], after: dict[str, bytes]) -> PlannedStep | None:

@@ -94,9 +94,9 @@ def _asks_others(client: Client, backend: Backend, turned: Sequence[Backend]) ->
     for place in client.places():
         if not any(client.means(at, backend.server) for at in place.addresses):
             continue
-        asked = [each for each in turned if any(client.means(at, each.server) for at in place.addresses)]
-        others = [at for at in place.addresses if not any(client.means(at, each.server) for each in asked)]
-        if others or place.kind not in ("job", "alertmanagers") or len({_paths(each) for each in asked}) > 1:
+        ours = [each for each in turned if any(client.means(at, each.server) for at in place.addresses)]
+        others = [at for at in place.addresses if not any(client.means(at, each.server) for each in ours)]
+        if others or place.kind not in ("job", "alertmanagers") or len({_paths(each) for each in ours}) > 1:
             return True
     return False
 
@@ -114,12 +114,12 @@ def with_paths(
     """
     after = dict(texts)
     for place in client.places():
-        asked = [each for each in backends if any(client.means(at, each.server) for at in place.addresses)]
-        if asked:
-            _refuse_closed(client, place, asked)
+        ours = [each for each in backends if any(client.means(at, each.server) for at in place.addresses)]
+        if ours:
+            _refuse_closed(client, place, ours)
             path = place.path or client.service.config_file
             with locate_errors(client.host.spec.name, path):
-                after[path] = _edit_place_path(client, place, asked, after[path], turned)
+                after[path] = _edit_place_path(client, place, ours, after[path], turned)
     return after
 
 
@@ -215,13 +215,13 @@ def _edit(client: Client, backends: Sequence[Behind], turned: Collection[str]) -
     )
 
 
-def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> None:
+def _refuse_closed(client: Client, place: Place, ours: Sequence[Behind]) -> None:
     """Refuses a client that connects to an address at which the component will no longer listen.
 
     Raises:
         InputError: names the first such address.
     """
-    for backend in (each for each in asked if not each.over_tls):
+    for backend in (each for each in ours if not each.over_tls):
         for address in place.addresses:
             if not client.means(address, backend.server):
                 continue
@@ -242,14 +242,14 @@ def _refuse_closed(client: Client, place: Place, asked: Sequence[Behind]) -> Non
 
 
 def _edit_place_path(
-    client: Client, place: Place, asked: Sequence[Behind], content: bytes, turned: Collection[str]
+    client: Client, place: Place, ours: Sequence[Behind], content: bytes, turned: Collection[str]
 ) -> bytes:
     """The file with the new path in one place."""
     where = f"{client.host.spec.name}:{place.path or client.service.config_file}"
-    backend = asked[0]
-    others = [at for at in place.addresses if not any(client.means(at, each.server) for each in asked)]
-    prefixes = {_paths(each) for each in asked}
-    moves = any(each.old_prefix != each.route.prefix for each in asked)
+    backend = ours[0]
+    others = [at for at in place.addresses if not any(client.means(at, each.server) for each in ours)]
+    prefixes = {_paths(each) for each in ours}
+    moves = any(each.old_prefix != each.route.prefix for each in ours)
     if place.kind == "job":
         job = next(each for each in scrape.jobs(content) if each.name == place.name)
         own = job.metrics_path

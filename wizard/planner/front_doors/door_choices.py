@@ -34,10 +34,10 @@ def running_sentence(there: Sequence[tuple[Service, Proxy]]) -> str:
 
 def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
     """Yields the questions for a host with several proxies, and for one with Grafana."""
-    of, there = f"{door.host}/{door.proxy}", usable(host)
+    subject, there = f"{door.host}/{door.proxy}", usable(host)
     if len(there) > 1:
         yield Question(
-            setting=Setting("front_doors", "proxy", of),
+            setting=Setting("front_doors", "proxy", subject),
             title="Reverse proxy of the front door",
             why=f"{join_words([each.title for _, each in there])} run on this host.",
             more=(
@@ -55,7 +55,7 @@ def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
         )
     if host.grafana_server is not None and host.grafana_server.service.active:
         yield Question(
-            setting=Setting("front_doors", "grafana", of),
+            setting=Setting("front_doors", "grafana", subject),
             title="Put Grafana behind the front door",
             why=f"Grafana runs on this host too: it would be served below the path /{GRAFANA} of this name.",
             more=(

@@ -301,13 +301,13 @@ def _door(stack: Stack, facts: Facts, door: FrontDoor) -> KnownDoor:
             where=stack.source or door.key,
             todo=f"Install {door.proxy} there and start it, then plan again",
         )
-    there = facts.proxies.get(door.host)
-    said = next(
-        (each for each in (there.unread if there else ()) if each.startswith(f"{door.proxy} runs")), ""
+    scan = facts.proxies.get(door.host)
+    other_process = next(
+        (each for each in (scan.unread if scan else ()) if each.startswith(f"{door.proxy} runs")), ""
     )
-    if not service.active and said:
+    if not service.active and other_process:
         raise InputError(
-            f"the unit {known.unit} does not run on {door.host}, but {said}",
+            f"the unit {known.unit} does not run on {door.host}, but {other_process}",
             where=stack.source or door.key,
             todo=f"Run {known.title} by the unit {known.unit}, with {known.main}, or use another proxy",
         )

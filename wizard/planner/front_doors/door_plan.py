@@ -199,7 +199,7 @@ def _workspace_steps_for_sites(
     stack: Stack, facts: Facts, factory: credentials.CredentialFactory, sites: Sequence[Site]
 ) -> tuple[PlannedStep, ...]:
     shown = [(site.known.server, site.pair) for site in sites]
-    steps = list(workspace_steps.trust_copies(facts, shown, of="front doors"))
+    steps = list(workspace_steps.trust_copies(facts, shown, owners="front doors"))
     if any(site.known.door.client_cert for site in sites):
         steps += probe_certificates.probe_step(stack, facts, factory, names_checked=False)
     changes: list[Change] = []

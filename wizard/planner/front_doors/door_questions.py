@@ -113,18 +113,18 @@ def _of_door(stack: Stack, facts: Facts, host: HostFacts, door: FrontDoor) -> It
     yield from door_settings.questions(facts, door)
 
 
-def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
+def answer(stack: Stack, subject: str, name: str, value: str) -> Stack:
     """The stack with one of these questions answered.
 
     Args:
-        of: host/proxy.
+        subject: host/proxy.
 
     Raises:
         InputError: the value is not a DNS name, or not a way to log in.
     """
-    host, _, program = of.partition("/")
+    host, _, program = subject.partition("/")
     if program == EXPORTERS:
-        return exporter_door_questions.answer(stack, of, name, value)
+        return exporter_door_questions.answer(stack, subject, name, value)
     answered = _apply_answer(_without_exporters(stack), host, program, name, value)
     components = {each.key: each for each in answered.components}
     return replace(
@@ -160,16 +160,16 @@ def _with_door_name(stack: Stack, host: str, program: str, value: str) -> Stack:
     """The stack with a front door of that name, added if the host has none; an empty name removes it."""
     wanted = value.strip().lower().rstrip(".")
     others = tuple(each for each in stack.front_doors if each.host != host)
-    there = next((each for each in stack.front_doors if each.host == host), None)
+    present = next((each for each in stack.front_doors if each.host == host), None)
     if not wanted:
-        return backend_questions.without(stack, there) if there is not None else stack
+        return backend_questions.without(stack, present) if present is not None else stack
     _check_name(wanted)
-    if there is not None:
+    if present is not None:
         return replace(
             stack,
             front_doors=(
                 *others,
-                replace(there, name=wanted, site="" if wanted != there.name else there.site),
+                replace(present, name=wanted, site="" if wanted != present.name else present.site),
             ),
         )
     behind = {each.name for each in candidates(stack, host)}

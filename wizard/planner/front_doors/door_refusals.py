@@ -122,8 +122,8 @@ def _refuse_unfit_main(known: KnownDoor, place: str) -> None:
             todo=f"Add `include {known.proxy.included};` to its http block",
         )
     ours = known.outside or known.site
-    there = known.host.files.get(ours)
-    if there is not None and not there.content.startswith(HEAD):
+    present = known.host.files.get(ours)
+    if present is not None and not present.content.startswith(HEAD):
         raise InputError(
             "a file that Firescreen did not write is in the place of the front door's configuration",
             where=f"{door.host}:{ours}",

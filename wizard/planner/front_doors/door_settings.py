@@ -27,11 +27,11 @@ _YES_NO = (("yes", "yes"), ("no", "no"))
 
 def questions(facts: Facts, door: FrontDoor) -> Iterator[Question]:
     """Yields the questions for experts about one front door; the defaults break as little as possible."""
-    of = f"{door.host}/{door.proxy}"
+    subject = f"{door.host}/{door.proxy}"
     host, known = facts.hosts.get(door.host), proxy(door.proxy)
     if host is not None and host.files.get(lets_encrypt(door.name)[0]) is not None:
         yield Question(
-            setting=Setting("front_doors", "certificate", of),
+            setting=Setting("front_doors", "certificate", subject),
             title="Certificate of the front door",
             why="certbot keeps one of Let's Encrypt for this name on the host: browsers trust it without your CA.",
             more=(
@@ -45,14 +45,14 @@ def questions(facts: Facts, door: FrontDoor) -> Iterator[Question]:
         )
     for each in SETTINGS:
         if known is None or not known.cannot(each.name):
-            yield _question(of, door, each)
+            yield _question(subject, door, each)
 
 
-def _question(of: str, door: FrontDoor, each: Hardening) -> Question:
+def _question(subject: str, door: FrontDoor, each: Hardening) -> Question:
     value = _value(door, each.name)
     switch = isinstance(value, bool)
     return Question(
-        setting=Setting("front_doors", each.name, of),
+        setting=Setting("front_doors", each.name, subject),
         title=each.title,
         why=each.why,
         more=f"{each.why} It can break: {each.breaks[:1].lower()}{each.breaks[1:]}"

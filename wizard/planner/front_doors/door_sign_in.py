@@ -97,11 +97,15 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         if found is None:
             continue
         client, settings = found
-        there = [provider_ca(known), *(path for pair in client.needed for path in pair), *_unit_files(known)]
-        there += [path for path in (secrets_file(known),) if path]
-        there += [path for path, _ in client.files]
-        here = [path for path in (settings.client_secret_file, settings.ca_file) if path]
-        for host, paths in ((known.door.host, there), (WORKSPACE, here)):
+        host_paths = [
+            provider_ca(known),
+            *(path for pair in client.needed for path in pair),
+            *_unit_files(known),
+        ]
+        host_paths += [path for path in (secrets_file(known),) if path]
+        host_paths += [path for path, _ in client.files]
+        workspace_paths = [path for path in (settings.client_secret_file, settings.ca_file) if path]
+        for host, paths in ((known.door.host, host_paths), (WORKSPACE, workspace_paths)):
             wanted[host] = (*wanted.get(host, ()), *paths)
     return wanted
 
@@ -196,8 +200,8 @@ def _refuse_lacking(known: KnownDoor, client: SignInClient, settings: SignIn) ->
             where=door.key,
             todo="Take claims out, or use groups with groups_claim",
         )
-    there = files.get(secrets_file(known))
-    if there is not None and not there.content.startswith(HEAD):
+    present = files.get(secrets_file(known))
+    if present is not None and not present.content.startswith(HEAD):
         raise InputError(
             f"{client.title} is configured already, by a file that Firescreen did not write",
             where=f"{door.host}:{secrets_file(known)}",
@@ -251,8 +255,8 @@ def changes(facts: Facts, factory: credentials.CredentialFactory, known: KnownDo
     yield from _files(known, client)
     path = secrets_file(known)
     before = known.host.files.get(path)
-    there = client.key(before.content.decode("utf-8", "replace")) if before is not None else ""
-    key = there or factory.once(f"session-key:{known.key}", lambda: secrets.token_urlsafe(32))
+    present_key = client.key(before.content.decode("utf-8", "replace")) if before is not None else ""
+    key = present_key or factory.once(f"session-key:{known.key}", lambda: secrets.token_urlsafe(32))
     registration = Registration(
         settings=settings,
         callback=known.door.callback,
@@ -325,8 +329,8 @@ def location(known: KnownDoor) -> str:
     """A string in the Location header for visitors who are not signed in; '' if people have passwords."""
     if known.door.sign_in is None:
         return ""
-    asked = {"client_id": known.door.sign_in.client_id, "redirect_uri": known.door.callback}
-    return urlencode({"response_type": "code", **asked})
+    parameters = {"client_id": known.door.sign_in.client_id, "redirect_uri": known.door.callback}
+    return urlencode({"response_type": "code", **parameters})
 
 
 def hints(known: KnownDoor) -> Iterator[str]:

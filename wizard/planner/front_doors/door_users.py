@@ -22,12 +22,12 @@ def hashes(factory: credentials.CredentialFactory, known: KnownDoor) -> tuple[tu
     if not known.door.users:
         return ()
     state = known.host.files.get(known.written if known.proxy.hashes_in_site else known.passwords)
-    there = _read(state.content) if state is not None else {}
+    present = _read(state.content) if state is not None else {}
     given = {each.user.name: each for each in factory.credentials()}
     found = []
     for name in known.door.users:
         user, password = given[name].user, given[name].password
-        kept = there.get(name, "")
+        kept = present.get(name, "")
         fits = bool(kept) and passwords.matches(password, kept)
         make = functools.partial(_hash, user, password)
         found.append((name, kept if fits else factory.once(f"door-hash:{name}", make)))

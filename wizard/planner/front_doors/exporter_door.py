@@ -118,7 +118,7 @@ class ExporterDoors:
         Args:
             servers: the probes of all servers; those of exporter_exporter have its URL and credentials.
         """
-        known = {each.id: each for each in servers}
+        server_probes = {each.id: each for each in servers}
         for door in self.doors:
             for each in door.backends:
                 for kind, name, client in (
@@ -129,18 +129,18 @@ class ExporterDoors:
                         "module, no certificate",
                     ),
                 ):
-                    asked = known[f"{door.server.key}/{kind}"]
+                    server_probe = server_probes[f"{door.server.key}/{kind}"]
                     yield replace(
-                        asked,
+                        server_probe,
                         id=f"{each.key}/door/{kind}",
                         host=each.host.spec.name,
                         component=each.component,
                         unit=each.instance,
                         name=name,
                         client=client,
-                        url=f"{asked.url.partition('://')[0]}://{asked.url.partition('://')[2].partition('/')[0]}"
+                        url=f"{server_probe.url.partition('://')[0]}://{server_probe.url.partition('://')[2].partition('/')[0]}"
                         f"{PROXY_PATH}?module={self.modules[each.key, metrics_path(each)]}",
-                        holds="# TYPE" if asked.expect == "200" else "",
+                        holds="# TYPE" if server_probe.expect == "200" else "",
                     )
                 yield from door_probes.beside(each)
 
@@ -206,19 +206,19 @@ def _modules(
 ) -> Iterator[tuple[Backend, str, exporter_exporter.Module, bool]]:
     """Yields the modules of a front door: exporter, path, module, and whether the module is new."""
     known = exporter_exporter.modules(door.main, door.server.service.config_file)
-    taken = {each if isinstance(each, str) else each.name for each in known}
-    asked: dict[tuple[str, str], None] = {}
+    names = {each if isinstance(each, str) else each.name for each in known}
+    scraped_paths: dict[tuple[str, str], None] = {}
     for client in clients:
         for place in client.places():
             for each in exporter_door_jobs.moved_targets(client, place, (door,)):
-                asked[each.backend.key, each.target.path] = None
+                scraped_paths[each.backend.key, each.target.path] = None
     for backend in door.backends:
-        mine = [path for key, path in asked if key == backend.key]
+        mine = [path for key, path in scraped_paths if key == backend.key]
         for path in dict.fromkeys((metrics_path(backend), *mine)):
-            there = door.module(backend, path)
-            module = there or door.new_module(backend, path, taken)
-            taken.add(module.name)
-            yield backend, path, module, there is None
+            present = door.module(backend, path)
+            module = present or door.new_module(backend, path, names)
+            names.add(module.name)
+            yield backend, path, module, present is None
 
 
 def plan_server(

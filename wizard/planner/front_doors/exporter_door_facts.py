@@ -153,10 +153,10 @@ def has_switch(service: Service, name: str) -> bool:
 
 def is_closed(service: Service) -> bool:
     """Whether its plain-http port is closed, which an empty address does."""
-    said = [
+    flags = [
         each.lstrip("-") for each in service.arguments if each.lstrip("-").startswith("web.listen-address=")
     ]
-    return bool(said) and said[-1] == "web.listen-address="
+    return bool(flags) and flags[-1] == "web.listen-address="
 
 
 def _server(stack: Stack, facts: Facts, door: FrontDoor) -> Server:

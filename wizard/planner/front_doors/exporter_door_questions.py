@@ -59,25 +59,25 @@ def questions(stack: Stack, facts: Facts) -> Iterator[Question]:
         )
 
 
-def answer(stack: Stack, of: str, name: str, value: str) -> Stack:
+def answer(stack: Stack, subject: str, name: str, value: str) -> Stack:
     """The stack with this question answered.
 
     Args:
-        of: host/exporter_exporter.
+        subject: host/exporter_exporter.
         name: `exporters.PORT`.
 
     Raises:
         InputError: the value is none of the choices.
     """
-    host = of.partition("/")[0]
+    host = subject.partition("/")[0]
     if value not in dict(_CHOICES):
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
-    there = _door(stack, host)
-    if bool(value) == (there is not None):
+    present = _door(stack, host)
+    if bool(value) == (present is not None):
         return stack
-    if there is not None:
-        left = {route.to for route in there.routes}
-        doors = tuple(each for each in stack.front_doors if each != there)
+    if present is not None:
+        left = {route.to for route in present.routes}
+        doors = tuple(each for each in stack.front_doors if each != present)
         return replace(_with_protection(stack, host, left, RECOMMENDED), front_doors=doors)
     behind = {each.name for each in candidates(stack, host)}
     door = FrontDoor(

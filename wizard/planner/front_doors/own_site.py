@@ -88,13 +88,13 @@ def _refuse_certificates(facts: Facts, known: KnownDoor) -> None:
 def _same_name_sites(facts: Facts, known: KnownDoor) -> str:
     """The existing sites of that name as the end of a sentence; '' for none."""
     found = facts.proxies.get(known.door.host)
-    there = [
+    places = [
         f"{each.file}:{each.line}"
         for each in (found.sites if found is not None else ())
         if each.name.lower() == known.door.name and each.program == known.proxy.name
     ]
     return (
-        f"; a site with the name {known.door.name} is in {', '.join(dict.fromkeys(there))}" if there else ""
+        f"; a site with the name {known.door.name} is in {', '.join(dict.fromkeys(places))}" if places else ""
     )
 
 
@@ -118,9 +118,9 @@ def changes(known: KnownDoor, text: bytes, outside: bytes) -> Iterator[Change]:
     """
     from wizard.config_files.proxies import own_site
 
-    there = known.host.files.get(known.outside) if known.outside else None
-    mine = known.door.rate_limit or (there is not None and there.content.startswith(HEAD))
-    if mine and (there is None or there.content != outside):
+    present = known.host.files.get(known.outside) if known.outside else None
+    mine = known.door.rate_limit or (present is not None and present.content.startswith(HEAD))
+    if mine and (present is None or present.content != outside):
         after = FileState(outside, 0o644, "root", "root")
         yield known.write(
             known.outside,
