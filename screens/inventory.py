@@ -149,8 +149,8 @@ that renews what is due, without anybody there."""
         needed = {"certificates": "certificate", "passwords": "user", "ca": "authority"}
         return action != "renew" or needed[str(parameters[0])] in kinds
 
-    def _have(self, found: tuple[InventoryItem, ...]) -> None:
-        self._found, self._is_read = found, True
+    def _have(self, items: tuple[InventoryItem, ...]) -> None:
+        self._found, self._is_read = items, True
         self.refresh_bindings()
         self._draw()
         self.firescreen.key_queue.release(self)
@@ -191,14 +191,14 @@ that renews what is due, without anybody there."""
             self.query_one("#text", Static).update(_detail(self._found[event.option_index]))
 
 
-def _cards(found: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
+def _cards(items: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
     """Returns how many certificates and users there are, and how many expire."""
-    if not found:
+    if not items:
         return ()
-    count = Counter(one.kind for one in found)
+    count = Counter(one.kind for one in items)
     # A copy on a host is the same CA.
-    authorities = {(one.for_whom, one.not_before, one.not_after) for one in found if one.kind == "authority"}
-    dated = [one for one in found if one.not_after]
+    authorities = {(one.for_whom, one.not_before, one.not_after) for one in items if one.kind == "authority"}
+    dated = [one for one in items if one.not_after]
     expired = sum(one.not_after <= time.time() for one in dated)
     soon = sum(_tone(one) == "$warning" for one in dated)
     return (
@@ -210,17 +210,17 @@ def _cards(found: tuple[InventoryItem, ...]) -> tuple[Card, ...]:
     )
 
 
-def _count_card(count: int, one: str, more: str) -> Card:
-    return Card(str(count), one if count == 1 else more)
+def _count_card(count: int, singular: str, plural: str) -> Card:
+    return Card(str(count), singular if count == 1 else plural)
 
 
-def _tone(one: InventoryItem) -> str:
-    return expiry_colour(one.not_after - time.time(), _life(one))
+def _tone(item: InventoryItem) -> str:
+    return expiry_colour(item.not_after - time.time(), _life(item))
 
 
-def _life(one: InventoryItem) -> float:
+def _life(item: InventoryItem) -> float:
     """Returns the seconds from the first to the last valid moment; 0 if unknown."""
-    return one.not_after - one.not_before if one.not_before else 0.0
+    return item.not_after - item.not_before if item.not_before else 0.0
 
 
 def _columns(room: int, hosts: int, kind: str, whom: str, host: str) -> str:
@@ -229,36 +229,36 @@ def _columns(room: int, hosts: int, kind: str, whom: str, host: str) -> str:
     return f"{fit(kind, 11)} {fit(whom, rest)} {fit(host, hosts)}"
 
 
-def _line(room: int, hosts: int, one: InventoryItem) -> Content:
-    text = _columns(room, hosts, KINDS[one.kind], one.for_whom, place(one.host))
-    if not one.not_after:
+def _line(room: int, hosts: int, item: InventoryItem) -> Content:
+    text = _columns(room, hosts, KINDS[item.kind], item.for_whom, place(item.host))
+    if not item.not_after:
         return Content.assemble(text, "  ", (f"{'–':>7}", "$quiet"), " " * (BAR - 7))
-    return Content.assemble(text, "  ", expiry(one.not_after - time.time(), _life(one), BAR))
+    return Content.assemble(text, "  ", expiry(item.not_after - time.time(), _life(item), BAR))
 
 
-def _until(one: InventoryItem) -> tuple[str, str]:
-    if not one.not_after:
+def _until(item: InventoryItem) -> tuple[str, str]:
+    if not item.not_after:
         return "– does not expire", "$quiet"
-    day = time.strftime("%Y-%m-%d", time.gmtime(one.not_after))
-    left = one.not_after - time.time()
-    sign = {"$error": "✗", "$warning": "!"}.get(_tone(one), "✓")
+    day = time.strftime("%Y-%m-%d", time.gmtime(item.not_after))
+    left = item.not_after - time.time()
+    sign = {"$error": "✗", "$warning": "!"}.get(_tone(item), "✓")
     if left <= 0:
         return f"{sign} expired {day}", "$error"
-    return f"{sign} {day} (in {days_left(left).replace(' d', ' days')})", _tone(one)
+    return f"{sign} {day} (in {days_left(left).replace(' d', ' days')})", _tone(item)
 
 
-def _detail(one: InventoryItem) -> Content:
-    until, colour = _until(one)
-    folder, _, name = one.path.rpartition("/")
+def _detail(item: InventoryItem) -> Content:
+    until, colour = _until(item)
+    folder, _, name = item.path.rpartition("/")
     rows = [
-        ("for", safe(one.for_whom, 300)),
-        ("on", Content(place(one.host))),
+        ("for", safe(item.for_whom, 300)),
+        ("on", Content(place(item.host))),
         ("folder", Content(inline(folder, 400))),
-        ("file", Content.assemble((inline(name, 200), "bold"), (f"  mode {one.mode:04o}", "$quiet"))),
+        ("file", Content.assemble((inline(name, 200), "bold"), (f"  mode {item.mode:04o}", "$quiet"))),
         ("expires", Content.styled(until, colour)),
-        ("note", safe(one.note, 300)),
+        ("note", safe(item.note, 300)),
     ]
-    head = Content.styled(f"{KINDS[one.kind][:1].upper()}{KINDS[one.kind][1:]}", "bold $primary")
+    head = Content.styled(f"{KINDS[item.kind][:1].upper()}{KINDS[item.kind][1:]}", "bold $primary")
     return Content("\n").join(
         [head, *(Content.assemble((f"{key:<8}", "$quiet"), text) for key, text in rows)]
     )

@@ -251,10 +251,10 @@ def _after_probe(state: RunState, event: Event) -> RunState:
     scraped = attempt.outcome == "up" or (attempt.scrape_url and not attempt.pending)
     if attempt.probe.kind != "up" or not scraped or asked_again:
         return state
-    heard = dict(state.ups)
-    said = heard.get(attempt.probe.instance, ())
-    heard[attempt.probe.instance] = (*said, "up" if attempt.outcome == "up" else "down")[-30:]
-    return replace(state, ups=tuple(heard.items()))
+    values = dict(state.ups)
+    earlier_values = values.get(attempt.probe.instance, ())
+    values[attempt.probe.instance] = (*earlier_values, "up" if attempt.outcome == "up" else "down")[-30:]
+    return replace(state, ups=tuple(values.items()))
 
 
 def _put_back(state: RunState, event: Event) -> RunState:
@@ -307,10 +307,10 @@ def _row_after(row: HostRow, event: Event) -> HostRow:
             done = row.done + 1  # can exceed the plan: what the canary shares with others is changed twice
             return replace(row, done=done, total=max(row.total, done))
         case "change":
-            said = event.text if event.state == "running" else f"{event.state}: {event.text}"
+            text = event.text if event.state == "running" else f"{event.state}: {event.text}"
             state: HostState = "working" if row.state == "waiting" else row.state
             failing = row.failing or event.state == "failed"
-            return replace(_with_line(row, said), state=state, now=said, failing=failing)
+            return replace(_with_line(row, text), state=state, now=text, failing=failing)
         case "log" | "rollback" if event.text:
             undoing = event.kind == "rollback" and not row.total
             row = replace(row, state="working", done=row.done + 1) if undoing else row
@@ -323,8 +323,8 @@ def _row_after(row: HostRow, event: Event) -> HostRow:
             sign = (
                 "" if event.state == "waiting" else "✓ " if attempt.ok else "– " if attempt.excused else "✗ "
             )
-            said = f"{sign}{attempt.probe.name}{ended}"
-            return replace(_with_line(row, said) if sign else row, now=said)
+            text = f"{sign}{attempt.probe.name}{ended}"
+            return replace(_with_line(row, text) if sign else row, now=text)
     return row
 
 

@@ -41,8 +41,8 @@ class ErrorMessage:
     def of(cls, error: FirescreenError) -> ErrorMessage:
         """Returns the three parts of an error, with the last log lines of a service that did not start."""
         log: tuple[str, ...] = getattr(error, "log", ())
-        said = "\n".join(("", "Last lines of its log:", *log[-6:])) if log else ""
-        return cls(error.title, error.what + said, error.where, error.todo)
+        log_lines = "\n".join(("", "Last lines of its log:", *log[-6:])) if log else ""
+        return cls(error.title, error.what + log_lines, error.where, error.todo)
 
     @classmethod
     def of_bug(cls, error: Exception) -> ErrorMessage:

@@ -205,10 +205,10 @@ def commands(lines: Iterable[str], width: int = 0) -> Content:
     """Returns commands ready to be typed: without any prefix, and each line fits the width if one is given."""
     parts: list[Content] = []
     for line in lines:
-        said = "\n".join(_lines(line))
+        command = "\n".join(_lines(line))
         parts += [
             Content.styled(part, "$quiet" if part.startswith("#") else "$foreground on $panel")
-            for part in (fold_lines(said, width) if width else said.split("\n"))
+            for part in (fold_lines(command, width) if width else command.split("\n"))
         ]
     return Content("\n").join(parts)
 
@@ -222,14 +222,14 @@ def _lines(text: str) -> list[str]:
     return plain(text, 40_000).expandtabs(8).splitlines()
 
 
-def protection_label(found: Exposure | None) -> str:
+def protection_label(exposure: Exposure | None) -> str:
     """Returns the present level of a component: 'none', 'TLS + password', 'mutual TLS'."""
-    if found is None or found.state == "down":
+    if exposure is None or exposure.state == "down":
         return "no answer"
-    if not found.tls:
-        return "password only" if found.password else "none"
-    level = "mutual TLS" if found.client_certificate else "TLS"
-    return f"{level} + password" if found.password else level
+    if not exposure.tls:
+        return "password only" if exposure.password else "none"
+    level = "mutual TLS" if exposure.client_certificate else "TLS"
+    return f"{level} + password" if exposure.password else level
 
 
 def describe_error(error: ErrorMessage) -> Content:

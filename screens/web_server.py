@@ -107,10 +107,10 @@ def serve(how: Serving, say: Callable[[str], None]) -> int:
 
 async def _wait_for_signal() -> None:
     """Waits for Ctrl+C or SIGTERM, so that the open wizards end properly."""
-    asked = asyncio.Event()
+    signalled = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    await asked.wait()
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    await signalled.wait()
 
 
 def check(how: Serving) -> None:

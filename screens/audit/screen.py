@@ -142,8 +142,10 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         if not self._is_auditing or not self.is_open:
             return
         hosts = ", ".join(self.firescreen.session.hosts[:3])
-        said = f": {inline(self._said, 60)}" if self._said else ""
-        words = f"auditing {inline(hosts, 60)} for {int(time.monotonic() - self._began)} s{said} · Esc leaves"
+        progress = f": {inline(self._said, 60)}" if self._said else ""
+        words = (
+            f"auditing {inline(hosts, 60)} for {int(time.monotonic() - self._began)} s{progress} · Esc leaves"
+        )
         self.query_one("#score", Static).update(Content.assemble(("▸ ", "bold $primary"), words))
 
     def _have(self, report: AuditReport) -> None:

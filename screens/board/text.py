@@ -147,14 +147,14 @@ def summary(steps: tuple[StepSummary, ...], width: int) -> Content:
     lines = []
     for number, step in enumerate(steps, start=1):
         own = step.done - step.solved
-        said = [f"{step.done} done"]
+        facts = [f"{step.done} done"]
         if step.solved:
-            said.append(f"{step.solved} by Firescreen")
+            facts.append(f"{step.solved} by Firescreen")
         if own:
-            said.append(
+            facts.append(
                 f"medians: {ago(step.median_seconds)}, checks {step.median_checks:g}, hints {step.median_hints:g}"
             )
-        lines.append(Content(hang(f"{number} {step.title}: {', '.join(said)}", width, 4)))
+        lines.append(Content(hang(f"{number} {step.title}: {', '.join(facts)}", width, 4)))
     return Content("\n").join(lines)
 
 

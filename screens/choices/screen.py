@@ -126,9 +126,9 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             lambda known: self._have(*known, this),
         )
 
-    def _have(self, questions: tuple[Question, ...], meanings: dict[str, str], this: int) -> None:
+    def _have(self, questions: tuple[Question, ...], meanings: dict[str, str], round_number: int) -> None:
         # Threads may finish in a different order than they were started: only the last result counts.
-        if self.is_open and this == self._round:
+        if self.is_open and round_number == self._round:
             self._questions, self._meanings = questions, meanings
             self.call_later(self._show)
 

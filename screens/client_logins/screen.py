@@ -103,17 +103,17 @@ back."""
         self.firescreen.key_queue.hold(self)
         self.firescreen.ask(lambda: client.login_candidates(stack, scan.facts), self._have)
 
-    def _have(self, found: tuple[LoginCandidate, ...]) -> None:
+    def _have(self, candidates: tuple[LoginCandidate, ...]) -> None:
         if not self.is_open:
             return
-        self._candidates = found
-        if not found:
+        self._candidates = candidates
+        if not candidates:
             self.query_one("#head").display = self.query_one("#buttons").display = False
             self.query_one(QuestionForm).mount(Prose(_NONE, markup=False))
             self.firescreen.key_queue.release(self)
             return
         self.query_one("#places", Panel).set_subtitle(
-            f"Enter asks how it logs in · {count_noun(len(found), 'place')}"
+            f"Enter asks how it logs in · {count_noun(len(candidates), 'place')}"
         )
         self._list()
         self.query_one("#list").focus()
@@ -165,8 +165,8 @@ back."""
         """Draws the fields of the selected place, keeping the fields that are already there."""
         if not self.is_open:
             return
-        asked = self._questions()
-        visible = [each for each in asked if self._all or each.priority == "high"]
+        questions = self._questions()
+        visible = [each for each in questions if self._all or each.priority == "high"]
         await self.query_one(QuestionForm).show(visible, self._initial_value)
         for field in self.query(Field):
             if complaint := self._complaints.get(field.question.key):
@@ -244,9 +244,9 @@ back."""
                 return
         with_privileges(self.firescreen, self._make)
 
-    def _complain(self, candidate: LoginCandidate, found: dict[str, str]) -> None:
+    def _complain(self, candidate: LoginCandidate, errors: dict[str, str]) -> None:
         """Shows in the fields of a place what is wrong with them, and focuses the first."""
-        self._complaints |= {f"{LOGINS}{candidate.key}.{name}": words for name, words in found.items()}
+        self._complaints |= {f"{LOGINS}{candidate.key}.{name}": words for name, words in errors.items()}
         self._at = self._candidates.index(candidate)
         self.query_one("#list", OptionList).highlighted = self._at
         self.call_later(self._show_complaints)

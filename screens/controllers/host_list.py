@@ -79,15 +79,15 @@ class HostList:
         for number, spec in enumerate(session.stack.hosts, start=1):
             before = self.entry(spec.name)
             source = before.source if before else "here" if spec.connect == "local" else "stack"
-            known = facts.get(spec.name)
+            host_facts = facts.get(spec.name)
             self._put(
                 HostEntry(
                     spec=spec,
                     source=source,
                     round=before.round + 1 if before else 0,
-                    state="known" if known else "",
-                    user=known.user if known else "",
-                    rights=_rights(spec, known) if known else "",
+                    state="known" if host_facts else "",
+                    user=host_facts.user if host_facts else "",
+                    rights=_rights(spec, host_facts) if host_facts else "",
                     taken=0 if session.place == "here" else number,
                     components=tuple(one for one in session.stack.components if one.host == spec.name),
                     exposures=tuple(one for one in exposures if one.host == spec.name),
@@ -124,8 +124,8 @@ class HostList:
     ) -> None:
         """Adds the typed host, or the hosts of the named file; `then` gets the names of the new ones."""
 
-        def list_added(found: tuple[tuple[HostSpec, ...], str]) -> None:
-            specs, file = found
+        def list_added(hosts_and_file: tuple[tuple[HostSpec, ...], str]) -> None:
+            specs, file = hosts_and_file
             known = {_login(entry.spec) for entry in self._app.hosts} if file else set()
             new = tuple(spec for spec in specs if _login(spec) not in known)
             note = f"from {inline(file.rpartition('/')[2], 24)}" if file else ""
@@ -295,9 +295,9 @@ class HostList:
         if entry is None or entry.state == "connecting":
             return
         if entry.taken:
-            rest = [each.name for each in self.taken if each.name != name]
+            other_names = [each.name for each in self.taken if each.name != name]
             self._put(replace(entry, taken=0))
-            for number, each in enumerate(rest, start=1):
+            for number, each in enumerate(other_names, start=1):
                 self._change(each, taken=number)
         elif entry.state != "known":
             self.test(name)

@@ -187,8 +187,8 @@ class StackSession:
         self._app.session = replace(self._app.session, stack=stack, scan=None)
         self.scan()
 
-    def _take_scan(self, scan: Scan, this: int) -> None:
-        if this != self._round:
+    def _take_scan(self, scan: Scan, scan_number: int) -> None:
+        if scan_number != self._round:
             return
         session = self._app.session
         stack = session.stack if session.touched and session.stack else scan.stack
@@ -197,8 +197,8 @@ class StackSession:
         if waiting:
             waiting()
 
-    def _take_error(self, error: ErrorMessage, this: int) -> None:
-        if this != self._round:
+    def _take_error(self, error: ErrorMessage, scan_number: int) -> None:
+        if scan_number != self._round:
             return
         self._app.session = replace(self._app.session, busy="", told=(), error=error)
         self._app.show_error(error)

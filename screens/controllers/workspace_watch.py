@@ -36,9 +36,9 @@ class WorkspaceWatch:
         self._membership: ClassMembership | None = None
         self._is_following = False
 
-    def start(self, known: Notices) -> None:
+    def start(self, notices_read: Notices) -> None:
         """Starts with the notices that are already read."""
-        self._app.notices = known
+        self._app.notices = notices_read
         self._app.set_interval(EVERY, self._look)
         self._app.set_interval(CLASS_EVERY, self._follow_class)
         self.refresh()
@@ -61,13 +61,13 @@ class WorkspaceWatch:
             wanted=lambda: True,
         )
 
-    def _have(self, found: Notices, then: Callable[[Notices], None]) -> None:
+    def _have(self, notices_read: Notices, then: Callable[[Notices], None]) -> None:
         self._is_waiting = False
-        then(found)
+        then(notices_read)
 
-    def _keep(self, found: Notices) -> None:
-        if found != self._app.notices:
-            self._app.notices = found
+    def _keep(self, notices_read: Notices) -> None:
+        if notices_read != self._app.notices:
+            self._app.notices = notices_read
 
     # -- the class of a student ----------------------------------------------------------------------------
 
@@ -91,14 +91,14 @@ class WorkspaceWatch:
                 wanted=lambda: True,
             )
 
-    def _have_class(self, found: ClassState) -> None:
+    def _have_class(self, class_state: ClassState) -> None:
         self._is_following = False
         before = self._app.class_state
-        if found == before:
+        if class_state == before:
             return
-        self._app.class_state = found
+        self._app.class_state = class_state
         known = {message.number for message in before.news.messages} if before.news else set()
-        for message in found.news.messages if found.news else ():
+        for message in class_state.news.messages if class_state.news else ():
             # Messages from before this wizard was opened are shown on the lab's page.
             if message.number not in known and (before.news or self._is_recent(message.at)):
                 self._app.notify(message.text, title="From your instructor", timeout=_SHOWN, markup=False)
@@ -107,8 +107,8 @@ class WorkspaceWatch:
     def _is_recent(moment: float) -> bool:
         return time.time() - moment < _SHOWN
 
-    def _compare(self, found: Notices) -> None:
+    def _compare(self, notices_read: Notices) -> None:
         before = self._app.notices.runs
-        self._keep(found)
-        if found.runs != before and not self._is_working():
+        self._keep(notices_read)
+        if notices_read.runs != before and not self._is_working():
             self._changed()

@@ -59,16 +59,18 @@ class AttemptDialog(Dialog[None]):
             app = self.firescreen
             app.ask(lambda: app.client.explain(attempt, app.session.stack), self._show_diagnosis)
 
-    def _show_diagnosis(self, found: Diagnosis | None) -> None:
-        if found and self in self.app.screen_stack:
+    def _show_diagnosis(self, diagnosis: Diagnosis | None) -> None:
+        if diagnosis and self in self.app.screen_stack:
             from textual.widgets import Static
 
             from screens.engine_client.client import lines_of
 
-            self._part = found.menu_entry
-            self.query_one("#fix", ActionButton).display = bool(found.menu_entry)
-            told = Content("\n").join([safe(line, 600) for line in lines_of(found)])
-            text = Content.assemble(inside(self._attempt), "\n\n", ("Diagnosis", "bold $primary"), "\n", told)
+            self._part = diagnosis.menu_entry
+            self.query_one("#fix", ActionButton).display = bool(diagnosis.menu_entry)
+            explanation = Content("\n").join([safe(line, 600) for line in lines_of(diagnosis)])
+            text = Content.assemble(
+                inside(self._attempt), "\n\n", ("Diagnosis", "bold $primary"), "\n", explanation
+            )
             self.query_one(".text Static", Static).update(text)
 
     def buttons(self) -> tuple[tuple[str, str], ...]:

@@ -89,16 +89,16 @@ class DiagnosisDialog(Dialog[None]):
     def _current(self, text: str) -> bool:
         return self in self.app.screen_stack and self.query_one(Pasted).text == text
 
-    def _show_diagnosis(self, text: str, found: Diagnosis | None) -> None:
+    def _show_diagnosis(self, text: str, diagnosis: Diagnosis | None) -> None:
         if self._current(text):
-            self._show(found, diagnosis_text(found) if found else Content(_NOTHING))
+            self._show(diagnosis, diagnosis_text(diagnosis) if diagnosis else Content(_NOTHING))
 
-    def _show(self, found: Diagnosis | None, words: Content) -> None:
-        self._found = found
+    def _show(self, diagnosis: Diagnosis | None, words: Content) -> None:
+        self._found = diagnosis
         self.query_one("#meaning", Static).update(words)
-        open_still = found is not None and bool(found.questions) and not found.asked
+        open_still = diagnosis is not None and bool(diagnosis.questions) and not diagnosis.asked
         self.query_one("#ask", ActionButton).display = open_still
-        self.query_one("#fix", ActionButton).display = bool(found and found.menu_entry)
+        self.query_one("#fix", ActionButton).display = bool(diagnosis and diagnosis.menu_entry)
 
     def handle_button(self, name: str) -> None:
         """Checks the hosts, opens the fix, or closes."""
@@ -126,29 +126,29 @@ class DiagnosisDialog(Dialog[None]):
         self.dismiss(None)
 
 
-def diagnosis_text(found: Diagnosis) -> Content:
+def diagnosis_text(diagnosis: Diagnosis) -> Content:
     """Returns the text of a diagnosis; parts that come from the pasted text are drawn as plain text."""
     rows = [
-        ("Cause", found.cause),
-        ("What to do", found.fix),
-        ("On the other side", found.other_end),
-        ("To check", found.next),
+        ("Cause", diagnosis.cause),
+        ("What to do", diagnosis.fix),
+        ("On the other side", diagnosis.other_end),
+        ("To check", diagnosis.next),
     ]
     parts = [
         Content.assemble((f"{title}\n", "bold $primary"), safe(text, 800)) for title, text in rows if text
     ]
-    if found.asked:
+    if diagnosis.asked:
         lines = [
             Content.assemble(
                 ("✓ " if asked.answer else "– ", "$success" if asked.answer else "$quiet"),
                 inline(asked.question.told, 200),
             )
-            for asked in found.asked
+            for asked in diagnosis.asked
         ]
         parts.insert(
             0, Content.assemble(("Checked on the hosts\n", "bold $primary"), Content("\n").join(lines))
         )
-    elif found.questions:
+    elif diagnosis.questions:
         parts.append(
             Content.styled(
                 "There are several possible causes: 'Check the hosts' finds out which.", "$warning"

@@ -86,8 +86,8 @@ class ComparisonDialog(RecoveryDialog):
         lines = [Content.assemble("Run ", runs, " left these differences:")]
         for each in self._differences[:SHOWN]:
             # The path gets a line of its own: it is long, and the terminal can then wrap it.
-            said = ": ".join(part for part in (each.host, each.what) if part)
-            lines.append(Content.assemble(("✗ ", "bold $error"), safe(said, 300)))
+            location = ": ".join(part for part in (each.host, each.what) if part)
+            lines.append(Content.assemble(("✗ ", "bold $error"), safe(location, 300)))
             lines.append(safe(f"  {each.path}", 300))
             if each.copy:
                 lines.append(Content.styled(f"  before the run: {inline(each.copy, 200)}", "$quiet"))

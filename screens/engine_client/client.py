@@ -356,9 +356,9 @@ class EngineClient(LabClient):
         return lines_of(self.diagnosis(text))
 
 
-def lines_of(found: Diagnosis | None) -> tuple[str, ...]:
+def lines_of(diagnosis: Diagnosis | None) -> tuple[str, ...]:
     """Returns the meaning and what to do, a line each; no lines if nothing is known."""
-    lines = (found.cause, found.fix, found.other_end, found.next) if found else ()
+    lines = (diagnosis.cause, diagnosis.fix, diagnosis.other_end, diagnosis.next) if diagnosis else ()
     return tuple(line for line in lines if line)
 
 

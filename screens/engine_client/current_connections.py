@@ -45,8 +45,8 @@ def plan_of_connections(engine: Engine, scan: Scan, stack: Stack, answers: Answe
             and not seen.tls
         )
         plan = replace(plan, arrows=(*plan.arrows, *plain))
-    asked = {arrow.probe for arrow in plan.arrows}
-    return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in asked), watched=())
+    probed = {arrow.probe for arrow in plan.arrows}
+    return replace(plan, probes=tuple(probe for probe in plan.probes if probe.id in probed), watched=())
 
 
 def _as_chosen(engine: Engine, stack: Stack, answers: Answers) -> Plan | None:

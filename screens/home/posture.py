@@ -42,9 +42,9 @@ def raised_by(rows: tuple[Exposure, ...], width: int) -> str:
         more = [f"{len(names) - few} more"] if len(names) > few else []
         *first, last = [*names[:few], *more]
         who = f"{', '.join(first)} and {last}" if first else last
-        said = inline(f"100 % once {who} {'is' if len(names) == 1 else 'are'} secured", 200)
-        if len(said) <= width:
-            return said
+        sentence = inline(f"100 % once {who} {'is' if len(names) == 1 else 'are'} secured", 200)
+        if len(sentence) <= width:
+            return sentence
     return f"100 % once {count_noun(len(names), 'component')} {'is' if len(names) == 1 else 'are'} secured"
 
 
@@ -87,8 +87,8 @@ def posture(session: Session, width: int) -> Content:
         error = session.error
         return Content.assemble(("✗ ", "$error"), inline(f"{error.title}: {error.what}. {error.todo}", 300))
     if session.busy:
-        said = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
-        return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *said])
+        progress = [Content.styled(f"  {inline(line, 76)}", "$quiet") for line in session.told[-4:]]
+        return Content("\n").join([Content.assemble(("▸ ", "$primary"), session.busy), *progress])
     scan = session.scan
     if scan is None:
         return Content("")

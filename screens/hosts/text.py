@@ -173,8 +173,10 @@ def _connection_text(entry: HostEntry) -> Content:
         command = f"incus exec {shlex.quote(spec.instance or spec.name)} -- sh"
         command += f", on {spec.via}" if spec.via else ""
     where = FROM[entry.source] if command and entry.source != "added" else ""
-    said = command or "directly, without a login"
-    return Content.assemble((fit("Reached", _LABEL), "$quiet"), inline(said, 200), (f"  {where}", "$quiet"))
+    reached = command or "directly, without a login"
+    return Content.assemble(
+        (fit("Reached", _LABEL), "$quiet"), inline(reached, 200), (f"  {where}", "$quiet")
+    )
 
 
 def _test(entry: HostEntry) -> Content:

@@ -86,8 +86,8 @@ def _make_plan(
             app.notify(words)
             app.ask(lambda: make(engine, stack, answers), use_result)
 
-    def use_result(found: Made) -> None:
+    def use_result(result: Made) -> None:
         app.clear_notifications()  # the waiting has ended
-        then(found)
+        then(result)
 
     with_privileges(app, begin)

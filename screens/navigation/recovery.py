@@ -46,9 +46,9 @@ def _recovery_chosen(app: Wizard, choice: str | None) -> None:
         app.ask(app.client.remains, lambda left: _offer_to_forget(app, left))
 
 
-def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
+def _offer_to_forget(app: Wizard, remains: tuple[Remains, ...]) -> None:
     """Shows the differences from the state before the run, and offers to forget the run."""
-    differs = any(one.differences for one in left)
+    differs = any(one.differences for one in remains)
 
     def report_forgotten(_: None) -> None:
         app.notify("The run is forgotten. It can no longer be rolled back.")
@@ -60,7 +60,7 @@ def _offer_to_forget(app: Wizard, left: tuple[Remains, ...]) -> None:
         else:
             _recovery_chosen(app, choice)
 
-    app.push_screen(ComparisonDialog(left), recover)
+    app.push_screen(ComparisonDialog(remains), recover)
 
 
 def offer_hosts(app: Wizard, stack: Stack) -> None:

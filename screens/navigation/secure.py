@@ -67,8 +67,8 @@ def _preset(app: Wizard, only: str) -> None:
         app.session = replace(session, stack=replace(session.stack, components=components), plan=None)
 
 
-def _at_least_recommended(one: ComponentSpec) -> tuple[Protection, ...]:
-    return one.protect if len(one.protect) > 1 else ("tls", "basic_auth")
+def _at_least_recommended(component: ComponentSpec) -> tuple[Protection, ...]:
+    return component.protect if len(component.protect) > 1 else ("tls", "basic_auth")
 
 
 def with_privileges(app: Wizard, then: Callable[[], None]) -> None:

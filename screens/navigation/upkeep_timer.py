@@ -57,10 +57,10 @@ def _make(app: Wizard, name: str, done: Callable[[], None], refused: Callable[[E
 
     session = app.session
 
-    def open_plan(found: tuple[str, Plan]) -> None:
+    def open_plan(name_and_plan: tuple[str, Plan]) -> None:
         done()
         app.clear_notifications()  # the waiting has ended
-        stack, plan = found
+        stack, plan = name_and_plan
         if plan.steps:
             app.session = replace(app.session, plan=plan, renew=frozenset())
             app.open_page(Route.PLAN)

@@ -243,11 +243,11 @@ def overview(plan: Plan) -> Content:
 
 def _asked_alike(probes: Sequence[Probe]) -> list[tuple[list[str], tuple[tuple[bool, str], ...]]]:
     """Returns targets and their probes (expected to succeed, name); equal probes of many targets are grouped."""
-    asked: dict[str, list[tuple[bool, str]]] = {}
+    names_by_server: dict[str, list[tuple[bool, str]]] = {}
     for probe in probes:
-        asked.setdefault(probe.server, []).append((probe.wanted, probe.name))
+        names_by_server.setdefault(probe.server, []).append((probe.wanted, probe.name))
     alike: dict[tuple[tuple[bool, str], ...], list[str]] = {}
-    for target, names in asked.items():
+    for target, names in names_by_server.items():
         alike.setdefault(tuple(names), []).append(target)
     found: list[tuple[list[str], tuple[tuple[bool, str], ...]]] = []
     for names_of, targets in alike.items():
@@ -316,10 +316,10 @@ def differences(steps: tuple[PlannedStep, ...], options: DiffOptions = USUAL) ->
     return Content("\n\n").join([diff_view(steps[:MOST], options), *_rest(len(steps) - MOST)])
 
 
-def _rest(left: int) -> list[Content]:
+def _rest(count: int) -> list[Content]:
     """Returns where to find the steps that are not drawn."""
-    words = f"… and {left} more steps: select a host on the left to see its steps."
-    return [Content.styled(words, "$quiet")] if left > 0 else []
+    words = f"… and {count} more steps: select a host on the left to see its steps."
+    return [Content.styled(words, "$quiet")] if count > 0 else []
 
 
 def manual_command_lines(step: PlannedStep) -> tuple[str, ...]:

@@ -41,8 +41,10 @@ def first_words() -> Content:
         Content.assemble((fit(key, 8), "bold $primary"), Content.styled(words, "$quiet"))
         for key, words in _FIRST
     ]
-    told = "A result has its cause, what to do, the curl command that does the same, and the certificates."
-    return Content("\n").join((*rows, Content(""), Content.styled(told, "$quiet")))
+    explanation = (
+        "A result has its cause, what to do, the curl command that does the same, and the certificates."
+    )
+    return Content("\n").join((*rows, Content(""), Content.styled(explanation, "$quiet")))
 
 
 def answer(answered: Answered, *, width: int, handshake: bool, closer: Diagnosis | None = None) -> Content:
@@ -184,18 +186,24 @@ def wrong(attempt: Attempt) -> tuple[int, str]:
     return 0, "see the reason above"
 
 
-def _box(one: CertificateSummary, kind: str, width: int, bad: str) -> list[Content]:
+def _box(certificate: CertificateSummary, kind: str, width: int, bad: str) -> list[Content]:
     colour = "$error" if bad else "$quiet"
-    left = (one.not_after - time.time()) / _DAY
-    until = f"{date(one.not_after)} ({f'in {left:.0f} days' if left >= 0 else f'{-left:.0f} days ago'})"
-    title = fit(f"{kind}: {one.subject or 'no subject'}", min(width - 6, 60)).rstrip()
+    left = (certificate.not_after - time.time()) / _DAY
+    until = (
+        f"{date(certificate.not_after)} ({f'in {left:.0f} days' if left >= 0 else f'{-left:.0f} days ago'})"
+    )
+    title = fit(f"{kind}: {certificate.subject or 'no subject'}", min(width - 6, 60)).rstrip()
     head = Content.assemble(
         ("┌─ ", colour),
         (title, "bold"),
         (f" {'─' * max(width - 5 - Content(title).cell_length, 0)}┐", colour),
     )
-    rows = [("for", ", ".join(one.names) or "no name (no SAN)"), ("until", until), ("key", one.key)]
-    rows[2] = ("key", f"{one.key}; for {', '.join(one.usage) or 'any use'}")
+    rows = [
+        ("for", ", ".join(certificate.names) or "no name (no SAN)"),
+        ("until", until),
+        ("key", certificate.key),
+    ]
+    rows[2] = ("key", f"{certificate.key}; for {', '.join(certificate.usage) or 'any use'}")
     inside: list[tuple[str, str]] = []
     for name, words in rows:
         first, *rest = hang(words, width - 11, 0).split("\n")

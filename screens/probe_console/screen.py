@@ -45,7 +45,7 @@ class ConsolePage(Page):
 
     Args:
         probe: a request to start with, from the verification.
-        known: URLs of the components: the first is filled in, the others are suggested.
+        urls: URLs of the components: the first is filled in, the others are suggested.
     """
 
     PLACE = "Probe console"
@@ -92,13 +92,13 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
         Binding("m", "fix", "Fix it", tooltip="Open the part of the wizard that fixes the cause"),
     ]
 
-    def __init__(self, probe: Probe | None = None, known: Sequence[str] = ()) -> None:
+    def __init__(self, probe: Probe | None = None, urls: Sequence[str] = ()) -> None:
         super().__init__()
         self._first, self._secret = form_values(probe)
         self._forward = probe.forward if probe is not None else None
-        self._known = tuple(known)
-        if probe is None and known:
-            self._first = {"url": known[0]}
+        self._known = tuple(urls)
+        if probe is None and urls:
+            self._first = {"url": urls[0]}
         self._what: What = "targets" if probe is not None and probe.kind == "up" else "page"
         self._insecure = bool(probe and probe.insecure)
         self._handshake = True
@@ -208,8 +208,8 @@ needs no prompt. Where curl and Prometheus differ, a line with ! explains how.""
             wanted=lambda: self.is_open and number == self._asked,
         )
 
-    def _show_diagnosis(self, found: Diagnosis | None) -> None:
-        self._closer = found
+    def _show_diagnosis(self, diagnosis: Diagnosis | None) -> None:
+        self._closer = diagnosis
         self._draw()
 
     def _report_error(self, error: ErrorMessage) -> None:

@@ -35,16 +35,16 @@ class Drawing:
 
 def order_arrows(arrows: Sequence[Arrow]) -> tuple[Arrow, ...]:
     """Returns the arrows in the order in which they are drawn: grouped by client, then by server."""
-    askers = list(dict.fromkeys(one.client_host for one in arrows))
-    asked = list(dict.fromkeys(one.server_host for one in arrows))
+    client_hosts = list(dict.fromkeys(one.client_host for one in arrows))
+    server_hosts = list(dict.fromkeys(one.server_host for one in arrows))
     clients = list(dict.fromkeys((one.client_host, one.client) for one in arrows))
     return tuple(
         sorted(
             arrows,
             key=lambda one: (
-                askers.index(one.client_host),
+                client_hosts.index(one.client_host),
                 clients.index((one.client_host, one.client)),
-                asked.index(one.server_host),
+                server_hosts.index(one.server_host),
             ),
         )
     )
@@ -132,12 +132,12 @@ class _Pen:
         """Makes columns as wide as their content; the arrows get the remaining width."""
         asking = [text for one in arrows for text in (place(one.client_host) + "  ", inline(one.client, 40))]
         narrow = width < NARROW
-        asked = [
+        servers = [
             text for one in arrows for text in (place(one.server_host) + "  ", _server(one, narrow=narrow))
         ]
         most = max((width - 30) // 2, 12)
         left = min(max((len(text) for text in asking), default=8) + 4, most)
-        right = min(max((len(text) for text in asked), default=8) + 4, most)
+        right = min(max((len(text) for text in servers), default=8) + 4, most)
         return cls(left, max(width - left - right, 12), right, hand, narrow)
 
     def top(self, arrow: Arrow) -> Content:

@@ -175,21 +175,21 @@ def told_total(target: str, column: Sequence[Attempt]) -> Content:
     )
 
 
-def ups(said: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
+def ups(values: Sequence[tuple[str, tuple[str, ...]]], room: int) -> Content:
     """Returns the values of `up` for each instance, the oldest first; in columns if there are many instances.
 
     Args:
-        said: (instance, 'up' or 'down', oldest first) of each.
+        values: (instance, 'up' or 'down', oldest first) of each.
         room: width in cells.
     """
-    if not said:
+    if not values:
         return Content("")
-    scraped = sum(words[-1] == "up" for _, words in said)
-    sign = ("✓ ", "bold $success") if scraped == len(said) else ("✗ ", "bold $error")
-    head = Content.assemble(sign, f"{scraped} of {len(said)} targets are scraped")
-    name = min(max(len(inline(instance, 30)) for instance, _ in said), 30) + 1
+    scraped = sum(words[-1] == "up" for _, words in values)
+    sign = ("✓ ", "bold $success") if scraped == len(values) else ("✗ ", "bold $error")
+    head = Content.assemble(sign, f"{scraped} of {len(values)} targets are scraped")
+    name = min(max(len(inline(instance, 30)) for instance, _ in values), 30) + 1
     columns = max(room // (name + 16), 1)
-    entries = [_entry(instance, words, name) for instance, words in said]
+    entries = [_entry(instance, words, name) for instance, words in values]
     rows = -(-len(entries) // columns)
     lines = [head]
     for row in range(rows):

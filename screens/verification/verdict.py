@@ -47,35 +47,35 @@ def tone(state: RunState) -> str:
 def verdict(state: RunState) -> Content:
     """Returns whether everything is as expected; if not, what is wrong and what to do."""
     right = sum(not attempt.failed for attempt in state.attempts)
-    asked = len(state.attempts)
+    count = len(state.attempts)
     if state.busy:
         waits = state.lines[-1].text if state.lines else ""
         return Content.assemble(
             ("▸ ", "$primary bold"),
-            f"verifying: {asked} probes so far, {right} as expected. 'x' stops.",
+            f"verifying: {count} probes so far, {right} as expected. 'x' stops.",
             "\n  " if waits.startswith("waiting up to ") else "",
             safe(waits, 300) if waits.startswith("waiting up to ") else "",
         )
-    if not asked:
+    if not count:
         return describe_error(state.error) if state.error else Content("No probe was made.")
     look = Content.styled("Enter on a cell shows the probe in detail.", "$quiet")
-    if right == asked and state.result == "partly":
+    if right == count and state.result == "partly":
         return _partly(state)
-    if right == asked and state.result == "changed":
+    if right == count and state.result == "changed":
         words = "'r' verifies what Prometheus reports, once it has scraped every target again."
-        said = [describe_error(state.error)] if state.error else []
+        details = [describe_error(state.error)] if state.error else []
         head = Content.assemble(("◐ changed, not verified  ", "bold $warning"), words)
-        return Content("\n").join([head, *said])
-    if right == asked and state.error is not None and state.result in ("rolled-back", "failed"):
+        return Content("\n").join([head, *details])
+    if right == count and state.error is not None and state.result in ("rolled-back", "failed"):
         head = Content.assemble(
             ("✗ not verified  ", "bold $error"), "Something that worked before the run fails now."
         )
         return Content("\n").join([head, describe_error(state.error)])
-    if right == asked:
+    if right == count:
         unwanted = sum(not attempt.probe.wanted for attempt in state.attempts)
-        words = f"{asked} probes as expected: {asked - unwanted} succeeded, {unwanted} were rejected."
+        words = f"{count} probes as expected: {count - unwanted} succeeded, {unwanted} were rejected."
         return Content.assemble(("✓ verified  ", "bold $success"), words)
-    head = Content.assemble(("✗ not verified  ", "bold $error"), f"{asked - right} of {asked} probes failed.")
+    head = Content.assemble(("✗ not verified  ", "bold $error"), f"{count - right} of {count} probes failed.")
     return Content("\n").join([head, describe_error(state.error) if state.error else look])
 
 

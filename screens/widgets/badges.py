@@ -33,15 +33,15 @@ def badges(*, tls: bool, password: bool, client_certificate: bool, no_color: boo
     return Content(" ").join(parts)
 
 
-def exposure_badges(found: Exposure, *, no_color: bool = False) -> Content:
+def exposure_badges(exposure: Exposure, *, no_color: bool = False) -> Content:
     """Returns a component's badges as it answers now; 'plain HTTP' for none, nothing if it does not answer."""
-    if found.state == "down":
+    if exposure.state == "down":
         return Content(" " * WIDTH)
-    if found.tls or found.password or found.client_certificate:
+    if exposure.tls or exposure.password or exposure.client_certificate:
         return badges(
-            tls=found.tls,
-            password=found.password,
-            client_certificate=found.client_certificate,
+            tls=exposure.tls,
+            password=exposure.password,
+            client_certificate=exposure.client_certificate,
             no_color=no_color,
         )
     plain = Content.styled("plain HTTP", "$error")

@@ -47,9 +47,9 @@ class Prose(Static):
         return re.sub(rf" *{_MARK}\n *", _joining_blank, selection.extract(shown)), "\n"
 
 
-def _joining_blank(found: re.Match[str]) -> str:
+def _joining_blank(match: re.Match[str]) -> str:
     """Returns the text that a line end replaced: a blank, or nothing within a word."""
-    return " " if found[0].startswith(" ") else ""
+    return " " if match[0].startswith(" ") else ""
 
 
 class _Broken(Visual):

@@ -42,12 +42,12 @@ class QuestionForm(VerticalScroll, can_focus=False):
     }
     """
 
-    async def show(self, questions: Sequence[Question], known: Callable[[Question], str]) -> None:
+    async def show(self, questions: Sequence[Question], initial_value: Callable[[Question], str]) -> None:
         """Draws a field for each of the questions, keeping the fields that are already there.
 
         Args:
             questions: all questions of the form.
-            known: returns the initial value of a new field.
+            initial_value: returns the initial value of a new field.
         """
         keys = {question.key for question in questions}
         fields = {field.question.key: field for field in self.query(Field)}
@@ -61,9 +61,9 @@ class QuestionForm(VerticalScroll, can_focus=False):
                 await field.remove()
                 field = None
             if field is None:
-                said = before.question.why if before else ""
-                why = "" if question.why == said else question.why
-                field = Field(question, known(question), why=why)
+                earlier_why = before.question.why if before else ""
+                why = "" if question.why == earlier_why else question.why
+                field = Field(question, initial_value(question), why=why)
                 await (self.mount(field, after=before) if before else self.mount(field, before=0))
             field.show_warning(question.warning)
             before = field

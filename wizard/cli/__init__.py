@@ -95,10 +95,10 @@ class _Front(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         word = args[0]
-        known = self.get_command(ctx, word) is not None or word.startswith("-")
+        is_command = self.get_command(ctx, word) is not None or word.startswith("-")
         if ctx.params.get("plain") and args == ["practice"]:  # otherwise a group of commands
-            known = False
-        if not known and (
+            is_command = False
+        if not is_command and (
             word == "practice" or word.endswith((".yaml", ".yml")) or os.path.exists(word)  # noqa: PTH110
         ):
             return "open", _open, args
@@ -204,12 +204,12 @@ def _complete_help(command: click.Command) -> None:
     """Adds to the help of each subcommand what STACK is, and shows first lines completely in lists."""
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
         _complete_help(inner)
-    first, _, rest = inspect.cleandoc(command.help or "").partition("\n\n")
+    first, _, body = inspect.cleandoc(command.help or "").partition("\n\n")
     command.short_help = first
     if any(isinstance(each, click.Argument) and each.name == "stack" for each in command.params):
         from wizard.cli.options import STACK
 
-        command.help = "\n\n".join(part for part in (first, STACK, rest) if part)
+        command.help = "\n\n".join(part for part in (first, STACK, body) if part)
 
 
 def main(

@@ -79,9 +79,9 @@ def audit(
         if explain is not None:
             _explain(auditing.check_of(explain), as_json=form == "json")
             return
-        known = accepted.load(baseline) if baseline else ()
+        baseline_entries = accepted.load(baseline) if baseline else ()
         if write_baseline is not None and write_baseline.exists() and write_baseline != baseline:
-            known = (*known, *accepted.load(write_baseline))
+            baseline_entries = (*baseline_entries, *accepted.load(write_baseline))
         machine = engine(workspace)
         wanted = stack_of(stack, workspace) if stack else None
         if wanted is not None:
@@ -89,9 +89,9 @@ def audit(
         today = datetime.now(UTC).date()
         report = auditing.run(machine, wanted)
         if write_baseline is not None:
-            known = accepted.save(write_baseline, report, today=today, known=known)
-            output.say(f"Wrote {write_baseline}: {count_noun(len(known), 'accepted finding')}.")
-        report = accepted.apply_baseline(report, known, today=today)
+            baseline_entries = accepted.save(write_baseline, report, today=today, known=baseline_entries)
+            output.say(f"Wrote {write_baseline}: {count_noun(len(baseline_entries), 'accepted finding')}.")
+        report = accepted.apply_baseline(report, baseline_entries, today=today)
     _print(report, form)
     for note in report.baseline_notes if form != "text" else ():
         output.say(plain(note), colour="yellow")
@@ -160,8 +160,8 @@ def _text(report: AuditReport) -> str:
         name = f"{missed.id}  " if missed.id else ""
         lines.append(f"not checked {name}{plain(missed.where)}: {plain(missed.why)}")
     lines += [f"baseline: {plain(note)}" for note in report.baseline_notes]
-    said = ", ".join(f"{count} {severity}" for severity, count in report.counts().items() if count)
-    findings = count_noun(len(report.counted), "finding") + (f" ({said})" if said else "")
+    counted = ", ".join(f"{count} {severity}" for severity, count in report.counts().items() if count)
+    findings = count_noun(len(report.counted), "finding") + (f" ({counted})" if counted else "")
     accepted = len(report.findings) - len(report.counted)
     findings += f", {accepted} accepted" if accepted else ""
     parts = ", ".join(f"{plain(part.where)} {part.points}" for part in report.score.parts)

@@ -148,8 +148,11 @@ def signal(workspace: Workspace, what: str) -> None:
     with output.print_errors():
         member.wish(workspace, signal="" if what == "none" else what)
         report_progress(workspace)
-        said = {"help": "The board shows that you need help.", "ready": "The board shows that you are ready."}
-        output.say(said.get(what, "The board shows neither any more."))
+        messages = {
+            "help": "The board shows that you need help.",
+            "ready": "The board shows that you are ready.",
+        }
+        output.say(messages.get(what, "The board shows neither any more."))
 
 
 def report_progress(workspace: Workspace) -> None:
@@ -163,8 +166,8 @@ def report_progress(workspace: Workspace) -> None:
     from wizard.labs import labs
 
     before = member.news(workspace)
-    told = reporter.report_now(workspace, labs(workspace.packs))
-    known = {message.number for message in before.messages} if before else set()
-    for message in told.messages if told else ():
-        if message.number not in known:
+    news = reporter.report_now(workspace, labs(workspace.packs))
+    read_numbers = {message.number for message in before.messages} if before else set()
+    for message in news.messages if news else ():
+        if message.number not in read_numbers:
             output.say(f"From your instructor: {plain(message.text)}", bold=True)

@@ -161,9 +161,9 @@ def _tell(differences: Iterable[Difference]) -> None:
         output.show(f"{plain(each.place)}: {each.kind}: {redact(plain(each.what, 400))}", indent="  ")
 
 
-def _tell_left(left: Iterable[Difference]) -> None:
+def _tell_left(differences: Iterable[Difference]) -> None:
     """Lists the differences that the plan does not restore."""
-    for each in left:
+    for each in differences:
         output.say(
             f"! Restore it yourself: {plain(each.place)}: {redact(plain(each.what, 400))}", colour="yellow"
         )

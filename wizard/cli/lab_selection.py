@@ -81,9 +81,9 @@ def chosen_classroom(workspace: Workspace) -> Classroom | None:
     """
     from wizard.labs import classroom
 
-    said = click.get_current_context().meta
-    file, campus = said.get("firescreen.classroom"), said.get("firescreen.campus") or 0
-    if said.get("firescreen.practice"):
+    options = click.get_current_context().meta
+    file, campus = options.get("firescreen.classroom"), options.get("firescreen.campus") or 0
+    if options.get("firescreen.practice"):
         if file or campus:
             raise click.UsageError("Use either --classroom FILE or --practice.")
         classroom.remember(workspace, None)
@@ -115,14 +115,14 @@ def current_lab_id(workspace: Workspace) -> str:
 
     room = chosen_classroom(workspace)
     folder = progress_folder(workspace, room)
-    known = {each.id: each for each in labs(workspace.packs) if room is None or each.real_hosts}
-    states = {each: load(folder / f"{each}.json") for each in known}
-    undone = [each for each, state in states.items() if state is None or not state.complete(known[each])]
+    labs_by_id = {each.id: each for each in labs(workspace.packs) if room is None or each.real_hosts}
+    states = {each: load(folder / f"{each}.json") for each in labs_by_id}
+    undone = [each for each, state in states.items() if state is None or not state.complete(labs_by_id[each])]
     current = newest_lab(*((workspace.practice, workspace.compose) if room is None else (folder,)))
     if current in undone:
         return current
-    able = (each for each in undone if not known[each].docker or not compose_project.why_unavailable())
-    return next(able, next(iter(known)) if room else "")
+    able = (each for each in undone if not labs_by_id[each].docker or not compose_project.why_unavailable())
+    return next(able, next(iter(labs_by_id)) if room else "")
 
 
 def open_step(
@@ -135,17 +135,17 @@ def open_step(
     """
     from wizard.labs import find, labs
 
-    known = {each.id for each in labs(workspace.packs)}
-    rest = [word for word in named if word not in known]
-    if len(rest) > 1 or len(named) - len(rest) > 1:
+    lab_ids = {each.id for each in labs(workspace.packs)}
+    step_names = [word for word in named if word not in lab_ids]
+    if len(step_names) > 1 or len(named) - len(step_names) > 1:
         raise InputError(
             "at most one lab and one step can be named",
             where=" ".join(named),
             todo="List the labs with: firescreen lab list",
         )
-    lab_id = next((word for word in named if word in known), "") or current_lab_id(workspace)
+    lab_id = next((word for word in named if word in lab_ids), "") or current_lab_id(workspace)
     # Checked before the practice stack starts: a wrong name must not start it.
-    step = _step_id(find(lab_id, workspace.packs), rest[0]) if rest else ""
+    step = _step_id(find(lab_id, workspace.packs), step_names[0]) if step_names else ""
     session = open_session(workspace, lab_id, tools=tools, anew=anew)
     return session, session.lab.step(step) if step else session.current
 

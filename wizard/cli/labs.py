@@ -50,11 +50,11 @@ def list_labs(workspace: Workspace) -> None:
         for name in (name for name, ids in added.items() if not ids):
             output.say(f"The pack {name} can no longer be used. Remove it with: firescreen lab remove {name}")
         room = chosen_classroom(workspace)
-        known = labs(workspace.packs)
-        marks = finished_labs.marks(progress_folder(workspace, room), known)
+        all_labs = labs(workspace.packs)
+        marks = finished_labs.marks(progress_folder(workspace, room), all_labs)
         if room is not None:
             output.say(f"On the hosts of {plain(room.title)}. For the practice stack: --practice")
-        for each in known:
+        for each in all_labs:
             mark = marks[each.id]
             how_far = mark.text
             if room is not None and not each.real_hosts:
@@ -229,14 +229,19 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
     from wizard.labs.classroom import progress_folder
 
     with output.print_errors():
-        known = {each.id for each in labs(workspace.packs)}
-        rest = list(named)
-        lab_id = rest.pop(0) if rest[0] in known else current_lab_id(workspace)
+        lab_ids = {each.id for each in labs(workspace.packs)}
+        arguments = list(named)
+        lab_id = arguments.pop(0) if arguments[0] in lab_ids else current_lab_id(workspace)
         chosen = find(lab_id, workspace.packs)
         count = len(chosen.questions)
         path = progress_folder(workspace, chosen_classroom(workspace)) / f"{chosen.id}.json"
         now = state.load(path)
-        if not rest or not rest[0].isdecimal() or not 1 <= int(rest[0]) <= count or len(rest) > 2:
+        if (
+            not arguments
+            or not arguments[0].isdecimal()
+            or not 1 <= int(arguments[0]) <= count
+            or len(arguments) > 2
+        ):
             raise InputError(
                 f"the lab '{chosen.id}' has the questions 1 to {count}",
                 where=" ".join(named),
@@ -244,10 +249,10 @@ def answer(workspace: Workspace, named: tuple[str, ...]) -> None:
             )
         if now is None:
             raise InputError("this lab was not started", todo=f"Run: firescreen lab start {chosen.id}")
-        question = chosen.questions[int(rest[0]) - 1]
-        if len(rest) == 1 and sys.stdin.isatty():
+        question = chosen.questions[int(arguments[0]) - 1]
+        if len(arguments) == 1 and sys.stdin.isatty():
             output.say(f"{plain(question.ask)} (end your answer with Ctrl+D)")
-        text = rest[1] if len(rest) == 2 else sys.stdin.read(state.LONGEST_ANSWER)
+        text = arguments[1] if len(arguments) == 2 else sys.stdin.read(state.LONGEST_ANSWER)
         state.save(path, now.with_answer(question.ask, plain(text.strip(), state.LONGEST_ANSWER)))
         output.say("Saved. Make a report with: firescreen lab report")
 

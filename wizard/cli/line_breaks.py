@@ -129,11 +129,11 @@ def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
     for line in lines:
         fence = line.startswith(_FENCE)
         in_code ^= fence
-        whole = fence or in_code or not line.strip() or line.startswith(("|", "#"))
-        if text and (whole or _item(line).strip()):
+        is_unwrapped = fence or in_code or not line.strip() or line.startswith(("|", "#"))
+        if text and (is_unwrapped or _item(line).strip()):
             yield text
             text = ""
-        if whole:
+        if is_unwrapped:
             yield line
         else:
             text = f"{text} {line.strip()}" if text else line

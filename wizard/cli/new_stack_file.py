@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from wizard.engine import Scan
 
 
-def write_stack(found: Scan, path: Path, *, runs: Path, leave_out: Collection[str] = ()) -> None:
+def write_stack(scan: Scan, path: Path, *, runs: Path, leave_out: Collection[str] = ()) -> None:
     """Writes the stack file, and prints the level of each component and what it costs.
 
     Args:
-        found: the result of the scan.
+        scan: the result of the scan.
         path: of the stack file.
         runs: the workspace's folder of runs.
         leave_out: `host/component` of each component that is left as it is.
@@ -32,28 +32,28 @@ def write_stack(found: Scan, path: Path, *, runs: Path, leave_out: Collection[st
     from wizard.inventory import stack_file
     from wizard.planner.questions import level_name, protection_cost
 
-    stack = present_stack(found, runs)
+    stack = present_stack(scan, runs)
     if not stack.components:
-        silent = ", ".join(found.facts.away)
+        silent = ", ".join(scan.facts.away)
         raise InputError(
             "no component of Prometheus was found, so there is no stack to write"
             + (f" (unreachable: {plain(silent)})" if silent else ""),
             where=str(path),
             todo="Make these hosts reachable and scan again" if silent else "",
         )
-    known = [component.key for component in stack.components]
-    if unknown := [key for key in leave_out if key not in known]:
+    component_keys = [component.key for component in stack.components]
+    if unknown := [key for key in leave_out if key not in component_keys]:
         raise InputError(
             f"--leave-out: there is no component {plain(unknown[0])}",
             where=str(path),
-            todo=f"Choose from: {plain(', '.join(known))}",
+            todo=f"Choose from: {plain(', '.join(component_keys))}",
         )
     components = tuple(
         replace(component, protect=()) if component.key in leave_out else component
         for component in stack.components
     )
     stack_file.write(replace(stack, components=components), path)
-    seen = {one.key: one for one in found.exposures}
+    seen = {one.key: one for one in scan.exposures}
     for component in components:
         cost = f" {protection_cost(find_component(component.name))}" if component.protect else ""
         if component.key in seen and component.protect == seen[component.key].level(component.protect):

@@ -63,8 +63,8 @@ def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
     """
     from wizard.connections.credentials import Access
 
-    access, begun = Access(), {}
-    looked: dict[HostSpec, tuple[float, tuple[Service, ...]]] = {}
+    access, connections_begun = Access(), {}
+    discovered: dict[HostSpec, tuple[float, tuple[Service, ...]]] = {}
     far = [host for host in stack.hosts if host.connect == "ssh"][:_AHEAD] if stack is not None else []
     if stack is not None and far:
         # sshd starts on the remote host, and `ssh` on another processor, while Paramiko is being imported on this one.
@@ -73,12 +73,12 @@ def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
         early = {host: EarlyConnection(host) for host in far}
         from wizard.connections.ssh.connection import SshConnection
 
-        begun = {host: SshConnection(host, access, early=early[host]) for host in far}
-        for host, connection in begun.items():
-            connection.begin(partial(_look, stack, host, connection, looked, str(workspace.practice)))
+        connections_begun = {host: SshConnection(host, access, early=early[host]) for host in far}
+        for host, connection in connections_begun.items():
+            connection.begin(partial(_look, stack, host, connection, discovered, str(workspace.practice)))
     from wizard.engine import Engine
 
-    made = Engine(workspace, access, begun, looked=looked)
+    made = Engine(workspace, access, connections_begun, looked=discovered)
     click.get_current_context().call_on_close(made.close)
     return made
 
@@ -87,14 +87,14 @@ def _look(
     stack: Stack,
     host: HostSpec,
     connection: Connection,
-    looked: dict[HostSpec, tuple[float, tuple[Service, ...]]],
+    discovered: dict[HostSpec, tuple[float, tuple[Service, ...]]],
     practice_folder: str,
 ) -> None:
     """Discovers the services of a host while the engine is still being imported: see `Hosts.services`."""
     from wizard.service_managers import discovery
 
     connection.ask_ahead(discovery.requests(stack))
-    looked[host] = time.monotonic(), discovery.discover(connection, practice_folder=practice_folder)
+    discovered[host] = time.monotonic(), discovery.discover(connection, practice_folder=practice_folder)
 
 
 def stack_of(argument: str, workspace: Workspace) -> Stack:
@@ -129,13 +129,13 @@ def known_broken(plan: Plan, keys: Sequence[str]) -> None:
     Raises:
         InputError: one of `keys` is such a name.
     """
-    known = [each.key for each in plan.broken_clients]
+    client_keys = [each.key for each in plan.broken_clients]
     for key in keys:
-        if plan.changes and key not in known:
+        if plan.changes and key not in client_keys:
             raise InputError(
                 f"the plan breaks no client called {key!r}",
                 where=plan.stack.source or "STACK",
-                todo=f"Choose from: {', '.join(known)}" if known else "Leave out --accept-broken",
+                todo=f"Choose from: {', '.join(client_keys)}" if client_keys else "Leave out --accept-broken",
             )
 
 
@@ -179,11 +179,13 @@ def make_plan(
     """
     from wizard.model import Answers
 
-    known = {"ca", "certificates", "passwords", *(component.key for component in stack.components)}
-    known |= {door.certificate for door in stack.front_doors}
+    renewable = {"ca", "certificates", "passwords", *(component.key for component in stack.components)}
+    renewable |= {door.certificate for door in stack.front_doors}
     for what in renew:
-        if what not in known:
-            raise InputError(f"{what!r} cannot be renewed", todo=f"Choose from: {', '.join(sorted(known))}")
+        if what not in renewable:
+            raise InputError(
+                f"{what!r} cannot be renewed", todo=f"Choose from: {', '.join(sorted(renewable))}"
+            )
     given = answers or Answers()
     passwords, passphrase = dict(given.passwords), given.passphrase
     if password_file is not None:
@@ -236,7 +238,7 @@ def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None 
     Raises:
         InputError: a host is unreachable, or an answer is needed and there is no terminal.
     """
-    asked: set[SecretKind] = set()
+    prompted: set[SecretKind] = set()
     for _ in range(4 * len(hosts) + 1):
         try:
             machine.reach(hosts)
@@ -260,8 +262,8 @@ def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None 
                 }
                 given = person.secret(f"{kinds[needed.kind]} ({needed.host})")
                 kind = cast("SecretKind", needed.kind)
-                several = kind != "key" and len(hosts) > 1 and kind not in asked
-                asked.add(kind)
+                several = kind != "key" and len(hosts) > 1 and kind not in prompted
+                prompted.add(kind)
                 everywhere = several and person.confirm(
                     "Use it on all hosts? (the other hosts get it after this one has accepted it)"
                 )

@@ -161,7 +161,7 @@ def estimate(done: int, total: int, seconds: float) -> str:
 
 def progress() -> Callable[[Event], None]:
     """Returns a listener that prints a line for each event."""
-    told: set[str] = set()
+    printed: set[str] = set()
     began = time.monotonic()
 
     def tell(event: Event) -> None:
@@ -180,8 +180,8 @@ def progress() -> Callable[[Event], None]:
             say(f"  ↩ {plain(event.text)}")
         elif event.kind == "host":
             line = host_line(event)
-            if line and line not in told:  # a canary is verified twice: alone, and with all other hosts
-                told.add(line)
+            if line and line not in printed:  # a canary is verified twice: alone, and with all other hosts
+                printed.add(line)
                 say(f"  {line}", bold=True, colour="red" if event.error else "green")
         elif event.kind == "waiting":
             say(f"  To be done by you: {plain(event.state)}", bold=True)
@@ -205,6 +205,6 @@ def attempt_line(attempt: Attempt) -> str:
     mark = "✓" if attempt.ok else "–" if attempt.excused else "✗"
     probe = attempt.probe
     got = attempt.outcome if attempt.ok else f"{attempt.outcome}, expected {probe.expect}"
-    said = attempt.excused or attempt.reason
-    reason = f" ({redact(plain(said, 300))})" if said and not attempt.ok else ""
+    explanation = attempt.excused or attempt.reason
+    reason = f" ({redact(plain(explanation, 300))})" if explanation and not attempt.ok else ""
     return f"{mark} {probe.server}: {probe.name}: {got}{reason}"

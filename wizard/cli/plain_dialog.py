@@ -152,17 +152,17 @@ def choose(title: str, choices: Sequence[tuple[str, str]], default: str, *, expl
         explain: returns the lines that a '?' prints.
     """
     values = [value for value, _ in choices]
-    known = {words.casefold(): value for value, words in choices}
-    known |= {str(number): value for number, value in enumerate(values, start=1)}
+    values_by_text = {words.casefold(): value for value, words in choices}
+    values_by_text |= {str(number): value for number, value in enumerate(values, start=1)}
     chosen = default
 
     def take(line: str) -> None:
         nonlocal chosen
-        if line and line.casefold() not in known:
+        if line and line.casefold() not in values_by_text:
             raise InputError(
                 f"there is no choice '{plain(line, 60)}'", todo=f"Type a number from 1 to {len(values)}"
             )
-        chosen = known[line.casefold()] if line else default
+        chosen = values_by_text[line.casefold()] if line else default
 
     say(title)
     for number, (value, words) in enumerate(choices, start=1):

@@ -34,12 +34,12 @@ def choose_lab(workspace: Workspace) -> int:
     from wizard.labs.classroom import progress_folder
     from wizard.labs.environment import LabInProgressError
 
-    known = labs(workspace.packs)
-    marks = finished_labs.marks(progress_folder(workspace, chosen_classroom(workspace)), known)
+    all_labs = labs(workspace.packs)
+    marks = finished_labs.marks(progress_folder(workspace, chosen_classroom(workspace)), all_labs)
     wanted = choose(
         "Which lab?",
-        tuple((lab.id, f"{lab.title}, {marks[lab.id].text}") for lab in known),
-        current_lab_id(workspace) or known[0].id,
+        tuple((lab.id, f"{lab.title}, {marks[lab.id].text}") for lab in all_labs),
+        current_lab_id(workspace) or all_labs[0].id,
         explain=lambda: ("A lab is done on the practice stack on this machine. It needs no root.",),
     )
     try:

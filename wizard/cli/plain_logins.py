@@ -21,7 +21,7 @@ _HELP = (
 )
 
 
-def choose_logins(found: Scan) -> tuple[Stack, Answers] | None:
+def choose_logins(scan: Scan) -> tuple[Stack, Answers] | None:
     """Returns the stack with the chosen logins, and the secrets; None if components are to be secured instead.
 
     Asks nothing if there is no place where Prometheus can log in by token.
@@ -31,7 +31,7 @@ def choose_logins(found: Scan) -> tuple[Stack, Answers] | None:
     """
     from wizard.planner import client_login_questions
 
-    candidates = [each for each in client_login_questions.candidates(found.stack, found.facts) if _ways(each)]
+    candidates = [each for each in client_login_questions.candidates(scan.stack, scan.facts) if _ways(each)]
     if not candidates:
         return None
     wanted = choose(
@@ -45,14 +45,14 @@ def choose_logins(found: Scan) -> tuple[Stack, Answers] | None:
     )
     if wanted == "levels":
         return None
-    conversation = _Conversation(_with_present_levels(found), candidates)
+    conversation = _Conversation(_with_present_levels(scan), candidates)
     conversation.hold()
     return conversation.stack, Answers(login_secrets=conversation.secrets)
 
 
-def _with_present_levels(found: Scan) -> Stack:
+def _with_present_levels(scan: Scan) -> Stack:
     """Returns the stack with the protection that the scan found, so that the plan does not change it."""
-    seen, stack = {each.key: each for each in found.exposures}, found.stack
+    seen, stack = {each.key: each for each in scan.exposures}, scan.stack
     return replace(
         stack,
         components=tuple(
@@ -102,14 +102,14 @@ class _Conversation:
 
     def _ask(self, candidate: LoginCandidate) -> None:
         """Asks all questions about one place; required answers are asked for until they are given."""
-        asked, everything = set[str](), False
+        answered, everything = set[str](), False
         while True:
-            left = [each for each in self._questions(candidate) if each.key not in asked]
+            left = [each for each in self._questions(candidate) if each.key not in answered]
             shown = [each for each in left if everything or each.priority == "high"]
             if shown:
-                asked.add(shown[0].key)
+                answered.add(shown[0].key)
                 put(shown[0], lambda value, question=shown[0]: self._take(candidate, question, value))  # type: ignore[misc]
-                self._demand(candidate, shown[0], asked)
+                self._demand(candidate, shown[0], answered)
             elif left:
                 everything = confirm(
                     f"There {'is 1 more question' if len(left) == 1 else f'are {len(left)} more questions'}, "
@@ -117,7 +117,7 @@ class _Conversation:
                     yes="Ask that too",
                     no="Take the default",
                 )
-                asked |= set() if everything else {each.key for each in left}
+                answered |= set() if everything else {each.key for each in left}
             else:
                 return
 
@@ -140,7 +140,7 @@ class _Conversation:
         elif name == "secret" and value.strip():
             self.secrets[candidate.key] = Secret(value.strip())
 
-    def _demand(self, candidate: LoginCandidate, question: Question, asked: set[str]) -> None:
+    def _demand(self, candidate: LoginCandidate, question: Question, answered: set[str]) -> None:
         """Asks a question again if its answer is required and missing."""
         from wizard.planner import client_login_questions
 
@@ -148,4 +148,4 @@ class _Conversation:
         lacking = client_login_questions.missing_answers(login).get(question.setting.name) if login else None
         if lacking:
             say(f"An answer is needed: {lacking}.")
-            asked.discard(question.key)
+            answered.discard(question.key)

@@ -24,15 +24,15 @@ _BASE64 = re.compile(
 """The body of a certificate in a diff: the lines above describe it, and nobody listens to base64."""
 
 
-def scan_lines(found: Scan) -> Iterator[str]:
+def scan_lines(scan: Scan) -> Iterator[str]:
     """Yields a sentence for each component and each remark of a scan, and the number of unprotected components."""
-    for exposure in found.exposures:
+    for exposure in scan.exposures:
         yield exposure_sentence(exposure)
-    for finding in found.remarks:
+    for finding in scan.remarks:
         todo = f" What to do: {finding.remediation}." if finding.remediation else ""
         yield f"Note: {finding.what}.{todo}"
-    unprotected = sum(exposure.state == "open" for exposure in found.exposures)
-    yield f"{unprotected} of {count_noun(len(found.exposures), 'component')} unprotected."
+    unprotected = sum(exposure.state == "open" for exposure in scan.exposures)
+    yield f"{unprotected} of {count_noun(len(scan.exposures), 'component')} unprotected."
 
 
 def exposure_sentence(exposure: Exposure) -> str:
@@ -94,15 +94,15 @@ def progress(say: Callable[..., None]) -> Callable[[Event], None]:
     Args:
         say: gets a line, and `whole` for a command.
     """
-    told: set[str] = set()
+    printed: set[str] = set()
     lock = threading.Lock()
 
     def tell(event: Event) -> None:
         typed = event.text.splitlines() if event.kind == "waiting" else ()
         for line in event_lines(event):
             with lock:
-                if event.kind != "host" or line not in told:
-                    told.add(line)
+                if event.kind != "host" or line not in printed:
+                    printed.add(line)
                     say(line, whole=line in typed)
 
     return tell

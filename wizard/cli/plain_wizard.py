@@ -108,16 +108,16 @@ class PlainWizard:
 
     # -- questions -----------------------------------------------------------------------------------------
 
-    def _ask_questions(self, found: Scan) -> Stack:
+    def _ask_questions(self, scan: Scan) -> Stack:
         """Returns the stack with the answers to all questions; an answer may raise further questions."""
         from wizard import planner
 
-        stack, asked, everything = found.stack, set[str](), False
+        stack, answered, everything = scan.stack, set[str](), False
         while True:
-            left = [each for each in planner.questions(stack, found.facts) if each.key not in asked]
+            left = [each for each in planner.questions(stack, scan.facts) if each.key not in answered]
             shown = [each for each in left if everything or each.priority == "high"]
             if shown:
-                asked.add(shown[0].key)
+                answered.add(shown[0].key)
                 stack = self._ask(stack, shown[0])
             elif left and not everything:
                 everything = confirm(
@@ -125,7 +125,7 @@ class PlainWizard:
                     yes="Ask them too",
                     no="Take the defaults",
                 )
-                asked |= set() if everything else {each.key for each in left}
+                answered |= set() if everything else {each.key for each in left}
             else:
                 return stack
 

@@ -120,16 +120,16 @@ def renew(
       firescreen renew stack.yaml --due --passwords 365
     """
     with output.print_errors():
-        asked = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file, password_days or 0)
-        machine = engine(workspace, asked.stack)
+        wanted = _Wanted(stack_of(stack, workspace), due, yes, as_json, passphrase_file, password_days or 0)
+        machine = engine(workspace, wanted.stack)
         try:
-            result = _renew_due(machine, asked)
+            result = _renew_due(machine, wanted)
         except FirescreenError as error:
-            _remember(workspace, asked.stack, error.what)
+            _remember(workspace, wanted.stack, error.what)
             raise
     outcome = result.outcome
     reason = "" if outcome.ok else (outcome.error.what if outcome.error else outcome.state)
-    _remember(workspace, asked.stack, reason)
+    _remember(workspace, wanted.stack, reason)
     if as_json:
         output.data(_renewal_json(result))
     if result.renewed or result.passwords:
@@ -145,15 +145,17 @@ def _remember(workspace: Workspace, stack: Stack, failure: str) -> None:
     """Counts a failed renewal, or stores the time of a successful one (`failure` '')."""
     from wizard.upkeep import record
 
-    known, now = record.load(workspace, stack), time.time()
-    made = known.after_failure(now, redact(failure)) if failure else known.after_success(now)
+    former_record, now = record.load(workspace, stack), time.time()
+    new_record = (
+        former_record.after_failure(now, redact(failure)) if failure else former_record.after_success(now)
+    )
     try:
-        record.save(workspace, stack, made)
+        record.save(workspace, stack, new_record)
     except HostError as error:
         output.complain(error)
 
 
-def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
+def _renew_due(machine: Engine, options: _Wanted) -> _Result:
     """Renews what is due; waits for another Firescreen that is working, then rescans for what is due.
 
     Raises:
@@ -163,8 +165,8 @@ def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
     while True:
         while machine.workspace.busy() and time.monotonic() < deadline:
             time.sleep(0.2)
-        _recover(machine, asked)
-        result = _attempt(machine, asked)
+        _recover(machine, options)
+        result = _attempt(machine, options)
         # The other Firescreen may have finished between our plan and our first change: then the files have changed.
         beaten = isinstance(result.outcome.error, LockedError | FileChangedError) and not result.outcome.run
         if not beaten or time.monotonic() > deadline:
@@ -172,23 +174,23 @@ def _renew_due(machine: Engine, asked: _Wanted) -> _Result:
         time.sleep(1)
 
 
-def _recover(machine: Engine, asked: _Wanted) -> None:
+def _recover(machine: Engine, options: _Wanted) -> None:
     """Rolls back an interrupted run: nothing can be renewed before.
 
     Raises:
         FirescreenError: it cannot be rolled back.
     """
-    cut = machine.cut_off() if asked.yes else None
-    if cut is None:
+    interrupted = machine.cut_off() if options.yes else None
+    if interrupted is None:
         return
-    output.say(f"Run {cut.run} was interrupted: rolling it back first.")
+    output.say(f"Run {interrupted.run} was interrupted: rolling it back first.")
     connect(machine, machine.hosts_of())
     for outcome in machine.recover(output.progress()):
         if outcome.error is not None:
             raise outcome.error
 
 
-def _attempt(machine: Engine, asked: _Wanted) -> _Result:
+def _attempt(machine: Engine, options: _Wanted) -> _Result:
     """Checks what is due, and renews it once.
 
     Raises:
@@ -197,30 +199,30 @@ def _attempt(machine: Engine, asked: _Wanted) -> _Result:
     from wizard.upkeep import lifetimes
 
     now = time.time()
-    connect(machine, asked.stack.hosts)
-    facts = machine.inspect(asked.stack)
-    known = lifetimes.lifetimes(asked.stack, facts)
-    _refuse_a_clock_that_is_behind(known, now)
-    _tell_watched(known, now)
+    connect(machine, options.stack.hosts)
+    facts = machine.inspect(options.stack)
+    certificates = lifetimes.lifetimes(options.stack, facts)
+    _refuse_a_clock_that_is_behind(certificates, now)
+    _tell_watched(certificates, now)
     wanted = (
-        lifetimes.due(known, now)
-        if asked.only_due
-        else tuple(each for each in known if each.renew not in ("", "ca"))
+        lifetimes.due(certificates, now)
+        if options.only_due
+        else tuple(each for each in certificates if each.renew not in ("", "ca"))
     )
-    old = lifetimes.old_passwords(asked.stack, machine.workspace, now=now, days=asked.password_days)
+    old = lifetimes.old_passwords(options.stack, machine.workspace, now=now, days=options.password_days)
     if not wanted and not old:
-        return _Result(_nothing_due(facts), (), known, facts, now)
-    plan = _plan_renewal(machine, asked, facts, wanted, now, passwords=bool(old))
-    if not asked.yes:
-        if not asked.as_json:
+        return _Result(_nothing_due(facts), (), certificates, facts, now)
+    plan = _plan_renewal(machine, options, facts, wanted, now, passwords=bool(old))
+    if not options.yes:
+        if not options.as_json:
             show_plan(plan)
-        ask_to_confirm(f"Apply {extent_of(plan)}?", todo="Add --yes to renew them", as_json=asked.as_json)
+        ask_to_confirm(f"Apply {extent_of(plan)}?", todo="Add --yes to renew them", as_json=options.as_json)
     refuse_without_hands(plan)
     outcome = machine.apply(plan, *listen())
-    return _Result(outcome, wanted, known, facts, now, old)
+    return _Result(outcome, wanted, certificates, facts, now, old)
 
 
-def _refuse_a_clock_that_is_behind(known: Sequence[Lifetime], now: float) -> None:
+def _refuse_a_clock_that_is_behind(certificates: Sequence[Lifetime], now: float) -> None:
     """Rejects a clock that is behind: nothing would seem due, and new certificates would already be expired.
 
     Some machines start without the correct time.
@@ -230,7 +232,7 @@ def _refuse_a_clock_that_is_behind(known: Sequence[Lifetime], now: float) -> Non
     """
     from wizard.upkeep import lifetimes
 
-    later = lifetimes.not_begun(known, now)
+    later = lifetimes.not_begun(certificates, now)
     if later is not None:
         here, begins = (
             time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at)) for at in (now, later.not_before)
@@ -256,7 +258,13 @@ def _nothing_due(facts: Facts) -> Outcome:
 
 
 def _plan_renewal(
-    machine: Engine, asked: _Wanted, facts: Facts, wanted: Sequence[Lifetime], now: float, *, passwords: bool
+    machine: Engine,
+    options: _Wanted,
+    facts: Facts,
+    wanted: Sequence[Lifetime],
+    now: float,
+    *,
+    passwords: bool,
 ) -> Plan:
     """Returns the plan that replaces these certificates, with `passwords` also old passwords, and nothing else.
 
@@ -267,24 +275,24 @@ def _plan_renewal(
     from wizard.upkeep import renewal
 
     names = renewal.names(wanted) | (frozenset({"passwords"}) if passwords else frozenset())
-    passphrase = _passphrase(asked.passphrase_file)
+    passphrase = _passphrase(options.passphrase_file)
     try:
-        now_planned = machine.plan(asked.stack, Answers(passphrase=passphrase), facts=facts)
+        now_planned = machine.plan(options.stack, Answers(passphrase=passphrase), facts=facts)
         pending = renewal.pending_steps(now_planned, wanted, now)
         if pending:
             titles = "; ".join(f"{step.host}: {step.title}" for step in pending[:3])
             raise InputError(
                 f"the stack has other changes pending, and a renewal does not make them: {titles}",
-                where=asked.stack.source,
+                where=options.stack.source,
                 todo="Look at them with: firescreen plan STACK, and apply them first",
             )
-        return machine.plan(asked.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
+        return machine.plan(options.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
     except CredentialNeededError as needed:
         if needed.user:
             raise
-        if sys.stdin.isatty() and not asked.as_json:
+        if sys.stdin.isatty() and not options.as_json:
             passphrase = ask("Passphrase of the CA's private key", None)
-            return machine.plan(asked.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
+            return machine.plan(options.stack, Answers(passphrase=passphrase, renew=names), facts=facts)
         raise InputError(
             "certificates are due, and the CA's key that signs them needs a passphrase",
             where=needed.where,
@@ -301,8 +309,8 @@ def _passphrase(file: Path | None) -> Secret | None:
     return ask("Passphrase of the CA's private key", file) if file is not None else None
 
 
-def _tell_watched(known: Sequence[Lifetime], now: float) -> None:
-    for each in known:
+def _tell_watched(certificates: Sequence[Lifetime], now: float) -> None:
+    for each in certificates:
         if not each.renew and each.is_due(now):
             when = time.strftime("%Y-%m-%d", time.gmtime(each.not_after))
             output.say(
@@ -324,11 +332,11 @@ def _tell_next(result: _Result) -> None:
     output.say(f"  Next: {_place(coming)}, due {due} UTC (in {count_noun(days, 'day')}), expires {ends} UTC.")
 
 
-def _place(each: Lifetime) -> str:
+def _place(certificate: Lifetime) -> str:
     """Returns the name of a certificate for a person."""
-    role = {"ca": "the CA"}.get(each.role, f"{each.role} certificate")
-    whose = "/".join(part for part in (each.host, each.component) if part)
-    return plain(f"{role} of {whose} ({each.path})")
+    role = {"ca": "the CA"}.get(certificate.role, f"{certificate.role} certificate")
+    whose = "/".join(part for part in (certificate.host, certificate.component) if part)
+    return plain(f"{role} of {whose} ({certificate.path})")
 
 
 def _renewal_json(result: _Result) -> dict[str, Any]:

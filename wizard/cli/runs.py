@@ -49,10 +49,14 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
 def _show_undo(machine: Engine, run: str) -> None:
     """Prints what an undo would change; for the newest run if `run` is ''."""
     undoable = ("proven", "applied", "changed", "partly")
-    runs = [known for known in machine.history() if known.state in undoable and run in ("", known.run)]
-    for known in runs[:1]:
-        output.say(f"This would undo: {plain(known.title)}")
-        for change in known.changes:
+    runs = [
+        run_record
+        for run_record in machine.history()
+        if run_record.state in undoable and run in ("", run_record.run)
+    ]
+    for run_record in runs[:1]:
+        output.say(f"This would undo: {plain(run_record.title)}")
+        for change in run_record.changes:
             output.say(f"  {plain(change)}")
 
 
@@ -170,16 +174,16 @@ def _meet(machine: Engine) -> None:
         output.say(f"! {plain(str(error))}", colour="yellow")
 
 
-def _tell_remains(left: Remains) -> None:
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.started))
-    output.say(f"Run {left.run} ({when}, {plain(left.title)}) was not rolled back.", bold=True)
-    for one in left.differences:
+def _tell_remains(remains: Remains) -> None:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(remains.started))
+    output.say(f"Run {remains.run} ({when}, {plain(remains.title)}) was not rolled back.", bold=True)
+    for one in remains.differences:
         place = ":".join(part for part in (one.host, one.path) if part)
         output.say(f"  ✗ {plain(place)}: {redact(plain(one.what))}", colour="red")
         if one.copy:
             output.say(f"    before the run: {plain(one.copy)}")
-    if not left.differences:
-        where = ", ".join(left.hosts) or "this machine"
+    if not remains.differences:
+        where = ", ".join(remains.hosts) or "this machine"
         output.say(
             f"  ✓ On {plain(where)}, every file is as before the run, and the services run.", colour="green"
         )

@@ -129,7 +129,7 @@ def scan(
     sys.exit(3 if any(finding.severity != "ok" for finding in found.findings) else 0)
 
 
-def _scan_data(found: Scan) -> dict[str, object]:
+def _scan_data(scan_result: Scan) -> dict[str, object]:
     """Returns a scan as JSON."""
     return {
         "components": [
@@ -147,9 +147,9 @@ def _scan_data(found: Scan) -> dict[str, object]:
                 "through": exposure.through,
                 **container_of(exposure),
             }
-            for exposure in found.exposures
+            for exposure in scan_result.exposures
         ],
-        "proxies": [proxy_of(proxy) for proxy in found.proxies],
+        "proxies": [proxy_of(proxy) for proxy in scan_result.proxies],
         "findings": [
             {
                 "severity": finding.severity,
@@ -159,7 +159,7 @@ def _scan_data(found: Scan) -> dict[str, object]:
                 **unit_of(finding),
                 "what": finding.what,
             }
-            for finding in found.findings
+            for finding in scan_result.findings
         ],
     }
 
@@ -178,11 +178,16 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     bare = Stack(hosts=sources.read_inventory(file, ()), components=())
     connect(machine, bare.hosts)
     try:
-        known = machine.inspect(bare).hosts
+        hosts_facts = machine.inspect(bare).hosts
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
     # Unreachable hosts are reported by the scan.
-    services = [service for host in bare.hosts if host.name in known for service in known[host.name].services]
+    services = [
+        service
+        for host in bare.hosts
+        if host.name in hosts_facts
+        for service in hosts_facts[host.name].services
+    ]
     return Stack(hosts=bare.hosts, components=proposed_components(services))
 
 

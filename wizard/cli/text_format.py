@@ -111,15 +111,15 @@ def container_of(exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def proxy_of(found: FoundProxy) -> dict[str, Any]:
+def proxy_of(proxy: FoundProxy) -> dict[str, Any]:
     """Returns a reverse proxy as JSON."""
     return {
-        "host": found.host,
-        "proxy": found.name,
-        "version": found.version,
-        "unit": found.unit,
-        "running": found.running,
-        "sites": [{"name": name, "port": port} for name, port in found.sites],
+        "host": proxy.host,
+        "proxy": proxy.name,
+        "version": proxy.version,
+        "unit": proxy.unit,
+        "running": proxy.running,
+        "sites": [{"name": name, "port": port} for name, port in proxy.sites],
     }
 
 

@@ -99,8 +99,8 @@ def _hosts_of(stack: str | None, workspace: Workspace) -> tuple[Engine, Stack | 
     return machine, wanted
 
 
-def _diagnosis_json(found: Any) -> dict[str, str]:
-    return {key: getattr(found, key) for key in ("id", "cause", "fix", "other_end", "next", "matched")}
+def _diagnosis_json(diagnosis: Any) -> dict[str, str]:
+    return {key: getattr(diagnosis, key) for key in ("id", "cause", "fix", "other_end", "next", "matched")}
 
 
 def _answer_json(answered: Answered, cause: dict[str, str] | None) -> dict[str, Any]:
@@ -228,8 +228,8 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
     if as_json:
         output.data(_diagnosis_json(found))
         return
-    for asked in found.asked:
-        output.say(f"Checked: {asked.question.told} {'Result: yes.' if asked.answer else 'No result.'}")
+    for check in found.asked:
+        output.say(f"Checked: {check.question.told} {'Result: yes.' if check.answer else 'No result.'}")
     output.show(f"{found.cause}\nWhat to do: {found.fix}")
     if found.other_end:
         output.show(f"At the other end: {found.other_end}")

@@ -66,7 +66,7 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
         except InputError as error:
             output.say(f"! Drift is not in the metrics: {plain(error.what)}", colour="yellow")
             facts = machine.inspect(wanted)
-        known = Upkeep(
+        upkeep_state = Upkeep(
             now=time.time(),
             lifetimes=lifetimes.lifetimes(wanted, facts),
             renewals=record.load(workspace, wanted),
@@ -74,7 +74,7 @@ def metrics(workspace: Workspace, stack: str, file: Path | None) -> None:
             drift=differing,
             unreachable=len(facts.away),
         )
-        _write(exposition(known), file)
+        _write(exposition(upkeep_state), file)
     for host, why in facts.away.items():
         output.say(f"✗ {plain(host)} is unreachable: {redact(plain(why))}", colour="red")
     sys.exit(1 if facts.away else 0)

@@ -201,9 +201,9 @@ def _timer_json(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any
     from wizard.service_managers.systemd_timer import systemctl
     from wizard.upkeep.timer import HERE
 
-    told = {"unit": found.service.unit, "installed": set(found.files()) == files, "files": sorted(files)}
+    common = {"unit": found.service.unit, "installed": set(found.files()) == files, "files": sorted(files)}
     if found.kind == "cron":
-        return {**told, "unit": found.name, "active": bool(files), "last": "", "next": "", "result": ""}
+        return {**common, "unit": found.name, "active": bool(files), "last": "", "next": "", "result": ""}
     with machine.connections((HostSpec(name=HERE, connect="local"),)) as hosts:
         connection = hosts.connection(HERE)
 
@@ -217,7 +217,7 @@ def _timer_json(machine: Engine, found: Timer, files: set[str]) -> dict[str, Any
         )
         service = unit_properties(f"{found.name}.service", "Result")
     return {
-        **told,
+        **common,
         "active": timer.get("ActiveState") == "active",
         "last": timer.get("LastTriggerUSec", ""),
         "next": timer.get("NextElapseUSecRealtime", ""),

@@ -282,24 +282,24 @@ class Doors:
         """Returns the probes of a host's addresses that must accept no connection."""
         return tuple(each for each in self._plan.probes if each.expect == "closed" and each.host == host)
 
-    def _of_proxy(self, known: KnownDoor) -> Iterator[str]:
-        door = known.door
-        wanted = [path for path, _ in known.proxy.needed]
-        wanted += [known.passwords] if door.users else []
-        wanted += [known.client_ca] if door.client_cert else []
-        client = door_sign_in.client_of(known)
+    def _of_proxy(self, known_door: KnownDoor) -> Iterator[str]:
+        door = known_door.door
+        wanted = [path for path, _ in known_door.proxy.needed]
+        wanted += [known_door.passwords] if door.users else []
+        wanted += [known_door.client_ca] if door.client_cert else []
+        client = door_sign_in.client_of(known_door)
         if client is not None:
             wanted += [path for path, _ in (*client[0].needed, *client[0].files)]
-            wanted += [door_sign_in.secrets_file(known), door_sign_in.provider_ca(known)]
-        if any(each.over_tls for each in known.backends):
-            wanted += [known.backend_ca, *known.client_pair, known.client_bundle]
-        wanted += [*known.shown, known.bundle, known.hook, *_configurations(known)]
-        yield from (path for path in wanted if path and known.host.files.get(path) is not None)
+            wanted += [door_sign_in.secrets_file(known_door), door_sign_in.provider_ca(known_door)]
+        if any(each.over_tls for each in known_door.backends):
+            wanted += [known_door.backend_ca, *known_door.client_pair, known_door.client_bundle]
+        wanted += [*known_door.shown, known_door.bundle, known_door.hook, *_configurations(known_door)]
+        yield from (path for path in wanted if path and known_door.host.files.get(path) is not None)
 
 
-def _of_one_port(one: ExporterDoor) -> tuple[str, ...]:
+def _of_one_port(known_door: ExporterDoor) -> tuple[str, ...]:
     """Returns the files that an exporter_exporter reads when it starts."""
-    service = one.server.service
+    service = known_door.server.service
     settings = exporter_door_facts.settings(service)
     named = (
         settings.cert_file,
@@ -311,12 +311,16 @@ def _of_one_port(one: ExporterDoor) -> tuple[str, ...]:
     return tuple(path for path in named if path)
 
 
-def _configurations(known: KnownDoor) -> tuple[str, ...]:
+def _configurations(known_door: KnownDoor) -> tuple[str, ...]:
     """Returns the files that the proxy checks: its own, and the main configuration if a line is added there."""
-    if known.door.site:
-        mine = (known.outside, known.written, known.site)
+    if known_door.door.site:
+        mine = (known_door.outside, known_door.written, known_door.site)
         return tuple(path for path in dict.fromkeys(mine) if path)
-    return (known.site, known.service.config_file) if known.proxy.import_line else (known.site,)
+    return (
+        (known_door.site, known_door.service.config_file)
+        if known_door.proxy.import_line
+        else (known_door.site,)
+    )
 
 
 def _validate(script: str, words: tuple[str, ...]) -> str:

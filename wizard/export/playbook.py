@@ -297,9 +297,9 @@ def _without_empty(variables: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in variables.items() if value}
 
 
-def _same(one: FileState | None, other: FileState | None) -> bool:
+def _same(first: FileState | None, second: FileState | None) -> bool:
     """Returns whether two states have the same content, or both are missing."""
-    return (one and one.content) == (other and other.content)
+    return (first and first.content) == (second and second.content)
 
 
 def _place_credentials(client: Client, place: Place) -> dict[str, str]:

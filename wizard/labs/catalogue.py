@@ -23,13 +23,13 @@ def labs(packs: Path | None = None) -> tuple[Lab, ...]:
     Raises:
         LabError: one of Firescreen's own is invalid.
     """
-    known = {lab.id: lab for lab in _own()}
+    labs_by_id = {lab.id: lab for lab in _own()}
     for path in sorted(packs.glob("*/*/lab.yaml")) if packs is not None else ():
         with suppress(LabError):
             # Labs by others are done only where they can do no harm.
             added = replace(load(path.parent), foreign=True, real_hosts=False)
-            known.setdefault(added.id, added)
-    return tuple(known.values())
+            labs_by_id.setdefault(added.id, added)
+    return tuple(labs_by_id.values())
 
 
 @cache
@@ -48,11 +48,11 @@ def find(lab_id: str = "", packs: Path | None = None) -> Lab:
     Raises:
         InputError: there is none.
     """
-    known = labs(packs)
-    for lab in known:
+    all_labs = labs(packs)
+    for lab in all_labs:
         if lab_id in ("", lab.id):
             return lab
     raise InputError(
         f"there is no lab '{plain(lab_id, 60)}'",
-        todo=f"The labs: {', '.join(lab.id for lab in known)}",
+        todo=f"The labs: {', '.join(lab.id for lab in all_labs)}",
     )

@@ -105,7 +105,7 @@ class ComposeEnvironment(LabEnvironment):
         """Returns the progress of a lab that begins now."""
         return LabState(started=time.time(), beginning=self.fingerprints())
 
-    def is_stale(self, lab: Lab, known: LabState) -> bool:
+    def is_stale(self, lab: Lab, lab_state: LabState) -> bool:
         """Returns whether the project is missing or in another lab."""
         return state.current_lab(self._place) != lab.id
 
@@ -130,7 +130,7 @@ class ComposeEnvironment(LabEnvironment):
             shell.prepare(workspace, lambda _: None)
         yield from shell.run(step, workspace, folder=self._project().folder)
 
-    def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
+    def reset(self, lab: Lab, lab_state: LabState, emit: Emit) -> None:
         """Restores the project's files and recreates its containers."""
         emit(Event(run="", kind="log", text="restoring the files of the project"))
         with self._connections() as hosts:
@@ -153,11 +153,11 @@ class ComposeEnvironment(LabEnvironment):
         return self._engine.connections(services_as_hosts().hosts)
 
     def _project(self) -> ComposeProject:
-        known = compose_project.load(self._place)
-        if known is None:
+        project = compose_project.load(self._place)
+        if project is None:
             raise InputError(
                 "the project of the lab in containers is gone",
                 where=str(self._place),
                 todo="Begin the lab again: firescreen lab start compose",
             )
-        return known
+        return project

@@ -97,8 +97,8 @@ class ComposeLook(Look):
 
     def read(self, of: str, path: str) -> FileState | None:
         """Returns a file by its path on the host or in the container."""
-        known = self._services.get(of.partition("/")[0], ())
-        box = known[0].container if known else None
+        services = self._services.get(of.partition("/")[0], ())
+        box = services[0].container if services else None
         return super().read(of, (box.on_host(path) if box is not None else "") or path)
 
     def restart_command(self, of: str, action: str) -> str:
@@ -120,13 +120,13 @@ class ComposeLook(Look):
     def secrets_outside(self, of: str) -> tuple[str, ...]:
         """Returns where a hash or the password of Prometheus is visible: the Compose file, or `docker inspect`."""
         password = self.client(of).password
-        texts: Mapping[str, str] = {
+        texts_by_source: Mapping[str, str] = {
             "compose.yaml": (Path(self._project.folder) / "compose.yaml").read_text("utf-8", "replace"),
             "docker inspect": self._inspect(of),
         }
         return tuple(
             name
-            for name, text in texts.items()
+            for name, text in texts_by_source.items()
             if _HASH.search(text) or (password is not None and password.reveal() in text)
         )
 

@@ -113,7 +113,7 @@ class LabEnvironment(ABC):
         """Returns the progress of a lab that begins now."""
 
     @abstractmethod
-    def is_stale(self, lab: Lab, known: LabState) -> bool:
+    def is_stale(self, lab: Lab, lab_state: LabState) -> bool:
         """Returns whether stored progress no longer describes the hosts."""
 
     @abstractmethod
@@ -137,7 +137,7 @@ class LabEnvironment(ABC):
         """
 
     @abstractmethod
-    def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
+    def reset(self, lab: Lab, lab_state: LabState, emit: Emit) -> None:
         """Restores the hosts to the beginning of a lab.
 
         Raises:

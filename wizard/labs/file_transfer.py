@@ -69,16 +69,16 @@ def _by_scp(source: HostSpec, target: HostSpec) -> bool:
 
 
 def _options(source: HostSpec, target: HostSpec) -> list[str]:
-    reached = [spec for spec in (source, target) if spec.connect == "ssh"]
-    keys = dict.fromkeys(spec.identity_file for spec in reached if spec.identity_file)
-    known = dict.fromkeys(spec.known_hosts for spec in reached if spec.known_hosts)
-    options = ["-3"] if len(reached) == 2 else []  # through this machine: they need not know each other
-    if reached[0].port != 22:
-        options += ["-P", str(reached[0].port)]
+    ssh_hosts = [spec for spec in (source, target) if spec.connect == "ssh"]
+    keys = dict.fromkeys(spec.identity_file for spec in ssh_hosts if spec.identity_file)
+    known_hosts_files = dict.fromkeys(spec.known_hosts for spec in ssh_hosts if spec.known_hosts)
+    options = ["-3"] if len(ssh_hosts) == 2 else []  # through this machine: they need not know each other
+    if ssh_hosts[0].port != 22:
+        options += ["-P", str(ssh_hosts[0].port)]
     for key in keys:
         options += ["-i", shlex.quote(key)]
-    if known:
-        options += ["-o", shlex.quote(f"UserKnownHostsFile={' '.join(known)}")]
+    if known_hosts_files:
+        options += ["-o", shlex.quote(f"UserKnownHostsFile={' '.join(known_hosts_files)}")]
     return options
 
 

@@ -47,9 +47,9 @@ def mark(folder: Path, lab_id: str, *, seconds: float) -> None:
     Raises:
         FirescreenError: the file cannot be written.
     """
-    known = {**load(folder), lab_id: Finished(time.time(), seconds)}
+    finished = {**load(folder), lab_id: Finished(time.time(), seconds)}
     try:
-        ownfiles.replace(folder / _NAME, json.dumps({name: asdict(one) for name, one in known.items()}))
+        ownfiles.replace(folder / _NAME, json.dumps({name: asdict(one) for name, one in finished.items()}))
     except OSError as error:
         raise FirescreenError(
             f"it cannot be saved that the lab is finished: {error.strerror}",
@@ -79,9 +79,9 @@ def marks(folder: Path, labs: tuple[Lab, ...]) -> dict[str, Mark]:
     return {lab.id: _mark(lab, state.load(folder / f"{lab.id}.json"), ended.get(lab.id)) for lab in labs}
 
 
-def _mark(lab: Lab, known: state.LabState | None, ended: Finished | None) -> Mark:
+def _mark(lab: Lab, lab_state: state.LabState | None, ended: Finished | None) -> Mark:
     all_steps = count_noun(len(lab.steps), "step")
-    done = len(known.done) if known is not None else 0
+    done = len(lab_state.done) if lab_state is not None else 0
     if 0 < done < len(lab.steps):
         return Mark("✓" if ended else "▸", f"{done} of {all_steps} done")
     if not ended and not done:

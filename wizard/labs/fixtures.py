@@ -54,16 +54,16 @@ def place(
     """
     if not placed:
         return
-    known = practice.status(workspace.root)
-    if known is None:
+    practice_stack = practice.status(workspace.root)
+    if practice_stack is None:
         raise LabError("there is no practice stack", todo="Run: firescreen practice up")
     password = _password(workspace.practice / "lab.password")
-    whole = {
+    all_values = {
         **values,
         "lab.password": password.reveal(),
         "lab.hash": passwords.hash_password(password),
     }
-    stage = _Stage(known, whole, strict=strict, foreign=foreign)
+    stage = _Stage(practice_stack, all_values, strict=strict, foreign=foreign)
     for fixture in placed:
         stage.do(fixture)
 

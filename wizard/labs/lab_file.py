@@ -163,15 +163,15 @@ def _on_hosts(entries: Sequence[str | Mapping[str, Any]], host: str) -> Iterator
         if isinstance(entry, str):
             yield HostCommand(entry.rstrip("\n"))
         elif "copy" in entry:
-            said = entry["copy"]
+            copy = entry["copy"]
             yield HostCommand(
                 "",
                 copy=Copy(
-                    source=said["from"],
-                    file=said["file"],
-                    target=said.get("to", host),
-                    name=said.get("as", said["file"]),
-                    mode=said.get("mode", ""),
+                    source=copy["from"],
+                    file=copy["file"],
+                    target=copy.get("to", host),
+                    name=copy.get("as", copy["file"]),
+                    mode=copy.get("mode", ""),
                 ),
             )
         elif "host" in entry or "on" in entry:

@@ -128,8 +128,10 @@ class LabHosts:
         place, service = self.scrape_address(of), self.service(of)
         if service.forward is not None:
             return {"forward": service.forward}
-        known = place == service.listen
-        return {"resolve": "" if known else f"{place}:{service.listen.rpartition(':')[0].strip('[]')}"}
+        is_listen_address = place == service.listen
+        return {
+            "resolve": "" if is_listen_address else f"{place}:{service.listen.rpartition(':')[0].strip('[]')}"
+        }
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
         """See `Hosts.dial`."""
@@ -148,10 +150,10 @@ class LabHosts:
         names.add(self.service(of).listen.rpartition(":")[0].strip("[]"))
         loopback = {"localhost", "127.0.0.1", "::1"}
         names = names | loopback if host == "prometheus" else names - loopback
-        for one in self._scraped_targets():
-            place, _, asked = one.address.rpartition(":")
-            if asked == port and place.strip("[]").lower() in names:
-                return one
+        for scraped in self._scraped_targets():
+            place, _, scrape_port = scraped.address.rpartition(":")
+            if scrape_port == port and place.strip("[]").lower() in names:
+                return scraped
         return None
 
     def _scraped_targets(self) -> tuple[scrape.Scraped, ...]:

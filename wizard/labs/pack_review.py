@@ -59,19 +59,19 @@ def inspect(files: Mapping[str, bytes], *, folder: Path, source: Path, taken: Co
         taken: ids that it cannot have.
     """
     texts, problems = _texts(files, source)
-    whole = texts.get("lab.yaml")
-    if whole is None:
+    lab_yaml = texts.get("lab.yaml")
+    if lab_yaml is None:
         if "lab.yaml" not in files:
             problems.append(
                 LabError("there is no lab.yaml in this folder", where=str(source), todo="Create it")
             )
         return Seen(None, tuple(problems))
     path = str(source / "lab.yaml")
-    problems += yaml_subset.problems(whole, path)
+    problems += yaml_subset.problems(lab_yaml, path)
     if problems:
         return Seen(None, tuple(problems))
     try:
-        read = yamlfile.parse(whole, source=path, form=_FORM)
+        read = yamlfile.parse(lab_yaml, source=path, form=_FORM)
     except InputError as error:
         return Seen(None, (_own(error),))
     problems += map(_own, yamlfile.mistakes(read, _schema(), _FORM))
@@ -222,42 +222,44 @@ def _pages(read: Read, files: Mapping[str, bytes], source: Path) -> Iterator[Lab
 def _names(read: Read, texts: Mapping[str, str], source: Path) -> Iterator[LabError]:
     """Yields the problems with hosts, components, placeholders and flags that do not exist."""
     hosts, there = _stand(read.data.get("practice", {}))
-    known = {name for name in there if name.partition(".")[0] in ("lab", *hosts)}
+    placeholder_names = {name for name in there if name.partition(".")[0] in ("lab", *hosts)}
     for place, text in _strings(read.data):
-        yield from (_of_command if _is_command(place) else _of_value)(read, place, text, hosts, known)
+        yield from (_of_command if _is_command(place) else _of_value)(
+            read, place, text, hosts, placeholder_names
+        )
     for name, text in texts.items():
         if name != "lab.yaml":
             for number, line in enumerate(text.split("\n"), start=1):
-                yield from _placeholder_errors(line, known, f"{source / name}:{number}")
+                yield from _placeholder_errors(line, placeholder_names, f"{source / name}:{number}")
 
 
-def _stand(said: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
+def _stand(practice: Mapping[str, Any]) -> tuple[list[str], frozenset[str]]:
     """Returns the hosts that a lab has, and all valid placeholders."""
-    if said.get("docker"):
+    if practice.get("docker"):
         nothing = dict.fromkeys(compose_project.SERVICES, "")
         project = compose_project.ComposeProject(folder="", compose="", addresses=nothing, versions={})
         return list(nothing), frozenset(placeholders.compose_values(project, ""))
-    has = {*FIRST, *said.get("components", ())}
+    has = {*FIRST, *practice.get("components", ())}
     hosts = [
         name
         for name, (component, _) in PORTS.items()
-        if name in said.get("hosts", ()) or (name not in MORE and component in has)
+        if name in practice.get("hosts", ()) or (name not in MORE and component in has)
     ]
     return hosts, _placeholders_there()
 
 
 def _of_command(
-    read: Read, place: Place, text: str, hosts: list[str], known: Collection[str]
+    read: Read, place: Place, text: str, hosts: list[str], placeholder_names: Collection[str]
 ) -> Iterator[LabError]:
     key = place[-1]
     if key in ("on", "from", "to") and text not in (*hosts, "here"):
         yield _unknown("host", text, hosts, read.where(place))
     on_hosts = {f"{host}.{name}" for host in hosts for name in _ON_HOSTS} if key == "host" else set()
-    yield from _placeholders(text, {*known, *on_hosts}, read, place)
+    yield from _placeholders(text, {*placeholder_names, *on_hosts}, read, place)
 
 
 def _of_value(
-    read: Read, place: Place, text: str, hosts: list[str], known: Collection[str]
+    read: Read, place: Place, text: str, hosts: list[str], placeholder_names: Collection[str]
 ) -> Iterator[LabError]:
     key, placed = place[-1], "place" in place or "fault" in place
     components = {**PORTS, **compose_project.SERVICES}
@@ -273,7 +275,7 @@ def _of_value(
             sandbox_policy.flag(re.sub(r"\{\{[^}]*\}\}", "x", text), root="/x")
         except LabError as error:
             yield LabError(error.what, where=read.where(place), todo=error.todo)
-    yield from _placeholders(text, {*known, *(_PLACED if placed else ())}, read, place)
+    yield from _placeholders(text, {*placeholder_names, *(_PLACED if placed else ())}, read, place)
 
 
 @cache
@@ -293,23 +295,23 @@ def _placeholders_there() -> frozenset[str]:
         return frozenset(placeholders.practice_values(workspace))
 
 
-def _placeholders(text: str, known: Collection[str], read: Read, place: Place) -> Iterator[LabError]:
+def _placeholders(text: str, valid_names: Collection[str], read: Read, place: Place) -> Iterator[LabError]:
     for number, line in enumerate(text.split("\n"), start=1):
-        yield from _placeholder_errors(line, known, _line(read, place, text, number))
+        yield from _placeholder_errors(line, valid_names, _line(read, place, text, number))
 
 
-def _placeholder_errors(line: str, known: Collection[str], where: str) -> Iterator[LabError]:
+def _placeholder_errors(line: str, valid_names: Collection[str], where: str) -> Iterator[LabError]:
     """Yields an error for a placeholder that cannot be filled in, with the one that was probably meant."""
     for name in _BRACES.findall(line):
         meant = name.strip().lower()
-        if name in known or not re.fullmatch(r"[a-z][a-z0-9_-]*\.[a-z]+", meant):
+        if name in valid_names or not re.fullmatch(r"[a-z][a-z0-9_-]*\.[a-z]+", meant):
             continue  # a template of another program, e.g. {{ $labels.instance }}
-        yield _unknown("placeholder", name, known, where)
+        yield _unknown("placeholder", name, valid_names, where)
 
 
-def _unknown(kind: str, name: str, known: Collection[str], where: str) -> LabError:
-    near = difflib.get_close_matches(name.strip().lower(), known, n=1)
-    todo = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known)[:12])}"
+def _unknown(kind: str, name: str, valid_names: Collection[str], where: str) -> LabError:
+    similar = difflib.get_close_matches(name.strip().lower(), valid_names, n=1)
+    todo = f"Did you mean '{similar[0]}'?" if similar else f"Known: {', '.join(sorted(valid_names)[:12])}"
     if kind != "placeholder":
         todo += "; add more with 'practice' in the lab's file"
     return LabError(f"there is no {kind} '{plain(name, 60)}' in this lab", where=where, todo=todo)
@@ -350,15 +352,17 @@ def _step(step: LabStep, entry: Mapping[str, Any]) -> Iterator[str]:
             forms = {f"({name}) ": text for name, text in command.items()}
         for name, text in forms.items():
             words = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
-            first, *rest = plain(words.rstrip("\n"), 4000).split("\n")
+            first, *more_lines = plain(words.rstrip("\n"), 4000).split("\n")
             yield f"     $ {name}{first}"
-            yield from (f"       {line}" for line in rest)
+            yield from (f"       {line}" for line in more_lines)
 
 
 def _fixtures(fixtures: Sequence[Fixture]) -> Iterator[str]:
     for placed in fixtures:
         options = dict(placed.options)
         text = options.pop("text", "")
-        said = ", ".join(f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in options.items())
-        yield f"     + {placed.kind}: {plain(said, 20_000)}"
+        described = ", ".join(
+            f"{key} {json.dumps(value, ensure_ascii=False)}" for key, value in options.items()
+        )
+        yield f"     + {placed.kind}: {plain(described, 20_000)}"
         yield from (f"       | {line}" for line in plain(text, 8000).split("\n") if text)

@@ -320,13 +320,13 @@ def remove(name: str, workspace: Workspace) -> None:
     Raises:
         InputError: there is none of that name. FirescreenError: it cannot be removed.
     """
-    known = names(workspace)
-    if name not in known:
+    packs = names(workspace)
+    if name not in packs:
         raise InputError(
-            f"there is no pack '{plain(name, 60)}'", todo=f"Packs: {', '.join(known) or 'none was added'}"
+            f"there is no pack '{plain(name, 60)}'", todo=f"Packs: {', '.join(packs) or 'none was added'}"
         )
     try:
-        for lab in known[name]:
+        for lab in packs[name]:
             (workspace.labs / f"{lab}.json").unlink(missing_ok=True)
             snapshot.delete(workspace.labs / f"{lab}.beginning")
             if state.current_lab(workspace.practice) == lab:

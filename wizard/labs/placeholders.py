@@ -27,15 +27,15 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 def practice_values(workspace: Workspace) -> Mapping[str, str]:
     """Returns the values of a lab's placeholders on the practice stack of a workspace."""
-    known = practice.load(workspace.practice)
-    assert known is not None
+    practice_stack = practice.load(workspace.practice)
+    assert practice_stack is not None
     found = {
         "lab.promtool": "promtool",
         "lab.notes": str(workspace.practice / "notes"),
         "lab.examples": str(assets.path("examples")),
     }
-    asks = next((host.folder for host in known.hosts if host.component == "prometheus"), "")
-    for host in known.hosts:
+    asks = next((host.folder for host in practice_stack.hosts if host.component == "prometheus"), "")
+    for host in practice_stack.hosts:
         unit = f"{host.name}/{host.component}" if host.name in practice.MORE else host.component
         home = f"{host.folder}/etc/{host.component}"
         found |= {
@@ -95,21 +95,21 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
     role = of.partition("/")[0]
     service, spec = look.service(of), classroom.host(role)
     assert spec is not None
-    asked, _, port = look.scrape_address(of).rpartition(":")
-    address = _address((asked, spec.address, service.listen.rpartition(":")[0], *hosts.names(role)))
+    scraped_as, _, port = look.scrape_address(of).rpartition(":")
+    address = _address((scraped_as, spec.address, service.listen.rpartition(":")[0], *hosts.names(role)))
     if not address:
         raise LabError(
             f"the address of {role} is not known", where=of, todo="Add it to the classroom file: address:"
         )
     target = look.target(of)
     # A certificate that others verify must not contain localhost, unless Prometheus scrapes by that name.
-    called = (address, asked, classroom.names.get(role, ""), role)
-    names = dict.fromkeys(each.strip("[]") for each in called if each)
+    known_names = (address, scraped_as, classroom.names.get(role, ""), role)
+    names = dict.fromkeys(each.strip("[]") for each in known_names if each)
     reload = "systemctl daemon-reload && " if service.flags.kind == "dropin" else ""
     user = f"{spec.user}@" if spec.user else ""
     return {
         f"{role}.address": address,
-        f"{role}.asked": asked.strip("[]"),
+        f"{role}.asked": scraped_as.strip("[]"),
         f"{role}.port": port,
         f"{role}.listen": f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
         f"{role}.home": service.home,
@@ -139,10 +139,10 @@ def _addflag(look: Look, hosts: Hosts, of: str) -> str:
             return f'echo "{place.variable}=\\"$flag\\"" >> {path}'
         return f'sed -i "s|^{place.variable}=[\\"\']\\?|&$flag |" {path}'
     if place.kind == "dropin":
-        whole = hosts.with_flag_sources(service)
+        with_sources = hosts.with_flag_sources(service)
         current: FileState | None = look.read(of, place.path)
         planned = flags.plan_flag(
-            whole, flag="firescreen", value="here", current=current, unit_text=whole.unit_text
+            with_sources, flag="firescreen", value="here", current=current, unit_text=with_sources.unit_text
         )
         text = planned.content.decode("utf-8", "replace").rstrip("\n")
         written = re.sub(r"([$`\\])", r"\\\1", text).replace("--firescreen=here", "$flag")

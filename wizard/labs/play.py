@@ -192,9 +192,9 @@ def _by_hand(session: LabSession, step: LabStep, say: Say) -> bool:
 
 def _short(text: str, stage: Workspace) -> str:
     """Returns the text with short paths: without the folder of the practice host."""
-    known = practice.status(stage.root)
+    practice_stack = practice.status(stage.root)
     short = text
-    for host in known.hosts if known else ():
+    for host in practice_stack.hosts if practice_stack else ():
         short = short.replace(f"{host.folder}/", "")
     return plain(short.replace(f"{stage.root}/", ""), 300)
 

@@ -49,8 +49,8 @@ class PracticeEnvironment(LabEnvironment):
         current = self._current_lab()
         if practice.load(self._root) is None or current == lab.id:
             return ""
-        known = self._progress(lab.id)
-        if known is not None and known.complete(lab):
+        lab_state = self._progress(lab.id)
+        if lab_state is not None and lab_state.complete(lab):
             return ""
         if not current:
             return "" if self._is_pristine() else "something was set up on the practice stack"
@@ -71,8 +71,12 @@ class PracticeEnvironment(LabEnvironment):
 
     def fill(self, lab: Lab) -> Lab:
         """Returns the lab with the practice hosts' addresses and folders filled in."""
-        known = practice.load(self._root)
-        versions = {f"{host.name}/{host.component}": host.version for host in known.hosts} if known else {}
+        practice_stack = practice.load(self._root)
+        versions = (
+            {f"{host.name}/{host.component}": host.version for host in practice_stack.hosts}
+            if practice_stack
+            else {}
+        )
         filled = lab.fill_placeholders(placeholders.practice_values(self._engine.workspace))
         return replace(filled, steps=tuple(fit_versions(step, versions) for step in filled.steps))
 
@@ -98,11 +102,11 @@ class PracticeEnvironment(LabEnvironment):
         """Returns the progress of a lab that begins now, with the fingerprints of its files."""
         return LabState(started=time.time(), beginning=self.fingerprints())
 
-    def is_stale(self, lab: Lab, known: LabState) -> bool:
+    def is_stale(self, lab: Lab, lab_state: LabState) -> bool:
         """Returns whether the stack was recreated, used by another lab, or completely undone."""
         if state.current_lab(self._root) not in ("", lab.id):
             return True
-        return bool(known.done) and self.fingerprints() == known.beginning
+        return bool(lab_state.done) and self.fingerprints() == lab_state.beginning
 
     def place_fault(self, lab: Lab, step: LabStep) -> None:
         """Restores the beginning of the lab and places the fault of a step."""
@@ -118,10 +122,10 @@ class PracticeEnvironment(LabEnvironment):
             shell.prepare(workspace, lambda _: None)
         yield from shell.run(step, workspace)
 
-    def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
+    def reset(self, lab: Lab, lab_state: LabState, emit: Emit) -> None:
         """Undoes what the lab did; recreates the practice stack if that is impossible."""
         is_current = state.current_lab(self._root) == lab.id and self._snapshot_file(lab).exists()
-        if is_current and lab_runs.undo_runs(self._engine, known.runs, inner_events(emit)):
+        if is_current and lab_runs.undo_runs(self._engine, lab_state.runs, inner_events(emit)):
             self._restore(lab, restart_all=True)
             return
         emit(Event(run="", kind="log", text="making the practice stack anew"))
@@ -142,9 +146,9 @@ class PracticeEnvironment(LabEnvironment):
 
     def _settle(self, lab: Lab, say: Say, *, suite: str = "") -> bool:
         """Brings the practice stack to the state of the lab, or begins the lab; returns whether it begins."""
-        known, current = self._progress(lab.id), self._current_lab()
+        lab_state, current = self._progress(lab.id), self._current_lab()
         before = practice.load(self._root)
-        if before is not None and (current == lab.id or (known is not None and known.complete(lab))):
+        if before is not None and (current == lab.id or (lab_state is not None and lab_state.complete(lab))):
             self._start(say, suite=suite)
             return False
         former = self._progress(current) if current and current == lab.follows else None
@@ -167,8 +171,8 @@ class PracticeEnvironment(LabEnvironment):
 
     def _forget_unfinished(self, lab_id: str) -> None:
         """Removes the progress of a lab whose files are lost, so that no list shows lost steps as done."""
-        known = self._progress(lab_id) if lab_id else None
-        if known is not None and not known.complete(find(lab_id, self._packs)):
+        lab_state = self._progress(lab_id) if lab_id else None
+        if lab_state is not None and not lab_state.complete(find(lab_id, self._packs)):
             (self._folder / f"{lab_id}.json").unlink(missing_ok=True)
 
     def _start(self, say: Say, *, suite: str) -> None:
@@ -178,14 +182,14 @@ class PracticeEnvironment(LabEnvironment):
     def _make_anew(self, lab: Lab, say: Say, *, suite: str) -> None:
         """Removes the practice stack, starts a new one with what the lab needs, and places the lab's beginning."""
         workspace = self._engine.workspace
-        known = practice.status(workspace.root)
-        if known is not None:
+        practice_stack = practice.status(workspace.root)
+        if practice_stack is not None:
             self._engine.practice_down()
         try:
             practice.up(
                 workspace.root,
                 workspace.cache,
-                suite=suite or (known.suite if known else ""),
+                suite=suite or (practice_stack.suite if practice_stack else ""),
                 components=lab.components,
                 hosts=lab.hosts,
                 progress=say,
@@ -241,8 +245,8 @@ class PracticeEnvironment(LabEnvironment):
         kept = self._read_folder(path) if path.is_dir() else snapshot.load(path)
         with self._connections() as hosts:
             changed = snapshot.restore(hosts, kept)
-        known = practice.load(self._root)
-        for host in known.hosts if known else ():
+        practice_stack = practice.load(self._root)
+        for host in practice_stack.hosts if practice_stack else ():
             mine = [path for path in changed.get(host.name, ()) if path.startswith(f"{host.folder}/")]
             _refresh(host, mine, restart=restart_all)
 

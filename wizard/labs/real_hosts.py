@@ -103,8 +103,10 @@ class RealHosts(LabEnvironment):
         self._engine.reach(self._classroom.hosts)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / "notes").mkdir(mode=0o700, exist_ok=True)
-        known = self._progress(lab.id)
-        if state.current_lab(self._folder) != lab.id and not (known is not None and known.complete(lab)):
+        lab_state = self._progress(lab.id)
+        if state.current_lab(self._folder) != lab.id and not (
+            lab_state is not None and lab_state.complete(lab)
+        ):
             self._settle(lab, say)
         return False  # a fault that needs waiting is placed on the practice stack only
 
@@ -144,7 +146,7 @@ class RealHosts(LabEnvironment):
         """Returns the progress of a lab that begins now."""
         return LabState(started=time.time())
 
-    def is_stale(self, lab: Lab, known: LabState) -> bool:
+    def is_stale(self, lab: Lab, lab_state: LabState) -> bool:
         """Returns whether the hosts are in another lab."""
         return state.current_lab(self._folder) not in ("", lab.id)
 
@@ -161,10 +163,10 @@ class RealHosts(LabEnvironment):
         with self._connections() as hosts:
             yield from shell.run_there(step, hosts, sockets)
 
-    def reset(self, lab: Lab, known: LabState, emit: Emit) -> None:
+    def reset(self, lab: Lab, lab_state: LabState, emit: Emit) -> None:
         """Restores the hosts to the beginning of the lab; also ends the labs that continued it."""
         self._end_labs(lambda _: None, until=lab.id)
-        self._restore(lab, known, emit)
+        self._restore(lab, lab_state, emit)
         state.set_current_lab(self._folder, lab.id)
 
     def terminal(self, place: str) -> str:
@@ -267,22 +269,22 @@ class RealHosts(LabEnvironment):
         """Resets the current lab and the labs that it continues, the newest first; stops at `until`."""
         current = state.current_lab(self._folder)
         while current and current != until:
-            other, known = find(current), self._progress(current)
-            if known is not None and self._snapshot_file(other).exists():
+            other, lab_state = find(current), self._progress(current)
+            if lab_state is not None and self._snapshot_file(other).exists():
                 say(f"Restoring what the lab '{other.title}' changed")
-                self._restore(other, known, silent)
+                self._restore(other, lab_state, silent)
                 self.state_file(other).unlink()
             current = other.follows
 
-    def _restore(self, lab: Lab, known: LabState, emit: Emit) -> None:
+    def _restore(self, lab: Lab, lab_state: LabState, emit: Emit) -> None:
         """Restores the snapshot of a lab, and restarts the services of hosts with changes."""
-        kept = snapshot.load(self._snapshot_file(lab))
+        snapshots = snapshot.load(self._snapshot_file(lab))
         forced = frozenset(host.name for host in self._classroom.hosts)
-        lab_runs.undo_runs(self._engine, known.runs, inner_events(emit), forced=forced)
+        lab_runs.undo_runs(self._engine, lab_state.runs, inner_events(emit), forced=forced)
         emit(Event(run="", kind="log", text="restoring the hosts"))
         with self.look(lab) as look, self._connections() as hosts:
             services = self._services(lab, look)
-            changed = snapshot.restore(hosts, kept)
+            changed = snapshot.restore(hosts, snapshots)
 
             def restart(name: str) -> None:
                 # Newer versions read passwords and client certificates only when they start.

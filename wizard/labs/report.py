@@ -71,9 +71,9 @@ def gather(
 
     parts = []
     for lab in labs:
-        known = state.load((states or workspace.labs) / f"{lab.id}.json")
-        if known is not None:
-            part = _part(lab, known)
+        lab_state = state.load((states or workspace.labs) / f"{lab.id}.json")
+        if lab_state is not None:
+            part = _part(lab, lab_state)
             parts.append(
                 Part(
                     clean(part.title),
@@ -90,19 +90,19 @@ def gather(
     return Report(tuple(facts), tuple(parts))
 
 
-def _part(lab: Lab, known: LabState) -> Part:
-    done = [step for step in lab.steps if known.step(step.id).done]
-    alone = [step for step in done if not known.step(step.id).solved]
+def _part(lab: Lab, lab_state: LabState) -> Part:
+    done = [step for step in lab.steps if lab_state.step(step.id).done]
+    alone = [step for step in done if not lab_state.step(step.id).solved]
     facts = (
-        ("started", _when(known.started)),
+        ("started", _when(lab_state.started)),
         ("steps done", f"{len(done)} of {len(lab.steps)}, {len(alone)} by the student"),
-        ("hints taken", str(sum(known.step(step.id).hints for step in lab.steps))),
+        ("hints taken", str(sum(lab_state.step(step.id).hints for step in lab.steps))),
     )
     return Part(
         lab.title,
         facts,
-        tuple(_step(step, known.step(step.id)) for step in lab.steps),
-        tuple((question.ask, known.answers.get(question.ask, "")) for question in lab.questions),
+        tuple(_step(step, lab_state.step(step.id)) for step in lab.steps),
+        tuple((question.ask, lab_state.answers.get(question.ask, "")) for question in lab.questions),
     )
 
 

@@ -102,21 +102,21 @@ def proxy_configuration(text: str, *, root: str) -> None:
 
 def _leads_on(words: list[str], root: str) -> bool:
     """Returns whether a lab may place this line of a Caddyfile."""
-    first, rest = words[0], [word for word in words[1:] if word != "{"]
+    first, arguments = words[0], [word for word in words[1:] if word != "{"]
     if _HIDES.search(" ".join(words)):
         return False
     if _USER.fullmatch(" ".join(words)) or words == ["{"]:
         return True
     if first == "tls":
-        for name in rest:
+        for name in arguments:
             _inside(name, root)
     if first == "admin":
-        return rest == ["off"]
+        return arguments == ["off"]
     if first in ("default_bind", "reverse_proxy"):
         return all(
-            _LOOPBACK.fullmatch(word) or (word[0] in "/*" and first != "default_bind") for word in rest
+            _LOOPBACK.fullmatch(word) or (word[0] in "/*" and first != "default_bind") for word in arguments
         )
-    return first in _DIRECTIVES or bool(_LOOPBACK.fullmatch(first) and not rest)
+    return first in _DIRECTIVES or bool(_LOOPBACK.fullmatch(first) and not arguments)
 
 
 def _file_references(value: Any, seen: set[tuple[int, bool]], *, named: bool) -> Iterator[str]:
@@ -134,8 +134,8 @@ def _file_references(value: Any, seen: set[tuple[int, bool]], *, named: bool) ->
 
 
 def _inside(name: str, root: str) -> None:
-    whole = posixpath.normpath(name)
-    outside = name.startswith("/") and not whole.startswith(f"{posixpath.normpath(root)}/")
+    path = posixpath.normpath(name)
+    outside = name.startswith("/") and not path.startswith(f"{posixpath.normpath(root)}/")
     if outside or ".." in name.split("/") or name.startswith("~"):
         raise LabError(
             f"a lab names the file '{name}', which is not part of the practice stack",

@@ -304,8 +304,8 @@ class LabSession:
 
     def _by_plan(self, step: LabStep, emit: Emit, cancel: threading.Event | None) -> Outcome:
         assert step.solve is not None
-        whole = self._engine.plan(self._environment.stack(self._raw, step.solve.protect))
-        plan = whole.only(step.solve.steps)
+        full_plan = self._engine.plan(self._environment.stack(self._raw, step.solve.protect))
+        plan = full_plan.only(step.solve.steps)
         if not self.check(step.id).ok:
             plan = with_restarts(plan, step.solve.steps)
         return self._engine.apply(plan, emit, cancel)
@@ -344,11 +344,11 @@ class LabSession:
             FirescreenError: a host cannot be reached or written, or a service does not start again.
         """
         with self._lock:
-            known = self._state
-        self._environment.reset(self._raw, known, emit)
+            former_state = self._state
+        self._environment.reset(self._raw, former_state, emit)
         self.lab = self._environment.fill(self._raw)
         with self._lock:
-            self._keep(replace(self._environment.new_state(), answers=known.answers))
+            self._keep(replace(self._environment.new_state(), answers=former_state.answers))
 
     def report(self) -> Path:
         """Writes a report of the lab, to keep or to hand in, in Markdown, and beside it the same in HTML.

@@ -60,9 +60,9 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         ownfiles.replace(folder / "firescreen", _launcher(), mode=0o700)
-        known = practice.status(workspace.root)
+        practice_stack = practice.status(workspace.root)
         # promtool of the stack's own suite; an htpasswd of another suite may not run here.
-        suites = {"promtool": known.suite if known else ""}
+        suites = {"promtool": practice_stack.suite if practice_stack else ""}
         for name in _TOOLS:
             try:
                 program = binaries.find(
@@ -75,7 +75,7 @@ def prepare(workspace: Workspace, progress: Callable[[str], None], *, strict: bo
                 continue
             # A script, no link: some programs are wrappers that look for files beside themselves.
             ownfiles.replace(folder / name, f'#!/bin/sh\nexec {shlex.quote(program.path)} "$@"\n', mode=0o700)
-        for host in known.hosts if known else ():
+        for host in practice_stack.hosts if practice_stack else ():
             if host.name in practice.BESIDE:
                 started = f"HOME={shlex.quote(f'{host.folder}/data')} exec {shlex.quote(host.program)}"
                 ownfiles.replace(folder / host.component, f'#!/bin/sh\n{started} "$@"\n', mode=0o700)
@@ -99,8 +99,8 @@ def _launcher() -> str:
 
 
 def _environment(workspace: Workspace, folder: Path) -> str:
-    known = practice.status(workspace.root)
-    addresses = ",".join(host.address for host in known.hosts) if known else "127.0.0.1"
+    practice_stack = practice.status(workspace.root)
+    addresses = ",".join(host.address for host in practice_stack.hosts) if practice_stack else "127.0.0.1"
     lines = [
         "# For the terminal in which you do a Firescreen lab: . this file",
         f'export PATH={shlex.quote(str(folder))}:"$PATH"',
@@ -122,8 +122,8 @@ def run(step: LabStep, workspace: Workspace, *, folder: str = "") -> Iterator[Ty
     Raises:
         FirescreenError: there is no bash, or the commands do not end.
     """
-    known = practice.status(workspace.root)
-    folders = {host.name: host.folder for host in known.hosts} if known else {}
+    practice_stack = practice.status(workspace.root)
+    folders = {host.name: host.folder for host in practice_stack.hosts} if practice_stack else {}
     begin = [
         "exec 2>&1",
         f". {shlex.quote(str(shell_file(workspace)))}",
@@ -176,9 +176,9 @@ def run_there(step: LabStep, hosts: Hosts, ready: Mapping[tuple[str, str], str])
         if code == 127 and not output:
             raise FirescreenError("there is no bash on this host", where=place, todo="Install it there")
         parts = output.split(_MARK)[1:]
-        for index, said in enumerate(parts):
+        for index, part in enumerate(parts):
             ended = code if index == len(parts) - 1 else 0
-            yield Typed(commands[index], redact(plain(said.strip("\n"), 4000)), ended)
+            yield Typed(commands[index], redact(plain(part.strip("\n"), 4000)), ended)
         if code:
             return
 

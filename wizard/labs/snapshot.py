@@ -119,9 +119,9 @@ def _take(connection: Connection, places: Places) -> ConfigSnapshot:
     found: dict[str, PathInfo] = {}
     level: list[str] = list(places.folders)
     for depth in range(_DEEPEST + 1):
-        known = connection.stat_many(level)
+        infos = connection.stat_many(level)
         inner: list[str] = []
-        for path, info in known.items():
+        for path, info in infos.items():
             if info is not None and info.kind == "folder" and depth < _DEEPEST:
                 folders[path] = (info.mode, info.owner, info.group)
                 inner += [posixpath.join(path, name) for name in connection.names(path)]

@@ -83,12 +83,12 @@ class LabState:
             now: unix time.
             asked: whether the student requested it; such checks are counted until the step is done.
         """
-        known = self.step(step_id)
-        counts = asked and not known.done
-        if not counts and (known.held, known.said) == (held, said) and now - known.checked < _MINUTE:
+        before = self.step(step_id)
+        counts = asked and not before.done
+        if not counts and (before.held, before.said) == (held, said) and now - before.checked < _MINUTE:
             return self
         return self.with_step(
-            step_id, checked=now, held=held, said=said, checks=known.checks + 1 if counts else known.checks
+            step_id, checked=now, held=held, said=said, checks=before.checks + 1 if counts else before.checks
         )
 
     def with_step(self, step_id: str, **values: Any) -> LabState:

@@ -19,8 +19,8 @@ def with_restarts(plan: Plan, wanted: tuple[str, ...]) -> Plan:
         if kind not in ("switch", "reload") or any(step.id == name for step in steps):
             continue
         host, _, component = place.partition("/")
-        known = plan.facts.hosts.get(host)
-        service = known.service(component or "prometheus") if known else None
+        host_facts = plan.facts.hosts.get(host)
+        service = host_facts.service(component or "prometheus") if host_facts else None
         if service is None:
             continue
         action = "restart" if kind == "switch" else "reload"

@@ -115,9 +115,9 @@ class Board:
 
     def _find_folders(self) -> None:
         """Stores the students' folders in `_folders`, by the id of each student."""
-        known = {folder.path: folder for folder in self._folders.values()}
+        folders_by_path = {folder.path: folder for folder in self._folders.values()}
         self._folders = {
-            f"room-{hashlib.sha256(bytes(path)).hexdigest()[:12]}": known.get(path)
+            f"room-{hashlib.sha256(bytes(path)).hexdigest()[:12]}": folders_by_path.get(path)
             or StudentFolder(path, self._labs)
             for path in self._workspaces()
         }
@@ -174,13 +174,13 @@ class Board:
         Raises:
             InputError: the text is no valid message, or there is no such student.
         """
-        said = class_news.message_text(text)
+        message_text = class_news.message_text(text)
         with self._lock:
             students = [student for student in self._students() if to in ("", student.id)]
             if not students:
                 raise InputError("there is no such student", todo="Choose one on the board")
             now = time.time()
-            message = Message(number=round(now * 1000), text=said, at=now)
+            message = Message(number=round(now * 1000), text=message_text, at=now)
             for student in students:
                 self._tell(student.id, message, now)
             return len(students)
@@ -191,11 +191,11 @@ class Board:
         Raises:
             InputError: there is no such lab, or it does not have so many steps.
         """
-        known = next((one for one in self._labs if one.id == lab), None)
-        if lab and known is None:
+        found_lab = next((one for one in self._labs if one.id == lab), None)
+        if lab and found_lab is None:
             raise InputError("there is no such lab", where=lab)
-        if known is not None and not 0 <= open_steps <= len(known.steps):
-            raise InputError(f"this lab has {len(known.steps)} steps", where=lab)
+        if found_lab is not None and not 0 <= open_steps <= len(found_lab.steps):
+            raise InputError(f"this lab has {len(found_lab.steps)} steps", where=lab)
         self._set(replace(self.pace, lab=lab, open_steps=open_steps if lab else 0))
 
     def set_clock(self, minutes: float) -> None:

@@ -57,14 +57,14 @@ def message_text(text: str) -> str:
     Raises:
         InputError: it is empty or too long.
     """
-    said = plain(" ".join(text.split()), 2 * LONGEST_MESSAGE)
-    if not said:
+    message = plain(" ".join(text.split()), 2 * LONGEST_MESSAGE)
+    if not message:
         raise InputError("the message is empty", todo="Write what the student is to read")
-    if len(said) > LONGEST_MESSAGE:
+    if len(message) > LONGEST_MESSAGE:
         raise InputError(
             f"the message has more than {LONGEST_MESSAGE} characters", todo="Say it in fewer words, or twice"
         )
-    return said
+    return message
 
 
 def to_json(news: News) -> dict[str, Any]:

@@ -89,18 +89,18 @@ def news(workspace: Workspace) -> News | None:
         return None
 
 
-def keep_news(workspace: Workspace, told: News) -> None:
+def keep_news(workspace: Workspace, received: News) -> None:
     """Stores the news of a board on another machine.
 
     Raises:
         FirescreenError: they cannot be stored.
     """
-    _write(workspace, NEWS, json.dumps(class_news.to_json(told)).encode())
+    _write(workspace, NEWS, json.dumps(class_news.to_json(received)).encode())
 
 
-def is_watched(told: News | None) -> bool:
+def is_watched(news_received: News | None) -> bool:
     """Returns whether a board shows this student's progress at present."""
-    return told is not None and time.time() - told.read_at < WATCHED
+    return news_received is not None and time.time() - news_received.read_at < WATCHED
 
 
 def note_presence(workspace: Workspace) -> None:

@@ -107,12 +107,12 @@ class Progress:
 # -- from the state of a lab -------------------------------------------------------------------------------
 
 
-def of_lab(lab: Lab, known: LabState, secrets: Iterable[Secret] = ()) -> LabProgress:
+def of_lab(lab: Lab, lab_state: LabState, secrets: Iterable[Secret] = ()) -> LabProgress:
     """Returns the progress of one lab, without secrets.
 
     Args:
         lab: the lab.
-        known: its stored state.
+        lab_state: its stored state.
         secrets: passwords that an answer or a message may quote.
     """
     secrets = tuple(secrets)
@@ -123,33 +123,33 @@ def of_lab(lab: Lab, known: LabState, secrets: Iterable[Secret] = ()) -> LabProg
     return LabProgress(
         id=lab.id,
         title=clean(lab.title),
-        started=known.started,
-        steps=tuple(_step(step, known.step(step.id), clean(step.title), clean) for step in lab.steps),
+        started=lab_state.started,
+        steps=tuple(_step(step, lab_state.step(step.id), clean(step.title), clean) for step in lab.steps),
         answers=tuple(
-            (clean(question.ask), clean(known.answers[question.ask], _LONGEST_ANSWER))
+            (clean(question.ask), clean(lab_state.answers[question.ask], _LONGEST_ANSWER))
             for question in lab.questions
-            if known.answers.get(question.ask)
+            if lab_state.answers.get(question.ask)
         ),
     )
 
 
-def _step(step: LabStep, known: StepState, title: str, clean: Any) -> StepProgress:
+def _step(step: LabStep, step_state: StepState, title: str, clean: Any) -> StepProgress:
     state: StepName = "open"
-    if known.done:
-        state = "solved" if known.solved else "done"
-        if step.needs and any("too old for this step" in line for line in known.seen):
+    if step_state.done:
+        state = "solved" if step_state.solved else "done"
+        if step.needs and any("too old for this step" in line for line in step_state.seen):
             state = "impossible"
-    elif known.begun or known.checks or known.hints:
+    elif step_state.begun or step_state.checks or step_state.hints:
         state = "begun"
     return StepProgress(
         id=step.id,
         title=title,
         state=state,
-        done_at=known.done,
-        hints=known.hints,
-        checks=known.checks,
-        checked_at=known.checked,
-        said="" if known.held else clean(known.said),
+        done_at=step_state.done,
+        hints=step_state.hints,
+        checks=step_state.checks,
+        checked_at=step_state.checked,
+        said="" if step_state.held else clean(step_state.said),
     )
 
 
@@ -230,8 +230,8 @@ def _list(value: Any, most: int) -> list[Any]:
     return value
 
 
-def _word(value: Any, known: tuple[Any, ...]) -> Any:
-    if value not in known:
+def _word(value: Any, allowed: tuple[Any, ...]) -> Any:
+    if value not in allowed:
         raise ValueError
     return value
 

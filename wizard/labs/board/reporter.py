@@ -147,10 +147,10 @@ def report(workspace: Workspace, to: Joined, current: Progress) -> News:
     Raises:
         InputError: the board no longer knows this student. HostError: it is unreachable.
     """
-    told = class_news.parse(json.dumps(_ask(to, "/report", progress.to_json(current))).encode())
-    if told != member.news(workspace):
-        member.keep_news(workspace, told)
-    return told
+    news = class_news.parse(json.dumps(_ask(to, "/report", progress.to_json(current))).encode())
+    if news != member.news(workspace):
+        member.keep_news(workspace, news)
+    return news
 
 
 def report_now(workspace: Workspace, labs: Sequence[Lab]) -> News | None:

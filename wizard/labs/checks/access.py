@@ -55,29 +55,29 @@ def answers(check: Check, look: Look, _patience: float) -> list[str]:
 
 def _request(request: str, client: Client, folder: Path, look: Look, check: Check) -> dict[str, object]:
     """Returns the options of a probe for this request."""
-    whole: dict[str, object] = client.options()
+    options: dict[str, object] = client.options()
     nobody: dict[str, object] = {"user": "", "password": None}
     keyless: dict[str, object] = {"cert_file": "", "key_file": ""}
     match request:
         case "no-tls":
             return {}
         case "no-ca":
-            return {**whole, "ca_file": ""}
+            return {**options, "ca_file": ""}
         case "with-ca":
-            return {**whole, **nobody, **keyless}
+            return {**options, **nobody, **keyless}
         case "no-password":
-            return {**whole, **nobody}
+            return {**options, **nobody}
         case "wrong-password":
-            return {**whole, "user": client.user or "prometheus", "password": GUESS}
+            return {**options, "user": client.user or "prometheus", "password": GUESS}
         case "no-certificate":
-            return {**whole, **keyless}
+            return {**options, **keyless}
         case "as-prometheus":
             if client.insecure:
                 raise NotYet(
                     "Prometheus does not verify the certificate", "Remove insecure_skip_verify from its job."
                 )
-            return whole
-    return {**whole, **_stranger(request, folder, look, check)}
+            return options
+    return {**options, **_stranger(request, folder, look, check)}
 
 
 def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str, object]:

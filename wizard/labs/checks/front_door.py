@@ -27,14 +27,18 @@ def door(check: Check, look: Look, _patience: float) -> list[str]:
     place, user = check.options["at"], check.options.get("user", "")
     # A step about the path alone is checked without TLS and login until a later step adds them.
     secured = bool(user) or probes.run(_probe(check, f"http://{place}/", "400", {})).ok
-    whole: dict[str, Any] = {}
+    login_options: dict[str, Any] = {}
     seen = []
     with tempfile.TemporaryDirectory(prefix="firescreen-") as folder:
         if secured:
             user, password = _login(check, look, user)
-            whole = {"user": user, "password": password, "ca_file": _trust_bundle(check, look, Path(folder))}
+            login_options = {
+                "user": user,
+                "password": password,
+                "ca_file": _trust_bundle(check, look, Path(folder)),
+            }
         for request, expect in check.options["answers"].items():
-            for words, url, options in _requests(request, check, whole):
+            for words, url, options in _requests(request, check, login_options):
                 attempt = probes.run(_probe(check, url, expect, options))
                 if attempt.outcome != expect:
                     shown = attempt.outcome if attempt.outcome == "200" else result_text(attempt)
@@ -55,18 +59,20 @@ _WORDS = {
 }
 
 
-def _requests(request: str, check: Check, whole: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _requests(
+    request: str, check: Check, login_options: dict[str, Any]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yields description, URL and options of each probe for this request."""
-    base = f"{'https' if whole else 'http'}://{check.options['at']}{check.options['path']}"
+    base = f"{'https' if login_options else 'http'}://{check.options['at']}{check.options['path']}"
     component = find_component(check.options["leads_to"].partition("/")[2])
     words, api = _WORDS[request], f"{base}{component.api_path}"
-    nobody = {key: value for key, value in whole.items() if key == "ca_file"}
+    nobody = {key: value for key, value in login_options.items() if key == "ca_file"}
     match request:
         case "page":
-            yield f"{words} ({base}/)", f"{base}/", {**whole, "kind": "page"}
+            yield f"{words} ({base}/)", f"{base}/", {**login_options, "kind": "page"}
         case "api":
-            yield f"the API ({api})", api, whole
-            yield f"the metrics ({base}/metrics)", f"{base}/metrics", whole
+            yield f"the API ({api})", api, login_options
+            yield f"the metrics ({base}/metrics)", f"{base}/metrics", login_options
         case "no-tls":
             yield words, api.replace("https://", "http://"), {}
         case "no-password":
@@ -74,7 +80,7 @@ def _requests(request: str, check: Check, whole: dict[str, Any]) -> Iterator[tup
             for url in (f"{base}/", api, f"{base}/metrics"):
                 yield f"{words} ({url})", url, nobody
         case "wrong-password":
-            yield words, api, {**whole, "password": GUESS}
+            yield words, api, {**login_options, "password": GUESS}
 
 
 def _probe(check: Check, url: str, expect: str, options: dict[str, Any]) -> Probe:
@@ -137,21 +143,21 @@ def _advice(request: str, check: Check, look: Look) -> str:
 
 def hidden(check: Check, look: Look, _patience: float) -> list[str]:
     """Checks that a component accepts no connection at addresses that others can reach, but answers at its own."""
-    service, told = look.service(check.of), look.restart_command(check.of, "restart")
+    service, restart_command = look.service(check.of), look.restart_command(check.of, "restart")
     own, _, port = service.listen.rpartition(":")
     for place in check.options["at"]:
         address = place.rpartition(":")[0]
         if own == address:
             raise NotYet(
                 f"{service.component} listens at {service.listen}, an address of the host that others reach",
-                f"Change --web.listen-address in its flags, then: {told}",
+                f"Change --web.listen-address in its flags, then: {restart_command}",
             )
         for each in dict.fromkeys((place, f"{address}:{port}")):
             options = {"timeout": _CLOSED}
             if not probes.run(_probe(check, f"http://{each}/", "closed", options)).ok:
                 raise NotYet(
                     f"{service.component} still takes connections at {each}, past the front door",
-                    f"Let it listen at the loopback address alone, then: {told}",
+                    f"Let it listen at the loopback address alone, then: {restart_command}",
                 )
     attempt = ask(check, look, "http")
     if attempt.outcome != "200":

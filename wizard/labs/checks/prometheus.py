@@ -101,29 +101,29 @@ def _up(check: Check, look: Look, *, not_before: float, patience: float, final: 
 def sends_password(check: Check, look: Look, _patience: float) -> list[str]:
     """Checks whether the job sends a password from a file."""
     loaded, written = look.loaded_job(check.of), look.written_job(check.of)
-    asked = written.basic_auth if written else {}
-    if not asked.get("username"):
+    basic_auth = written.basic_auth if written else {}
+    if not basic_auth.get("username"):
         raise NotYet(
             "the scrape job does not send a password yet",
             "Add basic_auth with username and password_file to the job, indented like scheme.",
         )
-    if not asked.get("password_file"):
+    if not basic_auth.get("password_file"):
         raise NotYet(
             "the password is in prometheus.yml itself, which many people can read",
             "Move it to its own file, and name that with password_file.",
         )
-    path, state = look.beside_prometheus(asked["password_file"])
+    path, state = look.beside_prometheus(basic_auth["password_file"])
     if state is None or not state.content.strip():
         raise NotYet(
             f"there is no password in {path} yet", "Create the file, or correct its path in prometheus.yml."
         )
-    if loaded is None or loaded.basic_auth.get("username") != asked["username"]:
+    if loaded is None or loaded.basic_auth.get("username") != basic_auth["username"]:
         raise NotYet(
             "Prometheus has not loaded the changed prometheus.yml",
             f"Run: {look.restart_command('prometheus/prometheus', 'reload')}",
         )
     return [
-        f"Prometheus sends user {plain(asked['username'], 60)} and the password from {posixpath.basename(path)}"
+        f"Prometheus sends user {plain(basic_auth['username'], 60)} and the password from {posixpath.basename(path)}"
     ]
 
 
@@ -149,10 +149,10 @@ def alerts(check: Check, look: Look, patience: float) -> list[str]:
     place = look.scrape_address(check.of)
     while True:
         look.forget()
-        known = look.api("/api/v1/alertmanagers")
+        response = look.api("/api/v1/alertmanagers")
         urls = (
-            [str(each.get("url", "")) for each in known.get("activeAlertmanagers", ())]
-            if isinstance(known, dict)
+            [str(each.get("url", "")) for each in response.get("activeAlertmanagers", ())]
+            if isinstance(response, dict)
             else []
         )
         secure = [url for url in urls if url.startswith(f"https://{place}/")]
