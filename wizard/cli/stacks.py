@@ -178,16 +178,11 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     bare = Stack(hosts=sources.read_inventory(file, ()), components=())
     connect(machine, bare.hosts)
     try:
-        hosts_facts = machine.inspect(bare).hosts
+        facts = machine.inspect(bare).hosts
     except HostError as error:
         raise InputError(error.what, where=error.where, todo=error.todo) from error
     # Unreachable hosts are reported by the scan.
-    services = [
-        service
-        for host in bare.hosts
-        if host.name in hosts_facts
-        for service in hosts_facts[host.name].services
-    ]
+    services = [service for host in bare.hosts if host.name in facts for service in facts[host.name].services]
     return Stack(hosts=bare.hosts, components=proposed_components(services))
 
 
