@@ -56,7 +56,7 @@ class AuditFinding:
     component: str
     title: str
     evidence: str
-    """What proves it: a request and its response, a flag, a line, a mode. Never a secret."""
+    """The observation behind it: a request and its response, a flag, a line, a mode. Never a secret."""
     remediation: str
     instance: str = ""
     """The unit of a further instance of the component on its host; '' for the default one."""

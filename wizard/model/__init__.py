@@ -1,7 +1,6 @@
-"""The words that every part of Firescreen shares: what a person wants, what a host has, what will change.
+"""The data types that all parts of Firescreen share: the wanted stack, the facts about hosts, and planned changes.
 
-Frozen dataclasses of the standard library only. A change is data, so what was previewed is what is written, to
-the byte.
+Only frozen dataclasses of the standard library. Changes are data, so exactly the bytes of the preview are written.
 """
 
 from wizard.model.changes import (

@@ -1,4 +1,4 @@
-"""What will change, as data: preview, apply, undo and journal all come from the same object."""
+"""Planned changes as data: preview, apply, undo and journal all use the same objects."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from wizard.redact import redact, secret_fingerprint
 
 
 class ContentKind(StrEnum):
-    """What a file holds."""
+    """What a file contains."""
 
     CERTIFICATE = "certificate"
-    """One or several, without a key."""
+    """One or several certificates, without a key."""
     PRIVATE_KEY = "private-key"
     PASSWORD = "password"
     CURL_CONFIG = "curl-config"
-    """User and password as curl reads them."""
+    """User and password in a configuration file for curl."""
     HTTP_CLIENT_CONFIG = "http-client-config"
-    """What promtool and amtool take as --http.config.file."""
+    """A file for --http.config.file of promtool and amtool."""
     WEB_CONFIG = "web-config"
     CLUSTER_CONFIG = "cluster-config"
-    """The TLS of Alertmanager's gossip."""
+    """The TLS settings of Alertmanager's gossip."""
     PROMETHEUS_CONFIG = "prometheus-config"
     BLACKBOX_CONFIG = "blackbox-config"
     ALERT_RULES = "alert-rules"
     PROXY_CONFIG = "proxy-config"
-    """A front door, as a reverse proxy reads it."""
+    """The configuration of a front door for its reverse proxy."""
     PASSWORD_HASHES = "password-hashes"
-    """Users and bcrypt hashes of a front door, as htpasswd writes them."""
+    """Users and bcrypt hashes of a front door, in the format of htpasswd."""
     SIGN_IN_SECRET = "sign-in-secret"
-    """What a front door needs to be a client of an OpenID provider: its secret, and the key of its sessions."""
+    """The client secret of a front door at an OpenID provider, and the key of its sessions."""
     DATA_SOURCES = "data-sources"
-    """Grafana's provisioning."""
+    """Grafana's provisioned data sources."""
     SERVICE_FLAGS = "service-flags"
-    """Where a service manager reads the command line of a service, or more about how it is run."""
+    """A file from which a service manager reads a service's command line or other settings, e.g. a systemd drop-in."""
     BACKUP = "backup"
-    """What a journal kept of a file, whatever that held."""
+    """The previous content of a file from a journal or a copy, whatever it is."""
 
 
 _VALIDATED = (
@@ -53,18 +53,18 @@ _VALIDATED = (
     ContentKind.BLACKBOX_CONFIG,
     ContentKind.PROXY_CONFIG,
 )
-"""What is validated as a staged file before it replaces the old one."""
+"""Kinds of files that are validated as a staged file before they replace the old one."""
 
 
 class StepKind(StrEnum):
-    """What a step does; its id begins with the value."""
+    """What a step does. The id of a step begins with this value."""
 
     CA = "ca"
     USER = "user"
     SHARED_CERTIFICATE = "shared"
     PROBE_CERTIFICATES = "clients"
     TRUST_COPIES = "proof"
-    """What the probes check the servers against."""
+    """CA certificates in the workspace against which the probes verify servers."""
     COMMAND_LINE_TOOLS = "tools"
     SERVER_CERTIFICATE = "certificate"
     WEB_CONFIG = "web"
@@ -74,7 +74,7 @@ class StepKind(StrEnum):
     CLUSTER = "cluster"
     RESTART = "switch"
     TRUST = "trust"
-    """What a client checks the servers against."""
+    """CA certificates on a client's host against which it verifies servers."""
     CLIENT_CERTIFICATE = "client"
     CLIENT_PASSWORD = "password"
     SCRAPE_CONFIG = "job"
@@ -82,52 +82,52 @@ class StepKind(StrEnum):
     GRAFANA = "grafana"
     RELOAD = "reload"
     LOGIN = "login"
-    """A client's second edit, which names the password."""
+    """A client's second edit, which adds the password file."""
     NARROW = "narrow"
-    """Takes what was replaced out of a bundle."""
+    """Removes replaced certificates from a CA bundle."""
     ROTATE = "rotate"
-    """Part of the replacement of a password that is in use."""
+    """A part of replacing a password that is in use."""
     FRONT_DOOR = "door"
-    """The configuration of a reverse proxy, and what it names."""
+    """The configuration of a reverse proxy, and the files that it names."""
     FRONT_DOOR_PATHS = "paths"
-    """Where a Prometheus scrapes, or sends alerts to, below a path."""
+    """Sets the path prefix below which Prometheus scrapes a server or sends alerts."""
     FRONT_DOOR_RELOAD = "open-door"
     UPKEEP = "upkeep"
-    """The timer that renews, or what it needs."""
+    """Installs the timer for renewals or the alert rules."""
     RESTORE = "restore"
-    """Restores what somebody else has changed."""
+    """Restores files that somebody else has changed."""
 
 
 class Role(StrEnum):
-    """At which end of a connection the component of a step is."""
+    """At which end of a connection a step's component is."""
 
     SERVER = "server"
     CLIENT = "client"
     WORKSPACE = "workspace"
-    """At neither: files of Firescreen's own."""
+    """At neither end: files in the workspace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ByHand:
-    """A change that a person could make too."""
+    """A change with the commands by which a person could make it."""
 
     by_hand: tuple[Typed, ...] = ()
     route: Route | None = None
-    """How a person gets to the host from the machine where Firescreen runs; None where that is the host."""
+    """How a person reaches the host from the machine where Firescreen runs; None if it is that machine."""
 
     @property
     def typed_here(self) -> bool:
-        """Whether `commands` are typed on the machine where Firescreen runs and not on the host."""
+        """Whether `commands` have to be typed on the machine where Firescreen runs, and not on the host."""
         return is_typed_here(self.by_hand, self.route)
 
     def commands(self) -> tuple[str, ...]:
-        """What a person would type for the same result."""
+        """The commands that a person would type for the same result."""
         return render_commands(self.by_hand, self.route)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteFile(_ByHand):
-    """A file made, edited or (with `after` None) removed. `before` None: there was none."""
+    """A file that is created (`before` is None), edited, or removed (`after` is None)."""
 
     host: str
     path: str
@@ -136,13 +136,13 @@ class WriteFile(_ByHand):
     why: str
     content_kind: ContentKind
     secret: bool = False
-    """Show a fingerprint in place of the content."""
+    """Whether a fingerprint is shown instead of the content."""
     about: tuple[str, ...] = ()
-    """What the content says, for a person: a certificate's text tells nobody anything."""
+    """A description of the content for a person, e.g. of a certificate, whose PEM text is not readable."""
 
     @property
     def kind(self) -> str:
-        """create, edit, mode (only owner or mode) or remove."""
+        """'create', 'edit', 'mode' (only owner or mode change) or 'remove'."""
         if self.after is None:
             return "remove"
         if self.before is None:
@@ -151,15 +151,15 @@ class WriteFile(_ByHand):
 
     @property
     def check(self) -> str:
-        """How the staged file is validated before it replaces the old one; '' for not at all."""
+        """Which check the staged file must pass before it replaces the old one; '' for none."""
         return self.content_kind if self.content_kind in _VALIDATED else ""
 
     def title(self) -> str:
-        """What a list of changes says."""
+        """The text in a list of changes."""
         return f"{self.kind} {self.path}"
 
     def diff(self, context: int = 3) -> str:
-        """A unified diff with secrets masked; of a secret file only fingerprints; '' for nothing."""
+        """A unified diff with secrets masked; only fingerprints for a secret file; '' if nothing changes."""
         if self.secret:
             return "".join(
                 f"{sign} {_describe(state)} (content not shown)\n"
@@ -190,7 +190,7 @@ class WriteFile(_ByHand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeFolder(_ByHand):
-    """A folder that does not exist yet."""
+    """A folder that is created."""
 
     host: str
     path: str
@@ -201,7 +201,7 @@ class MakeFolder(_ByHand):
     kind: str = field(default="folder", init=False)
 
     def title(self) -> str:
-        """What a list of changes says."""
+        """The text in a list of changes."""
         return f"make folder {self.path}"
 
     def diff(self, context: int = 3) -> str:
@@ -218,39 +218,40 @@ class RunService:
     action: Literal["restart", "reload"]
     why: str
     by_hand: tuple[str, ...] = ()
-    """As its service manager prints it."""
+    """The commands by which a person does it, from its service manager."""
     moves_to: str = ""
-    """Of a restart: address:port on its own host at which it listens after it, where that is another; else ''."""
+    """For a restart: the new address:port on its own host if it changes; else ''."""
     turns: tuple[Probe, ...] = ()
-    """After a reload: the targets that Prometheus must ask by https before the next change is made.
+    """For a reload: the targets that Prometheus must scrape by https before the next change is made.
 
-    It may take some ten seconds to carry a new scheme over to its targets; a server that turned before then
-    would be missed for as long.
+    Prometheus may take ten seconds to apply a new scheme to its targets; a server that switched to https earlier would
+    not be scraped during that time.
     """
     turned: tuple[Probe, ...] = ()
-    """The same targets, asked as this Prometheus is reached when the run has ended: an undo asks them in this way."""
+    """The same targets, queried with the credentials that this Prometheus requires after the run; used by an undo."""
 
     @property
     def kind(self) -> str:
-        """restart or reload."""
+        """'restart' or 'reload'."""
         return self.action
 
     @property
     def path(self) -> str:
-        """The unit: what `plan --json` names where other changes name a file."""
+        """The unit; `plan --json` has it where other changes have the path of a file."""
         return self.service.unit
 
     def title(self) -> str:
-        """What a list of changes says."""
+        """The text in a list of changes."""
         return f"{self.action} {self.service.unit}"
 
     def diff(self, context: int = 3) -> str:
-        """One line; of a container, also the commands, as several ways lead to a new one."""
-        told = self.by_hand if self.service.container is not None and not self.service.is_manual else ()
-        return "".join(f"! {line}\n" for line in (self.title(), *(f"  {each}" for each in told)))
+        """One line; for a container also the commands, because there are several ways to recreate one."""
+        is_container = self.service.container is not None and not self.service.is_manual
+        commands = self.by_hand if is_container else ()
+        return "".join(f"! {line}\n" for line in (self.title(), *(f"  {each}" for each in commands)))
 
     def commands(self) -> tuple[str, ...]:
-        """What a person would type on the host for the same result."""
+        """The commands that a person would type on the host for the same result."""
         return self.by_hand
 
 
@@ -259,10 +260,10 @@ Change: TypeAlias = WriteFile | MakeFolder | RunService
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """Changes that belong together: one idea, on one host."""
+    """Changes on one host that belong together."""
 
     id: str
-    """Stable, for other programs; what a step is stands in the fields below."""
+    """A stable identifier for other programs; product code uses the fields below instead."""
     kind: StepKind
     title: str
     host: str
@@ -270,20 +271,20 @@ class PlannedStep:
     changes: tuple[Change, ...]
     role: Role = Role.WORKSPACE
     component: str = ""
-    """What it is about; '' where that is no component."""
+    """The component that it changes; '' if it changes none."""
     instance: str = ""
-    """The unit of a further instance of that component on its host; '' for the usual one."""
+    """The unit of a further instance of the component on its host; '' for the default one."""
     stage: int = 0
-    """Steps of one stage on different hosts do not wait for each other; a stage begins when the one before is done."""
+    """Steps of the same stage on different hosts run in parallel; a stage begins after the previous one is done."""
 
     @property
     def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`; the host alone where it is about no component."""
+        """`host/component`, `host/component/unit` for a further instance, or `host` if it changes no component."""
         return instance_key(self.host, self.component, self.instance)
 
 
 def facts_after(facts: Facts, changes: Iterable[Change]) -> Facts:
-    """What the hosts will hold once these changes are made; of services, nothing is said."""
+    """The facts with the files as they will be after these changes; services stay as they are."""
     hosts = dict(facts.hosts)
     for change in changes:
         if isinstance(change, WriteFile):

@@ -1,4 +1,4 @@
-"""A container as the Docker daemon describes it: what the planner, the audit and the screens know of it."""
+"""A container as its engine describes it, for the planner, the audit and the screens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """What a container sees of its host.
+    """A mount of a container.
 
     kind: bind, volume or tmpfs. source: the path on the host; '' for a tmpfs. target: the path in the container.
     """
@@ -38,69 +38,69 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True)
 class ContainerNetwork:
-    """A network that a container is attached to, with the names by which others there find it."""
+    """A network that a container is attached to, with the container's names in it (`aliases`)."""
 
     name: str
     address: str = ""
     gateway: str = ""
-    """The host's own address in that network; '' where it has none."""
+    """The host's address in that network; '' if it has none."""
     aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """What `docker inspect` says of the container that a component runs in."""
+    """The container that a component runs in, from `docker inspect` or `podman inspect`."""
 
     name: str
     image: str
-    """As it was named when the container was made, e.g. prom/prometheus:v3.5.0."""
+    """The image name with which the container was created, e.g. prom/prometheus:v3.5.0."""
     project: str = ""
-    """The Compose project, or '' for a container that Compose did not make."""
+    """The Compose project; '' if Compose did not create the container."""
     service: str = ""
-    """The service of that project."""
+    """The service in that project."""
     compose_files: tuple[str, ...] = ()
-    """The absolute paths of the project's files, the one that counts last at the end."""
+    """The absolute paths of the project's files; later ones override earlier ones."""
     folder: str = ""
     """The project's working directory."""
     uid: int = 0
-    """The user number that its main process has on the host."""
+    """The user id of its main process on the host."""
     gid: int = 0
-    """Likewise its group."""
+    """The group id of its main process on the host."""
     mounts: tuple[Mount, ...] = ()
     published: tuple[PublishedPort, ...] = ()
     networks: tuple[ContainerNetwork, ...] = ()
     network_mode: str = ""
-    """bridge, host, none, container:ID or the name of a network."""
+    """'bridge', 'host', 'none', 'container:ID' or the name of a network."""
     inside_port: int = 0
-    """The port that the component listens on in the container."""
+    """The port on which the component listens in the container."""
     extra_hosts: tuple[tuple[str, str], ...] = ()
-    """(name, address) of its own hosts file; host-gateway stands for the host."""
+    """(name, address) entries of its hosts file; host-gateway stands for the host."""
     healthcheck: tuple[str, ...] = ()
-    """The words of its test, as the daemon has them; () for none."""
+    """The words of its health check's test; () for none."""
     health: str = ""
-    """healthy, unhealthy, starting, or '' without a health check."""
+    """'healthy', 'unhealthy', 'starting', or '' without a health check."""
     state: str = ""
-    """running, restarting, exited, created or paused."""
+    """'running', 'restarting', 'exited', 'created' or 'paused'."""
     command: tuple[str, ...] = ()
-    """Its own command (CMD), which is its image's where no Compose file says another."""
+    """Its command (CMD): that of the Compose file, or else of the image."""
     run_options: tuple[str, ...] = ()
-    """Of a container that no Compose file describes: the options of the `docker run` that makes its like."""
+    """For a container without a Compose file: the options for `docker run` that create an equal one."""
     compose: str = ""
-    """The command that runs Compose there, such as 'docker compose'; '' where there is none."""
+    """The command that runs Compose on its host, e.g. 'docker compose'; '' if there is none."""
     engine: str = "docker"
-    """The command that asks its engine, such as 'docker', 'docker -H unix:///run/user/1000/docker.sock' or 'podman'."""
+    """The command of its engine, e.g. 'docker', 'docker -H unix:///run/user/1000/docker.sock' or 'podman'."""
     quadlet: str = ""
-    """The `.container` file from which Podman has systemd run it; '' for none."""
+    """The `.container` file from which Podman creates its systemd unit; '' for none."""
     unit: str = ""
-    """With Podman: the systemd unit that runs it, with its `.service`."""
+    """With Podman: the systemd unit that runs it, including `.service`."""
     unchangeable: str = ""
-    """Why Firescreen does not change it, a clause with the container as its subject; '' where it does."""
+    """Why Firescreen cannot change it, as a clause with the container as subject; '' if it can."""
     pending: str = ""
-    """What Compose would change about it by itself, likewise a clause; '' for nothing, or where it was not asked."""
+    """What Compose would change when it recreates the container, as such a clause; '' if nothing, or not checked."""
 
     @property
     def words(self) -> str:
-        """What it is, e.g. 'container monitoring-prometheus-1 (Compose project monitoring, service prometheus)'."""
+        """Its name for a person, e.g. 'container monitoring-prometheus-1 (Compose project monitoring, service prometheus)'."""
         if self.quadlet:
             return f"container {self.name} (quadlet {posixpath.basename(self.quadlet)})"
         if not self.is_compose:
@@ -114,37 +114,37 @@ class Container:
 
     @property
     def is_described(self) -> bool:
-        """Whether a file that can be edited describes it: a Compose file, or a quadlet."""
+        """Whether a file describes it that can be edited: a Compose file or a quadlet."""
         return self.is_compose or bool(self.quadlet)
 
     @property
     def file(self) -> str:
-        """The file that describes it and counts last; '' for none."""
+        """The quadlet, or the last Compose file, which overrides the others; '' for none."""
         return self.quadlet or (self.compose_files[-1] if self.compose_files else "")
 
     @property
     def engine_title(self) -> str:
-        """What its engine is called: Docker or Podman."""
+        """The name of its engine: Docker or Podman."""
         return "Podman" if self.engine.split()[-1:] == ["podman"] else "Docker"
 
     @property
     def command_words(self) -> list[str]:
-        """The words before what its engine is asked."""
+        """The words of the engine's command."""
         return self.engine.split()
 
     @property
     def has_own_network(self) -> bool:
-        """Whether its loopback address is another than the host's."""
+        """Whether it has a network namespace of its own, and with it another loopback address than the host."""
         return self.network_mode != "host"
 
     @property
     def is_reachable(self) -> bool:
-        """Whether its host reaches the component at a place that stays when the container is made anew."""
+        """Whether its host reaches the component at an address that stays the same if the container is recreated."""
         return not self.has_own_network or any(each.inside == self.inside_port for each in self.published)
 
     @property
     def own_names(self) -> tuple[str, ...]:
-        """Its names in its networks: service, aliases, container name; () in the host's network and Docker's own."""
+        """Its names in its networks: service, aliases, container name; () in the host's and Docker's default network."""
         return self._best_first(alias for network in self.networks for alias in network.aliases)
 
     @property
@@ -153,12 +153,12 @@ class Container:
         return self.uid == 0
 
     def mount_of(self, path: str) -> Mount | None:
-        """The mount that holds an absolute path of the container; None where that lies in its image."""
-        held = [each for each in self.mounts if _within(path, each.target)]
-        return max(held, key=lambda each: len(each.target), default=None)
+        """The mount that contains an absolute path in the container; None if the path is in its image."""
+        containing = [each for each in self.mounts if _within(path, each.target)]
+        return max(containing, key=lambda each: len(each.target), default=None)
 
     def on_host(self, path: str) -> str:
-        """The host's path of what the container has at an absolute path; '' where that lies in its image."""
+        """The path on the host for an absolute path in the container; '' if that is in its image."""
         mount = self.mount_of(path)
         if mount is None or not mount.source:
             return ""
@@ -166,9 +166,9 @@ class Container:
         return posixpath.join(mount.source, rest) if rest else mount.source
 
     def inside(self, path: str) -> str:
-        """The container's path of what the host has at an absolute path; '' where the container does not have it."""
-        held = [each for each in self.mounts if each.source and _within(path, each.source)]
-        mount = max(held, key=lambda each: len(each.source), default=None)
+        """The path in the container for an absolute path on the host; '' if it is not mounted."""
+        containing = [each for each in self.mounts if each.source and _within(path, each.source)]
+        mount = max(containing, key=lambda each: len(each.source), default=None)
         if mount is None:
             return ""
         rest = posixpath.normpath(path)[len(mount.source.rstrip("/")) :].lstrip("/")
@@ -179,7 +179,7 @@ class Container:
         return self.on_host(path) == path
 
     def names_in(self, other: Container) -> tuple[str, ...]:
-        """The names and addresses by which another container reaches this one through a network of both."""
+        """The names and addresses by which another container reaches this one through a shared network."""
         shared = {each.name for each in other.networks}
         found: list[str] = []
         for network in self.networks:
@@ -191,7 +191,7 @@ class Container:
         return self._best_first(filter(None, found))
 
     def _best_first(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Each once; the service's name, which stays whatever the container is called, before all."""
+        """The names without duplicates; the service's name comes first, because it does not depend on the container."""
         return tuple(sorted(dict.fromkeys(names), key=lambda name: name != self.service))
 
 

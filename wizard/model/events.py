@@ -1,4 +1,4 @@
-"""What happens while a run goes on, and what is remembered of it."""
+"""The events of a run, and its record in the history."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Literal, TypeAlias
 from wizard.model.probes import Attempt
 
 HostState: TypeAlias = Literal["waiting", "working", "changed", "proven", "rolled-back", "away", "stuck"]
-"""How far a host is: pending (it waits for the canary); being changed; changed and not verified yet; verified; rolled
-back after it or the run failed; unreachable; failed and unreachable, so that it needs recovery."""
+"""The state of a host in a run: `waiting` (pending, for the canary); `working` (being changed); `changed` (not verified
+yet); `proven` (verified); `rolled-back` (after the host or the whole run failed); `away` (unreachable); `stuck` (failed
+and could not be rolled back, so that it needs recovery)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """All that a front needs to draw a run.
+    """An event of a run, for the screens and the command line.
 
-    kind: 'started', 'change', 'log', 'waiting' (for what a person has to do), 'probe', 'rollback', 'host', 'finished'.
-    state: for 'change' running, done, failed or undone; for 'probe' waiting (asked again), done or failed; for
-    'host' a `HostState`, with `error` where it failed; for 'finished' `proven`, `applied`, `changed`, `partly` (some
-    hosts failed and were rolled back, the others are verified), `rolled-back`, `undone`, `failed`.
+    kind: 'started', 'change', 'log', 'waiting' (a person has to do something), 'probe', 'rollback', 'host', 'finished'.
+    state: for 'change': running, done, failed or undone. For 'probe': waiting (it is repeated), done or failed. For
+    'host': a `HostState`, with `error` if it failed. For 'finished': `proven`, `applied`, `changed`, `partly` (some
+    hosts failed and were rolled back, the others are verified), `rolled-back`, `undone` or `failed`.
     """
 
     run: str
@@ -32,7 +33,7 @@ class Event:
     text: str = ""
     attempt: Attempt | None = None
     error: tuple[str, str, str, str] | None = None
-    """title, what, where, todo"""
+    """(title, what, where, todo)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

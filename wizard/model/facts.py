@@ -1,4 +1,4 @@
-"""What a host has, as found out and not as assumed; and how a host is spoken to."""
+"""The facts about hosts: services, files, proxies and so on, as discovered."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from wizard.redact import Secret
 Severity: TypeAlias = Literal["open", "warning", "ok"]
 
 WORKSPACE = "workspace"
-"""Name of the host that stands for the workspace: its files are changes like any other."""
+"""Name of the pseudo host for the workspace, whose files are changed like those of any host."""
 
 MANUAL = "manual"
-"""The service manager of what a person restarts."""
+"""The service manager of services that a person restarts."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What a path held when it was looked at; `mode` are the permission bits, e.g. 0o640."""
+    """The state of a file when it was read; `mode` has the permission bits, e.g. 0o640."""
 
     content: bytes = field(repr=False)
     mode: int = 0o644
     owner: str = "root"
     group: str = "root"
     attributes: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
-    """Access control list and other extended attributes, see `connections.attributes`; known once `examine` was asked."""
+    """Access control list and other extended attributes (see `connections.attributes`); only filled in by `examine`."""
 
     @property
     def rights(self) -> str:
@@ -40,7 +40,7 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
-    """What stands at a path, links followed; `kind` is file, folder or other."""
+    """Type, mode, owner and size of a path, with links followed."""
 
     kind: Literal["file", "folder", "other"]
     mode: int
@@ -51,10 +51,10 @@ class PathInfo:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was found out of a path that may be written.
+    """The result of examining a path that a plan may write.
 
-    problem: why it cannot be, or '' (an unprivileged user could lead root elsewhere, it is immutable, …), with `where`
-    and `todo` as errors have them. attributes: see `FileState.attributes`. guarded: whether an unprivileged user can
+    problem: why it cannot be written, or '' (an unprivileged user could redirect root's write, it is immutable, …), with
+    `where` and `todo` like in errors. attributes: see `FileState.attributes`. guarded: whether an unprivileged user can
     change its folder.
     """
 
@@ -67,7 +67,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How a command ended; the outputs are decoded with replacement characters."""
+    """The result of a command; the outputs are decoded with replacement characters."""
 
     argv: tuple[str, ...]
     code: int
@@ -77,17 +77,17 @@ class Completed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """What a path lies on."""
+    """The file system of a path."""
 
     path: str
-    """What exists of the path, with links resolved: itself, or the nearest folder."""
+    """The path itself if it exists, else its nearest existing parent, with links resolved."""
     mount: str
-    """Where its file system is mounted."""
+    """The mount point of its file system."""
     read_only: bool = False
     immutable: bool = False
     """Whether `path` is marked as immutable or append-only (chattr)."""
     free: int | None = None
-    """Bytes that are left there; None where the host cannot say."""
+    """Free bytes; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,18 @@ class FlagPlace:
     path: str = ""
     variable: str = ""
     reader: Literal["systemd", "shell", "code"] = "systemd"
-    """Who splits the variable's value into arguments: systemd (quotes are removed), a shell that expands it (at blanks,
-    quotes stay), or a shell that gets it as code from systemd."""
+    """What splits the variable's value into arguments: systemd (removes quotes), a shell that expands the variable (splits
+    at blanks and keeps quotes), or a shell that gets the value as code from systemd."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """Another program that keeps a service running, and is never restarted for it.
+    """Another program that keeps a service running; this program itself is never restarted.
 
-    kind: supervisord, runit, s6, daemontools, pm2, monit, tmux, screen or unit (a systemd unit that holds more, or
-    that starts it by way of a shell). name: what that program calls the service. file: where its command stands, and
-    `line` what begins there, each '' where that is not known. restart: what a person types to restart it alone.
-    renew: the same after its command was changed; () where `restart` does.
+    kind: supervisord, runit, s6, daemontools, pm2, monit, tmux, screen or unit (a systemd unit that runs other programs
+    too, or starts the service through a shell). name: the service's name in that program. file: the file with its
+    command. line: the beginning of that command line. Both are '' if unknown. restart: the commands that restart only
+    this service. renew: the commands for a restart after its command line was changed; () if `restart` is enough.
     """
 
     kind: str
@@ -127,71 +127,72 @@ class Supervision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One component as it stands on a host, as found out, not as assumed."""
+    """One instance of a component on a host, as discovered."""
 
     host: str
     component: str
     manager: str
-    """The name of its service manager, see `service_managers.registry`; `MANUAL` for a person."""
+    """The name of its service manager, see `service_managers.registry`; `MANUAL` if a person restarts it."""
     unit: str
-    """systemd's unit, the practice service's name, or what a person calls it."""
+    """The systemd unit, the practice service's name, or another name that a person knows it by."""
     instance: str = ""
-    """'' for the usual one of its component on its host; of a further one its `unit`."""
+    """'' for the default instance of the component on its host; the `unit` of a further one."""
     program: str = ""
     version: str = ""
     arguments: tuple[str, ...] = ()
-    """Its flags as it runs (or would run), program name left out."""
+    """The flags with which it runs (or would run), without the program name."""
     listen: str = ""
-    """address:port under which clients reach it, e.g. 192.0.2.1:9100; on this machine 127.0.0.1:9100"""
+    """address:port at which clients reach it, e.g. 192.0.2.1:9100; on this machine 127.0.0.1:9100"""
     sockets: tuple[str, ...] = ()
-    """address:port of each TCP socket that it listens on (`*`: all addresses); () where that cannot be seen."""
+    """address:port of each TCP socket on which it listens (`*`: all addresses); () if unknown."""
     forward: Forward | None = None
-    """How it is asked where this machine cannot reach `listen` itself."""
+    """The tunnel to it, if this machine cannot connect to `listen` directly."""
     out_of_reach: str = ""
-    """Why this machine can ask it in no way, or ''."""
+    """Why this machine cannot connect to it at all; '' if it can."""
     user: str = "root"
     group: str = "root"
     active: bool = False
     flags: FlagPlace = FlagPlace("manual")
     config_file: str = ""
     web_config: str = ""
-    """The web configuration that it runs with, or ''."""
+    """The web configuration with which it runs, or ''."""
     home: str = ""
     """The folder for its web.yml, key and certificate."""
     hidden: tuple[str, ...] = ()
-    """Folders that systemd hides from it (/home, /root, /tmp …); ask `hides`."""
+    """Folders that systemd hides from it (/home, /root, /tmp …); use `hides` to test a path."""
     bound: tuple[str, ...] = ()
-    """What systemd shows it all the same, though it lies in `hidden`."""
+    """Paths inside `hidden` that systemd mounts for it all the same."""
     pid: int = 0
     kind: str = ""
-    """'' or what runs it when `manager` is manual: container, windows, process."""
+    """'' or, if `manager` is manual, what it runs as: container, windows, process."""
     stop_timeout: float = 0.0
-    """Seconds that systemd waits for it to end (TimeoutStopSec=); a year for as long as it takes."""
+    """Seconds that systemd waits for it to end (TimeoutStopSec=); a year if there is no limit."""
     dynamic: bool = False
-    """Whether its user exists only while it runs (DynamicUser=yes), so that no file can belong to it."""
+    """Whether its user exists only while it runs (DynamicUser=yes), so that it cannot own files."""
     credentials: str = ""
-    """The folder in which systemd hands it copies of its files (LoadCredential=), or is to; '' where it reads them."""
+    """The folder in which systemd provides (or will provide) copies of its files (LoadCredential=); '' if it reads them
+    directly."""
     shared_with: tuple[str, ...] = ()
-    """What else runs as its user or in its group now, where these are nobody's own; () for a user of its own."""
+    """Other programs that run with its user or group, if these are shared ones; () for a user of its own."""
     supervision: Supervision | None = None
-    """What keeps it running, where that is another program."""
+    """The program that keeps it running, if that is not its service manager."""
     container: Container | None = field(default=None, repr=False)
-    """The container that it runs in, as the daemon describes it; None for none, or where no daemon can be asked."""
+    """The container that it runs in; None if it runs in none, or the container engine cannot be queried."""
     unit_text: str = field(default="", repr=False)
-    """The unit's files as `config_files.unit_settings.join_files` puts them together; '' where systemd does not manage it."""
+    """The unit file and drop-ins, joined by `config_files.unit_settings.join_files`; '' if systemd does not manage it."""
 
     @property
     def agent(self) -> bool:
-        """Whether it is a Prometheus in agent mode: it scrapes and sends on, and answers no queries."""
+        """Whether it is a Prometheus in agent mode, which scrapes and sends samples but answers no queries."""
         return "--agent" in self.arguments or "agent" in self.flag("enable-feature").split(",")
 
     @property
     def key(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`: the way messages name it."""
+        """`host/component`, or `host/component/unit` for a further instance; its name in messages."""
         return instance_key(self.host, self.component, self.instance)
 
     def hides(self, path: str) -> str:
-        """The folder with which systemd hides an absolute path from it, or ''."""
+        """The hidden folder that contains an absolute path, or '' if the service can see the path."""
         within = [
             each for each in (*self.hidden, *self.bound) if f"{path}/".startswith(f"{each.rstrip('/')}/")
         ]
@@ -204,7 +205,7 @@ class Service:
         return self.manager == MANUAL
 
     def flag(self, name: str) -> str:
-        """The value of `--name=value` or `--name value` as it runs, or ''."""
+        """The value of `--name=value` or `--name value` in its arguments, or ''."""
         for index, argument in enumerate(self.arguments):
             if argument in (f"--{name}", f"-{name}"):
                 following = self.arguments[index + 1 : index + 2]
@@ -217,9 +218,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A line on a host that asks a component by plain http: of a unit, a cron table, a monitor's check or a script.
+    """A line in a unit, crontab, monitoring check or script that requests a component by plain http.
 
-    host, port: what it asks, as written there. unit: the unit whose file it is, with its `.service`, or ''.
+    host, port: the destination as written there. unit: the unit of the file, including `.service`, or ''.
     """
 
     kind: Literal["unit", "cron", "check", "script"]
@@ -233,77 +234,76 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrafanaOverride:
-    """A setting that a variable of its environment, or a word of its command line, takes away from grafana.ini."""
+    """A setting of grafana.ini that is overridden by an environment variable or a command-line argument."""
 
     section: str
     key: str
     value: str
     said_by: str
-    """As it stands there: `GF_SERVER_ROOT_URL=https://…` or `cfg:server.root_url=https://…`."""
+    """The override as written: `GF_SERVER_ROOT_URL=https://…` or `cfg:server.root_url=https://…`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrafanaServer:
-    """Grafana on a host; the service's `config_file` is its grafana.ini."""
+    """The Grafana of a host; the service's `config_file` is its grafana.ini."""
 
     service: Service
     overrides: tuple[GrafanaOverride, ...] = ()
 
     def override(self, section: str, key: str) -> GrafanaOverride | None:
-        """What wins over grafana.ini for a setting, or None."""
+        """The override of a setting, or None."""
         return next((each for each in self.overrides if (each.section, each.key) == (section, key)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What was read from one host."""
+    """The facts about one host."""
 
     spec: HostSpec
     names: tuple[str, ...] = ()
-    """Names and addresses that the host answers to, best first."""
+    """Names and addresses by which the host is reached, best first."""
     root: bool = False
+    """Whether commands run as root."""
     grafana: tuple[Container, ...] = ()
-    """Containers that Grafana runs in; only asked for where something is to be protected."""
+    """Containers with Grafana; only read if something is to be protected."""
     grafana_server: GrafanaServer | None = None
-    """The Grafana that systemd runs here, or None."""
+    """The Grafana that runs as a systemd unit, or None."""
     docker_denied: bool = False
-    """Whether Docker runs here and this user may not ask it: its containers are not known, or only as processes."""
+    """Whether Docker runs but this user may not use it: its containers are unknown, or known only as processes."""
     selinux: bool = False
-    """Whether SELinux is enforced; only asked where something runs in a container."""
+    """Whether SELinux is enforced; only read if a component runs in a container."""
     user: str = ""
-    """Who we are there, and our primary group: they own what is made without root."""
+    """The user with which Firescreen works there; without root, new files belong to this user and `group`."""
     group: str = ""
     promtool: str = ""
-    """Path of promtool there, or ''."""
+    """The path of promtool, or ''."""
     clock: float = 0.0
     """Seconds by which its clock is ahead of this machine's."""
     services: tuple[Service, ...] = ()
     proxies: tuple[Service, ...] = ()
-    """The reverse proxies that are installed here and can be front doors; `component` is the proxy's name."""
+    """The installed reverse proxies that can be front doors; `component` is the proxy's name."""
     callers: tuple[Caller, ...] = ()
-    """What asks a component by plain http and is no component: it stops working when that speaks https."""
+    """Scripts and so on that request a component by plain http, and will fail when it only accepts https."""
     files: Mapping[str, FileState | None] = field(default_factory=dict)
+    """The files that were read, by path; None if one does not exist."""
     folders: Mapping[str, PathInfo | None] = field(default_factory=dict)
     storage: Mapping[str, Storage] = field(default_factory=dict)
-    """What the files and folders lie on."""
+    """The file systems of files and folders, by path."""
     resolved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Addresses to which its own resolver leads names that its configurations use; () if it knows none.
-
-    The names are as `endpoints.canonical` has them.
-    """
+    """The addresses to which the host resolves names in its configurations, by `endpoints.canonical` name; () if none."""
     resolver: str = ""
-    """Why names could not be resolved there, a clause ('getent is not installed there'), or ''."""
+    """Why names could not be resolved there, as a clause ('getent is not installed there'); '' if they could."""
     unreadable: Mapping[str, Examined] = field(default_factory=dict)
-    """Files that were not read, since what stands there is none or an unprivileged user could lead root elsewhere;
-    they count as absent in `files`."""
+    """Files that were not read because the path is not a regular file, or an unprivileged user could redirect root's
+    read; they count as missing in `files`."""
     examined: Mapping[str, Examined] = field(default_factory=dict)
-    """Paths that a plan may write; empty where nothing is to be protected."""
+    """The paths that a plan may write; empty if nothing is to be protected."""
 
     def service(self, component: str, instance: str = "") -> Service | None:
-        """The service of that component here, the active one first.
+        """The service of a component on this host, preferably an active one; None if there is none.
 
         Args:
-            instance: the unit of a further one of its kind; '' for the usual one.
+            instance: the unit of a further instance; '' for the default one.
         """
         found = [
             service
@@ -314,7 +314,7 @@ class HostFacts:
 
 
 class Spare(NamedTuple):
-    """A password that was made and is nobody's yet, with its bcrypt hash."""
+    """A generated password that is not in use yet, with its bcrypt hash."""
 
     password: Secret
     hashed: str
@@ -322,32 +322,32 @@ class Spare(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was read from all the hosts, the workspace among them."""
+    """The facts about all hosts, including the workspace."""
 
     hosts: Mapping[str, HostFacts]
     workspace: str = ""
     """Absolute path of the workspace."""
     workspace_option: str = ""
-    """The same path where a command has to name it: '' for the user's usual one."""
+    """The value for --workspace in printed commands: the same path, or '' for the user's default workspace."""
     away: Mapping[str, str] = field(default_factory=dict)
-    """Hosts that could not be reached, and why: nothing is planned for them, the others go on."""
+    """Why hosts are unreachable, by name: nothing is planned for them."""
     spares: Mapping[str, Spare] = field(default_factory=dict, repr=False)
-    """A new password for users that may need one, by name."""
+    """New passwords for users that may need one, by user name."""
     health: Mapping[str, PrometheusHealth] = field(default_factory=dict, repr=False)
-    """What each Prometheus of the stack reports, by `host/component`."""
+    """The health that each Prometheus of the stack reports, by `host/component`."""
     proxies: Mapping[str, Proxies] = field(default_factory=dict, repr=False)
-    """The reverse proxies that run on each host."""
+    """The running reverse proxies of each host."""
     unreachable: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(host of a Prometheus, host:port) of servers that it cannot connect to, and why."""
+    """Why a Prometheus cannot connect to a server, by (host of the Prometheus, host:port of the server)."""
 
     def file(self, host: str, path: str) -> FileState | None:
-        """The file as read; KeyError if it was not asked for (see `planner.required_files.wanted_files`)."""
+        """The state of a file; raises KeyError if it was not read (see `planner.required_files.wanted_files`)."""
         return self.hosts[host].files[path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something to tell, a warning where nothing else is said: `id` is stable, so that other programs can rely on it."""
+    """A message about the stack. `id` is stable, so that other programs can rely on it."""
 
     severity: Severity = "warning"
     id: str
@@ -357,9 +357,9 @@ class Finding:
     why: str = ""
     remediation: str = ""
     instance: str = ""
-    """The unit of a further instance of that component on its host; '' for the usual one."""
+    """The unit of a further instance of the component on its host; '' for the default one."""
 
     @property
     def where(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`; less where it is about less."""
+        """`host/component`, `host/component/unit` for a further instance, or `host`; '' if it is about no host."""
         return instance_key(self.host, self.component, self.instance)

@@ -1,6 +1,6 @@
-"""What works on the hosts before a run: what each Prometheus reports, and what each reverse proxy passes on.
+"""The health of a stack at one moment: what each Prometheus reports, and the responses behind each reverse proxy.
 
-Frozen data of the standard library only: the plan tells of it, and verification compares with it.
+Only frozen dataclasses of the standard library. Plans report the health, and verification compares with it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _SCHEME = re.compile(r"^https?(?=://|$)")
 
 
 def identity(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Labels, sorted, the same before and after a change from http to https."""
+    """The labels, sorted and without http or https in their values, so that a change of scheme makes no difference."""
     return tuple(sorted((name, _SCHEME.sub("", value)) for name, value in labels.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetHealth:
-    """One active target as its Prometheus reports it; every text is masked and on one line."""
+    """One active target as its Prometheus reports it; every text is redacted and on one line."""
 
     pool: str
-    """The name of its job in the configuration; where Prometheus does not say it, the label `job`."""
+    """The name of its job in the configuration; if Prometheus does not report it, the label `job`."""
     labels: Mapping[str, str]
     address: str
     """host:port before relabelling."""
@@ -39,49 +39,49 @@ class TargetHealth:
     """Unix time of the last scrape by the Prometheus host's clock; 0 for never."""
     interval: float = 60.0
     timeout: float = 10.0
-    """Both in seconds, as they are in effect."""
+    """Effective values in seconds."""
     discovered: bool = False
-    """Whether a service discovery that is no file found it: it may vanish for reasons of its own."""
+    """Whether it comes from a service discovery other than files: it may disappear for reasons of its own."""
 
     @property
     def place(self) -> str:
-        """Its URL without the scheme: the same before and after a change from http to https."""
+        """Its URL without the scheme, which stays the same if http changes to https."""
         return self.url.partition("://")[2]
 
     @property
     def endpoint(self) -> str:
-        """host:port that is connected to, after relabelling."""
+        """host:port to which Prometheus connects, after relabelling."""
         return self.place.partition("/")[0].partition("?")[0]
 
     @property
     def identity(self) -> tuple[tuple[str, str], ...]:
-        """Its labels, without what http and https make of them."""
+        """Its labels without the scheme, see `identity`."""
         return identity(self.labels)
 
     @property
     def name(self) -> str:
-        """As a person names it."""
+        """Its name for a person."""
         return f"{self.labels.get('instance') or self.endpoint} (job {self.labels.get('job') or self.pool})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertmanagerHealth:
-    """One Alertmanager that a Prometheus sends to: `status` is what it answers to a plain request, 0 for nothing."""
+    """One Alertmanager to which a Prometheus sends; `status` is its HTTP status without credentials, 0 for no answer."""
 
     url: str
     status: int = 0
 
     @property
     def place(self) -> str:
-        """Its host:port: the same before and after a change of scheme or of the path below which it is served."""
+        """Its host:port, which stays the same if scheme or path prefix change."""
         return self.url.partition("://")[2].partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationHealth:
-    """What a Prometheus has sent to one Alertmanager since it started: alerts, and requests that failed.
+    """Counters of a Prometheus for one Alertmanager since it started: alerts sent, and errors.
 
-    Newer versions count the alerts of requests that failed; `sent` counts them too.
+    `sent` includes alerts whose request failed. `errors` counts failed requests, or in newer versions their alerts.
     """
 
     url: str
@@ -99,7 +99,7 @@ class RuleHealth:
     """One rule that a Prometheus has loaded."""
 
     group: str
-    """File and name of its group."""
+    """File and name of its rule group."""
     name: str
     health: Literal["ok", "err", "unknown"]
     error: str = ""
@@ -109,17 +109,17 @@ class RuleHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteWriteHealth:
-    """One remote_write queue: samples delivered and samples dropped since Prometheus started."""
+    """Counters of one remote_write queue: samples delivered and dropped since Prometheus started."""
 
     name: str
     url: str
     delivered: float
-    """May be a batch ahead: an attempt counts when it begins."""
+    """May be one batch too high, because Prometheus counts samples when it begins to send them."""
     failed: float
     pending: float = 0.0
-    """Samples in its shards: waiting, or in an attempt that has not ended."""
+    """Samples in its shards: waiting, or being sent."""
     newest: float = 0.0
-    """Unix time of the newest sample that an endpoint took or rejected for good; 0 while nothing got through."""
+    """Unix time of the newest sample that the endpoint accepted or finally rejected; 0 if there is none yet."""
 
     @property
     def works(self) -> bool:
@@ -127,9 +127,10 @@ class RemoteWriteHealth:
         return self.newest > 0 and self.delivered > 0 and self.failed <= self.delivered
 
     def is_ahead_of(self, other: RemoteWriteHealth) -> bool:
-        """Whether more was delivered than at another moment, and more of it than was dropped since.
+        """Whether samples were delivered since an earlier moment, and more than were dropped.
 
-        What is pending may not have arrived: an endpoint that rejects everything has an attempt going most of the time.
+        Pending samples are subtracted: they may not have arrived, since an endpoint that rejects everything has an
+        attempt in progress most of the time.
         """
         arrived = self.delivered - self.pending - other.delivered
         return arrived > max(0.0, self.failed - other.failed) and self.newest > other.newest
@@ -142,7 +143,7 @@ class RemoteWriteHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedHealth:
-    """One series of `probe_success`: whether a blackbox exporter gets through to what it probes."""
+    """One series of `probe_success`: whether a blackbox exporter's probe of a target succeeds."""
 
     labels: Mapping[str, str]
     success: bool
@@ -151,39 +152,39 @@ class ProbedHealth:
 
     @property
     def identity(self) -> tuple[tuple[str, str], ...]:
-        """Its labels, without what http and https make of them."""
+        """Its labels without the scheme, see `identity`."""
         return identity(self.labels)
 
     @property
     def endpoint(self) -> str:
-        """host:port of what is probed, where its label `instance` says it."""
+        """host:port of the probed target, from its label `instance`."""
         bare = _SCHEME.sub("", self.labels.get("instance", "")).removeprefix("://")
         return bare.partition("/")[0]
 
     @property
     def name(self) -> str:
-        """As a person names it."""
+        """Its name for a person."""
         return f"{self.labels.get('instance', 'what it probes')} (job {self.labels.get('job', '')})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusHealth:
-    """What one Prometheus reports of itself and of what it talks to."""
+    """The health that one Prometheus reports about itself, its targets and the servers to which it sends."""
 
     host: str
     component: str = "prometheus"
     unanswered: str = ""
-    """Why it could not be asked, or ''. All else is then empty and says nothing."""
+    """Why it could not be queried; '' if it could. If set, the other fields are empty."""
     targets: tuple[TargetHealth, ...] = ()
     alertmanagers: tuple[AlertmanagerHealth, ...] = ()
     rules: tuple[RuleHealth, ...] = ()
     reloaded: bool | None = None
-    """Whether its last reload succeeded; None where it does not say."""
+    """Whether its last reload succeeded; None if unknown."""
     loaded: float = 0.0
-    """Unix time at which it read its configuration, by its host's clock; 0 where it does not say."""
+    """Unix time at which it loaded its configuration, by its host's clock; 0 if unknown."""
     remote_writes: tuple[RemoteWriteHealth, ...] = ()
     probed: tuple[ProbedHealth, ...] = ()
-    """What blackbox exporters say of what they probe, as this Prometheus has stored it."""
+    """The results of blackbox exporters that this Prometheus has stored."""
 
     @property
     def key(self) -> str:
@@ -192,32 +193,32 @@ class PrometheusHealth:
 
     @property
     def outdated(self) -> tuple[TargetHealth, ...]:
-        """Targets that were up by the configuration of before: Prometheus keeps what it knew of them until it scrapes."""
+        """Targets whose state 'up' is older than the loaded configuration: Prometheus keeps it until the next scrape."""
         return tuple(each for each in self.targets if each.health == "up" and each.scraped < self.loaded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRoute:
-    """One directive of a reverse proxy that passes requests to host:port, and the site that it belongs to."""
+    """One directive of a reverse proxy that passes requests to host:port, with the site that it belongs to."""
 
     host: str
     program: ProxyProgram
     file: str
     line: int
     upstream: str
-    """host:port as the configuration has it."""
+    """host:port as written in the configuration."""
     scheme: Literal["http", "https", "tcp"]
-    """How it asks the upstream."""
+    """How the proxy connects to the upstream."""
     text: str = ""
-    """The line that names the upstream."""
+    """The line with the upstream."""
     site: str = ""
-    """A name by which the site is asked; '' for any."""
+    """A name of the site; '' for any."""
     port: int = 80
     tls: bool = False
-    """Whether the site itself is asked by https."""
+    """Whether the site itself is served by https."""
     path: str = "/"
     authorization: bool = False
-    """Whether it sends an Authorization header of its own."""
+    """Whether the proxy sends its own Authorization header to the upstream."""
 
     @property
     def where(self) -> str:
@@ -226,7 +227,7 @@ class ProxyRoute:
 
     @property
     def url(self) -> str:
-        """What a client of the site asks for."""
+        """The URL that clients of the site request."""
         usual = 443 if self.tls else 80
         port = "" if self.port == usual else f":{self.port}"
         return f"{'https' if self.tls else 'http'}://{self.site or 'localhost'}{port}{self.path}"
@@ -234,7 +235,7 @@ class ProxyRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySite:
-    """One name that a reverse proxy answers to, on one port; `name` is '' for every other name."""
+    """One name and port of a reverse proxy's site; `name` is '' for the default site."""
 
     program: ProxyProgram
     name: str
@@ -242,12 +243,12 @@ class ProxySite:
     file: str
     line: int
     certificates: str = ""
-    """file:line at which clients are asked for certificates, in the site or for all of them; '' for none of a person's."""
+    """file:line of a person's setting that requires client certificates, for this site or all sites; '' if none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
-    """The reverse proxies of one host: their routes, and what of their configurations could not be read."""
+    """The reverse proxies of one host: routes, sites, and messages about configurations that could not be read."""
 
     routes: tuple[ProxyRoute, ...] = ()
     sites: tuple[ProxySite, ...] = ()
@@ -256,7 +257,7 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyAnswer:
-    """What a site behind a reverse proxy answers: an HTTP status, 0 for nothing, None where it cannot be asked."""
+    """The HTTP status of a proxied site; 0 for no answer, None if it cannot be requested."""
 
     route: ProxyRoute
     status: int | None
@@ -264,55 +265,55 @@ class ProxyAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What worked at one moment."""
+    """The health of a stack at one moment (`taken`, Unix time)."""
 
     taken: float = 0.0
     prometheis: tuple[PrometheusHealth, ...] = ()
     proxies: tuple[ProxyAnswer, ...] = ()
 
     def of(self, key: str) -> PrometheusHealth | None:
-        """What the Prometheus `host/component` reported."""
+        """The health of the Prometheus with the key `host/component`, or None."""
         return next((each for each in self.prometheis if each.key == key), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenClient:
-    """Something that asks a server of the plan and will be rejected after it: it needs the person's consent.
+    """A client of a server in the plan that will be rejected after the run, which needs the person's consent.
 
-    key: `HOST/CLIENT/COMPONENT`, what a stack file's `accept_broken` names.
+    key: `HOST/CLIENT/COMPONENT`, as in `accept_broken` of a stack file.
     """
 
     key: str
     host: str
-    """Where the client runs."""
+    """The host of the client."""
     client: str
     """e.g. nginx, or 'job nodes' of a Prometheus."""
     server: str
-    """`host/component` that it asks."""
+    """`host/component` of the server."""
     component: str
-    """The component of that."""
+    """The component of the server."""
     where: tuple[str, ...]
-    """`host:file:line` of each place that asks."""
+    """`host:file:line` of each place that connects to the server."""
     lines: tuple[str, ...] = ()
     """What to change there, line by line."""
     job: str = ""
-    """Of a Prometheus' job, its name."""
+    """The job's name, if the client is a job of a Prometheus."""
     routes: tuple[ProxyRoute, ...] = ()
     targets: tuple[TargetHealth, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """A Prometheus of the stack and how it is asked itself: `before` the plan, and `after`; the first that works."""
+    """A Prometheus of the stack, with probes (the first that works is used) for its API `before` and `after` the run."""
 
     host: str
     component: str = "prometheus"
     before: tuple[Probe, ...] = field(default=(), repr=False)
     after: tuple[Probe, ...] = field(default=(), repr=False)
     remote_writes: tuple[str, ...] = ()
-    """What it must deliver samples to after the plan: URLs without the scheme."""
+    """The endpoints to which it must deliver samples after the run, as URLs without the scheme."""
     alertmanagers: tuple[str, ...] = ()
-    """host:port of what must accept its alerts after the plan."""
+    """host:port of the Alertmanagers that must accept its alerts after the run."""
 
     @property
     def key(self) -> str:
@@ -322,13 +323,13 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
-    """How what worked before a run stands after it, a sentence each."""
+    """The comparison of the health before and after a run; the texts are one sentence each."""
 
     up_before: int = 0
-    """Targets that were up before."""
+    """Number of targets that were up before."""
     broken: tuple[str, ...] = ()
     down_before: tuple[str, ...] = ()
-    """What was down before and still is, with its reason."""
+    """Targets that were down before and still are, with the reason."""
     accepted: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = ()
-    """What could not be looked at, with the reason."""
+    """What could not be checked, with the reason."""

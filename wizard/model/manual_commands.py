@@ -1,8 +1,8 @@
-"""What a person types for the same result, as data, and the one place where it becomes text for a shell.
+"""The commands that a person can type instead of applying a plan, as data, and their conversion to shell text.
 
-A host that is another machine is reached from the machine where Firescreen runs, since the workspace lies there: what
-a command takes from the workspace goes through the standard input of `ssh` or `incus exec`, never as a file that would
-be left behind; and the CA signs where its key is.
+For a remote host, commands are typed on the machine where Firescreen runs, because the workspace is there. Files from
+the workspace are passed through the standard input of `ssh` or `incus exec`, so that no copy is left behind; the CA
+signs on the machine that has its key.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ STDIN = "/dev/stdin"
 _HERE = "# On the machine where Firescreen runs:"
 """The first line of commands that are not typed on the host itself."""
 _WIDTH = 100
-"""Characters after which a command goes on in a second line."""
+"""Line length after which a command is continued on the next line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualCommand:
-    """One program that is run on the host of a change, or a piece of shell."""
+    """A program or a shell script that is run on the host of a change."""
 
     argv: tuple[str, ...] = ()
     stdin: str = ""
-    """A text that it reads."""
+    """The text for its standard input."""
     source: str = ""
-    """A file of the workspace: `/dev/stdin` in `argv` stands for it."""
+    """A file in the workspace that replaces `/dev/stdin` in `argv`, or is its standard input."""
     script: str = ""
-    """Shell for the machine where Firescreen runs, whose output it reads. Without `argv`, shell for the host."""
+    """With `argv`: a shell script for the machine where Firescreen runs, whose output is the standard input of `argv`.
+    Without `argv`: a shell script for the host."""
     output: str = ""
-    """The file to which what it prints is appended."""
+    """The file to which its output is appended."""
     note: str = ""
-    """What a person is told; alone, in place of a command."""
+    """An instruction for a person, if there is no command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,11 @@ class SignedCertificate:
 
     key: str
     certificate: str
-    """Both are paths on the host of the change."""
+    """`key` and `certificate` are paths on the host of the change."""
     request: str
-    """Configuration of the request, for `openssl req`."""
+    """The configuration for `openssl req`."""
     ca: tuple[str, str]
-    """Certificate and key in the workspace."""
+    """The paths of the CA's certificate and key in the workspace."""
     extensions: str
     days: int
     mode: int = 0o644
@@ -63,11 +64,11 @@ Typed: TypeAlias = ManualCommand | SignedCertificate
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How a person who sits at the machine where Firescreen runs gets to a host.
+    """How commands typed on the machine where Firescreen runs reach a host.
 
-    name: the host. shell: the words before a command that `ssh` takes as one argument. sudo: whether root is needed
-    behind that. inner: the words before a command that are followed by its own words. carried: whether there is no way
-    but a person who carries the files there.
+    name: the host. shell: the words of an `ssh` command that takes the remote command as one argument. sudo: whether the
+    remote command needs sudo. inner: the words before the command on the remote side, e.g. `incus exec`. carried: whether
+    the files can only be copied there by a person (a manual host).
     """
 
     name: str
@@ -79,10 +80,10 @@ class Route:
 
     @classmethod
     def to(cls, specs: Mapping[str, HostSpec], name: str, *, workspace: str = "") -> Route | None:
-        """The way to a host; None for one that is this machine.
+        """The route to a host; None if it is this machine.
 
         Args:
-            specs: the hosts by name; of one in a container, the one that holds it must be among them.
+            specs: the hosts by name, including the host of an Incus instance.
         """
         spec = specs[name]
         if spec.connect == "manual":
@@ -98,7 +99,7 @@ class Route:
         return cls(name, tuple(holder.ssh()), bool(holder.become), inner, workspace=workspace)
 
     def run(self, argv: Sequence[str]) -> str:
-        """That program with its arguments, as it is typed at the machine where Firescreen runs."""
+        """The command line that runs a program on the host, typed on the machine where Firescreen runs."""
         words = [*(["sudo"] if self.sudo else []), *self.inner, *argv]
         if self.shell:
             return f"{shlex.join(self.shell)} {shlex.quote(shlex.join(words))}"
@@ -106,7 +107,7 @@ class Route:
 
 
 def is_typed_here(commands: Sequence[Typed], route: Route | None) -> bool:
-    """Whether these are typed at the machine where Firescreen runs, and not on the host itself."""
+    """Whether commands have to be typed on the machine where Firescreen runs, and not on the host itself."""
     if route is None or not commands:
         return False
     return route.carried or any(
@@ -115,11 +116,11 @@ def is_typed_here(commands: Sequence[Typed], route: Route | None) -> bool:
 
 
 def render_commands(commands: Sequence[Typed], route: Route | None) -> tuple[str, ...]:
-    """The commands as text for a shell: on the host, or on this machine for a host that `route` leads to."""
+    """The commands as shell text, to be typed on the host or, if necessary, on this machine (see `is_typed_here`)."""
     if not is_typed_here(commands, route):
         return tuple(line for each in commands for line in _lines(each, None))
-    over = None if route is None or route.carried else route
-    return (_HERE, *(line for each in commands for line in _lines(each, over)))
+    used_route = None if route is None or route.carried else route
+    return (_HERE, *(line for each in commands for line in _lines(each, used_route)))
 
 
 def _lines(command: Typed, route: Route | None) -> tuple[str, ...]:
@@ -146,7 +147,7 @@ def _line(command: ManualCommand, route: Route | None) -> str:
 
 
 def _wrap_words(argv: Sequence[str]) -> str:
-    """The words in lines that begin with an option where one line would be too long."""
+    """Joins the words; a line that would be too long is continued before an option."""
     lines = [""]
     for word in map(shlex.quote, argv):
         if lines[-1] and word.startswith("-") and len(lines[-1]) + len(word) > _WIDTH:
@@ -161,27 +162,27 @@ def _request(each: SignedCertificate) -> list[str]:
 
 
 def _signing_command(each: SignedCertificate, request: str, certificate: str) -> str:
-    """What the CA does; the serial number is made by the shell."""
+    """The command with which the CA signs; the shell generates the serial number."""
     words = ["openssl", "x509", "-req", "-in", request, "-CA", each.ca[0], "-CAkey", each.ca[1]]
-    rest = ["-days", str(each.days), "-sha256", "-out", certificate]
+    options = ["-days", str(each.days), "-sha256", "-out", certificate]
     return (
-        f'{shlex.join(words)} \\\n  -set_serial "0x$(openssl rand -hex 16)" {shlex.join(rest)} \\\n'
+        f'{shlex.join(words)} \\\n  -set_serial "0x$(openssl rand -hex 16)" {shlex.join(options)} \\\n'
         f"  -extfile {STDIN} <<'END'\n{each.extensions}END"
     )
 
 
 def _signed_here(each: SignedCertificate) -> tuple[str, ...]:
     request = f"{each.certificate}.csr"
-    asked = shlex.join([*_request(each), "-out", request])
+    request_command = shlex.join([*_request(each), "-out", request])
     return (
-        f"{asked} <<'END'\n{each.request}END",
+        f"{request_command} <<'END'\n{each.request}END",
         _signing_command(each, request, each.certificate),
         shlex.join(["rm", request]),
     )
 
 
 def _signed_for(each: SignedCertificate, route: Route) -> tuple[str, ...]:
-    """The request comes here, is signed here, and the certificate goes back."""
+    """The commands that fetch the request from the host, sign it here, and copy the certificate back."""
     stem = posixpath.join(route.workspace, f"{route.name}-{posixpath.basename(each.certificate)}")
     rights = [
         "install",

@@ -1,4 +1,4 @@
-"""What would be changed, in order, and what verifies it."""
+"""A plan: the changes in order, and the probes that verify them."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from wizard.redact import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What is missing for a while when a plan is applied, and for how long."""
+    """How long a component is down, or metrics are missing, while a plan is applied."""
 
     message: str
-    """What is said of the subject: the sentence begins with that."""
+    """A sentence without its subject, e.g. 'down for about 1 s: …'."""
     seconds: float = 0.0
-    """About how long; 0 where nothing is missing, or where only a person ends it."""
+    """The approximate duration; 0 if nothing is missing, or if only a person can end it."""
     host: str = ""
-    """What it is about: host, component and further instance; '' where it is about all of the plan."""
+    """Host, component and further instance concerned; '' if it is about the whole plan."""
     component: str = ""
     instance: str = ""
 
     @property
     def subject(self) -> str:
-        """`host/component`, of a further instance `host/component/unit`; '' where it is about all of the plan."""
+        """`host/component`, or `host/component/unit` for a further instance; '' if it is about the whole plan."""
         return instance_key(self.host, self.component, self.instance)
 
     @property
     def sentence(self) -> str:
-        """All of it, for a person."""
+        """Subject and message, for a person."""
         return f"{self.subject} {self.message}" if self.subject else self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be changed, in order, and what verifies it. Made from facts; nothing is written yet."""
+    """The changes that a stack needs, in order, and the probes that verify them."""
 
     stack: Stack
     facts: Facts = field(repr=False)
@@ -48,23 +48,23 @@ class Plan:
     probes: tuple[Probe, ...]
     warnings: tuple[Finding, ...] = ()
     arrows: tuple[Arrow, ...] = ()
-    """The connections and what is verified at each end: the trust map."""
+    """The trust map: the connections, and what is verified at each end."""
     asked: str = ""
-    """How servers are asked that this machine cannot reach, a sentence, or ''."""
+    """How servers are probed that this machine cannot reach directly, as a sentence; '' if there are none."""
     gaps: tuple[Gap, ...] = ()
     """How long each target is not scraped."""
     hints: tuple[str, ...] = ()
-    """How the person's own programs ask what is secured, one sentence each, ending in a command."""
+    """How other programs connect to the secured servers, one sentence each, ending in a command."""
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
     """The passwords, in the order of the stack's users."""
     watched: tuple[Watched, ...] = field(default=(), repr=False)
-    """Each Prometheus whose targets must be up after the plan if they were up before."""
+    """The Prometheus servers whose targets must be up after the run if they were up before."""
     broken_clients: tuple[BrokenClient, ...] = ()
-    """What asks a server of the plan and will be rejected after it, whether the person has accepted that or not."""
+    """The clients that will be rejected after the run, whether the person has accepted that or not."""
     longest_wait: float = 0.0
     """Seconds that verification may have to wait for Prometheus' next scrapes."""
     answers: Answers = field(default=Answers(), repr=False)
-    """What it was made with: a plan for fewer hosts is made from the same."""
+    """The answers that it was made with, from which a plan for fewer hosts is made too."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -73,23 +73,24 @@ class Plan:
 
     @property
     def is_verified(self) -> bool:
-        """Whether something tells that it works: a probe, or what a Prometheus has to send with its logins."""
+        """Whether the result can be verified: by a probe, or by samples and alerts that Prometheus sends with its logins."""
         return bool(self.probes) or any(each.remote_writes or each.alertmanagers for each in self.watched)
 
     @property
     def unaccepted(self) -> tuple[BrokenClient, ...]:
-        """The broken clients that the stack does not accept: it must not be applied with one of them."""
+        """The broken clients that the stack does not accept; the plan must not be applied if there is one."""
         return tuple(each for each in self.broken_clients if each.key not in self.stack.accept_broken)
 
     @property
     def restarts(self) -> tuple[RunService, ...]:
-        """What is restarted or reloaded."""
+        """The restarts and reloads among the changes."""
         return tuple(change for change in self.changes if isinstance(change, RunService))
 
     def only(self, step_ids: Sequence[str]) -> Plan:
-        """The same plan with just those steps and no probes: a lab does one idea at a time.
+        """The plan with only these steps and without probes, for a lab.
 
-        A kind with a ':' behind it names every step of that kind.
+        Args:
+            step_ids: ids of steps; a kind followed by ':' selects all steps of that kind.
         """
         steps = tuple(step for step in self.steps if step.id in step_ids or f"{step.kind}:" in step_ids)
         return replace(self, steps=steps, probes=(), watched=())

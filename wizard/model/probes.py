@@ -1,4 +1,4 @@
-"""The requests that verify a stack, how each must end, and how it did."""
+"""The requests that verify a stack, with their expected and actual results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from wizard.redact import Secret
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A way to a server by way of an SSH connection, as `ssh -L` makes one: its host connects to the server.
+    """A tunnel to a server through an SSH connection, like `ssh -L`: the host opens the connection to the server.
 
-    host: whose connection. place: address:port as that host reaches the server, e.g. 127.0.0.1:9100.
+    host: the host of the SSH connection. place: address:port as seen from that host, e.g. 127.0.0.1:9100.
     """
 
     host: HostSpec
@@ -23,15 +23,15 @@ class Forward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One request as a client would make it, and how it must end.
+    """One request as a client would make it, and its expected result.
 
-    `kind`: 'http' asks `url`; 'page' asks `url` and the first script or style sheet that the page names;
-    'sign_in' asks `url` as a browser does and must be led ('302') to the sign-in of an OpenID provider; 'up' asks the
-    Prometheus at `url` whether it scrapes `instance`; 'login' looks at the metrics of one at `url`, for whether the
-    remote_write endpoint or Alertmanager `instance` accepts what it sends.
-    `expect` is an HTTP status ('200', '401', '400'), 'untrusted' (the client must refuse the server's
-    certificate), 'refused' (the server must refuse the client's certificate, or its absence), 'closed' (no connection may
-    come about), 'up' or, of 'login', 'accepted'.
+    `kind`: 'http' requests `url`. 'page' requests `url` and the first script or style sheet of the page. 'sign_in'
+    requests `url` like a browser and expects a redirect ('302') to the sign-in of an OpenID provider. 'up' queries the
+    Prometheus at `url` for the state of the target `instance`. 'login' checks in the metrics of the Prometheus at `url`
+    whether the remote_write endpoint or Alertmanager `instance` accepts what it sends.
+    `expect` is an HTTP status ('200', '401', '400'), 'untrusted' (the client must reject the server's certificate),
+    'refused' (the server must reject the client's certificate, or its absence), 'closed' (no connection is possible),
+    'up' or, for 'login', 'accepted'.
     """
 
     id: str
@@ -45,54 +45,54 @@ class Probe:
     url: str
     kind: Literal["http", "page", "sign_in", "up", "login"] = "http"
     ca_file: str = ""
-    """Path of the CA bundle on this machine; '' with https: the system's roots."""
+    """Path of the CA bundle on this machine; '' for the system's root CAs."""
     cert_file: str = ""
     key_file: str = ""
     server_name: str = ""
     resolve: str = ""
-    """HOST:PORT:ADDR as curl's --resolve."""
+    """HOST:PORT:ADDR like curl's --resolve."""
     forward: Forward | None = None
-    """How the host and port of `url` are reached where this machine cannot do it itself."""
+    """The tunnel to host and port of `url`, if this machine cannot connect directly."""
     user: str = ""
     password: Secret | None = None
     unit: str = ""
-    """Of a further instance of `component` on its host, its unit; '' for the usual one."""
+    """The unit of a further instance of `component` on its host; '' for the default one."""
     curl_config: str = ""
-    """Path of the curl config file (0600) that holds user and password for the printed command."""
+    """Path of a curl config file (0600) with user and password, for the printed command."""
     insecure: bool = False
     instance: str = ""
     job: str = ""
     asker: str = ""
-    """`host/component` of what is asked about another: of 'up' a Prometheus, of a probing a blackbox exporter."""
+    """`host/component` of the server that is queried about another one: a Prometheus ('up') or a blackbox exporter."""
     instance_label: str = ""
-    """The label `instance` of its series, where relabelling gives it another than host:port; `job_label` likewise."""
+    """The label `instance` of its series, if relabelling changes it from host:port; `job_label` likewise."""
     job_label: str = ""
     agent: bool = False
-    """For 'up': whether the Prometheus is one in agent mode, which answers no queries; for the printed command."""
+    """For 'up': whether the Prometheus is in agent mode, which answers no queries; for the printed command."""
     holds: str = ""
-    """A text that the answer must hold; without it the outcome is 'other' and not the status.
+    """A text that the response must contain; otherwise the outcome is 'other' instead of the status.
 
-    For 'login', a pattern of the metrics that tell. For 'sign_in', parameters that the address of the provider must
-    have, as in a query: 'client_id=…&redirect_uri=…'.
+    For 'login', a pattern of the relevant metrics. For 'sign_in', query parameters that the provider's URL must have:
+    'client_id=…&redirect_uri=…'.
     """
     not_before: float = 0.0
-    """Unix time; for 'up', a scrape that began earlier counts as not made yet."""
+    """Unix time; for 'up', scrapes that began earlier are ignored."""
     timeout: float = 5.0
 
     @property
     def server(self) -> str:
-        """What is asked: `host/component`, of a further instance `host/component/unit`."""
+        """The probed server: `host/component`, or `host/component/unit` for a further instance."""
         return instance_key(self.host, self.component, self.unit)
 
     @property
     def wanted(self) -> bool:
-        """Whether this request must get through."""
+        """Whether the request is expected to succeed."""
         return self.expect in ("200", "up", "accepted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSummary:
-    """A certificate in six lines; the texts are from outside: draw them with `redact.plain`."""
+    """The main fields of a certificate. The texts are from outside: show them with `redact.plain`."""
 
     subject: str
     issuer: str
@@ -109,26 +109,26 @@ class CertificateSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsReport:
-    """What the handshake agreed on and what the server showed."""
+    """The result of a TLS handshake: version, cipher, and the certificates that the server presented."""
 
     version: str
     cipher: str
     chain: tuple[CertificateSummary, ...]
     steps: tuple[str, ...] = ()
-    """The handshake, a line each, for a person."""
+    """The steps of the handshake, one line each, for a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """How a probe ended. Never an exception: a refusal is an outcome."""
+    """The result of a probe. Failures are results too, never exceptions."""
 
     probe: Probe
     ok: bool
     """Whether it ended as expected."""
     outcome: str
-    """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http where https was asked), 'other' (an answer
-    without the text that it must hold, or a page whose script cannot be loaded), 'closed' (no connection, where none may
-    be), 'accepted' (what is sent arrives), 'unknown' (nothing was sent) or 'error'."""
+    """An HTTP status, 'untrusted', 'refused', 'up', 'down', 'plain' (http instead of https), 'other' (a response without
+    the required text, or a page whose script cannot be loaded), 'closed' (no connection, as expected), 'accepted'
+    (deliveries arrive), 'unknown' (nothing was sent) or 'error'."""
     status: int = 0
     reason: str = ""
     """The text that Prometheus would show, e.g. 'x509: certificate signed by unknown authority'."""
@@ -137,16 +137,16 @@ class Attempt:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds: connect, tls, total."""
     scrape_url: str = ""
-    """Of 'up': the URL by which Prometheus scrapes the target now."""
+    """For 'up': the URL by which Prometheus scrapes the target now."""
     pending: bool = False
-    """Of 'up': whether Prometheus has not scraped the target since `Probe.not_before`."""
+    """For 'up': whether Prometheus has not scraped the target since `Probe.not_before`."""
     excused: str = ""
-    """Why a probe that did not end as expected does not count against the run, or ''."""
+    """Why a failed probe does not count as a failure of the run, or ''."""
     body: str = ""
-    """At most 2,000 characters of the answer, made harmless."""
+    """At most 2,000 characters of the response, with control characters made visible."""
     curl: str = ""
 
     @property
     def failed(self) -> bool:
-        """Whether it did not end as expected, and that counts."""
+        """Whether it did not end as expected and is not excused."""
         return not self.ok and not self.excused

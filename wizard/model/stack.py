@@ -1,4 +1,4 @@
-"""What a person wants: hosts, components and how they are to be protected; and what is asked of them."""
+"""The wanted stack: hosts, components and their protection; and the questions for a person."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wizard.redact import Secret
 Protection: TypeAlias = Literal["tls", "basic_auth", "client_cert"]
 
 RECOMMENDED: tuple[Protection, ...] = ("tls", "basic_auth")
-"""What is proposed for every component that is found: it asks the least of clients that keeps strangers out."""
+"""The protection that is proposed for every component: the easiest one for clients that requires authentication."""
 
 ClientAuth: TypeAlias = Literal[
     "RequireAndVerifyClientCert", "VerifyClientCertIfGiven", "RequireAnyClientCert", "RequestClientCert"
 ]
-"""What a server does about client certificates, in Go's words; only the first rejects clients without one."""
+"""Go's names for a server's policy on client certificates; only the first rejects clients without a verified one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Requests that a server answers: one each `interval` (a Go duration such as '100ms'), `burst` at once."""
+    """A server's limit: one request per `interval` (a Go duration such as '100ms'), and up to `burst` at once."""
 
     interval: str
     burst: int
@@ -32,10 +32,10 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFiles:
-    """Certificate, key and CA that a person already has, as absolute paths on the component's host.
+    """A person's existing certificate, key and CA, as absolute paths on the component's host.
 
-    An empty `ca_file` means that the certificate signs itself. The client pair is what a Prometheus shows to the
-    servers that ask for a certificate; the client CA is what a server checks its clients against.
+    Without `ca_file`, the certificate is self-signed. A Prometheus presents the client certificate to servers that
+    require one; a server verifies its clients against the client CA.
     """
 
     cert_file: str = ""
@@ -49,12 +49,12 @@ class OwnFiles:
 SSH_PORT = 22
 
 Connect: TypeAlias = Literal["local", "ssh", "incus", "practice", "manual"]
-"""How Firescreen reaches a host; practice: one of the practice stack, manual: the person types the commands."""
+"""How Firescreen connects to a host; practice: a host of the practice stack; manual: a person types the commands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """How a host is reached."""
+    """A host and how to connect to it."""
 
     name: str
     connect: Connect
@@ -64,26 +64,26 @@ class HostSpec:
     identity_file: str = ""
     known_hosts: str = ""
     become: str = ""
-    """'' for as one is, 'sudo' for root by way of `sudo -n`."""
+    """'sudo' to run commands as root with `sudo -n`; '' to run them as the login user."""
     instance: str = ""
-    """Of an incus host: the instance, or remote:instance."""
+    """For an incus host: the instance, or remote:instance."""
     via: str = ""
-    """Of an incus host: the name of the host whose incus (or LXD) holds the instance; '' for this machine."""
+    """For an incus host: the name of the host that runs the instance with Incus or LXD; '' for this machine."""
     os: str = "linux"
     """linux or windows: which commands are shown for a manual host."""
 
     @property
     def is_remote(self) -> bool:
-        """Whether commands and connections go to it over SSH or into a container."""
+        """Whether it is reached over SSH, or in an Incus instance."""
         return self.connect in ("ssh", "incus")
 
     @property
     def is_real(self) -> bool:
-        """Whether it is a host of its own on which Firescreen can run commands."""
+        """Whether it is a real host on which Firescreen can run commands (no practice host, and not manual)."""
         return self.connect == "local" or self.is_remote
 
     def ssh(self, *options: str) -> list[str]:
-        """The words of an `ssh` that logs in there, with more options before the destination."""
+        """The words of an `ssh` command that logs in there, with further options before the destination."""
         words = ["ssh", *options]
         if self.port != SSH_PORT:
             words += ["-p", str(self.port)]
@@ -96,43 +96,43 @@ class HostSpec:
 
 
 def instance_key(host: str, component: str, instance: str = "") -> str:
-    """`host/component`, and of a further instance on that host `host/component/unit`."""
+    """`host/component`, or `host/component/unit` for a further instance on that host."""
     return "/".join(part for part in (host, component, instance) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentSpec:
-    """One component on one host, and how it is to be protected."""
+    """One component on one host, and its wanted protection."""
 
     host: str
     name: str
     protect: tuple[Protection, ...] = ()
     names: tuple[str, ...] = ()
-    """Names and addresses for the certificate; empty: found from the real targets."""
+    """Names and addresses for the certificate; () to derive them from the scrape targets."""
     unit: str = ""
-    """Which one, where a host has several: the unit's name without `.service`; '' for the usual one."""
+    """If a host has several instances: the unit's name without `.service`; '' for the default instance."""
     service: str = ""
-    """'' for found out, 'manual': restarts are left to the person, or 'docker': it runs in a container."""
+    """'manual' if a person restarts it, 'docker' if it runs in a container, '' to find out."""
     project: str = ""
-    """With service docker: the Compose project; '' for any."""
+    """With service 'docker': the Compose project; '' for any."""
     container: str = ""
-    """With service docker: the service of that project, or the container's name; '' for any."""
+    """With service 'docker': the service in that project, or the container's name; '' for any."""
     client_auth_type: ClientAuth = "RequireAndVerifyClientCert"
-    """How client certificates are demanded, where `protect` holds client_cert."""
+    """The policy on client certificates, if `protect` has client_cert."""
     client_allowed_sans: tuple[str, ...] = ()
-    """Names (SAN) that a client certificate must hold one of; empty: any that the CA signed."""
+    """Names (SAN) of which a client certificate must have one; () to accept every certificate that the CA signed."""
     min_version: str = ""
-    """TLS10 to TLS13; '' leaves it to the server (TLS12)."""
+    """TLS10 to TLS13; '' for the server's default (TLS12)."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """HTTP headers of every answer, e.g. X-Frame-Options."""
+    """HTTP headers of every response, e.g. X-Frame-Options."""
     rate_limit: RateLimit | None = None
     cluster_tls: bool = False
-    """Alertmanager: whether the gossip between its peers is to be encrypted too."""
+    """For an Alertmanager: whether the gossip between its peers is encrypted too."""
     files: OwnFiles = OwnFiles()
-    """With certificates issued_by 'files': what the person already has."""
+    """With certificates issued_by 'files': the person's existing files."""
 
     def means(self, box: Container | None) -> bool:
-        """Whether it may be what runs in this container (None: in none)."""
+        """Whether a service in this container (None: in no container) matches this component's settings."""
         if self.service != "docker":
             return True
         if box is None or self.project not in ("", box.project):
@@ -141,24 +141,24 @@ class ComponentSpec:
 
     @property
     def key(self) -> str:
-        """`host/name`, with a unit `host/name/unit`: the way messages name it."""
+        """`host/name`, or `host/name/unit` with a unit; its name in messages."""
         return instance_key(self.host, self.name, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSpec:
-    """Where certificates come from. `days` counts from now; notBefore lies an hour back."""
+    """How certificates are issued. They expire `days` days from now; notBefore is an hour ago."""
 
     issued_by: Literal["ca", "self-signed", "shared", "files"] = "ca"
     key: Literal["ec-p256", "rsa-2048", "rsa-4096", "ed25519"] = "ec-p256"
     days: int = 365
     passphrase: bool = False
-    """Whether the CA's key is encrypted with a passphrase that the person gives."""
+    """Whether the CA's key is encrypted with a passphrase that the person enters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSpec:
-    """One user of basic authentication; `cost` is bcrypt's (see components.md: 10 hides who exists)."""
+    """One user of basic authentication; `cost` is the bcrypt cost (see components.md: 10 hides which users exist)."""
 
     name: str
     password: Literal["generate", "prompt", "file"] = "generate"
@@ -168,37 +168,37 @@ class UserSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Which components run on which hosts and how they are to be protected. Both ends derive from it."""
+    """The hosts, components and their wanted protection, from which servers and clients are configured."""
 
     hosts: tuple[HostSpec, ...]
     components: tuple[ComponentSpec, ...]
     certificates: CertificateSpec = CertificateSpec()
     users: tuple[UserSpec, ...] = (UserSpec(name="prometheus"),)
     source: str = ""
-    """The file that it was read from, or '' when the wizard made it."""
+    """The file that it was read from, or '' if the wizard created it."""
     accept_broken: tuple[str, ...] = ()
-    """HOST/CLIENT/COMPONENT of clients that will be rejected after the run, and that the person accepts as such."""
+    """HOST/CLIENT/COMPONENT of clients of which the person accepts that they will be rejected after the run."""
 
     front_doors: tuple[FrontDoor, ...] = ()
     """Reverse proxies that serve components under one name."""
     client_logins: tuple[ClientLogin, ...] = ()
-    """Where Prometheus servers log in by OAuth2, or with a token."""
+    """The places where Prometheus servers log in by OAuth2 or with a token."""
 
     @property
     def changes_hosts(self) -> bool:
-        """Whether it wants anything of its hosts."""
+        """Whether it has settings that change hosts."""
         return bool(self.front_doors or self.client_logins) or any(
             component.protect for component in self.components
         )
 
     @property
     def asks_password(self) -> bool:
-        """Whether any component or front door is to ask for one."""
+        """Whether any component or front door requires a password."""
         protected = any("basic_auth" in component.protect for component in self.components)
         return protected or any(door.users for door in self.front_doors)
 
     def doors_to(self, host: str, component: str) -> tuple[tuple[FrontDoor, DoorRoute], ...]:
-        """The front doors that lead to a component of a host, with the route of each."""
+        """The front doors with a route to a component on a host, each with that route."""
         return tuple(
             (door, route)
             for door in self.front_doors
@@ -207,7 +207,7 @@ class Stack:
         )
 
     def host(self, name: str) -> HostSpec:
-        """The host of that name; KeyError if there is none (the loader checks)."""
+        """The host with a name; raises KeyError if there is none (the loader checks that)."""
         for host in self.hosts:
             if host.name == name:
                 return host
@@ -216,21 +216,21 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a stack file must not hold: texts that were asked for.
+    """A person's answers that must not be in a stack file.
 
-    `passwords` maps a user name to the password typed; `passphrase` unlocks, or will lock, the CA's key.
+    `passwords` maps user names to typed passwords; `passphrase` decrypts the CA's key, or will encrypt a new one.
     """
 
     passwords: Mapping[str, Secret] = field(default_factory=dict)
     passphrase: Secret | None = None
     renew: frozenset[str] = frozenset()
-    """What to replace although it serves: 'ca', 'certificates' (all), host/component, 'passwords'."""
+    """What to replace although it is still valid: 'ca', 'certificates' (all), host/component, 'passwords'."""
     login_secrets: Mapping[str, Secret] = field(default_factory=dict)
-    """The client secret or token to write for a client login, by its key; without one the file on the host is used."""
+    """The client secrets or tokens to write, by the client login's key; without one, the file on the host is used."""
 
 
 class Setting(NamedTuple):
-    """A place in a stack: its section, there a name, and what it is set for.
+    """A setting in a stack: its section, its name, and the entry that it belongs to.
 
     of: the key of the component, host/proxy of the front door, the key of the client login, or that of the client that
     will be rejected; '' in the other sections.
@@ -241,34 +241,34 @@ class Setting(NamedTuple):
     of: str = ""
 
     def __str__(self) -> str:
-        """As a path in the stack file."""
+        """The setting as a dotted path."""
         return ".".join(part for part in (self.section, self.of, self.name) if part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One thing to ask, the same for the screen, the command line and the stack file.
+    """A question for a person, the same for the screens, the command line and the stack file.
 
-    `priority` is 'high' (a newcomer sees it) or 'low' (an expert does).
+    `priority` is 'high' if everybody sees it, 'low' if only experts do.
     """
 
     setting: Setting
-    """Where the answer is stored."""
+    """The setting in which the answer is stored."""
     title: str
     why: str
     more: str
     kind: Literal["choice", "text", "number", "names", "password", "secret"]
-    """A password is the person's own choice, a secret was given by another program: both are typed hidden."""
+    """A password is chosen by the person, a secret comes from another program; both are typed without echo."""
     default: str
     choices: tuple[tuple[str, str], ...] = ()
-    """(value, what a person reads)"""
+    """(value, label) of each choice"""
     priority: Literal["high", "low"] = "high"
     cost: str = ""
-    """Of the protection of a component: what is interrupted, and who else then needs credentials."""
+    """For a component's protection: what is interrupted, and which other clients will need credentials."""
     warning: str = ""
-    """What the present answer would break, in one sentence; it can be used all the same."""
+    """What the present answer would break, in one sentence; the answer is allowed all the same."""
 
     @property
     def key(self) -> str:
-        """`certificates.days`, `components.srv1/node_exporter.protect` …: its id, also for other programs."""
+        """Its id, also for other programs, e.g. `certificates.days` or `components.srv1/node_exporter.protect`."""
         return str(self.setting)

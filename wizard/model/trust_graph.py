@@ -1,4 +1,4 @@
-"""The trust map as data: which client connects to which server, what each shows, and how the other verifies it."""
+"""The trust map as data: which client connects to which server, what each presents, and how the other verifies it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrow:
-    """One client that asks one server, as it will be after the plan.
+    """The connection of one client to one server, as it will be after the run.
 
-    The texts are for a person; the paths are those on the client's and on the server's host.
+    The texts are for a person; paths are on the client's or the server's host.
     """
 
     client_host: str
     client: str
-    """The component that asks, e.g. 'prometheus'; a further instance with its unit, 'prometheus/prometheus-b'."""
+    """The client component, e.g. 'prometheus'; with the unit for a further instance, 'prometheus/prometheus-b'."""
     server_host: str
     server: str
-    """The component that answers, e.g. 'node_exporter'."""
+    """The server component, e.g. 'node_exporter'."""
     how: str
     """The place in the client's configuration: 'job node', 'alertmanagers', 'remote_write', 'module http_2xx'."""
     address: str
-    """host:port as the client names it."""
+    """host:port in the client's configuration."""
     encrypted: bool = False
     local: bool = False
-    """Whether it stays on the loopback address of one host, where nobody else reads it."""
+    """Whether it uses the loopback address of one host, so that nobody else can read the traffic."""
     server_shows: str = ""
     """The server's certificate, e.g. 'srv1, 127.0.0.2 (signed by your CA)'; '' without TLS."""
     client_checks: str = ""
-    """The file that the client checks it against, or ''."""
+    """The CA file against which the client verifies it, or ''."""
     client_shows: str = ""
-    """The client's certificate, by its path; '' if it shows none."""
+    """The path of the client's certificate; '' if it presents none."""
     server_checks: str = ""
-    """The file that the server checks it against, or ''."""
+    """The CA file against which the server verifies it, or ''."""
     user: str = ""
-    """Who logs in with a password, or ''."""
+    """The user name of the login with a password, or ''."""
     probe: str = ""
-    """Id of the probe that tells whether this arrow holds, or ''."""
+    """Id of the probe that verifies this connection, or ''."""

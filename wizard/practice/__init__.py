@@ -1,7 +1,7 @@
-"""The practice stack: real programs on loopback 'hosts' with a folder each, to try things on.
+"""The practice stack: real programs on loopback addresses, each with a folder that serves as its host.
 
-Promises: nothing of it needs root, nothing listens beyond this machine, no port that is in use is taken, it
-outlives the wizard, and what could not be brought up whole is taken down again.
+It needs no root, listens on this machine only, uses no port that is taken, and keeps running after the wizard ends. A
+new stack that cannot be started completely is removed again.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 
 _Result = TypeVar("_Result")
 _ANSWER = 60.0
-"""Seconds until all must answer."""
+"""Seconds within which every component must answer."""
 
 
 def up(
@@ -67,25 +67,25 @@ def up(
     hosts: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> PracticeStack:
-    """Brings the stack up, or what of it is down; the same stack again when it is up already.
+    """Starts the stack, or the parts of it that are down, and returns it.
 
     Args:
-        workspace: the stack lies in its folder `practice`.
-        cache: where fetched programs are kept, see `binaries.find`.
-        suite: programs of another suite of the distribution; '' keeps what the stack has.
-        components: names of those that it is to have besides what it has and `FIRST`, e.g. `WHOLE`. Prometheus
-            learns to scrape what is new; what a person wrote in its configuration stays.
+        workspace: the workspace; the stack is in its folder `practice`.
+        cache: where downloaded programs are stored, see `binaries.find`.
+        suite: use programs of this suite of the distribution; '' keeps the stack's present one.
+        components: names of components to add to the present ones and `FIRST`, e.g. `WHOLE`. Scrape jobs for new
+            components are added to Prometheus' configuration; a person's own edits are kept.
         hosts: names of further hosts, each with a node_exporter: srv2, srv3.
-        progress: told in a few words what is being done.
+        progress: called with a line of text for each step.
 
     Raises:
         InputError: a component cannot run in the practice stack, or there is no such further host.
-        ConfigError: Prometheus' configuration cannot be added to.
-        ProgramUnavailableError: a program can be neither found nor fetched; nothing was made.
-        ServiceError: a program does not stay up or does not answer; a stack that was new is gone again.
-        LockedError: somebody else brings it up or down.
+        ConfigError: Prometheus' configuration cannot be extended.
+        ProgramUnavailableError: a program is not installed and cannot be downloaded; nothing was created.
+        ServiceError: a program does not keep running or does not answer; a new stack is removed again.
+        LockedError: another process is starting or stopping the stack.
     """
-    # Not needed by who only asks or restarts: a lab's commands do that by the dozen.
+    # Imported late: `status` and `control_service`, which a lab's commands call often, do not need it.
     from wizard import binaries
 
     say = progress or (lambda _: None)
@@ -107,7 +107,7 @@ def up(
         needed = (*(each for each in practice_components() if each in wanted), "promtool")
         found = binaries.find_all(needed, cache=cache, suite=suite, progress=say)
         if BESIDE.keys() & {name for name, (component, _) in host_ports().items() if component in wanted}:
-            # A proxy is in front of web pages; Debian's Prometheus reads them from a folder of its package.
+            # The lab about a reverse proxy needs Prometheus' web pages, which Debian's build reads from its package.
             with suppress(ProgramUnavailableError):
                 found["prometheus"] = binaries.find("prometheus-web", cache=cache, suite=suite, progress=say)
         try:
@@ -120,22 +120,22 @@ def up(
 
 
 def status(workspace: Path) -> PracticeStack | None:
-    """The stack with what of it runs now; None if there is none."""
+    """The stack with the present state of its hosts; None if there is none."""
     stack = load(_root(workspace))
     return _with_activity(stack) if stack else None
 
 
 def control_service(workspace: Path, name: str, action: Literal["restart", "reload"]) -> None:
-    """Restarts or reloads one of its services.
+    """Restarts or reloads a service of the stack.
 
     Args:
-        workspace: whose practice stack.
-        name: of a service, with its host where several have one: node_exporter, srv2/node_exporter.
+        workspace: the workspace of the practice stack.
+        name: the service, with its host if several hosts have one: node_exporter, srv2/node_exporter.
         action: what to do.
 
     Raises:
         InputError: there is no such service.
-        ServiceError: it does not stay up, or refuses its configuration.
+        ServiceError: it does not keep running, or rejects its configuration.
     """
     known = load(_root(workspace))
     for host in known.hosts if known else ():
@@ -151,13 +151,13 @@ def control_service(workspace: Path, name: str, action: Literal["restart", "relo
 
 
 def down(workspace: Path, *, remove: bool = False) -> None:
-    """Ends all processes of the stack, in whatever state they are, and with `remove` its folder too.
+    """Stops all processes of the stack, in whatever state they are; with `remove`, also deletes its folder.
 
-    The containers of a lab end with it, see `compose_project`.
+    The containers of a lab are stopped too, see `compose_project`.
 
     Raises:
-        ServiceError: one does not end; the folder is left then.
-        LockedError: somebody else brings it up or down.
+        ServiceError: a process does not end; the folder is kept then.
+        LockedError: another process is starting or stopping the stack.
     """
     root = _root(workspace)
     if root.is_dir():
@@ -174,16 +174,18 @@ def down(workspace: Path, *, remove: bool = False) -> None:
 def stack(workspace: Path) -> Stack:
     """The practice stack with the recommended protection for all components."""
     known = load(_root(workspace))
-    there_at = {host.name: host.address for host in known.hosts} if known else {}
-    there = known.components if known else FIRST
+    addresses_by_host = {host.name: host.address for host in known.hosts} if known else {}
+    present = known.components if known else FIRST
     places = [
         (name, component)
         for name, (component, _) in host_ports().items()
-        if name not in BESIDE and (name in there_at if known else component in there and name not in MORE)
+        if name not in BESIDE
+        and (name in addresses_by_host if known else component in present and name not in MORE)
     ]
     return Stack(
         hosts=tuple(
-            HostSpec(name=name, connect="practice", address=there_at.get(name, "")) for name, _ in places
+            HostSpec(name=name, connect="practice", address=addresses_by_host.get(name, ""))
+            for name, _ in places
         ),
         components=tuple(
             ComponentSpec(
@@ -197,7 +199,7 @@ def stack(workspace: Path) -> Stack:
 
 
 def host_specs(workspace: Path) -> tuple[HostSpec, ...]:
-    """How each practice host is reached: those of `stack`, and one whose program is no component."""
+    """The hosts of `stack`, and those of programs that are no components (the reverse proxy)."""
     known = load(_root(workspace))
     more = [host for host in known.hosts if host.name in BESIDE] if known else []
     return (
@@ -216,7 +218,7 @@ def _bring_up(
     say: Callable[[str], None],
 ) -> PracticeStack:
     running = {host.name for host in _with_activity(before).hosts if host.active} if before else set()
-    asked = configuration(before).read_bytes() if before and "prometheus" in running else b""
+    old_config = configuration(before).read_bytes() if before and "prometheus" in running else b""
     tries = 5
     while True:
         planned = _plan_stack(root, before, running, suite=suite, found=found, hosts=hosts)
@@ -226,30 +228,30 @@ def _bring_up(
             break
         except ServiceError as problem:
             tries -= 1
-            # Another stack may have taken the port between the look and the start.
+            # Another stack may have taken the port between the check and the start.
             if not tries or "address already in use" not in " ".join(problem.log):
                 raise
-            # What has started nevertheless reads the addresses of this attempt: it starts with those of the next.
+            # Programs that have started use the addresses of this attempt: stop them, so that they get the new ones.
             for host in planned.hosts:
                 if host.name not in running:
                     supervised.stop(host.connection(), host.service_folder)
             before = planned
-    if asked and asked != configuration(planned).read_bytes():
+    if old_config and old_config != configuration(planned).read_bytes():
         _reload(planned.host("prometheus"))
-    _together(planned, _wait)
+    _run_parallel(planned, _wait)
     return _with_activity(planned)
 
 
 def _start_all(planned: PracticeStack, before: PracticeStack | None, say: Callable[[str], None]) -> None:
     for host in planned.hosts:
         say(f"Starting {host.component} on {host.name} ({host.listen})")
-    _together(planned, lambda host: _start(host, changed=_differs(before, host)))
+    _run_parallel(planned, lambda host: _start(host, changed=_differs(before, host)))
 
 
-def _together(planned: PracticeStack, act: Callable[[PracticeHost], _Result]) -> list[_Result]:
-    """Runs `act` for all hosts in parallel; raises the first error when all have ended."""
+def _run_parallel(planned: PracticeStack, act: Callable[[PracticeHost], _Result]) -> list[_Result]:
+    """Runs `act` for all hosts in parallel; raises the first error after all have ended."""
     with ThreadPoolExecutor(len(planned.hosts)) as pool:
-        return [done.result() for done in [pool.submit(act, host) for host in planned.hosts]]
+        return [future.result() for future in [pool.submit(act, host) for host in planned.hosts]]
 
 
 def _reload(host: PracticeHost) -> None:
@@ -267,12 +269,12 @@ def _plan_stack(
     found: Mapping[str, Program],
     hosts: Sequence[str],
 ) -> PracticeStack:
-    """The planned stack: hosts keep addresses that are their own or free."""
-    asked = {*hosts, *(host.name for host in before.hosts)} if before else set(hosts)
+    """Plans hosts, programs and addresses; hosts keep their present address if they run or it is free."""
+    wanted = {*hosts, *(host.name for host in before.hosts)} if before else set(hosts)
     names = [
         name
         for name, (component, _) in host_ports().items()
-        if component in found and (name not in MORE or name in asked)
+        if component in found and (name not in MORE or name in wanted)
     ]
     places = addresses.choose(names, before, running=running, for_whom=str(root))
     made = tuple(
@@ -300,7 +302,7 @@ def _start(host: PracticeHost, *, changed: bool) -> None:
 
 
 def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
-    """Whether a process of `before` would run with another program than `host` is to."""
+    """Whether a host's program or version differs from the one in `before`, so that its process must be restarted."""
     if before is None or host.name not in {each.name for each in before.hosts}:
         return False
     old = before.host(host.name)
@@ -308,15 +310,16 @@ def _differs(before: PracticeStack | None, host: PracticeHost) -> bool:
 
 
 def _wait(host: PracticeHost) -> None:
-    """Waits until the component answers, also with 400 (HTTPS needed) or 401."""
+    """Waits until the component answers; 400 (HTTPS required) and 401 count as answers."""
     import urllib.error
     import urllib.request
 
-    # Loopback only: neither a proxy nor another scheme comes into it.
+    # For loopback addresses: without the proxy from the environment.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     path = "-/ready" if host.component in ("prometheus", "alertmanager") else "metrics"
-    # A person may have moved it, see `PracticeHost.loopback`.
-    listen = next((one.listen for one in supervised.discover(host.connection(), host.folder)), host.listen)
+    # A person may have moved it to another address, see `PracticeHost.loopback`.
+    services = supervised.discover(host.connection(), host.folder)
+    listen = next((service.listen for service in services), host.listen)
     listen = host.listen if host.name in BESIDE else listen
     deadline = time.monotonic() + _ANSWER
     reason = "no answer"
@@ -342,7 +345,7 @@ def _wait(host: PracticeHost) -> None:
 
 
 def _stop_all(root: Path) -> None:
-    """Stops every service below `root`; goes on after one that does not stop, then raises its error."""
+    """Stops every service below `root`; continues if one does not stop, and raises the first error at the end."""
     problems: list[FirescreenError] = []
     for spec in sorted(root.glob("*/services/*/service.json")):
         host = spec.parents[2]
@@ -359,7 +362,7 @@ def _with_activity(known: PracticeStack) -> PracticeStack:
         state = supervised.status(host.connection(), host.service_folder).get("state")
         return replace(host, active=state == "running")
 
-    return replace(known, hosts=tuple(_together(known, with_state)))
+    return replace(known, hosts=tuple(_run_parallel(known, with_state)))
 
 
 def _root(workspace: Path) -> Path:

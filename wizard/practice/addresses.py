@@ -1,4 +1,4 @@
-"""The loopback address and port of each practice host: kept where it can be, free where it is new."""
+"""Chooses the loopback address and port of each practice host; keeps present ones if possible."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from wizard.practice.record import BESIDE, FIRST, PracticeStack, host_ports
 def choose(
     names: Sequence[str], before: PracticeStack | None, *, running: Collection[str], for_whom: str
 ) -> dict[str, tuple[str, int]]:
-    """Address and port of each of these hosts, by name.
+    """Returns address and port of each of these hosts, by name.
 
     Args:
-        before: the stack as it was: its hosts keep addresses that are their own or free.
-        running: names of its hosts that run now.
+        before: the present stack, whose hosts keep their addresses if they run or the address is free.
+        running: names of its running hosts.
         for_whom: see `loopback.choose`.
     """
     places: dict[str, tuple[str, int]] = {}
@@ -27,14 +27,14 @@ def choose(
             places[name] = near
     missing = [name for name in names if name not in places and name not in BESIDE]
     if missing:
-        # Chosen for all that there can be, so that each host has an address of its own whenever it comes.
-        among = (
+        # Chosen for all possible hosts, so that a host that is added later still gets an address of its own.
+        candidates = (
             _hosts_with_address()
             if len(names) > len(FIRST)
             else [name for name in names if name not in BESIDE]
         )
-        chosen = loopback.choose([host_ports()[name][1] for name in among], for_whom=for_whom)
-        places |= {name: place for name, place in zip(among, chosen, strict=True) if name in missing}
+        chosen = loopback.choose([host_ports()[name][1] for name in candidates], for_whom=for_whom)
+        places |= {name: place for name, place in zip(candidates, chosen, strict=True) if name in missing}
     for name in BESIDE.keys() & set(names):
         address, usual = places[BESIDE[name]][0], host_ports()[name][1]
         if places.get(name, ("", 0))[0] != address:
@@ -48,7 +48,7 @@ def _hosts_with_address() -> list[str]:
 
 
 def _near(places: Mapping[str, tuple[str, int]], name: str) -> tuple[str, int] | None:
-    """The address of a host that is added later: the one it would have had from the beginning, if that is free."""
+    """The address for a host that is added later: the one reserved for it in the stack's network; None if taken."""
     if name in BESIDE:
         return None
     networks = {address.rpartition(".")[0] for address, _ in places.values()}

@@ -1,7 +1,7 @@
-"""The Compose project of a lab: Prometheus and node_exporter in containers of this machine's own Docker.
+"""The Compose project of a lab: Prometheus and node_exporter in containers of this machine's Docker.
 
-Promises: project, network, images and folder have names of their own, nothing else of Docker is touched, ports are
-published on loopback only, and `down` with `remove` leaves nothing of it.
+Project, network, images and folder have unique names, and nothing else in Docker is changed. Ports are published on
+loopback only. `down` with `remove` deletes everything.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ SERVICES: Mapping[str, tuple[str, int]] = {
     "node-exporter": ("node_exporter", 9100),
     "prometheus": ("prometheus", 9090),
 }
-"""Each service of the project, with its component and port."""
+"""Component and port of each service of the project."""
 _TIMEOUT = 120.0
 _DOCKER = ("docker",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposeProject:
-    """The project as it is laid out.
+    """A project that has been set up.
 
-    folder: with compose.yaml; its name is the project's.
+    folder: the folder with compose.yaml; its name is the project's name.
     compose: the command that runs Compose: `docker compose` or `docker-compose`.
-    addresses: where the port of each service is published, as address:port.
-    versions: of the program in each service.
+    addresses: the published address:port of each service.
+    versions: the version of each component.
     """
 
     folder: str
@@ -48,12 +48,12 @@ class ComposeProject:
 
     @property
     def name(self) -> str:
-        """What Compose calls it."""
+        """The project's name in Compose."""
         return Path(self.folder).name
 
 
 def why_unavailable() -> str:
-    """Why no container can be run here, as a sentence without a full stop; '' if one can."""
+    """Why containers cannot be run here, as a sentence without a full stop; '' if they can."""
     try:
         _compose_command()
     except InputError as error:
@@ -62,16 +62,16 @@ def why_unavailable() -> str:
 
 
 def require() -> None:
-    """Refuses where no container can be run.
+    """Raises an error if containers cannot be run here.
 
     Raises:
-        InputError: Docker or its Compose is missing, does not answer, or does not let this user in.
+        InputError: Docker or Compose is missing or does not answer, or this user may not use it.
     """
     _compose_command()
 
 
 def load(place: Path) -> ComposeProject | None:
-    """The project in the folder `place`; None for none that can be used."""
+    """Reads the project in the folder `place`; None if there is none or it cannot be read."""
     try:
         return ComposeProject(**json.loads((place / "project.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -79,17 +79,17 @@ def load(place: Path) -> ComposeProject | None:
 
 
 def up(place: Path, cache: Path, *, suite: str, progress: Callable[[str], None]) -> ComposeProject:
-    """Starts the project's containers, and makes files and images before where they are missing.
+    """Starts the project's containers; first creates missing files and images.
 
     Args:
-        place: the folder for the record, in which the project's own folder is made.
-        cache: where fetched programs are kept, see `binaries.find`.
-        suite: programs of another suite of the distribution.
-        progress: told in a few words what is being done.
+        place: the folder for the record; the project's own folder is created in it.
+        cache: where downloaded programs are stored, see `binaries.find`.
+        suite: use programs of this suite of the distribution.
+        progress: called with a line of text for each step.
 
     Raises:
-        InputError: see `require`. ProgramUnavailableError: a program can be neither found nor fetched.
-        ServiceError: Docker does not start the containers.
+        InputError: see `require`. ProgramUnavailableError: a program is not installed and cannot be downloaded.
+        ServiceError: Docker cannot start the containers.
     """
     compose = _compose_command()
     project = load(place)
@@ -105,7 +105,7 @@ def up(place: Path, cache: Path, *, suite: str, progress: Callable[[str], None])
                 _image(project.name, service, found[component].version),
                 [found[name] for name in (component, *more)],
             )
-        # Only now: what was interrupted before begins anew.
+        # Written last, so that a set-up that was interrupted before is repeated.
         ownfiles.replace(place / "project.json", json.dumps(asdict(project), indent=1) + "\n", 0o640)
     progress(f"Starting the containers of {project.name}")
     _compose(project, "up", "-d")
@@ -113,19 +113,19 @@ def up(place: Path, cache: Path, *, suite: str, progress: Callable[[str], None])
 
 
 def make_anew(project: ComposeProject) -> None:
-    """Has Compose make every container anew from the files as they are.
+    """Recreates every container from the present files.
 
     Raises:
-        ServiceError: it does not.
+        ServiceError: Compose failed.
     """
     _compose(project, "up", "-d", "--force-recreate", "--remove-orphans")
 
 
 def down(place: Path, *, remove: bool) -> None:
-    """Stops the containers; with `remove`, network, images and files are removed too. Nothing if there is no project.
+    """Stops the containers; with `remove`, also deletes network, images and files. Does nothing without a project.
 
     Raises:
-        ServiceError: Docker does not do it; the files stay.
+        ServiceError: Docker failed; the files are kept.
     """
     project = load(place)
     if project is not None and Path(project.folder).is_dir():
@@ -149,7 +149,7 @@ def down(place: Path, *, remove: bool) -> None:
 
 
 def _compose_command() -> str:
-    """`docker compose`, or `docker-compose`.
+    """The command that runs Compose here: `docker compose` or `docker-compose`.
 
     Raises:
         InputError: see `require`.
@@ -161,18 +161,18 @@ def _compose_command() -> str:
             todo="Install them (Debian: apt install docker.io docker-compose), or do another lab",
         )
     try:
-        asked = run_bounded([*_DOCKER, "version", "--format", "{{.Server.Version}}"], timeout=5)
+        ended = run_bounded([*_DOCKER, "version", "--format", "{{.Server.Version}}"], timeout=5)
     except HostError:
         raise InputError(f"{needs}: Docker does not answer", todo="Start Docker, or do another lab") from None
-    if asked.code:
-        said = asked.stderr.decode("utf-8", "replace").strip()
-        if "permission denied" in said:
+    if ended.code:
+        stderr = ended.stderr.decode("utf-8", "replace").strip()
+        if "permission denied" in stderr:
             raise InputError(
                 f"{needs}: this user may not use Docker",
                 todo="Add the user to the group docker and log in again, or do another lab",
             )
         raise InputError(
-            f"{needs}: Docker does not answer ({plain(said.splitlines()[-1] if said else 'no reason', 160)})",
+            f"{needs}: Docker does not answer ({plain(stderr.splitlines()[-1] if stderr else 'no reason', 160)})",
             todo="Start Docker, or do another lab",
         )
     for words in (("docker", "compose"), ("docker-compose",)):
@@ -185,19 +185,19 @@ def _compose_command() -> str:
 
 
 def _compose(project: ComposeProject, *words: str) -> Ended:
-    """Runs Compose on the project, whatever COMPOSE_FILE says.
+    """Runs Compose on the project, regardless of COMPOSE_FILE.
 
     Raises:
-        ServiceError: it failed. HostError: it does not end.
+        ServiceError: it failed. HostError: it timed out.
     """
     file = Path(project.folder) / "compose.yaml"
-    # Its name is given, so that a variable of the environment does not count.
+    # -f and -p override COMPOSE_FILE and COMPOSE_PROJECT_NAME in the environment.
     argv = [*project.compose.split(), "-f", str(file), "-p", project.name, *words]
     ended = run_bounded(argv, timeout=_TIMEOUT)
     if ended.code:
-        said = ended.stderr.decode("utf-8", "replace").strip()
+        stderr = ended.stderr.decode("utf-8", "replace").strip()
         raise ServiceError(
-            f"{project.compose} {words[0]} failed: {plain(said, 400)}",
+            f"{project.compose} {words[0]} failed: {plain(stderr, 400)}",
             where=project.folder,
             todo="Mend what it names, or begin the lab again: firescreen lab reset",
         )
@@ -211,12 +211,12 @@ def _remove_images(project: ComposeProject) -> None:
 
 
 def _image(project: str, service: str, version: str) -> str:
-    # Debian's versions have signs that a tag may not have.
+    # Debian's versions have characters that are not allowed in a tag.
     return f"{project}/{service}:{re.sub(r'[^A-Za-z0-9_.-]', '-', version) or 'local'}"
 
 
 def _options() -> tuple[str, ...]:
-    """What the daemon says of its security: `rootless`, `selinux` and others."""
+    """The security options that the daemon reports: `rootless`, `selinux` and others."""
     ended = run_bounded([*_DOCKER, "info", "--format", "{{json .SecurityOptions}}"], timeout=30)
     try:
         return tuple(json.loads(ended.stdout) or ())
@@ -229,7 +229,7 @@ def _options() -> tuple[str, ...]:
 
 def _lay_out(place: Path, compose: str, versions: Mapping[str, str]) -> ComposeProject:
     """Writes the project's first files."""
-    # Two workspaces have two projects.
+    # The name depends on the folder, so that each workspace has its own project.
     name = f"firescreen-lab-{crc32(str(place).encode()):08x}"
     ports = [port for _, port in SERVICES.values()]
     chosen = loopback.choose(ports, for_whom=str(place))
@@ -244,7 +244,7 @@ def _lay_out(place: Path, compose: str, versions: Mapping[str, str]) -> ComposeP
     (folder / "prometheus").mkdir(mode=0o750, parents=True)
     options = _options()
     values = {
-        # Without root, the user is root in the containers; no other uid there owns the user's files.
+        # With rootless Docker, root in a container is this user; no other uid there can own the user's files.
         "@user@": "0:0" if any("rootless" in each for each in options) else f"{os.getuid()}:{os.getgid()}",
         **{f"@{service}@": address for service, address in project.addresses.items()},
         **{

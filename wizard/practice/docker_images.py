@@ -1,7 +1,7 @@
-"""Images for the containers of a lab, made of the practice stack's own programs: no registry is asked for anything.
+"""Builds the images for a lab's containers from the practice stack's programs, without downloading from a registry.
 
-An image holds programs and the libraries that they name. A busybox gives it `sh`, `wget` and `grep`, as the official
-images have them.
+An image contains programs and the libraries that they need. Like the official images, it has `sh`, `wget` and `grep`
+from a busybox.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _TIMEOUT = 300.0
 
 
 def make(docker: Sequence[str], name: str, programs: Sequence[Program]) -> None:
-    """Makes an image whose entry point is the first of these programs, unless it is there already.
+    """Creates an image whose entry point is the first of these programs, unless it exists.
 
     Args:
-        docker: the words that ask Docker, e.g. ('docker',).
-        name: its name and tag.
-        programs: as `binaries.find_all` gives them.
+        docker: the docker command, e.g. ('docker',).
+        name: name and tag of the image.
+        programs: programs from `binaries.find_all`.
 
     Raises:
-        ServiceError: Docker does not take it.
+        ServiceError: Docker cannot import the image.
     """
     if run_bounded([*docker, "image", "inspect", name], timeout=60).code == 0:
         return
@@ -58,7 +58,7 @@ def make(docker: Sequence[str], name: str, programs: Sequence[Program]) -> None:
 
 
 def _files(programs: Sequence[Program]) -> Iterator[tuple[Path, str]]:
-    """What goes into an image: each file or folder of this machine, and its place there; once."""
+    """(file or folder on this machine, path in the image) of everything that goes into an image, without duplicates."""
     done: set[str] = set()
     for program in programs:
         row = binaries.load().row(program.name)
@@ -74,7 +74,7 @@ def _files(programs: Sequence[Program]) -> Iterator[tuple[Path, str]]:
 
 
 def _program_and_root(program: Program) -> tuple[Path, Path]:
-    """The program behind a script of `wizard.binaries`, and the folder that stands for its root."""
+    """The real program behind a wrapper script of `wizard.binaries`, and the folder that serves as its root."""
     path = Path(program.path).resolve()
     if path.parent.name != "run":
         return path, Path("/")
@@ -84,7 +84,7 @@ def _program_and_root(program: Program) -> tuple[Path, Path]:
 
 
 def _libraries(program: Path) -> tuple[Path, ...]:
-    """The libraries that a program names; () for one that needs none."""
+    """The shared libraries that a program needs; () for a static one."""
     ended = run_bounded(["ldd", str(program)], timeout=30)
     return tuple(map(Path, _LIBRARY.findall(ended.stdout.decode("utf-8", "replace"))))
 

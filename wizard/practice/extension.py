@@ -1,4 +1,4 @@
-"""Gives a prometheus.yml that a person may have edited the jobs of components that have come to the stack."""
+"""Adds scrape jobs for new components to the practice stack's prometheus.yml, which a person may have edited."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from wizard.config_files.yaml_edit.editor import Editor, Inline, Plain, Value, l
 from wizard.practice.record import PracticeHost
 
 _JOBS = {"srv1": "node"}
-"""The names of jobs that are not those of their hosts."""
+"""Job names that differ from the host's name."""
 
 
 def add_hosts(content: bytes, added: Sequence[PracticeHost], *, prometheus: PracticeHost) -> bytes:
-    """The file with what is missing for `added`; what scrapes or uses them already is left alone.
+    """The file with scrape jobs for `added`; hosts that it already scrapes are left alone.
 
-    Every other byte stays. With the Alertmanager come the block `alerting` and the rules, unless the file has
-    its own.
+    No other byte changes. For an Alertmanager, `alerting` and `rule_files` are added too, unless the file has them.
 
     Raises:
-        ConfigError: it is not a prometheus.yml, or cannot be added to without touching something else.
+        ConfigError: it is not a prometheus.yml, or cannot be extended without changing something else.
     """
     for host in added:
         known = configuration.jobs(content)
@@ -45,16 +44,16 @@ def add_hosts(content: bytes, added: Sequence[PracticeHost], *, prometheus: Prac
 
 
 def _add_missing_keys(content: bytes, path: tuple[str | int, ...], values: Mapping[str, Value]) -> bytes:
-    """`content` with those of the keys that the mapping at `path` does not have."""
+    """`content` with the keys added that the mapping at `path` does not have."""
     document = load(content, "prometheus.yml")
-    there = _keys(document.root, path)
+    present = _keys(document.root, path)
     editor = Editor(document)
-    editor.insert(path, {key: value for key, value in values.items() if key not in there})
+    editor.insert(path, {key: value for key, value in values.items() if key not in present})
     return editor.apply().content
 
 
 def _keys(node: Node | None, path: tuple[str | int, ...]) -> set[str]:
-    """The keys of the mapping at `path`; none where there is no mapping."""
+    """The keys of the mapping at `path`; an empty set if there is no mapping."""
     for step in path:
         if isinstance(node, SequenceNode) and isinstance(step, int):
             node = node.value[step]
@@ -64,7 +63,7 @@ def _keys(node: Node | None, path: tuple[str | int, ...]) -> set[str]:
 
 
 def _add_probe_job(content: bytes, host: PracticeHost, *, target: str) -> bytes:
-    """With a job that has the blackbox exporter look at `target`."""
+    """`content` with a job that probes `target` through the blackbox exporter."""
     value: dict[str, Value] = {
         "job_name": "blackbox-http",
         "metrics_path": "/probe",

@@ -1,4 +1,4 @@
-"""The files that a practice stack starts with: folders, flags, and each program's first configuration."""
+"""Writes the initial files of a practice stack: folders, flags, and each program's configuration."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from wizard.components import component as find_component
 from wizard.practice.record import BESIDE, FIRST, WHOLE, PracticeHost, PracticeStack, dump, host_ports
 
 _TOOLKIT_READY = "TLS is "
-"""What a program with the exporter toolkit logs when it has read its web configuration; it opens the port before."""
+"""Logged by programs with the exporter toolkit after they have read their web configuration; the port opens earlier."""
 _READY = {
     "prometheus": "Server is ready to receive web requests",
     "caddy": "serving initial configuration",
 }
-"""What the other programs log when they are ready."""
+"""Logged by the other programs when they are ready."""
 _CONFIGURATIONS = {
     "prometheus": ("prometheus.yml", "rules.yml"),
     "alertmanager": ("alertmanager.yml",),
     "blackbox_exporter": ("blackbox.yml",),
     "caddy": ("Caddyfile",),
 }
-"""The files in etc/<component> that a component is given, besides web.yml, which a step writes."""
+"""The initial files in etc/<component>, by component; web.yml is only written by a plan."""
 _COLLECTORS = ("cpu", "loadavg", "meminfo", "time", *(("uname",) if sys.platform == "linux" else ()))
 
 
 def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) -> None:
-    """Writes missing files; existing ones are kept, except for an address that changed."""
+    """Writes missing files; in existing ones, only changed addresses are replaced."""
     root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for host in planned.hosts:
         own = Path(host.folder)
@@ -44,7 +44,7 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
             "cwd": str(own),
             "port": host_ports()[host.name][1],
             "ready": _READY.get(host.component, _TOOLKIT_READY),
-            # Where Caddy keeps what it must not put into the home of whoever starts it.
+            # Keeps Caddy from writing its data into the home folder of the user.
             "environment": {"HOME": str(own / "data")} if host.name in BESIDE else {},
         }
         ownfiles.replace(
@@ -65,26 +65,26 @@ def lay_out(root: Path, before: PracticeStack | None, planned: PracticeStack) ->
     ]
     _move_all(moved, planned, config)
     added = [host for host in planned.hosts if host.name not in earlier and host.name not in BESIDE]
-    # A new stack of the first two or of all is laid out whole; anything between is the first two, widened.
+    # The templates cover a new stack with the first two or with all components; other sets extend the first template.
     if added and (before or planned.components not in (FIRST, WHOLE)):
         from wizard.practice import extension
 
         content = config.read_bytes()
-        widened = extension.add_hosts(content, added, prometheus=planned.host("prometheus"))
-        if widened != content:
-            ownfiles.replace(config, widened, 0o640)
+        extended = extension.add_hosts(content, added, prometheus=planned.host("prometheus"))
+        if extended != content:
+            ownfiles.replace(config, extended, 0o640)
     ownfiles.replace(root / "practice.json", dump(planned), 0o640)
 
 
 def configuration(planned: PracticeStack) -> Path:
-    """Prometheus' own configuration."""
+    """The path of the practice Prometheus' configuration."""
     return Path(planned.host("prometheus").folder) / "etc" / "prometheus" / "prometheus.yml"
 
 
 def _first(name: str, planned: PracticeStack) -> str:
-    """The text that a configuration starts with."""
-    whole = name == "prometheus.yml" and planned.components == WHOLE
-    text = assets.path(f"practice/{'whole.yml' if whole else name}").read_text(encoding="utf-8")
+    """The initial content of a configuration file."""
+    has_all = name == "prometheus.yml" and planned.components == WHOLE
+    text = assets.path(f"practice/{'whole.yml' if has_all else name}").read_text(encoding="utf-8")
     for host in planned.hosts:
         text = text.replace(f"@{host.name}@", host.listen).replace(f"@{host.name}.address@", host.address)
     return text
@@ -102,18 +102,18 @@ def _arguments(host: PracticeHost) -> str:
             f"--storage.tsdb.path={own / 'data'}",
             "--storage.tsdb.retention.time=6h",
             "--storage.tsdb.retention.size=64MB",
-            # An alert that found no Alertmanager yet is sent again soon, and not after a minute.
+            # An alert that could not be sent because Alertmanager was not up yet is sent again soon, not after a minute.
             "--rules.alert.resend-delay=1s",
         ]
     elif host.component == "alertmanager":
-        # Without an address for the gossip it stands alone, and opens no second port.
+        # Without a cluster address, it runs alone and opens no second port.
         lines += [
             f"--config.file={etc / 'alertmanager.yml'}",
             f"--storage.path={own / 'data'}",
             "--cluster.listen-address=",
         ]
     elif host.component == "pushgateway":
-        # Debian's keeps what was pushed in /var/lib/prometheus unless it is told where.
+        # By default, Debian's pushgateway stores pushed metrics in /var/lib/prometheus.
         lines += [f"--persistence.file={own / 'data' / 'pushed'}"]
     elif host.component == "blackbox_exporter":
         lines += [f"--config.file={etc / 'blackbox.yml'}"]
@@ -131,7 +131,7 @@ def _arguments(host: PracticeHost) -> str:
 def _move_all(
     moved: Sequence[tuple[PracticeHost, PracticeHost]], planned: PracticeStack, config: Path
 ) -> None:
-    """Puts the new addresses of hosts in place of the old ones, wherever the stack's files name them."""
+    """Replaces the addresses of moved hosts in all files of the stack."""
     proxies = [
         Path(host.folder) / "etc" / host.component / name
         for host in planned.hosts
@@ -149,7 +149,7 @@ def _move_all(
 
 
 def _move(path: Path, old: str, new: str) -> None:
-    """Puts another address:port in place of `old` and changes no other byte."""
+    """Replaces an address:port in a file without changing any other byte."""
     content = path.read_bytes()
     changed = re.sub(rb"(?<![\d.])" + re.escape(old.encode()) + rb"(?!\d)", new.encode(), content)
     if changed != content:
@@ -157,7 +157,7 @@ def _move(path: Path, old: str, new: str) -> None:
 
 
 def _folder(path: Path, *, root: Path) -> None:
-    """Makes a folder and those above it up to `root`, 0750 each."""
+    """Creates a folder and its parents up to `root`, each with mode 0750."""
     for folder in (*reversed([above for above in path.parents if above.is_relative_to(root)]), path):
         if not folder.is_dir():
             folder.mkdir(mode=0o750)

@@ -1,4 +1,4 @@
-"""What the practice stack is made of, and the record of it in practice.json."""
+"""The hosts and components of the practice stack, and its record in practice.json."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ PORTS: Mapping[str, tuple[str, int]] = {
     "srv3": ("node_exporter", 9100),
     "door": ("caddy", 8443),
 }
-"""Each host that the labs and the wizard know, with its component and the usual port."""
+"""Component and default port of each host in the labs and the wizard."""
 MORE = ("srv2", "srv3")
-"""Hosts that are started only when a lab names them."""
+"""Hosts that are only started if a lab names them."""
 BESIDE: Mapping[str, str] = {"door": "prometheus"}
-"""A second program on the host of another one, with its address: a reverse proxy, for the lab about one."""
+"""Programs that share the address of another host: the reverse proxy of a lab, with Prometheus' address."""
 FIRST = ("node_exporter", "prometheus")
 """The components that every practice stack has."""
 WHOLE = tuple(component for name, (component, _) in PORTS.items() if name not in {*MORE, *BESIDE})
-"""The components of the whole stack, for the labs."""
+"""The components of the complete stack, for the labs."""
 
 
 @cache
 def host_ports() -> Mapping[str, tuple[str, int]]:
-    """`PORTS`, and a host for each further component that can run alone, named after the component."""
+    """`PORTS` plus a host for each further component that can run by itself, named after the component."""
     known = {component for component, _ in PORTS.values()}
-    further = [one for one in all_components() if one.packages and one.name not in known]
-    return {**PORTS, **{one.name.replace("_", "-"): (one.name, one.default_port) for one in further}}
+    further = [each for each in all_components() if each.packages and each.name not in known]
+    return {**PORTS, **{each.name.replace("_", "-"): (each.name, each.default_port) for each in further}}
 
 
 def practice_components() -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def practice_components() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PracticeHost:
-    """One host of the stack with the component that runs on it."""
+    """One host of the practice stack and the component that runs on it."""
 
     name: str
     address: str
@@ -58,34 +58,34 @@ class PracticeHost:
     program: str
     version: str
     folder: str
-    """Absolute path; its files are in etc/ and services/ below it."""
+    """Absolute path of the folder that serves as the host; it contains etc/, services/ and data/."""
     active: bool = False
 
     @property
     def listen(self) -> str:
-        """As address:port."""
+        """Its address:port."""
         return f"{self.address}:{self.port}"
 
     @property
     def loopback(self) -> str:
-        """Where it can listen for programs of its own host alone, as address:port: 127.0.0.1 on a real host."""
+        """The address:port on which only programs of its own host should reach it: it stands for 127.0.0.1."""
         head, _, last = self.address.rpartition(".")
-        # Without addresses of their own (macOS) all hosts share 127.0.0.1, and the port has to differ.
+        # On macOS, all hosts share 127.0.0.1, so the port has to differ instead of the address.
         return f"{self.address}:{self.port + 1}" if head == "127.0.0" else f"{head}.1{last:0>2}:{self.port}"
 
     @property
     def service_folder(self) -> str:
-        """Where its arguments, log and state lie."""
+        """The folder with its arguments, log and state."""
         return f"{self.folder}/services/{self.component}"
 
     def connection(self) -> PracticeConnection:
-        """A connection to it; nothing is opened."""
+        """A connection object for the host; opens nothing yet."""
         return PracticeConnection(self.name, self.folder, address=self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PracticeStack:
-    """What is where; `suite` is '' for the machine's own programs."""
+    """The hosts of a practice stack. `suite` is '' if it uses the programs of this machine."""
 
     folder: str
     suite: str
@@ -94,24 +94,24 @@ class PracticeStack:
 
     @property
     def active(self) -> bool:
-        """Whether all of it runs."""
+        """Whether all hosts run."""
         return all(host.active for host in self.hosts)
 
     @property
     def components(self) -> tuple[str, ...]:
-        """The components that it has."""
+        """The components of its hosts, in order."""
         return tuple(host.component for host in self.hosts)
 
     def host(self, name: str) -> PracticeHost:
-        """The host of that name; KeyError if there is none."""
+        """The host with a name; raises KeyError if there is none."""
         return {host.name: host for host in self.hosts}[name]
 
 
 def load(root: Path) -> PracticeStack | None:
-    """The stack in `root`, or None if there is none.
+    """Reads the stack in `root`; None if there is none.
 
     Raises:
-        InputError: its record cannot be used.
+        InputError: its record cannot be read.
     """
     path = root / "practice.json"
     try:
@@ -133,7 +133,7 @@ def load(root: Path) -> PracticeStack | None:
 
 
 def dump(planned: PracticeStack) -> str:
-    """The record, as JSON."""
+    """The record of a stack as JSON."""
     hosts = {
         host.name: {
             "address": host.address,
