@@ -86,24 +86,24 @@ def secure_module(content: bytes, *, module: str, **settings: Unpack[Settings]) 
     """
     want = wanted_settings(**settings)
     document = load(content, NAME)
-    own = _http_block(document, module)
+    http = _http_block(document, module)
     kind = client_settings.Kind(words=f"the module {module!r}", scheme="")
     path = ("modules", module)
-    if null(own):
+    if null(http):
         added: _Tree = {**want.blocks}
         if not added:
             return content
         editor = Editor(document)
-        if own is None:
+        if http is None:
             editor.insert(path, {"http": added})
         else:
             editor.put((*path, "http"), added)
         edited = editor.apply()
-    elif isinstance(own, MappingNode):
-        edited = client_settings.secure(document, (*path, "http"), own, want, kind)
+    elif isinstance(http, MappingNode):
+        edited = client_settings.secure(document, (*path, "http"), http, want, kind)
     else:
         raise ConfigError(
-            "http is not a mapping", where=document.where(own), todo="Write its settings indented below it"
+            "http is not a mapping", where=document.where(http), todo="Write its settings indented below it"
         )
     if edited is document:
         return content
@@ -128,14 +128,14 @@ def _http_block(document: Document, module: str) -> Node | None:
             where=document.where(node),
             todo="Choose a module whose prober is http",
         )
-    own = fields.own(node, "http")
-    if own is None and fields.inner(settings, "http"):
+    http = fields.own(node, "http")
+    if http is None and fields.inner(settings, "http"):
         raise ConfigError(
             f"http of the module {module!r} comes through a merge key (<<)",
             where=document.where(node),
             todo="Write http out in this module, or add a module like it",
         )
-    return own
+    return http
 
 
 def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[Settings]) -> bytes:
@@ -152,13 +152,13 @@ def add_module(content: bytes, *, name: str, like: str = "", **settings: Unpack[
     editor = Editor(document)
     root = document.root
     listed = fields.own(root, "modules")
-    known = {text_of(key): node for key, node in _pairs(document)}
-    if name in known:
-        if bare(_copy_settings(fields.fields([known[name]]))) == bare(value):
+    modules_by_name = {text_of(key): node for key, node in _pairs(document)}
+    if name in modules_by_name:
+        if bare(_copy_settings(fields.fields([modules_by_name[name]]))) == bare(value):
             return content
         raise ConfigError(
             f"there is a module {name!r} already, with other settings",
-            where=document.where(known[name]),
+            where=document.where(modules_by_name[name]),
             todo="Secure that module, or choose another name",
         )
     if listed is None:

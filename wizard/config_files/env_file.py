@@ -162,7 +162,7 @@ def _last(text: str, variable: str) -> Assignment | None:
 
 def _others(text: str, found: Assignment) -> tuple[bool, list[tuple[str, str]]]:
     """What an edit of `found` must not change: the other values, and whether its own quote is closed."""
-    known = assignments(text)
-    own = [one for one in known if one.name == found.name][-1]
+    everything = assignments(text)
+    own = [one for one in everything if one.name == found.name][-1]
     closed = own.ends_in != "" or own.start == own.end
-    return closed, [(one.name, one.decoded) for one in known if one is not own]
+    return closed, [(one.name, one.decoded) for one in everything if one is not own]

@@ -140,15 +140,15 @@ def set_url(content: bytes, *, name: str, url: str) -> bytes:
     """
     document = load(content, NAME)
     index, node = _find_source(document, name)
-    own = fields.own(node, "url")
-    if own is None or client_settings.userinfo(fields.value(fields.fields([node]), "url")):
+    url_node = fields.own(node, "url")
+    if url_node is None or client_settings.userinfo(fields.value(fields.fields([node]), "url")):
         raise ConfigError(
             "this data source has no url of its own, or one with a user name",
-            where=document.where(own or node),
+            where=document.where(url_node or node),
             todo="Write the url out, without user and password, then try again",
         )
     editor = Editor(document)
-    editor.put(("datasources", index, "url"), client_settings.in_hand(own, url))
+    editor.put(("datasources", index, "url"), client_settings.in_hand(url_node, url))
     return editor.apply().content
 
 
@@ -158,21 +158,21 @@ def _use_https(editor: Editor, document: Document, path: Path, node: MappingNode
     Raises:
         ConfigError: the url begins with a variable, or with neither http:// nor https://.
     """
-    own = fields.own(node, "url")
+    url_node = fields.own(node, "url")
     url = fields.value(fields.fields([node]), "url")
     secure_url = client_settings.with_scheme(url, "https")
     if not secure_url:
         raise ConfigError(
             "the url does not begin with http:// or https:// and a host",
-            where=document.where(own or node),
+            where=document.where(url_node or node),
             todo="Write the url out, then try again",
         )
     if secure_url == url:
         return
-    if own is None:
+    if url_node is None:
         editor.insert(path, {"url": secure_url})
     else:
-        editor.put((*path, "url"), client_settings.in_hand(own, secure_url))
+        editor.put((*path, "url"), client_settings.in_hand(url_node, secure_url))
 
 
 def _say_below(

@@ -58,8 +58,8 @@ def with_settings(content: bytes, section: str, values: Mapping[str, str]) -> by
 
 def _with_setting(content: bytes, section: str, key: str, value: str) -> bytes:
     lines = _lines(content)
-    known = [each for each in _sets(lines) if (each.section, each.key) == (section, key)]
-    standing = [each for each in known if not each.is_default]
+    present = [each for each in _sets(lines) if (each.section, each.key) == (section, key)]
+    standing = [each for each in present if not each.is_default]
     if standing:
         last = standing[-1]
         if last.value == value:
@@ -75,7 +75,7 @@ def _with_setting(content: bytes, section: str, key: str, value: str) -> bytes:
         lines[last.line] = f"{found['before']}{value}{found['after']}"
     else:
         end = next((line[len(line.rstrip("\r\n")) :] for line in lines if line.endswith("\n")), "\n")
-        _insert(lines, known, section, f"{key} = {value}", end)
+        _insert(lines, present, section, f"{key} = {value}", end)
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 

@@ -73,19 +73,19 @@ class Unit:
         """
         if self.command is None:
             return ()
-        own = dict(self.environment)
+        own_variables = dict(self.environment)
         result: list[str] = []
         for word in self.command.words:
             alone = re.fullmatch(r"\$([A-Za-z_]\w*)", word.text)
             if alone:
                 name = alone.group(1)
                 result += from_files.get(name) or [
-                    piece.text for piece in split(own.get(name, ""), c_escapes=False)
+                    piece.text for piece in split(own_variables.get(name, ""), c_escapes=False)
                 ]
                 continue
             text = re.sub(
                 r"\$\$|\$\{([A-Za-z_]\w*)\}",
-                lambda m: " ".join(from_files.get(m[1], [])) or own.get(m[1], "") if m[1] else "$",
+                lambda m: " ".join(from_files.get(m[1], [])) or own_variables.get(m[1], "") if m[1] else "$",
                 word.text,
             )
             result.append(text.replace("%%", "%"))

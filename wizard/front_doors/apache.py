@@ -67,18 +67,18 @@ def _lines(door: Door) -> Iterator[str]:
         yield from _location(opening)
     if all(opening.prefix for opening in door.openings):
         prefixes = [opening.prefix for opening in door.openings]
-        known = "|".join(map(re.escape, [*prefixes, *([SIGN_IN_PATH] if door.sign_in else [])]))
+        prefixes_pattern = "|".join(map(re.escape, [*prefixes, *([SIGN_IN_PATH] if door.sign_in else [])]))
         yield ""
         yield "    # The main server's own pages are for its other sites."
-        yield f'    RedirectMatch 404 "^(?!({known})(/|$))"'
+        yield f'    RedirectMatch 404 "^(?!({prefixes_pattern})(/|$))"'
     yield "</VirtualHost>"
 
 
 def _origin(door: Door) -> Iterator[str]:
     """Yields lines for the whole virtual host: Apache evaluates `<If>` before the settings of a section."""
     if door.cors:
-        known = "|".join(re.escape(origin) for origin in door.cors)
-        yield f'SetEnvIf Origin "^(?:{known})$" firescreen_origin=$0'
+        origins = "|".join(re.escape(origin) for origin in door.cors)
+        yield f'SetEnvIf Origin "^(?:{origins})$" firescreen_origin=$0'
 
 
 def _cors(door: Door) -> Iterator[str]:

@@ -107,8 +107,8 @@ def _frontend(port: int, doors: Sequence[Door]) -> Iterator[str]:
     yield f"frontend firescreen-{port}"
     for door in doors if doors[0].bundle else ():
         yield f"    # {door.bundle} holds {door.certificate} and its key."
-    shown = (f"crt {door.bundle or f'@{_STORE}/{label(door)}'}" for door in doors)
-    tls = " ".join(("ssl", *shown, "ssl-min-ver TLSv1.2"))
+    certificates = (f"crt {door.bundle or f'@{_STORE}/{label(door)}'}" for door in doors)
+    tls = " ".join(("ssl", *certificates, "ssl-min-ver TLSv1.2"))
     # In HTTP/2 a client that gets 413 while it still sends sees a reset stream and no response.
     tls += f" alpn http/1.1{_client_certificates(doors)}"
     yield f"    bind :{port} {tls}"
@@ -194,21 +194,21 @@ def _routes(door: Door) -> Iterator[str]:
 
 def _who(door: Door) -> Iterator[str]:
     # The handshake rejects every certificate that is not of the CA.
-    shown = " !{ ssl_c_used }" if door.client_ca else ""
+    others = " !{ ssl_c_used }" if door.client_ca else ""
     for prefix in (opening.prefix for opening in door.openings if opening.own_login):
-        shown += f" !{{ path {prefix or '/'} }} !{{ path_beg {prefix}/ }}"
+        others += f" !{{ path {prefix or '/'} }} !{{ path_beg {prefix}/ }}"
     if door.sign_in is not None:
         # A request with an Authorization header is a machine's.
         machine = "{ req.hdr(authorization) -m found }"
         if door.passwords:
             users = f"!{{ path_beg {SIGN_IN_PATH}/ }} {machine} !{{ http_auth({label(door)}) }}"
-            yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
-        yield from haproxy_sign_in.rules(door, shown + f" !{machine}" * bool(door.passwords))
+            yield f"    http-request auth realm {door.name} if {door.name}{others} {users}"
+        yield from haproxy_sign_in.rules(door, others + f" !{machine}" * bool(door.passwords))
     elif door.passwords:
         users = f"!{{ http_auth({label(door)}) }}"
-        yield f"    http-request auth realm {door.name} if {door.name}{shown} {users}"
+        yield f"    http-request auth realm {door.name} if {door.name}{others} {users}"
     elif door.client_ca:
-        yield f"    http-request deny deny_status 403 if {door.name}{shown}"
+        yield f"    http-request deny deny_status 403 if {door.name}{others}"
 
 
 def _backend(door: Door, opening: Opening) -> Iterator[str]:
@@ -238,9 +238,9 @@ def _inside(door: Door, opening: Opening) -> Iterator[str]:
         yield f"    http-request deny deny_status 429 if {above}"
     yield f"    http-request redirect code 301 location {opening.prefix}/ if {{ path {opening.prefix} }}"
     if door.cors:
-        known = f"{{ req.hdr(origin) -m str {' '.join(door.cors)} }}"
-        yield f"    http-request set-var(txn.origin) req.hdr(origin) if {known}"
-        yield f"    http-request return status 204 if METH_OPTIONS {known}"
+        allowed_origin = f"{{ req.hdr(origin) -m str {' '.join(door.cors)} }}"
+        yield f"    http-request set-var(txn.origin) req.hdr(origin) if {allowed_origin}"
+        yield f"    http-request return status 204 if METH_OPTIONS {allowed_origin}"
         allowed = "{ var(txn.origin) -m found }"
         yield f"    http-after-response set-header Access-Control-Allow-Origin %[var(txn.origin)] if {allowed}"
         for header, value in CORS_ALLOWED:

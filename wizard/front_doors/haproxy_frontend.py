@@ -125,11 +125,11 @@ def _place(text: str, door: Door) -> int:
 
 def _frontend(text: str, door: Door) -> _Section:
     frontends = [each for each in _sections(text) if each.is_theirs and each.listens(door.port)]
-    named = [each for each in frontends if each.mentions(door.name)]
-    found = frontends if len(frontends) == 1 else named
+    by_name = [each for each in frontends if each.mentions(door.name)]
+    found = frontends if len(frontends) == 1 else by_name
     if len(found) != 1:
         what = (
-            f"{len(frontends)} frontends listen on port {door.port}, and {len(named) or 'none'} of them names {door.name}"
+            f"{len(frontends)} frontends listen on port {door.port}, and {len(by_name) or 'none'} of them names {door.name}"
             if frontends
             else f"no frontend listens on port {door.port}"
         )

@@ -81,8 +81,8 @@ def check(stack: Stack, read: yamlfile.Read) -> None:
     seen: set[tuple[str, str, str]] = set()
     for index, login in enumerate(stack.client_logins):
         where = read.where(("client_logins", index))
-        known = [each.host for each in stack.components if each.name == "prometheus"]
-        if login.host not in known:
+        hosts = [each.host for each in stack.components if each.name == "prometheus"]
+        if login.host not in hosts:
             raise StackError(
                 f"there is no prometheus on {login.host} in components",
                 where=where,

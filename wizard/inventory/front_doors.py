@@ -152,10 +152,10 @@ def _check_certificate(door: FrontDoor, where: str) -> None:
         )
     from wizard.front_doors import proxy
 
-    known = proxy(door.proxy)
-    if door.client_cert and (known is None or not known.certificates_inside):
+    reverse_proxy = proxy(door.proxy)
+    if door.client_cert and (reverse_proxy is None or not reverse_proxy.certificates_inside):
         raise StackError(
-            f"{known.title if known else door.proxy} would reject clients with other certificates at the other paths of "
+            f"{reverse_proxy.title if reverse_proxy else door.proxy} would reject clients with other certificates at the other paths of "
             f"{door.site}, too",
             where=where,
             todo="Use machines: {basic_auth: [USER]}, or leave site out and use a name of its own",
@@ -188,13 +188,13 @@ def _check_users(stack: Stack, door: FrontDoor, where: str) -> None:
             where=where,
             todo="Add people: {basic_auth: [USER]}, or give Grafana a front door with a name of its own",
         )
-    known = [user.name for user in stack.users]
+    names = [user.name for user in stack.users]
     for name in door.users:
-        if name not in known:
+        if name not in names:
             raise StackError(
                 f"there is no user '{name}'",
                 where=where,
-                todo=f"Add it to users:, or use one of: {', '.join(known)}",
+                todo=f"Add it to users:, or use one of: {', '.join(names)}",
             )
     if door.client_cert and stack.certificates.issued_by != "ca":
         raise StackError(

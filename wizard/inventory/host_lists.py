@@ -78,12 +78,12 @@ def read(text: str, source: str) -> tuple[Listed, ...]:
     try:
         if isinstance(data, list):
             return _targets(data, source)
-        known = _Known(source)
+        inventory = _Known(source)
         if isinstance(data, dict):
-            known.tree(data)
+            inventory.tree(data)
         else:
-            known.lines(text)
-        return known.hosts_with_groups()
+            inventory.lines(text)
+        return inventory.hosts_with_groups()
     except RecursionError:
         raise _nesting_error(source) from None
 

@@ -132,10 +132,10 @@ def _list_instances(clients: tuple[str, ...]) -> tuple[tuple[Instance, ...], str
 def file_of(text: str) -> Path | None:
     """The path that a person typed if it is a file with hosts; None if it is the name of a host."""
     path = Path(os.path.expanduser(text.strip()))
-    named = text.strip().startswith(("/", "~/", "./", "../")) or path.suffix in _ENDS
+    is_file = text.strip().startswith(("/", "~/", "./", "../")) or path.suffix in _ENDS
     with suppress(OSError, ValueError):  # a text too long for a file name is not a file
-        named = named or path.is_file()
-    return path if named else None
+        is_file = is_file or path.is_file()
+    return path if is_file else None
 
 
 def read_inventory(path: Path, names: Collection[str]) -> tuple[HostSpec, ...]:
@@ -232,7 +232,7 @@ def _known_hosts(arguments: str) -> str:
 
 def _become(variables: Mapping[str, str]) -> str:
     """'sudo' if Ansible changes the user with sudo, which is its default."""
-    wanted = variables.get("ansible_become", variables.get("ansible_sudo", "")).strip().lower() in (
+    becomes = variables.get("ansible_become", variables.get("ansible_sudo", "")).strip().lower() in (
         "true",
         "yes",
         "1",
@@ -240,7 +240,7 @@ def _become(variables: Mapping[str, str]) -> str:
     )
     return (
         "sudo"
-        if wanted and variables.get("ansible_become_method", "sudo").rpartition(".")[2] == "sudo"
+        if becomes and variables.get("ansible_become_method", "sudo").rpartition(".")[2] == "sudo"
         else ""
     )
 

@@ -216,7 +216,7 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
     from wizard.components import all_components
 
     names = [host.name for host in stack.hosts]
-    known = {component.name for component in all_components()}
+    component_names = {component.name for component in all_components()}
     seen: set[str] = set()
     for index, component in enumerate(stack.components):
         where = read.where(("components", index))
@@ -227,12 +227,14 @@ def _check_references(stack: Stack, read: yamlfile.Read) -> None:
                 where=where,
                 todo=f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(names)}",
             )
-        if component.name not in known:
-            near = difflib.get_close_matches(component.name, known, n=1)
+        if component.name not in component_names:
+            near = difflib.get_close_matches(component.name, component_names, n=1)
             raise StackError(
                 f"there is no component '{component.name}'",
                 where=where,
-                todo=f"Did you mean '{near[0]}'?" if near else f"Use one of: {', '.join(sorted(known))}",
+                todo=f"Did you mean '{near[0]}'?"
+                if near
+                else f"Use one of: {', '.join(sorted(component_names))}",
             )
         if component.key in seen:
             raise StackError(

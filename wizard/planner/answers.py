@@ -98,8 +98,8 @@ def _answer_user(stack: Stack, name: str, value: str) -> Stack:
     user = stack.users[0]
     if name == "more":
         names = [each for each in dict.fromkeys(value.replace(",", " ").split()) if each != user.name]
-        known = {each.name: each for each in stack.users}
-        more = tuple(known.get(each) or UserSpec(name=_user_name(each), cost=user.cost) for each in names)
+        users = {each.name: each for each in stack.users}
+        more = tuple(users.get(each) or UserSpec(name=_user_name(each), cost=user.cost) for each in names)
         return replace(stack, users=(user, *more))
     if name == "name":
         stack = door_questions.rename_user(stack, user.name, _user_name(value))

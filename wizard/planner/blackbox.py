@@ -117,8 +117,8 @@ def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
 
 
 def _with_own_module(probing: Probing, uses: dict[tuple[str, str], set[str]]) -> Probing:
-    own = uses[probing.prober.key, probing.module] == {"ours"} or probing.module.endswith(SUFFIX)
-    return probing if own else replace(probing, as_module=f"{probing.module}{SUFFIX}")
+    is_free = uses[probing.prober.key, probing.module] == {"ours"} or probing.module.endswith(SUFFIX)
+    return probing if is_free else replace(probing, as_module=f"{probing.module}{SUFFIX}")
 
 
 def _targets_by_module(
@@ -131,13 +131,13 @@ def _targets_by_module(
     for prober in probers:
         through = paths.as_server(prober)
         others_way = _without_http(prober)
-        mine = [
+        through_prober = [
             target
             for target in place.targets
             if (target.module or "http_2xx") not in others_way and scraper.means(target.address, through)
         ]
         by_module: dict[str, list[scrape.Scraped]] = {}
-        for target in mine:
+        for target in through_prober:
             by_module.setdefault(target.module or "http_2xx", []).append(target)
         for module, targets in by_module.items():
             ours, others = [], []
@@ -156,10 +156,10 @@ def _targets_by_module(
 def _without_http(prober: Client) -> set[str]:
     """The modules without http: they only open a connection, or use another protocol, and https does not affect them."""
     try:
-        known = blackbox.modules(prober.content)
+        modules = blackbox.modules(prober.content)
     except ConfigError:
         return set()  # the planner reports the error with its place
-    return {module.name for module in known if module.prober in ("tcp", "icmp", "dns", "grpc")}
+    return {module.name for module in modules if module.prober in ("tcp", "icmp", "dns", "grpc")}
 
 
 def _is(target: str, prober: Client, server: Server) -> bool:

@@ -44,8 +44,8 @@ class _Demands:
 
     def reject(self, route: ProxyRoute) -> bool:
         """Whether a proxy with its present configuration will be rejected."""
-        known = self.password and not route.authorization
-        return (self.tls and route.scheme != "https") or known or self.certificate
+        lacks_login = self.password and not route.authorization
+        return (self.tls and route.scheme != "https") or lacks_login or self.certificate
 
 
 def broken_clients(stack: Stack, facts: Facts) -> tuple[BrokenClient, ...]:
@@ -76,8 +76,8 @@ def routes(stack: Stack, facts: Facts) -> tuple[ProxyRoute, ...]:
     ports = {str(server.port) for server in paths.servers(stack, facts)}
     return tuple(
         route
-        for known in facts.proxies.values()
-        for route in known.routes
+        for proxies in facts.proxies.values()
+        for route in proxies.routes
         if route.upstream.rpartition(":")[2] in ports
     )
 
@@ -177,7 +177,7 @@ def _unknown_scrape_jobs(
     client: Client, targets: Sequence[TargetHealth], server: Server
 ) -> list[BrokenClient]:
     """Jobs that scrape the server by addresses that the plan does not know, e.g. from service discovery."""
-    known = {
+    known_addresses = {
         place.name
         for place in client.places()
         if place.kind == "job" and any(client.means(address, server) for address in place.addresses)
@@ -185,7 +185,7 @@ def _unknown_scrape_jobs(
     mine = [
         each
         for each in targets
-        if each.health == "up" and each.pool not in known and client.means(each.endpoint, server)
+        if each.health == "up" and each.pool not in known_addresses and client.means(each.endpoint, server)
     ]
     host, config = client.host.spec.name, client.service.config_file
     title = find_component(server.spec.name).title

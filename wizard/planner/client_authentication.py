@@ -73,11 +73,11 @@ def demand(
             where=f"{server.spec.host}:{server.web_file}",
             todo="Move it to a file and name that as client_ca_file",
         )
-    named = server.spec.files.client_ca_file or (config.client_ca_file if config is not None else "")
-    base_file = posixpath.join(server.home, named) if named else ""
+    ca_file = server.spec.files.client_ca_file or (config.client_ca_file if config is not None else "")
+    base_file = posixpath.join(server.home, ca_file) if ca_file else ""
     base_state = server.host.files.get(base_file) if base_file else None
     base = base_state.content if base_state is not None else b""
-    if named and base_state is None:
+    if ca_file and base_state is None:
         raise InputError(
             "there is no client CA here", where=f"{server.spec.host}:{base_file}", todo="Copy it there"
         )

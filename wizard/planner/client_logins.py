@@ -137,28 +137,28 @@ def plan_logins(
         InputError: the job does not exist, its Prometheus is too old, or a file is missing. ConfigError: it logs in in
             another way already.
     """
-    known = tuple(
+    logins = tuple(
         _find_login_place(stack, login, clients, answers.login_secrets.get(login.key))
         for login in stack.client_logins
         if login.host not in facts.away
     )
-    for each in known:
+    for each in logins:
         _refuse_unfit(each)
     secrets = tuple(
         step
-        for client in dict.fromkeys(each.client.key for each in known)
-        if (step := _secrets([each for each in known if each.client.key == client])) is not None
+        for client in dict.fromkeys(each.client.key for each in logins)
+        if (step := _secrets([each for each in logins if each.client.key == client])) is not None
     )
     edits, reloads = [], []
-    for key in dict.fromkeys(each.client.key for each in known):
-        mine = [each for each in known if each.client.key == key]
-        edit = _edit(mine)
+    for key in dict.fromkeys(each.client.key for each in logins):
+        of_client = [each for each in logins if each.client.key == key]
+        edit = _edit(of_client)
         if edit is not None:
             edits.append(edit)
         # Prometheus has not read a secret that only now becomes readable.
         if edit is not None or any(step.key == key for step in secrets):
-            reloads.append(reload_prometheus(facts, mine[0].client, what="the logins", topic="tokens"))
-    return LoginPlan(known, secrets, tuple(edits), tuple(reloads))
+            reloads.append(reload_prometheus(facts, of_client[0].client, what="the logins", topic="tokens"))
+    return LoginPlan(logins, secrets, tuple(edits), tuple(reloads))
 
 
 def _find_login_place(
@@ -232,11 +232,11 @@ def _refuse_unfit(each: _Known) -> None:
         )
 
 
-def _secrets(mine: Sequence[_Known]) -> PlannedStep | None:
-    client = mine[0].client
+def _secrets(logins: Sequence[_Known]) -> PlannedStep | None:
+    client = logins[0].client
     changes: list[Change] = []
-    typed = {each.login.secret_file: each.secret for each in mine if each.secret is not None}
-    for path in dict.fromkeys(each.login.secret_file for each in mine):
+    typed = {each.login.secret_file: each.secret for each in logins if each.secret is not None}
+    for path in dict.fromkeys(each.login.secret_file for each in logins):
         state, given = client.host.files.get(path), typed.get(path)
         content = given.reveal().encode() if given is not None else state.content if state else b""
         if state is not None and _is_fit(client, state) and state.content.strip() == content.strip():
@@ -271,11 +271,11 @@ def _is_fit(client: Client, state: FileState) -> bool:
     return reads and not state.mode & 0o007
 
 
-def _edit(mine: Sequence[_Known]) -> PlannedStep | None:
-    client = mine[0].client
+def _edit(logins: Sequence[_Known]) -> PlannedStep | None:
+    client = logins[0].client
     before = client.texts
     after = dict(before)
-    for each in mine:
+    for each in logins:
         block = each.place.block
         place = (block.kind, block.index) if block is not None else ("job", each.place.name)
         with locate_errors(each.client.host.spec.name, each.path):
@@ -299,8 +299,8 @@ def _edit(mine: Sequence[_Known]) -> PlannedStep | None:
 def _value(login: ClientLogin) -> dict[str, Value]:
     way = login.way
     if isinstance(way, Authorization):
-        shown: dict[str, Value] = {"type": way.type} if way.type != "Bearer" else {}
-        return shown | {"credentials_file": way.credentials_file}
+        authorization: dict[str, Value] = {"type": way.type} if way.type != "Bearer" else {}
+        return authorization | {"credentials_file": way.credentials_file}
     value: dict[str, Value] = {
         "client_id": way.client_id,
         "client_secret_file": way.client_secret_file,

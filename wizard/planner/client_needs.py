@@ -47,22 +47,22 @@ class ClientNeeds:
         return self._trust(place, plans), self._client_pair_files(place, plans), self._login(place, plans)
 
     def _trust(self, place: Place, plans: Sequence[ServerPlan]) -> str:
-        named = place.tls.get("ca_file", "")
-        state = self._client.host.files.get(self._client.resolve(place, named)) if named else None
+        ca_file = place.tls.get("ca_file", "")
+        state = self._client.host.files.get(self._client.resolve(place, ca_file)) if ca_file else None
         ours = {self._client.trust_file(plan.server, own_ca=plan.pair.own_ca): plan for plan in plans}
         path = next(iter(ours)) if len(ours) == 1 else self._client.place_trust(place.how)
-        mine = self._client.resolve(place, named) == path
-        believed = state is not None and all(
+        is_own_bundle = self._client.resolve(place, ca_file) == path
+        is_trusted = state is not None and all(
             signatures.vouches(state.content, plan.pair.certificate) for plan in plans
         )
-        if believed and not mine:
-            self._say_unrooted(place, plans, named)
-            return named
+        if is_trusted and not is_own_bundle:
+            self._say_unrooted(place, plans, ca_file)
+            return ca_file
         self._trusted.setdefault(path, {}).update({plan.server.key: plan for plan in plans})
-        return named if mine else path
+        return ca_file if is_own_bundle else path
 
-    def _say_unrooted(self, place: Place, plans: Sequence[ServerPlan], named: str) -> None:
-        path = self._client.resolve(place, named)
+    def _say_unrooted(self, place: Place, plans: Sequence[ServerPlan], ca_file: str) -> None:
+        path = self._client.resolve(place, ca_file)
         state = self._client.host.files[path]
         for plan in plans:
             for finding in trust_anchors.missing_root_findings(
@@ -133,8 +133,8 @@ class ClientNeeds:
 
     def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
         """Whether every server accepts the login that the person configured for this place."""
-        user, named = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
-        path = self._client.resolve(place, named) if named else ""
+        user, file_name = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
+        path = self._client.resolve(place, file_name) if file_name else ""
         if not user or not path or path == self._client.password_file(self._stack.users[0]):
             return False
         state = self._client.host.files.get(path)
@@ -146,8 +146,8 @@ class ClientNeeds:
             return False  # that user's hash is about to change
         for plan in asking:
             web_state = plan.server.host.files.get(plan.server.web_file)
-            known = web_config.parse(web_state.content).users.get(user, "") if web_state is not None else ""
-            if not known or not passwords.matches(password, known):
+            hashed = web_config.parse(web_state.content).users.get(user, "") if web_state is not None else ""
+            if not hashed or not passwords.matches(password, hashed):
                 return False
         return True
 

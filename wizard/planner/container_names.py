@@ -23,19 +23,19 @@ def means(asker: Service, own: Listener, address: str, server: Listener, *, sche
         own: where that component listens itself, which tells its host.
         server: where the server listens.
     """
-    mine, theirs = asker.container, server.service.container
+    own_box, server_box = asker.container, server.service.container
     host, port = endpoints.split(address, scheme)
     same_host = own.host.spec.name == server.host.spec.name
-    if same_host and theirs is not None and theirs.has_own_network:
-        names = _names(mine, theirs)
+    if same_host and server_box is not None and server_box.has_own_network:
+        names = _names(own_box, server_box)
         if host in names:
-            return port == theirs.inside_port
-    if mine is None or not mine.has_own_network:
+            return port == server_box.inside_port
+    if own_box is None or not own_box.has_own_network:
         return identity.means(own.host, address, server, scheme=scheme)
-    if endpoints.is_loopback(host) or host in _others(mine, own, theirs):
+    if endpoints.is_loopback(host) or host in _others(own_box, own, server_box):
         return False
-    if leads_to_host(mine, host):
-        return same_host and _accepts(mine, server, port)
+    if leads_to_host(own_box, host):
+        return same_host and _accepts(own_box, server, port)
     return identity.means(own.host, address, server, scheme=scheme)
 
 
@@ -48,17 +48,19 @@ def target(asker: Service, own: Listener, server: Listener, usual: str) -> str:
         server: where the server listens.
         usual: host:port as used from this machine.
     """
-    mine, theirs = asker.container, server.service.container
-    if mine is None or not mine.has_own_network or own.host.spec.name != server.host.spec.name:
+    own_box, server_box = asker.container, server.service.container
+    if own_box is None or not own_box.has_own_network or own.host.spec.name != server.host.spec.name:
         return usual
     port = endpoints.split(usual)[1]
-    if theirs is not None and theirs.has_own_network:
-        shared = next(iter(theirs.names_in(mine)), "")
+    if server_box is not None and server_box.has_own_network:
+        shared = next(iter(server_box.names_in(own_box)), "")
         if shared:
-            return f"{shared}:{theirs.inside_port}"
-        port = next((each.port for each in theirs.published if each.inside == theirs.inside_port), port)
-    gateway = next((name for name, _ in mine.extra_hosts if leads_to_host(mine, name)), "")
-    gateway = gateway or next((each.gateway for each in mine.networks if each.gateway), "")
+            return f"{shared}:{server_box.inside_port}"
+        port = next(
+            (each.port for each in server_box.published if each.inside == server_box.inside_port), port
+        )
+    gateway = next((name for name, _ in own_box.extra_hosts if leads_to_host(own_box, name)), "")
+    gateway = gateway or next((each.gateway for each in own_box.networks if each.gateway), "")
     return f"{gateway}:{port}" if gateway else usual
 
 
@@ -74,25 +76,25 @@ def _is_gateway(box: Container, address: str) -> bool:
     return bool(address) and address in {each.gateway for each in box.networks}
 
 
-def _names(mine: Container | None, theirs: Container) -> set[str]:
+def _names(own_box: Container | None, server_box: Container) -> set[str]:
     """The names by which another container reaches a container, or the addresses by which the host does."""
-    if mine is not None and mine.has_own_network:
-        return {endpoints.canonical(name) for name in theirs.names_in(mine)}
-    return {each.address for each in theirs.networks if each.address}
+    if own_box is not None and own_box.has_own_network:
+        return {endpoints.canonical(name) for name in server_box.names_in(own_box)}
+    return {each.address for each in server_box.networks if each.address}
 
 
-def _others(mine: Container, own: Listener, theirs: Container | None) -> set[str]:
+def _others(own_box: Container, own: Listener, server_box: Container | None) -> set[str]:
     """The names of the other containers in its networks, none of which means the host."""
     boxes = (service.container for service in own.host.services)
     return {
         endpoints.canonical(name)
         for box in boxes
-        if box is not None and box.has_own_network and box is not theirs
-        for name in box.names_in(mine)
+        if box is not None and box.has_own_network and box is not server_box
+        for name in box.names_in(own_box)
     }
 
 
-def _accepts(mine: Container, server: Listener, port: int) -> bool:
+def _accepts(own_box: Container, server: Listener, port: int) -> bool:
     """Whether a server on the host accepts connections to the gateway's address."""
-    gateways = {each.gateway for each in mine.networks if each.gateway}
+    gateways = {each.gateway for each in own_box.networks if each.gateway}
     return any(own == port and (not host or host in gateways) for host, own in server.sockets)

@@ -36,8 +36,8 @@ def split_jobs(
                 where=where,
                 todo="Protect both, or give each an entry of its own",
             )
-        mine = [target for target in place.targets if target.address in protected]
-        foreign = next((target for target in mine if target.source != "static"), None)
+        moved = [target for target in place.targets if target.address in protected]
+        foreign = next((target for target in moved if target.source != "static"), None)
         if foreign is not None:
             raise InputError(
                 f"job {place.name} takes {foreign.address} from {foreign.source}, together with {others[0]}, "
@@ -47,7 +47,7 @@ def split_jobs(
             )
         # One new job per server: their protection may differ later.
         by_plan: dict[str, list[str]] = {}
-        for target in mine:
+        for target in moved:
             by_plan.setdefault(protected[target.address].server.spec.host, []).append(target.discovered)
         path = place.path or client.service.config_file
         for host, addresses in by_plan.items():
@@ -61,8 +61,8 @@ def split_jobs(
 
 def _fits(stack: Stack, place: Place, client: Client, plans: Sequence[ServerPlan]) -> bool:
     """Whether a place uses https already, trusts these servers, and sends the credentials that they require."""
-    named = place.tls.get("ca_file", "")
-    state = client.host.files.get(client.resolve(place, named)) if named else None
+    ca_file = place.tls.get("ca_file", "")
+    state = client.host.files.get(client.resolve(place, ca_file)) if ca_file else None
     if place.scheme != "https" or state is None:
         return False
     user = stack.users[0]

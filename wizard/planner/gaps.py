@@ -18,8 +18,8 @@ def gaps(plans: Sequence[ServerPlan], clients: Sequence[ClientPlan]) -> tuple[Ga
     changed = (each for each in clients if each.trust or each.config is not None or each.login is not None)
     found = [gap for each in changed for gap in of_recreation(each.client.service)]
     for server_plan in plans:
-        mine = [target for target in targets if target.plan is server_plan]
-        found += _own_gaps(server_plan, scraped=any(target.place.kind == "job" for target in mine))
+        server_targets = [target for target in targets if target.plan is server_plan]
+        found += _own_gaps(server_plan, scraped=any(target.place.kind == "job" for target in server_targets))
         if server_plan.turn == "restart" and not server_plan.was_tls:
             found += [
                 Gap(
@@ -28,7 +28,7 @@ def gaps(plans: Sequence[ServerPlan], clients: Sequence[ClientPlan]) -> tuple[Ga
                     component=target.client.service.component,
                     instance=target.client.service.instance,
                 )
-                for target in mine
+                for target in server_targets
                 if target.place.kind not in ("job", "module")
             ]
     return tuple(dict.fromkeys(found))
@@ -36,11 +36,11 @@ def gaps(plans: Sequence[ServerPlan], clients: Sequence[ClientPlan]) -> tuple[Ga
 
 def of_recreation(service: Service) -> tuple[Gap, ...]:
     """The gap of a client whose container must be recreated, because it does not have the folder for its files yet."""
-    box, known = service.container, component(service.component)
+    box, facts = service.container, component(service.component)
     if box is None or not box.is_described or box.sees(service.home):
         return ()
-    lost = "scrapes nothing" if known.name == "prometheus" else "is down"
-    seconds = known.restart_seconds
+    lost = "scrapes nothing" if facts.name == "prometheus" else "is down"
+    seconds = facts.restart_seconds
     return (
         Gap(
             message=f"gets a folder for its files, so its container is made anew: it {lost} for about {seconds:.0f} s",

@@ -187,8 +187,8 @@ def look(
 
 def askers(asking: Sequence[Asking], server: Server) -> tuple[Client, ...]:
     """The Grafanas that query a server."""
-    mine = {each.client.key: each.client for each in asking if each.server.key == server.key}
-    return tuple(mine.values())
+    clients_by_key = {each.client.key: each.client for each in asking if each.server.key == server.key}
+    return tuple(clients_by_key.values())
 
 
 def clients(facts: Facts) -> Iterator[Grafana]:
@@ -306,8 +306,8 @@ def setting_content(client: Client, value: str) -> bytes | None:
 def _trial(stack: Stack, content: bytes, source: grafana.DataSource, server: Server) -> None:
     """Tries the later edit of a data source, and raises ConfigError if it is impossible."""
     state = server.host.files.get(server.web_file)
-    known = web_config.parse(state.content).users if state is not None else {}
-    user = stack.users[0].name if "basic_auth" in server.spec.protect or known else ""
+    users = web_config.parse(state.content).users if state is not None else {}
+    user = stack.users[0].name if "basic_auth" in server.spec.protect or users else ""
     grafana.secure_datasource(
         content, name=source.name, ca="/c", cert="/c", key="/c", user=user, password_file="/p" if user else ""
     )

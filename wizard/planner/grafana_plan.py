@@ -51,14 +51,14 @@ def plan(
     targets: list[Target] = []
     for client in {each.client.key: each.client for each in asking}.values():
         work = _Work(stack, facts, factory, client)
-        mine = [each for each in asking if each.client.key == client.key]
-        targets += [work.serve(each, by_key[each.server.key]) for each in mine]
+        own_sources = [each for each in asking if each.client.key == client.key]
+        targets += [work.serve(each, by_key[each.server.key]) for each in own_sources]
         warnings += work.warnings
         step = work.step()
         if step is None:
             continue
         steps.append(step)
-        host, names = client.host.spec.name, " and ".join(plain(each.source.name) for each in mine)
+        host, names = client.host.spec.name, " and ".join(plain(each.source.name) for each in own_sources)
         warnings.append(
             Finding(
                 id="grafana-restart",
@@ -69,7 +69,7 @@ def plan(
                 remediation=f"Restart it: {client.restart_command}",
             )
         )
-        if any(by_key[each.server.key].turn != "none" for each in mine):
+        if any(by_key[each.server.key].turn != "none" for each in own_sources):
             gaps.append(
                 Gap(
                     message=f"shows nothing from {names} until you restart it: {client.restart_command}",
@@ -148,8 +148,8 @@ class _Work:
 
     def _server_name(self, each: Asking, plan: ServerPlan) -> str:
         """The server name to verify, if the certificate does not have the name in the URL; '' otherwise."""
-        own = each.source.says.get("serverName", "") or each.address.rpartition(":")[0]
-        if not issue.problems(plan.pair.certificate, names=(own,), purpose="server"):
+        expected = each.source.says.get("serverName", "") or each.address.rpartition(":")[0]
+        if not issue.problems(plan.pair.certificate, names=(expected,), purpose="server"):
             return ""
         names = issue.summary(plan.pair.certificate).names
         return next((name for name in names if not name.startswith("*")), "")

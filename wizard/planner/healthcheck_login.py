@@ -37,9 +37,12 @@ def login_file_changes(plan: ServerPlan, clients: Sequence[ClientPlan]) -> tuple
     box = server.service.container
     if box is None or not is_needed(box):
         return ()
-    mine = (target for client in clients if client.client.key == server.key for target in client.targets)
+    own_targets = (
+        target for client in clients if client.client.key == server.key for target in client.targets
+    )
     target = next(
-        (each for each in mine if each.plan.server.key == server.key and each.place.kind == "job"), None
+        (each for each in own_targets if each.plan.server.key == server.key and each.place.kind == "job"),
+        None,
     )
     if target is None:
         return ()

@@ -124,9 +124,9 @@ def hosts_of(
     literal = endpoints.parse_address(host)
     found = (literal,) if literal is not None else _addresses(asker, host)
     if not found:
-        named = tuple(each for each in everyone if host in _own_names(each))
-        loopback = endpoints.is_loopback(host) and not named
-        return (tuple(each for each in everyone if _is_same(asker, each)) if loopback else named), False
+        by_name = tuple(each for each in everyone if host in _own_names(each))
+        loopback = endpoints.is_loopback(host) and not by_name
+        return (tuple(each for each in everyone if _is_same(asker, each)) if loopback else by_name), False
     owners = {owner.spec.name: owner for each in found for owner in everyone if _belongs(asker, each, owner)}
     strange = any(not any(_belongs(asker, each, owner) for owner in everyone) for each in found)
     return tuple(owners.values()), strange
@@ -137,16 +137,16 @@ def names_to_resolve(addresses: Iterable[str], hosts: Iterable[HostFacts]) -> tu
 
     Each appears once, the most important first: names about which nothing else is known.
     """
-    asked = [endpoints.split(address)[0] for address in addresses]
+    names = [endpoints.split(address)[0] for address in addresses]
     everyone = tuple(hosts)
-    known = {name for each in everyone for name in _own_names(each)}
-    targets = dict.fromkeys(name for name in asked if _is_name(name) and name != "localhost")
+    known_names = {name for each in everyone for name in _own_names(each)}
+    targets = dict.fromkeys(name for name in names if _is_name(name) and name != "localhost")
     others = [endpoints.canonical(text) for each in everyone for text in (each.spec.name, each.spec.address)]
-    ordered = [name for name in targets if name not in known]
+    ordered = [name for name in targets if name not in known_names]
     if ordered:
         # Only for an unknown name does it matter to which addresses the stack's own names lead.
         ordered += [name for name in others if name and _is_name(name) and not endpoints.is_loopback(name)]
-    return tuple(dict.fromkeys([*ordered, *(name for name in targets if name in known)]))
+    return tuple(dict.fromkeys([*ordered, *(name for name in targets if name in known_names)]))
 
 
 def _is_name(host: str) -> bool:
@@ -255,14 +255,14 @@ def doubtful(
 def _doubt(asker: HostFacts, address: str, listener: Listener, hosts: Sequence[HostFacts]) -> Doubt | None:
     host, port = endpoints.split(address)
     owners, strange = hosts_of(asker, address, hosts)
-    mine = any(_is_same(each, listener.host) for each in owners)
+    may_mean = any(_is_same(each, listener.host) for each in owners)
     shown = ", ".join(map(str, _addresses(asker, host))) or host
     if port not in (own for _, own in listener.sockets):
-        if not mine or _is_served(port, listener.host):
+        if not may_mean or _is_served(port, listener.host):
             return None
         name = listener.host.spec.name
         return Doubt(address, "port", f"it leads to {name}, where nothing known listens on port {port}")
-    if mine and (strange or len(owners) > 1):
+    if may_mean and (strange or len(owners) > 1):
         names = ", ".join(sorted(each.spec.name for each in owners)) + (" and others" if strange else "")
         return Doubt(
             address, "several", f"{host} leads to several hosts on {asker.spec.name} ({names}: {shown})"

@@ -66,13 +66,13 @@ def monitored_prometheus(
 def scrape_intervals(client: Client) -> Intervals:
     """The scrape intervals of a Prometheus' jobs, by its configuration."""
     try:
-        own = intervals(client.content)
-        jobs = dict(own.jobs)
+        main = intervals(client.content)
+        jobs = dict(main.jobs)
         for text in client.texts.values():
-            jobs = {**intervals(text, own.usual).jobs, **jobs}
+            jobs = {**intervals(text, main.usual).jobs, **jobs}
     except ConfigError:
         return Intervals()  # the planner reports the error with its place
-    return Intervals(own.usual, jobs)
+    return Intervals(main.usual, jobs)
 
 
 def _root(client: Client, scheme: str, **options: Any) -> Probe:

@@ -60,16 +60,16 @@ def assign(
         )
         if is_scraped:
             continue
-        able = [
+        reachable = [
             client for client in scrapers if (client.host.spec.name, server.address) not in facts.unreachable
         ]
-        if not able:
+        if not reachable:
             continue  # its target would be down: `health_findings` reports that
-        mine = [client for client in able if client.host.spec.name == server.spec.host]
-        chosen = (mine or able)[0]
+        local = [client for client in reachable if client.host.spec.name == server.spec.host]
+        chosen = (local or reachable)[0]
         found.setdefault(chosen.key, []).append(server)
         if len(scrapers) > 1:
-            warnings.append(_new_job_finding(server, chosen, same=bool(mine)))
+            warnings.append(_new_job_finding(server, chosen, same=bool(local)))
         for client in scrapers:
             warnings += identity_warnings.of_jobs(facts, client, jobs[client.key], server, chosen)
     return NewJobs({key: tuple(each) for key, each in found.items()}, tuple(warnings))
@@ -85,8 +85,8 @@ def add(texts: Mapping[str, bytes], client: Client, servers: Sequence[Server]) -
     path = client.service.config_file
     for server in servers:
         component = server.spec.name
-        taken = {place.name for place in client.places(found) if place.kind == "job"}
-        name = free_name(component, f"{component}-{server.spec.host}", taken)
+        names = {place.name for place in client.places(found) if place.kind == "job"}
+        name = free_name(component, f"{component}-{server.spec.host}", names)
         with locate_errors(client.host.spec.name, path):
             found[path] = scrape.add_job(
                 found[path], job=name, target=client.target_of(server), scheme="https"

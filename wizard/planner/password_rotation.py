@@ -50,14 +50,14 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
         CredentialNeededError: the person must type the new password and has not.
     """
     user = stack.users[0]
-    known = _servers_of_user(stack, facts, user)
-    if not known:
+    server_hashes = _servers_of_user(stack, facts, user)
+    if not server_hashes:
         return ()
     new = credentials.credential(stack, facts, answers, user).password
     # Each hash once: servers share them, and bcrypt makes each comparison slow on purpose.
-    hashes = dict.fromkeys(hashed for _, _, hashed in known)
+    hashes = dict.fromkeys(hashed for _, _, hashed in server_hashes)
     old_hashes = [hashed for hashed in hashes if not passwords.matches(new, hashed)]
-    stale = [(server, state) for server, state, hashed in known if hashed in old_hashes]
+    stale = [(server, state) for server, state, hashed in server_hashes if hashed in old_hashes]
     clients = [
         client
         for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts))

@@ -99,7 +99,7 @@ def probers(stack: Stack, facts: Facts) -> tuple[Client, ...]:
 
 
 def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
-    own = {spec.key: spec.files for spec in stack.components if spec.name == component}
+    files_by_key = {spec.key: spec.files for spec in stack.components if spec.name == component}
     found: dict[tuple[str, str], Client] = {}
     for host in facts.hosts.values():
         instances = dict.fromkeys(each.instance for each in host.services if each.component == component)
@@ -107,12 +107,12 @@ def _clients(stack: Stack, facts: Facts, component: str) -> tuple[Client, ...]:
             service = host.service(component, instance)
             if service is None or not service.config_file:
                 continue
-            if not service.active and service.key not in own:
+            if not service.active and service.key not in files_by_key:
                 continue  # left over from a package, say: it connects to nothing
             place = host.spec.name, service.config_file
             first = found.get(place)
             found[place] = (
-                Client(host, service, own.get(service.key, OwnFiles()))
+                Client(host, service, files_by_key.get(service.key, OwnFiles()))
                 if first is None
                 else replace(first, beside=(*first.beside, service))
             )

@@ -78,12 +78,12 @@ def reload_step(server: Server, *, restarts: bool) -> PlannedStep | None:
 
 def _reload_by_signal(server: Server) -> FileState:
     """The drop-in with another ExecReload."""
-    known = find_component(server.spec.name)
+    component = find_component(server.spec.name)
     at_hand = server.host.folders.get(KILL) is not None
     send = (
-        f"{KILL} -{known.reload_by} $MAINPID"
+        f"{KILL} -{component.reload_by} $MAINPID"
         if at_hand
-        else f"/bin/sh -c 'kill -s {known.reload_by} $MAINPID'"
+        else f"/bin/sh -c 'kill -s {component.reload_by} $MAINPID'"
     )
     return FileState(f"[Service]\nExecReload=\nExecReload={send}\n".encode())
 
@@ -110,7 +110,7 @@ def warnings(facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
 
 
 def _of(facts: Facts, server: Server) -> Iterator[Finding]:
-    own = f"{server.service.unit}.service" if manager_of(server.service).has_units else ""
+    own_unit = f"{server.service.unit}.service" if manager_of(server.service).has_units else ""
     found = [
         (f"{server.spec.host}:{setting.path}:{setting.line}", f"{setting.key}={setting.value}")
         for key in ("ExecStartPost", "ExecStop", "ExecStopPost", "ExecCondition", "ExecStartPre")
@@ -119,7 +119,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
     for name, host in facts.hosts.items():
         for caller in host.callers:
             same = name == server.spec.host
-            if not (same and own and caller.unit == own) and _means(caller, server, same=same):
+            if not (same and own_unit and caller.unit == own_unit) and _means(caller, server, same=same):
                 found.append((f"{name}:{caller.path}:{caller.line}", caller.text))
     for place, text in found[:_FEW]:
         yield Finding(

@@ -114,7 +114,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     facts = one_port.facts_after(facts)
     factory = credentials.CredentialFactory(stack, facts, answers)
     ends = _ends(stack, facts, factory, one_port)
-    targets, named = ends.targets, probes.names(ends.targets)
+    targets, server_names = ends.targets, probes.names(ends.targets)
     asks_password = ends.ask_password or any(door.users for door in stack.front_doors)
     secrets = tuple(given.password for given in factory.credentials()) if asks_password else ()
     inquiry = probes.Inquiry(
@@ -124,7 +124,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         password=next(iter(secrets), None),
         other_pair=stack.certificates.issued_by == "ca",
     )
-    tools = command_line_tools.step(stack, facts, ends.direct(stack), named)
+    tools = command_line_tools.step(stack, facts, ends.direct(stack), server_names)
     ordered = step_order.order_steps(facts, ends.servers, ends.clients, inquiry.turns(targets))
     moved = facts_after(facts, _changes(ordered))
     doors = door_plan.plan_doors(stack, moved, factory, ends.servers)
@@ -150,7 +150,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
     )
     wanted = _probes(inquiry, ends, (one_port, at_doors, doors, logins))
     broken = (*broken_clients.broken_clients(stack, facts), *one_port.broken, *doors.broken)
-    commands = command_line_tools.commands(stack, facts, ends.direct(stack), named)
+    commands = command_line_tools.commands(stack, facts, ends.direct(stack), server_names)
     return Plan(
         stack=stack,
         facts=facts,
@@ -371,15 +371,15 @@ def _prober_plans(
     found = []
     by_prober = sorted(probings, key=lambda probing: probing.prober.key)
     for _, group in groupby(by_prober, key=lambda probing: probing.prober.key):
-        mine = tuple(group)
-        prober = mine[0].prober
+        prober_probings = tuple(group)
+        prober = prober_probings[0].prober
         modules: dict[str, dict[str, ServerPlan]] = {}
-        for probing in mine:
+        for probing in prober_probings:
             keys = {server.key for _, _, server in probing.targets}
             modules.setdefault(probing.as_module, {}).update(
                 {each.server.key: each for each in plans if each.server.key in keys}
             )
-        content = blackbox.with_modules(prober.content, mine)
+        content = blackbox.with_modules(prober.content, prober_probings)
         servers = {name: tuple(each.values()) for name, each in modules.items()}
         texts = {prober.service.config_file: content}
         found.append(plan_client(stack, facts, factory, prober, plans, modules=servers, texts=texts))

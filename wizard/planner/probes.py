@@ -78,11 +78,11 @@ class Inquiry:
 
         They use the server's name from Prometheus' configuration, if any: its certificate must be valid for that name.
         """
-        named = names(targets)
+        by_server = names(targets)
         return tuple(
             probe
             for plan in self.servers.values()
-            for probe in self._of(plan, *named.get(plan.server.key, _by_itself(plan.server)))
+            for probe in self._of(plan, *by_server.get(plan.server.key, _by_itself(plan.server)))
         )
 
     def _of(self, plan: ServerPlan, place: str, server_name: str) -> list[Probe]:
@@ -141,8 +141,8 @@ class Inquiry:
         else:
             yield "a stranger's certificate is accepted as well", other, "200", stranger
         if plan.allowed and self.other_pair:
-            shown = _shows(paths.other_pair(self.facts))
-            yield "a certificate with another name is rejected", "another name", "refused", shown
+            pair = _shows(paths.other_pair(self.facts))
+            yield "a certificate with another name is rejected", "another name", "refused", pair
 
     def _login(self, plan: ServerPlan) -> dict[str, Any]:
         if not plan.asks_password or self.password is None:
@@ -163,11 +163,11 @@ class Inquiry:
         Args:
             before: whether to use the protection before this plan.
         """
-        own = self.servers.get(client.key)
-        if own is None or (before and not own.was_tls):
+        plan = self.servers.get(client.key)
+        if plan is None or (before and not plan.was_tls):
             return "http", {}
-        options = {"ca_file": paths.trust_copy(self.facts, own.server)}
-        return "https", {**options, **self._login(own), **self._pair(own)}
+        options = {"ca_file": paths.trust_copy(self.facts, plan.server)}
+        return "https", {**options, **self._login(plan), **self._pair(plan)}
 
     def up_probes(self, targets: Sequence[Target], *, before: bool = False) -> tuple[Probe, ...]:
         """The probes of `up` for each target.
@@ -268,8 +268,10 @@ def _curl_resolve(server: Server, place: str) -> str:
     if server.service.forward or endpoints.is_same(place, server.address):
         return ""
     host = endpoints.split(place)[0]
-    known = {endpoints.canonical(name) for name in server.host.names}
-    alias = endpoints.parse_address(host) is None and not endpoints.is_loopback(host) and host not in known
+    own_names = {endpoints.canonical(name) for name in server.host.names}
+    alias = (
+        endpoints.parse_address(host) is None and not endpoints.is_loopback(host) and host not in own_names
+    )
     if not server.host.spec.is_remote and not (alias and server.host.spec.connect == "local"):
         return ""
     return f"{place}:{server.address.rpartition(':')[0].strip('[]')}"
@@ -282,11 +284,11 @@ def up_id(target: Target) -> str:
 
 def _label(target: Target, name: Literal["instance", "job_label"]) -> str:
     """A label of a target's `up` series; '' if it has the usual value: the address, or the job's name."""
-    mine = next((each for each in target.place.targets if each.address == target.address), None)
-    if mine is None:
+    scraped = next((each for each in target.place.targets if each.address == target.address), None)
+    if scraped is None:
         return ""
     found, usual = (
-        (mine.instance, target.address) if name == "instance" else (mine.job_label, target.place.name)
+        (scraped.instance, target.address) if name == "instance" else (scraped.job_label, target.place.name)
     )
     return found if found != usual else ""
 

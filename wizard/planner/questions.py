@@ -237,8 +237,8 @@ def _file_questions(stack: Stack, component: ComponentSpec) -> list[Question]:
 def _tuning_questions(stack: Stack, facts: Facts, component: ComponentSpec) -> list[Question]:
     """Settings that few people change; only those that the running version supports."""
     where = f"{component.name} {_on(stack, component.host)}"
-    known = facts.hosts.get(component.host)
-    service = known.service(component.name, component.unit) if known is not None else None
+    host = facts.hosts.get(component.host)
+    service = host.service(component.name, component.unit) if host is not None else None
     toolkit = find_component(component.name).toolkit(service.version if service is not None else "")
     result = [
         Question(

@@ -175,14 +175,14 @@ def _named_in_web_config(server: Server) -> list[str]:
         config = web_config.parse(state.content)
     except ConfigError:
         return []  # the planner reports the error with its place
-    named = (config.cert_file, config.key_file, config.client_ca_file)
-    return [posixpath.join(server.home, name) for name in named if name]
+    paths = (config.cert_file, config.key_file, config.client_ca_file)
+    return [posixpath.join(server.home, name) for name in paths if name]
 
 
 def _own_files(files: OwnFiles) -> list[str]:
-    named = (files.cert_file, files.key_file, files.ca_file)
+    paths = (files.cert_file, files.key_file, files.ca_file)
     return [
-        name for name in (*named, files.client_cert_file, files.client_key_file, files.client_ca_file) if name
+        name for name in (*paths, files.client_cert_file, files.client_key_file, files.client_ca_file) if name
     ]
 
 

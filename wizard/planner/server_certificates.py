@@ -121,9 +121,9 @@ def _readable(server: Server, path: str) -> None:
         )
     if state is None or service.user == "root":
         return
-    mine = state.owner == service.user and state.mode & 0o400
+    as_owner = state.owner == service.user and state.mode & 0o400
     ours = state.group == service.group and state.mode & 0o040
-    if not (mine or ours or state.mode & 0o004):
+    if not (as_owner or ours or state.mode & 0o004):
         raise InputError(
             f"{service.component} runs as {service.user} and cannot read this file "
             f"(mode {state.mode:04o}, {state.owner}:{state.group})",
@@ -289,8 +289,8 @@ def _free_pair(server: Server, config: web_config.WebConfig | None) -> tuple[str
     used = posixpath.join(server.home, config.cert_file) if config is not None and config.cert_file else ""
     if used in (server.pair[0], server.spare_pair[0]):
         return server.pair if used == server.spare_pair[0] else server.spare_pair
-    taken = any(server.host.files.get(path) is not None for path in server.pair)
-    return server.spare_pair if taken else server.pair
+    is_taken = any(server.host.files.get(path) is not None for path in server.pair)
+    return server.spare_pair if is_taken else server.pair
 
 
 def make_home(server: Server, why: str) -> tuple[Change, ...]:

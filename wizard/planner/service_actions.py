@@ -52,7 +52,7 @@ def reload(facts: Facts, client: Client, turns: Turns = NO_TURNS) -> PlannedStep
     """
     service = client.service
     title = find_component(service.component).title
-    mine = turns.of(client.key)
+    own_turns = turns.of(client.key)
     return client.step(
         StepKind.RELOAD,
         step_id=f"reload:{client.place}" if service.component == "prometheus" else "",
@@ -60,11 +60,11 @@ def reload(facts: Facts, client: Client, turns: Turns = NO_TURNS) -> PlannedStep
         why=(
             "Prometheus keeps running while it reloads. It switches its targets to https within ten seconds; the "
             "servers restart in that moment, so that at most one scrape is lost."
-            if mine.before
+            if own_turns.before
             else f"{title} keeps running while it reloads its configuration."
         ),
         changes=(
-            _run(service, "reload", turns=mine, workspace=facts.workspace_option),
+            _run(service, "reload", turns=own_turns, workspace=facts.workspace_option),
             *_beside(facts, client),
         ),
     )

@@ -131,8 +131,8 @@ def _link_flag(component: Component, server: Server, pair: Pair) -> dict[str, st
     now = server.service.flag(component.url_flag)
     names = issue.summary(pair.certificate).names
     if now:
-        own = now.startswith("http:") and _is_own(now, server, names)
-        return {component.url_flag: f"https{now[4:]}"} if own else {}
+        is_own = now.startswith("http:") and _is_own(now, server, names)
+        return {component.url_flag: f"https{now[4:]}"} if is_own else {}
     name = next((each for each in names if not endpoints.is_address(each) and each != "localhost"), "")
     name = name or next(iter(names), "")
     return (
@@ -149,5 +149,5 @@ def _is_own(url: str, server: Server, names: Sequence[str]) -> bool:
         return False
     if port != server.port:
         return False
-    own = name in {each.lower().rstrip(".") for each in names}
-    return own or Client(server.host, server.service, OwnFiles()).means(f"{name}:{port}", server)
+    is_named = name in {each.lower().rstrip(".") for each in names}
+    return is_named or Client(server.host, server.service, OwnFiles()).means(f"{name}:{port}", server)

@@ -28,8 +28,10 @@ def comes_after(host: HostFacts, service: Service, folder: Callable[[Service], s
     def rank(each: Service) -> tuple[bool, str, str]:
         return each.component != "prometheus", each.component, each.instance
 
-    mine = folder(service)
-    return any(mine and folder(each) == mine and rank(each) < rank(service) for each in host.services)
+    own_folder = folder(service)
+    return any(
+        own_folder and folder(each) == own_folder and rank(each) < rank(service) for each in host.services
+    )
 
 
 def file_stem(component: str, unit: str) -> str:

@@ -44,7 +44,7 @@ def _content(plan: ServerPlan) -> bytes | None:
 
 def unlisted_instances(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
     """Warns about further instances of a protected component that the stack does not name: they do not change."""
-    named = {spec.key for spec in stack.components}
+    listed = {spec.key for spec in stack.components}
     kinds = {(spec.host, spec.name) for spec in stack.components if spec.protect}
     return tuple(
         Finding(
@@ -59,7 +59,7 @@ def unlisted_instances(stack: Stack, facts: Facts) -> tuple[Finding, ...]:
             why="It stays as it is: whoever reaches it reads the same as before.",
             remediation=f"Add it to the stack: {{host: {service.host}, name: {service.component}, unit: {service.unit}}}",
         )
-        for known in facts.hosts.values()
-        for service in known.services
-        if service.active and (service.host, service.component) in kinds and service.key not in named
+        for host in facts.hosts.values()
+        for service in host.services
+        if service.active and (service.host, service.component) in kinds and service.key not in listed
     )

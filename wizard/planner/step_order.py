@@ -24,8 +24,8 @@ def order_steps(
     """
     unconfigured, configured = _by_web_config(servers)
     restarts = [server for server in servers if server.turn == "restart"]
-    own = [server for server in restarts if server.server.spec.name == "prometheus"]
-    others = [server for server in restarts if server not in own]
+    prometheus = [server for server in restarts if server.server.spec.name == "prometheus"]
+    others = [server for server in restarts if server not in prometheus]
     turned = {server.server.key for server in others}
     # The Prometheus that changes the scheme of its targets is the last: from then on, every second counts.
     turning = sorted(clients, key=lambda client: client.client.service.component == "prometheus")
@@ -65,10 +65,10 @@ def order_steps(
         # Files that servers reread with the next request: the clients have the credentials already.
         (
             *(step for server in configured if server.turn != "restart" for step in present(server.web)),
-            *compose.client_server_steps(own),
+            *compose.client_server_steps(prometheus),
         ),
         # Prometheus itself restarts last: it has scraped the others by then.
-        tuple(service_actions.restart(facts, server.server) for server in own),
+        tuple(service_actions.restart(facts, server.server) for server in prometheus),
         tuple(step for client in clients for step in client.narrow),
         tuple(step for server in servers for step in _narrow_bundle_steps(facts, server)),
     )

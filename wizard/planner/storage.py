@@ -19,36 +19,36 @@ def refuse(facts: Facts, steps: Sequence[PlannedStep]) -> None:
     """
     needed: dict[tuple[str, str], int] = {}
     for change in _writes(steps):
-        known = _storage(facts, change)
-        if known is None:
+        storage = _storage(facts, change)
+        if storage is None:
             continue
         where = f"{change.host}:{change.path}"
-        _refuse_one(known, change, where)
-        key = (change.host, known.mount)
+        _refuse_one(storage, change, where)
+        key = (change.host, storage.mount)
         needed[key] = needed.get(key, 0) + _size(change)
-        if known.free is not None and known.free < needed[key]:
+        if storage.free is not None and storage.free < needed[key]:
             raise InputError(
-                f"the disk below {known.mount} is full: {known.free} bytes are free, "
+                f"the disk below {storage.mount} is full: {storage.free} bytes are free, "
                 f"and at least {needed[key]} are needed",
                 where=where,
-                todo=f"Free some space there, e.g. look at `df {known.mount}` and `du -x {known.mount}`",
+                todo=f"Free some space there, e.g. look at `df {storage.mount}` and `du -x {storage.mount}`",
             )
 
 
-def _refuse_one(known: Storage, change: WriteFile | MakeFolder, where: str) -> None:
-    if known.read_only:
+def _refuse_one(storage: Storage, change: WriteFile | MakeFolder, where: str) -> None:
+    if storage.read_only:
         raise InputError(
-            f"the file system is read-only (mounted at {known.mount})",
+            f"the file system is read-only (mounted at {storage.mount})",
             where=where,
-            todo=f"Make it writable (`mount -o remount,rw {known.mount}`), or change the image that it comes from",
+            todo=f"Make it writable (`mount -o remount,rw {storage.mount}`), or change the image that it comes from",
         )
-    if known.immutable:
+    if storage.immutable:
         raise InputError(
-            f"{known.path} is marked as immutable or append-only",
+            f"{storage.path} is marked as immutable or append-only",
             where=where,
-            todo=f"Take the mark away (`chattr -i -a {known.path}`), if it is yours to take",
+            todo=f"Take the mark away (`chattr -i -a {storage.path}`), if it is yours to take",
         )
-    if isinstance(change, WriteFile) and change.before is not None and known.path == known.mount:
+    if isinstance(change, WriteFile) and change.before is not None and storage.path == storage.mount:
         raise InputError(
             "the file is a mount of its own, as containers and orchestration make them, so it cannot be replaced",
             where=where,

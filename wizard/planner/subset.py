@@ -109,9 +109,9 @@ def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
     for server in paths.servers(plan.stack, facts):
         if server.service in turned:
             running = replace(server.service, web_config=server.web_file)
-            known = hosts[server.spec.host]
-            services = tuple(running if each == server.service else each for each in known.services)
-            hosts[server.spec.host] = replace(known, services=services)
+            host = hosts[server.spec.host]
+            services = tuple(running if each == server.service else each for each in host.services)
+            hosts[server.spec.host] = replace(host, services=services)
     other = plan_for(plan.stack, replace(facts, hosts=hosts), _with_passwords(plan))
     first = {
         (change.host, change.path): change.after
@@ -148,8 +148,8 @@ def plan_remaining_hosts(plan: Plan, made: Sequence[Change]) -> Plan:
 
 def _with_passwords(plan: Plan) -> Answers:
     """The answers, with the passwords that the plan has read or created."""
-    known = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
-    return replace(plan.answers, passwords={**plan.answers.passwords, **known})
+    by_name = {user.name: secret for user, secret in zip(plan.stack.users, plan.secrets, strict=False)}
+    return replace(plan.answers, passwords={**plan.answers.passwords, **by_name})
 
 
 def remaining_steps(target: Plan, made: Sequence[Change]) -> tuple[PlannedStep, ...]:
@@ -267,9 +267,9 @@ def _merge_steps(
             kept = []
             for change in step.changes:
                 fresh = anew.get((step.id, change.kind == "reload", change.path))
-                own = isinstance(change, MakeFolder) or (change.host, change.path) in made
-                if own or fresh is not None:
-                    kept.append(change if own or fresh is None else fresh)
+                is_made = isinstance(change, MakeFolder) or (change.host, change.path) in made
+                if is_made or fresh is not None:
+                    kept.append(change if is_made or fresh is None else fresh)
             changes = tuple(kept)
         if changes:
             merged.append(replace(step, changes=changes))

@@ -49,9 +49,9 @@ def copies(
     for change in _writes(steps):
         if change.host == WORKSPACE or change.after is None or change.secret:
             continue
-        mine = tuple(_copies(facts, change, change.after, places))
-        if mine:
-            found[change.host, change.path] = mine
+        copied = tuple(_copies(facts, change, change.after, places))
+        if copied:
+            found[change.host, change.path] = copied
     return found
 
 
@@ -60,13 +60,13 @@ def describe_transfers(stack: Stack, facts: Facts, steps: Sequence[PlannedStep])
     crossing = copies(stack, facts, steps)
 
     def with_way(change: WriteFile) -> WriteFile:
-        mine = crossing.get((change.host, change.path), ())
-        if not mine or change.after is None:
+        copied = crossing.get((change.host, change.path), ())
+        if not copied or change.after is None:
             return change
         # The change's own text has the first fingerprint already.
-        lines = [f"from       {origin}" for origin in dict.fromkeys(copy.origin for copy in mine)]
-        lines.append(f"to         {change.host}: {change.path}, {mine[0].rights}")
-        lines += [f"SHA-256    {copy.fingerprint}" for copy in mine if not _names_fingerprint(change, copy)]
+        lines = [f"from       {origin}" for origin in dict.fromkeys(copy.origin for copy in copied)]
+        lines.append(f"to         {change.host}: {change.path}, {copied[0].rights}")
+        lines += [f"SHA-256    {copy.fingerprint}" for copy in copied if not _names_fingerprint(change, copy)]
         return replace(change, about=(*change.about, *lines))
 
     return tuple(
@@ -138,12 +138,12 @@ def _places(facts: Facts, steps: Sequence[PlannedStep]) -> Iterator[tuple[str, s
 
 def _at_home(stack: Stack, facts: Facts) -> set[tuple[str, str]]:
     """(host, path) of the certificates that servers and clients present; a certificate elsewhere is a copy."""
-    shown = {
+    presented = {
         (server.spec.host, path)
         for server in paths.servers(stack, facts)
         for path in (server.pair[0], server.spare_pair[0], server.spec.files.cert_file)
     }
-    return shown | {
+    return presented | {
         (client.host.spec.name, path)
         for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts))
         for path in (client.pair[0], client.spare_pair[0], client.own.client_cert_file)
@@ -201,13 +201,13 @@ def refuse(stack: Stack, facts: Facts, steps: Sequence[PlannedStep]) -> None:
                     where=_holder(facts, key) or paths.ca_pair(facts)[1],
                     todo="Put another file in its place there: the key of the CA never leaves its folder",
                 )
-            mine = homes.get(key, ())
-            if not mine or any(home.host == change.host for home in mine):
+            known_homes = homes.get(key, ())
+            if not known_homes or any(home.host == change.host for home in known_homes):
                 continue
-            kept = [home for home in mine if home.prometheus]
+            kept = [home for home in known_homes if home.prometheus]
             if not kept and _holds(facts, WORKSPACE, shared, key):
                 continue  # each node gets a copy, and the plan says what that costs
-            home = (*kept, *mine)[0]
+            home = (*kept, *known_homes)[0]
             whose = "Prometheus' own private key" if home.prometheus else "a private key"
             raise InputError(
                 f"{whose} on {home.host} would be copied to {change.path} on {_host_label(change.host)}",
@@ -258,7 +258,7 @@ def _refuse_authority_in_use(stack: Stack, facts: Facts, authorities: set[bytes]
 
 
 def _homes(stack: Stack, facts: Facts) -> dict[bytes, tuple[_Home, ...]]:
-    own = {
+    pairs = {
         (scraper.host.spec.name, path)
         for scraper in paths.scrapers(stack, facts)
         for path in (
@@ -268,7 +268,7 @@ def _homes(stack: Stack, facts: Facts) -> dict[bytes, tuple[_Home, ...]]:
             scraper.own.key_file,
         )
     }
-    own |= {
+    pairs |= {
         (server.spec.host, path)
         for server in paths.servers(stack, facts)
         if server.spec.name == "prometheus"
@@ -278,7 +278,7 @@ def _homes(stack: Stack, facts: Facts) -> dict[bytes, tuple[_Home, ...]]:
     for host, known in facts.hosts.items():
         for path, state in known.files.items() if host != WORKSPACE else ():
             for key in private_keys(state.content if state is not None else b""):
-                found[key] = (*found.get(key, ()), _Home(host, path, (host, path) in own))
+                found[key] = (*found.get(key, ()), _Home(host, path, (host, path) in pairs))
     return found
 
 
@@ -288,8 +288,8 @@ def _holds(facts: Facts, host: str, path: str, key: bytes) -> bool:
 
 
 def _state(facts: Facts, host: str, path: str) -> FileState | None:
-    known = facts.hosts.get(host)
-    return known.files.get(path) if known is not None else None
+    host_facts = facts.hosts.get(host)
+    return host_facts.files.get(path) if host_facts is not None else None
 
 
 def _holder(facts: Facts, key: bytes) -> str:

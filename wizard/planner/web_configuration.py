@@ -75,13 +75,13 @@ def web_step(
 
 
 def _new_hashes(
-    facts: Facts, factory: material.CredentialFactory, known: Mapping[str, str]
+    facts: Facts, factory: material.CredentialFactory, present: Mapping[str, str]
 ) -> dict[UserSpec, str]:
     """The hashes of users that a server does not have yet, or has with another password."""
     hashes = {}
     for given in factory.credentials():
         user = given.user
-        hashed = known.get(user.name, "")
+        hashed = present.get(user.name, "")
         # Once for all servers: bcrypt makes both slow on purpose, and the password is the same.
         matches = functools.partial(passwords.matches, given.password, hashed)
         if not hashed or not factory.once(f"matches:{user.name}:{hashed}", matches):

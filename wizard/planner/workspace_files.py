@@ -81,5 +81,5 @@ def http_client_settings(facts: Facts, path: str, content: bytes) -> tuple[Chang
 
 
 def _me(facts: Facts) -> tuple[str, str]:
-    own = facts.hosts[WORKSPACE]
-    return own.user, own.group
+    workspace = facts.hosts[WORKSPACE]
+    return workspace.user, workspace.group

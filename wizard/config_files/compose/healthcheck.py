@@ -79,15 +79,15 @@ def asks_by_promtool(test: Sequence[str]) -> bool:
 def _over_tls(words: tuple[str, ...], program: str, url: str, new_url: str) -> tuple[str, ...]:
     """The same test over https, without verification: it connects to the program's own host."""
     option = "--no-check-certificate" if program == "wget" else "-k"
-    known = ("--no-check-certificate",) if program == "wget" else ("-k", "--insecure")
+    options = ("--no-check-certificate",) if program == "wget" else ("-k", "--insecure")
     if words[0] == "CMD":
         changed = [new_url if word == url else word.replace(url, new_url) for word in words]
-        if not any(word in known for word in words):
+        if not any(word in options for word in words):
             at = next(index for index, word in enumerate(words) if word.rsplit("/", 1)[-1] == program)
             changed.insert(at + 1, option)
         return tuple(changed)
     line = words[1].replace(url, new_url)
-    if not any(re.search(rf"(?<!\S){re.escape(word)}(?!\S)", line) for word in known):
+    if not any(re.search(rf"(?<!\S){re.escape(word)}(?!\S)", line) for word in options):
         line = re.sub(rf"(^|[\s;&|(/]){program}(?=\s)", lambda found: f"{found[0]} {option}", line, count=1)
     return ("CMD-SHELL", line)
 
@@ -133,14 +133,14 @@ def _promtool(words: tuple[str, ...], demands: Demands) -> tuple[str, ...]:
     tail = given[2] if given else "://localhost:9090"
     if not (demands.tls or demands.password):
         return words
-    own = re.search(r"--http\.config\.file(?:=|\s+)['\"]?([^\s'\"]+)", line)
-    config = demands.client_config or (own[1] if own else "")
+    present = re.search(r"--http\.config\.file(?:=|\s+)['\"]?([^\s'\"]+)", line)
+    config = demands.client_config or (present[1] if present else "")
     if not config:
         raise ConfigError(
             "promtool in the healthcheck needs a file that says how to log in",
             todo="Give it one by --http.config.file, with password_file in it, or ask for an answer by wget",
         )
-    if own and own[1] == config and f"{scheme}{tail}" in line:
+    if present and present[1] == config and f"{scheme}{tail}" in line:
         return words
     program = re.search(r"\S*promtool(?=\s)", line)
     assert program is not None

@@ -69,14 +69,14 @@ def _value(written: str, variables: Mapping[str, str], depth: int) -> str:
     name = _NAME.match(inner)
     if name is None:
         return written
-    known = variables.get(name.group())
+    value = variables.get(name.group())
     operator = _OPERATOR.match(inner, name.end())
     if operator is None:
-        return written if known is None else known
+        return written if value is None else value
     kind, default = operator.group(), inner[operator.end() :]
-    is_set = bool(known) if kind.startswith(":") else known is not None
+    is_set = bool(value) if kind.startswith(":") else value is not None
     if kind.endswith("+"):
         return expand(default, variables, depth=depth + 1) if is_set else ""
-    if is_set and known is not None:
-        return known
+    if is_set and value is not None:
+        return value
     return expand(default, variables, depth=depth + 1) if kind.endswith("-") else written

@@ -143,8 +143,8 @@ def read(
         for name, node in reader.service_nodes(path).items():
             here = Definition(path, ("services", name), node)
             definitions.setdefault(name, []).extend([*reader.base_definitions(here), here])
-    known = dict(variables or {})
-    services = {name: _service(name, tuple(found), known) for name, found in definitions.items()}
+    defined = dict(variables or {})
+    services = {name: _service(name, tuple(found), defined) for name, found in definitions.items()}
     named = (text_of(values.mapping(reader.documents[path].root).get("name")) for path in reversed(files))
     return Project(
         files=tuple(files),
@@ -152,7 +152,7 @@ def read(
         services=services,
         folder=folder or posixpath.dirname(files[0]),
         folders=reader.folders,
-        name=expand(next(filter(None, named), ""), known),
+        name=expand(next(filter(None, named), ""), defined),
         missing=tuple(dict.fromkeys(reader.missing)),
     )
 

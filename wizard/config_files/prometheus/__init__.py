@@ -125,8 +125,8 @@ def add_job(
         ConfigError: the name is taken, or scrape_configs is an alias.
     """
     want = wanted_settings(scheme, **settings)
-    known = jobs(content)
-    if any(each.name == job for each in known):
+    present = jobs(content)
+    if any(each.name == job for each in present):
         raise ConfigError(
             f"there is a scrape job {job!r} already",
             where=NAME,
@@ -142,8 +142,8 @@ def add_job(
         editor.append(path[:-1], value, spaced=_has_blank_lines(content))
         return editor.apply()
 
-    if known:
-        return _in_job(content, len(known) - 1, change)
+    if present:
+        return _in_job(content, len(present) - 1, change)
     document = load(content, NAME)
     editor = Editor(document)
     root = document.root
@@ -238,10 +238,10 @@ def _in_job(content: bytes, index: int, change: Callable[[Document, Path], Docum
 
 def _has_blank_lines(content: bytes) -> bool:
     """Whether a blank line separates the last two jobs."""
-    text, known = decode(content, NAME)[1], survey(content)
-    if len(known.jobs) < 2:
+    text, found = decode(content, NAME)[1], survey(content)
+    if len(found.jobs) < 2:
         return False
-    last, before = (known.region(text, len(known.jobs) - back) for back in (1, 2))
+    last, before = (found.region(text, len(found.jobs) - back) for back in (1, 2))
     if last is None or before is None:
         return False
     return any(not line.strip() for line in text[before.end : last.start].splitlines())

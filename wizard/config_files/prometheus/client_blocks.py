@@ -123,7 +123,7 @@ def _block(
 ) -> ClientBlock:
     mapping = fields.fields([node])
     url = fields.value(mapping, "url") if kind != "alertmanagers" else ""
-    shown = _USERINFO.sub(MASK + "@", url)
+    masked = _USERINFO.sub(MASK + "@", url)
     sources = discovery(mapping)
     followed = not any(trouble(rule) for rule in sources.rules)
     complete = not sources.others and (files is not None or not sources.files)
@@ -132,7 +132,7 @@ def _block(
         targets = tuple(dict.fromkeys(_alertmanagers(mapping, folder, files or {}))) if followed else ()
         scheme = fields.value(mapping, "scheme") or "http"
     else:
-        title = f'{kind} "{fields.value(mapping, "name") or shown}"'
+        title = f'{kind} "{fields.value(mapping, "name") or masked}"'
         scheme = url.partition("://")[0].lower() if "://" in url else ""
         host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
         targets = (with_port(host, scheme),) if host else ()
@@ -144,7 +144,7 @@ def _block(
         targets=targets,
         static=kind != "alertmanagers" or (complete and followed),
         scheme=scheme,
-        url=shown,
+        url=masked,
         tls=fields.texts(fields.inner(mapping, "tls_config")),
         basic_auth=masked_login(mapping),
         other_auth=other or ("url" if client_settings.userinfo(url) else ""),

@@ -51,8 +51,8 @@ def split(document: Document, path: Path, *, moved: frozenset[str], name: str, s
 
 def _check(document: Document, path: Path, node: MappingNode, moved: frozenset[str]) -> None:
     mapping = fields.fields([node])
-    own = [fields.own(node, key) for key in ("job_name", "static_configs")]
-    if not all(own) or any(len(mapping.get(key, ())) > 1 for key in ("job_name", "static_configs")):
+    values = [fields.own(node, key) for key in ("job_name", "static_configs")]
+    if not all(values) or any(len(mapping.get(key, ())) > 1 for key in ("job_name", "static_configs")):
         raise _refusal(document, node, "its job_name or static_configs come through a merge key (<<)")
     if any(key.endswith("_sd_configs") and fields.own(node, key) is None for key in mapping):
         raise _refusal(document, node, "its service discovery comes through a merge key (<<)")

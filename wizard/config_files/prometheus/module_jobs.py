@@ -32,10 +32,10 @@ def through_module(content: bytes, *, job: str, module: str, old_port: int, new_
     node, path = listed.value[index], ("scrape_configs", index)
     editor = Editor(document)
     params = fields.own(node, "params")
-    named = fields.own(params, "module") if params is not None else None
+    modules = fields.own(params, "module") if params is not None else None
     if params is None:
         editor.insert(path, {"params": {"module": [module]}})
-    elif named is None:
+    elif modules is None:
         editor.insert((*path, "params"), {"module": [module]})
     else:
         # exporter_exporter takes the first value for itself, and passes the others on.

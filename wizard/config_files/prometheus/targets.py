@@ -68,10 +68,10 @@ def sd_files(content: bytes, folder: str) -> tuple[str, ...]:
 
     Those of scrape jobs come first, then those of alertmanagers.
     """
-    known = survey(content)
-    others = (discovery(fields.fields([node])) for _, _, node in known.clients)
+    listed = survey(content)
+    others = (discovery(fields.fields([node])) for _, _, node in listed.clients)
     found = (
-        _join_path(folder, path) for each in (*known.discoveries, *others) for path in each.files if path
+        _join_path(folder, path) for each in (*listed.discoveries, *others) for path in each.files if path
     )
     return tuple(dict.fromkeys(found))
 
@@ -111,15 +111,15 @@ def unknown_jobs(
         folder: as for `scraped_targets`.
         files: as for `scraped_targets`; without it, target files are not checked.
     """
-    known = survey(content)
+    listed = survey(content)
     found: list[tuple[str, str]] = []
-    for job, sources in zip(known.jobs, known.discoveries, strict=True):
+    for job, sources in zip(listed.jobs, listed.discoveries, strict=True):
         found += [(job.name, f"its targets come from {key}") for key in sources.others]
         found += [(job.name, why) for why in (trouble(rule) for rule in sources.rules) if why][:1]
         for path in sources.files if files is not None else ():
             found += [(job.name, why) for why in _unread(_join_path(folder, path), files or {})]
-    if known.elsewhere and files is None:
-        found.append(("scrape_config_files", f"further jobs stand in other files (line {known.elsewhere})"))
+    if listed.elsewhere and files is None:
+        found.append(("scrape_config_files", f"further jobs stand in other files (line {listed.elsewhere})"))
     return tuple(found)
 
 
@@ -127,10 +127,10 @@ def unknown_jobs(
 def _scraped_targets(
     content: bytes, folder: str, files: tuple[tuple[str, bytes | None], ...], major: int
 ) -> tuple[Scraped, ...]:
-    known = survey(content)
+    listed = survey(content)
     contents = dict(files)
     found: list[Scraped] = []
-    for job, sources in zip(known.jobs, known.discoveries, strict=True):
+    for job, sources in zip(listed.jobs, listed.discoveries, strict=True):
         if any(trouble(rule) for rule in sources.rules):
             continue
         # Of targets with the same labels, Prometheus scrapes one, and shows the __address__ that the last one had before.
@@ -150,13 +150,13 @@ def _labels(
     job: ScrapeJob, sources: Discovery, each: Group, *, target: str, major: int
 ) -> dict[str, str] | None:
     """The labels with which a target is scraped, or None if it is dropped."""
-    own = {name: text for name, text in each.labels.items() if text}
+    target_labels = {name: text for name, text in each.labels.items() if text}
     params = {_PARAM + key: text for key, text in sources.params.items()}
     labels = {
         "job": job.name,
         "__metrics_path__": job.metrics_path,
         "__scheme__": job.scheme,
-        **({**own, **params} if major < 3 else {**params, **own}),
+        **({**target_labels, **params} if major < 3 else {**params, **target_labels}),
         "__address__": target,
     }
     after = relabel(labels, sources.rules)

@@ -83,10 +83,10 @@ def client(
             f"{_line(document, mapping['scheme'][-1])}: {label}: there is no scheme {scheme!r} "
             f"(write {'https' if scheme.lower() == 'https' else 'http or https'})"
         )
-    named = [key for key in ("basic_auth", *ways) if fields.is_given(mapping, key)]
-    if len(named) > 1:
+    logins = [key for key in ("basic_auth", *ways) if fields.is_given(mapping, key)]
+    if len(logins) > 1:
         yield (
-            f"{_line(document, mapping[named[1]][-1])}: {label}: {named[0]} and {named[1]} exclude each other "
+            f"{_line(document, mapping[logins[1]][-1])}: {label}: {logins[0]} and {logins[1]} exclude each other "
             "(keep one)"
         )
     yield from _tls(document, label, fields.inner(mapping, "tls_config"), node, read)

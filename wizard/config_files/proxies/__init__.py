@@ -135,8 +135,8 @@ def _caddy_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) 
 
 
 def _haproxy_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:
-    shown = f" crt <file with {_PAIR[0]} and {_PAIR[1]}>" if certificate else ""
-    return [f"{route.text} ssl verify required ca-file {ca_file} verifyhost {name}{shown}"]
+    pair = f" crt <file with {_PAIR[0]} and {_PAIR[1]}>" if certificate else ""
+    return [f"{route.text} ssl verify required ca-file {ca_file} verifyhost {name}{pair}"]
 
 
 def _exporter_exporter_lines(route: ProxyRoute, ca_file: str, name: str, certificate: bool) -> list[str]:

@@ -124,7 +124,9 @@ def _take(each: _Line, site: _Site) -> None:
         case name if name in _PASSES:
             if name == "rewriterule" and not re.search(r"\[(?:[^\]]*,)?P(?:,[^\]]*)?\]", each.text):
                 return
-            own = words[0] if len(words) > 1 and words[0].startswith("/") and name != "balancermember" else ""
+            prefix = (
+                words[0] if len(words) > 1 and words[0].startswith("/") and name != "balancermember" else ""
+            )
             if target := _URL.search(each.text):
                 scheme = "https" if target[1].lower() in ("https", "wss") else "http"
                 place = upstream(target[2], scheme)
@@ -138,7 +140,7 @@ def _take(each: _Line, site: _Site) -> None:
                             upstream=place,
                             scheme=scheme,  # type: ignore[arg-type]
                             text=each.text,
-                            path=own or site.path,
+                            path=prefix or site.path,
                         )
                     )
 

@@ -83,15 +83,15 @@ def _missing_site(name: str, port: int) -> InputError:
 def _refuse_taken(directives: Iterable[tuple[str, ...]], reserved: tuple[str, ...]) -> None:
     """Refuses a site that has directives of its own for what the included file adds."""
     for words in directives:
-        shown = " ".join(words)
+        directive = " ".join(words)
         if any(_is_below(word.strip("\"'^~=*$()"), reserved) for word in words):
             raise InputError(
-                f"the site has `{shown}` itself, and people sign in below {reserved[0]}",
+                f"the site has `{directive}` itself, and people sign in below {reserved[0]}",
                 todo="Move that path, or leave `site` out",
             )
         if reserved and words[0].lower().startswith("oidc"):
             raise InputError(
-                f"people sign in at the site already (`{shown}`)",
+                f"people sign in at the site already (`{directive}`)",
                 todo="Leave `site` out: the front door then has a name and a sign-in of its own",
             )
 
@@ -182,7 +182,7 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
     ports: set[int] = set()
     names: set[str] = set()
     offset, kept, inside = 0, "", False
-    mine, directives = False, list[tuple[str, ...]]()
+    is_site, directives = False, list[tuple[str, ...]]()
     for line in text.splitlines(keepends=True):
         statement, kept = kept + line.strip(), ""
         if statement.endswith("\\"):
@@ -192,18 +192,18 @@ def _apache(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...
         words = lowered.strip("<>").split()
         if lowered.startswith("<virtualhost"):
             ports = {int(at[1]) if (at := re.search(r":(\d+)$", each)) else 80 for each in words[1:]}
-            names, inside, mine, directives = set(), True, False, []
+            names, inside, is_site, directives = set(), True, False, []
         elif inside and words[:1] in (["servername"], ["serveralias"]):
             names |= {re.sub(r"^https?://|:\d+$", "", each) for each in words[1:]}
         elif inside and statement.split() in (["Include", path], ["IncludeOptional", path]):
-            mine = True
+            is_site = True
         elif lowered.startswith("</virtualhost"):
             if name in names and port in ports:
                 end = "\r\n" if line.endswith("\r\n") else "\n"
                 indent = re.match(r"[ \t]*", line)
                 space = indent[0] if indent is not None else ""
                 added = f"{text[:offset]}{space}    Include {path}{end}{text[offset:]}"
-                return text if mine else added, directives
+                return text if is_site else added, directives
             inside = False
         if words and not statement.startswith("#"):
             directives.append(tuple(re.sub(r"[<>\"]", " ", statement).split()))
@@ -297,8 +297,8 @@ def substitute_include(
         if old not in paths:
             return found[0]
         done = True
-        shown = [new if each == old else each for each in paths]
-        return _SEPARATORS[program].join(_WORDS[program].format(each) for each in shown)
+        replaced = [new if each == old else each for each in paths]
+        return _SEPARATORS[program].join(_WORDS[program].format(each) for each in replaced)
 
     if program == "nginx":
         pieces, last = [], 0

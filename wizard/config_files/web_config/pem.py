@@ -32,8 +32,8 @@ def _chain(content: bytes) -> str:
     if not _CERTIFICATE.search(content):
         return _shape(content, "certificate")
     # Go also sends a certificate with PEM headers, so every block counts.
-    shown = [block.content for block in go.blocks(content) if block.label == b"CERTIFICATE"]
-    if len(shown) < len(_CERTIFICATE.findall(content)) or certificates.unread(shown):
+    blocks = [block.content for block in go.blocks(content) if block.label == b"CERTIFICATE"]
+    if len(blocks) < len(_CERTIFICATE.findall(content)) or certificates.unread(blocks):
         return "holds a damaged certificate"
     return ""
 
@@ -55,8 +55,8 @@ def pair(certificate: bytes, key: bytes) -> tuple[str, str]:
         except (ValueError, TypeError):
             bad_key = "holds a damaged key"
     if not bad_certificate and not bad_key:
-        shown = next(block.content for block in go.blocks(certificate) if block.label == b"CERTIFICATE")
-        if go.parse(shown).key_info != public:
+        leaf = next(block.content for block in go.blocks(certificate) if block.label == b"CERTIFICATE")
+        if go.parse(leaf).key_info != public:
             bad_key = "does not belong to the certificate"
     return bad_certificate, bad_key
 

@@ -186,7 +186,7 @@ def _unknown(document: Document, section: str, node: Node, version: tuple[int, i
                 f"{line(document, node)}: {section} is not a mapping (write one `setting: value` a line below it)"
             )
         return
-    known = _FIELDS[section]
+    settings = _FIELDS[section]
     for key, value in node.value:
         name = str(key.value) if isinstance(key, ScalarNode) else "?"
         place = f"{line(document, key)}: "
@@ -194,12 +194,12 @@ def _unknown(document: Document, section: str, node: Node, version: tuple[int, i
             for source in value.value if isinstance(value, SequenceNode) else (value,):
                 yield from _unknown(document, section, source, version)
             continue
-        if name not in known:
+        if name not in settings:
             stranger = _stranger(name, section)
             yield Named(place + stranger.text, perhaps_newer=stranger.perhaps_newer)
-        elif known[name] > version:
+        elif settings[name] > version:
             yield Named(
-                f"{place}{_too_old(name, known[name], version)} (upgrade the program, or remove the setting)"
+                f"{place}{_too_old(name, settings[name], version)} (upgrade the program, or remove the setting)"
             )
 
 

@@ -158,18 +158,18 @@ def data(document: Document) -> Data:
     return _data(document, document.root, {}) if document.root is not None else None
 
 
-def _data(document: Document, node: Node, known: dict[int, Data]) -> Data:
+def _data(document: Document, node: Node, results: dict[int, Data]) -> Data:
     if isinstance(node, ScalarNode):
         return None if null(node) else str(node.value)
-    if id(node) in known:
-        return known[id(node)]
+    if id(node) in results:
+        return results[id(node)]
     result: Data
     if isinstance(node, SequenceNode):
-        result = [_data(document, item, known) for item in node.value]
+        result = [_data(document, item, results) for item in node.value]
     else:
         result = {}
         for key, value in node.value:
-            name = str(key.value) if isinstance(key, ScalarNode) else repr(_data(document, key, known))
+            name = str(key.value) if isinstance(key, ScalarNode) else repr(_data(document, key, results))
             if name in result and merges(key):
                 name = f"<<{len(result)}"
             if name in result:
@@ -178,8 +178,8 @@ def _data(document: Document, node: Node, known: dict[int, Data]) -> Data:
                     where=document.where(key),
                     todo="Remove one of them; Prometheus refuses the file as it is",
                 )
-            result[name] = _data(document, value, known)
-    known[id(node)] = result
+            result[name] = _data(document, value, results)
+    results[id(node)] = result
     return result
 
 

@@ -33,10 +33,10 @@ class Slot:
 
 def slots(document: Document, parent: Node) -> list[Slot]:
     """The children of a collection with their places, in the order of the text."""
-    known: list[Slot] | None = document.places.get(id(parent))
-    if known is None:
-        known = document.places[id(parent)] = _slots(document, parent)
-    return known
+    cached: list[Slot] | None = document.places.get(id(parent))
+    if cached is None:
+        cached = document.places[id(parent)] = _slots(document, parent)
+    return cached
 
 
 def _slots(document: Document, parent: Node) -> list[Slot]:

@@ -25,8 +25,8 @@ def asked_at(door: FrontDoor, route: DoorRoute, server: Server) -> str:
     if route.address:
         host, port = endpoints.split(route.address)
         return endpoints.join_host_port(host, port or server.port)
-    known = proxy(door.proxy)
-    by_name = known is not None and known.names_backends
+    reverse_proxy = proxy(door.proxy)
+    by_name = reverse_proxy is not None and reverse_proxy.names_backends
     listens = endpoints.split(server.service.flag("web.listen-address"))[0]
     if not route.host:
         near = not listens or endpoints.is_wildcard(listens) or endpoints.is_loopback(listens)

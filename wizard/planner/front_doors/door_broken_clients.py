@@ -17,13 +17,13 @@ def broken_clients(facts: Facts, doors: Sequence[KnownDoor]) -> list[BrokenClien
         there = facts.proxies.get(known.door.host)
         for backend in known.backends:
             asking = Client(known.host, backend.service, backend.server.spec.files)
-            mine: list[ProxyRoute] = [
+            foreign: list[ProxyRoute] = [
                 route
                 for route in (there.routes if there is not None else ())
                 if not _is_ours(known, route, backend) and asking.means(route.upstream, backend.server)
             ]
-            for program in dict.fromkeys(route.program for route in mine) if backend.moves else ():
-                own = tuple(route for route in mine if route.program == program)
+            for program in dict.fromkeys(route.program for route in foreign) if backend.moves else ():
+                own = tuple(route for route in foreign if route.program == program)
                 lines = (f"{own[0].text} -> redirect to {backend.url}/",)
                 found.append(broken_site(known.door.host, backend, own, lines))
     return found

@@ -28,8 +28,8 @@ def usable(host: HostFacts | None) -> tuple[tuple[Service, Proxy], ...]:
 
 def running_sentence(there: Sequence[tuple[Service, Proxy]]) -> str:
     """The beginning of a sentence that says which of them run."""
-    named = join_words([f"{known.title} {service.version}" for service, known in there])
-    return f"{named} {'runs' if len(there) == 1 else 'run'}"
+    running = join_words([f"{known.title} {service.version}" for service, known in there])
+    return f"{running} {'runs' if len(there) == 1 else 'run'}"
 
 
 def questions(host: HostFacts, door: FrontDoor) -> Iterator[Question]:
@@ -75,13 +75,13 @@ def with_proxy(door: FrontDoor, value: str) -> FrontDoor:
     Raises:
         InputError: the host has no such proxy.
     """
-    known = proxy(value)
-    if known is None:
+    new_proxy = proxy(value)
+    if new_proxy is None:
         raise InputError(f"'{value}' cannot be chosen here", todo="Choose one from the list")
-    if known.name == door.proxy:
+    if new_proxy.name == door.proxy:
         return door
-    door = replace(door, proxy=cast(ProxyProgram, value), site="", port=known.only_port or door.port)
-    if known.cannot("rate_limit"):
+    door = replace(door, proxy=cast(ProxyProgram, value), site="", port=new_proxy.only_port or door.port)
+    if new_proxy.cannot("rate_limit"):
         door = replace(door, rate_limit=0)
     return door
 

@@ -261,8 +261,8 @@ class KnownDoor(Participant):
 
     def user(self, stack: Stack) -> UserSpec | None:
         """The user for the probes; None if there are no passwords."""
-        mine = [user for user in stack.users if user.name in self.door.users]
-        return mine[0] if mine else None
+        users = [user for user in stack.users if user.name in self.door.users]
+        return users[0] if users else None
 
 
 def doors(stack: Stack, facts: Facts) -> tuple[KnownDoor, ...]:

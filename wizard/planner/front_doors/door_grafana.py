@@ -130,9 +130,9 @@ class DoorGrafana(Participant):
     @property
     def has_login_page(self) -> bool:
         """Whether Grafana shows its own login page, going by its settings, and not an OpenID provider's."""
-        known = grafana_ini.settings(self.ini)
+        settings = grafana_ini.settings(self.ini)
         return not any(
-            key.endswith("auto_login") and grafana_ini.is_true(value) for (_, key), value in known.items()
+            key.endswith("auto_login") and grafana_ini.is_true(value) for (_, key), value in settings.items()
         )
 
 

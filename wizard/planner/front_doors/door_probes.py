@@ -206,7 +206,7 @@ class DoorInquiry:
             "forward": service.forward,
         }
         targets = [each for place in client.places() if place.name == job for each in place.targets]
-        mine = next((each for each in targets if each.address == address), None)
+        target = next((each for each in targets if each.address == address), None)
         return Probe(
             id=f"{backend.key}/up@{client.place}/{job}",
             host=backend.host.spec.name,
@@ -219,8 +219,8 @@ class DoorInquiry:
             instance=address,
             job=job,
             asker=client.key,
-            instance_label=mine.instance if mine is not None and mine.instance != address else "",
-            job_label=mine.job_label if mine is not None and mine.job_label != job else "",
+            instance_label=target.instance if target is not None and target.instance != address else "",
+            job_label=target.job_label if target is not None and target.job_label != job else "",
             agent=service.agent,
             timeout=max(UP_TIMEOUT, wait_of(*scrape_intervals(client).of(job))),
             **asked,

@@ -63,14 +63,14 @@ def _without_exporters(stack: Stack) -> Stack:
 
 def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
     for spec in stack.hosts:
-        host, mine = (
+        host, own_doors = (
             facts.hosts.get(spec.name),
             [each for each in stack.front_doors if each.host == spec.name],
         )
         usable = door_choices.usable(host)
-        if host is None or not usable or len(mine) > 1 or not _fits(stack, facts, host):
+        if host is None or not usable or len(own_doors) > 1 or not _fits(stack, facts, host):
             continue
-        known = usable[0][1]
+        first_proxy = usable[0][1]
         titles = [find_component(each.name).title for each in candidates(stack, spec.name)]
         served = join_words(titles) or ", ".join(each.key for each in elsewhere(stack, spec.name))
         closed = (
@@ -80,11 +80,11 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
         )
         # The form keeps a field of the same title when the proxy changes: with several proxies, the title names none.
         called, inside = (
-            (known.title, f" in {known.title}") if len(usable) == 1 else ("The reverse proxy", "")
+            (first_proxy.title, f" in {first_proxy.title}") if len(usable) == 1 else ("The reverse proxy", "")
         )
         place = f"on {spec.name}" if len(stack.hosts) > 1 else "on this host"
         yield Question(
-            setting=Setting("front_doors", "name", f"{spec.name}/{known.name}"),
+            setting=Setting("front_doors", "name", f"{spec.name}/{first_proxy.name}"),
             title=f"Name of a front door{inside} {place}",
             why=f"{called} serves {served} under one https name, and asks for the login. "
             "Leave it empty for none.",
@@ -94,12 +94,12 @@ def _of_sites(stack: Stack, facts: Facts) -> Iterator[Question]:
                 "the proxy stay as they are. The name must lead to this host in your DNS."
             ),
             kind="text",
-            default=mine[0].name if mine else "",
+            default=own_doors[0].name if own_doors else "",
         )
         # Named after the first proxy, whichever is chosen, so that the form keeps its fields and the focus.
         yield from (
-            replace(each, setting=each.setting._replace(of=f"{spec.name}/{known.name}"))
-            for door in mine
+            replace(each, setting=each.setting._replace(of=f"{spec.name}/{first_proxy.name}"))
+            for door in own_doors
             for each in _of_door(stack, facts, host, door)
         )
 
@@ -229,27 +229,29 @@ def _order(name: str) -> tuple[bool, str]:
 
 def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
     """Yields whether to add the routes to an existing site of that name; nothing if there is no such site."""
-    found, known = facts.proxies.get(door.host), proxy(door.proxy)
-    if found is None or known is None:
+    found, reverse_proxy = facts.proxies.get(door.host), proxy(door.proxy)
+    if found is None or reverse_proxy is None:
         return
-    place = next((each for each in found.sites if _is_taken(facts, door, known, each)), None)
+    place = next((each for each in found.sites if _is_taken(facts, door, reverse_proxy, each)), None)
     if place is None:
         return
-    lines, other = ("one more line", "name") if known.shared is None else ("a few more lines", "port")
+    lines, other = ("one more line", "name") if reverse_proxy.shared is None else ("a few more lines", "port")
     what = (
-        "one more line, which includes a file of Firescreen's" if known.shared is None else "a few more lines"
+        "one more line, which includes a file of Firescreen's"
+        if reverse_proxy.shared is None
+        else "a few more lines"
     )
     yield Question(
         setting=Setting("front_doors", "site", f"{door.host}/{door.proxy}"),
         title=f"Put the paths into the site {door.name} that is there"
-        if known.shared is None
-        else f"Put the paths into the section of {known.title} that is there",
+        if reverse_proxy.shared is None
+        else f"Put the paths into the section of {reverse_proxy.title} that is there",
         why=f"{place.file}, line {place.line}, answers to this name already."
-        if known.shared is None
+        if reverse_proxy.shared is None
         else f"A section of {place.file} listens on port {place.port} already, and takes all requests there.",
         more=(
             f"The site gets {what} with the paths and the login; every other byte stays as it is, and its other pages are "
-            f"served as before. {known.title} checks the whole before anything is put in place. The site keeps its "
+            f"served as before. {reverse_proxy.title} checks the whole before anything is put in place. The site keeps its "
             f"certificate: it must have TLS. With no, choose another {other}."
         ),
         kind="choice",
@@ -258,15 +260,16 @@ def _site(facts: Facts, door: FrontDoor) -> Iterator[Question]:
     )
 
 
-def _is_taken(facts: Facts, door: FrontDoor, known: Proxy, site: ProxySite) -> bool:
+def _is_taken(facts: Facts, door: FrontDoor, reverse_proxy: Proxy, site: ProxySite) -> bool:
     """Whether a person's site serves the name of a front door, or listens on its port."""
     if (site.program, site.port) != (door.proxy, door.port):
         return False
-    if known.shared is None:
-        return site.name.lower() == door.name and site.file != known.site.format(name=door.instance)
+    shared = reverse_proxy.shared
+    if shared is None:
+        return site.name.lower() == door.name and site.file != reverse_proxy.site.format(name=door.instance)
     state = facts.hosts[door.host].files.get(site.file)
     text = state.content.decode("utf-8", "replace") if state is not None else ""
-    return site.line not in known.shared.own_lines(text) and door.port in known.shared.others_ports(text)
+    return site.line not in shared.own_lines(text) and door.port in shared.others_ports(text)
 
 
 def _with_site(stack: Stack, host: str, value: str) -> Stack:
@@ -277,8 +280,8 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
     def with_value(door: FrontDoor) -> FrontDoor:
         if not value:
             return replace(door, site="")
-        known = proxy(door.proxy)
-        asks = door.client_cert and known is not None and known.certificates_inside
+        reverse_proxy = proxy(door.proxy)
+        asks = door.client_cert and reverse_proxy is not None and reverse_proxy.certificates_inside
         door = replace(door, site=value, client_cert=asks, hsts_days=0)
         if asks or door.users:
             return door
@@ -291,9 +294,13 @@ def _with_site(stack: Stack, host: str, value: str) -> Stack:
 
 
 def _access(door: FrontDoor) -> Question:
-    known = proxy(door.proxy)
+    reverse_proxy = proxy(door.proxy)
     # People cannot sign in (OpenID) at a HAProxy frontend that a person wrote.
-    able = known is not None and known.sign_in is not None and not (door.site and known.shared is not None)
+    able = (
+        reverse_proxy is not None
+        and reverse_proxy.sign_in is not None
+        and not (door.site and reverse_proxy.shared is not None)
+    )
     signs_in = (sign_in_questions.ACCESS,) if able else ()
     now = (
         "sign_in"
@@ -317,7 +324,11 @@ def _access(door: FrontDoor) -> Question:
         kind="choice",
         default=now,
         choices=(
-            *(_ACCESS if not door.site or (known is not None and known.certificates_inside) else _ACCESS[:1]),
+            *(
+                _ACCESS
+                if not door.site or (reverse_proxy is not None and reverse_proxy.certificates_inside)
+                else _ACCESS[:1]
+            ),
             *signs_in,
         ),
     )

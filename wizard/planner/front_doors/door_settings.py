@@ -28,7 +28,7 @@ _YES_NO = (("yes", "yes"), ("no", "no"))
 def questions(facts: Facts, door: FrontDoor) -> Iterator[Question]:
     """Yields the questions for experts about one front door; the defaults break as little as possible."""
     subject = f"{door.host}/{door.proxy}"
-    host, known = facts.hosts.get(door.host), proxy(door.proxy)
+    host, reverse_proxy = facts.hosts.get(door.host), proxy(door.proxy)
     if host is not None and host.files.get(lets_encrypt(door.name)[0]) is not None:
         yield Question(
             setting=Setting("front_doors", "certificate", subject),
@@ -44,7 +44,7 @@ def questions(facts: Facts, door: FrontDoor) -> Iterator[Question]:
             choices=(("", "one of your own CA"), ("letsencrypt", "that of Let's Encrypt")),
         )
     for each in SETTINGS:
-        if known is None or not known.cannot(each.name):
+        if reverse_proxy is None or not reverse_proxy.cannot(each.name):
             yield _question(subject, door, each)
 
 

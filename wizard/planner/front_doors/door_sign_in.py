@@ -63,8 +63,8 @@ def _unit_files(known: KnownDoor) -> tuple[str, ...]:
 def _rights(known: KnownDoor) -> tuple[int, str]:
     """Mode and group of the file with the secrets."""
     found = re.findall(r"^(Group|User)=(\S+)", _unit(known), re.MULTILINE)
-    named = dict(found)
-    group = named.get("Group") or named.get("User", "root")
+    settings = dict(found)
+    group = settings.get("Group") or settings.get("User", "root")
     return (0o640, group) if _unit_files(known) and group != "root" else (0o600, "root")
 
 

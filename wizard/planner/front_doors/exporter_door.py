@@ -205,16 +205,16 @@ def _modules(
     door: ExporterDoor, clients: Sequence[Client]
 ) -> Iterator[tuple[Backend, str, exporter_exporter.Module, bool]]:
     """Yields the modules of a front door: exporter, path, module, and whether the module is new."""
-    known = exporter_exporter.modules(door.main, door.server.service.config_file)
-    names = {each if isinstance(each, str) else each.name for each in known}
+    modules = exporter_exporter.modules(door.main, door.server.service.config_file)
+    names = {each if isinstance(each, str) else each.name for each in modules}
     scraped_paths: dict[tuple[str, str], None] = {}
     for client in clients:
         for place in client.places():
             for each in exporter_door_jobs.moved_targets(client, place, (door,)):
                 scraped_paths[each.backend.key, each.target.path] = None
     for backend in door.backends:
-        mine = [path for key, path in scraped_paths if key == backend.key]
-        for path in dict.fromkeys((metrics_path(backend), *mine)):
+        own_paths = [path for key, path in scraped_paths if key == backend.key]
+        for path in dict.fromkeys((metrics_path(backend), *own_paths)):
             present = door.module(backend, path)
             module = present or door.new_module(backend, path, names)
             names.add(module.name)

@@ -31,9 +31,9 @@ def _sites(
     door: ExporterDoor, backend: Backend, host: HostFacts, routes: Sequence[ProxyRoute]
 ) -> Iterator[BrokenClient]:
     asking = Client(host, backend.service, backend.server.spec.files)
-    mine = [each for each in routes if each.program != EXPORTERS and asks(asking, each.upstream, backend)]
-    for program in dict.fromkeys(each.program for each in mine):
-        own = tuple(each for each in mine if each.program == program)
+    foreign = [each for each in routes if each.program != EXPORTERS and asks(asking, each.upstream, backend)]
+    for program in dict.fromkeys(each.program for each in foreign):
+        own = tuple(each for each in foreign if each.program == program)
         yield broken_site(host.spec.name, backend, own, _lines(door, backend))
 
 
@@ -41,7 +41,7 @@ def _jobs(
     door: ExporterDoor, backend: Backend, client: Client, facts: Facts, name: str
 ) -> Iterator[BrokenClient]:
     health = facts.health.get(f"{client.host.spec.name}/{name}")
-    known = {
+    known_addresses = {
         place.name
         for place in client.places()
         if place.kind == "job" and any(asks(client, address, backend) for address in place.addresses)
@@ -49,7 +49,7 @@ def _jobs(
     for pool in dict.fromkeys(
         each.pool
         for each in (health.targets if health is not None else ())
-        if each.health == "up" and each.pool not in known and asks(client, each.endpoint, backend)
+        if each.health == "up" and each.pool not in known_addresses and asks(client, each.endpoint, backend)
     ):
         where = (f"{client.host.spec.name}:{client.service.config_file}",)
         yield broken_client(

@@ -73,14 +73,14 @@ def edit_configuration(
     """
     found = dict(client.texts)
     for place in client.places():
-        mine = moved_targets(client, place, doors)
-        if not mine:
+        moved = moved_targets(client, place, doors)
+        if not moved:
             continue
-        _refuse_unfit(client, place, mine)
+        _refuse_unfit(client, place, moved)
         path = place.path or client.service.config_file
         with locate_errors(client.host.spec.name, path):
-            _refuse_labelled(client, place, mine, module_jobs.asked_module(found[path], place.name))
-            for name, way in _split_jobs(client, found, place, mine, modules):
+            _refuse_labelled(client, place, moved, module_jobs.asked_module(found[path], place.name))
+            for name, way in _split_jobs(client, found, place, moved, modules):
                 found[path] = module_jobs.through_module(
                     found[path], job=name, module=way.module, old_port=way.old_port, new_port=way.new_port
                 )
@@ -91,15 +91,15 @@ def _split_jobs(
     client: Client,
     texts: dict[str, bytes],
     place: Place,
-    mine: Sequence[Moved],
+    moved: Sequence[Moved],
     modules: Mapping[tuple[str, str], str],
 ) -> Iterator[tuple[str, _Way]]:
     """Yields each job's name with how it scrapes; splits off a new job for targets that need another module or port."""
     ways: dict[_Way, list[scrape.Scraped]] = {}
-    for each in mine:
+    for each in moved:
         way = _Way(modules[each.backend.key, each.target.path], each.backend.server.port, each.door.door.port)
         ways.setdefault(way, []).append(each.target)
-    taken = {each.target for each in mine}
+    taken = {each.target for each in moved}
     stays = any(target not in taken for target in place.targets)
     path = place.path or client.service.config_file
     for number, (way, targets) in enumerate(ways.items()):
@@ -125,13 +125,13 @@ def _split_jobs(
         yield new, way
 
 
-def _refuse_unfit(client: Client, place: Place, mine: Sequence[Moved]) -> None:
+def _refuse_unfit(client: Client, place: Place, moved: Sequence[Moved]) -> None:
     """Refuses a job that also takes targets from a service discovery that Firescreen cannot follow.
 
     Raises:
         InputError: the job has such targets.
     """
-    first = mine[0].backend
+    first = moved[0].backend
     if not place.static:
         raise InputError(
             f"{place.how} asks {first.key}, and takes other targets from a discovery that cannot be followed",
@@ -140,7 +140,7 @@ def _refuse_unfit(client: Client, place: Place, mine: Sequence[Moved]) -> None:
         )
 
 
-def _refuse_labelled(client: Client, place: Place, mine: Sequence[Moved], module: str) -> None:
+def _refuse_labelled(client: Client, place: Place, moved: Sequence[Moved], module: str) -> None:
     """Refuses a job whose targets choose a blackbox exporter's module by label: exporter_exporter needs that parameter.
 
     A module in `params` is fine and stays, after ours: exporter_exporter takes the first and passes the others on.
@@ -148,7 +148,7 @@ def _refuse_labelled(client: Client, place: Place, mine: Sequence[Moved], module
     Raises:
         InputError: a target has such a label.
     """
-    chosen = next((each.target.module for each in mine if each.target.module != module), "")
+    chosen = next((each.target.module for each in moved if each.target.module != module), "")
     if chosen:
         raise InputError(
             f"{place.how} chooses the module {chosen} by a label (__param_module), and exporter_exporter needs one of its own "

@@ -72,12 +72,12 @@ def _refuse_certificates(facts: Facts, known: KnownDoor) -> None:
     """Refuses a site with client certificates of its own: it can require and verify only one kind."""
     found = facts.proxies.get(known.door.host)
     for site in found.sites if found is not None and known.door.client_cert else ():
-        mine = (site.program, site.name.lower(), site.port) == (
+        is_ours = (site.program, site.name.lower(), site.port) == (
             known.proxy.name,
             known.door.name,
             known.door.port,
         )
-        if mine and site.certificates:
+        if is_ours and site.certificates:
             raise InputError(
                 f"the site {known.door.name} asks for client certificates of its own, or says whose they may be",
                 where=f"{known.door.host}:{site.certificates}",
@@ -119,8 +119,8 @@ def changes(known: KnownDoor, text: bytes, outside: bytes) -> Iterator[Change]:
     from wizard.config_files.proxies import own_site
 
     present = known.host.files.get(known.outside) if known.outside else None
-    mine = known.door.rate_limit or (present is not None and present.content.startswith(HEAD))
-    if mine and (present is None or present.content != outside):
+    needs_outside = known.door.rate_limit or (present is not None and present.content.startswith(HEAD))
+    if needs_outside and (present is None or present.content != outside):
         after = FileState(outside, 0o644, "root", "root")
         yield known.write(
             known.outside,
