@@ -94,8 +94,8 @@ def _fetch(row: Row, work: Path, options: Sequence[str]) -> Sequence[Path]:
             # Debian's promtool was part of the package prometheus before it got its own.
             if "" not in names:
                 raise ProgramUnavailableError(f"the package lists know no {' or '.join(names)}")
-    more = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    _run(["apt-get", *options, *more, "-q", "download", *chosen], cwd=work)
+    sandbox_options = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    _run(["apt-get", *options, *sandbox_options, "-q", "download", *chosen], cwd=work)
     found = sorted(work.glob("*.deb"))
     if len(found) != len(chosen):
         raise ProgramUnavailableError("apt fetched fewer packages than it was asked for")

@@ -70,14 +70,14 @@ def fetch(
         raise ProgramUnavailableError(
             f"upstream has no archive for {platform.system()} on {platform.machine()}"
         )
-    words = {"base": base, "name": release.name, "version": release.version, "platform": system}
-    url = table.archive.format(**words)
+    values = {"base": base, "name": release.name, "version": release.version, "platform": system}
+    url = table.archive.format(**values)
     top = f"{release.name}-{release.version}.{system}"
 
     def fill(part: Path) -> None:
         archive = part / "archive"
         expected = release.sha256.get(system) or _published_digest(
-            table.sums.format(**words), f"{top}.tar.gz"
+            table.sums.format(**values), f"{top}.tar.gz"
         )
         say(f"Downloading {release.name} {release.version} from {urllib.parse.urlsplit(url).hostname}")
         with archive.open("xb") as file:

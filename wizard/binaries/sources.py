@@ -88,11 +88,11 @@ APT::Sandbox::User "root";
 
 def choose(found: list[Source], *, own: str, suite: str) -> list[Source]:
     """Chooses the distribution's own sources; for another suite only the main archive, with that suite's name."""
-    known = [source for source in found if "main" in source.components] or found
+    sources = [source for source in found if "main" in source.components] or found
     if not suite:
-        return [source for source in known if own and source.suite.split("-")[0] == own] or known
-    main = [source for source in known if source.suite == own] or [
-        source for source in known if "-" not in source.suite and "/" not in source.suite
+        return [source for source in sources if own and source.suite.split("-")[0] == own] or sources
+    main = [source for source in sources if source.suite == own] or [
+        source for source in sources if "-" not in source.suite and "/" not in source.suite
     ]
     return [replace(source, suite=suite) for source in dict.fromkeys(main)][:1]
 

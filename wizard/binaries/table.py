@@ -100,9 +100,9 @@ def load(path: Path | None = None) -> Table:
     )
     known = {row.name for row in rows}
     rows += tuple(
-        Row(name=one.name, names=tuple(reversed(one.programs)), packages=(one.packages,))
-        for one in all_components()
-        if one.packages and one.name not in known
+        Row(name=component.name, names=tuple(reversed(component.programs)), packages=(component.packages,))
+        for component in all_components()
+        if component.packages and component.name not in known
     )
     texts = data["releases"]
     return Table(

@@ -69,10 +69,10 @@ def verdict(
 def unread(chain: Sequence[bytes], *, purpose: Purpose = "server") -> str:
     """'' if Go can parse each certificate (DER) of a chain, otherwise its reason, which no option suppresses."""
     try:
-        read = [parse(der) for der in chain]
+        parsed = [parse(der) for der in chain]
     except ParseError as fault:
         return f"{_UNREAD[purpose]}{fault}"
-    for certificate in read:
+    for certificate in parsed:
         key = certificate.key
         if key is not None and key.kind == "RSA" and key.modulus.bit_length() > _LONGEST:
             return f"tls: {purpose} sent certificate containing RSA key larger than {_LONGEST} bits"

@@ -323,11 +323,11 @@ def _dates(days: int, now: datetime | None) -> tuple[datetime, datetime]:
 
 
 def _load_key(pem: bytes, passphrase: Secret | None = None) -> _Key:
-    given = passphrase.reveal().encode() if passphrase else None
+    password = passphrase.reveal().encode() if passphrase else None
     try:
-        key = _parsed_key(pem, given)
+        key = _parsed_key(pem, password)
     except (ValueError, UnsupportedAlgorithm) as error:
-        if given is not None and b"ENCRYPTED" in pem:
+        if password is not None and b"ENCRYPTED" in pem:
             raise CertificateError("the passphrase does not open this key", todo="Type it again") from error
         raise CertificateError(
             "this is not a private key in PEM form",

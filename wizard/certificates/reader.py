@@ -60,10 +60,10 @@ def bundle(pem: bytes) -> tuple[x509.Certificate, ...]:
     Raises:
         CertificateError: there is none that can be parsed.
     """
-    read = _read_all(pem)
-    found = tuple(certificate for certificate in read if certificate is not None)
+    parsed = _read_all(pem)
+    found = tuple(certificate for certificate in parsed if certificate is not None)
     if not found:
-        raise _damage_error(read)
+        raise _damage_error(parsed)
     return found
 
 
@@ -74,10 +74,10 @@ def chain(pem: bytes) -> tuple[x509.Certificate, ...]:
     Raises:
         CertificateError: there is none, or one of them cannot be parsed.
     """
-    read = _read_all(pem)
-    if None in read:
-        raise _damage_error(read)
-    return tuple(certificate for certificate in read if certificate is not None)
+    parsed = _read_all(pem)
+    if None in parsed:
+        raise _damage_error(parsed)
+    return tuple(certificate for certificate in parsed if certificate is not None)
 
 
 def _read_all(pem: bytes) -> list[x509.Certificate | None]:
@@ -106,10 +106,10 @@ def _read_all(pem: bytes) -> list[x509.Certificate | None]:
     )
 
 
-def _damage_error(read: Sequence[x509.Certificate | None]) -> CertificateError:
-    number = read.index(None) + 1
+def _damage_error(parsed: Sequence[x509.Certificate | None]) -> CertificateError:
+    number = parsed.index(None) + 1
     return CertificateError(
-        f"certificate {number} of {len(read)} is damaged", todo="Copy the file again, as a whole"
+        f"certificate {number} of {len(parsed)} is damaged", todo="Copy the file again, as a whole"
     )
 
 

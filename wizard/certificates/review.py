@@ -109,14 +109,14 @@ def problems(
 
 
 def _problems(
-    shown: tuple[x509.Certificate, ...],
+    presented: tuple[x509.Certificate, ...],
     names: Sequence[str],
     key_pem: bytes | None,
     ca_pem: bytes | None,
     purpose: Purpose,
     now: datetime,
 ) -> Iterator[Problem]:
-    leaf = shown[0]
+    leaf = presented[0]
     if key_pem is not None:
         yield from _key_problems(leaf, key_pem)
     begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
@@ -137,7 +137,7 @@ def _problems(
         yield Problem(f"Prometheus cannot use the certificate ({one_line(alone)}).")
         return
     if ca_pem is not None:
-        yield from _signature_problems(shown, ca_pem, purpose, inside)
+        yield from _signature_problems(presented, ca_pem, purpose, inside)
 
 
 def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[Problem]:
@@ -149,19 +149,19 @@ def _key_problems(leaf: x509.Certificate, key_pem: bytes) -> Iterator[Problem]:
 
 
 def _signature_problems(
-    shown: tuple[x509.Certificate, ...], ca_pem: bytes, purpose: Purpose, now: datetime
+    presented: tuple[x509.Certificate, ...], ca_pem: bytes, purpose: Purpose, now: datetime
 ) -> Iterator[Problem]:
     try:
         anchors = bundle(ca_pem)
     except CertificateError as error:
         yield Problem(f"The CA file cannot be used: {error.what}.", "ca")
         return
-    if shown[0] in anchors:
+    if presented[0] in anchors:
         return
     if not any(is_ca(anchor) for anchor in anchors):
         yield Problem("The CA file holds no CA certificate but a server's or client's.", "ca")
         return
-    reason = verdict(shown, anchors=pool(ca_pem), name="", purpose=purpose, now=now)
+    reason = verdict(presented, anchors=pool(ca_pem), name="", purpose=purpose, now=now)
     if reason and "incompatible key usage" not in reason:
         yield Problem(f"The certificate is not accepted with this CA ({one_line(reason)}).")
 

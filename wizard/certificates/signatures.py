@@ -40,10 +40,10 @@ def vouches(trusted: bytes, certificate: bytes) -> bool:
         entries = bundle(trusted)
     except CertificateError:
         return False
-    path, shown = [leaf], [each for each in bundle(certificate) if each != leaf]
-    while (parent := next((each for each in shown if _is_signed_by(path[-1], each)), None)) is not None:
+    path, presented = [leaf], [each for each in bundle(certificate) if each != leaf]
+    while (parent := next((each for each in presented if _is_signed_by(path[-1], each)), None)) is not None:
         path.append(parent)
-        shown.remove(parent)
+        presented.remove(parent)
     return any(entry == each or _is_signed_by(each, entry) for entry in entries for each in path)
 
 

@@ -179,11 +179,11 @@ class Connection(ABC):
         try:
             if check is not None:
                 check(staged)
-            now = self.read(path)  # as late as possible: the checks may have taken long
-            if (now is None) != (before is None) or (
-                now is not None
+            current = self.read(path)  # as late as possible: the checks may have taken long
+            if (current is None) != (before is None) or (
+                current is not None
                 and before is not None
-                and (now.content, now.mode) != (before.content, before.mode)
+                and (current.content, current.mode) != (before.content, before.mode)
             ):
                 raise FileChangedError("the file was replaced meanwhile", where=f"{self.name}:{path}")
         except BaseException:

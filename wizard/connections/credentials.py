@@ -50,9 +50,9 @@ class Access:
         A password for all hosts is tried on one host first; the others wait for the outcome.
         """
         with self._changed:
-            own, common = self._secrets.get((kind, host)), self._common.get(kind)
-            if own is not None or common is None or host in common.refused:
-                return own
+            secret, common = self._secrets.get((kind, host)), self._common.get(kind)
+            if secret is not None or common is None or host in common.refused:
+                return secret
             self._changed.wait_for(lambda: common.taken or self._common.get(kind) is not common, _PATIENCE)
             return common.secret if common.taken and self._common.get(kind) is common else None
 

@@ -96,8 +96,8 @@ def from_words(stderr: str, *, doing: str, path: str) -> HostError:
     for number, (words, todo) in _WORDS.items():
         if os.strerror(number) in stderr:
             return HostError(f"cannot {doing} it: {words}", where=path, todo=todo)
-    said = plain(stderr.strip(), 300) or "it gave no reason"
-    return HostError(f"cannot {doing} it: {said}", where=path)
+    message = plain(stderr.strip(), 300) or "it gave no reason"
+    return HostError(f"cannot {doing} it: {message}", where=path)
 
 
 def from_sudo(stderr: str, *, host: str) -> HostError | None:

@@ -106,11 +106,11 @@ def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
     if not paths:
         return {}
     code, out, _ = host.script(_TOGETHER, *map(posixpath.normpath, paths))
-    *said, tools = os.fsdecode(out).split("\x1e")
-    if code or len(said) != len(paths):
+    *places, tools = os.fsdecode(out).split("\x1e")
+    if code or len(places) != len(paths):
         return _one_by_one(host, paths)
-    said_of = _Said(tools)
-    return {path: _file_result(path, place, said_of) for path, place in zip(paths, said, strict=True)}
+    output = _Said(tools)
+    return {path: _file_result(path, place, output) for path, place in zip(paths, places, strict=True)}
 
 
 def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
@@ -118,15 +118,15 @@ def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
     found: dict[str, Examined] = {}
     places: dict[str, str] = {}
     for path, (code, out, err) in zip(paths, host.scripts(_PLACE, paths), strict=True):
-        said = os.fsdecode(out)
+        text = os.fsdecode(out)
         try:
             refuse(code, err, path)
             if code:
                 raise errors.from_words(err, doing="look at", path=path)
-            if said.startswith(_PLACE_MARK):
-                places[path] = said
+            if text.startswith(_PLACE_MARK):
+                places[path] = text
             else:
-                found[path] = _result(path, (".", "."), _Said(said))
+                found[path] = _result(path, (".", "."), _Said(text))
         except HostError as problem:
             found[path] = refusal(problem)
     if places:
@@ -134,21 +134,21 @@ def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
         folders = tuple(dict.fromkeys(folder for folder, _ in at))
         files = tuple(dict.fromkeys(file for _, file in at if file))
         _, out, _ = host.script(_ATTRIBUTES, str(len(folders)), *folders, *files)
-        said_of = _Said(os.fsdecode(out))
-        found |= {path: _file_result(path, said, said_of) for path, said in places.items()}
+        tool_output = _Said(os.fsdecode(out))
+        found |= {path: _file_result(path, text, tool_output) for path, text in places.items()}
     return {path: found[path] for path in paths}
 
 
-def _place(said: str) -> tuple[str, str]:
+def _place(text: str) -> tuple[str, str]:
     """Folder and file that a script found for a path; '' for no file."""
-    at, _, name = said.removeprefix(_PLACE_MARK).partition("\n")
+    at, _, name = text.removeprefix(_PLACE_MARK).partition("\n")
     return at, posixpath.join(at, name) if name else ""
 
 
-def _file_result(path: str, said: str, tools: _Said) -> Examined:
-    if not said.startswith(_PLACE_MARK):  # its folder does not exist yet
+def _file_result(path: str, place: str, output: _Said) -> Examined:
+    if not place.startswith(_PLACE_MARK):  # its folder does not exist yet
         return _result(path, (".", "."), _Said(""))
-    return _result(path, _place(said), tools)
+    return _result(path, _place(place), output)
 
 
 def refusal(problem: HostError) -> Examined:
@@ -156,18 +156,18 @@ def refusal(problem: HostError) -> Examined:
     return Examined(problem=problem.what, where=problem.where, todo=problem.todo)
 
 
-def _result(path: str, place: tuple[str, str], said: _Said) -> Examined:
+def _result(path: str, place: tuple[str, str], output: _Said) -> Examined:
     folder, file = place
     inside = folder == "."
     if inside:
-        file = next((name for name in said.flags if name != "."), "") or next(iter(said.lists), "")
-    if said.is_fixed(folder):
+        file = next((name for name in output.flags if name != "."), "") or next(iter(output.lists), "")
+    if output.is_fixed(folder):
         return refusal(immutable_error(posixpath.dirname(path)))
-    if said.is_fixed(file):
+    if output.is_fixed(file):
         return refusal(immutable_error(path))
-    if file in said.marked:
+    if file in output.marked:
         return refusal(no_tool(path))
-    return Examined(attributes=said.attributes(file), guarded=inside)
+    return Examined(attributes=output.attributes(file), guarded=inside)
 
 
 def no_tool(path: str) -> HostError:
@@ -216,11 +216,11 @@ def _sections(text: str) -> Iterator[tuple[str, list[str]]]:
 def _files(lines: Iterable[str]) -> dict[str, list[str]]:
     """The lines about each file, which follow its line `# file: …`."""
     found: dict[str, list[str]] = {}
-    mine: list[str] = []
+    current: list[str] = []
     for line in lines:
         if line.startswith("# file: "):
             name = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), line.removeprefix("# file: "))
-            mine = found.setdefault(name, [])
+            current = found.setdefault(name, [])
         else:
-            mine.append(line)
+            current.append(line)
     return found

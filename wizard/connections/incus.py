@@ -172,13 +172,13 @@ class IncusConnection(RemoteShellConnection):
     def _open_shell(self) -> RemoteShell:
         reasons: list[tuple[int, HostError]] = []
         for client in _CLIENTS:
-            said = self._open(client)
-            if isinstance(said, RemoteShell):
-                return said
-            if "Error:" not in said and "not found" in said:
+            result = self._open(client)
+            if isinstance(result, RemoteShell):
+                return result
+            if "Error:" not in result and "not found" in result:
                 continue
-            nearest = next((at for at, row in enumerate(_REFUSALS) if row[0] in said), len(_REFUSALS))
-            reasons.append((nearest, self._refusal(client, said)))
+            nearest = next((at for at, row in enumerate(_REFUSALS) if row[0] in result), len(_REFUSALS))
+            reasons.append((nearest, self._refusal(client, result)))
         if not reasons:
             raise HostError(
                 "neither incus nor lxc is installed",
@@ -189,9 +189,9 @@ class IncusConnection(RemoteShellConnection):
 
     def _open(self, client: str) -> RemoteShell | str:
         """Opens the shell with that client; on failure, returns the client's message."""
-        word = secrets.token_hex(8)
+        marker = secrets.token_hex(8)
         # printf joins the two halves inside the instance, so that an output that shows the command does not match.
-        inner = f"printf '%s%s\\n' {word} up; {START}"
+        inner = f"printf '%s%s\\n' {marker} up; {START}"
         command = [client, "exec", self._instance, "--mode=non-interactive", "--", "/bin/sh", "-c", inner]
         try:
             stream = self._via.open_program(command)
@@ -201,7 +201,7 @@ class IncusConnection(RemoteShellConnection):
             raise
         shell = RemoteShell(self.name, stream)
         try:
-            shell.expect(f"{word}up", seconds=_PATIENCE)
+            shell.expect(f"{marker}up", seconds=_PATIENCE)
         except HostError:
             stream.close()
             return shell.unexpected_output() or "it does not answer"
@@ -215,10 +215,10 @@ class IncusConnection(RemoteShellConnection):
             self._drop()
         return shell
 
-    def _refusal(self, client: str, said: str) -> HostError:
+    def _refusal(self, client: str, message: str) -> HostError:
         name = os.path.basename(client)
         lxd = name == "lxc"
-        words = {
+        values = {
             "name": self._instance,
             "client": name,
             "thaw": "start" if lxd else "resume",
@@ -226,12 +226,12 @@ class IncusConnection(RemoteShellConnection):
             "group": "lxd" if lxd else "incus-admin",
         }
         for mark, what, todo in _REFUSALS:
-            if mark in said:
-                return HostError(what.format(**words), where=self.name, todo=todo.format(**words))
-        if refusal := errors.from_sudo(said, host=self.name):
+            if mark in message:
+                return HostError(what.format(**values), where=self.name, todo=todo.format(**values))
+        if refusal := errors.from_sudo(message, host=self.name):
             return refusal
         return HostError(
-            f"{name} cannot reach the instance {self._instance}: {plain(said, 300)}",
+            f"{name} cannot reach the instance {self._instance}: {plain(message, 300)}",
             where=self.name,
             todo=f"Try it in a terminal: {name} exec {self._instance} -- true",
         )

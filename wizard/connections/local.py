@@ -21,7 +21,7 @@ from wizard.account import group_name, user_name
 from wizard.connections import attributes, errors, examination
 from wizard.connections.base import READ_LIMIT, Connection, refuse_tag
 from wizard.connections.host_names import host_names
-from wizard.connections.safe_path import Held, hold
+from wizard.connections.safe_path import OpenedPath, open_path
 from wizard.connections.subprocess_runner import OpenProgram, as_completed, run_bounded
 from wizard.errors import HostError
 from wizard.model import Completed, Examined, FileState, PathInfo
@@ -30,7 +30,7 @@ from wizard.model import Completed, Examined, FileState, PathInfo
 class _Staged(NamedTuple):
     """A temporary file that is not yet renamed: its open folder, and the file's device and inode."""
 
-    held: Held
+    opened: OpenedPath
     identity: tuple[int, int]
 
 
@@ -60,8 +60,8 @@ class LocalConnection(Connection):
     def read(self, path: str) -> FileState | None:
         """See `Connection.read`."""
         try:
-            with self._hold(path) as held:
-                number = held.open_file(path)
+            with self._open_path(path) as opened:
+                number = opened.open_file(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
@@ -80,8 +80,8 @@ class LocalConnection(Connection):
     def stat(self, path: str) -> PathInfo | None:
         """See `Connection.stat`."""
         try:
-            with self._hold(path) as held:
-                found = held.found
+            with self._open_path(path) as opened:
+                found = opened.entry
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
@@ -94,8 +94,8 @@ class LocalConnection(Connection):
     def names(self, folder: str) -> tuple[str, ...]:
         """The names in a folder, sorted; empty if there is no such folder."""
         try:
-            with self._hold(folder) as held:
-                number = held.open_folder(folder)
+            with self._open_path(folder) as opened:
+                number = opened.open_folder(folder)
             try:
                 return tuple(sorted(os.listdir(number)))
             finally:
@@ -112,14 +112,14 @@ class LocalConnection(Connection):
 
     def _examine(self, path: str) -> Examined:
         try:
-            with self._hold(path) as held:
-                _refuse_immutable(held, path)
-                if held.found is None or not stat.S_ISREG(held.found.st_mode):
-                    return Examined(guarded=held.guarded)
-                number = held.open_file(path)
+            with self._open_path(path) as opened:
+                _refuse_immutable(opened, path)
+                if opened.entry is None or not stat.S_ISREG(opened.entry.st_mode):
+                    return Examined(guarded=opened.guarded)
+                number = opened.open_file(path)
                 try:
                     attributes.refuse_immutable(number, path)
-                    return Examined(attributes=attributes.read(number), guarded=held.guarded)
+                    return Examined(attributes=attributes.read(number), guarded=opened.guarded)
                 finally:
                     os.close(number)
         except FileNotFoundError:
@@ -134,9 +134,9 @@ class LocalConnection(Connection):
     def _examined_absent(self, path: str) -> Examined:
         """Refuses a path whose missing folder would have to be created where others could exchange it."""
         for parent in Path(os.path.abspath(path)).parents:
-            with suppress(OSError), self._hold(str(parent)) as held:
-                refused = held.found is None and held.guarded
-                return examination.refusal(held.refusal("absent", path)) if refused else Examined()
+            with suppress(OSError), self._open_path(str(parent)) as opened:
+                refused = opened.entry is None and opened.guarded
+                return examination.refusal(opened.refusal("absent", path)) if refused else Examined()
         return Examined()
 
     # -- writing -----------------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ class LocalConnection(Connection):
         """`.{name}.firescreen-{tag}` beside the real file; HostError if `tag` could leave the folder."""
         refuse_tag(tag, path)
         try:
-            with self._hold(path) as held:
-                return os.path.join(held.at, _staged_name(held.name, tag))
+            with self._open_path(path) as opened:
+                return os.path.join(opened.folder_path, _staged_name(opened.name, tag))
         except OSError as problem:
             raise errors.from_errno(problem, doing="look at", path=path) from None
 
@@ -155,21 +155,21 @@ class LocalConnection(Connection):
         refuse_tag(tag, path)
         uid, gid = _ids(state.owner, state.group, path)
         try:
-            held = self._hold(path)
+            opened = self._open_path(path)
         except OSError as problem:
             raise errors.from_errno(problem, doing="write", path=path) from None
-        name = _staged_name(held.name, tag)
-        staged = os.path.join(held.at, name)
+        name = _staged_name(opened.name, tag)
+        staged = os.path.join(opened.folder_path, name)
         try:
-            held.refuse_odd(path)
-            identity = _write(held, name, state, (uid, gid), path)
+            opened.refuse_special_file(path)
+            identity = _write(opened, name, state, (uid, gid), path)
         except BaseException as problem:
-            held.close()
+            opened.close()
             if isinstance(problem, OSError):
                 raise errors.from_errno(problem, doing="write", path=path) from None
             raise
         self._forget(staged)
-        self._staged[staged] = _Staged(held, identity)
+        self._staged[staged] = _Staged(opened, identity)
         return staged
 
     def commit(self, staged: str, path: str) -> None:
@@ -177,23 +177,25 @@ class LocalConnection(Connection):
 
         The rename happens in the folder that has been open since `stage`.
         """
-        known = self._staged.pop(staged, None)
+        kept = self._staged.pop(staged, None)
         try:
-            held = known.held if known else self._hold(path)
-            with held:
-                name, there = os.path.basename(staged), None
-                if known is not None:
-                    there = held.look(name)
-                    if there is None or _identity(there) != known.identity:
-                        raise held.moved_error(path)
-                os.rename(name, held.name, src_dir_fd=held.folder, dst_dir_fd=held.folder)
-                placed = held.look()
-                if there is not None and (placed is None or _identity(placed) != _identity(there)):
-                    raise held.moved_error(path)
-                held.sync()
+            opened = kept.opened if kept else self._open_path(path)
+            with opened:
+                name, staged_stat = os.path.basename(staged), None
+                if kept is not None:
+                    staged_stat = opened.current_stat(name)
+                    if staged_stat is None or _identity(staged_stat) != kept.identity:
+                        raise opened.moved_error(path)
+                os.rename(name, opened.name, src_dir_fd=opened.folder, dst_dir_fd=opened.folder)
+                placed = opened.current_stat()
+                if staged_stat is not None and (
+                    placed is None or _identity(placed) != _identity(staged_stat)
+                ):
+                    raise opened.moved_error(path)
+                opened.sync()
         except OSError as problem:
             raise errors.from_errno(problem, doing="replace", path=path) from None
-        if not held.guarded and os.path.exists("/sys/fs/selinux/enforce"):
+        if not opened.guarded and os.path.exists("/sys/fs/selinux/enforce"):
             # A renamed file keeps the label of its temporary name, which the service may not be allowed to read. If
             # restorecon is missing or fails, the folder's default label stays, which is usually right.
             self.run(["restorecon", "--", os.path.realpath(path)], timeout=10)
@@ -202,9 +204,9 @@ class LocalConnection(Connection):
         """Removes a file (for a link: the file that it leads to); no error if it is gone already."""
         self._forget(path)
         try:
-            with self._hold(path) as held:
-                os.unlink(held.name, dir_fd=held.folder)
-                held.sync()
+            with self._open_path(path) as opened:
+                os.unlink(opened.name, dir_fd=opened.folder)
+                opened.sync()
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as problem:
@@ -215,10 +217,10 @@ class LocalConnection(Connection):
         rights = FileState(b"", mode, owner, group)
         uid, gid = _ids(owner, group, path)
         try:
-            with self._hold(path) as held:
-                if _is_folder(held.found):
+            with self._open_path(path) as opened:
+                if _is_folder(opened.entry):
                     return
-                _make_folder(held, rights, (uid, gid), path)
+                _make_folder(opened, rights, (uid, gid), path)
         except FileExistsError:
             raise HostError(
                 "there is a file where a folder is needed", where=path, todo="Move the file away."
@@ -229,8 +231,8 @@ class LocalConnection(Connection):
     def remove_folder(self, path: str) -> bool:
         """Removes a folder if it is empty; returns whether it is gone."""
         try:
-            with self._hold(path) as held:
-                os.rmdir(held.name, dir_fd=held.folder)
+            with self._open_path(path) as opened:
+                os.rmdir(opened.name, dir_fd=opened.folder)
         except FileNotFoundError:
             return True
         except OSError as problem:
@@ -243,8 +245,8 @@ class LocalConnection(Connection):
         """See `Connection.set_folder_rights`."""
         uid, gid = _ids(owner, group, path)
         try:
-            with self._hold(path) as held:
-                number = held.open_folder(path)
+            with self._open_path(path) as opened:
+                number = opened.open_folder(path)
             try:
                 _give(number, uid, gid, FileState(b"", mode, owner, group), path)
                 os.fchmod(number, mode)
@@ -253,13 +255,13 @@ class LocalConnection(Connection):
         except OSError as problem:
             raise errors.from_errno(problem, doing="change", path=path) from None
 
-    def _hold(self, path: str) -> Held:
-        return hold(path, careful=os.geteuid() == 0, trusted=self._trusted)
+    def _open_path(self, path: str) -> OpenedPath:
+        return open_path(path, careful=os.geteuid() == 0, trusted=self._trusted)
 
     def _forget(self, staged: str) -> None:
-        known = self._staged.pop(staged, None)
-        if known is not None:
-            known.held.close()
+        kept = self._staged.pop(staged, None)
+        if kept is not None:
+            kept.opened.close()
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -299,10 +301,10 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _refuse_immutable(held: Held, path: str) -> None:
+def _refuse_immutable(opened: OpenedPath, path: str) -> None:
     """Raises an error if the folder is immutable, as far as this user may see that."""
     with suppress(PermissionError):
-        number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held.folder)
+        number = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened.folder)
         try:
             attributes.refuse_immutable(number, os.path.dirname(path))
         finally:
@@ -317,12 +319,14 @@ def _staged_name(name: str, tag: str) -> str:
     return f".{name}.firescreen-{tag}"
 
 
-def _write(held: Held, name: str, state: FileState, ids: tuple[int, int], path: str) -> tuple[int, int]:
+def _write(
+    opened: OpenedPath, name: str, state: FileState, ids: tuple[int, int], path: str
+) -> tuple[int, int]:
     """Creates a file in an open folder; returns its device and inode."""
     with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=held.folder)
+        os.unlink(name, dir_fd=opened.folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    number = os.open(name, flags, 0o600, dir_fd=held.folder)
+    number = os.open(name, flags, 0o600, dir_fd=opened.folder)
     try:
         with open(number, "wb") as file:
             attributes.drop_inherited(number)
@@ -335,31 +339,31 @@ def _write(held: Held, name: str, state: FileState, ids: tuple[int, int], path: 
             return _identity(os.fstat(number))
     except BaseException:
         with suppress(OSError):
-            os.unlink(name, dir_fd=held.folder)
+            os.unlink(name, dir_fd=opened.folder)
         raise
 
 
-def _make_folder(held: Held, rights: FileState, ids: tuple[int, int], path: str) -> None:
+def _make_folder(opened: OpenedPath, rights: FileState, ids: tuple[int, int], path: str) -> None:
     """Creates a folder in an open one; sets owner and mode on its descriptor."""
-    os.mkdir(held.name, 0o700, dir_fd=held.folder)
+    os.mkdir(opened.name, 0o700, dir_fd=opened.folder)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        number = os.open(held.name, flags, dir_fd=held.folder)
+        number = os.open(opened.name, flags, dir_fd=opened.folder)
     except OSError:
-        if held.guarded:
-            raise held.moved_error(path) from None
+        if opened.guarded:
+            raise opened.moved_error(path) from None
         raise
     try:
         found = os.fstat(number)
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise held.moved_error(path)
+            raise opened.moved_error(path)
         attributes.drop_inherited(number)
         _give(number, *ids, rights, path)
         os.fchmod(number, rights.mode)
-        held.sync()
+        opened.sync()
     except BaseException:
         with suppress(OSError):
-            os.rmdir(held.name, dir_fd=held.folder)
+            os.rmdir(opened.name, dir_fd=opened.folder)
         raise
     finally:
         os.close(number)

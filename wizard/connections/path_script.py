@@ -193,8 +193,8 @@ def unsafe_path_error(code: int, stderr: str, path: str) -> UnsafePathError | No
     """The error that `unsafe` reported, or None if the script ended for another reason."""
     if code != UNSAFE:
         return None
-    kind, _, told = stderr.partition("unsafe ")[2].partition("\n")
-    rights, _, folder = told.partition("\n")
+    kind, _, details = stderr.partition("unsafe ")[2].partition("\n")
+    rights, _, folder = details.partition("\n")
     words = rights.split(" ")
     if len(words) < 4:
         words = ["700", "somebody else", "", "nobody"]

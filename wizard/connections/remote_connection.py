@@ -63,8 +63,8 @@ class RemoteShellConnection(ShellConnection):
         They are the host name, longer names from /etc/hosts, the address at which this machine reaches it, localhost,
         the addresses of its interfaces (without link-local ones), 127.0.0.1 and, if the loopback interface has it, ::1.
         """
-        said = self.run_script(_HOST_NAMES).stdout
-        short, hosts, links = [*said.split("\n=\n"), "", "", ""][:3]
+        output = self.run_script(_HOST_NAMES).stdout
+        short, hosts, links = [*output.split("\n=\n"), "", "", ""][:3]
         return names_from(short.strip(), hosts=hosts, links=links.encode(), address=self._own_address())
 
     def _own_address(self) -> str:
@@ -77,8 +77,8 @@ class RemoteShellConnection(ShellConnection):
         text = self.run_script("exec date +%s.%N", timeout=10).stdout.strip()
         passed = time.monotonic() - began
         with suppress(ValueError):
-            whole, _, part = text.partition(".")  # BusyBox's date has no nanoseconds
-            return float(f"{whole}.{part}" if part.isdecimal() else whole) + passed / 2
+            seconds, _, fraction = text.partition(".")  # BusyBox's date has no nanoseconds
+            return float(f"{seconds}.{fraction}" if fraction.isdecimal() else seconds) + passed / 2
         raise HostError("its clock cannot be read", where=self.name, todo="Try `date +%s` there.")
 
     def run_bytes(
@@ -96,12 +96,12 @@ class RemoteShellConnection(ShellConnection):
         limit = time.monotonic() - _FRESH
         self._ahead = {words: found for words, found in self._ahead.items() if found[0][0] > limit}
         times = Counter(((_HOST_NAMES,), *map(tuple, scripts)))
-        wanted = [words for words in times if words not in self._ahead]
-        if wanted:
-            found = self.run_scripts(wanted, timeout=_AHEAD)
+        new_scripts = [words for words in times if words not in self._ahead]
+        if new_scripts:
+            found = self.run_scripts(new_scripts, timeout=_AHEAD)
             self._ahead |= {
                 words: [(time.monotonic(), each)] * times[words]
-                for words, each in zip(wanted, found, strict=True)
+                for words, each in zip(new_scripts, found, strict=True)
             }
 
     def run_scripts(self, scripts: Sequence[Sequence[str]], *, timeout: float = 30.0) -> list[Completed]:
@@ -114,13 +114,13 @@ class RemoteShellConnection(ShellConnection):
 
     def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
         """See `Connection.run_script`."""
-        kept = self._ahead.pop((text, *arguments), None)
-        if kept is not None:
-            at, found = kept.pop()
-            if kept:
-                self._ahead[text, *arguments] = kept
-            if time.monotonic() - at < _FRESH:
-                return found
+        outcomes = self._ahead.pop((text, *arguments), None)
+        if outcomes is not None:
+            ended_at, outcome = outcomes.pop()
+            if outcomes:
+                self._ahead[text, *arguments] = outcomes
+            if time.monotonic() - ended_at < _FRESH:
+                return outcome
         return self.run_scripts([(text, *arguments)], timeout=timeout)[0]
 
     def script(self, script: str, *arguments: str, stdin: bytes = b"", limit: int = LIMIT) -> Answer:

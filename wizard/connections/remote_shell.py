@@ -138,9 +138,9 @@ class RemoteShell:
     """The output before the text that `expect` found."""
 
     def _no_shell(self) -> HostError:
-        said = plain(bytes(self._seen[-600:]).decode("utf-8", "replace").strip(), 400)
+        output = plain(bytes(self._seen[-600:]).decode("utf-8", "replace").strip(), 400)
         return HostError(
-            "the login succeeds, but no shell starts" + (f"; it says: {said}" if said else ""),
+            "the login succeeds, but no shell starts" + (f"; it says: {output}" if output else ""),
             where=self._host,
             todo="Log in with ssh and read what it prints; the login needs a shell that runs programs "
             "(ForceCommand in sshd_config, command= in authorized_keys).",
@@ -153,15 +153,15 @@ class RemoteShell:
             self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
         # The output of start-up files comes before the line of `who`, or after it if they left a program running. An
         # echoed request does not contain such a line.
-        found = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
-        lines = _WHO.finditer(found.stdout.decode("utf-8", "replace"))
-        said = next((line for line in lines if line[1] == self._mark), None)
-        if said is None:
-            self._seen += found.stdout + b"\n" + found.stderr  # the output, for `unexpected_output`
+        answer = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
+        lines = _WHO.finditer(answer.stdout.decode("utf-8", "replace"))
+        identity = next((line for line in lines if line[1] == self._mark), None)
+        if identity is None:
+            self._seen += answer.stdout + b"\n" + answer.stderr  # the output, for `unexpected_output`
             raise self._no_shell()
-        self.bounded, self.labels, self.root = bool(said[2]), bool(said[3]), said[4] == "0"
+        self.bounded, self.labels, self.root = bool(identity[2]), bool(identity[3]), identity[4] == "0"
         # An account without a name is identified by its number.
-        self.user, self.group = said[5] or said[4], said[7] or said[6]
+        self.user, self.group = identity[5] or identity[4], identity[7] or identity[6]
 
     labels: bool = False
     """Whether files on the host have SELinux labels that would be wrong after a rename."""
@@ -172,8 +172,8 @@ class RemoteShell:
 
     def give_way(self, argv: Sequence[str]) -> Stream:
         """Replaces the shell by a program; from then on the stream is connected to that program."""
-        words = " ".join(_word(word) for word in argv)
-        self.say(f"exec >&3 2>&1 3>&-; exec {words}")
+        command = " ".join(_word(word) for word in argv)
+        self.say(f"exec >&3 2>&1 3>&-; exec {command}")
         return self._stream
 
     # -- asking ------------------------------------------------------------------------------------------
@@ -193,12 +193,12 @@ class RemoteShell:
             HostError: the connection is lost, or a call took longer than its time limit; the shell cannot be used any
             more.
         """
-        words = ";".join(_call(call) for call in calls)
+        commands = ";".join(_call(call) for call in calls)
         line = f"{before};" if before else ""
         if stdin:
-            line += f"fed=1; head -c {len(stdin)} | {{ {words}; }}; fed="
+            line += f"fed=1; head -c {len(stdin)} | {{ {commands}; }}; fed="
         else:
-            line += f"{{ {words}; }} </dev/null"
+            line += f"{{ {commands}; }} </dev/null"
         deadline = time.monotonic() + sum(call.timeout for call in calls) + patience
         self._send(line.encode() + b"\n" + stdin, deadline)
         return self._answers(calls, deadline)
@@ -245,9 +245,9 @@ class RemoteShell:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._late()
-            came = self._pull(min(left, 5.0))
-            if came is not None:
-                return came
+            received = self._pull(min(left, 5.0))
+            if received is not None:
+                return received
 
     def _pull(self, seconds: float) -> bool | None:
         data = self._stream.receive(seconds)
@@ -277,9 +277,11 @@ def _prelude() -> str:
 
 
 def _call(call: Call) -> str:
-    words = " ".join(_word(word) for word in call.argv)
-    said = f"script {words}" if call.script else f"program {_timeout_command(call.timeout)} {words}"
-    return f"if [ -e {_word(call.path)} ]; then {said}; else absent; fi" if call.path else said
+    arguments = " ".join(_word(word) for word in call.argv)
+    command = (
+        f"script {arguments}" if call.script else f"program {_timeout_command(call.timeout)} {arguments}"
+    )
+    return f"if [ -e {_word(call.path)} ]; then {command}; else absent; fi" if call.path else command
 
 
 def _timeout_command(seconds: float) -> str:
@@ -290,16 +292,16 @@ def _timeout_command(seconds: float) -> str:
 _PLAIN = re.compile(r"[ -~\n]*")
 
 
-def _word(word: str) -> str:
+def _word(argument: str) -> str:
     """Quotes an argument for sh on a single line; any bytes but NUL."""
-    if _PLAIN.fullmatch(word):
+    if _PLAIN.fullmatch(argument):
         # Without `printf`, because a command substitution costs the host a process.
-        quoted = "'" + word.replace("'", "'\\''") + "'"
+        quoted = "'" + argument.replace("'", "'\\''") + "'"
         return quoted.replace("\n", "'\"$nl\"'")
-    if "\0" in word:
-        raise HostError(f"{word!r} cannot be an argument: it holds a NUL", todo="Correct the path.")
-    stripped = word.rstrip("\n")  # sh strips them from a command substitution
-    return f'"$(printf %b {_quote(stripped)}){"$nl" * (len(word) - len(stripped))}"'
+    if "\0" in argument:
+        raise HostError(f"{argument!r} cannot be an argument: it holds a NUL", todo="Correct the path.")
+    stripped = argument.rstrip("\n")  # sh strips them from a command substitution
+    return f'"$(printf %b {_quote(stripped)}){"$nl" * (len(argument) - len(stripped))}"'
 
 
 def _quote(text: str) -> str:

@@ -23,26 +23,26 @@ _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(slots=True)
-class Held:
-    """A folder that is open, and a name in it; must be closed.
+class OpenedPath:
+    """A path whose folder is kept open: nobody can exchange the folder meanwhile. It must be closed.
 
     Attributes:
         folder: the descriptor of the folder.
-        name: the name in it; '.' for the folder itself.
-        at: the path of the folder, without links.
-        rights: the `stat` of the folder.
+        name: the name in the folder; '.' for the folder itself.
+        folder_path: the path of the folder, without links.
+        folder_stat: the `stat` of the folder.
         guarded: whether an unprivileged user can change the folder.
-        found: the `stat` of the file with that name, None if there is none.
+        entry: the `stat` of the file with that name, None if there is none.
     """
 
     folder: int
     name: str
-    at: str
-    rights: os.stat_result
+    folder_path: str
+    folder_stat: os.stat_result
     guarded: bool
-    found: os.stat_result | None
+    entry: os.stat_result | None
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> OpenedPath:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,20 +54,20 @@ class Held:
             os.close(self.folder)
             self.folder = -1
 
-    def look(self, name: str = "") -> os.stat_result | None:
+    def current_stat(self, name: str = "") -> os.stat_result | None:
         """The current `stat` of a name in the folder (by default its own), without following a link."""
         try:
             return os.stat(name or self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
-    def refuse_odd(self, path: str) -> None:
+    def refuse_special_file(self, path: str) -> None:
         """Refuses to replace anything but a file or a folder in a folder that others can change.
 
         Raises:
             PathError: somebody put a pipe or the like in place of the file.
         """
-        mode = self.found.st_mode if self.found is not None else stat.S_IFREG
+        mode = self.entry.st_mode if self.entry is not None else stat.S_IFREG
         if self.guarded and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise PathError("it is not a regular file", where=path, todo="Correct the path.")
 
@@ -85,7 +85,7 @@ class Held:
 
     def refusal(self, kind: str, path: str) -> UnsafePathError:
         """The error for a path through this folder; see the function `refusal`."""
-        return _refusal(kind, self.rights, self.at, path)
+        return _refusal(kind, self.folder_stat, self.folder_path, path)
 
     def open_file(self, path: str) -> int:
         """Opens the regular file of that name for reading; returns its descriptor.
@@ -105,9 +105,9 @@ class Held:
         if not stat.S_ISREG(found.st_mode):
             os.close(number)
             raise PathError("it is not a regular file", where=path, todo="Correct the path.")
-        if self.guarded and _is_foreign_link(self.rights, found):
+        if self.guarded and _is_foreign_link(self.folder_stat, found):
             os.close(number)
-            raise _refusal("hardlink", self.rights, self.at, path)
+            raise _refusal("hardlink", self.folder_stat, self.folder_path, path)
         return number
 
     def open_folder(self, path: str) -> int:
@@ -118,13 +118,13 @@ class Held:
         """
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(self.name, flags, dir_fd=self.folder)
-        if self.guarded and _is_foreign_folder(self.rights, os.fstat(number)):
+        if self.guarded and _is_foreign_folder(self.folder_stat, os.fstat(number)):
             os.close(number)
-            raise _refusal("folder", self.rights, self.at, path)
+            raise _refusal("folder", self.folder_stat, self.folder_path, path)
         return number
 
 
-def hold(path: str, *, careful: bool, trusted: Collection[int] = ()) -> Held:
+def open_path(path: str, *, careful: bool, trusted: Collection[int] = ()) -> OpenedPath:
     """Opens the folder of `path`; all links are resolved, also the last one.
 
     Args:
@@ -136,17 +136,17 @@ def hold(path: str, *, careful: bool, trusted: Collection[int] = ()) -> Held:
         OSError: a folder does not exist or is not a folder, or the links lead in a circle.
     """
     if careful:
-        return _Walk(path, trusted).hold()
+        return _Walk(path, trusted).open_path()
     real = os.path.realpath(path)
-    at, name = os.path.split(real)
-    folder = os.open(at, _PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    held = Held(folder, name or ".", at, os.fstat(folder), False, None)
+    folder_path, name = os.path.split(real)
+    folder = os.open(folder_path, _PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened = OpenedPath(folder, name or ".", folder_path, os.fstat(folder), False, None)
     try:
-        held.found = held.look()
+        opened.entry = opened.current_stat()
     except OSError:
-        held.close()
+        opened.close()
         raise
-    return held
+    return opened
 
 
 class _Walk:
@@ -161,7 +161,7 @@ class _Walk:
         self._folder = os.open("/", _FOLDER)
         self._rights = os.fstat(self._folder)
 
-    def hold(self) -> Held:
+    def open_path(self) -> OpenedPath:
         """Opens the folder of the path; the caller closes it."""
         try:
             return self._go()
@@ -169,7 +169,7 @@ class _Walk:
             os.close(self._folder)
             raise
 
-    def _go(self) -> Held:
+    def _go(self) -> OpenedPath:
         while self._left:
             name = self._left.pop()
             if name == "..":
@@ -191,18 +191,18 @@ class _Walk:
                 self._at.append(name)
         return self._finish(".", self._rights)
 
-    def _finish(self, name: str, found: os.stat_result | None) -> Held:
+    def _finish(self, name: str, found: os.stat_result | None) -> OpenedPath:
         guarded = self._is_guarded()
         is_file = found is not None and stat.S_ISREG(found.st_mode)
         if guarded and found is not None and is_file and _is_foreign_link(self._rights, found):
             raise self._refusal_error("hardlink")
-        return Held(self._folder, name, "/" + "/".join(self._at), self._rights, guarded, found)
+        return OpenedPath(self._folder, name, "/" + "/".join(self._at), self._rights, guarded, found)
 
     def _is_guarded(self) -> bool:
         """Whether an unprivileged user can change the folder."""
-        own = self._rights.st_uid == 0 or self._rights.st_uid in self._trusted
+        is_root = self._rights.st_uid == 0 or self._rights.st_uid in self._trusted
         # An ACL that lets others write shows in the group bits of the mode: they are the mask of the ACL.
-        return not own or bool(self._rights.st_mode & _OTHERS)
+        return not is_root or bool(self._rights.st_mode & _OTHERS)
 
     def _enter(self, name: str) -> None:
         folder = os.open(name, _FOLDER, dir_fd=self._folder)

@@ -132,14 +132,14 @@ class ShellConnection(Connection):
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
         """See `Connection.stage`."""
         refuse_tag(tag, path)
-        words = stage_words(path, state, tag)
-        code, out, err = self.script(STAGE, *words, "", "", attribute_lines(state), stdin=state.content)
+        arguments = stage_words(path, state, tag)
+        code, out, err = self.script(STAGE, *arguments, "", "", attribute_lines(state), stdin=state.content)
         refuse_write(code, err, state, path)
         return self.keep_identity(out)
 
-    def keep_identity(self, said: bytes) -> str:
+    def keep_identity(self, output: bytes) -> str:
         """Parses the output of `STAGE`; returns the temporary path, and keeps the file's identity for `commit`."""
-        staged, _, identity = os.fsdecode(said.removesuffix(b"\n")).rpartition("\n")
+        staged, _, identity = os.fsdecode(output.removesuffix(b"\n")).rpartition("\n")
         self._identities[staged] = identity
         return staged
 
@@ -150,8 +150,8 @@ class ShellConnection(Connection):
     def commit(self, staged: str, path: str) -> None:
         """See `Connection.commit`."""
         labels = "1" if self.has_labels() else ""
-        words = (staged, posixpath.normpath(path), self.taken_identity(staged), "1", labels, "", "", "")
-        code, _, err = self.script(SWAP, *words)
+        arguments = (staged, posixpath.normpath(path), self.taken_identity(staged), "1", labels, "", "", "")
+        code, _, err = self.script(SWAP, *arguments)
         refuse(code, err, path)
         if code:
             raise errors.from_words(replace_words(err), doing="replace", path=path)
@@ -190,8 +190,8 @@ class ShellConnection(Connection):
 
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
         """See `Connection.set_folder_rights`."""
-        words = (posixpath.normpath(path), f"{owner}:{group}", f"{mode:04o}")
-        code, _, err = self.script(FOLDER_RIGHTS, *words)
+        arguments = (posixpath.normpath(path), f"{owner}:{group}", f"{mode:04o}")
+        code, _, err = self.script(FOLDER_RIGHTS, *arguments)
         refuse(code, err, path)
         if code:
             raise _account(err, owner, group, path) or errors.from_words(err, doing="change", path=path)

@@ -53,14 +53,14 @@ def as_completed(argv: Sequence[str], ended: Ended) -> Completed:
 
 def environment() -> dict[str, str]:
     """The environment of this process, changed for messages in English, no pager and no colours."""
-    found = dict(os.environ)
-    known = found.get("PATH", "").split(os.pathsep)
-    found["PATH"] = os.pathsep.join(
-        [*filter(None, known), *(folder for folder in _FOLDERS if folder not in known)]
+    variables = dict(os.environ)
+    folders = variables.get("PATH", "").split(os.pathsep)
+    variables["PATH"] = os.pathsep.join(
+        [*filter(None, folders), *(folder for folder in _FOLDERS if folder not in folders)]
     )
-    found |= {"LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0"}
-    found.pop("LANGUAGE", None)
-    return found
+    variables |= {"LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0", "SYSTEMD_URLIFY": "0"}
+    variables.pop("LANGUAGE", None)
+    return variables
 
 
 def run_bounded(

@@ -59,10 +59,10 @@ class SudoConnection(ShellConnection):
         ended = run_bounded(
             ["sudo", "-n", "--", *bounded], stdin=stdin, timeout=timeout + 5, limit=limit, keep_terminal=True
         )
-        said = ended.stderr.decode("utf-8", "replace")
-        if ended.code == 127 and said.startswith("sudo: not found"):
+        message = ended.stderr.decode("utf-8", "replace")
+        if ended.code == 127 and message.startswith("sudo: not found"):
             raise HostError("sudo is not installed", where=self.name, todo="Run Firescreen as root.")
-        if ended.code and (refusal := errors.from_sudo(said, host=self.name)):
+        if ended.code and (refusal := errors.from_sudo(message, host=self.name)):
             raise refusal
         self.refuse_late(argv, ended.code)
         return ended

@@ -41,17 +41,17 @@ def other_than(connection: Connection, main: str, *, unit: str, program: str) ->
     parts = ended.stdout.split("\x1e")
     if len(parts) != 4:
         return ""
-    words, saved, running, adapted = parts[0].split("\x1f"), parts[1], _read(parts[2]), _read(parts[3])
-    if "--resume" in words and running is not None:
+    command_line, saved, running, adapted = parts[0].split("\x1f"), parts[1], _read(parts[2]), _read(parts[3])
+    if "--resume" in command_line and running is not None:
         return saved
-    named = _config_flag(words)
+    named = _config_flag(command_line)
     if named and posixpath.normpath(named) != main:
         return named
     # Its environment in /proc lacks variables that it has read from an --envfile.
-    if running is None or adapted is None or any(word.startswith("--envfile") for word in words):
+    if running is None or adapted is None or any(word.startswith("--envfile") for word in command_line):
         return ""
-    kept = adapted.get("admin", {}).get("config", {}).get("persist", True)
-    return saved if kept and running != adapted else ""
+    persisted = adapted.get("admin", {}).get("config", {}).get("persist", True)
+    return saved if persisted and running != adapted else ""
 
 
 def _config_flag(words: Sequence[str]) -> str:

@@ -81,7 +81,9 @@ def compose_states(connection: Connection, boxes: Sequence[Container]) -> dict[s
     for box in boxes:
         projects.setdefault((box.folder, box.engine, *compose_words(box)), []).append(box)
     return {
-        name: state for mine in projects.values() for name, state in _of_project(connection, mine).items()
+        name: state
+        for project_boxes in projects.values()
+        for name, state in _of_project(connection, project_boxes).items()
     }
 
 
@@ -90,13 +92,15 @@ def _of_project(connection: Connection, boxes: Sequence[Container]) -> dict[str,
     names, images = (
         " ".join(dict.fromkeys(each)) for each in zip(*((box.name, box.image) for box in boxes), strict=True)
     )
-    words = [first.folder or "/", first.engine, names, images, *compose_words(first)]
-    ended = connection.run_script(_HASHES, *words, timeout=_TIMEOUT)
-    there, known, code, said = [*ended.stdout.split("\x1f", 3), "", "", ""][:4]
-    found = {words[0].lstrip("/"): words[1:] for line in there.splitlines() if (words := line.split(" "))}
-    ids = dict(line.split(" ", 1) for line in known.splitlines() if " " in line)
-    hashes = dict(line.split(" ") for line in said.splitlines() if _HASH.fullmatch(line))
-    rejected = "" if code.strip() == "0" or hashes else said
+    arguments = [first.folder or "/", first.engine, names, images, *compose_words(first)]
+    ended = connection.run_script(_HASHES, *arguments, timeout=_TIMEOUT)
+    inspected, images_output, code, output = [*ended.stdout.split("\x1f", 3), "", "", ""][:4]
+    found = {
+        fields[0].lstrip("/"): fields[1:] for line in inspected.splitlines() if (fields := line.split(" "))
+    }
+    ids = dict(line.split(" ", 1) for line in images_output.splitlines() if " " in line)
+    hashes = dict(line.split(" ") for line in output.splitlines() if _HASH.fullmatch(line))
+    rejected = "" if code.strip() == "0" or hashes else output
     return {
         box.name: _state(
             connection, box, found.get(box.name, []), ids.get(box.image, "").strip(), hashes, rejected
@@ -108,12 +112,12 @@ def _of_project(connection: Connection, boxes: Sequence[Container]) -> dict[str,
 def _state(
     connection: Connection,
     box: Container,
-    there: Sequence[str],
+    inspected: Sequence[str],
     image: str,
     hashes: Mapping[str, str],
     rejected: str,
 ) -> ComposeState:
-    running, made_from, label = [*there, "", "", ""][:3]
+    running, made_from, label = [*inspected, "", "", ""][:3]
 
     def state(difference: str = "") -> ComposeState:
         return ComposeState(running == "true", difference, has_image=bool(image))
@@ -139,17 +143,17 @@ def _hash_by_name(connection: Connection, box: Container) -> str:
     """The hash of a service that a profile disables, in the format of Compose 1; '' if there is none."""
     if podman_compose.is_used(box):
         return ""
-    asked = [box.folder or "/", *compose_words(box), "config", "--hash", box.service]
-    said = connection.run_script('cd "$1" && shift && exec "$@"', *asked, timeout=_TIMEOUT).stdout.split()
-    return said[-1] if said else ""
+    command = [box.folder or "/", *compose_words(box), "config", "--hash", box.service]
+    words = connection.run_script('cd "$1" && shift && exec "$@"', *command, timeout=_TIMEOUT).stdout.split()
+    return words[-1] if words else ""
 
 
 def _would_be_made_anew(connection: Connection, box: Container) -> bool:
     """Whether a dry run reports so, or no dry run is possible."""
-    words = [box.folder or "/", box.service, *compose_words(box)]
-    ended = connection.run_script(_DRY_RUNS, *words, timeout=_TIMEOUT)
+    arguments = [box.folder or "/", box.service, *compose_words(box)]
+    ended = connection.run_script(_DRY_RUNS, *arguments, timeout=_TIMEOUT)
     return not any(
-        re.search(rf"Container {re.escape(box.name)}\s+Running", said)
-        and not re.search(rf"Container {re.escape(box.name)}\s+Recreate", said)
-        for said in ended.stdout.split("\x1f")
+        re.search(rf"Container {re.escape(box.name)}\s+Running", output)
+        and not re.search(rf"Container {re.escape(box.name)}\s+Recreate", output)
+        for output in ended.stdout.split("\x1f")
     )

@@ -151,7 +151,9 @@ def find(connection: Connection) -> tuple[Engine, ...]:
     """The engines with containers; a container that two commands list belongs to the first."""
     seen: set[str] = set()
     found = []
-    for words, owner, text, compose in _parts(4, connection.run_script(*REQUEST, timeout=_TIMEOUT).stdout):
+    for engine_command, owner, text, compose in _parts(
+        4, connection.run_script(*REQUEST, timeout=_TIMEOUT).stdout
+    ):
         try:
             inspected: list[dict[str, Any]] = json.loads(text) if text.strip() else []
         except ValueError:
@@ -159,8 +161,10 @@ def find(connection: Connection) -> tuple[Engine, ...]:
         new = tuple(each for each in inspected if each.get("Id") not in seen)
         seen |= {each.get("Id", "") for each in new}
         if new:
-            command, up = (each.replace(_OWN_SOCKET, "").strip() for each in (words, compose))
-            found.append(Engine(command, up, new, owner))
+            command, compose_command = (
+                each.replace(_OWN_SOCKET, "").strip() for each in (engine_command, compose)
+            )
+            found.append(Engine(command, compose_command, new, owner))
     return tuple(found)
 
 
@@ -194,8 +198,8 @@ def enforces_selinux(connection: Connection, *, path: str = "/sys/fs/selinux/enf
 
 def compose_of(inspected: Mapping[str, Any], engine: Engine) -> str:
     """The command of the Compose that made a container; '' if it is not installed."""
-    mine = bool((inspected.get("Config", {}).get("Labels") or {}).get(PODMAN_COMPOSE_VERSION))
-    found = [each for each in engine.compose.splitlines() if (each == PODMAN_COMPOSE) is mine]
+    by_podman_compose = bool((inspected.get("Config", {}).get("Labels") or {}).get(PODMAN_COMPOSE_VERSION))
+    found = [each for each in engine.compose.splitlines() if (each == PODMAN_COMPOSE) is by_podman_compose]
     return found[0] if found else ""
 
 

@@ -85,12 +85,12 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
     if not proxies:
         return instances.label_instances(found)
     # For known containers, the published ports are known already.
-    told = {each.port for service in found if service.container for each in service.container.published}
+    published = {each.port for service in found if service.container for each in service.container.published}
     missing = [
-        one
-        for one in all_components()
-        if one.default_port not in told
-        and not any(service.component == one.name and service.active for service in found)
+        each
+        for each in all_components()
+        if each.default_port not in published
+        and not any(service.component == each.name and service.active for service in found)
     ]
     return instances.label_instances([*found, *_behind_proxies(connection, missing)])
 
@@ -105,7 +105,7 @@ def _bare(connection: Connection, process: Process) -> Service:
     known = component(process.component)
     # A container's program is in another file system: neither the program nor its files can be read from outside.
     program = "" if process.container else process.program
-    held = () if process.container else process.sockets
+    sockets = () if process.container else process.sockets
     folder = _folder(connection, process)
     arguments = (
         process.arguments
@@ -129,8 +129,8 @@ def _bare(connection: Connection, process: Process) -> Service:
         program=process.program,
         version=program_facts.version(connection, program) if program else "",
         arguments=arguments,
-        listen=program_facts.served_at(known, arguments, held),
-        sockets=program_facts.web_sockets(known, arguments, held),
+        listen=program_facts.served_at(known, arguments, sockets),
+        sockets=program_facts.web_sockets(known, arguments, sockets),
         user=process.user,
         group=process.group,
         active=True,
@@ -154,20 +154,20 @@ def _behind_proxies(connection: Connection, missing: list[Component]) -> list[Se
         return []
     ended = connection.run(["ss", "-Hltnp"], timeout=5)
     found: list[Service] = []
-    for one in missing:
+    for known in missing:
         for line in ended.stdout.splitlines():
             columns = line.split()
-            if len(columns) > 5 and columns[3].endswith(f":{one.default_port}") and _PROXIES.search(line):
+            if len(columns) > 5 and columns[3].endswith(f":{known.default_port}") and _PROXIES.search(line):
                 found.append(
                     Service(
                         host=connection.name,
-                        component=one.name,
+                        component=known.name,
                         manager=MANUAL,
                         kind="container",
-                        unit=one.name,
-                        listen=f"127.0.0.1:{one.default_port}",
+                        unit=known.name,
+                        listen=f"127.0.0.1:{known.default_port}",
                         active=True,
-                        home=one.home,
+                        home=known.home,
                     )
                 )
                 break

@@ -136,7 +136,7 @@ def address(connection: Connection, service: Service) -> str:
     if box is None or box.is_reachable:
         return service.listen
     networks = state(connection, box).get("NetworkSettings", {}).get("Networks") or {}
-    found = next((str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")), "")
+    found = next((str(network["IPAddress"]) for network in networks.values() if network.get("IPAddress")), "")
     return f"{found}:{box.inside_port}" if found else service.listen
 
 
@@ -200,9 +200,9 @@ def _run(
     )
     if ended.code:
         lines = [line for line in (ended.stderr or ended.stdout).strip().splitlines() if line.strip()]
-        said = plain(redact(" ".join(lines[-3:])), 400)
+        message = plain(redact(" ".join(lines[-3:])), 400)
         raise ServiceError(
-            f"{_box(service).engine_title} did not {doing} {service.unit}: {said or f'exit code {ended.code}'}",
+            f"{_box(service).engine_title} did not {doing} {service.unit}: {message or f'exit code {ended.code}'}",
             where=f"{connection.name}: {service.unit}",
             todo="Mend what it names, and try again.",
             log=log(connection, _box(service), 20),
@@ -239,17 +239,17 @@ def await_up(connection: Connection, service: Service, box: Container, answers: 
     start = time.monotonic()
     first = state(connection, box).get("RestartCount", 0)
     while True:
-        one = state(connection, box)
-        now = one.get("State", {})
+        inspected = state(connection, box)
+        now = inspected.get("State", {})
         health = (now.get("Health") or {}).get("Status", "")
         up_for = time.monotonic() - start
-        if now.get("Restarting") or one.get("RestartCount", 0) > first or not now.get("Running"):
+        if now.get("Restarting") or inspected.get("RestartCount", 0) > first or not now.get("Running"):
             raise _stopped_error(connection, service, box, now)
         if health == "unhealthy":
             checks = (now.get("Health") or {}).get("Log") or [{}]
-            said = plain(redact(str(checks[-1].get("Output", ""))), 300)
+            message = plain(redact(str(checks[-1].get("Output", ""))), 300)
             raise ServiceError(
-                f"{service.unit} runs, and its own health check fails: {said or 'it says nothing'}",
+                f"{service.unit} runs, and its own health check fails: {message or 'it says nothing'}",
                 where=f"{connection.name}: {service.unit}",
                 todo="Mend the healthcheck of its Compose file, then try again.",
                 log=log(connection, box, 20),
@@ -310,8 +310,8 @@ def signal(connection: Connection, service: Service, box: Container, ask: Ask | 
 
 def _now(connection: Connection) -> str:
     """The host's time in the format of `docker logs --since`."""
-    said = connection.run(["date", "-u", "+%Y-%m-%dT%H:%M:%S.%NZ"], timeout=10).stdout.strip()
-    return said if re.fullmatch(r"[0-9T:.Z-]+", said) else "0"
+    output = connection.run(["date", "-u", "+%Y-%m-%dT%H:%M:%S.%NZ"], timeout=10).stdout.strip()
+    return output if re.fullmatch(r"[0-9T:.Z-]+", output) else "0"
 
 
 def log(connection: Connection, box: Container, lines: int, *, since: str = "") -> tuple[str, ...]:

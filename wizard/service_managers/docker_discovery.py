@@ -51,18 +51,18 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
         running: the processes of known components on the host.
     """
     found = [
-        (engine, known, one, process)
+        (engine, known, info, process)
         for engine in container_engines.find(connection)
-        for one in engine.containers
-        if (known := component_of(one, process := _process(one, running))) is not None
+        for info in engine.containers
+        if (known := component_of(info, process := _process(info, running))) is not None
     ]
     if not found:
         return ()
-    owners = _owners(connection, [one["State"].get("Pid", 0) for _, _, one, _ in found])
+    owners = _owners(connection, [info["State"].get("Pid", 0) for _, _, info, _ in found])
     versions = _versions(
-        connection, [(engine.words, one, program_of(one, process)) for engine, _, one, process in found]
+        connection, [(engine.words, info, program_of(info, process)) for engine, _, info, process in found]
     )
-    many = _replica_ids([one for _, _, one, _ in found])
+    replicas = _replica_ids([info for _, _, info, _ in found])
     quadlets = {
         (engine.words, unit): quadlet
         for engine in {engine.words: engine for engine, *_ in found}.values()
@@ -73,35 +73,35 @@ def discover(connection: Connection, running: tuple[Process, ...]) -> tuple[Serv
         _service(
             connection.name,
             known,
-            one,
+            info,
             process,
-            version=versions.get(one.get("Image", ""), "") or tag_version(one["Config"].get("Image", "")),
-            owner=owners.get(process.pid if process else one["State"].get("Pid", 0), (0, 0)),
+            version=versions.get(info.get("Image", ""), "") or tag_version(info["Config"].get("Image", "")),
+            owner=owners.get(process.pid if process else info["State"].get("Pid", 0), (0, 0)),
             engine=engine,
-            quadlet=quadlets.get((engine.words, container_engines.unit_of(one))),
-            several=one["Id"] in many,
+            quadlet=quadlets.get((engine.words, container_engines.unit_of(info))),
+            several=info["Id"] in replicas,
         )
-        for engine, known, one, process in found
+        for engine, known, info, process in found
     )
 
 
 def grafanas(connection: Connection) -> tuple[Container, ...]:
     """The containers that run Grafana, which is a client of components but no component."""
     found = [
-        (engine, one)
+        (engine, info)
         for engine in container_engines.find(connection)
-        for one in engine.containers
-        if _is_grafana(one) and one["State"].get("Status") == "running"
+        for info in engine.containers
+        if _is_grafana(info) and info["State"].get("Status") == "running"
     ]
-    owners = _owners(connection, [one["State"].get("Pid", 0) for _, one in found]) if found else {}
+    owners = _owners(connection, [info["State"].get("Pid", 0) for _, info in found]) if found else {}
     return tuple(
         container(
-            one,
-            owner=owners.get(one["State"].get("Pid", 0), (0, 0)),
+            info,
+            owner=owners.get(info["State"].get("Pid", 0), (0, 0)),
             engine=engine,
             inside_port=_GRAFANA_PORT,
         )
-        for engine, one in found
+        for engine, info in found
     )
 
 
@@ -121,13 +121,13 @@ def component_of(inspected: Mapping[str, Any], process: Process | None) -> Compo
     image = (
         inspected.get("Config", {}).get("Image", "").rpartition("/")[2].partition(":")[0].partition("@")[0]
     )
-    for one in all_components():
-        if name == one.name or (not name and program and one.matches(program)):
-            return one
-    for one in all_components():
+    for known in all_components():
+        if name == known.name or (not name and program and known.matches(program)):
+            return known
+    for known in all_components():
         # The command is the user's own wrapper; the image shows what it is for.
-        if not name and image and one.matches(image):
-            return one
+        if not name and image and known.matches(image):
+            return known
     return None
 
 
@@ -209,9 +209,9 @@ def _service(
         usual = f"{known.home}/{known.name.removesuffix('_exporter')}.yml"
         config = _inside(workdir, program_facts.flag(arguments, known.config_flag) or usual)
     user, group = (process.user, process.group) if process else (str(owner[0]), str(owner[1]))
-    held = tuple(f"{each.address or '0.0.0.0'}:{each.port}" for each in _of_port(box, inside))  # noqa: S104
+    sockets = tuple(f"{each.address or '0.0.0.0'}:{each.port}" for each in _of_port(box, inside))  # noqa: S104
     if not box.has_own_network:
-        held = program_facts.web_sockets(known, arguments, process.sockets) if process else ()
+        sockets = program_facts.web_sockets(known, arguments, process.sockets) if process else ()
     labels = inspected.get("Config", {}).get("Labels") or {}
     box = replace(
         box, unchangeable=podman_compose.refusal(box, labels, engine.owner if engine.is_podman else "")
@@ -227,8 +227,8 @@ def _service(
         program=program_of(inspected, process),
         version=version,
         arguments=arguments,
-        listen="" if engine.owner and not box.is_reachable else _listen(known, box, arguments, held),
-        sockets=held,
+        listen="" if engine.owner and not box.is_reachable else _listen(known, box, arguments, sockets),
+        sockets=sockets,
         user=user,
         group=group,
         active=box.state == "running",
@@ -277,11 +277,11 @@ def _mark_unchangeable(box: Container, *, web: str, several: bool, dropin: str) 
     return replace(box, unchangeable=why)
 
 
-def _listen(known: Component, box: Container, arguments: tuple[str, ...], held: Sequence[str]) -> str:
+def _listen(known: Component, box: Container, arguments: tuple[str, ...], sockets: Sequence[str]) -> str:
     """address:port at which a client on the host reaches it: the published port, else the container's own address."""
     if not box.has_own_network:
-        return program_facts.served_at(known, arguments, held)
-    found = program_facts.first_reachable(held)
+        return program_facts.served_at(known, arguments, sockets)
+    found = program_facts.first_reachable(sockets)
     if found:
         return found
     address = next((each.address for each in box.networks if each.address), "")
@@ -318,10 +318,10 @@ def _process(inspected: Mapping[str, Any], running: Iterable[Process]) -> Proces
 def _replica_ids(found: Sequence[Mapping[str, Any]]) -> set[str]:
     """The ids of containers whose Compose service has more than one container."""
     by_service: dict[tuple[str, str], list[str]] = {}
-    for one in found:
-        labels = one["Config"].get("Labels") or {}
+    for inspected in found:
+        labels = inspected["Config"].get("Labels") or {}
         if service := labels.get(f"{_LABEL}service"):
-            by_service.setdefault((labels.get(f"{_LABEL}project", ""), service), []).append(one["Id"])
+            by_service.setdefault((labels.get(f"{_LABEL}project", ""), service), []).append(inspected["Id"])
     return {each for ids in by_service.values() if len(ids) > 1 for each in ids}
 
 
@@ -345,25 +345,26 @@ def _versions(
         containers: the engine's command, the output of `inspect`, and the path of the program.
     """
     chosen: dict[str, tuple[str, str, str]] = {}
-    for engine, one, program in containers:
-        if one["State"].get("Status") == "running" and program.startswith("/"):
-            chosen.setdefault(one.get("Image", ""), (engine, one["Id"], program))
-    words = [word for each in chosen.values() for word in each]
-    if not words:
+    for engine, inspected, program in containers:
+        if inspected["State"].get("Status") == "running" and program.startswith("/"):
+            chosen.setdefault(inspected.get("Image", ""), (engine, inspected["Id"], program))
+    arguments = [word for each in chosen.values() for word in each]
+    if not arguments:
         return {}
-    ended = connection.run_script(_VERSIONS, *words, timeout=_TIMEOUT)
-    said = dict(each.split("\x1f", 1) for each in ended.stdout.split("\x1e") if "\x1f" in each)
+    ended = connection.run_script(_VERSIONS, *arguments, timeout=_TIMEOUT)
+    outputs = dict(each.split("\x1f", 1) for each in ended.stdout.split("\x1e") if "\x1f" in each)
     return {
-        image: program_facts.version_in(said.get(identity, "")) for image, (_, identity, _) in chosen.items()
+        image: program_facts.version_in(outputs.get(identity, ""))
+        for image, (_, identity, _) in chosen.items()
     }
 
 
-def _mount(one: Mapping[str, Any]) -> Mount:
+def _mount(mount: Mapping[str, Any]) -> Mount:
     return Mount(
-        kind=str(one.get("Type", "bind")),
-        source=str(one.get("Source", "")),
-        target=str(one.get("Destination", "")),
-        writable=bool(one.get("RW")),
+        kind=str(mount.get("Type", "bind")),
+        source=str(mount.get("Source", "")),
+        target=str(mount.get("Destination", "")),
+        writable=bool(mount.get("RW")),
     )
 
 
@@ -377,15 +378,15 @@ def _published_ports(ports: Mapping[str, Any]) -> Iterable[PublishedPort]:
 
 def _networks(networks: Mapping[str, Any], inspected: Mapping[str, Any]) -> Iterable[ContainerNetwork]:
     name, identity = str(inspected.get("Name", "")).lstrip("/"), str(inspected.get("Id", ""))
-    for network, one in networks.items():
+    for network, settings in networks.items():
         # The short id is an alias that is gone when the container is removed.
-        aliases = [each for each in one.get("Aliases") or () if each != identity[:12]]
+        aliases = [each for each in settings.get("Aliases") or () if each != identity[:12]]
         if network not in ("bridge", "host", "none", "podman"):
             aliases = [*aliases, name]
         yield ContainerNetwork(
             name=network,
-            address=str(one.get("IPAddress", "")),
-            gateway=str(one.get("Gateway", "")),
+            address=str(settings.get("IPAddress", "")),
+            gateway=str(settings.get("Gateway", "")),
             aliases=tuple(dict.fromkeys(aliases)),
         )
 

@@ -40,22 +40,22 @@ def credentials_folder(unit_id: str) -> str:
     return f"/run/credentials/{unit_id}"
 
 
-def of_unit(connection: Connection, shown: Mapping[str, str], process: Process | None) -> Owner:
+def of_unit(connection: Connection, properties: Mapping[str, str], process: Process | None) -> Owner:
     """The facts about a unit's user; needs no command for a unit with a user of its own.
 
     Args:
         connection: the host.
-        shown: the unit's properties from systemd.
+        properties: the unit's properties from systemd.
         process: its main process, if it runs.
     """
-    user = process.user if process else shown.get("User", "")
-    group = process.group if process else shown.get("Group", "")
-    if shown.get("DynamicUser") == "yes":
-        dynamic = _is_dynamic(connection, user or shown["Id"].removesuffix(".service"))
+    user = process.user if process else properties.get("User", "")
+    group = process.group if process else properties.get("Group", "")
+    if properties.get("DynamicUser") == "yes":
+        dynamic = _is_dynamic(connection, user or properties["Id"].removesuffix(".service"))
         able = dynamic and _version(connection) >= _CREDENTIALS_SINCE
-        return Owner(dynamic, credentials_folder(shown["Id"]) if able else "")
+        return Owner(dynamic, credentials_folder(properties["Id"]) if able else "")
     if user in _NOBODYS or group in _NOBODYS:
-        ended = connection.run_script(_OTHERS, user, group or user, shown["Id"], timeout=10)
+        ended = connection.run_script(_OTHERS, user, group or user, properties["Id"], timeout=10)
         others = tuple(ended.stdout.split("\n")[:_MOST])
         return Owner(shared_with=tuple(each for each in others if each) or ("nothing at the moment",))
     return Owner()
@@ -68,6 +68,6 @@ def _is_dynamic(connection: Connection, user: str) -> bool:
 
 
 def _version(connection: Connection) -> int:
-    said = connection.run(["systemctl", "--version"], timeout=5).stdout
-    match = re.match(r"systemd (\d+)", said)
+    output = connection.run(["systemctl", "--version"], timeout=5).stdout
+    match = re.match(r"systemd (\d+)", output)
     return int(match.group(1)) if match else 0

@@ -64,8 +64,8 @@ def plan_flags(
     Raises:
         ConfigError: the file cannot hold a value, Firescreen must not edit the file, or its quoting leaves no safe way.
     """
-    place = service.flags
-    text = _text(current, place.path)
+    flag_place = service.flags
+    text = _text(current, flag_place.path)
     for flag, value in wanted.items():
         text = _set(service, text, flag, value, unit_text)
     content = text.encode("utf-8", "surrogateescape")
@@ -162,8 +162,10 @@ def set_argument(text: str, flag: str, value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ConfigError(f"the value of --{flag} holds a line break", todo="Choose another path.")
     lines = text.splitlines(keepends=True)
-    held = [index for index, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
-    old = [lines[index].strip() for index in held]
+    argument_lines = [
+        index for index, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")
+    ]
+    old = [lines[index].strip() for index in argument_lines]
     wanted = with_flag(old, flag=flag, value=value)
     if wanted == old:
         return text
@@ -172,8 +174,8 @@ def set_argument(text: str, flag: str, value: str) -> str:
         gap = "" if not text or text.endswith("\n") else "\n"
         return f"{text}{gap}{argument}"
     at = next(index for index, line in enumerate(wanted) if index >= len(old) or line != old[index])
-    lines[held[at]] = argument
-    for index in held[at + 1 : at + 1 + len(old) - len(wanted)]:
+    lines[argument_lines[at]] = argument
+    for index in argument_lines[at + 1 : at + 1 + len(old) - len(wanted)]:
         lines[index] = ""
     return "".join(lines)
 
@@ -194,7 +196,7 @@ def _dropin(service: Service, text: str, flag: str, value: str, unit_text: str) 
 
 def _one_line(path: str, variable: str, old: str, new: str) -> str:
     """The change of one assignment as a grep or sed command; '' if it is not that simple."""
-    place = shlex.quote(path)
+    quoted_path = shlex.quote(path)
     was, becomes = env_file.line_of(old, variable), env_file.line_of(new, variable)
     if becomes is None or not becomes[1]:
         return ""
@@ -202,11 +204,11 @@ def _one_line(path: str, variable: str, old: str, new: str) -> str:
     if was is None:
         if old and not old.endswith("\n"):
             return ""
-        return f"grep -qxF -e {line} {place} 2>/dev/null || printf '%s\\n' {line} >> {place}"
+        return f"grep -qxF -e {line} {quoted_path} 2>/dev/null || printf '%s\\n' {line} >> {quoted_path}"
     if not was[1] or "\r" in old:
         return ""
     escaped = re.sub(r"([\\&|])", r"\\\1", becomes[0])
-    return f"sed -i {shlex.quote(f's|^{variable}=.*|{escaped}|')} {place}"
+    return f"sed -i {shlex.quote(f's|^{variable}=.*|{escaped}|')} {quoted_path}"
 
 
 def _text(current: FileState | None, path: str) -> str:

@@ -42,16 +42,16 @@ def discover(connection: Connection) -> GrafanaServer | None:
     return parse(connection.name, connection.run_script(*request(), timeout=15).stdout)
 
 
-def parse(host: str, said: str) -> GrafanaServer | None:
+def parse(host: str, output: str) -> GrafanaServer | None:
     """Parses the output of the script: a line for the unit, and one for each variable and word, as `kind TAB text`."""
-    rows = [line.split("\t", 1) for line in said.splitlines()]
-    told = [(row[0], row[1]) for row in rows if len(row) == 2]
-    unit = next((text for kind, text in told if kind == "unit"), "")
+    rows = [line.split("\t", 1) for line in output.splitlines()]
+    entries = [(row[0], row[1]) for row in rows if len(row) == 2]
+    unit = next((text for kind, text in entries if kind == "unit"), "")
     if not unit:
         return None
     state = dict(word.split("=", 1) for word in unit.split() if "=" in word)
-    variables = [text for kind, text in told if kind == "variable"]
-    words = [text for kind, text in told if kind == "word"]
+    variables = [text for kind, text in entries if kind == "variable"]
+    words = [text for kind, text in entries if kind == "word"]
     return GrafanaServer(
         service=Service(
             host=host,

@@ -36,8 +36,8 @@ def lines(connection: Connection, unit: str, most: int, *, since: str = "") -> l
     """
     argv = ["journalctl", "-u", unit, "-n", str(most), "-o", "json", "--no-pager", "-q"]
     # A point in time, or a cursor.
-    word = f"--since={since}" if since.startswith("@") else f"--after-cursor={since}"
-    ended = connection.run([*argv, *([word] if since else [])], timeout=10)
+    start = f"--since={since}" if since.startswith("@") else f"--after-cursor={since}"
+    ended = connection.run([*argv, *([start] if since else [])], timeout=10)
     found: list[Line] = []
     for row in ended.stdout.splitlines():
         try:

@@ -106,8 +106,8 @@ def _supervisor_commands(
     if not changed:
         return (head, *supervision.restart)
     if kind == "pm2":
-        start, *rest = shlex.split(command)
-        run = shlex.join(["pm2", "start", start, "--name", name, "--", *rest])
+        start, *program_arguments = shlex.split(command)
+        run = shlex.join(["pm2", "start", start, "--name", name, "--", *program_arguments])
         return (head, *supervision.renew, run, "pm2 save")
     edit = f"# Edit {supervision.file or 'its configuration'}: what begins with {supervision.line!r} becomes"
     return (

@@ -82,27 +82,27 @@ def _pm2(process: Process) -> Supervision:
 
 def _supervisord(connection: Connection, process: Process, parent: Parent) -> Supervision:
     """supervisorctl reports which program has that process; without the right to use it, the configuration does."""
-    own = _config(connection, parent)
-    sections = dict(_sections(connection, own))
+    config = _config(connection, parent)
+    sections = dict(_sections(connection, config))
     pids = {process.pid, *(each.pid for each in process.parents if each.pid != parent.pid)}
-    ended = connection.run(["supervisorctl", *(("-c", own) if own else ()), "status"], timeout=10)
+    ended = connection.run(["supervisorctl", *(("-c", config) if config else ()), "status"], timeout=10)
     named = [name for name, pid in _STATUS.findall(ended.stdout) if int(pid) in pids]
-    ctl = f"supervisorctl -c {shlex.quote(own)}" if own not in ("", *_USUAL) else "supervisorctl"
+    ctl = f"supervisorctl -c {shlex.quote(config)}" if config not in ("", *_USUAL) else "supervisorctl"
     if not named:
         named = [
             name for name, (_, command) in sections.items() if posixpath.basename(process.program) in command
         ]
     # GROUP:NAME, or NAME:NAME_00 for one of several processes of a program.
-    whole = named[0] if named else process.component
-    group, _, name = whole.rpartition(":")
+    full_name = named[0] if named else process.component
+    group, _, name = full_name.rpartition(":")
     section = next((each for each in (name, group) if each in sections), "")
     unit = group or name
     return Supervision(
         "supervisord",
-        whole,
-        sections[section][0] if section else own,
-        f"[program:{section or whole}] command=",
-        (f"{ctl} restart {shlex.quote(whole)}",),
+        full_name,
+        sections[section][0] if section else config,
+        f"[program:{section or full_name}] command=",
+        (f"{ctl} restart {shlex.quote(full_name)}",),
         (f"{ctl} reread", f"{ctl} update {shlex.quote(unit)}"),
     )
 

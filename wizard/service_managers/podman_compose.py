@@ -56,7 +56,7 @@ def words(box: Container) -> list[str]:
 
 def would_make_anew(connection: Connection, box: Container) -> bool:
     """Whether `up` would recreate a container, according to a dry run; also if it rejects the files."""
-    asked = [*words(box), "--verbose", "--dry-run", "up", "-d", "--no-deps", box.service]
-    said = connection.run_script(_DRY_RUN, box.folder or "/", *asked, timeout=60).stdout
-    found = re.search(r"Prepare to recreate services: (.*)", said)
+    command = [*words(box), "--verbose", "--dry-run", "up", "-d", "--no-deps", box.service]
+    output = connection.run_script(_DRY_RUN, box.folder or "/", *command, timeout=60).stdout
+    found = re.search(r"Prepare to recreate services: (.*)", output)
     return found is None or f"'{box.service}'" in found.group(1)

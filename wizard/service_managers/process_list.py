@@ -149,7 +149,7 @@ def find(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
 
 def request(components: tuple[Component, ...]) -> tuple[str, ...]:
     """The script that `look` runs, with its arguments."""
-    return (_SCRIPT, *sorted({program[:_KEPT] for one in components for program in one.programs}))
+    return (_SCRIPT, *sorted({program[:_KEPT] for known in components for program in known.programs}))
 
 
 def look(connection: Connection, components: tuple[Component, ...] = ()) -> tuple[tuple[Process, ...], bool]:
@@ -168,17 +168,17 @@ def look(connection: Connection, components: tuple[Component, ...] = ()) -> tupl
 
 
 def _process(record: list[str], known: tuple[Component, ...], listening: Mapping[str, str]) -> Process | None:
-    pid, owner, cgroup, executable, parents, held, own, *words = record
+    pid, owner, cgroup, executable, parents, inodes, own_listening, *words = record
     if words and words[-1] == "":
         words.pop()
     if not words:
         return None
-    for one in known:
-        if one.matches(words[0]) or one.matches(executable.removesuffix(" (deleted)")):
+    for component in known:
+        if component.matches(words[0]) or component.matches(executable.removesuffix(" (deleted)")):
             user, group = _owner_names(owner)
             return Process(
                 int(pid),
-                one.name,
+                component.name,
                 executable.removesuffix(" (deleted)") or words[0],
                 tuple(words[1:]),
                 user or "root",
@@ -186,7 +186,9 @@ def _process(record: list[str], known: tuple[Component, ...], listening: Mapping
                 _unit_of(cgroup),
                 bool(_CONTAINER.search(cgroup)),
                 _parents(parents),
-                sockets.open_addresses({**listening, **sockets.listening_sockets(own)}, held.split()),
+                sockets.open_addresses(
+                    {**listening, **sockets.listening_sockets(own_listening)}, inodes.split()
+                ),
                 apart="other-namespace " in cgroup and "other-network " in cgroup,
             )
     return None

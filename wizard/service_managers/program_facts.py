@@ -24,9 +24,9 @@ def version(connection: Connection, program: str) -> str:
     return version_in(_ask(connection, program, "--version"))
 
 
-def version_in(said: str) -> str:
+def version_in(output: str) -> str:
     """The version in a program's output for `--version`, or ''."""
-    match = re.search(r"\bversion v?(\d+\.\d+(?:\.\d+)?[^\s,)]*)", said)
+    match = re.search(r"\bversion v?(\d+\.\d+(?:\.\d+)?[^\s,)]*)", output)
     return match.group(1) if match else ""
 
 
@@ -42,8 +42,8 @@ def config_file(
         return ""
     path = flag(arguments, component.config_flag)
     if not path:
-        said = _ask(connection, program, "--help")
-        match = re.search(rf'--{re.escape(component.config_flag)}="([^"\n]+)"', said)
+        output = _ask(connection, program, "--help")
+        match = re.search(rf'--{re.escape(component.config_flag)}="([^"\n]+)"', output)
         path = match.group(1) if match else ""
     return posixpath.normpath(posixpath.join(folder.lstrip("!-") or "/", path)) if path else ""
 
@@ -71,43 +71,47 @@ def listen(component: Component, arguments: tuple[str, ...]) -> str:
     Only the web address counts, not Alertmanager's gossip. Of several addresses, the first usable one is returned.
     """
     name = "web.listen-address"
-    given = [flag(arguments[index:], name) for index, word in enumerate(arguments) if name in word]
-    return first_reachable(given) or f"127.0.0.1:{component.default_port}"
+    addresses = [flag(arguments[index:], name) for index, word in enumerate(arguments) if name in word]
+    return first_reachable(addresses) or f"127.0.0.1:{component.default_port}"
 
 
-def served_at(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> str:
+def served_at(component: Component, arguments: tuple[str, ...], open_sockets: Sequence[str]) -> str:
     """address:port at which a client on the host reaches it: the web socket among those that its process has open.
 
     The address may be set in the environment as well as by a flag, so only the sockets show where it really listens.
 
     Args:
-        held: the addresses of those sockets; if there are none, the flag or the default port is used.
+        open_sockets: the addresses of those sockets; if there are none, the flag or the default port is used.
     """
-    told = listen(component, arguments)
-    if not held:
-        return told
-    for each in (told, f":{component.default_port}"):
-        there = [one for one in held if sockets.port(one) == sockets.port(each)]
-        if there:
+    by_flag = listen(component, arguments)
+    if not open_sockets:
+        return by_flag
+    for each in (by_flag, f":{component.default_port}"):
+        matching = [socket for socket in open_sockets if sockets.port(socket) == sockets.port(each)]
+        if matching:
             # The flag's own text is kept if it says more than an address, e.g. a host name.
-            same = each is told and not all(one.startswith("[::]:") for one in there)
-            return told if same and _is_among(told, there) else sockets.client_address(there[0])
-    return sockets.client_address(web_sockets(component, arguments, held)[0])
+            same = each is by_flag and not all(socket.startswith("[::]:") for socket in matching)
+            return by_flag if same and _is_among(by_flag, matching) else sockets.client_address(matching[0])
+    return sockets.client_address(web_sockets(component, arguments, open_sockets)[0])
 
 
-def web_sockets(component: Component, arguments: tuple[str, ...], held: Sequence[str]) -> tuple[str, ...]:
+def web_sockets(
+    component: Component, arguments: tuple[str, ...], open_sockets: Sequence[str]
+) -> tuple[str, ...]:
     """The listening sockets of a process that serve its web pages; all of them if they cannot be told apart."""
-    others = {sockets.port(flag(arguments[at:], name)) for at, name in _other_addresses(arguments)}
-    if component.cluster_flags and not others:
-        others = {GOSSIP_PORT}
-    return tuple(one for one in held if sockets.port(one) not in others) or tuple(held)
+    other_ports = {sockets.port(flag(arguments[at:], name)) for at, name in _other_addresses(arguments)}
+    if component.cluster_flags and not other_ports:
+        other_ports = {GOSSIP_PORT}
+    return tuple(socket for socket in open_sockets if sockets.port(socket) not in other_ports) or tuple(
+        open_sockets
+    )
 
 
-def _is_among(told: str, there: Sequence[str]) -> bool:
+def _is_among(address: str, matching: Sequence[str]) -> bool:
     """Whether a flag's address is that of one of these sockets, or a host name."""
-    host = told.rpartition(":")[0]
+    host = address.rpartition(":")[0]
     numeric = bool(re.fullmatch(r"[0-9.]+|\[.*\]", host))
-    return not numeric or any(one.rpartition(":")[0] in (host, "*", "0.0.0.0") for one in there)  # noqa: S104
+    return not numeric or any(socket.rpartition(":")[0] in (host, "*", "0.0.0.0") for socket in matching)  # noqa: S104
 
 
 def _other_addresses(arguments: tuple[str, ...]) -> Iterator[tuple[int, str]]:

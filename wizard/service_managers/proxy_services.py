@@ -109,9 +109,9 @@ class ReverseProxy(FlagFiles):
         forks = "yes" if known is not None and known.forks else "no"
         ended = connection.run_script(_RELOAD, service.unit, forks, timeout=60)
         if ended.code:
-            said = plain(ended.stderr.strip() or ended.stdout.strip(), 300)
+            message = plain(ended.stderr.strip() or ended.stdout.strip(), 300)
             raise ServiceError(
-                f"{service.unit} did not reload: {said}",
+                f"{service.unit} did not reload: {message}",
                 where=f"{connection.name}: {service.unit}",
                 todo=f"Look at `journalctl -u {service.unit}`, then plan again",
                 log=self.logs(connection, service),
@@ -164,8 +164,8 @@ def _find_proxy(connection: Connection, known: Proxy, fields: list[str]) -> Serv
     if not known.exporters:
         return _service(connection, known, fields)
     # It has flags like components, and is found and restarted like them.
-    one = (find_component(known.name),)
-    units = systemd_discovery.discover(connection, process_list.find(connection, one), one)
+    components = (find_component(known.name),)
+    units = systemd_discovery.discover(connection, process_list.find(connection, components), components)
     service = next((each for each in units if each.unit == known.unit), None)
     if service is None:
         return None
@@ -174,8 +174,8 @@ def _find_proxy(connection: Connection, known: Proxy, fields: list[str]) -> Serv
 
 
 def _service(connection: Connection, known: Proxy, fields: list[str]) -> Service:
-    _, program, shown, version = fields
-    state = dict(word.split("=", 1) for word in shown.split() if "=" in word)
+    _, program, properties_text, version = fields
+    state = dict(word.split("=", 1) for word in properties_text.split() if "=" in word)
     pid = int(state.get("MainPID") or 0)
     other = other_configuration(connection, known.name, program) if pid else ""
     return Service(

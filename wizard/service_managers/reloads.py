@@ -43,15 +43,17 @@ def reload(
     """
     known = component(service.component)
     waiting = _Waiting(connection, service, known, journald.cursor(connection, service.unit), ask)
-    shown = _unit_properties(connection, service.unit)
-    if shown.get("NeedDaemonReload") == "yes":
+    properties = _unit_properties(connection, service.unit)
+    if properties.get("NeedDaemonReload") == "yes":
         systemd_restart.daemon_reload(connection)
-        shown = _unit_properties(connection, service.unit)
-    by_signal = bool(known.reload_by) and shown.get("MainPID", "0") != "0"
-    if by_signal and (shown.get("CanReload") == "no" or command_urls.plain(shown.get("ExecReload", ""))):
+        properties = _unit_properties(connection, service.unit)
+    by_signal = bool(known.reload_by) and properties.get("MainPID", "0") != "0"
+    if by_signal and (
+        properties.get("CanReload") == "no" or command_urls.plain(properties.get("ExecReload", ""))
+    ):
         # ExecReload may use http although the server expects https by now, or the other way round; the signal always
         # works.
-        _signal(connection, service, known, shown["MainPID"])
+        _signal(connection, service, known, properties["MainPID"])
         if waiting.done(timeout):
             return
     else:
@@ -65,10 +67,10 @@ def reload(
             if waiting.done(timeout):
                 return
         if by_signal:
-            _signal(connection, service, known, shown["MainPID"])
+            _signal(connection, service, known, properties["MainPID"])
             if waiting.done(timeout):
                 return
-    if waiting.would_be_told(shown.get("MainPID", "0")):
+    if waiting.would_be_told(properties.get("MainPID", "0")):
         raise ServiceError(
             f"{service.unit} was told to reload and has not: it goes on with its old configuration",
             where=f"{connection.name}: {service.unit}",
@@ -148,12 +150,12 @@ class _Waiting:
         if not self.since or pid == "0":
             return False
         script = 'tr "\\0" "\\n" < "/proc/$1/cmdline"'
-        words = self.connection.run(["sh", "-c", script, "sh", pid], timeout=10).stdout.split("\n")
-        quiet = re.search(r"(?m)^--log\.level(?:=|\n)(?:warn|error)", "\n".join(words))
-        heard = any(
+        command_line = self.connection.run(["sh", "-c", script, "sh", pid], timeout=10).stdout.split("\n")
+        quiet = re.search(r"(?m)^--log\.level(?:=|\n)(?:warn|error)", "\n".join(command_line))
+        has_log_lines = any(
             line.own and line.pid == pid for line in journald.lines(self.connection, self.service.unit, 200)
         )
-        return heard and not quiet
+        return has_log_lines and not quiet
 
     def _reload_error(self, why: str) -> ServiceError:
         return ServiceError(

@@ -75,17 +75,17 @@ def discover(connection: Connection) -> Proxies:
     found = Proxies()
     for each in _running_proxies(connection):
         try:
-            mine = _unread_api_configuration(each) if "--resume" in each.words else _read(connection, each)
+            result = _unread_api_configuration(each) if "--resume" in each.words else _read(connection, each)
         except UnreachableError:
             raise
         except HostError as error:
-            mine = Proxies(
+            result = Proxies(
                 unread=(f"{each.program} runs, and its configuration cannot be read: {error.what}",)
             )
         found = Proxies(
-            routes=(*found.routes, *mine.routes),
-            sites=(*found.sites, *mine.sites),
-            unread=(*found.unread, *mine.unread),
+            routes=(*found.routes, *result.routes),
+            sites=(*found.sites, *result.sites),
+            unread=(*found.unread, *result.unread),
         )
     return replace(found, routes=tuple(replace(each, host=connection.name) for each in found.routes))
 
@@ -101,8 +101,8 @@ def _running_proxies(connection: Connection) -> tuple[_Running, ...]:
             if "master process" not in words[0]:
                 continue
             words = words[0].split()
-        said = tuple(words) if program == "exporter_exporter" or "--resume" in words else ()
-        found.append(_Running(program, _option_value(words, _OPTIONS[program]), said))
+        flags = tuple(words) if program == "exporter_exporter" or "--resume" in words else ()
+        found.append(_Running(program, _option_value(words, _OPTIONS[program]), flags))
     return tuple(dict.fromkeys(found))
 
 
@@ -116,8 +116,8 @@ def _option_value(words: Iterable[str], options: tuple[str, ...]) -> str:
 
 
 def _unread_api_configuration(running: _Running) -> Proxies:
-    said = "runs with what its API was last given (--resume): only Caddyfiles are read"
-    return Proxies(unread=(f"{running.program} {said}",))
+    reason = "runs with what its API was last given (--resume): only Caddyfiles are read"
+    return Proxies(unread=(f"{running.program} {reason}",))
 
 
 def _read(connection: Connection, running: _Running) -> Proxies:
@@ -132,16 +132,18 @@ def _read(connection: Connection, running: _Running) -> Proxies:
             main, content = path, state.content
             break
     if content is None:
-        place = running.main or " or ".join(proxies.MAIN[program])
-        return Proxies(unread=(f"{program} runs, and its configuration is not at {place}",))
+        expected = running.main or " or ".join(proxies.MAIN[program])
+        return Proxies(unread=(f"{program} runs, and its configuration is not at {expected}",))
     if program == "caddy" and main.endswith(".json"):
         return Proxies(unread=(f"caddy runs with {main}: only Caddyfiles are read",))
     files = {main: content, **_modules(connection, running)}
     new = [main]
     for _ in range(_ROUNDS):
-        wanted = [each for path in new for each in proxies.includes(program, main, files[path])]
+        patterns = [each for path in new for each in proxies.includes(program, main, files[path])]
         new = []
-        for path in dict.fromkeys(each for pattern in wanted for each in matching_files(connection, pattern)):
+        for path in dict.fromkeys(
+            each for pattern in patterns for each in matching_files(connection, pattern)
+        ):
             if path in files or len(files) >= _MOST:
                 continue
             state = connection.read(path)

@@ -61,15 +61,15 @@ def reload(connection: Connection, service: Service) -> None:
     folder = folder_of(service)
     place = _place(connection, folder)
     # A reverse proxy is no component, so it is not in the list.
-    known = next((one for one in all_components() if one.name == service.component), None)
+    known = next((each for each in all_components() if each.name == service.component), None)
     if known is None or not known.reload_by:
         raise ServiceError(
             f"{service.component} cannot reload its configuration while it runs",
             where=place,
             todo="Restart it.",
         )
-    words = {"done": [known.reload_done], "refused": [known.reload_refused]}
-    _check_answer(_request(connection, folder, "reload", **words), where=place, doing="reload")
+    messages = {"done": [known.reload_done], "refused": [known.reload_refused]}
+    _check_answer(_request(connection, folder, "reload", **messages), where=place, doing="reload")
 
 
 def stop(connection: Connection, folder: str) -> None:

@@ -57,9 +57,9 @@ def listens(pid: int) -> bool | None:
     """Whether the process itself has a listening TCP socket; None if the system does not report it."""
     try:
         links = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH115, PTH208
-        own = {match.group(1) for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
+        inodes = {match.group(1) for link in links if (match := re.fullmatch(r"socket:\[(\d+)\]", link))}
         return any(
-            not own.isdisjoint(_listening_inodes(f"/proc/{pid}/net/{table}")) for table in ("tcp", "tcp6")
+            not inodes.isdisjoint(_listening_inodes(f"/proc/{pid}/net/{table}")) for table in ("tcp", "tcp6")
         )
     except OSError:
         return None if start_time(pid) else False

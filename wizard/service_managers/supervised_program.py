@@ -169,10 +169,10 @@ class Supervisor:
         while self.is_running() and time.monotonic() < deadline:
             self.pump(0.02)
             self._reap()
-            said = list(self.tail)
-            if wrong := [line for line in said if any(word in line for word in refused)]:
+            lines = list(self.tail)
+            if wrong := [line for line in lines if any(word in line for word in refused)]:
                 return self.answer(ok=False, why=wrong[-1])
-            if not done or any(word in line for line in said for word in done):
+            if not done or any(word in line for line in lines for word in done):
                 break
         else:
             why = "it did not say that it had reloaded its configuration" if self.is_running() else "it ended"
@@ -226,14 +226,14 @@ class Supervisor:
         full time.
         """
         assert self.child
-        said = bool(ready) and any(ready in line for line in self.tail)
-        if ready and not said and time.time() - self.started < SETTLE:
+        reported = bool(ready) and any(ready in line for line in self.tail)
+        if ready and not reported and time.time() - self.started < SETTLE:
             return False
         if listens(self.child.pid) is False:
             self.listening = 0.0
             return False
         self.listening = self.listening or time.monotonic()
-        return said or time.monotonic() - self.listening > (SETTLE if ready else SETTLE / 4)
+        return reported or time.monotonic() - self.listening > (SETTLE if ready else SETTLE / 4)
 
     def _look(self) -> None:
         """Notices a crash, and starts the program again after a pause."""

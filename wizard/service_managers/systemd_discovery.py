@@ -117,26 +117,29 @@ def discover(
     known = components or all_components()
     found = process_list.find(connection, known) if running is None else running
     units = list(dict.fromkeys(each.unit for each in found if each.unit))
-    shown, cat = _unit_properties(connection, units, known)
-    if not shown:
+    units_properties, cat = _unit_properties(connection, units, known)
+    if not units_properties:
         return ()
     texts = dict(unit_settings.split_files(cat))
     seen = _Seen(connection, found, known)
     services = [
         service
-        for one in shown
+        for properties in units_properties
         if (
             service := seen.service(
-                one, unit_settings.join_files([(p, texts.get(p, "")) for p in systemd_properties.paths(one)])
+                properties,
+                unit_settings.join_files(
+                    [(p, texts.get(p, "")) for p in systemd_properties.paths(properties)]
+                ),
             )
         )
     ]
     # If several units read a file, a flag in it would apply to all of them: each gets a drop-in of its own.
-    read = Counter((service.flags.path, service.flags.variable) for service in services)
+    readers = Counter((service.flags.path, service.flags.variable) for service in services)
     services = [
         replace(service, flags=seen.dropins[service.unit])
         if service.flags.kind in ("envfile", "argfile")
-        and read[service.flags.path, service.flags.variable] > 1
+        and readers[service.flags.path, service.flags.variable] > 1
         else service
         for service in services
     ]
@@ -150,7 +153,7 @@ def request(running: Sequence[str] = (), components: tuple[Component, ...] = ())
         running: units to include wherever their files are, besides units with the usual names that have a file.
         components: as for `discover`.
     """
-    usual = [f"{name}.service" for one in components or all_components() for name in one.units]
+    usual = [f"{name}.service" for known in components or all_components() for name in known.units]
     return _LOOK, systemd_properties.SHOWN, " ".join(running), *dict.fromkeys([*running, *usual])
 
 
@@ -176,7 +179,11 @@ def _run_show(connection: Connection, script: Sequence[str]) -> tuple[dict[str, 
             where=connection.name,
             todo="Check that systemd runs there, and that this user may ask it.",
         )
-    found = {one["Id"]: one for one in systemd_properties.blocks(shown) if one.get("LoadState") == "loaded"}
+    found = {
+        properties["Id"]: properties
+        for properties in systemd_properties.blocks(shown)
+        if properties.get("LoadState") == "loaded"
+    }
     return found, cat
 
 
@@ -190,36 +197,36 @@ class _Seen:
     dropins: dict[str, FlagPlace] = field(default_factory=dict)
     """The drop-in for the flags of each unit, by unit name."""
 
-    def service(self, shown: Mapping[str, str], text: str) -> Service | None:
-        read = systemd_unit.parse(text)
-        unit, pid = shown["Id"].removesuffix(".service"), int(shown.get("MainPID") or 0)
-        inside = [process for process in self.running if process.unit == shown["Id"]]
-        process = process_list.main_process(self.connection, shown["Id"], pid, inside)
+    def service(self, properties: Mapping[str, str], text: str) -> Service | None:
+        parsed = systemd_unit.parse(text)
+        unit, pid = properties["Id"].removesuffix(".service"), int(properties.get("MainPID") or 0)
+        inside = [process for process in self.running if process.unit == properties["Id"]]
+        process = process_list.main_process(self.connection, properties["Id"], pid, inside)
         if inside and process is None:
             return None  # the unit runs more than the component, so it must not be restarted for it
-        script = shell_command.find(read.command, self._is_component) if read.command else None
-        program = _program(read, script, process)
-        component = self._component(program, process, shown["Id"])
+        script = shell_command.find(parsed.command, self._is_component) if parsed.command else None
+        program = _program(parsed, script, process)
+        component = self._component(program, process, properties["Id"])
         if component is None:
             return None
-        texts = {path: self._text(path) for path in read.environment_files}
-        held = systemd_properties.variables(read, texts)
-        folder = shown.get("WorkingDirectory", "")
-        in_unit = script.arguments(held.words) if script else read.arguments(held.words)
+        texts = {path: self._text(path) for path in parsed.environment_files}
+        environment = systemd_properties.variables(parsed, texts)
+        folder = properties.get("WorkingDirectory", "")
+        in_unit = script.arguments(environment.words) if script else parsed.arguments(environment.words)
         written = process.arguments if process else in_unit
         arguments = program_facts.expand_arguments(self.connection, written, folder=folder)
-        place = systemd_properties.flag_place(component, shown, read, held)
-        self.dropins[unit] = systemd_properties.dropin_place(shown, read, script)
+        flags_place = systemd_properties.flag_place(component, properties, parsed, environment)
+        self.dropins[unit] = systemd_properties.dropin_place(properties, parsed, script)
         if arguments != written:
             path = program_facts.argument_file(self.connection, written, folder=folder)
-            place = FlagPlace("argfile", path) if path else place
+            flags_place = FlagPlace("argfile", path) if path else flags_place
         config = program_facts.config_file(self.connection, component, program, arguments, folder=folder)
         web = program_facts.web_config(component, arguments, folder=folder)
-        identity = file_owners.of_unit(self.connection, shown, process)
-        web = _credential(web, shown["Id"], dict(read.credentials))
-        user, group = (process.user, process.group) if process else self._account(shown)
-        wrapper = other_supervisors.wrapper(shown["Id"], shown.get("FragmentPath", ""))
-        by_shell = process is not None and place.kind == "manual"
+        identity = file_owners.of_unit(self.connection, properties, process)
+        web = _credential(web, properties["Id"], dict(parsed.credentials))
+        user, group = (process.user, process.group) if process else self._account(properties)
+        wrapper = other_supervisors.wrapper(properties["Id"], properties.get("FragmentPath", ""))
+        by_shell = process is not None and flags_place.kind == "manual"
         # A signal to the main process would end the shell, so the user has to restart the program that it started.
         inner = process is not None and process.pid != pid
         return Service(
@@ -231,20 +238,20 @@ class _Seen:
             program=program,
             version=program_facts.version(self.connection, program),
             arguments=arguments,
-            listen=self._listen(component, arguments, shown, process.sockets if process else ()),
+            listen=self._listen(component, arguments, properties, process.sockets if process else ()),
             sockets=program_facts.web_sockets(component, arguments, process.sockets) if process else (),
             user=user,
             group=group,
-            active=shown.get("ActiveState") in ("active", "reloading") and bool(pid),
-            flags=FlagPlace("manual") if inner else place,
+            active=properties.get("ActiveState") in ("active", "reloading") and bool(pid),
+            flags=FlagPlace("manual") if inner else flags_place,
             config_file=config,
             web_config=web,
             home=program_facts.home(component, web, config),
-            hidden=systemd_properties.hidden(shown),
-            bound=systemd_properties.bound_paths(shown),
+            hidden=systemd_properties.hidden(properties),
+            bound=systemd_properties.bound_paths(properties),
             pid=process.pid if process else pid,
             supervision=wrapper if by_shell else None,
-            stop_timeout=systemd_properties.seconds(shown.get("TimeoutStopUSec", "")),
+            stop_timeout=systemd_properties.seconds(properties.get("TimeoutStopUSec", "")),
             dynamic=identity.dynamic,
             credentials=identity.credentials,
             shared_with=identity.shared_with,
@@ -255,18 +262,18 @@ class _Seen:
         self,
         component: Component,
         arguments: tuple[str, ...],
-        shown: Mapping[str, str],
-        held: tuple[str, ...],
+        properties: Mapping[str, str],
+        open_sockets: tuple[str, ...],
     ) -> str:
         """Where clients reach it: by its open sockets, by those that systemd opens for it, or by its own flag."""
-        if not held and program_facts.switch(arguments, "web.systemd-socket"):
-            names = systemd_properties.socket_units(shown)
+        if not open_sockets and program_facts.switch(arguments, "web.systemd-socket"):
+            names = systemd_properties.socket_units(properties)
             ended = self.connection.run(
                 ["systemctl", "show", "--no-pager", "-p", "Listen", "--", *names], timeout=10
             )
             if found := program_facts.first_reachable(systemd_properties.socket_addresses(ended.stdout)):
                 return found
-        return program_facts.served_at(component, arguments, held)
+        return program_facts.served_at(component, arguments, open_sockets)
 
     def _text(self, path: str) -> str | None:
         try:
@@ -276,35 +283,35 @@ class _Seen:
             return None
         return state.content.decode("utf-8", "surrogateescape") if state else None
 
-    def _account(self, shown: Mapping[str, str]) -> tuple[str, str]:
+    def _account(self, properties: Mapping[str, str]) -> tuple[str, str]:
         """User and group with which the unit would run."""
-        user = shown.get("User") or "root"
-        if group := shown.get("Group"):
+        user = properties.get("User") or "root"
+        if group := properties.get("Group"):
             return user, group
         ended = self.connection.run(["id", "-gn", "--", user], timeout=5)
         return user, ended.stdout.strip() or user
 
     def _is_component(self, program: str) -> bool:
-        return any(one.matches(program) for one in self.components)
+        return any(known.matches(program) for known in self.components)
 
     def _component(self, program: str, process: Process | None, unit_id: str) -> Component | None:
         """The component that a unit runs, found by its program, else by the unit's name."""
-        for one in self.components:
-            if (process and process.component == one.name) or one.matches(program):
-                return one
-        for one in self.components:
-            if unit_id.removesuffix(".service") in one.units:
-                return one
+        for known in self.components:
+            if (process and process.component == known.name) or known.matches(program):
+                return known
+        for known in self.components:
+            if unit_id.removesuffix(".service") in known.units:
+                return known
         return None
 
 
 def _program(
-    read: systemd_unit.Unit, script: shell_command.ShellCommand | None, process: Process | None
+    parsed: systemd_unit.Unit, script: shell_command.ShellCommand | None, process: Process | None
 ) -> str:
     """The program that a unit runs: the running process's, else that of its command."""
     if process is not None:
         return process.program
-    return script.program if script else read.commands[0].program if read.commands else ""
+    return script.program if script else parsed.commands[0].program if parsed.commands else ""
 
 
 def _credential(path: str, unit_id: str, credentials: Mapping[str, str]) -> str:

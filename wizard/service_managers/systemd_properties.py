@@ -46,9 +46,13 @@ def blocks(text: str) -> list[dict[str, str]]:
     return found
 
 
-def paths(shown: Shown) -> list[str]:
+def paths(properties: Shown) -> list[str]:
     """The files of a unit, in systemd's order."""
-    return [path for path in (shown.get("FragmentPath", ""), *shown.get("DropInPaths", "").split()) if path]
+    return [
+        path
+        for path in (properties.get("FragmentPath", ""), *properties.get("DropInPaths", "").split())
+        if path
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,16 @@ class Variables:
     origin: Mapping[str, str]
 
 
-def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
+def variables(parsed: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
     """Reads the variables of the command (and of a shell script in it) from the texts of the environment files."""
     words: dict[str, list[str]] = {}
     origin: dict[str, str] = {}
     names: set[str] = set()
-    if read.command:
-        names = {*read.command.variables, *read.command.braced}
-        run = shell_command.find(read.command, bool)
+    if parsed.command:
+        names = {*parsed.command.variables, *parsed.command.braced}
+        run = shell_command.find(parsed.command, bool)
         names |= {variable.name for variable in run.variables} if run else set()
-    for path in read.environment_files:
+    for path in parsed.environment_files:
         text = texts.get(path)
         for name in names if text is not None else ():
             if env_file.value(text or "", name) is not None:
@@ -76,9 +80,11 @@ def variables(read: unit.Unit, texts: Mapping[str, str | None]) -> Variables:
     return Variables(words, origin)
 
 
-def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variables) -> FlagPlace:
+def flag_place(
+    component: Component, properties: Shown, parsed: unit.Unit, environment: Variables
+) -> FlagPlace:
     """The best place to set a flag of this unit: the file that sets its variable, else a drop-in."""
-    command = read.command
+    command = parsed.command
     if command is None:
         return FlagPlace("manual")
     inner = shell_command.find(command, component.matches)
@@ -91,27 +97,33 @@ def flag_place(component: Component, shown: Shown, read: unit.Unit, held: Variab
     else:
         return FlagPlace("manual")
     # A flag that is in ExecStart itself would be given twice, which the programs reject.
-    in_line = any(find_flag(words, name) for name in ("web.config.file", "web.config"))
-    usable = [] if in_line else [path for path in read.environment_files if not re.search(r"[*?\[%]", path)]
-    inside = dict(read.environment)
-    for name in sorted(readers, key=lambda each: (each not in held.origin, each not in component.variables)):
+    in_exec_start = any(find_flag(words, name) for name in ("web.config.file", "web.config"))
+    usable = (
+        []
+        if in_exec_start
+        else [path for path in parsed.environment_files if not re.search(r"[*?\[%]", path)]
+    )
+    inside = dict(parsed.environment)
+    for name in sorted(
+        readers, key=lambda each: (each not in environment.origin, each not in component.variables)
+    ):
         reader = readers[name]
-        if name in held.origin and held.origin[name] in usable:
-            return FlagPlace("envfile", held.origin[name], name, reader)  # type: ignore[arg-type]
+        if name in environment.origin and environment.origin[name] in usable:
+            return FlagPlace("envfile", environment.origin[name], name, reader)  # type: ignore[arg-type]
         # A new line in the file would override all of a variable that the unit itself sets; a variable that it sets to
         # nothing (as in upstream's example unit) is meant to be overridden.
         if not inside.get(name) and usable:
             return FlagPlace("envfile", usable[-1], name, reader)  # type: ignore[arg-type]
-    return dropin_place(shown, read, inner)
+    return dropin_place(properties, parsed, inner)
 
 
-def dropin_place(shown: Shown, read: unit.Unit, inner: object | None) -> FlagPlace:
+def dropin_place(properties: Shown, parsed: unit.Unit, inner: object | None) -> FlagPlace:
     """A drop-in for this unit only, for flags that no other unit may get.
 
     Args:
         inner: the shell script that starts the program, if there is one: Firescreen must not rewrite it.
     """
-    path = dropin_path(shown["Id"], read.exec_from) if inner is None else ""
+    path = dropin_path(properties["Id"], parsed.exec_from) if inner is None else ""
     return FlagPlace("dropin", path) if path else FlagPlace("manual")
 
 
@@ -123,39 +135,44 @@ def seconds(span: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in pieces)
 
 
-def hidden(shown: Shown) -> tuple[str, ...]:
+def hidden(properties: Shown) -> tuple[str, ...]:
     """Folders that the unit's sandboxing hides from its program or replaces.
 
     ProtectHome=read-only and ProtectSystem hide nothing. Neither does PrivateUsers: other owners look like `nobody`,
     but a file that the unit's user or group may read by its mode stays readable.
     """
     found: list[str] = []
-    if shown.get("RootDirectory", "/") not in ("", "/") or shown.get("RootImage"):
+    if properties.get("RootDirectory", "/") not in ("", "/") or properties.get("RootImage"):
         found.append("/")
-    if shown.get("ProtectHome") in ("yes", "tmpfs"):
+    if properties.get("ProtectHome") in ("yes", "tmpfs"):
         found += _HOMES
-    if shown.get("PrivateTmp") in ("yes", "disconnected"):
+    if properties.get("PrivateTmp") in ("yes", "disconnected"):
         found += ["/tmp", "/var/tmp"]  # noqa: S108 - named, not written to
-    found += _path_list(shown, "InaccessiblePaths") + _path_list(shown, "TemporaryFileSystem")
+    found += _path_list(properties, "InaccessiblePaths") + _path_list(properties, "TemporaryFileSystem")
     # A bind mount from elsewhere replaces what the host has at that path.
-    found += [target for source, target in _binds(shown) if source != target]
+    found += [target for source, target in _binds(properties) if source != target]
     return tuple(dict.fromkeys(found))
 
 
-def bound_paths(shown: Shown) -> tuple[str, ...]:
+def bound_paths(properties: Shown) -> tuple[str, ...]:
     """Folders and files that the unit sees unchanged although they are in hidden ones."""
     # systemd leaves out a bind mount below an inaccessible path; one below an emptied path works.
-    gone = [*_path_list(shown, "InaccessiblePaths"), *(_HOMES if shown.get("ProtectHome") == "yes" else ())]
-    own = [target for source, target in _binds(shown) if source == target]
+    inaccessible = [
+        *_path_list(properties, "InaccessiblePaths"),
+        *(_HOMES if properties.get("ProtectHome") == "yes" else ()),
+    ]
+    unchanged = [target for source, target in _binds(properties) if source == target]
     return tuple(
-        path for path in own if not any(path == folder or path.startswith(f"{folder}/") for folder in gone)
+        path
+        for path in unchanged
+        if not any(path == folder or path.startswith(f"{folder}/") for folder in inaccessible)
     )
 
 
-def socket_units(shown: Shown) -> list[str]:
+def socket_units(properties: Shown) -> list[str]:
     """The socket units that start the unit and pass it their sockets."""
-    found = [name for name in shown.get("TriggeredBy", "").split() if name.endswith(".socket")]
-    return found or [f"{shown['Id'].removesuffix('.service')}.socket"]
+    found = [name for name in properties.get("TriggeredBy", "").split() if name.endswith(".socket")]
+    return found or [f"{properties['Id'].removesuffix('.service')}.socket"]
 
 
 def socket_addresses(text: str) -> list[str]:
@@ -163,13 +180,13 @@ def socket_addresses(text: str) -> list[str]:
     return re.findall(r"(?m)^Listen=(\S+:\d+) \(Stream\)$", text)
 
 
-def _path_list(shown: Shown, key: str) -> list[str]:
+def _path_list(properties: Shown, key: str) -> list[str]:
     """The paths of a list such as `-/srv /var:ro`, without prefixes and options."""
-    return [word.lstrip("-+").partition(":")[0] for word in shown.get(key, "").split()]
+    return [word.lstrip("-+").partition(":")[0] for word in properties.get(key, "").split()]
 
 
-def _binds(shown: Shown) -> list[tuple[str, str]]:
+def _binds(properties: Shown) -> list[tuple[str, str]]:
     """(source, target) of each bind mount."""
-    words = [*shown.get("BindPaths", "").split(), *shown.get("BindReadOnlyPaths", "").split()]
+    words = [*properties.get("BindPaths", "").split(), *properties.get("BindReadOnlyPaths", "").split()]
     pairs = [word.lstrip("-+").split(":") for word in words]
     return [(pair[0], pair[1] if len(pair) > 1 and pair[1].startswith("/") else pair[0]) for pair in pairs]

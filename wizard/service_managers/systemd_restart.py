@@ -149,8 +149,8 @@ def daemon_reload(connection: Connection) -> None:
 
 def is_active(connection: Connection, service: Service) -> bool:
     """Whether the unit is active and has a process."""
-    shown = state(connection, service.unit)
-    return shown.get("ActiveState") in ("active", "reloading") and shown.get("MainPID", "0") != "0"
+    properties = state(connection, service.unit)
+    return properties.get("ActiveState") in ("active", "reloading") and properties.get("MainPID", "0") != "0"
 
 
 def log(connection: Connection, service: Service, lines: int = 20) -> tuple[str, ...]:
@@ -178,23 +178,23 @@ def restart(
         ServiceError: it did not start; the error has the program's own message and its last log lines.
     """
     deadline = time.monotonic() + _patience(service) + timeout
-    said = _watch(connection, service, timeout)
-    before = _Before(said.get("since", ""), said.get("old", "0"))
-    if "failed" in said:
-        _refuse_without_rights(said["failed"], service.unit)
-        raise _start_error(connection, service, before, plain(said["failed"], 300))
-    while said.get("verdict") == "open" and time.monotonic() < deadline:
+    result = _watch(connection, service, timeout)
+    before = _Before(result.get("since", ""), result.get("old", "0"))
+    if "failed" in result:
+        _refuse_without_rights(result["failed"], service.unit)
+        raise _start_error(connection, service, before, plain(result["failed"], 300))
+    while result.get("verdict") == "open" and time.monotonic() < deadline:
         # Waits here and not on the host, so that other services can be restarted meanwhile.
         begun = time.monotonic()
         if answers is not None and answers(_STEADY):
             return
         time.sleep(max(0.0, begun + _STEADY - time.monotonic()))
-        said = _watch(connection, service, timeout, first=said["first"])
-    if said.get("verdict") in ("late", "open"):
+        result = _watch(connection, service, timeout, first=result["first"])
+    if result.get("verdict") in ("late", "open"):
         port = service.listen.rpartition(":")[2]
         raise _start_error(connection, service, before, f"port {port} did not open in time")
-    if said.get("verdict") != "steady":
-        raise _start_error(connection, service, before, said.get("Result", ""))
+    if result.get("verdict") != "steady":
+        raise _start_error(connection, service, before, result.get("Result", ""))
 
 
 def check_start(connection: Connection, service: Service) -> None:
@@ -207,17 +207,17 @@ def check_start(connection: Connection, service: Service) -> None:
     ours = unit.parse(state.content.decode("utf-8", "surrogateescape")).command if state else None
     if ours is None:
         return
-    asked = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
-    shown = next(iter(systemd_properties.blocks(connection.run(asked, timeout=10).stdout)), {})
+    command = ["systemctl", "show", "--no-pager", "-p", "ExecStart,DropInPaths", "--", service.unit]
+    properties = next(iter(systemd_properties.blocks(connection.run(command, timeout=10).stdout)), {})
     # Versions of systemd differ in how they show words that are quoted or expanded.
     plain_flags = [word.text for word in ours.words if re.fullmatch(r"--[\w@+=:,./-]+", word.text, re.ASCII)]
-    started = shown.get("ExecStart", "").split()
+    started = properties.get("ExecStart", "").split()
     lost = [flag for flag in plain_flags if flag not in started]
     if lost:
-        later = shown.get("DropInPaths", "").partition(service.flags.path)[2].split()
-        others = f" after {service.flags.path}: {', '.join(later)}" if later else ""
+        later = properties.get("DropInPaths", "").partition(service.flags.path)[2].split()
+        later_files = f" after {service.flags.path}: {', '.join(later)}" if later else ""
         raise ServiceError(
-            f"systemd would start {service.unit} without {lost[0]}: another file sets ExecStart{others}",
+            f"systemd would start {service.unit} without {lost[0]}: another file sets ExecStart{later_files}",
             where=f"{connection.name}: {service.unit}",
             todo=f"Look at `systemctl cat {service.unit}`, then plan again.",
         )
@@ -230,13 +230,13 @@ def _watch(connection: Connection, service: Service, timeout: float, *, first: s
         first: the pid and number of restarts that must not change; '' to restart now.
     """
     port = int(service.listen.rpartition(":")[2] or 0)
-    words = (
+    arguments = (
         _WATCHED, service.unit, f"{port}" if port else "", f"{timeout * 100:.0f}", first, f"{service.pid}",
         f"{_patience(service) * 100:.0f}"
     )  # fmt: skip
-    ended = connection.run_script(_RESTART, *words, timeout=_patience(service) + timeout + 20)
-    said = next(iter(systemd_properties.blocks(ended.stdout)), {})
-    return said | ({"failed": ended.stderr.strip()} if ended.code else {})
+    ended = connection.run_script(_RESTART, *arguments, timeout=_patience(service) + timeout + 20)
+    result = next(iter(systemd_properties.blocks(ended.stdout)), {})
+    return result | ({"failed": ended.stderr.strip()} if ended.code else {})
 
 
 def _patience(service: Service) -> float:
@@ -284,20 +284,20 @@ def _start_error(connection: Connection, service: Service, before: _Before, reas
     # The last lines of a program that just ended may not be in the journal yet.
     connection.run(["journalctl", "--sync"], timeout=10)
     lines = journald.lines(connection, service.unit, 200, since=before.since)
-    own = [line for line in lines if line.own and line.pid != before.pid]
+    own_lines = [line for line in lines if line.own and line.pid != before.pid]
     # systemd may have started it again by now: the first new process with an error is the one that failed. A process
     # that systemd had started before, and that this restart stopped, has logged no error.
     processes: dict[str, list[str]] = {}
-    for line in own:
+    for line in own_lines:
         processes.setdefault(line.pid, []).append(line.text)
     first = next(iter(processes.values()), [])
     # If there was no new process, the old one may have failed by itself; the message at its regular end is no reason.
     spoken = list(processes.values()) or [[line.text for line in lines if line.own]]
     errors = ([text for text in texts if _ERROR.search(text)] for texts in spoken)
-    telling: list[str] = next((found for found in errors if found), [])
-    said = journald.message((telling or first)[-1]) if telling or first else ""
+    errors_found: list[str] = next((found for found in errors if found), [])
+    message = journald.message((errors_found or first)[-1]) if errors_found or first else ""
     return ServiceError(
-        f"{service.unit} does not stay up: {said or reason or 'it gave no reason'}",
+        f"{service.unit} does not stay up: {message or reason or 'it gave no reason'}",
         where=f"{connection.name}: {service.unit}",
         todo=f"Look at `journalctl -u {service.unit}`; what the program says is in the last lines.",
         log=tuple(line.text for line in lines[-20:]),

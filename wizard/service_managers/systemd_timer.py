@@ -59,9 +59,9 @@ class SystemdTimer(FlagFiles):
     def _ask(self, connection: Connection, service: Service, *words: str) -> None:
         ended = connection.run([*systemctl(service), *words], timeout=60)
         if ended.code:
-            said = plain(ended.stderr.strip() or ended.stdout.strip(), 300)
+            message = plain(ended.stderr.strip() or ended.stdout.strip(), 300)
             raise ServiceError(
-                f"systemd refused: {said}",
+                f"systemd refused: {message}",
                 where=f"{connection.name}: {service.unit}",
                 todo="Look at: systemd-analyze verify " + service.unit,
             )

@@ -153,14 +153,14 @@ def _parse_body(raw: bytes, outer: Reader) -> Certificate:
 
 
 def _version(body: Reader) -> int:
-    words = "x509: malformed version"
-    content = body.optional(_VERSION, words)
+    message = "x509: malformed version"
+    content = body.optional(_VERSION, message)
     if content is None:
         return 1
     inside = Reader(content)
-    number = inside.int64(words)
+    number = inside.int64(message)
     if inside or number < 0:
-        raise ParseError(words)
+        raise ParseError(message)
     if number > 2:
         raise ParseError("x509: invalid version")
     return number + 1
@@ -179,11 +179,11 @@ def _extensions(body: Reader, version: int) -> Extensions:
         return Extensions()
     body.optional(_ISSUER_ID, "x509: malformed issuerUniqueID")
     body.optional(_SUBJECT_ID, "x509: malformed subjectUniqueID")
-    words = "x509: malformed extensions"
-    content = body.optional(_EXTENSIONS, words) if version == 3 else None
+    message = "x509: malformed extensions"
+    content = body.optional(_EXTENSIONS, message) if version == 3 else None
     if content is None:
         return Extensions()
-    entries = Reader(content).inside(SEQUENCE, words)
+    entries = Reader(content).inside(SEQUENCE, message)
     found: dict[bytes, tuple[bool, bytes]] = {}
     while entries:
         entry = entries.inside(SEQUENCE, "x509: malformed extension")
@@ -201,14 +201,14 @@ def _extensions(body: Reader, version: int) -> Extensions:
 @functools.lru_cache(512)
 def distinguished_name(raw: bytes) -> Name:
     """Parses a distinguished name. Raises `ParseError`."""
-    words = "x509: invalid RDNSequence"
+    message = "x509: invalid RDNSequence"
     common, organization = "", None
-    names = Reader(raw).inside(SEQUENCE, words)
+    names = Reader(raw).inside(SEQUENCE, message)
     while names:
-        attributes = names.inside(SET, words)
+        attributes = names.inside(SET, message)
         while attributes:
-            attribute = attributes.inside(SEQUENCE, f"{words}: invalid attribute")
-            kind = attribute.oid(f"{words}: invalid attribute type")
+            attribute = attributes.inside(SEQUENCE, f"{message}: invalid attribute")
+            kind = attribute.oid(f"{message}: invalid attribute type")
             value = _value(attribute)
             if value is None:
                 continue
@@ -221,18 +221,18 @@ def distinguished_name(raw: bytes) -> Name:
 
 def _value(attribute: Reader) -> str | None:
     """The text of an attribute; None if its value is not a text."""
-    words = "x509: invalid RDNSequence: invalid attribute value"
-    found = attribute.any(f"{words}: invalid ASN.1 element")
+    message = "x509: invalid RDNSequence: invalid attribute value"
+    found = attribute.any(f"{message}: invalid ASN.1 element")
     try:
         return _text(found.tag, found.content)
     except KeyError:
         pass
     except ValueError as error:
-        raise ParseError(f"{words}: {error}") from error
+        raise ParseError(f"{message}: {error}") from error
     try:
         _check_value(found.tag, Reader(found.whole))
     except ParseError as error:
-        raise ParseError(f"{words}: {error}") from error
+        raise ParseError(f"{message}: {error}") from error
     return None
 
 

@@ -137,8 +137,8 @@ class _Builder:
         for anchor, parent in candidates:
             self._checked += 1
             if self._checked > _SIGNATURES:
-                words = "signature check attempts limit reached while verifying certificate chain"
-                fault = _LimitError(f"x509: {words}")
+                message = "signature check attempts limit reached while verifying certificate chain"
+                fault = _LimitError(f"x509: {message}")
                 break
             if parent.key is None or _is_in(parent, chain):
                 continue
@@ -173,8 +173,8 @@ def _check_candidate(
     certificate: Certificate, chain: _Chain, question: Question, *, intermediate: bool
 ) -> None:
     """Checks a certificate by itself, as the next one above `chain`. Raises `_VerdictError`."""
-    said = certificate.extensions
-    if said.unhandled:
+    extensions = certificate.extensions
+    if extensions.unhandled:
         raise _VerdictError("x509: unhandled critical extension")
     now = question.now.timestamp()
     for word, limit, over in (
@@ -184,16 +184,20 @@ def _check_candidate(
         if over:
             times = f"current time {stamp(question.now)} is {word} {limit.text}"
             raise _VerdictError(f"x509: certificate has expired or is not yet valid: {times}")
-    if intermediate and not said.is_ca:
+    if intermediate and not extensions.is_ca:
         raise _VerdictError("x509: certificate is not authorized to sign other certificates")
-    if said.is_ca is not None and 0 <= said.path_length < len(chain) - 1:
+    if extensions.is_ca is not None and 0 <= extensions.path_length < len(chain) - 1:
         raise _VerdictError("x509: too many intermediates for path length constraint")
 
 
 def _check_parent(parent: Certificate, child: Certificate) -> None:
     """Checks that a parent is allowed to sign and that it signed the child. Raises `SignatureError`."""
-    said = parent.extensions
-    if (parent.version == 3 and said.is_ca is None) or said.is_ca is False or not said.signs_certificates:
+    extensions = parent.extensions
+    if (
+        (parent.version == 3 and extensions.is_ca is None)
+        or extensions.is_ca is False
+        or not extensions.signs_certificates
+    ):
         raise SignatureError(
             "x509: invalid signature: parent certificate cannot sign this kind of certificate"
         )
@@ -229,7 +233,9 @@ def _is_in(candidate: Certificate, chain: _Chain) -> bool:
 def _is_fit(chain: _Chain, purpose: Purpose) -> bool:
     """Whether each certificate with extended key usages has this usage, or any usage."""
     wanted = {_USAGES[purpose], _ANY_USAGE}
-    return all(not said or not wanted.isdisjoint(said) for said in (each.extensions.usages for each in chain))
+    return all(
+        not usages or not wanted.isdisjoint(usages) for usages in (each.extensions.usages for each in chain)
+    )
 
 
 def _is_distrusted(chain: _Chain) -> bool:

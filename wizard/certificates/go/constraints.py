@@ -127,9 +127,13 @@ def check_chain(chain: Sequence[Certificate]) -> None:
         ConstraintError: a name is not permitted, is excluded, or cannot be compared.
     """
     limits = [
-        (place, _Side(said.permitted, permitted=True), _Side(said.excluded, permitted=False))
+        (
+            place,
+            _Side(name_constraints.permitted, permitted=True),
+            _Side(name_constraints.excluded, permitted=False),
+        )
         for place, certificate in enumerate(chain)
-        if (said := certificate.extensions.constraints) is not None
+        if (name_constraints := certificate.extensions.constraints) is not None
     ]
     if not limits:
         return
@@ -141,14 +145,14 @@ def check_chain(chain: Sequence[Certificate]) -> None:
                 return
             del limits[0]
         names = certificate.extensions.names
-        read = _Names(
+        parsed = _Names(
             names.addresses,
             names.dns,
             [(uri, _uri_domain(uri)) for uri in names.uris],
             [_mailbox(email) for email in names.emails],
         )
         for _, permitted, excluded in limits:
-            _check(read, permitted, excluded)
+            _check(parsed, permitted, excluded)
 
 
 def _check(names: _Names, permitted: _Side, excluded: _Side) -> None:

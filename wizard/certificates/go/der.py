@@ -57,88 +57,88 @@ class Reader:
         """Whether the next element has this tag."""
         return self._place < self._end and self._data[self._place] == tag
 
-    def any(self, words: str) -> Element:
+    def any(self, message: str) -> Element:
         """The next element, with any tag.
 
         Raises:
-            ParseError: it is not valid DER; the message is `words`.
+            ParseError: it is not valid DER; the message is `message`.
         """
         data, start = self._data, self._place
         left = self._end - start
         if left < 2 or data[start] & _HIGH == _HIGH:
-            raise ParseError(words)
+            raise ParseError(message)
         length, header = data[start + 1], 2
         if length & 0x80:
             count = length & 0x7F
             header = 2 + count
             if not 0 < count <= 4 or left < header:
-                raise ParseError(words)
+                raise ParseError(message)
             length = int.from_bytes(data[start + 2 : start + header], "big")
             # A length must be in its shortest form, without a leading zero.
             if length < 0x80 or length >> (count - 1) * 8 == 0:
-                raise ParseError(words)
+                raise ParseError(message)
         if header + length > left:
-            raise ParseError(words)
+            raise ParseError(message)
         stop = start + header + length
         self._place = stop
         return Element(data[start], data[start + header : stop], data[start:stop])
 
-    def element(self, tag: int, words: str) -> Element:
+    def element(self, tag: int, message: str) -> Element:
         """The next element, which must have this tag.
 
         Raises:
-            ParseError: it has another one; the message is `words`.
+            ParseError: it has another one; the message is `message`.
         """
-        found = self.any(words)
+        found = self.any(message)
         if found.tag != tag:
-            raise ParseError(words)
+            raise ParseError(message)
         return found
 
-    def content(self, tag: int, words: str) -> bytes:
+    def content(self, tag: int, message: str) -> bytes:
         """The content of the next element, which must have this tag. Raises `ParseError`."""
-        return self.element(tag, words).content
+        return self.element(tag, message).content
 
-    def inside(self, tag: int, words: str) -> Reader:
+    def inside(self, tag: int, message: str) -> Reader:
         """A reader for the content of the next element, which must have this tag. Raises `ParseError`."""
-        return Reader(self.element(tag, words).content)
+        return Reader(self.element(tag, message).content)
 
-    def optional(self, tag: int, words: str) -> bytes | None:
+    def optional(self, tag: int, message: str) -> bytes | None:
         """The content of the next element if it has this tag, otherwise None. Raises `ParseError`."""
-        return self.element(tag, words).content if self.next_is(tag) else None
+        return self.element(tag, message).content if self.next_is(tag) else None
 
-    def boolean(self, words: str) -> bool:
+    def boolean(self, message: str) -> bool:
         """The value of the next element, a BOOLEAN (0 or 255). Raises `ParseError`."""
-        content = self.content(BOOLEAN, words)
+        content = self.content(BOOLEAN, message)
         if content not in (b"\x00", b"\xff"):
-            raise ParseError(words)
+            raise ParseError(message)
         return content == b"\xff"
 
-    def integer(self, words: str) -> int:
+    def integer(self, message: str) -> int:
         """The value of the next element, an INTEGER of any size in its shortest form. Raises `ParseError`."""
-        return _integer(self.content(INTEGER, words), words)
+        return _integer(self.content(INTEGER, message), message)
 
-    def int64(self, words: str, tag: int = INTEGER) -> int:
+    def int64(self, message: str, tag: int = INTEGER) -> int:
         """The value of the next element, an INTEGER of at most 64 bits, signed. Raises `ParseError`."""
-        content = self.content(tag, words)
+        content = self.content(tag, message)
         if len(content) > _INT64:
-            raise ParseError(words)
-        return _integer(content, words)
+            raise ParseError(message)
+        return _integer(content, message)
 
-    def oid(self, words: str) -> bytes:
+    def oid(self, message: str) -> bytes:
         """The content of the next element, an OBJECT IDENTIFIER with arcs below 2**31. Raises `ParseError`."""
-        content = self.content(OBJECT_IDENTIFIER, words)
+        content = self.content(OBJECT_IDENTIFIER, message)
         if not _is_oid(content):
-            raise ParseError(words)
+            raise ParseError(message)
         return content
 
-    def bits(self, words: str) -> tuple[bytes, int]:
+    def bits(self, message: str) -> tuple[bytes, int]:
         """The next element, a BIT STRING: its bytes, and the number of padding bits. Raises `ParseError`."""
-        content = self.content(BIT_STRING, words)
+        content = self.content(BIT_STRING, message)
         if not content:
-            raise ParseError(words)
+            raise ParseError(message)
         padding, octets = content[0], content[1:]
         if padding > 7 or (padding and not octets) or (octets and octets[-1] & ((1 << padding) - 1)):
-            raise ParseError(words)
+            raise ParseError(message)
         return octets, padding
 
 
@@ -191,9 +191,9 @@ def _is_oid(content: bytes) -> bool:
     return True
 
 
-def _integer(content: bytes, words: str) -> int:
+def _integer(content: bytes, message: str) -> int:
     if not content:
-        raise ParseError(words)
+        raise ParseError(message)
     if len(content) > 1 and (content[0], content[1] >> 7) in ((0, 0), (0xFF, 1)):
-        raise ParseError(words)
+        raise ParseError(message)
     return int.from_bytes(content, "big", signed=True)

@@ -98,7 +98,7 @@ def read_extensions(found: Mapping[bytes, tuple[bool, bytes]]) -> Extensions:
     Raises:
         ParseError: Go would not parse one of them; the message is Go's.
     """
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for oid, (critical, value) in found.items():
         read = _READERS.get(oid)
         if read is None:
@@ -106,12 +106,12 @@ def read_extensions(found: Mapping[bytes, tuple[bool, bytes]]) -> Extensions:
         else:
             if critical and oid in _NEVER_CRITICAL:
                 raise ParseError(f"x509: {_NEVER_CRITICAL[oid]} incorrectly marked critical")
-            told = read(value)
-            understood = told.pop("understood", True)
-            said |= told
+            parsed = read(value)
+            understood = parsed.pop("understood", True)
+            fields |= parsed
         if critical and not understood:
-            said["unhandled"] = True
-    return Extensions(**said)
+            fields["unhandled"] = True
+    return Extensions(**fields)
 
 
 def _key_usage(value: bytes) -> dict[str, Any]:
@@ -122,14 +122,14 @@ def _key_usage(value: bytes) -> dict[str, Any]:
 
 
 def _basic_constraints(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid basic constraints"
-    inside = Reader(value).inside(SEQUENCE, words)
-    is_ca = inside.next_is(BOOLEAN) and inside.boolean(words)
+    message = "x509: invalid basic constraints"
+    inside = Reader(value).inside(SEQUENCE, message)
+    is_ca = inside.next_is(BOOLEAN) and inside.boolean(message)
     length = -1
     if inside.next_is(INTEGER):
-        length = inside.integer(words)
+        length = inside.integer(message)
         if not 0 <= length <= _MOST:
-            raise ParseError(words)
+            raise ParseError(message)
     return {"is_ca": is_ca, "path_length": length}
 
 
@@ -153,9 +153,9 @@ def _alternative_names(value: bytes) -> dict[str, Any]:
     return {"alternative_names": value, "names": names, "understood": names != Names()}
 
 
-def _ascii(content: bytes, words: str) -> str:
+def _ascii(content: bytes, message: str) -> str:
     if not content.isascii():
-        raise ParseError(words)
+        raise ParseError(message)
     return content.decode("ascii")
 
 
@@ -252,21 +252,21 @@ def _network(base: bytes) -> tuple[bytes, bytes]:
 
 
 def _revocation_lists(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid CRL distribution point"
-    points = Reader(value).inside(SEQUENCE, f"{words}s")
+    message = "x509: invalid CRL distribution point"
+    points = Reader(value).inside(SEQUENCE, f"{message}s")
     while points:
-        name = points.inside(SEQUENCE, words).optional(0xA0, words)
+        name = points.inside(SEQUENCE, message).optional(0xA0, message)
         if name is None:
             continue
-        entries = Reader(name).inside(0xA0, words)
+        entries = Reader(name).inside(0xA0, message)
         while entries and entries.next_is(_URI):
-            entries.any(words)
+            entries.any(message)
     return {}
 
 
 def _authority_key(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid authority key identifier"
-    return {"authority_key": Reader(value).inside(SEQUENCE, words).optional(0x80, words) or b""}
+    message = "x509: invalid authority key identifier"
+    return {"authority_key": Reader(value).inside(SEQUENCE, message).optional(0x80, message) or b""}
 
 
 def _subject_key(value: bytes) -> dict[str, Any]:
@@ -274,23 +274,23 @@ def _subject_key(value: bytes) -> dict[str, Any]:
 
 
 def _usages(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid extended key usages"
-    entries = Reader(value).inside(SEQUENCE, words)
+    message = "x509: invalid extended key usages"
+    entries = Reader(value).inside(SEQUENCE, message)
     found = []
     while entries:
-        found.append(entries.oid(words))
+        found.append(entries.oid(message))
     return {"usages": tuple(found)}
 
 
 def _policies(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid certificate policies"
-    entries = Reader(value).inside(SEQUENCE, words)
+    message = "x509: invalid certificate policies"
+    entries = Reader(value).inside(SEQUENCE, message)
     found: dict[bytes, None] = {}
     while entries:
-        entry = entries.inside(SEQUENCE, words)
-        oid = entry.content(OBJECT_IDENTIFIER, words)
+        entry = entries.inside(SEQUENCE, message)
+        oid = entry.content(OBJECT_IDENTIFIER, message)
         if oid in found or not oid or oid[-1] & 0x80 or not _is_shortest(oid):
-            raise ParseError(words)
+            raise ParseError(message)
         found[oid] = None
     return {"policies": tuple(found)}
 
@@ -301,25 +301,25 @@ def _is_shortest(oid: bytes) -> bool:
 
 
 def _policy_constraints(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid policy constraints extension"
-    inside = Reader(value).inside(SEQUENCE, words)
+    message = "x509: invalid policy constraints extension"
+    inside = Reader(value).inside(SEQUENCE, message)
     found = {}
     for tag, key in ((0x80, "explicit_policy"), (0x81, "inhibit_mapping")):
         if inside.next_is(tag):
-            number = inside.int64(words, tag)
+            number = inside.int64(message, tag)
             # Go stores a negative number and never uses it.
             found[key] = number if number >= 0 else None
     return found
 
 
 def _policy_mappings(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid policy mappings extension"
-    entries = Reader(value).inside(SEQUENCE, words)
+    message = "x509: invalid policy mappings extension"
+    entries = Reader(value).inside(SEQUENCE, message)
     found = []
     while entries:
-        pair = entries.inside(SEQUENCE, words)
-        issuers = pair.content(OBJECT_IDENTIFIER, words)
-        found.append((issuers, pair.content(OBJECT_IDENTIFIER, words)))
+        pair = entries.inside(SEQUENCE, message)
+        issuers = pair.content(OBJECT_IDENTIFIER, message)
+        found.append((issuers, pair.content(OBJECT_IDENTIFIER, message)))
     return {"mappings": tuple(found)}
 
 
@@ -329,13 +329,13 @@ def _inhibit_any(value: bytes) -> dict[str, Any]:
 
 
 def _authority_access(value: bytes) -> dict[str, Any]:
-    words = "x509: invalid authority info access"
-    entries = Reader(value).inside(SEQUENCE, words)
+    message = "x509: invalid authority info access"
+    entries = Reader(value).inside(SEQUENCE, message)
     while entries:
-        entry = entries.inside(SEQUENCE, words)
-        entry.oid(words)
+        entry = entries.inside(SEQUENCE, message)
+        entry.oid(message)
         if entry.next_is(_URI):
-            entry.any(words)
+            entry.any(message)
     return {}
 
 

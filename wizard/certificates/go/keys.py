@@ -200,8 +200,8 @@ def check_signature(algorithm: Algorithm, signed: bytes, signature: bytes, key: 
     if algorithm is UNKNOWN or key.kind == "DSA":
         raise SignatureError("x509: cannot verify signature: algorithm unimplemented")
     if algorithm.key != key.kind:
-        words = f"x509: signature algorithm specifies an {algorithm.key} public key"
-        raise SignatureError(f"{words}, but have public key of type {key.type_name}")
+        message = f"x509: signature algorithm specifies an {algorithm.key} public key"
+        raise SignatureError(f"{message}, but have public key of type {key.type_name}")
     if key.kind == "RSA":
         _check_rsa(algorithm, signed, signature, key)
     elif key.kind == "ECDSA":
@@ -257,23 +257,23 @@ def _ecdsa(parameters: bytes, octets: bytes) -> Key:
 
 def _dsa(parameters: bytes, octets: bytes) -> Key:
     y = Reader(octets).integer("x509: invalid DSA public key")
-    words = "x509: invalid DSA parameters"
-    inner = Reader(parameters).inside(SEQUENCE, words)
-    if min(y, *(inner.integer(words) for _ in "pqg")) <= 0:
+    message = "x509: invalid DSA parameters"
+    inner = Reader(parameters).inside(SEQUENCE, message)
+    if min(y, *(inner.integer(message) for _ in "pqg")) <= 0:
         raise ParseError("x509: zero or negative DSA parameter")
     return Key("DSA", octets)
 
 
 def _pss(parameters: bytes) -> Algorithm:
     """PSS with the same hash everywhere, a salt of the hash's length, and the usual trailer; else `UNKNOWN`."""
-    words = ""
+    message = ""
     try:
-        reader = Reader(parameters).inside(SEQUENCE, words)
-        digest, digest_parameters = algorithm_identifier(_explicit(reader, 0).content(SEQUENCE, words))
-        mask, mask_parameters = algorithm_identifier(_explicit(reader, 1).content(SEQUENCE, words))
-        inner, inner_parameters = algorithm_identifier(Reader(mask_parameters).content(SEQUENCE, words))
-        salt = _explicit(reader, 2).int64(words)
-        trailer = _explicit(reader, 3).int64(words) if reader.next_is(0xA3) else 1
+        reader = Reader(parameters).inside(SEQUENCE, message)
+        digest, digest_parameters = algorithm_identifier(_explicit(reader, 0).content(SEQUENCE, message))
+        mask, mask_parameters = algorithm_identifier(_explicit(reader, 1).content(SEQUENCE, message))
+        inner, inner_parameters = algorithm_identifier(Reader(mask_parameters).content(SEQUENCE, message))
+        salt = _explicit(reader, 2).int64(message)
+        trailer = _explicit(reader, 3).int64(message) if reader.next_is(0xA3) else 1
     except ParseError:
         return UNKNOWN
     if mask != _MGF1 or inner != digest or trailer != 1:
@@ -293,8 +293,8 @@ def _explicit(reader: Reader, number: int) -> Reader:
 def _check_rsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key) -> None:
     size = key.modulus.bit_length()
     if size < 1024:
-        words = "are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)"
-        raise SignatureError(f"crypto/rsa: {size}-bit keys {words}")
+        message = "are insecure (see https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size)"
+        raise SignatureError(f"crypto/rsa: {size}-bit keys {message}")
     if not key.modulus & 1:
         raise SignatureError("crypto/rsa: public modulus is even")
     if key.exponent < 2:
@@ -315,8 +315,8 @@ def _check_rsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key) 
 def _check_ml_dsa(algorithm: Algorithm, signed: bytes, signature: bytes, key: Key) -> None:
     given = f"ML-DSA-{key.size}"
     if algorithm.name != given:
-        words = f"x509: signature algorithm specifies an ML-DSA public key with {algorithm.name} parameters"
-        raise SignatureError(f"{words}, but have a public key with {given} parameters")
+        message = f"x509: signature algorithm specifies an ML-DSA public key with {algorithm.name} parameters"
+        raise SignatureError(f"{message}, but have a public key with {given} parameters")
     try:
         # Not every version of `cryptography` or OpenSSL has it.
         from cryptography.hazmat.primitives.asymmetric import mldsa

@@ -120,10 +120,10 @@ class _State:
             self.explicit = max(0, self.explicit - 1)
             self.mapping = max(0, self.mapping - 1)
             self.any_policy = max(0, self.any_policy - 1)
-        said = certificate.extensions
-        self.explicit = _least(self.explicit, said.explicit_policy)
-        self.mapping = _least(self.mapping, said.inhibit_mapping)
-        self.any_policy = _least(self.any_policy, said.inhibit_any)
+        extensions = certificate.extensions
+        self.explicit = _least(self.explicit, extensions.explicit_policy)
+        self.mapping = _least(self.mapping, extensions.inhibit_mapping)
+        self.any_policy = _least(self.any_policy, extensions.inhibit_any)
 
 
 def policies_valid(chain: Sequence[Certificate]) -> bool:
@@ -135,15 +135,19 @@ def policies_valid(chain: Sequence[Certificate]) -> bool:
     state = _State(count + 1, count + 1, count + 1)
     for place in range(count - 1, -1, -1):
         certificate = chain[place]
-        said = certificate.extensions
-        if not said.policies:
+        extensions = certificate.extensions
+        if not extensions.policies:
             graph = None
         if graph is None and not state.explicit:
             return False
         if graph is not None:
             itself = place > 0 and certificate.issuer == certificate.subject
-            graph.extend(said.policies, any_counts=state.any_policy > 0 or itself)
-            if place and said.mappings and not graph.map(said.mappings, allowed=state.mapping > 0):
+            graph.extend(extensions.policies, any_counts=state.any_policy > 0 or itself)
+            if (
+                place
+                and extensions.mappings
+                and not graph.map(extensions.mappings, allowed=state.mapping > 0)
+            ):
                 return False
         if place:
             state.step(certificate)
@@ -153,5 +157,5 @@ def policies_valid(chain: Sequence[Certificate]) -> bool:
     return open_end > 0 or (graph is not None and graph.has_valid())
 
 
-def _least(now: int, said: int | None) -> int:
-    return now if said is None else min(now, said)
+def _least(current: int, limit: int | None) -> int:
+    return current if limit is None else min(current, limit)

@@ -25,15 +25,15 @@ class Moment(NamedTuple):
 def read(reader: Reader) -> Moment:
     """Reads the next element, a time. Raises `ParseError`."""
     if reader.next_is(UTC_TIME):
-        words = "x509: malformed UTCTime"
-        found = _UTC.fullmatch(reader.content(UTC_TIME, words))
+        message = "x509: malformed UTCTime"
+        found = _UTC.fullmatch(reader.content(UTC_TIME, message))
     elif reader.next_is(GENERALIZED_TIME):
-        words = "x509: malformed GeneralizedTime"
-        found = _GENERALIZED.fullmatch(reader.content(GENERALIZED_TIME, words))
+        message = "x509: malformed GeneralizedTime"
+        found = _GENERALIZED.fullmatch(reader.content(GENERALIZED_TIME, message))
     else:
         raise ParseError("x509: unsupported time format")
     if found is None:
-        raise ParseError(words)
+        raise ParseError(message)
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
     if len(found[1]) == 2:
         # The two-digit year changes at 50: Go first uses its own limit, 1969, and then subtracts a century from 2050
@@ -41,9 +41,9 @@ def read(reader: Reader) -> Moment:
         year += 2000 if year < 50 else 1900
     zone = _zone(found[7])
     if zone is None or not 1 <= month <= 12 or not 1 <= day <= _length(year, month):
-        raise ParseError(words)
+        raise ParseError(message)
     if hour > 23 or minute > 59 or second > 59:
-        raise ParseError(words)
+        raise ParseError(message)
     seconds = _days(year, month, day) * _DAY + hour * 3600 + minute * 60 + second - zone * 60
     mark = "Z" if not zone else f"{found[7][:3].decode()}:{found[7][3:].decode()}"
     return Moment(seconds, f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{mark}")
@@ -73,5 +73,5 @@ def _days(year: int, month: int, day: int) -> int:
     """Days since 1970 in the proleptic Gregorian calendar, of any year from 0 on."""
     before = year - 1
     leaps = before // 4 - before // 100 + before // 400
-    whole = before * 365 + leaps + sum(_length(year, earlier) for earlier in range(1, month)) + day - 1
-    return whole - 719162
+    days = before * 365 + leaps + sum(_length(year, earlier) for earlier in range(1, month)) + day - 1
+    return days - 719162

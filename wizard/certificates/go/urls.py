@@ -159,10 +159,10 @@ def _unescape(text: str, *, host: bool = False, zone: bool = False) -> str:
     return "".join(found)
 
 
-def _again(text: str, plain: frozenset[str], kept: frozenset[str]) -> str:
+def _again(text: str, plain: frozenset[str], unescaped: frozenset[str]) -> str:
     """A part of a URL as Go prints it after parsing."""
     meant = _unescape(text)
-    if all(letter in kept for letter in text):
+    if all(letter in unescaped for letter in text):
         return text
     return _escape(meant, plain)
 

@@ -99,7 +99,7 @@ class Authentication:
         return f"{self._target.user}@{self._target.address}"
 
     def _closed_error(self, problem: BaseException) -> HostError:
-        said = plain(str(problem), 200)
+        message = plain(str(problem), 200)
         if len(self._tried) > 1:
             return HostError(
                 f"the server closed the connection after {len(self._tried)} keys were tried for {self._who()}",
@@ -107,7 +107,7 @@ class Authentication:
                 todo="Name the right key with identity_file, and set IdentitiesOnly yes in ~/.ssh/config.",
             )
         return HostError(
-            f"the server closed the connection while {self._who()} logged in: {said}",
+            f"the server closed the connection while {self._who()} logged in: {message}",
             where=self._target.host,
             todo="Look at its log: journalctl -u ssh.",
         )
@@ -118,17 +118,17 @@ class Authentication:
         """Keys to try: named files, then the agent's; for a file whose key is in the agent, the agent is used."""
         agent = paramiko.Agent()
         try:
-            held = {key.asbytes(): key for key in agent.get_keys()}
+            agent_keys = {key.asbytes(): key for key in agent.get_keys()}
             named: set[bytes] = set()
             for path in self._target.keys:
                 public = _public(path)
-                if public in held:
+                if public in agent_keys:
                     named.add(public)
-                    yield f"{path} (agent)", held[public]
+                    yield f"{path} (agent)", agent_keys[public]
                     continue
                 yield from ((str(path), key) for key in self._load(path))
             if not self._target.only_these:
-                for blob, key in held.items():
+                for blob, key in agent_keys.items():
                     if blob not in named:
                         yield f"{key.comment or key.get_name()} (agent)", key
         finally:
@@ -176,23 +176,23 @@ class Authentication:
         return bool(self._allowed & {"password", "keyboard-interactive"})
 
     def _with_password(self, secret: Secret) -> bool:
-        user, word = self._target.user, secret.reveal()
+        user, password = self._target.user, secret.reveal()
         if "password" in self._allowed:
             return self._try(
-                "the password", lambda: self._transport.auth_password(user, word, fallback=False)
+                "the password", lambda: self._transport.auth_password(user, password, fallback=False)
             )
-        given: list[str] = []
+        answered: list[str] = []
 
         def answer(_title: str, _text: str, fields: list[tuple[str, bool]]) -> list[str]:
             # The password answers one hidden prompt, once; all other prompts get an empty answer.
             answers = []
             for prompt, echo in fields:
-                fits = not echo and not given and len(fields) == 1
+                fits = not echo and not answered and len(fields) == 1
                 if fits:
-                    given.append(prompt)
+                    answered.append(prompt)
                 else:
                     self._prompt = prompt
-                answers.append(word if fits else "")
+                answers.append(password if fits else "")
             return answers
 
         return self._try("the password", lambda: self._transport.auth_interactive(user, answer))
@@ -229,17 +229,17 @@ class _LockedError(Exception):
 
 def _decrypt_key(content: bytes, passphrase: str) -> tuple[type[paramiko.PKey], str]:
     """Decrypts a private key in any usual format; returns its Paramiko class and its text without a passphrase."""
-    word = passphrase.encode() or None
+    password = passphrase.encode() or None
     openssh = b"BEGIN OPENSSH PRIVATE KEY" in content
-    read = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
+    load_key = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
     try:
-        key = read(content, password=word)
+        key = load_key(content, password=password)
     except TypeError:
-        if word is None:
+        if password is None:
             raise _LockedError from None
-        key = read(content, password=None)
+        key = load_key(content, password=None)
     except ValueError:
-        if word is not None:
+        if password is not None:
             raise _LockedError from None
         raise
     text = key.private_bytes(

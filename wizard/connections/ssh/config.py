@@ -98,10 +98,10 @@ def _resolve(
 ) -> Target:
     if alias.startswith("-") or any(character.isspace() for character in alias):
         raise HostError(f"{alias!r} cannot be the name of a host", where=name, todo="Correct the stack file.")
-    said = _effective_settings(name, alias, user=user, port=port, config=config)
+    settings = _effective_settings(name, alias, user=user, port=port, config=config)
 
     def first(key: str, otherwise: str = "") -> str:
-        value = said.get(key, (otherwise,))[0]
+        value = settings.get(key, (otherwise,))[0]
         return otherwise if value.lower() == "none" else value
 
     address = first("hostname", alias)
@@ -115,13 +115,13 @@ def _resolve(
         "u": account()[0],
         "d": str(Path.home()),
     }
-    files = (known_hosts,) if known_hosts else _words(said, "userknownhostsfile", "~/.ssh/known_hosts")
+    files = (known_hosts,) if known_hosts else _words(settings, "userknownhostsfile", "~/.ssh/known_hosts")
     keys = (
         (identity_file,)
         if identity_file
-        else tuple(key for key in said.get("identityfile", ()) if key.lower() != "none")
+        else tuple(key for key in settings.get("identityfile", ()) if key.lower() != "none")
     )
-    if not keys and "identityfile" not in said:
+    if not keys and "identityfile" not in settings:
         keys = tuple(f"~/.ssh/{key}" for key in DEFAULT_KEYS)
     jumps = first("proxyjump")
     return Target(
@@ -136,15 +136,15 @@ def _resolve(
         command="" if jumps else _expand_tokens(first("proxycommand"), tokens),
         known_hosts=tuple(
             _path(file, tokens)
-            for file in (*files, *_words(said, "globalknownhostsfile", "/etc/ssh/ssh_known_hosts"))
+            for file in (*files, *_words(settings, "globalknownhostsfile", "/etc/ssh/ssh_known_hosts"))
         ),
         hashed=first("hashknownhosts").lower() in ("yes", "true"),
         key_name=first("hostkeyalias"),
     )
 
 
-def _words(said: Mapping[str, Sequence[str]], key: str, otherwise: str) -> tuple[str, ...]:
-    found = [word for line in said.get(key, (otherwise,)) for word in shlex.split(line)]
+def _words(settings: Mapping[str, Sequence[str]], key: str, otherwise: str) -> tuple[str, ...]:
+    found = [word for line in settings.get(key, (otherwise,)) for word in shlex.split(line)]
     return tuple(word for word in found if word.lower() != "none")
 
 
@@ -177,11 +177,11 @@ def _effective_settings(
             where=name,
             todo=f"Correct {config or '~/.ssh/config'}; `ssh -G {alias}` says the same.",
         )
-    said: dict[str, list[str]] = defaultdict(list)
+    settings: dict[str, list[str]] = defaultdict(list)
     for line in ended.stdout.decode("utf-8", "replace").splitlines():
         key, _, value = line.partition(" ")
-        said[key.lower()].append(value)
-    return dict(said)
+        settings[key.lower()].append(value)
+    return dict(settings)
 
 
 def _without_ssh(name: str, alias: str, config: Path | None) -> dict[str, list[str]]:
@@ -198,5 +198,5 @@ def _without_ssh(name: str, alias: str, config: Path | None) -> dict[str, list[s
             where=name,
             todo=f"Correct {path}, or install the OpenSSH client.",
         ) from None
-    said: dict[str, Any] = dict(found)
-    return {key: value if isinstance(value, list) else [value or "none"] for key, value in said.items()}
+    settings: dict[str, Any] = dict(found)
+    return {key: value if isinstance(value, list) else [value or "none"] for key, value in settings.items()}

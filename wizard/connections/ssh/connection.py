@@ -278,17 +278,17 @@ class SshConnection(RemoteShellConnection):
         """
         mode = f"{before.mode:o}" if before is not None else ""
         digest = hashlib.sha256(before.content).hexdigest() if before is not None else ""
-        was = ("1" if self.has_labels() else "", mode, digest, "1" if look else "")
+        expected = ("1" if self.has_labels() else "", mode, digest, "1" if look else "")
         if check is None:
-            return self._check_replaced(self._run_stage(PUT, path, state, tag, was), path, look, state)
+            return self._check_replaced(self._run_stage(PUT, path, state, tag, expected), path, look, state)
         staged = self.stage(path, state, tag=tag)
         try:
             check(staged)
         except BaseException:
             self.remove(staged)
             raise
-        words = (staged, posixpath.normpath(path), self.taken_identity(staged), "")
-        call = Call((SWAP, *words, *was), script=True, limit=READ_LIMIT)
+        arguments = (staged, posixpath.normpath(path), self.taken_identity(staged), "")
+        call = Call((SWAP, *arguments, *expected), script=True, limit=READ_LIMIT)
         return self._check_replaced(self.ask([call])[0], path, look)
 
     def _run_stage(
@@ -296,21 +296,21 @@ class SshConnection(RemoteShellConnection):
     ) -> Ended:
         """Runs `STAGE`, or a script that begins with it."""
         refuse_tag(tag, path)
-        words = stage_words(posixpath.normpath(path), state, tag)
+        arguments = stage_words(posixpath.normpath(path), state, tag)
 
         def call(uploaded: str, text: str = "") -> Call:
-            given = (*words, uploaded, text, attribute_lines(state), *more)
-            return Call((script, *given), script=True, limit=READ_LIMIT)
+            all_arguments = (*arguments, uploaded, text, attribute_lines(state), *more)
+            return Call((script, *all_arguments), script=True, limit=READ_LIMIT)
 
         with self._lock:
             shell = self.ready()
             # Small contents are sent with the request. A private key is uploaded separately if sudo is used, because
             # sudo may log all input.
             is_key = b"PRIVATE KEY-----" in state.content
-            alone = len(state.content) > _SMALL or (is_key and bool(self._spec.become))
-            uploaded = self._upload(shell, state.content) if alone else ""
+            separately = len(state.content) > _SMALL or (is_key and bool(self._spec.become))
+            uploaded = self._upload(shell, state.content) if separately else ""
             # Uses this very shell: if the connection was lost meanwhile, the operation must not continue on a new one.
-            inside = not alone and b"\0" not in state.content
+            inside = not separately and b"\0" not in state.content
             text = state.content.decode("utf-8", "surrogateescape") if inside else ""
             stdin = b"" if uploaded or inside else state.content
             ended = self._ask(shell, [call(uploaded, text)], stdin=stdin)[0]

@@ -46,9 +46,9 @@ def through(transport: paramiko.Transport, place: str, seconds: float) -> socket
         if transport.is_active():
             raise TimeoutError from None
         raise OSError("the SSH connection was lost") from problem
-    ours, given = socket.socketpair()
+    ours, theirs = socket.socketpair()
     threading.Thread(target=_carry, args=(channel, ours), name=f"forward-{place}", daemon=True).start()
-    return given
+    return theirs
 
 
 def _carry(channel: paramiko.Channel, ours: socket.socket) -> None:

@@ -105,10 +105,10 @@ def judge(entries: Iterable[Entry], name: str, blob: bytes, *, usable: Iterable[
         usable: kinds of key that this side can check. A known key of another kind does not count, since the host
             could not have presented it.
     """
-    mine = [entry for entry in entries if entry.matches(name)]
-    if any(entry.marker == "@revoked" and entry.blob == blob for entry in mine):
+    matching = [entry for entry in entries if entry.matches(name)]
+    if any(entry.marker == "@revoked" and entry.blob == blob for entry in matching):
         return "revoked"
-    plain = [entry for entry in mine if not entry.marker]
+    plain = [entry for entry in matching if not entry.marker]
     if any(entry.blob == blob for entry in plain):
         return "known"
     wanted = set(usable)
@@ -121,8 +121,8 @@ def append(path: Path, name: str, kind: str, blob: bytes, *, hashed: bool) -> No
     Raises:
         HostError: the file cannot be written.
     """
-    shown = _hash(name, base64.b64encode(os.urandom(20)).decode()) if hashed else name
-    line = f"{shown} {kind} {base64.b64encode(blob).decode()}\n".encode()
+    written_name = _hash(name, base64.b64encode(os.urandom(20)).decode()) if hashed else name
+    line = f"{written_name} {kind} {base64.b64encode(blob).decode()}\n".encode()
     real = Path(os.path.realpath(path))
     if real.exists() and not real.is_file():
         return  # UserKnownHostsFile /dev/null: the user wants no keys to be stored
@@ -154,5 +154,7 @@ def where_shown(kind: str) -> str:
 
 
 def _shows(kind: str) -> str:
-    word = kind.removeprefix("ssh-").removeprefix("ecdsa-sha2-")
-    return f"ssh-keygen -lf /etc/ssh/ssh_host_{'ecdsa' if word.startswith('nistp') else word}_key.pub"
+    algorithm = kind.removeprefix("ssh-").removeprefix("ecdsa-sha2-")
+    return (
+        f"ssh-keygen -lf /etc/ssh/ssh_host_{'ecdsa' if algorithm.startswith('nistp') else algorithm}_key.pub"
+    )

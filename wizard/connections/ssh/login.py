@@ -178,7 +178,7 @@ class Login:
         entries: Sequence[knownhosts.Entry],
         usable: Sequence[str],
     ) -> None:
-        blob, kind, shown = key.asbytes(), key.get_name(), str(key.fingerprint)
+        blob, kind, fingerprint = key.asbytes(), key.get_name(), str(key.fingerprint)
         can_check = {*usable, "ssh-rsa"}
         verdict = knownhosts.judge(entries, name, blob, usable=can_check)
         if verdict == "known":
@@ -186,26 +186,28 @@ class Login:
         address = f"{target.address}:{target.port}"
         if verdict == "revoked":
             raise HostError(
-                f"its host key ({kind} {shown}) is marked as revoked in known_hosts",
+                f"its host key ({kind} {fingerprint}) is marked as revoked in known_hosts",
                 where=f"{target.host} ({address})",
                 todo="Do not use this host until its owner has given it a new key.",
             )
         if verdict == "changed":
-            raise knownhosts.changed_key_error(target.host, address, name, kind, shown, target.known_hosts[0])
-        if self._access.accepted_fingerprint(target.host) != shown:
+            raise knownhosts.changed_key_error(
+                target.host, address, name, kind, fingerprint, target.known_hosts[0]
+            )
+        if self._access.accepted_fingerprint(target.host) != fingerprint:
             raise CredentialNeededError(
-                f"its host key is not known yet: {kind} {shown}",
+                f"its host key is not known yet: {kind} {fingerprint}",
                 where=f"{target.host} ({address})",
                 todo=knownhosts.where_shown(kind),
                 kind="host-key",
                 host=target.host,
-                fingerprint=shown,
+                fingerprint=fingerprint,
                 key_type=kind,
             )
         with self._access.writing:
             # Another connection may have written it meanwhile.
-            now = knownhosts.load(target.known_hosts[:1])
-            if knownhosts.judge(now, name, blob, usable=can_check) == "unknown":
+            reread = knownhosts.load(target.known_hosts[:1])
+            if knownhosts.judge(reread, name, blob, usable=can_check) == "unknown":
                 knownhosts.append(target.known_hosts[0], name, kind, blob, hashed=target.hashed)
 
 
@@ -274,22 +276,25 @@ def _algorithms(kind: str) -> tuple[str, ...]:
 
 
 def _unreachable(target: Target, problem: BaseException) -> UnreachableError:
-    place = f"{target.address}:{target.port}"
+    address = f"{target.address}:{target.port}"
     system = problem.strerror if isinstance(problem, OSError) else ""
-    said = plain(system or str(problem), 200) or type(problem).__name__
+    message = plain(system or str(problem), 200) or type(problem).__name__
     if isinstance(problem, (socket.gaierror, UnicodeError)):
         what, todo = f"the name {target.address} does not resolve", "Check its spelling, or name its address."
-    elif isinstance(problem, TimeoutError) or "No existing session" in said:
-        what, todo = f"{place} does not answer", "Check the address, and that no firewall drops the port."
+    elif isinstance(problem, TimeoutError) or "No existing session" in message:
+        what, todo = f"{address} does not answer", "Check the address, and that no firewall drops the port."
     elif isinstance(problem, ConnectionRefusedError):
-        what, todo = f"nothing listens on {place}", "Check the port, and `systemctl status ssh` there."
-    elif "protocol banner" in said or isinstance(problem, EOFError):
-        what = f"{place} takes the connection and does not speak SSH"
+        what, todo = f"nothing listens on {address}", "Check the port, and `systemctl status ssh` there."
+    elif "protocol banner" in message or isinstance(problem, EOFError):
+        what = f"{address} takes the connection and does not speak SSH"
         todo = "Check the port; a busy sshd may drop logins (MaxStartups), then try again."
     elif isinstance(problem, paramiko.ssh_exception.IncompatiblePeer):
-        what, todo = f"no common algorithm with {place}: {said}", "Bring its sshd up to date."
+        what, todo = f"no common algorithm with {address}: {message}", "Bring its sshd up to date."
     elif isinstance(problem, OSError) and problem.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-        what, todo = f"no SSH connection to {place}: {said}", "Check that the host runs, and its network."
+        what, todo = (
+            f"no SSH connection to {address}: {message}",
+            "Check that the host runs, and its network.",
+        )
     else:
-        what, todo = f"no SSH connection to {place}: {said}", "Run `ssh -v` to that host; it says more."
+        what, todo = f"no SSH connection to {address}: {message}", "Run `ssh -v` to that host; it says more."
     return UnreachableError(what, where=target.host, todo=todo)

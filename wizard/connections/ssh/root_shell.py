@@ -39,48 +39,48 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
         CredentialNeededError: the password is missing or was rejected (kind 'sudo').
         HostError: sudo does not allow this user to become root.
     """
-    word = secrets.token_hex(8)
+    marker = secrets.token_hex(8)
     if terminal:
         # Without echo, line length limit and newline translation: from now on the terminal works like a pipe.
-        shell.say(f"stty raw -echo; printf '%s%s\\n' {word} tty; {_NEXT}")
-        shell.expect(f"{word}tty")
+        shell.say(f"stty raw -echo; printf '%s%s\\n' {marker} tty; {_NEXT}")
+        shell.expect(f"{marker}tty")
     secret = access.secret("sudo", host)
     if secret is None:
-        shell.say(_attempt(word, "-n"))
-        if shell.expect(f"{word}up", f"{word}end", seconds=_PATIENCE) == f"{word}up":
+        shell.say(_attempt(marker, "-n"))
+        if shell.expect(f"{marker}up", f"{marker}end", seconds=_PATIENCE) == f"{marker}up":
             return
-        said = shell.before.decode("utf-8", "replace")
-        if "password is required" in said or "terminal is required" in said:
+        output = shell.before.decode("utf-8", "replace")
+        if "password is required" in output or "terminal is required" in output:
             raise _password_needed_error(host, user)
-        raise _sudo_error(said, host)
-    shell.say(_attempt(word, f"-S -p {word}ask"))
-    if _asks_for_password(shell, word, host):
+        raise _sudo_error(output, host)
+    shell.say(_attempt(marker, f"-S -p {marker}ask"))
+    if _asks_for_password(shell, marker, host):
         shell.say(secret.reveal())
-        if _asks_for_password(shell, word, host, again=True):
+        if _asks_for_password(shell, marker, host, again=True):
             raise _wrong(access, host, user)
         access.secret_accepted("sudo", host)
 
 
-def _attempt(word: str, options: str) -> str:
+def _attempt(marker: str, options: str) -> str:
     # Both outputs go to the same stream, so that sudo's messages come before the final word. The shell joins the two
     # halves of that word, so that neither an echo nor a process list contains it. The login's shell ends together with
     # root's: when a program that has replaced root's shell ends, nothing keeps the session open.
-    inner = f'[ ! -t 0 ] || stty raw -echo; printf "%s%s\\n" {word} up; {_NEXT}'
+    inner = f'[ ! -t 0 ] || stty raw -echo; printf "%s%s\\n" {marker} up; {_NEXT}'
     return (
-        f"if [ \"$(id -u)\" = 0 ]; then printf '%s%s\\n' {word} up; {_NEXT}; "
-        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}' 2>&1; printf '%s%s\\n' {word} end; fi"
+        f"if [ \"$(id -u)\" = 0 ]; then printf '%s%s\\n' {marker} up; {_NEXT}; "
+        f"else LC_ALL=C sudo {options} -- /bin/sh -c '{inner}' 2>&1; printf '%s%s\\n' {marker} end; fi"
     )
 
 
-def _asks_for_password(shell: RemoteShell, word: str, host: str, *, again: bool = False) -> bool:
+def _asks_for_password(shell: RemoteShell, marker: str, host: str, *, again: bool = False) -> bool:
     """Whether sudo asks for a password now (`again`: once more); False if root's shell has started."""
-    found = shell.expect(f"{word}ask", f"{word}up", f"{word}end", seconds=_PATIENCE)
-    if found == f"{word}end":
-        said = shell.before.decode("utf-8", "replace")
-        if again and "incorrect password attempt" in said:
+    found = shell.expect(f"{marker}ask", f"{marker}up", f"{marker}end", seconds=_PATIENCE)
+    if found == f"{marker}end":
+        output = shell.before.decode("utf-8", "replace")
+        if again and "incorrect password attempt" in output:
             return True  # a sudo that allows only one attempt does not ask again
-        raise _sudo_error(said, host)
-    return found == f"{word}ask"
+        raise _sudo_error(output, host)
+    return found == f"{marker}ask"
 
 
 def _password_needed_error(host: str, user: str) -> CredentialNeededError:
@@ -104,15 +104,15 @@ def _wrong(access: Access, host: str, user: str) -> CredentialNeededError:
     )
 
 
-def _sudo_error(said: str, host: str) -> HostError:
-    if "must have a tty" in said:
+def _sudo_error(output: str, host: str) -> HostError:
+    if "must have a tty" in output:
         return TerminalNeededError("sudo requires a terminal (requiretty)", where=host)
-    if "not found" in said and "sudo:" in said:
+    if "not found" in output and "sudo:" in output:
         return HostError(
             "sudo is not installed", where=host, todo="Install it, or log in as root (user: root)."
         )
-    return errors.from_sudo(said, host=host) or HostError(
-        f"sudo did not give root's rights; it says: {plain(said.strip()[-400:]) or 'nothing'}",
+    return errors.from_sudo(output, host=host) or HostError(
+        f"sudo did not give root's rights; it says: {plain(output.strip()[-400:]) or 'nothing'}",
         where=host,
         todo="Run `sudo -v` on that host and read what it prints.",
     )
