@@ -41,7 +41,7 @@ tools() {
 }
 """
 _PLACE = f"""{_TOOLS}
-held "$1" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
+enter_parent "$1" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
 case $entry in 8*) ;; *) name= ;; esac
 if [ -z "$guarded" ]; then
   printf '=place\\n%s\\n%s' "${{at:-/}}" "$name"
@@ -67,7 +67,7 @@ for path; do
     continue
   else
     kept= slow= reached=
-    held "$path" && reached=1
+    enter_parent "$path" && reached=1
     [ -z "$guarded" ] || exit {_GUARDED}
     [ -n "$slow" ] || sure=$sure$there$nl
     [ -n "$reached" ] || {{ printf '=nowhere\n\n\036'; continue; }}

@@ -1,7 +1,7 @@
 """Shell functions that open a path as root without following links of other users: part of every fixed script.
 
-`held PATH` makes the folder of a file the working directory, which nobody can exchange from then on, and sets `name`
-(the file's name in it), `at` (the folder's path), `entry` (the `stat` line of the file, '' if there is none) and
+`enter_parent PATH` makes the folder of a file the working directory, which nobody can exchange from then on, and sets
+`name` (the file's name in it), `at` (the folder's path), `entry` (the `stat` line of the file, '' if there is none) and
 `guarded` ('' if only root can change the folder). The scripts use names relative to that folder.
 
 From a folder that an unprivileged user can change, no step leads to anything that belongs to another user; systemd
@@ -34,14 +34,14 @@ unsafe() {{
   printf 'unsafe %s\n%s\n%s\n' "$1" "${{here#* * * * }}" "${{at:-/}}" >&2
   exit {UNSAFE}
 }}
-gone() {{ printf '%s: %s\n' "$path" "${{lost:-No such file or directory}}" >&2; exit 1; }}
+exit_missing() {{ printf '%s: %s\n' "$path" "${{lost:-No such file or directory}}" >&2; exit 1; }}
 mode_of() {{ mode=${{1#* * * * }}; mode=${{mode%% *}}; }}
 uid_of() {{ uid=${{1#* }}; uid=${{uid%% *}}; }}
 id_of() {{ id=${{1#* * * }}; id=${{id%% *}}; }}
-held() {{
+enter_parent() {{
   path=$1 guarded= entry= name= at= lost=
   LC_ALL=C # loading any other locale takes a fifth of the time of a small program
-  [ -n "$careful" ] || {{ resolved; return; }}
+  [ -n "$careful" ] || {{ enter_resolved; return; }}
   rest=${{1#/}} trail= slow= seen=0
   set -- /
   while [ -n "$rest" ]; do
@@ -70,7 +70,7 @@ held() {{
   : "${{name:=.}}"
   cd -P -- "${{at:-/}}" 2>/dev/null
 }}
-resolved() {{
+enter_resolved() {{
   real=$path
   [ ! -L "$path" ] || real=$(readlink -m -- "$path") || return
   at=${{real%/*}} name=${{real##*/}}
@@ -82,16 +82,16 @@ resolved() {{
   fi
   entry=$(stat -c "$form" -- "./$name" 2>/dev/null) || :
 }}
-look_around() {{
+check_folder() {{
   here=$(stat -c "$form" .)
   case $here in 4?[02468ace][014589cd]' 0 '*) guarded= ;; *) guarded=1 ;; esac
 }}
 # A folder of root's in which nobody can exchange what belongs to others, such as /tmp.
-sticky() {{ case $here in 4[2367abef]??' 0 '*) ;; *) return 1 ;; esac; }}
+is_sticky() {{ case $here in 4[2367abef]??' 0 '*) ;; *) return 1 ;; esac; }}
 walk() {{
   rest=$path at= entry= hops=0
   cd / || exit 1
-  look_around
+  check_folder
   while :; do
     while :; do case $rest in /*) rest=${{rest#/}} ;; *) break ;; esac; done
     part=${{rest%%/*}}
@@ -109,14 +109,14 @@ walk() {{
       *) [ -z "$rest" ] || {{ lost='Not a directory'; return 1; }} ;;
     esac
     name=$part
-    [ -z "$guarded" ] || judge
+    [ -z "$guarded" ] || check_hardlink
     return 0
   done
 }}
 enter() {{
   was=$here bound_to=$guarded
   cd -P -- "$1" 2>/dev/null || unsafe moved
-  look_around
+  check_folder
   id_of "$here"
   new=$id
   id_of "$entry"
@@ -124,7 +124,7 @@ enter() {{
   uid_of "$here"
   new=$uid
   uid_of "$was"
-  [ -z "$bound_to" ] || [ "$new" = "$uid" ] || {{ here=$was; sticky || unsafe folder; look_around; }}
+  [ -z "$bound_to" ] || [ "$new" = "$uid" ] || {{ here=$was; is_sticky || unsafe folder; check_folder; }}
 }}
 follow() {{
   hops=$((hops + 1))
@@ -138,11 +138,11 @@ follow() {{
   target=$(readlink -n -- "./$part" && printf x) || unsafe moved
   target=${{target%x}}
   case $target in
-    /*) [ -z "$guarded" ] || unsafe link; at=; cd /; look_around ;;
+    /*) [ -z "$guarded" ] || unsafe link; at=; cd /; check_folder ;;
   esac
   rest=$target${{rest:+/$rest}}
 }}
-judge() {{
+check_hardlink() {{
   uid_of "$here"
   new=$uid
   uid_of "$entry"
@@ -151,23 +151,23 @@ judge() {{
     8*) [ "$new" = "$uid" ] && [ "$uid" != 0 ] || unsafe hardlink ;;
   esac
 }}
-pour() {{
+print_content() {{
   if [ -z "$guarded" ]; then cat -- "./$name"; return; fi
   id_of "$entry"
   ${{bound:+timeout -k 1 2}} sh -c 'exec 3< "$1" && [ "$(stat -L -c %d:%i /dev/fd/3)" = "$2" ] || exit {MOVED}
     exec cat <&3' sh "./$name" "$id"
   case $? in 0) ;; 1) return 1 ;; *) unsafe moved ;; esac
 }}
-tell() {{
+print_file() {{
   case $entry in '') exit {ABSENT} ;; 8*) ;; *) exit {NOT_REGULAR} ;; esac
   printf '%s\n' "${{entry#* * * * }}"
-  pour
+  print_content
 }}
 into_folder() {{
   case $entry in '') exit {ABSENT} ;; 4*) ;; *) echo 'Not a directory' >&2; exit 1 ;; esac
   if [ -n "$guarded" ]; then enter "./$name"; else cd -P -- "./$name" || exit; fi
 }}
-private() {{
+enter_private() {{
   id_of "$here"
   mkdir -- "./$1" 2>/dev/null || [ -d "./$1" ] || mkdir -- "./$1" || exit 1
   is_private "$1" && return

@@ -11,7 +11,7 @@ from wizard.connections.file_scripts import MAKE_FOLDER, REMOVE, STAGE, SWAP
 from wizard.connections.path_script import ABSENT, FUNCTIONS
 
 _STAGED = STAGE.rpartition("printf '%s\\n%s\\n'")[0]
-_SWAPPED = SWAP.partition('held "$2" || gone\n')[2]
+_SWAPPED = SWAP.partition('enter_parent "$2" || exit_missing\n')[2]
 
 
 def text() -> str:
@@ -35,22 +35,22 @@ case $act in
 look)
   for each do
     (
-      held "$each" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
+      enter_parent "$each" || {{ [ -z "$guarded" ] || unsafe absent; exit 0; }}
       [ -z "$guarded" ] || printf '%s\\n' "$each"
     ) || exit
   done
   ;;
 read)
-  held "$1" || gone
+  enter_parent "$1" || exit_missing
   case $entry in '') exit {ABSENT} ;; esac
-  pour
+  print_content
   ;;
 put)
   {_STAGED}
   any=1 labels= old_mode= digest= look=
   now=$(stat -c '%a %U %u %G %g %s' -- "./$staged")
   case ${{entry#* * * * }} in "$now "*)
-    if [ "$(pour | sha256sum)" = "$(sha256sum < "./$staged")" ]; then
+    if [ "$(print_content | sha256sum)" = "$(sha256sum < "./$staged")" ]; then
       rm -f -- "./$staged"
       echo same
       exit 0
