@@ -51,32 +51,32 @@ class ComposeLook(Look):
                 if each.container and each.container.service == name
             )
 
-    def box(self, of: str) -> Container:
+    def box(self, component_key: str) -> Container:
         """Returns the container of a component.
 
         Raises:
             HostError: there is none now.
         """
-        found = self.service(of).container
+        found = self.service(component_key).container
         assert found is not None
         return found
 
-    def service(self, of: str) -> Service:
+    def service(self, component_key: str) -> Service:
         """See `LabHosts.service`."""
         try:
-            return super().service(of)
+            return super().service(component_key)
         except HostError as error:
             error.todo = f"In {self._project.folder}, run: {self._project.compose} up -d"
             raise
 
-    def scrape_address(self, of: str) -> str:
+    def scrape_address(self, component_key: str) -> str:
         """Returns host:port at which Prometheus scrapes a component from its own container."""
-        target = self.target(of)
-        return target.address if target is not None else self.service(of).listen
+        target = self.target(component_key)
+        return target.address if target is not None else self.service(component_key).listen
 
-    def way(self, of: str) -> dict[str, Any]:
+    def way(self, component_key: str) -> dict[str, Any]:
         """Returns options of a probe that use the published port: names of services are unknown outside the project."""
-        role = of.partition("/")[0]
+        role = component_key.partition("/")[0]
         return {"forward": Forward(HostSpec(name=role, connect="local"), self._project.addresses[role])}
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
@@ -84,8 +84,8 @@ class ComposeLook(Look):
         address, _, port = forward.place.rpartition(":")
         return socket.create_connection((address, int(port)), timeout=seconds)
 
-    def _target(self, of: str) -> scrape.Scraped | None:
-        role, box = of.partition("/")[0], self.box(of)
+    def _target(self, component_key: str) -> scrape.Scraped | None:
+        role, box = component_key.partition("/")[0], self.box(component_key)
         names = {role, box.name, *(alias for each in box.networks for alias in (*each.aliases, each.address))}
         if role == "prometheus":
             names |= {"localhost", "127.0.0.1"}
@@ -95,34 +95,34 @@ class ComposeLook(Look):
                 return one
         return None
 
-    def read(self, of: str, path: str) -> FileState | None:
+    def read(self, component_key: str, path: str) -> FileState | None:
         """Returns a file by its path on the host or in the container."""
-        services = self._services.get(of.partition("/")[0], ())
+        services = self._services.get(component_key.partition("/")[0], ())
         box = services[0].container if services else None
-        return super().read(of, (box.on_host(path) if box is not None else "") or path)
+        return super().read(component_key, (box.on_host(path) if box is not None else "") or path)
 
-    def restart_command(self, of: str, action: str) -> str:
+    def restart_command(self, component_key: str, action: str) -> str:
         """Returns the command that recreates a container or makes its program reload."""
-        role = of.partition("/")[0]
+        role = component_key.partition("/")[0]
         words = "up -d --no-deps" if action == "restart" else "kill -s HUP"
         return f"{self._project.compose} {words} {role}"
 
-    def log(self, of: str) -> str:
+    def log(self, component_key: str) -> str:
         """Returns the command that shows the log of a container."""
-        return f"{self._project.compose} logs {of.partition('/')[0]}"
+        return f"{self._project.compose} logs {component_key.partition('/')[0]}"
 
-    def home(self, of: str) -> str:
+    def home(self, component_key: str) -> str:
         """Returns the folder of its web configuration, of its configuration, or else of the project."""
-        service = self.service(of)
+        service = self.service(component_key)
         named = service.web_config or service.config_file
         return posixpath.dirname(named) if named else self._project.folder
 
-    def secrets_outside(self, of: str) -> tuple[str, ...]:
+    def secrets_outside(self, component_key: str) -> tuple[str, ...]:
         """Returns where a hash or the password of Prometheus is visible: the Compose file, or `docker inspect`."""
-        password = self.client(of).password
+        password = self.client(component_key).password
         texts_by_source: Mapping[str, str] = {
             "compose.yaml": (Path(self._project.folder) / "compose.yaml").read_text("utf-8", "replace"),
-            "docker inspect": self._inspect(of),
+            "docker inspect": self._inspect(component_key),
         }
         return tuple(
             name
@@ -130,10 +130,10 @@ class ComposeLook(Look):
             if _HASH.search(text) or (password is not None and password.reveal() in text)
         )
 
-    def _inspect(self, of: str) -> str:
-        box = self.box(of)
+    def _inspect(self, component_key: str) -> str:
+        box = self.box(component_key)
         words = [*box.command_words, "inspect", box.name]
-        return self._hosts.connection(of.partition("/")[0]).run(words, timeout=30).stdout
+        return self._hosts.connection(component_key.partition("/")[0]).run(words, timeout=30).stdout
 
 
 def services_as_hosts() -> Stack:

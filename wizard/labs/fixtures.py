@@ -258,8 +258,8 @@ class _Stage:
     def _reload(self, options: Mapping[str, Any]) -> None:
         self._tell(options["of"], supervised.reload)
 
-    def _tell(self, of: str, act: Callable[..., None]) -> None:
-        host = self._host(of.partition("/")[0])
+    def _tell(self, component_key: str, act: Callable[..., None]) -> None:
+        host = self._host(component_key.partition("/")[0])
         connection = host.connection()
         for service in supervised.discover(connection, host.folder):
             try:

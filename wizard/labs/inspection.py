@@ -58,39 +58,39 @@ class Look(LabHosts):
         super().__init__(hosts, stack, notes=notes, names=names)
         self._answers: dict[str, Any] = {}
 
-    def written_job(self, of: str) -> scrape.ScrapeJob | None:
+    def written_job(self, component_key: str) -> scrape.ScrapeJob | None:
         """Returns the scrape job for a component in prometheus.yml."""
         state = self.read("prometheus/prometheus", self.prometheus().config_file)
-        return self._job(of, state.content) if state is not None else None
+        return self._job(component_key, state.content) if state is not None else None
 
-    def loaded_job(self, of: str) -> scrape.ScrapeJob | None:
+    def loaded_job(self, component_key: str) -> scrape.ScrapeJob | None:
         """Returns the scrape job that Prometheus reports to use; None if it does not answer."""
         answer = self.api("/api/v1/status/config")
         text = answer.get("yaml") if isinstance(answer, dict) else None
-        return self._job(of, str(text).encode()) if text else None
+        return self._job(component_key, str(text).encode()) if text else None
 
-    def _job(self, of: str, content: bytes) -> scrape.ScrapeJob | None:
-        if not self.practises(of):
-            target = self.target(of)
+    def _job(self, component_key: str, content: bytes) -> scrape.ScrapeJob | None:
+        if not self.practises(component_key):
+            target = self.target(component_key)
             try:
                 found = tuple(job for job in scrape.jobs(content) if target and job.name == target.job)
             except ConfigError:
                 return None
             return found[0] if found else None
-        address, _, port = self.service(of).listen.rpartition(":")
+        address, _, port = self.service(component_key).listen.rpartition(":")
         try:
             found = scrape.job_for(content, (address,), int(port))
-            if not found and (name := self._pool(of)):
+            if not found and (name := self._pool(component_key)):
                 found = tuple(job for job in scrape.jobs(content) if job.name == name)
         except ConfigError:
             return None
         return found[0] if found else None
 
-    def _pool(self, of: str) -> str:
+    def _pool(self, component_key: str) -> str:
         """Returns the name of the job that scrapes a component by Prometheus' API, wherever its targets are listed."""
-        if of == "prometheus/prometheus":
+        if component_key == "prometheus/prometheus":
             return ""
-        listen = self.service(of).listen
+        listen = self.service(component_key).listen
         answer = self.api("/api/v1/targets?state=active")
         for target in answer.get("activeTargets", ()) if isinstance(answer, dict) else ():
             if listen in (
@@ -105,15 +105,15 @@ class Look(LabHosts):
         path = posixpath.join(posixpath.dirname(self.prometheus().config_file), name)
         return path, self.read("prometheus/prometheus", path)
 
-    def client(self, of: str) -> Client:
+    def client(self, component_key: str) -> Client:
         """Returns the client settings for a component by its job in prometheus.yml; missing ones are the server's.
 
         Without a job, a request uses what the server requires, and trusts the certificate of the server.
         """
-        service, job = self.service(of), self.written_job(of)
-        found = tls_files.web_file(self, of) if service.web_config else None
+        service, job = self.service(component_key), self.written_job(component_key)
+        found = tls_files.web_file(self, component_key) if service.web_config else None
         served = found is not None and found.config.encrypted
-        pair = tls_files.named_pair(self, of) if served else None
+        pair = tls_files.named_pair(self, component_key) if served else None
         tls: Mapping[str, str] = job.tls if job else {}
         auth: Mapping[str, str] = job.basic_auth if job else {}
 
@@ -126,7 +126,7 @@ class Look(LabHosts):
         password = Secret(state.content.decode("utf-8", "replace").strip()) if state is not None else None
         return Client(
             scheme="https" if served else "http",
-            ca_file=path("ca_file") or (self.here(of, pair.certificate) if pair else ""),
+            ca_file=path("ca_file") or (self.here(component_key, pair.certificate) if pair else ""),
             cert_file=path("cert_file"),
             key_file=path("key_file"),
             server_name=tls.get("server_name", ""),

@@ -61,24 +61,24 @@ class LabHosts:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def practises(self, of: str) -> bool:
+    def practises(self, component_key: str) -> bool:
         """Returns whether a component (or its host) belongs to the practice stack."""
-        host = of.partition("/")[0]
+        host = component_key.partition("/")[0]
         return any(spec.name == host and spec.connect == "practice" for spec in self._stack.hosts)
 
     def has(self, host: str) -> bool:
         """Returns whether there is such a host."""
         return any(spec.name == host for spec in self._stack.hosts)
 
-    def service(self, of: str) -> Service:
+    def service(self, component_key: str) -> Service:
         """Returns the service host/component.
 
         Raises:
             LabError: there is no such host here. HostError: there is no such component there now.
         """
-        host, _, component = of.partition("/")
+        host, _, component = component_key.partition("/")
         if not self.has(host):
-            raise LabError(f"there is no host '{host}' here", where=of)
+            raise LabError(f"there is no host '{host}' here", where=component_key)
         if host not in self._services:
             self._services[host] = self._hosts.services(host)
         for service in self._services[host]:
@@ -87,7 +87,7 @@ class LabHosts:
         todo = "Start it there, or compare the classroom file with the hosts"
         if self.practises(host):
             todo = "Start the practice stack: firescreen practice up"
-        raise HostError(f"there is no {component} on the host {host}", where=of, todo=todo)
+        raise HostError(f"there is no {component} on the host {host}", where=component_key, todo=todo)
 
     def prometheus(self) -> Service:
         """Returns the Prometheus of the stack; HostError if there is none now."""
@@ -99,33 +99,33 @@ class LabHosts:
             self._ahead = self._hosts.connection("prometheus").clock() - time.time()
         return time.time() + self._ahead
 
-    def here(self, of: str, path: str) -> str:
+    def here(self, component_key: str, path: str) -> str:
         """Returns a host's file for a probe on this machine; a copy, removed together with this object."""
-        if self.practises(of) or not path:
+        if self.practises(component_key) or not path:
             return path
-        state = self.read(of, path)
+        state = self.read(component_key, path)
         if state is None:
             return path  # the probe reports the missing file by the name that the person knows
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="firescreen-")
-        copy = Path(self._folder.name) / f"{of}{path}".replace("/", "_")
+        copy = Path(self._folder.name) / f"{component_key}{path}".replace("/", "_")
         copy.touch(mode=0o600)
         copy.write_bytes(state.content)
         return str(copy)
 
     # -- addresses -----------------------------------------------------------------------------------------
 
-    def scrape_address(self, of: str) -> str:
+    def scrape_address(self, component_key: str) -> str:
         """Returns host:port at which Prometheus scrapes a component: its certificate must contain that host."""
-        service = self.service(of)
-        if self.practises(of):
+        service = self.service(component_key)
+        if self.practises(component_key):
             return service.listen
-        target = self.target(of)
+        target = self.target(component_key)
         return target.address if target is not None else service.listen
 
-    def way(self, of: str) -> dict[str, Any]:
+    def way(self, component_key: str) -> dict[str, Any]:
         """Returns options of a probe from this machine, for a component whose name only Prometheus may know."""
-        place, service = self.scrape_address(of), self.service(of)
+        place, service = self.scrape_address(component_key), self.service(component_key)
         if service.forward is not None:
             return {"forward": service.forward}
         is_listen_address = place == service.listen
@@ -137,17 +137,17 @@ class LabHosts:
         """See `Hosts.dial`."""
         return self._hosts.dial(forward, seconds)
 
-    def target(self, of: str) -> scrape.Scraped | None:
+    def target(self, component_key: str) -> scrape.Scraped | None:
         """Returns the target of a component in prometheus.yml or its file_sd files; None if no job scrapes it."""
-        if of not in self._targets:
-            self._targets[of] = self._target(of)
-        return self._targets[of]
+        if component_key not in self._targets:
+            self._targets[component_key] = self._target(component_key)
+        return self._targets[component_key]
 
-    def _target(self, of: str) -> scrape.Scraped | None:
-        host = of.partition("/")[0]
-        port = self.service(of).listen.rpartition(":")[2]
+    def _target(self, component_key: str) -> scrape.Scraped | None:
+        host = component_key.partition("/")[0]
+        port = self.service(component_key).listen.rpartition(":")[2]
         names = {each.lower() for each in (host, self._names.get(host, ""), *self._hosts.names(host)) if each}
-        names.add(self.service(of).listen.rpartition(":")[0].strip("[]"))
+        names.add(self.service(component_key).listen.rpartition(":")[0].strip("[]"))
         loopback = {"localhost", "127.0.0.1", "::1"}
         names = names | loopback if host == "prometheus" else names - loopback
         for scraped in self._scraped_targets():
@@ -172,18 +172,18 @@ class LabHosts:
         except ConfigError:
             return ()
 
-    def restart_command(self, of: str, action: str) -> str:
+    def restart_command(self, component_key: str, action: str) -> str:
         """Returns the command that restarts or reloads a component."""
-        service = self.service(of)
-        if self.practises(of):
-            host = of.partition("/")[0]
-            return f"firescreen practice {action} {of if host in practice.MORE else service.component}"
+        service = self.service(component_key)
+        if self.practises(component_key):
+            host = component_key.partition("/")[0]
+            return f"firescreen practice {action} {component_key if host in practice.MORE else service.component}"
         return f"systemctl {action} {service.unit}, on {service.host}"
 
-    def log(self, of: str) -> str:
+    def log(self, component_key: str) -> str:
         """Returns where the log of a component is."""
-        service = self.service(of)
-        if self.practises(of):
+        service = self.service(component_key)
+        if self.practises(component_key):
             return f"{posixpath.dirname(service.flags.path)}/log"
         return f"journalctl -eu {service.unit}, on {service.host}"
 
@@ -196,9 +196,9 @@ class LabHosts:
 
         run_parallel(services, [spec.name for spec in self._stack.hosts if spec.name not in self._services])
 
-    def read(self, of: str, path: str) -> FileState | None:
+    def read(self, component_key: str, path: str) -> FileState | None:
         """Returns a file of a component's host, or None if it is missing or unreadable."""
-        key = (of.partition("/")[0], path)
+        key = (component_key.partition("/")[0], path)
         if key not in self._read:
             try:
                 self._read[key] = self._hosts.connection(key[0]).read(path)
@@ -206,17 +206,17 @@ class LabHosts:
                 self._read[key] = None
         return self._read[key]
 
-    def fetch(self, of: str, paths: Iterable[str]) -> None:
+    def fetch(self, component_key: str, paths: Iterable[str]) -> None:
         """Reads several files in one request, if the connection can."""
-        host = of.partition("/")[0]
+        host = component_key.partition("/")[0]
         wanted = [path for path in paths if (host, path) not in self._read]
         with suppress(HostError):  # otherwise each file is read alone
             found = self._hosts.connection(host).read_many(wanted)
             self._read |= {(host, path): state for path, state in found.items()}
 
-    def home(self, of: str) -> str:
+    def home(self, component_key: str) -> str:
         """Returns the folder of a component's web configuration, or where it is expected."""
-        service = self.service(of)
+        service = self.service(component_key)
         return posixpath.dirname(service.web_config) if service.web_config else service.home
 
     @property
@@ -224,14 +224,14 @@ class LabHosts:
         """Returns all components of the stack, as host/component."""
         return tuple(component.key for component in self._stack.components)
 
-    def files(self, of: str, endings: tuple[str, ...] = ("",)) -> tuple[str, ...]:
+    def files(self, component_key: str, endings: tuple[str, ...] = ("",)) -> tuple[str, ...]:
         """Returns the files in the folder of a component's configuration whose names end like this."""
-        if of not in self._listed:
-            self._listed[of] = self._all_files(of)
-        return tuple(path for path in self._listed[of] if path.endswith(endings))[:_MOST_FILES]
+        if component_key not in self._listed:
+            self._listed[component_key] = self._all_files(component_key)
+        return tuple(path for path in self._listed[component_key] if path.endswith(endings))[:_MOST_FILES]
 
-    def _all_files(self, of: str) -> tuple[str, ...]:
-        home, connection = self.home(of), self._hosts.connection(of.partition("/")[0])
+    def _all_files(self, component_key: str) -> tuple[str, ...]:
+        home, connection = self.home(component_key), self._hosts.connection(component_key.partition("/")[0])
         # Private keys are often in a folder inside that of the configuration.
         found = [posixpath.join(home, name) for name in connection.names(home)]
         for path, info in connection.stat_many(found[:_MOST_FILES]).items():

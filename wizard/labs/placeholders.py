@@ -82,26 +82,28 @@ def compose_values(project: ComposeProject, notes: str) -> Mapping[str, str]:
     return found
 
 
-def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) -> Mapping[str, str]:
+def real_host_values(look: Look, component_key: str, hosts: Hosts, classroom: Classroom) -> Mapping[str, str]:
     """Returns the values of the placeholders of one component of a real host.
 
     Args:
         look: the hosts of the lab.
-        of: host/component.
+        component_key: host/component.
 
     Raises:
         LabError: its address is not known, or its flags cannot be edited. HostError: it cannot be inspected.
     """
-    role = of.partition("/")[0]
-    service, spec = look.service(of), classroom.host(role)
+    role = component_key.partition("/")[0]
+    service, spec = look.service(component_key), classroom.host(role)
     assert spec is not None
-    scraped_as, _, port = look.scrape_address(of).rpartition(":")
+    scraped_as, _, port = look.scrape_address(component_key).rpartition(":")
     address = _address((scraped_as, spec.address, service.listen.rpartition(":")[0], *hosts.names(role)))
     if not address:
         raise LabError(
-            f"the address of {role} is not known", where=of, todo="Add it to the classroom file: address:"
+            f"the address of {role} is not known",
+            where=component_key,
+            todo="Add it to the classroom file: address:",
         )
-    target = look.target(of)
+    target = look.target(component_key)
     # A certificate that others verify must not contain localhost, unless Prometheus scrapes by that name.
     known_names = (address, scraped_as, classroom.names.get(role, ""), role)
     names = dict.fromkeys(each.strip("[]") for each in known_names if each)
@@ -115,7 +117,7 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
         f"{role}.home": service.home,
         f"{role}.from": f"{user}{spec.address or role}:{service.home}",
         f"{role}.flags": service.flags.path,
-        f"{role}.addflag": _addflag(look, hosts, of),
+        f"{role}.addflag": _addflag(look, hosts, component_key),
         f"{role}.log": f"journalctl -eu {service.unit}",
         f"{role}.group": service.group,
         f"{role}.san": ",".join(f"{_kind(name)}:{name}" for name in names),
@@ -127,20 +129,20 @@ def real_host_values(look: Look, of: str, hosts: Hosts, classroom: Classroom) ->
     }
 
 
-def _addflag(look: Look, hosts: Hosts, of: str) -> str:
+def _addflag(look: Look, hosts: Hosts, component_key: str) -> str:
     """Returns the commands that give a service the flag in `$flag`."""
-    service = look.service(of)
+    service = look.service(component_key)
     place = service.flags
     path = shlex.quote(place.path)
     if place.kind == "envfile":
-        state = look.read(of, place.path)
+        state = look.read(component_key, place.path)
         lines = state.content.decode("utf-8", "replace").splitlines() if state else []
         if not any(line.startswith(f"{place.variable}=") for line in lines):
             return f'echo "{place.variable}=\\"$flag\\"" >> {path}'
         return f'sed -i "s|^{place.variable}=[\\"\']\\?|&$flag |" {path}'
     if place.kind == "dropin":
         with_sources = hosts.with_flag_sources(service)
-        current: FileState | None = look.read(of, place.path)
+        current: FileState | None = look.read(component_key, place.path)
         planned = flags.plan_flag(
             with_sources, flag="firescreen", value="here", current=current, unit_text=with_sources.unit_text
         )
@@ -150,7 +152,7 @@ def _addflag(look: Look, hosts: Hosts, of: str) -> str:
         return f"mkdir -p {folder}\ncat > {path} <<END\n{plain(written, 4000)}\nEND"
     raise LabError(
         f"the flags of {service.unit} are not in a file that can be edited",
-        where=of,
+        where=component_key,
         todo="Do the lab on the practice stack",
     )
 

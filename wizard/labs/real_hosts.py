@@ -123,8 +123,8 @@ class RealHosts(LabEnvironment):
     def stack(self, lab: Lab, protect: tuple[Protection, ...]) -> Stack:
         """Returns the classroom with the components of the lab protected as given."""
         components = []
-        for of in self._components(lab):
-            host, _, name = of.partition("/")
+        for component_key in self._components(lab):
+            host, _, name = component_key.partition("/")
             others = find_component(name).other_clients
             components.append(ComponentSpec(host=host, name=name, protect=() if others else protect))
         return Stack(
@@ -209,18 +209,18 @@ class RealHosts(LabEnvironment):
     def _learn_values(self, lab: Lab, look: Look, hosts: Hosts) -> None:
         """Determines the values of the placeholders on these hosts."""
         found = {"lab.notes": str(self._folder / "notes"), "lab.examples": str(assets.path("examples"))}
-        for of in self._components(lab):
-            role = of.partition("/")[0]
-            service = look.service(of)
+        for component_key in self._components(lab):
+            role = component_key.partition("/")[0]
+            service = look.service(component_key)
             if not manager_of(service).has_units:
                 raise LabError(
                     f"{service.component} on {role} is not run by systemd ({service.kind or 'manually'})",
-                    where=of,
+                    where=component_key,
                     todo="Do the lab on the practice stack: a lab on real hosts restarts services with systemctl",
                 )
-            self._versions[of] = service.version
+            self._versions[component_key] = service.version
             self._homes[role] = service.home
-            found |= placeholders.real_host_values(look, of, hosts, self._classroom)
+            found |= placeholders.real_host_values(look, component_key, hosts, self._classroom)
         promtool = hosts.promtool("prometheus", (look.prometheus(),))
         # Prometheus must have scraped once more, and needs up to ten seconds to use a new scheme.
         config = look.read(_PROMETHEUS, look.prometheus().config_file)
@@ -232,7 +232,11 @@ class RealHosts(LabEnvironment):
         """Returns host/component of everything that the lab checks here; always with Prometheus."""
         named = (check.of for step in lab.steps for check in step.checks if check.of)
         there = {host.name for host in self._classroom.hosts}
-        return tuple(of for of in dict.fromkeys((*named, _PROMETHEUS)) if of.partition("/")[0] in there)
+        return tuple(
+            component_key
+            for component_key in dict.fromkeys((*named, _PROMETHEUS))
+            if component_key.partition("/")[0] in there
+        )
 
     # -- the hosts -----------------------------------------------------------------------------------------
 
@@ -295,8 +299,8 @@ class RealHosts(LabEnvironment):
 
     def _services(self, lab: Lab, look: Look) -> Mapping[str, list[Service]]:
         found: dict[str, list[Service]] = {}
-        for of in self._components(lab):
-            found.setdefault(of.partition("/")[0], []).append(look.service(of))
+        for component_key in self._components(lab):
+            found.setdefault(component_key.partition("/")[0], []).append(look.service(component_key))
         return found
 
 

@@ -91,10 +91,10 @@ def _stranger(request: str, folder: Path, look: Look, check: Check) -> dict[str,
         authority = next(
             (
                 (pair.content, state.content)
-                for of in ("prometheus/prometheus", check.of)
-                for pair in tls_files.pairs(look, of)
+                for component_key in ("prometheus/prometheus", check.of)
+                for pair in tls_files.pairs(look, component_key)
                 if pair.ca
-                and (state := look.read(of, pair.key)) is not None
+                and (state := look.read(component_key, pair.key)) is not None
                 and issue.matches(pair.content, state.content)
             ),
             None,

@@ -98,11 +98,11 @@ def key_stays(check: Check, look: Look, _patience: float) -> list[str]:
     if state is None:
         raise NotYet("Prometheus has no private key yet", "Name it in its job: key_file in tls_config.")
     for host in filter(look.has, check.options["not_on"]):
-        of = next(each for each in look.components if each.startswith(f"{host}/"))
-        look.fetch(of, look.files(of))
+        component_key = next(each for each in look.components if each.startswith(f"{host}/"))
+        look.fetch(component_key, look.files(component_key))
         if any(
             other is not None and other.content.strip() == state.content.strip()
-            for other in (look.read(of, path) for path in look.files(of))
+            for other in (look.read(component_key, path) for path in look.files(component_key))
         ):
             raise NotYet(
                 f"the private key of Prometheus is also on {host}",

@@ -99,9 +99,9 @@ def _probe(check: Check, url: str, expect: str, options: dict[str, Any]) -> Prob
 
 def _login(check: Check, look: Look, user: str) -> tuple[str, Secret]:
     """Returns a user ('': any) and the content of USER.password beside the proxy's or component's configuration."""
-    for of in (check.of, check.options["leads_to"]):
-        for path in look.files(of, (".password",)):
-            state, name = look.read(of, path), posixpath.basename(path).removesuffix(".password")
+    for component_key in (check.of, check.options["leads_to"]):
+        for path in look.files(component_key, (".password",)):
+            state, name = look.read(component_key, path), posixpath.basename(path).removesuffix(".password")
             if name and name == (user or name) and state and state.content.strip():
                 return name, Secret(state.content.decode("utf-8", "replace").strip())
     user = user or "admin"
