@@ -71,7 +71,7 @@ class LabPage(ClassPage):
         super().__init__()
         self._session = session
         self._lab = session.lab
-        self._looking = False
+        self._checking = False
         self._done: frozenset[str] = session.done
         self._helping = False
         self._breaking = False
@@ -213,26 +213,26 @@ class LabPage(ClassPage):
         if step is None or step.id in self._done or step.id not in self._begun:
             return
         if self.is_current and not self.firescreen.runs.working:
-            self._check(step, aloud=False)
+            self._check(step, verbose=False)
 
     def action_check(self) -> None:
         """Checks the step and shows what is missing."""
         if self.step is not None:
             self._say(Content.styled("checking…", "$quiet"))
-            self._check(self.step, aloud=True, patience=PATIENCE, asked=True)
+            self._check(self.step, verbose=True, patience=PATIENCE, by_student=True)
 
-    def _check(self, step: LabStep, *, aloud: bool, patience: float = 0.0, asked: bool = False) -> None:
-        if self._looking and not aloud:
+    def _check(self, step: LabStep, *, verbose: bool, patience: float = 0, by_student: bool = False) -> None:
+        if self._checking and not verbose:
             return
-        self._looking = True
+        self._checking = True
         self.firescreen.ask(
-            lambda: self._session.check(step.id, patience=patience, asked=asked),
-            lambda result: self._show_result(step, result, aloud=aloud),
-            lambda error: self._show_check_error(error, aloud=aloud),
+            lambda: self._session.check(step.id, patience=patience, by_student=by_student),
+            lambda result: self._show_result(step, result, verbose=verbose),
+            lambda error: self._show_check_error(error, verbose=verbose),
         )
 
-    def _show_result(self, step: LabStep, result: CheckResult, *, aloud: bool) -> None:
-        self._looking = False
+    def _show_result(self, step: LabStep, result: CheckResult, *, verbose: bool) -> None:
+        self._checking = False
         if not self.is_open:
             return
         if result.ok:
@@ -240,14 +240,14 @@ class LabPage(ClassPage):
             self._done |= {step.id}
             self._draw_steps()
             self.refresh_bindings()
-            if aloud or new:
+            if verbose or new:
                 self._say(check_text(result, after=next_words(self._lab, step, self._done)))
-        elif aloud:
+        elif verbose:
             self._say(check_text(result))
 
-    def _show_check_error(self, error: ErrorMessage, *, aloud: bool) -> None:
-        self._looking = False
-        if self.is_open and aloud:
+    def _show_check_error(self, error: ErrorMessage, *, verbose: bool) -> None:
+        self._checking = False
+        if self.is_open and verbose:
             self._say(describe_error(error))
 
     # -- helping -------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class LabPage(ClassPage):
             self._say(Content.assemble(("✓ ", "bold $success"), "The steps before this one are done."))
         elif self.step is not None:
             self._begun = self._begun_steps()
-            self._check(self.step, aloud=True, patience=PATIENCE)
+            self._check(self.step, verbose=True, patience=PATIENCE)
 
     def action_reset(self) -> None:
         """Asks, then restarts the lab."""

@@ -134,7 +134,7 @@ def check(workspace: Workspace, named: tuple[str, ...]) -> None:
         if wanted is None:
             click.echo("All steps are done.")
             return
-        result = session.check(wanted.id, patience=PATIENCE, asked=True)
+        result = session.check(wanted.id, patience=PATIENCE, by_student=True)
         _show_result(session, wanted, result)
         if result.found:
             output.show(f"Found: {result.found}")

@@ -180,13 +180,13 @@ class LabSession:
         with self._environment.look(self._raw) as look:
             prometheus.await_scrape(step.checks, look, PATIENCE)
 
-    def check(self, step_id: str, *, patience: float = 0.0, asked: bool = False) -> CheckResult:
+    def check(self, step_id: str, *, patience: float = 0.0, by_student: bool = False) -> CheckResult:
         """Checks whether a step is done, and stores the result.
 
         Args:
             step_id: of the step.
             patience: seconds to wait for slow effects, such as a scrape.
-            asked: whether the student requested the check; such checks are counted until the step is done.
+            by_student: whether the student requested the check; such checks are counted until the step is done.
 
         Raises:
             FirescreenError: there is no such step, or a host cannot be inspected.
@@ -208,12 +208,14 @@ class LabSession:
                 )
         with self._lock:
             self._read_again()
-            self._remember(step, result, asked=asked)
+            self._remember(step, result, by_student=by_student)
         return replace(result, found=step.found) if result.ok else result
 
-    def _remember(self, step: LabStep, result: CheckResult, *, asked: bool) -> None:
+    def _remember(self, step: LabStep, result: CheckResult, *, by_student: bool) -> None:
         now = time.time()
-        new = self._state.with_check(step.id, held=result.ok, said=redact(result.what), now=now, asked=asked)
+        new = self._state.with_check(
+            step.id, passed=result.ok, message=redact(result.what), now=now, by_student=by_student
+        )
         if result.ok and not self._state.step(step.id).done:
             new = new.with_step(step.id, done=now, seen=result.seen)
         if new is not self._state:

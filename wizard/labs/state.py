@@ -73,22 +73,28 @@ class LabState:
         answers = {name: value for name, value in self.answers.items() if name != question}
         return replace(self, answers={**answers, question: text[:LONGEST_ANSWER]} if text else answers)
 
-    def with_check(self, step_id: str, *, held: bool, said: str, now: float, asked: bool = False) -> LabState:
+    def with_check(
+        self, step_id: str, *, passed: bool, message: str, now: float, by_student: bool = False
+    ) -> LabState:
         """Returns the state with the result of a check; itself, if the result is the same within a minute.
 
         Args:
             step_id: of the step.
-            held: whether the check passed.
-            said: its message.
+            passed: whether the check passed.
+            message: of the check.
             now: unix time.
-            asked: whether the student requested it; such checks are counted until the step is done.
+            by_student: whether the student requested it; such checks are counted until the step is done.
         """
         before = self.step(step_id)
-        counts = asked and not before.done
-        if not counts and (before.held, before.said) == (held, said) and now - before.checked < _MINUTE:
+        counts = by_student and not before.done
+        if not counts and (before.held, before.said) == (passed, message) and now - before.checked < _MINUTE:
             return self
         return self.with_step(
-            step_id, checked=now, held=held, said=said, checks=before.checks + 1 if counts else before.checks
+            step_id,
+            checked=now,
+            held=passed,
+            said=message,
+            checks=before.checks + 1 if counts else before.checks,
         )
 
     def with_step(self, step_id: str, **values: Any) -> LabState:

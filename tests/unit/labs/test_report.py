@@ -46,9 +46,9 @@ def workspace(tmp_path: Path) -> Workspace:
     made = Workspace(tmp_path / "w").ensure()
     known = state.LabState(started=1_700_000_000.0)
     known = known.with_step("metrics", done=1_700_000_100.0, hints=2, seen=("it answers everyone",))
-    known = known.with_check("metrics", held=True, said="it answers everyone", now=1_700_000_100.0)
+    known = known.with_check("metrics", passed=True, message="it answers everyone", now=1_700_000_100.0)
     known = known.with_step("prometheus", done=1_700_000_200.0, solved=True)
-    known = known.with_check("wire", held=False, said="nothing was kept", now=1_700_000_300.0)
+    known = known.with_check("wire", passed=False, message="nothing was kept", now=1_700_000_300.0)
     known = known.with_answer(labs.find("look").questions[0].ask, "Because\nnobody closed it.")
     state.save(made.labs / "look.json", known)
     return made
@@ -165,7 +165,7 @@ def test_no_secret_is_in_it(workspace: Workspace) -> None:
     assert known is not None
     known = known.with_answer(labs.find("look").questions[1].ask, answer)
     known = known.with_step("metrics", seen=("correct-horse-battery",))
-    state.save(path, known.with_check("wire", held=False, said=bcrypt, now=1e12))
+    state.save(path, known.with_check("wire", passed=False, message=bcrypt, now=1e12))
     for text in both(reporting.gather(workspace, labs.labs(), name="correct-horse-battery")):
         for secret in ("correct-horse", "hand&", "hand&amp;", "MIGH", "uvwxABCD", "ABCDEFGHIJ", "hunter22"):
             assert secret not in text
@@ -184,10 +184,10 @@ def test_a_report_is_closed_to_others_and_says_what_is_in_the_way(tmp_path: Path
 
 def test_a_look_is_kept_when_it_says_something_new(tmp_path: Path) -> None:
     known = state.LabState(started=1.0)
-    once = known.with_check("a", held=False, said="no", now=100.0)
-    assert once.with_check("a", held=False, said="no", now=130.0) is once
-    assert once.with_check("a", held=False, said="no", now=170.0).step("a").checked == 170.0
-    assert once.with_check("a", held=True, said="yes", now=101.0).step("a").held
+    once = known.with_check("a", passed=False, message="no", now=100.0)
+    assert once.with_check("a", passed=False, message="no", now=130.0) is once
+    assert once.with_check("a", passed=False, message="no", now=170.0).step("a").checked == 170.0
+    assert once.with_check("a", passed=True, message="yes", now=101.0).step("a").held
     assert known.with_answer("q", "x").with_answer("q", "").answers == {}
     assert len(known.with_answer("q", "x" * 9000).answers["q"]) == state.LONGEST_ANSWER
 
