@@ -34,7 +34,7 @@ def set_flag(one, value):
     before = here.read(one.flags.path)
     after = flags.plan_flag(one, flag="web.config.file", value=value, current=before,
                             unit_text=systemd.unit_text(here, one))
-    typed = flags.all_by_hand(one, wanted={"web.config.file": value}, current=before,
+    typed = flags.shell_commands(one, wanted={"web.config.file": value}, current=before,
                               unit_text=systemd.unit_text(here, one))
     if here.stat(one.flags.path.rpartition("/")[0]) is None:
         here.make_folder(one.flags.path.rpartition("/")[0], mode=0o755, owner="root", group="root")

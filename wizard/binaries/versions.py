@@ -16,11 +16,11 @@ def version_of(path: Path | str, *, word: str = "--version") -> str:
         found = Path(path).stat()
     except OSError:
         return ""
-    return _ask(str(path), word, found.st_mtime_ns, found.st_size)
+    return _run(str(path), word, found.st_mtime_ns, found.st_size)
 
 
 @functools.lru_cache(maxsize=64)
-def _ask(path: str, word: str, _changed: int, _size: int) -> str:
+def _run(path: str, word: str, _changed: int, _size: int) -> str:
     # Older versions print it on standard error, newer ones on standard output.
     try:
         ended = subprocess.run(

@@ -51,10 +51,10 @@ fi
 """
 _ATTRIBUTES = f'{_TOOLS}\ntools "$@" 2>/dev/null\n'
 _GUARDED = 3
-"""Exit code of `_TOGETHER`: others than root can change a folder, so it has to be kept open while it is examined."""
+"""Exit code of `_ALL_PATHS`: others than root can change a folder, so it has to be kept open while it is examined."""
 # Checks all paths, then runs the tools for them. To save processes, `stat` is not called for names in the folder that
 # is the working directory already, nor for missing folders below one that, like all above it, only root can change.
-_TOGETHER = f"""{_TOOLS}
+_ALL_PATHS = f"""{_TOOLS}
 count=$# kept= last= sure=$nl
 for path; do
   there=${{path%/*}}
@@ -89,7 +89,7 @@ _OWN = re.compile(r"((?:user|trusted)\.[^=]+|security\.selinux)=0x([0-9a-f]*)")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
-class Asked(Protocol):
+class ScriptHost(Protocol):
     """Runs fixed scripts on a host."""
 
     def scripts(self, script: str, paths: Sequence[str]) -> Iterable[tuple[int, bytes, str]]:
@@ -101,19 +101,19 @@ class Asked(Protocol):
         ...
 
 
-def examine(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
+def examine(host: ScriptHost, paths: Sequence[str]) -> dict[str, Examined]:
     """See `Connection.examine`."""
     if not paths:
         return {}
-    code, out, _ = host.script(_TOGETHER, *map(posixpath.normpath, paths))
+    code, out, _ = host.script(_ALL_PATHS, *map(posixpath.normpath, paths))
     *places, tools = os.fsdecode(out).split("\x1e")
     if code or len(places) != len(paths):
         return _one_by_one(host, paths)
-    output = _Said(tools)
+    output = _ToolOutput(tools)
     return {path: _file_result(path, place, output) for path, place in zip(paths, places, strict=True)}
 
 
-def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
+def _one_by_one(host: ScriptHost, paths: Sequence[str]) -> dict[str, Examined]:
     """As `examine`, if a path is refused or leads through a folder that others can change."""
     found: dict[str, Examined] = {}
     places: dict[str, str] = {}
@@ -126,7 +126,7 @@ def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
             if text.startswith(_PLACE_MARK):
                 places[path] = text
             else:
-                found[path] = _result(path, (".", "."), _Said(text))
+                found[path] = _result(path, (".", "."), _ToolOutput(text))
         except HostError as problem:
             found[path] = refusal(problem)
     if places:
@@ -134,7 +134,7 @@ def _one_by_one(host: Asked, paths: Sequence[str]) -> dict[str, Examined]:
         folders = tuple(dict.fromkeys(folder for folder, _ in at))
         files = tuple(dict.fromkeys(file for _, file in at if file))
         _, out, _ = host.script(_ATTRIBUTES, str(len(folders)), *folders, *files)
-        tool_output = _Said(os.fsdecode(out))
+        tool_output = _ToolOutput(os.fsdecode(out))
         found |= {path: _file_result(path, text, tool_output) for path, text in places.items()}
     return {path: found[path] for path in paths}
 
@@ -145,9 +145,9 @@ def _place(text: str) -> tuple[str, str]:
     return at, posixpath.join(at, name) if name else ""
 
 
-def _file_result(path: str, place: str, output: _Said) -> Examined:
+def _file_result(path: str, place: str, output: _ToolOutput) -> Examined:
     if not place.startswith(_PLACE_MARK):  # its folder does not exist yet
-        return _result(path, (".", "."), _Said(""))
+        return _result(path, (".", "."), _ToolOutput(""))
     return _result(path, _place(place), output)
 
 
@@ -156,7 +156,7 @@ def refusal(problem: HostError) -> Examined:
     return Examined(problem=problem.what, where=problem.where, todo=problem.todo)
 
 
-def _result(path: str, place: tuple[str, str], output: _Said) -> Examined:
+def _result(path: str, place: tuple[str, str], output: _ToolOutput) -> Examined:
     folder, file = place
     inside = folder == "."
     if inside:
@@ -179,7 +179,7 @@ def no_tool(path: str) -> HostError:
     )
 
 
-class _Said:
+class _ToolOutput:
     """The output of `tools`, by path."""
 
     def __init__(self, text: str) -> None:

@@ -110,7 +110,7 @@ class RemoteShell:
 
     # -- starting ----------------------------------------------------------------------------------------
 
-    def say(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         """Sends one line to the program at the other end."""
         self._send(line.encode() + b"\n", time.monotonic() + 15)
 
@@ -150,7 +150,7 @@ class RemoteShell:
         """Makes the shell ready for requests; it must be an sh that reads the line of `START`."""
         # A session that ends at once (ForceCommand internal-sftp) may be gone before anything is sent to it.
         with suppress(UnreachableError):
-            self.say(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
+            self.send_line(f'mark={self._mark}; eval "$(printf %b {_prelude()})"')
         # The output of start-up files comes before the line of `who`, or after it if they left a program running. An
         # echoed request does not contain such a line.
         answer = self._answers([Call(("who",))], time.monotonic() + 20, first=True)[0]
@@ -170,10 +170,10 @@ class RemoteShell:
         """The last output that was neither an answer nor expected."""
         return bytes(self._seen[-2000:]).decode("utf-8", "replace").strip()
 
-    def give_way(self, argv: Sequence[str]) -> Stream:
+    def replace_shell(self, argv: Sequence[str]) -> Stream:
         """Replaces the shell by a program; from then on the stream is connected to that program."""
         command = " ".join(_word(word) for word in argv)
-        self.say(f"exec >&3 2>&1 3>&-; exec {command}")
+        self.send_line(f"exec >&3 2>&1 3>&-; exec {command}")
         return self._stream
 
     # -- asking ------------------------------------------------------------------------------------------

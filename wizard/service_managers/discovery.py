@@ -81,7 +81,7 @@ def discover(connection: Connection, *, practice_folder: str = "") -> tuple[Serv
             (process.unit, pid) for pid in (process.pid, *(each.pid for each in process.parents))
         )
     ]
-    found = list(instances.told_apart([*managed, *bare]))
+    found = list(instances.with_distinct_units([*managed, *bare]))
     if not proxies:
         return instances.label_instances(found)
     # For known containers, the published ports are known already.

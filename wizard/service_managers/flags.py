@@ -1,6 +1,6 @@
 """The new content of the file that has a service's flags, for every kind of such file.
 
-A second edit with the same flags changes nothing, and the shell commands of `all_by_hand` give the same bytes.
+A second edit with the same flags changes nothing, and `shell_commands` give the same bytes.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class FlagFiles:
     def flag_commands(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> tuple[str, ...]:
-        """See `all_by_hand`."""
-        return all_by_hand(service, wanted=wanted, current=current, unit_text=service.unit_text)
+        """See `shell_commands`."""
+        return shell_commands(service, wanted=wanted, current=current, unit_text=service.unit_text)
 
 
 def plan_flags(
@@ -125,7 +125,7 @@ def needs_daemon_reload(service: Service) -> bool:
     return service.flags.kind == "dropin"
 
 
-def all_by_hand(
+def shell_commands(
     service: Service, *, wanted: Mapping[str, str], current: FileState | None, unit_text: str = ""
 ) -> tuple[str, ...]:
     """Shell commands with the same result as `plan_flags`: root can run them with `sh` as printed, any number of times.

@@ -13,7 +13,7 @@ from wizard.components import component as find_component
 from wizard.model import Service
 
 
-def told_apart(services: Sequence[Service]) -> tuple[Service, ...]:
+def with_distinct_units(services: Sequence[Service]) -> tuple[Service, ...]:
     """The same services, with distinct units for all services of a component.
 
     Services without a name of their own (two processes that a script started) get their port as part of the name.

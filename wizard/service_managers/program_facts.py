@@ -21,7 +21,7 @@ GOSSIP_PORT = "9094"
 
 def version(connection: Connection, program: str) -> str:
     """The version that the program prints for `--version`, e.g. '2.42.0+ds', or ''."""
-    return version_in(_ask(connection, program, "--version"))
+    return version_in(_run_as_owner(connection, program, "--version"))
 
 
 def version_in(output: str) -> str:
@@ -42,7 +42,7 @@ def config_file(
         return ""
     path = flag(arguments, component.config_flag)
     if not path:
-        output = _ask(connection, program, "--help")
+        output = _run_as_owner(connection, program, "--help")
         match = re.search(rf'--{re.escape(component.config_flag)}="([^"\n]+)"', output)
         path = match.group(1) if match else ""
     return posixpath.normpath(posixpath.join(folder.lstrip("!-") or "/", path)) if path else ""
@@ -178,7 +178,7 @@ def home(component: Component, web_config: str, configuration: str) -> str:
     return component.home
 
 
-def _ask(connection: Connection, program: str, question: str) -> str:
+def _run_as_owner(connection: Connection, program: str, question: str) -> str:
     """Runs a program and returns its output; root runs a program of another user as that user."""
     info = connection.stat(program) if program.startswith("/") else None
     if info is None or info.kind != "file":

@@ -36,7 +36,7 @@ class Quadlets(docker.Containers):
             ServiceError: Podman's generator makes no unit from the file, or the container does not stay up.
         """
         box = _box(service)
-        _ask_systemd(connection, service, "daemon-reload")
+        _systemctl(connection, service, "daemon-reload")
         loaded = _unit_property(connection, box, "LoadState")
         if loaded != "loaded":
             raise ServiceError(
@@ -44,7 +44,7 @@ class Quadlets(docker.Containers):
                 where=f"{connection.name}: {box.quadlet}",
                 todo="Run /usr/libexec/podman/quadlet --dryrun, and correct what it names.",
             )
-        _ask_systemd(connection, service, "restart", "--", box.unit)
+        _systemctl(connection, service, "restart", "--", box.unit)
         docker.await_up(connection, service, box, answers)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
@@ -86,7 +86,7 @@ def _unit_property(connection: Connection, box: Container, name: str) -> str:
     return ended.stdout.strip()
 
 
-def _ask_systemd(connection: Connection, service: Service, *words: str) -> None:
+def _systemctl(connection: Connection, service: Service, *words: str) -> None:
     ended = connection.run(["systemctl", *words], timeout=_TIMEOUT)
     if ended.code:
         box = _box(service)

@@ -70,7 +70,7 @@ def reload(
             _signal(connection, service, known, properties["MainPID"])
             if waiting.done(timeout):
                 return
-    if waiting.would_be_told(properties.get("MainPID", "0")):
+    if waiting.would_show_reload(properties.get("MainPID", "0")):
         raise ServiceError(
             f"{service.unit} was told to reload and has not: it goes on with its old configuration",
             where=f"{connection.name}: {service.unit}",
@@ -141,7 +141,7 @@ class _Waiting:
             time.sleep(_STEP)
         return False
 
-    def would_be_told(self, pid: str) -> bool:
+    def would_show_reload(self, pid: str) -> bool:
         """Whether silence means that nothing was read: the log would show it, or the program can be asked."""
         if not self.known.reload_done:
             return False

@@ -29,14 +29,14 @@ class SystemdTimer(FlagFiles):
         Raises:
             ServiceError: systemd rejects it.
         """
-        self._ask(connection, service, "daemon-reload")
+        self._systemctl(connection, service, "daemon-reload")
         loaded = connection.run(
             [*systemctl(service), "show", "-p", "LoadState", "--value", "--", service.unit]
         )
         if loaded.stdout.strip() == "loaded":
-            self._ask(connection, service, "restart", "--", service.unit)
+            self._systemctl(connection, service, "restart", "--", service.unit)
         elif self.is_active(connection, service):
-            self._ask(connection, service, "stop", "--", service.unit)
+            self._systemctl(connection, service, "stop", "--", service.unit)
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
         """See `restart`."""
@@ -56,7 +56,7 @@ class SystemdTimer(FlagFiles):
         command = " ".join(systemctl(service))
         return f"{command} daemon-reload", f"{command} restart {service.unit}"
 
-    def _ask(self, connection: Connection, service: Service, *words: str) -> None:
+    def _systemctl(self, connection: Connection, service: Service, *words: str) -> None:
         ended = connection.run([*systemctl(service), *words], timeout=60)
         if ended.code:
             message = plain(ended.stderr.strip() or ended.stdout.strip(), 300)

@@ -130,7 +130,7 @@ def test_what_is_typed_by_hand_gives_the_same_bytes_as_often_as_one_likes(
     one = service(kind, path)
     unit_text = "[Service]\nExecStart=/usr/bin/x --a $B\n"
     wanted = flags.plan_flag(one, flag=FLAG, value="/etc/w.yml", current=current, unit_text=unit_text)
-    typed = flags.all_by_hand(one, wanted={FLAG: "/etc/w.yml"}, current=current, unit_text=unit_text)
+    typed = flags.shell_commands(one, wanted={FLAG: "/etc/w.yml"}, current=current, unit_text=unit_text)
     for _ in range(2):
         script = "\n".join(line for line in typed if line != "systemctl daemon-reload")
         subprocess.run(["sh", "-euc", script], check=True, timeout=30)
@@ -173,13 +173,13 @@ def test_several_flags_are_one_edit_and_the_same_by_hand(kind: str, text: str | 
         assert wanted.content.count(f"--{flag}={value}".encode()) == 1
     assert b"old" not in wanted.content
     assert wanted.mode == (0o640 if current else 0o644)
-    typed = flags.all_by_hand(one, wanted=SEVERAL, current=current, unit_text=unit_text)
+    typed = flags.shell_commands(one, wanted=SEVERAL, current=current, unit_text=unit_text)
     script = "\n".join(line for line in typed if line != "systemctl daemon-reload")
     for _ in range(2):
         subprocess.run(["sh", "-euc", script], check=True, timeout=30)
         assert path.read_bytes() == wanted.content
     assert flags.plan_flags(one, wanted=SEVERAL, current=wanted, unit_text=unit_text) == wanted
-    assert flags.all_by_hand(one, wanted=SEVERAL, current=wanted, unit_text=unit_text) == ()
+    assert flags.shell_commands(one, wanted=SEVERAL, current=wanted, unit_text=unit_text) == ()
 
 
 def test_a_place_that_is_not_ours_is_refused() -> None:

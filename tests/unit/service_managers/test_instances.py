@@ -63,13 +63,13 @@ def test_what_a_stack_names_by_its_unit_is_never_the_usual_one() -> None:
 
 def test_bare_processes_are_told_apart_by_their_ports() -> None:
     two = [replace(BARE, listen="127.0.0.1:9101"), replace(BARE, listen="127.0.0.1:9100")]
-    apart = instances.told_apart(two)
+    apart = instances.with_distinct_units(two)
     assert [service.unit for service in apart] == ["node_exporter-9101", "node_exporter-9100"]
     assert labels(instances.label_instances(apart)) == {
         "node_exporter-9100": "",
         "node_exporter-9101": "node_exporter-9101",
     }
-    same = instances.told_apart([replace(BARE, listen="127.0.0.1:9100")] * 2)
+    same = instances.with_distinct_units([replace(BARE, listen="127.0.0.1:9100")] * 2)
     assert len({service.unit for service in same}) == 2
 
 

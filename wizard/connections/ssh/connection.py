@@ -382,7 +382,7 @@ class SshConnection(RemoteShellConnection):
         """
         other = SshConnection(self._spec, self._access, config=self._config)
         try:
-            stream = other.ready().give_way(argv)
+            stream = other.ready().replace_shell(argv)
             return ProgramStream(other, stream, other._login.transport if other._login else None)
         except BaseException:
             other.close()

@@ -42,20 +42,20 @@ def become_root(shell: RemoteShell, access: Access, *, host: str, user: str, ter
     marker = secrets.token_hex(8)
     if terminal:
         # Without echo, line length limit and newline translation: from now on the terminal works like a pipe.
-        shell.say(f"stty raw -echo; printf '%s%s\\n' {marker} tty; {_NEXT}")
+        shell.send_line(f"stty raw -echo; printf '%s%s\\n' {marker} tty; {_NEXT}")
         shell.expect(f"{marker}tty")
     secret = access.secret("sudo", host)
     if secret is None:
-        shell.say(_attempt(marker, "-n"))
+        shell.send_line(_attempt(marker, "-n"))
         if shell.expect(f"{marker}up", f"{marker}end", seconds=_PATIENCE) == f"{marker}up":
             return
         output = shell.before.decode("utf-8", "replace")
         if "password is required" in output or "terminal is required" in output:
             raise _password_needed_error(host, user)
         raise _sudo_error(output, host)
-    shell.say(_attempt(marker, f"-S -p {marker}ask"))
+    shell.send_line(_attempt(marker, f"-S -p {marker}ask"))
     if _asks_for_password(shell, marker, host):
-        shell.say(secret.reveal())
+        shell.send_line(secret.reveal())
         if _asks_for_password(shell, marker, host, again=True):
             raise _wrong(access, host, user)
         access.secret_accepted("sudo", host)
