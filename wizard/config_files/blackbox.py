@@ -195,7 +195,7 @@ def _module_like(document: Document, like: str, want: Wanted) -> _Tree:
         )
     for key, block in want.blocks.items():
         old = settings.get(key)
-        settings[key] = _with(old if isinstance(old, dict) else {}, block)
+        settings[key] = _with_wanted(old if isinstance(old, dict) else {}, block)
     if settings:
         value["http"] = settings
     return value
@@ -294,13 +294,13 @@ def _copy_settings(mapping: fields.Fields) -> _Tree:
         if written and isinstance(written[-1], MappingNode):
             result[key] = _copy_settings(fields.inner(mapping, key))
         elif written:
-            result[key] = _again(written[-1])
+            result[key] = _value_of(written[-1])
     return result
 
 
-def _again(node: Node) -> Value:
+def _value_of(node: Node) -> Value:
     if isinstance(node, SequenceNode):
-        return [_again(each) for each in node.value]
+        return [_value_of(each) for each in node.value]
     if isinstance(node, MappingNode):
         return _copy_settings(fields.fields([node]))
     text = text_of(node)
@@ -308,7 +308,7 @@ def _again(node: Node) -> Value:
     return Plain(text) if plain and _WORD.fullmatch(text) else text
 
 
-def _with(old: Mapping[str, Value], wanted: Mapping[str, str]) -> _Tree:
+def _with_wanted(old: Mapping[str, Value], wanted: Mapping[str, str]) -> _Tree:
     """A tls_config or basic_auth with the wanted settings, without their rivals, and with verification enabled."""
     gone = {rival for key in wanted for rival in client_settings.RIVALS.get(key, ())}
     kept = {key: value for key, value in old.items() if key not in gone}

@@ -113,7 +113,7 @@ def secure_datasource(
     login: dict[str, str | Plain] = {"basicAuth": _TRUE} if user or password_file else {}
     if user:
         login["basicAuthUser"] = user.replace("$", "$$")
-    _say(editor, path, node, login)
+    _set_values(editor, path, node, login)
     if password_file and fields.own(node, "basicAuthPassword") is not None:
         editor.remove((*path, "basicAuthPassword"))
     options: dict[str, str | Plain] = {}
@@ -125,10 +125,10 @@ def secure_datasource(
         options["serverName"] = server_name.replace("$", "$$")
     if fields.value(fields.inner(mapping, "jsonData"), "tlsSkipVerify").lower() == "true":
         options["tlsSkipVerify"] = _FALSE
-    _say_below(editor, path, node, key="jsonData", values=options)
+    _set_values_below(editor, path, node, key="jsonData", values=options)
     files = {"tlsCACert": ca, "tlsClientCert": cert, "tlsClientKey": key, "basicAuthPassword": password_file}
     secrets = {name: _from_file(file) for name, file in files.items() if file}
-    _say_below(editor, path, node, key="secureJsonData", values=secrets)
+    _set_values_below(editor, path, node, key="secureJsonData", values=secrets)
     return editor.apply().content
 
 
@@ -175,7 +175,7 @@ def _use_https(editor: Editor, document: Document, path: Path, node: MappingNode
         editor.put((*path, "url"), client_settings.in_hand(url_node, secure_url))
 
 
-def _say_below(
+def _set_values_below(
     editor: Editor, path: Path, node: MappingNode, *, key: str, values: Mapping[str, str | Plain]
 ) -> None:
     """Sets these values in the mapping below `key`, which is added if it is missing."""
@@ -185,12 +185,12 @@ def _say_below(
     if below is None:
         editor.insert(path, {key: dict(values)})
     elif isinstance(below, MappingNode):
-        _say(editor, (*path, key), below, values)
+        _set_values(editor, (*path, key), below, values)
     else:
         editor.put((*path, key), dict(values))
 
 
-def _say(editor: Editor, path: Path, node: MappingNode, values: Mapping[str, str | Plain]) -> None:
+def _set_values(editor: Editor, path: Path, node: MappingNode, values: Mapping[str, str | Plain]) -> None:
     """Sets these values in a mapping."""
     mapping = fields.fields([node])
     new: dict[str, Value] = {}

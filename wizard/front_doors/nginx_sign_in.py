@@ -11,12 +11,12 @@ from wizard.model import SIGN_IN_PATH, SIGN_OUT, SIGNED_OUT
 
 def locations(door: Door) -> Iterator[str]:
     """Yields the check whether somebody is signed in, the redirect of pages if not, and the pages of the sign-in."""
-    yield from _asks_who(door)
-    yield from _leads_to_provider()
+    yield from _auth_location(door)
+    yield from _redirect_to_provider()
     yield from _sign_in_pages(door)
 
 
-def _asks_who(door: Door) -> Iterator[str]:
+def _auth_location(door: Door) -> Iterator[str]:
     yield ""
     yield f"    location = {oauth2_proxy.AUTH} {{"
     yield "        internal;"
@@ -37,7 +37,7 @@ def _passes(condition: str) -> Iterator[str]:
     yield "        }"
 
 
-def _leads_to_provider() -> Iterator[str]:
+def _redirect_to_provider() -> Iterator[str]:
     yield ""
     yield "    # A page leads to the provider; scripts, assets and programs get 401."
     yield "    location @firescreen_sign_in {"

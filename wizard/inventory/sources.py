@@ -260,7 +260,7 @@ def parse_host(text: str, names: Collection[str]) -> HostSpec:
     host, port = _host_and_port(host_port)
     if not _HOST.fullmatch(host) or (at and not _USER.fullmatch(user)):
         raise InputError(
-            _no_host(words, host),
+            _host_fault(words, host),
             todo="Type it as user@host or user@host:port, e.g. root@srv1.example.org:2222",
         )
     if port and not (port.isdecimal() and 0 < int(port) < 65536):
@@ -275,7 +275,7 @@ def parse_host(text: str, names: Collection[str]) -> HostSpec:
     )
 
 
-def _no_host(words: str, host: str) -> str:
+def _host_fault(words: str, host: str) -> str:
     """Why the typed text is not the name of a host."""
     if not words:
         return "no host was typed"

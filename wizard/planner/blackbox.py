@@ -70,7 +70,7 @@ def look(
                     )
                 )
     for prober in {each.prober.key: each.prober for each in found}.values():
-        warnings += _unfamiliar(prober)
+        warnings += _unknown_prober_findings(prober)
     return tuple(_with_own_module(each, uses) for each in found), tuple(warnings)
 
 
@@ -102,7 +102,7 @@ def mixed_jobs(stack: Stack, facts: Facts, servers: Sequence[Server]) -> tuple[M
     )
 
 
-def _unfamiliar(prober: Client) -> tuple[Finding, ...]:
+def _unknown_prober_findings(prober: Client) -> tuple[Finding, ...]:
     return tuple(
         Finding(
             id="unfamiliar-module",
@@ -142,7 +142,9 @@ def _targets_by_module(
         for module, targets in by_module.items():
             ours, others = [], []
             for target in targets:
-                server = next((each for each in servers if _is(target.param_target, prober, each)), None)
+                server = next(
+                    (each for each in servers if _is_target(target.param_target, prober, each)), None
+                )
                 if server is None:
                     others.append(target.param_target)
                 else:
@@ -162,7 +164,7 @@ def _without_http(prober: Client) -> set[str]:
     return {module.name for module in modules if module.prober in ("tcp", "icmp", "dns", "grpc")}
 
 
-def _is(target: str, prober: Client, server: Server) -> bool:
+def _is_target(target: str, prober: Client, server: Server) -> bool:
     parts = urlsplit(target if "://" in target else f"http://{target}")
     host = parts.hostname or ""
     try:

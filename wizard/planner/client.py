@@ -57,7 +57,7 @@ class ClientPlan:
     warnings: tuple[Finding, ...] = field(default=())
 
 
-def _asked_now(client: Client, texts: Mapping[str, bytes], plans: Sequence[ServerPlan]) -> set[str]:
+def _present_targets(client: Client, texts: Mapping[str, bytes], plans: Sequence[ServerPlan]) -> set[str]:
     """The names of a client's places before the plan, and its jobs' addresses: parts of a divided job have new names."""
     places = client.places(texts)
     addresses = {
@@ -90,7 +90,7 @@ def plan_client(
     _refuse_absent(facts, client)
     present = client.texts
     now = dict(present if texts is None else texts)
-    known = _asked_now(client, now, plans)
+    known = _present_targets(client, now, plans)
     if modules is None:
         now = split_jobs(stack, new_jobs.add(now, client, unscraped), client, plans)
     work = ClientNeeds(stack, facts, factory, client)

@@ -56,12 +56,12 @@ class ClientNeeds:
             signatures.vouches(state.content, plan.pair.certificate) for plan in plans
         )
         if is_trusted and not is_own_bundle:
-            self._say_unrooted(place, plans, ca_file)
+            self._warn_missing_root(place, plans, ca_file)
             return ca_file
         self._trusted.setdefault(path, {}).update({plan.server.key: plan for plan in plans})
         return ca_file if is_own_bundle else path
 
-    def _say_unrooted(self, place: Place, plans: Sequence[ServerPlan], ca_file: str) -> None:
+    def _warn_missing_root(self, place: Place, plans: Sequence[ServerPlan], ca_file: str) -> None:
         path = self._client.resolve(place, ca_file)
         state = self._client.host.files[path]
         for plan in plans:
@@ -95,7 +95,7 @@ class ClientNeeds:
         asking = [plan for plan in plans if plan.asks_password]
         if not asking:
             return "", ""
-        serves = self._serves(place, asking)
+        serves = self._login_is_accepted(place, asking)
         self._refuse_two_logins(place, asking, serves=serves)
         if serves:
             return "", ""
@@ -131,7 +131,7 @@ class ClientNeeds:
                     )
             others.append((place.how, login, serves))
 
-    def _serves(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
+    def _login_is_accepted(self, place: Place, asking: Sequence[ServerPlan]) -> bool:
         """Whether every server accepts the login that the person configured for this place."""
         user, file_name = place.basic_auth.get("username", ""), place.basic_auth.get("password_file", "")
         path = self._client.resolve(place, file_name) if file_name else ""

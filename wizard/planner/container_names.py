@@ -32,7 +32,7 @@ def means(asker: Service, own: Listener, address: str, server: Listener, *, sche
             return port == server_box.inside_port
     if own_box is None or not own_box.has_own_network:
         return identity.means(own.host, address, server, scheme=scheme)
-    if endpoints.is_loopback(host) or host in _others(own_box, own, server_box):
+    if endpoints.is_loopback(host) or host in _other_names(own_box, own, server_box):
         return False
     if leads_to_host(own_box, host):
         return same_host and _accepts(own_box, server, port)
@@ -83,7 +83,7 @@ def _names(own_box: Container | None, server_box: Container) -> set[str]:
     return {each.address for each in server_box.networks if each.address}
 
 
-def _others(own_box: Container, own: Listener, server_box: Container | None) -> set[str]:
+def _other_names(own_box: Container, own: Listener, server_box: Container | None) -> set[str]:
     """The names of the other containers in its networks, none of which means the host."""
     boxes = (service.container for service in own.host.services)
     return {

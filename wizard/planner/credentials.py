@@ -220,7 +220,7 @@ def _password(stack: Stack, facts: Facts, answers: Answers, user: UserSpec) -> S
         )
     else:
         spare = facts.spares.get(user.name)
-        password = _known_to_a_client(stack, facts, user) or (
+        password = _password_of_client(stack, facts, user) or (
             spare.password if spare is not None else passwords.generate()
         )
     try:
@@ -246,7 +246,7 @@ def _client_password_files(stack: Stack, facts: Facts, user: UserSpec) -> list[t
     ]
 
 
-def _known_to_a_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | None:
+def _password_of_client(stack: Stack, facts: Facts, user: UserSpec) -> Secret | None:
     """A password that a Prometheus sends already, if every server that knows the user accepts it.
 
     Raises:

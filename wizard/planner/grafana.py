@@ -154,7 +154,7 @@ def look(
             try:
                 sources = grafana.datasources(state.content)
             except ConfigError as error:
-                warnings.append(_yours(host, f"{path} cannot be read: {error.what}"))
+                warnings.append(_manual_finding(host, f"{path} cannot be read: {error.what}"))
                 continue
             for source in sources:
                 address = _address(source.url)
@@ -164,17 +164,17 @@ def look(
                 what = plain(f"data source {source.name} in {path}")
                 if source.access == "direct":
                     reason = "is requested by the browser of the reader, which needs the credentials itself"
-                    warnings.append(_yours(host, f"{what} {reason}"))
+                    warnings.append(_manual_finding(host, f"{what} {reason}"))
                     continue
                 try:
-                    _trial(stack, state.content, source, server)
+                    _try_edit(stack, state.content, source, server)
                 except ConfigError as error:
-                    warnings.append(_yours(host, f"{what} cannot be changed: {error.what}"))
+                    warnings.append(_manual_finding(host, f"{what} cannot be changed: {error.what}"))
                     continue
                 found.append(Asking(client, path, source, address, server))
     if any(each.spec.name in _ASKED for each in servers):
         warnings += [
-            _yours(
+            _manual_finding(
                 name,
                 f"Grafana in container {box.name} has its data sources in no folder of the host that it mounts",
             )
@@ -303,7 +303,7 @@ def setting_content(client: Client, value: str) -> bytes | None:
     return None if "$" in value else value.encode()
 
 
-def _trial(stack: Stack, content: bytes, source: grafana.DataSource, server: Server) -> None:
+def _try_edit(stack: Stack, content: bytes, source: grafana.DataSource, server: Server) -> None:
     """Tries the later edit of a data source, and raises ConfigError if it is impossible."""
     state = server.host.files.get(server.web_file)
     users = web_config.parse(state.content).users if state is not None else {}
@@ -313,7 +313,7 @@ def _trial(stack: Stack, content: bytes, source: grafana.DataSource, server: Ser
     )
 
 
-def _yours(host: str, what: str) -> Finding:
+def _manual_finding(host: str, what: str) -> Finding:
     return Finding(
         id="grafana-by-hand",
         host=host,

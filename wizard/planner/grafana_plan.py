@@ -176,7 +176,7 @@ class _Work:
         if not plan.asks_password:
             return "", ""
         given = self._factory.credentials()[0]
-        if self._logs_in(each, plan, given):
+        if self._login_is_accepted(each, plan, given):
             return "", ""
         path = self._client.password_file(given.user)
         before = self._client.host.files.get(path)
@@ -195,7 +195,7 @@ class _Work:
             )
         return given.user.name, path
 
-    def _logs_in(self, each: Asking, plan: ServerPlan, given: credentials.Credential) -> bool:
+    def _login_is_accepted(self, each: Asking, plan: ServerPlan, given: credentials.Credential) -> bool:
         """Whether the server accepts the login that the person configured for the data source."""
         settings = each.source.says
         user, password_setting = settings.get("basicAuthUser", ""), settings.get("basicAuthPassword", "")

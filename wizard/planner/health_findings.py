@@ -56,7 +56,7 @@ def format_duration(seconds: float) -> str:
 
 def findings(stack: Stack, facts: Facts, probes: Sequence[Probe]) -> tuple[Finding, ...]:
     """All findings about the state before anything is changed."""
-    return (*_not_asked(facts), *_down(facts, probes), *_unreachable(facts), *_slow(stack, facts))
+    return (*_unread_api_findings(facts), *_down(facts, probes), *_unreachable(facts), *_slow(stack, facts))
 
 
 def unscraped_servers(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server], ...]:
@@ -81,7 +81,7 @@ def unscraped_servers(stack: Stack, facts: Facts) -> tuple[tuple[Client, Server]
     )
 
 
-def _not_asked(facts: Facts) -> list[Finding]:
+def _unread_api_findings(facts: Facts) -> list[Finding]:
     found = [
         Finding(
             id="health-unknown",

@@ -61,7 +61,7 @@ def rotation(stack: Stack, facts: Facts, answers: Answers) -> tuple[PlannedStep,
     clients = [
         client
         for client in (*paths.scrapers(stack, facts), *paths.probers(stack, facts))
-        if _gets_in(client, user, old_hashes)
+        if _uses_old_password(client, user, old_hashes)
     ]
     if not stale or not clients:
         return ()
@@ -93,7 +93,7 @@ def _servers_of_user(stack: Stack, facts: Facts, user: UserSpec) -> list[tuple[S
     return found
 
 
-def _gets_in(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
+def _uses_old_password(client: Client, user: UserSpec, hashes: Sequence[str]) -> bool:
     """Whether a client sends the password from its file, and a server accepts that."""
     path = client.password_file(user)
     state = client.host.files.get(path)
@@ -199,7 +199,7 @@ class _ClientSide:
                 "The old file does not change while it is in use.",
                 self._file(self._new_file, before, self._password),
             ),
-            self._turn(1, self._configs),
+            self._switch_step(1, self._configs),
             service_actions.reload(self._facts, self._client),
         )
 
@@ -212,7 +212,7 @@ class _ClientSide:
                 "This file is not in use now, so it can change.",
                 self._file(self._old_file, self._old_password, self._password),
             ),
-            self._turn(2, tuple((path, then, before) for path, before, then in self._configs)),
+            self._switch_step(2, tuple((path, then, before) for path, before, then in self._configs)),
             service_actions.reload(self._facts, self._client),
             self._step(
                 "password-end",
@@ -247,7 +247,7 @@ class _ClientSide:
             else manual_commands.remove_file(path),
         )
 
-    def _turn(self, number: int, configs: Sequence[tuple[str, FileState, FileState]]) -> PlannedStep:
+    def _switch_step(self, number: int, configs: Sequence[tuple[str, FileState, FileState]]) -> PlannedStep:
         name = self._following.name if number == 1 else self._user.name
         return self._step(
             f"config-{number}",

@@ -106,10 +106,10 @@ def refuse_failing_start(server: Server) -> None:
 
 def warnings(facts: Facts, servers: Sequence[Server]) -> tuple[Finding, ...]:
     """What will stop working when these servers use https, with file and line."""
-    return tuple(finding for server in servers for finding in _of(facts, server))
+    return tuple(finding for server in servers for finding in _plain_http_findings(facts, server))
 
 
-def _of(facts: Facts, server: Server) -> Iterator[Finding]:
+def _plain_http_findings(facts: Facts, server: Server) -> Iterator[Finding]:
     own_unit = f"{server.service.unit}.service" if manager_of(server.service).has_units else ""
     found = [
         (f"{server.spec.host}:{setting.path}:{setting.line}", f"{setting.key}={setting.value}")
@@ -119,7 +119,7 @@ def _of(facts: Facts, server: Server) -> Iterator[Finding]:
     for name, host in facts.hosts.items():
         for caller in host.callers:
             same = name == server.spec.host
-            if not (same and own_unit and caller.unit == own_unit) and _means(caller, server, same=same):
+            if not (same and own_unit and caller.unit == own_unit) and _may_mean(caller, server, same=same):
                 found.append((f"{name}:{caller.path}:{caller.line}", caller.text))
     for place, text in found[:_FEW]:
         yield Finding(
@@ -186,7 +186,7 @@ def _fails(value: str) -> bool:
     return not direct or any(_FOLLOWED_BY_FAILURE.fullmatch(text) for text in texts)
 
 
-def _means(caller: Caller, server: Server, *, same: bool) -> bool:
+def _may_mean(caller: Caller, server: Server, *, same: bool) -> bool:
     """Whether a line in a unit or script refers to that server, as far as its text shows; a variable may be any host."""
     if caller.port != server.port:
         return False

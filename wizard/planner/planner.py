@@ -159,7 +159,7 @@ def _plan(stack: Stack, facts: Facts, answers: Answers) -> Plan:
         watched=_all_monitored(stack, inquiry, at_doors, logins) if wanted or logins.known else (),
         broken_clients=broken,
         longest_wait=health_findings.longest_wait(facts, wanted),
-        asked=_by_ssh(stack, facts),
+        asked=_ssh_note(stack, facts),
         arrows=(
             *trust_graph.arrows((*targets, *ends.onlookers.targets), at_doors, doors.clients),
             *one_port.arrows(),
@@ -386,7 +386,7 @@ def _prober_plans(
     return tuple(found)
 
 
-def _by_ssh(stack: Stack, facts: Facts) -> str:
+def _ssh_note(stack: Stack, facts: Facts) -> str:
     """The components that this machine cannot reach itself, with how it queries them; '' if it reaches all."""
     found = [
         component.key

@@ -36,12 +36,12 @@ UP_TIMEOUT = 40.0
 def names(targets: Sequence[Target]) -> dict[str, tuple[str, str]]:
     """(host:port, server_name or '') by which clients connect to each server, by host/component."""
     return {
-        target.plan.server.key: _asked_for(target.plan.server, target.address, target.place.tls)
+        target.plan.server.key: _client_address(target.plan.server, target.address, target.place.tls)
         for target in reversed(targets)
     }
 
 
-def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[str, str]:
+def _client_address(server: Server, address: str, tls: Mapping[str, str]) -> tuple[str, str]:
     host, port = endpoints.split(address)
     name = tls.get("server_name", "")
     box = server.service.container
@@ -54,8 +54,8 @@ def _asked_for(server: Server, address: str, tls: Mapping[str, str]) -> tuple[st
     return endpoints.join_host_port(host, port), name
 
 
-def _by_itself(server: Server) -> tuple[str, str]:
-    """As `_asked_for`, for a server that no Prometheus scrapes."""
+def _own_address(server: Server) -> tuple[str, str]:
+    """As `_client_address`, for a server that no Prometheus scrapes."""
     box = server.service.container
     return server.address, "" if box is None or box.is_reachable else own_name(server)
 
@@ -82,7 +82,7 @@ class Inquiry:
         return tuple(
             probe
             for plan in self.servers.values()
-            for probe in self._of(plan, *by_server.get(plan.server.key, _by_itself(plan.server)))
+            for probe in self._of(plan, *by_server.get(plan.server.key, _own_address(plan.server)))
         )
 
     def _of(self, plan: ServerPlan, place: str, server_name: str) -> list[Probe]:
@@ -130,7 +130,7 @@ class Inquiry:
         """Yields name, client, expected result and presented pair of the requests without the right certificate."""
         if not plan.asks_certificate:
             return
-        stranger = _shows(paths.stranger_pair(self.facts))
+        stranger = _client_pair_options(paths.stranger_pair(self.facts))
         none, other = "no client certificate", "stranger's certificate"
         if plan.client_auth_type in STRICT:
             yield "without a client certificate it is rejected", none, "refused", {}
@@ -141,7 +141,7 @@ class Inquiry:
         else:
             yield "a stranger's certificate is accepted as well", other, "200", stranger
         if plan.allowed and self.other_pair:
-            pair = _shows(paths.other_pair(self.facts))
+            pair = _client_pair_options(paths.other_pair(self.facts))
             yield "a certificate with another name is rejected", "another name", "refused", pair
 
     def _login(self, plan: ServerPlan) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Inquiry:
         }
 
     def _pair(self, plan: ServerPlan) -> dict[str, Any]:
-        return _shows(paths.probe_pair(self.facts)) if plan.asks_certificate else {}
+        return _client_pair_options(paths.probe_pair(self.facts)) if plan.asks_certificate else {}
 
     def _access(self, client: Client, *, before: bool = False) -> tuple[str, dict[str, Any]]:
         """Scheme and probe options for a client's own port, as its protection requires.
@@ -293,5 +293,5 @@ def _label(target: Target, name: Literal["instance", "job_label"]) -> str:
     return found if found != usual else ""
 
 
-def _shows(pair: tuple[str, str]) -> dict[str, Any]:
+def _client_pair_options(pair: tuple[str, str]) -> dict[str, Any]:
     return {"cert_file": pair[0], "key_file": pair[1]}

@@ -31,7 +31,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     A `*` in the last part of a path stands for all files that match.
     """
     servers = layout.servers(stack, facts)
-    return _together(
+    return _merge(
         _stack_files(stack, facts),
         grafana.wanted_files(stack, facts),
         compose_edits.wanted_files(facts) if servers else {},
@@ -47,7 +47,7 @@ def wanted_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
 def wanted_folders(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
     """The folders whose existence to check, by host."""
     servers = layout.servers(stack, facts)
-    return _together(
+    return _merge(
         _stack_folders(stack, facts),
         grafana.wanted_folders(facts),
         plain_http_clients.wanted_folders(servers),
@@ -88,7 +88,7 @@ def _netloc(target: str) -> str:
         return ""
 
 
-def _together(*wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def _merge(*wanted: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     hosts = dict.fromkeys(host for each in wanted for host in each)
     return {
         host: tuple(dict.fromkeys(path for each in wanted for path in each.get(host, ()))) for host in hosts
@@ -123,7 +123,7 @@ def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         if server.service.flags.path:
             paths.append(server.service.flags.path)
         paths += server.own_dropins
-        paths += _named_in_web_config(server)
+        paths += _paths_in_web_config(server)
         wanted.setdefault(server.spec.host, []).extend(paths)
     for client in (*layout.scrapers(stack, facts), *layout.probers(stack, facts)):
         paths = [client.service.config_file, *client.pair, *client.spare_pair]
@@ -131,7 +131,7 @@ def _stack_files(stack: Stack, facts: Facts) -> dict[str, tuple[str, ...]]:
         paths += [client.password_file(user) for user in stack.users]
         for server in layout.servers(stack, facts):
             paths += [client.trust_file(server, own_ca=own) for own in (True, False)]
-        paths += _named_by_client(client)
+        paths += _paths_of_client(client)
         paths += _own_files(client.own)
         wanted[WORKSPACE].append(layout.trust_copy(facts, layout.as_server(client)))
         wanted.setdefault(client.host.spec.name, []).extend(paths)
@@ -167,7 +167,7 @@ def _web_configurations(stack: Stack, facts: Facts) -> Iterator[tuple[str, str]]
             yield component.host, service.web_config
 
 
-def _named_in_web_config(server: Server) -> list[str]:
+def _paths_in_web_config(server: Server) -> list[str]:
     state = server.host.files.get(server.web_file)
     if state is None:
         return []
@@ -196,16 +196,16 @@ def _included_files(client: Client) -> list[str]:
         return []  # the planner reports the error with its place
 
 
-def _named_by_client(client: Client) -> list[str]:
+def _paths_of_client(client: Client) -> list[str]:
     """The files that a client's configuration names: CAs, pairs, passwords, target lists, its own bundles."""
     try:
         texts = client.texts
     except ConfigError:
         return []
-    return [name for path, content in texts.items() for name in _named_in(client, path, content)]
+    return [name for path, content in texts.items() for name in _paths_in(client, path, content)]
 
 
-def _named_in(client: Client, path: str, content: bytes) -> list[str]:
+def _paths_in(client: Client, path: str, content: bytes) -> list[str]:
     folder = posixpath.dirname(path)
     try:
         if client.service.component == "blackbox_exporter":

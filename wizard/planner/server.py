@@ -89,7 +89,7 @@ def plan_server(
     Raises:
         CertificateError, ConfigError, PasswordError, InputError: something on the host, or a given value, cannot be used.
     """
-    before, config = _there(facts, server)
+    before, config = _present_web_config(facts, server)
     pair = server_certificates.server_pair(stack, facts, factory, server, config)
     demand = client_authentication.demand(stack, facts, factory, server, config, clients)
     asks_password = "basic_auth" in server.spec.protect or bool(config and config.users)
@@ -104,7 +104,7 @@ def plan_server(
     credentials_step = credentials.step(server, files)
     changes = (*pair.changes, *(demand.changes if demand else ()))
     copied = server.credentials and (web_step or credentials_step or changes)  # at a start only
-    restarts = flag_step or cluster_step or not was_tls or copied or _limits_anew(server, config, web_step)
+    restarts = flag_step or cluster_step or not was_tls or copied or _adds_limit(server, config, web_step)
     turn: Turn = "restart" if restarts else "reread" if web_step is not None else "none"
     _refuse_unstartable(server, pair, web_step, was_tls=was_tls)
     if not changes and web_step is not None:
@@ -133,7 +133,7 @@ def plan_server(
     )
 
 
-def _limits_anew(server: Server, config: web.WebConfig | None, web_step: PlannedStep | None) -> bool:
+def _adds_limit(server: Server, config: web.WebConfig | None, web_step: PlannedStep | None) -> bool:
     """Whether its web configuration gets its first rate limit, which takes effect only with a restart."""
     limited = config is not None and config.rate_limit is not None
     return web_step is not None and server.spec.rate_limit is not None and not limited
@@ -149,7 +149,7 @@ def _warnings(
     )
 
 
-def _there(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfig | None]:
+def _present_web_config(facts: Facts, server: Server) -> tuple[FileState | None, web.WebConfig | None]:
     """The present web configuration, unless something prevents Firescreen from securing this server."""
     before = facts.file(server.spec.host, server.web_file)
     with locate_errors(server.spec.host, server.web_file):

@@ -26,7 +26,7 @@ def workspace_folder(facts: Facts, name: str, why: str) -> tuple[Change, ...]:
     path = layout.workspace_path(facts, name)
     if facts.hosts[WORKSPACE].folders.get(path) is not None:
         return ()
-    owner, group = _me(facts)
+    owner, group = _workspace_owner(facts)
     return (manual_commands.make_folder(WORKSPACE, path, mode=0o700, owner=owner, group=group, why=why),)
 
 
@@ -50,7 +50,7 @@ def private(
     before = facts.file(WORKSPACE, path)
     if before is not None and before.content == content:
         return ()
-    owner, group = _me(facts)
+    owner, group = _workspace_owner(facts)
     after = FileState(content, _PRIVATE, owner, group)
     return (
         WriteFile(
@@ -80,6 +80,6 @@ def http_client_settings(facts: Facts, path: str, content: bytes) -> tuple[Chang
     )
 
 
-def _me(facts: Facts) -> tuple[str, str]:
+def _workspace_owner(facts: Facts) -> tuple[str, str]:
     workspace = facts.hosts[WORKSPACE]
     return workspace.user, workspace.group

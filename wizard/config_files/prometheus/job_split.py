@@ -38,9 +38,9 @@ def split(document: Document, path: Path, *, moved: frozenset[str], name: str, s
     editor = Editor(both)
     editor.put((*copy, "job_name"), name)
     if _shares_rules(both, copied):
-        _label_back(editor, copied, copy, old, lambda target: target in moved)
+        _add_name_label(editor, copied, copy, old, lambda target: target in moved)
     else:
-        _name_back(editor, copied, copy, old=old, new=name)
+        _add_name_rule(editor, copied, copy, old=old, new=name)
     _keep(editor, _at(both, path), path, lambda target: target not in moved)
     _keep(editor, copied, copy, lambda target: target in moved)
     for key, _ in copied.value:
@@ -103,7 +103,7 @@ def _keep(editor: Editor, node: MappingNode, path: Path, kept: Callable[[str], b
         editor.remove_items(base, emptied)
 
 
-def _name_back(editor: Editor, node: MappingNode, path: Path, *, old: str, new: str) -> None:
+def _add_name_rule(editor: Editor, node: MappingNode, path: Path, *, old: str, new: str) -> None:
     """Adds a first rule that sets the label `job` to the old name, so that later rules see the label as before."""
     rule: dict[str, Value] = {"target_label": "job", "replacement": old.replace("$", "$$")}
     groups = fields.own(node, "static_configs")
@@ -136,7 +136,9 @@ def _shares_rules(document: Document, node: MappingNode) -> bool:
     return slot is None or slot.alias
 
 
-def _label_back(editor: Editor, node: MappingNode, path: Path, old: str, kept: Callable[[str], bool]) -> None:
+def _add_name_label(
+    editor: Editor, node: MappingNode, path: Path, old: str, kept: Callable[[str], bool]
+) -> None:
     """Adds the old name as a label of the targets: it takes precedence over the job's name before any rule runs.
 
     Used if other jobs share the rules, so that no rule can be added for this job alone.

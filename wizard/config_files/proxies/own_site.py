@@ -105,7 +105,7 @@ _Said: TypeAlias = tuple[str, list[tuple[str, ...]]]
 
 def _nginx(text: str, name: str, port: int, path: str, prefixes: tuple[str, ...]) -> _Said:
     for server in _servers(text):
-        if not _answers(server, name, port):
+        if not _has_name(server, name, port):
             continue
         if ("include", path) in server.directives:
             return text, server.directives
@@ -151,7 +151,7 @@ def _servers(text: str) -> Iterator[_Block]:
             words.append(token.strip("\"'") if token[0] in "\"'" else token)
 
 
-def _answers(server: _Block, name: str, port: int) -> bool:
+def _has_name(server: _Block, name: str, port: int) -> bool:
     names = {word.lower() for each in server.directives if each[0] == "server_name" for word in each[1:]}
     listens = [each[1] for each in server.directives if each[0] == "listen" and len(each) > 1] or ["80"]
     ports = {int(at[1]) if (at := re.search(r"(?:^|:)(\d+)$", each)) else 80 for each in listens}

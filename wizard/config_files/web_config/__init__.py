@@ -162,7 +162,7 @@ def secure(  # noqa: PLR0913 - one argument for each setting
         editor.insert((), {key: value for key, value in sections.items() if value})
         return editor.apply().content
     client_settings.settle(editor, document, (), document.root, "tls_server_config", tls)
-    _say(editor, (), document.root, http_sections)
+    _set_values(editor, (), document.root, http_sections)
     client_settings.settle(editor, document, (), document.root, "basic_auth_users", users or {}, rivalries={})
     edited = _allow(editor.apply(), client_allowed_sans)
     _confirm(edited, tls=tls, users=users or {}, headers=headers or {}, rate_limit=rate_limit)
@@ -195,7 +195,7 @@ def _http_sections(headers: Mapping[str, str], rate_limit: RateLimit | None) -> 
     return sections
 
 
-def _say(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> None:
+def _set_values(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> None:
     """Sets these values in the mapping at `path`; nested mappings are merged, not replaced."""
     new: dict[str, Value] = {}
     for key, value in want.items():
@@ -203,13 +203,13 @@ def _say(editor: Editor, path: Path, node: Node, want: Mapping[str, Value]) -> N
         if here is None:
             new[key] = value
         elif isinstance(here, MappingNode) and isinstance(value, Mapping):
-            _say(editor, (*path, key), here, value)
-        elif not _says(here, value):
+            _set_values(editor, (*path, key), here, value)
+        elif not _has_value(here, value):
             editor.put((*path, key), value)
     editor.insert(path, new)
 
 
-def _says(node: Node, value: Value) -> bool:
+def _has_value(node: Node, value: Value) -> bool:
     # A number in quotes is a text to the program, which rejects it.
     if not isinstance(node, ScalarNode) or (node.style and isinstance(value, Plain)):
         return False
@@ -229,7 +229,7 @@ def _allow(document: Document, names: Sequence[str]) -> Document:
     editor = Editor(document)
     if not isinstance(here, SequenceNode):
         assert isinstance(document.root, MappingNode)
-        _say(editor, (), document.root, {"tls_server_config": {key: list(names)}})
+        _set_values(editor, (), document.root, {"tls_server_config": {key: list(names)}})
         return editor.apply()
     present = [text_of(node) for node in here.value]
     missing = [name for name in dict.fromkeys(names) if name not in present]

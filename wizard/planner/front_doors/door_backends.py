@@ -86,10 +86,12 @@ def backends_switching_to_tls(stack: Stack, facts: Facts, clients: Sequence[Clie
         for each in known.backends
         if each.over_tls and not each.service.web_config and wanted_flags(each)
     ]
-    return tuple(each for each in found if not any(_asks_others(client, each, found) for client in clients))
+    return tuple(
+        each for each in found if not any(_has_other_targets(client, each, found) for client in clients)
+    )
 
 
-def _asks_others(client: Client, backend: Backend, turned: Sequence[Backend]) -> bool:
+def _has_other_targets(client: Client, backend: Backend, turned: Sequence[Backend]) -> bool:
     """Whether a place of a client has a component together with targets at another path."""
     for place in client.places():
         if not any(client.means(at, backend.server) for at in place.addresses):

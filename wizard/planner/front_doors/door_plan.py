@@ -87,12 +87,12 @@ class DoorPlan:
             tuple(site.config for site in self.sites if site.config is not None),
             (*moves.flags, *moves.edits, *self.grafanas),
             (*moves.reloads, *moves.restarts),
-            (*moves.scrapers, *self._beside, *self.grafana_restarts),
+            (*moves.scrapers, *self._helper_restarts, *self.grafana_restarts),
             tuple(_reload(site.known, restarts=key in self._restarted) for key, site in present.items()),
         )
 
     @property
-    def _beside(self) -> tuple[PlannedStep, ...]:
+    def _helper_restarts(self) -> tuple[PlannedStep, ...]:
         """Restarts of the programs through which people sign in."""
         return tuple(
             step

@@ -41,7 +41,7 @@ class DoorInquiry:
         for site in self.sites:
             for backend in site.known.backends:
                 yield from self._at_door(site, backend)
-                yield from _beside_tls(backend) if backend.over_tls else beside(backend)
+                yield from _bypass_tls_probes(backend) if backend.over_tls else beside(backend)
             if site.known.grafana is not None:
                 yield from self._of_grafana(site, site.known.grafana)
                 yield from beside(site.known.grafana)
@@ -65,7 +65,7 @@ class DoorInquiry:
         """The probes of servers, with the new path for components to which front doors connect over TLS."""
         moving = {each.key: each for each in self._backends if each.over_tls}
         return tuple(
-            replace(probe, url=_below(probe.url, moving[key]))
+            replace(probe, url=_with_new_path(probe.url, moving[key]))
             if (key := instance_key(probe.host, probe.component, probe.unit)) in moving
             else probe
             for probe in probes
@@ -74,7 +74,7 @@ class DoorInquiry:
     def through_doors(self, probes: Sequence[Probe]) -> tuple[Probe, ...]:
         """The other probes; those through a Prometheus or a blackbox exporter behind a front door use its URL there."""
         return tuple(
-            replace(probe, forward=None, **_asked_there(probe, access))
+            replace(probe, forward=None, **_with_access(probe, access))
             if probe.asker and (access := self.access(probe.asker))
             else probe
             for probe in probes
@@ -227,14 +227,14 @@ class DoorInquiry:
         )
 
 
-def _asked_there(probe: Probe, access: Mapping[str, Any]) -> dict[str, Any]:
+def _with_access(probe: Probe, access: Mapping[str, Any]) -> dict[str, Any]:
     """A probe's changed fields for this access; the query with a blackbox exporter's module and target stays."""
     query = urlsplit(probe.url).query
     more = {} if probe.kind == "up" else {"url": f"{access['url']}/probe?{query}"}
     return {**access, **more}
 
 
-def _below(url: str, backend: Backend) -> str:
+def _with_new_path(url: str, backend: Backend) -> str:
     """A component's URL after it has moved below its new path."""
     parts = urlsplit(url)
     path = parts.path.removeprefix(backend.old_prefix) if backend.old_prefix else parts.path
@@ -249,7 +249,7 @@ def _gossip_port(backend: Behind) -> tuple[int, ...]:
     return (port,) if address and not backend.service.flag(peers) else ()
 
 
-def _beside_tls(backend: Backend) -> Iterator[Probe]:
+def _bypass_tls_probes(backend: Backend) -> Iterator[Probe]:
     """Yields requests without a client certificate to every address of a component with TLS behind a front door."""
     path = f"{backend.route.prefix}{backend.facts.api_path}"
     for at in addresses(backend.host.spec, backend.host.names):

@@ -213,7 +213,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
         certificate=pair.certificate_file,
         key=pair.key_file,
         bundle=known.bundle,
-        openings=_openings(known),
+        openings=_sorted_openings(known),
         passwords=known.passwords if door.users else "",
         hashes=tuple(hashes),
         client_ca=known.client_ca if door.client_cert else "",
@@ -234,7 +234,7 @@ def _door(known: KnownDoor, pair: Pair, hashes: Sequence[tuple[str, str]]) -> Do
     )
 
 
-def _openings(known: KnownDoor) -> tuple[Opening, ...]:
+def _sorted_openings(known: KnownDoor) -> tuple[Opening, ...]:
     """The routes, the longest path first, since most proxies take the first match."""
     closed = [path for each in known.door.block for path in BLOCKED[each]]
     found = [

@@ -41,8 +41,8 @@ def _refuse_mixed_ports(sites: Sequence[Site]) -> None:
     for site in sites:
         for other in (each.known.door for each in sites if each.known.door.port == site.known.door.port):
             door = site.known.door
-            if _asks(door) != _asks(other):
-                alone, asking = (other, door) if _asks(door) else (door, other)
+            if _accepts_without_certificate(door) != _accepts_without_certificate(other):
+                alone, asking = (other, door) if _accepts_without_certificate(door) else (door, other)
                 raise InputError(
                     f"{alone.name} needs client certificates and {asking.name} does not, and {site.known.proxy.title} asks "
                     "all clients of a port alike",
@@ -51,7 +51,7 @@ def _refuse_mixed_ports(sites: Sequence[Site]) -> None:
                 )
 
 
-def _asks(door: FrontDoor) -> bool:
+def _accepts_without_certificate(door: FrontDoor) -> bool:
     """Whether people without a client certificate may pass, with a password or by signing in."""
     return bool(door.users or door.sign_in)
 
