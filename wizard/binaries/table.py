@@ -67,7 +67,7 @@ class Table:
         """The row of the program with this name.
 
         Raises:
-            ProgramUnavailableError: there is none.
+            ProgramUnavailableError: the table has no such program.
         """
         for row in self.rows:
             if row.name == name:

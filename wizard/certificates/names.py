@@ -22,7 +22,7 @@ def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
     """The SAN entries for `names`, in their order, without duplicates.
 
     Raises:
-        CertificateError: one is not a host name, wildcard or address.
+        CertificateError: a name is neither a host name nor a wildcard nor an address.
     """
     found: list[x509.GeneralName] = []
     for name in names:

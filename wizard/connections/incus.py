@@ -145,7 +145,7 @@ class IncusConnection(RemoteShellConnection):
             try:
                 return shell.ask(calls, stdin=stdin, patience=_PATIENCE + len(stdin) / 50_000)
             except HostError as lost:
-                # After half an answer, the rest of it could not be told from the next answer.
+                # After half an answer, its rest could not be distinguished from the next answer.
                 self._drop()
                 # Nothing is repeated, but opening a new shell often shows why: the instance was stopped or deleted.
                 try:

@@ -98,7 +98,7 @@ def served_at(component: Component, arguments: tuple[str, ...], open_sockets: Se
 def web_sockets(
     component: Component, arguments: tuple[str, ...], open_sockets: Sequence[str]
 ) -> tuple[str, ...]:
-    """The listening sockets of a process that serve its web pages; all of them if they cannot be told apart."""
+    """The listening sockets of a process that serve its web pages; all of them if none can be identified."""
     other_ports = {sockets.port(flag(arguments[at:], name)) for at, name in _other_addresses(arguments)}
     if component.cluster_flags and not other_ports:
         other_ports = {GOSSIP_PORT}

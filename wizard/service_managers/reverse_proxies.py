@@ -70,7 +70,7 @@ def discover(connection: Connection) -> Proxies:
     """The routes of all the reverse proxies that run on a host.
 
     Raises:
-        UnreachableError: the host was lost. What cannot be read otherwise is told in `unread`.
+        UnreachableError: the connection was lost. Other configurations that cannot be read are listed in `unread`.
     """
     found = Proxies()
     for each in _running_proxies(connection):

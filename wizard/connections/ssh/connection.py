@@ -250,7 +250,7 @@ class SshConnection(RemoteShellConnection):
             with time_limit(self._login.transport if self._login else None, seconds + _UPLOAD):
                 return shell.ask(calls, stdin=stdin, before=before, patience=_patience(stdin))
         except BaseException:
-            # After half an answer, the rest of it could not be told from the next answer.
+            # After half an answer, its rest could not be distinguished from the next answer.
             self._drop()
             raise
 
