@@ -225,8 +225,8 @@ def _life(item: InventoryItem) -> float:
 
 def _columns(room: int, hosts: int, kind: str, whom: str, host: str) -> str:
     """Returns the first three columns; `hosts` is the width of the third in cells."""
-    rest = room - 12 - hosts - 1 - BAR - 2
-    return f"{fit(kind, 11)} {fit(whom, rest)} {fit(host, hosts)}"
+    room_left = room - 12 - hosts - 1 - BAR - 2
+    return f"{fit(kind, 11)} {fit(whom, room_left)} {fit(host, hosts)}"
 
 
 def _line(room: int, hosts: int, item: InventoryItem) -> Content:

@@ -84,12 +84,12 @@ def _console(app: Wizard, subject: Subject) -> Page:
     from screens.probe_console.screen import ConsolePage
 
     scan = app.session.scan
-    known = [
+    urls = [
         f"{'https' if row.tls else 'http'}://{row.address}/metrics"
         for row in (scan.exposures if scan is not None else ())
         if row.state != "down"
     ]
-    return ConsolePage(cast("Probe | None", subject), known)
+    return ConsolePage(cast("Probe | None", subject), urls)
 
 
 def _inventory(_app: Wizard, _subject: Subject) -> Page:

@@ -218,10 +218,10 @@ def advance(state: RunState, event: Event) -> RunState:
 
 def _after_change(state: RunState, event: Event) -> RunState:
     place = next((at for at, step in enumerate(state.steps) if step.id == event.step), len(state.steps))
-    known = state.steps[place : place + 1] or (
+    same_step = state.steps[place : place + 1] or (
         StepState(id=event.step, title=event.text or event.step, host=event.host),
     )
-    steps = (*state.steps[:place], replace(known[0], state=event.state), *state.steps[place + 1 :])
+    steps = (*state.steps[:place], replace(same_step[0], state=event.state), *state.steps[place + 1 :])
     # The other hosts are changed after the canary is verified, so changing and verifying alternate.
     again = event.state == "running" and state.activity == "verifying"
     activity = "rolling back" if event.state == "undone" else "changing" if again else state.activity
@@ -290,10 +290,10 @@ def _on_host(state: RunState, event: Event) -> RunState:
     if not event.host or event.host == OWN_FOLDER:
         return state
     place = next((at for at, row in enumerate(state.hosts) if row.host == event.host), len(state.hosts))
-    known = state.hosts[place : place + 1]
-    if not known and (event.kind not in ("host", "rollback") or state.kind == "verify"):
+    rows_of_host = state.hosts[place : place + 1]
+    if not rows_of_host and (event.kind not in ("host", "rollback") or state.kind == "verify"):
         return state
-    row = _row_after(known[0] if known else HostRow(host=event.host), event)
+    row = _row_after(rows_of_host[0] if rows_of_host else HostRow(host=event.host), event)
     return replace(state, hosts=(*state.hosts[:place], row, *state.hosts[place + 1 :]))
 
 
@@ -342,12 +342,12 @@ def _at_the_end(row: HostRow, result: str) -> HostRow:
 
 def final_rows(rows: tuple[HostRow, ...], outcomes: Sequence[HostOutcome]) -> tuple[HostRow, ...]:
     """Returns the rows with the states that the engine reports at the end."""
-    known = {row.host: row for row in rows}
+    rows_by_host = {row.host: row for row in rows}
     for one in outcomes:
-        row = known.get(one.host) or HostRow(host=one.host)
+        row = rows_by_host.get(one.host) or HostRow(host=one.host)
         error = ErrorMessage.of(one.error) if one.error else row.error
-        known[one.host] = replace(row, state=one.state, now="", error=error)
-    return tuple(known.values())
+        rows_by_host[one.host] = replace(row, state=one.state, now="", error=error)
+    return tuple(rows_by_host.values())
 
 
 def _after_log_line(state: RunState, event: Event) -> RunState:

@@ -149,9 +149,11 @@ def tail(path: str, width: int) -> str:
     if len(shown) <= width:
         return shown
     end = shown[1 - width :]
-    _, slash, whole = end.partition("/")
+    _, slash, path_end = end.partition("/")
     name = shown.rpartition("/")[2]
-    return f"…{slash}{whole}" if whole.rstrip("/") else name if 0 < len(name) <= width else f"…{end}"
+    if path_end.rstrip("/"):
+        return f"…{slash}{path_end}"
+    return name if 0 < len(name) <= width else f"…{end}"
 
 
 def short_paths(text: str, width: int) -> str:

@@ -172,10 +172,10 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         self.query_one(Cards).cards = audit_cards(report)
         self._rows = (*report.findings, *report.could_not_check)
         clean = not self._rows and bool(report.score.parts)
-        said = score_line(report)
+        score = score_line(report)
         if clean:
-            said = Content("\n").join([said, Content(""), Content(_CLEAN)])
-        self.query_one("#score", Static).update(said)
+            score = Content("\n").join([score, Content(""), Content(_CLEAN)])
+        self.query_one("#score", Static).update(score)
         self.set_class(not self._rows, "-empty")
         count = len(report.counted)
         panel = self.query_one("#findings", Panel)

@@ -226,8 +226,10 @@ decide not to be shown."""
             return view is not None and bool(view.rows)
         pace = self._board.pace if action in ("open_next", "open_all") else None
         if pace is not None and action == "open_next":
-            held = view is not None and pace.lab == view.lab
-            return view is not None and bool(view.lab) and not (held and pace.open_steps >= len(view.steps))
+            is_paced = view is not None and pace.lab == view.lab
+            return (
+                view is not None and bool(view.lab) and not (is_paced and pace.open_steps >= len(view.steps))
+            )
         if pace is not None:
             return bool(pace.lab)
         if action == "next_lab":

@@ -121,10 +121,10 @@ def _lab(lab: LabProgress, now: float, width: int) -> list[Content]:
     ]
     for number, step in enumerate(lab.steps, start=1):
         mark, words, colour = STEPS[step.state]
-        said = [words, *_counts(lab, step)]
+        facts = [words, *_counts(lab, step)]
         lines.append(
             Content.assemble(
-                (f"{mark} ", colour), hang(f"{number} {step.title}: {', '.join(said)}", width, 4)
+                (f"{mark} ", colour), hang(f"{number} {step.title}: {', '.join(facts)}", width, 4)
             )
         )
         if step.said:
@@ -174,7 +174,7 @@ def pace_line(view: ClassView, pace: Pace, now: float) -> str:
 
 def ago(seconds: float) -> str:
     """Returns a duration as people say it: '40 s', '12 min', '3 h'."""
-    whole = max(round(seconds), 0)
-    if whole < 90:
-        return f"{whole} s"
-    return f"{whole // 60} min" if whole < 5400 else f"{whole // 3600} h"
+    whole_seconds = max(round(seconds), 0)
+    if whole_seconds < 90:
+        return f"{whole_seconds} s"
+    return f"{whole_seconds // 60} min" if whole_seconds < 5400 else f"{whole_seconds // 3600} h"

@@ -163,13 +163,13 @@ def _there(facts: Facts) -> _Files:
 
 
 def _distribution(facts: Facts, files: _Files) -> Distribution:
-    held: dict[str, tuple[CertificateSummary, list[Copy]]] = {}
+    copies_by_fingerprint: dict[str, tuple[CertificateSummary, list[Copy]]] = {}
     for (place, _), state, summary in _certificates(files):
         end = End(state.rights, summary.fingerprint)
-        _, copies = held.setdefault(summary.fingerprint, (summary, []))
+        _, copies = copies_by_fingerprint.setdefault(summary.fingerprint, (summary, []))
         copies.append(Copy(place, end, files[place][1]))
     certificates = []
-    for summary, copies in held.values():
+    for summary, copies in copies_by_fingerprint.values():
         # The verification's copy of the CA certificate is beside the file in which it was created.
         mine = [copy for copy in copies if copy.place.host == WORKSPACE]
         made = min(mine, key=lambda copy: "/trust/" in copy.place.path, default=None)
@@ -189,15 +189,15 @@ def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState,
     from wizard.certificates import issue
     from wizard.errors import CertificateError
 
-    known: dict[bytes, CertificateSummary | None] = {}
+    summaries: dict[bytes, CertificateSummary | None] = {}
     for place, (state, _) in files.items():
         for block in _BLOCK.findall(state.content):
-            if block not in known:
+            if block not in summaries:
                 try:
-                    known[block] = issue.summary(block + b"\n")
+                    summaries[block] = issue.summary(block + b"\n")
                 except CertificateError:
-                    known[block] = None
-            summary = known[block]
+                    summaries[block] = None
+            summary = summaries[block]
             if summary is not None:
                 yield (place, summary.fingerprint), state, summary
 
@@ -205,13 +205,16 @@ def _certificates(files: _Files) -> Iterator[tuple[tuple[Place, str], FileState,
 def _keys(facts: Facts, files: _Files) -> tuple[PrivateKey, ...]:
     from wizard.planner import paths
 
-    held: dict[str, list[tuple[Place, str]]] = {}
+    places_by_key: dict[str, list[tuple[Place, str]]] = {}
     for place, (state, _) in files.items():
         if b"PRIVATE KEY-----" in state.content:
             print_of = hashlib.sha256(state.content.strip()).hexdigest()
-            held.setdefault(print_of, []).append((place, state.rights))
+            places_by_key.setdefault(print_of, []).append((place, state.rights))
     ca = Place(WORKSPACE, paths.ca_pair(facts)[1])
-    keys = [PrivateKey(tuple(places), any(place == ca for place, _ in places)) for places in held.values()]
+    keys = [
+        PrivateKey(tuple(places), any(place == ca for place, _ in places))
+        for places in places_by_key.values()
+    ]
     return tuple(sorted(keys, key=lambda key: not key.of_ca))
 
 

@@ -157,8 +157,8 @@ fingerprint, they are identical."""
         text = describe_certificate(certificate, width) if certificate else describe_keys(distribution, width)
         self.query_one("#text", Static).update(text)
         hosts = certificate.hosts if certificate else (OWN_FOLDER,)
-        known = self.firescreen.session.hosts
-        self.set_hosts(tuple(host for host in hosts if host in known) or (OWN_FOLDER,))
+        stack_hosts = self.firescreen.session.hosts
+        self.set_hosts(tuple(host for host in hosts if host in stack_hosts) or (OWN_FOLDER,))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the actions that make sense now."""

@@ -106,10 +106,10 @@ class LevelTable(Widget, can_focus=True):
         now = max(len(row.now) for row in self.rows) + 4
         words = [_short(row.ways, value) for row in self.rows for value, _ in row.ways]
         level = max(map(len, (*words, *map(_level_text, self.rows)))) + 4
-        rest = self.size.width - 2 - name - now - level
-        if host > max(rest, 0):
-            host = max(rest, 0) if rest >= 6 else 0
-        address = min(max(len(inline(row.address)) for row in self.rows) + 2, max(rest - host, 0))
+        room_left = self.size.width - 2 - name - now - level
+        if host > max(room_left, 0):
+            host = max(room_left, 0) if room_left >= 6 else 0
+        address = min(max(len(inline(row.address)) for row in self.rows) + 2, max(room_left - host, 0))
         return host, name, address if address >= 16 else 0, now, level
 
     def _head(self, room: int) -> Content:

@@ -116,8 +116,8 @@ def level_text(row: LevelRow, sentences: Mapping[str, str], width: int, *, roomy
     """
     value = row.value or next((each for each, means in MEANINGS.items() if means.name == row.now), "")
     lines = []
-    said = "" if row.is_kept else row.value
-    if roomy and (sentence := sentences.get(said, "")):
+    shown_level = "" if row.is_kept else row.value
+    if roomy and (sentence := sentences.get(shown_level, "")):
         lines += [Content("\n").join(Content(part) for part in wrap(sentence, width)), Content("")]
     elif row.is_kept:
         lines.append(Content.assemble(("Now, and kept so: ", "$quiet"), (row.now, row.colour)))

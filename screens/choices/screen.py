@@ -164,8 +164,8 @@ what clients need for it. Tab or Enter goes on to the other questions."""
     async def _show_levels(self) -> tuple[Question, ...]:
         """Draws the levels of several components as one table; returns the questions that are not in it."""
         session = self.firescreen.session
-        asked = [question for question in self._questions if is_level(question)]
-        if len(asked) < 2 or session.stack is None or session.scan is None:
+        level_questions = [question for question in self._questions if is_level(question)]
+        if len(level_questions) < 2 or session.stack is None or session.scan is None:
             # A reverse proxy protects the components behind it: they have no level of their own.
             await self.query(LevelTable).remove()
             self.query_one("#levels").display = False
@@ -201,8 +201,8 @@ what clients need for it. Tab or Enter goes on to the other questions."""
             row, wide = table.row, self.has_class("-wide")
             kept = sum(each.is_kept for each in table.rows)
             many = len(table.rows)
-            said = f"{many - kept} of {many} change" + (f", {kept} kept" if kept else "")
-            self.query_one("#components", Panel).set_subtitle(said)
+            summary = f"{many - kept} of {many} change" + (f", {kept} kept" if kept else "")
+            self.query_one("#components", Panel).set_subtitle(summary)
             panel = self.query_one("#meaning", Panel)
             panel.set_title(
                 f"{inline(row.name)}: {SHORT[''] if row.is_kept else SHORT.get(row.value, SHORT[''])}"

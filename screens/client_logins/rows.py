@@ -25,10 +25,10 @@ def columns(rows: Sequence[LoginCandidate], room: int) -> tuple[int, int, int, i
     several = len({row.host for row in rows}) > 1
     host = min(max(len(place(row.host)) for row in rows), 14) + 2 if several else 0
     today = max(len("today"), *(len(_today(row)) for row in rows)) + 2
-    rest = max(room - host - today - NEXT, 12)
-    how = min(max(len(inline(row.how)) for row in rows) + 2, rest)
+    room_left = max(room - host - today - NEXT, 12)
+    how = min(max(len(inline(row.how)) for row in rows) + 2, room_left)
     server = max(len("server"), *(len(_server(row)) for row in rows)) + 2
-    server = server if server <= rest - how else rest - how if rest - how >= READABLE else 0
+    server = server if server <= room_left - how else room_left - how if room_left - how >= READABLE else 0
     return (host, how, server, today)
 
 

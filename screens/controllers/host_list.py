@@ -100,18 +100,18 @@ class HostList:
 
         self.error = error
         for name in names:
-            known = {entry.spec.address or entry.name for entry in self._app.hosts}
-            if name not in known:
+            listed_names = {entry.spec.address or entry.name for entry in self._app.hosts}
+            if name not in listed_names:
                 free = free_name(name, self._names())
                 address = "" if free == name else name
                 self._put(HostEntry(spec=HostSpec(name=free, connect="ssh", address=address), source="ssh"))
         for one in instances:
-            known = {
+            listed_names = {
                 entry.spec.instance or entry.name
                 for entry in self._app.hosts
                 if entry.spec.connect == "incus"
             }
-            if one.name not in known:
+            if one.name not in listed_names:
                 spec = HostSpec(name=free_name(one.name, self._names()), connect="incus", instance=one.name)
                 note = "" if one.running else "stopped"
                 self._put(HostEntry(spec=spec, source="incus", note=note))
@@ -126,8 +126,8 @@ class HostList:
 
         def list_added(hosts_and_file: tuple[tuple[HostSpec, ...], str]) -> None:
             specs, file = hosts_and_file
-            known = {_login(entry.spec) for entry in self._app.hosts} if file else set()
-            new = tuple(spec for spec in specs if _login(spec) not in known)
+            listed_logins = {_login(entry.spec) for entry in self._app.hosts} if file else set()
+            new = tuple(spec for spec in specs if _login(spec) not in listed_logins)
             note = f"from {inline(file.rpartition('/')[2], 24)}" if file else ""
             for spec in new:
                 self._put(HostEntry(spec=spec, source="added", note=note))

@@ -53,11 +53,11 @@ class WorkspaceWatch:
 
     def _ask(self, then: Callable[[Notices], None]) -> None:
         self._is_waiting = True
-        known = self._app.notices
+        former_notices = self._app.notices
         self._app.ask(
-            lambda: notices.read(self._app.client.engine, known),
+            lambda: notices.read(self._app.client.engine, former_notices),
             lambda found: self._have(found, then),
-            lambda _: self._have(known, self._keep),
+            lambda _: self._have(former_notices, self._keep),
             wanted=lambda: True,
         )
 
@@ -97,10 +97,10 @@ class WorkspaceWatch:
         if class_state == before:
             return
         self._app.class_state = class_state
-        known = {message.number for message in before.news.messages} if before.news else set()
+        read_numbers = {message.number for message in before.news.messages} if before.news else set()
         for message in class_state.news.messages if class_state.news else ():
             # Messages from before this wizard was opened are shown on the lab's page.
-            if message.number not in known and (before.news or self._is_recent(message.at)):
+            if message.number not in read_numbers and (before.news or self._is_recent(message.at)):
                 self._app.notify(message.text, title="From your instructor", timeout=_SHOWN, markup=False)
 
     @staticmethod

@@ -140,10 +140,10 @@ def diagnosis_text(diagnosis: Diagnosis) -> Content:
     if diagnosis.asked:
         lines = [
             Content.assemble(
-                ("✓ " if asked.answer else "– ", "$success" if asked.answer else "$quiet"),
-                inline(asked.question.told, 200),
+                ("✓ " if check.answer else "– ", "$success" if check.answer else "$quiet"),
+                inline(check.question.told, 200),
             )
-            for asked in diagnosis.asked
+            for check in diagnosis.asked
         ]
         parts.insert(
             0, Content.assemble(("Checked on the hosts\n", "bold $primary"), Content("\n").join(lines))

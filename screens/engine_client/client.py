@@ -302,8 +302,8 @@ class EngineClient(LabClient):
 
     def inventory(self, stack: Stack) -> tuple[InventoryItem, ...]:
         """Returns the existing certificates and users, also if the current stack does not need any."""
-        whole = wholly_protected(stack)
-        return self.engine.inventory(whole, self.engine.inspect(whole))
+        protected_stack = wholly_protected(stack)
+        return self.engine.inventory(protected_stack, self.engine.inspect(protected_stack))
 
     def current_connections(self, scan: Scan, stack: Stack, answers: Answers) -> Plan:
         """Returns the present connections: a plan with only the probes that test them."""
@@ -375,11 +375,11 @@ def _raise_needed_credential(work: Callable[[Emit], Outcome], emit: Emit, *, lat
     """
     from wizard.errors import CredentialNeededError
 
-    held: list[Event] = []
+    held_events: list[Event] = []
 
     def tell(event: Event) -> None:
         if event.kind == "finished":
-            held.append(event)
+            held_events.append(event)
         else:
             emit(event)
 
@@ -387,6 +387,6 @@ def _raise_needed_credential(work: Callable[[Emit], Outcome], emit: Emit, *, lat
     error = outcome.error
     if isinstance(error, CredentialNeededError) and error.kind and (later or not outcome.run):
         raise error
-    for event in held:
+    for event in held_events:
         emit(event)
     return outcome

@@ -39,8 +39,8 @@ def _finished_labs(engine: Engine) -> tuple[int, int]:
         return (0, 0)
     from wizard.labs import labs
 
-    known = [lab.id for lab in labs(engine.workspace.packs)]
-    return (sum(name in ended for name in known), len(known))
+    lab_ids = [lab.id for lab in labs(engine.workspace.packs)]
+    return (sum(name in ended for name in lab_ids), len(lab_ids))
 
 
 def _journals(folder: Path) -> tuple[tuple[str, int, int], ...]:

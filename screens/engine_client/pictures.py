@@ -58,8 +58,8 @@ def _convert_to_png(svg: Path) -> Path:
             raise HostError(f"{program} failed: {error}", where=str(svg), todo="Use the SVG") from error
         if done.returncode == 0 and png.is_file():
             return png
-        said = plain(done.stderr.decode("utf-8", "replace").strip(), 200)
-        raise HostError(f"{program} made no picture: {said}", where=str(svg), todo="Use the SVG")
+        message = plain(done.stderr.decode("utf-8", "replace").strip(), 200)
+        raise HostError(f"{program} made no picture: {message}", where=str(svg), todo="Use the SVG")
     raise HostError(
         "no program on this machine turns SVG into PNG",
         where=str(svg),

@@ -27,8 +27,8 @@ def share(rows: tuple[Exposure, ...]) -> float:
 
     Components that do not answer are left out, because their protection is unknown.
     """
-    known = [row for row in rows if row.state != "down"]
-    return sum(_WORTH.get(row.state, 0.0) for row in known) / len(known) if known else 0.0
+    answering = [row for row in rows if row.state != "down"]
+    return sum(_WORTH.get(row.state, 0.0) for row in answering) / len(answering) if answering else 0.0
 
 
 def raised_by(rows: tuple[Exposure, ...], width: int) -> str:

@@ -30,8 +30,8 @@ def take_answers(app: Wizard, session: LabSession, say: Callable[[Content], None
             kept = Content.assemble(("✓ ", "bold $success"), "Saved. 'o' writes your report.")
             app.ask(lambda: keep(texts), lambda _: say(kept))
 
-    asked = tuple(question.ask for question in session.lab.questions)
-    app.push_screen(AnswersDialog(asked, session.answers), save_answers)
+    question_texts = tuple(question.ask for question in session.lab.questions)
+    app.push_screen(AnswersDialog(question_texts, session.answers), save_answers)
 
 
 def offer_report(app: App[int], path: Path) -> None:

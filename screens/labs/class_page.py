@@ -112,8 +112,11 @@ class ClassPage(Page):
         """Sends a signal to the instructor, or withdraws it."""
         app: Wizard = self.firescreen
         wanted = "" if app.class_state.signal == signal else signal
-        said = {"help": "The board shows that you need help.", "ready": "The board shows that you are ready."}
+        messages = {
+            "help": "The board shows that you need help.",
+            "ready": "The board shows that you are ready.",
+        }
         app.ask(
             lambda: app.workspace_watch.membership.wish(signal=wanted),
-            lambda _: app.notify(said.get(wanted, "The board shows neither any more.")),
+            lambda _: app.notify(messages.get(wanted, "The board shows neither any more.")),
         )

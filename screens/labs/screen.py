@@ -352,8 +352,8 @@ class LabPage(ClassPage):
         self._draw_steps()
         self.query_one("#steps", OptionList).highlighted = 1
         self._draw()
-        said = Content.assemble(("✓ ", "bold $success"), "The lab is back at the beginning.")
-        self.call_after_refresh(self._say, said)
+        message = Content.assemble(("✓ ", "bold $success"), "The lab is back at the beginning.")
+        self.call_after_refresh(self._say, message)
 
     def action_copy(self) -> None:
         """Copies the commands of the step."""

@@ -188,6 +188,6 @@ def closing_text(lab: Lab, *, answers: bool) -> str:
         for question in lab.questions
     ]
     more = "" if answers else "**w** takes your answers, **a** shows ours. "
-    asked = "\n".join(lines)
-    questions = f"\n\n## Can you answer these?\n\n{asked}\n\n{more}" if lines else "\n\n"
+    question_lines = "\n".join(lines)
+    questions = f"\n\n## Can you answer these?\n\n{question_lines}\n\n{more}" if lines else "\n\n"
     return f"{lab.outro}{questions}**o** writes a report to hand in."

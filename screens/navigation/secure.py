@@ -120,11 +120,14 @@ def logins_without_root(app: Wizard) -> tuple[tuple[str, str], ...]:
     session = app.session
     if session.scan is None or session.stack is None:
         return ()
-    known = session.scan.facts.hosts
+    host_facts = session.scan.facts.hosts
     return tuple(
-        (host.name, known[host.name].user)
+        (host.name, host_facts[host.name].user)
         for host in session.stack.hosts
-        if host.connect == "ssh" and not host.become and host.name in known and not known[host.name].root
+        if host.connect == "ssh"
+        and not host.become
+        and host.name in host_facts
+        and not host_facts[host.name].root
     )
 
 

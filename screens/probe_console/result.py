@@ -206,8 +206,8 @@ def _box(certificate: CertificateSummary, kind: str, width: int, bad: str) -> li
     rows[2] = ("key", f"{certificate.key}; for {', '.join(certificate.usage) or 'any use'}")
     inside: list[tuple[str, str]] = []
     for name, words in rows:
-        first, *rest = hang(words, width - 11, 0).split("\n")
-        inside += [(f"{name:<6}", first), *((" " * 6, more) for more in rest)]
+        first, *more_lines = hang(words, width - 11, 0).split("\n")
+        inside += [(f"{name:<6}", first), *((" " * 6, more) for more in more_lines)]
     lines = [
         Content.assemble(("│ ", colour), (name, "$quiet"), fit(words, width - 10), (" │", colour))
         for name, words in inside

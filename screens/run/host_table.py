@@ -76,13 +76,13 @@ class HostTable(ScrollView, can_focus=True):
         row = self._listed[at]
         text = host_line(row, width=width - 2, names=self._names, canary=self.canary)
         mine = row.host == self.selected
-        whole = Content.assemble("▸" if mine else " ", text, " ")
+        line = Content.assemble("▸" if mine else " ", text, " ")
         if mine and self.app.no_color:  # grey text would be unreadable on a reversed line
-            whole = Content.styled(whole.plain, "bold reverse" if self.has_focus else "bold underline")
+            line = Content.styled(line.plain, "bold reverse" if self.has_focus else "bold underline")
         elif mine:
             part = "" if self.has_focus else "-blurred"
-            whole = whole.stylize_before(f"on $block-cursor{part}-background")
-        return Visual.to_strips(self, whole, width, 1, self.visual_style, pad=True)[0]
+            line = line.stylize_before(f"on $block-cursor{part}-background")
+        return Visual.to_strips(self, line, width, 1, self.visual_style, pad=True)[0]
 
     def watch_in_hand(self) -> None:
         """Marks another line."""

@@ -173,11 +173,11 @@ or the verification fails; this screen then says what failed, where, and what to
 
     def _name_host(self, state: RunState) -> None:
         """Shows one host in the title bar."""
-        known, step = self.firescreen.session.hosts, state.step
+        stack_hosts, step = self.firescreen.session.hosts, state.step
         host = self._chosen
         if state.busy and not host:
             host = state.waiting_host if state.waiting else self._host(state) or (step.host if step else "")
-        self.set_hosts((host,) if host in known or host == OWN_FOLDER else known)
+        self.set_hosts((host,) if host in stack_hosts or host == OWN_FOLDER else stack_hosts)
 
     def on_host_table_chosen(self) -> None:
         """Shows the steps and the log of another host."""
@@ -336,11 +336,11 @@ or the verification fails; this screen then says what failed, where, and what to
         self.set_class(bool(title), "-aside", update=False)  # no style depends on it: nothing is restyled
 
     def _put_aside(self) -> None:
-        asked, self._asking = self._asking, ""
+        question, self._asking = self._asking, ""
         self._looking = False
         self._aside("", Content(""))
         self.query_one("#aside", VerticalScroll).scroll_home(animate=False)
-        if asked:
+        if question:
             self.refresh_bindings()
         self._perhaps_verification(self.firescreen.run_state)
 

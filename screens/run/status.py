@@ -102,8 +102,8 @@ def _verification_text(state: RunState) -> str:
 
 def format_elapsed(seconds: float) -> str:
     """Returns a duration as people read it: '12 s', '2 min 5 s'."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    minutes, seconds_left = divmod(int(seconds), 60)
+    return f"{minutes} min {seconds_left} s" if minutes else f"{seconds_left} s"
 
 
 def run_cards(state: RunState) -> tuple[Card, ...]:
@@ -147,9 +147,9 @@ def step_log(state: RunState, step: str) -> Content:
         parts.append(Content(""))
     else:
         parts += [safe(one.title, 400) for one in state.steps if one.id == step] + [Content("")]
-    said = [line.text for line in state.lines if line.step == step]
-    parts += [safe(text, 500, "$quiet") for text in said[-SHOWN_LINES:]]
-    if not said:
+    output = [line.text for line in state.lines if line.step == step]
+    parts += [safe(text, 500, "$quiet") for text in output[-SHOWN_LINES:]]
+    if not output:
         parts.append(Content.styled("Nothing was logged for this step yet.", "$quiet"))
     return Content("\n").join(parts)
 
@@ -208,9 +208,9 @@ def step_lines(step: StepState, *, current: bool, width: int) -> list[Content]:
     sign, _, colour = STEP.get(step.state, STEP[""])
     style = "bold" if current else "$quiet" if not step.state else ""
     # A wrapped path cannot be read; the log of the selected step contains the full path.
-    first, *rest = hang(short_paths(step.title, width - 4), width - 4, 0).split("\n")
+    first, *more_lines = hang(short_paths(step.title, width - 4), width - 4, 0).split("\n")
     head = Content.assemble((f"  {sign} ", f"bold {colour}"), (first, style))
-    return [head, *(Content.assemble("    ", (line, style)) for line in rest)]
+    return [head, *(Content.assemble("    ", (line, style)) for line in more_lines)]
 
 
 def ending_text(state: RunState) -> Content:
@@ -223,13 +223,13 @@ def ending_text(state: RunState) -> Content:
     if back:
         parts.append(Content.assemble(("↶ ", "bold $warning"), back))
     parts.extend(_what_keys_do(state))
-    said = state.outcome.summary if state.outcome is not None else ()
-    if not said and state.result in ("rolled-back", "cancelled", "undone"):
-        said = ("Files and services are as before the run.",)
+    summary = state.outcome.summary if state.outcome is not None else ()
+    if not summary and state.result in ("rolled-back", "cancelled", "undone"):
+        summary = ("Files and services are as before the run.",)
     sign, _, colour = RESULT.get(state.result, RESULT["failed"])
-    if said:
-        parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), safe(said[0], 400)))
-        parts.extend(safe(line, 400) for line in said[1:])
+    if summary:
+        parts.append(Content.assemble((f"{sign} ", f"bold {colour}"), safe(summary[0], 400)))
+        parts.extend(safe(line, 400) for line in summary[1:])
     return Content("\n").join(parts)
 
 
@@ -330,8 +330,8 @@ def host_line(row: HostRow, *, width: int, names: int, canary: str = "") -> Cont
     bar = Content("")
     if width >= _ROOMY:
         filled = min(_BAR, round(_BAR * row.done / row.total)) if row.total else 0
-        rest = ("─" if row.total else " ") * (_BAR - filled)
-        bar = Content.assemble(("━" * filled, colour), (rest, "$faint"), " ")
+        empty_part = ("─" if row.total else " ") * (_BAR - filled)
+        bar = Content.assemble(("━" * filled, colour), (empty_part, "$faint"), " ")
     head = Content.assemble(
         (fit(f"{sign} {word}", _STATE), f"bold {colour}"),
         (f"{fit(row.host, names)} ", "bold"),

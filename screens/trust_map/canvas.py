@@ -213,8 +213,10 @@ def _edge(start: str, name: str, end: str, width: int) -> Content:
     if not name:
         return Content.styled(f"{start}{'─' * (width - 2)}{end}", "$quiet")
     shown = fit(name, min(len(name), width - 5))
-    rest = "─" * max(width - 5 - len(shown), 0)
-    return Content.assemble((f"{start}─ ", "$quiet"), (shown, "bold $primary"), (f" {rest}{end}", "$quiet"))
+    edge_line = "─" * max(width - 5 - len(shown), 0)
+    return Content.assemble(
+        (f"{start}─ ", "$quiet"), (shown, "bold $primary"), (f" {edge_line}{end}", "$quiet")
+    )
 
 
 def _box(text: str, width: int) -> Content:

@@ -122,8 +122,8 @@ probe in detail."""
         self.query_one("#detail", Static).update(words)
         if arrow:
             hosts = dict.fromkeys((arrow.client_host, arrow.server_host))
-            known = self.firescreen.session.hosts
-            self.set_hosts(tuple(host for host in hosts if host in known) or known)
+            stack_hosts = self.firescreen.session.hosts
+            self.set_hosts(tuple(host for host in hosts if host in stack_hosts) or stack_hosts)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offers only the actions that make sense now."""

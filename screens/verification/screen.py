@@ -202,8 +202,10 @@ to undo the run. 'w' shows both without the matrix."""
                 else Content("")
             )
         self.query_one("#cell", Static).update(words)
-        known = self.firescreen.session.hosts
-        self.set_hosts((attempt.probe.host,) if attempt and attempt.probe.host in known else known)
+        stack_hosts = self.firescreen.session.hosts
+        self.set_hosts(
+            (attempt.probe.host,) if attempt and attempt.probe.host in stack_hosts else stack_hosts
+        )
 
     def on_data_table_cell_selected(self, event: DataTable.CellSelected) -> None:
         """Shows the selected probe in detail."""

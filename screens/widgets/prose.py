@@ -127,6 +127,6 @@ def _parts(word: str, room: int, kind: int = 0) -> list[str]:
     """Returns a word divided into parts that fit."""
     found: list[str] = []
     for part in _BREAKS[kind].split(word):
-        whole = cell_len(part) <= room or kind == len(_BREAKS) - 1
-        found += [part] if whole else _parts(part, room, kind + 1)
+        is_small_enough = cell_len(part) <= room or kind == len(_BREAKS) - 1
+        found += [part] if is_small_enough else _parts(part, room, kind + 1)
     return [each for each in found if each]

@@ -26,9 +26,9 @@ def fold_lines(text: str, width: int) -> list[str]:
 
 def _commands(lines: list[str], width: int) -> Iterator[str | list[str]]:
     """Yields each shell line to wrap, and each here-document, either unchanged or as such a line."""
-    rest = iter(lines)
+    remaining_lines = iter(lines)
     before: list[str] = []
-    for line in rest:
+    for line in remaining_lines:
         found = _HERE.search(line)
         if found is None:
             before.append(line)
@@ -38,7 +38,7 @@ def _commands(lines: list[str], width: int) -> Iterator[str | list[str]]:
                 before = []
             continue
         body = []
-        for inner in rest:
+        for inner in remaining_lines:
             if inner == found["end"]:
                 break
             body.append(inner)

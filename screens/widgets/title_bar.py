@@ -67,12 +67,12 @@ class TitleBar(Widget):
         if self.stage is None:
             named = min(Content(self.place).cell_length + 1, LONGEST)
             right = self._tags(max(room - head.cell_length - named, LEAST))
-            rest = max(room - head.cell_length - right.cell_length - 1, 0)
-            return Content.assemble(head, fit(self.place, rest), " ", right)
+            room_left = max(room - head.cell_length - right.cell_length - 1, 0)
+            return Content.assemble(head, fit(self.place, room_left), " ", right)
         steps = Content.styled(" ─ ", "$faint").join(self._stage(stage) for stage in Stage)
         right = self._tags(max(room - head.cell_length - steps.cell_length - 1, 0))
-        rest = max(room - head.cell_length - steps.cell_length - right.cell_length, 0)
-        return Content.assemble(head, steps, " " * rest, right)
+        room_left = max(room - head.cell_length - steps.cell_length - right.cell_length, 0)
+        return Content.assemble(head, steps, " " * room_left, right)
 
     def _stage(self, stage: Stage) -> Content:
         """Draws the stages, the current one reversed, finished ones with a tick."""

@@ -119,10 +119,12 @@ class Export:
         module = "library/firescreen_doors.py"
         found[module] = assets.path(f"ansible/{module}").read_bytes()
         found["tasks/path.sh"] = path_tool.text().encode()
-        for name, told in book.host_vars().items():
-            found[f"host_vars/{name}/firescreen.yml"] = _yaml(told, f"What {name} is to hold and to run.")
-        for name, told in book.secret_vars().items():
-            text = _yaml(told, "Checksums of secrets: they would let a password be guessed at leisure.")
+        for name, variables in book.host_vars().items():
+            found[f"host_vars/{name}/firescreen.yml"] = _yaml(
+                variables, f"What {name} is to hold and to run."
+            )
+        for name, variables in book.secret_vars().items():
+            text = _yaml(variables, "Checksums of secrets: they would let a password be guessed at leisure.")
             found[f"host_vars/{name}/secrets.yml"] = _encrypt_variables(text, password)
         for copy in book.copies:
             found[f"files/{copy.source}"] = (

@@ -133,25 +133,25 @@ class Picture:
             for change in step.changes
             if isinstance(change, MakeFolder) and change.host != WORKSPACE
         ]
-        known = {(change.host, change.path) for _, change in made}
+        yielded = {(change.host, change.path) for _, change in made}
         for server in self._servers:
             paths = [server.home]
             if server.service.flags.kind == "dropin":
                 paths.append(posixpath.dirname(server.service.flags.path))
             for path in paths:
                 info: PathInfo | None = server.host.folders.get(path)
-                if info is not None and (server.spec.host, path) not in known:
-                    known.add((server.spec.host, path))
+                if info is not None and (server.spec.host, path) not in yielded:
+                    yielded.add((server.spec.host, path))
                     yield _there(server.spec.host, path, info)
         for host, path in self.doors.folders():
             info = self.facts.hosts[host].folders.get(path)
-            if info is not None and (host, path) not in known:
-                known.add((host, path))
+            if info is not None and (host, path) not in yielded:
+                yielded.add((host, path))
                 yield _there(host, path, info)
         for host, path in dict.fromkeys((each.host, posixpath.dirname(each.path)) for each in self.files):
             # A folder that Firescreen made for a Grafana; folders made by packages are left to them.
             info = self.facts.hosts[host].folders.get(path)
-            if info is not None and posixpath.basename(path) == "firescreen" and (host, path) not in known:
+            if info is not None and posixpath.basename(path) == "firescreen" and (host, path) not in yielded:
                 yield _there(host, path, info)
         for stage, change in made:
             yield Folder(

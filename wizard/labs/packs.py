@@ -86,8 +86,8 @@ def read(folder: Path, *, taken: Collection[str]) -> Pack:
             mine = {
                 path.partition("/")[2]: text for path, text in files.items() if path.startswith(f"{room}/")
             }
-            known = {*taken, *(lab.id for lab in labs)}
-            seen = pack_review.inspect(mine, folder=place / room, source=rooms[room], taken=known)
+            ids_taken = {*taken, *(lab.id for lab in labs)}
+            seen = pack_review.inspect(mine, folder=place / room, source=rooms[room], taken=ids_taken)
             problems += seen.problems
             labs += [seen.lab] if seen.lab else []
             shows += seen.shows

@@ -216,11 +216,11 @@ class PracticeEnvironment(LabEnvironment):
         return self._engine.connections(practice.host_specs(self._engine.workspace.root))
 
     def _take(self) -> dict[str, ConfigSnapshot]:
-        known = practice.load(self._root)
-        assert known is not None
+        practice_stack = practice.load(self._root)
+        assert practice_stack is not None
         places = {
             host.name: Places((f"{host.folder}/etc",), (f"{host.service_folder}/arguments",))
-            for host in known.hosts
+            for host in practice_stack.hosts
         }
         asks = places["prometheus"]
         places["prometheus"] = replace(asks, folders=(*asks.folders, str(self._root / "notes")))

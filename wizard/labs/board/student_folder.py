@@ -67,12 +67,12 @@ class StudentFolder:
             for entry in place.entries():
                 if entry.name in self._labs:
                     lab = self._labs[entry.name]
-                    known = _state(place, entry.name)
-                    newer = known is not None and (
-                        lab.id not in found or known.started > found[lab.id].started
+                    lab_state = _state(place, entry.name)
+                    newer = lab_state is not None and (
+                        lab.id not in found or lab_state.started > found[lab.id].started
                     )
-                    if known is not None and newer:
-                        found[lab.id] = of_lab(lab, known, secrets)
+                    if lab_state is not None and newer:
+                        found[lab.id] = of_lab(lab, lab_state, secrets)
                         active = max(active, entry.changed / 1e9)
                 elif entry.name == "lab":
                     current = _line(place, "lab") or current

@@ -25,9 +25,9 @@ def _healthy(check: Check, look: ComposeLook, patience: float) -> list[str]:
     role = check.of.partition("/")[0]
     while (health := look.box(check.of).health) != "healthy":
         if time.monotonic() > deadline:
-            said = f"is {health}" if health else "has no health check"
+            problem = f"is {health}" if health else "has no health check"
             raise NotYet(
-                f"the container of {role} {said}",
+                f"the container of {role} {problem}",
                 "Its health check must ask as its server demands. Show what it said: "
                 f"docker inspect -f '{{{{json .State.Health}}}}' {look.box(check.of).name}",
             )
