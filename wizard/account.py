@@ -1,4 +1,4 @@
-"""Who this program runs as, and what users and groups are called."""
+"""The user and group of this process, and names of users and groups."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pwd
 
 
 def account() -> tuple[str, str]:
-    """Names (or, where there are none, numbers) of the user and group that this program runs as."""
+    """(user, group) of this process, by name or, without a name, by number."""
     return user_name(os.geteuid()), group_name(os.getegid())
 
 
 def user_name(uid: int) -> str:
-    """A user's name, or the number where it has none."""
+    """The name of a user, or the number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -21,7 +21,7 @@ def user_name(uid: int) -> str:
 
 
 def group_name(gid: int) -> str:
-    """A group's name, or the number where it has none."""
+    """The name of a group, or the number if it has none."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Says where Firescreen's own data files are, in a checkout and in an installed package alike."""
+"""Finds Firescreen's data files, in a checkout and in an installed package."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from wizard.errors import FirescreenError
 
 
 def path(name: str) -> Path:
-    """The file or folder `name` (with forward slashes) of the assets.
+    """The path of a file or folder of the assets.
+
+    Args:
+        name: its relative path, with forward slashes.
 
     Raises:
-        FirescreenError: there is none, which means a broken installation.
+        FirescreenError: it does not exist, which means that the installation is broken.
     """
     here = Path(__file__).resolve().parent
     parts = PurePosixPath(name).parts
     if ".." not in parts and not PurePosixPath(name).is_absolute():
-        # A wheel carries the assets inside the package; a checkout has them beside it.
+        # A wheel contains the assets inside the package; a checkout has them beside it.
         for folder in (here / "_assets", here.parent / "assets"):
             found = folder.joinpath(*parts)
             if found.exists():

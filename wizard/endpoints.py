@@ -1,6 +1,6 @@
-"""Host names, addresses and host:port, compared as DNS and TCP compare them; never as texts.
+"""Compares host names, addresses and host:port like DNS and TCP do, not as texts.
 
-Pure, and asks no name server: what a name leads to is for the host to say that uses it.
+Pure functions that resolve no names: the result would depend on the host that uses the name.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TypeAlias
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _KEPT = 1 << 16
-"""Texts whose reading is remembered: a plan compares each target with each server."""
+"""Size of the caches: a plan compares each target with each server."""
 
 PORTS = {"http": 80, "https": 443}
-"""The port of a target that names none, by scheme."""
+"""The default port of each scheme."""
 
 LOOPBACK_NAMES = (
     "localhost",
@@ -32,9 +32,9 @@ LOOPBACK_NAMES = (
 
 @lru_cache(_KEPT)
 def canonical(host: str) -> str:
-    """One spelling for each host: lower case, no trailing dot, no brackets, addresses in their shortest form.
+    """The canonical spelling of a host: lower case, no trailing dot, no brackets, addresses in their shortest form.
 
-    An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address: both lead to one socket.
+    An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) becomes the IPv4 address: both lead to the same socket.
     """
     bare = host.strip()
     if bare.startswith("[") and bare.endswith("]"):
@@ -45,7 +45,7 @@ def canonical(host: str) -> str:
 
 @lru_cache(_KEPT)
 def parse_address(host: str) -> Address | None:
-    """The address that a text is, or None if it is a name."""
+    """Parses an IP address; None if the text is a name."""
     try:
         address = ipaddress.ip_address(host.strip().removeprefix("[").removesuffix("]"))
     except ValueError:
@@ -55,13 +55,13 @@ def parse_address(host: str) -> Address | None:
 
 
 def is_address(host: str) -> bool:
-    """Whether a text is an IP address and no name."""
+    """Whether a text is an IP address and not a name."""
     return parse_address(host) is not None
 
 
 @lru_cache(_KEPT)
 def split(address: str, scheme: str = "") -> tuple[str, int]:
-    """Canonical host, and port, of `host:port`; without a port, that of the scheme (0 where it has none)."""
+    """(canonical host, port) of `host:port`; without a port, the default port of the scheme, or 0."""
     text = address.strip()
     host, colon, port = text.rpartition(":")
     if colon and port.isascii() and port.isdigit() and (":" not in host or host.endswith("]")):
@@ -70,7 +70,7 @@ def split(address: str, scheme: str = "") -> tuple[str, int]:
 
 
 def join_host_port(host: str, port: int) -> str:
-    """host:port in one spelling, an IPv6 address in brackets."""
+    """host:port in canonical spelling, with an IPv6 address in brackets."""
     name = canonical(host)
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
@@ -92,6 +92,6 @@ def is_loopback(host: str) -> bool:
 
 @lru_cache(_KEPT)
 def is_wildcard(host: str) -> bool:
-    """Whether it is 0.0.0.0 or ::, to listen on which is to listen everywhere; who connects to it gets to itself."""
+    """Whether an address is 0.0.0.0 or ::, which means all addresses for a listener, and this machine for a client."""
     address = parse_address(host)
     return address is not None and address.is_unspecified

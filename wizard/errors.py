@@ -35,7 +35,7 @@ class FirescreenError(Exception):
 
 
 class InputError(FirescreenError):
-    """Bad usage or bad input; nothing was touched."""
+    """Bad usage or bad input; nothing was changed."""
 
     title = "That input cannot be used"
     exit_code = 2

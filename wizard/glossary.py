@@ -1,4 +1,4 @@
-"""The field's words explained, a short text each, for whoever presses `?` on one of them."""
+"""Reads the glossary (a short text for each technical term) and the manual."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 
 
 def terms() -> tuple[str, ...]:
-    """The words that are explained, as file names, e.g. mutual-tls."""
+    """The names of all glossary entries, e.g. mutual-tls."""
     return tuple(sorted(path.stem for path in assets.path(_FOLDER).glob("*.md")))
 
 
 def term(name: str) -> str:
-    """The explanation of a word, Markdown; its first line is the word as a heading.
+    """The Markdown text of a glossary entry; its first line is the term as a heading.
 
     Args:
-        name: in any case, blanks for hyphens: 'SAN', 'mutual TLS'.
+        name: the term, in upper or lower case and with blanks or hyphens: 'SAN', 'mutual TLS'.
 
     Raises:
-        InputError: it is not explained.
+        InputError: the glossary has no such entry.
     """
     word = "-".join(name.lower().split())
     if not _WORD.fullmatch(word) or word not in terms():
@@ -32,9 +32,9 @@ def term(name: str) -> str:
 
 
 def manual() -> dict[str, str]:
-    """The manual: each topic's name, e.g. stack-file, and its Markdown, whose first line is its title.
+    """The Markdown text of each topic of the manual, by name, e.g. stack-file; its first line is the title.
 
-    Where to begin comes first, then the others by name.
+    'getting-started' comes first, then the others by name.
     """
     files = sorted(
         assets.path("docs").glob("*.md"), key=lambda path: (path.stem != "getting-started", path.stem)

@@ -1,7 +1,7 @@
-"""How a person starts this Firescreen, so that a command that it prints works where it is typed.
+"""Completes the commands in printed texts so that they work when a person types them.
 
-Texts in the code say `firescreen undo`; what a person reads also names the workspace where it is not the usual one, and
-the program where the shell would not find it, as after `make run`.
+Texts in the code say `firescreen undo`; printed ones also have the workspace if it is not the default one, and the path
+of the program if the shell would not find it (e.g. after `make run`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _COMMAND = re.compile(rf"(?<![\w/.-])firescreen (?=(?:{COMMANDS})\b)")
 
 
 def as_typed(text: str, workspace: Workspace) -> str:
-    """A text whose commands of Firescreen find the program and the workspace, typed in any folder.
+    """The text with Firescreen's commands completed by program path and workspace, so that they work in any folder.
 
     Args:
-        text: it names commands as `firescreen undo --yes`.
-        workspace: the one that they are about.
+        text: a text with commands like `firescreen undo --yes`.
+        workspace: the workspace for the commands.
     """
     if "firescreen " not in text:
         return text
@@ -36,22 +36,22 @@ def as_typed(text: str, workspace: Workspace) -> str:
 
 
 def program() -> str:
-    """`firescreen` where the shell finds the program that runs, else its path for the shell, from the home as `~/…`."""
+    """`firescreen` if the shell finds the running program by that name, else its path in shell syntax."""
     running = Path(sys.argv[0])
     if running.name != "firescreen":
         return "firescreen"  # run as a module, or by a test
     found = shutil.which("firescreen")
     if found and Path(found).resolve() == running.resolve():
         return "firescreen"
-    # Not resolved: a link of pipx or uv stays what it is when the version behind it changes.
+    # Not resolved, because a link created by pipx or uv stays valid when the version behind it changes.
     return for_shell(running.absolute())
 
 
 def for_shell(path: Path) -> str:
-    """A path as it is typed: quoted where needed, `~/…` below the home where not."""
+    """A path in shell syntax: quoted if necessary, else as `~/…` if it is below the home folder."""
     quoted = shlex.quote(str(path))
     try:
         below = path.relative_to(Path.home())
-    except (ValueError, RuntimeError):  # RuntimeError: nobody's home is known
+    except (ValueError, RuntimeError):  # RuntimeError: the home folder is unknown
         return quoted
     return f"~/{below}" if quoted == str(path) else quoted

@@ -1,6 +1,6 @@
-"""Reads the journals of runs: what was there before, what was begun, what was done.
+"""Reads the journals of runs: the previous state, which changes were begun, and which are done.
 
-Journals of earlier versions are read as well. A line that a crash cut short counts as not written.
+Journals of earlier versions can be read too. A line that was truncated by a crash counts as not written.
 """
 
 from __future__ import annotations
@@ -37,13 +37,16 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 STANDING = ("proven", "applied", "changed", "partly")
-"""What can be undone."""
+"""States of runs that can be undone."""
 FINAL = (*STANDING, "undone", "rolled-back", "ended", "forgotten")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A file as it was or will be: a keyed digest and its rights; `name` is the file of its content, '' for none."""
+    """The state of a file before or after a change: a keyed digest, mode and owner.
+
+    `name` is the file in the run's folder with its content; '' if none is stored.
+    """
 
     digest: str
     mode: int
@@ -56,7 +59,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One change as the journal has it."""
+    """One change in a journal."""
 
     number: int
     host: str
@@ -66,15 +69,15 @@ class Entry:
     after: Image | None = None
     service: Service | None = None
     content: str = ""
-    """What a file holds, in the words of `ContentKind`; '' in older journals."""
+    """The `ContentKind` of a file; '' in older journals."""
     turns: tuple[Probe, ...] = ()
-    """After a reload, a target of each job that Prometheus scrapes by https from then on, as it is asked about it before
-    the run and after it, without passwords; none in older journals."""
+    """For a reload: one target of each job that Prometheus scrapes by https from then on, as probes without passwords
+    that query its state before and after the run; () in older journals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A run as its journal has it."""
+    """A run, as read from its journal."""
 
     run: str
     folder: Path
@@ -87,29 +90,29 @@ class Record:
     done: frozenset[int] = frozenset()
     state: str = "cut-off"
     owed: frozenset[str] = frozenset()
-    """Hosts that could not be rolled back, while the run went on without them."""
+    """Hosts that could not be rolled back and were left out, while the run continued."""
     details: tuple[str, ...] = field(default=())
 
     def for_hosts(self, hosts: Collection[str]) -> Record:
-        """The same run as far as these hosts go."""
+        """The run with only the entries of these hosts."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry.host in hosts))
 
     @property
     def is_practice(self) -> bool:
-        """Whether it touched nothing but the practice stack (and the workspace)."""
+        """Whether it only has hosts of the practice stack."""
         return all(host.connect == "practice" for host in self.hosts)
 
     def is_image(self, state: FileState | None, image: Image | None) -> bool:
-        """Whether a file's content is the one that the image stands for (rights aside)."""
+        """Whether a file has the content of an image, whatever its mode and owner; None means no file."""
         if state is None or image is None:
             return state is None and image is None
         return hmac.compare_digest(digest(self.key, state.content), image.digest)
 
     def load(self, image: Image) -> FileState:
-        """The file that a before-image holds.
+        """The file state of a `before` image, with its stored content.
 
         Raises:
-            JournalError: it is gone or was altered.
+            JournalError: the stored content is missing or was altered.
         """
         path = self.folder / "before" / image.name
         try:
@@ -125,22 +128,22 @@ class Record:
         return FileState(content, image.mode, image.owner, image.group, image.attributes)
 
     def written_content(self, image: Image) -> bytes | None:
-        """The content that the run wrote; None where no copy is kept, or it was altered."""
+        """The content that the run wrote; None if no copy is stored, or it was altered."""
         try:
             content = (self.folder / "after" / image.name).read_bytes() if image.name else None
         except OSError:
             return None
-        known = content is not None and hmac.compare_digest(digest(self.key, content), image.digest)
-        return content if known else None
+        is_intact = content is not None and hmac.compare_digest(digest(self.key, content), image.digest)
+        return content if is_intact else None
 
     def summary(self) -> RunRecord:
-        """What the history shows."""
+        """The run's entry in the history."""
         return RunRecord(
             run=self.run,
             started=self.started,
             state=self.state,
             title=self.title,
-            # A run that went another way than was planned wrote down more than was done.
+            # A run that was planned anew without a failed host has entries for changes that were never begun.
             changes=tuple(
                 dict.fromkeys(
                     f"{entry.host}: {entry.kind} {entry.path}"
@@ -153,10 +156,10 @@ class Record:
 
 
 def read(folder: Path) -> Record | None:
-    """The run of a folder's journal; None if it was interrupted before anything was touched.
+    """Reads the journal in a folder; None if the run was interrupted before it changed anything.
 
     Raises:
-        JournalError: it cannot be read, or its first lines are damaged though something was done.
+        JournalError: it cannot be read, or its first lines are damaged although changes were begun.
     """
     try:
         return _read(folder)
@@ -170,7 +173,7 @@ def read(folder: Path) -> Record | None:
 
 @dataclass
 class _Course:
-    """What the lines after a journal's header tell, line by line."""
+    """The state of a run, updated line by line from its journal."""
 
     entries: list[Entry] = field(default_factory=list)
     begun: set[int] = field(default_factory=set)
@@ -180,7 +183,7 @@ class _Course:
     ready: bool = False
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """One more line."""
+        """Applies the next line."""
         match line.get("line"):
             case "run" | "more":
                 self.entries += map(_read_entry, line["changes"])
@@ -191,9 +194,9 @@ class _Course:
             case "done":
                 self.done.add(int(line["n"]))
             case "back":
-                mine = {entry.number for entry in self.entries if entry.host == line["host"]}
-                self.begun -= mine
-                self.done -= mine
+                rolled_back = {entry.number for entry in self.entries if entry.host == line["host"]}
+                self.begun -= rolled_back
+                self.done -= rolled_back
                 self.owed.discard(str(line["host"]))
             case "owe":
                 self.owed.add(str(line["host"]))
@@ -232,7 +235,7 @@ def _read(folder: Path) -> Record | None:
 
 
 def records(runs: Path) -> tuple[Record, ...]:
-    """All runs that touched anything, the newest first. A damaged journal is left where it is and not counted."""
+    """All runs that have changed anything, the newest first. Damaged journals are skipped and not removed."""
     found = []
     for folder in _folders(runs):
         with suppress(JournalError):
@@ -243,7 +246,7 @@ def records(runs: Path) -> tuple[Record, ...]:
 
 
 def history(workspace: Workspace) -> tuple[RunRecord, ...]:
-    """The runs of a workspace, the newest first; the one under way is among them."""
+    """The runs of a workspace, the newest first, including one in progress."""
     found = (record.summary() for record in records(workspace.runs))
     if not workspace.busy():
         return tuple(found)
@@ -261,10 +264,10 @@ def unfinished_runs(runs: Path) -> tuple[Record, ...]:
 
 
 def find(runs: Path, run: str) -> Record:
-    """The run of that name.
+    """The run with a name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such run.
     """
     for record in records(runs):
         if record.run == run:
@@ -273,9 +276,9 @@ def find(runs: Path, run: str) -> Record:
 
 
 def sweep(runs: Path) -> None:
-    """Removes what is left of runs that were interrupted before they touched anything."""
+    """Removes the folders of runs that were interrupted before they changed anything."""
     for folder in _folders(runs):
-        with suppress(JournalError):  # damaged: it may hold the only copy of what was there
+        with suppress(JournalError):  # damaged: it may have the only copy of previous contents
             if read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -294,7 +297,7 @@ def _folders(runs: Path) -> tuple[Path, ...]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that were written whole: one that a crash cut short counts as not written."""
+    """The complete lines of a journal; truncated ones are skipped."""
     if not path.exists():
         return
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n"):
@@ -307,8 +310,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def digest(key: str, content: bytes) -> str:
-    """What a journal keeps of a file's content: HMAC-SHA-256, hexadecimal."""
-    # Keyed, so that the journal alone tells nobody whether a guessed password is right.
+    """The digest of a content in a journal: HMAC-SHA-256, hexadecimal."""
+    # Keyed, so that the digest alone cannot be used to check a guessed password.
     return hmac.new(key.encode(), content, hashlib.sha256).hexdigest()
 
 
@@ -330,8 +333,8 @@ def _read_entry(data: Mapping[str, Any]) -> Entry:
 def _read_probe(data: Mapping[str, Any]) -> Probe:
     known = {entry.name for entry in fields(Probe)}
     values = {key: value for key, value in data.items() if key in known}
-    if way := values.get("forward"):
-        values["forward"] = Forward(HostSpec(**way["host"]), str(way["place"]))
+    if forward := values.get("forward"):
+        values["forward"] = Forward(HostSpec(**forward["host"]), str(forward["place"]))
     return Probe(**values)
 
 
@@ -347,11 +350,11 @@ def _read_service(data: Mapping[str, Any]) -> Service:
     values = {key: value for key, value in data.items() if key in known}
     for key in ("arguments", "hidden", "bound", "sockets", "shared_with"):
         values[key] = tuple(values.get(key, ()))
-    if held := values.get("supervision"):
-        told: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in held.items()
+    if stored := values.get("supervision"):
+        supervision: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
         }
-        values["supervision"] = Supervision(**told)
+        values["supervision"] = Supervision(**supervision)
     if box := values.get("container"):
         values["container"] = _read_container(box)
     values["flags"] = FlagPlace(**values["flags"])

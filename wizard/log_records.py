@@ -1,9 +1,9 @@
-"""Log records out of the wrappings that loggers, journals and containers put around an error text.
+"""Extracts log records from the formats in which loggers, journals and containers wrap an error text.
 
-The same error stands in a log as `err="…"` with escaped quotes (once, or once more in each wrapping), as a JSON
-record, behind the prefix of syslog, Docker, Kubernetes or klog, and in colours. `read` takes all of that off. The
-table of texts is searched in `Record.text`, in which a field ends with a unit separator: that counts as white space,
-so that a captured name never reaches into the next field.
+The same error may be logged as `err="…"` with escaped quotes (escaped once more for each wrapping), as a JSON record,
+with a prefix of syslog, Docker, Kubernetes or klog, and with colours. `read` removes all of that. The diagnoses are
+searched in `Record.text`, in which fields end with a unit separator: it counts as white space in a regular expression,
+so that a captured name never extends into the next field.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 SEPARATOR: Final = "\x1f"
-"""Stands between two fields of a record; white space to a regular expression, and in no log."""
+"""Separates the fields of a record; white space in a regular expression, and never used in logs."""
 
 LINE: Final = 64 << 10
 TEXT: Final = 256 << 10
-"""So many characters of a line, and of a log, are looked at."""
+"""Maximum number of characters of a line (LINE) and of a log (TEXT) that are searched."""
 
 _LOG: Final = 16 * TEXT
-# Of a long log only the lines that can mean something are looked at; words in small letters.
+# In a long log, only lines with one of these words (in lower case) are searched.
 _TELLING: Final = tuple(
     word.replace("_", " ")
     for word in (
@@ -59,15 +59,15 @@ _DEPTH: Final = 4
 _GRAVE: Final = frozenset("EFP")
 
 _PASTED: Final = 40
-"""So many lines at most are taken for one record that was broken into several."""
+"""Maximum number of lines that are joined to one record."""
 _FRAME: Final = re.compile(r"\s+(?:at |File \"|\.\.\. \d)")
 
 _PAIR: Final = re.compile(
-    # The last quote of a value is the one before the next field: some loggers do not escape those inside.
+    # A value ends with the last quote before the next field: some loggers do not escape quotes inside a value.
     r'(?<![^\s"])(?P<key>[A-Za-z_@][\w.@/-]{0,60})=(?:"(?P<quoted>(?:[^"\\]|\\.|"(?!\s{1,4}[A-Za-z_@][\w.@/-]{0,60}=|\s{0,4}$))*)"?'
     r"|(?P<bare>[^\s\"]\S*)?)"
 )
-# Loggers that quote nothing (logrus in colour): the text of an error goes on as far as the next field.
+# For loggers that quote nothing (logrus with colours), an error text extends to the next field.
 _UNQUOTED: Final = re.compile(r"[^\n]*?(?=\s{1,4}[A-Za-z_@][\w.@/-]{0,60}=|$)")
 _JSON_PAIR: Final = re.compile(
     r'"(?P<key>[\w.@ -]{1,60})"\s{0,4}:\s{0,4}(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^\s",{}\[\]]{1,60}))'
@@ -78,11 +78,11 @@ _LOGFMT_KEYS: Final = frozenset(
 _TIMES: Final = frozenset(
     ("ts", "t", "time", "timestamp", "@timestamp", "_source_realtime_timestamp", "datetime")
 )
-# What logfmt writes in place of a value that it cannot write; it says nothing of an error.
+# Written by logfmt instead of a value of an unsupported type; it is no error.
 _UNWRITTEN: Final = re.compile(r'\b\w{1,80}="unsupported value type"')
 _ERRORS: Final = frozenset(("err", "error"))
 _MESSAGES: Final = frozenset(("msg", "message"))
-# What somebody searched for is no error of this record.
+# Fields with a query: an error text in a query is no error of the record.
 _SOUGHT: Final = frozenset(("query", "expr", "logql", "promql", "selector", "pattern"))
 _SPOKEN: Final = _ERRORS | _MESSAGES | {"reason"}
 _WRAPPED: Final = frozenset(("log", "message", "msg"))
@@ -91,26 +91,26 @@ _ESCAPE: Final = re.compile(r'\\(?:u(?P<code>[0-9a-fA-F]{4})|(?P<one>[nrt"/\\]))
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "/": "/", "\\": "\\"}
 _QUOTES: Final = re.compile(r'\\+"')
 _HELD: Final = re.compile(r'\s*\{"|[^\n]{0,400}?\b(?:err|error|msg)="')
-# Quotation marks as pages and mails set them in place of those that a program wrote.
+# Typographic quotation marks, by which web pages and mails replace those of the program.
 _SET: Final = re.compile("\u2018([^\u2018\u2019\\n]{0,300})\u2019")
 _ENTITY: Final = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,4});")
-# The width at which pages and terminals wrap, how the rest of a wrapped line begins, and the mark of a quoted one.
+# Widths at which pages and terminals wrap lines, beginnings of a wrapped line's rest, and the mark of a quoted line.
 _WRAPPED_AT: Final = range(40, 131)
 _CONTINUED: Final = re.compile(r"(?:[>#|→] {0,2})?(?:x509: |\(?[a-z][a-z-]*(?: |$))")
 _BEGUN: Final = re.compile(r"(?:ts|t|time|level|lvl)=\S")
 _FURTHER: Final = re.compile(r"(?!(?:ts|t|time|level|lvl)=)[a-z_][\w.]{1,40}=\S")
 _MARK: Final = re.compile(r"^[>#|→] {1,2}")
-# A counter that is zero: nothing of the kind happened.
+# Counters that are zero, which are no errors.
 _NOTHING: Final = re.compile(
     r"(?i)\b0 (?:failed|failures?|errors?|timeouts?|timed out|refused|connection refused|unreachable|dropped|rejected|denied)\b"
     r"|\b(?:failed|failures?|errors?|timeouts?|unreachable|dropped|rejected|permission denied)[=:] ?0(?![\w.])"
 )
-# The ways of programs and scripts that pass on what curl says.
+# How programs and scripts report an error of curl.
 _CURL: Final = re.compile(
     r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}"
     r"|:? (?:exit(?:ed)?|returned)(?: with)?(?: exit)?(?: code| status)? ?:? ?(\d{1,2})\b)"
 )
-# The ways of servers in Go that say who the handshake was with; net/http's own is the one that the tables know.
+# How Go servers other than net/http report a failed handshake; the diagnoses only know the text of net/http.
 _HANDSHAKE: Final = re.compile(
     r"(?i)\b(?:errors? (?:on|in|during|while doing|performing) (?:the )?(?:tls|ssl) handshake"
     r"|(?:tls|ssl)[: ]{1,2}handshake (?:failed|failure|has failed|error)|failed (?:the )?(?:tls|ssl) handshake"
@@ -123,24 +123,24 @@ _HANDSHAKE: Final = re.compile(
 class Record:
     """One record of a log.
 
-    `text` is what is searched: all fields in one line, then each field that is a text of its own on its line.
+    `text` is searched for diagnoses: all fields on one line, then each field with several words on a line of its own.
     """
 
     text: str
     program: str = ""
-    """Who wrote it, where the wrapping says so: a unit, a container."""
+    """The program that logged it, if a prefix names it: a unit, a container."""
     is_error: bool = False
-    """Whether only the wrapping says that it is an error (klog, logrus on a terminal)."""
+    """Whether the prefix marks it as an error (klog, logrus on a terminal)."""
 
 
 def read(text: str) -> tuple[Record, ...]:
-    """The records of a line or a whole log, oldest first; each text once. Never raises."""
+    """The records of a line or a whole log, oldest first, without duplicates. Never raises."""
     lines = _of_document(text) or text[-_LOG:].splitlines()
     if len(text) > TEXT:
         lines = [line for line in _different(lines) if _tells(line[:LINE].lower())]
     found: dict[str, Record] = {}
     size = 0
-    # A log's last lines say why it ended.
+    # Starts at the end, because the last lines of a log say why the program ended.
     for line in reversed(lines):
         record = _record(line[:LINE])
         if record.text in found:
@@ -153,7 +153,7 @@ def read(text: str) -> tuple[Record, ...]:
 
 
 def _of_document(text: str) -> list[str]:
-    """The records of a JSON document (an array of records, or an API's answer with lists of objects), a line each."""
+    """The records of a JSON document (an array of records, or an API response with lists of objects), one per line."""
     start = text.strip()
     if len(text) > TEXT or not re.match(r"\[\s{0,100}\{|\{\s{0,100}\"", start):
         return []
@@ -174,7 +174,7 @@ def _objects(loaded: Any, depth: int) -> list[dict[str, Any]]:
 
 
 def _beside(loaded: Any, depth: int) -> Any:
-    """What a document holds beside the lists of objects."""
+    """The document without its lists of objects."""
     if isinstance(loaded, dict) and depth:
         rest = ((key, _beside(value, depth - 1)) for key, value in loaded.items())
         return {key: value for key, value in rest if value is not None}
@@ -182,10 +182,10 @@ def _beside(loaded: Any, depth: int) -> Any:
 
 
 def rejoined(text: str) -> str:
-    """A short text with the lines put together again that a terminal, a mail or a web page has broken; '' if none was.
+    """A short text with lines rejoined that a terminal, mail or web page has wrapped; '' if there are none.
 
-    A line goes on where the next one is indented or begins with a further field of a record in logfmt, or where it ends
-    within quotes, in a blank, a colon or a comma, or in a word that the next line continues in small letters.
+    A line is continued if the next one is indented or begins with a further logfmt field; or if the line ends inside
+    quotes, with a blank, colon or comma, or with a word after which the next line goes on in lower case.
     """
     lines = text.splitlines()
     if not 2 <= len(lines) <= _PASTED or len(text) > _PASTED * 200:
@@ -206,7 +206,7 @@ def rejoined(text: str) -> str:
 
 
 def _is_field_of(record: str, line: str) -> bool:
-    """Whether a line begins with a further field of a record in logfmt that began before it."""
+    """Whether a line begins with a further field of an unfinished logfmt record."""
     return bool(_BEGUN.match(record) and _FURTHER.match(line))
 
 
@@ -221,7 +221,7 @@ def _tells(line: str) -> bool:
 
 
 def _different(lines: list[str]) -> list[str]:
-    """Without those that differ from a later one by their digits only: a log says the same thing again and again."""
+    """The lines without those that only differ from a later one in digits, because logs repeat the same messages."""
     last = {_DIGITS.sub("0", line[:LINE]): number for number, line in enumerate(lines)}
     return [lines[number] for number in sorted(last.values())]
 
@@ -230,16 +230,16 @@ def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
     body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
-    text = _CURL.sub(lambda told: f"curl: ({told[1] or told[2]}) ", _NOTHING.sub("", _text(body, _DEPTH)))
+    text = _CURL.sub(lambda match: f"curl: ({match[1] or match[2]}) ", _NOTHING.sub("", _text(body, _DEPTH)))
     if program.startswith("postfix/"):
-        # Which of its programs wrote the line says whether it is the client or the server of the connection.
+        # The name of the postfix program says whether it is the client or the server of the connection.
         text = f"{program}: {text}"
     text = _SET.sub(r"'\1'", _HANDSHAKE.sub("TLS handshake error from ", text))
     return Record(text, program, level in _GRAVE)
 
 
 def _bare(line: str) -> tuple[str, str, str]:
-    """A line without the prefixes of those who passed it on, the program and the level (a letter) that they name."""
+    """(the line without prefixes, the program, the level as a letter)."""
     program = level = ""
     for _ in range(_DEPTH):
         found = next((match for prefix in _PREFIXES if (match := prefix.match(line))), None)
@@ -249,19 +249,19 @@ def _bare(line: str) -> tuple[str, str, str]:
         program = named.get("program") or program
         level = named.get("level") or level
         line = line[found.end() :]
-        if named.get("level") == "I":  # klog says only there that it is information
+        if named.get("level") == "I":  # with klog, only the prefix shows that the level is info
             line = f"level=info {line}"
     return line, program, level
 
 
 def _text(body: str, depth: int) -> str:
-    # The error last, as most loggers have it: JSON's keys are often sorted.
+    # The error comes last, like in most logs; JSON keys are often sorted by name.
     named = (field for field in _fields(body) if field[0].lower() not in _SOUGHT)
     fields = tuple(sorted(named, key=lambda field: field[0].lower() in _ERRORS))
     if not fields or not depth:
         return _QUOTES.sub('"', body)
     if any(key.lower() in _ERRORS for key, _ in fields):
-        # What a request carried (a log of somebody else) is no error of this record.
+        # A log inside a request that was logged is no error of this record.
         fields = tuple(each for each in fields if each[0].lower() in _OWN or not _is_record(each[1]))
     inner = [
         _text(value, depth - 1) for key, value in fields if key.lower() in _WRAPPED and _is_record(value)
@@ -269,7 +269,7 @@ def _text(body: str, depth: int) -> str:
     if inner:
         rest = (each for each in fields if not (each[0].lower() in _WRAPPED and _is_record(each[1])))
         return "\n".join((*inner, _joined(rest)))
-    # What a message says depends on the error beside it: alone on its line it would be taken for the whole.
+    # A message only gets a line of its own if there is no error field, which may change its meaning.
     alone = not any(key.lower() in _ERRORS for key, _ in fields)
     own = (
         _named(key, value)
@@ -292,14 +292,14 @@ def _is_record(value: str) -> bool:
 
 
 def _fields(body: str) -> Iterator[tuple[str, str]]:
-    """The fields of a record; what stands in none has the name ''. None for a text that is no record."""
+    """The fields of a record; text outside of fields has the name ''. Yields nothing if the text is no record."""
     stripped = body.strip()
     if stripped.startswith("{") and '"' in stripped[:80]:
         yield from _of_json(stripped)
         return
     head, brace, tail = stripped.partition('{"')
     if brace and re.search(r"\s$", head) and "=" not in head[-1:]:
-        # zap on a terminal: time, level, logger and message, then an object
+        # zap on a terminal: time, level, logger and message, then a JSON object
         pairs = tuple(_of_json(brace + tail))
         if any(key in ("error", "err", "reason") for key, _ in pairs):
             yield "", head.replace("\t", " ").strip()
@@ -312,7 +312,7 @@ def _of_json(text: str) -> Iterator[tuple[str, str]]:
     try:
         loaded = json.loads(text)
     except (ValueError, RecursionError):
-        # Cut off, or with something behind it.
+        # The object is truncated, or followed by other text.
         for pair in _JSON_PAIR.finditer(text):
             if pair["key"].lower() not in _TIMES:
                 yield pair["key"], _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"]
@@ -358,7 +358,7 @@ def _unescaped(value: str) -> str:
 
 
 def _plain(value: str) -> str:
-    """A value without the escapes of each further wrapping; a record within keeps its own until it is read."""
+    """A value without the escapes of further wrappings; a nested record keeps its escapes until it is parsed."""
     for _ in range(_DEPTH):
         if '\\"' not in value or _HELD.match(value):
             break

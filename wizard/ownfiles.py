@@ -1,4 +1,4 @@
-"""Firescreen's own files: written whole or not at all, and never more open than they end."""
+"""Writes Firescreen's own files atomically, and never with more permissions than their final mode."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def create(path: Path, content: str | bytes, mode: int = 0o600, *, durable: bool = False) -> None:
-    """Writes a new file; the folder must be there.
+    """Writes a new file; its folder must exist.
 
     Args:
-        durable: whether it is on the disk when this returns.
+        durable: whether the file is on the disk (fsync) when this returns.
 
     Raises:
-        FileExistsError: there is one already, which stays. OSError: it cannot be written; nothing is left of it.
+        FileExistsError: the file exists and is not changed. OSError: it cannot be written and is removed again.
     """
     number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -31,13 +31,13 @@ def create(path: Path, content: str | bytes, mode: int = 0o600, *, durable: bool
 
 
 def replace(path: Path, content: str | bytes, mode: int = 0o600, *, durable: bool = False) -> None:
-    """Puts `content` in place of what `path` names, in one step; the folder must be there.
+    """Replaces (or creates) a file atomically; its folder must exist.
 
     Args:
-        durable: whether the content is on the disk before it takes its place.
+        durable: whether the content is on the disk (fsync) before it replaces the old file.
 
     Raises:
-        OSError: it cannot be written; what was there still is.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     part = path.with_name(f".{path.name}.firescreen-{os.getpid()}")
     part.unlink(missing_ok=True)
@@ -51,7 +51,7 @@ def replace(path: Path, content: str | bytes, mode: int = 0o600, *, durable: boo
 
 
 def sync_folder(path: Path) -> None:
-    """Puts a folder's own entries on the disk."""
+    """Writes a folder's entries to the disk (fsync)."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(number)

@@ -1,6 +1,6 @@
-"""Makes, weighs and hashes the passwords of basic authentication, and says what a hash costs here.
+"""Generates, rates and hashes the passwords of basic authentication, and measures the duration of a hash.
 
-bcrypt is what every exporter demands; it looks at 72 bytes and no more, so a longer password is an error.
+All exporters require bcrypt, which only uses the first 72 bytes; a longer password is therefore an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import bcrypt
 from wizard.errors import PasswordError
 from wizard.redact import Secret
 
-# No l, I, O, o, 0, 1: people read these to each other. No sign that YAML, a shell or a URL reads.
+# Without l, I, O, o, 0, 1, which people confuse when they read a password aloud. Without characters that are special in
+# YAML, a shell or a URL.
 _LETTERS: Final = "".join(c for c in string.ascii_letters if c not in "lIoO")
 _ALPHABET: Final = _LETTERS + "23456789"
 _SHORTEST: Final = 23
@@ -31,7 +32,7 @@ _RUNS: Final = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdf
 
 
 def generate(length: int = 24) -> Secret:
-    """A random password of at least 128 bits, safe to paste into YAML, a shell and a URL.
+    """Generates a random password of at least 128 bits, safe to paste into YAML, a shell and a URL.
 
     Raises:
         PasswordError: `length` is under 23 (too weak) or over 72 (too long for bcrypt).
@@ -41,7 +42,7 @@ def generate(length: int = 24) -> Secret:
             f"a generated password cannot have {length} characters",
             todo=f"Take {_SHORTEST} to {_LONGEST}",
         )
-    # A letter first: YAML could take a text such as 2e34… for a number.
+    # A letter first: YAML could read a text such as 2e34… as a number.
     first = secrets.choice(_LETTERS)
     return Secret(first + "".join(secrets.choice(_ALPHABET) for _ in range(length - 1)))
 
@@ -55,22 +56,22 @@ _MARKS: Final = (
 _TRIMMED: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-"""What Go's strings.TrimSpace cuts off, with which Prometheus and Grafana read a password file."""
+"""Characters that Go's strings.TrimSpace removes, with which Prometheus and Grafana read a password file."""
 
 
 def decode(content: bytes, *, where: str = "", what: str = "password") -> Secret:
-    """The one line of text in what was read from a file or from standard input, without its line end.
+    """Decodes a secret from a file or standard input: one line of text, without its line end.
 
-    Every secret that a person gives is read by this. What another program would read as another secret is refused,
-    not repaired: a byte order mark, bytes that are no UTF-8, control characters, a second line.
+    Used for every secret that a person provides. Content that other programs might read differently is rejected and not
+    repaired: a byte order mark, invalid UTF-8, control characters, a second line.
 
     Args:
         content: all bytes of the file.
         where: its path, for the error.
-        what: what it is called in the error.
+        what: its name in the error.
 
     Raises:
-        PasswordError: it is not one line of UTF-8 text.
+        PasswordError: the content is not one line of UTF-8 text.
     """
     again = f"Write the {what} again as one line of plain UTF-8: printf '%s' '…' > FILE"
     for mark, words in _MARKS:
@@ -101,10 +102,10 @@ def decode(content: bytes, *, where: str = "", what: str = "password") -> Secret
 
 
 def read(content: bytes, *, where: str = "") -> Secret:
-    """The password in a file, see `decode`, that every program can carry, see `check`.
+    """Decodes a password from a file (see `decode`) and checks it (see `check`).
 
     Raises:
-        PasswordError: it cannot be used.
+        PasswordError: the password cannot be used.
     """
     password = decode(content, where=where)
     try:
@@ -115,19 +116,19 @@ def read(content: bytes, *, where: str = "") -> Secret:
 
 
 def as_sent_by_prometheus(content: bytes) -> Secret:
-    """What Prometheus sends of a password file that is there, byte for byte: for comparing with a hash only.
+    """The password that Prometheus sends from an existing password file; only for comparison with a hash.
 
-    Bytes that are no UTF-8 are kept as surrogates.
+    Invalid UTF-8 is kept as surrogates.
     """
     return Secret(content.decode("utf-8", "surrogateescape").strip(_TRIMMED))
 
 
 def check(password: Secret) -> None:
-    """Whether bcrypt, curl and a password file can all carry it.
+    """Checks that a password works with bcrypt, curl and a password file.
 
     Raises:
-        PasswordError: it is empty, over 72 bytes, holds a control character or a byte order mark, or begins or ends
-            with a space.
+        PasswordError: it is empty, has over 72 bytes, contains a control character or a byte order mark, or begins or
+            ends with a space.
     """
     text = password.reveal()
     if not text:
@@ -152,7 +153,7 @@ def check(password: Secret) -> None:
             "the password contains a line break or another control character",
             todo="Type it without; a file must hold one line",
         )
-    # Prometheus trims what it reads from a password file, and then nobody gets in.
+    # Prometheus trims the content of a password file, so it would send a wrong password.
     if text != text.strip():
         raise PasswordError(
             "the password begins or ends with a space, which Prometheus removes", todo="Leave the space out"
@@ -160,9 +161,9 @@ def check(password: Secret) -> None:
 
 
 def strength(password: Secret) -> tuple[int, str]:
-    """How hard it is to guess, 0 (at once) to 4 (not within a lifetime), and what to do about it.
+    """Rates a password: (0 to 4, hint); 0 can be guessed at once, 4 not within a lifetime.
 
-    A plain estimate: the alphabet's size to the power of the length, with repeats, runs and common words
+    A simple estimate: the alphabet's size to the power of the length, with repetitions, sequences and common words
     counted as one character each.
     """
     text = password.reveal()
@@ -183,13 +184,13 @@ def strength(password: Secret) -> tuple[int, str]:
 def hash_password(password: Secret, cost: int = 10) -> str:
     """The bcrypt hash for `basic_auth_users`.
 
-    Written as `$2y$`, as `htpasswd -B` and Prometheus' own documentation show it, so that what a person
-    compares looks alike; `$2b$` is the same algorithm, and the exporters take both.
+    Written with the prefix `$2y$` like `htpasswd -B` and Prometheus' documentation, so that hashes look alike; `$2b$` is
+    the same algorithm, and the exporters accept both.
 
     Args:
         password: see `check`.
-        cost: 4 to 16; 10 unless there is a reason, because the exporters' decoy for unknown users has cost 10
-            and any other cost tells by its duration which users exist.
+        cost: 4 to 16, normally 10: the exporters compare the password of unknown users with a dummy hash of cost 10, so
+            any other cost reveals by its duration which users exist.
 
     Raises:
         PasswordError: the password or the cost cannot be used.
@@ -204,9 +205,9 @@ def hash_password(password: Secret, cost: int = 10) -> str:
 
 
 def matches(password: Secret, hashed: str) -> bool:
-    """Whether `hashed` is that password's. Never raises.
+    """Whether a password matches a bcrypt hash. Never raises.
 
-    False as well for what is not a bcrypt hash, and for costs over 16, whose answer would take too long.
+    Also False if `hashed` is no bcrypt hash, or has a cost over 16, which would take too long.
     """
     found = _HASH.match(hashed)
     if found is None or int(found["cost"]) not in _COSTS:
@@ -219,7 +220,7 @@ def matches(password: Secret, hashed: str) -> bool:
 
 
 def cost_seconds(cost: int) -> float:
-    """Seconds that one check of a hash takes on this machine, from one measurement: each step doubles it."""
+    """Seconds for one comparison with a hash on this machine, from one measurement; each cost step doubles it."""
     return float(_seconds_at_eight() * 2.0 ** (cost - 8))
 
 

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, and several nouns, as sentences have them."""
+"""Formats numbers with nouns, and lists of words, for sentences."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def count_noun(number: int, noun: str) -> str:
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Words as one part of a sentence, e.g. 'a', 'a and b' or 'a, b and c'; '' for none."""
+    """Joins words for a sentence, e.g. 'a', 'a and b' or 'a, b and c'; '' for none."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

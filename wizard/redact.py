@@ -1,7 +1,7 @@
-"""Keeps secrets out of what people and logs see, and control characters out of terminals.
+"""Keeps secrets out of screens and logs, and control characters out of terminals.
 
-Two promises: `Secret` never shows its value unless asked by name, and `redact` masks hashes, keys and
-passwords in any text before it is drawn, logged or journalled.
+`Secret` only returns its value from `reveal`; `redact` masks hashes, keys and passwords in texts before they are shown,
+logged or written to the journal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 MASK = "•••"
 _SURE = 16
-"""Characters from which on a secret stands nowhere by chance."""
+"""A secret of at least this length is masked everywhere: it cannot be part of another text by chance."""
 
 _BCRYPT = re.compile(r"\$2[abxy]?\$(\d\d)\$[./A-Za-z0-9]{20,}")
 _OTHER_HASH = re.compile(r"\$(?:apr1|1|5|6|y)\$[^\s\"']{8,}")
@@ -25,7 +25,7 @@ _PRIVATE_KEY = re.compile(
 _INLINE = re.compile(
     r"(?P<key>(?<![\w-])[\"']?(?:password|basicAuthPassword|credentials|client_secret|bearer_token|"
     r"secret_key|httpHeaderValue\d+)[\"']?\s*:[ \t]*)"
-    # Grafana's own way to name a file is no secret.
+    # Grafana's $__file{…} is a reference to a file and no secret.
     r"(?P<value>(?![\"']?\$__file\{)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s#{\[,}][^\n#,}]*))",
 )
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+@")
@@ -40,7 +40,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself; every call of this is a place to look at twice."""
+        """The text itself; calls of this method need special care in a review."""
         return self._value
 
     def __repr__(self) -> str:
@@ -69,15 +69,15 @@ _KEY = os.urandom(16)
 
 
 def secret_fingerprint(content: bytes) -> str:
-    """Six digits that tell two secrets apart within one process, and nobody what they are.
+    """Six hexadecimal digits by which two secrets can be distinguished within one process, without revealing them.
 
-    Keyed anew in every process: an unkeyed digest would let a guessed password be checked at leisure.
+    The key is different in each process: with an unkeyed digest, guessed passwords could be checked offline.
     """
     return hmac.new(_KEY, content, hashlib.sha256).hexdigest()[:6]
 
 
 def fingerprint(content: bytes) -> str:
-    """The first 12 hexadecimal digits of the SHA-256, enough to see whether two contents differ."""
+    """The first 12 hexadecimal digits of the SHA-256 digest, enough to see whether two contents differ."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -85,9 +85,9 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     """`text` with bcrypt and other hashes, private keys and inline passwords masked.
 
     Args:
-        text: anything that is about to be shown or stored.
-        secrets: values that are known to be secret and are masked wherever they stand; one that is short only where
-            it stands alone: masked within paths and words, its letters would tell what it is.
+        text: any text that will be shown or stored.
+        secrets: known secrets, which are masked everywhere. A short one is only masked as a separate word: if it were
+            masked within paths and words, the letters around it would reveal it.
     """
     for secret in secrets:
         value = secret.reveal()
@@ -103,23 +103,23 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
 
 
 def _mask_inline(match: re.Match[str]) -> str:
-    """Masks a password in clear; leaves what Prometheus' own `<secret>` and block markers say."""
+    """Masks a plain-text password; leaves Prometheus' `<secret>` and YAML block markers."""
     value = match.group("value")
     if value in ("<secret>", "|", ">", "~", "null") or MASK in value:
         return match.group()
     return f"{match.group('key')}{MASK}"
 
 
-# The bidirectional controls reorder what stands around them on a screen; the rest moves the cursor.
+# Bidirectional controls reorder the text around them on a screen; the other characters move the cursor.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 
 def plain(text: str, limit: int = 2000) -> str:
-    """`text` from outside made harmless: control and direction characters visible, length bounded.
+    """Makes a text from outside safe to show: control and direction characters become visible, the length is limited.
 
-    Newlines and tabs stay. Longer texts end with a note of how many characters were left out.
+    Newlines and tabs are kept. A truncated text ends with the number of characters that were left out.
     """
     left_out = len(text) - limit
     cut = text[:limit]

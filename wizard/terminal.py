@@ -1,4 +1,4 @@
-"""What is left to do where the terminal is gone, as after an SSH session that was cut."""
+"""Handles the loss of the terminal, e.g. after an SSH connection was lost."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import stat
 
 
 def let_go() -> None:
-    """Has what is still printed go nowhere, and reading wait: each would fail, or return at once for ever, without end.
+    """Redirects output to /dev/null and input to a pipe that never returns.
 
-    Files and pipes, into which a shell may have redirected the output, are left as they are.
+    Without a terminal, writing would fail, and reading would return at once in an endless loop. Files and pipes, to
+    which a shell may have redirected the output, are not changed.
     """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    silent, _ = os.pipe()
-    for number, instead in ((0, silent), (1, nowhere), (2, nowhere)):
+    null = os.open(os.devnull, os.O_WRONLY)
+    silent_pipe, _ = os.pipe()
+    for number, replacement in ((0, silent_pipe), (1, null), (2, null)):
         try:
             if stat.S_ISCHR(os.fstat(number).st_mode):
-                os.dup2(instead, number)
+                os.dup2(replacement, number)
         except OSError:
             continue  # it was closed from the beginning

@@ -1,4 +1,4 @@
-"""Access control of the web pages that Firescreen serves: a secret in the link, TLS for other machines, strict headers."""
+"""Access control of the web pages that Firescreen serves: a secret in the link, TLS for other machines, same origin."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from wizard.errors import InputError
 
 
 class _Request(Protocol):
-    """What is used of a request of aiohttp."""
+    """The part of an aiohttp request that is used here."""
 
     @property
     def host(self) -> str:
-        """Host and port that the browser asked for."""
+        """The Host header: host and port of the URL in the browser."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """Where a page is served.
+    """The address and TLS settings of a web server.
 
     Args:
         listen: the address to bind to.
-        port: 0 for any.
-        cert: certificate of this server, '' for plain http; with `key`.
-        url: where browsers find it, if a proxy is in front: https://labs.example.org
+        port: the port; 0 for any free one.
+        cert: the server's certificate, with `key`; '' for plain http.
+        url: the public URL if a proxy is in front, e.g. https://labs.example.org
     """
 
     listen: str = "127.0.0.1"
@@ -41,21 +41,21 @@ class Listener:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers speak https with it."""
+        """Whether browsers connect to it by https."""
         return bool(self.cert) or self.url.startswith("https://")
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches it."""
-        reached = (self.listen, urlsplit(self.url).hostname or "") if self.url else (self.listen,)
-        return all(map(is_loopback, reached))
+        """Whether only this machine can connect to it."""
+        hosts = (self.listen, urlsplit(self.url).hostname or "") if self.url else (self.listen,)
+        return all(map(is_loopback, hosts))
 
 
 def check_options(how: Listener) -> None:
     """Rejects options that contradict each other.
 
     Raises:
-        InputError: with what to do instead.
+        InputError: names the contradiction and what to do instead.
     """
     if bool(how.cert) != bool(how.key):
         raise InputError("a certificate needs its private key", todo="Name both: --cert F --key F")
@@ -68,7 +68,7 @@ def check_options(how: Listener) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own."""
+    """Whether a host is a loopback address or localhost."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -76,10 +76,10 @@ def is_loopback(host: str) -> bool:
 
 
 def tls_context(cert: str, key: str) -> ssl.SSLContext | None:
-    """The TLS side of a server; None without a certificate.
+    """The TLS context of a server; None without a certificate.
 
     Raises:
-        InputError: the files cannot be used.
+        InputError: certificate or key cannot be used.
     """
     if not cert:
         return None
@@ -96,10 +96,10 @@ def tls_context(cert: str, key: str) -> ssl.SSLContext | None:
 
 
 def base_url(how: Listener, port: int) -> str:
-    """The URL that a browser opens.
+    """The URL to open in a browser.
 
     Args:
-        port: the one that is listened on.
+        port: the port on which the server listens.
     """
     if how.url:
         return how.url.rstrip("/")
@@ -112,19 +112,19 @@ def base_url(how: Listener, port: int) -> str:
 
 
 def cookie_name(request: _Request, purpose: str = "") -> str:
-    """The cookie of a page. Cookies do not know ports: two servers on one machine would take each other's."""
+    """The name of the cookie of a page. It contains the port: browsers send cookies to all servers on a machine."""
     return f"firescreen{purpose}-{urlsplit(f'//{request.host}').port or ''}"
 
 
 def known_secret(secrets: Iterable[str], given: str) -> str:
-    """The one of `secrets` that equals what was given; '' if none does. Compares in constant time."""
+    """The secret that equals `given`, or ''. Compares in constant time."""
     return next(
         (each for each in secrets if hmac.compare_digest(each.encode(), given.encode("utf-8", "replace"))), ""
     )
 
 
 def is_same_origin(origin: str | None, request: _Request, how: Listener) -> bool:
-    """Whether a request comes from our own page: the browser says so in Origin, which cookies do not."""
+    """Whether a request comes from our own page, by its Origin header: cookies are sent with other sites' requests too."""
     if origin is None:
-        return True  # no browser
+        return True  # not sent by a browser
     return urlsplit(origin).netloc == (urlsplit(how.url).netloc if how.url else request.host)

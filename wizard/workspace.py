@@ -1,7 +1,6 @@
-"""Where Firescreen keeps its own things: the CA, passwords, the journal of runs, practice, labs and reports.
+"""The workspace: the folder with the CA, passwords, the journals of runs, the practice stack, labs and reports.
 
-One folder, open to nobody but its owner. Everything in it that matters to a stack is written by changes like
-any other file, so that an undo takes it back too.
+Only its owner can read it. Files that matter to a stack are written by planned changes, so that an undo covers them too.
 """
 
 from __future__ import annotations
@@ -21,57 +20,57 @@ from pathlib import Path
 from wizard.errors import HostError, LockedError, WorkspaceError
 
 _LAST_BREATH = 3.0
-"""Seconds for which what a killed process leaves behind may still hold its lock."""
+"""Seconds to wait for the lock of a process that was killed: a child that it started may still hold the lock."""
 _ROLLBACK = 60.0
-"""Seconds that a holder is waited for which rolls back what it did and then lets go."""
+"""Seconds to wait for the lock of a process that is rolling back its run."""
 _ENDING = "rolling back"
 _EXITING = 0x4
-"""PF_EXITING of the kernel: a process that still frees what it held."""
+"""PF_EXITING of the kernel: the process is exiting and still has to release its resources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Paths below one folder.
+    """The paths of a workspace.
 
     Args:
-        root: absolute path of the folder; made by `ensure`, not before.
+        root: absolute path of the folder, which is only created by `ensure`.
     """
 
     root: Path
 
     @staticmethod
     def default() -> Workspace:
-        """`FIRESCREEN_WORKSPACE`, or the user's data folder."""
+        """The workspace in `FIRESCREEN_WORKSPACE`, or in the user's data folder."""
         named = os.environ.get("FIRESCREEN_WORKSPACE")
         if named:
             return Workspace.at(named)
-        from platformdirs import user_data_path  # not needed where a workspace is named
+        from platformdirs import user_data_path  # imported late: not needed if a workspace is given
 
         return Workspace(user_data_path("firescreen"))
 
     @staticmethod
     def at(folder: str | Path) -> Workspace:
-        """The workspace in a folder that a person named; `~` is the home, of an unknown user a plain name."""
+        """The workspace in a given folder; `~` is expanded, except for an unknown user."""
         return Workspace(Path(os.path.expanduser(folder)).absolute())  # noqa: PTH111 - Path's own raises
 
     @property
     def is_usual(self) -> bool:
-        """Whether a command finds it without being told: the user's own, or the one that the environment names."""
+        """Whether it is the default workspace, which commands use without `--workspace`."""
         return self == Workspace.default()
 
     @property
     def authority(self) -> Path:
-        """Key and certificate of one's own CA; the key never leaves this folder."""
+        """Key and certificate of the CA; the key never leaves this folder."""
         return self.root / "ca"
 
     @property
     def users(self) -> Path:
-        """Passwords, one file a user, and the curl configs that hold them."""
+        """Passwords, one file per user, and curl config files with them."""
         return self.root / "users"
 
     @property
     def runs(self) -> Path:
-        """One folder a run: journal and before-images."""
+        """One folder per run, with its journal and copies of files."""
         return self.root / "runs"
 
     @property
@@ -86,37 +85,37 @@ class Workspace:
 
     @property
     def outbox(self) -> Path:
-        """Files for hosts that a person changes with manual commands: one folder a host."""
+        """Files for hosts that a person changes with manual commands, one folder per host."""
         return self.root / "outbox"
 
     @property
     def labs(self) -> Path:
-        """How far each lab is."""
+        """The progress of each lab."""
         return self.root / "labs"
 
     @property
     def packs(self) -> Path:
-        """Labs that others wrote, as they were when the person took them."""
+        """Lab packs by other authors, as they were when the person added them."""
         return self.root / "packs"
 
     @property
     def reports(self) -> Path:
-        """What was done, to keep or to hand in."""
+        """Reports of runs and labs."""
         return self.root / "reports"
 
     @property
     def upkeep(self) -> Path:
-        """What the upkeep remembers of each stack: its renewals, and how it was when it was last verified."""
+        """Data of the upkeep for each stack: the record of renewals, and the last verified state."""
         return self.root / "upkeep"
 
     @property
     def theme(self) -> Path:
-        """The name of the wizard's theme that was chosen last."""
+        """The file with the name of the wizard's theme."""
         return self.root / "theme"
 
     @property
     def cache(self) -> Path:
-        """Where unpacked programs lie; shared by all workspaces of a user."""
+        """The folder of downloaded programs, shared by all workspaces of a user."""
         named = os.environ.get("FIRESCREEN_CACHE")
         if named:
             return Path(named).expanduser().absolute()
@@ -125,10 +124,10 @@ class Workspace:
         return user_cache_path("firescreen")
 
     def ensure(self) -> Workspace:
-        """Makes the folder and its parts, 0700 each.
+        """Creates the folder and its subfolders with mode 0700.
 
         Raises:
-            WorkspaceError: it cannot be made or written.
+            WorkspaceError: a folder cannot be created. HostError: everyone may write to the folder.
         """
         try:
             for folder in (self.root, self.runs, self.labs, self.reports):
@@ -145,7 +144,7 @@ class Workspace:
         return self
 
     def identity(self) -> str:
-        """What tells this workspace from all others, on any machine: 16 hexadecimal digits."""
+        """An identifier of this workspace that is unique over all machines: 16 hexadecimal digits."""
         machine = b""
         with suppress(OSError):
             machine = Path("/etc/machine-id").read_bytes()
@@ -154,11 +153,14 @@ class Workspace:
 
     @contextmanager
     def lock(self, purpose: str) -> Iterator[None]:
-        """Holds the workspace for one writer; the kernel lets go of it if the process dies.
+        """Holds the lock of the workspace; the kernel releases it if the process dies.
+
+        Args:
+            purpose: shown to others who try to take the lock, e.g. 'an apply'.
 
         Raises:
-            LockedError: somebody else holds it.
-            WorkspaceError: it cannot be written.
+            LockedError: another process holds the lock.
+            WorkspaceError: the lock file cannot be written.
         """
         self.ensure()
         path = self.root / "lock"
@@ -175,22 +177,22 @@ class Workspace:
                 raise self._unwritable(error) from error
             yield
         finally:
-            # Closing it lets go of the lock; the name of the last holder may stand, it is only read under a lock.
+            # Closing releases the lock. The holder's name may stay in the file: it is only read while the lock is held.
             os.close(number)
 
     def note_rollback(self) -> None:
-        """Writes for whoever waits that the lock's holder, this process, rolls back and then lets go of it."""
+        """Writes into the lock file that this process is rolling back, so that others wait for it."""
         with suppress(OSError):
             (self.root / "lock").write_text(f"{_ENDING} (process {os.getpid()})", encoding="utf-8")
 
     def _take(self, number: int) -> None:
         """Locks the open file.
 
-        A holder that is ending is waited for: one that rolls back what it did, or one that was killed. If that was
-        while it started a program, it leaves the lock to the program for the moment until it runs.
+        Waits for a holder that is rolling back or was killed. A process that is killed while it starts a program leaves
+        the lock to the child for the moment until that executes the program (which closes the file).
 
         Raises:
-            LockedError: somebody who lives holds it.
+            LockedError: a running process holds the lock.
         """
         begin = time.monotonic()
         while True:
@@ -209,7 +211,7 @@ class Workspace:
                 return
 
     def busy(self) -> bool:
-        """Whether somebody holds the lock now."""
+        """Whether a process holds the lock now."""
         try:
             number = os.open(self.root / "lock", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -237,7 +239,7 @@ class Workspace:
 
 
 def _patience(holder: str) -> float:
-    """Seconds to wait for the process that the lock names, which may be none."""
+    """Seconds to wait for the holder that the lock file names."""
     if holder.startswith(_ENDING):
         return _ROLLBACK
     named = re.search(r"\(process ([0-9]{1,9})\)$", holder)
@@ -245,12 +247,12 @@ def _patience(holder: str) -> float:
 
 
 def _lives(process: int) -> bool:
-    """Whether a process is there, and not about to be gone."""
+    """Whether a process exists and is not exiting."""
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except ProcessLookupError:
         return False
-    except OSError:  # another user's, or a machine without /proc
+    except OSError:  # a process of another user, or a machine without /proc
         return True
     return state[0] not in "ZX" and not int(state[6]) & _EXITING

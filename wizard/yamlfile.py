@@ -1,7 +1,7 @@
-"""Reads the project's own YAML files (stacks, labs) so that every mistake has a file, a line and a way out.
+"""Reads Firescreen's own YAML files (stacks, labs); every error names file, line and what to do.
 
-Promises: nothing in a file is executed or turned into an object, its size is bounded before it is read, and
-an unknown key is named together with the nearest known one.
+Nothing in a file is executed or converted to an object, the size of a file is limited, and an error about an unknown key
+suggests the most similar known one.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError as SchemaMistake
 
 MOST_NODES = 100_000
-"""Aliases can make a small file huge: more values than this are refused."""
+"""Maximum number of values: aliases can expand a small file to a huge one."""
 
 Place: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One kind of file, for the words of a mistake.
+    """A type of file, with the texts for its errors.
 
     Args:
         noun: what the file is, e.g. 'a stack file'.
-        error: what is raised for a mistake in it.
-        largest: bytes; a larger file is not read.
+        error: the exception for errors in it.
+        largest: maximum size in bytes.
         start: what to do about an empty file.
-        advice: by the schema's keyword (oneOf, pattern …), what to write instead.
+        advice: what to write instead, by the keyword of the schema (oneOf, pattern …).
     """
 
     noun: str
@@ -49,14 +49,14 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Plain values and the line of each place in them."""
+    """The values of a file, with the line number of each place in them."""
 
     data: Any
     source: str
     lines: Mapping[Place, int]
 
     def where(self, place: Place) -> str:
-        """`file:line` of a place, or of what it stands in."""
+        """`file:line` of a place, or of the nearest place around it."""
         line = next(
             (self.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in self.lines), 1
         )
@@ -64,10 +64,10 @@ class Read:
 
 
 def text_of(path: Path, form: Format) -> str:
-    """The text of a file.
+    """Reads the text of a file.
 
     Raises:
-        InputError: of the format's kind; it is too large, not UTF-8, or cannot be read.
+        InputError: (`form.error`) the file is too large, not UTF-8, or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -75,7 +75,7 @@ def text_of(path: Path, form: Format) -> str:
             if len(content) > form.largest:
                 size = path.stat().st_size
                 raise form.error(f"the file has {size} bytes; {form.noun} has far fewer", where=str(path))
-        # As in text mode: a file saved on another system ends its lines in its own way.
+        # Like text mode: files from other systems may have other line ends.
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise form.error(
@@ -90,10 +90,10 @@ def text_of(path: Path, form: Format) -> str:
 
 
 def parse(text: str, *, source: str, form: Format) -> Read:
-    """The values of a text; `source` names it in messages.
+    """Parses a text; `source` is its name in messages.
 
     Raises:
-        InputError: of the format's kind; it is empty, no YAML, or a key is listed twice.
+        InputError: (`form.error`) the text is empty or not valid YAML, or has a duplicate key.
     """
     lines: dict[Place, int] = {}
     try:
@@ -115,10 +115,10 @@ def parse(text: str, *, source: str, form: Format) -> Read:
 
 
 def check(read: Read, schema: Mapping[str, Any], form: Format) -> None:
-    """Holds the values against a schema.
+    """Validates the values with a JSON schema.
 
     Raises:
-        InputError: of the format's kind; the first mistake that matters, in words.
+        InputError: (`form.error`) describes the most relevant mistake.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
@@ -129,7 +129,7 @@ def check(read: Read, schema: Mapping[str, Any], form: Format) -> None:
 
 
 def mistakes(read: Read, schema: Mapping[str, Any], form: Format) -> list[InputError]:
-    """All mistakes that a schema finds in the values, in words; each unknown key is one of its own."""
+    """Errors for all mistakes that a JSON schema finds in the values, with one for each unknown key."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -147,7 +147,7 @@ def mistakes(read: Read, schema: Mapping[str, Any], form: Format) -> list[InputE
 
 
 class _Reader:
-    """Turns composed nodes into plain values and remembers the line of each place."""
+    """Converts YAML nodes to plain values, and records the line of each place."""
 
     def __init__(self, source: str, lines: dict[Place, int], error: type[InputError]) -> None:
         self._source = source
@@ -159,7 +159,7 @@ class _Reader:
         """The plain value of a node.
 
         Raises:
-            InputError: a key is listed twice, is not a text, or there are too many values.
+            InputError: a key is duplicate or not a text, or there are too many values.
         """
         self._left -= 1
         line = node.start_mark.line + 1
@@ -204,10 +204,10 @@ def _scalar(node: ScalarNode) -> Any:
 def _schema_error(
     mistake: SchemaMistake, read: Read, form: Format, *, unknown: str | None = None
 ) -> InputError:
-    """The schema's complaint in words, with the line it is about.
+    """The error for a mistake that the schema has found, with its line.
 
     Args:
-        unknown: which one of several unknown keys is meant; None for the first.
+        unknown: the unknown key to report; None for the first one.
     """
     place: Place = tuple(mistake.absolute_path)
     what, todo = mistake.message, form.advice.get(str(mistake.validator), "")
@@ -267,7 +267,7 @@ def _article(kind: str) -> str:
 
 
 def _mark(error: MarkedYAMLError) -> StringMark | FileMark | None:
-    """Where a person has to look: the beginning of a bracket that is not closed, else where reading stopped."""
+    """The position to report: the start of an unclosed bracket, else the position where parsing stopped."""
     unclosed = str(error.context or "").startswith("while parsing a flow")
     mark: StringMark | FileMark | None = error.problem_mark or error.context_mark
     return error.context_mark if unclosed and error.context_mark else mark

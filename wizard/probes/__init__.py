@@ -1,4 +1,4 @@
-"""Makes requests as Prometheus' HTTP client does, by Go's rules: also those that must be rejected. Never raises."""
+"""Makes requests like Prometheus' HTTP client, by Go's rules, including those expected to be rejected. Never raises."""
 
 from wizard.probes.attempts import answers, reaches, run, wait
 from wizard.probes.causes import cause_of

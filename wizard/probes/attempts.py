@@ -1,4 +1,4 @@
-"""Runs one probe, or repeats it until it ends as expected; a rejection is an outcome, never an exception."""
+"""Runs one probe, or repeats it until it ends as expected; a rejection is a result, never an exception."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from wizard.probes.tls import Trusts
 from wizard.redact import plain, redact
 
 _BODY: Final = 65536
-# Five thousand targets with their labels make some 8 MB.
+# A response with five thousand targets and their labels has about 8 MB.
 _TARGETS: Final = 64 << 20
 _PAUSE: Final = 0.2
 _ASSET: Final = re.compile(r"""(?:src|href)\s*=\s*["']([^"'#]+\.(?:js|css|ico|svg|png)(?:\?[^"']*)?)["']""")
 
 
 def reaches(address: str, seconds: float) -> bool:
-    """Whether something at host:port takes a connection within that time."""
+    """Whether a server at host:port accepts a connection within that time."""
     host, _, port = address.rpartition(":")
     try:
         connect(host.strip("[]"), int(port), Clock(seconds, None)).close()
@@ -39,9 +39,9 @@ def reaches(address: str, seconds: float) -> bool:
 
 
 def answers(address: str, seconds: float) -> bool:
-    """Whether a server at host:port says anything to a line of HTTP within that time, be it a refusal.
+    """Whether a server at host:port sends any response to a plain HTTP request within that time.
 
-    Go's servers answer it in plain words also where they speak TLS, and only once they have read their settings.
+    Go's servers respond in plain text even if they use TLS, and only after they have read their settings.
     """
     host, _, port = address.rpartition(":")
     try:
@@ -65,16 +65,15 @@ def run(
     whole: Callable[[bytes], None] | None = None,
     follow: bool = True,
 ) -> Attempt:
-    """Makes the request and says how it ended, within `probe.timeout` seconds. Never raises.
+    """Makes the request of a probe and returns the result within `probe.timeout` seconds. Never raises.
 
-    `reason` is what Prometheus would show, in the words of its newest generation; `detail` is its whole line.
+    `reason` is the error text that the newest Prometheus versions would show; `detail` is the complete line.
 
     Args:
-        probe: what to ask.
-        cancel: ends it early.
-        trusts: shared by probes that are made together: files and chains are read once.
-        dial: makes the connection of a probe that has a `forward`.
-        whole: gets the body of a complete answer, up to 64 MB of it; without it 64 KiB are read.
+        cancel: ends the request early.
+        trusts: shared by probes of one batch, so that files and certificate chains are only read once.
+        dial: opens the connection of a probe that has a `forward`.
+        whole: called with the body of a complete response, up to 64 MB of it; without it, 64 KiB are read.
         follow: whether redirects are followed.
     """
     exchange = Exchange()
@@ -127,15 +126,15 @@ def wait(
     dial: Dial | None = None,
     settled: Callable[[Attempt], bool] | None = None,
 ) -> Attempt:
-    """Repeats a probe until it ends as expected; the last attempt.
+    """Repeats a probe until it ends as expected; returns the last attempt.
 
     Args:
-        probe: usually of the kind 'up'; the first attempt is made in any case.
-        until: `time.monotonic()` time at which to give up; the last attempt is cut to it.
+        probe: usually of the kind 'up'; it is run at least once.
+        until: `time.monotonic()` time at which to give up; limits the time of the last attempt too.
         cancel: ends the waiting early.
-        meanwhile: told of an attempt that ended otherwise, when it differs from the one before.
-        dial: as for `run`.
-        settled: says of an attempt that did not end as expected whether it is final all the same.
+        meanwhile: called with a failed attempt if its result differs from the previous one.
+        dial: see `run`.
+        settled: returns whether a failed attempt is final, so that waiting is of no use.
     """
     before: tuple[str, str] | None = None
     idle = cancel or threading.Event()
@@ -152,7 +151,7 @@ def wait(
 
 
 def _is_closed(ended: EndedError) -> bool:
-    """Whether no connection came about, at an address that is known."""
+    """Whether the connection failed although the name could be resolved."""
     return ended.outcome == "error" and bool(re.match(r"dial tcp (?!lookup)\S+:\d+: ", ended.reason))
 
 
@@ -164,10 +163,10 @@ def _load_asset(
     trusts: Trusts | None,
     dial: Dial | None,
 ) -> None:
-    """Requests the first script, style sheet or picture that a page names.
+    """Requests the first script, style sheet or picture of a page.
 
     Raises:
-        EndedError: it is not served.
+        EndedError: the server does not return it with status 200.
     """
     found = _ASSET.search(exchange.body.decode("utf-8", "replace"))
     if found is None:

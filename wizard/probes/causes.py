@@ -1,6 +1,6 @@
-"""Whether a scrape fails because the client's scheme or credentials are not those that the server demands.
+"""Decides whether a scrape fails because of the client's scheme, certificate or credentials.
 
-Prometheus gives the reason as a text of Go's net/http and crypto packages (`lastError`), and as nothing else.
+Prometheus only reports the reason as a text of Go's net/http and crypto packages (`lastError`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from typing import Final, Literal, TypeAlias
 
 Cause: TypeAlias = Literal["scheme", "certificate", "login", "other"]
-"""http where https is served or the other way round; a certificate or CA; user and password; anything else."""
+"""'scheme': http instead of https or the reverse; 'certificate': a certificate or CA; 'login': user and password."""
 
 _SIGNS: Final[tuple[tuple[Cause, re.Pattern[str]], ...]] = (
     (
@@ -31,5 +31,5 @@ _SIGNS: Final[tuple[tuple[Cause, re.Pattern[str]], ...]] = (
 
 
 def cause_of(error: str) -> Cause:
-    """The cause of a scrape's error; 'other' for what no change of protection cures or causes."""
+    """The cause of a scrape's error; 'other' if it has nothing to do with TLS or credentials."""
     return next((cause for cause, sign in _SIGNS if sign.search(error)), "other")

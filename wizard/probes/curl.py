@@ -1,4 +1,4 @@
-"""The curl command that makes the same request, for a person to type and for the tests to run as printed."""
+"""Builds curl commands that make the same request as a probe, for a person to type and for the tests to run."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from wizard.redact import redact
 
 
 def curl(probe: Probe) -> str:
-    """One line that asks no question: the password comes from the probe's curl config file."""
+    """A command line that prints the status; it does not prompt, but reads the password from a curl config file."""
     return _command(probe, asking=not probe.curl_config)
 
 
 def curl_reading(probe: Probe) -> str:
-    """As `curl`, but the answer itself is printed."""
+    """Like `curl`, but the command prints the body of the response."""
     return _command(probe, asking=not probe.curl_config, reading=True)
 
 
 def promtool_up(url: str, http_config: str) -> str:
-    """promtool's own way to ask the Prometheus at `url` for `up`.
+    """A promtool command that queries `up` from the Prometheus at `url`.
 
     Args:
-        url: its root.
-        http_config: path of the file that says how to reach it, or '' where nothing is needed.
+        url: the root URL of the Prometheus.
+        http_config: path of promtool's HTTP client configuration; '' if none is needed.
     """
     more = [f"--http.config.file={http_config}"] if http_config else []
     return shlex.join(["promtool", "query", "instant", *more, redact(url), "up"])
 
 
 def curl_config(user: str, password: str) -> bytes:
-    """A curl config file (to be kept 0600) that logs in as `user`."""
+    """The content of a curl config file (to be stored with mode 0600) with user and password."""
     text = f"{user}:{password}"
     for sign, written in (
         ("\\", "\\\\"),
@@ -48,10 +48,10 @@ def curl_config(user: str, password: str) -> bytes:
 
 
 def forward_command(forward: Forward, key: str, command: str, *, seconds: int = 2) -> str:
-    """The command with an ssh before it that forwards `forwarded_port(key)`, and ends by itself once it is over.
+    """The command after an ssh command that forwards `forwarded_port(key)` and ends by itself after the connection.
 
     Args:
-        seconds: within which the command connects.
+        seconds: time within which the command connects.
     """
     rule = f"127.0.0.1:{forwarded_port(key)}:{forward.place}"
     words = forward.host.ssh("-f", "-o", "ExitOnForwardFailure=yes", "-L", rule)
@@ -59,13 +59,13 @@ def forward_command(forward: Forward, key: str, command: str, *, seconds: int = 
 
 
 def forwarded_port(key: str) -> int:
-    """A port of this machine: another for each key, for the ssh of the command before may still hold its own."""
+    """A local port that depends on the key, because the ssh of the previous command may still use its port."""
     return 20_000 + crc32(key.encode()) % 10_000
 
 
 def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     words = ["curl", "-sS"]
-    # A password in the address is refused by `run`; it is not to be printed either.
+    # `run` rejects a password in the URL, and it must not be printed either.
     url = redact(probe.url)
     words += _of_kind(probe, reading=reading)
     words += ["--max-time", f"{probe.timeout:g}"]
@@ -91,7 +91,7 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
     elif probe.kind == "up":
         words += ["-G", "--data-urlencode", f"query={_query(probe)}"]
         url = f"{url.rstrip('/')}/api/v1/query"
-    # curl takes brackets for a pattern, except those around an IPv6 address.
+    # curl interprets brackets as a pattern, except around an IPv6 address.
     if any(sign in url.partition("://")[2].partition("/")[2] for sign in "[]{}"):
         words.append("--globoff")
     command = shlex.join([*words, url])
@@ -99,17 +99,17 @@ def _command(probe: Probe, *, asking: bool, reading: bool = False) -> str:
         command += f" | {shlex.join(['grep', '-E', probe.holds])}"
     if probe.forward is None:
         return command
-    # A password that is typed first takes its time.
+    # Allow time to type a password first.
     return forward_command(probe.forward, probe.id, command, seconds=30 if probe.user and asking else 2)
 
 
 def _of_kind(probe: Probe, *, reading: bool) -> list[str]:
-    """What is done with the answer."""
+    """The options that say what curl prints."""
     if probe.kind == "sign_in":
         return ["-o", "/dev/null", "-H", "Accept: text/html", "-w", "%{http_code} %{redirect_url}\\n"]
     if probe.kind != "http":
         return []
-    # -L because Prometheus follows redirects as well.
+    # -L because Prometheus follows redirects too.
     return ["-L"] if reading else ["-L", "-o", "/dev/null", "-w", "%{http_code}\\n"]
 
 
@@ -121,11 +121,13 @@ def _query(probe: Probe) -> str:
 
 
 def _replace_server_name(url: str, name: str, port_here: int) -> tuple[str, str]:
-    """curl has no server name of its own: ask for the name, and connect to where the URL points.
+    """(URL, --connect-to rule) for a server name or a forwarded port.
+
+    curl has no option for another server name, so the URL gets that name and the rule connects to the original host.
 
     Args:
-        name: '' for the URL's own.
-        port_here: where on this machine the way there begins; 0 for at its end.
+        name: the server name; '' for that of the URL.
+        port_here: the forwarded local port; 0 to connect directly.
     """
     try:
         target = urlsplit(url)

@@ -1,6 +1,7 @@
-"""Where curl's verdict on a request differs from Prometheus': a request can succeed with curl and fail in Prometheus.
+"""Explains why a request can succeed with curl and fail in Prometheus.
 
-Each row holds on real programs: the tests make the certificate, and ask with curl and as Prometheus does.
+Each row is tested with real programs: the tests create the certificate, and make the request with curl and like
+Prometheus.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wizard.probes.metrics import fault
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One way in which the two differ; `words` say what curl does, what Prometheus does, and why."""
+    """One difference between the two; `words` say what curl does, what Prometheus does, and why."""
 
     id: str
     words: str
@@ -32,7 +33,7 @@ def _says(pattern: str) -> Callable[[Attempt, Mapping[str, str]], bool]:
 
 
 def _only_common_name(attempt: Attempt, _: Mapping[str, str]) -> bool:
-    """SANs of another kind only (mail, URI), and the name that was asked for as CN."""
+    """Whether the certificate only has SANs of other types (e-mail, URI), and the requested name as CN."""
     match = re.search(
         r"not valid for any names, but wanted to match (\S+)$|cannot validate certificate for (\S+) because",
         attempt.reason,
@@ -50,15 +51,15 @@ def _unsuccessful(attempt: Attempt, _: Mapping[str, str]) -> bool:
 def _uses_proxy(attempt: Attempt, environment: Mapping[str, str]) -> bool:
     target = urlsplit(attempt.probe.url)
     named = f"{target.scheme}_proxy"
-    # curl reads http_proxy in lower case only.
+    # curl only reads http_proxy in lower case.
     names = (named, "all_proxy", "ALL_PROXY", *(() if target.scheme == "http" else (named.upper(),)))
     if not any(environment.get(name) for name in names):
         return False
-    spared = environment.get("no_proxy", environment.get("NO_PROXY", "")).split(",")
+    excluded = environment.get("no_proxy", environment.get("NO_PROXY", "")).split(",")
     host = target.hostname or ""
     return not any(
         rule in ("*", host) or host.endswith(f".{rule}")
-        for rule in (each.strip().strip("[]").removeprefix(".").lower() for each in spared)
+        for rule in (each.strip().strip("[]").removeprefix(".").lower() for each in excluded)
         if rule
     )
 
@@ -98,11 +99,11 @@ TABLE: Final = (
 
 
 def differences(attempt: Attempt, environment: Mapping[str, str] | None = None) -> tuple[Difference, ...]:
-    """What is to be said of curl beside this outcome; empty where both say the same.
+    """The differences that apply to a request; () if curl would get the same result.
 
     Args:
-        attempt: how the request ended by Prometheus' rules.
-        environment: of the shell that curl would run in; this program's by default.
+        attempt: the result by Prometheus' rules.
+        environment: the environment in which curl would run; by default that of this program.
     """
     return tuple(
         row for row in TABLE if row.applies(attempt, os.environ if environment is None else environment)

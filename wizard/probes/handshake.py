@@ -1,4 +1,4 @@
-"""The messages of a TLS handshake in order, and the alert that ends it, with Go's names."""
+"""Records the messages of a TLS handshake and the alert that ends it, with Go's names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ALERTS: Final = {
     120: "no application protocol",
     121: "encrypted client hello required",
 }
-"""Go's names (crypto/tls, alert.go) of the alerts of RFC 8446, 6.2."""
+"""Go's names (crypto/tls, alert.go) for the alerts of RFC 8446, 6.2."""
 ABOUT_CLIENT_CERTIFICATE: Final = frozenset((42, 43, 44, 45, 46, 48, 49, 116))
 """The alerts that can only be about the client's certificate."""
 _CERTIFICATE_REQUEST: Final = "← CertificateRequest: the server asks for a client certificate"
@@ -66,15 +66,15 @@ _MESSAGES: Final = {
     b"SSLv3/TLS write certificate verify": _CERTIFICATE_VERIFY,
     b"SSLv3/TLS write finished": "→ Finished",
 }
-"""What OpenSSL calls the state after each message of the handshake (SSL_state_string_long, the same since 1.1)."""
+"""OpenSSL's name of the state after each message of the handshake (SSL_state_string_long, unchanged since 1.1)."""
 
 
 @dataclass
 class Record:
-    """What was seen of one handshake; filled while it runs, so that a failed one can be told too."""
+    """The record of one handshake; filled while it runs, so that a failed one can be reported too."""
 
     asked: bool = False
-    """Whether the server asked for a client certificate."""
+    """Whether the server requested a client certificate."""
     steps: list[str] = field(default_factory=list)
     chain: tuple[CertificateSummary, ...] = ()
     version: str = ""
@@ -84,11 +84,15 @@ class Record:
     _state: bytes = b""
 
     def report(self) -> TlsReport:
-        """The record as the fronts know it."""
+        """Converts the record to the model's form."""
         return TlsReport(version=self.version, cipher=self.cipher, chain=self.chain, steps=tuple(self.steps))
 
     def state(self, name: bytes) -> None:
-        """Notes that the handshake has come to a state, as OpenSSL calls it."""
+        """Records that the handshake has reached a state.
+
+        Args:
+            name: OpenSSL's name of the state.
+        """
         if name == self._state:
             return
         self._state = name
@@ -97,6 +101,6 @@ class Record:
             return
         self.asked = self.asked or text == _CERTIFICATE_REQUEST
         if text == _CERTIFICATE_VERIFY and _WITHOUT_CERTIFICATE in self.steps:
-            # Only who has sent a certificate proves that the key is its own.
+            # CertificateVerify is only sent by a client that has sent a certificate.
             self.steps[self.steps.index(_WITHOUT_CERTIFICATE)] = _WITH_CERTIFICATE
         self.steps.append(text)

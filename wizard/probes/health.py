@@ -44,17 +44,19 @@ _NOTIFICATIONS: Final = re.compile(
 )
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _PATIENCE: Final = 10.0
-"""Seconds for one answer: five thousand targets make some 8 MB."""
+"""Time limit of one query in seconds: a response with five thousand targets has about 8 MB."""
 
 
 class Monitor:
-    """One Prometheus as it can be asked now: of several ways to ask it, the first that was answered is kept.
+    """A client for the API of one Prometheus. Of several ways to connect, the first that succeeds is used from then on.
 
     Args:
-        host: its host's name.
+        host: the name of its host.
         component: e.g. prometheus.
-        ways: its root with what it demands, as `Watched` has them.
-        interval: seconds between scrapes for versions that do not say it themselves.
+        ways: probes with its root URL and credentials, see `Watched`.
+        dial: see `attempts.run`.
+        cancel: ends queries early.
+        interval: returns scrape interval and timeout of a job in seconds, for versions that do not report them.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Monitor:
         self._interval = interval
 
     def targets(self) -> tuple[str, tuple[TargetHealth, ...]]:
-        """Why it did not say ('' if it did), and its active targets by job and labels."""
+        """The error ('' if there was none), and the active targets sorted by job and labels."""
         why, data = self._api(TARGETS)
         if why:
             return why, ()
@@ -82,7 +84,7 @@ class Monitor:
         return "", tuple(sorted(found, key=lambda each: (each.pool, each.identity)))
 
     def look(self) -> PrometheusHealth:
-        """All that it reports. Never raises."""
+        """Reads everything that it reports. Never raises."""
         why, targets = self.targets()
         known = PrometheusHealth(host=self._host, component=self._component, unanswered=why, targets=targets)
         if why:
@@ -99,12 +101,12 @@ class Monitor:
         )
 
     def alertmanagers(self) -> tuple[AlertmanagerHealth, ...]:
-        """The Alertmanagers that it sends to; their own answers are not asked for here."""
+        """The Alertmanagers to which it sends; their own status is not requested."""
         rows = self._api(_ALERTMANAGERS)[1].get("activeAlertmanagers") or []
         return tuple(AlertmanagerHealth(url=_text(row.get("url"))) for row in rows if isinstance(row, dict))
 
     def rules(self) -> tuple[RuleHealth, ...]:
-        """The rules that it has loaded."""
+        """The loaded rules."""
         found = []
         for group in self._api(_RULES)[1].get("groups") or []:
             name = f"{_text(group.get('file'))} {_text(group.get('name'))}"
@@ -123,7 +125,7 @@ class Monitor:
         return tuple(found)
 
     def probe_results(self) -> tuple[ProbedHealth, ...]:
-        """What blackbox exporters say, as it has stored it last."""
+        """The latest results of blackbox exporters in its storage."""
         found = []
         for row in self._api(_PROBED)[1].get("result") or []:
             labels = {str(name): _text(value) for name, value in _as_mapping(row.get("metric")).items()}
@@ -132,11 +134,11 @@ class Monitor:
         return tuple(sorted(found, key=lambda each: each.identity))
 
     def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
-        """Its remote_write queues, as its own metrics tell of them."""
+        """The remote_write queues, from its own metrics."""
         return self._metrics()[2]
 
     def notifications(self) -> tuple[NotificationHealth, ...]:
-        """What it has sent to each Alertmanager, as its own metrics tell of that."""
+        """The counters of notifications to each Alertmanager, from its own metrics."""
         outcome, body = self._get(_METRICS)
         found: dict[str, dict[str, float]] = {}
         for name, labels, value in (
@@ -150,12 +152,12 @@ class Monitor:
         )
 
     def is_alerting(self) -> bool:
-        """Whether an alert fires now, which it sends again and again."""
+        """Whether an alert is firing now, which is sent repeatedly."""
         rows = self._api(_ALERTS)[1].get("alerts") or []
         return any(isinstance(row, dict) and row.get("state") == "firing" for row in rows)
 
     def last_reload_succeeded(self) -> bool | None:
-        """Whether its last reload succeeded; None where it does not say."""
+        """Whether its last reload succeeded; None if unknown."""
         return self._metrics()[0]
 
     def _metrics(self) -> tuple[bool | None, float, tuple[RemoteWriteHealth, ...]]:
@@ -172,8 +174,8 @@ class Monitor:
             if name == "prometheus_config_last_reload_success_timestamp_seconds":
                 loaded = _number(value, 0.0)
                 continue
-            said = dict(_LABEL.findall(labels))
-            queue = queues.setdefault((said.get("remote_name", ""), said.get("url", "")), {})
+            named = dict(_LABEL.findall(labels))
+            queue = queues.setdefault((named.get("remote_name", ""), named.get("url", "")), {})
             queue[name.removeprefix("prometheus_remote_storage_").removeprefix("samples_")] = _number(
                 value, 0.0
             )
@@ -184,7 +186,7 @@ class Monitor:
                 RemoteWriteHealth(
                     name=_text(name),
                     url=_text(url),
-                    # The total counts every attempt.
+                    # The total includes failed and retried samples.
                     delivered=each.get("total", 0.0)
                     - each.get("failed_total", 0.0)
                     - each.get("retried_total", 0.0),
@@ -210,12 +212,12 @@ class Monitor:
         return "", data
 
     def _get(self, path: str) -> tuple[str, bytes]:
-        """Why there was no answer, or '' and its body."""
+        """The error ('' if there was none), and the body of the response."""
         first = "no way to ask it is known"
         for number, way in enumerate(self._ways):
             bodies: list[bytes] = []
-            asked = replace(way, url=f"{way.url.rstrip('/')}{path}", timeout=_PATIENCE)
-            attempt = run(asked, cancel=self._cancel, dial=self._dial, whole=bodies.append)
+            probe = replace(way, url=f"{way.url.rstrip('/')}{path}", timeout=_PATIENCE)
+            attempt = run(probe, cancel=self._cancel, dial=self._dial, whole=bodies.append)
             if attempt.outcome == "200":
                 self._ways = (way,)
                 return "", bodies[0]
@@ -225,7 +227,9 @@ class Monitor:
 
     def _target(self, row: Mapping[str, Any]) -> TargetHealth:
         labels = {str(name): _text(value) for name, value in _as_mapping(row.get("labels")).items()}
-        found = {str(name): str(value) for name, value in _as_mapping(row.get("discoveredLabels")).items()}
+        discovered = {
+            str(name): str(value) for name, value in _as_mapping(row.get("discoveredLabels")).items()
+        }
         pool = _text(row.get("scrapePool") or labels.get("job"))
         health = str(row.get("health"))
         interval, timeout = (
@@ -237,14 +241,14 @@ class Monitor:
         return TargetHealth(
             pool=pool,
             labels=labels,
-            address=_text(found.get("__address__")) or _endpoint(url),
+            address=_text(discovered.get("__address__")) or _endpoint(url),
             url=url,
             health=health if health in ("up", "down") else "unknown",  # type: ignore[arg-type]
             error=_text(row.get("lastError"), 1000),
             scraped=time_of(str(row.get("lastScrape", ""))),
             interval=usual[0],
             timeout=usual[1],
-            discovered=any(name.startswith("__meta_") and name != "__meta_filepath" for name in found),
+            discovered=any(name.startswith("__meta_") and name != "__meta_filepath" for name in discovered),
         )
 
 

@@ -1,6 +1,6 @@
-"""One GET as Prometheus' scraper makes it: redirects followed, the answer read, everything bounded.
+"""Makes one GET like Prometheus' scraper: follows redirects and reads the response, with limits for time and size.
 
-A probe learns from here how a request ended; nothing here raises but `EndedError`.
+The only exception that is raised here is `EndedError`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CUT_OFF: Final = ("EOF", "unexpected EOF", "reset by peer", "broken pipe")
 
 @dataclass
 class Exchange:
-    """What came back, filled while it happens; the last connection's handshake stands in `record`."""
+    """The response to a request, filled step by step; `record` is the TLS handshake of the last connection."""
 
     status: int = 0
     phrase: str = ""
@@ -43,7 +43,7 @@ class Exchange:
     record: Record | None = None
     url: str = ""
     location: str = ""
-    """Where the last answer leads, or ''."""
+    """The Location of the last response if that is a redirect, or ''."""
 
 
 def fetch(
@@ -58,21 +58,21 @@ def fetch(
     dial: Dial | None = None,
     follow: bool = True,
 ) -> None:
-    """Asks for `url` with the probe's TLS and user, and fills `exchange`.
+    """Requests `url` with the TLS settings and the user of a probe, and fills `exchange`.
 
     Args:
-        probe: names CA file, client certificate, user, `resolve`; its `timeout` bounds the whole.
+        probe: its CA file, client certificate, user and `resolve` are used; `timeout` limits the whole request.
         url: http:// or https://.
-        exchange: filled, also if this ends early.
-        limit: bytes of the body that are read at most.
+        exchange: filled with the response, even if the request fails.
+        limit: maximum number of bytes of the body that are read.
         accept: the Accept header.
         cancel: ends the request early.
-        trusts: what the other probes of the same batch have read already.
-        dial: makes the connection of a probe that has a `forward`.
-        follow: whether a redirect is followed; without it, it is the answer.
+        trusts: files and chains that other probes of the same batch have read.
+        dial: opens the connection of a probe that has a `forward`.
+        follow: whether redirects are followed; if not, a redirect is the result.
 
     Raises:
-        EndedError: there was no complete answer.
+        EndedError: there was no complete response.
     """
     began = time.monotonic()
     clock = Clock(probe.timeout, cancel)
@@ -81,7 +81,7 @@ def fetch(
         start = _split(url)
         trusted = trusts or Trusts()
         if start.scheme == "https":
-            trusted.of(probe)  # its files are read before anybody is asked, as Prometheus does
+            trusted.of(probe)  # read the probe's files before connecting, like Prometheus
         target = start
         for _ in range(_REDIRECTS + 1):
             exchange.url = url
@@ -113,7 +113,7 @@ def _once(
     limit: int,
     headers: bytes,
 ) -> str:
-    """One request; the place to go on to, or ''."""
+    """Makes one request; returns the Location of a redirect, or ''."""
     host, _ = _place(target)
     before = time.monotonic()
     wire = reach(target)
@@ -147,7 +147,7 @@ def _open_tls(wire: Wire, trusted: Trusts, host: str, exchange: Exchange, probe:
 
 
 def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
-    """Reads it into `exchange`; the place to go on to, or ''."""
+    """Reads the response into `exchange`; returns the Location of a redirect, or ''."""
     answer = Answer(stream)
     head = answer.head()
     exchange.status, exchange.phrase = head.status, head.phrase
@@ -159,7 +159,7 @@ def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
     try:
         answer.body(head, limit, parts)
     except EndedError:
-        # As in Prometheus, only the body of a 200 has to be complete.
+        # Like in Prometheus, only the body of a 200 response has to be complete.
         if head.status == HTTPStatus.OK:
             raise
     finally:
@@ -168,7 +168,7 @@ def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
 
 
 def _rejection_error(ended: EndedError, exchange: Exchange) -> EndedError:
-    """A server that asked for a client certificate and then hangs up without a word has refused it."""
+    """The error as a rejection, if the server requested a client certificate and then closed without an alert."""
     asked = exchange.record is not None and exchange.record.asked
     if asked and ended.outcome == "error" and not exchange.status and ended.reason.endswith(_CUT_OFF):
         return EndedError("refused", ended.reason)
@@ -239,7 +239,7 @@ def _ascii_host(target: SplitResult) -> str:
 
 
 def _resolve_address(rule: str, host: str, port: int) -> str:
-    """The address that `rule` (HOST:PORT:ADDR) gives for this place, or the host itself."""
+    """The address for host and port in `rule` (HOST:PORT:ADDR), or the host itself."""
     head = f"{host}:{port}:"
     bracketed = f"[{host}]:{port}:"
     for prefix in (head, bracketed):
@@ -249,7 +249,7 @@ def _resolve_address(rule: str, host: str, port: int) -> str:
 
 
 def _same_host(start: SplitResult, target: SplitResult) -> bool:
-    """Whether the password may go along: the same host, and never from https down to http."""
+    """Whether the password may be sent after a redirect: only to the same host, and never from https to http."""
     if start is target:
         return True
     downgraded = start.scheme == "https" and target.scheme == "http"

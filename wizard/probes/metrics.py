@@ -1,4 +1,4 @@
-"""Whether Prometheus could parse a response as metrics: a web page with status 200 is a failed scrape."""
+"""Checks whether Prometheus could parse a response as metrics: a web page with status 200 is a failed scrape."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 
 from wizard.model import Attempt
 
-# What a line of metrics, a comment or an empty line can begin with.
+# First characters of metric lines and comments.
 _STARTS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_:#{")
 
 
 def fault(attempt: Attempt) -> str:
-    """Prometheus' words for an answer that it cannot read, or ''.
+    """Prometheus' error for a response that it cannot parse; '' if it can.
 
-    Only how the answer begins is looked at, which tells a page from metrics.
+    Only the first character is checked, which is enough to distinguish a web page from metrics.
     """
     if attempt.status != HTTPStatus.OK or attempt.outcome != "200":
         return ""

@@ -1,4 +1,4 @@
-"""Reads targets and `up` from Prometheus' API, with the TLS and password settings of a probe."""
+"""Reads targets and `up` from Prometheus' API, with the TLS settings and the password of a probe."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Target:
     instance: str
     url: str = ""
     health: str
-    """up, down or unknown; of `up`, what its last value says."""
+    """'up', 'down' or 'unknown'; from a query for `up`, by its last value."""
     error: str = ""
-    """Prometheus' lastError; `up` has none."""
+    """Prometheus' lastError; '' from a query for `up`."""
     scraped: str = ""
-    """When it was last scraped, as Prometheus writes it."""
+    """The time of the last scrape, as formatted by Prometheus."""
 
 
 def api_url(url: str, ask: Ask) -> str:
-    """Where to ask the Prometheus at `url` (its root, or any page of its own under /api, /targets, /metrics …)."""
+    """The API URL of the Prometheus at `url` (its root, or any of its pages under /api, /targets, /metrics …)."""
     root = url.partition("?")[0].partition("#")[0]
     for page in ("/api/", "/targets", "/metrics", "/graph", "/query", "/-/"):
         head, found, _ = root.partition(page)
@@ -47,13 +47,12 @@ def api_url(url: str, ask: Ask) -> str:
 
 
 def ask_prometheus(probe: Probe, ask: Ask, *, dial: Dial | None = None) -> tuple[Attempt, tuple[Target, ...]]:
-    """Asks the Prometheus that `probe.url` points to; the rows are empty where it did not answer. Never raises.
+    """Queries the Prometheus at `probe.url`; the targets are empty if it did not answer. Never raises.
 
-    An answer that is none of this API's is the outcome 'other'.
+    The outcome is 'other' if the response is not one of Prometheus' API.
     """
     bodies: list[bytes] = []
-    asked = replace(probe, url=api_url(probe.url, ask))
-    attempt = run(asked, dial=dial, whole=bodies.append)
+    attempt = run(replace(probe, url=api_url(probe.url, ask)), dial=dial, whole=bodies.append)
     if attempt.outcome != "200":
         return attempt, ()
     try:

@@ -1,6 +1,6 @@
-"""Reads the answer to one request by the rules of Go's net/http, and says what is wrong with it in Go's words.
+"""Reads the response to one request by the rules of Go's net/http, with Go's error texts.
 
-Python's http.client accepts what Go rejects, has other error texts, and would take half of a probe's time.
+Python's http.client accepts responses that Go rejects, has other error texts, and would take half of a probe's time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from wizard.certificates import one_line
 from wizard.probes.socket_deadline import EndedError
 
 _HEAD: Final = 1 << 20
-"""Bytes of status line and headers; Go stops after ten times as many."""
+"""Maximum size of status line and headers in bytes; Go's limit is ten times as large."""
 _LINE: Final = 4096
-"""Bytes of the line before a chunk."""
+"""Maximum size in bytes of the line before a chunk."""
 _INFORMAL: Final = 5
-"""Answers 1xx that may come before the real one."""
+"""Maximum number of informational (1xx) responses before the final one."""
 _BROKEN: Final = "net/http: HTTP/1.x transport connection broken: "
 _END_OF_HEAD: Final = re.compile(rb"\n\r?\n")
 _NAMED: Final = {
@@ -39,7 +39,7 @@ class Stream(Protocol):
     """A connection, encrypted or not."""
 
     def send(self, data: bytes) -> None:
-        """Sends all of it."""
+        """Sends all data."""
         ...
 
     def receive(self) -> bytes:
@@ -49,30 +49,30 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first part of an answer. Names of headers are in small letters; of several with one name, the first."""
+    """Status line and headers of a response. Header names are in lower case; of several with one name, the first."""
 
     status: int
     phrase: str
     headers: Mapping[str, str]
     chunkable: bool
-    """Whether it is HTTP/1.1 or newer, which knows chunks."""
+    """Whether it is HTTP/1.1 or newer, which supports chunked encoding."""
 
 
 class Answer:
-    """One answer, taken from a stream: first `head`, then `body`."""
+    """Reads one response from a stream: first `head`, then `body`."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._data = b""
 
     def head(self) -> Head:
-        """Status and headers; informal answers before it are passed over.
+        """Reads status and headers; skips informational responses before them.
 
         Raises:
-            EndedError: there is no answer, or not one of HTTP/1.
+            EndedError: there is no response, or it is not HTTP/1.
         """
         for _ in range(_INFORMAL + 1):
-            # Nothing at all is a server that hung up; half a head is a broken one.
+            # Go reports a close before the first byte as "EOF", and a close within the headers as "unexpected EOF".
             if not self._data:
                 self._more("EOF")
             line = self._line(_HEAD, cut=f"{_BROKEN}unexpected EOF")
@@ -83,10 +83,10 @@ class Answer:
         raise _malformed_error("net/http: too many 1xx informational responses")
 
     def body(self, head: Head, limit: int, into: list[bytes]) -> None:
-        """Adds up to `limit` bytes of the body to `into`, also when it then ends early.
+        """Reads up to `limit` bytes of the body into `into`, which also gets what was read before an error.
 
         Raises:
-            EndedError: it ended before its announced end, or is malformed.
+            EndedError: the body is shorter than announced, or malformed.
         """
         if head.status in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             return
@@ -104,7 +104,7 @@ class Answer:
             self._rest(limit, into)
 
     def _headers(self) -> Mapping[str, str]:
-        """Reads up to the empty line that ends them."""
+        """Reads the headers and the empty line after them."""
         while not self._data.startswith((b"\n", b"\r\n")) and not (end := _END_OF_HEAD.search(self._data)):
             if len(self._data) > _HEAD:
                 raise EndedError(
@@ -120,7 +120,7 @@ class Answer:
         headers: dict[str, str] = {}
         last = ""
         for line in lines:
-            if line[:1] in (b" ", b"\t"):  # the line before goes on
+            if line[:1] in (b" ", b"\t"):  # continuation of the previous line
                 if not last:
                     raise _malformed_error(f"malformed MIME header initial line: {_quote_like_go(line)}")
                 headers[last] = f"{headers[last]} {line.decode('latin-1').strip()}"
@@ -153,7 +153,7 @@ class Answer:
                 raise EndedError("error", "malformed chunked encoding")
 
     def _take(self, count: int, into: list[bytes]) -> None:
-        """Exactly that many bytes."""
+        """Reads exactly `count` bytes."""
         while count > 0:
             if not self._data:
                 self._more()
@@ -162,7 +162,7 @@ class Answer:
             count -= len(part)
 
     def _rest(self, limit: int, into: list[bytes]) -> None:
-        """All there is."""
+        """Reads until the server closes the connection."""
         part, self._data = self._data, b""
         while part or (part := self._stream.receive()):
             into.append(part[:limit])
@@ -172,7 +172,7 @@ class Answer:
             part = b""
 
     def _line(self, limit: int, *, cut: str = "unexpected EOF") -> bytes:
-        """The next line without its end; `cut` is the reason if it does not come whole."""
+        """Reads the next line, without its line end; `cut` is the error if the connection is closed before that."""
         while (end := self._data.find(b"\n")) < 0:
             if len(self._data) > limit:
                 raise EndedError("error", "header line too long")
@@ -188,7 +188,7 @@ class Answer:
 
 
 def _status(line: bytes) -> tuple[int, str, bool]:
-    """Status, phrase, and whether it is HTTP/1.1 or newer."""
+    """Parses a status line: status, phrase, and whether it is HTTP/1.1 or newer."""
     version, space, rest = line.partition(b" ")
     if not space:
         raise _malformed_error(f"malformed HTTP response {_quote_like_go(line)}")
@@ -205,7 +205,7 @@ def _malformed_error(reason: str) -> EndedError:
 
 
 def _quote_like_go(raw: bytes, limit: int = 60) -> str:
-    """As Go's %q: on one line, in quotes, whatever it holds."""
+    """Formats bytes like Go's %q: in quotes, on one line, with escapes."""
     shown = []
     for letter in raw[:limit].decode("utf-8", "surrogateescape"):
         code = ord(letter)

@@ -1,4 +1,4 @@
-"""One TLS handshake with a server, for what it shows and accepts: nothing is requested and nothing is trusted."""
+"""Makes one TLS handshake with a server to see its certificates and accepted versions; verifies and requests nothing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OLD: Final = {"TLSv1": "TLS 1.0", "TLSv1.1": "TLS 1.1"}
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """How it went.
+    """The result of a handshake.
 
-    chain: the certificates (DER) that the server showed, its own first. version: what was agreed on, e.g. 'TLS 1.2';
-    '' where the server rejected the handshake, for `reason`. answered: whether the server said anything at all.
+    chain: the certificates (DER) that the server presented, its own first. version: the agreed version, e.g. 'TLS 1.2';
+    '' if the handshake failed, with `reason`. answered: whether the server sent any response.
     """
 
     chain: tuple[bytes, ...] = ()
@@ -33,11 +33,11 @@ class Handshake:
 def shake_hands(
     address: str, *, forward: Forward | None = None, dial: Dial | None = None, old: bool = False
 ) -> Handshake:
-    """A handshake with the server at host:port. Never raises.
+    """Makes a handshake with the server at host:port. Never raises.
 
     Args:
-        forward: how it is reached where this machine cannot do it itself.
-        dial: makes the connection of a forward.
+        forward: the tunnel to the server, if this machine cannot connect directly.
+        dial: opens the connection of a forward.
         old: offer nothing above TLS 1.1.
     """
     record = Record()
@@ -55,7 +55,7 @@ def shake_hands(
         channel = Channel(wire, _client_context(old), name=None, record=record)
         try:
             channel.handshake()
-            channel.flush()  # a handshake that is broken off would stand in the server's log
+            channel.flush()  # complete the handshake: the server would log an aborted one
         except EndedError as ended:
             return Handshake(
                 chain=channel.chain(),
@@ -75,7 +75,7 @@ def _client_context(old: bool) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_VERSION if old else SSL.TLS1_2_VERSION)
     if old:
         context.set_max_proto_version(SSL.TLS1_1_VERSION)
-    # Above level 0, OpenSSL offers none of the old versions, and breaks off where it is shown a weak key.
+    # Above security level 0, OpenSSL does not offer the old versions, and aborts if the server presents a weak key.
     context.set_cipher_list(b"ALL:@SECLEVEL=0")
     context.set_info_callback(_note)
     return context

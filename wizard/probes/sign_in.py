@@ -1,4 +1,4 @@
-"""Whether a page leads to the sign-in of an OpenID provider; the provider itself is not asked."""
+"""Checks whether a page redirects to the sign-in of an OpenID provider; sends nothing to the provider itself."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def follow(
     trusts: Trusts | None,
     dial: Dial | None,
 ) -> None:
-    """Asks for a page as a browser does, and goes on where it leads as long as that is the same server.
+    """Requests a page like a browser, and follows redirects on the same server until one leads to another server.
 
     Raises:
-        EndedError: there was no answer, or it leads elsewhere.
+        EndedError: there was no response, or the redirect is not https or lacks parameters of `probe.holds`.
     """
     url, own = probe.url, urlsplit(probe.url).netloc
     for _ in range(_LONGEST):

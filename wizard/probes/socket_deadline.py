@@ -1,6 +1,6 @@
-"""A TCP connection with a deadline for all of it, however slowly the other end sends.
+"""TCP connections with one deadline for all operations, however slowly the server sends.
 
-Every wait of a probe goes through one `Clock`; whatever happens on the wire ends as an `EndedError`.
+All waits of a probe use the same `Clock`; every network error becomes an `EndedError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from wizard.model import Forward
 
 Dial: TypeAlias = Callable[[Forward, float], socket.socket]
-"""(a forward, seconds at most) -> a socket that leads to its place; OSError where none does."""
+"""(a forward, time limit in seconds) -> a socket connected to the forward's destination; raises OSError."""
 
 _SLICE: Final = 0.1
 _CHUNK: Final = 65536
@@ -35,7 +35,7 @@ _WORDS: Final = {
 
 
 class EndedError(Exception):
-    """How a request ended before there was an answer; outcome and reason as in `model.Attempt`."""
+    """A request ended without a complete response; `outcome` and `reason` as in `model.Attempt`."""
 
     def __init__(self, outcome: str, reason: str) -> None:
         super().__init__(reason)
@@ -44,17 +44,17 @@ class EndedError(Exception):
 
 
 class Clock:
-    """The time that is left for one probe, and the wish to stop early."""
+    """The deadline of one probe, and its cancellation."""
 
     def __init__(self, seconds: float, cancel: threading.Event | None) -> None:
         self._cancel = cancel
         self._end = time.monotonic() + max(0.05, seconds)
 
     def seconds_left(self) -> float:
-        """Seconds left, more than zero; otherwise the probe is over.
+        """The seconds until the deadline, always more than zero.
 
         Raises:
-            EndedError: time is up, or the probe was cancelled.
+            EndedError: the deadline has passed, or the probe was cancelled.
         """
         if self._cancel is not None and self._cancel.is_set():
             raise EndedError("error", "context canceled")
@@ -67,10 +67,10 @@ class Clock:
         """Waits until `sock` is ready for `event` (select.POLLIN or POLLOUT); False after `limit` seconds.
 
         Raises:
-            EndedError: time is up, or the probe was cancelled.
+            EndedError: the deadline has passed, or the probe was cancelled.
         """
         until = time.monotonic() + limit
-        # poll() needs no descriptor of its own: a probe waits a dozen times.
+        # poll() and not epoll: it needs no file descriptor, and a probe waits a dozen times.
         poll = select.poll()
         poll.register(sock, event)
         while True:
@@ -82,7 +82,7 @@ class Clock:
 
 
 class Wire:
-    """One connection; a broken write is remembered, so that what the peer said before can still be read."""
+    """One connection. A write error is only reported after reading, so that a response sent before it is not lost."""
 
     def __init__(self, sock: socket.socket, clock: Clock) -> None:
         self._sock = sock
@@ -90,7 +90,7 @@ class Wire:
         self._broken = ""
 
     def send(self, data: bytes) -> None:
-        """Sends all of it, or as much as the peer takes before it hangs up."""
+        """Sends all data, or as much as possible before the server closes the connection."""
         view = memoryview(data)
         while view and not self._broken:
             self._clock.seconds_left()
@@ -105,7 +105,7 @@ class Wire:
         """The next bytes; b'' at the end.
 
         Raises:
-            EndedError: the connection broke, or the time is up.
+            EndedError: the connection broke, or the deadline has passed.
         """
         while True:
             self._clock.ready(self._sock, select.POLLIN)
@@ -120,24 +120,24 @@ class Wire:
             return data
 
     def readable(self, limit: float) -> bool:
-        """Whether something arrives within `limit` seconds."""
+        """Whether data arrives within `limit` seconds."""
         return self._clock.ready(self._sock, select.POLLIN, limit)
 
     def close(self) -> None:
-        """Lets go of the socket."""
+        """Closes the socket."""
         self._sock.close()
 
 
 def connect(host: str, port: int, clock: Clock) -> Wire:
-    """A connection to the first address of `host` that answers.
+    """Connects to the first address of `host` that accepts.
 
     Raises:
-        EndedError: no such host, refused, unreachable, or too late.
+        EndedError: no such host, connection refused, unreachable, or the deadline has passed.
     """
     addresses = resolve(host, port, clock)
     failure = EndedError("error", f"dial tcp: lookup {host}: no such host")
     for index, (family, address) in enumerate(addresses):
-        # As Go does: a dead first address must not use up the time of the next one.
+        # Like Go: an address that does not answer must not use up the time for the next ones.
         share = clock.seconds_left() / (len(addresses) - index)
         shown = f"[{address[0]}]:{port}" if family == socket.AF_INET6 else f"{address[0]}:{port}"
         try:
@@ -150,10 +150,10 @@ def connect(host: str, port: int, clock: Clock) -> Wire:
 
 
 def connect_by(forward: Forward, dial: Dial | None, clock: Clock) -> Wire:
-    """A connection that is made by another host.
+    """Connects through another host.
 
     Raises:
-        EndedError: that host cannot be asked to, or does not get through.
+        EndedError: there is no connection to that host, or it cannot reach the destination.
     """
     if dial is None:
         raise EndedError("error", f"dial tcp {forward.place}: only {forward.host.name} reaches it")
@@ -168,12 +168,12 @@ def connect_by(forward: Forward, dial: Dial | None, clock: Clock) -> Wire:
 
 
 def resolve(host: str, port: int, clock: Clock) -> list[_Address]:
-    """The addresses of `host`, at most eight.
+    """Resolves `host` to at most eight addresses.
 
-    The system's resolver knows no deadline: it runs in a thread that is left to itself when time is up.
+    The system's resolver has no time limit, so it runs in a thread that is abandoned at the deadline.
 
     Raises:
-        EndedError: no such host, or too late.
+        EndedError: no such host, or the deadline has passed.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -185,7 +185,7 @@ def resolve(host: str, port: int, clock: Clock) -> list[_Address]:
 
 
 def words(error: OSError) -> str:
-    """Go's words for what the operating system said."""
+    """Go's text for an error of the operating system."""
     if error.errno is None:
         return str(error)
     return _WORDS.get(error.errno, os.strerror(error.errno).lower())

@@ -1,4 +1,4 @@
-"""Reads from Prometheus' API whether its scrapes of an instance succeed: what decides a verification in the end."""
+"""Reads from Prometheus' API whether its scrapes of an instance succeed, which decides a verification."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from wizard.model import Probe
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """One look at a target: outcome is up, down or error, reason Prometheus' own lastError."""
+    """The state of a target: `outcome` is 'up', 'down' or 'error', `reason` is Prometheus' lastError."""
 
     outcome: str
     reason: str
     detail: str
     pending: bool = False
-    """Whether it was not scraped yet since the moment that counts."""
+    """Whether it was not scraped since `Probe.not_before` yet."""
     scrape_url: str = ""
 
 
 def targets_url(probe: Probe) -> str:
-    """Where to ask: only active targets, and with a job only its own (ignored before Prometheus 2.44)."""
+    """The API URL for active targets; with a job only its own (the parameter is ignored before Prometheus 2.44)."""
     pool = f"&scrapePool={quote(probe.job, safe='')}" if probe.job else ""
     return f"{probe.url.rstrip('/')}/api/v1/targets?state=active{pool}"
 
 
 def judge(probe: Probe, body: bytes) -> TargetState:
-    """What the answer says about the probe's instance; of several targets, the worst."""
+    """The state of the probe's instance in a response of the API; of several targets, the worst."""
     try:
         document = json.loads(body)
         targets = document["data"]["activeTargets"]
@@ -58,7 +58,7 @@ def _is_target(probe: Probe, target: Mapping[str, Any]) -> bool:
         scraped = urlsplit("")
     if probe.instance in (scraped.netloc, labels.get("instance"), discovered.get("__address__")):
         return True
-    # Prometheus 3 leaves out a port that is the scheme's own.
+    # Prometheus 3 leaves out the default port of the scheme.
     return bool(scraped.netloc) and endpoints.split(scraped.netloc, scraped.scheme) == endpoints.split(
         probe.instance
     )
@@ -78,7 +78,7 @@ def _state(probe: Probe, target: Mapping[str, Any]) -> TargetState:
 
 
 def time_of(stamp: str) -> float:
-    """The unix time of RFC 3339 with up to nine decimals (Python reads six); 0 for what cannot be read."""
+    """The unix time of an RFC 3339 time with up to nine decimals (Python parses six); 0 if it is invalid."""
     head, dot, rest = stamp.partition(".")
     digits = len(rest) - len(rest.lstrip("0123456789"))
     text = f"{head}{dot}{rest[: min(digits, 6)]}{rest[digits:]}" if dot else stamp

@@ -1,8 +1,8 @@
-"""TLS as a Go client does it: the whole chain is kept for inspection, trusted or not.
+"""TLS connections with the rules of a Go client; the server's chain is kept for inspection, trusted or not.
 
-The handshake itself verifies nothing, so that even a rejected chain can be shown; Go's rules then judge it,
-before a single byte of the request (or a password) leaves. pyOpenSSL is used because the standard library's ssl module
-says neither which messages a handshake had nor, up to Python 3.12, which chain the server sent.
+The handshake itself verifies nothing, so that even a rejected chain can be shown. The chain is then verified by Go's
+rules, before any byte of the request (or a password) is sent. pyOpenSSL is used because the standard library's ssl
+module does not provide the messages of a handshake nor, up to Python 3.12, the chain that the server sent.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ class Channel:
         self._early = b""
 
     def handshake(self) -> None:
-        """Agrees on keys; trusts nobody yet. Our last word (TLS 1.3) goes out with what is sent next, or by `flush`.
+        """Makes the handshake without verifying the server.
+
+        With TLS 1.3, the client's last message is sent together with the next data, or by `flush`.
 
         Raises:
-            EndedError: the server does not speak TLS, or rejected the handshake.
+            EndedError: the server does not use TLS, or rejected the handshake.
         """
         self._drive(self._tls.do_handshake, last=False)
         version = self._tls.get_protocol_version_name()
@@ -58,15 +60,15 @@ class Channel:
         self._record.cipher = self._tls.get_cipher_name() or ""
 
     def chain(self) -> tuple[bytes, ...]:
-        """The certificates (DER) that the server showed, its own first."""
+        """The certificates (DER) that the server presented, its own first."""
         shown = self._tls.get_peer_cert_chain() or ()
         return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in shown)
 
     def await_refusal(self) -> None:
-        """Gives a TLS 1.3 server the moment in which it examines our certificate.
+        """Waits a moment for a TLS 1.3 server to verify the client certificate.
 
-        Its rejection comes after our handshake is done; a request sent at once can be answered by a reset that
-        hides the reason. Go and OpenSSL servers send a session ticket when content, so this is short.
+        The server's alert arrives after the client's handshake is complete; if a request was sent at once, a connection
+        reset could hide the alert. Go and OpenSSL servers send a session ticket after success, so the wait is short.
         """
         if not self._record.asked or self._tls.get_protocol_version_name() != "TLSv1.3":
             return
@@ -81,7 +83,7 @@ class Channel:
                 raise self._ended_error(error) from error
 
     def send(self, data: bytes) -> None:
-        """Encrypts and sends."""
+        """Encrypts and sends data."""
         self._drive(lambda: self._tls.sendall(data))
 
     def receive(self) -> bytes:
@@ -112,7 +114,7 @@ class Channel:
                 return result
 
     def flush(self) -> None:
-        """Sends what waits to be sent."""
+        """Sends the encrypted data that OpenSSL has buffered."""
         parts = []
         while True:
             try:
@@ -151,13 +153,13 @@ class Channel:
 
 
 _MALFORMED: Final = {"utctime": "malformed UTCTime", "generalizedtime": "malformed GeneralizedTime"}
-"""What OpenSSL's reason begins with where it cannot read a time of a certificate, and Go's words for it."""
+"""Beginnings of OpenSSL's error texts for a certificate's time that it cannot parse, with Go's text for each."""
 
 
 def _unreadable_certificate(error: SSL.Error) -> str:
-    """Go's words for a server's certificate that OpenSSL could not even decode; "" if that is not what happened.
+    """Go's error for a server certificate that OpenSSL cannot decode; '' for other errors.
 
-    Newer OpenSSL decodes times as strictly as Go does, and ends the handshake before there is a chain to judge.
+    Newer OpenSSL parses times as strictly as Go, and ends the handshake before there is a chain to verify.
     """
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else ()
     for library, _, reason in queue:
@@ -169,22 +171,22 @@ def _unreadable_certificate(error: SSL.Error) -> str:
 
 
 def _reason(error: SSL.Error) -> str:
-    """OpenSSL's words for what was wrong: the last part of the first entry of its queue of errors."""
+    """OpenSSL's error text: the last part of the first entry of its error queue."""
     queue = error.args[0] if error.args else ()
     return str(queue[0][-1]) if isinstance(queue, list) and queue else str(error)
 
 
 class Trusts:
-    """What probes trust and show, by their files: read once for all the probes of one batch, in any thread."""
+    """The CA files and client certificates of a batch of probes, each read once; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], Trust] = {}
 
     def of(self, probe: Probe) -> Trust:
-        """What this probe trusts and shows.
+        """The CA and client certificate of a probe.
 
         Raises:
-            EndedError: a file cannot be read or used, in Prometheus' words.
+            EndedError: a file cannot be read or used, with Prometheus' error text.
         """
         files = (probe.ca_file, probe.cert_file, probe.key_file)
         found = self._known.get(files)
@@ -194,12 +196,13 @@ class Trusts:
 
 
 class Trust:
-    """The CA file and the client certificate of probes, for every connection that they make within seconds.
+    """A CA file and client certificate, for connections that are made within a few seconds.
 
-    A chain is read once, however many servers show it; verdicts are of now, so a `Trust` is not kept for later.
+    A chain is verified once, however many servers present it. The results depend on the present time, so a `Trust` must
+    not be kept for later.
 
     Raises:
-        EndedError: a file cannot be read or used, in Prometheus' words.
+        EndedError: a file cannot be read or used, with Prometheus' error text.
     """
 
     def __init__(self, ca_file: str, cert_file: str, key_file: str) -> None:
@@ -208,23 +211,23 @@ class Trust:
         self._read: dict[tuple[bytes, ...], _Shown] = {}
 
     def open(self, wire: Wire, host: str, record: Record, probe: Probe) -> Channel:
-        """Handshake, verdict, and the client certificate's fate, in that order.
+        """Makes the handshake, verifies the server, and waits for a rejection of the client certificate, in that order.
 
         Raises:
-            EndedError: it did not come to an encrypted and trusted connection.
+            EndedError: there is no encrypted connection to a trusted server.
         """
         name = probe.server_name or host
         channel = Channel(wire, self._context, name=_sni(name), record=record)
         try:
             channel.handshake()
         except EndedError:
-            # Go looks at the server's certificate before it shows its own: that verdict comes first.
+            # Go verifies the server's certificate before it sends its own, so that error comes first.
             self._judge(channel, name, record, insecure=probe.insecure)
             raise
         try:
             self._judge(channel, name, record, insecure=probe.insecure)
         except EndedError:
-            channel.flush()  # a handshake that is broken off would stand in the server's log
+            channel.flush()  # complete the handshake: the server would log an aborted one
             raise
         channel.await_refusal()
         return channel
@@ -255,7 +258,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A chain (DER) that a server showed, and what was said of it for each name."""
+    """A chain (DER) that a server presented, and the result of its verification for each name."""
 
     chain: tuple[bytes, ...]
     summaries: tuple[CertificateSummary, ...]
@@ -263,7 +266,7 @@ class _Shown:
 
 
 def _summaries(chain: Sequence[bytes]) -> tuple[CertificateSummary, ...]:
-    """What can be told of a chain, up to the first certificate that nobody can read."""
+    """Summaries of a chain's certificates, up to the first one that cannot be parsed."""
     found = []
     for der in chain:
         try:
@@ -274,7 +277,7 @@ def _summaries(chain: Sequence[bytes]) -> tuple[CertificateSummary, ...]:
 
 
 def _verdict(known: _Shown, anchors: Pool | Sequence[bytes], name: str) -> str:
-    """As `trust.verdict`; signatures are checked once where many names share a good chain."""
+    """Like `certificates.verdict`, but for a valid chain, signatures are only checked once for all names."""
     if "" not in known.verdicts:
         known.verdicts[""] = certificates.verdict(known.chain, anchors=anchors, name="")
     if not known.verdicts[""] and not certificates.name_fault(known.chain[0], name):
@@ -296,7 +299,7 @@ def _anchors(path: str) -> Pool:
 
 
 def _note(connection: SSL.Connection, where: int, what: int) -> None:
-    """Notes what OpenSSL reports of a handshake under way; see SSL_CTX_set_info_callback(3)."""
+    """Records states and alerts of a handshake in progress; see SSL_CTX_set_info_callback(3)."""
     record = connection.get_app_data()
     if where & SSL.SSL_CB_READ_ALERT == SSL.SSL_CB_READ_ALERT:
         level, alert = divmod(what, 256)
@@ -317,7 +320,7 @@ def _new_context() -> SSL.Context:
 
 @functools.cache
 def _silent() -> SSL.Context:
-    """For all clients that show no certificate: it knows no CA and no key, so that there is nothing to go stale."""
+    """The context of all clients without certificate; it can be cached because it depends on no file."""
     return _new_context()
 
 
@@ -354,7 +357,7 @@ def _os_words(error: Exception) -> str:
 
 @functools.lru_cache(4096)
 def _sni(name: str) -> str | None:
-    """Addresses and impossible names are not announced, as in Go."""
+    """The name for the SNI extension; None for addresses and invalid names, which Go does not send either."""
     bare = name.strip("[]")
     usable = certificates.matches_name(bare, bare) and ":" not in bare and not bare.replace(".", "").isdigit()
     return bare if usable and bare.isascii() and len(bare) < 254 else None
