@@ -84,7 +84,7 @@ class HostTable(ScrollView, can_focus=True):
             line = line.stylize_before(f"on $block-cursor{part}-background")
         return Visual.to_strips(self, line, width, 1, self.visual_style, pad=True)[0]
 
-    def watch_in_hand(self) -> None:
+    def watch_selected(self) -> None:
         """Marks another line."""
         self._into_sight()
         self.refresh()

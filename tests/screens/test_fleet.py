@@ -384,6 +384,22 @@ def _state(app: FirescreenApp, host: str) -> str:
     return row.state if row else ""
 
 
+async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
+    one = many.ManyEngine(200, many.Script(pause_at="srv001", pace=0.005))
+    async with at_the_plan(one) as (app, pilot):
+        await apply(pilot)
+        fleet = app.screen.query_one(HostTable)
+        await until(pilot, lambda: len(fleet.listed) == 200)
+        fleet.focus()
+        last = fleet.listed[-1].host
+        await pilot.press("end")
+        await until(pilot, lambda: fleet.scroll_offset.y > 0 and last in drawn(pilot))
+        await pilot.press("home")
+        await until(pilot, lambda: fleet.scroll_offset.y == 0)
+        one.gate.set()
+        await ended(app, pilot)
+
+
 async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
     script = many.Script(failing=("srv042", "srv137"), pause_at="srv150", pace=0.005)
     one = many.ManyEngine(200, script)

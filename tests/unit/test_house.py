@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
+import inspect
 import itertools
 import re
 import shutil
@@ -13,6 +15,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from textual.dom import DOMNode
+from textual.reactive import Reactive
 
 from tests.tools import house_limits
 from tests.tools.house_limits import circles, imports, problems
@@ -292,6 +296,18 @@ def test_an_exporter_is_one_file_that_no_other_module_names() -> None:
     files = [path for room in ("wizard", "screens") for path in (ROOT / room).rglob("*.py")]
     naming = [str(path.relative_to(ROOT)) for path in files if "mysqld" in path.read_text()]
     assert naming == ["wizard/components/mysqld_exporter.py"]
+
+
+def test_every_watcher_of_a_reactive_attribute_has_one() -> None:
+    for path in house_limits.module_files(("screens",)):
+        module = importlib.import_module(house_limits._module(path))
+        for name, one in vars(module).items():
+            if not (isinstance(one, type) and issubclass(one, DOMNode) and one.__module__ == module.__name__):
+                continue
+            for method in vars(one):
+                if method.startswith("watch_"):
+                    attribute = inspect.getattr_static(one, method.removeprefix("watch_"), None)
+                    assert isinstance(attribute, Reactive), f"{path}: {name}.{method} is never called"
 
 
 def test_the_readme_stays_a_front_door_and_links_every_topic_of_the_manual() -> None:
