@@ -107,7 +107,7 @@ _NOTHING: Final = re.compile(
 )
 # How programs and scripts report an error of curl.
 _CURL: Final = re.compile(
-    r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}"
+    r"(?i)\bcurl(?:[ _](?:error|request)[ _:]{1,2}\(?(\d{1,2})\)?(?:\]| - |:)[ =>]{0,4}|\] (\d{1,2}): "
     r"|:? (?:exit(?:ed)?|returned)(?: with)?(?: exit)?(?: code| status)? ?:? ?(\d{1,2})\b)"
 )
 # How Go servers other than net/http report a failed handshake; the diagnoses only know the text of net/http.
@@ -185,7 +185,7 @@ def rejoined(text: str) -> str:
     """A short text with lines rejoined that a terminal, mail or web page has wrapped; '' if there are none.
 
     A line is continued if the next one is indented or begins with a further logfmt field; or if the line ends inside
-    quotes, with a blank, colon or comma, or with a word after which the next line goes on in lower case.
+    quotes, with a blank, colon, comma or backslash, or with a word after which the next line goes on in lower case.
     """
     lines = text.splitlines()
     if not 2 <= len(lines) <= _PASTED or len(text) > _PASTED * 200:
@@ -198,7 +198,7 @@ def rejoined(text: str) -> str:
             and not _FRAME.match(line)
             and (line[:1].isspace() or _goes_on(before, line) or _is_field_of(joined[-1], line))
         ):
-            start, rest = joined[-1].rstrip(), _MARK.sub("", line.strip())
+            start, rest = joined[-1].rstrip(" \t\\"), _MARK.sub("", line.strip())
             joined[-1] = f"{start}{rest}" if start.endswith("-") else f"{start} {rest}"
         else:
             joined.append(line)
@@ -211,7 +211,7 @@ def _is_field_of(record: str, line: str) -> bool:
 
 
 def _goes_on(line: str, following: str) -> bool:
-    if line.endswith((" ", ":", ",")) or line.replace('\\"', "").count('"') % 2 == 1:
+    if line.endswith((" ", ":", ",", " \\")) or line.replace('\\"', "").count('"') % 2 == 1:
         return True
     return len(line) in _WRAPPED_AT and bool(re.search(r"[a-z'-]$", line) and _CONTINUED.match(following))
 
@@ -230,7 +230,9 @@ def _record(line: str) -> Record:
     if _ENTITY.search(line):
         line = html.unescape(line)
     body, program, level = _bare(_UNWRITTEN.sub("", _COLOUR.sub("", line)))
-    text = _CURL.sub(lambda match: f"curl: ({match[1] or match[2]}) ", _NOTHING.sub("", _text(body, _DEPTH)))
+    text = _CURL.sub(
+        lambda match: f"curl: ({match[match.lastindex or 1]}) ", _NOTHING.sub("", _text(body, _DEPTH))
+    )
     if program.startswith("postfix/"):
         # The name of the postfix program says whether it is the client or the server of the connection.
         text = f"{program}: {text}"

@@ -285,13 +285,12 @@ def test_an_unreachable_probe_and_an_unknown_line_are_a_plain_no(run: Run) -> No
     assert "connection refused" in data(ended)["reason"]
     unknown = run("explain", "all is well", "--json")
     assert unknown.returncode == 1
-    known = run(
-        "explain",
-        "--json",
-        stdin='Get "https://a:9100/metrics": x509: certificate signed by unknown authority',
-    )
-    assert known.returncode == 0
-    assert {"id", "cause", "fix", "other_end", "next", "matched"} == data(known).keys()
+    for words in (("explain", "--json"), ("explain", "-", "--json")):
+        known = run(
+            *words, stdin='Get "https://a:9100/metrics": x509: certificate signed by unknown authority'
+        )
+        assert known.returncode == 0
+        assert {"id", "cause", "fix", "other_end", "next", "matched"} == data(known).keys()
 
 
 def test_without_a_terminal_it_says_what_to_type_instead(run: Run) -> None:

@@ -202,8 +202,8 @@ def _tell_more(answered: Answered) -> None:
 def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: bool, as_json: bool) -> None:
     """Explain an error: its cause, and what to do.
 
-    TEXT is a line or a whole log; standard input by default. If an error has several possible causes, they are checked
-    on the hosts (files, ports, certificates; nothing is changed).
+    TEXT is a line or a whole log; standard input by default, or where it is "-". If an error has several possible
+    causes, they are checked on the hosts (files, ports, certificates; nothing is changed).
 
     \b
     Examples:
@@ -213,6 +213,8 @@ def explain(workspace: Workspace, text: str | None, stack: str | None, no_ask: b
     from wizard.diagnostics import catalogue
 
     with output.print_errors():
+        if text == "-":
+            text = None
         if text is None and sys.stdin.isatty():
             output.say("Paste the error, then press Enter and Ctrl+D.")
         lines = text if text is not None else _log()

@@ -99,10 +99,9 @@ def diagnose(text: str) -> Diagnosis | None:
 
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
-    read = (
-        translations.in_english(each) for each in log_records.read(text) if not severity.is_no_error(each)
-    )
-    records = cut_lines.completed(tuple(read))
+    read = (translations.in_english(each) for each in log_records.read(text))
+    tried = severity.without_former_attempts(tuple(each for each in read if not severity.is_no_error(each)))
+    records = cut_lines.completed(tried)
     if all(map(quotations.is_prose, records)):
         return None
     _, families = borders()

@@ -43,6 +43,16 @@ _ENDED: Final = (
         r"^(?P<name>[\w@.-]{1,80})\.service: (?:[Mm]ain process exited, code=(?!exited, status=0)|Failed with result)"
     ),
 )
+# An attempt at one of several addresses that failed, and one that worked, as curl, wget, ssh, telnet and nc print them.
+_TRIED: Final = re.compile(
+    r"(?i)\bimmediate connect fail for |\bconnect to \S{1,80} port \d{1,5} (?:from \S{1,80} port \d{1,5} )?failed: "
+    r"|\bconnecting to [^\n]{1,200}\.{3} failed: |^telnet: (?:connect to address|unable to connect) "
+    r"|\bconnect to address \S{1,80} port \d{1,5}: |^nc: connect to [^\n]{1,120} failed: "
+)
+_REACHED: Final = re.compile(
+    r"^\s{0,4}(?:\* )?Connected to \S|^Connecting to [^\n]{1,200}\.{3} connected\."
+    r"|^(?:debug1: )?Connection established\.|^Connection to [^\n]{1,120} succeeded!"
+)
 _SEVERAL: Final = 2
 
 
@@ -51,6 +61,14 @@ def is_no_error(record: Record) -> bool:
     text = record.text
     return quotations.is_quotation(record) or bool(
         _NOTE.search(text) and _OVER.search(text) and not _NOT_OVER.search(text)
+    )
+
+
+def without_former_attempts(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The records without failed attempts at addresses of a name that was reached at another one later."""
+    reached = max((number for number, each in enumerate(records) if _REACHED.search(each.text)), default=-1)
+    return tuple(
+        each for number, each in enumerate(records) if number > reached or not _TRIED.search(each.text)
     )
 
 
