@@ -128,7 +128,7 @@ class EngineClient(LabClient):
 
     def interrupted_run(self) -> RunRecord | None:
         """Returns an interrupted run, if there is one."""
-        return self.engine.cut_off()
+        return self.engine.interrupted_run()
 
     def history(self) -> tuple[RunRecord, ...]:
         """Returns the runs, the newest first."""

@@ -26,7 +26,7 @@ def read(engine: Engine, known: Notices) -> Notices:
     if workspace.busy():
         return replace(known, practice=running, labs=labs)
     runs = _journals(workspace.runs)
-    interrupted = known.interrupted if runs == known.runs else engine.cut_off()
+    interrupted = known.interrupted if runs == known.runs else engine.interrupted_run()
     return Notices(interrupted=interrupted, practice=running, runs=runs, labs=labs)
 
 

@@ -130,10 +130,10 @@ def test_a_host_that_goes_away_in_the_middle(site: Site, tmp_path: Path, moment:
         assert "recover" in " ".join(outcome.summary)
         refused = engine.apply(engine.plan(site.stack()))
         assert refused.error is not None and "recover" in refused.error.todo
-        assert engine.cut_off() is not None
+        assert engine.interrupted_run() is not None
         (settled,) = engine.recover()
         assert settled.error is None, settled.error
-        assert engine.cut_off() is None
+        assert engine.interrupted_run() is None
         assert site.files("srv3") == before["srv3"] and site.plain("srv3")
         undo_all(engine)
     assert site.all_files() == before

@@ -354,7 +354,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
     # A run that is killed in the middle; what it changed is put back by somebody else.
     with engine_for(tmp_path, network) as engine:
         cut_short(engine, load(file))
-        cut = engine.cut_off()
+        cut = engine.interrupted_run()
         assert cut is not None
     refused = cli(network, tmp_path, "recover", "--forget", "--yes")
     assert refused.returncode == 1, refused.stderr

@@ -76,7 +76,7 @@ def test_an_interrupted_run_is_rolled_back(tmp_path: Path) -> None:
     assert [outcome.error for outcome in outcomes] == [None]
     assert site.changed() == set()
     assert not (site.host / "node_exporter").exists()
-    assert site.engine.cut_off() is None
+    assert site.engine.interrupted_run() is None
 
 
 def test_what_somebody_changed_since_is_left_alone(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def rolled_back(engine: Engine, outcome: Outcome, before: dict[str, tuple[int, b
     assert outcome.error.where
     assert outcome.error.todo
     assert differences(before, snapshot(engine.workspace.root)) == []
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
 
 
 def test_a_file_changed_since_the_preview_is_left_alone(
@@ -571,7 +571,7 @@ def test_the_end_of_practice_leaves_nothing_of_it(
     assert not Path(practice.folder).exists()
     assert not (engine.workspace.root / "ca").exists()
     assert not list(engine.workspace.root.rglob("*.password"))
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
     assert engine.undo().state == "failed"
 
 
@@ -597,10 +597,10 @@ def test_an_undo_that_is_cut_off_is_finished_by_recover(
         engine.undo(emit=die)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    assert engine.cut_off() is not None
+    assert engine.interrupted_run() is not None
     assert [outcome.error for outcome in engine.recover()] == [None]
     assert differences(before, snapshot(engine.workspace.root)) == []
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
 
 
 def test_a_front_that_breaks_does_not_break_the_run(engine: Engine, stack: Stack) -> None:

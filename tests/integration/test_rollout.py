@@ -147,7 +147,7 @@ def test_a_host_that_another_firescreen_works_on_is_left_to_it(stand: Whole, sta
     assert refused.state == "failed" and isinstance(refused.error, LockedError)
     assert "anna@laptop" in refused.error.what and "5 min" in refused.error.what
     assert differences(before, snapshot(stand.root)) == []
-    assert stand.engine.cut_off() is None
+    assert stand.engine.interrupted_run() is None
 
 
 def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole, stack: Stack) -> None:

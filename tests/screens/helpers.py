@@ -85,7 +85,7 @@ class QuietEngine:
     def refuse_silent(self, plan: Plan) -> None:
         """Everything answers."""
 
-    def cut_off(self) -> RunRecord | None:
+    def interrupted_run(self) -> RunRecord | None:
         """No run was cut off."""
         return None
 

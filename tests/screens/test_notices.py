@@ -40,7 +40,7 @@ class CutOff(QuietEngine):
         folder.mkdir(exist_ok=True)
         (folder / "journal.jsonl").write_text(text)
 
-    def cut_off(self) -> RunRecord | None:
+    def interrupted_run(self) -> RunRecord | None:
         """The run, as long as it is left."""
         return self.left
 

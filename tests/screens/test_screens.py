@@ -223,7 +223,7 @@ async def test_stopping_shows_what_came_of_it() -> None:
 async def test_a_run_that_was_cut_off_is_offered_at_the_start() -> None:
     one = QuietEngine()
     record = RunRecord(run="7", started=0.0, state="cut-off", title="secure srv1", changes=(), folder="/x")
-    one.cut_off = lambda: record  # type: ignore[method-assign]
+    one.interrupted_run = lambda: record  # type: ignore[method-assign]
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "A run was interrupted")
@@ -385,7 +385,7 @@ async def test_a_run_that_is_as_before_already_is_forgotten_after_a_comparison()
     one = QuietEngine()
     asked: list[bool] = []
     left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=())
-    one.cut_off = lambda: RUN  # type: ignore[method-assign]
+    one.interrupted_run = lambda: RUN  # type: ignore[method-assign]
     one.remains = lambda: (left,)  # type: ignore[attr-defined]
 
     def forget(*, as_it_is: bool) -> tuple[()]:
@@ -410,7 +410,7 @@ async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> N
         Difference(host="srv1", path="/etc/x/web.yml", what="it is as the run left it", copy="/w/0001"),
     )
     left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=differences)
-    one.cut_off = lambda: RUN  # type: ignore[method-assign]
+    one.interrupted_run = lambda: RUN  # type: ignore[method-assign]
     one.remains = lambda: (left,)  # type: ignore[attr-defined]
 
     def forget(*, as_it_is: bool) -> tuple[()]:

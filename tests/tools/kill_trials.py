@@ -83,7 +83,7 @@ class Trial:
             if outcome.error is not None:
                 print(outcome.error, outcome.error.__dict__)
                 return 5
-        if self.engine.cut_off() is not None:
+        if self.engine.interrupted_run() is not None:
             return 6
         code = 10
         standing = [run for run in self.engine.history() if run.state in ("proven", "applied")]

@@ -240,5 +240,5 @@ def _ask(
         timeout=_PATIENCE,
     )
     return probes.run(
-        probe, dial=dial, trusts=trusts, follow=False, whole=keep_body if FLAGS in url else None
+        probe, dial=dial, trusts=trusts, follow=False, on_body=keep_body if FLAGS in url else None
     )

@@ -78,7 +78,7 @@ def engine(workspace: Workspace, stack: Stack | None = None) -> Engine:
             connection.begin(partial(_look, stack, host, connection, discovered, str(workspace.practice)))
     from wizard.engine import Engine
 
-    made = Engine(workspace, access, connections_begun, looked=discovered)
+    made = Engine(workspace, access, connections_begun, discovered=discovered)
     click.get_current_context().call_on_close(made.close)
     return made
 

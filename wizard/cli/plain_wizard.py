@@ -78,7 +78,7 @@ class PlainWizard:
 
     def _recover(self) -> None:
         """Offers to roll back an interrupted run: nothing else can be applied before."""
-        cut = self._engine.cut_off()
+        cut = self._engine.interrupted_run()
         if cut is None:
             return
         say(f"Run {cut.run} was not finished: {cut.title}.")

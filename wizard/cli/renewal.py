@@ -180,7 +180,7 @@ def _recover(machine: Engine, options: _Wanted) -> None:
     Raises:
         FirescreenError: it cannot be rolled back.
     """
-    interrupted = machine.cut_off() if options.yes else None
+    interrupted = machine.interrupted_run() if options.yes else None
     if interrupted is None:
         return
     output.say(f"Run {interrupted.run} was interrupted: rolling it back first.")

@@ -38,7 +38,7 @@ def undo(workspace: Workspace, run: str, yes: bool, as_json: bool) -> None:
         if not yes:
             _show_undo(machine, run)
             ask_to_confirm("Undo this run?", todo="Add --yes to undo it", as_json=as_json)
-        if machine.cut_off() is None:
+        if machine.interrupted_run() is None:
             connect(machine, machine.hosts_of(run))
     outcome = machine.undo(run, *listen())
     if as_json:
@@ -91,7 +91,7 @@ def recover(workspace: Workspace, run: str, yes: bool, forget: bool, as_it_is: b
         machine = engine(workspace)
         if forget:
             sys.exit(_forget(machine, run, yes=yes, as_it_is=as_it_is, as_json=as_json))
-        cut = machine.cut_off()
+        cut = machine.interrupted_run()
         if cut is not None and not yes:
             how = (
                 "left a host that needs recovery; this would be rolled back"
@@ -124,7 +124,7 @@ def _forget(machine: Engine, run: str, *, yes: bool, as_it_is: bool, as_json: bo
     Raises:
         InputError: that run has nothing to recover, or `yes` is missing.
     """
-    if machine.cut_off() is not None:
+    if machine.interrupted_run() is not None:
         _meet(machine)
     left = machine.remains(run)
     for each in left:

@@ -176,11 +176,11 @@ def with_statuses(
 ) -> tuple[AlertmanagerHealth, ...]:
     """The Alertmanagers, each with the HTTP status of its health page as requested from that host (0: no answer)."""
 
-    def one(each: AlertmanagerHealth) -> AlertmanagerHealth:
+    def with_status(each: AlertmanagerHealth) -> AlertmanagerHealth:
         root = each.url.partition("/api/")[0].rstrip("/")
         return replace(each, status=vantage_point.status(hosts, host, f"{root}{_HEALTHY}") or 0)
 
-    return tuple(run_parallel(one, found))
+    return tuple(run_parallel(with_status, found))
 
 
 def answer(route: ProxyRoute, hosts: Hosts) -> ProxyAnswer:

@@ -79,13 +79,13 @@ def inspect(stack: Stack, hosts: Hosts, workspace: Workspace) -> Facts:
         facts = replace(facts, hosts=_with_all(facts, missing, hosts))
     facts = _with_names(stack, facts, hosts)
     folders = planner.wanted_folders(stack, facts)
-    looked = run_parallel(
+    with_folders = run_parallel(
         lambda known: _with_storage(
             replace(known, folders=_folders(known.spec.name, folders.get(known.spec.name, ()), hosts)), hosts
         ),
         facts.hosts.values(),
     )
-    facts = replace(facts, hosts={known.spec.name: known for known in looked})
+    facts = replace(facts, hosts={known.spec.name: known for known in with_folders})
     if not stack.changes_hosts:
         return facts  # nothing will be written, so the checks below are not needed
     facts = pending_edits.with_pending(stack, facts, hosts)

@@ -32,7 +32,7 @@ from wizard.engine import (
 )
 from wizard.engine import scan as scanner
 from wizard.engine.canary import canary_of
-from wizard.engine.hosts import Hosts, Looked
+from wizard.engine.hosts import DiscoveredServices, Hosts
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import HostOutcome, InventoryItem, Outcome, Scan, finish, silent
 from wizard.engine.parallel import run_parallel
@@ -57,7 +57,7 @@ class Engine:
         workspace: the folder with the CA, the journal and the practice stack.
         access: the credentials that connections have been given so far.
         begun: connections that were opened with `access` before, by host; the engine closes them.
-        looked: services that were discovered while these connections were opened; see `Hosts`.
+        discovered: services that were discovered while these connections were opened; see `Hosts`.
         most: maximum number of machines whose servers are probed at once.
     """
 
@@ -67,7 +67,7 @@ class Engine:
         access: Access | None = None,
         begun: Mapping[HostSpec, Connection] | None = None,
         *,
-        looked: Looked | None = None,
+        discovered: DiscoveredServices | None = None,
         most: int = verification.MOST,
     ) -> None:
         self.workspace = workspace
@@ -75,7 +75,7 @@ class Engine:
         self.access = access or Access()
         """Credentials for connections: passwords, passphrases, accepted host keys. Callers put a person's answers here."""
         self._kept: dict[HostSpec, Connection] = dict(begun or {})
-        self._looked = looked if looked is not None else {}
+        self._discovered = discovered if discovered is not None else {}
         self._recovery = Recovery(workspace, self.connections)
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Engine:
 
     def connections(self, specs: tuple[HostSpec, ...]) -> Hosts:
         """Opens connections to hosts with the credentials given so far; use it in a `with` block, which closes them."""
-        return Hosts(self.workspace, specs, self.access, self._kept, looked=self._looked)
+        return Hosts(self.workspace, specs, self.access, self._kept, discovered=self._discovered)
 
     def reach(self, specs: tuple[HostSpec, ...]) -> None:
         """Connects to hosts, to find out which passwords and confirmations are needed before anything is done.
@@ -310,7 +310,7 @@ class Engine:
         """
         return self._recovery.hosts_of(run)
 
-    def cut_off(self) -> RunRecord | None:
+    def interrupted_run(self) -> RunRecord | None:
         """A run that was interrupted before it was finished or rolled back; None while another process is at work.
 
         Also a finished run that left out a host which could not be rolled back; the record then has only that host.

@@ -114,16 +114,21 @@ def _evidence(
     )
     named = addresses(records)
     pool = _POOL.search(records)
-    target = next((one for place in named for one in services if one.is_at(place)), None)
+    target = next((each for place in named for each in services if each.is_at(place)), None)
     if target is None and not named and pool is None:
-        target = next((one for one in services if _wrote(one, text)), None)
+        target = next((each for each in services if _wrote(each, text)), None)
     places = named if target is None else (*named, *target.places())
     client = next(
-        (found for one in services if (found := _asks(one, places, pool["job"] if pool else ""))), None
+        (
+            found
+            for each in services
+            if (found := _client_evidence(each, places, pool["job"] if pool else ""))
+        ),
+        None,
     )
     if target is None and client is not None:
         place = addresses(client.url)
-        target = next((one for one in services if place and one.is_at(place[0])), None)
+        target = next((each for each in services if place and each.is_at(place[0])), None)
     if target is None:
         return client
     # The URL that the client logged counts more than the one in its configuration now.
@@ -142,16 +147,16 @@ def _evidence(
     )
 
 
-def _asks(one: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
+def _client_evidence(client: _Served, places: tuple[str, ...], job: str) -> Evidence | None:
     """The scheme, CA and login that a Prometheus uses for one of these addresses, or for a job; None if it has none."""
-    if one.service.component != "prometheus" or not one.service.config_file:
+    if client.service.component != "prometheus" or not client.service.config_file:
         return None
-    for path, content in _configuration(one.connection, one.service.config_file):
+    for path, content in _configuration(client.connection, client.service.config_file):
         folder = posixpath.dirname(path)
         for place in ("",) if job else places:
-            found = of_job(content, folder=folder, address=place, client=one.connection, job=job)
+            found = of_job(content, folder=folder, address=place, client=client.connection, job=job)
             if found is not None:
-                box = one.service.container
+                box = client.service.container
                 return replace(found, contained=box is not None and box.has_own_network)
     return None
 
@@ -174,7 +179,7 @@ def _configuration(connection: Connection, path: str) -> Iterator[tuple[str, byt
                 yield posixpath.join(folder, each), included.content
 
 
-def _wrote(one: _Served, text: str) -> bool:
+def _wrote(server: _Served, text: str) -> bool:
     """Whether the text comes from this service's log."""
-    lines = {_STAMP.sub("", line).strip() for line in one.log()}
+    lines = {_STAMP.sub("", line).strip() for line in server.log()}
     return any(_STAMP.sub("", line).strip() in lines for line in text.splitlines() if len(line.strip()) > 20)

@@ -34,7 +34,7 @@ from wizard.service_managers import (
 from wizard.service_managers.registry import manager_of
 from wizard.workspace import Workspace
 
-Looked: TypeAlias = MutableMapping[HostSpec, tuple[float, tuple[Service, ...]]]
+DiscoveredServices: TypeAlias = MutableMapping[HostSpec, tuple[float, tuple[Service, ...]]]
 """When (`time.monotonic`) and which services `service_managers.discovery.discover` found, by host."""
 
 _FRESH = 10.0
@@ -46,7 +46,7 @@ class Hosts:
 
     Args:
         kept: SSH connections that outlive the run, by host; new ones are added. They reconnect by themselves.
-        looked: services that were discovered while these connections were opened; each entry is used once.
+        discovered: services that were discovered while these connections were opened; each entry is used once.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Hosts:
         access: Access | None = None,
         kept: dict[HostSpec, Connection] | None = None,
         *,
-        looked: Looked | None = None,
+        discovered: DiscoveredServices | None = None,
     ) -> None:
         self._workspace = workspace
         self._specs = {spec.name: spec for spec in specs}
         self._access = access or Access()
         self._kept = kept if kept is not None else {}
-        self._looked = looked if looked is not None else {}
+        self._discovered = discovered if discovered is not None else {}
         self._open: dict[str, Connection] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._early: dict[str, tuple[Service, ...]] = {}
@@ -168,10 +168,10 @@ class Hosts:
         Does nothing if its services were discovered while the connection was opened, a moment ago.
         """
         connection = self.connection(name)
-        connection.identity()  # waits for a connection that is still being opened, and fills `looked`
-        looked = self._looked.pop(self._specs[name], None)
-        if looked is not None and time.monotonic() - looked[0] < _FRESH:
-            self._early[name] = looked[1]
+        connection.identity()  # waits for a connection that is still being opened, and fills `discovered`
+        discovered = self._discovered.pop(self._specs[name], None)
+        if discovered is not None and time.monotonic() - discovered[0] < _FRESH:
+            self._early[name] = discovered[1]
         else:
             connection.ask_ahead(discovery.requests(stack))
 

@@ -23,8 +23,8 @@ def with_pending(stack: Stack, facts: Facts, hosts: Hosts) -> Facts:
 
     def with_pending_edits(known: HostFacts) -> HostFacts:
         mine = [each for each in known.services if (each.host, each.component) in wanted]
-        looked = {service.key: service for service in _with_pending(mine, hosts)}
-        return replace(known, services=tuple(looked.get(each.key, each) for each in known.services))
+        compared = {service.key: service for service in _with_pending(mine, hosts)}
+        return replace(known, services=tuple(compared.get(each.key, each) for each in known.services))
 
     return replace(
         facts, hosts={each.spec.name: each for each in run_parallel(with_pending_edits, facts.hosts.values())}
@@ -37,12 +37,14 @@ def refuse(plan: Plan, hosts: Hosts) -> None:
     Raises:
         FileChangedError: somebody has edited a file or pulled an image since the plan was made. Nothing has been changed.
     """
-    hosts_of: dict[str, dict[str, Service]] = {}
+    by_host: dict[str, dict[str, Service]] = {}
     for change in plan.restarts:
-        hosts_of.setdefault(change.host, {})[change.service.key] = change.service
+        by_host.setdefault(change.host, {})[change.service.key] = change.service
     try:
-        for looked in run_parallel(lambda mine: _with_pending(list(mine.values()), hosts), hosts_of.values()):
-            containers.refuse_pending(looked)
+        for compared in run_parallel(
+            lambda services: _with_pending(list(services.values()), hosts), by_host.values()
+        ):
+            containers.refuse_pending(compared)
     except InputError as error:
         raise FileChangedError(error.what, where=error.where, todo=error.todo) from None
 

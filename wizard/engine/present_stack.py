@@ -63,14 +63,14 @@ def present_stack(found: Scan, runs: Path) -> Stack:
         source=scanned.source,
     )
     settings = {
-        one.key: one
+        component.key: component
         for kept in reversed(known)
-        for one in kept.components
+        for component in kept.components
         # The settings of a component behind a front door come from the run that created the front door.
-        if kept.doors_to(one.host, one.name) or not stack.doors_to(one.host, one.name)
+        if kept.doors_to(component.host, component.name) or not stack.doors_to(component.host, component.name)
     }
-    stack = replace(stack, components=tuple(settings.get(one.key, one) for one in scanned.components))
-    seen = {one.key: one for one in found.exposures}
+    stack = replace(stack, components=tuple(settings.get(each.key, each) for each in scanned.components))
+    seen = {exposure.key: exposure for exposure in found.exposures}
     parts = (
         _with_present_level(
             stack, wanted, proposed.protect, seen.get(proposed.key), known=proposed.key in settings

@@ -32,7 +32,7 @@ def roll_back_run(
     *,
     begins: str,
     ends: str,
-    asked: bool = False,
+    requested: bool = False,
     first: Callable[[Record], Record] | None = None,
 ) -> FirescreenError | None:
     """Rolls back a whole run, and writes its state to the journal before and after.
@@ -41,7 +41,7 @@ def roll_back_run(
         log: the run's journal, open.
         begins: the state of the run during the rollback.
         ends: its state afterwards.
-        asked: whether a person requested this. The rollback then counts as complete even if a service does not start
+        requested: whether a person requested this. The rollback then counts as complete even if a service does not start
             with its previous files, because another attempt would end the same way.
         first: prepares the rollback; returns the record of the run with the changes that it has made for that.
 
@@ -55,7 +55,7 @@ def roll_back_run(
         log.forget_images()
         log.state(ends)
     except FirescreenError as error:
-        if not (asked and isinstance(error, ServiceError)):
+        if not (requested and isinstance(error, ServiceError)):
             return with_recovery(error)
         log.forget_images()
         log.state(ends)
@@ -99,7 +99,7 @@ class Recovery:
                 lock_hosts(hosts, _changed_hosts(record), self.workspace),
             ):
                 rollback.check(record, hosts)
-                return self._undo(record, hosts, emit, asked=True)
+                return self._undo(record, hosts, emit, requested=True)
 
     def standing_run(self, run: str) -> Record:
         """The record of a run that can be undone; '' for the newest.
@@ -123,19 +123,19 @@ class Recovery:
             )
         return found
 
-    def _undo(self, record: Record, hosts: Hosts, emit: Emit, *, asked: bool = False) -> Outcome:
+    def _undo(self, record: Record, hosts: Hosts, emit: Emit, *, requested: bool = False) -> Outcome:
         """Rolls back a whole run; see `roll_back_run`."""
         log = Journal.reopen(record)
         executor = Executor(hosts, log, emit)
-        first = UndoPreparation(hosts, log, emit, self.workspace.users).carry_out if asked else None
+        first = UndoPreparation(hosts, log, emit, self.workspace.users).carry_out if requested else None
         try:
             error = roll_back_run(
-                record, log, executor, begins="undoing", ends="undone", asked=asked, first=first
+                record, log, executor, begins="undoing", ends="undone", requested=requested, first=first
             )
         finally:
             log.close()
         files = "Every file is as it was before that run."
-        if error is not None and not (asked and isinstance(error, ServiceError)):
+        if error is not None and not (requested and isinstance(error, ServiceError)):
             return Outcome(run=record.run, state="failed", error=error)
         return Outcome(run=record.run, state="undone", error=error, summary=(files, *executor.left_down))
 
@@ -150,7 +150,7 @@ class Recovery:
     # -- recovery -----------------------------------------------------------------------------------------
 
     def interrupted_run(self) -> RunRecord | None:
-        """See `Engine.cut_off`."""
+        """See `Engine.interrupted_run`."""
         if self.workspace.busy():
             return None
         for record in journal_reader.records(self.workspace.runs):

@@ -67,7 +67,7 @@ def _plain(service: Service, url: str) -> Probe:
 
 def _read_reload(probe: Probe, dial: probes.Dial | None) -> Loaded | None:
     bodies: list[bytes] = []
-    attempt = probes.run(probe, dial=dial, whole=bodies.append)
+    attempt = probes.run(probe, dial=dial, on_body=bodies.append)
     return _read(bodies[0]) if attempt.outcome == "200" and bodies else None
 
 

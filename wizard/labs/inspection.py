@@ -17,7 +17,7 @@ from wizard.labs import tls_files
 from wizard.labs.lab_hosts import LabHosts
 from wizard.model import FileState, Probe, Stack
 from wizard.probes.http import Exchange, fetch
-from wizard.probes.socket_deadline import EndedError
+from wizard.probes.socket_deadline import RequestError
 from wizard.redact import Secret
 
 _ANSWER = 4 << 20
@@ -158,7 +158,7 @@ class Look(LabHosts):
             try:
                 fetch(probe, url, exchange, limit=_ANSWER, accept="application/json", dial=self.dial)
                 self._answers[path] = json.loads(exchange.body)["data"] if exchange.status == 200 else None
-            except (EndedError, ValueError, KeyError, TypeError):
+            except (RequestError, ValueError, KeyError, TypeError):
                 self._answers[path] = None
         return self._answers[path]
 

@@ -16,7 +16,7 @@ from wizard.model import Attempt, Probe
 from wizard.probes import sign_in
 from wizard.probes.curl import curl
 from wizard.probes.http import SCRAPE, Exchange, fetch
-from wizard.probes.socket_deadline import Clock, Dial, EndedError, connect
+from wizard.probes.socket_deadline import Clock, Dial, RequestError, connect
 from wizard.probes.targets import judge, targets_url
 from wizard.probes.tls import Trusts
 from wizard.redact import plain, redact
@@ -33,7 +33,7 @@ def reaches(address: str, seconds: float) -> bool:
     host, _, port = address.rpartition(":")
     try:
         connect(host.strip("[]"), int(port), Clock(seconds, None)).close()
-    except (EndedError, ValueError):
+    except (RequestError, ValueError):
         return False
     return True
 
@@ -52,7 +52,7 @@ def answers(address: str, seconds: float) -> bool:
             return bool(wire.receive())
         finally:
             wire.close()
-    except (EndedError, ValueError):
+    except (RequestError, ValueError):
         return False
 
 
@@ -62,7 +62,7 @@ def run(
     cancel: threading.Event | None = None,
     trusts: Trusts | None = None,
     dial: Dial | None = None,
-    whole: Callable[[bytes], None] | None = None,
+    on_body: Callable[[bytes], None] | None = None,
     follow: bool = True,
 ) -> Attempt:
     """Makes the request of a probe and returns the result within `probe.timeout` seconds. Never raises.
@@ -73,7 +73,7 @@ def run(
         cancel: ends the request early.
         trusts: shared by probes of one batch, so that files and certificate chains are only read once.
         dial: opens the connection of a probe that has a `forward`.
-        whole: called with the body of a complete response, up to 64 MB of it; without it, 64 KiB are read.
+        on_body: called with the body of a complete response, up to 64 MB of it; without it, 64 KiB are read.
         follow: whether redirects are followed.
     """
     exchange = Exchange()
@@ -87,7 +87,7 @@ def run(
             probe,
             url,
             exchange,
-            limit=_TARGETS if upward or whole else _BODY,
+            limit=_TARGETS if upward or on_body else _BODY,
             accept="application/json" if upward else SCRAPE,
             cancel=cancel,
             trusts=trusts,
@@ -96,7 +96,7 @@ def run(
         )
         if probe.kind == "page" and exchange.status == HTTPStatus.OK:
             _load_asset(probe, exchange, cancel=cancel, trusts=trusts, dial=dial)
-    except EndedError as ended:
+    except RequestError as ended:
         shown = plain(ended.reason)
         outcome = "closed" if probe.expect == "closed" and _is_closed(ended) else ended.outcome
         return _attempt(probe, exchange, outcome=outcome, reason=shown, detail=_line(exchange, url, shown))
@@ -106,8 +106,8 @@ def run(
             probe, exchange, outcome=state.outcome, reason=state.reason, detail=state.detail, body=False
         )
         return replace(attempt, pending=state.pending, scrape_url=state.scrape_url)
-    if whole:
-        whole(exchange.body)
+    if on_body:
+        on_body(exchange.body)
     failed = exchange.status != HTTPStatus.OK
     if not failed and probe.holds and probe.holds.encode() not in exchange.body:
         reason = f"the answer does not say {plain(probe.holds, 100)!r}"
@@ -150,7 +150,7 @@ def wait(
             return attempt
 
 
-def _is_closed(ended: EndedError) -> bool:
+def _is_closed(ended: RequestError) -> bool:
     """Whether the connection failed although the name could be resolved."""
     return ended.outcome == "error" and bool(re.match(r"dial tcp (?!lookup)\S+:\d+: ", ended.reason))
 
@@ -166,7 +166,7 @@ def _load_asset(
     """Requests the first script, style sheet or picture of a page.
 
     Raises:
-        EndedError: the server does not return it with status 200.
+        RequestError: the server does not return it with status 200.
     """
     found = _ASSET.search(exchange.body.decode("utf-8", "replace"))
     if found is None:
@@ -175,7 +175,7 @@ def _load_asset(
     loaded = Exchange()
     fetch(probe, url, loaded, limit=_BODY, accept="*/*", cancel=cancel, trusts=trusts, dial=dial)
     if loaded.status != HTTPStatus.OK:
-        raise EndedError("other", f"the page names {plain(url, 200)}, which answers {loaded.status}")
+        raise RequestError("other", f"the page names {plain(url, 200)}, which answers {loaded.status}")
 
 
 def _attempt(

@@ -73,7 +73,7 @@ _MESSAGES: Final = {
 class Record:
     """The record of one handshake; filled while it runs, so that a failed one can be reported too."""
 
-    asked: bool = False
+    certificate_requested: bool = False
     """Whether the server requested a client certificate."""
     steps: list[str] = field(default_factory=list)
     chain: tuple[CertificateSummary, ...] = ()
@@ -99,7 +99,7 @@ class Record:
         text = _MESSAGES.get(name)
         if text is None:
             return
-        self.asked = self.asked or text == _CERTIFICATE_REQUEST
+        self.certificate_requested = self.certificate_requested or text == _CERTIFICATE_REQUEST
         if text == _CERTIFICATE_VERIFY and _WITHOUT_CERTIFICATE in self.steps:
             # CertificateVerify is only sent by a client that has sent a certificate.
             self.steps[self.steps.index(_WITHOUT_CERTIFICATE)] = _WITH_CERTIFICATE

@@ -217,7 +217,7 @@ class Monitor:
         for number, way in enumerate(self._ways):
             bodies: list[bytes] = []
             probe = replace(way, url=f"{way.url.rstrip('/')}{path}", timeout=_PATIENCE)
-            attempt = run(probe, cancel=self._cancel, dial=self._dial, whole=bodies.append)
+            attempt = run(probe, cancel=self._cancel, dial=self._dial, on_body=bodies.append)
             if attempt.outcome == "200":
                 self._ways = (way,)
                 return "", bodies[0]

@@ -1,6 +1,6 @@
 """Makes one GET like Prometheus' scraper: follows redirects and reads the response, with limits for time and size.
 
-The only exception that is raised here is `EndedError`.
+The only exception that is raised here is `RequestError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wizard.certificates import one_line
 from wizard.model import Probe
 from wizard.probes.handshake import Record
 from wizard.probes.response import Answer, Stream
-from wizard.probes.socket_deadline import Clock, Dial, EndedError, Wire, connect, connect_by
+from wizard.probes.socket_deadline import Clock, Dial, RequestError, Wire, connect, connect_by
 from wizard.probes.tls import Trusts
 
 SCRAPE: Final = (
@@ -72,7 +72,7 @@ def fetch(
         follow: whether redirects are followed; if not, a redirect is the result.
 
     Raises:
-        EndedError: there was no complete response.
+        RequestError: there was no complete response.
     """
     began = time.monotonic()
     clock = Clock(probe.timeout, cancel)
@@ -98,7 +98,7 @@ def fetch(
                 return
             url = _onward(url, location)
             target = _split(url)
-        raise EndedError("error", f"stopped after {_REDIRECTS} redirects")
+        raise RequestError("error", f"stopped after {_REDIRECTS} redirects")
     finally:
         exchange.timings["total"] = time.monotonic() - began
 
@@ -124,7 +124,7 @@ def _once(
             stream = _open_tls(wire, trusted, host, exchange, probe)
         stream.send(headers)
         return _answer(stream, exchange, limit)
-    except EndedError as ended:
+    except RequestError as ended:
         raise _rejection_error(ended, exchange) from ended
     finally:
         wire.close()
@@ -158,7 +158,7 @@ def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
     parts: list[bytes] = []
     try:
         answer.body(head, limit, parts)
-    except EndedError:
+    except RequestError:
         # Like in Prometheus, only the body of a 200 response has to be complete.
         if head.status == HTTPStatus.OK:
             raise
@@ -167,11 +167,11 @@ def _answer(stream: Stream, exchange: Exchange, limit: int) -> str:
     return ""
 
 
-def _rejection_error(ended: EndedError, exchange: Exchange) -> EndedError:
+def _rejection_error(ended: RequestError, exchange: Exchange) -> RequestError:
     """The error as a rejection, if the server requested a client certificate and then closed without an alert."""
-    asked = exchange.record is not None and exchange.record.asked
-    if asked and ended.outcome == "error" and not exchange.status and ended.reason.endswith(_CUT_OFF):
-        return EndedError("refused", ended.reason)
+    requested = exchange.record is not None and exchange.record.certificate_requested
+    if requested and ended.outcome == "error" and not exchange.status and ended.reason.endswith(_CUT_OFF):
+        return RequestError("refused", ended.reason)
     return ended
 
 
@@ -197,24 +197,24 @@ def _onward(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise EndedError("error", f"failed to parse Location header: {one_line(location, 200)}") from error
+        raise RequestError("error", f"failed to parse Location header: {one_line(location, 200)}") from error
 
 
 @functools.lru_cache(4096)
 def _split(url: str) -> SplitResult:
     if _CONTROL.search(url):
-        raise EndedError("error", "net/url: invalid control character in URL")
+        raise RequestError("error", "net/url: invalid control character in URL")
     try:
         target = urlsplit(url)
         _ = target.port
     except ValueError as error:
-        raise EndedError("error", f"this is not a URL: {one_line(str(error), 200)}") from error
+        raise RequestError("error", f"this is not a URL: {one_line(str(error), 200)}") from error
     if target.scheme not in ("http", "https"):
-        raise EndedError("error", f'unsupported protocol scheme "{one_line(target.scheme, 40)}"')
+        raise RequestError("error", f'unsupported protocol scheme "{one_line(target.scheme, 40)}"')
     if not target.hostname:
-        raise EndedError("error", "http: no Host in request URL")
+        raise RequestError("error", "http: no Host in request URL")
     if "@" in target.netloc:
-        raise EndedError(
+        raise RequestError(
             "error", "the URL holds a user: name the user beside the URL, and never the password"
         )
     return target
@@ -227,7 +227,7 @@ def _place(target: SplitResult) -> tuple[str, int]:
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError as error:
-            raise EndedError("error", f"dial tcp: lookup {one_line(host, 100)}: no such host") from error
+            raise RequestError("error", f"dial tcp: lookup {one_line(host, 100)}: no such host") from error
     return host, target.port or (443 if target.scheme == "https" else 80)
 
 

@@ -52,7 +52,7 @@ def ask_prometheus(probe: Probe, ask: Ask, *, dial: Dial | None = None) -> tuple
     The outcome is 'other' if the response is not one of Prometheus' API.
     """
     bodies: list[bytes] = []
-    attempt = run(replace(probe, url=api_url(probe.url, ask)), dial=dial, whole=bodies.append)
+    attempt = run(replace(probe, url=api_url(probe.url, ask)), dial=dial, on_body=bodies.append)
     if attempt.outcome != "200":
         return attempt, ()
     try:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from wizard.certificates import one_line
-from wizard.probes.socket_deadline import EndedError
+from wizard.probes.socket_deadline import RequestError
 
 _HEAD: Final = 1 << 20
 """Maximum size of status line and headers in bytes; Go's limit is ten times as large."""
@@ -69,7 +69,7 @@ class Answer:
         """Reads status and headers; skips informational responses before them.
 
         Raises:
-            EndedError: there is no response, or it is not HTTP/1.
+            RequestError: there is no response, or it is not HTTP/1.
         """
         for _ in range(_INFORMAL + 1):
             # Go reports a close before the first byte as "EOF", and a close within the headers as "unexpected EOF".
@@ -86,7 +86,7 @@ class Answer:
         """Reads up to `limit` bytes of the body into `into`, which also gets what was read before an error.
 
         Raises:
-            EndedError: the body is shorter than announced, or malformed.
+            RequestError: the body is shorter than announced, or malformed.
         """
         if head.status in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             return
@@ -107,7 +107,7 @@ class Answer:
         """Reads the headers and the empty line after them."""
         while not self._data.startswith((b"\n", b"\r\n")) and not (end := _END_OF_HEAD.search(self._data)):
             if len(self._data) > _HEAD:
-                raise EndedError(
+                raise RequestError(
                     "error", f"net/http: server response headers exceeded {_HEAD} bytes; aborted"
                 )
             self._more(f"{_BROKEN}unexpected EOF")
@@ -137,11 +137,11 @@ class Answer:
         while left > 0:
             digits = self._line(_LINE).partition(b";")[0].strip()
             if not digits:
-                raise EndedError("error", "empty hex number for chunk length")
+                raise RequestError("error", "empty hex number for chunk length")
             if len(digits) > 16:
-                raise EndedError("error", "http chunk length too large")
+                raise RequestError("error", "http chunk length too large")
             if digits.strip(b"0123456789abcdefABCDEF"):
-                raise EndedError("error", "invalid byte in chunk length")
+                raise RequestError("error", "invalid byte in chunk length")
             size = int(digits, 16)
             if not size:
                 while self._line(_LINE):  # trailers
@@ -150,7 +150,7 @@ class Answer:
             self._take(min(size, left), into)
             left -= size
             if left > 0 and self._line(_LINE):
-                raise EndedError("error", "malformed chunked encoding")
+                raise RequestError("error", "malformed chunked encoding")
 
     def _take(self, count: int, into: list[bytes]) -> None:
         """Reads exactly `count` bytes."""
@@ -175,7 +175,7 @@ class Answer:
         """Reads the next line, without its line end; `cut` is the error if the connection is closed before that."""
         while (end := self._data.find(b"\n")) < 0:
             if len(self._data) > limit:
-                raise EndedError("error", "header line too long")
+                raise RequestError("error", "header line too long")
             self._more(cut)
         line, self._data = self._data[:end], self._data[end + 1 :]
         return line.removesuffix(b"\r")
@@ -183,7 +183,7 @@ class Answer:
     def _more(self, reason: str = "unexpected EOF") -> None:
         data = self._stream.receive()
         if not data:
-            raise EndedError("error", reason)
+            raise RequestError("error", reason)
         self._data += data
 
 
@@ -200,8 +200,8 @@ def _status(line: bytes) -> tuple[int, str, bool]:
     return int(code), one_line(phrase.decode("utf-8", "replace"), 100), version >= b"HTTP/1.1"
 
 
-def _malformed_error(reason: str) -> EndedError:
-    return EndedError("error", f"{_BROKEN}{reason}")
+def _malformed_error(reason: str) -> RequestError:
+    return RequestError("error", f"{_BROKEN}{reason}")
 
 
 def _quote_like_go(raw: bytes, limit: int = 60) -> str:

@@ -10,7 +10,7 @@ from OpenSSL import SSL
 
 from wizard.model import Forward
 from wizard.probes.handshake import Record
-from wizard.probes.socket_deadline import Clock, Dial, EndedError, connect, connect_by
+from wizard.probes.socket_deadline import Clock, Dial, RequestError, connect, connect_by
 from wizard.probes.tls import Channel
 
 _OLD: Final = {"TLSv1": "TLS 1.0", "TLSv1.1": "TLS 1.1"}
@@ -49,14 +49,14 @@ def shake_hands(
             if forward is not None
             else connect(host.strip("[]"), int(port), clock)
         )
-    except (EndedError, ValueError) as error:
+    except (RequestError, ValueError) as error:
         return Handshake(reason=str(error))
     try:
         channel = Channel(wire, _client_context(old), name=None, record=record)
         try:
             channel.handshake()
             channel.flush()  # complete the handshake: the server would log an aborted one
-        except EndedError as ended:
+        except RequestError as ended:
             return Handshake(
                 chain=channel.chain(),
                 reason=ended.reason,

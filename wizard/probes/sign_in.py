@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from wizard.model import Probe
 from wizard.probes.http import Exchange, fetch
-from wizard.probes.socket_deadline import Dial, EndedError
+from wizard.probes.socket_deadline import Dial, RequestError
 from wizard.probes.tls import Trusts
 from wizard.redact import plain
 
@@ -28,7 +28,7 @@ def follow(
     """Requests a page like a browser, and follows redirects on the same server until one leads to another server.
 
     Raises:
-        EndedError: there was no response, or the redirect is not https or lacks parameters of `probe.holds`.
+        RequestError: there was no response, or the redirect is not https or lacks parameters of `probe.holds`.
     """
     url, own = probe.url, urlsplit(probe.url).netloc
     for _ in range(_LONGEST):
@@ -54,4 +54,4 @@ def follow(
     if missing or target.scheme != "https":
         shown = plain(f"{target.scheme}://{target.netloc}{target.path}", 200)
         lacks = f" without the right {' and '.join(missing)}" if missing else ""
-        raise EndedError("other", f"the page leads to {shown}{lacks}")
+        raise RequestError("other", f"the page leads to {shown}{lacks}")

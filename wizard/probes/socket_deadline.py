@@ -1,6 +1,6 @@
 """TCP connections with one deadline for all operations, however slowly the server sends.
 
-All waits of a probe use the same `Clock`; every network error becomes an `EndedError`.
+All waits of a probe use the same `Clock`; every network error becomes an `RequestError`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WORDS: Final = {
 }
 
 
-class EndedError(Exception):
+class RequestError(Exception):
     """A request ended without a complete response; `outcome` and `reason` as in `model.Attempt`."""
 
     def __init__(self, outcome: str, reason: str) -> None:
@@ -54,20 +54,20 @@ class Clock:
         """The seconds until the deadline, always more than zero.
 
         Raises:
-            EndedError: the deadline has passed, or the probe was cancelled.
+            RequestError: the deadline has passed, or the probe was cancelled.
         """
         if self._cancel is not None and self._cancel.is_set():
-            raise EndedError("error", "context canceled")
+            raise RequestError("error", "context canceled")
         left = self._end - time.monotonic()
         if left <= 0:
-            raise EndedError("error", "context deadline exceeded")
+            raise RequestError("error", "context deadline exceeded")
         return left
 
     def ready(self, sock: socket.socket, event: int, limit: float = float("inf")) -> bool:
         """Waits until `sock` is ready for `event` (select.POLLIN or POLLOUT); False after `limit` seconds.
 
         Raises:
-            EndedError: the deadline has passed, or the probe was cancelled.
+            RequestError: the deadline has passed, or the probe was cancelled.
         """
         until = time.monotonic() + limit
         # poll() and not epoll: it needs no file descriptor, and a probe waits a dozen times.
@@ -105,7 +105,7 @@ class Wire:
         """The next bytes; b'' at the end.
 
         Raises:
-            EndedError: the connection broke, or the deadline has passed.
+            RequestError: the connection broke, or the deadline has passed.
         """
         while True:
             self._clock.ready(self._sock, select.POLLIN)
@@ -114,9 +114,9 @@ class Wire:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise EndedError("error", self._broken or f"read: {words(error)}") from error
+                raise RequestError("error", self._broken or f"read: {words(error)}") from error
             if not data and self._broken:
-                raise EndedError("error", self._broken)
+                raise RequestError("error", self._broken)
             return data
 
     def readable(self, limit: float) -> bool:
@@ -132,10 +132,10 @@ def connect(host: str, port: int, clock: Clock) -> Wire:
     """Connects to the first address of `host` that accepts.
 
     Raises:
-        EndedError: no such host, connection refused, unreachable, or the deadline has passed.
+        RequestError: no such host, connection refused, unreachable, or the deadline has passed.
     """
     addresses = resolve(host, port, clock)
-    failure = EndedError("error", f"dial tcp: lookup {host}: no such host")
+    failure = RequestError("error", f"dial tcp: lookup {host}: no such host")
     for index, (family, address) in enumerate(addresses):
         # Like Go: an address that does not answer must not use up the time for the next ones.
         share = clock.seconds_left() / (len(addresses) - index)
@@ -143,9 +143,9 @@ def connect(host: str, port: int, clock: Clock) -> Wire:
         try:
             return Wire(_dial(family, address, clock, share), clock)
         except TimeoutError:
-            failure = EndedError("error", f"dial tcp {shown}: i/o timeout")
+            failure = RequestError("error", f"dial tcp {shown}: i/o timeout")
         except OSError as error:
-            failure = EndedError("error", f"dial tcp {shown}: connect: {words(error)}")
+            failure = RequestError("error", f"dial tcp {shown}: connect: {words(error)}")
     raise failure
 
 
@@ -153,16 +153,16 @@ def connect_by(forward: Forward, dial: Dial | None, clock: Clock) -> Wire:
     """Connects through another host.
 
     Raises:
-        EndedError: there is no connection to that host, or it cannot reach the destination.
+        RequestError: there is no connection to that host, or it cannot reach the destination.
     """
     if dial is None:
-        raise EndedError("error", f"dial tcp {forward.place}: only {forward.host.name} reaches it")
+        raise RequestError("error", f"dial tcp {forward.place}: only {forward.host.name} reaches it")
     try:
         sock = dial(forward, clock.seconds_left())
     except TimeoutError:
-        raise EndedError("error", f"dial tcp {forward.place}: i/o timeout") from None
+        raise RequestError("error", f"dial tcp {forward.place}: i/o timeout") from None
     except OSError as error:
-        raise EndedError("error", f"dial tcp {forward.place}: connect: {words(error)}") from error
+        raise RequestError("error", f"dial tcp {forward.place}: connect: {words(error)}") from error
     sock.setblocking(False)
     return Wire(sock, clock)
 
@@ -173,7 +173,7 @@ def resolve(host: str, port: int, clock: Clock) -> list[_Address]:
     The system's resolver has no time limit, so it runs in a thread that is abandoned at the deadline.
 
     Raises:
-        EndedError: no such host, or the deadline has passed.
+        RequestError: no such host, or the deadline has passed.
     """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -198,7 +198,7 @@ def _look_up(host: str, port: int, clock: Clock) -> list[_Address]:
     def ask() -> None:
         try:
             found.extend(_addresses(host, port, 0))
-        except EndedError:
+        except RequestError:
             pass
         finally:
             done.set()
@@ -207,7 +207,7 @@ def _look_up(host: str, port: int, clock: Clock) -> list[_Address]:
     while not done.wait(min(clock.seconds_left(), _SLICE)):
         clock.seconds_left()
     if not found:
-        raise EndedError("error", f"dial tcp: lookup {host}: no such host")
+        raise RequestError("error", f"dial tcp: lookup {host}: no such host")
     return list(found)
 
 
@@ -215,7 +215,7 @@ def _addresses(host: str, port: int, flags: int) -> list[_Address]:
     try:
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError, OverflowError, ValueError) as error:
-        raise EndedError("error", f"dial tcp: lookup {host}: no such host") from error
+        raise RequestError("error", f"dial tcp: lookup {host}: no such host") from error
     return [(row[0], row[4]) for row in rows[:8]]
 
 

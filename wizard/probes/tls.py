@@ -22,7 +22,7 @@ from wizard.certificates.go import Pool
 from wizard.errors import CertificateError
 from wizard.model import CertificateSummary, Probe
 from wizard.probes.handshake import ABOUT_CLIENT_CERTIFICATE, ALERTS, HANDSHAKE_FAILURE, Record
-from wizard.probes.socket_deadline import EndedError, Wire
+from wizard.probes.socket_deadline import RequestError, Wire
 
 _Result = TypeVar("_Result")
 
@@ -52,7 +52,7 @@ class Channel:
         With TLS 1.3, the client's last message is sent together with the next data, or by `flush`.
 
         Raises:
-            EndedError: the server does not use TLS, or rejected the handshake.
+            RequestError: the server does not use TLS, or rejected the handshake.
         """
         self._drive(self._tls.do_handshake, last=False)
         version = self._tls.get_protocol_version_name()
@@ -70,7 +70,7 @@ class Channel:
         The server's alert arrives after the client's handshake is complete; if a request was sent at once, a connection
         reset could hide the alert. Go and OpenSSL servers send a session ticket after success, so the wait is short.
         """
-        if not self._record.asked or self._tls.get_protocol_version_name() != "TLSv1.3":
+        if not self._record.certificate_requested or self._tls.get_protocol_version_name() != "TLSv1.3":
             return
         self.flush()
         if self._wire.readable(0.25):
@@ -93,7 +93,7 @@ class Channel:
             return data
         try:
             return self._drive(lambda: self._tls.recv(65536))
-        except EndedError as ended:
+        except RequestError as ended:
             if ended.reason in ("EOF", "unexpected EOF"):
                 return b""
             raise
@@ -133,23 +133,25 @@ class Channel:
             self._first += data[:5]
         self._tls.bio_write(data)
 
-    def _ended_error(self, error: SSL.Error) -> EndedError:
+    def _ended_error(self, error: SSL.Error) -> RequestError:
         if self._first.startswith(b"HTTP/"):
-            return EndedError("plain", "http: server gave HTTP response to HTTPS client")
+            return RequestError("plain", "http: server gave HTTP response to HTTPS client")
         if isinstance(error, SSL.ZeroReturnError | SSL.SysCallError):
-            return EndedError("error", "EOF")
+            return RequestError("error", "EOF")
         alert = self._record.alert
         if alert is not None:
             name = ALERTS.get(alert, f"alert({alert})")
             self._record.steps.append(f"← alert: {name}")
-            ours = alert in ABOUT_CLIENT_CERTIFICATE or (alert == HANDSHAKE_FAILURE and self._record.asked)
-            return EndedError("refused" if ours else "error", f"remote error: tls: {name}")
+            is_about_client = alert in ABOUT_CLIENT_CERTIFICATE or (
+                alert == HANDSHAKE_FAILURE and self._record.certificate_requested
+            )
+            return RequestError("refused" if is_about_client else "error", f"remote error: tls: {name}")
         if not self._record.version and self._first[:1] not in (b"\x16", b"\x15", b""):
-            return EndedError("error", "tls: first record does not look like a TLS handshake")
+            return RequestError("error", "tls: first record does not look like a TLS handshake")
         if unreadable := _unreadable_certificate(error):
             self._record.steps.append(f"· the client cannot read the certificate: {unreadable}")
-            return EndedError("untrusted", f"tls: failed to parse certificate from server: {unreadable}")
-        return EndedError("error", f"tls: {certificates.one_line(_reason(error))}")
+            return RequestError("untrusted", f"tls: failed to parse certificate from server: {unreadable}")
+        return RequestError("error", f"tls: {certificates.one_line(_reason(error))}")
 
 
 _MALFORMED: Final = {"utctime": "malformed UTCTime", "generalizedtime": "malformed GeneralizedTime"}
@@ -186,7 +188,7 @@ class Trusts:
         """The CA and client certificate of a probe.
 
         Raises:
-            EndedError: a file cannot be read or used, with Prometheus' error text.
+            RequestError: a file cannot be read or used, with Prometheus' error text.
         """
         files = (probe.ca_file, probe.cert_file, probe.key_file)
         found = self._known.get(files)
@@ -202,7 +204,7 @@ class Trust:
     not be kept for later.
 
     Raises:
-        EndedError: a file cannot be read or used, with Prometheus' error text.
+        RequestError: a file cannot be read or used, with Prometheus' error text.
     """
 
     def __init__(self, ca_file: str, cert_file: str, key_file: str) -> None:
@@ -214,19 +216,19 @@ class Trust:
         """Makes the handshake, verifies the server, and waits for a rejection of the client certificate, in that order.
 
         Raises:
-            EndedError: there is no encrypted connection to a trusted server.
+            RequestError: there is no encrypted connection to a trusted server.
         """
         name = probe.server_name or host
         channel = Channel(wire, self._context, name=_sni(name), record=record)
         try:
             channel.handshake()
-        except EndedError:
+        except RequestError:
             # Go verifies the server's certificate before it sends its own, so that error comes first.
             self._judge(channel, name, record, insecure=probe.insecure)
             raise
         try:
             self._judge(channel, name, record, insecure=probe.insecure)
-        except EndedError:
+        except RequestError:
             channel.flush()  # complete the handshake: the server would log an aborted one
             raise
         channel.await_refusal()
@@ -252,7 +254,7 @@ class Trust:
             reason = known.verdicts[name]
         if reason:
             record.steps.append(f"· the client refuses the certificate: {certificates.one_line(reason)}")
-            raise EndedError("untrusted", reason)
+            raise RequestError("untrusted", reason)
         record.steps.append(f"· the client accepts the certificate for {certificates.one_line(name)}")
 
 
@@ -291,10 +293,10 @@ def _anchors(path: str) -> Pool:
             data = file.read(16 << 20)
     except (OSError, ValueError) as error:
         reason = f"unable to load specified CA cert {path}: open {path}: {_os_words(error)}"
-        raise EndedError("error", reason) from error
+        raise RequestError("error", reason) from error
     pool = certificates.pool(data)
     if not pool:
-        raise EndedError("error", f"unable to use specified CA cert {path}")
+        raise RequestError("error", f"unable to use specified CA cert {path}")
     return pool
 
 
@@ -333,7 +335,7 @@ def _context_with_certificate(cert_file: str, key_file: str) -> SSL.Context:
         context.check_privatekey()
     except (SSL.Error, OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         reason = f"unable to use specified client cert ({cert_file}) & key ({key_file})"
-        raise EndedError("error", f"{reason}: {_pair_error(error, cert_file, key_file)}") from error
+        raise RequestError("error", f"{reason}: {_pair_error(error, cert_file, key_file)}") from error
     return context
 
 

@@ -93,7 +93,7 @@ def test_what_a_begun_connection_found_counts_once_and_while_it_is_fresh(make_si
     now = time.monotonic()
     found = {one: (now, early["srv1"]), two: (now - 60, early["srv2"])}
     kept = {spec: site.connections[spec.name] for spec in site.specs}
-    with Hosts(site.workspace, site.specs, None, kept, looked=found) as hosts:  # type: ignore[arg-type]
+    with Hosts(site.workspace, site.specs, None, kept, discovered=found) as hosts:  # type: ignore[arg-type]
 
         def units(name: str) -> list[str]:
             hosts.ask_ahead(name, stack_of(site))

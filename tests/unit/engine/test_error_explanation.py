@@ -142,8 +142,8 @@ def test_a_configuration_that_cannot_be_read_names_no_target(pair: Site) -> None
     assert found is not None
     assert not found.known
     del pair.connections["prom"].files[CONFIG]
-    assert error_explanation._asks(served[1], ("srv1:9100",), "") is None
-    assert error_explanation._asks(replace(served[0]), ("srv1:9100",), "") is None
+    assert error_explanation._client_evidence(served[1], ("srv1:9100",), "") is None
+    assert error_explanation._client_evidence(replace(served[0]), ("srv1:9100",), "") is None
 
 
 def test_hosts_that_cannot_be_asked_leave_it_to_the_text(pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:

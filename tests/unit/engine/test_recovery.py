@@ -48,7 +48,7 @@ def interrupted(make_site: Make) -> Site:
 
 def test_an_interrupted_run_is_found_and_rolled_back(interrupted: Site) -> None:
     engine = interrupted.engine()
-    found = engine.cut_off()
+    found = engine.interrupted_run()
     assert found is not None
     assert found.state == "cut-off"
     assert engine.history()[0].state == "cut-off"
@@ -56,7 +56,7 @@ def test_an_interrupted_run_is_found_and_rolled_back(interrupted: Site) -> None:
     (outcome,) = engine.recover(interrupted.emit)
     assert (outcome.state, outcome.error) == ("undone", None)
     assert interrupted.files() == {WORKSPACE: {}, "srv1": {"/etc/old": OLD}, "srv2": {"/etc/old": OLD}}
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
     assert engine.recover() == ()
     assert interrupted.told("finished")[0].state == "undone"
 
@@ -72,7 +72,7 @@ def test_nothing_new_begins_before_that(interrupted: Site) -> None:
 def test_a_run_under_way_is_not_taken_for_an_interrupted_one(interrupted: Site) -> None:
     engine = interrupted.engine()
     with interrupted.workspace.lock(f"an apply of {os.getpid()}"):
-        assert engine.cut_off() is None
+        assert engine.interrupted_run() is None
         assert engine.history()[0].state == "running"
 
 
@@ -130,7 +130,7 @@ def test_what_is_left_is_told_and_not_forgotten(interrupted: Site) -> None:
     assert isinstance(outcome.error, RollbackError)
     assert "3 of what it touched" in outcome.error.what
     assert "--forget" in outcome.error.todo
-    assert engine.cut_off() is not None
+    assert engine.interrupted_run() is not None
 
 
 def test_a_run_is_forgotten_where_all_is_as_before(interrupted: Site) -> None:
@@ -146,7 +146,7 @@ def test_a_run_is_forgotten_where_all_is_as_before(interrupted: Site) -> None:
     (run,) = engine.history()
     assert run.state == "forgotten"
     assert not (Path(run.folder) / "before").exists()
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
 
 
 def test_a_run_is_forgotten_as_it_is_and_its_copies_stay(interrupted: Site) -> None:
@@ -212,7 +212,7 @@ def test_hosts_that_a_run_had_to_leave_are_forgotten_one_by_one(make_site: Make)
     assert left.hosts == ("srv1",)
     (outcome,) = engine.forget(as_it_is=True)
     assert outcome.state == "forgotten"
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
     (record,) = journal_reader.records(site.workspace.runs)
     assert (record.state, record.owed) == ("partly", frozenset())
     assert site.connections["srv1"].files["/etc/old"].content == b"new\n"
@@ -239,7 +239,7 @@ def test_a_service_that_fails_its_restart_keeps_the_run_unfinished(interrupted: 
     interrupted.manager.faults["restart", "node_exporter-srv1"] = [service_error()]
     (outcome,) = interrupted.engine().recover()
     assert outcome.state == "failed"
-    assert interrupted.engine().cut_off() is not None
+    assert interrupted.engine().interrupted_run() is not None
 
 
 @pytest.mark.parametrize("ran", [True, False])
@@ -256,7 +256,7 @@ def test_an_undo_restores_files_with_which_a_service_does_not_start(make_site: M
     assert "it does not stay up" in said and "recover" not in said
     assert outcome.summary[0] == "Every file is as it was before that run."
     assert site.connections["srv1"].files["/etc/old"] == OLD
-    assert site.engine().cut_off() is None and site.engine().recover() == ()
+    assert site.engine().interrupted_run() is None and site.engine().recover() == ()
     assert site.engine().history()[0].state == "undone"
 
 

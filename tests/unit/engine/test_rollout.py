@@ -210,7 +210,7 @@ def test_a_host_that_cannot_be_rolled_back_needs_recovery(three: tuple[Site, Pla
     assert {each.host: each.state for each in outcome.hosts}["srv2"] == "stuck"
     assert outcome.error is not None and outcome.error.title == "A host needs recovery"
     assert "Make srv2 reachable again" in outcome.error.todo, "it is not as it was before"
-    interrupted = engine.cut_off()
+    interrupted = engine.interrupted_run()
     assert interrupted is not None
     assert interrupted.state == "owed"
     assert all(change.startswith("srv2: ") for change in interrupted.changes)
@@ -224,7 +224,7 @@ def test_a_host_that_cannot_be_rolled_back_needs_recovery(three: tuple[Site, Pla
     (recovered,) = engine.recover(site.emit)
     assert (recovered.state, recovered.error) == ("undone", None)
     assert connection.files == fleet_files(plan)["srv2"]
-    assert engine.cut_off() is None
+    assert engine.interrupted_run() is None
     assert state_of(site) == "partly"
 
 
