@@ -385,8 +385,9 @@ def _state(app: FirescreenApp, host: str) -> str:
 
 
 async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
-    one = many.ManyEngine(200, many.Script(pause_at="srv001", pace=0.005))
+    one = many.ManyEngine(200)
     async with at_the_plan(one) as (app, pilot):
+        one.begin.clear()
         await apply(pilot)
         fleet = app.screen.query_one(HostTable)
         await until(pilot, lambda: len(fleet.listed) == 200)
@@ -396,7 +397,7 @@ async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
         await until(pilot, lambda: fleet.scroll_offset.y > 0 and last in drawn(pilot))
         await pilot.press("home")
         await until(pilot, lambda: fleet.scroll_offset.y == 0)
-        one.gate.set()
+        one.begin.set()
         await ended(app, pilot)
 
 
