@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wizard.diagnostics import tables
+from wizard.diagnostics.error_kinds import kind_pattern
 from wizard.diagnostics.tables import Row
 
 _TABLES: Final = ("diagnoses.yaml", "other_programs.yaml", "error_families.yaml", "error_kinds.yaml")
@@ -68,7 +69,9 @@ def entry_of(row: Row) -> Entry:
     return Entry(
         id=row["id"],
         where=row["where"],
-        patterns=tuple(re.compile(pattern) for pattern in row["match"]),
+        patterns=tuple(
+            re.compile(pattern) for pattern in (*row.get("match", ()), *map(kind_pattern, row.get("say", ())))
+        ),
         cause=row["cause"],
         fix=row["fix"],
         other_end=row.get("other_end", ""),

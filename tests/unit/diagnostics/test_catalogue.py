@@ -440,3 +440,26 @@ def test_what_only_speaks_of_an_error_stays_silent(line: str) -> None:
 )
 def test_what_a_program_says_is_told_also_where_it_reads_like_prose(line: str) -> None:
     assert catalogue.diagnose(line) is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        # The last link of the chain says the kind, and names what it is about.
+        ('level=error msg="sync failed" err="cannot connect to broker-1:9000"', "kind-connection"),
+        ("Error: too many open connections", "kind-limit"),
+        ("Error: bad gateway certificate: server certificate is not trusted", "kind-certificate"),
+        # A further link, a reason or the field with the error follows: the phrase says what was tried.
+        ('level=error msg="cannot connect to broker-1:9000" err="odd answer of it"', ""),
+        ("Error: cannot connect to broker-1:9000: odd answer of it", ""),
+        ("Error: connection closed while it waits for the operator", ""),
+        ("Error: cannot connect to the module because it is not built in", ""),
+        # No subject, or one of another kind.
+        ("Error: too many failed members", ""),
+        ("Error: the time of the job is exceeded", ""),
+        ("Error: member a-1 past heartbeat timeout", ""),
+    ],
+)
+def test_a_kind_speaks_only_in_the_innermost_phrase(line: str, expected: str) -> None:
+    found = catalogue.diagnose(line)
+    assert (found.id if found else "") == expected
