@@ -181,7 +181,7 @@ def _beside(loaded: Any, depth: int) -> Any:
     return None if isinstance(loaded, list) and _objects(loaded, depth) else loaded
 
 
-def rejoined(text: str) -> str:
+def rejoin_lines(text: str) -> str:
     """A short text with lines rejoined that a terminal, mail or web page has wrapped; '' if there are none.
 
     A line is continued if the next one is indented or begins with a further logfmt field; or if the line ends inside
@@ -270,22 +270,22 @@ def _text(body: str, depth: int) -> str:
     ]
     if inner:
         rest = (each for each in fields if not (each[0].lower() in _WRAPPED and _is_record(each[1])))
-        return "\n".join((*inner, _joined(rest)))
+        return "\n".join((*inner, _join_fields(rest)))
     # A message only gets a line of its own if there is no error field, which may change its meaning.
     alone = not any(key.lower() in _ERRORS for key, _ in fields)
     own = (
-        _named(key, value)
+        _field_text(key, value)
         for key, value in fields
         if (" " in value or "\n" in value) and (alone or key.lower() not in _MESSAGES)
     )
-    return "\n".join((_joined(iter(fields)), *own))
+    return "\n".join((_join_fields(iter(fields)), *own))
 
 
-def _joined(fields: Iterator[tuple[str, str]]) -> str:
-    return SEPARATOR.join(_named(key, value).replace("\n", " ") for key, value in fields)
+def _join_fields(fields: Iterator[tuple[str, str]]) -> str:
+    return SEPARATOR.join(_field_text(key, value).replace("\n", " ") for key, value in fields)
 
 
-def _named(key: str, value: str) -> str:
+def _field_text(key: str, value: str) -> str:
     return f"{key}={value}" if key else value
 
 
@@ -317,7 +317,7 @@ def _of_json(text: str) -> Iterator[tuple[str, str]]:
         # The object is truncated, or followed by other text.
         for pair in _JSON_PAIR.finditer(text):
             if pair["key"].lower() not in _TIMES:
-                yield pair["key"], _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"]
+                yield pair["key"], _unescape(pair["quoted"]) if pair["quoted"] is not None else pair["bare"]
         return
     if isinstance(loaded, dict):
         yield from _flat(loaded, "", _DEPTH)
@@ -343,7 +343,7 @@ def _of_logfmt(body: str) -> Iterator[tuple[str, str]]:
     for pair in pairs:
         rest.append(body[end : pair.start()].strip())
         end = pair.end()
-        value = _unescaped(pair["quoted"]) if pair["quoted"] is not None else pair["bare"] or ""
+        value = _unescape(pair["quoted"]) if pair["quoted"] is not None else pair["bare"] or ""
         if pair["bare"] and pair["key"].lower() in _SPOKEN and (more := _UNQUOTED.match(body, end)):
             value, end = value + more[0], more.end()
             value = value.rstrip('" ') if value.count('"') % 2 else value
@@ -355,7 +355,7 @@ def _of_logfmt(body: str) -> Iterator[tuple[str, str]]:
     yield from ((key, value) for key, value in values if key.lower() not in _TIMES)
 
 
-def _unescaped(value: str) -> str:
+def _unescape(value: str) -> str:
     return _plain(_once(value))
 
 

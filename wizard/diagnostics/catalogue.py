@@ -25,7 +25,7 @@ from wizard.diagnostics import cut_lines, quotations, severity, tables, translat
 from wizard.diagnostics.clients import Client, client_of
 from wizard.diagnostics.entries import Entry, Question, borders, entry_of, faults, questions, table
 from wizard.diagnostics.program_errors import Found, ProgramErrors
-from wizard.diagnostics.system_errors import SystemErrors, unmarked
+from wizard.diagnostics.system_errors import SystemErrors, without_marks
 from wizard.log_records import Record
 from wizard.redact import plain
 
@@ -88,8 +88,8 @@ Ask: TypeAlias = Callable[[Question, Diagnosis], str]
 
 def diagnose(text: str) -> Diagnosis | None:
     """What is known about the error in `text` (one line or a whole log), or None."""
-    text = cut_lines.joined(text)
-    joined = log_records.rejoined(text)
+    text = cut_lines.join_lines(text)
+    joined = log_records.rejoin_lines(text)
     if joined and "\n" not in joined and (whole := _search(joined)):
         # All lines are one record that was broken: none of its parts means anything alone.
         return whole[1]
@@ -101,7 +101,7 @@ def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
     read = (translations.in_english(each) for each in log_records.read(text))
     tried = severity.without_former_attempts(tuple(each for each in read if not severity.is_no_error(each)))
-    records = cut_lines.completed(tried)
+    records = cut_lines.complete_records(tried)
     if all(map(quotations.is_prose, records)):
         return None
     _, families = borders()
@@ -155,13 +155,13 @@ def _meant_as_errors(records: tuple[Record, ...]) -> tuple[Record, ...]:
 def _first(numbers: Iterable[int], records: tuple[Record, ...], *, summary: bool = False) -> Hit | None:
     """What the first entry that matches means, of those that are summaries or of those that are not."""
     wanted = (number for number in numbers if table()[number].summary == summary)
-    return next((_hit(number, found, records) for number, found in _found(wanted, records)), None)
+    return next((_hit(number, found, records) for number, found in _matches(wanted, records)), None)
 
 
 def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | None:
     """What the entry means whose words stand last: of a chain of errors the last one is the cause."""
-    graded = tuple(_graded(each) for each in records)
-    found = max(_found(numbers, graded), key=lambda each: each[1].start(1), default=None)
+    graded = tuple(_with_level(each) for each in records)
+    found = max(_matches(numbers, graded), key=lambda each: each[1].start(1), default=None)
     if not found:
         return None
     told = _hit(*found, graded)[1]
@@ -171,7 +171,7 @@ def _innermost(numbers: Iterable[int], records: tuple[Record, ...]) -> Hit | Non
     ) if graded != records else told
 
 
-def _graded(record: Record) -> Record:
+def _with_level(record: Record) -> Record:
     """The record with its level as a field, where it stood in the wrapping alone."""
     return (
         replace(record, text=f"level=error{log_records.SEPARATOR}{record.text}")
@@ -180,7 +180,7 @@ def _graded(record: Record) -> Record:
     )
 
 
-def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tuple[int, re.Match[str]]]:
+def _matches(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tuple[int, re.Match[str]]]:
     searched = "\n".join(record.text for record in records)
     for number in numbers if records else ():
         for pattern in table()[number].patterns:
@@ -191,7 +191,7 @@ def _found(numbers: Iterable[int], records: tuple[Record, ...]) -> Iterator[tupl
 
 def _hit(number: int, found: re.Match[str], records: tuple[Record, ...]) -> Hit:
     ends = tuple(itertools.accumulate(len(record.text) + 1 for record in records))
-    return number, _told(table()[number], found, records[bisect.bisect_right(ends, found.start())])
+    return number, _diagnosis_of(table()[number], found, records[bisect.bisect_right(ends, found.start())])
 
 
 def _of_system_or_program(number: int, records: tuple[Record, ...]) -> Hit | None:
@@ -210,14 +210,14 @@ def _of_named_call(number: int, records: tuple[Record, ...]) -> Hit | None:
 
 def _of_system(number: int, records: tuple[Record, ...]) -> Hit | None:
     """What an operating system answered, whoever passes it on."""
-    marked = tuple(_system().marked(record.text) for record in records)
+    marked = tuple(_system().mark(record.text) for record in records)
     found = _system().search("\n".join(marked))
     if not found:
         return None
     ends = tuple(itertools.accumulate(len(text) + 1 for text in marked))
-    told = _told(entry_of(found[0]), found[1], records[bisect.bisect_right(ends, found[1].start())])
+    told = _diagnosis_of(entry_of(found[0]), found[1], records[bisect.bisect_right(ends, found[1].start())])
     parts = {name: value for name, value in told.parts.items() if name != "error"}
-    matched = plain(_spaced(unmarked(found[1].group())), 300)
+    matched = plain(_without_separators(without_marks(found[1].group())), 300)
     return number, replace(told, matched=matched, parts=parts)
 
 
@@ -227,7 +227,7 @@ def _of_program(
     """What a program of the Prometheus family says of itself; a log's last record first."""
     for record in reversed(records):
         if found := search(f"{record.program}\x1f{record.text}"):
-            return number, _told(entry_of(found[0]), found[1], record)
+            return number, _diagnosis_of(entry_of(found[0]), found[1], record)
     return None
 
 
@@ -239,7 +239,7 @@ def narrow(found: Diagnosis, ask: Ask) -> Diagnosis:
         ask: puts a question; an answer that is not among the possible faults counts as none.
     """
     for _ in range(_DEPTH):
-        closer = _asked(found, ask)
+        closer = _ask_all(found, ask)
         if closer.id == found.id:
             return closer
         found = closer
@@ -266,7 +266,7 @@ def of_fault(name: str, *, matched: str = "", parts: Mapping[str, str] | None = 
 
 @functools.cache
 def _system() -> SystemErrors:
-    return SystemErrors(tables.loaded("system_errors.yaml"))
+    return SystemErrors(tables.load("system_errors.yaml"))
 
 
 @functools.cache
@@ -274,7 +274,7 @@ def _program() -> ProgramErrors:
     return ProgramErrors(tables.rows("program_messages.yaml"), tables.rows("error_sources.yaml"))
 
 
-def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:
+def _ask_all(found: Diagnosis, ask: Ask) -> Diagnosis:
     asked = found.asked
     for question in found.questions:
         answer = ask(question, found)
@@ -285,7 +285,7 @@ def _asked(found: Diagnosis, ask: Ask) -> Diagnosis:
     return replace(found, asked=asked)
 
 
-def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
+def _diagnosis_of(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
     def fill(text: str) -> str:
         return _PLACE.sub(lambda place: _part(found, place[1], place[2]), text)
 
@@ -296,12 +296,12 @@ def _told(entry: Entry, found: re.Match[str], record: Record) -> Diagnosis:
         fix=fill(entry.fix),
         other_end=fill(entry.other_end),
         next=fill(entry.next),
-        matched=plain(_spaced(found.group()), 300),
+        matched=plain(_without_separators(found.group()), 300),
         fault=one if one or entry.faults else entry.id,
         possible=() if one else entry.faults,
         questions=tuple(questions()[each] for each in entry.ask),
         menu_entry=_common(faults()[each].menu_entry for each in entry.faults),
-        parts={name: _spaced(value) for name, value in found.groupdict().items() if value},
+        parts={name: _without_separators(value) for name, value in found.groupdict().items() if value},
     )
     client = client_of(record) if entry.cure else None
     return _of_client(told, client, fill(client.fixes.get(entry.cure, entry.fix))) if client else told
@@ -327,7 +327,7 @@ def _of_client(told: Diagnosis, client: Client, fix: str) -> Diagnosis:
     )
 
 
-def _spaced(text: str) -> str:
+def _without_separators(text: str) -> str:
     return text.replace(log_records.SEPARATOR, " ")
 
 
@@ -340,4 +340,4 @@ def _common(parts: Iterable[str]) -> str:
 def _part(found: re.Match[str], name: str, words: str | None) -> str:
     """What the group caught; else the words given for that, or the name in capitals."""
     value = found.groupdict().get(name)
-    return plain(_spaced(value), 200) if value else words or name.upper()
+    return plain(_without_separators(value), 200) if value else words or name.upper()

@@ -121,13 +121,13 @@ class CertificateQuestions:
         if shown is None:
             return "client-file"
         chain = certificates.chain(shown)
-        if config.client_auth_type in _VERIFYING and (fault := self._judged(chain)):
+        if config.client_auth_type in _VERIFYING and (fault := self._chain_fault(chain)):
             return fault
         leaf = _summary(chain[0])
         allowed = config.client_allowed_sans
         return "client-cert-san" if allowed and not set(allowed) & set(leaf.names) else ""
 
-    def _judged(self, chain: tuple[x509.Certificate, ...]) -> str:
+    def _chain_fault(self, chain: tuple[x509.Certificate, ...]) -> str:
         anchors = certificates.pool(
             content_of(self._view.of.server, self._view.web_file("client_ca_file")) or b""
         )

@@ -64,7 +64,7 @@ class ConnectionView:
         """What comes of the client's request with the CA of this file, or with the system's where it is ''."""
         return self._attempt(url, ca_file=ca_file)
 
-    def connected(self, host: str, port: int) -> socket.socket:
+    def connect(self, host: str, port: int) -> socket.socket:
         """A connection to that address, on the way that the client takes."""
         if self.of.forward is not None and self.of.dial is not None:
             return self.of.dial(self.of.forward, PATIENCE)

@@ -16,21 +16,21 @@ _LEAST: Final = 9
 _MARK: Final = re.compile(r"(?:\s?(?:\.{3}|…|>|\[truncated\]|\[cut\]))[\"'\s\x1f]{0,4}\Z")
 
 
-def completed(records: tuple[Record, ...]) -> tuple[Record, ...]:
+def complete_records(records: tuple[Record, ...]) -> tuple[Record, ...]:
     """The records with the rest of the phrase that a text breaks off in, where only one phrase fits.
 
     The last record may be cut anywhere, one before it only where a mark (`...`, `>`) says so: lines that were broken
     go on in the next one.
     """
     last = len(records) - 1
-    return tuple(_completed(each, number == last) for number, each in enumerate(records))
+    return tuple(_complete_record(each, number == last) for number, each in enumerate(records))
 
 
-def joined(text: str) -> str:
+def join_lines(text: str) -> str:
     """The text without the line breaks that a narrow terminal made within a word of a phrase."""
     lines: list[str] = []
     for line in text.split("\n"):
-        rest = _missing(lines[-1]) if lines else ""
+        rest = _rest_of_phrase(lines[-1]) if lines else ""
         if rest and not rest[0].isspace() and line.startswith(rest):
             lines[-1] += line
         else:
@@ -38,16 +38,16 @@ def joined(text: str) -> str:
     return "\n".join(lines)
 
 
-def _completed(record: Record, is_last: bool) -> Record:
+def _complete_record(record: Record, is_last: bool) -> Record:
     mark = _MARK.search(record.text)
     if not mark and not is_last:
         return record
     text = record.text[: mark.start()] if mark else record.text.rstrip("\"' " + SEPARATOR)
-    rest = _missing(text)
+    rest = _rest_of_phrase(text)
     return replace(record, text=text + rest) if rest else record
 
 
-def _missing(text: str) -> str:
+def _rest_of_phrase(text: str) -> str:
     """The rest of the phrase in which a text ends; '' where it ends in none."""
     lengths = range(min(_longest(), len(text)), _LEAST - 1, -1)
     return next(filter(None, (_rest(text[-length:]) for length in lengths)), "")
@@ -66,7 +66,7 @@ def _longest() -> int:
 def _beginnings() -> Mapping[str, str]:
     """What is left of the one phrase that begins so, by the beginning in small letters; '' where several do."""
     found: dict[str, str] = {}
-    phrases: list[str] = tables.loaded("error_phrases.yaml")
+    phrases: list[str] = tables.load("error_phrases.yaml")
     for phrase in phrases:
         for length in range(_LEAST, len(phrase)):
             start = phrase[:length].lower()

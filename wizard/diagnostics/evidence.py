@@ -79,7 +79,7 @@ def of_job(
         client: the host that Prometheus runs on.
         job: only the scrape job (or remote_write block) of that name.
     """
-    for row, url in _asked(content):
+    for row, url in _clients_and_urls(content):
         scheme, _, rest = url.partition("://")
         place = endpoints.split(rest.partition("/")[0], scheme)
         named = row.get("job_name", row.get("name"))
@@ -150,7 +150,7 @@ def at_server(
     )
 
 
-def _asked(content: bytes) -> Iterator[tuple[Mapping[str, Any], str]]:
+def _clients_and_urls(content: bytes) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Every block that asks somebody, with each address that it asks."""
     try:
         document = YAML(typ="safe").load(content[:_LIMIT])

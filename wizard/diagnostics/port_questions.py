@@ -40,7 +40,7 @@ class PortQuestions:
         if not host or (self._view.of.contained and _LOOPBACK.fullmatch(host)):
             return "localhost-in-container" if host else ""
         try:
-            greeting = _greeting(self._view.connected(host, port))
+            greeting = _read_greeting(self._view.connect(host, port))
         except ConnectionRefusedError:
             return self._listener(host, port)
         except TimeoutError:
@@ -95,7 +95,7 @@ class PortQuestions:
         return "" if re.match(rb"HTTP/1\.[01] 2\d\d", answer) else "proxy-refuses"
 
 
-def _greeting(sock: socket.socket) -> bytes | None:
+def _read_greeting(sock: socket.socket) -> bytes | None:
     """What a server says unasked: b'' if it hangs up, None if it waits, as http and TLS servers do."""
     with sock:
         sock.settimeout(0.5)

@@ -2,7 +2,7 @@
 
 Such an error has two parts: what the program was about to do (open a file, connect, listen) and what the kernel
 answered (errno). `assets/system_errors.yaml` lists both, and together they are the cause, so that a combination which
-nobody has written down gets its own, too. A text is read in two steps: `marked` finds the kernel's answers in it, and
+nobody has written down gets its own, too. A text is read in two steps: `mark` finds the kernel's answers in it, and
 `search` the operation that ended in one.
 """
 
@@ -50,11 +50,11 @@ class SystemErrors:
         """Whether a record is meant as an error at all, and not as information."""
         return self._ordinary.search(text) is None
 
-    def marked(self, text: str) -> str:
+    def mark(self, text: str) -> str:
         """The text with every answer of the system marked as such."""
-        return self._texts.sub(self._marked, re.sub(r"[\x1d\x1e]", " ", text))
+        return self._texts.sub(self._mark, re.sub(r"[\x1d\x1e]", " ", text))
 
-    def _marked(self, found: re.Match[str]) -> str:
+    def _mark(self, found: re.Match[str]) -> str:
         return f"\x1e{self._ids[(found.lastindex or 1) - 1]}\x1e{found[0]}\x1d"
 
     def search(self, marked: str) -> tuple[Row, re.Match[str]] | None:
@@ -78,7 +78,7 @@ class SystemErrors:
         }
 
 
-def unmarked(text: str) -> str:
+def without_marks(text: str) -> str:
     """A part of a marked text as it was before."""
     return _MARK.sub(r"\1", text)
 

@@ -14,7 +14,7 @@ Row: TypeAlias = Mapping[str, Any]
 
 
 @functools.cache
-def loaded(name: str) -> Any:
+def load(name: str) -> Any:
     """What the YAML file of that name holds."""
     with assets.path(name).open("rb") as file:
         return YAML(typ="safe").load(file)
@@ -22,5 +22,5 @@ def loaded(name: str) -> Any:
 
 def rows(name: str) -> list[Row]:
     """The rows of a table that is a list."""
-    found: list[Row] = loaded(name)
+    found: list[Row] = load(name)
     return found

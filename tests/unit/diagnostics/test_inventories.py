@@ -144,7 +144,7 @@ def test_each_answer_of_the_system_gets_a_cause(operation: str) -> None:
     for name, text in ERRNO:
         for form in CALLS[operation]:
             line = form.format(name=name, text=text, low=text[0].lower() + text[1:])
-            found = system.search(system.marked(line))
+            found = system.search(system.mark(line))
             told = found and found[0]["id"]
             if told != f"system-{operation}-{errors[name]}":
                 different[line] = told
