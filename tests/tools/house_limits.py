@@ -24,6 +24,12 @@ NOUNS = frozenset({"string", "thing"})
 GERUNDS = frozenset({"relabeling", "forwarding", "listening"})
 """Verbal nouns that Prometheus and OpenSSH use themselves for the thing that the module holds."""
 
+PARTICIPLE = re.compile(
+    r"_*(?:[a-z]+ed|told|held|kept|said|gone|made|shown|seen|sent|known|found|given|taken|chosen|written|broken)$"
+)
+"""A function name that says neither what is done nor what is returned."""
+VERBS_IN_ED = frozenset({"feed", "_feed", "_need", "embed", "exceed", "need", "proceed", "seed", "speed", "succeed"})
+
 
 def module_files(folders: tuple[str, ...] = ("wizard", "screens")) -> list[Path]:
     """Every Python file of the product below these folders of the repository."""
@@ -88,6 +94,20 @@ def vague_names(files: list[Path]) -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}: the name says not what it holds"
 
 
+def participles(files: list[Path]) -> Iterator[str]:
+    """Functions named by a bare participle (`expanded`, `_told`): a property may be, as it says a state."""
+    for path in files:
+        for function in _statements(path):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            if function.name in VERBS_IN_ED:
+                continue
+            is_property = any("property" in ast.unparse(each) for each in function.decorator_list)
+            if PARTICIPLE.match(function.name) and not is_property:
+                where = f"{path.relative_to(ROOT)}:{function.lineno} {function.name}"
+                yield f"{where}: say what it does (a verb) or what it returns (a noun)"
+
+
 def _module(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -146,7 +166,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 def problems(folders: tuple[str, ...] = ("wizard", "screens")) -> list[str]:
     """Everything that is over a limit in these folders; circles are looked for in the whole product."""
     files = module_files(folders)
-    found = [*long_modules(files), *long_or_deep_functions(files), *vague_names(files)]
+    found = [*long_modules(files), *long_or_deep_functions(files), *vague_names(files), *participles(files)]
     dotted = tuple(folder.replace("/", ".") for folder in folders)
     found.extend(
         f"imports in a circle: {', '.join(group)}"

@@ -197,11 +197,15 @@ def test_what_is_over_a_limit_would_be_seen(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "wizard").mkdir()
     (tmp_path / "wizard/told.py").write_text(f"def deep():\n{deep}{'    ' * 6}pass\n" + "x = 1\n" * 400)
     (tmp_path / "wizard/long.py").write_text("import wizard.told\ndef f():\n" + "    x = 1\n" * 60)
+    (tmp_path / "wizard/name.py").write_text(
+        "def _asked(): pass\nclass A:\n    @property\n    def known(self): pass\n"
+    )
     assert [problem.partition(" (")[0] for problem in problems(("wizard",))] == [
         "wizard/told.py: 407 lines",
         "wizard/long.py:2 f: 61 lines",
         "wizard/told.py:1 deep: nested 5 deep",
         "wizard/told.py: the name says not what it holds",
+        "wizard/name.py:1 _asked: say what it does",
     ]
 
 
