@@ -28,7 +28,9 @@ PARTICIPLE = re.compile(
     r"_*(?:[a-z]+ed|told|held|kept|said|gone|made|shown|seen|sent|known|found|given|taken|chosen|written|broken)$"
 )
 """A function name that says neither what is done nor what is returned."""
-VERBS_IN_ED = frozenset({"feed", "_feed", "_need", "embed", "exceed", "need", "proceed", "seed", "speed", "succeed"})
+VERBS_IN_ED = frozenset(
+    {"feed", "_feed", "_need", "embed", "exceed", "need", "proceed", "seed", "speed", "succeed"}
+)
 
 
 def module_files(folders: tuple[str, ...] = ("wizard", "screens")) -> list[Path]:
