@@ -100,8 +100,8 @@ def diagnose(text: str) -> Diagnosis | None:
 def _search(text: str) -> Hit | None:
     """The first entry that matches: its place in the order of the tables, and what it means."""
     read = (translations.in_english(each) for each in log_records.read(text))
-    tried = severity.without_former_attempts(tuple(each for each in read if not severity.is_no_error(each)))
-    records = cut_lines.complete_records(tried)
+    errors_only = tuple(each for each in read if not severity.is_no_error(each))
+    records = cut_lines.complete_records(severity.drop_former_attempts(errors_only))
     if all(map(quotations.is_prose, records)):
         return None
     _, families = borders()

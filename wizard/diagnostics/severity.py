@@ -64,7 +64,7 @@ def is_no_error(record: Record) -> bool:
     )
 
 
-def without_former_attempts(records: Sequence[Record]) -> tuple[Record, ...]:
+def drop_former_attempts(records: Sequence[Record]) -> tuple[Record, ...]:
     """The records without failed attempts at addresses of a name that was reached at another one later."""
     reached = max((number for number, each in enumerate(records) if _REACHED.search(each.text)), default=-1)
     return tuple(
