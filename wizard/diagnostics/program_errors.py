@@ -52,11 +52,11 @@ class ProgramErrors:
             *((row, _of_file(names, _SHARED)) for row in sources if (names := _others(row))),
         ]
 
-    def of_message(self, text: str) -> Found | None:
+    def find_message(self, text: str) -> Found | None:
         """The row that knows the message of a record, in the form of diagnoses.yaml, and what was found; or None."""
         return _first(self._messages, text)
 
-    def of_source(self, text: str) -> Found | None:
+    def find_source(self, text: str) -> Found | None:
         """The same by the source file or component that wrote the record."""
         return _first(self._sources, text)
 
