@@ -1,6 +1,6 @@
-"""The questions about certificates: why one end does not accept what the other shows, and what its files hold.
+"""Answers the questions about certificates: why one end rejects the other's certificate, and what its files contain.
 
-Each answer is the id of a fault, or '' where the hosts do not say.
+Each answer is the id of a fault, or '' where the hosts do not show one.
 """
 
 from __future__ import annotations
@@ -23,51 +23,55 @@ from wizard.diagnostics.connection_view import ConnectionView, content_of
 from wizard.errors import FirescreenError
 from wizard.model import CertificateSummary
 
-_CLOCK: Final = 60.0
-_CERTIFICATES: Final = 64
-_DEMANDING: Final = (
+_MAX_CLOCK_DIFFERENCE: Final = 60.0
+"""Seconds by which the clock of a client's host may differ from this machine's."""
+_MAX_FILES: Final = 64
+"""Certificate files in one folder that are read at most."""
+_REQUEST_CERTIFICATE: Final = (
     "RequireAnyClientCert",
     "RequireClientCert",
     "RequireAndVerifyClientCert",
     "VerifyClientCertIfGiven",
 )
-_VERIFYING: Final = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
+"""Values of client_auth_type with which the server requires a client certificate, or checks one that is sent."""
+_VERIFY_CERTIFICATE: Final = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
+"""Values of client_auth_type with which the server verifies the client certificate against client_ca_file."""
 
 
 class CertificateQuestions:
     """Answers the questions about certificates of one connection.
 
     Args:
-        view: its two ends.
+        view: reads the files at both ends and probes the server.
     """
 
     def __init__(self, view: ConnectionView) -> None:
         self._view = view
 
     def server_certificate(self, found: Diagnosis) -> str:
-        """Why this client would not trust what the server shows."""
-        of = self._view.of
-        if not of.url.startswith("https:") or (not of.known and of.client is None):
+        """Finds out why this client does not trust the server's certificate."""
+        evidence = self._view.evidence
+        if not evidence.url.startswith("https:") or (not evidence.known and evidence.client is None):
             return ""
-        anchors = content_of(of.client, of.ca_file) if of.ca_file else b""
+        anchors = content_of(evidence.client, evidence.ca_file) if evidence.ca_file else b""
         if anchors is None:
             return "client-ca-file"
         with tempfile.TemporaryDirectory(prefix="firescreen-") as folder:
             copy = Path(folder) / "ca.crt"
             copy.write_bytes(anchors)
-            attempt = self._view.verify(of.url, str(copy) if of.ca_file else "")
+            attempt = self._view.verify(evidence.url, str(copy) if evidence.ca_file else "")
         if attempt.outcome != "untrusted" or attempt.tls is None or not attempt.tls.chain:
             return "client-clock" if attempt.tls and attempt.tls.chain and self._clock_is_wrong() else ""
-        said = catalogue.diagnose(attempt.reason)
-        if said is None or said.id == "x509-time":
-            return _by_time(attempt.tls.chain[0]) if said else ""
-        return said.fault or self._which_ca(attempt.tls.chain, anchors)
+        diagnosis = catalogue.diagnose(attempt.reason)
+        if diagnosis is None or diagnosis.id == "x509-time":
+            return _validity_fault(attempt.tls.chain[0]) if diagnosis else ""
+        return diagnosis.fault or self._unknown_ca_fault(attempt.tls.chain, anchors)
 
-    def _which_ca(self, chain: Sequence[CertificateSummary], pem: bytes) -> str:
+    def _unknown_ca_fault(self, chain: Sequence[CertificateSummary], pem: bytes) -> str:
         last = chain[-1]
         if len(chain) == 1 and last.subject == last.issuer:
             return "server-self-signed"
-        if not self._view.of.ca_file:
+        if not self._view.evidence.ca_file:
             return "server-ca-not-given"
         anchors = certificates.bundle(pem)
         names = {_summary(anchor).subject for anchor in anchors}
@@ -76,15 +80,24 @@ class CertificateQuestions:
         return "server-chain-incomplete" if self._intermediate(last.issuer, names) else "server-ca-other"
 
     def _intermediate(self, issuer: str, anchors: set[str]) -> bool:
-        """Whether the CA between the server's certificate and the client's CA lies about on the server."""
+        """Whether the folder of the server's certificate contains the intermediate CA certificate.
+
+        Args:
+            issuer: the issuer of the last certificate that the server sends.
+            anchors: the subjects of the CA certificates in the client's CA file.
+        """
         folder = posixpath.dirname(self._view.web_file("cert_file"))
-        if not folder or self._view.of.server is None:
+        if not folder or self._view.evidence.server is None:
             return False
         names = [
-            name for name in self._view.of.server.names(folder) if name.endswith((".crt", ".pem", ".cer"))
+            name
+            for name in self._view.evidence.server.names(folder)
+            if name.endswith((".crt", ".pem", ".cer"))
         ]
-        for name in names[:_CERTIFICATES]:
-            for certificate in _certificates(content_of(self._view.of.server, posixpath.join(folder, name))):
+        for name in names[:_MAX_FILES]:
+            for certificate in _certificates(
+                content_of(self._view.evidence.server, posixpath.join(folder, name))
+            ):
                 summary = _summary(certificate)
                 if (
                     summary.subject == issuer
@@ -95,33 +108,40 @@ class CertificateQuestions:
         return False
 
     def _clock_is_wrong(self) -> bool:
-        if self._view.of.client is None:
+        if self._view.evidence.client is None:
             return False
-        ended = self._view.of.client.run(["date", "+%s"], timeout=5)
-        told = ended.stdout.strip()
-        return ended.code == 0 and told.isdecimal() and abs(int(told) - time.time()) > _CLOCK
+        ended = self._view.evidence.client.run(["date", "+%s"], timeout=5)
+        seconds = ended.stdout.strip()
+        return (
+            ended.code == 0
+            and seconds.isdecimal()
+            and abs(int(seconds) - time.time()) > _MAX_CLOCK_DIFFERENCE
+        )
 
     def client_certificate(self, found: Diagnosis) -> str:
-        """Why the server would not take what this client shows."""
-        of = self._view.of
+        """Finds out why the server rejects this client's certificate, or its lack of one."""
+        evidence = self._view.evidence
         config = self._view.web()
-        if not of.known:
+        if not evidence.known:
             return ""
         if config is None:
-            bare = self._view.ask(of.url) if of.url.startswith("https:") and not of.cert_file else None
-            return "client-cert-none" if bare and bare.outcome == "refused" else ""
-        if config.client_auth_type not in _DEMANDING:
-            return ""
-        if not of.cert_file:
-            given = config.client_auth_type == "VerifyClientCertIfGiven"
-            return (
-                ("allowed-sans-panic" if config.client_allowed_sans else "") if given else "client-cert-none"
+            without = (
+                self._view.ask(evidence.url)
+                if evidence.url.startswith("https:") and not evidence.cert_file
+                else None
             )
-        shown = content_of(of.client, of.cert_file)
-        if shown is None:
+            return "client-cert-none" if without and without.outcome == "refused" else ""
+        if config.client_auth_type not in _REQUEST_CERTIFICATE:
+            return ""
+        if not evidence.cert_file:
+            if config.client_auth_type != "VerifyClientCertIfGiven":
+                return "client-cert-none"
+            return "allowed-sans-panic" if config.client_allowed_sans else ""
+        content = content_of(evidence.client, evidence.cert_file)
+        if content is None:
             return "client-file"
-        chain = certificates.chain(shown)
-        if config.client_auth_type in _VERIFYING and (fault := self._chain_fault(chain)):
+        chain = certificates.chain(content)
+        if config.client_auth_type in _VERIFY_CERTIFICATE and (fault := self._chain_fault(chain)):
             return fault
         leaf = _summary(chain[0])
         allowed = config.client_allowed_sans
@@ -129,28 +149,31 @@ class CertificateQuestions:
 
     def _chain_fault(self, chain: tuple[x509.Certificate, ...]) -> str:
         anchors = certificates.pool(
-            content_of(self._view.of.server, self._view.web_file("client_ca_file")) or b""
+            content_of(self._view.evidence.server, self._view.web_file("client_ca_file")) or b""
         )
         reason = certificates.verdict(chain, anchors=anchors, name="", purpose="client")
         if "expired" in reason:
-            begins = chain[0].not_valid_before_utc
-            return "client-cert-not-yet" if datetime.now(UTC) < begins else "client-cert-expired"
+            not_before = chain[0].not_valid_before_utc
+            return "client-cert-not-yet" if datetime.now(UTC) < not_before else "client-cert-expired"
         if "incompatible key usage" in reason:
             return "client-cert-usage"
         return "client-cert-ca" if reason else ""
 
     def client_files(self, found: Diagnosis) -> str:
-        """What is wrong with the files that the client names."""
-        of = self._view.of
-        if of.ca_file:
-            content = content_of(of.client, of.ca_file)
+        """Finds out what is wrong with the CA, certificate and key files in the client's configuration."""
+        evidence = self._view.evidence
+        if evidence.ca_file:
+            content = content_of(evidence.client, evidence.ca_file)
             if content is None:
                 return "client-ca-file"
             if not _certificates(content):
                 return "client-ca-not-pem"
-        if not of.cert_file and not of.key_file:
+        if not evidence.cert_file and not evidence.key_file:
             return ""
-        pair = [content_of(of.client, path) for path in (of.cert_file, of.key_file or of.cert_file)]
+        pair = [
+            content_of(evidence.client, path)
+            for path in (evidence.cert_file, evidence.key_file or evidence.cert_file)
+        ]
         certificate, key = pair
         if certificate is None or key is None:
             return "client-file"
@@ -162,6 +185,7 @@ class CertificateQuestions:
 
 
 def _certificates(pem: bytes | None) -> tuple[x509.Certificate, ...]:
+    """Returns the certificates of a PEM file; none if it cannot be parsed."""
     try:
         return certificates.bundle(pem or b"")
     except FirescreenError:
@@ -172,7 +196,8 @@ def _summary(certificate: x509.Certificate) -> CertificateSummary:
     return certificates.summary(certificate.public_bytes(Encoding.DER))
 
 
-def _by_time(leaf: CertificateSummary) -> str:
+def _validity_fault(leaf: CertificateSummary) -> str:
+    """Returns whose validity period is wrong: the server certificate's, or else its CA's."""
     now = time.time()
     if now < leaf.not_before:
         return "server-not-yet"

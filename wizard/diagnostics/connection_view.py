@@ -1,4 +1,4 @@
-"""What the hosts show of one connection: the files at both ends, and what the server answers; changes nothing."""
+"""Reads the files at both ends of a connection, and probes its server. Changes nothing."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from wizard.diagnostics.evidence import Evidence
 from wizard.model import Attempt, Probe
 
 PATIENCE: Final = 2.0
-"""Seconds that a question waits for an answer."""
+"""Seconds that a question waits for the server's answer."""
 
 
 class ConnectionView:
-    """Reads at both ends of a connection, and asks its server.
+    """Reads the files at both ends of a connection, and probes its server.
 
     Args:
-        evidence: what is known of the connection.
+        evidence: the settings of the client and the server, as far as they are known.
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        self.of = evidence
+        self.evidence = evidence
 
     def web(self) -> web_config.WebConfig | None:
         """The server's web configuration, if it has one."""
@@ -34,21 +34,25 @@ class ConnectionView:
         return web_config.parse(content) if content is not None else None
 
     def _web_content(self) -> bytes | None:
-        of = self.of
-        if of.server is None or of.service is None or not of.service.web_config:
+        evidence = self.evidence
+        if evidence.server is None or evidence.service is None or not evidence.service.web_config:
             return None
-        return content_of(of.server, of.service.web_config)
+        return content_of(evidence.server, evidence.service.web_config)
 
     def web_file(self, name: str) -> str:
-        """Absolute path of a file that web.yml names, or ''."""
+        """Absolute path of the file that is set for `name` in the web configuration, or ''.
+
+        Args:
+            name: an attribute of `WebConfig`, e.g. `cert_file`.
+        """
         config = self.web()
         path = str(getattr(config, name, "")) if config else ""
-        if not path or self.of.service is None:
+        if not path or self.evidence.service is None:
             return ""
-        return posixpath.join(posixpath.dirname(self.of.service.web_config), path)
+        return posixpath.join(posixpath.dirname(self.evidence.service.web_config), path)
 
     def tls_section(self) -> dict[str, Any]:
-        """The TLS section of the web configuration, as it is written."""
+        """The `tls_server_config` section of the web configuration; empty if it cannot be parsed."""
         try:
             document = YAML(typ="safe").load(self._web_content() or b"")
         except (YAMLError, ValueError):
@@ -57,17 +61,22 @@ class ConnectionView:
         return section if isinstance(section, dict) else {}
 
     def ask(self, url: str, *, timeout: float = PATIENCE) -> Attempt:
-        """What the server answers to the client's request, whatever its certificate is."""
+        """Sends the client's request without verifying the server's certificate."""
         return self._attempt(url, insecure=True, timeout=timeout)
 
     def verify(self, url: str, ca_file: str) -> Attempt:
-        """What comes of the client's request with the CA of this file, or with the system's where it is ''."""
+        """Sends the client's request and verifies the server's certificate.
+
+        Args:
+            url: the address of the request.
+            ca_file: path of the CA bundle on this machine; '' for the CAs of the system.
+        """
         return self._attempt(url, ca_file=ca_file)
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """A connection to that address, on the way that the client takes."""
-        if self.of.forward is not None and self.of.dial is not None:
-            return self.of.dial(self.of.forward, PATIENCE)
+        """Connects to an address, through the client's host where this machine cannot reach the server."""
+        if self.evidence.forward is not None and self.evidence.dial is not None:
+            return self.evidence.dial(self.evidence.forward, PATIENCE)
         return socket.create_connection((host, port), timeout=PATIENCE)
 
     def _attempt(
@@ -83,14 +92,14 @@ class ConnectionView:
             url=url,
             ca_file=ca_file,
             insecure=insecure,
-            server_name=self.of.server_name,
-            forward=self.of.forward,
+            server_name=self.evidence.server_name,
+            forward=self.evidence.forward,
             timeout=timeout,
         )
-        return probes.run(probe, dial=self.of.dial)
+        return probes.run(probe, dial=self.evidence.dial)
 
 
 def content_of(connection: Any, path: str) -> bytes | None:
-    """The bytes of a file on a host; None where there is no host, no path or no file."""
+    """Returns the bytes of a file on a host; None without a host, a path or such a file."""
     state = connection.read(path) if connection is not None and path else None
     return state.content if state is not None else None
