@@ -1,1 +1,1 @@
-"""What an error text means: the catalogue of causes, and the questions that tell them apart on a host."""
+"""Finds the cause of an error text: a catalogue of causes, and questions to the hosts that tell them apart."""

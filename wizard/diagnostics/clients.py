@@ -1,4 +1,7 @@
-"""The clients that write Go's error texts as a scrape job does, and have their settings elsewhere (`assets/clients.yaml`)."""
+"""Recognises clients that log the same error texts of Go as a scrape job, but are configured in another place.
+
+The table of these clients is `assets/clients.yaml`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from typing import Final
 from wizard.diagnostics import tables
 from wizard.log_records import Record
 
-# A record about a scrape says so itself; the names of its job and target say nothing about who asked.
+# Marks of a record about a scrape. Other names in such a record are names of jobs and targets, not of the client.
 _SCRAPE: Final = re.compile(
     r"scrape_pool=|component=\"?scrape manager|Scrape failed|\blib/promscrape/|cannot scrape target|Failed to scrape Prometheus endpoint"
 )
-# Who was asked, and by which names: a server that is called grafana was not written about by Grafana.
+# Addresses and names of the server: an error about a server named grafana was not necessarily logged by Grafana.
 _ADDRESSES: Final = re.compile(
     r"https?://[^\s\"'\\]{1,500}"
     r"|\b(?:valid for|match|lookup|dial \w{2,10}|target=|host:?) [^\n]{0,300}?(?=: |[\"\x1f]|$)"
@@ -25,23 +28,23 @@ _ADDRESSES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One row of the table of clients: one that writes Go's texts too, and has its settings elsewhere."""
+    """One row of the table of clients."""
 
     id: str
     patterns: tuple[re.Pattern[str], ...]
     names: tuple[re.Pattern[str], ...]
-    """Patterns that a server's address may match, too, so they do not count in one."""
+    """Patterns that are not searched in addresses, as the address of a server may match them, too."""
     told: str
-    """A sentence: which client asked which server."""
+    """A sentence that says which client sent a request to which server."""
     fixes: Mapping[str, str]
-    """What to do, by the kind of setting that mends it; for one that is not among them the text's own fix stands."""
+    """What to do, by the kind of setting to change; where a kind is missing, the fix of the error text applies."""
     ours: bool
-    """Whether both ends belong to a stack, so that the faults and questions of the text fit."""
+    """Whether both ends belong to the stack, so that the faults and questions of the error text apply."""
 
 
 @functools.cache
 def clients() -> tuple[Client, ...]:
-    """All clients that are told apart from a scrape job; read once."""
+    """Returns all rows of the table of clients. It is read once."""
     return tuple(
         Client(
             id=row["id"],
@@ -56,16 +59,16 @@ def clients() -> tuple[Client, ...]:
 
 
 def client_of(record: Record) -> Client | None:
-    """Who wrote the record, if it was one of them."""
+    """Returns the client that logged the record; None for a scrape job or an unknown client."""
     if _SCRAPE.search(record.text):
         return None
     text = f"{record.program}: {record.text}" if record.program else record.text
-    without = _ADDRESSES.sub(" ", text)
-    return next((each for each in clients() if _wrote(each, text, without)), None)
+    without_addresses = _ADDRESSES.sub(" ", text)
+    return next((client for client in clients() if _is_logged_by(client, text, without_addresses)), None)
 
 
-def _wrote(client: Client, text: str, without: str) -> bool:
-    """Whether a client wrote `text`; `without` is the same without the addresses in it."""
+def _is_logged_by(client: Client, text: str, without_addresses: str) -> bool:
+    """Whether a client logged `text`; `without_addresses` is the same text with its addresses removed."""
     return any(pattern.search(text) for pattern in client.patterns) or any(
-        pattern.search(without) for pattern in client.names
+        pattern.search(without_addresses) for pattern in client.names
     )

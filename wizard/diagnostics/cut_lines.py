@@ -1,4 +1,4 @@
-"""Completes what a title, the width of a screen or a limit of a logger has cut in the middle of a known phrase."""
+"""Completes lines that end in the middle of a known phrase: cut by a title, a screen's width or a logger's limit."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Final
 from wizard.diagnostics import tables
 from wizard.log_records import SEPARATOR, Record
 
-_LEAST: Final = 9
-"""So many characters of a phrase have to be there: fewer end many lines that are whole."""
-_MARK: Final = re.compile(r"(?:\s?(?:\.{3}|…|>|\[truncated\]|\[cut\]))[\"'\s\x1f]{0,4}\Z")
+_MIN_LENGTH: Final = 9
+"""Minimum number of characters of a phrase before the cut: many complete lines end in fewer characters of one."""
+_CUT_MARK: Final = re.compile(r"(?:\s?(?:\.{3}|…|>|\[truncated\]|\[cut\]))[\"'\s\x1f]{0,4}\Z")
 
 
 def complete_records(records: tuple[Record, ...]) -> tuple[Record, ...]:
-    """The records with the rest of the phrase that a text breaks off in, where only one phrase fits.
+    """Completes the phrase in which the text of a record ends, where only one known phrase begins like that.
 
-    The last record may be cut anywhere, one before it only where a mark (`...`, `>`) says so: lines that were broken
-    go on in the next one.
+    The last record may be cut anywhere. Other records count as cut only with a mark (`...`, `>`) at the end: without
+    one, their text may continue in the next line.
     """
     last = len(records) - 1
-    return tuple(_complete_record(each, number == last) for number, each in enumerate(records))
+    return tuple(_complete_record(record, number == last) for number, record in enumerate(records))
 
 
 def join_lines(text: str) -> str:
-    """The text without the line breaks that a narrow terminal made within a word of a phrase."""
+    """Removes line breaks that a narrow terminal put inside a word of a known phrase."""
     lines: list[str] = []
     for line in text.split("\n"):
         rest = _rest_of_phrase(lines[-1]) if lines else ""
@@ -39,7 +39,7 @@ def join_lines(text: str) -> str:
 
 
 def _complete_record(record: Record, is_last: bool) -> Record:
-    mark = _MARK.search(record.text)
+    mark = _CUT_MARK.search(record.text)
     if not mark and not is_last:
         return record
     text = record.text[: mark.start()] if mark else record.text.rstrip("\"' " + SEPARATOR)
@@ -48,29 +48,26 @@ def _complete_record(record: Record, is_last: bool) -> Record:
 
 
 def _rest_of_phrase(text: str) -> str:
-    """The rest of the phrase in which a text ends; '' where it ends in none."""
-    lengths = range(min(_longest(), len(text)), _LEAST - 1, -1)
-    return next(filter(None, (_rest(text[-length:]) for length in lengths)), "")
-
-
-def _rest(tail: str) -> str:
-    return _beginnings().get(tail.lower(), "")
+    """Returns the rest of the phrase in the middle of which a text ends; '' if there is no such phrase."""
+    endings, longest = _endings(), _longest_beginning()
+    lengths = range(min(longest, len(text)), _MIN_LENGTH - 1, -1)
+    return next(filter(None, (endings.get(text[-length:].lower(), "") for length in lengths)), "")
 
 
 @functools.cache
-def _longest() -> int:
-    return max(map(len, _beginnings()))
+def _longest_beginning() -> int:
+    return max(map(len, _endings()))
 
 
 @functools.cache
-def _beginnings() -> Mapping[str, str]:
-    """What is left of the one phrase that begins so, by the beginning in small letters; '' where several do."""
-    found: dict[str, str] = {}
+def _endings() -> Mapping[str, str]:
+    """Returns the rest of each phrase by its beginning in lower case; '' where several phrases begin like that."""
+    endings: dict[str, str] = {}
     phrases: list[str] = tables.load("error_phrases.yaml")
     for phrase in phrases:
-        for length in range(_LEAST, len(phrase)):
-            start = phrase[:length].lower()
-            found[start] = "" if start in found else phrase[length:]
-    # A whole phrase is no beginning of a longer one.
-    whole = {phrase.lower() for phrase in phrases}
-    return {start: rest for start, rest in found.items() if start not in whole}
+        for length in range(_MIN_LENGTH, len(phrase)):
+            beginning = phrase[:length].lower()
+            endings[beginning] = "" if beginning in endings else phrase[length:]
+    # A text that ends in a complete phrase is not cut, even if a longer phrase begins with that one.
+    complete = {phrase.lower() for phrase in phrases}
+    return {beginning: ending for beginning, ending in endings.items() if beginning not in complete}

@@ -1,4 +1,4 @@
-"""The rows of the tables of texts, of faults and of questions, as the catalogue uses them. Each table is read once."""
+"""The rows of the tables of error texts, faults and questions as typed objects. Each table is read once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLES: Final = ("diagnoses.yaml", "other_programs.yaml", "error_families.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that tells apart what a text can mean; `told` is how a person would ask it."""
+    """A question that tells the possible causes of an error text apart; `told` is its wording for people."""
 
     id: str
     told: str
@@ -25,7 +25,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the table of texts."""
+    """One row of a table of error texts."""
 
     id: str
     where: str
@@ -36,12 +36,13 @@ class Entry:
     other_end: str
     next: str
     faults: tuple[str, ...]
-    """What is really wrong: one, or those that `ask` tells apart; none where the text says it all."""
+    """Ids of the possible causes: one, several that `ask` tells apart, or none where the text itself is the cause."""
     ask: tuple[str, ...]
+    """Ids of the questions that tell the causes apart."""
     cure: str
-    """The kind of setting that mends it in whichever client: ca, name, time, login, …; '' where that is not said."""
+    """The kind of setting to change, in any client: ca, name, time, login, …; '' where the entry names no kind."""
     summary: bool
-    """Whether it only says that something failed; the reason, if the text has one, counts more."""
+    """Whether the text says only that something failed; an entry for the reason is preferred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class Fault:
 
 @functools.cache
 def table() -> tuple[Entry, ...]:
-    """All texts: whole sentences, then families of them, then mere kinds; the most special first. Read once."""
+    """Returns all error texts: whole sentences, then families, then general kinds; the most special ones first."""
     return tuple(entry_of(row) for name in _TABLES for row in tables.rows(name))
 
 
 def entry_of(row: Row) -> Entry:
-    """A row of a table of texts."""
+    """Makes an entry from a row of a table of error texts."""
     return Entry(
         id=row["id"],
         where=row["where"],
@@ -85,14 +86,14 @@ def entry_of(row: Row) -> Entry:
 
 @functools.cache
 def borders() -> tuple[int, int]:
-    """The numbers of the first entry that tells a family of texts, and of the first that tells a mere kind."""
-    known = len(tables.rows(_TABLES[0])) + len(tables.rows(_TABLES[1]))
-    return known, known + len(tables.rows(_TABLES[2]))
+    """Returns the positions in `table` of the first entry for a family of texts, and of the first for a general kind."""
+    first_family = len(tables.rows(_TABLES[0])) + len(tables.rows(_TABLES[1]))
+    return first_family, first_family + len(tables.rows(_TABLES[2]))
 
 
 @functools.cache
 def faults() -> Mapping[str, Fault]:
-    """All faults by their ids; read once."""
+    """Returns all faults by id."""
     return {
         row["id"]: Fault(
             id=row["id"],
@@ -110,5 +111,5 @@ def faults() -> Mapping[str, Fault]:
 
 @functools.cache
 def questions() -> Mapping[str, Question]:
-    """All questions by their ids; read once."""
+    """Returns all questions by id."""
     return {row["id"]: Question(row["id"], row["told"]) for row in tables.rows("questions.yaml")}

@@ -1,7 +1,7 @@
-"""The patterns of `assets/error_kinds.yaml`: kinds of errors, told by the innermost phrase of a line alone.
+"""Makes the patterns of `assets/error_kinds.yaml`: general kinds of errors, recognised by one phrase of a line.
 
-A kind is the last resort, so it has to be certain. It counts only in a line that is an error by its own words, and only
-where its phrase is the last link of the chain of errors: where a reason, a further link (`: dial tcp …`) or the field
+A kind is used only when no other table matches, so a match must be certain. The line must report an error by its own
+words, and the phrase must be the last error of the chain: where a reason, a further error (`: dial tcp …`) or the field
 with the error itself follows, the phrase says what was tried, not what went wrong.
 """
 
@@ -16,7 +16,7 @@ _IS_ERROR: Final = (
     r"|\b[Cc]ould not\b|\b[Cc]ouldn't\b|\b[Uu]nable to\b|\b[Cc]annot\b|\bFAILED\b|\bUNKNOWN(?: - |: )"
     r"|\b[Cc]onnection [Rr]e(?:fused|jected)\b|\b(?:doesn't|does not) (?:provide|exist|have|match|support)\b))"
 )
-_FURTHER: Final = (
+_NO_FURTHER_ERROR: Final = (
     r"(?![^\n\x1f]{0,300}?(?:: (?:[A-Za-z][\w'-]{0,30} ){1,3}[A-Za-z]|: EOF\b|\((?:Caused|caused|error:)"
     r"|\b(?i:because|caused by|due to|while|waiting for|last error|denied)\b)"
     r"|[^\n]{0,900}?\x1f(?:err|error|reason)=)"
@@ -24,9 +24,9 @@ _FURTHER: Final = (
 
 
 def kind_pattern(phrase: str) -> str:
-    """The regular expression that finds a phrase of `error_kinds.yaml` where it may speak; its group `what` is the phrase.
+    """Makes the regular expression for a phrase of `error_kinds.yaml`; its group `what` captures the phrase.
 
     Args:
-        phrase: a regular expression; small and capital letters count the same.
+        phrase: a regular expression, matched without regard to case.
     """
-    return rf'(?m)^{_IS_ERROR}[^\n]{{0,900}}(?P<what>(?i:{phrase}){_FURTHER}[^\n\x1f"]{{0,80}})'
+    return rf'(?m)^{_IS_ERROR}[^\n]{{0,900}}(?P<what>(?i:{phrase}){_NO_FURTHER_ERROR}[^\n\x1f"]{{0,80}})'

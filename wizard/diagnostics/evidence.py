@@ -1,7 +1,7 @@
-"""What is known of a connection that failed: what the client uses, and what serves at the other end.
+"""Collects the settings of both ends of a connection that failed.
 
-Made from the line of text itself, the scrape jobs of the Prometheus that is asked about, and the services that were
-found: only addresses of services that were found are ever asked, whatever a pasted line says.
+The sources are the error text, the scrape jobs of the Prometheus in question, and the discovered services. Only
+addresses of discovered services are ever connected to, whatever addresses a pasted line contains.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from wizard.model import Forward, Service
 from wizard.probes import Dial
 from wizard.redact import Secret
 
-_LIMIT: Final = 4 << 20
+_MAX_BYTES: Final = 4 << 20
+"""Length of a configuration file that is parsed at most."""
 _URL: Final = re.compile(r"\bhttps?://[^\s\"'<>]{1,300}")
 _DIAL: Final = re.compile(
     r"(?:dial tcp |Failed to connect to |connection to )(?P<host>[\w.-]{1,253}|\[[0-9a-f:.]{2,45}\])"
@@ -33,16 +34,17 @@ _DIAL: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Both ends of one connection. What is not known is empty or None, and is not asked about.
+    """The settings of both ends of one connection.
 
-    Paths are those of the host that names them, absolute.
+    Unknown settings are empty or None; questions about them are not answered. Paths are absolute, on the host whose
+    configuration names them.
     """
 
     url: str = ""
     client: Connection | None = None
-    """Where the client runs: its files lie there."""
+    """The host that the client runs on, with its files."""
     known: bool = False
-    """Whether what the client uses (files, user) is known: an empty `ca_file` then means that it has none."""
+    """Whether the client's settings (files, user) are known: an empty `ca_file` then means that it uses none."""
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
@@ -56,36 +58,36 @@ class Evidence:
     contained: bool = False
     """Whether the client runs in a container with a network of its own, whose localhost is the container."""
     forward: Forward | None = None
-    """How the server is asked where this machine cannot reach it itself."""
+    """How to connect to a server that this machine cannot reach directly."""
     dial: Dial | None = None
-    """Makes the connections of `forward`."""
+    """Connects through `forward`."""
     server: Connection | None = None
     service: Service | None = None
     log: Callable[[], tuple[str, ...]] = tuple
-    """The last lines that the server wrote, oldest first."""
+    """Returns the last lines of the server's log, oldest first."""
     container_difference: Callable[[], str] = str
-    """How the server's container differs from what its Compose files say now; '' where it does not."""
+    """Returns how the server's container differs from its present Compose files; '' for no difference."""
 
 
 def of_job(
     content: bytes, *, folder: str, address: str, client: Connection, job: str = ""
 ) -> Evidence | None:
-    """What Prometheus uses for `address` (host:port), or None if its configuration does not name it.
+    """Reads the settings that Prometheus uses for a server; None if its configuration does not name the server.
 
     Args:
-        content: a prometheus.yml; its scrape jobs, alertmanagers and remote_write blocks are looked through.
-        folder: absolute path of the folder that it stands in.
-        address: as the configuration says it; with a `job`, '' for its first target.
+        content: a prometheus.yml; its scrape jobs, alertmanagers and remote_write blocks are searched.
+        folder: absolute path of the folder that contains it.
+        address: host:port as in the configuration; with a `job`, '' for its first target.
         client: the host that Prometheus runs on.
-        job: only the scrape job (or remote_write block) of that name.
+        job: searches only the scrape job (or remote_write block) with this name.
     """
-    for row, url in _clients_and_urls(content):
-        scheme, _, rest = url.partition("://")
-        place = endpoints.split(rest.partition("/")[0], scheme)
-        named = row.get("job_name", row.get("name"))
-        if (address and place != endpoints.split(address, scheme)) or (job and named != job):
+    for block, url in _clients_and_urls(content):
+        scheme, _, location = url.partition("://")
+        endpoint = endpoints.split(location.partition("/")[0], scheme)
+        name = block.get("job_name", block.get("name"))
+        if (address and endpoint != endpoints.split(address, scheme)) or (job and name != job):
             continue
-        tls, login = _block(row, "tls_config"), _block(row, "basic_auth")
+        tls, login = _block(block, "tls_config"), _block(block, "basic_auth")
         password = login.get("password")
         return Evidence(
             url=url,
@@ -98,14 +100,14 @@ def of_job(
             user=str(login.get("username") or ""),
             password=Secret(str(password)) if password else None,
             password_file=_path(folder, login.get("password_file")),
-            proxy=str(row.get("proxy_url") or ""),
+            proxy=str(block.get("proxy_url") or ""),
         )
     return None
 
 
 def urls(text: str) -> Mapping[str, str]:
-    """Every http(s) address that an error text names, by its host:port."""
-    found: dict[str, str] = {}
+    """Returns the http(s) URLs in an error text, by host:port; the first one for each."""
+    urls_by_address: dict[str, str] = {}
     for match in _URL.finditer(text[:65536]):
         url = match[0].rstrip(",.;:)")
         try:
@@ -114,19 +116,19 @@ def urls(text: str) -> Mapping[str, str]:
         except ValueError:
             continue
         if parts.hostname:
-            found.setdefault(f"{parts.hostname}:{port}", url)
-    return found
+            urls_by_address.setdefault(f"{parts.hostname}:{port}", url)
+    return urls_by_address
 
 
 def addresses(text: str) -> tuple[str, ...]:
-    """host:port of every server that an error text names, each once."""
+    """Returns the host:port of every server in an error text, without duplicates."""
     found = list(urls(text))
     found += [f"{match['host'].strip('[]')}:{match['port']}" for match in _DIAL.finditer(text[:65536])]
     return tuple(dict.fromkeys(found))
 
 
 def url_of(service: Service) -> str:
-    """Where a service is asked for its metrics, as it is meant to be."""
+    """Returns the URL of a service's metrics, by its web configuration and its flags."""
     scheme = "https" if service.web_config else "http"
     return f"{scheme}://{service.listen}{find_component(service.component).metrics_path(service.flag)}"
 
@@ -138,7 +140,7 @@ def at_server(
     log: Callable[[], tuple[str, ...]],
     dial: Dial | None = None,
 ) -> Evidence:
-    """The same with what serves at the other end."""
+    """Adds the server to the evidence about a client."""
     return replace(
         evidence,
         server=server,
@@ -151,38 +153,43 @@ def at_server(
 
 
 def _clients_and_urls(content: bytes) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Every block that asks somebody, with each address that it asks."""
+    """Returns the blocks of a prometheus.yml that connect to servers, one for each URL, with that URL."""
     try:
-        document = YAML(typ="safe").load(content[:_LIMIT])
+        document = YAML(typ="safe").load(content[:_MAX_BYTES])
     except (YAMLError, ValueError, RecursionError):
         return
     if not isinstance(document, dict):
         return
-    for row in _rows(document, "scrape_configs"):
-        yield from ((row, _url(row, target, "metrics_path", "/metrics")) for target in _targets(row))
-    for row in _rows(_block(document, "alerting"), "alertmanagers"):
-        yield from ((row, _url(row, target, "path_prefix", "/")) for target in _targets(row))
-    yield from ((row, str(row.get("url", ""))) for row in _rows(document, "remote_write"))
+    for job in _blocks(document, "scrape_configs"):
+        yield from ((job, _url(job, target, "metrics_path", "/metrics")) for target in _targets(job))
+    for alertmanager in _blocks(_block(document, "alerting"), "alertmanagers"):
+        yield from (
+            (alertmanager, _url(alertmanager, target, "path_prefix", "/"))
+            for target in _targets(alertmanager)
+        )
+    yield from ((block, str(block.get("url", ""))) for block in _blocks(document, "remote_write"))
 
 
-def _rows(block: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    rows = block.get(name)
-    yield from (row for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict))
+def _blocks(parent: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    """Returns the mappings in the list `name` of a block; none if the configuration has no such list."""
+    items = parent.get(name)
+    yield from (item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict))
 
 
-def _url(row: Mapping[str, Any], target: str, key: str, usual: str) -> str:
-    return f"{row.get('scheme', 'http')}://{target}{row.get(key, usual)}"
+def _url(block: Mapping[str, Any], target: str, path_key: str, default_path: str) -> str:
+    return f"{block.get('scheme', 'http')}://{target}{block.get(path_key, default_path)}"
 
 
-def _targets(row: Mapping[str, Any]) -> Iterator[str]:
-    for group in _rows(row, "static_configs"):
+def _targets(job: Mapping[str, Any]) -> Iterator[str]:
+    for group in _blocks(job, "static_configs"):
         targets = group.get("targets")
-        yield from (str(each) for each in (targets if isinstance(targets, list) else ()))
+        yield from (str(target) for target in (targets if isinstance(targets, list) else ()))
 
 
-def _block(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = row.get(name)
-    return found if isinstance(found, dict) else {}
+def _block(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Returns the mapping `name` of a block; empty if the configuration has no such mapping."""
+    block = parent.get(name)
+    return block if isinstance(block, dict) else {}
 
 
 def _path(folder: str, value: object) -> str:

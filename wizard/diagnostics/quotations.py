@@ -1,8 +1,8 @@
-"""Tells lines that only speak of an error from lines in which a program reports one.
+"""Recognises lines that only mention an error, in contrast to lines in which a program reports one.
 
-Manuals, changelogs, commit subjects, source code and test output are full of the words of errors. `is_quotation` knows
-them by their form: a statement of a programming language, a commit, a test; `is_prose` knows the markup of a document
-and sentences that speak of a case (if, will be) or of a change. What a logger wrote is never taken for one.
+Manuals, changelogs, commit subjects, source code and test output contain many error texts. `is_quotation` recognises
+them by their form: a statement of a programming language, a commit, a test. `is_prose` recognises the markup of a
+document and sentences about a possible case (if, will be) or about a change. A line from a logger is neither.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 from wizard.log_records import Record
 
-# The result of a test, a line of a changelog, the command that searches a log, the text of an alert, what a script says
-# of its steps.
+# The result of a test, a line of a changelog, a command that searches a log, the text of an alert, the progress of a
+# script.
 _QUOTED: Final = re.compile(
     r"^\s{0,40}(?:[✓✔√]|ok \d{1,6} -|--- PASS:|\[ {1,8}OK {1,8}\])"
     r"|^\s{0,8}[*-] \[(?:BUGFIX|ENHANCEMENT|FEATURE|CHANGE|SECURITY|PERF)\] "
@@ -23,7 +23,7 @@ _QUOTED: Final = re.compile(
     r"|^\s{0,20}[a-zA-Z_:][\w:]{0,200}\{[^}\n]{0,900}\}\s{1,8}(?:[-+]?(?:\d|NaN|Inf)[\w.+-]{0,40}\s{0,4}(?:\d{1,14})?$|[-+*/<>=]|ignoring|on\b|by\b)"
     r"|^\s{0,20}(?:- )?(?:summary|description|message|title|text): [^\n]{0,900}\{\{"
 )
-# A line of a program; a trace shows such lines, too, and names the error on a line of its own.
+# Source code. A traceback contains such lines, too, but has the error on a line of its own.
 _SOURCE: Final = re.compile(
     r"^\s{0,80}(?:[+-]\s{0,40})?(?:"
     r"(?:from [\w.]{1,80} )?import [\w({*\"']|#(?:include|define|ifn?def) "
@@ -42,7 +42,7 @@ _SOURCE: Final = re.compile(
     r"|\.format\($|\.format\([\w.]{1,60}\)|%[sdrqvw][^\n\"']{0,80}[\"'](?:[,)]| %)|[\"']\$![\"']|: \$!|\b(?:or|\|\|) (?:die|croak) "
     r"|^\s{0,80}(?:\"[\w.-]{1,60}\" ?: ?)?\{ ?\"shape\"|^\s{0,80}\"shape\" ?:"
 )
-# The marks of documents: tables, references, literals with an explanation, elements of a page of a manual.
+# Markup of documents: tables, references, literals with an explanation, elements of a manual page.
 _MARKUP: Final = re.compile(
     r"^\s{0,40}\|[^\n]{1,900}\|\s{0,4}$|:(?:exc|class|meth|func|ref|doc|mod|attr|data):`|``[^`\n]{1,120}``"
     r"|^\s{0,20}[*-] `{1,2}[^`\n]{1,120}`{1,2}(?::|$| \(| -| \{)|C<[^>\n]{1,80}>|\"documentation\" ?:"
@@ -55,7 +55,7 @@ _VERB: Final = (
     r"|clarified|introduced?|rework(?:ed)?|refactor(?:ed)?|simplify|bump(?:ed)?|reverted|reduced?|updated?|allow(?:ed)?|handled?"
     r"|drop(?:ped)? support|use (?:common|an?|the|new)|do not|don't)\b"
 )
-# A change that somebody made: a commit, a changelog.
+# The description of a change: a commit subject, a line of a changelog.
 _COMMIT: Final = re.compile(
     rf"^\s{{0,40}}(?:[*o+•-]{{1,2}}\s{{1,8}})?(?:[0-9a-f]{{7,40}} )?{_SCOPE}(?i:{_VERB}) (?!failed|error:)[\w\"'`(./-]"
 )
@@ -65,7 +65,7 @@ _CHANGE: Final = re.compile(
     r" (?!failed|error:|failure)[\w\"'`(./-]"
     r"|^\s{0,20}(?:[*o+-]{1,2}|\d{5,7})\s{1,8}[#\w-]{1,40}: |^\s{0,20}#?\d{5,7}\s{1,8}\S|^\s{0,40}[*o-] [A-Z][^\n:]{10,300}[\w.)]$|\([0-9a-f]{7} [A-Z]"
 )
-# A sentence that speaks of a case and not of what happened.
+# A sentence about what may happen, not about what happened.
 _CASE: Final = re.compile(
     r"(?i)(?<!^)\b(?:if|whenever|unless|in case|for example|e\.g\.|i\.e\.|by default|such as|so that|rather than|instead of|used to)\b"
     r"|\b(?:will|would|might) (?:also |now |not |only |always |never )?(?:be|have|cause|return|throw|fail|raise|occur|result|abort|create|contain|use|say|check)\b"
@@ -75,7 +75,7 @@ _CASE: Final = re.compile(
     r"|^\s{0,40}[•*-] (?:The|An?|Be|Do|It|They) [^\n]{1,300}$|^\s{4,40}(?:The|An?|This|In|To) [^\n:]{1,300}$"
     r"|`\w[^`\n]{0,60}` (?:is|are|cannot|object|and|does not|has)\b|^\s{0,20}(?:does|do|is|are|was|were|has|have) not? "
 )
-# What programs say of themselves, and people do not: a level, a time, an address, a chain of errors.
+# Signs of a program's own message: a level, a time, an address, a chain of errors.
 _LOGGED: Final = re.compile(
     r"\d\d:\d\d:\d\d|\b(?:level|lvl|severity|err|error|msg|message|status|code|errno|exit)=|^\s{0,8}\[|\x1f"
     r"|^\W{0,8}(?i:error|err|fatal|failed|failure|fail|warning|warn|panic|critical|unable|could not|couldn't|can't|cannot (?!exceed|be (?:used|set|combined))|curl|npm|ssh|kex|sudo|dial|get|post|put|denied"
@@ -86,7 +86,7 @@ _LOGGED: Final = re.compile(
 
 
 def is_quotation(record: Record) -> bool:
-    """Whether a record quotes an error by its form: the result of a test, a command, source code, a commit."""
+    """Whether a record has the form of a quotation: the result of a test, a command, source code, a commit."""
     text = record.text
     return bool(_QUOTED.search(text)) or (
         not record.program and bool(_SOURCE.search(text) or _COMMIT.search(text))
@@ -96,7 +96,11 @@ def is_quotation(record: Record) -> bool:
 def is_prose(record: Record) -> bool:
     """Whether a record is a sentence of a document, or a comment; within a log it belongs to the record before it."""
     text = record.text
-    said = _COMMENT.sub("", text)
-    if record.program or record.is_error or any(map(_LOGGED.search, (said, *_CODE.findall(said)))):
+    uncommented = _COMMENT.sub("", text)
+    if (
+        record.program
+        or record.is_error
+        or any(map(_LOGGED.search, (uncommented, *_CODE.findall(uncommented))))
+    ):
         return False
-    return said != text or any(each.search(text) for each in (_MARKUP, _CHANGE, _CASE))
+    return uncommented != text or any(pattern.search(text) for pattern in (_MARKUP, _CHANGE, _CASE))

@@ -1,7 +1,7 @@
-"""How grave the records of a log are, so that the cause of a failure is looked for where the program says it.
+"""Orders the records of a log by severity, so that the cause of a failure is searched in the most severe ones first.
 
-A log of several records holds warnings and notes beside the error that matters. `tiers` orders them: first what ended a
-program, then errors, then all the rest. A note that says that a fault is over counts as no error at all.
+A log contains warnings and notes besides the error that matters. `tiers` orders them: first the errors that ended a
+program, then other errors, then all records. A note that a fault is over does not count as an error.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ _NOT_OVER: Final = re.compile(
     r"(?:re-?connected|re-?established|recovered|restored|resolved|succeeded|success)|success(?:ful)?=(?:false|0)\b"
     r"|\b[1-9]\d* (?:failed|errors?)\b|\b(?:failed|errors?)[=:] ?[1-9]"
 )
-# Who ended, as Docker and systemd say it.
+# Messages of Docker and systemd about a program that ended with an error.
 _ENDED: Final = (
     re.compile(r"^(?P<name>[\w.-]{1,80}) exited with code (?!0\b)\d{1,3}"),
     re.compile(
         r"^(?P<name>[\w@.-]{1,80})\.service: (?:[Mm]ain process exited, code=(?!exited, status=0)|Failed with result)"
     ),
 )
-# An attempt at one of several addresses that failed, and one that worked, as curl, wget, ssh, telnet and nc print them.
+# Messages of curl, wget, ssh, telnet and nc about a failed attempt at one of several addresses.
 _TRIED: Final = re.compile(
     r"(?i)\bimmediate connect fail for |\bconnect to \S{1,80} port \d{1,5} (?:from \S{1,80} port \d{1,5} )?failed: "
     r"|\bconnecting to [^\n]{1,200}\.{3} failed: |^telnet: (?:connect to address|unable to connect) "
     r"|\bconnect to address \S{1,80} port \d{1,5}: |^nc: connect to [^\n]{1,120} failed: "
 )
+# Their messages about an attempt that succeeded.
 _REACHED: Final = re.compile(
     r"^\s{0,4}(?:\* )?Connected to \S|^Connecting to [^\n]{1,200}\.{3} connected\."
     r"|^(?:debug1: )?Connection established\.|^Connection to [^\n]{1,120} succeeded!"
 )
-_SEVERAL: Final = 2
 
 
 def is_no_error(record: Record) -> bool:
@@ -65,25 +65,28 @@ def is_no_error(record: Record) -> bool:
 
 
 def drop_former_attempts(records: Sequence[Record]) -> tuple[Record, ...]:
-    """The records without failed attempts at addresses of a name that was reached at another one later."""
-    reached = max((number for number, each in enumerate(records) if _REACHED.search(each.text)), default=-1)
+    """Removes failed attempts at addresses of a server if a later attempt at another address succeeded."""
+    reached = max((index for index, record in enumerate(records) if _REACHED.search(record.text)), default=-1)
     return tuple(
-        each for number, each in enumerate(records) if number > reached or not _TRIED.search(each.text)
+        record for index, record in enumerate(records) if index > reached or not _TRIED.search(record.text)
     )
 
 
 def tiers(records: Sequence[Record]) -> Iterator[tuple[Record, ...]]:
-    """The records to look at first, then more of them, and at last all."""
+    """Returns the records to search, in this order: the fatal ones, the errors, all records."""
     everything = tuple(records)
-    if len(everything) >= _SEVERAL:
-        graver = tuple(each for each in everything if not _LESSER.search(each.text))
-        ended = {found["name"] for each in everything for one in _ENDED if (found := one.search(each.text))}
-        fatal = tuple(each for each in graver if _FATAL.search(each.text) or _is_one_of(each, ended))
-        for tier in (fatal, graver):
+    if len(everything) > 1:
+        errors = tuple(record for record in everything if not _LESSER.search(record.text))
+        ended_programs = {
+            match["name"]
+            for record in everything
+            for pattern in _ENDED
+            if (match := pattern.search(record.text))
+        }
+        fatal = tuple(
+            record for record in errors if _FATAL.search(record.text) or record.program in ended_programs
+        )
+        for tier in (fatal, errors):
             if tier and len(tier) < len(everything):
                 yield tier
     yield everything
-
-
-def _is_one_of(record: Record, ended: set[str]) -> bool:
-    return bool(record.program) and record.program in ended

@@ -1,4 +1,4 @@
-"""Reads the tables of `assets` that diagnosis goes by, each once."""
+"""Reads the tables in `assets` that diagnoses are made from, each once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Row: TypeAlias = Mapping[str, Any]
 
 @functools.cache
 def load(name: str) -> Any:
-    """What the YAML file of that name holds."""
+    """Returns the parsed content of a YAML file in `assets`."""
     with assets.path(name).open("rb") as file:
         return YAML(typ="safe").load(file)
 
 
 def rows(name: str) -> list[Row]:
-    """The rows of a table that is a list."""
-    found: list[Row] = load(name)
-    return found
+    """Returns the rows of a YAML file in `assets` whose content is a list."""
+    table: list[Row] = load(name)
+    return table

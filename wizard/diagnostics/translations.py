@@ -1,4 +1,4 @@
-"""What operating systems say in other languages, put into the English words that the tables know."""
+"""Translates operating systems' messages in other languages into the English texts that the tables contain."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from wizard.log_records import Record
 
 
 def in_english(record: Record) -> Record:
-    """The record with what an operating system said in another language put into English."""
-    english = _english()
-    small = record.text.lower()
-    if not any(each in small for each in english):
+    """Returns the record with an operating system's message translated into English."""
+    translations = _translations()
+    lower = record.text.lower()
+    if not any(message in lower for message in translations):
         return record
-    words = re.compile("|".join(map(re.escape, sorted(english, key=len, reverse=True))), re.IGNORECASE)
-    return replace(record, text=words.sub(lambda found: english.get(found[0].lower(), found[0]), record.text))
+    messages = re.compile(
+        "|".join(map(re.escape, sorted(translations, key=len, reverse=True))), re.IGNORECASE
+    )
+    text = messages.sub(lambda match: translations.get(match[0].lower(), match[0]), record.text)
+    return replace(record, text=text)
 
 
 @functools.cache
-def _english() -> Mapping[str, str]:
-    """The English words by those of another language, in small letters."""
-    return {each.lower(): words for words, texts in tables.rows("error_translations.yaml") for each in texts}
+def _translations() -> Mapping[str, str]:
+    """Returns the English message by the message in another language, in lower case."""
+    return {
+        message.lower(): english
+        for english, messages in tables.rows("error_translations.yaml")
+        for message in messages
+    }
