@@ -1,4 +1,4 @@
-"""A front door on the screen: a host with nginx and two components, its questions, its plan and its trust map."""
+"""Scenes of a front door: a host with nginx and two components, the questions, the plan and the trust map."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SHOWN = (
 
 
 class DoorEngine(whole.WholeEngine):
-    """Finds one host with nginx and two of the components that can be behind it, and plans with the real planner."""
+    """Scans to one host with nginx and two components that it can protect, and plans with the real planner."""
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """Two components and nginx."""
+        """Returns two components and nginx."""
         case = planned.case("front-door")
         bare = Stack(
             hosts=case.stack.hosts,
@@ -52,17 +52,17 @@ class DoorEngine(whole.WholeEngine):
         return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
-        """What is planned, without the steps that differ from run to run."""
+        """Returns the real plan without the steps that differ from run to run."""
         case = planned.case("front-door")
         made = planner.plan(wanted, planned.looked_up(wanted, case.facts), answers or Answers())
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
 
 
 class ExportersEngine(DoorEngine):
-    """Finds a host with exporter_exporter and two exporters, and a Prometheus on another that scrapes them."""
+    """Scans to a host with exporter_exporter and two exporters, and another with the Prometheus that scrapes them."""
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """What is there, unprotected."""
+        """Returns the components, unprotected."""
         case = planned.case("exporter-door")
         wanted = stack or Stack(
             hosts=case.stack.hosts,
@@ -76,7 +76,7 @@ class ExportersEngine(DoorEngine):
         return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
-        """As above."""
+        """Returns the real plan without the steps that differ from run to run."""
         case = planned.case("exporter-door")
         made = planner.plan(wanted, planned.looked_up(wanted, case.facts), answers or Answers())
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
@@ -87,12 +87,12 @@ def _app(pilot: Pilot[Any]) -> FirescreenApp:
 
 
 async def home(pilot: Pilot[Any]) -> None:
-    """The proxy below the components."""
+    """Shows Home, with the reverse proxy below the components."""
     await until(pilot, "1.22.1, reverse proxy")
 
 
 async def choices(pilot: Pilot[Any]) -> None:
-    """A name was typed: the front door protects both, and its settings are asked for."""
+    """Types a server name: the front door protects both components, and its settings are asked for."""
     from screens.choices.level_table import LevelTable
 
     await home(pilot)
@@ -104,21 +104,21 @@ async def choices(pilot: Pilot[Any]) -> None:
 
 
 async def sign_in(pilot: Pilot[Any]) -> None:
-    """People sign in at an OpenID provider: what it shows is asked for, and who may pass."""
+    """Chooses sign-in at an OpenID provider: its settings and the permitted users are asked for."""
     await choices(pilot)
     await pilot.press("tab", "tab", "down", "down", "down", "enter")
     await until(pilot, "Issuer of the OpenID provider")
 
 
 async def settings(pilot: Pilot[Any]) -> None:
-    """What an expert is asked besides: each setting with what it is for."""
+    """Opens the settings for experts, each with its explanation."""
     await choices(pilot)
     await pilot.press("f2")
     await until(pilot, "Block reload and shutdown")
 
 
 async def plan(pilot: Pilot[Any]) -> None:
-    """The plan, at the site of nginx."""
+    """Opens the plan at the step that writes nginx's site."""
     from screens.routes import Route
 
     await choices(pilot)
@@ -128,7 +128,7 @@ async def plan(pilot: Pilot[Any]) -> None:
 
 
 async def trust_map(pilot: Pilot[Any]) -> None:
-    """Who comes to the door, and what is behind it."""
+    """Opens the trust map with the front door's clients and servers."""
     from screens.routes import MapView, Route
 
     await plan(pilot)
@@ -137,7 +137,7 @@ async def trust_map(pilot: Pilot[Any]) -> None:
 
 
 async def one_port(pilot: Pilot[Any]) -> None:
-    """The exporters of a host were put behind its one port."""
+    """Puts the exporters of a host behind one port."""
     from screens.choices.level_table import LevelTable
 
     await until(pilot, "0.4.0, reverse proxy")
@@ -149,7 +149,7 @@ async def one_port(pilot: Pilot[Any]) -> None:
 
 
 async def one_port_plan(pilot: Pilot[Any]) -> None:
-    """The plan for it."""
+    """Opens the plan that puts the exporters behind one port."""
     from screens.routes import Route
 
     await one_port(pilot)

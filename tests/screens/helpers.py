@@ -1,4 +1,4 @@
-"""What the tests of the screens share: waiting for a text, and an engine that says what a test wants said."""
+"""Helpers for the tests of the screens: wait for a text, and an engine whose answers a test chooses."""
 
 from __future__ import annotations
 
@@ -24,50 +24,51 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 SETTLING = 20
-"""How many looks a screen gets until it stays the same; what moves by itself never does."""
+"""How many times the screen is compared until it no longer changes; an animation never settles."""
 _TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
 
 
 def drawn(pilot: Pilot[Any]) -> str:
-    """The text that stands on the screen, a line each."""
+    """Returns the text on the screen, one line per row."""
     screen = pilot.app.screen
     lines = ["".join(segment.text for segment in strip) for strip in screen._compositor.render_strips()]
     return "\n".join(lines)
 
 
 async def until(pilot: Pilot[Any], wanted: str | Callable[[], bool]) -> str:
-    """Waits until a text is drawn, or something is so; fails with the screen's text if it never is.
+    """Waits until a text is drawn, or a condition is true; fails with the screen's text after `PATIENCE` seconds.
 
-    What is returned is the whole screen: on a busy machine a part of it can be drawn before the rest.
+    Returns the whole screen after it has settled: on a busy machine a part of it can be drawn before the
+    rest.
     """
     deadline = time.monotonic() + PATIENCE
 
-    def holds(text: str) -> bool:
+    def is_fulfilled(text: str) -> bool:
         return wanted in text if isinstance(wanted, str) else wanted()
 
     while True:
         await pilot.pause()
         text = drawn(pilot)
-        if holds(text):
+        if is_fulfilled(text):
             break
         assert time.monotonic() < deadline, f"{wanted!r} never came; the screen shows:\n{text}"
-    same = 0
+    unchanged = 0
     for _ in range(SETTLING):
         await pilot.pause()
-        later = drawn(pilot)
-        if later != text:
-            if not holds(later):
+        redrawn = drawn(pilot)
+        if redrawn != text:
+            if not is_fulfilled(redrawn):
                 break
-            same, text = 0, later
+            unchanged, text = 0, redrawn
             continue
-        same += 1
-        if same >= 2 and text.strip():
+        unchanged += 1
+        if unchanged >= 2 and text.strip():
             break
     return text
 
 
 class QuietEngine:
-    """Finds nothing and changes nothing; a test overrides what it is about."""
+    """An engine that finds nothing and changes nothing; a test overrides the methods that it is about."""
 
     def __init__(self) -> None:
         self.workspace = Workspace(Path("/nowhere/firescreen"))
@@ -75,32 +76,32 @@ class QuietEngine:
         self.cancelled: list[bool] = []
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """An empty machine."""
+        """Returns an empty machine."""
         return Scan(stack=stack or Stack(hosts=(), components=()), facts=Facts({}), exposures=(), findings=())
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
-        """No other host leads anywhere."""
+        """Fails: no port can be forwarded."""
         raise ConnectionRefusedError(f"{forward.host.name} in {seconds:g} s")
 
     def refuse_silent(self, plan: Plan) -> None:
-        """Everything answers."""
+        """Accepts every plan: all servers answer."""
 
     def interrupted_run(self) -> RunRecord | None:
-        """No run was cut off."""
+        """Returns None: no run was interrupted."""
         return None
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
-        """By the text alone."""
+        """Diagnoses the text without asking any host."""
         return catalogue.diagnose(text)
 
     def history(self) -> tuple[RunRecord, ...]:
-        """None."""
+        """Returns no runs."""
         return ()
 
     def apply(
         self, plan: object, emit: Callable[[Event], None], cancel: threading.Event, **_: object
     ) -> Outcome:
-        """Waits until it is stopped, or its gate opens."""
+        """Emits log lines until the run is cancelled or `gate` is set."""
         emit(Event(run="7", kind="started", total=2))
         while not self.gate.wait(0.01) and not cancel.is_set():
             emit(Event(run="7", kind="log", text="still at it"))
@@ -112,11 +113,11 @@ class QuietEngine:
 
 
 def engine(quiet: QuietEngine | None = None) -> Callable[[], Engine]:
-    """A builder for `make_app`."""
-    one = quiet or QuietEngine()
-    return lambda: cast("Engine", one)
+    """Returns a builder of this engine for `make_app`."""
+    instance = quiet or QuietEngine()
+    return lambda: cast("Engine", instance)
 
 
 def svg_text(svg: str) -> str:
-    """The text of a picture, to look for what must not be in it."""
+    """Returns the text inside an SVG, to look for what must not be in it."""
     return html.unescape("".join(_TEXT.findall(svg))).replace("\xa0", " ")

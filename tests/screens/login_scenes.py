@@ -1,4 +1,4 @@
-"""The logins of a Prometheus on the screen: two jobs, an Alertmanager and remote_write, and the real planner."""
+"""Scenes of Prometheus' own logins: two scrape jobs, an Alertmanager and remote_write, with the real planner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASE = planned.case("client-logins")
 
 
 class LoginEngine(whole.WholeEngine):
-    """Finds one host with a Prometheus, and plans with the real planner.
+    """Scans to one host with a Prometheus, and plans with the real planner.
 
     Args:
         wanted: the stack that is proposed.
@@ -34,7 +34,7 @@ class LoginEngine(whole.WholeEngine):
         self.wanted = wanted or replace(CASE.stack, client_logins=(), components=bare)
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """One Prometheus, unprotected."""
+        """Returns one Prometheus, unprotected."""
         wanted = stack or self.wanted
         seen = tuple(
             replace(each, host="mon1", address="192.0.2.21:9090")
@@ -46,36 +46,36 @@ class LoginEngine(whole.WholeEngine):
         )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
-        """What is planned."""
+        """Returns the real plan."""
         return planner.plan(wanted, planned.looked_up(wanted, CASE.facts), answers or Answers())
 
     def refuse_silent(self, _: Plan) -> None:
-        """All of it answers."""
+        """Accepts every plan: all servers answer."""
 
 
 async def pasted(pilot: Pilot[Any], text: str) -> None:
-    """A text in one go, as a terminal hands on what is pasted: key by key takes a test seconds."""
+    """Pastes a text as one event, as a terminal does: sending it key by key takes seconds."""
     if text:
         pilot.app.post_message(Paste(text))
         await pilot.pause()
 
 
 async def page(pilot: Pilot[Any]) -> None:
-    """The page, before anything is chosen."""
+    """Opens the page; nothing is chosen yet."""
     await until(pilot, "1 component")
     await pilot.press("g")
     await until(pilot, "How Prometheus logs in at job api")
 
 
 async def oauth2(pilot: Pilot[Any]) -> None:
-    """OAuth2 was chosen for the first job."""
+    """Chooses OAuth2 for the first job."""
     await page(pilot)
     await pilot.press("enter", "down")
     await until(pilot, "Token URL")
 
 
 async def filled(pilot: Pilot[Any]) -> None:
-    """All that OAuth2 needs was typed."""
+    """Fills in all fields that OAuth2 needs."""
     await oauth2(pilot)
     for text in ("https://id.example.net/token", "prometheus", "the-secret", "", "metrics", ""):
         await pilot.press("tab")
@@ -83,7 +83,7 @@ async def filled(pilot: Pilot[Any]) -> None:
 
 
 async def plan(pilot: Pilot[Any]) -> None:
-    """The plan of it, at the change of the configuration."""
+    """Opens the plan for these logins, at the change of the configuration."""
     await filled(pilot)
     await pilot.press("ctrl+s")
     await until(pilot, lambda: type(pilot.app.screen).__name__ == "PlanPage")
@@ -93,7 +93,7 @@ async def plan(pilot: Pilot[Any]) -> None:
 
 
 async def token(pilot: Pilot[Any]) -> None:
-    """A bearer token for the Alertmanager, with the choices that few people change."""
+    """Chooses a bearer token for the Alertmanager and opens its rarely used settings."""
     await page(pilot)
     await pilot.press("down", "down", "enter", "down", "down")
     await until(pilot, "File with the token")

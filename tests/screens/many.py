@@ -1,4 +1,4 @@
-"""Many hosts with no program behind them: a plan for them, and an engine that tells what a real one would."""
+"""Many hosts without programs: a plan for them, and an engine that emits the events of a real run."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ WHY = ServiceError(
 
 
 def names(count: int) -> tuple[str, ...]:
-    """So many hosts, the one with the Prometheus last."""
+    """Returns the names of `count` hosts, the one with the Prometheus last."""
     return (*(f"srv{number:03}" for number in range(1, count)), MONITOR)
 
 
 def stack_of(count: int) -> Stack:
-    """A node_exporter on each, and a Prometheus."""
+    """Returns a stack with a node_exporter on each host, and a Prometheus on the last one."""
     return Stack(
         hosts=tuple(HostSpec(name=name, connect="ssh") for name in names(count)),
         components=tuple(
@@ -63,8 +63,10 @@ def stack_of(count: int) -> Stack:
 
 
 def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
-    """Five changes a host in three steps; Prometheus is told between them and their restarts."""
-    here = [name for name in names(count) if name not in away]
+    """Returns a plan with five changes per host in three steps; Prometheus' configuration changes before the
+    restarts.
+    """
+    reachable = [name for name in names(count) if name not in away]
     steps = [
         PlannedStep(
             id="ca",
@@ -75,7 +77,7 @@ def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
             changes=(_file(WORKSPACE, "ca"),),
         )
     ]
-    for name in here:
+    for name in reachable:
         made = tuple(_file(name, part) for part in ("key", "crt", "web.yml", "flags"))
         steps.append(_step(StepKind.WEB_CONFIG, name, "Write its files", *made))
     steps.append(
@@ -91,18 +93,18 @@ def plan(count: int, *, away: tuple[str, ...] = ()) -> Plan:
             stage=1,
         )
     )
-    for name in here:
-        turn = RunService(host=name, service=_service(name), action="restart", why="")
-        steps.append(_step(StepKind.RESTART, name, "Restart it", turn, stage=2))
+    for name in reachable:
+        restart = RunService(host=name, service=_service(name), action="restart", why="")
+        steps.append(_step(StepKind.RESTART, name, "Restart it", restart, stage=2))
     facts = {
         name: HostFacts(spec=HostSpec(name=name, connect="ssh"), root=True, services=(_service(name),))
-        for name in here
+        for name in reachable
     }
     return Plan(
         stack=stack_of(count),
         facts=Facts(facts, away=dict.fromkeys(away, "it did not answer within ten seconds")),
         steps=tuple(steps),
-        probes=tuple(_probe(name) for name in here),
+        probes=tuple(_probe(name) for name in reachable),
     )
 
 
@@ -151,18 +153,18 @@ def _probe(host: str) -> Probe:
 
 @dataclass(frozen=True)
 class Script:
-    """What happens in a run: who fails, how, and where it pauses until the test's gate opens."""
+    """What happens in a run: which hosts fail, in which way, and where the run pauses until the test's gate opens."""
 
     failing: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
     pause_at: str = ""
-    """A host: the run waits when its restart is about to begin."""
+    """The host before whose restart the run waits for the gate."""
     pace: float = 0.0
-    """Seconds that each host takes for its files, or its restart: a flood tells nothing of a real run."""
+    """Seconds that each host takes for its files, or its restart: events without pauses are unlike a real run."""
 
 
 class ManyEngine(QuietEngine):
-    """Plans for many hosts and tells of their run as `engine.rollout` does."""
+    """Plans for many hosts and emits the events of their run as `engine.rollout` does."""
 
     def __init__(self, count: int, script: Script = Script(), *, away: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -173,12 +175,12 @@ class ManyEngine(QuietEngine):
         self.planned = 0
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """All of them."""
+        """Returns all hosts."""
         made = plan(self.count)
         return Scan(stack=stack or made.stack, facts=made.facts, exposures=(), findings=())
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
-        """The plan made by hand."""
+        """Returns the plan of this module."""
         self.planned += 1
         return replace(plan(self.count, away=self.away), stack=wanted)
 
@@ -191,47 +193,47 @@ class ManyEngine(QuietEngine):
         canary: str = "",
         verify_later: bool = False,
     ) -> Outcome:
-        """Tells of the canary, then of all others stage by stage, side by side; then of the proof."""
+        """Emits the events of the canary, then those of all other hosts stage by stage, then the verification's."""
         self.canaries.append(canary)
         self.begin.wait(60)
-        told = _Told(made, emit)
-        emit(Event(run="7", kind="started", total=told.total))
+        events = EventEmitter(made, emit)
+        emit(Event(run="7", kind="started", total=events.total))
         first = "" if canary == "none" else canary
         hosts = [name for name in names(self.count) if name not in self.away]
         for name in hosts:
-            told.host(name, "waiting" if first and name != first else "working")
+            events.host(name, "waiting" if first and name != first else "working")
         if first:
-            told.steps(lambda step: step.host in (first, WORKSPACE))
-            told.probe(first)
-            told.host(first, "proven")
-        rest = [name for name in hosts if name != first]
-        for name in rest:
-            told.host(name, "working")
-        for name in (WORKSPACE, *rest):
-            told.steps(lambda step, name=name: step.host == name and step.stage < 2)  # type: ignore[misc]
+            events.steps(lambda step: step.host in (first, WORKSPACE))
+            events.probe(first)
+            events.host(first, "proven")
+        others = [name for name in hosts if name != first]
+        for name in others:
+            events.host(name, "working")
+        for name in (WORKSPACE, *others):
+            events.steps(lambda step, name=name: step.host == name and step.stage < 2)  # type: ignore[misc]
             time.sleep(self.script.pace)
-        for name in rest:
+        for name in others:
             if name == self.script.pause_at:
                 while not self.gate.wait(0.02) and not cancel.is_set():
                     pass
-            lost = name in self.script.failing or name in self.script.stuck
-            told.steps(lambda step, name=name: step.host == name and step.stage == 2, fail=lost)  # type: ignore[misc]
+            has_failed = name in self.script.failing or name in self.script.stuck
+            events.steps(lambda step, name=name: step.host == name and step.stage == 2, fail=has_failed)  # type: ignore[misc]
             time.sleep(self.script.pace)
-            if not lost:
-                told.host(name, "changed")
-        lost_ones = (*self.script.failing, *self.script.stuck)
-        for name in lost_ones:
+            if not has_failed:
+                events.host(name, "changed")
+        failed_hosts = (*self.script.failing, *self.script.stuck)
+        for name in failed_hosts:
             emit(Event(run="7", kind="rollback", host=name, state="undone", text="put back /etc/web.yml"))
-            told.host(name, "stuck" if name in self.script.stuck else "rolled-back", error=True)
-        proven = [name for name in rest if name not in lost_ones]
+            events.host(name, "stuck" if name in self.script.stuck else "rolled-back", error=True)
+        proven = [name for name in others if name not in failed_hosts]
         for name in proven:
-            told.probe(name)
+            events.probe(name)
         for name in proven:
-            told.host(name, "proven")
-        partly = bool(lost_ones or self.away)
+            events.host(name, "proven")
+        partly = bool(failed_hosts or self.away)
         error = PartialFailureError(
-            f"{len(lost_ones)} of {len(hosts)} hosts: {WHY.what}",
-            where=", ".join(lost_ones),
+            f"{len(failed_hosts)} of {len(hosts)} hosts: {WHY.what}",
+            where=", ".join(failed_hosts),
             todo="mend that",
         )
         emit(
@@ -242,22 +244,22 @@ class ManyEngine(QuietEngine):
                 error=(error.title, error.what, error.where, error.todo) if partly else None,
             )
         )
-        states = {name: told.state[name] for name in hosts} | dict.fromkeys(self.away, "away")
+        states = {name: events.state[name] for name in hosts} | dict.fromkeys(self.away, "away")
         return Outcome(
             run="7",
             state="partly" if partly else "proven",
-            attempts=tuple(told.attempts),
+            attempts=tuple(events.attempts),
             error=error if partly else None,
             summary=("Your CA is at /ca.crt.",),
             hosts=tuple(
-                HostOutcome(host=name, state=state, error=WHY if name in lost_ones else None)  # type: ignore[arg-type]
+                HostOutcome(host=name, state=state, error=WHY if name in failed_hosts else None)  # type: ignore[arg-type]
                 for name, state in states.items()
             ),
         )
 
 
-class _Told:
-    """Says what is done, as the engine does."""
+class EventEmitter:
+    """Emits the events of a run as the engine does."""
 
     def __init__(self, made: Plan, emit: Callable[[Event], None]) -> None:
         self._plan, self._emit = made, emit
@@ -267,13 +269,13 @@ class _Told:
         self._done = 0
 
     def host(self, name: str, state: str, *, error: bool = False) -> None:
-        """A host is so far."""
+        """Emits the state of a host."""
         self.state[name] = state
         parts = (WHY.title, WHY.what, WHY.where, WHY.todo) if error else None
         self._emit(Event(run="7", kind="host", host=name, state=state, error=parts))
 
     def steps(self, which: Callable[[PlannedStep], bool], *, fail: bool = False) -> None:
-        """Every change of some steps."""
+        """Emits the changes of the steps that `which` selects."""
         for step in filter(which, self._plan.steps):
             for change in step.changes:
                 for state in ("running", "failed" if fail else "done"):
@@ -292,7 +294,7 @@ class _Told:
                     )
 
     def probe(self, name: str) -> None:
-        """The one probe of a host."""
+        """Emits the one probe of a host."""
         attempt = Attempt(probe=_probe(name), ok=True, outcome="400")
         self.attempts.append(attempt)
         self._emit(

@@ -1,4 +1,4 @@
-"""More screens in a fixed state: texts to read, the forms, a run on many hosts, and the dialogs that ask."""
+"""More scenes: texts to read, forms, a run on many hosts, and dialogs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def _practice(pilot: Pilot[Any]) -> None:
 
 
 def _after(scene: str, *keys: str, wanted: str) -> Show:
-    """Keys that are pressed on another scene."""
+    """Returns a scene that presses these keys on another scene."""
 
     async def show(pilot: Pilot[Any]) -> None:
         await SCENES[scene].show(pilot)
@@ -63,7 +63,7 @@ Without `--vault-password-file`, Firescreen asks for the vault's password.
 
 
 def _with_texts(*keys: str, wanted: str) -> Show:
-    """Keys on Home, where texts and labs are few: what is added to them later is no change of the look."""
+    """Returns a scene of keys on Home with few texts and labs, so that adding one does not change the snapshot."""
 
     async def show(pilot: Pilot[Any]) -> None:
         client: Any = _app(pilot).client
@@ -80,7 +80,7 @@ def _with_texts(*keys: str, wanted: str) -> Show:
 
 
 def fleet() -> RunState:
-    """Twelve hosts in mid-course: the canary verified, one rolled back, one unreachable."""
+    """Returns a run on twelve hosts, half done: the canary is verified, one host rolled back, one unreachable."""
     script = many.Script(failing=("srv003",))
     made = many.ManyEngine(12, script, away=("srv007",))
     told: list[Event] = []
@@ -164,7 +164,7 @@ def _packs() -> Any:
 
 
 class LabEngine(SceneEngine):
-    """Has a workspace in which no lab was begun."""
+    """An engine with a workspace in which no lab was begun."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from tests.screens.snapshot import SIZES, resized, settled
 
 
 async def draw(name: str, folder: Path) -> None:
-    """All pictures of one scene."""
+    """Draws all pictures of one scene."""
     scene = (SCENES | MORE)[name]
     app = make_app(build=engine(scene.engine()))
     async with app.run_test(size=SIZES[0]) as pilot:
@@ -33,13 +33,13 @@ async def draw(name: str, folder: Path) -> None:
                 await resized(pilot, size)
                 kind = "dark" if theme.dark else "light"
                 file = folder / f"{name}-{size[0]}x{size[1]}-{kind}.svg"
-                # Blanks at either end of a text would be dropped.
+                # SVG drops blanks at either end of a text otherwise.
                 svg = app.export_screenshot().replace("<text ", '<text xml:space="preserve" ')
                 file.write_text(svg, encoding="utf-8")
 
 
 def main() -> None:
-    """Draws what was asked for; everything by default."""
+    """Draws the scenes that are named on the command line, or all."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     time.time = lambda: NOW

@@ -1,6 +1,6 @@
-"""Every screen in a state that is fixed: the whole stack made by hand, a run in mid-course, a lab, dialogs.
+"""Scenes: every screen in a fixed state, e.g. the plan of five components, a run half done, a lab, dialogs.
 
-Snapshots are taken of these, and pictures for whoever changes the look: `python -m tests.screens.pictures`.
+test_snapshots.py compares them with their snapshots; `python -m tests.screens.pictures` draws them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ REFUSED = (
 
 
 class SceneEngine(whole.WholeEngine):
-    """The whole stack, with a history and an inventory."""
+    """An engine with five components, a history and an inventory."""
 
     def __init__(self, *, state: str = "open") -> None:
         super().__init__(state=state)
         self.workspace = Workspace(Path("/nowhere/firescreen"))
 
     def history(self) -> tuple[RunRecord, ...]:
-        """Five runs: all the ways in which one ends."""
+        """Returns five runs, one for each way in which a run can end."""
         rows = (
             ("proven", "Password replaced, 5 hosts", 8),
             ("partly", "node_exporter and 3 more set to TLS + password", 31),
@@ -65,7 +65,7 @@ class SceneEngine(whole.WholeEngine):
         )
 
     def run_details(self, run: str) -> tuple[str, ...]:
-        """One file that was changed and one restart."""
+        """Returns a file that was changed and a restart."""
         return (
             "--- srv1:/etc/node_exporter/web.yml (as before)",
             "+++ srv1:/etc/node_exporter/web.yml",
@@ -77,28 +77,28 @@ class SceneEngine(whole.WholeEngine):
         )
 
     def inspect(self, *_: object, **__: object) -> Any:
-        """The same hosts."""
+        """Returns the facts of the hosts."""
         return whole.facts()
 
     def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
-        """A CA, a certificate for each component, one of them nearly expired, and a user."""
+        """Returns a CA, a certificate for each component, one of which expires soon, and a user."""
         return inventory()
 
 
 class EarlyEngine(SceneEngine):
-    """The whole stack, before anything was done to it."""
+    """The five components before their first run."""
 
     def history(self) -> tuple[RunRecord, ...]:
-        """None yet."""
+        """Returns no runs."""
         return ()
 
     def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
-        """Nothing yet."""
+        """Returns an empty inventory."""
         return ()
 
 
 def inventory() -> tuple[InventoryItem, ...]:
-    """What stands in the inventory of the scene."""
+    """Returns the entries of the scene's inventory."""
 
     def item(kind: Any, whom: str, host: str, path: str, days: float, note: str) -> InventoryItem:
         return InventoryItem(
@@ -141,7 +141,7 @@ def inventory() -> tuple[InventoryItem, ...]:
 
 
 def audit_report(stack: Any = None) -> AuditReport:
-    """An audit with a finding of each severity, one that is accepted, and something that could not be checked."""
+    """Returns an audit with a finding of each severity, an accepted one, and a host that could not be checked."""
 
     def finding(
         name: str, severity: Any, host: str, component: str, title: str, evidence: str, **more: Any
@@ -214,13 +214,13 @@ def audit_report(stack: Any = None) -> AuditReport:
 
 
 def running() -> RunState:
-    """A run that is half done: one host verified, one in hand, one pending."""
+    """Returns a run that is half done: one host is verified, one running, one pending."""
     state = begin("apply", whole.steps(), canary="srv1")
-    state = _told(state, [step for step in whole.steps() if step.host in ("workspace", "srv1")])
+    state = with_changes_done(state, [step for step in whole.steps() if step.host in ("workspace", "srv1")])
     state = advance(state, Event(run="7", kind="host", host="srv1", state="proven"))
-    mine = [step for step in whole.steps() if step.host == "srv2"]
-    state = _told(state, mine[:3])
-    step, change = mine[3], mine[3].changes[0]
+    srv2_steps = [step for step in whole.steps() if step.host == "srv2"]
+    state = with_changes_done(state, srv2_steps[:3])
+    step, change = srv2_steps[3], srv2_steps[3].changes[0]
     change_event = Event(
         run="7",
         kind="change",
@@ -236,7 +236,7 @@ def running() -> RunState:
     return advance(state, Event(run="7", kind="log", host="srv2", step=step.id, text=line))
 
 
-def _told(state: RunState, steps: list[Any]) -> RunState:
+def with_changes_done(state: RunState, steps: list[Any]) -> RunState:
     done = 0
     for step in steps:
         for change in step.changes:
@@ -257,7 +257,7 @@ def _told(state: RunState, steps: list[Any]) -> RunState:
 
 
 def failed() -> RunState:
-    """The same run at its end: one host failed and was rolled back, the others are verified."""
+    """Returns the end of that run: one host failed and was rolled back, the others are verified."""
     state = running()
     state = advance(state, Event(run="7", kind="host", host="srv2", state="proven"))
     state = advance(state, Event(run="7", kind="host", host="monitor", state="proven"))
@@ -269,7 +269,7 @@ def failed() -> RunState:
 
 
 def verified(*, wrong: frozenset[str] = frozenset()) -> RunState:
-    """A run whose probes have all come, with what was made."""
+    """Returns a run with all its probes and its summary."""
     state = begin("apply", whole.steps())
     for attempt in whole.attempts(wrong=wrong):
         state = advance(state, Event(run="7", kind="probe", host=attempt.probe.host, attempt=attempt))
@@ -289,12 +289,12 @@ def verified(*, wrong: frozenset[str] = frozenset()) -> RunState:
 
 @dataclass(frozen=True)
 class Scene:
-    """A screen, and how one gets there from Home.
+    """A screen, and the keys that lead there from Home.
 
     Args:
-        show: opens it.
-        engine: what stands behind it.
-        box: whether it is a dialog, of which only the box is kept.
+        show: opens the screen.
+        engine: the engine behind it.
+        box: whether it is a dialog; the snapshot then has only its box.
     """
 
     show: Callable[[Pilot[Any]], Awaitable[object]]
@@ -351,11 +351,11 @@ async def _plan(pilot: Pilot[Any]) -> None:
 
 async def _lab(pilot: Pilot[Any]) -> None:
     from screens.labs.screen import LabPage
-    from tests.screens.test_lab import Shown
+    from tests.screens.test_lab import FakeSession
     from wizard import labs
 
     await until(pilot, lambda: not app_of(pilot).session.busy)
-    session = Shown(labs.find("node-password"))
+    session = FakeSession(labs.find("node-password"))
     session.done = frozenset({session.lab.steps[0].id})
     await pilot.app.push_screen(LabPage(cast("LabSession", session)))
     await until(pilot, session.lab.steps[1].title[:12])
@@ -373,20 +373,20 @@ async def _audit(pilot: Pilot[Any]) -> None:
 
 
 class SceneBoard:
-    """A class of five in the middle of a lab, as the board's page reads it."""
+    """Students as the class board reads them: a class of five in the middle of a lab."""
 
     name = "Network management"
     numbers_only = False
 
     @property
     def pace(self) -> Any:
-        """Three of the four steps are open, and the clock runs."""
+        """Returns a pace at which three of the four steps are open and the clock runs."""
         from wizard.labs.board.board import Pace
 
         return Pace(lab="node-tls", open_steps=3, clock_until=NOW + 600)
 
     def view(self, lab: str = "", *, by_need: bool = True) -> Any:
-        """One student in each state that matters."""
+        """Returns one student in each state that the board distinguishes."""
         from wizard import labs
         from wizard.labs.board.class_view import Student, view
         from wizard.labs.board.progress import Progress, of_lab

@@ -1,7 +1,9 @@
-"""Pictures of screens as text: the cells, and beside them the style of each run of cells by the names of its colours.
+"""Snapshots of screens as text: the cells, and for each line the style of its runs of cells by the names of
+the colours.
 
-A picture is compared line by line, so that a reviewer reads in a diff what moved and what changed its colour. It holds
-no path, time or version of the machine it was taken on.
+A snapshot is compared line by line, so that a reviewer sees in a diff which cells moved and which changed
+colour. It
+contains no path, time or version of the machine it was taken on.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _ELAPSED = re.compile(r"(?<=for )\d+ s\b|\b\d{1,2}:\d{2}(?= elapsed)")
 
 
 async def picture(pilot: Pilot[Any], *, box: bool = False) -> str:
-    """The screen in each size, then its styles in dark and light; of a dialog only its box, in two sizes."""
+    """Returns the screen in each size, then its styles in dark and light; of a dialog only its box, in two sizes."""
     parts = []
     for size in SIZES[: 2 if box else None]:
         await resized(pilot, size)
@@ -57,13 +59,13 @@ async def picture(pilot: Pilot[Any], *, box: bool = False) -> str:
 
 
 async def resized(pilot: Pilot[Any], size: tuple[int, int]) -> None:
-    """Makes the terminal so large, and waits until the screen is drawn for it."""
+    """Resizes the terminal, and waits until the screen is drawn in the new size."""
     await pilot.resize_terminal(*size)
     await settled(pilot)
 
 
 async def settled(pilot: Pilot[Any]) -> None:
-    """Waits until two frames in a row are the same."""
+    """Waits until two consecutive frames are equal."""
     for field in pilot.app.screen.query("Input, TextArea"):
         cast("Input", field).cursor_blink = False
     before = ""
@@ -76,14 +78,14 @@ async def settled(pilot: Pilot[Any]) -> None:
 
 
 def text(pilot: Pilot[Any]) -> str:
-    """The cells, a line each, without blanks at the end."""
+    """Returns the cells, one line per row, without blanks at the end."""
     strips = _strips(pilot)
     lines = ["".join(part.text for part in strip).rstrip() for strip in strips]
     return normalised("\n".join(lines))
 
 
 def _strips(pilot: Pilot[Any]) -> list[Strip]:
-    """What is drawn, a line each; of a dialog only its box."""
+    """Returns the drawn lines; of a dialog only its box."""
     screen = pilot.app.screen
     strips = screen._compositor.render_strips()
     if not screen.is_modal or not screen.query(".box"):
@@ -93,12 +95,12 @@ def _strips(pilot: Pilot[Any]) -> list[Strip]:
 
 
 def normalised(drawn: str) -> str:
-    """Without what moves by itself: the frame of a spinner, the time since something began."""
+    """Replaces what changes by itself: the frame of a spinner, and elapsed times."""
     return _ELAPSED.sub(lambda found: "0" * len(found[0]), _SPINNER.sub("⠋", drawn))
 
 
 def styles(pilot: Pilot[Any]) -> dict[int, str]:
-    """For each line that is not plain: 'from-to attributes colour on ground' of each run of cells, in order."""
+    """Returns 'from-to attributes colour on background' for each run of cells of each line that is not plain."""
     names = colour_names(pilot.app.theme)
     found = {}
     for number, strip in enumerate(_strips(pilot), start=1):
@@ -114,7 +116,7 @@ def styles(pilot: Pilot[Any]) -> dict[int, str]:
 
 
 def _cells(strip: Strip, names: Names) -> list[str]:
-    """The style of each cell in words; '' for plain text. A blank goes on as the text before it, on its ground."""
+    """Returns the style of each cell in words, '' for plain text. A blank has the style of the text before it."""
     cells: list[str] = []
     before = ("", "background")
     for part in strip:
@@ -144,7 +146,7 @@ def _name(names: Names, colour: Color | None, usual: str) -> str:
     if colour is None:
         return usual
     shown = colour.get_truecolor()
-    # Mixed colours are rounded: the last digit is no difference.
+    # Colours that Textual mixes are rounded: the last digit may differ.
     for known, name in names.items():
         if all(abs(one - other) <= 1 for one, other in zip(known, shown, strict=True)):
             return name
@@ -152,7 +154,7 @@ def _name(names: Names, colour: Color | None, usual: str) -> str:
 
 
 def colour_names(theme: str) -> Names:
-    """The name of each colour of a theme of ours."""
+    """Returns the name of each colour of one of our themes."""
     known = asdict(_TOKENS[theme])
     known |= {f"host-{number}": colour for number, colour in enumerate(themes.HOST_COLOURS, start=1)}
     known |= {"no-host": themes.NO_HOST, "chip": themes.CHIP_TEXT}

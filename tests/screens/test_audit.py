@@ -1,4 +1,4 @@
-"""The audit's screen: it begins by itself, shows evidence, leads to the fix, and keeps what was accepted."""
+"""The audit page: it starts by itself, shows evidence, leads to the fix, and remembers accepted findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wizard.upkeep import rule_installation
 from wizard.workspace import Workspace
 
 
-async def test_an_audit_says_what_is_waited_for_then_leads_to_the_step_that_fixes(
+async def test_a_running_audit_names_its_check_and_a_finding_leads_to_its_fix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gate = threading.Event()
@@ -64,7 +64,7 @@ async def test_an_audit_says_what_is_waited_for_then_leads_to_the_step_that_fixe
         await until(pilot, "5 of 5 change")
 
 
-async def test_an_accepted_finding_is_in_the_baseline_until_it_is_taken_out(
+async def test_an_accepted_finding_is_in_the_baseline_until_it_is_removed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shown = audits._without_baseline(audit_report())
@@ -89,7 +89,7 @@ async def test_an_accepted_finding_is_in_the_baseline_until_it_is_taken_out(
         assert baseline.load(file) == ()
 
 
-async def test_an_audit_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_audit_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_: object) -> AuditReport:
         raise HostError("the host hung up", where="srv1", todo="Try again")
 
@@ -102,7 +102,7 @@ async def test_an_audit_that_cannot_be_made_says_why(monkeypatch: pytest.MonkeyP
         assert app.screen.check_action("audit", ()) is True
 
 
-async def test_a_finding_on_missing_rules_leads_to_the_plan_that_gives_them(
+async def test_a_finding_on_missing_rules_leads_to_the_plan_that_adds_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report = audit_report()

@@ -1,4 +1,4 @@
-"""The board of a class on the screen, and what a student's wizard shows of the class: real files between the two."""
+"""The class board, and the class as a student's wizard shows it: both read real files of a shared folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from screens.labs.class_page import ClassBar
 from screens.labs.screen import LabPage
 from screens.routes import Route
 from tests.screens.helpers import QuietEngine, drawn, engine, until
-from tests.screens.test_lab import Shown
+from tests.screens.test_lab import FakeSession
 from wizard.engine import Outcome
 from wizard.labs import LabSession, find, finished_labs, labs, state
 from wizard.labs.board import member
@@ -51,7 +51,9 @@ async def _open(app: object, pilot: object, board: Board) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_who_needs_help_stands_first_and_is_written_to(tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_students_who_need_help_are_listed_first_and_get_a_message(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
     _student(tmp_path / "class" / "01", "certificate", "web-config")
     asks = _student(tmp_path / "class" / "02", "certificate", name="Ada", signal="help")
     _student(tmp_path / "class" / "03", name="Eve", shown=False)
@@ -81,7 +83,7 @@ async def test_who_needs_help_stands_first_and_is_written_to(tmp_path: Path, siz
         await until(pilot, "2 done")
 
 
-async def test_a_student_who_goes_on_moves_on_the_board_within_two_seconds(tmp_path: Path) -> None:
+async def test_progress_of_a_student_is_on_the_board_within_two_seconds(tmp_path: Path) -> None:
     _student(tmp_path / "class" / "01")
     board = Board(tmp_path / "board", [tmp_path / "class"], labs())
     app = make_app(build=engine(_at(Workspace(tmp_path / "teacher"))))
@@ -92,7 +94,7 @@ async def test_a_student_who_goes_on_moves_on_the_board_within_two_seconds(tmp_p
         await until(pilot, "★ finished")
 
 
-async def test_minutes_that_cannot_be_used_are_corrected_where_they_were_typed(tmp_path: Path) -> None:
+async def test_invalid_minutes_are_corrected_in_their_field(tmp_path: Path) -> None:
     _student(tmp_path / "class" / "01", name="Theodora Papadopoulou-Smith")
     board = Board(tmp_path / "board", [tmp_path / "class"], labs())
     app = make_app(build=engine(_at(Workspace(tmp_path / "teacher"))))
@@ -109,7 +111,7 @@ async def test_minutes_that_cannot_be_used_are_corrected_where_they_were_typed(t
         await until(pilot, "min left")
 
 
-async def test_the_board_is_one_command_away_once_it_was_left(tmp_path: Path) -> None:
+async def test_one_command_reopens_the_board(tmp_path: Path) -> None:
     from screens.board_app import BoardApp
 
     _student(tmp_path / "class" / "01")
@@ -126,7 +128,7 @@ async def test_the_board_is_one_command_away_once_it_was_left(tmp_path: Path) ->
         await until(pilot, lambda: isinstance(app.screen, BoardPage))
 
 
-async def test_an_empty_class_says_how_students_come(tmp_path: Path) -> None:
+async def test_an_empty_class_says_how_students_join(tmp_path: Path) -> None:
     app = make_app(build=engine(_at(Workspace(tmp_path / "teacher"))))
     async with app.run_test(size=(80, 24)) as pilot:
         await _open(app, pilot, Board(tmp_path / "board", [], labs()))
@@ -135,7 +137,7 @@ async def test_an_empty_class_says_how_students_come(tmp_path: Path) -> None:
         assert not any(key in text for key in ("m Message", "o Open next step"))
 
 
-async def test_a_student_sees_the_class_and_answers_without_losing_the_focus(tmp_path: Path) -> None:
+async def test_a_student_sees_the_class_and_replies_without_losing_the_focus(tmp_path: Path) -> None:
     workspace = _student(tmp_path / "class" / "01", "certificate")
     board = Board(tmp_path / "board", [tmp_path / "class"], labs(), name="Monday")
     board.view()
@@ -143,7 +145,7 @@ async def test_a_student_sees_the_class_and_answers_without_losing_the_focus(tmp
     app = make_app(build=engine(_at(workspace)))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "What to do next")
-        app.push_screen(LabPage(cast("LabSession", Shown(find("node-tls")))))
+        app.push_screen(LabPage(cast("LabSession", FakeSession(find("node-tls")))))
         text = await until(pilot, "Your instructor sees your progress")
         assert text.count("opens later") == 2
         steps = app.screen.query_one("#steps", OptionList)
@@ -174,11 +176,11 @@ async def test_a_student_sees_the_class_and_answers_without_losing_the_focus(tmp
         await until(pilot, lambda: not app.screen.query_one(ClassBar).display)
 
 
-async def test_outside_of_a_class_nothing_of_it_is_shown(tmp_path: Path) -> None:
+async def test_without_a_class_nothing_about_classes_is_shown(tmp_path: Path) -> None:
     app = make_app(build=engine(_at(Workspace(tmp_path / "alone").ensure())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "What to do next")
-        app.push_screen(LabPage(cast("LabSession", Shown(find("node-tls")))))
+        app.push_screen(LabPage(cast("LabSession", FakeSession(find("node-tls")))))
         await until(pilot, "About this lab")
         assert not app.screen.query_one(ClassBar).display
         assert app.screen.check_action("signal", ("help",)) is False
@@ -192,8 +194,8 @@ async def test_home_says_how_many_labs_are_finished(tmp_path: Path) -> None:
         await until(pilot, f"1 of {len(labs())} labs finished")
 
 
-async def test_the_steps_before_one_are_done_by_a_key(tmp_path: Path) -> None:
-    shown = Shown(find("node-tls"))
+async def test_a_key_does_the_steps_before_the_selected_one(tmp_path: Path) -> None:
+    shown = FakeSession(find("node-tls"))
     asked: list[str] = []
 
     def jump(step_id: str, *_: object) -> Outcome:

@@ -1,4 +1,4 @@
-"""Levels for a whole stack at a glance: one table, by keyboard alone, on a terminal of 80x24."""
+"""The table in which the level of each component is chosen, by keyboard alone on a terminal of 80x24."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WAYS = (("", "keep as is"), ("tls", "TLS"), ("tls+basic_auth", "TLS + password")
 async def at_the_choices(
     one: whole.WholeEngine | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
-    """The wizard where levels are chosen."""
+    """Returns the wizard where levels are chosen."""
     app = make_app(build=engine(one or whole.WholeEngine()))
     async with app.run_test(size=size) as pilot:
         await until(pilot, "5 of 5")
@@ -42,12 +42,12 @@ async def at_the_choices(
 
 
 def protection(app: FirescreenApp) -> dict[str, str]:
-    """What the stack in hand wants, by component."""
+    """Returns the chosen level of each component."""
     assert app.session.stack is not None
     return {one.name: "+".join(one.protect) for one in app.session.stack.components}
 
 
-async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None:
+async def test_five_components_are_shown_with_their_present_levels() -> None:
     async with at_the_choices() as (_, pilot):
         lines = drawn(pilot).splitlines()
         for host, name, _ in whole.PLACES:
@@ -59,19 +59,19 @@ async def test_five_components_are_seen_at_once_with_what_there_is_now() -> None
 
 
 def typed_in_one_go(app: FirescreenApp, password: str) -> None:
-    """Tab and a password, as a terminal hands on what is typed or pasted fast: nothing is drawn in between."""
+    """Sends Tab and a password as one event, as a terminal does with pasted text: nothing is drawn in between."""
     for key in ("tab", *password):
         app.post_message(Key(key, None if key == "tab" else key))
 
 
-async def test_a_password_typed_right_behind_tab_is_taken() -> None:
+async def test_a_password_that_is_pasted_with_tab_is_accepted() -> None:
     async with at_the_choices(size=(120, 40)) as (app, pilot):
         typed_in_one_go(app, "correct-horse")
         await until(pilot, "●●○○ fair")
         assert app.screen.query(Field).first().value == "correct-horse"
 
 
-async def test_what_is_typed_before_the_fields_are_there_is_taken_then() -> None:
+async def test_keys_typed_before_the_fields_exist_reach_them() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "5 of 5")
@@ -81,7 +81,7 @@ async def test_what_is_typed_before_the_fields_are_there_is_taken_then() -> None
         assert app.screen.query(Field).first().value == "correct-horse"
 
 
-async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
+async def test_left_and_right_choose_a_level_and_equals_sets_it_everywhere() -> None:
     async with at_the_choices() as (app, pilot):
         await pilot.press("down", "left")
         assert protection(app) == {**dict.fromkeys(protection(app), "tls+basic_auth"), "pushgateway": "tls"}
@@ -98,9 +98,7 @@ async def test_left_and_right_choose_and_equals_gives_it_to_all() -> None:
         assert protection(app)["node_exporter"] == "tls"
 
 
-async def test_prometheus_is_preset_too_with_its_cost_and_space_leaves_one_out_and_takes_it_in_again() -> (
-    None
-):
+async def test_prometheus_is_preset_with_its_cost_and_space_toggles_a_component() -> None:
     async with at_the_choices() as (app, pilot):
         everything = dict.fromkeys(protection(app), "tls+basic_auth")
         assert protection(app) == everything
@@ -142,7 +140,7 @@ async def test_escape_keeps_the_levels_and_the_help_explains_the_table() -> None
 async def test_the_mouse_chooses_too() -> None:
     async with at_the_choices() as (app, pilot):
         table = app.screen.query_one(LevelTable)
-        # Below the table's head: the second component stands on the third line.
+        # The second component is on the third line below the table's head.
         await pilot.click(LevelTable, offset=(20, 2))
         assert table.row.name == "pushgateway"
         assert protection(app)["pushgateway"] == "tls+basic_auth", "the first click only takes it in hand"
@@ -150,7 +148,7 @@ async def test_the_mouse_chooses_too() -> None:
         assert protection(app)["pushgateway"] != "tls+basic_auth"
 
 
-async def test_no_colour_still_shows_the_level_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_colour_the_selected_level_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with at_the_choices() as (app, _):
         styles = [
@@ -164,13 +162,13 @@ async def test_no_colour_still_shows_the_level_in_hand(monkeypatch: pytest.Monke
         assert styles[0].reverse
 
 
-async def test_enter_goes_on_to_the_other_questions() -> None:
+async def test_enter_leads_to_the_other_questions() -> None:
     async with at_the_choices() as (app, pilot):
         await pilot.press("enter")
         assert not isinstance(app.focused, LevelTable)
 
 
-async def test_more_components_than_lines_scroll_and_say_where_one_is() -> None:
+async def test_a_long_table_scrolls_and_shows_the_position() -> None:
     rows = tuple(
         LevelRow(f"k{number}", f"srv{number}", "node_exporter", "", "●", "open", "$error", WAYS, "tls")
         for number in range(40)
@@ -207,7 +205,7 @@ async def test_one_component_is_asked_as_a_list() -> None:
         assert not app.screen.query(LevelTable)
 
 
-def test_what_a_level_means_names_every_part_in_each_width() -> None:
+def test_the_explanation_of_a_level_names_every_part_in_each_width() -> None:
     for width in (36, 76):
         words = " ".join(level_meaning("tls+basic_auth+client_cert", width).plain.split())
         assert "Clients need the CA certificate, a client certificate, user and password" in words
@@ -217,7 +215,7 @@ def test_what_a_level_means_names_every_part_in_each_width() -> None:
     assert {SHORT[value] for value in LADDER if value} == {MEANINGS[value].name for value in LADDER if value}
 
 
-async def test_what_is_protected_already_is_shown_as_kept() -> None:
+async def test_a_protected_component_is_shown_as_kept() -> None:
     app = make_app(build=engine(whole.WholeEngine(state="secured")))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "All components are secured")
@@ -245,7 +243,7 @@ async def test_mutual_tls_is_not_preset_to_anything_weaker() -> None:
         assert text.count("keep mutual TLS + password") == 5
 
 
-def test_what_there_is_now_comes_from_the_wire() -> None:
+def test_the_present_level_is_what_the_scan_measured() -> None:
     found = whole.exposures("secured")[0]
     assert protection_label(found) == "TLS + password"
     assert protection_label(replace(found, client_certificate=True)) == "mutual TLS + password"
@@ -256,14 +254,14 @@ def test_what_there_is_now_comes_from_the_wire() -> None:
     assert protection_label(None) == "no answer"
 
 
-def test_the_window_follows_the_row_in_hand() -> None:
+def test_the_table_scrolls_to_the_selected_row() -> None:
     assert _window(0, 5, 10, 0) == 0
     assert _window(9, 10, 4, 0) == 6
     assert _window(5, 10, 4, 6) == 5
     assert _window(9, 10, 4, 9) == 6, "no room is wasted below"
 
 
-async def test_a_name_that_a_client_uses_is_missed_beside_its_field_and_in_the_plan() -> None:
+async def test_a_missing_server_name_is_reported_beside_its_field_and_in_the_plan() -> None:
     stack, known = site("node1:9100", on="node1")
     found = Scan(
         stack=stack,

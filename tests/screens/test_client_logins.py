@@ -1,4 +1,4 @@
-"""How Prometheus logs in by token, from the screen: found in the palette, filled in by keyboard, planned, refused in the field."""
+"""Prometheus' logins by token: found in the palette, filled in by keyboard, planned, and errors shown in their field."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_the_palette_finds_it(words: str) -> None:
         assert isinstance(app.focused, OptionList)
 
 
-async def test_each_place_is_listed_with_what_it_uses() -> None:
+async def test_each_connection_is_listed_with_its_login() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await page(pilot)
@@ -46,7 +46,7 @@ async def test_each_place_is_listed_with_what_it_uses() -> None:
         assert type(app.screen).__name__ == "ClientLoginsPage"
 
 
-async def test_oauth2_by_keyboard_leads_to_a_plan_of_nothing_else() -> None:
+async def test_oauth2_by_keyboard_leads_to_a_plan_for_this_login_only() -> None:
     one = LoginEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -64,14 +64,14 @@ async def test_oauth2_by_keyboard_leads_to_a_plan_of_nothing_else() -> None:
         assert "the-secret" not in drawn(pilot)
         assert app.session.stack is not None
         assert app.session.stack.client_logins == (), "it is no part of the stack before it is applied"
-        # Back on the page, every answer stands as it was.
+        # Back on the page, every answer is still there.
         await pilot.press("escape")
         text = await until(pilot, "https://id.example.net/token")
         assert "the-secret" not in text
 
 
 @pytest.mark.matrix
-async def test_the_secret_is_hidden_and_leaves_with_its_way() -> None:
+async def test_the_secret_is_masked_and_removed_with_its_login() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await filled(pilot)
@@ -89,7 +89,7 @@ async def test_the_secret_is_hidden_and_leaves_with_its_way() -> None:
 
 
 @pytest.mark.matrix
-async def test_what_is_missing_or_wrong_is_said_in_its_field() -> None:
+async def test_a_missing_or_wrong_value_is_reported_in_its_field() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await oauth2(pilot)
@@ -108,7 +108,7 @@ async def test_what_is_missing_or_wrong_is_said_in_its_field() -> None:
 
 
 @pytest.mark.matrix
-async def test_the_answers_of_a_stack_file_are_filled_in() -> None:
+async def test_the_fields_show_the_values_of_the_stack_file() -> None:
     app = make_app(build=engine(LoginEngine(replace(CASE.stack))))
     async with app.run_test(size=(120, 40)) as pilot:
         await page(pilot)
@@ -122,7 +122,7 @@ async def test_the_answers_of_a_stack_file_are_filled_in() -> None:
 
 
 @pytest.mark.matrix
-async def test_going_back_loses_no_answer_and_makes_no_plan_of_half_a_login() -> None:
+async def test_going_back_keeps_the_answers_and_plans_no_incomplete_login() -> None:
     app = make_app(build=engine(LoginEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await oauth2(pilot)

@@ -1,4 +1,4 @@
-"""Commands stand in a block of their own, with a control that copies them whole: by Tab and Enter, and by mouse."""
+"""A block of commands has a control that copies all of them, by Tab and Enter and by mouse."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from screens.labs.screen import LabPage
 from screens.widgets.button import ActionButton
 from screens.widgets.command_block import CommandBlock
 from tests.screens.helpers import drawn, engine, until
-from tests.screens.test_lab import Shown
+from tests.screens.test_lab import FakeSession
 from tests.screens.test_plan import at_the_plan
 from wizard import labs
 from wizard.labs import LabSession
 
 
 async def copies(app: FirescreenApp, pilot: Pilot[int], *, mouse: bool) -> None:
-    """Presses the control; the block's commands are in the clipboard then, and it says so."""
+    """Presses the control; the commands are in the clipboard then, and the control says so."""
     app._clipboard = ""
     if mouse:
         await pilot.click("CommandBlock ActionButton")
@@ -45,7 +45,7 @@ async def test_the_commands_of_a_plan_are_copied(size: tuple[int, int], mouse: b
 
 @pytest.mark.parametrize("mouse", [False, True], ids=["keyboard", "mouse"])
 async def test_the_commands_of_a_lab_are_copied(mouse: bool) -> None:
-    session = Shown(labs.labs()[0])
+    session = FakeSession(labs.labs()[0])
     app = make_app(build=engine())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
@@ -59,7 +59,7 @@ async def test_the_commands_of_a_lab_are_copied(mouse: bool) -> None:
         assert app.clipboard == "\n".join((*step.commands, *step.answer)) + "\n"
 
 
-async def test_commands_have_the_whole_width_of_a_small_terminal_and_the_keys_for_steps_go_on() -> None:
+async def test_commands_use_the_full_width_of_a_small_terminal_and_step_keys_still_work() -> None:
     async with at_the_plan((80, 24)) as (app, pilot):
         await pilot.press("3", "n")
         await until(pilot, "step 1 of")

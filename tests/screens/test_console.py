@@ -32,8 +32,8 @@ PASSWORD = Secret("wörd 'and\" more")
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A secured node_exporter and a secured Prometheus that scrapes it, and a place where nothing listens."""
+class ProbedStack:
+    """A secured node_exporter, a secured Prometheus that scrapes it, and a port where nothing listens."""
 
     folder: Path
     node: int
@@ -42,7 +42,7 @@ class Stand:
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def probed_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProbedStack]:
     folder = tmp_path_factory.mktemp("console")
     cache = Path.home() / ".cache/firescreen"
     programs = {
@@ -84,7 +84,7 @@ scrape_configs:
         exporter(programs["node_exporter"], folder, node, web),
         prometheus_server(programs["prometheus"], folder, port, config),
     ):
-        yield Stand(folder, node, port, programs["promtool"])
+        yield ProbedStack(folder, node, port, programs["promtool"])
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def app(tmp_path: Path) -> FirescreenApp:
 
 
 def typed(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs a printed command; nobody is there to answer a question."""
+    """Runs a printed command, with no terminal that could answer a question."""
     nobody = subprocess.DEVNULL
     return run_program(words, timeout=20, stdin=nobody)
 
@@ -106,14 +106,14 @@ async def fill(pilot: Pilot[Any], **values: str) -> None:
         pilot.app.screen.query_one(f"#{name}", Input).value = value
 
 
-async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> None:
+async def test_a_request_shows_its_parts(app: FirescreenApp, probed_stack: ProbedStack) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")
         await pilot.press("a")
         await until(pilot, "--cacert")
-        url = f"https://127.0.0.1:{stand.node}/metrics"
+        url = f"https://127.0.0.1:{probed_stack.node}/metrics"
         await pilot.press(*url)
-        await fill(pilot, cacert=f"{stand.folder}/ca.crt", user="prom", password=PASSWORD.reveal())
+        await fill(pilot, cacert=f"{probed_stack.folder}/ca.crt", user="prom", password=PASSWORD.reveal())
         await pilot.press("enter")
         text = await until(pilot, "✓ 200: Prometheus can scrape it")
         assert PASSWORD.reveal() not in text
@@ -137,13 +137,13 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
         await pilot.press("f6")
         await until(pilot, lambda: "← Certificate" not in str(app.screen.query_one("#answer").render()))
 
-        await fill(pilot, cacert=f"{stand.folder}/other.crt")
+        await fill(pilot, cacert=f"{probed_stack.folder}/other.crt")
         await pilot.press("f2")
         text = await until(pilot, "not trusted")
         assert "this CA: not in the CA file" in text
         assert "Diagnosis" in text
 
-        await fill(pilot, cacert=f"{stand.folder}/ca.crt", password="wrong")
+        await fill(pilot, cacert=f"{probed_stack.folder}/ca.crt", password="wrong")
         await pilot.press("f2")
         text = await until(pilot, "✗ 401")
         assert "! curl exits with 0" in text
@@ -153,16 +153,16 @@ async def test_a_request_is_taken_apart(app: FirescreenApp, stand: Stand) -> Non
         await until(pilot, "the file cannot be read /nowhere.crt")
 
 
-async def test_what_prometheus_says_of_its_targets(app: FirescreenApp, stand: Stand) -> None:
+async def test_the_targets_of_prometheus_are_shown(app: FirescreenApp, probed_stack: ProbedStack) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")
         next(one for one in app.get_system_commands(app.screen) if one.title == "Probe console").callback()
         await until(pilot, "--cacert")
-        await fill(pilot, url=f"http://127.0.0.1:{stand.prometheus}/targets")
+        await fill(pilot, url=f"http://127.0.0.1:{probed_stack.prometheus}/targets")
 
         async def scraped() -> str:
             await pilot.press("f3")
-            return await until(pilot, "Targets")  # Prometheus answers before it knows of any
+            return await until(pilot, "Targets")  # Prometheus answers before it has a target
 
         text = await scraped()
         for _ in range(200):
@@ -178,18 +178,18 @@ async def test_what_prometheus_says_of_its_targets(app: FirescreenApp, stand: St
         assert {one.health for one in answered.targets} == {"up", "down"}
         assert len(answered.commands) == 2
         for command in answered.commands:
-            words = [stand.promtool if word == "promtool" else word for word in shlex.split(command)]
+            words = [probed_stack.promtool if word == "promtool" else word for word in shlex.split(command)]
             ended = await asyncio.to_thread(typed, words)
             assert ended.returncode == 0, ended.stderr
             assert "node" in ended.stdout
             assert "dead" in ended.stdout
 
 
-def right_client(stand: Stand, **more: Any) -> Probe:
-    """A request of the proof."""
+def right_client(probed_stack: ProbedStack, **more: Any) -> Probe:
+    """Returns a request of the verification."""
     told: dict[str, Any] = {
-        "url": f"https://127.0.0.1:{stand.node}/metrics",
-        "ca_file": f"{stand.folder}/ca.crt",
+        "url": f"https://127.0.0.1:{probed_stack.node}/metrics",
+        "ca_file": f"{probed_stack.folder}/ca.crt",
         "server_name": "node.test",
         "user": "prom",
         "password": PASSWORD,
@@ -205,8 +205,10 @@ def right_client(stand: Stand, **more: Any) -> Probe:
     )
 
 
-async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand: Stand) -> None:
-    probe = right_client(stand)
+async def test_a_cell_of_the_verification_opens_the_console_filled_in(
+    app: FirescreenApp, probed_stack: ProbedStack
+) -> None:
+    probe = right_client(probed_stack)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe)))
@@ -214,14 +216,14 @@ async def test_a_cell_of_the_proof_opens_it_filled_in(app: FirescreenApp, stand:
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, ConsolePage))
         text = await until(pilot, "https://node.test")
-        assert f"node.test:{stand.node}:127.0.0.1" in text
+        assert f"node.test:{probed_stack.node}:127.0.0.1" in text
         await pilot.press("enter")
         text = await until(pilot, "✓ 200: Prometheus can scrape it")
         assert PASSWORD.reveal() not in text
 
 
-async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
-    tmp_path: Path, stand: Stand
+async def test_a_request_is_forwarded_by_its_host_until_another_address_is_typed(
+    tmp_path: Path, probed_stack: ProbedStack
 ) -> None:
     class Leading(QuietEngine):
         def dial(self, forward: Forward, seconds: float) -> socket.socket:
@@ -232,13 +234,15 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
     leading.workspace = Workspace(tmp_path / "work")
     srv1 = HostSpec(name="srv1", connect="ssh", address="192.0.2.1")
     probe = right_client(
-        stand, url="https://192.0.2.1:9100/metrics", forward=Forward(srv1, f"127.0.0.1:{stand.node}")
+        probed_stack,
+        url="https://192.0.2.1:9100/metrics",
+        forward=Forward(srv1, f"127.0.0.1:{probed_stack.node}"),
     )
     app = make_app(build=engine(leading))
     async with app.run_test(size=(80, 30)) as pilot:
         await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe, dial=leading.dial)))
-        text = await until(pilot, f"through  the SSH connection to srv1, to 127.0.0.1:{stand.node}")
+        text = await until(pilot, f"through  the SSH connection to srv1, to 127.0.0.1:{probed_stack.node}")
         assert "with a prompt for the password" not in text
         await pilot.press("a")
         await until(pilot, "https://node.test")
@@ -250,16 +254,16 @@ async def test_what_goes_through_a_host_does_so_until_another_place_is_typed(
         await until(pilot, "no such host")
 
 
-async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> None:
+async def test_one_key_leads_to_the_fix(app: FirescreenApp, probed_stack: ProbedStack) -> None:
     nobody: dict[str, Any] = {"server_name": "", "user": "", "password": None}
-    probe = right_client(stand, ca_file=f"{stand.folder}/other.crt", **nobody)
+    probe = right_client(probed_stack, ca_file=f"{probed_stack.folder}/other.crt", **nobody)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")
         app.push_screen(AttemptDialog(probes.run(probe)))
         text = await until(pilot, "Fix it")
         assert "Open in probe console" in text
         await pilot.press("m")
-        # The part for it opens, which has nothing in hand on this machine.
+        # The page for the certificate opens; on this machine it lists nothing.
         await until(pilot, "There is nothing to secure")
         await pilot.press("escape", "a")
         await until(pilot, "--cacert")
@@ -271,7 +275,7 @@ async def test_what_mends_it_is_a_key_away(app: FirescreenApp, stand: Stand) -> 
         await until(pilot, "There is nothing to secure")
 
 
-def test_which_certificate_is_not_trusted(stand: Stand) -> None:
+def test_the_certificate_that_is_not_trusted_is_named(probed_stack: ProbedStack) -> None:
     probe = Probe(
         id="x",
         host="",
@@ -279,12 +283,12 @@ def test_which_certificate_is_not_trusted(stand: Stand) -> None:
         name="",
         client="",
         expect="200",
-        url=f"https://127.0.0.2:{stand.node}/",
-        resolve=f"127.0.0.2:{stand.node}:127.0.0.1",
-        ca_file=f"{stand.folder}/ca.crt",
+        url=f"https://127.0.0.2:{probed_stack.node}/",
+        resolve=f"127.0.0.2:{probed_stack.node}:127.0.0.1",
+        ca_file=f"{probed_stack.folder}/ca.crt",
     )
     assert wrong(probes.run(probe)) == (0, "not valid for the requested name")
 
 
-def test_nothing_is_filled_in_without_a_request() -> None:
+def test_without_a_request_the_fields_are_empty() -> None:
     assert form_values(None) == ({}, None)

@@ -1,4 +1,4 @@
-"""A plan's diffs: numbers, changed words, folds, two columns; nothing is cut, and secrets stay fingerprints."""
+"""The diffs of a plan: line numbers, changed words, folds, two columns; nothing is cut, secrets stay fingerprints."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_only_the_words_that_changed_are_marked() -> None:
     assert changed["line 3: x"] == [], "it is gone as a whole"
 
 
-def test_nobody_reads_the_base64_of_a_certificate() -> None:
+def test_the_base64_of_a_certificate_is_summarised() -> None:
     def pem(letter: str) -> str:
         body = "\n".join([letter * 64] * 9 + [f"{letter * 20}="])
         return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
@@ -67,7 +67,7 @@ def test_nobody_reads_the_base64_of_a_certificate() -> None:
     assert "bbbb" in diff_view([renewed], DiffOptions(width=60, whole=True)).plain
 
 
-def test_old_stands_beside_new_and_the_rest_on_both_sides() -> None:
+def test_old_and_new_lines_are_side_by_side_and_equal_lines_on_both_sides() -> None:
     rows = side_by_side(parse_diff(unified()))
     pair = next(row for row in rows if row[0] and row[0].text == "scheme: http")
     assert pair[1] is not None and pair[1].text == "scheme: https"
@@ -76,7 +76,7 @@ def test_old_stands_beside_new_and_the_rest_on_both_sides() -> None:
     assert all(one is other for one, other in rows if one and one.kind == "same")
 
 
-def test_each_width_shows_every_character_and_is_never_left() -> None:
+def test_each_width_shows_every_character_within_it() -> None:
     for width in (34, 60, 80, 120, 180):
         text = diff_view([step(BEFORE, AFTER)], DiffOptions(width=width)).plain
         assert max(map(len, text.splitlines()[2:])) <= width
@@ -101,7 +101,7 @@ def test_a_secret_stays_a_fingerprint_and_text_stays_text() -> None:
     assert "[b]bold[/b]" in strange and "\x1b" not in strange
 
 
-def test_keys_texts_and_remarks_have_colours_of_their_own() -> None:
+def test_keys_strings_and_comments_have_their_own_colours() -> None:
     def styles(line: str) -> dict[str, str]:
         content = highlight(line)
         return {content.plain[span.start : span.end]: str(span.style) for span in content.spans}

@@ -1,4 +1,4 @@
-"""Drift in the history: what differs is listed with its place, and can be adopted; by keyboard alone, at 80x24."""
+"""Drift in the history: differences are listed with their place and can be adopted, by keyboard alone at 80x24."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ FOUND = Difference(
 
 
 class OneRun(SceneEngine):
-    """A secured stack, and one run that stands."""
+    """A secured stack, and one verified run."""
 
     def history(self) -> tuple[RunRecord, ...]:
-        """It."""
+        """Returns that run."""
         return (RUN,)
 
     def run_details(self, run: str) -> tuple[str, ...]:
-        """Its diff."""
+        """Returns its diff."""
         return ("+ scheme: https",)
 
 
-async def test_what_differs_is_listed_and_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_differences_are_listed_and_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
     def compare(_: object, stack: Stack, answers: Answers, *, adopt: bool = False) -> Comparison:
@@ -78,7 +78,7 @@ async def test_what_differs_is_listed_and_adopted(monkeypatch: pytest.MonkeyPatc
     assert asked == [False, True]
 
 
-async def test_what_was_verified_is_restored_by_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_plan_restores_the_verified_state(monkeypatch: pytest.MonkeyPatch) -> None:
     change = WriteFile(
         host="srv1",
         path=FOUND.path,

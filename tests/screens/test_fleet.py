@@ -1,4 +1,4 @@
-"""A run on many hosts: a line each, failures first; one that failed says why; the keys answer all the while."""
+"""A run on many hosts: a line for each, failures first and with their reason; keys are answered all the time."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from wizard.model import Attempt, Event, HostState, Probe
 ERROR = ("A service did not come up", "node_exporter ended at once", "srv1", "read its log")
 
 
-def play(state: RunState, *events: Event) -> RunState:
+def advance_all(state: RunState, *events: Event) -> RunState:
     for event in events:
         state = advance(state, event)
     return state
 
 
-def said(kind: str, host: str, **rest: object) -> Event:
+def event_of(kind: str, host: str, **rest: object) -> Event:
     return Event(run="7", kind=kind, host=host, **rest)  # type: ignore[arg-type]
 
 
@@ -73,19 +73,19 @@ def test_a_run_begins_with_a_row_for_each_host_and_none_for_the_workspace() -> N
     assert "did not answer" in away.error.what
 
 
-def test_a_row_counts_its_own_changes_and_keeps_its_own_words() -> None:
-    state = play(
+def test_a_row_counts_its_own_changes_and_keeps_its_own_log() -> None:
+    state = advance_all(
         started(),
-        said("host", "srv001", state="working"),
-        said("change", "workspace", step="ca", state="done", text="create /ca"),
-        said("change", "srv001", step="web:srv001", state="running", text="create /etc/key"),
+        event_of("host", "srv001", state="working"),
+        event_of("change", "workspace", step="ca", state="done", text="create /ca"),
+        event_of("change", "srv001", step="web:srv001", state="running", text="create /etc/key"),
     )
     row = state.row("srv001")
     assert row is not None and (row.state, row.done, row.now) == ("working", 0, "create /etc/key")
-    state = play(
+    state = advance_all(
         state,
-        said("change", "srv001", step="web:srv001", state="done", text="create /etc/key"),
-        said("log", "srv002", text="a line of its own"),
+        event_of("change", "srv001", step="web:srv001", state="done", text="create /etc/key"),
+        event_of("log", "srv002", text="a line of its own"),
     )
     row, other = state.row("srv001"), state.row("srv002")
     assert row is not None and other is not None
@@ -93,25 +93,25 @@ def test_a_row_counts_its_own_changes_and_keeps_its_own_words() -> None:
     assert (other.done, other.lines) == (0, ("a line of its own",))
 
 
-def test_what_the_canary_shares_with_others_is_changed_twice_and_no_row_is_done_more_than_whole() -> None:
-    turn = said("change", "srv002", step="switch:srv002", state="done", text="restart")
-    row = play(started(), *[turn] * 7).row("srv002")
+def test_a_row_never_counts_more_changes_than_its_total() -> None:
+    restart = event_of("change", "srv002", step="switch:srv002", state="done", text="restart")
+    row = advance_all(started(), *[restart] * 7).row("srv002")
     assert row is not None and (row.done, row.total) == (7, 7)
 
 
-def test_one_host_failing_is_no_trouble_of_the_whole_run() -> None:
-    state = play(
+def test_one_failed_host_does_not_fail_the_whole_run() -> None:
+    state = advance_all(
         started(),
-        said("change", "srv002", step="switch:srv002", state="failed", text="restart node_exporter"),
-        said("rollback", "srv002", state="undone", text="put back /etc/web.yml"),
-        said("host", "srv002", state="rolled-back", error=ERROR),
+        event_of("change", "srv002", step="switch:srv002", state="failed", text="restart node_exporter"),
+        event_of("rollback", "srv002", state="undone", text="put back /etc/web.yml"),
+        event_of("host", "srv002", state="rolled-back", error=ERROR),
     )
     row = state.row("srv002")
     assert row is not None and row.error == ErrorMessage(*ERROR)
     assert state.error is None
     assert state.busy
-    state = play(
-        state, said("host", "srv001", state="proven"), Event(run="7", kind="finished", state="partly")
+    state = advance_all(
+        state, event_of("host", "srv001", state="proven"), Event(run="7", kind="finished", state="partly")
     )
     assert state.result == "partly"
     assert {row.host: row.state for row in state.hosts} == {
@@ -122,26 +122,26 @@ def test_one_host_failing_is_no_trouble_of_the_whole_run() -> None:
     }
 
 
-def test_when_all_is_put_back_so_is_every_host_but_those_out_of_reach() -> None:
-    state = play(
+def test_a_rolled_back_run_marks_every_reachable_host_as_rolled_back() -> None:
+    state = advance_all(
         started(),
-        said("host", "srv001", state="working"),
-        said("host", "srv002", state="stuck", error=ERROR),
+        event_of("host", "srv001", state="working"),
+        event_of("host", "srv002", state="stuck", error=ERROR),
         Event(run="7", kind="finished", state="rolled-back"),
     )
     assert [row.state for row in state.hosts] == ["rolled-back", "stuck", "rolled-back", "away"]
 
 
-def test_a_host_of_an_undo_is_undone_and_not_rolled_back() -> None:
-    state = play(
+def test_hosts_of_an_undo_are_undone_not_rolled_back() -> None:
+    state = advance_all(
         started(),
-        said("host", "srv001", state="working"),
+        event_of("host", "srv001", state="working"),
         Event(run="7", kind="finished", state="undone"),
     )
     assert [row.label for row in state.hosts] == ["undone", "undone", "undone", "away"]
 
 
-def test_the_engines_own_word_at_the_end_counts() -> None:
+def test_the_engines_final_host_states_replace_those_of_the_events() -> None:
     outcomes = (
         HostOutcome(host="srv001", state="proven"),
         HostOutcome(host="srv002", state="rolled-back", error=many.WHY),
@@ -156,13 +156,13 @@ def test_the_engines_own_word_at_the_end_counts() -> None:
     assert rows["srv003"].error is not None, "why it was out of reach stays known"
 
 
-def test_an_undo_has_a_row_for_each_host_that_it_comes_to() -> None:
-    state = play(
+def test_an_undo_adds_a_row_for_each_host_that_it_reaches() -> None:
+    state = advance_all(
         begin("undo"),
-        said("rollback", "workspace", state="undone", text="put back /ca"),
-        said("rollback", "srv001", state="undone", text="put back a"),
-        said("rollback", "srv002", state="undone", text="put back b"),
-        said("rollback", "srv001", state="undone", text="put back c"),
+        event_of("rollback", "workspace", state="undone", text="put back /ca"),
+        event_of("rollback", "srv001", state="undone", text="put back a"),
+        event_of("rollback", "srv002", state="undone", text="put back b"),
+        event_of("rollback", "srv001", state="undone", text="put back c"),
     )
     assert [(row.host, row.done, row.now) for row in state.hosts] == [
         ("srv001", 2, "put back c"),
@@ -173,7 +173,7 @@ def test_an_undo_has_a_row_for_each_host_that_it_comes_to() -> None:
 # -- its lines ------------------------------------------------------------------------------------------------
 
 
-def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
+def test_failed_hosts_are_listed_first_then_running_ones_then_others() -> None:
     error = ErrorMessage(*ERROR)
     rows = (
         HostRow(host="a", state="proven"),
@@ -192,7 +192,7 @@ def test_trouble_stands_first_then_what_moves_then_the_rest() -> None:
     )
 
 
-def test_a_line_is_as_wide_as_it_may_be_and_one_that_failed_says_why() -> None:
+def test_lines_fit_their_width_and_a_failed_host_says_why() -> None:
     rows = (
         HostRow(host="srv1", state="working", done=3, total=12, now="edit /etc/x" * 30),
         HostRow(host="s" * 90, state="rolled-back", done=2, total=3, error=ErrorMessage(*ERROR)),
@@ -213,7 +213,7 @@ def test_a_line_is_as_wide_as_it_may_be_and_one_that_failed_says_why() -> None:
 # -- the colours ----------------------------------------------------------------------------------------------
 
 
-def test_a_hosts_colour_hangs_on_its_name_alone() -> None:
+def test_a_hosts_colour_depends_only_on_its_name() -> None:
     names = ("srv1", "prometheus", "monitor", "web", "db", "gate")
     colours = host_colours(names)
     assert host_colours(reversed(names)) == colours
@@ -221,7 +221,7 @@ def test_a_hosts_colour_hangs_on_its_name_alone() -> None:
     assert len(host_colours(many.names(200))) == 200
 
 
-def test_white_reads_on_every_hosts_colour() -> None:
+def test_white_text_is_readable_on_every_host_colour() -> None:
     def luminance(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
         red, green, blue = (
@@ -236,7 +236,7 @@ def test_white_reads_on_every_hosts_colour() -> None:
 # -- the canary -----------------------------------------------------------------------------------------------
 
 
-def test_from_four_hosts_on_one_goes_first_and_never_one_that_asks_the_others() -> None:
+def test_from_four_hosts_there_is_a_canary_that_scrapes_no_other_host() -> None:
     assert choose_canary(many.plan(3)) == ""
     assert choose_canary(many.plan(4)) == "srv001"
     assert choose_canary(many.plan(4), "none") == ""
@@ -253,9 +253,9 @@ def test_from_four_hosts_on_one_goes_first_and_never_one_that_asks_the_others() 
 
 @asynccontextmanager
 async def at_the_plan(
-    one: many.ManyEngine, size: tuple[int, int] = (80, 24)
+    fake_engine: many.ManyEngine, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
-    app = make_app(build=engine(one))
+    app = make_app(build=engine(fake_engine))
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
         app.push_screen(PlanPage())
@@ -263,8 +263,8 @@ async def at_the_plan(
         try:
             yield app, pilot
         finally:
-            one.begin.set()
-            one.gate.set()  # what fails must not leave its thread waiting
+            fake_engine.begin.set()
+            fake_engine.gate.set()  # a failing test must not leave its thread waiting
 
 
 async def apply(pilot: Pilot[int]) -> None:
@@ -274,16 +274,16 @@ async def apply(pilot: Pilot[int]) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, RunPage))
 
 
-async def ended(app: FirescreenApp, pilot: Pilot[int]) -> str:
+async def wait_for_end(app: FirescreenApp, pilot: Pilot[int]) -> str:
     await until(pilot, lambda: app.run_state.phase == "finished" and not app.runs.working)
     await until(pilot, lambda: not app.session.busy)
     await pilot.pause()
     return drawn(pilot)
 
 
-async def test_the_plan_says_who_goes_first_who_is_left_alone_and_another_can_be_chosen() -> None:
-    one = many.ManyEngine(6, away=("srv004",))
-    async with at_the_plan(one) as (app, pilot):
+async def test_the_plan_names_the_canary_and_the_unreachable_hosts_and_the_canary_can_be_changed() -> None:
+    fake_engine = many.ManyEngine(6, away=("srv004",))
+    async with at_the_plan(fake_engine) as (app, pilot):
         text = drawn(pilot)
         assert "Canary: srv001" in text
         assert "srv004 is unreachable and left alone" in text
@@ -302,16 +302,16 @@ async def test_the_plan_says_who_goes_first_who_is_left_alone_and_another_can_be
         await until(pilot, "Nothing has been written yet")
         assert app.session.canary == "none", "leaving it changes nothing"
         await apply(pilot)
-        await ended(app, pilot)
-        assert one.canaries == ["none"]
+        await wait_for_end(app, pilot)
+        assert fake_engine.canaries == ["none"]
 
 
-async def test_a_few_hosts_stand_above_the_steps_and_one_that_failed_can_be_opened() -> None:
-    one = many.ManyEngine(4, many.Script(failing=("srv003",)))
-    async with at_the_plan(one) as (app, pilot):
+async def test_a_few_hosts_are_listed_above_the_steps_and_a_failed_one_can_be_opened() -> None:
+    fake_engine = many.ManyEngine(4, many.Script(failing=("srv003",)))
+    async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
-        text = await ended(app, pilot)
-        assert one.canaries == ["srv001"]
+        text = await wait_for_end(app, pilot)
+        assert fake_engine.canaries == ["srv001"]
         assert "3 verified, ✗ 1 failed" in text
         assert "◐ partly verified" in text
         assert app.screen.query_one(HostTable).listed[0].host == "srv003", "the one that failed stands first"
@@ -326,19 +326,19 @@ async def test_a_few_hosts_stand_above_the_steps_and_one_that_failed_can_be_open
         )
         await pilot.press("escape")
         await until(pilot, lambda: not app.screen.has_class("-aside"))
-        planned = one.planned
+        planned = fake_engine.planned
         await pilot.press("t")
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
         await until(pilot, "Nothing has been written yet")
-        assert one.planned == planned + 1, "it is planned anew, for the same stack"
+        assert fake_engine.planned == planned + 1, "it is planned anew, for the same stack"
         assert app.session.stack == many.stack_of(4)
 
 
-async def test_after_a_run_that_held_in_part_the_proof_does_not_call_it_proven() -> None:
-    one = many.ManyEngine(4, many.Script(failing=("srv003",)))
-    async with at_the_plan(one) as (app, pilot):
+async def test_after_a_partial_run_the_verification_does_not_say_verified() -> None:
+    fake_engine = many.ManyEngine(4, many.Script(failing=("srv003",)))
+    async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
-        await ended(app, pilot)
+        await wait_for_end(app, pilot)
         await pilot.press("p")
         text = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
         text = await until(pilot, "partly verified")
@@ -346,11 +346,11 @@ async def test_after_a_run_that_held_in_part_the_proof_does_not_call_it_proven()
         assert "✓ verified" not in text
 
 
-async def test_a_host_that_could_not_be_put_back_comes_before_another_try() -> None:
-    one = many.ManyEngine(4, many.Script(stuck=("srv002",)))
-    async with at_the_plan(one) as (app, pilot):
+async def test_a_host_that_needs_recovery_is_offered_before_another_run() -> None:
+    fake_engine = many.ManyEngine(4, many.Script(stuck=("srv002",)))
+    async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
-        text = await ended(app, pilot)
+        text = await wait_for_end(app, pilot)
         assert "✗ needs recovery" in text
         assert "Recover" in text
         assert "Retry failed hosts" not in text
@@ -359,9 +359,9 @@ async def test_a_host_that_could_not_be_put_back_comes_before_another_try() -> N
         assert isinstance(app.screen, RunPage)
 
 
-async def test_the_host_in_hand_is_named_while_it_is_worked_on_and_keeps_its_place() -> None:
-    one = many.ManyEngine(8, many.Script(pause_at="srv005"))
-    async with at_the_plan(one) as (app, pilot):
+async def test_the_selected_host_is_named_while_it_runs_and_stays_selected() -> None:
+    fake_engine = many.ManyEngine(8, many.Script(pause_at="srv005"))
+    async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
         await until(
             pilot, lambda: app.run_state.row("srv004") is not None and _state(app, "srv004") == "changed"
@@ -374,8 +374,8 @@ async def test_the_host_in_hand_is_named_while_it_is_worked_on_and_keeps_its_pla
         await pilot.press("home")
         chosen = fleet.selected
         assert chosen in ("srv005", "srv006", "srv007", "monitor")
-        one.gate.set()
-        await ended(app, pilot)
+        fake_engine.gate.set()
+        await wait_for_end(app, pilot)
         assert fleet.selected == chosen, "it goes where its line goes"
 
 
@@ -385,9 +385,9 @@ def _state(app: FirescreenApp, host: str) -> str:
 
 
 async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
-    one = many.ManyEngine(200)
-    async with at_the_plan(one) as (app, pilot):
-        one.begin.clear()
+    fake_engine = many.ManyEngine(200)
+    async with at_the_plan(fake_engine) as (app, pilot):
+        fake_engine.begin.clear()
         await apply(pilot)
         fleet = app.screen.query_one(HostTable)
         await until(pilot, lambda: len(fleet.listed) == 200)
@@ -397,40 +397,40 @@ async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
         await until(pilot, lambda: fleet.scroll_offset.y > 0 and last in drawn(pilot))
         await pilot.press("home")
         await until(pilot, lambda: fleet.scroll_offset.y == 0)
-        one.begin.set()
-        await ended(app, pilot)
+        fake_engine.begin.set()
+        await wait_for_end(app, pilot)
 
 
-async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
+async def test_keys_are_answered_while_two_hundred_hosts_report() -> None:
     script = many.Script(failing=("srv042", "srv137"), pause_at="srv150", pace=0.005)
-    one = many.ManyEngine(200, script)
-    async with at_the_plan(one) as (app, pilot):
-        one.begin.clear()
+    fake_engine = many.ManyEngine(200, script)
+    async with at_the_plan(fake_engine) as (app, pilot):
+        fake_engine.begin.clear()
         await apply(pilot)
         draws: list[float] = []
         app.screen.watch(app, "run_state", lambda _: draws.append(time.monotonic()), init=False)
         fleet = app.screen.query_one(HostTable)
         pressed, began = 0, time.monotonic()
-        one.begin.set()
+        fake_engine.begin.set()
         while _state(app, "srv149") != "changed":
             before = app.screen.has_class("-aside")
             app.simulate_key("question_mark")
             pressed += 1
             while (
                 app.screen.has_class("-aside") == before
-            ):  # each key is answered, whatever is told meanwhile
+            ):  # each key is answered, however many events come in
                 await asyncio.sleep(0.002)
                 assert time.monotonic() - began < 60
         most = (time.monotonic() - began) / 0.09 + 2
         assert len(draws) <= most, f"{len(draws)} redraws where {most:.0f} are enough"
         assert len(draws) > 3, "and it is live"
-        # On a slow machine a key takes as long as a redraw: it may wait for one or two, not for all.
+        # On a slow machine a key takes as long as a redraw: it may wait for one or two redraws, not for all.
         assert pressed > len(draws) / 3, "keys do not wait for redraws"
         assert "200 hosts:" in drawn(pilot)
         if app.screen.has_class("-aside"):
             await pilot.press("question_mark")
-        one.gate.set()
-        text = await ended(app, pilot)
+        fake_engine.gate.set()
+        text = await wait_for_end(app, pilot)
         assert "198 verified, ✗ 2 failed" in text
         assert {row.host for row in fleet.listed[:2]} == {"srv042", "srv137"}
         await pilot.press("up", "home", "enter")
@@ -438,8 +438,8 @@ async def test_two_hundred_hosts_are_told_of_and_the_keys_answer() -> None:
 
 
 async def test_a_selected_step_shows_its_changes_and_its_log_and_a_running_one_spins() -> None:
-    one = many.ManyEngine(3, many.Script(pause_at="srv002"))
-    async with at_the_plan(one, (120, 40)) as (app, pilot):
+    fake_engine = many.ManyEngine(3, many.Script(pause_at="srv002"))
+    async with at_the_plan(fake_engine, (120, 40)) as (app, pilot):
         await apply(pilot)
         await until(pilot, " s · x stops")
         await until(pilot, lambda: _state(app, "srv001") == "changed")
@@ -453,13 +453,13 @@ async def test_a_selected_step_shows_its_changes_and_its_log_and_a_running_one_s
         assert "▸ running" in text, "the run goes on"
         step = [each.id for each in app.run_state.steps if each.host == followed][-1]  # its restart
         app.run_state = advance(
-            app.run_state, said("change", followed, step=step, state="running", text="restart")
+            app.run_state, event_of("change", followed, step=step, state="running", text="restart")
         )
         await until(pilot, lambda: bool(_spinners(pilot)))
         first = _spinners(pilot)
         await until(pilot, lambda: _spinners(pilot) != first)
-        one.gate.set()
-        await ended(app, pilot)
+        fake_engine.gate.set()
+        await wait_for_end(app, pilot)
 
 
 def _spinners(pilot: Pilot[int]) -> str:
@@ -469,8 +469,9 @@ def _spinners(pilot: Pilot[int]) -> str:
 def test_steps_stand_under_their_host_and_component_with_their_count() -> None:
     planned = many.plan(3).steps
     first = next(step.id for step in planned if step.host == "srv001")
-    state = play(
-        begin("apply", planned), said("change", "srv001", step=first, state="done", text="create /etc/key")
+    state = advance_all(
+        begin("apply", planned),
+        event_of("change", "srv001", step=first, state="done", text="create /etc/key"),
     )
     groups = group_steps(state.steps)
     assert [name for name, _ in groups][:2] == ["workspace", "srv001 · node_exporter"]

@@ -1,4 +1,4 @@
-"""Everything is found: in the palette by the words that people type, on the inventory as actions, help by one key."""
+"""What people look for is found: commands in the palette, actions on the inventory, help by one key."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ from wizard.model import (
 )
 from wizard.workspace import Workspace
 
-HERE = HostSpec(name="srv1", connect="practice")
+SRV1 = HostSpec(name="srv1", connect="practice")
 
 
 def level(component: str, *, tls: bool = True, password: bool = True, client: bool = False) -> Exposure:
-    """A component as a scan finds it."""
+    """Returns a component and its level, as a scan finds it."""
     return Exposure(
         host="srv1",
         component=component,
@@ -67,7 +67,7 @@ def level(component: str, *, tls: bool = True, password: bool = True, client: bo
 
 
 class Secured(QuietEngine):
-    """Two components, one of them secured; plans nothing, and notes what was asked for."""
+    """Scans to two components, one of which is secured; records the plans that are requested."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -79,9 +79,9 @@ class Secured(QuietEngine):
         )
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """The two."""
+        """Returns the two components."""
         found = Stack(
-            hosts=(HERE,),
+            hosts=(SRV1,),
             components=(
                 ComponentSpec(host="srv1", name="node_exporter", protect=("tls",)),
                 ComponentSpec(host="srv1", name="prometheus", protect=("tls", "basic_auth")),
@@ -90,16 +90,16 @@ class Secured(QuietEngine):
         return Scan(stack=stack or found, facts=Facts({}), exposures=self.seen, findings=())
 
     def plan(self, stack: Stack, answers: Answers) -> Plan:
-        """Notes what is wanted."""
+        """Records the requested stack and answers."""
         self.planned.append((stack, answers))
         return Plan(stack=stack, facts=Facts({}), steps=(), probes=())
 
     def inspect(self, stack: Stack) -> Facts:
-        """Nothing."""
+        """Returns no facts."""
         return Facts({})
 
     def inventory(self, stack: Stack, facts: Facts) -> tuple[InventoryItem, ...]:
-        """One of each kind."""
+        """Returns an entry of each kind."""
         return tuple(
             InventoryItem(
                 kind=kind,
@@ -115,8 +115,8 @@ class Secured(QuietEngine):
         )
 
 
-async def best(app: FirescreenApp, words: str) -> str:
-    """The title in the first line of the palette for what is typed."""
+async def best_match(app: FirescreenApp, words: str) -> str:
+    """Returns the title of the palette's first line for a search."""
     hits = [hit async for hit in Palette(app.screen, None).search(words)]
     assert hits, words
     titles = [hit.text for hit in hits]
@@ -167,16 +167,16 @@ WORDS = (
 """What people type, and the commands that may come first."""
 
 
-async def test_the_palette_finds_things_by_the_words_that_people_type() -> None:
+async def test_the_palette_finds_commands_by_ordinary_words() -> None:
     app = make_app(build=engine())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")
-        found = {words: await best(app, words) for words, _ in WORDS}
+        found = {words: await best_match(app, words) for words, _ in WORDS}
         assert {words: found[words] for words, titles in WORDS if found[words] not in titles.split("|")} == {}
 
 
 async def secured(tmp_path: Path, keys: Callable[[FirescreenApp], None]) -> tuple[Stack, Answers]:
-    """What is planned after something was chosen on a stack of which one component is secured."""
+    """Returns the stack and answers that are planned after these keys; one of two components is secured."""
     one = Secured(tmp_path)
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -196,9 +196,7 @@ async def secured(tmp_path: Path, keys: Callable[[FirescreenApp], None]) -> tupl
         ("Rotate the CA", "ca"),
     ],
 )
-async def test_a_replacement_plans_the_present_levels_and_nothing_new(
-    title: str, what: str, tmp_path: Path
-) -> None:
+async def test_a_replacement_keeps_the_present_levels(title: str, what: str, tmp_path: Path) -> None:
     def chosen(app: FirescreenApp) -> None:
         next(one for one in app.get_system_commands(app.screen) if one.title == title).callback()
 
@@ -207,7 +205,7 @@ async def test_a_replacement_plans_the_present_levels_and_nothing_new(
     assert [set(one.protect) for one in stack.components] == [{"tls", "basic_auth", "client_cert"}, set()]
 
 
-async def test_the_inventory_replaces_what_it_lists(tmp_path: Path) -> None:
+async def test_an_entry_of_the_inventory_can_be_replaced(tmp_path: Path) -> None:
     one = Secured(tmp_path)
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -221,7 +219,7 @@ async def test_the_inventory_replaces_what_it_lists(tmp_path: Path) -> None:
             await pilot.press("escape")
 
 
-async def test_choosing_levels_afterwards_replaces_nothing(tmp_path: Path) -> None:
+async def test_choosing_levels_afterwards_cancels_the_replacement(tmp_path: Path) -> None:
     app = make_app(build=engine(Secured(tmp_path)))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "node_exporter")
@@ -230,7 +228,7 @@ async def test_choosing_levels_afterwards_replaces_nothing(tmp_path: Path) -> No
         assert not app.session.renew
 
 
-async def test_nothing_secured_is_nothing_to_replace(tmp_path: Path) -> None:
+async def test_without_a_secured_component_nothing_can_be_replaced(tmp_path: Path) -> None:
     one = Secured(tmp_path)
     one.seen = one.seen[1:]
     app = make_app(build=engine(one))
@@ -276,14 +274,14 @@ def _any(folder: Path, pattern: str) -> bool:
     return any(folder.glob(pattern))
 
 
-def test_without_a_converter_the_svg_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_converter_the_svg_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(HostError, match="no program on this machine") as told:
         pictures.save(Workspace(tmp_path), "<svg/>", "png")
     assert Path(told.value.where).read_text() == "<svg/>"
 
 
-async def test_one_key_is_help_on_pages_in_fields_and_in_dialogs(tmp_path: Path) -> None:
+async def test_one_key_opens_help_on_pages_in_fields_and_in_dialogs(tmp_path: Path) -> None:
     app = make_app(build=engine(Secured(tmp_path)))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "node_exporter")
@@ -306,7 +304,7 @@ async def test_one_key_is_help_on_pages_in_fields_and_in_dialogs(tmp_path: Path)
         assert form.query_one(Input).value == "x"
 
 
-async def test_a_password_may_hold_a_question_mark(tmp_path: Path) -> None:
+async def test_a_password_may_contain_a_question_mark(tmp_path: Path) -> None:
     app = make_app(build=engine(Secured(tmp_path)))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "node_exporter")
@@ -321,14 +319,14 @@ async def test_a_password_may_hold_a_question_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sure", ["again", "seen"])
-async def test_a_password_that_is_guessed_at_once_is_repeated_or_seen(sure: str, tmp_path: Path) -> None:
+async def test_a_weak_password_must_be_repeated_or_shown(sure: str, tmp_path: Path) -> None:
     one = Secured(tmp_path)
     component = ComponentSpec(host="srv1", name="node_exporter", protect=("tls", "basic_auth"))
-    stack = Stack(hosts=(HERE,), components=(component,))
+    stack = Stack(hosts=(SRV1,), components=(component,))
     service = Service(host="srv1", component="node_exporter", manager="", unit="node_exporter")
-    facts = Facts({"srv1": HostFacts(spec=HERE, services=(service,))})
+    facts = Facts({"srv1": HostFacts(spec=SRV1, services=(service,))})
     one.scan = lambda stack=None, **_: Scan(  # type: ignore[method-assign]
-        stack=stack or Stack(hosts=(HERE,), components=(component,)), facts=facts, exposures=(), findings=()
+        stack=stack or Stack(hosts=(SRV1,), components=(component,)), facts=facts, exposures=(), findings=()
     )
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 40)) as pilot:
@@ -389,19 +387,19 @@ async def test_the_undo_dialog_names_its_run(tmp_path: Path) -> None:
 
 
 class SlowInventory(SceneEngine):
-    """Its inventory comes when the page has long been drawn, as from real hosts."""
+    """Returns its inventory after the page has been drawn, as real hosts do."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = threading.Event()
 
     def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
-        """When it may."""
+        """Returns the inventory when the test sets the gate."""
         self.gate.wait(30)
         return tuple(replace(each, host="monitoring-host") for each in super().inventory())
 
 
-async def test_an_inventory_that_comes_late_has_all_its_columns() -> None:
+async def test_an_inventory_that_arrives_late_has_all_its_columns() -> None:
     one = SlowInventory()
     app = make_app(build=engine(one))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -414,8 +412,8 @@ async def test_an_inventory_that_comes_late_has_all_its_columns() -> None:
         assert re.search(r"certificate +srv1, 127\.0\.0\.2 +monitoring-host", text), text
 
 
-async def test_the_stack_as_it_stands_is_written_to_a_file(tmp_path: Path) -> None:
-    """What is secured with its level, what is not with none, so that a timer finds nothing pending."""
+async def test_the_present_stack_is_written_to_a_file(tmp_path: Path) -> None:
+    """Writes secured components with their level and unprotected ones with none, so that a timer finds no drift."""
     file = tmp_path / "firescreen.yaml"
     app = make_app(build=engine(Secured(tmp_path / "own")))
     async with app.run_test(size=(100, 30)) as pilot:

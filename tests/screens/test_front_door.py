@@ -1,4 +1,4 @@
-"""A front door from the screen: the proxy is shown on Home, one question sets it up, and no name takes it away again."""
+"""A front door from the wizard: Home shows the proxy, a server name sets it up, an empty name removes it."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ async def test_one_question_puts_exporters_behind_one_port() -> None:
 
 
 class TakenEngine(DoorEngine):
-    """The same, with a site of a person's that has the name already."""
+    """The same host with a site of the user's that already has the name."""
 
     def scan(self, stack: Stack | None = None, **more: object) -> Scan:
-        """As above; nginx answers to noc.example.net."""
+        """Returns nginx with a site for noc.example.net."""
         found = super().scan(stack, **more)
         site = ProxySite(
             program="nginx", name="noc.example.net", port=443, file="/etc/nginx/conf.d/noc.conf", line=3
@@ -97,7 +97,7 @@ class TakenEngine(DoorEngine):
         return replace(found, facts=replace(found.facts, proxies={"web1": Proxies(sites=(site,))}))
 
 
-async def test_a_name_that_a_site_has_offers_to_use_that_site() -> None:
+async def test_a_name_of_an_existing_site_offers_to_use_that_site() -> None:
     app = make_app(build=engine(TakenEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "1.22.1, reverse proxy")

@@ -1,4 +1,4 @@
-"""Home with five components, and the ways it offers: practising small or whole, and the trust picture."""
+"""Home with five components: its table, its menu, the practice stacks and the trust map."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_five_components_and_the_whole_menu_fit() -> None:
             assert name in text
         for entry in ("Secure this machine", "Trust map", "Practise with the whole stack", "Other hosts"):
             assert entry in text
-        # An address has no column here: it is shown of the selected component.
+        # The address has no column: it is shown for the selected component.
         await pilot.press("shift+tab")
         for _, _, listen in whole.PLACES:
             assert listen in await until(pilot, listen)
@@ -61,7 +61,7 @@ async def test_enter_on_a_component_opens_the_probe_console_for_it() -> None:
         await until(pilot, "http://127.0.0.2:9091/metrics")
 
 
-async def test_what_expires_soon_is_recommended_for_renewal_and_scrapers_are_named() -> None:
+async def test_a_certificate_that_expires_soon_is_recommended_for_renewal_and_scrapers_are_named() -> None:
     app = make_app(build=engine(whole.WholeEngine(state="secured")))
     async with app.run_test(size=(200, 50)) as pilot:
         await until(pilot, "All components are secured")
@@ -84,7 +84,7 @@ async def test_what_expires_soon_is_recommended_for_renewal_and_scrapers_are_nam
         assert "monitor/prometheus (job node)" in text
 
 
-async def test_the_whole_practice_stack_is_one_key_away() -> None:
+async def test_one_key_starts_the_practice_stack_with_all_components() -> None:
     one = whole.WholeEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -101,8 +101,8 @@ async def test_the_whole_practice_stack_is_one_key_away() -> None:
         await until(pilot, "three more components join")
 
 
-async def test_of_many_hosts_the_open_ones_stand_first_and_all_are_counted() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+async def test_unprotected_hosts_are_listed_first_and_all_are_counted() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
         session = app.session
@@ -120,7 +120,7 @@ async def test_of_many_hosts_the_open_ones_stand_first_and_all_are_counted() -> 
         await until(pilot, "● 1 unprotected · ✓ 199 secured")
 
 
-async def test_with_nothing_installed_practice_comes_first_and_there_is_no_picture() -> None:
+async def test_with_nothing_installed_practice_comes_first_and_there_is_no_trust_map() -> None:
     app = make_app(build=engine(QuietEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "No Prometheus component was found")
@@ -132,8 +132,8 @@ async def test_with_nothing_installed_practice_comes_first_and_there_is_no_pictu
         assert not isinstance(app.screen, TrustMapPage)
 
 
-async def test_the_picture_is_among_all_commands() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+async def test_the_trust_map_is_in_the_palette() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await until(pilot, lambda: not app.session.busy)
@@ -143,8 +143,8 @@ async def test_the_picture_is_among_all_commands() -> None:
         await until(pilot, lambda: isinstance(app.screen, TrustMapPage))
 
 
-async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_called_guarded_then() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+async def test_findings_are_shown_below_the_table_and_then_nothing_is_called_secured() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
         session = app.session
@@ -175,7 +175,7 @@ async def test_what_the_table_does_not_tell_stands_below_it_and_nothing_is_calle
 
 
 class SlowEngine(whole.WholeEngine):
-    """Scans this machine, and prepares the practice stack, only when a test lets it."""
+    """Finishes its scan and the practice stack only when the test sets a gate."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,15 +191,15 @@ class SlowEngine(whole.WholeEngine):
         return super().practice(progress, suite=suite, whole=whole)
 
     def inspect(self, *_: object) -> Facts:
-        """The same hosts."""
+        """Returns no further facts."""
         return whole.facts()
 
     def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
-        """Nothing was made yet."""
+        """Returns an empty inventory."""
         return ()
 
 
-async def test_certificates_asked_for_during_the_scan_come_by_themselves() -> None:
+async def test_an_inventory_opened_during_the_scan_fills_itself() -> None:
     slow = SlowEngine()
     app = make_app(build=engine(slow))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -210,7 +210,7 @@ async def test_certificates_asked_for_during_the_scan_come_by_themselves() -> No
         await until(pilot, "None yet")
 
 
-async def test_a_scan_of_this_machine_that_ends_late_is_not_taken_for_the_practice_stack() -> None:
+async def test_a_late_scan_of_this_machine_does_not_replace_the_practice_stack() -> None:
     slow = SlowEngine()
     app = make_app(build=engine(slow))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -225,7 +225,7 @@ async def test_a_scan_of_this_machine_that_ends_late_is_not_taken_for_the_practi
         assert app.session.place == "practice"
 
 
-async def test_a_large_terminal_shows_the_last_runs_or_how_securing_goes() -> None:
+async def test_a_large_terminal_shows_the_last_runs_or_how_to_start() -> None:
     one = SceneEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -247,7 +247,7 @@ def test_the_menu_fits_a_line_at_80_columns() -> None:
         assert len(words) <= 27, words
 
 
-async def test_components_join_practice_after_a_question_where_a_run_could_then_not_be_undone() -> None:
+async def test_adding_practice_components_asks_where_a_run_could_no_longer_be_undone() -> None:
     one = SceneEngine()
     app = make_app(build=engine(one))
     begun: list[bool] = []
@@ -269,7 +269,7 @@ async def test_components_join_practice_after_a_question_where_a_run_could_then_
         await until(pilot, lambda: begun == [True])
 
 
-def test_what_raises_the_posture_fits_its_border() -> None:
+def test_the_hint_that_raises_the_score_fits_its_border() -> None:
     rows = whole.WholeEngine().scan(None).exposures
     assert "and 3 more are secured" in raised_by(rows, 74)
     assert raised_by(rows, 40) == "100 % once 5 components are secured"

@@ -1,4 +1,4 @@
-"""Screen 2: hosts are tested before they are taken; whatever a connection asks for is asked, masked, and said again."""
+"""The hosts page: a connection is tested before a host is added; questions of SSH and sudo become masked dialogs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ PRINT = "SHA256:Vq1abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO"
 CANARY = "kanarienvogel4711"
 
 
-class FarEngine(whole.WholeEngine):
-    """Hosts that ask for what a test wants asked, in its order, and run what `whole` has on srv1."""
+class RemoteEngine(whole.WholeEngine):
+    """Hosts whose connections ask the questions that a test sets, in order; each runs what `whole` has on srv1."""
 
     def __init__(self, root: Path) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class FarEngine(whole.WholeEngine):
             raise HostError("this user may not use sudo", where=name, todo="Log in as root")
 
     def inspect(self, stack: Stack) -> Facts:
-        """Connects, and finds what `whole` has there."""
+        """Connects, and returns the facts that `whole` has for srv1."""
         known = {}
         for spec in stack.hosts:
             if spec.connect == "ssh":
@@ -87,7 +87,7 @@ class FarEngine(whole.WholeEngine):
         return Facts(known)
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """The two of srv1, on each host."""
+        """Returns the two components of srv1 for each host."""
         if stack is None:
             return super().scan(Stack(hosts=(HostSpec(name="here", connect="local"),), components=()))
         facts = self.inspect(stack)
@@ -95,7 +95,7 @@ class FarEngine(whole.WholeEngine):
         return Scan(stack=stack, facts=facts, exposures=seen, findings=())
 
     def apply(self, plan: object, emit: Any, cancel: threading.Event, **_: object) -> Outcome:
-        """Fails at once while something has to be asked for."""
+        """Fails at once while an answer is missing."""
         self.applied += 1
         error: FirescreenError | None = None
         try:
@@ -109,20 +109,20 @@ class FarEngine(whole.WholeEngine):
 
 
 @pytest.fixture
-def far(tmp_path: Path) -> FarEngine:
-    return FarEngine(tmp_path)
+def remote(tmp_path: Path) -> RemoteEngine:
+    return RemoteEngine(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the person's own is offered."""
+    """Sets an empty home, so that no hosts of the real user are offered."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "config").write_text("Host web* !x\nHost srv1\n")
 
 
-def build(far: FarEngine) -> FirescreenApp:
-    return make_app(build=engine(far))
+def build(remote: RemoteEngine) -> FirescreenApp:
+    return make_app(build=engine(remote))
 
 
 async def add(pilot: Any, text: str = "anna@srv9") -> None:
@@ -136,9 +136,9 @@ async def add(pilot: Any, text: str = "anna@srv9") -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, int]) -> None:
-    app = build(far)
-    far.user = "anna"
+async def test_hosts_are_added_by_keyboard(remote: RemoteEngine, size: tuple[int, int]) -> None:
+    app = build(remote)
+    remote.user = "anna"
     pictures = []
     async with app.run_test(size=size) as pilot:
         await add(pilot)
@@ -147,7 +147,7 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
         assert "ssh-ed25519" in text
         await pilot.press("y", "left", "right", "tab")
         await until(pilot, "Accept this host key?")
-        await pilot.press("enter")  # the focus has moved to yes, on purpose
+        await pilot.press("enter")  # the focus has been moved to "yes" on purpose
         await until(pilot, "the password asks for a password")
         await pilot.press(*"wrong", "enter")
         await until(pilot, "the password was not accepted")
@@ -176,7 +176,7 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
             "node_exporter": ("tls", "basic_auth"),
             "pushgateway": ("tls", "basic_auth"),
         }
-        kept = far.workspace.root / "stack.yaml"
+        kept = remote.workspace.root / "stack.yaml"
         await until(pilot, kept.exists)
     assert all(CANARY not in picture for picture in pictures)
     assert CANARY not in kept.read_text()
@@ -184,19 +184,19 @@ async def test_from_the_key_to_hosts_in_hand(far: FarEngine, size: tuple[int, in
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-async def test_enter_by_accident_does_not_accept_a_key(far: FarEngine) -> None:
-    app = build(far)
+async def test_an_accidental_enter_does_not_accept_a_host_key(remote: RemoteEngine) -> None:
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot)
         await until(pilot, "Accept this host key?")
         await pilot.press("enter")
         await until(pilot, "test failed")
-        assert far.access.accepted_fingerprint("srv9") == ""
+        assert remote.access.accepted_fingerprint("srv9") == ""
 
 
-async def test_escape_stops_a_test_and_what_comes_later_is_dropped(far: FarEngine) -> None:
-    far.held = threading.Event()
-    app = build(far)
+async def test_escape_stops_a_connection_test_and_its_late_result_is_dropped(remote: RemoteEngine) -> None:
+    remote.held = threading.Event()
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot)
         await until(pilot, "connecting…")
@@ -204,7 +204,7 @@ async def test_escape_stops_a_test_and_what_comes_later_is_dropped(far: FarEngin
         await pilot.press("escape")
         await until(pilot, "test stopped")
         assert isinstance(app.screen, HostsPage), "the first Escape stops, the second leaves"
-        far.held.set()
+        remote.held.set()
         for _ in range(20):
             await pilot.pause(0.01)
         assert isinstance(app.screen, HostsPage)
@@ -213,9 +213,15 @@ async def test_escape_stops_a_test_and_what_comes_later_is_dropped(far: FarEngin
         await until(pilot, lambda: len(app.screen_stack) == 1)
 
 
-async def test_who_cannot_become_root_is_told_so(far: FarEngine) -> None:
-    far.user, far.may_sudo, far.asks_key, far.asks_login, far.asks_sudo = "anna", False, False, False, False
-    app = build(far)
+async def test_a_user_who_cannot_become_root_gets_an_error(remote: RemoteEngine) -> None:
+    remote.user, remote.may_sudo, remote.asks_key, remote.asks_login, remote.asks_sudo = (
+        "anna",
+        False,
+        False,
+        False,
+        False,
+    )
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot)
         await until(pilot, "Use sudo on srv9?")
@@ -226,9 +232,9 @@ async def test_who_cannot_become_root_is_told_so(far: FarEngine) -> None:
         assert not app.host_list.taken
 
 
-async def test_a_host_that_cannot_be_reached_says_what_to_do(far: FarEngine) -> None:
-    far.down = True
-    app = build(far)
+async def test_the_error_of_an_unreachable_host_says_what_to_do(remote: RemoteEngine) -> None:
+    remote.down = True
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot, "srv9:2222")
         text = await until(pilot, "test failed")
@@ -236,8 +242,8 @@ async def test_a_host_that_cannot_be_reached_says_what_to_do(far: FarEngine) -> 
         assert "Check the port" in text
 
 
-async def test_what_names_no_host_is_said_in_the_dialog(far: FarEngine) -> None:
-    app = build(far)
+async def test_an_invalid_host_is_reported_in_the_dialog(remote: RemoteEngine) -> None:
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await add(pilot, "root@")
         await until(pilot, "names no host")
@@ -247,12 +253,12 @@ async def test_what_names_no_host_is_said_in_the_dialog(far: FarEngine) -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_the_hosts_of_a_file_are_added_and_tested_together(
-    far: FarEngine, tmp_path: Path, size: tuple[int, int]
+    remote: RemoteEngine, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    far.asks_key = far.asks_login = far.asks_sudo = False
+    remote.asks_key = remote.asks_login = remote.asks_sudo = False
     inventory = tmp_path / "hosts.ini"
     inventory.write_text("[campus]\nsrv1\nnode[01:03] ansible_user=anna ansible_become=yes\n")
-    app = build(far)
+    app = build(remote)
     async with app.run_test(size=size) as pilot:
         await until(pilot, "Other hosts")
         await until(pilot, lambda: not app.session.busy)
@@ -276,12 +282,12 @@ async def test_the_hosts_of_a_file_are_added_and_tested_together(
         assert not app.host_list.entry("srv1").components, "only what was added"  # type: ignore[union-attr]
 
 
-async def test_the_hosts_of_last_time_are_offered(far: FarEngine) -> None:
-    far.asks_key = far.asks_login = far.asks_sudo = False
-    (far.workspace.root / "stack.yaml").write_text(
+async def test_previously_used_hosts_are_offered(remote: RemoteEngine) -> None:
+    remote.asks_key = remote.asks_login = remote.asks_sudo = False
+    (remote.workspace.root / "stack.yaml").write_text(
         "version: 1\nhosts: {srv1: {connect: ssh}}\ncomponents: [{host: srv1, name: node_exporter, protect: [tls]}]\n"
     )
-    app = build(far)
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "Continue with your hosts?")
         assert "srv1" in text
@@ -290,11 +296,11 @@ async def test_the_hosts_of_last_time_are_offered(far: FarEngine) -> None:
         assert app.session.hosts == ("srv1",)
 
 
-async def test_a_question_of_an_apply_is_asked_and_the_apply_is_done_again(far: FarEngine) -> None:
-    far.asks_key = False
+async def test_a_question_during_an_apply_is_asked_and_the_apply_repeated(remote: RemoteEngine) -> None:
+    remote.asks_key = False
     stack = Stack(hosts=(HostSpec(name="srv1", connect="ssh"),), components=())
     plan = replace(whole.plan(), stack=stack)
-    app = build(far)
+    app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")
         app.runs.start(begin("apply"), lambda emit, cancel: app.client.apply(plan, emit, cancel))
@@ -305,14 +311,14 @@ async def test_a_question_of_an_apply_is_asked_and_the_apply_is_done_again(far: 
         await pilot.press(*CANARY, "enter")
         await until(pilot, lambda: not app.runs.working)
         assert app.run_state.result == "proven"
-        assert far.applied == 2
+        assert remote.applied == 2
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
-async def test_a_password_is_for_one_host_or_for_all(far: FarEngine, everywhere: bool) -> None:
-    far.asks_key = far.asks_login = False
+async def test_a_password_is_for_one_host_or_for_all(remote: RemoteEngine, everywhere: bool) -> None:
+    remote.asks_key = remote.asks_login = False
     specs = tuple(HostSpec(name=name, connect="ssh", become="sudo") for name in ("srv1", "srv2", "srv3"))
-    app = build(far)
+    app = build(remote)
     heard: list[object] = []
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")
@@ -333,10 +339,10 @@ async def test_a_password_is_for_one_host_or_for_all(far: FarEngine, everywhere:
         assert len(app.screen_stack) == 1
 
 
-async def test_a_question_that_several_looks_run_into_is_asked_once(far: FarEngine) -> None:
-    far.asks_key = False
+async def test_concurrent_scans_ask_a_question_only_once(remote: RemoteEngine) -> None:
+    remote.asks_key = False
     spec = HostSpec(name="srv1", connect="ssh")
-    app = build(far)
+    app = build(remote)
     heard: list[object] = []
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")

@@ -1,4 +1,4 @@
-"""Keys that are typed in one go with the key that opens a page: the page takes them once it has its focus."""
+"""Keys that are typed together with the key that opens a page reach that page once it has the focus."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ SLOW = 0.3
 
 
 class SlowEngine(SceneEngine):
-    """Answers after the keys have come."""
+    """Answers after the keys were typed."""
 
     refuses = False
 
     def history(self) -> tuple[RunRecord, ...]:
-        """Five runs."""
+        """Returns five runs."""
         time.sleep(SLOW)
         return super().history()
 
     def inventory(self, *stack: object) -> Any:
-        """Certificates and users."""
+        """Returns certificates and users."""
         time.sleep(SLOW)
         return super().inventory(*stack)
 
     def plan(self, *wanted: Any, **more: Any) -> Any:
-        """The plan, or an error."""
+        """Returns a plan, or raises an error."""
         time.sleep(SLOW)
         if self.refuses:
             raise InputError("no plan today")
@@ -52,10 +52,10 @@ class SlowEngine(SceneEngine):
 
 
 class GatedEngine(SceneEngine):
-    """Reads the inventory when the test lets it."""
+    """Reads the inventory when the test sets the gate."""
 
     def inventory(self, *stack: object) -> Any:
-        """Certificates and users."""
+        """Returns certificates and users."""
         self.gate.wait(60)
         return super().inventory(*stack)
 
@@ -116,7 +116,7 @@ def _title(app: FirescreenApp) -> str:
 
 
 @pytest.mark.parametrize("name", BURSTS)
-async def test_keys_behind_the_key_that_opens_a_page_reach_that_page(name: str) -> None:
+async def test_keys_typed_after_the_key_that_opens_a_page_reach_that_page(name: str) -> None:
     keys, arrived = BURSTS[name]
     app = make_app(build=engine(SlowEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -141,7 +141,7 @@ async def test_keys_for_a_plan_that_cannot_be_made_do_not_close_its_error() -> N
         assert "no plan today" in drawn(pilot)
 
 
-async def test_escape_leaves_a_page_that_is_still_being_read_and_drops_what_was_typed_for_it() -> None:
+async def test_escape_closes_a_loading_page_and_drops_its_queued_keys() -> None:
     one = GatedEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -154,7 +154,7 @@ async def test_escape_leaves_a_page_that_is_still_being_read_and_drops_what_was_
         assert isinstance(app.screen, HomePage)
 
 
-async def test_a_page_that_reads_again_takes_keys_meanwhile() -> None:
+async def test_a_page_takes_keys_while_it_reloads() -> None:
     one = GatedEngine()
     one.gate.set()
     app = make_app(build=engine(one))
@@ -170,7 +170,7 @@ async def test_a_page_that_reads_again_takes_keys_meanwhile() -> None:
 
 
 @pytest.mark.matrix
-def test_keys_typed_in_one_go_on_a_real_terminal(tmp_path: Path) -> None:
+def test_keys_pasted_on_a_real_terminal(tmp_path: Path) -> None:
     terminal = DrawnTerminal([sys.executable, "-m", "screens", "--workspace", str(tmp_path)])
     try:
         terminal.until("Follow a lab")
@@ -178,7 +178,7 @@ def test_keys_typed_in_one_go_on_a_real_terminal(tmp_path: Path) -> None:
         terminal.press(b"xno route to host", lambda shown: "no route to host" in shown)
         terminal.press(b"\x1b", lambda shown: "no route to host" not in shown)
         terminal.press(b"\x10history", lambda shown: "history" in shown)
-        # The menu can be read beside the palette: an Escape that is followed at once would be another key.
+        # The menu can be read beside the palette. An Escape with a byte right behind it would be read as another key.
         terminal.press(b"\x1b", lambda shown: "history" not in shown and "Follow a lab" in shown)
         terminal.press(b"?g\x1b[B\x1b[B", lambda shown: "Glossary" in shown)
     finally:
@@ -186,7 +186,7 @@ def test_keys_typed_in_one_go_on_a_real_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reads_only", [False, True])
-async def test_work_of_a_page_that_has_closed_still_finds_the_app(reads_only: bool) -> None:
+async def test_a_worker_of_a_closed_page_still_has_its_app(reads_only: bool) -> None:
     app = make_app(build=engine(SceneEngine()))
     found: list[object] = []
     async with app.run_test(size=(80, 24)) as pilot:

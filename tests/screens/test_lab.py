@@ -1,4 +1,4 @@
-"""Every step of every lab at 80x24: each line of its text, commands and hints can be read, and copied whole."""
+"""Every step of every lab at 80x24: all its text, commands and hints can be read, and its commands copied whole."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SAID = 9
 
 
 def values(lab: Lab) -> Mapping[str, str]:
-    """What a student's practice stack puts in place of the placeholders; folders as long as they are there."""
+    """Returns the values of the placeholders, with folders as long as on a student's practice stack."""
     components = {
         "srv1": "node_exporter",
         "srv2": "node_exporter",
@@ -77,8 +77,8 @@ def values(lab: Lab) -> Mapping[str, str]:
     return found
 
 
-class Shown:
-    """A lab as its page sees it, with nothing running: all hints were taken, nothing is done yet."""
+class FakeSession:
+    """A session of a lab with nothing running: all hints were taken, no step is done."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab.fill_placeholders(values(lab))
@@ -91,69 +91,69 @@ class Shown:
     where = "the practice stack"
 
     def terminal(self, place: str) -> str:
-        """As on the practice stack."""
+        """Returns the values as on the practice stack."""
         return f"another terminal, for {place}"
 
     def has_begun(self, step_id: str) -> bool:
-        """No fault is put in here."""
+        """Returns false: the fault of this step was not made."""
         return True
 
     def check(self, step_id: str, *, patience: float = 0.0, by_student: bool = False) -> CheckResult:
-        """Not yet, unless a test says so."""
+        """Reports the step as not done, unless a test says otherwise."""
         return CheckResult(self.is_solved, "not yet", "go on")
 
     def hint(self, step_id: str) -> str:
-        """The last one."""
+        """Returns the last hint."""
         return self.lab.step(step_id).hints[-1]
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What was typed so far."""
+        """Returns the answers so far."""
         return tuple(self.typed.get(number, "") for number in range(len(self.lab.questions)))
 
     def respond(self, number: int, text: str) -> None:
-        """Keeps it."""
+        """Stores the answer."""
         self.typed[number] = text
 
     def report(self) -> Path:
-        """Where it would be."""
+        """Returns the path of the report."""
         return Path(f"{FOLDER}/../reports/lab-{self.lab.id}.md")
 
     def answer(self, step_id: str) -> tuple[str, ...]:
-        """As after the last hint."""
+        """Returns the solution, as after the last hint."""
         return self.lab.step(step_id).answer
 
 
-def squeezed(text: str) -> str:
-    """Without blanks and stars, so that where a line was broken or what is emphasised does not matter."""
+def squeeze(text: str) -> str:
+    """Removes blanks and stars, so that line breaks and emphasis do not matter."""
     return re.sub(r"[\s▁▂▃▄▅▆▇█▌▐│─╭╮╰╯*]", "", text)
 
 
-def shows(pilot: Pilot[Any], *ends: str) -> Callable[[], bool]:
-    """Whether all these stand in the right pane now."""
+def has_texts(pilot: Pilot[Any], *ends: str) -> Callable[[], bool]:
+    """Returns whether all these texts are in the right pane now."""
 
     def stand() -> bool:
-        seen = squeezed(right_pane(pilot))
+        seen = squeeze(right_pane(pilot))
         return all(end in seen for end in ends)
 
     return stand
 
 
 def right_pane(pilot: Pilot[Any]) -> str:
-    """What stands right of the steps, the place of a scrollbar left out."""
+    """Returns the right pane without its scrollbar."""
     detail = pilot.app.screen.query_one("#detail", VerticalScroll)
     region = detail.content_region
     lines = drawn(pilot).splitlines()[region.y : region.bottom]
     return "\n".join(line[region.x : region.right] for line in lines)
 
 
-def as_folded(pilot: Pilot[Any], command: str) -> str:
-    """A command as it stands in the right pane, squeezed."""
-    return squeezed("\n".join(fold_lines(command, line_width(pilot.app.screen.query_one("#detail")))))
+def fold_command(pilot: Pilot[Any], command: str) -> str:
+    """Returns a command as the right pane shows it, squeezed."""
+    return squeeze("\n".join(fold_lines(command, line_width(pilot.app.screen.query_one("#detail")))))
 
 
-async def read_through(pilot: Pilot[Any]) -> str:
-    """All that can be seen of the step in hand by paging down."""
+async def read_step(pilot: Pilot[Any]) -> str:
+    """Returns all text of the selected step, read by paging down."""
     detail = pilot.app.screen.query_one("#detail", VerticalScroll)
     detail.scroll_home(animate=False)
     await pilot.pause()
@@ -164,18 +164,18 @@ async def read_through(pilot: Pilot[Any]) -> str:
         await pilot.pause()
         overlap = detail.size.height - int(detail.scroll_y - before)
         pages.append("\n".join(right_pane(pilot).splitlines()[overlap:]))
-    return squeezed("".join(pages))
+    return squeeze("".join(pages))
 
 
-def written(markdown: str) -> list[str]:
-    """The lines of a page as they are to be read, without the signs of Markdown."""
+def without_markdown(markdown: str) -> list[str]:
+    """Returns the lines of a page without the signs of Markdown."""
     plain = re.sub(r"\*\*|\*|`", "", markdown)
-    return [squeezed(re.sub(r"^- ", "", line)) for line in plain.splitlines() if line.strip()]
+    return [squeeze(re.sub(r"^- ", "", line)) for line in plain.splitlines() if line.strip()]
 
 
 @asynccontextmanager
-async def opened(session: Shown, *, height: int) -> AsyncIterator[Pilot[Any]]:
-    """The page of a lab on a terminal of 80 columns."""
+async def open_lab_page(session: FakeSession, *, height: int) -> AsyncIterator[Pilot[Any]]:
+    """Opens the page of a lab on a terminal of 80 columns."""
     app = make_app(build=engine())
     async with app.run_test(size=(80, height)) as pilot:
         await until(pilot, "Follow a lab")
@@ -185,23 +185,27 @@ async def opened(session: Shown, *, height: int) -> AsyncIterator[Pilot[Any]]:
 
 
 @pytest.mark.parametrize("lab", labs.labs(), ids=lambda lab: lab.id)
-async def test_every_line_stands_whole_in_80_columns_and_commands_are_copied_whole(lab: Lab) -> None:
-    session = Shown(lab)
-    # As wide as a small terminal and higher than any page, so that one frame shows all of a step.
-    async with opened(session, height=150) as pilot:
-        await until(pilot, lambda: as_folded(pilot, f". {session.shell_file}") in squeezed(right_pane(pilot)))
-        seen = squeezed(right_pane(pilot))
-        assert [line for line in written(session.lab.intro) if line not in seen] == []
+async def test_every_line_fits_80_columns_and_commands_are_copied_whole(lab: Lab) -> None:
+    session = FakeSession(lab)
+    # As wide as a small terminal and higher than any page, so that one frame shows the complete step.
+    async with open_lab_page(session, height=150) as pilot:
+        await until(
+            pilot, lambda: fold_command(pilot, f". {session.shell_file}") in squeeze(right_pane(pilot))
+        )
+        seen = squeeze(right_pane(pilot))
+        assert [line for line in without_markdown(session.lab.intro) if line not in seen] == []
         page = cast(LabPage, pilot.app.screen)
         for step in session.lab.steps:
             await pilot.press("n", "c")
             assert page.step is step
             typed = (*step.commands, *step.answer)
             assert pilot.app.clipboard == "\n".join(typed) + "\n"
-            await until(pilot, shows(pilot, written(step.text)[-1], as_folded(pilot, typed[-1])))
-            seen = squeezed(right_pane(pilot))
-            assert [line for line in written(step.text) if line not in seen] == [], step.id
-            assert [command for command in typed if as_folded(pilot, command) not in seen] == [], step.id
+            await until(
+                pilot, has_texts(pilot, without_markdown(step.text)[-1], fold_command(pilot, typed[-1]))
+            )
+            seen = squeeze(right_pane(pilot))
+            assert [line for line in without_markdown(step.text) if line not in seen] == [], step.id
+            assert [command for command in typed if fold_command(pilot, command) not in seen] == [], step.id
             assert page.query_one("#detail", VerticalScroll).max_scroll_y == 0, "the frame shows all of it"
             width = page.query_one("#detail", VerticalScroll).content_size.width
             for hint in step.hints:
@@ -211,38 +215,38 @@ async def test_every_line_stands_whole_in_80_columns_and_commands_are_copied_who
 
 async def test_a_long_step_is_read_to_its_end_at_80x24_with_one_key() -> None:
     lab = labs.find("stack")
-    session = Shown(replace(lab, steps=(max(lab.steps, key=lambda step: len(str(step))),)))
-    async with opened(session, height=24) as pilot:
+    session = FakeSession(replace(lab, steps=(max(lab.steps, key=lambda step: len(str(step))),)))
+    async with open_lab_page(session, height=24) as pilot:
         await pilot.press("n")
         step = session.lab.steps[0]
         await until(pilot, lambda: step.title in right_pane(pilot))
         await until(pilot, lambda: pilot.app.screen.query_one("#detail").max_scroll_y > 24)
-        seen = await read_through(pilot)
-        assert [line for line in written(step.text) if line not in seen] == []
-        assert [command for command in step.commands if as_folded(pilot, command) not in seen] == []
+        seen = await read_step(pilot)
+        assert [line for line in without_markdown(step.text) if line not in seen] == []
+        assert [command for command in step.commands if fold_command(pilot, command) not in seen] == []
 
 
-async def test_all_labs_are_listed_at_80x24_and_the_one_in_hand_says_what_it_is_about(
+async def test_all_labs_are_listed_at_80x24_and_the_selected_one_is_described(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine without Docker, the lab that needs it says so."""
+    """The lab that needs Docker says so on a machine without it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     async with make_app(build=engine()).run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
         await until(pilot, labs.labs()[0].title)
         for lab in labs.labs():
-            about = written(lab.intro.strip().partition("\n\n")[0].replace("\n", " "))
+            about = without_markdown(lab.intro.strip().partition("\n\n")[0].replace("\n", " "))
             if lab.docker:
-                about = written("Skipped: the lab in containers needs Docker and its Compose")
-            await until(pilot, shows_whole(pilot, squeezed(lab.title), *about))
-            assert not lab.docker or squeezed("needs Docker") in squeezed(drawn(pilot))
+                about = without_markdown("Skipped: the lab in containers needs Docker and its Compose")
+            await until(pilot, is_on_screen(pilot, squeeze(lab.title), *about))
+            assert not lab.docker or squeeze("needs Docker") in squeeze(drawn(pilot))
             await pilot.press("down")
 
 
 async def test_the_last_step_can_be_reached_and_left_by_keyboard() -> None:
-    session = Shown(labs.find("faults"))
-    async with opened(session, height=24) as pilot:
+    session = FakeSession(labs.find("faults"))
+    async with open_lab_page(session, height=24) as pilot:
         await pilot.press("end")
         await pilot.pause()
         assert pilot.app.screen.query_one("#steps", OptionList).highlighted == len(session.lab.steps)
@@ -250,10 +254,10 @@ async def test_the_last_step_can_be_reached_and_left_by_keyboard() -> None:
         await until(pilot, "Follow a lab")
 
 
-async def test_own_answers_are_taken_and_the_report_says_where_it_is() -> None:
-    session = Shown(labs.find("look"))
+async def test_answers_are_stored_and_the_page_names_the_report() -> None:
+    session = FakeSession(labs.find("look"))
     session.done = frozenset(step.id for step in session.lab.steps)
-    async with opened(session, height=24) as pilot:
+    async with open_lab_page(session, height=24) as pilot:
         await until(pilot, "Can you answer these?")
         await pilot.press("w")
         await until(pilot, "Your answers")
@@ -261,17 +265,17 @@ async def test_own_answers_are_taken_and_the_report_says_where_it_is() -> None:
         await until(pilot, "'o' writes your report")
         assert session.typed == {0: "No.", 1: "None."}
         await pilot.press("o")
-        await until(pilot, shows_whole(pilot, "reports/lab-look.md", "reports/lab-look.html"))
+        await until(pilot, is_on_screen(pilot, "reports/lab-look.md", "reports/lab-look.html"))
         await pilot.press("home", "n", "o")
-        await until(pilot, shows_whole(pilot, "reports/lab-look.md"))
+        await until(pilot, is_on_screen(pilot, "reports/lab-look.md"))
 
 
-def shows_whole(pilot: Pilot[Any], *texts: str) -> Callable[[], bool]:
-    """Whether all these stand on the screen, wherever a line was broken."""
-    return lambda: all(text in squeezed(drawn(pilot)) for text in texts)
+def is_on_screen(pilot: Pilot[Any], *texts: str) -> Callable[[], bool]:
+    """Returns whether all these texts are on the screen, wherever their lines break."""
+    return lambda: all(text in squeeze(drawn(pilot)) for text in texts)
 
 
-async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path: Path) -> None:
+async def test_classroom_hosts_are_added_and_removed_by_keyboard(tmp_path: Path) -> None:
     quiet = QuietEngine()
     quiet.workspace = Workspace(tmp_path / "workspace").ensure()
     file = tmp_path / "room.yaml"
@@ -285,7 +289,7 @@ async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path:
         await pilot.press("tab", "enter")
         await until(pilot, "classroom file")
         await pilot.press(*str(file), "enter")
-        # The file asks for a number: that is the next question, and no mistake yet.
+        # The file needs a number: that is the next question, and no error yet.
         await until(pilot, lambda: getattr(pilot.app.focused, "id", "") == "campus")
         assert "✗" not in drawn(pilot)
         await pilot.press("3", "1", "enter")
@@ -300,19 +304,19 @@ async def test_the_hosts_of_a_classroom_are_taken_and_left_by_keyboard(tmp_path:
 
 
 def keys(pilot: Pilot[Any]) -> list[str]:
-    """The keys in the footer."""
+    """Returns the keys in the footer."""
     return [key.key_display for key in pilot.app.screen.query(FooterKey)]
 
 
 async def test_the_footer_shows_the_keys_that_the_step_and_its_texts_name() -> None:
-    session = Shown(labs.find("look"))
-    async with opened(session, height=24) as pilot:
-        await until(pilot, lambda: "n" in keys(pilot))  # as the text about the lab says
+    session = FakeSession(labs.find("look"))
+    async with open_lab_page(session, height=24) as pilot:
+        await until(pilot, lambda: "n" in keys(pilot))  # as the lab's introduction says
         await pilot.press("n")
         await until(pilot, lambda: keys(pilot) == ["k", "h", "d", "c", "?", "esc"])
         session.is_solved = True
         await pilot.press("k")
-        await until(pilot, shows_whole(pilot, squeezed("'n' goes to the next step")))
+        await until(pilot, is_on_screen(pilot, squeeze("'n' goes to the next step")))
         await until(pilot, lambda: "n" in keys(pilot) and "h" not in keys(pilot))
         await pilot.press("h")
         await pilot.pause()
@@ -320,13 +324,13 @@ async def test_the_footer_shows_the_keys_that_the_step_and_its_texts_name() -> N
         for _ in session.lab.steps[1:]:
             await pilot.press("n", "k")
             await pilot.pause()
-        await until(pilot, shows_whole(pilot, squeezed("all steps are done")))
+        await until(pilot, is_on_screen(pilot, squeeze("all steps are done")))
         await pilot.press("end")
         await until(pilot, lambda: {"w", "a", "o"} <= set(keys(pilot)))
         assert len(keys(pilot)) <= 6
 
 
-def test_after_a_step_the_text_names_only_steps_that_the_lab_has() -> None:
+def test_the_text_after_a_step_names_only_existing_steps() -> None:
     lab = labs.find("look")
     first, *middle, last = (step.id for step in lab.steps)
     everything = {first, *middle, last}

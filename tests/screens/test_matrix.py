@@ -1,4 +1,4 @@
-"""The proof of a whole stack: five targets, nine clients, readable on 80x24 and complete in words beneath."""
+"""The verification of five targets from nine clients: readable at 80x24, and complete in words below the table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLOURS = {"success": "green", "error": "red", "faint": "grey"}
 
 
 def finished(attempts: tuple[Attempt, ...]) -> RunState:
-    """A verify that has ended."""
+    """Returns the state of a finished verify."""
     said = tuple((one.probe.instance, ("down", one.outcome)) for one in attempts if one.probe.kind == "up")
     return RunState(kind="verify", phase="finished", result="proven", attempts=attempts, ups=said)
 
@@ -60,7 +60,7 @@ async def test_five_targets_and_nine_clients_fit() -> None:
         await until(pilot, "blackbox_exporter")
 
 
-async def test_what_went_wrong_is_seen_in_its_cell_its_total_and_in_words() -> None:
+async def test_a_failure_is_shown_in_its_cell_its_total_and_in_words() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     wrong = frozenset({"srv1/pushgateway/no-password"})
     async with app.run_test(size=(80, 24)) as pilot:
@@ -92,7 +92,7 @@ async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
         assert "✓ right client → monitorc/prometheus" in text
 
 
-def test_rows_stand_in_their_order_and_none_is_hidden() -> None:
+def test_rows_are_in_order_and_none_is_hidden() -> None:
     attempts = whole.attempts()
     place = replace(attempts[0], probe=replace(attempts[0].probe, id="p", client="Alertmanager's alerts"))
     twice = replace(attempts[0], probe=replace(attempts[0].probe, id="q"))
@@ -108,7 +108,7 @@ def test_rows_stand_in_their_order_and_none_is_hidden() -> None:
     assert sum(len(found) for _, found in rows) == 11
 
 
-def test_a_cell_says_as_much_as_there_is_room_for() -> None:
+def test_a_cell_says_as_much_as_fits() -> None:
     right = whole.attempts()[0]
     wrong = replace(right, ok=False, outcome="untrusted")
     assert cell(right, 40, COLOURS).plain == "✓ 200  accepted"
@@ -137,7 +137,7 @@ def test_every_outcome_has_words() -> None:
     )
 
 
-def test_prometheus_word_of_many_instances_names_each() -> None:
+def test_the_up_row_of_many_instances_names_each() -> None:
     said = tuple((f"10.0.0.{number}:9100", ("down", "up")) for number in range(20))
     text = ups(said, 74).plain
     assert "✓ 20 of 20 targets are scraped" in text
@@ -150,7 +150,7 @@ def test_the_first_row_is_named_whole_where_clients_have_short_names() -> None:
     assert widths(76, ["no TLS"], ["srv1/node_exporter"])[0] > len(TOTAL)
 
 
-async def test_one_key_shows_all_that_was_made_and_how_to_undo_it() -> None:
+async def test_one_key_shows_everything_created_and_how_to_undo_it() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")

@@ -1,4 +1,4 @@
-"""'Explain an error': a pasted error is explained, harmlessly, and what mends it is one key away."""
+"""The page that explains a pasted error: harmless text, its diagnosis, and one key to the fix."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from wizard.model import Stack
 
 
 class Asking(QuietEngine):
-    """Its hosts say that the certificate has expired."""
+    """Diagnoses with hosts that say that the certificate has expired."""
 
     def explain(self, text: str, stack: Stack | None = None) -> Diagnosis | None:
         found = catalogue.diagnose(text)
         return catalogue.narrow(found, lambda *_: "server-expired") if found else None
 
 
-async def test_a_pasted_error_is_explained_and_the_hosts_narrow_it_down() -> None:
+async def test_a_pasted_error_is_explained_by_what_the_hosts_say() -> None:
     app = make_app(build=engine(Asking()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")
@@ -45,7 +45,7 @@ async def test_a_pasted_error_is_explained_and_the_hosts_narrow_it_down() -> Non
         await until(pilot, lambda: isinstance(app.screen, InventoryPage))
 
 
-async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -> None:
+async def test_pasted_text_cannot_style_the_screen_and_its_secrets_are_masked() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
@@ -59,7 +59,7 @@ async def test_what_is_pasted_can_style_and_move_nothing_and_shows_no_secret() -
         assert "\x1b" not in text and "s3cretpw" not in text
 
 
-async def test_an_unknown_text_says_so() -> None:
+async def test_an_unknown_error_is_reported_as_unknown() -> None:
     app = make_app(build=engine(QuietEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "No Prometheus component was found")

@@ -1,4 +1,4 @@
-"""A typed password, a key and a hash stand on no screen and in no picture of one, from the first to the last."""
+"""A typed password, a private key and a hash appear on no screen and in no picture of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not be missed: an interrupted run after 'Decide later', running practice, what another window did."""
+"""Notices: an interrupted run after 'Decide later', a running practice stack, a run of another window."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NOTHING = Plan(stack=Stack(hosts=(), components=()), facts=Facts({}), steps=(), 
 SAID = "TLS: srv1 was interrupted. i roll back or compare"
 
 
-class CutOff(QuietEngine):
-    """One run was interrupted, until it is forgotten."""
+class InterruptedEngine(QuietEngine):
+    """An engine with an interrupted run, until that is forgotten."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -35,38 +35,38 @@ class CutOff(QuietEngine):
         self.scans = 0
 
     def journal(self, run: str, text: str) -> None:
-        """Writes a journal, as another process would."""
+        """Writes a journal, as another process does."""
         folder = self.workspace.runs / run
         folder.mkdir(exist_ok=True)
         (folder / "journal.jsonl").write_text(text)
 
     def interrupted_run(self) -> RunRecord | None:
-        """The run, as long as it is left."""
+        """Returns the interrupted run until it is forgotten."""
         return self.left
 
     def history(self) -> tuple[RunRecord, ...]:
-        """A run for each journal."""
+        """Returns a run for each journal."""
         return tuple(
             replace(RUN, run=each.name, title=f"Run {each.name}", state="proven")
             for each in sorted(self.workspace.runs.iterdir())
         )
 
     def run_details(self, run: str) -> tuple[str, ...]:
-        """Nothing in it."""
+        """Returns no changes."""
         return ()
 
     def remains(self) -> tuple[Remains, ...]:
-        """Nothing differs."""
+        """Returns no differences."""
         return (Remains(run="7", title="", started=0.0, hosts=("srv1",), differences=()),)
 
     def forget(self, **_: object) -> tuple[()]:
-        """It is left no more."""
+        """Forgets the interrupted run."""
         self.left = None
         self.journal(RUN.run, "begun\nforgotten\n")
         return ()
 
     def scan(self, stack: Stack | None = None, **more: object) -> Scan:
-        """Counts."""
+        """Counts its calls."""
         self.scans += 1
         return super().scan(stack, **more)
 
@@ -75,8 +75,8 @@ def app_of(one: QuietEngine) -> Any:
     return make_app(build=engine(one))
 
 
-async def test_an_interrupted_run_is_told_of_after_later_and_until_it_is_settled(tmp_path: Path) -> None:
-    app = app_of(CutOff(tmp_path))
+async def test_an_interrupted_run_is_announced_until_it_is_resolved(tmp_path: Path) -> None:
+    app = app_of(InterruptedEngine(tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Decide later")
         await pilot.press("escape")
@@ -101,11 +101,11 @@ async def test_an_interrupted_run_is_told_of_after_later_and_until_it_is_settled
         assert "was interrupted" not in await until(pilot, "Components on this machine")
 
 
-async def test_a_second_window_shows_what_the_first_one_did(
+async def test_a_second_window_shows_a_run_of_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workspace_watch, "EVERY", 0.05)
-    one = CutOff(tmp_path)
+    one = InterruptedEngine(tmp_path)
     one.left = None
     app = app_of(one)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -120,7 +120,7 @@ async def test_a_second_window_shows_what_the_first_one_did(
         await until(pilot, lambda: one.scans > scans)
 
 
-def test_running_practice_is_told_of_on_this_machine_alone() -> None:
+def test_a_running_practice_stack_is_announced_only_on_this_machine() -> None:
     runs = Notices(practice=True)
     assert practice_words(runs, Session()).plain == "▸ The practice stack is running. p opens it"
     assert not practice_words(runs, Session(place="practice"))

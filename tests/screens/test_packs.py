@@ -1,4 +1,4 @@
-"""Labs of others in the wizard: shown whole before they are taken, and drawn as plain text whatever they hold."""
+"""Lab packs in the wizard: shown completely before they are added, and drawn as plain text whatever they contain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from screens.dialogs.labs import LabsDialog
 from screens.dialogs.packs import PackDialog
 from screens.labs.screen import LabPage
 from tests.screens.helpers import QuietEngine, drawn, engine, until
-from tests.screens.test_lab import Shown
+from tests.screens.test_lab import FakeSession
 from wizard import assets, labs
 from wizard.labs import LabSession, packs
 from wizard.workspace import Workspace
@@ -24,7 +24,7 @@ MARKUP = "[@click=app.quit]a key[/] [red]of[/red] $primary {{x}} [link=http://x]
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    """The pack that `lab new` makes, with the words of Textual's and Rich's markup in it."""
+    """Returns the pack that `lab new` makes, with Textual's and Rich's markup in its texts."""
     folder = Path(shutil.copytree(assets.path("examples/lab-pack"), tmp_path / "my-pack"))
     file = folder / "010-open-key" / "lab.yaml"
     text = file.read_text().replace("A private key that everybody can read", f"'{MARKUP}'")
@@ -65,7 +65,7 @@ async def test_a_pack_is_shown_then_added_by_keyboard_alone(pack: Path, tmp_path
     assert packs.names(quiet.workspace) == {"my-pack": ("open-key",)}
 
 
-async def test_a_pack_to_be_corrected_cannot_be_added(pack: Path, tmp_path: Path) -> None:
+async def test_a_pack_with_errors_cannot_be_added(pack: Path, tmp_path: Path) -> None:
     file = pack / "010-open-key" / "lab.yaml"
     file.write_text(file.read_text().replace("minutes:", "minuts:"))
     quiet = QuietEngine()
@@ -82,9 +82,9 @@ async def test_a_pack_to_be_corrected_cannot_be_added(pack: Path, tmp_path: Path
         await until(pilot, "Follow a lab")
 
 
-async def test_markup_of_a_pack_is_drawn_as_it_stands_on_the_page_of_a_lab(pack: Path) -> None:
+async def test_markup_of_a_pack_is_plain_text_on_the_page_of_a_lab(pack: Path) -> None:
     (lab,) = packs.read(pack, taken=()).labs
-    session = Shown(lab)
+    session = FakeSession(lab)
     app = make_app(build=engine())
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "Follow a lab")

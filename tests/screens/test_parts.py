@@ -1,4 +1,4 @@
-"""The parts that every page is made of: panels, cards, badges, gauges, and the stages in the title bar."""
+"""The widgets that all pages use: panels, cards, badges, gauges, and the stages in the title bar."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.screens.helpers import drawn, engine, until
 
 
 class Parts(App[None]):
-    """A page of two panels below a row of cards."""
+    """A page with two panels below a row of cards."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Parts(App[None]):
         yield Panel(Input(id="two"), title="Right", id="right")
 
 
-def test_a_gauge_is_full_only_for_all_and_empty_only_for_nothing() -> None:
+def test_a_gauge_is_full_only_at_100_percent_and_empty_only_at_0() -> None:
     for share, filled in ((0.0, 0), (0.001, 1), (0.5, 5), (0.999, 9), (1.0, 10), (7.0, 10), (-1.0, 0)):
         shown = gauge(share, 10).plain
         assert shown == "━" * filled + "─" * (10 - filled), share
@@ -63,7 +63,7 @@ def test_an_expiry_says_the_days_beside_its_bar_and_keeps_its_width() -> None:
 
 
 @pytest.mark.parametrize("no_color", [False, True])
-def test_badges_keep_their_columns_and_say_what_there_is_without_colour(no_color: bool) -> None:
+def test_badges_keep_their_columns_and_are_readable_without_colour(no_color: bool) -> None:
     shown = badges(tls=True, password=True, client_certificate=True, no_color=no_color)
     assert shown.cell_length == WIDTH
     only = badges(tls=False, password=True, client_certificate=False, no_color=no_color)
@@ -90,7 +90,7 @@ async def test_cards_are_boxes_where_there_is_room_and_one_line_elsewhere() -> N
         assert "12 files │ 3 restarts │ [b]0 warnings" in drawn(pilot)
 
 
-async def test_a_panel_shows_its_title_as_it_stands_and_where_the_focus_is() -> None:
+async def test_a_panel_shows_its_title_unchanged_and_marks_the_focus() -> None:
     app = Parts()
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "Left [of two]")
@@ -105,7 +105,7 @@ async def test_a_panel_shows_its_title_as_it_stands_and_where_the_focus_is() -> 
         await until(pilot, "3 of 5")
 
 
-async def test_a_stage_that_is_done_is_one_click_away() -> None:
+async def test_a_click_on_a_finished_stage_opens_it() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "5 of 5")
@@ -127,7 +127,7 @@ async def test_a_stage_that_is_done_is_one_click_away() -> None:
         await until(pilot, lambda: isinstance(app.screen, HomePage))
 
 
-def test_a_path_without_room_keeps_its_end() -> None:
+def test_a_long_path_keeps_its_end() -> None:
     text = "create /home/me/.local/share/firescreen/practice/srv1/etc/node_exporter/web.yml"
     assert short_path(text, 80) == text
     assert short_path(text, 40) == "create …/srv1/etc/node_exporter/web.yml"

@@ -1,4 +1,4 @@
-"""The plan of a whole stack: hosts, components, steps; and how long each target is missed, in few words."""
+"""The plan of five components: hosts, components, steps, and a short text on how long each target is down."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from wizard.model import BrokenClient, Gap, MakeFolder, ManualCommand, PlannedSt
 
 @asynccontextmanager
 async def at_the_plan(size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
-    """The wizard on a plan of 42 steps."""
+    """Returns the wizard on a plan with 42 steps."""
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=size) as pilot:
         await until(pilot, "5 of 5")
@@ -48,22 +48,22 @@ async def at_the_plan(size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[F
 
 
 def selected(app: FirescreenApp) -> str:
-    """Id of the line in hand."""
+    """Returns the id of the selected line."""
     option = app.screen.query_one("#steps", OptionList).highlighted_option
     return (option.id or "") if option else ""
 
 
 def left_of(text: str) -> list[str]:
-    """What stands in the left panel, a line each."""
+    """Returns the lines of the left panel."""
     return [line.split("││")[0] for line in text.splitlines() if "││" in line]
 
 
 def right_of(text: str) -> list[str]:
-    """What stands in the right panel, a line each."""
+    """Returns the lines of the right panel."""
     return [line.split("││")[1] for line in text.splitlines() if "││" in line]
 
 
-def test_every_step_stands_under_its_host_and_component_once() -> None:
+def test_every_step_is_listed_once_under_its_host_and_component() -> None:
     plan = whole.plan()
     lines = outline(plan)
     steps = [line.steps[0] for line in lines if line.is_step]
@@ -89,7 +89,7 @@ def test_every_step_stands_under_its_host_and_component_once() -> None:
     }
 
 
-def test_what_a_client_is_given_stands_with_that_client() -> None:
+def test_steps_for_a_client_are_listed_with_that_client() -> None:
     step = PlannedStep(
         id="trust:srv2:/etc/ca.crt",
         kind=StepKind.TRUST,
@@ -105,7 +105,7 @@ def test_what_a_client_is_given_stands_with_that_client() -> None:
     assert component_of(replace(step, component="")) == "", "it is about no component"
 
 
-def test_folding_hides_what_is_below_and_nothing_else() -> None:
+def test_folding_a_line_hides_only_the_lines_below_it() -> None:
     lines = outline(whole.plan())
     assert visible(lines, ()) == lines
     shown = visible(lines, {"host:srv1"})
@@ -157,7 +157,7 @@ async def test_n_and_b_go_through_the_steps_in_their_order() -> None:
         await until(pilot, plan.steps[40].changes[0].title())
 
 
-async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None:
+async def test_a_selected_component_shows_the_commands_of_all_its_steps() -> None:
     async with at_the_plan((120, 60)) as (app, pilot):
         while selected(app) != "component:srv2/blackbox_exporter":
             await pilot.press("down")
@@ -169,7 +169,7 @@ async def test_a_component_in_hand_shows_the_commands_of_all_its_steps() -> None
         assert "pushgateway" not in app.clipboard
 
 
-def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
+def test_equal_downtimes_are_listed_once_and_none_is_lost() -> None:
     gaps = (
         *whole.plan().gaps,
         Gap(message="is scraped by no Prometheus of this stack", host="srv1", component="x"),
@@ -186,14 +186,14 @@ def test_gaps_that_say_the_same_are_said_once_and_none_is_lost() -> None:
     assert "something else, of nobody" in text
 
 
-def test_many_services_are_counted_above_and_named_before_the_deed() -> None:
+def test_many_services_are_counted_in_the_plan_and_named_before_apply() -> None:
     short = " ".join(part.plain for part in counts(whole.plan()))
     assert "Restarts  5 services" in short
     named = " ".join(part.plain for part in counts(whole.plan(), listed=True))
     assert "blackbox_exporter on srv2" in named
 
 
-def test_a_plan_for_200_hosts_says_what_is_alike_once_and_draws_no_more_than_can_be_read() -> None:
+def test_a_plan_for_200_hosts_groups_equal_steps_and_draws_only_what_is_visible() -> None:
     plan = many.plan(200)
     words = overview(plan).plain.splitlines()
     assert len(words) < 20
@@ -227,7 +227,7 @@ BROKEN = BrokenClient(
 )
 
 
-async def test_a_client_that_will_be_rejected_is_asked_about_before_anything_is_applied() -> None:
+async def test_apply_asks_about_a_client_that_will_be_rejected() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
@@ -248,7 +248,7 @@ async def test_a_client_that_will_be_rejected_is_asked_about_before_anything_is_
         assert app.session.plan.unaccepted == (BROKEN,), "the harmless button has the focus"
 
 
-async def test_with_a_yes_it_goes_on_and_the_answer_is_remembered() -> None:
+async def test_after_yes_the_apply_starts_and_the_answer_is_remembered() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
@@ -266,7 +266,7 @@ async def test_with_a_yes_it_goes_on_and_the_answer_is_remembered() -> None:
         assert dump(app.session.stack).endswith("accept_broken:\n- monitor/nginx/prometheus\n")
 
 
-async def test_verification_that_takes_long_can_be_left_for_later() -> None:
+async def test_a_long_verification_can_be_postponed() -> None:
     class Later(whole.WholeEngine):
         def apply(self, plan: object, *words: Any, **settings: Any) -> Outcome:
             taken.append(settings["verify_later"])

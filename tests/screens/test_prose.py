@@ -1,4 +1,4 @@
-"""Long text: a path is broken after a slash, a line goes on below its text, and what is copied is as it was."""
+"""Long text: paths break after a slash, continued lines are indented, and copied text has no line ends of the screen."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ PATH = "/home/ada/.local/share/firescreen/practice/prometheus/etc/prometheus/pro
         ("x" * 45, ["x" * 38, "x" * 7]),
     ],
 )
-def test_lines_break_where_people_read_on(text: str, shown: list[str]) -> None:
+def test_lines_break_at_blanks_and_slashes(text: str, shown: list[str]) -> None:
     assert break_lines(Content(text), 38).plain.split("\n") == shown
 
 
-async def test_what_is_copied_has_no_line_ends_of_the_screen() -> None:
+async def test_copied_text_has_no_line_ends_of_the_screen() -> None:
     class Shown(App[None]):
         def compose(self) -> ComposeResult:
             yield Prose(Content(f"Where  {PATH}\nand some words that go on in the next line"), markup=False)

@@ -1,4 +1,4 @@
-"""What the screens do when something is not as it should be; a quiet engine stands in where none is the point."""
+"""The wizard in unusual situations: hostile text, errors, small terminals, interrupted runs, lost terminals."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ NOTHING = Plan(stack=Stack(hosts=(), components=()), facts=Facts({}), steps=(), 
 
 
 def quiet(one: QuietEngine | None = None, **options: Any) -> FirescreenApp:
-    """The wizard on an engine that finds nothing."""
+    """Returns the wizard on an engine that finds nothing."""
     return make_app(build=engine(one), **options)
 
 
 def hostile_attempt() -> Attempt:
-    """An answer from somebody who means us ill."""
+    """Returns a probe's result from a hostile server."""
     certificate = CertificateSummary(
         subject=f"CN={HOSTILE}",
         issuer=HOSTILE * 2000,
@@ -85,7 +85,7 @@ def hostile_attempt() -> Attempt:
 
 
 def assert_harmless(app: FirescreenApp, text: str) -> None:
-    """Nothing of it styles, moves the cursor or vanishes."""
+    """Fails if the text sets a style, moves the cursor or is missing."""
     for bad in ("\x1b", "\x9b", "\x07", "\u202e"):
         assert bad not in text
     assert "[bold red]markup[/]" in text.replace("\n", ""), "markup is shown, not obeyed"
@@ -147,7 +147,7 @@ async def test_a_bad_stack_file_is_explained_and_nothing_is_touched(tmp_path: Pa
     assert stack.read_text().endswith("componentz: []\n")
 
 
-async def test_a_small_terminal_is_told_and_can_be_used() -> None:
+async def test_a_small_terminal_shows_a_notice_and_can_be_used() -> None:
     app = quiet()
     async with app.run_test(size=(60, 16)) as pilot:
         assert "80x24" in await until(pilot, "The terminal is too small")
@@ -161,7 +161,7 @@ async def test_a_small_terminal_is_told_and_can_be_used() -> None:
         await until(pilot, lambda: "The terminal is too small" not in drawn(pilot))
 
 
-async def test_home_is_there_before_the_scan_is() -> None:
+async def test_home_is_shown_before_the_scan_ends() -> None:
     one = QuietEngine()
     held = threading.Event()
 
@@ -204,7 +204,7 @@ async def test_only_one_run_at_a_time_and_leaving_waits_for_it() -> None:
     assert app.return_value == 0
 
 
-async def test_stopping_shows_what_came_of_it() -> None:
+async def test_a_stopped_run_shows_its_result() -> None:
     one = QuietEngine()
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -220,7 +220,7 @@ async def test_stopping_shows_what_came_of_it() -> None:
         assert one.cancelled == [True]
 
 
-async def test_a_run_that_was_cut_off_is_offered_at_the_start() -> None:
+async def test_an_interrupted_run_is_offered_for_recovery_at_the_start() -> None:
     one = QuietEngine()
     record = RunRecord(run="7", started=0.0, state="cut-off", title="secure srv1", changes=(), folder="/x")
     one.interrupted_run = lambda: record  # type: ignore[method-assign]
@@ -232,7 +232,7 @@ async def test_a_run_that_was_cut_off_is_offered_at_the_start() -> None:
         await until(pilot, "Practise")
 
 
-async def test_a_fault_of_our_own_is_told_without_a_traceback() -> None:
+async def test_a_bug_is_reported_without_a_traceback() -> None:
     one = QuietEngine()
 
     def scan(stack: Stack | None = None, **_: object) -> Any:
@@ -252,7 +252,7 @@ async def test_a_fault_of_our_own_is_told_without_a_traceback() -> None:
     ["s", "c", "h", "l", "question_mark", "ctrl+p"],
     ids=["secure", "inventory", "history", "lab", "help", "all"],
 )
-async def test_each_part_opens_and_escape_comes_back(key: str) -> None:
+async def test_each_page_opens_and_escape_returns(key: str) -> None:
     one = QuietEngine()
     app = quiet(one)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -282,7 +282,7 @@ async def test_no_colour_still_shows_the_focus(monkeypatch: pytest.MonkeyPatch) 
         assert chosen.reverse != other.reverse or chosen.underline != other.underline
 
 
-async def test_without_root_sudo_is_offered_and_a_no_changes_nothing() -> None:
+async def test_without_root_sudo_is_offered_and_declining_changes_nothing() -> None:
     one = QuietEngine()
     here = HostSpec(name="here", connect="local")
     mine = Stack(hosts=(here,), components=(ComponentSpec(host="here", name="node_exporter"),))
@@ -326,8 +326,8 @@ def test_the_first_frame_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("shown", [b"\x1b", b"Home"], ids=["before the first frame", "later"])
-def test_a_terminal_that_goes_away_ends_the_wizard(tmp_path: Path, shown: bytes) -> None:
-    """Also where whatever started it had told it to ignore hang-ups: it would read nothing, for ever and busily."""
+def test_a_closed_terminal_ends_the_wizard(tmp_path: Path, shown: bytes) -> None:
+    """Ends it also where its parent ignored SIGHUP: it would try to read its terminal for ever otherwise."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [
@@ -354,7 +354,7 @@ def test_a_terminal_that_goes_away_ends_the_wizard(tmp_path: Path, shown: bytes)
             assert select.select([leader], [], [], 30)[0], drawn
             drawn += os.read(leader, 65536)
         if shown == b"Home":
-            time.sleep(4)  # it has looked at least once
+            time.sleep(4)  # it has read its terminal at least once
         assert process.poll() is None
         os.close(leader)
         assert process.wait(30) == 128 + signal.SIGHUP
@@ -381,7 +381,7 @@ async def test_keys_work_at_once_in_a_window_that_gets_the_focus_late() -> None:
 RUN = RunRecord(run="7", started=0.0, state="cut-off", title="secure srv1", changes=(), folder="/x")
 
 
-async def test_a_run_that_is_as_before_already_is_forgotten_after_a_comparison() -> None:
+async def test_an_interrupted_run_without_differences_is_forgotten() -> None:
     one = QuietEngine()
     asked: list[bool] = []
     left = Remains(run="7", title="secure srv1", started=0.0, hosts=("srv1",), differences=())
@@ -403,7 +403,7 @@ async def test_a_run_that_is_as_before_already_is_forgotten_after_a_comparison()
         await until(pilot, lambda: asked == [False])
 
 
-async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> None:
+async def test_differences_are_shown_and_kept_only_by_a_separate_choice() -> None:
     one = QuietEngine()
     asked: list[bool] = []
     differences = (
@@ -424,6 +424,6 @@ async def test_what_differs_is_shown_and_kept_only_by_a_choice_of_its_own() -> N
         await pilot.click("#compare")
         for shown in ("srv1: it is as the run left it", "/etc/x/web.yml", "/w/0001"):
             await until(pilot, shown)
-        await pilot.press("enter")  # the harmless one has the focus
+        await pilot.press("enter")  # the harmless button has the focus
         await until(pilot, "Practise")
         assert asked == []

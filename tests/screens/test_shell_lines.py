@@ -1,4 +1,4 @@
-"""What is folded to a width does in a real shell what the whole command does."""
+"""A command that is folded to a width does the same in a real shell as the unfolded command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMMANDS = (
 )
 
 
-def said(script: str) -> str:
+def shell_output(script: str) -> str:
     return run_program(["sh", "-c", script], check=True, timeout=30).stdout
 
 
@@ -41,9 +41,9 @@ def said(script: str) -> str:
 def test_folded_commands_do_the_same(command: str, width: int) -> None:
     lines = fold_lines(command, width)
     assert max(map(len, lines)) <= width
-    assert said("\n".join(lines)) == said(command)
+    assert shell_output("\n".join(lines)) == shell_output(command)
 
 
-def test_what_fits_stays_as_it_is() -> None:
+def test_a_command_that_fits_is_unchanged() -> None:
     short = "install -m 0600 /dev/stdin x <<'END'\nkey: 1\nEND"
     assert fold_lines(short, 60) == short.split("\n")

@@ -1,4 +1,4 @@
-"""Commands with short names behind `cd` do in a real shell what the whole commands do; what is data keeps its path."""
+"""Commands with short names after `cd` do the same in a real shell as those with full paths; data keeps its paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from screens.plan.short_names import with_short_names
 
 
 def commands(root: Path) -> tuple[str, ...]:
-    """Those of a step that makes a key and a configuration, with paths in words, redirections and data."""
+    """Returns the commands of a step that makes a key and a configuration: paths as words, redirections, and
+    paths in data.
+    """
     etc, users = f"{root}/practice/srv1/etc", f"{root}/users"
     return (
         f"install -d -m 0755 {etc}/node_exporter",
@@ -29,7 +31,7 @@ def commands(root: Path) -> tuple[str, ...]:
 
 
 def result(root: Path, typed: tuple[str, ...]) -> dict[str, str]:
-    """What the commands leave below `root`, without the key's own text."""
+    """Returns the files that the commands leave below `root`, without the text of the key."""
     (root / "practice/srv1/etc").mkdir(parents=True)
     (root / "users").mkdir()
     (root / "users/p.password").write_text("aaa\n")
@@ -49,14 +51,14 @@ def test_short_commands_do_the_same(tmp_path: Path) -> None:
     typed = with_short_names(commands(short))
     assert result(whole, commands(whole)) == result(short, typed)
     etc = f"{short}/practice/srv1/etc"
-    # The step makes etc/node_exporter itself: it cannot begin there.
+    # The step makes etc/node_exporter itself: `cd` cannot go there first.
     assert typed[0] == f"cd {etc}"
     assert typed[1] == "install -d -m 0755 node_exporter"
     assert f"key_file: {etc}/node_exporter/a.key\n" in typed[4], "a configuration keeps its paths"
     assert typed[6:] == commands(short)[5:], "what is printed, and where a link leads to, stay"
 
 
-def test_what_a_folder_does_not_make_shorter_stays() -> None:
+def test_commands_that_cd_would_not_shorten_are_unchanged() -> None:
     for typed in (
         ("systemctl restart node_exporter",),
         ("ssh web1 'install -m 0600 /dev/stdin /etc/node_exporter/web.yml' < /root/firescreen/web.yml",),

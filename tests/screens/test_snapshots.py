@@ -1,6 +1,6 @@
-"""Every screen looks as it did when somebody last looked at it: cells in three sizes, styles in dark and light.
+"""Every screen equals its snapshot: cells in three sizes, styles in dark and light.
 
-After a change of the look: `make snapshots`, then read what `git diff` says.
+After a change of the look: `make snapshots`, then read the output of `git diff`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ RENEW = bool(os.environ.get("FIRESCREEN_RENEW_SNAPSHOTS"))
 
 @pytest.fixture(autouse=True)
 def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The clock stands still, in UTC."""
+    """Sets a clock that stands still, in UTC."""
     with monkeypatch.context() as patch:
         patch.setattr(time, "time", lambda: NOW)
-        # Under load a scene takes ten seconds, which are a cell wider than nine.
+        # Under load a scene takes ten seconds, one cell wider than nine.
         patch.setattr("screens.run.progress_panel.format_elapsed", lambda _: "0 s")
-        # Measured on each machine anew.
+        # This is measured on each machine.
         patch.setattr("wizard.passwords._seconds_at_eight", lambda: 0.0175)
         patch.setenv("TZ", "UTC")
         patch.delenv("NO_COLOR", raising=False)
@@ -45,7 +45,7 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 ALL = SCENES | MORE
 
 
-# The texts to read and the dialogs change seldom: they are looked at with the matrix.
+# Texts and dialogs change seldom: they are compared in the matrix runs.
 @pytest.mark.parametrize("name", [*SCENES, *(pytest.param(name, marks=pytest.mark.matrix) for name in MORE)])
 async def test_a_screen_looks_as_before(name: str) -> None:
     scene = ALL[name]

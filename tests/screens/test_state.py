@@ -1,4 +1,4 @@
-"""The reducer behind the screens of a run: a pure function, tried without one."""
+"""The reducer behind the screens of a run, a pure function, tested without a screen."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ PROBE = Probe(
 )
 
 
-def play(*events: Event, state: RunState | None = None) -> RunState:
-    """The state after some events."""
+def advance_all(*events: Event, state: RunState | None = None) -> RunState:
+    """Returns the state after these events."""
     now = state or begin("apply", STEPS)
     for event in events:
         now = advance(now, event)
@@ -51,12 +51,12 @@ def play(*events: Event, state: RunState | None = None) -> RunState:
 
 
 def change(step: str, state: str, **rest: object) -> Event:
-    """A step moves."""
+    """Returns the event of a changed step."""
     return Event(run="7", kind="change", step=step, state=state, **rest)  # type: ignore[arg-type]
 
 
-def test_steps_move_as_the_engine_says() -> None:
-    state = play(
+def test_steps_follow_the_events_of_the_engine() -> None:
+    state = advance_all(
         change("ca", "running"), change("ca", "done"), change("web:srv1", "running", done=1, total=2)
     )
     assert [step.state for step in state.steps] == ["done", "running"]
@@ -64,26 +64,26 @@ def test_steps_move_as_the_engine_says() -> None:
     assert state.busy
 
 
-def test_a_step_that_no_plan_named_is_shown_all_the_same() -> None:
-    state = play(change("late", "running", host="srv1", text="something more"))
+def test_a_step_that_is_in_no_plan_is_shown() -> None:
+    state = advance_all(change("late", "running", host="srv1", text="something more"))
     assert state.steps[-1].title == "something more"
 
 
 def test_only_the_finished_event_ends_a_run() -> None:
-    state = stop(play(change("ca", "running")))
+    state = stop(advance_all(change("ca", "running")))
     assert state.phase == "stopping"
     assert state.busy
-    state = play(change("ca", "done"), Event(run="7", kind="rollback", text="put back a"), state=state)
+    state = advance_all(change("ca", "done"), Event(run="7", kind="rollback", text="put back a"), state=state)
     assert state.busy
-    state = play(Event(run="7", kind="finished", state="cancelled"), state=state)
+    state = advance_all(Event(run="7", kind="finished", state="cancelled"), state=state)
     assert (state.phase, state.result) == ("finished", "cancelled")
     assert [step.state for step in state.steps] == ["undone", ""]
-    assert play(change("ca", "running"), state=state) == state, "nothing moves after the end"
+    assert advance_all(change("ca", "running"), state=state) == state, "nothing moves after the end"
 
 
-def test_a_failure_keeps_its_words() -> None:
+def test_a_failure_keeps_its_error() -> None:
     error = ("A service did not come up", "node_exporter ended", "srv1", "read its log")
-    state = play(
+    state = advance_all(
         change("ca", "done"),
         change("web:srv1", "failed", error=error),
         Event(run="7", kind="rollback", state="running"),
@@ -93,7 +93,7 @@ def test_a_failure_keeps_its_words() -> None:
     assert [step.state for step in state.steps] == ["undone", "failed"]
 
 
-def test_probes_take_each_others_place_and_up_is_remembered() -> None:
+def test_a_probe_replaces_its_predecessor_and_up_is_remembered() -> None:
     up = replace(
         PROBE, id="up", kind="up", expect="up", client="Prometheus itself", instance="127.0.0.1:9100"
     )
@@ -103,7 +103,7 @@ def test_probes_take_each_others_place_and_up_is_remembered() -> None:
     def probe(attempt: Attempt) -> Event:
         return Event(run="7", kind="probe", attempt=attempt)
 
-    state = play(
+    state = advance_all(
         probe(Attempt(probe=PROBE, ok=False, outcome="200")),
         probe(Attempt(probe=up, ok=False, outcome="down", detail="no target")),
         probe(replace(down, detail="last scraped 9:00", pending=True)),
@@ -117,27 +117,27 @@ def test_probes_take_each_others_place_and_up_is_remembered() -> None:
     assert state.activity == "verifying"
 
 
-def test_waiting_for_a_hand_ends_with_the_next_change() -> None:
-    state = play(Event(run="7", kind="waiting", host="srv1", text="systemctl restart it"))
+def test_waiting_for_manual_commands_ends_with_the_next_change() -> None:
+    state = advance_all(Event(run="7", kind="waiting", host="srv1", text="systemctl restart it"))
     assert (state.waiting, state.waiting_host) == ("systemctl restart it", "srv1")
-    assert play(change("ca", "done"), state=state).waiting == ""
+    assert advance_all(change("ca", "done"), state=state).waiting == ""
 
 
-def test_an_undo_has_what_it_puts_back_for_steps() -> None:
-    state = play(
+def test_the_steps_of_an_undo_are_the_restored_files() -> None:
+    state = advance_all(
         Event(run="7", kind="rollback", state="undone", text="put back a", host="h"), state=begin("undo")
     )
     assert [(step.title, step.state) for step in state.steps] == [("put back a", "undone")]
 
 
 def test_the_log_is_bounded() -> None:
-    state = play(*(Event(run="7", kind="log", text=str(number)) for number in range(MAX_LINES + 50)))
+    state = advance_all(*(Event(run="7", kind="log", text=str(number)) for number in range(MAX_LINES + 50)))
     assert len(state.lines) == MAX_LINES
     assert state.lines[-1].text == str(MAX_LINES + 49)
 
 
 @pytest.mark.parametrize("kind", ["change", "probe", "rollback", "finished", "waiting", "started"])
-def test_the_feed_wakes_for_what_counts(kind: str) -> None:
+def test_the_feed_wakes_for_important_events(kind: str) -> None:
     woken: list[int] = []
     feed = EventQueue(lambda: woken.append(1))
     feed.emit(Event(run="7", kind="log", text="quiet"))
@@ -148,7 +148,7 @@ def test_the_feed_wakes_for_what_counts(kind: str) -> None:
     assert feed.take() == ()
 
 
-def test_the_feed_drops_no_event_that_counts_and_bounds_the_log() -> None:
+def test_the_feed_drops_no_important_event_and_bounds_the_log() -> None:
     feed = EventQueue(lambda: None)
     for _ in range(5000):
         feed.emit(Event(run="7", kind="log", text="x"))
@@ -170,14 +170,14 @@ def test_the_feed_makes_text_harmless() -> None:
     assert len(event.text) < 1000
 
 
-def test_a_path_that_is_too_long_keeps_its_end_from_a_folder_on() -> None:
+def test_a_long_path_is_cut_at_a_folder_and_keeps_its_end() -> None:
     assert tail("/etc/prometheus/", 20) == "/etc/prometheus/"
     assert tail("/srv/firescreen/practice/prometheus/etc/", 24) == "…/prometheus/etc/"
     assert tail("/srv/firescreen/runs/20261130-031329-cdfefc6c", 24) == "20261130-031329-cdfefc6c"
     assert tail("/" + "x" * 30, 10) == "…" + "x" * 9
 
 
-def test_the_files_of_a_run_stand_below_their_folder() -> None:
+def test_the_files_of_a_run_are_listed_below_their_folder() -> None:
     lines = (
         "# srv1: Write the web configuration",
         "--- /dev/null",
@@ -203,7 +203,7 @@ def test_the_files_of_a_run_stand_below_their_folder() -> None:
     ]
 
 
-def test_what_stands_is_what_was_found_until_somebody_chooses() -> None:
+def test_the_present_level_is_kept_until_one_is_chosen() -> None:
     engine = whole.WholeEngine(state="open")
     session = Session(stack=whole.five(), scan=engine.scan())
     assert session.standing is not None
@@ -213,7 +213,7 @@ def test_what_stands_is_what_was_found_until_somebody_chooses() -> None:
     assert replace(session, scan=None).standing == session.stack
 
 
-def test_trying_again_plans_what_the_run_was_to_do() -> None:
+def test_retrying_plans_what_the_run_should_have_done() -> None:
     session = Session(stack=whole.five(), scan=whole.WholeEngine().scan())
     assert session.stack is not None
     made = Plan(stack=session.stack, facts=Facts({}), steps=(), probes=())

@@ -1,4 +1,4 @@
-"""The main story in the real app, by keyboard alone on a terminal of 80x24, with real programs underneath."""
+"""The main workflow in the real app, by keyboard alone on a terminal of 80x24, with real programs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ OWN_RUN = {"log", "lock", "state.json", "practice.lock"}
 
 @pytest.fixture
 def workspace(practice: PracticeStack) -> Path:
-    """The workspace of a practice stack that is up."""
+    """Returns the workspace of a running practice stack."""
     return Path(practice.folder).parent
 
 
 @pytest.fixture
 def app(workspace: Path) -> FirescreenApp:
-    """The wizard as a person starts it, with nothing named."""
+    """Returns the wizard as started without arguments."""
     return make_app(workspace=workspace)
 
 
 def files(workspace: Path) -> dict[str, tuple[bytes, int]]:
-    """Bytes and mode of every file that belongs to the person: configuration, keys, arguments."""
+    """Returns bytes and mode of every file of the user: configuration, keys, arguments."""
     return {
         str(path.relative_to(workspace)): (path.read_bytes(), path.stat().st_mode)
         for path in sorted(workspace.rglob("*"))
@@ -41,13 +41,13 @@ def files(workspace: Path) -> dict[str, tuple[bytes, int]]:
 
 
 async def to_practice(pilot: Pilot[int]) -> str:
-    """From the first frame to the practice stack, by its key."""
+    """Opens the practice stack from the first frame, by its key."""
     await until(pilot, "Follow a lab")
     await pilot.press("p")
     return await until(pilot, "components are unprotected")
 
 
-async def test_secure_prove_undo_by_keyboard(app: FirescreenApp, workspace: Path) -> None:
+async def test_secure_verify_and_undo_by_keyboard(app: FirescreenApp, workspace: Path) -> None:
     before = files(workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         home = await to_practice(pilot)
@@ -129,7 +129,7 @@ async def test_escape_keeps_the_answers(app: FirescreenApp) -> None:
         assert "TLS + password" not in text
 
 
-async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: FirescreenApp) -> None:
+async def test_an_invalid_answer_is_explained_beside_its_field(app: FirescreenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await to_practice(pilot)
         await pilot.press("enter")
@@ -144,7 +144,9 @@ async def test_an_answer_that_cannot_be_used_is_explained_beside_it(app: Firescr
         assert "✓ Scan ─  Choose  ─" in drawn(pilot), "it does not go on"
 
 
-async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, workspace: Path) -> None:
+async def test_a_lab_is_followed_checked_and_its_steps_done_by_a_key(
+    app: FirescreenApp, workspace: Path
+) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")
@@ -167,7 +169,7 @@ async def test_a_lab_is_followed_checked_and_done_for_one(app: FirescreenApp, wo
         written = home / "web.yml"
         written.touch(mode=0o640)
         written.write_text(f"tls_server_config:\n  cert_file: {certificate}\n  key_file: {key}\n")
-        await until(pilot, "2 of 4 done")  # it was done in another terminal, and is noticed
+        await until(pilot, "2 of 4 done")  # the step was done in another terminal, and is recognised
         await pilot.press("escape")
         await until(pilot, "Components of the practice stack")
 
@@ -189,7 +191,7 @@ async def test_a_lab_asks_before_it_ends_what_was_set_up_on_practice(
 
 
 @pytest.mark.matrix
-async def test_a_fault_is_put_in_with_a_key(app: FirescreenApp) -> None:
+async def test_a_key_makes_the_fault_of_a_step(app: FirescreenApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await pilot.press("l")

@@ -1,4 +1,4 @@
-"""The whole stack in the real app: chosen, read, applied, proven, drawn and undone, by keyboard on 80x24."""
+"""Five components in the real app: levels, plan, apply, verification, trust map and undo, by keyboard at 80x24."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRAMS = ("node_exporter", "prometheus", "alertmanager", "pushgateway", "black
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Path]:
-    """A workspace whose practice stack, if the test starts one, ends after it."""
+    """Returns a workspace; a practice stack that the test starts there is ended after it."""
     folder = tmp_path / "workspace"
     try:
         yield folder
@@ -27,7 +27,7 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
 
 
 def configurations(workspace: Path) -> dict[str, bytes]:
-    """Every file that a person would call their own."""
+    """Returns every file of the user."""
     return {
         str(path.relative_to(workspace)): path.read_bytes()
         for path in sorted((workspace / "practice").glob("*/etc/**/*"))
@@ -35,7 +35,7 @@ def configurations(workspace: Path) -> dict[str, bytes]:
     }
 
 
-async def test_five_components_with_both_guards_and_back(workspace: Path) -> None:
+async def test_five_components_with_mutual_tls_and_passwords_and_undo(workspace: Path) -> None:
     app: FirescreenApp = make_app(workspace=workspace)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")

@@ -1,4 +1,4 @@
-"""Themes: every text is readable on its ground, in each of our own; the choice is found and remembered."""
+"""Themes: every text is readable on its background in each of our themes; the choice is remembered."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def luminance(colour: Color) -> float:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """As WCAG 2 defines it: 1 to 21."""
+    """Returns the contrast as WCAG 2 defines it, 1 to 21."""
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
@@ -91,7 +91,7 @@ def parsed(tokens: themes.Tokens) -> dict[str, Color]:
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_each_text_is_readable_on_each_ground(name: str) -> None:
+def test_each_text_is_readable_on_each_background(name: str) -> None:
     tokens, least = TOKENS[name]
     colours = parsed(tokens)
     pairs = {(text, ground) for text in TEXTS for ground in GROUNDS} | set(PAIRS)
@@ -104,7 +104,7 @@ def test_each_text_is_readable_on_each_ground(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_lines_are_seen_on_the_page(name: str) -> None:
+def test_lines_are_visible_on_the_page(name: str) -> None:
     colours = parsed(TOKENS[name][0])
     assert contrast(colours["faint"], colours["background"]) >= 3
 
@@ -115,7 +115,7 @@ def test_a_hosts_name_is_readable_on_its_colour_in_each_theme() -> None:
 
 
 @pytest.mark.parametrize("tokens", TOKENS_16, ids=("dark", "light", "contrast"))
-def test_with_16_colours_no_text_lands_on_its_ground(tokens: themes.Tokens) -> None:
+def test_with_16_colours_no_text_has_the_colour_of_its_background(tokens: themes.Tokens) -> None:
     landed = {
         TerminalColor.parse(one).downgrade(ColorSystem.STANDARD).number for one in asdict(tokens).values()
     }
@@ -129,7 +129,7 @@ def test_with_16_colours_no_text_lands_on_its_ground(tokens: themes.Tokens) -> N
 
 
 @pytest.mark.parametrize("name", TOKENS_256)
-def test_with_256_colours_each_text_is_readable_on_each_ground(name: str) -> None:
+def test_with_256_colours_each_text_is_readable_on_each_background(name: str) -> None:
     tokens, least = TOKENS_256[name]
     colours = {
         key: Color(*TerminalColor.parse(colour).downgrade(ColorSystem.EIGHT_BIT).get_truecolor())
@@ -149,7 +149,7 @@ OTHERS = {name: theme for name, theme in BUILTIN_THEMES.items() if not theme.ans
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_each_text_is_readable_on_each_ground_in_textuals_own_themes(name: str) -> None:
+def test_each_text_is_readable_on_each_background_in_textuals_own_themes(name: str) -> None:
     shown = OTHERS[name].to_color_system().generate() | themes.extra_variables(OTHERS[name])
     texts = [each for each in TEXTS if each != "quiet"]
     texts += ["quiet", *(f"text-{each}" for each in texts[1:]), "text-muted", "block-cursor-foreground"]
@@ -169,10 +169,10 @@ def test_each_text_is_readable_on_each_ground_in_textuals_own_themes(name: str) 
 _LINES = re.compile("[\\s\u2500-\u259f▸─│]+")
 
 
-def poor_texts(pilot: Pilot[Any], least: float) -> set[tuple[str, float]]:
-    """(text, contrast) of what is drawn and hard to read; lines and bars are no text."""
+def low_contrast_texts(pilot: Pilot[Any], least: float) -> set[tuple[str, float]]:
+    """Returns (text, contrast) of each drawn text with too little contrast; lines and bars are no text."""
     screen = pilot.app.screen
-    # Behind a dialog the page is dimmed on purpose: only the dialog is there to be read.
+    # Behind a dialog the page is dimmed on purpose: only the dialog needs to be readable.
     parts = [part.region for part in screen.query(".box, CommandInput, CommandList")]
     box = Region.from_union(parts) if parts else screen.region
     found = set()
@@ -202,13 +202,13 @@ async def test_textuals_own_widgets_are_readable(theme: Theme) -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
 @pytest.mark.parametrize("theme", themes.OWN, ids=lambda theme: theme.name)
-async def test_every_text_on_the_way_to_the_plan_is_readable(theme: Theme, size: tuple[int, int]) -> None:
+async def test_every_text_from_home_to_the_plan_is_readable(theme: Theme, size: tuple[int, int]) -> None:
     least = 7.0 if theme is themes.CONTRAST else 4.5
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=size) as pilot:
         app.theme = theme.name
         await until(pilot, "5 of 5")
-        poor = {"home": poor_texts(pilot, least)}
+        poor = {"home": low_contrast_texts(pilot, least)}
         for keys, wanted in (
             (("question_mark",), "Help"),
             (("escape", "ctrl+p"), "Change theme"),
@@ -216,11 +216,11 @@ async def test_every_text_on_the_way_to_the_plan_is_readable(theme: Theme, size:
         ):
             await pilot.press(*keys)
             await until(pilot, wanted)
-            poor[wanted] = poor_texts(pilot, least)
+            poor[wanted] = low_contrast_texts(pilot, least)
         assert not {name: texts for name, texts in poor.items() if texts}
 
 
-async def test_without_colour_the_chosen_row_is_still_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_colour_the_selected_row_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -231,7 +231,7 @@ async def test_without_colour_the_chosen_row_is_still_marked(monkeypatch: pytest
         }
         assert "Secure this machine" in marked
         assert not any("Practise" in text for text in marked)
-        assert not poor_texts(pilot, 4.5)
+        assert not low_contrast_texts(pilot, 4.5)
 
 
 # -- the choice -----------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def app_of(folder: Path) -> FirescreenApp:
     return make_app(build=engine(), workspace=folder)
 
 
-async def test_a_theme_is_found_by_its_words_and_remembered_over_a_restart(tmp_path: Path) -> None:
+async def test_a_theme_is_found_in_the_palette_and_remembered_after_a_restart(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     app = app_of(folder)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -279,12 +279,12 @@ async def test_all_themes_are_listed_and_each_draws(tmp_path: Path) -> None:
             app.theme = name
             await pilot.pause()
             assert "Firescreen" in drawn(pilot), name
-            if not theme.ansi:  # those are the terminal's own colours
-                assert not poor_texts(pilot, 4.5), name
+            if not theme.ansi:  # themes that use the terminal's own colours
+                assert not low_contrast_texts(pilot, 4.5), name
 
 
 @pytest.mark.parametrize("kept", [b"", b"no-such-theme\n", b"\xff\xfe\x00", b"x" * 5000])
-def test_what_cannot_be_a_theme_is_ignored(kept: bytes, tmp_path: Path) -> None:
+def test_an_invalid_theme_file_is_ignored(kept: bytes, tmp_path: Path) -> None:
     (tmp_path / "theme").write_bytes(kept)
     assert app_of(tmp_path).theme == themes.DARK.name
 
@@ -294,7 +294,7 @@ def test_a_folder_in_place_of_the_file_is_ignored(tmp_path: Path) -> None:
     assert app_of(tmp_path).theme == themes.DARK.name
 
 
-async def test_a_choice_that_cannot_be_kept_is_said_and_used(tmp_path: Path) -> None:
+async def test_a_choice_that_cannot_be_saved_is_used_and_reported(tmp_path: Path) -> None:
     (tmp_path / "theme").mkdir(parents=True)
     app = app_of(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -303,7 +303,7 @@ async def test_a_choice_that_cannot_be_kept_is_said_and_used(tmp_path: Path) -> 
         assert app.theme == themes.LIGHT.name
 
 
-def test_a_light_terminal_begins_light_until_a_theme_is_chosen(
+def test_a_light_terminal_starts_light_until_a_theme_is_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLORFGBG", "0;15")

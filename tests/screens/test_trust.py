@@ -1,4 +1,4 @@
-"""The trust picture: drawn from the plan's arrows, coloured by what the probes said, reached from three screens."""
+"""The trust map: drawn from the plan's connections, coloured by the probes' results, opened from three screens."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ HOSTILE = "\x1b[31m[bold]srv[/]\n\u202e"
 
 
 def by_probe(wrong: frozenset[str] = frozenset()) -> dict[str, object]:
-    """The answers by their probe's id."""
+    """Returns the attempts by their probe's id."""
     return {one.probe.id: one for one in whole.attempts(wrong=wrong)}
 
 
-async def settled(app: FirescreenApp, pilot: Pilot[int]) -> None:
-    """Until nothing is asked any more."""
+async def wait_until_idle(app: FirescreenApp, pilot: Pilot[int]) -> None:
+    """Waits until no probe is running."""
     await until(pilot, lambda: isinstance(app.screen, TrustMapPage) and not app.runs.working)
     await until(pilot, lambda: not app.session.busy)
 
 
-def test_every_arrow_is_drawn_once_whatever_the_width() -> None:
+def test_every_connection_is_drawn_once_in_each_width() -> None:
     arrows = order_arrows(whole.arrows())
     assert sorted(arrows, key=repr) == sorted(whole.arrows(), key=repr)
     for width in (60, 76, 90, 116, 200):
@@ -51,7 +51,7 @@ def test_every_arrow_is_drawn_once_whatever_the_width() -> None:
             assert sum("╌" in line for line in text) == 1, "only what is plain is drawn so"
 
 
-def test_an_arrow_says_by_sign_and_word_how_it_stands() -> None:
+def test_a_connection_shows_its_state_by_sign_and_word() -> None:
     arrow = whole.arrows()[0]
     (good,) = [one for one in whole.attempts() if one.probe.id == arrow.probe]
     assert mark(arrow, None)[:2] == ("·", "not probed")
@@ -63,7 +63,7 @@ def test_an_arrow_says_by_sign_and_word_how_it_stands() -> None:
     assert "got down" in connection_text(arrow, replace(good, ok=False, outcome="down")).plain
 
 
-def test_the_words_name_both_certificates_and_what_checks_them() -> None:
+def test_the_text_names_both_certificates_and_their_cas() -> None:
     text = connection_text(whole.arrows()[0], None).plain
     for part in (
         "prometheus on monitor → node_exporter on srv1",
@@ -77,7 +77,7 @@ def test_the_words_name_both_certificates_and_what_checks_them() -> None:
     assert "Not encrypted" in connection_text(whole.arrows()[-1], None).plain
 
 
-def test_without_colour_the_arrow_in_hand_is_reversed() -> None:
+def test_without_colour_the_selected_connection_is_reversed() -> None:
     arrows = order_arrows(whole.arrows())
     drawing = draw(arrows, {}, width=76, selected=2, colourless=True)
     reversed_ = [
@@ -96,7 +96,7 @@ def test_the_summary_counts_each_kind() -> None:
         assert part in text
 
 
-def test_names_from_outside_neither_style_nor_break_the_picture() -> None:
+def test_hostile_names_neither_style_nor_break_the_map() -> None:
     bad = replace(
         whole.arrows()[0],
         client_host=HOSTILE,
@@ -112,12 +112,14 @@ def test_names_from_outside_neither_style_nor_break_the_picture() -> None:
     assert "\x1b" not in connection_text(bad, None).plain
 
 
-async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
+async def test_from_the_plan_it_shows_planned_connections_without_probes() -> None:
     one = whole.WholeEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
-        app.run_state = RunState(attempts=whole.attempts())  # of a run before: they say nothing of this plan
+        app.run_state = RunState(
+            attempts=whole.attempts()
+        )  # They belong to an earlier run, and say nothing about this plan.
         app.push_screen(PlanPage())
         await until(pilot, "Nothing has been written yet")
         await pilot.press("t")
@@ -132,8 +134,8 @@ async def test_from_the_plan_it_shows_what_will_be_and_asks_nobody() -> None:
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
 
 
-async def test_from_a_plan_without_steps_it_asks_what_is_there() -> None:
-    one = whole.WholeEngine(state="secured", made=())
+async def test_from_a_plan_without_steps_it_probes_the_present_connections() -> None:
+    one = whole.WholeEngine(state="secured", planned_steps=())
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
@@ -141,7 +143,7 @@ async def test_from_a_plan_without_steps_it_asks_what_is_there() -> None:
         app.push_screen(PlanPage())
         await until(pilot, "There is nothing to change")
         await pilot.press("t")
-        await settled(app, pilot)
+        await wait_until_idle(app, pilot)
         text = await until(pilot, "✓ 5 verified")
         assert "As it is now" in text
         await pilot.press("escape")
@@ -149,7 +151,7 @@ async def test_from_a_plan_without_steps_it_asks_what_is_there() -> None:
         await until(pilot, "Verify")
 
 
-def test_a_password_behind_a_client_certificate_is_not_forgotten() -> None:
+def test_a_password_is_named_beside_a_client_certificate() -> None:
     one = whole.WholeEngine()
     seen = tuple(
         replace(each, tls=True, client_certificate=True, state="secured") for each in whole.exposures()
@@ -165,7 +167,7 @@ def test_a_password_behind_a_client_certificate_is_not_forgotten() -> None:
     assert {component.protect for component in one.planned[1].components} == {("tls", "client_cert")}
 
 
-async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_inside() -> None:
+async def test_from_the_verification_it_is_coloured_by_the_results_and_enter_opens_the_console() -> None:
     wrong = frozenset({"srv2/blackbox_exporter/up@monitor/blackbox_exporter"})
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -184,40 +186,40 @@ async def test_from_the_proof_it_is_coloured_by_its_answers_and_enter_looks_insi
         await until(pilot, lambda: isinstance(app.screen, VerificationPage))
 
 
-async def test_from_home_it_asks_what_the_arrows_need_and_nothing_else() -> None:
-    one = whole.WholeEngine(state="secured", made=())
+async def test_from_home_it_runs_only_the_probes_of_its_connections() -> None:
+    one = whole.WholeEngine(state="secured", planned_steps=())
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await until(pilot, lambda: not app.session.busy)
         await pilot.press("t")
-        await settled(app, pilot)
+        await wait_until_idle(app, pilot)
         text = await until(pilot, "✓ 5 verified")
         assert "As it is now" in text
         assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
         await pilot.press("r")
         await until(pilot, lambda: len(one.proven) == 2)
-        await settled(app, pilot)
+        await wait_until_idle(app, pilot)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, HomePage))
 
 
-async def test_what_is_wanted_and_not_there_yet_is_not_drawn_as_if_it_were() -> None:
+async def test_a_level_that_is_only_chosen_is_not_drawn_as_present() -> None:
     one = whole.WholeEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         await pilot.press("t")
-        await settled(app, pilot)
+        await wait_until_idle(app, pilot)
         text = drawn(pilot)
     assert [component.protect for component in one.planned[1].components] == [()] * 5, "what the wire said"
     assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
     assert "5 verified" in text, "this engine's plans have the same arrows whatever is asked of them"
 
 
-def test_what_stands_open_is_drawn_open() -> None:
-    class Careful(whole.WholeEngine):
-        """Plans arrows only to what is to be protected, as the real engine does."""
+def test_an_unprotected_component_is_drawn_as_unprotected() -> None:
+    class SelectiveEngine(whole.WholeEngine):
+        """Plans connections only for components that are to be protected, as the real engine does."""
 
         def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
             made = super().plan(wanted, answers)
@@ -226,7 +228,7 @@ def test_what_stands_open_is_drawn_open() -> None:
                 made, arrows=tuple(one for one in made.arrows if f"{one.server_host}/{one.server}" in kept)
             )
 
-    one = Careful()
+    one = SelectiveEngine()
     client = EngineClient(None, engine(one))
     plan = client.current_connections(one.scan(), whole.five(), Answers())
     assert len(plan.arrows) == 6
@@ -236,27 +238,27 @@ def test_what_stands_open_is_drawn_open() -> None:
     assert plan.probes == (), "nobody is asked for what is seen to be open"
 
 
-def test_levels_that_cannot_be_had_do_not_hide_the_present_connections() -> None:
-    class OneWayOnly(whole.WholeEngine):
-        """A job logs in with a token, so that no server of its can ask for a password."""
+def test_an_impossible_level_does_not_hide_the_present_connections() -> None:
+    class TokenLoginEngine(whole.WholeEngine):
+        """Fails to plan, as for a job that logs in by token, whose server cannot require a password."""
 
         def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
             if any("basic_auth" in component.protect for component in wanted.components):
                 raise InputError("job node authenticates with authorization")
             return super().plan(wanted, answers)
 
-    one = OneWayOnly()
+    one = TokenLoginEngine()
     plan = EngineClient(None, engine(one)).current_connections(one.scan(), whole.five(), Answers())
     assert plan.arrows
 
 
-async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_certificates() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", made=())))
+async def test_the_last_connection_scrolls_into_view_and_a_wide_screen_shows_certificates() -> None:
+    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await until(pilot, lambda: not app.session.busy)
         await pilot.press("t")
-        await settled(app, pilot)
+        await wait_until_idle(app, pilot)
         await pilot.press("end")
         await until(pilot, "module http_2xx")
         await until(pilot, "blackbox_exporter on srv2 → pushgateway on srv1")
@@ -266,7 +268,7 @@ async def test_the_last_arrow_scrolls_into_sight_and_a_wide_screen_shows_the_cer
         assert "node_exporter :9100" in text
 
 
-async def test_a_stack_in_which_nobody_asks_says_so() -> None:
+async def test_a_stack_without_connections_says_so() -> None:
     app = make_app(build=engine(whole.WholeEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")

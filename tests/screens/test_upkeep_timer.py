@@ -1,4 +1,4 @@
-"""The timer of the upkeep from the wizard: found where a person looks for it, and previewed as a plan; by keyboard alone."""
+"""The upkeep timer from the wizard: found in the palette and previewed as a plan, by keyboard alone."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from wizard.upkeep.timer import HERE
 from wizard.workspace import Workspace
 
 
-class OnThisMachine(SceneEngine):
-    """A secured stack, and the real files of this machine where the timer goes."""
+class LocalTimerEngine(SceneEngine):
+    """A secured stack, and the real files of this machine where the timer is installed."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(state="secured")
         self.workspace = Workspace(folder)
 
     def connections(self, specs: Iterable[HostSpec]) -> AbstractContextManager[Any]:
-        """Of this machine alone."""
+        """Returns connections to this machine only."""
         specs = tuple(specs)
         assert [spec.name for spec in specs] == [HERE]
         return Engine(self.workspace).connections(specs)
@@ -38,15 +38,15 @@ class OnThisMachine(SceneEngine):
 
 @pytest.fixture
 def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A timer of the system, or root's cron: the plan writes nothing."""
+    """Pretends to be root, who gets a system timer or cron job; nothing is written."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
 @pytest.mark.usefixtures("as_root")
-async def test_the_palette_leads_to_the_plan_of_the_timer(tmp_path: Path) -> None:
+async def test_the_palette_opens_the_plan_of_the_timer(tmp_path: Path) -> None:
     wanted = tmp_path / "firescreen.yaml"
     (tmp_path / "taken.yaml").write_text("no: stack\n")
-    app = make_app(build=engine(OnThisMachine(tmp_path / "workspace")))
+    app = make_app(build=engine(LocalTimerEngine(tmp_path / "workspace")))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "secured")
         await pilot.press("ctrl+p", *"timer")
@@ -67,7 +67,7 @@ async def test_the_palette_leads_to_the_plan_of_the_timer(tmp_path: Path) -> Non
     assert {one.name for one in stack_file.load(wanted).components} >= {"prometheus", "node_exporter"}
 
 
-async def test_without_anything_secured_there_is_nothing_to_renew() -> None:
+async def test_without_a_secured_component_there_is_nothing_to_renew() -> None:
     from screens.navigation.upkeep_timer import install_timer
     from tests.screens.helpers import QuietEngine
 

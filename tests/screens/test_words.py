@@ -1,4 +1,4 @@
-"""Help on every screen, and the field's words explained one key from there."""
+"""Help on every screen, glossary entries one key from there, and labels of buttons."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def pages() -> list[type[Page]]:
     for module in pkgutil.walk_packages(screens.__path__, "screens."):
         if module.name != "screens.__main__":
             importlib.import_module(module.name)
-    return sorted(_opened(Page), key=lambda page: page.__name__)
+    return sorted(_concrete_pages(Page), key=lambda page: page.__name__)
 
 
-def _opened(base: type[Page]) -> list[type[Page]]:
-    """The pages that can be opened: those that no other one is based on."""
-    return [page for each in base.__subclasses__() for page in _opened(each) or [each]]
+def _concrete_pages(base: type[Page]) -> list[type[Page]]:
+    """Returns the pages that can be opened: those that no other page is based on."""
+    return [page for each in base.__subclasses__() for page in _concrete_pages(each) or [each]]
 
 
-def test_every_screen_says_what_it_is_for_and_which_keys_do_what() -> None:
+def test_every_screen_has_help_on_its_purpose_and_keys() -> None:
     assert len(pages()) >= 11
     for page in pages():
         assert len(page.HELP) > 150, page.__name__
@@ -47,7 +47,7 @@ def test_every_screen_says_what_it_is_for_and_which_keys_do_what() -> None:
         assert all(getattr(binding, "description", "") for binding in explained)
 
 
-def test_every_word_is_explained_shortly() -> None:
+def test_every_glossary_entry_is_short() -> None:
     assert set(MEANT) == set(glossary.terms())
     for name in MEANT:
         title, _, text = glossary.term(name).partition("\n")
@@ -55,7 +55,7 @@ def test_every_word_is_explained_shortly() -> None:
         assert "[" not in text, "nothing to click: it is read in a terminal"
 
 
-async def test_a_word_is_two_keys_away_from_every_screen() -> None:
+async def test_a_glossary_entry_is_two_keys_away_from_every_screen() -> None:
     app = make_app(build=engine())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
@@ -80,7 +80,7 @@ async def test_a_word_is_two_keys_away_from_every_screen() -> None:
         assert "Glossary" not in drawn(pilot)
 
 
-async def test_the_manual_is_read_by_keyboard_alone() -> None:
+async def test_the_manual_can_be_read_by_keyboard_alone() -> None:
     app = make_app(build=engine())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
@@ -101,7 +101,7 @@ async def test_the_manual_is_read_by_keyboard_alone() -> None:
 
 
 def labels() -> list[tuple[str, str]]:
-    """(file, label) of each button of a dialog, as the source has it."""
+    """Returns (file, label) of each button of a dialog, from the source."""
     found = []
     for path in sorted(Path(screens.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -115,7 +115,7 @@ def labels() -> list[tuple[str, str]]:
     return [(name, text) for name, text in found if isinstance(text, str)]
 
 
-def test_every_button_names_what_it_does() -> None:
+def test_every_button_is_a_verb() -> None:
     assert len(labels()) > 40
     silent = {"Cancel", "OK", "Yes", "No", "Not yet", "Later", "Abort"}
     assert not [(name, text) for name, text in labels() if text in silent or not text[:1].isupper()]

@@ -1,4 +1,4 @@
-"""A whole stack made by hand: five components on three hosts, a plan of forty steps, arrows and answers."""
+"""A stack made by hand: five components on three hosts, its plan of forty-two steps, connections and probe results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ CLIENTS = {
 
 
 def five(protect: tuple[Any, ...] = ("tls", "basic_auth")) -> Stack:
-    """Five components on three hosts."""
+    """Returns a stack of five components on three hosts."""
     return Stack(
         hosts=tuple(HostSpec(name=name, connect="practice") for name in HOSTS),
         components=tuple(ComponentSpec(host=host, name=name, protect=protect) for host, name, _ in PLACES),
@@ -63,14 +63,14 @@ def five(protect: tuple[Any, ...] = ("tls", "basic_auth")) -> Stack:
 
 
 def service(host: str, name: str, listen: str) -> Service:
-    """One of them as it runs."""
+    """Returns one of its running services."""
     return Service(
         host=host, component=name, manager="process", unit=name, version="1.0.0", listen=listen, active=True
     )
 
 
 def facts() -> Facts:
-    """What was read from the hosts."""
+    """Returns the facts of the three hosts."""
     return Facts(
         {
             host: HostFacts(
@@ -85,7 +85,7 @@ def facts() -> Facts:
 
 
 def exposures(state: str = "open") -> tuple[Exposure, ...]:
-    """What the wire says of each; `state` open or secured."""
+    """Returns the level of each component as a scan measures it; `state` is open or secured."""
     secured = state == "secured"
     words = "encrypted; a password is asked for" if secured else "anyone can read everything: no TLS"
     return tuple(
@@ -107,14 +107,14 @@ def exposures(state: str = "open") -> tuple[Exposure, ...]:
 
 
 def steps() -> tuple[PlannedStep, ...]:
-    """Forty-two steps: the workspace first, seven for each component, the clients' and the switches last."""
-    made = [
+    """Returns 42 steps: the workspace first, seven for each component, then those of clients, restarts and reloads."""
+    planned_steps = [
         _step(StepKind.CA, "ca", "Make a certificate authority", "workspace"),
         _step(StepKind.USER, "user", "Set the password", "workspace"),
     ]
     for host, name, _ in PLACES:
         key = f"{host}/{name}"
-        made += [
+        planned_steps += [
             _step(
                 StepKind.SERVER_CERTIFICATE,
                 f"certificate:{key}",
@@ -134,7 +134,7 @@ def steps() -> tuple[PlannedStep, ...]:
             _step(StepKind.FLAGS, f"flag:{key}", f"Tell {name} to use it", host, name),
             _step(StepKind.WEB_CONFIG, f"check:{key}", f"Look once more at {name}", host, name),
         ]
-    made += [
+    planned_steps += [
         _step(
             StepKind.TRUST,
             "trust:monitor:/prometheus/ca.crt",
@@ -156,10 +156,12 @@ def steps() -> tuple[PlannedStep, ...]:
             "monitor",
             "prometheus",
         ),
-        _turn("reload:monitor", "monitor", "prometheus", "reload"),
+        _service_step("reload:monitor", "monitor", "prometheus", "reload"),
     ]
-    made += [_turn(f"switch:{host}/{name}", host, name, "restart") for host, name, _ in PLACES]
-    made.append(
+    planned_steps += [
+        _service_step(f"switch:{host}/{name}", host, name, "restart") for host, name, _ in PLACES
+    ]
+    planned_steps.append(
         _step(
             StepKind.SCRAPE_CONFIG,
             "alerts:monitor",
@@ -168,7 +170,7 @@ def steps() -> tuple[PlannedStep, ...]:
             "prometheus",
         )
     )
-    return tuple(made)
+    return tuple(planned_steps)
 
 
 def _step(kind: StepKind, name: str, title: str, host: str, component: str = "") -> PlannedStep:
@@ -197,10 +199,10 @@ def _step(kind: StepKind, name: str, title: str, host: str, component: str = "")
     )
 
 
-def _turn(name: str, host: str, component: str, action: Any) -> PlannedStep:
-    one = service(host, component, "127.0.0.1:1")
+def _service_step(name: str, host: str, component: str, action: Any) -> PlannedStep:
+    running = service(host, component, "127.0.0.1:1")
     change = RunService(
-        host=host, service=one, action=action, why="now", by_hand=(f"systemctl {action} {component}",)
+        host=host, service=running, action=action, why="now", by_hand=(f"systemctl {action} {component}",)
     )
     return PlannedStep(
         id=name,
@@ -215,7 +217,9 @@ def _turn(name: str, host: str, component: str, action: Any) -> PlannedStep:
 
 
 def arrows() -> tuple[Arrow, ...]:
-    """Who asks whom: Prometheus everybody, itself too; blackbox the Pushgateway, in the open."""
+    """Returns the connections: Prometheus to all components and itself; blackbox_exporter to Pushgateway,
+    unencrypted.
+    """
     scraped = [
         Arrow(
             client_host="monitor",
@@ -246,8 +250,8 @@ def arrows() -> tuple[Arrow, ...]:
 
 
 def attempts(*, wrong: frozenset[str] = frozenset()) -> tuple[Attempt, ...]:
-    """Every client on every target, as expected; those whose probe's id is in `wrong` ended otherwise."""
-    made = []
+    """Returns an attempt per client and target, as expected, except the probes whose ids are in `wrong`."""
+    results = []
     for host, name, listen in PLACES:
         for client, expect in CLIENTS.items():
             probe = Probe(
@@ -259,7 +263,7 @@ def attempts(*, wrong: frozenset[str] = frozenset()) -> tuple[Attempt, ...]:
                 expect=expect,
                 url=f"https://{listen}/metrics",
             )
-            made.append(_ended(probe, wrong))
+            results.append(_attempt(probe, wrong))
         up = Probe(
             id=f"{host}/{name}/up@monitor/{name}",
             host=host,
@@ -272,11 +276,11 @@ def attempts(*, wrong: frozenset[str] = frozenset()) -> tuple[Attempt, ...]:
             instance=listen,
             job=name,
         )
-        made.append(_ended(up, wrong))
-    return tuple(made)
+        results.append(_attempt(up, wrong))
+    return tuple(results)
 
 
-def _ended(probe: Probe, wrong: frozenset[str]) -> Attempt:
+def _attempt(probe: Probe, wrong: frozenset[str]) -> Attempt:
     bad = probe.id in wrong
     other = "down" if probe.kind == "up" else "401" if probe.wanted else "200"
     return Attempt(
@@ -288,12 +292,12 @@ def _ended(probe: Probe, wrong: frozenset[str]) -> Attempt:
     )
 
 
-def plan(*, made: tuple[PlannedStep, ...] | None = None) -> Plan:
-    """The plan for all of it."""
+def plan(*, planned_steps: tuple[PlannedStep, ...] | None = None) -> Plan:
+    """Returns the plan of these steps."""
     return Plan(
         stack=five(),
         facts=facts(),
-        steps=steps() if made is None else made,
+        steps=steps() if planned_steps is None else planned_steps,
         probes=tuple(attempt.probe for attempt in attempts()),
         arrows=arrows(),
         gaps=(
@@ -315,47 +319,47 @@ def plan(*, made: tuple[PlannedStep, ...] | None = None) -> Plan:
 
 
 class WholeEngine(QuietEngine):
-    """Finds the whole stack, plans it by hand, and answers each probe as it should be.
+    """Scans and plans this stack, and answers each probe as expected.
 
     Args:
-        state: how the scan finds everything: open or secured.
-        made: the steps of every plan; None for all.
+        state: the level of every component in a scan: open or secured.
+        planned_steps: the steps of every plan; None for all.
     """
 
-    def __init__(self, *, state: str = "open", made: tuple[PlannedStep, ...] | None = None) -> None:
+    def __init__(self, *, state: str = "open", planned_steps: tuple[PlannedStep, ...] | None = None) -> None:
         super().__init__()
-        self.state, self.made = state, made
+        self.state, self.planned_steps = state, planned_steps
         self.planned: list[Stack] = []
         self.proven: list[tuple[str, ...]] = []
         self.practised: list[bool] = []
         self.wrong: frozenset[str] = frozenset()
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
-        """All five."""
+        """Returns all five components."""
         return Scan(stack=stack or five(), facts=facts(), exposures=exposures(self.state), findings=())
 
     def practice(self, progress: object = None, *, suite: str = "", whole: bool = False) -> Stack:
-        """The stack, at once."""
+        """Returns this stack at once."""
         self.practised.append(whole)
         return five()
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
-        """The plan made by hand."""
+        """Returns the plan of this module."""
         self.planned.append(wanted)
-        return replace(plan(made=self.made), stack=wanted)
+        return replace(plan(planned_steps=self.planned_steps), stack=wanted)
 
     def run_probes(
-        self, made: Plan, emit: Callable[[Event], None], cancel: threading.Event | None = None
+        self, planned: Plan, emit: Callable[[Event], None], cancel: threading.Event | None = None
     ) -> tuple[Attempt, ...]:
-        """An answer to each probe of the plan."""
-        wanted = {probe.id for probe in made.probes}
+        """Emits a result for each probe of the plan."""
+        wanted = {probe.id for probe in planned.probes}
         self.proven.append(tuple(sorted(wanted)))
-        found = tuple(one for one in attempts(wrong=self.wrong) if one.probe.id in wanted)
+        found = tuple(attempt for attempt in attempts(wrong=self.wrong) if attempt.probe.id in wanted)
         for count, attempt in enumerate(found, start=1):
             emit(Event(run="", kind="probe", attempt=attempt, done=count, total=len(found), state="done"))
         emit(Event(run="", kind="finished", state="proven"))
         return found
 
     def complete(self, *_: object) -> Outcome | None:
-        """No run is left to be verified."""
+        """Does nothing: no run waits for its verification."""
         return None
