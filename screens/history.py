@@ -39,9 +39,7 @@ _VERIFIED = {
     "rolled-back": "as before the run",
 }
 _NONE = """\
-Every run will be listed here with what it changed and how its verification ended, and can be undone or reported.
-
-Press s to secure what is found here. Esc goes back, where Practise tries it on programs of its own."""
+Every run will be listed here with what it changed and how its verification ended, and can be undone or reported."""
 
 
 class HistoryPage(Page):
@@ -98,7 +96,7 @@ opens the plan that restores what was verified."""
         """Yields numbers on top, the runs on the left, the selected run on the right."""
         yield Cards(id="numbers")
         with Panel(title="No runs yet", id="none"):
-            yield Prose(_NONE, markup=False)
+            yield Prose(f"{_NONE}\n\n{self.firescreen.session.first_step}", markup=False)
         with Horizontal(id="panes"):
             with Panel(title="Runs", id="runs"):
                 yield OptionList(Option("reading the journal…", disabled=True), id="list", markup=False)

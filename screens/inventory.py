@@ -38,9 +38,7 @@ CA            signs the certificates; its key never leaves the workspace
 certificate   one for each server, valid for the names that its clients use
 user          its password in a file that Prometheus reads; servers keep a hash
 
-Here you see for how long each is valid, and renew it.
-
-Press s to secure what is found here. Esc goes back, where Practise tries it on programs of its own."""
+Here you see for how long each is valid, and renew it."""
 
 
 class InventoryPage(Page):
@@ -168,7 +166,7 @@ that renews what is due, without anybody there."""
         self.set_class(not self._found, "-empty")
         self.query_one(Cards).cards = _cards(self._found)
         if not self._found:
-            self.query_one("#count", Static).update(_NONE)
+            self.query_one("#count", Static).update(f"{_NONE}\n\n{self.firescreen.session.first_step}")
             return
         # A list that was hidden until now gets its width at the next refresh.
         self.call_after_refresh(self._list)

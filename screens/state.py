@@ -125,6 +125,14 @@ class Session:
         return Answers(passwords, typed.get("certificates.passphrase"), self.renew, secrets)
 
     @property
+    def first_step(self) -> str:
+        """What a page that is empty before the first run advises."""
+        secure = "Press s to secure what is found here."
+        if self.place == "practice":
+            return secure
+        return f"{secure} Esc goes back, where Practise tries it on programs of its own."
+
+    @property
     def wanted(self) -> Stack | None:
         """Returns the stack to plan for: the chosen one, or for a replacement the present one."""
         if self.stack is None or not (self.renew or self.logins):

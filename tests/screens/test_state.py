@@ -227,3 +227,8 @@ def test_retrying_plans_what_the_run_should_have_done() -> None:
     assert tokens.wanted is not None
     assert tokens.wanted.client_logins == (login,)
     assert not any(one.protect for one in tokens.wanted.components), "the levels stay as they are"
+
+
+def test_an_empty_page_of_the_practice_stack_does_not_advise_to_practise() -> None:
+    assert "Practise" in Session(place="here").first_step
+    assert Session(place="practice").first_step == "Press s to secure what is found here."
