@@ -40,6 +40,13 @@ class InputError(FirescreenError):
     title = "That input cannot be used"
     exit_code = 2
 
+    @classmethod
+    def from_error(cls, error: FirescreenError) -> InputError:
+        """Returns another error as one with exit code 2: nothing was changed because of it. Title and text stay."""
+        found = cls(error.what, where=error.where, todo=error.todo)
+        found.title = error.title
+        return found
+
 
 class CredentialNeededError(InputError):
     """A password, a passphrase or the confirmation of an SSH host key is missing; the caller asks the person for it.

@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -291,6 +293,35 @@ def test_an_unreachable_probe_and_an_unknown_line_are_a_plain_no(run: Run) -> No
         )
         assert known.returncode == 0
         assert {"id", "cause", "fix", "other_end", "next", "matched"} == data(known).keys()
+
+
+def test_an_unreachable_host_is_connected_to_once(run: Run, tmp_path: Path) -> None:
+    """The time-out of a host that is down is waited for once, and the message says what is down."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(10)
+        accepted: list[str] = []
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, (address, _) = silent.accept()
+                    accepted.append(address)
+                    connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        host = f"{{connect: ssh, address: 127.0.0.1, port: {silent.getsockname()[1]}, user: root}}"
+        file = tmp_path / "two.yaml"
+        file.write_text(
+            f"version: 1\nhosts: {{a: {host}, b: {host}}}\ncomponents:\n"
+            "  - {host: a, name: node_exporter, protect: [tls]}\n  - {host: b, name: node_exporter, protect: [tls]}\n"
+        )
+        ended = run("plan", str(file))
+        silent.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("The host cannot be reached."), ended.stderr
+    assert len(accepted) == 2, accepted
 
 
 def test_without_a_terminal_it_says_what_to_type_instead(run: Run) -> None:

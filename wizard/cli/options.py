@@ -207,7 +207,7 @@ def make_plan(
                 else:
                     passphrase = secret("Passphrase of the CA's private key")
     except HostError as error:
-        raise InputError(error.what, where=error.where, todo=error.todo) from error
+        raise InputError.from_error(error) from error
     raise InputError("the passwords given are not enough for a plan", where=stack.source)
 
 
@@ -244,7 +244,7 @@ def connect(machine: Engine, hosts: tuple[HostSpec, ...], asking: Asking | None 
             machine.reach(hosts)
             return
         except HostError as error:
-            raise InputError(error.what, where=error.where, todo=error.todo) from error
+            raise InputError.from_error(error) from error
         except CredentialNeededError as needed:
             if not needed.kind or (asking is None and not sys.stdin.isatty()):
                 raise

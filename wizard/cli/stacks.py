@@ -180,7 +180,7 @@ def _stack_of_hosts(machine: Engine, file: Path) -> Stack:
     try:
         facts = machine.inspect(bare).hosts
     except HostError as error:
-        raise InputError(error.what, where=error.where, todo=error.todo) from error
+        raise InputError.from_error(error) from error
     # Unreachable hosts are reported by the scan.
     services = [service for host in bare.hosts if host.name in facts for service in facts[host.name].services]
     return Stack(hosts=bare.hosts, components=proposed_components(services))

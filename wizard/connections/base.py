@@ -15,7 +15,7 @@ from typing import Protocol
 
 from wizard.account import account
 from wizard.connections.errors import ForbiddenError
-from wizard.errors import FileChangedError, HostError, PathError
+from wizard.errors import FileChangedError, FirescreenError, HostError, PathError
 from wizard.model import Completed, Examined, FileState, PathInfo
 
 READ_LIMIT = 64 * 1024 * 1024
@@ -241,6 +241,9 @@ class Connection(ABC):
         The next `run_script` with the same text and arguments returns the outcome kept here, if it is called soon. A
         script that is listed several times runs once, and as many calls get its outcome.
         """
+
+    def fail_next(self, error: FirescreenError) -> None:  # noqa: B027
+        """Lets the next operation fail with an error that is known already, where connecting takes long."""
 
     def open_program(self, argv: Sequence[str]) -> Stream:
         """Starts a program that stays open, with stdout and stderr combined; the caller closes the stream."""

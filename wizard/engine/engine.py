@@ -95,10 +95,14 @@ class Engine:
             HostError: a host cannot be reached.
         """
         with self.connections(specs) as hosts:
-            for error in run_parallel(hosts.reach, [spec.name for spec in specs]):
-                # One unreachable host among several may be left out; discovery decides that.
-                if error is not None and (len(specs) == 1 or not isinstance(error, UnreachableError)):
+            for spec, error in zip(specs, run_parallel(hosts.reach, [spec.name for spec in specs]), strict=True):
+                if error is None:
+                    continue
+                if len(specs) == 1 or not isinstance(error, UnreachableError):
                     raise error
+                # One unreachable host among several may be left out. Discovery, which comes next, decides that, and
+                # does not wait for the same time-out again.
+                hosts.connection(spec.name).fail_next(error)
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
         """Opens a socket to the destination of a forward; see `Hosts.dial`."""

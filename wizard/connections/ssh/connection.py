@@ -134,6 +134,10 @@ class SshConnection(RemoteShellConnection):
             with suppress(FirescreenError):
                 then()
 
+    def fail_next(self, error: FirescreenError) -> None:
+        """See `Connection.fail_next`."""
+        self._failed = error
+
     @property
     def address(self) -> str:
         """The host's address according to the SSH configuration."""
