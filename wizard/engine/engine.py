@@ -35,12 +35,11 @@ from wizard.engine.canary import canary_of
 from wizard.engine.hosts import DiscoveredServices, Hosts
 from wizard.engine.listener import Listener
 from wizard.engine.outcome import HostOutcome, InventoryItem, Outcome, Scan, finish, silent
-from wizard.engine.parallel import run_parallel
 from wizard.engine.recovery import Recovery
 from wizard.engine.run import Run
 from wizard.engine.spare_passwords import spares
 from wizard.engine.unfinished_runs import Remains
-from wizard.errors import FirescreenError, UnreachableError
+from wizard.errors import FirescreenError
 from wizard.model import Answers, Attempt, Event, Facts, Forward, HostSpec, Plan, RunRecord, Service, Stack
 from wizard.workspace import Workspace
 
@@ -95,14 +94,7 @@ class Engine:
             HostError: a host cannot be reached.
         """
         with self.connections(specs) as hosts:
-            for spec, error in zip(specs, run_parallel(hosts.reach, [spec.name for spec in specs]), strict=True):
-                if error is None:
-                    continue
-                if len(specs) == 1 or not isinstance(error, UnreachableError):
-                    raise error
-                # One unreachable host among several may be left out. Discovery, which comes next, decides that, and
-                # does not wait for the same time-out again.
-                hosts.connection(spec.name).fail_next(error)
+            hosts.reach_all()
 
     def dial(self, forward: Forward, seconds: float) -> socket.socket:
         """Opens a socket to the destination of a forward; see `Hosts.dial`."""

@@ -21,7 +21,7 @@ from wizard.connections.sudo import open_local
 from wizard.engine.exposure import exposure
 from wizard.engine.parallel import run_parallel
 from wizard.engine.reachability import Way, bracket_ipv6, seen_from_here
-from wizard.errors import FirescreenError
+from wizard.errors import FirescreenError, UnreachableError
 from wizard.model import MANUAL, WORKSPACE, Caller, Forward, HostSpec, Service, Stack
 from wizard.service_managers import (
     discovery,
@@ -120,6 +120,21 @@ class Hosts:
 
                 return IncusConnection(spec, via=self.connection(spec.via) if spec.via else None)
         return LocalConnection(name)  # manual: its files are laid out in the outbox, for a person to copy
+
+    def reach_all(self) -> None:
+        """Connects to all hosts.
+
+        Raises:
+            CredentialNeededError: a password or the confirmation of a host key is missing.
+            HostError: a host cannot be reached. One unreachable host among several may be left out: discovery, which comes
+                next, decides that, and does not wait for the same time-out again.
+        """
+        for name, error in zip(self._specs, run_parallel(self.reach, self._specs), strict=True):
+            if error is None:
+                continue
+            if len(self._specs) == 1 or not isinstance(error, UnreachableError):
+                raise error
+            self.connection(name).fail_next(error)
 
     def reach(self, name: str) -> FirescreenError | None:
         """Connects to a host; returns the error if it cannot be reached."""
