@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.planner import planned
-from wizard import planner
+from wizard import passwords, planner
 from wizard.certificates import issue
 from wizard.errors import FirescreenError, InputError
 from wizard.model import (
@@ -23,6 +23,7 @@ from wizard.model import (
     WriteFile,
 )
 from wizard.planner import broken_clients
+from wizard.redact import Secret
 
 NAME = "front-door-other-host"
 SITE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
@@ -44,7 +45,20 @@ def _at(case: planned.Case, address: str) -> Facts:
     return db1(case.facts, names=(), spec=replace(case.stack.host("db1"), address=address))
 
 
+def _with_users(case: planned.Case) -> Facts:
+    """After the plan, with a user in the web configuration of db1's Alertmanager: Firescreen takes no user out of one."""
+    facts = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
+    service = facts.hosts["db1"].service("alertmanager")
+    assert service is not None
+    state = facts.hosts["db1"].files[service.web_config]
+    assert state is not None
+    users = f"basic_auth_users: {{ada: {passwords.hash_password(Secret('sesame'), 4)}}}\n"
+    written = replace(state, content=state.content + users.encode())
+    return db1(facts, files={**facts.hosts["db1"].files, service.web_config: written})
+
+
 REFUSED: dict[str, tuple[Callable[[planned.Case], Facts], str]] = {
+    "demands a password": (_with_users, "the front door noc.example.net shows it a client certificate alone"),
     "listens on loopback": (
         lambda case: db1(
             case.facts,

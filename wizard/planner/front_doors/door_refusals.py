@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wizard.config_files import proxies
+from wizard.config_files import proxies, web_config
 from wizard.errors import InputError
 from wizard.model import Facts
-from wizard.planner.front_doors.door_facts import HEAD, KnownDoor
+from wizard.planner.front_doors.door_facts import HEAD, Backend, KnownDoor
 
 
 def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
@@ -39,6 +39,8 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
             todo=f"Use {known.proxy.title} with its configuration at {known.proxy.main}",
         )
     _refuse_unfit_main(known, place)
+    for backend in known.backends:
+        _refuse_password(facts, backend)
     if door.site:
         return
     found = facts.proxies.get(door.host)
@@ -51,6 +53,24 @@ def refuse_unfit(facts: Facts, known: KnownDoor) -> None:
                 where=f"{door.host}:{site.file}:{site.line}",
                 todo=f"Choose another name for the front door, take that site away, or put the routes into it: site: {site.file}",
             )
+
+
+def _refuse_password(facts: Facts, backend: Backend) -> None:
+    """Refuses a component that demands a password of everybody, the proxy included. No plan takes users away.
+
+    Raises:
+        InputError: see `refuse_unfit`.
+    """
+    host, path = backend.server.spec.host, backend.service.web_config
+    state = facts.hosts[host].files.get(path) if path else None
+    if state is None or not web_config.parse(state.content).users:
+        return
+    raise InputError(
+        f"{backend.component} on {host} demands a password by its web configuration, and the front door "
+        f"{backend.door.name} shows it a client certificate alone",
+        where=f"{host}:{path}",
+        todo="Take basic_auth_users out of that file first (firescreen undo, if Firescreen added it), then plan again",
+    )
 
 
 def _refuse_settings(known: KnownDoor) -> None:
