@@ -16,7 +16,7 @@ from wizard.log_records import Record
 
 # Marks of a record about a scrape. Other names in such a record are names of jobs and targets, not of the client.
 _SCRAPE: Final = re.compile(
-    r"scrape_pool=|component=\"?scrape manager|Scrape failed|\blib/promscrape/|cannot scrape target|Failed to scrape Prometheus endpoint"
+    r"scrape_pool=|component=\"?scrape manager|Scrape failed|\blib/promscrape/|(?i:can(?:no|')t scrape?\b)|Failed to scrape Prometheus endpoint"
 )
 # Addresses and names of the server: an error about a server named grafana was not necessarily logged by Grafana.
 _ADDRESSES: Final = re.compile(
