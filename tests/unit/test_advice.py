@@ -38,7 +38,7 @@ def _beginnings(value: ast.expr) -> Iterator[tuple[int, str]]:
         yield value.lineno, value.value
 
 
-def test_what_to_do_begins_as_a_sentence() -> None:
+def test_remedies_begin_with_a_capital_letter() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for folder in ("wizard", "screens")

@@ -51,7 +51,7 @@ def scanned(*rows: Exposure) -> Session:
         (("secured", "secured"), "All is secured: see who checks what", "see what each side checks"),
     ],
 )
-def test_home_calls_nothing_secured_that_does_not_answer(
+def test_home_does_not_call_a_silent_component_secured(
     states: tuple[str, ...], reason: str, short: str
 ) -> None:
     found = recommendation(scanned(*(row(f"c{number}", state) for number, state in enumerate(states))))
@@ -67,9 +67,7 @@ def test_home_calls_nothing_secured_that_does_not_answer(
         (("secured", "secured"), "✓ 2 of 2 secured"),
     ],
 )
-def test_the_list_of_hosts_calls_no_host_secured_that_does_not_answer(
-    states: tuple[str, ...], said: str
-) -> None:
+def test_the_list_of_hosts_does_not_call_a_silent_host_secured(states: tuple[str, ...], said: str) -> None:
     rows = tuple(row(f"c{number}", state) for number, state in enumerate(states))
     entry = HostEntry(
         spec=HostSpec(name="srv1", connect="ssh"),
@@ -82,7 +80,7 @@ def test_the_list_of_hosts_calls_no_host_secured_that_does_not_answer(
     assert line(entry, 70, 12).plain[-STATE:].strip() == said
 
 
-def test_a_reverse_proxy_stands_by_its_host_and_those_that_do_not_run_share_a_line() -> None:
+def test_reverse_proxies_are_listed_by_host_and_stopped_ones_in_one_line() -> None:
     rows = (row("node_exporter", "open"), replace(row("node_exporter", "open"), host="srv2"))
     stopped = [
         FoundProxy(host=host, name=name, version="1", unit=name, running=False)
@@ -105,7 +103,7 @@ def test_a_reverse_proxy_stands_by_its_host_and_those_that_do_not_run_share_a_li
     ]
 
 
-def test_home_calls_nothing_secured_whose_host_is_unreachable() -> None:
+def test_home_does_not_call_an_unreachable_host_secured() -> None:
     session = scanned(row("prometheus", "secured"))
     assert session.scan is not None
     away = Finding(
@@ -125,7 +123,7 @@ def test_home_calls_nothing_secured_whose_host_is_unreachable() -> None:
         assert "1 component secured." in posture(session, 76).plain
 
 
-def test_a_run_that_left_a_host_names_it() -> None:
+def test_the_notice_names_hosts_that_need_recovery() -> None:
     record = RunRecord(
         run="7", started=0, state="owed", title="TLS", changes=("srv1:/etc/a", "srv1:/etc/b"), folder=""
     )

@@ -21,7 +21,9 @@ SSH = HostSpec(name="web1", connect="ssh", address="192.0.2.4", user="ops", port
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_it_says_how_it_is_reached_and_what_a_test_does(spec: HostSpec, source: str, reached: str) -> None:
+def test_an_untested_host_shows_how_to_reach_it_and_what_a_test_does(
+    spec: HostSpec, source: str, reached: str
+) -> None:
     text = detail(HostEntry(spec=spec, source=source), "", no_color=False).plain
     assert reached in text.splitlines()[0]
     assert "not tested" in text and "Enter tests the host" in text and "changes nothing" in text

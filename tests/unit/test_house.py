@@ -41,7 +41,7 @@ def loaded_after(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_screens_draw_their_first_frame_without_cryptography_ssh_or_yaml() -> None:
+def test_importing_the_app_loads_no_cryptography_ssh_or_yaml() -> None:
     loaded = loaded_after("import screens.app")
     assert "textual" in loaded
     assert not loaded & SLOW
@@ -58,23 +58,23 @@ app.run(headless=True, size=(80, 24))
 """Draws Home with its keys, and ends before anything is begun that may wait for the first frame."""
 
 
-def test_nothing_slow_begins_before_the_first_frame_is_whole(tmp_path: Path) -> None:
+def test_the_first_frame_is_drawn_without_slow_imports(tmp_path: Path) -> None:
     loaded = loaded_after(UNTIL_DRAWN.format(workspace=str(tmp_path)).strip())
     assert "textual" in loaded
     assert not loaded & SLOW
 
 
-def test_the_front_door_loads_neither_front_before_it_knows_which() -> None:
+def test_the_entry_point_imports_neither_screens_nor_command_line_early() -> None:
     assert not loaded_after("import screens.__main__") & (SLOW | {"textual"})
 
 
-def test_the_command_line_loads_neither_the_screens_nor_what_it_may_not_need() -> None:
+def test_the_command_line_imports_no_screens_and_no_slow_packages() -> None:
     loaded = loaded_after("import wizard.cli")
     assert "wizard" in loaded
     assert not loaded & (SLOW | {"screens", "textual"})
 
 
-def test_the_history_is_read_without_the_engine_and_the_planner() -> None:
+def test_the_history_is_read_without_engine_and_planner() -> None:
     loaded = loaded_after("import wizard.cli.runs")
     assert "wizard.journal_reader" in loaded
     assert not loaded & (SLOW | {"wizard.engine", "wizard.planner"})
@@ -89,7 +89,7 @@ FOR_FEW_RUNS = {
 """What a run without containers, reverse proxies and failures does not use."""
 
 
-def test_the_engine_loads_only_when_used_what_few_runs_use() -> None:
+def test_the_engine_imports_rarely_used_modules_late() -> None:
     loaded = loaded_after("import wizard.engine")
     assert "wizard.engine.run" in loaded
     assert not loaded & FOR_FEW_RUNS
@@ -99,7 +99,7 @@ IMPORT = re.compile(r"^\s*from ((?:wizard|screens)[\w.]*) import ([\w, ]+)$", re
 """An import in a script that a test gives to a Python elsewhere: no type checker reads it."""
 
 
-def test_scripts_inside_tests_import_what_there_is() -> None:
+def test_scripts_in_tests_import_existing_names() -> None:
     missing = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
         texts = (
@@ -115,7 +115,7 @@ def test_scripts_inside_tests_import_what_there_is() -> None:
     assert missing == []
 
 
-def test_a_slow_import_would_be_seen() -> None:
+def test_a_slow_import_is_detected() -> None:
     assert loaded_after("import bcrypt") & SLOW == {"bcrypt"}
 
 
@@ -130,7 +130,7 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_arrow_points_down() -> None:
+def test_every_import_contract_is_kept() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -164,7 +164,7 @@ def product_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("screens/app.py", "import ruamel.yaml", "no cryptography, no SSH and no YAML"),
     ],
 )
-def test_an_arrow_that_points_up_is_refused(
+def test_a_broken_import_contract_is_detected(
     product_copy: Path, module: str, statement: str, contract: str
 ) -> None:
     place = product_copy / module
@@ -185,13 +185,13 @@ def test_an_arrow_that_points_up_is_refused(
     assert any(contract in line for line in broken), done.stdout + done.stderr
 
 
-def test_the_product_keeps_its_limits() -> None:
+def test_the_code_keeps_its_limits() -> None:
     assert problems() == [], (
         "modules, functions, nesting, names and import circles: tests/tools/house_limits.py"
     )
 
 
-def test_what_is_over_a_limit_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_over_a_limit_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house_limits, "ROOT", tmp_path)
     deep = "".join(f"{'    ' * level}if {level}:\n" for level in range(1, 6))
     (tmp_path / "wizard").mkdir()
@@ -209,7 +209,7 @@ def test_what_is_over_a_limit_would_be_seen(tmp_path: Path, monkeypatch: pytest.
     ]
 
 
-def test_a_late_import_and_one_for_types_alone_count_in_a_circle() -> None:
+def test_late_and_type_checking_imports_count_in_import_circles() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
     assert circles(graph) == [["a", "b", "c"]]
     late = imports(
@@ -237,7 +237,7 @@ def names(dependencies: list[str]) -> set[str]:
     return {re.split(r"[<>=!~;\[ ]", each)[0].replace(".", "-") for each in dependencies}
 
 
-def test_every_package_is_locked_by_hash_and_no_registry_is_named() -> None:
+def test_every_package_is_locked_by_hash_without_a_registry() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     run, dev = requirements("requirements.lock"), requirements("requirements-dev.lock")
     groups = project["dependency-groups"]
@@ -248,7 +248,7 @@ def test_every_package_is_locked_by_hash_and_no_registry_is_named() -> None:
         assert "://" not in (ROOT / lock).read_text()
 
 
-def test_every_dependency_says_why_it_is_there() -> None:
+def test_every_dependency_has_a_comment_with_its_purpose() -> None:
     lines = (ROOT / "pyproject.toml").read_text().splitlines()
     start = lines.index("dependencies = [")
     block = lines[start + 1 : lines.index("]", start)]
@@ -266,7 +266,7 @@ def test_ci_runs_the_commands_that_the_readme_prints() -> None:
     assert printed <= ran
 
 
-def test_the_readme_shows_only_what_is_there() -> None:
+def test_links_in_documents_lead_to_existing_files() -> None:
     for document in (
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
@@ -285,7 +285,7 @@ def test_contributing_names_files_that_exist_and_all_packages() -> None:
     assert packages - {"wizard/cli/", "wizard/binaries/"} <= set(named)
 
 
-def test_the_picture_in_contributing_is_that_of_the_import_rules() -> None:
+def test_the_layers_in_contributing_match_the_import_contracts() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = {each["containers"][0]: each["layers"] for each in contracts if each["type"] == "layers"}
     picture = (ROOT / "CONTRIBUTING.md").read_text().partition("```\nwizard\n")[2].partition("```")[0]
@@ -296,13 +296,13 @@ def test_the_picture_in_contributing_is_that_of_the_import_rules() -> None:
     } == layers
 
 
-def test_an_exporter_is_one_file_that_no_other_module_names() -> None:
+def test_an_exporter_is_one_file_that_no_other_module_mentions() -> None:
     files = [path for room in ("wizard", "screens") for path in (ROOT / room).rglob("*.py")]
     naming = [str(path.relative_to(ROOT)) for path in files if "mysqld" in path.read_text()]
     assert naming == ["wizard/components/mysqld_exporter.py"]
 
 
-def test_every_watcher_of_a_reactive_attribute_has_one() -> None:
+def test_every_watch_method_has_a_reactive_attribute() -> None:
     for path in house_limits.module_files(("screens",)):
         module = importlib.import_module(house_limits._module(path))
         for name, one in vars(module).items():
@@ -314,7 +314,7 @@ def test_every_watcher_of_a_reactive_attribute_has_one() -> None:
                     assert isinstance(attribute, Reactive), f"{path}: {name}.{method} is never called"
 
 
-def test_the_readme_stays_a_front_door_and_links_every_topic_of_the_manual() -> None:
+def test_the_readme_is_short_and_links_every_manual_topic() -> None:
     readme = (ROOT / "README.md").read_text()
     assert len(readme.splitlines()) <= 160
     topics = {f"assets/docs/{path.name}" for path in (ROOT / "assets/docs").glob("*.md")}

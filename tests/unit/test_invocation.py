@@ -27,7 +27,7 @@ def installed(folder: Path) -> Path:
     return program
 
 
-def test_the_usual_workspace_needs_no_option(usual: Workspace) -> None:
+def test_the_default_workspace_needs_no_option(usual: Workspace) -> None:
     text = "Undo with: firescreen undo --yes. The previous files are kept."
     assert invocation.as_typed(text, usual) == text
 
@@ -49,11 +49,11 @@ def test_another_workspace_is_named_in_each_command(usual: Workspace, tmp_path: 
         "firescreen --help",
     ],
 )
-def test_what_is_no_command_stays(text: str, usual: Workspace, tmp_path: Path) -> None:
+def test_text_that_is_no_command_is_unchanged(text: str, usual: Workspace, tmp_path: Path) -> None:
     assert invocation.as_typed(text, Workspace(tmp_path / "other")) == text
 
 
-def test_a_program_that_the_shell_does_not_find_is_named_with_its_path(
+def test_a_program_outside_path_is_named_with_its_path(
     usual: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = installed(tmp_path / "clone" / ".venv")

@@ -15,7 +15,7 @@ from wizard.errors import PasswordError
 from wizard.redact import Secret
 
 
-def test_generated_ones_are_strong_and_safe_everywhere() -> None:
+def test_generated_passwords_are_strong_and_need_no_quoting() -> None:
     made = [passwords.generate().reveal() for _ in range(300)]
     assert len(set(made)) == 300
     for text in made:
@@ -48,7 +48,7 @@ def test_generated_ones_are_strong_and_safe_everywhere() -> None:
         "a\ufffdb",
     ],
 )
-def test_what_cannot_be_a_password(text: str) -> None:
+def test_invalid_passwords_are_rejected(text: str) -> None:
     with pytest.raises(PasswordError) as refused:
         passwords.check(Secret(text))
     assert refused.value.todo
@@ -57,14 +57,14 @@ def test_what_cannot_be_a_password(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "x" * 72, "ü" * 36, "pa ss:w#rd'\"\\"])
-def test_hash_and_match(text: str) -> None:
+def test_a_hash_matches_its_password_only(text: str) -> None:
     hashed = passwords.hash_password(Secret(text), 4)
     assert re.fullmatch(r"\$2y\$04\$[./A-Za-z0-9]{53}", hashed)
     assert passwords.matches(Secret(text), hashed)
     assert not passwords.matches(Secret(text + "x"), hashed)
 
 
-def test_matches_never_raises() -> None:
+def test_matches_returns_false_for_invalid_input() -> None:
     good = bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode()
     assert passwords.matches(Secret("x"), good)
     bad = (
@@ -82,7 +82,7 @@ def test_matches_never_raises() -> None:
         assert not passwords.matches(Secret(text), good)
 
 
-def test_costs() -> None:
+def test_bcrypt_costs_are_checked_and_estimated() -> None:
     for cost in (-1, 3, 17, 99):
         with pytest.raises(PasswordError):
             passwords.hash_password(Secret("x"), cost)
@@ -90,7 +90,7 @@ def test_costs() -> None:
     assert passwords.cost_seconds(8) > 0
 
 
-def test_strength_grows_and_says_what_to_do() -> None:
+def test_strength_grows_and_gives_advice() -> None:
     ladder = ["", "aaaaaaaaaaaa", "prometheus1", "Tr0ub4dor&3", "correct horse battery staple"]
     scores = [passwords.strength(Secret(text))[0] for text in ladder]
     assert scores == sorted(scores)
@@ -102,7 +102,7 @@ def test_strength_grows_and_says_what_to_do() -> None:
     "text", ["$%'\"\\#:{}", "Grüße für Jörg", "a b", "#x", "-", "{{a}}", "${HOME}", "%s", "é", "ü" * 36]
 )
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_one_line_of_utf_8_is_read_as_it_is(text: str, end: str) -> None:
+def test_a_password_file_with_one_utf_8_line_is_read_unchanged(text: str, end: str) -> None:
     assert passwords.read(f"{text}{end}".encode()).reveal() == text
 
 
@@ -129,9 +129,7 @@ def test_one_line_of_utf_8_is_read_as_it_is(text: str, end: str) -> None:
         (("ü" * 37).encode(), "74 bytes"),
     ],
 )
-def test_what_another_program_would_read_otherwise_is_refused_with_its_place(
-    content: bytes, words: str
-) -> None:
+def test_an_ambiguous_password_file_is_rejected_with_its_path(content: bytes, words: str) -> None:
     with pytest.raises(PasswordError) as refused:
         passwords.read(content, where="/etc/pw")
     assert words in refused.value.what and refused.value.where == "/etc/pw"
@@ -147,7 +145,7 @@ def test_what_another_program_would_read_otherwise_is_refused_with_its_place(
         (b"\x1csecret", b"\x1csecret"),
     ],
 )
-def test_what_prometheus_sends_of_a_file_is_compared_byte_for_byte(content: bytes, goes: bytes) -> None:
+def test_the_password_that_prometheus_sends_is_compared_byte_for_byte(content: bytes, goes: bytes) -> None:
     hashed = bcrypt.hashpw(goes, bcrypt.gensalt(4)).decode()
     assert passwords.matches(passwords.as_sent_by_prometheus(content), hashed)
     assert not passwords.matches(passwords.as_sent_by_prometheus(b"x" + content), hashed)

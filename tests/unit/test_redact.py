@@ -12,7 +12,7 @@ HASH = "$2y$10$nOtArEaLhAsHnOtArEaLhAsHnOtArEaLhAsHnOtArEaLhAsHn."
 KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\n-----END PRIVATE KEY-----"
 
 
-def test_a_secret_shows_itself_nowhere() -> None:
+def test_a_secret_is_hidden_in_every_representation() -> None:
     secret = Secret("canary-4711")
     assert "canary" not in f"{secret} {secret!r} {secret:>20} {[secret]}"
     with pytest.raises(TypeError):
@@ -54,7 +54,7 @@ def test_hashes_keys_and_passwords_are_masked(text: str) -> None:
         "a: $2 b",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 

@@ -111,19 +111,19 @@ def test_no_text_uses_a_retired_word() -> None:
     assert [entry for entry, names in pending.items() if not names] == [], "clean now: take them off the list"
 
 
-def test_every_exception_has_a_reason_and_a_use() -> None:
+def test_every_exception_has_a_reason_and_is_used() -> None:
     assert all(exception["reason"] for exception in RULES["exceptions"])
     every = "".join(" ".join(text.split()) for items in texts().values() for _line, text in items)
     assert [item["phrase"] for item in RULES["exceptions"] if item["phrase"] not in every] == []
 
 
 @pytest.mark.parametrize("text", ["a host out\nof reach", "The change is proven", "it puts everything back"])
-def test_a_retired_word_is_found(text: str) -> None:
+def test_a_retired_word_is_detected(text: str) -> None:
     assert retired(text)
     assert not retired("The unreachable host is rolled back after verification.")
 
 
-def test_texts_of_a_module_are_found_and_its_identifiers_are_not() -> None:
+def test_texts_of_a_module_are_searched_and_identifiers_are_not() -> None:
     source = '"""A doc."""\nimport re\nA = f"no {A!r} proof"\nB = re.compile("a proof")\nCSS = "a proof"\nC = "proof"\n'
     strings = [text for _line, text in python_texts(ast.parse(source)) if _is_text(text)]
     assert strings == ["A doc.", "no {} proof"]

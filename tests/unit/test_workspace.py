@@ -51,7 +51,9 @@ def killed(process: subprocess.Popen[str]) -> None:
     process.stdout.close()
 
 
-def test_a_writer_who_lives_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_of_a_running_process_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process = held(tmp_path, 0)
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it is waited for"))
     try:
@@ -71,13 +73,15 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_what_a_killed_writer_was_about_to_start_is_waited_for(tmp_path: Path) -> None:
+def test_children_of_a_killed_process_are_awaited(tmp_path: Path) -> None:
     killed(held(tmp_path, 1.0))
     with Workspace(tmp_path).lock("a recover"):
         assert "a recover" in (tmp_path / "lock").read_text()
 
 
-def test_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_children_of_a_killed_process_times_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workspace, "_LAST_BREATH", 0.5)
     killed(held(tmp_path, 40.0))
     with pytest.raises(LockedError), Workspace(tmp_path).lock("a recover"):
@@ -85,7 +89,7 @@ def test_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_killed_writer_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> None:
+def test_a_zombie_process_counts_as_dead(tmp_path: Path) -> None:
     process = held(tmp_path, 1.0)
     try:
         os.kill(process.pid, signal.SIGKILL)
@@ -96,7 +100,7 @@ def test_a_killed_writer_that_nobody_has_waited_for_is_dead(tmp_path: Path) -> N
         killed(process)
 
 
-def test_a_writer_that_rolls_back_is_waited_for(tmp_path: Path) -> None:
+def test_a_process_that_rolls_back_is_awaited(tmp_path: Path) -> None:
     process = held(tmp_path, 0)
     (tmp_path / "lock").write_text(f"rolling back (process {process.pid})")
     ending = threading.Timer(0.5, killed, (process,))
@@ -106,7 +110,7 @@ def test_a_writer_that_rolls_back_is_waited_for(tmp_path: Path) -> None:
         assert "an apply" in (tmp_path / "lock").read_text()
 
 
-def test_the_holder_says_that_it_rolls_back(tmp_path: Path) -> None:
+def test_the_lock_says_that_its_holder_rolls_back(tmp_path: Path) -> None:
     writer = Workspace(tmp_path)
     with writer.lock("an apply"):
         writer.note_rollback()
@@ -120,7 +124,7 @@ def test_the_holder_says_that_it_rolls_back(tmp_path: Path) -> None:
         (errno.EROFS, "read-only file system", "Choose a folder that you may write to"),
     ],
 )
-def test_a_workspace_that_cannot_be_written_says_why(
+def test_an_unwritable_workspace_is_refused_with_a_reason(
     number: int, what: str, todo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

@@ -27,7 +27,7 @@ def test_a_baseline_accepts_what_it_names_and_nothing_else() -> None:
     assert baseline.apply_baseline(report(one), [ENTRY], today=TODAY).exit_code("low") == 0
 
 
-def test_an_expired_entry_counts_again_and_is_told() -> None:
+def test_an_expired_entry_counts_again_and_is_reported() -> None:
     last = Entry(**{**{name: getattr(ENTRY, name) for name in ENTRY.__slots__}, "until": "2026-11-29"})
     assert baseline.apply_baseline(report(finding()), [last], today=TODAY).exit_code() == 0
     after = baseline.apply_baseline(report(finding()), [last], today=date(2026, 11, 30))
@@ -37,14 +37,14 @@ def test_an_expired_entry_counts_again_and_is_told() -> None:
     )
 
 
-def test_an_entry_that_matches_nothing_is_told_unless_it_could_not_be_looked_at() -> None:
+def test_an_unused_entry_is_reported_unless_its_check_gave_no_result() -> None:
     (told,) = baseline.apply_baseline(report(), [ENTRY], today=TODAY).baseline_notes
     assert "matches nothing any more" in told
     away = NotChecked(host="srv1", why="unreachable")
     assert not baseline.apply_baseline(report(could_not_check=(away,)), [ENTRY], today=TODAY).baseline_notes
 
 
-def test_a_written_baseline_accepts_all_and_keeps_reasons(tmp_path: Path) -> None:
+def test_a_written_baseline_accepts_all_findings_and_keeps_reasons(tmp_path: Path) -> None:
     path = tmp_path / "accepted.yaml"
     now = report(finding(), finding("FIL-03", component=""), finding(instance="second"))
     baseline.save(path, now, today=TODAY, known=[ENTRY])
@@ -68,7 +68,7 @@ def test_a_written_baseline_accepts_all_and_keeps_reasons(tmp_path: Path) -> Non
         ("", "", "--write-baseline"),
     ],
 )
-def test_a_mistake_has_its_line_and_a_way_out(tmp_path: Path, text: str, where: str, todo: str) -> None:
+def test_a_mistake_is_refused_with_line_and_remedy(tmp_path: Path, text: str, where: str, todo: str) -> None:
     path = tmp_path / "accepted.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as caught:

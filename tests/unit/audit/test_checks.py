@@ -50,7 +50,7 @@ def box(**more: Any) -> Container:
     return Container(**{**DOCKER, **more})
 
 
-def test_every_check_has_an_id_of_its_own_and_says_all() -> None:
+def test_every_check_has_a_unique_id_and_complete_texts() -> None:
     assert len(CHECKS) == 44 == len({check.id for check in CHECKS})
     for check in CHECKS:
         assert re.fullmatch(r"[A-Z]{3}-\d\d", check.id)
@@ -58,7 +58,7 @@ def test_every_check_has_an_id_of_its_own_and_says_all() -> None:
         assert not check.remediation.endswith(".") and check.remediation[0].isupper()
 
 
-def test_a_check_is_found_by_its_id_and_the_nearest_is_named() -> None:
+def test_a_check_is_found_by_id_and_similar_ids_are_named() -> None:
     assert check_of(" exp-01 ").id == "EXP-01"
     with pytest.raises(InputError, match="EXP-99") as caught:
         check_of("EXP-99")
@@ -74,7 +74,9 @@ def test_a_check_is_found_by_its_id_and_the_nearest_is_named() -> None:
         (("*:9100",), SECURED, False),
     ],
 )
-def test_plain_http_beyond_the_host(sockets: tuple[str, ...], exposed: Any, told: bool) -> None:
+def test_plain_http_reachable_from_other_hosts_is_found(
+    sockets: tuple[str, ...], exposed: Any, told: bool
+) -> None:
     some = found("EXP-02", evidence(server(sockets=sockets, exposed=exposed)))
     assert bool(some) == told
     if told:
@@ -82,7 +84,7 @@ def test_plain_http_beyond_the_host(sockets: tuple[str, ...], exposed: Any, told
         assert some[0].step == "secure srv1/node_exporter"
 
 
-def test_a_ports_publication_past_the_firewall() -> None:
+def test_a_published_port_that_bypasses_the_firewall_is_found() -> None:
     everywhere = (PublishedPort(9090, "0.0.0.0", 9090), PublishedPort(9090, "::", 9090))
     (told,) = found("EXP-05", evidence(server("prometheus", container=box(published=everywhere))))
     assert "container mon-prometheus-1" in told.evidence and "port 9090" in told.evidence
@@ -107,19 +109,19 @@ def test_a_ports_publication_past_the_firewall() -> None:
         ((GOSSIP, "--cluster.tls-config=/etc/alertmanager/cluster.yml"), ""),
     ],
 )
-def test_the_gossip_of_alertmanagers(arguments: tuple[str, ...], told: str) -> None:
+def test_unencrypted_gossip_of_alertmanagers_is_found(arguments: tuple[str, ...], told: str) -> None:
     some = found("API-08", evidence(server("alertmanager", arguments=arguments, version="0.27.0")))
     assert [told in each.evidence for each in some] == ([True] if told else [])
 
 
-def test_a_container_that_runs_as_root() -> None:
+def test_a_container_that_runs_as_root_is_found() -> None:
     (told,) = found("CTR-01", evidence(server("prometheus", container=box(uid=0))))
     assert "user number 0" in told.evidence and told.file == "/srv/mon/compose.yaml"
     assert not found("CTR-01", evidence(server("prometheus", container=box())))
     assert not found("CTR-01", evidence(server("prometheus", container=box(uid=0, state="exited"))))
 
 
-def test_a_server_behind_a_proxy_that_is_reachable_past_it() -> None:
+def test_a_server_reachable_without_its_reverse_proxy_is_found() -> None:
     proxies = {"srv1": Proxies(routes=(ROUTE,))}
     listening: dict[str, Any] = {"listen": "192.0.2.1:9090", "sockets": ("*:9090",)}
     (told,) = found("PRX-01", evidence(server("prometheus", **listening), proxies=proxies))
@@ -147,7 +149,7 @@ def passed(*, status: int | None, route: ProxyRoute = ROUTE, quit_status: int = 
     return replace(evidence(one), passed_on=(seen,))
 
 
-def test_what_reverse_proxies_answer_a_stranger() -> None:
+def test_unprotected_reverse_proxy_sites_are_found() -> None:
     tls = replace(ROUTE, tls=True, port=443, site="noc.example.net", path="/prometheus/")
     for check, bad, good in (
         ("PRX-02", passed(status=200, route=tls), passed(status=401, route=tls)),
@@ -190,7 +192,7 @@ def test_what_reverse_proxies_answer_a_stranger() -> None:
         ("/", "proxy_pass http://127.0.0.1:9090;", (), ""),
     ],
 )
-def test_paths_that_differ_between_proxy_and_component(
+def test_paths_that_differ_between_proxy_and_component_are_found(
     path: str, text: str, flags: tuple[str, ...], told: str
 ) -> None:
     some = found("PRX-05", passed(status=404, route=replace(ROUTE, path=path, text=text), arguments=flags))
@@ -218,7 +220,7 @@ def test_paths_that_differ_between_proxy_and_component(
         ("grafana.ini", "[security]\nadmin_password = a-long-one\n", 0, ""),
     ],
 )
-def test_grafanas_own_doors(name: str, text: str, line: int, told: str) -> None:
+def test_unprotected_access_to_grafana_is_found(name: str, text: str, line: int, told: str) -> None:
     some = found("GRF-01", evidence(hosts=(grafana({name: text}),)))
     assert [(each.line, told in each.evidence) for each in some] == ([(line, True)] if told else [])
 
@@ -235,7 +237,7 @@ def test_grafanas_own_doors(name: str, text: str, line: int, told: str) -> None:
         ("CVE-02", "alertmanager", "0.25.0", "0.26.0"),
     ],
 )
-def test_a_known_vulnerability_by_version(check: str, name: str, version: str, fixed: str) -> None:
+def test_known_vulnerabilities_are_found_by_version(check: str, name: str, version: str, fixed: str) -> None:
     program = "/usr/local/bin/x"
     (told,) = found(check, evidence(server(name, version=version, program=program)))
     assert told.evidence.startswith(f"{name} {version}: CVE-") and told.certain
@@ -247,12 +249,12 @@ def test_a_known_vulnerability_by_version(check: str, name: str, version: str, f
     assert not maybe.certain and maybe.severity == "low"
 
 
-def test_a_version_that_is_not_known_is_no_pass() -> None:
+def test_an_unknown_version_is_not_a_pass() -> None:
     (case,) = made("CVE-01", evidence(server(version="")))
     assert [each.why for each in case.not_checked] == ["its version is not known"] and not case.findings
 
 
-def test_the_floors_agree_with_the_components_own() -> None:
+def test_minimum_versions_agree_with_the_component_tables() -> None:
     for each in VULNERABILITIES:
         if each.check == "CVE-01":
             assert each.fixed == (component(each.component).first_safe_version,)
@@ -262,7 +264,7 @@ def test_the_floors_agree_with_the_components_own() -> None:
     ("version", "affected"),
     [("7.5.0", False), ("8.0.6", True), ("8.0.7", False), ("8.2.6", True), ("8.3.0", True), ("8.3.1", False)],
 )
-def test_a_fix_in_several_lines_of_versions(version: str, affected: bool) -> None:
+def test_a_fix_in_several_release_branches_is_recognised(version: str, affected: bool) -> None:
     (of,) = (each for each in VULNERABILITIES if each.cve == "CVE-2021-43798")
     assert affects(of, version) == affected
 
@@ -280,7 +282,7 @@ def test_grafanas_version_comes_from_its_package() -> None:
     [check for check in CHECKS if "wire" in check.means and check.scope == "server" and check.id != "EXP-05"],
     ids=lambda check: check.id,
 )
-def test_a_server_that_does_not_answer_is_no_pass(check: Check) -> None:
+def test_a_server_that_does_not_answer_is_not_a_pass(check: Check) -> None:
     name = check.components[0] if check.components else "node_exporter"
     flags = ("--web.enable-admin-api", "--web.enable-lifecycle", "--web.enable-otlp-receiver")
     down = server(name, exposed={**OPEN, "state": "down"}, arguments=flags)
@@ -291,14 +293,14 @@ def test_a_server_that_does_not_answer_is_no_pass(check: Check) -> None:
     assert "cannot be probed from here" in case.not_checked[0].why
 
 
-def test_a_web_configuration_that_cannot_be_read_is_no_pass() -> None:
+def test_an_unreadable_web_configuration_is_not_a_pass() -> None:
     unread = replace(server(web_config="/etc/web.yml"), web_problem="/etc/web.yml: permission denied")
     for check in ("TLS-01", "TLS-02", "TLS-04", "AUT-02", "AUT-03"):
         (case,) = made(check, evidence(unread))
         assert case.not_checked[0].why == "/etc/web.yml: permission denied"
 
 
-def test_what_only_the_own_machine_reaches_is_low() -> None:
+def test_findings_on_loopback_have_low_severity() -> None:
     page = component("node_exporter").metrics_path(lambda _: "")
     probe = Probe(
         id="",
@@ -331,7 +333,7 @@ def _pem(name: str, *, client: bool, ca: tuple[bytes, bytes]) -> bytes:
         (False, "", 1, ""),
     ],
 )
-def test_a_client_ca_that_others_have_certificates_of(
+def test_a_client_ca_shared_with_others_is_found(
     both_uses: bool, allowed: str, bundles: int, told: str
 ) -> None:
     key = issue.new_key("ec-p256")
@@ -350,7 +352,7 @@ def test_a_client_ca_that_others_have_certificates_of(
         assert some[0].step == "secure srv1/node_exporter"
 
 
-def test_firescreens_own_rules_are_seen_as_a_warning() -> None:
+def test_firescreens_own_rules_count_as_an_expiry_warning() -> None:
     printed = CliRunner().invoke(firescreen, ["upkeep", "rules"])
     assert printed.exit_code == 0
     assert _warns(printed.stdout_bytes)

@@ -34,7 +34,7 @@ def full() -> AuditReport:
 
 
 @pytest.mark.parametrize("made", [full(), report()], ids=["full", "empty"])
-def test_json_keeps_to_its_schema(made: AuditReport) -> None:
+def test_the_json_document_is_valid_by_its_schema(made: AuditReport) -> None:
     schema = json.loads(assets.path("audit.schema.json").read_text())
     document = json.loads(json.dumps(documents.as_json(made)))
     jsonschema.Draft202012Validator(schema).validate(document)
@@ -44,7 +44,7 @@ def test_json_keeps_to_its_schema(made: AuditReport) -> None:
 
 
 @pytest.mark.parametrize("made", [full(), report()], ids=["full", "empty"])
-def test_sarif_is_valid_by_the_official_schema(made: AuditReport) -> None:
+def test_the_sarif_document_is_valid_by_the_official_schema(made: AuditReport) -> None:
     schema = json.loads((DATA / "sarif-schema-2.1.0.json").read_text())
     document = json.loads(json.dumps(documents.as_sarif(made)))
     jsonschema.Draft4Validator(schema).validate(document)
@@ -79,7 +79,7 @@ def test_junit_has_a_case_for_each_check_and_host(made: AuditReport) -> None:
     assert told is not None and told.get("type") == "high" and "192.0.2.1:9100" in str(told.text)
 
 
-def test_a_broken_document_would_be_noticed() -> None:
+def test_an_invalid_document_is_detected() -> None:
     root = ET.fromstring('<testsuites><testsuite name="a"><case/></testsuite></testsuites>')
     assert len(list(_violations(root))) >= 2
 

@@ -54,7 +54,7 @@ def table() -> str:
 
 
 @pytest.mark.parametrize("check", [check.id for check in CHECKS])
-def test_each_check_is_shown_on_real_programs_of_three_generations(check: str) -> None:
+def test_each_check_is_tested_with_real_programs_of_three_generations(check: str) -> None:
     ways = list(shown(check))
     assert ways, (
         f"{check}: a row in FAULTS of tests/integration/test_audit_matrix.py, or in tests/integration/audit_on_hosts.py"
@@ -67,7 +67,7 @@ def test_each_check_is_shown_on_real_programs_of_three_generations(check: str) -
 
 
 @pytest.mark.parametrize("check", SHOWN)
-def test_the_tests_on_hosts_that_are_named_are_there_and_look_twice(check: str) -> None:
+def test_the_named_host_tests_exist_and_check_finding_and_silence(check: str) -> None:
     """Once that its fault is found, and once that it is silent."""
     name = SHOWN[check][0]
     (source,) = (
@@ -85,7 +85,7 @@ def test_the_finished_labs_are_audited_in_all_generations() -> None:
     assert labs() == GENERATIONS == SUITES
 
 
-def test_the_table_is_as_kept() -> None:
+def test_the_table_equals_the_golden_file() -> None:
     if os.environ.get("FIRESCREEN_GOLDEN"):
         TABLE.write_text(table())
     assert TABLE.read_text() == table()

@@ -27,17 +27,17 @@ def doors(ini: str, *running: Running, **more: Any) -> list[tuple[str, str, int]
 
 
 @pytest.mark.parametrize("value", ["true", "True", "1", "on", "YES", "true ; for the wall", '"true"'])
-def test_anonymous_access_in_every_spelling_that_grafana_takes(value: str) -> None:
+def test_anonymous_access_is_found_in_every_spelling(value: str) -> None:
     (told,) = doors(f"[auth.anonymous]\n# enabled = false\nenabled = {value}\n")
     assert told[1:] == ("/etc/grafana/grafana.ini", 3) and "anonymous access" in told[0]
 
 
 @pytest.mark.parametrize("value", ["false", "0", "off", "no", ""])
-def test_no_anonymous_access(value: str) -> None:
+def test_disabled_anonymous_access_passes(value: str) -> None:
     assert doors(f"[auth.anonymous]\nenabled = {value}\n") == []
 
 
-def test_the_environment_overrides_the_file_both_ways() -> None:
+def test_the_environment_overrides_the_file() -> None:
     at = (SettingLine(file=DROPIN, line=2, name=ANONYMOUS, value="true"),)
     (told,) = doors("", Running(pid="7", variables={ANONYMOUS: "true"}), lines=at)
     assert told == (f"anonymous access: {ANONYMOUS}=true in its environment", DROPIN, 2)
@@ -48,7 +48,7 @@ def test_the_environment_overrides_the_file_both_ways() -> None:
     assert doors("", lines=at) == [told]
 
 
-def test_the_command_line_overrides_both_and_its_defaults_nothing() -> None:
+def test_the_command_line_overrides_both_except_for_its_defaults() -> None:
     last = Running(
         pid="7", variables={ANONYMOUS: "false"}, words=("grafana", "cfg:auth.anonymous.enabled=true")
     )
@@ -58,7 +58,7 @@ def test_the_command_line_overrides_both_and_its_defaults_nothing() -> None:
     assert doors("[auth.anonymous]\nenabled = false\n", default) == []
 
 
-def test_the_published_password_is_found_and_no_other_is_shown() -> None:
+def test_only_the_default_password_is_found_and_none_is_shown() -> None:
     (told,) = doors("", Running(pid="7", variables={PASSWORD: "admin"}))
     assert f"{PASSWORD}=admin" in told[0]
     assert (
@@ -74,18 +74,18 @@ def test_the_published_password_is_found_and_no_other_is_shown() -> None:
         ((), "/etc/grafana/grafana.ini"),
     ],
 )
-def test_the_file_that_its_command_line_names(words: tuple[str, ...], path: str) -> None:
+def test_the_configuration_file_of_the_command_line_is_read(words: tuple[str, ...], path: str) -> None:
     assert Running(pid="7", words=("grafana-server", *words)).config_file == path
     assert Running(pid="7", words=words, is_inside=True).config_file == f"/proc/7/root{path}"
 
 
-def test_a_process_of_another_user_is_no_pass() -> None:
+def test_an_unreadable_process_is_not_a_pass() -> None:
     view = grafana({}, running=(Running(pid="7", is_readable=False),))
     (case,) = made("GRF-01", evidence(hosts=(view,)))
     assert "by root only" in case.not_checked[0].why and not case.findings
 
 
-def test_the_version_of_one_in_a_container_is_its_own() -> None:
+def test_the_version_of_a_container_is_its_own() -> None:
     inside = Running(pid="7", is_inside=True, version="8.3.0")
     view = grafana({}, version="", running=(inside,))
     (told,) = found("CVE-03", evidence(hosts=(view,)))
@@ -94,7 +94,7 @@ def test_the_version_of_one_in_a_container_is_its_own() -> None:
     assert found("CVE-03", evidence(hosts=(both,))), "the package says nothing of what runs in a container"
 
 
-def test_a_real_process_is_found_with_its_settings_and_keeps_its_secrets(tmp_path: Path) -> None:
+def test_a_real_process_is_found_and_its_secrets_are_not_shown(tmp_path: Path) -> None:
     """The process has Grafana's name; Grafana itself is in no registry that tests may use."""
     program = tmp_path / "grafana-server"
     shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
@@ -121,7 +121,7 @@ def test_a_real_process_is_found_with_its_settings_and_keeps_its_secrets(tmp_pat
     assert mine.variables == {ANONYMOUS: "true", PASSWORD: "other"}
 
 
-def test_a_host_without_grafana_has_nothing_to_say(tmp_path: Path) -> None:
+def test_a_host_without_grafana_gives_no_result(tmp_path: Path) -> None:
     assert grafana_view.parse("") == ((), ())
     said = "process\t7\nunreadable\nline\t/etc/default/grafana-server\t3\tGF_AUTH_ANONYMOUS_ENABLED=true\n"
     running, lines = grafana_view.parse(said)

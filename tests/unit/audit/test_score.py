@@ -6,7 +6,7 @@ from tests.unit.audit.views import finding
 from wizard.audit.score import score
 
 
-def test_each_check_takes_off_once_by_its_worst_finding() -> None:
+def test_each_check_reduces_the_score_once_by_its_worst_finding() -> None:
     found = [finding("EXP-01"), finding("EXP-01", evidence="again"), finding("EXP-03"), finding("API-07")]
     made = score(["srv1/node_exporter", "srv2/node_exporter"], found)
     assert [(part.where, part.points) for part in made.parts] == [
@@ -17,17 +17,17 @@ def test_each_check_takes_off_once_by_its_worst_finding() -> None:
     assert (made.parts[0].high, made.parts[0].medium, made.parts[0].low) == (1, 1, 1)
 
 
-def test_a_hosts_own_finding_counts_against_its_components() -> None:
+def test_a_finding_of_a_host_counts_for_its_components() -> None:
     made = score(["srv1/a", "srv1/b", "srv2/a"], [finding("FIL-03", component="")])
     assert {part.where: part.points for part in made.parts} == {"srv1/a": 60, "srv1/b": 60, "srv2/a": 100}
 
 
-def test_what_is_accepted_counts_for_nothing_and_points_end_at_zero() -> None:
+def test_accepted_findings_do_not_count_and_points_end_at_zero() -> None:
     assert score(["srv1/node_exporter"], [finding(baseline=True)]).value == 100
     many = [finding(check) for check in ("EXP-01", "EXP-02", "API-01", "API-02")]
     assert score(["srv1/node_exporter"], many).value == 0
     assert score([], []).value == 100
 
 
-def test_where_nothing_could_be_looked_at_there_is_no_good_score() -> None:
+def test_without_any_result_there_is_no_good_score() -> None:
     assert score([], [], nothing=0).value == 0

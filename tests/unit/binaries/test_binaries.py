@@ -110,7 +110,7 @@ def left_behind(cache: Path) -> list[Path]:
 
 @pytest.mark.parametrize("pinned", ["right", "published"])
 @pytest.mark.usefixtures("no_apt")
-def test_a_release_with_the_right_sum_runs(
+def test_a_release_with_the_right_checksum_runs(
     released: Archive, mirror: tuple[Path, str], tmp_path: Path, pinned: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = released(pinned=pinned)
@@ -176,21 +176,21 @@ def test_a_bad_release_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("no_apt")
-def test_only_https_or_this_machine_itself_is_asked(tmp_path: Path) -> None:
+def test_downloads_use_https_or_loopback_only(tmp_path: Path) -> None:
     for base in ("http://192.0.2.1", "ftp://127.0.0.1", "file:///etc", "http://localhost.example"):
         with pytest.raises(ProgramUnavailableError, match="is not https"):
             binaries.find("promtool", cache=tmp_path, base=base)
     assert left_behind(tmp_path) == []
 
 
-def test_the_pinned_sums_are_whole() -> None:
+def test_the_pinned_checksums_are_complete() -> None:
     table = binaries.load()
     for release in table.releases.values():
         assert all(re.fullmatch(r"[0-9a-f]{64}", value) for value in release.sha256.values())
     assert all(row.release in table.releases for row in table.rows if row.release)
 
 
-def test_the_packages_give_programs_that_run(cache: Path, prometheus: str, promtool: str) -> None:
+def test_programs_from_packages_run(cache: Path, prometheus: str, promtool: str) -> None:
     assert subprocess.run([promtool, "--version"], check=False).returncode == 0
     assert binaries.version_of(prometheus) == binaries.version_of(promtool) != ""
     found = binaries.available("prometheus", cache)
@@ -198,7 +198,7 @@ def test_the_packages_give_programs_that_run(cache: Path, prometheus: str, promt
     assert found.path == prometheus
 
 
-def test_a_program_is_asked_for_its_version_by_its_own_word(cache: Path) -> None:
+def test_each_program_is_asked_for_its_version_by_its_own_option(cache: Path) -> None:
     found = binaries.find("caddy", cache=cache)
     assert re.match(r"2[.]\d+[.]\d+", found.version)
     assert not binaries.version_of(
@@ -215,13 +215,13 @@ def test_htpasswd_runs_with_its_libraries(cache: Path) -> None:
     assert ended.stdout.startswith(b"me:$2y$05$")
 
 
-def test_another_suite_has_a_folder_of_its_own(cache: Path) -> None:
+def test_each_debian_suite_has_its_own_folder(cache: Path) -> None:
     found = binaries.find("node_exporter", cache=cache, suite="trixie")
     assert "packages/trixie-" in found.path
     assert tuple(map(int, found.version.split(".")[:2])) >= (1, 9)
 
 
-def test_a_mirror_that_does_not_answer_is_named(
+def test_an_unreachable_mirror_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     parts = tmp_path / "parts"
@@ -245,7 +245,7 @@ def test_a_mirror_that_does_not_answer_is_named(
 
 
 @pytest.mark.usefixtures("no_apt")
-def test_nothing_to_be_had_says_what_was_tried(tmp_path: Path) -> None:
+def test_an_error_lists_all_sources_that_were_tried(tmp_path: Path) -> None:
     with pytest.raises(ProgramUnavailableError, match=r"not installed.*nothing was fetched"):
         binaries.find("prometheus", cache=tmp_path, fetch=False)
     with pytest.raises(ProgramUnavailableError, match=r"no apt-get"):
@@ -255,14 +255,14 @@ def test_nothing_to_be_had_says_what_was_tried(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_apt")
-def test_all_programs_that_are_missing_are_named_with_their_packages(tmp_path: Path) -> None:
+def test_all_missing_programs_are_named_with_their_packages(tmp_path: Path) -> None:
     with pytest.raises(ProgramUnavailableError, match=r"needed and not here: htpasswd\.") as refused:
         binaries.find_all(["htpasswd"], cache=tmp_path)
     assert "apt install apache2-utils" in refused.value.todo
     assert f"copy the folder {tmp_path}" in refused.value.todo
 
 
-def test_two_processes_at_once_and_one_that_was_killed(tmp_path: Path) -> None:
+def test_processes_share_a_download_and_clean_up_after_a_killed_one(tmp_path: Path) -> None:
     """One fills, the others wait and find it; what a killed one left is cleared away."""
     folder = tmp_path / "programs"
     leftover = tmp_path / ".programs.part-old"
@@ -286,7 +286,7 @@ def test_two_processes_at_once_and_one_that_was_killed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".programs.lock", "programs"]
 
 
-def test_a_fill_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_download_leaves_nothing(tmp_path: Path) -> None:
     def fill(part: Path) -> None:
         (part / "half").touch()
         raise ProgramUnavailableError("no")
@@ -296,7 +296,7 @@ def test_a_fill_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".programs.lock"]
 
 
-def test_sources_are_read_in_both_forms() -> None:
+def test_apt_sources_are_read_in_both_formats() -> None:
     own = sources.Source("http://m.example/debian", "bookworm", ("main",), (("Signed-By", "/k.gpg"),))
     lines = "# deb http://no.example x main\ndeb [arch=amd64,arm64 signed-by=/k.gpg] http://m.example/debian bookworm main # x\ndeb-src http://m.example/debian bookworm main\n"
     (read,) = sources._lines(lines)
@@ -321,7 +321,7 @@ def test_sources_are_read_in_both_forms() -> None:
 
 
 @pytest.mark.parametrize("name", ["alertmanager", "amtool"])
-def test_a_program_that_reads_a_folder_of_its_package_runs_without_being_installed(
+def test_a_program_that_reads_its_packages_folder_runs_uninstalled(
     name: str, cache: Path, tmp_path: Path
 ) -> None:
     """Debian's two look for their templates in /usr/share, where nothing is installed."""

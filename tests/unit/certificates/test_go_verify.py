@@ -98,7 +98,7 @@ def test_recorded_verdicts_hold_word_for_word(kind: str) -> None:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_lone_star_stands_for_no_name() -> None:
+def test_a_lone_asterisk_matches_no_name() -> None:
     assert below(names(dns("*"))) == "x509: certificate is valid for *, not localhost"
     assert not trust.matches_name("*", "localhost")
     assert trust.matches_name("*.localhost", "a.localhost")
@@ -114,14 +114,14 @@ def test_a_lone_star_stands_for_no_name() -> None:
         [tlv(0xA0, oid("1.2.3"), tlv(0xA0, b"\x0c\0"))],
     ],
 )
-def test_a_critical_constraint_of_a_kind_that_go_does_not_know_is_refused(limits: list[bytes]) -> None:
+def test_a_critical_constraint_of_unknown_kind_is_rejected(limits: list[bytes]) -> None:
     assert below(middle=(constraints(limits, None),)) == CRITICAL
     assert below(middle=(constraints(None, limits),)) == CRITICAL or "is excluded" in below(
         middle=(constraints(None, limits),)
     )
 
 
-def test_a_constraint_of_an_unknown_kind_that_is_not_critical_is_passed_over() -> None:
+def test_an_uncritical_constraint_of_unknown_kind_is_ignored() -> None:
     assert below(middle=(constraints([directory(cn("x"))], None, critical=False),)) == ""
 
 
@@ -141,12 +141,12 @@ def test_a_constraint_of_an_unknown_kind_that_is_not_critical_is_passed_over() -
         (uri("urn:a:b"), uri("example.com"), 'URI with empty host ("urn:a:b") cannot be matched against constraints'),
     ],
 )  # fmt: skip
-def test_constraints_of_mailboxes_and_uris(entry: bytes, limit: bytes, reason: str) -> None:
+def test_constraints_on_mailboxes_and_uris_are_applied(entry: bytes, limit: bytes, reason: str) -> None:
     found = below(names(dns("localhost"), entry), middle=(constraints([limit], None),))
     assert found == (NOT_AUTHORIZED + reason if reason else "")
 
 
-def test_policies_that_a_ca_demands() -> None:
+def test_policies_required_by_a_ca_are_checked() -> None:
     explicit = policy_constraints(0, None)
     assert below(middle=(explicit,)) == POLICIES
     assert below(policies("1.2.3"), middle=(explicit, policies("1.2.3"))) == ""
@@ -154,7 +154,7 @@ def test_policies_that_a_ca_demands() -> None:
     assert below(policies("1.2.4"), middle=(explicit, policies("2.5.29.32.0"))) == ""
 
 
-def test_a_wildcard_may_not_stand_for_what_is_excluded() -> None:
+def test_a_wildcard_may_not_match_an_excluded_name() -> None:
     held, limit = names(dns("localhost"), dns("*.localhost")), constraints(None, [dns("bad.localhost")])
     words = f'{NOT_AUTHORIZED}DNS name "*.localhost" is excluded by constraint "bad.localhost"'
     assert below(held, middle=(limit,)) == words
@@ -178,18 +178,18 @@ P192 = Pair(ec.derive_private_key(5, ec.SECP192R1()))
         (leaf(MIDDLE, edwards(3)).but(after=b"", tail=b"", version=tlv(0xA0, integer(3))), "invalid version"),
     ],
 )  # fmt: skip
-def test_what_go_cannot_read_is_refused(end: Maker, words: str) -> None:
+def test_certificates_that_go_cannot_parse_are_rejected(end: Maker, words: str) -> None:
     assert said(end, MIDDLE) == UNREAD + words
     assert trust.unread([end.der()]) == UNREAD + words
 
 
-def test_an_extension_twice() -> None:
+def test_a_duplicate_extension_is_rejected() -> None:
     end = leaf(MIDDLE, edwards(3))
     twice = end.but(extensions=(*end.extensions, names(dns("localhost"))))
     assert said(twice, MIDDLE) == f'{UNREAD}certificate contains duplicate extension with OID "2.5.29.17"'
 
 
-def test_a_root_of_dsa_signs_nothing() -> None:
+def test_a_dsa_root_verifies_nothing() -> None:
     root = authority("root", dsa_pair())
     assert "cannot verify signature: algorithm unimplemented" in said(leaf(root, edwards(3)), root=root)
 
@@ -199,7 +199,7 @@ def test_a_root_of_dsa_signs_nothing() -> None:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_damaged_block_of_a_ca_file_is_passed_over() -> None:
+def test_a_damaged_block_of_a_ca_file_is_ignored() -> None:
     good, bad = pem(ROOT.der()), pem(b"\x30\x03\x02\x01\x01")
     chain = [leaf(MIDDLE, edwards(3)).der(), MIDDLE.der()]
     for text in (
@@ -237,15 +237,15 @@ def test_an_issuer_without_key_identifier(value: bytes) -> None:
     assert below(("2.5.29.35", False, value)) == ""
 
 
-def test_no_purposes_at_all_are_all_purposes() -> None:
+def test_no_extended_key_usage_allows_every_purpose() -> None:
     assert below(purposes()) == ""
 
 
-def test_names_of_unknown_kinds_are_passed_over() -> None:
+def test_names_of_unknown_kinds_are_ignored() -> None:
     assert below(names(dns("localhost"), tlv(0x8A, b"?"), tlv(0x88, b"\x2a\x03"), directory(cn("x")))) == ""
 
 
-def test_ten_thousand_names_take_no_time() -> None:
+def test_ten_thousand_names_are_verified_quickly() -> None:
     crowd = names(*(dns(f"host{number}.example.com") for number in range(10_000)))
     began = time.process_time()
     assert below(crowd, asked="host9999.example.com") == ""
@@ -267,7 +267,7 @@ def test_a_ca_whose_key_usage_is_another() -> None:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_old_hashes_are_named_with_their_key() -> None:
+def test_old_signature_hashes_are_named_with_the_key_type() -> None:
     for pair, words in ((rsa_pair(1), "SHA1-RSA"), (curve(1), "ECDSA-SHA1")):
         root = authority("root", pair)
         found = said(leaf(root, edwards(3)).but(digest="SHA1"), root=root)
@@ -275,7 +275,7 @@ def test_old_hashes_are_named_with_their_key() -> None:
 
 
 @pytest.mark.parametrize(("count", "counted"), [(99, False), (100, True), (101, True)])
-def test_many_names_are_only_counted(count: int, counted: bool) -> None:
+def test_an_error_counts_many_names_instead_of_listing_them(count: int, counted: bool) -> None:
     many = names(*(dns(f"host{number}") for number in range(count)))
     words = f"x509: certificate is valid for {count} names, but none matched localhost"
     assert (below(many) == words) is counted
@@ -284,7 +284,7 @@ def test_many_names_are_only_counted(count: int, counted: bool) -> None:
     assert (below(addresses, asked="127.0.0.1") == words) is counted
 
 
-def test_short_keys_of_rsa_are_refused() -> None:
+def test_short_rsa_keys_are_rejected() -> None:
     # No library makes such a key any more; its public half is enough to be refused by.
     info = seq(
         seq(oid("1.2.840.113549.1.1.1"), b"\x05\0"),
@@ -314,7 +314,7 @@ def test_pem_is_found_as_go_finds_it() -> None:
         assert len(list(go.certificates(text))) == count, text
 
 
-def test_a_certificate_that_other_libraries_refuse_is_summed_up() -> None:
+def test_a_certificate_that_other_libraries_reject_is_summarised() -> None:
     odd = MIDDLE.also(constraints([ip(b"\x7f\0\0\1\xff\0\0\0")], None)).but(
         version=tlv(0xA0, integer(1)), extensions=()
     )

@@ -55,7 +55,7 @@ def issued(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", ["ca", "self-signed"])
-def test_strict_python_and_openssl_and_go_accept(
+def test_strict_python_openssl_and_go_accept_issued_certificates(
     kind: issue.KeyKind, way: str, authority: tuple[bytes, bytes], tmp_path: Path
 ) -> None:
     key = issue.new_key(kind)
@@ -75,7 +75,7 @@ def test_strict_python_and_openssl_and_go_accept(
     assert issue.problems(leaf, names=[], key_pem=key, ca_pem=anchor, purpose="client") == ()
 
 
-def test_another_ca_is_refused(authority: tuple[bytes, bytes], tmp_path: Path) -> None:
+def test_a_certificate_of_another_ca_is_rejected(authority: tuple[bytes, bytes], tmp_path: Path) -> None:
     key = issue.new_key("ec-p256")
     other = issue.new_ca(name="Lab CA", key_pem=issue.new_key("ec-p256"), days=10)
     leaf = issued(authority, key, "localhost")
@@ -113,7 +113,7 @@ def shaken(anchor: bytes, leaf: bytes, key: bytes, folder: Path) -> str:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_extensions_and_dates(authority: tuple[bytes, bytes]) -> None:
+def test_issued_certificates_have_the_expected_extensions_and_dates(authority: tuple[bytes, bytes]) -> None:
     ca = certificates.load(authority[0])
     leaf = certificates.load(
         issued(authority, issue.new_key("rsa-2048"), "Node1.Lab", "192.0.2.1", "::1", "bücher.example")
@@ -142,14 +142,14 @@ def test_a_leaf_never_outlives_its_ca(authority: tuple[bytes, bytes]) -> None:
     assert issue.lifetime(authority[0], 9)[1] == ""
 
 
-def test_described_in_six_lines(authority: tuple[bytes, bytes]) -> None:
+def test_a_certificate_is_described_in_six_lines(authority: tuple[bytes, bytes]) -> None:
     lines = issue.describe(issued(authority, issue.new_key("ec-p256"), "node1.lab", client=True))
     assert len(lines) == 6
     assert "Lab CA" in lines[1] and "node1.lab" in lines[2]
     assert "29 days left" in lines[3] and "EC P-256" in lines[4] and "server, client" in lines[4]
 
 
-def test_a_hostile_subject_is_plain(tmp_path: Path) -> None:
+def test_control_characters_of_a_subject_are_escaped(tmp_path: Path) -> None:
     subject = "/CN=\x1b[31mred\x1b]52;c;ZXZpbA==\x07\u202e[bold]x"
     subprocess.run(
         [
@@ -182,7 +182,7 @@ def test_a_hostile_subject_is_plain(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lock_and_unlock(kind: issue.KeyKind, tmp_path: Path) -> None:
+def test_a_key_is_encrypted_and_decrypted_with_a_passphrase(kind: issue.KeyKind, tmp_path: Path) -> None:
     key = issue.new_key(kind)
     locked = issue.lock(key, Secret("pässphrase"))
     assert b"ENCRYPTED" in locked
@@ -199,7 +199,7 @@ def test_lock_and_unlock(kind: issue.KeyKind, tmp_path: Path) -> None:
     assert b"PRIVATE KEY" in done.stdout
 
 
-def test_what_cannot_be_a_key_or_passphrase() -> None:
+def test_invalid_keys_and_passphrases_are_rejected() -> None:
     for junk in (b"", b"junk", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"):
         with pytest.raises(CertificateError):
             issue.unlock(junk, None)
@@ -221,14 +221,14 @@ def test_what_cannot_be_a_key_or_passphrase() -> None:
         *("straße.lab", "a\x1b.lab", "a\x00b", "x" * 64 + ".lab", ".".join(["x" * 60] * 5)),
     ],
 )
-def test_names_that_no_certificate_can_carry(name: str, authority: tuple[bytes, bytes]) -> None:
+def test_invalid_certificate_names_are_rejected(name: str, authority: tuple[bytes, bytes]) -> None:
     with pytest.raises(CertificateError) as refused:
         issued(authority, issue.new_key("ec-p256"), name)
     assert refused.value.todo
     assert "\x1b" not in str(refused.value)
 
 
-def test_what_cannot_be_issued(authority: tuple[bytes, bytes]) -> None:
+def test_invalid_requests_for_certificates_are_rejected(authority: tuple[bytes, bytes]) -> None:
     key = issue.new_key("ec-p256")
     leaf = issued(authority, key, "a")
     tries: tuple[Callable[[], bytes], ...] = (
@@ -256,7 +256,7 @@ def test_what_cannot_be_issued(authority: tuple[bytes, bytes]) -> None:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_problems_say_what_is_wrong(authority: tuple[bytes, bytes]) -> None:
+def test_each_problem_of_a_certificate_is_described(authority: tuple[bytes, bytes]) -> None:
     key, other = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     leaf = issued(authority, key, "a.lab", "10.0.0.1")
     names = ["a.lab", "10.0.0.1"]
@@ -285,7 +285,7 @@ def test_problems_say_what_is_wrong(authority: tuple[bytes, bytes]) -> None:
     assert not issue.matches(b"junk", key)
 
 
-def test_bytes_from_outside_never_break_anything(authority: tuple[bytes, bytes]) -> None:
+def test_damaged_certificates_raise_only_certificate_errors(authority: tuple[bytes, bytes]) -> None:
     """Each byte of a certificate flipped in turn: an answer or a CertificateError, nothing else."""
     der = certificates.load(issued(authority, issue.new_key("ec-p256"), "a.lab")).public_bytes(Encoding.DER)
     anchors = issue.bundle(authority[0])
@@ -301,7 +301,7 @@ def test_bytes_from_outside_never_break_anything(authority: tuple[bytes, bytes])
     assert intact == 0
 
 
-def test_assets_are_found_and_a_missing_one_is_told() -> None:
+def test_assets_are_found_and_a_missing_one_is_named() -> None:
     assert assets.path("diagnoses.yaml").is_file()
     for name in ("none.yaml", "../pyproject.toml", "/etc/passwd"):
         with pytest.raises(FirescreenError):

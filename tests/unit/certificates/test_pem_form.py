@@ -34,7 +34,7 @@ READ = {
 
 
 @pytest.mark.parametrize("name", UNREAD)
-def test_inspect_says_what_go_does_not_read(name: str, tmp_path: Path) -> None:
+def test_inspect_rejects_files_that_go_does_not_read(name: str, tmp_path: Path) -> None:
     content, words = UNREAD[name]
     file = tmp_path / "c.crt"
     file.write_bytes(content)
@@ -51,7 +51,7 @@ def test_inspect_says_what_go_does_not_read(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_inspect_takes_what_go_reads(name: str, tmp_path: Path) -> None:
+def test_inspect_accepts_files_that_go_reads(name: str, tmp_path: Path) -> None:
     file = tmp_path / "c.crt"
     file.write_bytes(READ[name])
     assert pem_form.faults(READ[name]) == ()
@@ -61,7 +61,7 @@ def test_inspect_takes_what_go_reads(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in (*UNREAD, *READ) if name != "UTF-16"])
-def test_the_toolkit_agrees(name: str, tmp_path: Path, cache: Path) -> None:
+def test_the_exporter_toolkit_agrees_with_inspect(name: str, tmp_path: Path, cache: Path) -> None:
     content = UNREAD[name][0] if name in UNREAD else READ[name]
     (tmp_path / "c.crt").write_bytes(content)
     (tmp_path / "c.key").write_bytes(KEY)
@@ -75,7 +75,7 @@ def test_the_toolkit_agrees(name: str, tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [KEY, PARAMETERS + KEY], ids=["key", "parameters"])
-def test_a_key_is_told_as_a_key(content: bytes, tmp_path: Path) -> None:
+def test_a_private_key_is_reported_as_a_key(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "server.key"
     file.write_bytes(content)
     told = CliRunner().invoke(inspect, [str(file)])

@@ -26,7 +26,7 @@ OTHER = issue.new_ca(name="other", key_pem=KEY, days=9)
     ],
     ids=["utf-8", "utf-16-le", "utf-16-be"],
 )
-def test_a_file_of_the_persons_own_is_refused_with_what_to_do(content: bytes, what: str) -> None:
+def test_a_users_file_with_a_mark_is_refused_with_a_remedy(content: bytes, what: str) -> None:
     with pytest.raises(CertificateError) as refused:
         needed_file({"/x.pem": FileState(content)}, "srv1", "/x.pem", what)
     assert "byte order mark" in refused.value.what
@@ -35,7 +35,7 @@ def test_a_file_of_the_persons_own_is_refused_with_what_to_do(content: bytes, wh
     assert needed_file({"/x.pem": FileState(CA)}, "srv1", "/x.pem", what) == CA
 
 
-def test_what_a_mark_hides_vouches_for_nothing() -> None:
+def test_a_certificate_behind_a_mark_is_no_trust_anchor() -> None:
     marked = codecs.BOM_UTF8 + CA + OTHER
     assert as_go_reads(CA + OTHER) == CA + OTHER
     assert as_go_reads(marked) == OTHER

@@ -24,11 +24,11 @@ from wizard.cli.output import colour_mark, estimate
         (7, 60.0, ", about 3 min left"),
     ],
 )
-def test_an_estimate_is_given_once_there_is_something_to_go_by(done: int, seconds: float, words: str) -> None:
+def test_an_estimate_is_shown_once_it_can_be_made(done: int, seconds: float, words: str) -> None:
     assert estimate(done, 28, seconds) == words
 
 
-def test_the_words_of_a_line_are_the_same_without_colour() -> None:
+def test_the_text_of_a_line_is_the_same_without_colour() -> None:
     for line in ("✓ accepted", "✗ not accepted", "– excused", "nothing"):
         assert click.unstyle(colour_mark(line)) == line
 
@@ -37,7 +37,7 @@ def test_the_words_of_a_line_are_the_same_without_colour() -> None:
     ("terminal", "settings", "colour"),
     [(True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False), (True, {"TERM": "dumb"}, False)],
 )
-def test_colour_is_for_terminals_only_and_no_color_turns_it_off(
+def test_colour_is_used_on_terminals_only_and_not_with_no_color(
     terminal: bool, settings: dict[str, str], colour: bool, tmp_path: Path
 ) -> None:
     leader, follower = pty.openpty()
@@ -63,7 +63,7 @@ def test_colour_is_for_terminals_only_and_no_color_turns_it_off(
     assert (b"\x1b[31m" in text) == colour
 
 
-def test_a_terminal_that_cannot_place_text_is_told_the_commands(tmp_path: Path) -> None:
+def test_a_dumb_terminal_gets_a_list_of_commands(tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     ended = subprocess.run(
         [sys.executable, "-m", "screens", "--workspace", str(tmp_path)],

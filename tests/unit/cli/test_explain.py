@@ -29,7 +29,7 @@ ORDINARY = "".join(
     ],
     ids=["at the end", "in the middle", "Latin-1", "UTF-16", "byte order mark", "Windows"],
 )
-def test_the_error_in_a_log_is_found(log: bytes, tmp_path: Path) -> None:
+def test_the_error_in_any_log_is_found(log: bytes, tmp_path: Path) -> None:
     told = CliRunner().invoke(explain, ["--no-ask", "--json"], input=log, obj=Workspace(tmp_path / "w"))
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout)["id"] == "storage-file-system"

@@ -49,7 +49,7 @@ def named(
 
 
 @pytest.mark.parametrize("words", list(groups(firescreen)), ids=" ".join)
-def test_no_short_help_is_cut_off(words: tuple[str, ...]) -> None:
+def test_no_short_help_is_truncated(words: tuple[str, ...]) -> None:
     shown = RUNNER.invoke(firescreen, [*words, "--help"], prog_name="firescreen").output
     assert "Commands:" in shown and "..." not in shown.partition("Commands:")[2]
 
@@ -76,7 +76,7 @@ LEAVES = [words for words, command in named(firescreen) if not isinstance(comman
 
 
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
-def test_each_command_has_examples_that_fit_80_columns_and_that_it_understands(
+def test_each_command_has_valid_examples_within_80_columns(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("server.crt", "server.key", "/etc/node_exporter/node_exporter.crt"):

@@ -9,7 +9,7 @@ import pytest
 from wizard.cli.line_breaks import break_lines, columns, markdown, of_terminal
 
 
-def test_a_line_is_broken_at_blanks_and_keeps_its_indent() -> None:
+def test_a_line_is_wrapped_at_blanks_and_keeps_its_indent() -> None:
     assert break_lines("  ✓ mon1: one two three", 16) == "  ✓ mon1: one\n    two three"
     assert (
         break_lines("  where: /a/path/that/is/long, twice", 20)
@@ -36,19 +36,19 @@ def test_a_command_stays_whole(command: str) -> None:
     assert max(map(len, shown)) <= 60
 
 
-def test_what_is_introduced_as_a_command_stays_whole() -> None:
+def test_text_marked_as_a_command_stays_whole() -> None:
     assert break_lines("To stop the service, run: systemctl stop prometheus", 40) == (
         "To stop the service, run:\nsystemctl stop prometheus"
     )
     assert break_lines("The quoted `word stays open in this long line", 20).count("\n") == 2
 
 
-def test_a_command_longer_than_a_line_has_a_line_of_its_own() -> None:
+def test_a_command_longer_than_a_line_gets_its_own_line() -> None:
     command = "firescreen --workspace /a/very/long/path/to/a/workspace verify"
     assert break_lines(f"Run: {command}", 30) == f"Run:\n{command}"
 
 
-def test_markdown_becomes_paragraphs_of_that_width() -> None:
+def test_markdown_is_wrapped_to_the_given_width() -> None:
     text = """\
 # A title that is long
 
@@ -90,7 +90,7 @@ a line of code that is longer than all the others
     assert markdown(text, 0) == text
 
 
-def test_how_wide_a_line_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_width_of_a_line_depends_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.delenv("COLUMNS", raising=False)
     assert (columns(stream), of_terminal(stream)) == (80, 0)

@@ -19,7 +19,7 @@ def scanned() -> Scan:
     return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(), findings=())
 
 
-def test_all_that_was_found_is_secured_and_one_can_be_left_out(
+def test_all_found_components_are_secured_and_one_can_be_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "stack.yaml"
@@ -35,14 +35,14 @@ def test_all_that_was_found_is_secured_and_one_can_be_left_out(
     assert all(one.protect for one in load(tmp_path / "all.yaml").components)
 
 
-def test_what_is_left_out_has_to_be_there(tmp_path: Path) -> None:
+def test_only_an_existing_component_can_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no component srv9/nothing") as caught:
         write_stack(scanned(), tmp_path / "stack.yaml", runs=tmp_path, leave_out=("srv9/nothing",))
     assert "monitor/prometheus" in caught.value.todo
     assert not (tmp_path / "stack.yaml").exists()
 
 
-def test_a_component_that_is_absent_is_said_once(tmp_path: Path) -> None:
+def test_an_absent_component_is_reported_once(tmp_path: Path) -> None:
     file = tmp_path / "stack.yaml"
     file.write_text(
         "version: 1\nhosts:\n  here: {connect: local}\n"

@@ -52,7 +52,7 @@ def connect_machine() -> None:
     connect(cast(Engine, Machine()), (HOST,), plain_dialog.ASKING)
 
 
-def test_a_host_key_and_a_password_are_taken_from_lines(
+def test_a_host_key_and_a_password_are_read_from_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     type_lines(monkeypatch, "2", "the password")
@@ -70,7 +70,7 @@ def test_a_host_key_is_not_accepted_by_default(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("lines", [("q",), ("2", "q"), ("2",), ()])
-def test_q_and_the_end_of_input_leave_there_too(
+def test_q_and_the_end_of_input_quit_the_dialog(
     monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
 ) -> None:
     type_lines(monkeypatch, *lines)
@@ -79,7 +79,7 @@ def test_q_and_the_end_of_input_leave_there_too(
     assert left.value.exit_code == (0 if "q" in lines else 2)
 
 
-def test_control_characters_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_of_a_host_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     plain_dialog.say("a host called \x1b[31mred")
     assert "\x1b" not in capsys.readouterr().out
 
@@ -119,7 +119,7 @@ def test_a_password_at_a_terminal_is_not_echoed_and_is_typed_twice(tmp_path: Pat
     assert b"\x1b" not in said
 
 
-def test_lines_are_broken_at_blanks_and_commands_stay_whole(
+def test_lines_are_wrapped_at_blanks_and_commands_stay_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -132,7 +132,7 @@ def test_lines_are_broken_at_blanks_and_commands_stay_whole(
     ]
 
 
-def test_a_stack_file_that_cannot_be_read_is_asked_for_again(
+def test_an_unreadable_stack_file_is_asked_for_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"

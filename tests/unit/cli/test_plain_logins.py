@@ -38,7 +38,7 @@ class Asked:
             self.said = self._capsys.readouterr().out
 
 
-def test_a_bearer_token_is_asked_for_and_shown_nowhere(asked: Asked) -> None:
+def test_a_bearer_token_is_requested_and_shown_nowhere(asked: Asked) -> None:
     made = asked("2", "1", "3", "a-secret-token", "/etc/prometheus/api.token", "", "")
     assert made is not None
     stack, answers = made
@@ -52,7 +52,7 @@ def test_a_bearer_token_is_asked_for_and_shown_nowhere(asked: Asked) -> None:
     assert "a-secret-token" not in asked.said
 
 
-def test_oauth2_is_asked_for_until_it_has_what_it_needs(asked: Asked) -> None:
+def test_oauth2_questions_repeat_until_the_login_is_complete(asked: Asked) -> None:
     oauth2 = (
         "2",
         "3",
@@ -77,7 +77,7 @@ def test_oauth2_is_asked_for_until_it_has_what_it_needs(asked: Asked) -> None:
     assert "This answer cannot be used: this is not an https URL." in asked.said
 
 
-def test_levels_are_the_default_and_nothing_is_asked_where_no_place_takes_a_token(
+def test_levels_are_the_default_and_the_only_choice_without_token_clients(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert asked("") is None

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.integration.in_process import firescreen
 
 
-def test_a_lab_that_real_hosts_cannot_do_is_no_rehearsal(tmp_path: Path) -> None:
+def test_a_lab_that_is_impossible_on_real_hosts_is_refused(tmp_path: Path) -> None:
     room = tmp_path / "classroom.yaml"
     room.write_text("hosts:\n  srv1: {connect: ssh, address: 192.0.2.1}\n")
     ended = firescreen(

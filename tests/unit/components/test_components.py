@@ -39,7 +39,7 @@ from wizard.service_managers import manual, powershell
         ("postgres_exporter", "0.11.1", "web.config.file"),
     ],
 )
-def test_the_flag_is_the_one_of_that_version(name: str, version: str, flag: str) -> None:
+def test_the_web_config_flag_depends_on_the_version(name: str, version: str, flag: str) -> None:
     assert component(name).web_flag(version) == flag
 
 
@@ -63,7 +63,7 @@ def test_versions_compare_by_number() -> None:
         ("postgres_exporter", "0.12.0"),
     ],
 )
-def test_below_the_fix_of_cve_2022_46146_is_not_safe(name: str, fixed: str) -> None:
+def test_versions_before_the_fix_of_cve_2022_46146_are_unsafe(name: str, fixed: str) -> None:
     known = component(name)
     assert known.safe(fixed)
     major, minor, patch = numbers(fixed)
@@ -73,14 +73,14 @@ def test_below_the_fix_of_cve_2022_46146_is_not_safe(name: str, fixed: str) -> N
     assert numbers(known.toolkit(fixed)) >= (0, 7, 2) or name == "node_exporter"
 
 
-def test_the_gossip_has_its_own_flag_since_0_24() -> None:
+def test_the_cluster_tls_flag_exists_since_0_24() -> None:
     known = component("alertmanager")
     assert known.cluster_flag("0.23.0") == ""
     assert known.cluster_flag("0.24.0") == known.cluster_flag() == "cluster.tls-config"
     assert component("prometheus").cluster_flag() == ""
 
 
-def test_who_asks_whom() -> None:
+def test_each_component_names_the_components_it_connects_to() -> None:
     found = all_components()
     assert {one.name for one in found if one.asks_others} == {"prometheus", "blackbox_exporter"}
     assert {one.name for one in found if one.other_clients} == {"prometheus", "alertmanager", "pushgateway"}
@@ -88,7 +88,7 @@ def test_who_asks_whom() -> None:
     assert {one.name for one in found if one.open_flags} == {"prometheus", "pushgateway"}
 
 
-def test_every_component_says_what_is_asked_of_it() -> None:
+def test_every_component_has_complete_and_unique_facts() -> None:
     found = {one.name: one for one in all_components()}
     assert len(found) == 7
     for fact in ("default_port", "name", "title"):
@@ -108,7 +108,7 @@ def test_every_component_says_what_is_asked_of_it() -> None:
         assert all(sentence.endswith(".") for _, sentence in one.open_flags)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+def test_an_unknown_name_is_answered_with_the_nearest_names() -> None:
     with pytest.raises(InputError, match="node-exporter") as refused:
         component("node-exporter")
     assert "'node_exporter'" in refused.value.todo
@@ -121,7 +121,7 @@ def manually(kind: str, **more: str | int | tuple[str, ...]) -> Service:
     return Service(host="h", component="prometheus", manager="manual", unit="prometheus", kind=kind, **more)  # type: ignore[arg-type]
 
 
-def test_windows_is_told_the_exact_commands() -> None:
+def test_windows_commands_are_exact() -> None:
     assert manual.command(
         manually("windows"), web_config="web.yml", source="/out/h/prometheus", secret=("*.key", "web.yml")
     ) == (
@@ -160,7 +160,7 @@ def test_windows_is_told_the_exact_commands() -> None:
     assert "$command = $command -replace ' \"--(web\\.config\\.file)=[^\"]*\"', ''" in back
 
 
-def test_what_undo_takes_away_on_windows_is_what_was_added() -> None:
+def test_undo_on_windows_removes_exactly_what_was_added() -> None:
     exporter = replace(manually("windows"), component="node_exporter")
     added = next(line for line in manual.command(exporter, web_config="web.yml") if "+=" in line)
     more = added.partition("+= '")[2].removesuffix("' }")
@@ -171,7 +171,7 @@ def test_what_undo_takes_away_on_windows_is_what_was_added() -> None:
 
 
 @pytest.mark.parametrize("text", ["it's", '$HOME `n "x"', "\u2019quoted\u2018", "C:\\Program Files (x86)\\p"])
-def test_powershell_takes_a_quoted_word_as_it_is(text: str) -> None:
+def test_powershell_reads_a_quoted_argument_unchanged(text: str) -> None:
     quoted = powershell.quote(text)
     assert quoted[0] == quoted[-1] == "'"
     # PowerShell ends such a word at any single quote of Unicode that is not doubled.
@@ -179,14 +179,14 @@ def test_powershell_takes_a_quoted_word_as_it_is(text: str) -> None:
     assert not re.search("[\u2018-\u201b']", re.sub("([\u2018-\u201b'])\\1", "", quoted[1:-1]))
 
 
-def test_windows_quotes_what_lies_elsewhere() -> None:
+def test_windows_commands_quote_other_paths() -> None:
     spaced = manually("windows", program="D:\\It's here\\p\\prometheus.exe")
     lines = manual.command(spaced, web_config="C:\\p\\web.yml")
     assert "$folder = 'D:\\It''s here\\p'" in lines
     assert any('"--web.config.file=C:\\p\\web.yml"' in line for line in lines)
 
 
-def test_a_bare_process_keeps_its_flags() -> None:
+def test_commands_for_a_bare_process_keep_its_flags() -> None:
     lines = manual.command(
         manually(
             "process", program="/opt/p q/prometheus", arguments=("--a=b c", "--web.config.file=/old"), pid=42

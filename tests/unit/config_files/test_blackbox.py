@@ -180,7 +180,7 @@ def test_a_module_is_copied(name: str, exporters: list[str], folder: Path) -> No
         blackbox.add_module(after, name="ours", like=module, username="another")
 
 
-def test_a_file_without_modules_gets_one(exporters: list[str], folder: Path) -> None:
+def test_a_module_is_added_to_an_empty_file(exporters: list[str], folder: Path) -> None:
     given = placed({**SECURE, **PAIR}, folder)
     for before in (b"", b"modules:\n", b"modules: {}\n", b"# empty\n"):
         after = blackbox.add_module(before, name="http_tls", **given)
@@ -207,7 +207,7 @@ def test_a_file_without_modules_gets_one(exporters: list[str], folder: Path) -> 
         ("modules: {a: {prober: http, http: [x]}}\n", "a", "not a mapping"),
     ],
 )
-def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, module: str, words: str) -> None:
+def test_ambiguous_modules_are_refused(text: str, module: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         blackbox.secure_module(text.encode(), module=module, **SECURE)
     assert words in caught.value.what
@@ -233,25 +233,25 @@ def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, module: st
         ("modules: {a: {prober: http, http: {tls_config: {insecure_skip_verify: true}}}}\n", "accepts every"),
     ],
 )
-def test_what_is_wrong_is_found(text: str, words: str, folder: Path) -> None:
+def test_mistakes_are_found(text: str, words: str, folder: Path) -> None:
     found = blackbox.check(text.replace("FOLDER", str(folder)).encode(), read=read)
     assert any(words in each for each in found), found
 
 
 @pytest.mark.parametrize("prober", ["websocket", "http", "unix"])
-def test_a_prober_of_today_is_known(prober: str) -> None:
+def test_current_probers_are_known(prober: str) -> None:
     content = f"modules: {{a: {{prober: {prober}}}}}\n".encode()
     assert blackbox.check(content) == blackbox.unfamiliar(content) == ()
 
 
-def test_what_a_newer_exporter_may_know_is_no_error() -> None:
+def test_unknown_keys_of_a_newer_exporter_are_no_errors() -> None:
     content = b"modules:\n  a: {prober: http}\n  b: {prober: smtp}\n"
     assert blackbox.check(content) == ()
     (said,) = blackbox.unfamiliar(content)
     assert said.startswith("line 3: module 'b': the prober 'smtp' is not known here")
 
 
-def test_nothing_asked_changes_nothing() -> None:
+def test_without_settings_nothing_changes() -> None:
     assert blackbox.secure_module(STOCK.encode(), module="http_2xx") == STOCK.encode()
     assert "canary" not in repr(
         blackbox.modules(b"modules: {a: {prober: http, http: {basic_auth: {password: canary}}}}")

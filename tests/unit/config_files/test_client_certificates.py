@@ -33,7 +33,7 @@ SERVERS = (
         ({"/etc/nginx/conf.d/tls": "\nssl_trusted_certificate /x;\n"}, "/etc/nginx/conf.d/tls:2"),
     ],
 )
-def test_nginx(more: dict[str, str], noc: str) -> None:
+def test_client_certificate_settings_of_nginx_are_found(more: dict[str, str], noc: str) -> None:
     main = "http { include conf.d/*; include sites/*; }\n"
     assert asked("nginx", NGINX, {NGINX: main, SITE: SERVERS, **more}) == {"noc": noc, "other": f"{SITE}:2"}
 
@@ -67,7 +67,7 @@ SSLVerifyClient require
         ({"/etc/apache2/conf/tls": "SSLCACertificateFile /x\n"}, "/etc/apache2/conf/tls:1"),
     ],
 )
-def test_apache(more: dict[str, str], noc: str) -> None:
+def test_client_certificate_settings_of_apache_are_found(more: dict[str, str], noc: str) -> None:
     main = "Include sites/*.conf\nInclude conf/*\n"
     assert asked("apache", APACHE, {APACHE: main, HOST: VIRTUAL, **more}) == {
         "noc": noc,

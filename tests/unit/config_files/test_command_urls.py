@@ -40,5 +40,5 @@ from wizard.config_files.command_urls import Url, plain
         ("curl http://localhost/metrics", []),
     ],
 )
-def test_requests_by_http(line: str, found: list[tuple[str, int]]) -> None:
+def test_http_requests_in_commands_are_found(line: str, found: list[tuple[str, int]]) -> None:
     assert plain(line) == tuple(Url(*each) for each in found)

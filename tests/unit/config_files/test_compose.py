@@ -23,12 +23,12 @@ GOLDEN = bool(os.environ.get("FIRESCREEN_GOLDEN"))
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-def test_there_are_as_many_as_promised() -> None:
+def test_the_corpus_is_complete() -> None:
     assert len(CASES) >= 60
 
 
 @each_case
-def test_a_project_is_edited_as_kept(case: Case) -> None:
+def test_an_edited_project_equals_the_golden_file(case: Case) -> None:
     before = case.before
     if case.refused:
         with pytest.raises(ConfigError) as refusal:
@@ -47,7 +47,7 @@ def test_a_project_is_edited_as_kept(case: Case) -> None:
 
 
 @each_case
-def test_what_is_not_ours_stays_as_it_was(case: Case) -> None:
+def test_lines_of_the_user_are_unchanged(case: Case) -> None:
     """Comments, blank lines and line ends stay; nothing is taken away but a line that an edit replaces by another."""
     if case.refused:
         return
@@ -64,7 +64,7 @@ def test_what_is_not_ours_stays_as_it_was(case: Case) -> None:
 
 
 @pytest.mark.parametrize("value", ["/with space", '/it\'s "here"', "/fire$creen#1"])
-def test_the_program_gets_the_very_value(value: str) -> None:
+def test_the_program_gets_the_exact_value(value: str) -> None:
     for case in CASES:
         if case.refused:
             continue
@@ -79,7 +79,7 @@ def test_the_program_gets_the_very_value(value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["alias-volumes", "ports-long", "healthcheck-block-list"])
-def test_no_shape_of_a_file_is_a_traceback(name: str) -> None:
+def test_no_file_causes_a_traceback(name: str) -> None:
     """Whatever stands in place of any value: the edit is made or refused in words."""
     (case,) = (case for case in CASES if case.name == name)
     whole = YAML(typ="safe", pure=True).load(case.before["compose.yaml"].decode())

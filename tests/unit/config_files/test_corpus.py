@@ -56,12 +56,12 @@ def the_job(content: bytes) -> prometheus.ScrapeJob:
     return job
 
 
-def test_the_corpus_is_there() -> None:
+def test_the_corpus_is_complete() -> None:
     assert len(CORPUS) >= 60
 
 
 @each_file
-def test_a_job_learns_tls_and_nothing_else_changes(path: Path, promtool: str, tmp_path: Path) -> None:
+def test_a_job_gets_tls_and_nothing_else_changes(path: Path, promtool: str, tmp_path: Path) -> None:
     before = path.read_bytes()
     assert accepted(promtool, before, tmp_path) == ""
     job = the_job(before)
@@ -112,7 +112,7 @@ def test_only_lines_of_the_job_differ(path: Path) -> None:
 
 
 @each_file
-def test_a_job_edited_alone_is_as_one_edited_in_the_whole_file(path: Path) -> None:
+def test_a_job_edited_alone_equals_one_edited_in_the_whole_file(path: Path) -> None:
     before = path.read_bytes()
     job = the_job(before)
     place = [each.name for each in prometheus.jobs(before)].index(job.name)

@@ -43,13 +43,13 @@ def check(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", sorted(EDITS.glob("*/")), ids=lambda folder: folder.name)
-def test_a_file_is_edited_as_kept(folder: Path) -> None:
+def test_an_edit_equals_the_golden_file(folder: Path) -> None:
     if os.environ.get("FIRESCREEN_GOLDEN"):
         (folder / "after").write_bytes(edit(folder, (folder / "before").read_bytes()))
     check(folder)
 
 
-def test_a_format_is_a_module_and_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_format_has_a_module_and_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toy_format.py").write_text(TOY)
     monkeypatch.setattr(config_files, "__path__", [*config_files.__path__, str(tmp_path)])
     (tmp_path / "edit.yaml").write_text(

@@ -47,7 +47,7 @@ ARGS=""
         ),
     ],
 )
-def test_reads_what_systemd_reads(text: str, words: list[str]) -> None:
+def test_variables_are_read_as_systemd_reads_them(text: str, words: list[str]) -> None:
     assert env_file.get(text, "ARGS") == words
 
 
@@ -85,7 +85,7 @@ def test_only_the_value_changes_and_only_once(before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize("reader", ["systemd", "shell", "code"])
-def test_an_empty_value_is_carried(reader: str) -> None:
+def test_an_empty_value_is_written(reader: str) -> None:
     """`--web.listen-address=` closes a port."""
     after = env_file.set_flag('ARGS="--a"\n', "ARGS", FLAG, "", reader=reader)
     assert env_file.get(after, "ARGS") == ["--a", f"--{FLAG}="]
@@ -93,7 +93,7 @@ def test_an_empty_value_is_carried(reader: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["/a b", 'a"b', "a'b", "a\\b", "a$b", "a`b`", "a\nb"])
-def test_a_value_that_cannot_be_carried_is_refused(value: str) -> None:
+def test_a_value_that_cannot_be_written_is_refused(value: str) -> None:
     with pytest.raises(ConfigError):
         env_file.set_flag('ARGS="--a"\n', "ARGS", FLAG, value)
 
@@ -106,7 +106,7 @@ def test_a_value_that_cannot_be_carried_is_refused(value: str) -> None:
         '# a comment \\\nARGS="--a"\n',
     ],
 )
-def test_quoting_that_leaves_no_safe_way_is_refused(text: str) -> None:
+def test_unsafe_quoting_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as refused:
         env_file.set_flag(text, "ARGS", FLAG, PATH)
     assert refused.value.where.startswith("line ")
@@ -131,7 +131,7 @@ LINE = some.sampled_from(
 
 
 @given(some.lists(LINE, max_size=6), some.sampled_from(["\n", "\r\n"]), some.booleans())
-def test_whatever_the_file_the_flag_arrives_and_the_rest_stays(
+def test_in_any_file_the_flag_arrives_and_the_rest_is_unchanged(
     lines: list[str], newline: str, final: bool
 ) -> None:
     text = newline.join(lines) + (newline if final else "")

@@ -136,7 +136,7 @@ def test_a_data_source_is_secured(name: str) -> None:
     assert (b"\r\n" in before) == (after.count(b"\r\n") == after.count(b"\n") > 0)
 
 
-def test_it_looks_as_its_owner_would_have_written_it() -> None:
+def test_a_secured_data_source_keeps_the_style_of_the_file() -> None:
     after = grafana.secure_datasource(
         AWKWARD["documented"].encode(),
         name="Prometheus",
@@ -164,7 +164,7 @@ def test_it_looks_as_its_owner_would_have_written_it() -> None:
     )
 
 
-def test_a_port_that_was_left_out_stays_the_servers() -> None:
+def test_a_default_port_is_written_out() -> None:
     after = grafana.secure_datasource(AWKWARD["settings"].encode(), name="Prometheus", ca=ALL["ca"])
     assert grafana.datasources(after)[0].url == "https://prometheus.lab:80/prom/"
     assert data(after)["datasources"][0]["basicAuth"] is False
@@ -182,7 +182,7 @@ def test_data_sources_are_listed() -> None:
     assert "canary" not in repr(hidden)
 
 
-def test_a_dollar_sign_is_no_variable() -> None:
+def test_a_dollar_sign_is_escaped() -> None:
     after = grafana.secure_datasource(AWKWARD["flow"].encode(), name="Prometheus", user="a$b")
     assert the_source(data(after))["basicAuthUser"] == "a$$b"
     assert grafana.secure_datasource(after, name="Prometheus", user="a$b") == after
@@ -216,9 +216,7 @@ def test_a_dollar_sign_is_no_variable() -> None:
         ("- name: P", {}, "list of data sources"),
     ],
 )
-def test_what_cannot_be_secured_without_a_guess_is_refused(
-    text: str, given: dict[str, str], words: str
-) -> None:
+def test_ambiguous_data_sources_are_refused(text: str, given: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         grafana.secure_datasource(text.encode(), name="P", user="u", **given)
     assert words in caught.value.what

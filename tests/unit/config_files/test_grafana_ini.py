@@ -53,7 +53,7 @@ def test_a_value_of_several_lines_is_not_edited() -> None:
         grafana_ini.with_settings(text, "server", WANTED)
 
 
-def test_bytes_that_are_no_text_stay() -> None:
+def test_bytes_that_are_no_utf_8_are_kept() -> None:
     text = b"# caf\xe9\n[server]\nhttp_addr = `0.0.0.0`\n"
     assert grafana_ini.settings(text) == {("server", "http_addr"): "0.0.0.0"}
     assert grafana_ini.with_settings(text, "server", {"http_addr": "127.0.0.1"}) == (
@@ -61,6 +61,6 @@ def test_bytes_that_are_no_text_stay() -> None:
     )
 
 
-def test_true_is_what_grafana_takes_for_it() -> None:
+def test_booleans_are_read_as_grafana_reads_them() -> None:
     assert all(map(grafana_ini.is_true, ("true", "True", "1", "on", "yes")))
     assert not any(map(grafana_ini.is_true, ("", "false", "0", "maybe")))

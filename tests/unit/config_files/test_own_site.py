@@ -43,7 +43,7 @@ def of_site(case: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(("program", "case"), CASES)
-def test_one_line_is_taken_in_and_all_else_is_kept(program: str, case: dict[str, Any]) -> None:
+def test_one_line_is_added_and_all_else_is_kept(program: str, case: dict[str, Any]) -> None:
     before = of_site(case)
     if "refused" in case:
         with pytest.raises(InputError) as refused:
@@ -62,7 +62,7 @@ def test_one_line_is_taken_in_and_all_else_is_kept(program: str, case: dict[str,
     assert edit(program, case, after) == after
 
 
-def test_a_main_configuration_with_another_file_in_the_place_of_one() -> None:
+def test_a_file_included_by_a_main_configuration_is_replaced() -> None:
     def listed(pattern: str) -> list[str]:
         return {"/etc/nginx/sites/*": ["/etc/nginx/sites/a", "/etc/nginx/sites/b"]}.get(pattern, [])
 
@@ -114,7 +114,7 @@ def test_a_site_with_a_sign_in_of_its_own_is_refused(program: str) -> None:
     assert edit(program, {}, elsewhere, reserved=("/oauth2",)) != elsewhere
 
 
-def test_an_openid_client_that_a_virtual_host_has_itself_is_refused() -> None:
+def test_a_virtual_host_with_its_own_openid_client_is_refused() -> None:
     content = b"<VirtualHost *:443>\nServerName noc.example.net\nOIDCClientID x\n</VirtualHost>\n"
     with pytest.raises(InputError, match="sign in at the site already"):
         edit("apache", {}, content, reserved=("/oauth2",))

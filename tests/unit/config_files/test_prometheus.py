@@ -76,7 +76,7 @@ scrape_configs:
         ("srv1.", ["srv1"], 80, True),
     ],
 )
-def test_the_jobs_of_a_target(target: str, names: list[str], port: int, *, found: bool) -> None:
+def test_the_jobs_of_a_target_are_found(target: str, names: list[str], port: int, *, found: bool) -> None:
     content = f"scrape_configs:\n- job_name: x\n  static_configs: [{{targets: ['{target}']}}]\n".encode()
     assert bool(prometheus.job_for(content, names, port)) is found
 
@@ -104,7 +104,7 @@ BASE = "scrape_configs:\n  - job_name: node\n    static_configs: [{targets: ['a:
         (BASE + "    tls_config: [x]\n", "cannot be edited safely"),
     ],
 )
-def test_what_cannot_be_secured_without_a_guess_is_refused(content: str, words: str) -> None:
+def test_ambiguous_jobs_are_refused(content: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         prometheus.secure_job(content.encode(), job="node", scheme="https", ca_file=CA, username="u")
     assert words in f"{caught.value.what} {caught.value.todo}"
@@ -112,7 +112,7 @@ def test_what_cannot_be_secured_without_a_guess_is_refused(content: str, words: 
     assert caught.value.todo
 
 
-def test_files_are_pointed_elsewhere_in_their_place() -> None:
+def test_file_paths_are_replaced_in_place() -> None:
     old = (
         BASE + "    basic_auth: {username: u, password_file: /old/p}\n"
         "    tls_config:\n      key_file: '/old/k'   # key\n      cert_file: /old/c\n      ca_file: \"/old/ca\"\n"
@@ -146,7 +146,9 @@ def test_files_are_pointed_elsewhere_in_their_place() -> None:
         (BASE.replace("    static", "    <<: {static").replace("]}]", "]}]}"), ["a:1"], "n", "merge key"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(content: str, targets: list[str], new: str, words: str) -> None:
+def test_a_job_that_cannot_be_divided_is_refused(
+    content: str, targets: list[str], new: str, words: str
+) -> None:
     with pytest.raises(ConfigError, match=words):
         prometheus.split_job(content.encode(), job="node", targets=targets, new_job=new)
 
@@ -162,7 +164,7 @@ def test_what_cannot_be_divided_is_refused(content: str, targets: list[str], new
         (b"{}\n", b"{scrape_configs: [{job_name: new, scheme: https, "),
     ],
 )
-def test_a_job_is_added_where_there_was_none(
+def test_a_job_is_added_to_a_file_without_jobs(
     before: bytes, start: bytes, promtool: str, tmp_path: Path
 ) -> None:
     after = prometheus.add_job(before, job="new", target="srv1:9100", scheme="https", ca_file=CA)
@@ -172,7 +174,7 @@ def test_a_job_is_added_where_there_was_none(
     assert promtool_takes(promtool, after, tmp_path)
 
 
-def test_a_hostile_value_stays_a_value() -> None:
+def test_a_hostile_value_is_quoted() -> None:
     name = "x: y\n  - job_name: evil # {'\"$1\\"
     after = prometheus.add_job(BASE.encode(), job=name, target="a:1", username="u'\n\"", scheme="https")
     assert [job.name for job in prometheus.jobs(after)] == ["node", name]
@@ -220,7 +222,9 @@ ONE = "scrape_configs:\n- job_name: a\n"
         ),
     ],
 )
-def test_what_promtool_calls_success_is_found(text: str, words: str, promtool: str, tmp_path: Path) -> None:
+def test_mistakes_that_promtool_accepts_are_found(
+    text: str, words: str, promtool: str, tmp_path: Path
+) -> None:
     certificate, key = pair()
     files = {
         "ca.pem": certificate,
@@ -255,6 +259,8 @@ def test_what_promtool_calls_success_is_found(text: str, words: str, promtool: s
         ("scrape_configs: 1", "not a list"),
     ],
 )
-def test_what_promtool_refuses_is_found_too(text: str, words: str, promtool: str, tmp_path: Path) -> None:
+def test_mistakes_that_promtool_rejects_are_found_too(
+    text: str, words: str, promtool: str, tmp_path: Path
+) -> None:
     assert not promtool_takes(promtool, text.encode(), tmp_path)
     assert any(words in each for each in prometheus.check(text.encode()))

@@ -107,7 +107,7 @@ def promtools(cache: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", AWKWARD)
-def test_every_block_is_secured_in_its_own_hand(name: str, promtools: list[str], tmp_path: Path) -> None:
+def test_every_block_is_secured_in_its_own_style(name: str, promtools: list[str], tmp_path: Path) -> None:
     before = AWKWARD[name].encode()
     start = data(before)
     after = before
@@ -246,7 +246,7 @@ remote_write:
         ("remote_read: &r [{url: 'http://h'}]\nremote_write: *r\n", "another part"),
     ],
 )
-def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, words: str) -> None:
+def test_ambiguous_blocks_are_refused(text: str, words: str) -> None:
     content = text.encode()
     with pytest.raises(ConfigError) as caught:
         prometheus.secure_client(content, prometheus.clients(content)[0], **SECURE)
@@ -255,7 +255,7 @@ def test_what_cannot_be_secured_without_a_guess_is_refused(text: str, words: str
     assert caught.value.todo
 
 
-def test_a_block_that_is_gone_is_said() -> None:
+def test_a_missing_block_is_refused() -> None:
     block = prometheus.clients(b"remote_write: [{url: 'http://h:1/'}]\n")[0]
     with pytest.raises(ConfigError, match="any more"):
         prometheus.secure_client(b"remote_write: []\n", block, **SECURE)
@@ -275,7 +275,7 @@ BLOCKS = {
     ["authorization: {credentials: x}", "oauth2: {client_id: x, client_secret: y, token_url: 'http://h/'}",
      "bearer_token: x", "bearer_token_file: x"],
 )  # fmt: skip
-def test_two_ways_to_authenticate_are_found_as_prometheus_refuses_them(
+def test_two_kinds_of_authentication_are_reported_like_prometheus(
     start: str, rival: str, promtools: list[str], tmp_path: Path
 ) -> None:
     lead = "  " if start.endswith(" ") else ""
@@ -305,7 +305,7 @@ def test_two_ways_to_authenticate_are_found_as_prometheus_refuses_them(
         ),
     ],
 )  # fmt: skip
-def test_what_promtool_calls_success_is_found_in_every_block(
+def test_mistakes_that_promtool_accepts_are_found_in_every_block(
     text: str, words: str, promtools: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "junk").write_text("junk\n")
@@ -342,7 +342,7 @@ scrape_configs:
 """
 
 
-def test_what_is_probed_changes_its_scheme() -> None:
+def test_probed_urls_change_their_scheme() -> None:
     before = PROBES.encode()
     old, new = "http://h:9090/-/ready", "https://h:9090/-/ready"
     after = prometheus.probe_url(before, job="probes", old=old, new=new)
@@ -356,7 +356,7 @@ def test_what_is_probed_changes_its_scheme() -> None:
     assert "https://h:9090/a b,c" in prometheus.jobs(odd)[0].targets
 
 
-def test_the_module_changes(promtools: list[str], tmp_path: Path) -> None:
+def test_the_module_of_a_probe_job_changes(promtools: list[str], tmp_path: Path) -> None:
     before = PROBES.encode()
     one = prometheus.set_module(before, job="probes", module="http_2xx_auth")
     assert one.decode() == PROBES.replace("[http_2xx]", "[http_2xx_auth]")
@@ -372,7 +372,7 @@ def test_the_module_changes(promtools: list[str], tmp_path: Path) -> None:
         prometheus.set_module(merged, job="a", module="m")
 
 
-def test_federation_is_a_job_like_others() -> None:
+def test_federation_is_read_like_any_job() -> None:
     before = b"""\
 scrape_configs:
 - job_name: federate

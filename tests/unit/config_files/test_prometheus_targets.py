@@ -258,7 +258,7 @@ def of_files(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
-def test_the_targets_are_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
+def test_targets_equal_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
     page = seen[suite]
     content = CONFIG.replace("FOLDER", str(page.folder)).encode()
     ours = prometheus.scraped_targets(
@@ -287,7 +287,7 @@ def test_the_targets_are_those_of_the_real_prometheus(seen: dict[str, Seen], sui
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
-def test_the_alertmanagers_are_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
+def test_alertmanagers_equal_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
     page = seen[suite]
     content = CONFIG.replace("FOLDER", str(page.folder)).encode()
     blocks = prometheus.clients(content, folder=str(page.folder), files=of_files(page.folder))
@@ -321,7 +321,7 @@ def real_target(target: dict[str, Any], *, major: int) -> tuple[str, ...]:
     )
 
 
-def test_what_cannot_be_known_is_named() -> None:
+def test_uncertain_targets_are_named() -> None:
     content = (CONFIG + "- {job_name: script, relabel_configs: [{regex: '\\C'}]}\n").encode()
     found = dict(prometheus.unknown_jobs(content))
     assert set(found) == {"found-elsewhere", "script"}
@@ -370,7 +370,7 @@ def test_the_files_to_read_are_absolute() -> None:
         ("[](]", "(", ("(",)),
     ],
 )
-def test_a_pattern_means_what_it_means_to_go(pattern: str, text: str, groups: tuple[str, ...] | None) -> None:
+def test_patterns_match_as_in_go(pattern: str, text: str, groups: tuple[str, ...] | None) -> None:
     assert compile_pattern(pattern).match(text) == groups
 
 
@@ -378,7 +378,7 @@ def test_a_pattern_means_what_it_means_to_go(pattern: str, text: str, groups: tu
     "pattern", ["(", ")", "a**", "*a", "[a", "[b-a]", r"\1", r"\Z", "a{1001}", "(?=a)", "(?x)a", "\\", "(" * 200,
                 "(((a{99}){99}){99})", "(?P<>a)", r"\x{110000}", r"\C", r"a\\\C", "(?P<a>x)(?P<a>y)", "(" * 1001 + ")" * 1001],
 )  # fmt: skip
-def test_what_go_would_not_take_is_refused(pattern: str) -> None:
+def test_patterns_that_go_rejects_are_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
         compile_pattern(pattern)
 
@@ -390,7 +390,7 @@ def test_a_template_is_filled_in() -> None:
     assert expand("$host-${2}-$2x-$$-${host-$-$9", pattern, found) == "a-1--$-${host-$-"
 
 
-def test_five_thousand_jobs_are_quick() -> None:
+def test_five_thousand_jobs_are_read_quickly() -> None:
     content = large()
     survey.cache_clear()
     began = time.process_time()

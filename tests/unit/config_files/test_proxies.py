@@ -45,7 +45,7 @@ server {
 }
 
 
-def test_nginx() -> None:
+def test_upstreams_of_nginx_are_found() -> None:
     found = read("nginx", "/etc/nginx/nginx.conf", **NGINX)
     site = "/etc/nginx/sites-enabled/monitor"
     assert [told(each) for each in found] == [
@@ -58,7 +58,7 @@ def test_nginx() -> None:
     assert [each.authorization for each in found] == [True, False, False, False, False]
 
 
-def test_the_files_that_a_configuration_includes() -> None:
+def test_included_files_are_found() -> None:
     main = "/etc/nginx/nginx.conf"
     assert proxies.includes("nginx", main, NGINX[main].encode()) == ("/etc/nginx/sites-enabled/*",)
     apache = b"IncludeOptional mods-enabled/*.load\nInclude ports.conf\n# Include never\n"
@@ -72,7 +72,7 @@ def test_the_files_that_a_configuration_includes() -> None:
     assert caddy == ("/etc/caddy/sites/*",)
 
 
-def test_apache() -> None:
+def test_upstreams_of_apache_are_found() -> None:
     found = read(
         "apache",
         "/etc/apache2/apache2.conf",
@@ -108,7 +108,7 @@ def test_apache() -> None:
     assert [each.authorization for each in found] == [False, False, False, True]
 
 
-def test_caddy() -> None:
+def test_upstreams_of_caddy_are_found() -> None:
     found = read(
         "caddy",
         "/etc/caddy/Caddyfile",
@@ -149,7 +149,7 @@ monitor.example.org {
     assert [each.authorization for each in found] == [True, False, False, False]
 
 
-def test_haproxy() -> None:
+def test_upstreams_of_haproxy_are_found() -> None:
     found = read(
         "haproxy",
         "/etc/haproxy/haproxy.cfg",
@@ -200,7 +200,7 @@ def test_the_lines_to_change_name_the_ca_and_the_login(program: ProxyProgram) ->
 
 
 @pytest.mark.parametrize("program", ["nginx", "apache", "caddy", "haproxy"])
-def test_rubbish_and_loops_end(program: ProxyProgram) -> None:
+def test_invalid_and_circular_configurations_are_read_without_error(program: ProxyProgram) -> None:
     for text in ("}}}} { ;", '"', "include /f;\nimport /f\nInclude /f\n", "\\", "\x00\xff{", "server {" * 50):
         assert read(program, "/f", **{"/f": text}) == ()
 
@@ -223,7 +223,7 @@ modules:
 """
 
 
-def test_exporter_exporter() -> None:
+def test_modules_of_exporter_exporter_are_found() -> None:
     main = "/etc/prometheus/exporter-exporter.yml"
     files = {main: EXPEXP, "/etc/expexp.d/mtail.yaml": "method: http\nhttp:\n   port: 3903\n", "/x": "- no\n"}
     found = read("exporter_exporter", main, **files)
@@ -252,7 +252,7 @@ def test_exporter_exporter() -> None:
         ),
     ],
 )
-def test_a_module_is_added_and_every_other_byte_stays(text: str, head: str) -> None:
+def test_a_module_is_added_and_every_other_byte_is_kept(text: str, head: str) -> None:
     new = exporter_exporter.Module("node_exporter", "127.0.0.1:9100", "http", "/metrics")
     before = exporter_exporter.modules(text.encode(), "x")
     after = exporter_exporter.add_module(text.encode(), "x", new)

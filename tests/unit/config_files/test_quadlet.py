@@ -22,7 +22,7 @@ WANTED = compose.Change(
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_quadlet_is_edited_as_kept(path: Path) -> None:
+def test_an_edited_quadlet_equals_the_golden_file(path: Path) -> None:
     before = path.read_bytes().decode()
     changed = quadlet.edit(before, WANTED)
     after = path.with_suffix(".after")
@@ -35,7 +35,7 @@ def test_a_quadlet_is_edited_as_kept(path: Path) -> None:
     assert [line for line in changed.splitlines(keepends=True) if not line.startswith(ours)] == foreign
 
 
-def test_what_it_says_is_read() -> None:
+def test_the_settings_of_a_quadlet_are_read() -> None:
     found = quadlet.read((CORPUS / "old-flag.container").read_text())
     assert found.command is not None and "--web.page-title=Hall 4, 100%" in found.command
     assert found.volumes[0] == compose.Volume("%h/prometheus", "/etc/prometheus", options=("Z",))
@@ -61,7 +61,7 @@ def test_percent_and_dollar_signs_are_doubled() -> None:
         ("[Container]\nImage=x\nVolume=tls:/etc/firescreen\n", "/etc/firescreen is mounted from tls already"),
     ],
 )
-def test_what_cannot_be_edited_is_refused_in_words(text: str, said: str) -> None:
+def test_an_uneditable_quadlet_is_refused_with_a_reason(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         quadlet.edit(text, WANTED)
     assert said in str(refusal.value) and refusal.value.todo

@@ -38,7 +38,7 @@ Environment=C=3
 """
 
 
-def test_reads_what_systemctl_cat_prints() -> None:
+def test_the_output_of_systemctl_cat_is_read() -> None:
     read = systemd_unit.parse(CAT)
     assert read.command is not None
     assert read.command.program == "/usr/bin/node_exporter"
@@ -84,13 +84,13 @@ def test_the_dropin_keeps_the_line_and_adds_the_flag(raw: str, value: str, line:
 @pytest.mark.parametrize(
     "raw", ["/bin/sh -c 'exec /usr/bin/x $ARGS'", "/usr/bin/x --a ; /usr/bin/y", "/usr/bin/env x"]
 )
-def test_a_line_where_the_flag_would_go_astray_is_refused(raw: str) -> None:
+def test_a_command_line_that_would_lose_the_flag_is_refused(raw: str) -> None:
     with pytest.raises(ConfigError):
         systemd_unit.dropin(raw, FLAG, "/etc/web.yml")
 
 
 @given(some.text(some.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
-def test_any_value_comes_out_of_systemds_quoting_as_it_went_in(value: str) -> None:
+def test_any_value_survives_systemds_quoting(value: str) -> None:
     (word,) = split(systemd_unit.quote(value), c_escapes=True)
     assert word.text.replace("%%", "%").replace("$$", "$") == value
 
@@ -118,9 +118,7 @@ def service(kind: str, path: Path) -> Service:
         ("argfile", f"--{FLAG}\n/old\n# end\n--b"),
     ],
 )
-def test_what_is_typed_by_hand_gives_the_same_bytes_as_often_as_one_likes(
-    kind: str, text: str | None, tmp_path: Path
-) -> None:
+def test_manual_commands_give_the_same_bytes_every_time(kind: str, text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
     current = None
     if text is not None:
@@ -159,7 +157,9 @@ SEVERAL = {
         ("argfile", f"# flags\n--web.external-url=http://old/\n--{FLAG}\n/old\n--b"),
     ],
 )
-def test_several_flags_are_one_edit_and_the_same_by_hand(kind: str, text: str | None, tmp_path: Path) -> None:
+def test_several_flags_are_one_edit_also_in_manual_commands(
+    kind: str, text: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "folder" / "file"
     current = None
     if text is not None:
@@ -182,7 +182,7 @@ def test_several_flags_are_one_edit_and_the_same_by_hand(kind: str, text: str | 
     assert flags.shell_commands(one, wanted=SEVERAL, current=wanted, unit_text=unit_text) == ()
 
 
-def test_a_place_that_is_not_ours_is_refused() -> None:
+def test_a_foreign_drop_in_path_is_refused() -> None:
     one = Service(host="here", component="node_exporter", manager="manual", unit="x")
     with pytest.raises(ConfigError, match="not in a file"):
         flags.plan_flag(one, flag=FLAG, value="/x", current=None)
@@ -206,7 +206,7 @@ def test_a_place_that_is_not_ours_is_refused() -> None:
         (f"/etc/systemd/system/x.service.d/{'z' * 250}.conf", ""),
     ],
 )
-def test_our_drop_in_comes_after_the_one_that_wins(wins: str, name: str) -> None:
+def test_firescreens_drop_in_sorts_after_the_effective_one(wins: str, name: str) -> None:
     path = flags.dropin_path("x.service", wins)
     assert path == (f"/etc/systemd/system/x.service.d/{name}" if name else "")
     assert not name or name.encode() >= wins.rpartition("/")[2].encode() or wins.endswith(".service")

@@ -71,7 +71,7 @@ def read(path: str) -> bytes | None:
     return Path(path).read_bytes() if Path(path).exists() else None
 
 
-def test_a_new_file_says_what_was_asked_for(promtool: str, folder: Path) -> None:
+def test_a_new_file_contains_the_requested_settings(promtool: str, folder: Path) -> None:
     given = {"cert_file": f"{folder}/c.crt", "key_file": f"{folder}/c.key", "users": {"prometheus": HASH}}
     content = web_config.secure(None, **given)  # type: ignore[arg-type]
     assert accepted(promtool, content, folder)
@@ -123,7 +123,7 @@ def test_a_new_file_says_what_was_asked_for(promtool: str, folder: Path) -> None
         ),
     ],
 )
-def test_an_existing_file_keeps_its_owners_hand(before: str, after: str) -> None:
+def test_an_existing_file_keeps_its_style(before: str, after: str) -> None:
     def filled(text: str) -> bytes:
         return text.replace("HASH", HASH).replace("OTHER", OTHER).encode()
 
@@ -155,7 +155,7 @@ def test_a_user_may_have_the_name_of_a_setting() -> None:
         ("a: [\n", "not valid YAML"),
     ],
 )
-def test_what_cannot_be_edited_without_a_guess_is_refused(content: str, words: str) -> None:
+def test_ambiguous_files_are_refused(content: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         web_config.secure(content.encode(), **NEW)  # type: ignore[arg-type]
     assert caught.value.todo
@@ -207,7 +207,9 @@ GOOD = "tls_server_config:\n  cert_file: F/c.crt\n  key_file: F/c.key\n"
         (f"basic_auth_users:\n  alice:{HASH}\n", "with a space after the colon"),
     ],
 )
-def test_what_the_toolkit_refuses_is_found(text: str, words: str, promtool: str, folder: Path) -> None:
+def test_mistakes_that_the_toolkit_rejects_are_found(
+    text: str, words: str, promtool: str, folder: Path
+) -> None:
     content = text.replace("F/", f"{folder}/").encode()
     assert not accepted(promtool, content, folder)
     found = web_config.check(content, toolkit="0.8.2", read=read)
@@ -235,14 +237,14 @@ def test_what_the_toolkit_refuses_is_found(text: str, words: str, promtool: str,
         ),
     ],
 )
-def test_what_promtool_calls_success_is_found(text: str, words: str, promtool: str, folder: Path) -> None:
+def test_mistakes_that_promtool_accepts_are_found(text: str, words: str, promtool: str, folder: Path) -> None:
     content = text.replace("F/", f"{folder}/").encode()
     assert accepted(promtool, content, folder)
     found = web_config.check(content, toolkit="0.8.2", read=read)
     assert any(words.replace("F/", f"{folder}/") in each for each in found), found
 
 
-def test_a_newer_toolkit_knows_more(folder: Path) -> None:
+def test_a_newer_toolkit_accepts_more_settings(folder: Path) -> None:
     files = {"cert": "c.crt", "key": "c.key", "client_ca": "c.crt"}
     text = "tls_server_config:\n  client_auth_type: RequireAndVerifyClientCert\n"
     for name, file in files.items():
@@ -281,7 +283,7 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def test_a_new_file_can_say_everything() -> None:
+def test_a_new_file_can_contain_every_setting() -> None:
     content = web_config.secure(None, **EVERYTHING)
     assert web_config.check(content, toolkit="0.17") == ()
     config = web_config.parse(content)
@@ -357,9 +359,7 @@ def test_a_new_file_can_say_everything() -> None:
         ),
     ],
 )
-def test_lists_headers_and_limits_keep_their_owners_hand(
-    before: str, given: dict[str, Any], after: str
-) -> None:
+def test_lists_headers_and_limits_keep_their_style(before: str, given: dict[str, Any], after: str) -> None:
     result = web_config.secure(before.encode(), **given)
     assert result.decode() == after
     assert web_config.secure(result, **given) == result
@@ -374,7 +374,7 @@ def test_lists_headers_and_limits_keep_their_owners_hand(
         "rate_limit: {interval: 1s, <<: {interval: 3s}}\n",
     ],
 )
-def test_what_cannot_be_extended_without_a_guess_is_refused(before: str) -> None:
+def test_ambiguous_extensions_are_refused(before: str) -> None:
     with pytest.raises(ConfigError) as caught:
         web_config.secure(
             before.encode(),
@@ -385,7 +385,7 @@ def test_what_cannot_be_extended_without_a_guess_is_refused(before: str) -> None
     assert caught.value.todo
 
 
-def test_what_a_version_lacks_is_said() -> None:
+def test_settings_that_a_version_lacks_are_refused() -> None:
     asked: dict[str, Any] = {
         "client_allowed_sans": ["a"],
         "headers": {"X-Frame-Options": "deny"},
@@ -403,7 +403,7 @@ def test_what_a_version_lacks_is_said() -> None:
     assert web_config.unsupported_settings("0.5.1") == ()
 
 
-def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
+def test_intentionally_weak_settings_are_reported_separately(folder: Path) -> None:
     lenient = GOOD.replace("F/", f"{folder}/") + f"  client_ca_file: {folder}/c.crt\n"
     for policy, words in (
         ("RequestClientCert", "with any certificate or none"),
@@ -438,7 +438,7 @@ def test_what_is_weak_on_purpose_is_said_apart(folder: Path) -> None:
         ("access_log: {path: /x}\n", "access_log"),
     ],
 )
-def test_what_a_newer_toolkit_may_know_is_a_warning(more: str, name: str, folder: Path) -> None:
+def test_settings_of_a_newer_toolkit_are_warnings(more: str, name: str, folder: Path) -> None:
     content = (GOOD.replace("F/", f"{folder}/") + more).encode()
     assert not [said for said in web_config.check(content, toolkit="", read=read) if name in said]
     assert not [said for said in web_config.check(content, toolkit="0.99", read=read) if name in said]
@@ -461,7 +461,7 @@ def test_what_a_newer_toolkit_may_know_is_a_warning(more: str, name: str, folder
         "http_server_config:\n  headers: {x-frame-options: deny}\n",
     ],
 )
-def test_what_no_toolkit_will_ever_know_is_an_error(more: str, folder: Path) -> None:
+def test_settings_that_no_toolkit_accepts_are_errors(more: str, folder: Path) -> None:
     content = (GOOD.replace("F/", f"{folder}/") + more).encode()
     assert web_config.check(content, toolkit="", read=read)
     assert web_config.unfamiliar(content) == ()
@@ -479,13 +479,11 @@ def test_what_no_toolkit_will_ever_know_is_an_error(more: str, folder: Path) -> 
         ("prometheus", "", ""),
     ],
 )
-def test_of_a_program_newer_than_the_list_the_toolkit_is_unknown(
-    component: str, version: str, toolkit: str
-) -> None:
+def test_the_toolkit_of_a_newer_program_is_unknown(component: str, version: str, toolkit: str) -> None:
     assert components.component(component).known_toolkit(version) == toolkit
 
 
-def test_a_server_demands_no_password_for_the_rest_of_an_undo() -> None:
+def test_users_are_removed_for_the_rest_of_an_undo() -> None:
     text = b"# mine\ntls_server_config:\n  cert_file: a.crt\n  key_file: a.key\n"
     asking = text + b"basic_auth_users:\n  prometheus: " + HASH.encode() + b"\n  # a comment of theirs\n"
     assert web_config.parse(web_config.without_users(asking)).users == {}

@@ -64,7 +64,7 @@ def edited(text: str, *calls: tuple[str, tuple[object, ...]]) -> str:
         ),
     ],
 )
-def test_an_edit_changes_these_bytes(
+def test_an_edit_changes_only_the_expected_bytes(
     before: str, calls: list[tuple[str, tuple[object, ...]]], after: str
 ) -> None:
     assert edited(before, *calls) == after
@@ -84,9 +84,7 @@ def test_an_edit_changes_these_bytes(
         ("- - 1\n  - 2\n", "remove_items", ((0,), {0}), "in the middle of a line"),
     ],
 )
-def test_what_would_be_a_guess_is_refused(
-    text: str, name: str, arguments: tuple[object, ...], words: str
-) -> None:
+def test_ambiguous_edits_are_refused(text: str, name: str, arguments: tuple[object, ...], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         edited(text, (name, arguments))
     assert caught.value.where
@@ -105,13 +103,13 @@ def test_what_would_be_a_guess_is_refused(
         (b"- " * 5_000, "nested", "x.yml"),
     ],
 )
-def test_what_is_no_yaml_says_where(content: bytes, words: str, where: str) -> None:
+def test_invalid_yaml_is_refused_with_its_line(content: bytes, words: str, where: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         load(content, "x.yml")
     assert caught.value.where.startswith(where)
 
 
-def test_aliases_that_unfold_without_end_are_refused() -> None:
+def test_a_yaml_alias_bomb_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 12)]
     with pytest.raises(ConfigError, match="millions"):
@@ -139,7 +137,7 @@ def test_any_text_survives_quoting(text: str, style: str) -> None:
     before=st.integers(0, 2),
     after=st.integers(0, 2),
 )
-def test_a_job_in_any_hand_is_secured_within_its_lines(
+def test_a_job_in_any_style_is_secured_within_its_lines(
     indent: int,
     gap: int,
     step: int,

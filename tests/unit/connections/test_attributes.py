@@ -21,7 +21,7 @@ from wizard.model import ContentKind, FileState, WriteFile
 GETFACL = "user::rw-\nuser:1002:r--\t\t#effective:---\nuser:105:rw-\ngroup::r--\nmask::rw-\nother::---\n"
 
 
-def test_a_list_is_the_kernels_and_can_be_set_again() -> None:
+def test_an_access_control_list_is_read_and_set_in_the_kernels_format() -> None:
     value = acl_value(GETFACL)
     data = bytes.fromhex(value)
     assert struct.unpack("<I", data[:4]) == (2,)
@@ -32,7 +32,7 @@ def test_a_list_is_the_kernels_and_can_be_set_again() -> None:
     assert acl_value(text.replace(",", "\n")) == value
 
 
-def test_a_file_of_ones_own_keeps_them(tmp_path: Path) -> None:
+def test_a_users_own_file_keeps_its_attributes(tmp_path: Path) -> None:
     path = tmp_path / "web.yml"
     path.write_bytes(b"old")
     # The list that the kernel would be given for this user, and a note of the user's.
@@ -60,7 +60,7 @@ def test_a_file_of_ones_own_keeps_them(tmp_path: Path) -> None:
     assert now.attributes == before.attributes
 
 
-def test_nothing_is_inherited_from_a_folder(tmp_path: Path) -> None:
+def test_a_file_inherits_no_attributes_from_its_folder(tmp_path: Path) -> None:
     default = acl_value(f"user::rwx\nuser:{os.getuid() + 1}:rwx\ngroup::r-x\nmask::rwx\nother::r-x\n")
     os.setxattr(tmp_path, "system.posix_acl_default", bytes.fromhex(default))
     host, path, folder = LocalConnection("here"), tmp_path / "key", tmp_path / "keys"
@@ -73,7 +73,7 @@ def test_nothing_is_inherited_from_a_folder(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_journal_keeps_them_and_an_older_one_has_none(tmp_path: Path) -> None:
+def test_attributes_are_journaled_and_missing_in_older_journals(tmp_path: Path) -> None:
     kept = ((ACL, acl_value(GETFACL)),)
     before = FileState(b"old", 0o660, "root", "root", kept)
     change = WriteFile(
@@ -135,7 +135,7 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_what_the_tools_say_is_understood(name: str) -> None:
+def test_the_output_of_the_tools_is_parsed(name: str) -> None:
     said, problem, names = TOOLS[name]
     found = examine(Said((0, PLACE, ""), said), ["/etc/x y"])["/etc/x y"]
     assert problem in found.problem
@@ -182,7 +182,7 @@ def test_files_of_root_are_examined_in_one_request() -> None:
     assert not any(each.problem or each.guarded for path, each in found.items() if "nowhere" not in path)
 
 
-def test_a_path_that_is_refused_leaves_the_others_their_answer(tmp_path: Path) -> None:
+def test_a_denied_path_does_not_hide_the_results_of_others(tmp_path: Path) -> None:
     (tmp_path / "web.yml").write_text("")
     (tmp_path / "loop").symlink_to("loop")
     os.setxattr(tmp_path / "web.yml", "user.comment", b"mine")
@@ -194,7 +194,7 @@ def test_a_path_that_is_refused_leaves_the_others_their_answer(tmp_path: Path) -
     assert found[paths[-1]].problem == ""
 
 
-def test_a_refusal_says_what_where_and_what_to_do() -> None:
+def test_a_refusal_gives_reason_place_and_remedy() -> None:
     said = "unsafe link\n755 prometheus 105 prometheus 109 4096 directory\n/etc/node_exporter"
     error = unsafe_path_error(UNSAFE, said, "/etc/node_exporter/web.yml")
     assert error is not None

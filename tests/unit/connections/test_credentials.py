@@ -11,7 +11,7 @@ from wizard.redact import Secret
 GOOD = Secret("right")
 
 
-def test_it_is_one_hosts_unless_it_is_said_to_be_for_all() -> None:
+def test_a_password_is_for_one_host_unless_marked_for_all() -> None:
     access = Access()
     access.give("sudo", "srv1", GOOD)
     access.secret_accepted("sudo", "srv1")
@@ -19,7 +19,7 @@ def test_it_is_one_hosts_unless_it_is_said_to_be_for_all() -> None:
     assert access.secret("sudo", "srv2") is None
 
 
-def test_the_others_wait_until_the_first_has_taken_it() -> None:
+def test_other_hosts_wait_until_the_first_accepts_the_password() -> None:
     access = Access()
     access.give("sudo", "srv1", GOOD, everywhere=True)
     assert access.secret("sudo", "srv1") is GOOD, "the first does not wait"
@@ -41,7 +41,7 @@ def test_the_others_wait_until_the_first_has_taken_it() -> None:
     assert access.secret("sudo", "srv4") is GOOD
 
 
-def test_what_the_first_refuses_reaches_no_other() -> None:
+def test_a_password_rejected_by_the_first_host_is_sent_to_no_other() -> None:
     access = Access()
     access.give("sudo", "srv1", Secret("mistyped"), everywhere=True)
     with ThreadPoolExecutor(1) as pool:
@@ -54,7 +54,7 @@ def test_what_the_first_refuses_reaches_no_other() -> None:
     assert access.secret("sudo", "srv2") is GOOD
 
 
-def test_where_it_does_not_fit_it_is_sent_once_and_that_host_is_asked_about_by_itself() -> None:
+def test_a_host_that_rejects_the_shared_password_is_asked_for_its_own() -> None:
     access = Access()
     access.give("sudo", "srv1", GOOD, everywhere=True)
     access.secret_accepted("sudo", "srv1")

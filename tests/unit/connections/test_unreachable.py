@@ -25,7 +25,7 @@ SPEC = HostSpec(name="srv1", connect="ssh", address="192.0.2.4", user="ops")
         (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "nothing listens", "port"),
     ],
 )
-def test_the_error_says_what_to_look_at_without_its_number(
+def test_the_error_says_what_to_check_and_hides_errno(
     problem: OSError, what: str, todo: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "config"

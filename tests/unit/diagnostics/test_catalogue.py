@@ -44,7 +44,7 @@ HARMLESS = HERE.parent / "corpus/harmless"
 
 
 @pytest.mark.parametrize(("line", "expected"), LINES, ids=[f"{n}-{row[1]}" for n, row in enumerate(LINES)])
-def test_known_lines(line: str, expected: str) -> None:
+def test_known_lines_get_their_diagnosis(line: str, expected: str) -> None:
     found = catalogue.diagnose(line)
     assert found is not None
     assert found.id == expected
@@ -107,7 +107,7 @@ def test_every_wrapping_leads_to_the_same_cause(wrapping: str) -> None:
     assert not different
 
 
-def test_every_entry_has_a_line_that_reaches_it() -> None:
+def test_every_entry_is_matched_by_a_known_line() -> None:
     ids = [entry.id for entry in entries.table()]
     assert len(ids) == len(set(ids))
     reached = {found.id for line, _ in PUBLIC if (found := catalogue.diagnose(line))}
@@ -117,7 +117,7 @@ def test_every_entry_has_a_line_that_reaches_it() -> None:
     assert expected <= set(ids) <= expected | reached
 
 
-def test_the_table_is_written_as_it_says() -> None:
+def test_the_table_keeps_its_format() -> None:
     for entry in entries.table():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id)
         assert entry.where in WHERE
@@ -137,7 +137,7 @@ def test_the_table_is_written_as_it_says() -> None:
             )
 
 
-def test_a_part_that_the_line_does_not_name_has_words_of_its_own() -> None:
+def test_a_missing_part_is_replaced_by_its_default() -> None:
     named = catalogue.diagnose("nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)")
     unnamed = catalogue.diagnose("java.net.BindException: Address already in use")
     assert named is not None and unnamed is not None
@@ -148,7 +148,7 @@ def test_a_part_that_the_line_does_not_name_has_words_of_its_own() -> None:
 @pytest.mark.parametrize(
     "job", ["kubelet", "docker-registry", "traefik", "caddy", "grafana", "otlp", "consul"]
 )
-def test_the_name_of_a_job_does_not_say_who_asked(job: str) -> None:
+def test_the_name_of_a_job_does_not_identify_the_client(job: str) -> None:
     found = catalogue.diagnose(
         f'level=debug component="scrape manager" scrape_pool={job} target=https://{job}.lan:1/metrics '
         f'msg="Scrape failed" err="Get \\"https://{job}.lan:1/metrics\\": x509: certificate is valid for a, not b"'
@@ -169,7 +169,7 @@ def test_the_name_of_a_job_does_not_say_who_asked(job: str) -> None:
         "a text that the next Go brings",
     ],
 )
-def test_a_certificate_that_go_cannot_read_is_told_by_whose_it_is(why: str) -> None:
+def test_a_certificate_that_go_cannot_parse_is_attributed_to_its_owner(why: str) -> None:
     server = catalogue.diagnose(_logfmt(f"tls: failed to parse certificate from server: x509: {why}"))
     client = catalogue.diagnose(
         f"http: TLS handshake error from 10.0.0.8:1: tls: failed to parse client certificate: x509: {why}"
@@ -178,14 +178,14 @@ def test_a_certificate_that_go_cannot_read_is_told_by_whose_it_is(why: str) -> N
     assert (server.id, client.id) == ("x509-malformed-server", "server-client-cert-malformed")
 
 
-def test_parts_of_the_line_come_back_harmless() -> None:
+def test_captured_parts_are_escaped() -> None:
     found = catalogue.diagnose("unable to use specified CA cert /etc/\x1b]0;x.crt and more")
     assert found is not None
     assert "/etc/␛]0;x.crt" in found.cause
     assert "\x1b" not in found.cause + found.matched
 
 
-def test_no_text_of_the_catalogue_is_unmatched() -> None:
+def test_every_text_of_the_catalogue_is_matched() -> None:
     told = {text: catalogue.diagnose(text) for _, text, _ in CATALOGUE}
     assert {text: found.id if found else None for text, found in told.items()} == {
         text: expected for _, text, expected in CATALOGUE
@@ -278,7 +278,7 @@ def test_ordinary_logs_match_nothing() -> None:
         ),
     ],
 )
-def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str, words: str) -> None:
+def test_the_client_of_a_connection_is_recognised(line: str, expected: str, client: str, words: str) -> None:
     found = catalogue.diagnose(line)
     assert found is not None
     assert (found.id, found.client) == (expected, client)
@@ -290,7 +290,7 @@ def test_it_is_told_whose_connection_it_is(line: str, expected: str, client: str
         assert found.cause.startswith(f"{told} ")
 
 
-def test_the_table_of_clients_is_written_as_it_says() -> None:
+def test_the_table_of_clients_keeps_its_format() -> None:
     cures = {entry.cure for entry in entries.table()}
     ids = [client.id for client in clients.clients()]
     assert len(ids) == len(set(ids))
@@ -320,7 +320,7 @@ def test_a_long_log_is_explained_in_bounded_time() -> None:
         assert time.process_time() - began < 10 * short + 1
 
 
-def test_entries_lead_to_faults_that_are_known() -> None:
+def test_entries_lead_to_existing_faults() -> None:
     rows: list[entries.Entry | entries.Fault] = [*entries.table(), *entries.faults().values()]
     for row in rows:
         assert set(row.faults) <= set(entries.faults()), row.id
@@ -334,7 +334,7 @@ def test_entries_lead_to_faults_that_are_known() -> None:
     assert {fault.menu_entry for fault in entries.faults().values()} <= {"", *catalogue.PARTS}
 
 
-def test_an_answer_narrows_it_down_to_the_fault() -> None:
+def test_an_answer_narrows_a_diagnosis_down_to_a_fault() -> None:
     found = catalogue.diagnose('Get "https://srv1:9100/metrics": remote error: tls: bad certificate')
     assert found is not None and not found.fault and len(found.possible) > 3
     closest = catalogue.narrow(found, lambda question, _: "client-cert-expired")
@@ -346,7 +346,7 @@ def test_an_answer_narrows_it_down_to_the_fault() -> None:
     ]
 
 
-def test_no_answer_or_an_impossible_one_leaves_it_open() -> None:
+def test_without_a_possible_answer_several_faults_remain() -> None:
     found = catalogue.diagnose("connect: connection refused")
     assert found is not None
     for answer in ("", "server-expired", "no such fault"):
@@ -356,7 +356,7 @@ def test_no_answer_or_an_impossible_one_leaves_it_open() -> None:
         assert [asked.answer for asked in left.asked] == [""]
 
 
-def test_a_fault_may_have_a_reason_of_its_own() -> None:
+def test_a_fault_may_have_a_deeper_cause() -> None:
     found = catalogue.diagnose("connect: connection refused")
     assert found is not None
     answers = {"port": "service-down", "server-log": "web-hash"}
@@ -368,7 +368,7 @@ def test_a_fault_may_have_a_reason_of_its_own() -> None:
     assert catalogue.narrow(found, lambda question, _: answers[question.id]).fault == "service-down"
 
 
-def test_hostile_lines_do_not_hold_the_program() -> None:
+def test_hostile_lines_are_searched_in_linear_time() -> None:
     """A megabyte of each pattern's own beginning costs no more than in proportion to its length."""
     heads = [
         "TLS handshake error from ",
@@ -401,7 +401,7 @@ def _bare(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("server", ["grafana", "traefik", "thanos-query", "kubelet-proxy", "schema-registry"])
-def test_the_name_of_a_server_does_not_say_who_asked(server: str) -> None:
+def test_the_name_of_a_server_does_not_identify_the_client(server: str) -> None:
     for asked in (
         f'Get "https://{server}.lan:8443/x": x509: certificate signed by unknown authority',
         f'Get "https://10.0.0.9/x": x509: certificate is valid for {server}, {server}.lan, not 10.0.0.9',
@@ -425,7 +425,7 @@ def test_the_name_of_a_server_does_not_say_who_asked(server: str) -> None:
         "# if the certificate is not trusted, Prometheus cannot connect to the target",
     ],
 )
-def test_what_only_speaks_of_an_error_stays_silent(line: str) -> None:
+def test_texts_that_only_mention_an_error_get_no_diagnosis(line: str) -> None:
     assert catalogue.diagnose(line) is None
 
 
@@ -438,7 +438,7 @@ def test_what_only_speaks_of_an_error_stays_silent(line: str) -> None:
         "Nov 21 09:47:58 web1 exporter[812]: x509: use of an unknown authority, certificate signed by unknown authority",
     ],
 )
-def test_what_a_program_says_is_told_also_where_it_reads_like_prose(line: str) -> None:
+def test_a_programs_message_in_prose_is_diagnosed(line: str) -> None:
     assert catalogue.diagnose(line) is not None
 
 
@@ -460,6 +460,6 @@ def test_what_a_program_says_is_told_also_where_it_reads_like_prose(line: str) -
         ("Error: member a-1 past heartbeat timeout", ""),
     ],
 )
-def test_a_kind_speaks_only_in_the_innermost_phrase(line: str, expected: str) -> None:
+def test_a_kind_matches_only_in_the_innermost_phrase(line: str, expected: str) -> None:
     found = catalogue.diagnose(line)
     assert (found.id if found else "") == expected

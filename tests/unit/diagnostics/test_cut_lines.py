@@ -30,12 +30,12 @@ def test_a_cut_line_gets_the_cause_of_the_whole_one(line: str, right: str) -> No
     assert found.id == right
 
 
-def test_nothing_is_added_where_several_phrases_begin_so() -> None:
+def test_nothing_is_added_if_several_phrases_begin_alike() -> None:
     record = log_records.Record("dial tcp 192.0.2.1:9100: connect: connection re")
     assert cut_lines.complete_records((record,)) == (record,)
 
 
-def test_a_whole_phrase_is_left_as_it_is() -> None:
+def test_a_complete_phrase_is_unchanged() -> None:
     for phrase in tables.load("error_phrases.yaml"):
         record = log_records.Record(f"failed: {phrase}")
         assert cut_lines.complete_records((record,)) == (record,)

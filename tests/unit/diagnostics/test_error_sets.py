@@ -19,7 +19,7 @@ RIGHT = 0.9
 
 
 @pytest.mark.parametrize("name", sorted(SETS))
-def test_a_set_of_public_lines_gets_its_causes(name: str) -> None:
+def test_each_set_of_public_lines_gets_its_diagnoses(name: str) -> None:
     told = [(line, right.split("|"), catalogue.diagnose(line)) for line, right, _ in SETS[name]]
     wrong = {line: found.id for line, right, found in told if found is not None and found.id not in right}
     silent = [line for line, _, found in told if found is None]
@@ -47,6 +47,6 @@ def test_a_client_is_named_only_where_the_line_shows_it(line: str, right: str, c
     ("line", "right"),
     YAML(typ="safe").load((DATA / "foreign_lines.yaml").read_text()),
 )
-def test_words_of_another_program_get_no_wrong_cause(line: str, right: str) -> None:
+def test_texts_of_other_programs_get_no_wrong_diagnosis(line: str, right: str) -> None:
     found = catalogue.diagnose(line)
     assert (found.id if found else "") == right

@@ -87,7 +87,7 @@ LINES: dict[str, tuple[str, str, Callable[[str], str]]] = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_each_error_of_a_library_gets_a_cause_of_its_kind(name: str) -> None:
+def test_each_error_of_a_library_gets_a_diagnosis_of_its_kind(name: str) -> None:
     family, listed, line = LINES[name]
     told = {text: catalogue.diagnose(line(text)) for text in _listed(listed)}
     assert len(told) >= 32
@@ -100,7 +100,7 @@ def test_each_error_of_a_library_gets_a_cause_of_its_kind(name: str) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"), PROGRAMS, ids=[f"{n}-{row[1]}" for n, row in enumerate(PROGRAMS)]
 )
-def test_what_programs_say(line: str, expected: str) -> None:
+def test_messages_of_programs_get_a_diagnosis(line: str, expected: str) -> None:
     found = catalogue.diagnose(line)
     assert found is not None
     assert found.id == expected
@@ -135,7 +135,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("operation", CALLS)
-def test_each_answer_of_the_system_gets_a_cause(operation: str) -> None:
+def test_each_system_error_gets_a_diagnosis(operation: str) -> None:
     """Whatever was to be done, and in whichever language: by the two lists alone, and in the whole table."""
     system = SystemErrors(TABLE)
     errors = {name: error["id"] for error in TABLE["errors"] for name in error["names"]}
@@ -154,7 +154,7 @@ def test_each_answer_of_the_system_gets_a_cause(operation: str) -> None:
     assert not silent
 
 
-def test_a_denial_without_a_call_may_be_any_programs() -> None:
+def test_permission_denied_without_an_operation_is_a_login_error() -> None:
     """A server says "permission denied" of a token as the kernel does of a file."""
     found = catalogue.diagnose('level=error err="googleapi: Error 403: Permission denied"')
     assert found is not None and found.id == "kind-login"
@@ -162,7 +162,7 @@ def test_a_denial_without_a_call_may_be_any_programs() -> None:
     assert found is not None and found.id == "system-call-damaged"
 
 
-def test_an_answer_of_the_system_names_what_it_is_about() -> None:
+def test_a_system_error_names_its_file_or_address() -> None:
     found = catalogue.diagnose('level=error err="rename /srv/a.tmp /srv/a: invalid cross-device link"')
     assert found is not None
     assert (found.id, found.parts) == ("system-file-path", {"file": "/srv/a.tmp"})
@@ -171,7 +171,7 @@ def test_an_answer_of_the_system_names_what_it_is_about() -> None:
 
 
 @pytest.mark.parametrize("level", ["level=debug", "level=info", "[info] 7#7:"])
-def test_what_a_program_calls_information_is_no_error(level: str) -> None:
+def test_information_of_a_program_is_no_error(level: str) -> None:
     assert catalogue.diagnose(f'{level} msg=x err="open /srv/a: structure needs cleaning"') is None
 
 
@@ -191,13 +191,13 @@ def _cause(source: str, message: str) -> str:
     return found.id if found else ""
 
 
-def test_each_message_of_the_programs_says_whose_task_failed() -> None:
+def test_each_message_of_a_program_names_the_failed_task() -> None:
     assert len(MESSAGES) >= 350
     silent = [message for file, message in MESSAGES if not _cause(file, message)]
     assert not silent
 
 
-def test_a_warning_is_not_taken_for_a_failure() -> None:
+def test_a_warning_does_not_count_as_a_failure() -> None:
     ours = {row["id"] for row in (*MESSAGE_ROWS, *SOURCE_ROWS)}
     told = {
         message: found.id
@@ -207,14 +207,14 @@ def test_a_warning_is_not_taken_for_a_failure() -> None:
     assert not told
 
 
-def test_the_error_beside_a_message_goes_before_it() -> None:
+def test_the_error_of_a_record_takes_precedence_over_its_message() -> None:
     refused = "dial tcp 10.0.0.1:9093: connect: connection refused"
     found = catalogue.diagnose(_record("notifier.go", "Error sending alerts", error=refused))
     assert found is not None and found.id not in {row["id"] for row in MESSAGE_ROWS}
 
 
 @pytest.mark.parametrize("row", MESSAGE_ROWS, ids=lambda row: str(row["id"]))
-def test_each_beginning_is_that_of_a_message(row: tables.Row) -> None:
+def test_each_phrase_is_the_beginning_of_a_real_message(row: tables.Row) -> None:
     """So that no beginning is a guess: each stands in the sources, and leads to its row."""
     for beginning in row["say"]:
         meant = [each for each in MESSAGES if re.match(beginning, each[1])]
@@ -224,7 +224,7 @@ def test_each_beginning_is_that_of_a_message(row: tables.Row) -> None:
 
 
 @pytest.mark.parametrize("row", SOURCE_ROWS, ids=lambda row: str(row["id"]))
-def test_a_message_that_nobody_knows_is_told_by_its_source(row: tables.Row) -> None:
+def test_an_unknown_message_is_diagnosed_by_its_source_file(row: tables.Row) -> None:
     file = (
         (row["files"] or row.get("shared") or row["common"])[0]
         .replace(r"\w{0,20}", "")
@@ -243,7 +243,7 @@ def test_a_message_that_nobody_knows_is_told_by_its_source(row: tables.Row) -> N
     assert catalogue.diagnose(_record(f"{file}.go", "Xyzzy went plugh", "INFO", "plover")) is None
 
 
-def test_klog_says_by_a_letter_what_is_information() -> None:
+def test_klog_marks_information_by_a_letter() -> None:
     line = (
         '{level}1121 09:47:58.995123       1 main.go:1] "Failed" err="open /srv/a: structure needs cleaning"'
     )
@@ -268,7 +268,7 @@ TRANSLATED = [
         "./run.sh: line 5: data{}",
     ],
 )
-def test_what_a_system_says_in_another_language_means_the_same(line: str) -> None:
+def test_a_system_error_in_another_language_gets_the_same_diagnosis(line: str) -> None:
     told = {}
     for english, text in TRANSLATED:
         expected, found = catalogue.diagnose(line.format(english)), catalogue.diagnose(line.format(text))

@@ -36,7 +36,7 @@ class Plain(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def test_a_container_that_was_restarted_and_not_recreated() -> None:
+def test_a_container_that_was_not_recreated_is_recognised() -> None:
     server = HTTPServer(("127.0.0.1", 0), Plain)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"https://127.0.0.1:{server.server_port}/metrics"

@@ -118,7 +118,7 @@ def test_a_wrapping_changes_no_cause(number: int, texts: tuple[tuple[str, str], 
     assert not different
 
 
-def test_an_array_of_records_and_an_answer_with_targets_are_read_record_by_record() -> None:
+def test_json_arrays_and_target_responses_are_read_record_by_record() -> None:
     bad = {"scrapeUrl": "http://n2:9100/metrics", "lastError": "server returned HTTP status 401 Unauthorized"}
     good = {"scrapeUrl": "http://n1:9100/metrics", "lastError": ""}
     for document in ([good, bad], {"status": "success", "data": {"activeTargets": [good, bad]}}):

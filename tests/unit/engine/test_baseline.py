@@ -33,11 +33,11 @@ from wizard.probes import cause_of
     ("text", "number"),
     [("15s", 15), ("1m30s", 90), ("500ms", 0.5), ("1h", 3600), ("1d", 86400), ("", 0), ("5", 0), ("5x", 0)],
 )
-def test_durations(text: str, number: float) -> None:
+def test_prometheus_durations_are_parsed(text: str, number: float) -> None:
     assert seconds(text) == number
 
 
-def test_a_jobs_interval_is_its_own_or_the_global_one_or_a_minute() -> None:
+def test_a_jobs_interval_defaults_to_the_global_one_or_a_minute() -> None:
     text = (
         b"x: &slow {scrape_interval: 5m}\nglobal: {scrape_interval: 30s, scrape_timeout: 20s}\nscrape_configs:\n"
         b"- job_name: a\n- {job_name: b, scrape_interval: 10s}\n- {job_name: c, scrape_timeout: 3s}\n- {<<: *slow, job_name: d}\n"
@@ -69,7 +69,7 @@ def test_a_jobs_interval_is_its_own_or_the_global_one_or_a_minute() -> None:
         ("", "other"),
     ],
 )
-def test_why_a_scrape_fails(error: str, cause: str) -> None:
+def test_the_reason_of_a_failed_scrape_is_named(error: str, cause: str) -> None:
     assert cause_of(error) == cause
 
 
@@ -86,7 +86,7 @@ def target(
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def test_the_same_target_after_its_job_was_edited_or_divided() -> None:
+def test_a_target_is_recognised_after_its_job_was_edited_or_divided() -> None:
     before = target("node", "srv1:9100")
     edited = target("node", "srv1:9100", scheme="https")
     divided = replace(edited, pool="node-https")
@@ -98,14 +98,14 @@ def test_the_same_target_after_its_job_was_edited_or_divided() -> None:
     assert find(before, []) is None
 
 
-def test_a_target_whose_labels_hold_the_scheme_is_the_same() -> None:
+def test_a_target_is_recognised_although_its_scheme_label_changed() -> None:
     before = target("probe", "b:9115", labels={"job": "probe", "instance": "http://srv1/x", "scheme": "http"})
     after = replace(before, labels={"job": "probe", "instance": "https://srv1/x", "scheme": "https"})
     assert find(before, [after]) is after
     assert find(before, [replace(after, labels={**after.labels, "instance": "httpsrv1"})]) is None
 
 
-def test_one_of_two_jobs_for_the_same_server_does_not_stand_for_the_other() -> None:
+def test_one_of_two_jobs_for_a_server_does_not_replace_the_other() -> None:
     """The old way to it broke, and a new job was added: that one is up is no comfort."""
     before = target("node", "metrics-a:9100")
     added = target("node_exporter", "192.0.2.1:9100", scheme="https")
@@ -130,7 +130,7 @@ def reported(*targets: TargetHealth) -> Baseline:
 GONE = "dial tcp: lookup srv1: no such host"
 
 
-def test_what_was_down_before_is_excused_and_nothing_else_is() -> None:
+def test_only_targets_that_were_down_before_are_excused() -> None:
     down = target("node", "srv1:9100", health="down", error=GONE)
     before = reported(down)
     assert GONE in excuse(before, attempt(GONE))
@@ -159,7 +159,7 @@ def test_what_was_down_before_is_excused_and_nothing_else_is() -> None:
     assert not excuse(elsewhere, attempt(GONE)), "another Prometheus' word is not this one's"
 
 
-def test_a_baseline_that_is_kept_is_read_again_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_baseline_is_read_back_unchanged(tmp_path: Path) -> None:
     kept = Baseline(
         taken=12.5,
         prometheis=(
@@ -204,5 +204,5 @@ def test_a_baseline_that_is_kept_is_read_again_as_it_was(tmp_path: Path) -> None
         (3600 + 85, "1 h 1 min 25 s"),
     ],
 )
-def test_times_as_people_write_them(number: float, text: str) -> None:
+def test_durations_are_shown_in_readable_units(number: float, text: str) -> None:
     assert format_duration(number) == text

@@ -38,9 +38,11 @@ def other_than(said: str, code: int = 0) -> str:
         ("caddy\x1frun\x1f--config=/etc/caddy/./Caddyfile\x1f", "", "", ""),
     ],
 )
-def test_what_it_runs_with(words: str, running: str, adapted: str, expected: str) -> None:
+def test_caddys_running_configuration_is_compared_with_its_file(
+    words: str, running: str, adapted: str, expected: str
+) -> None:
     assert other_than(f"{words}\x1e{SAVED}\x1e{running}\x1e{adapted}") == expected
 
 
-def test_a_host_without_an_answer_says_nothing() -> None:
+def test_without_an_answer_the_configuration_counts_as_the_same() -> None:
     assert other_than("", code=127) == ""

@@ -85,7 +85,7 @@ def looked(site: Site, stack: Stack) -> Facts:
 # -- discovery -----------------------------------------------------------------------------------------------
 
 
-def test_what_a_begun_connection_found_counts_once_and_while_it_is_fresh(make_site: Make) -> None:
+def test_facts_of_an_early_connection_are_used_once_while_fresh(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     early = {name: (site.service(name, unit="early"),) for name in ("srv1", "srv2")}
     site.manager.services = {name: (site.service(name, unit="late"),) for name in early}
@@ -103,7 +103,7 @@ def test_what_a_begun_connection_found_counts_once_and_while_it_is_fresh(make_si
     assert not found
 
 
-def test_files_that_files_name_are_read_too(pair: Site) -> None:
+def test_files_named_in_configuration_files_are_read_too(pair: Site) -> None:
     facts = looked(pair, stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
     files = facts.hosts["prom"].files
     assert files[CONFIG] is not None
@@ -119,12 +119,12 @@ def test_files_that_files_name_are_read_too(pair: Site) -> None:
     assert facts.hosts["prom"].examined[CONFIG] == Examined()
 
 
-def test_where_nothing_is_protected_nothing_is_examined(pair: Site) -> None:
+def test_without_protection_no_attributes_are_examined(pair: Site) -> None:
     facts = looked(pair, stack_of(pair, ("srv1", "node_exporter"), protect=()))
     assert facts.hosts["srv1"].examined == {}
 
 
-def test_a_host_that_is_away_is_left_aside_where_the_others_can_do_without(pair: Site) -> None:
+def test_an_unreachable_host_is_skipped_if_the_others_do_not_need_it(pair: Site) -> None:
     pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer", where="srv1")
     stack = stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus"))
     facts = looked(pair, stack)
@@ -145,7 +145,7 @@ def test_any_other_failure_of_a_host_is_an_error(pair: Site) -> None:
         looked(pair, stack_of(pair, ("srv1", "node_exporter")))
 
 
-def test_what_cannot_be_trusted_counts_as_absent_with_the_reason(pair: Site) -> None:
+def test_untrusted_files_count_as_absent_with_a_reason(pair: Site) -> None:
     pair.connections["prom"].faults["read", "/etc/prometheus/ca.crt"] = UnsafePathError(
         "eve can change its folder", where="/etc/prometheus", todo="Look"
     )
@@ -166,7 +166,9 @@ def test_what_cannot_be_trusted_counts_as_absent_with_the_reason(pair: Site) -> 
         )
 
 
-def test_a_folder_of_targets_that_cannot_be_listed(pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_of_target_files_is_reported(
+    pair: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unsafe(self: MemoryConnection, folder: str) -> tuple[str, ...]:
         raise PathError("eve can change it", where=folder)
 
@@ -175,13 +177,13 @@ def test_a_folder_of_targets_that_cannot_be_listed(pair: Site, monkeypatch: pyte
     assert facts.hosts["prom"].unreadable["/etc/prometheus/targets/*.yml"].where == "/etc/prometheus/targets"
 
 
-def test_a_folder_that_cannot_be_looked_at_is_to_be_made(pair: Site) -> None:
+def test_an_unreadable_folder_counts_as_absent(pair: Site) -> None:
     pair.connections["srv1"].faults["stat", "/etc/node_exporter"] = PathError("a file stands there")
     facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
     assert facts.hosts["srv1"].folders["/etc/node_exporter"] is None
 
 
-def test_where_names_lead_is_asked_on_the_host(pair: Site) -> None:
+def test_names_are_resolved_on_the_host(pair: Site) -> None:
     pair.connections["prom"].programs["sh"] = lambda *words: (
         done("0 srv1 192.0.2.1\n") if "srv1" in words else done()
     )
@@ -190,7 +192,7 @@ def test_where_names_lead_is_asked_on_the_host(pair: Site) -> None:
     assert facts.hosts["prom"].resolver == ""
 
 
-def test_a_host_of_a_person_is_known_by_what_the_stack_says(make_site: Make, tmp_path: Path) -> None:
+def test_a_manual_host_is_described_by_the_stack_file(make_site: Make, tmp_path: Path) -> None:
     site = make_site("box", connect="manual")
     with serving(lambda path, headers: (200, b"")) as place:
         port = int(place.rpartition(":")[2])
@@ -266,7 +268,7 @@ def test_promtool_is_looked_for_beside_prometheus(pair: Site) -> None:
     assert hosts.promtool("prom", (prometheus,)) == "/srv/bin/promtool"
 
 
-def test_what_has_to_be_asked_for_is_found_out_before(pair: Site) -> None:
+def test_missing_credentials_are_found_when_hosts_are_connected(pair: Site) -> None:
     engine = pair.engine()
     engine.reach(pair.specs)
     needed = CredentialNeededError("the password", kind="password", host="srv1")
@@ -279,7 +281,7 @@ def test_what_has_to_be_asked_for_is_found_out_before(pair: Site) -> None:
         engine.reach(pair.specs[:1])
 
 
-def test_connections_that_were_begun_end_with_the_engine(tmp_path: Path) -> None:
+def test_early_connections_are_closed_with_the_engine(tmp_path: Path) -> None:
     begun = MemoryConnection("far")
     engine = Engine(Workspace(tmp_path), None, {HostSpec(name="far", connect="ssh"): begun})
     engine.close()
@@ -299,7 +301,7 @@ def place() -> Iterator[str]:
         yield where
 
 
-def test_a_scan_tells_what_is_open_what_is_down_and_what_is_missing(pair: Site, place: str) -> None:
+def test_a_scan_reports_unprotected_stopped_and_missing_components(pair: Site, place: str) -> None:
     with serving(lambda path, headers: (401, b"")) as guarded:
         pair.manager.services = {
             "srv1": (
@@ -323,7 +325,7 @@ def test_a_scan_tells_what_is_open_what_is_down_and_what_is_missing(pair: Site, 
     assert len(pair.told("log")) == len(found.exposures)
 
 
-def test_a_scan_tells_where_docker_may_not_be_asked(pair: Site) -> None:
+def test_a_scan_reports_denied_access_to_docker(pair: Site) -> None:
     found = pair.engine().scan(stack_of(pair, ("srv1", "node_exporter")))
     assert "containers-not-shown" not in {each.id for each in found.remarks}
     facts = replace(
@@ -340,14 +342,14 @@ def test_a_scan_tells_where_docker_may_not_be_asked(pair: Site) -> None:
     assert remark.severity == "ok", "it says nothing of how anything is protected"
 
 
-def test_a_scan_tells_of_hosts_that_are_away(pair: Site) -> None:
+def test_a_scan_reports_unreachable_hosts(pair: Site) -> None:
     pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer", where="srv1")
     found = pair.engine().scan(stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
     assert next(each for each in found.findings if each.id == "host-away").host == "srv1"
     assert {each.host for each in found.exposures} == {"prom"}
 
 
-def test_a_plan_is_made_applied_and_undone_from_what_was_found(
+def test_a_plan_from_discovered_facts_is_applied_and_undone(
     pair: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.unit.engine.fleet import Wire
@@ -370,7 +372,7 @@ def test_a_plan_is_made_applied_and_undone_from_what_was_found(
     assert len(engine.verify(stack)) == len(plan.probes)
 
 
-def test_the_recommended_protection_is_proposed_for_all_that_is_found(pair: Site) -> None:
+def test_the_recommended_level_is_proposed_for_all_found_components(pair: Site) -> None:
     found = proposed_components(
         [pair.service("srv1"), pair.service("srv1", "alertmanager"), pair.service("prom", "prometheus")]
     )
@@ -386,7 +388,7 @@ def test_the_recommended_protection_is_proposed_for_all_that_is_found(pair: Site
 # -- passwords -----------------------------------------------------------------------------------------------
 
 
-def test_a_password_is_made_while_the_hosts_are_looked_at(tmp_path: Path) -> None:
+def test_a_password_is_generated_while_hosts_are_scanned(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path).ensure()
     user = UserSpec(name="prometheus", password="generate", cost=4)
     stack = Stack(
@@ -406,7 +408,9 @@ def test_a_password_is_made_while_the_hosts_are_looked_at(tmp_path: Path) -> Non
         assert made() == {}
 
 
-def test_practice_is_brought_up_in_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_practice_stack_is_created_in_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[tuple[Path, tuple[str, ...]]] = []
     stack = Stack(hosts=(), components=())
     monkeypatch.setattr(

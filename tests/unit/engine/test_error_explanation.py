@@ -54,11 +54,11 @@ def explained(site: Site, text: str) -> tuple[str, str]:
     return found.id, found.fault
 
 
-def test_what_nobody_knows_is_not_explained(pair: Site) -> None:
+def test_an_unknown_text_is_not_explained(pair: Site) -> None:
     assert pair.engine().explain("all is well", stack(pair)) is None
 
 
-def test_a_text_with_one_meaning_asks_nobody(pair: Site) -> None:
+def test_a_text_with_one_cause_is_explained_without_questions(pair: Site) -> None:
     def nobody() -> Stack:
         raise AssertionError("it need not be known")
 
@@ -67,7 +67,7 @@ def test_a_text_with_one_meaning_asks_nobody(pair: Site) -> None:
     assert found.questions == ()
 
 
-def test_the_hosts_say_which_meaning_it_is(pair: Site) -> None:
+def test_the_hosts_tell_which_cause_it_is(pair: Site) -> None:
     with serving(lambda path, headers: (200, b"up 1\n")) as place:
         running(pair, place)
         text = f'Get "https://{place}/metrics": http: server gave HTTP response to HTTPS client'
@@ -89,7 +89,7 @@ def test_a_job_that_a_text_names_leads_to_its_target(pair: Site) -> None:
     assert found.url == "https://srv1:9100/metrics"
 
 
-def test_of_several_targets_the_one_of_the_recognised_record_is_asked(pair: Site) -> None:
+def test_the_target_of_the_recognised_record_is_probed(pair: Site) -> None:
     running(pair)
     served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     text = (
@@ -105,7 +105,7 @@ def test_of_several_targets_the_one_of_the_recognised_record_is_asked(pair: Site
         assert found.service.host == "srv1"
 
 
-def test_a_line_of_a_services_own_log_leads_to_it(pair: Site) -> None:
+def test_a_line_of_a_services_log_leads_to_the_service(pair: Site) -> None:
     running(pair)
     served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     line = "2026-11-29T09:00:00Z node_exporter-srv1 says hello"
@@ -128,7 +128,7 @@ def test_a_log_that_may_not_be_read_says_nothing(pair: Site, monkeypatch: pytest
     assert first.log() == ()
 
 
-def test_an_address_of_nobodys_is_left_alone(pair: Site) -> None:
+def test_an_address_outside_the_stack_is_not_probed(pair: Site) -> None:
     running(pair)
     served = tuple(error_explanation._served_components(stack(pair), pair.hosts()))
     assert error_explanation._evidence("dial tcp 192.0.2.200:1: refused", served, pair.hosts()) is None
@@ -146,7 +146,9 @@ def test_a_configuration_that_cannot_be_read_names_no_target(pair: Site) -> None
     assert error_explanation._client_evidence(replace(served[0]), ("srv1:9100",), "") is None
 
 
-def test_hosts_that_cannot_be_asked_leave_it_to_the_text(pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_unreachable_hosts_the_text_alone_is_explained(
+    pair: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = "dial tcp srv1:9100: connect: connection refused"
 
     def away(of: Stack) -> object:

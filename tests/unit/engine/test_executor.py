@@ -90,7 +90,7 @@ def roll_back(site: Site) -> Record:
 # -- each kind of change -----------------------------------------------------------------------------------
 
 
-def test_a_file_is_edited_and_comes_back_to_the_byte(make_site: Make) -> None:
+def test_a_file_is_edited_and_restored_byte_for_byte(make_site: Make) -> None:
     site = make_site()
     before = site.files()
     run = Applied(site, [step(edit("srv1"))])
@@ -100,7 +100,7 @@ def test_a_file_is_edited_and_comes_back_to_the_byte(make_site: Make) -> None:
     assert site.files() == before
 
 
-def test_a_new_file_and_its_folder_are_gone_after_a_rollback(make_site: Make) -> None:
+def test_a_rollback_removes_a_new_file_and_its_folder(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(folder("srv1", "/etc/n"), create("srv1", "/etc/n/web.yml"))])
     assert site.connections["srv1"].folders == {"/etc/n": (0o750, "root", "root")}
@@ -110,7 +110,7 @@ def test_a_new_file_and_its_folder_are_gone_after_a_rollback(make_site: Make) ->
     assert site.connections["srv1"].log[-2:] == [("remove", "/etc/n/web.yml"), ("remove folder", "/etc/n")]
 
 
-def test_a_folder_that_holds_something_of_another_stays(make_site: Make) -> None:
+def test_a_rollback_keeps_a_folder_with_other_files(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(folder("srv1", "/etc/n"))])
     site.connections["srv1"].files["/etc/n/other"] = OLD
@@ -118,7 +118,7 @@ def test_a_folder_that_holds_something_of_another_stays(make_site: Make) -> None
     assert "/etc/n" in site.connections["srv1"].folders
 
 
-def test_a_removed_file_comes_back_with_its_owner_and_mode(make_site: Make) -> None:
+def test_a_rollback_restores_a_removed_file_with_owner_and_mode(make_site: Make) -> None:
     site = make_site()
     was = FileState(b"secret\n", 0o640, "prometheus", "prometheus", (("user.x", "y"),))
     site.connections["srv1"].files["/etc/old"] = was
@@ -129,7 +129,7 @@ def test_a_removed_file_comes_back_with_its_owner_and_mode(make_site: Make) -> N
     assert (found, found.attributes) == (was, was.attributes)
 
 
-def test_a_new_mode_is_taken_back_too(make_site: Make) -> None:
+def test_a_rollback_restores_the_mode(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(edit("srv1", after=b"old\n", before=OLD))])
     site.connections["srv1"].files["/etc/old"] = replace(OLD, mode=0o600)
@@ -145,7 +145,7 @@ def test_an_edited_file_keeps_its_access_control_list(make_site: Make) -> None:
     assert site.connections["srv1"].files["/etc/old"].attributes == was.attributes
 
 
-def test_a_file_that_is_written_twice_comes_back_to_what_was_there_first(make_site: Make) -> None:
+def test_a_rollback_restores_the_first_content_of_a_file_written_twice(make_site: Make) -> None:
     site = make_site()
     again = edit("srv1", before=FileState(b"new\n"), after=b"newer\n")
     run = Applied(site, [step(edit("srv1")), step(again, stage=1)])
@@ -155,7 +155,7 @@ def test_a_file_that_is_written_twice_comes_back_to_what_was_there_first(make_si
     assert [event.text for event in site.told("rollback")] == ["restore /etc/old"]
 
 
-def test_services_restart_and_reload_and_do_so_again_for_a_rollback(make_site: Make) -> None:
+def test_a_rollback_restarts_and_reloads_services_again(make_site: Make) -> None:
     site = make_site()
     node, prometheus = site.service("srv1"), site.service("srv1", "prometheus")
     run = Applied(site, [step(edit("srv1"), turn(prometheus, "reload")), step(turn(node), stage=1)])
@@ -165,7 +165,7 @@ def test_services_restart_and_reload_and_do_so_again_for_a_rollback(make_site: M
     assert site.manager.turned == turned * 2
 
 
-def test_a_service_that_does_not_run_is_not_reloaded_for_a_rollback(make_site: Make) -> None:
+def test_a_rollback_does_not_reload_a_stopped_service(make_site: Make) -> None:
     site = make_site()
     prometheus = site.service("srv1", "prometheus", active=False)
     run = Applied(site, [step(turn(prometheus, "reload"))])
@@ -174,7 +174,7 @@ def test_a_service_that_does_not_run_is_not_reloaded_for_a_rollback(make_site: M
     assert site.manager.turned == [("reload", "srv1", prometheus.unit)]
 
 
-def test_what_a_crash_left_down_is_started_again(make_site: Make) -> None:
+def test_a_rollback_starts_a_service_that_a_crash_left_down(make_site: Make) -> None:
     site = make_site()
     prometheus = site.service("srv1", "prometheus")
     run = Applied(site, [step(edit("srv1"), turn(prometheus, "reload"))])
@@ -184,7 +184,7 @@ def test_what_a_crash_left_down_is_started_again(make_site: Make) -> None:
     assert not site.manager.down
 
 
-def test_the_person_is_told_what_to_type_for_a_rollback_and_not_waited_for(make_site: Make) -> None:
+def test_a_rollback_shows_manual_commands_without_waiting(make_site: Make) -> None:
     site = make_site()
     service = site.service(
         "srv1", manager="manual", supervision=Supervision("pm2", "node", restart=("pm2 restart node",))
@@ -198,7 +198,7 @@ def test_the_person_is_told_what_to_type_for_a_rollback_and_not_waited_for(make_
 # -- order ---------------------------------------------------------------------------------------------------
 
 
-def test_stages_come_one_after_the_other_and_hosts_at_once(make_site: Make) -> None:
+def test_stages_run_in_order_and_hosts_in_parallel(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     meeting = threading.Barrier(2, timeout=60)
     for name in ("srv1", "srv2"):
@@ -219,7 +219,7 @@ def test_stages_come_one_after_the_other_and_hosts_at_once(make_site: Make) -> N
     assert {event.host for event in site.told("host") if event.state == "changed"} == {"srv1", "srv2"}
 
 
-def test_servers_of_one_host_restart_at_once_and_a_prometheus_in_its_turn(make_site: Make) -> None:
+def test_servers_of_a_host_restart_in_parallel_and_prometheus_afterwards(make_site: Make) -> None:
     site = make_site()
     one, two = site.service("srv1", unit="a"), site.service("srv1", unit="b")
     prometheus = site.service("srv1", "prometheus")
@@ -234,7 +234,7 @@ def test_servers_of_one_host_restart_at_once_and_a_prometheus_in_its_turn(make_s
     assert site.manager.turned[5:] == [("restart", "srv1", prometheus.unit)]
 
 
-def test_a_client_leaves_a_server_before_that_loses_its_certificate(make_site: Make) -> None:
+def test_a_client_stops_using_a_server_before_its_certificate_is_removed(make_site: Make) -> None:
     site = make_site("srv1", "prometheus")
     order: list[str] = []
     for name, connection in site.connections.items():
@@ -265,7 +265,7 @@ def test_a_client_leaves_a_server_before_that_loses_its_certificate(make_site: M
 
 
 @pytest.mark.parametrize("now", [FileState(b"mine\n"), FileState(b"old\n", 0o600), None])
-def test_a_file_that_somebody_changed_is_not_written(make_site: Make, now: FileState | None) -> None:
+def test_a_file_changed_meanwhile_is_not_written(make_site: Make, now: FileState | None) -> None:
     site = make_site()
     files = site.connections["srv1"].files
     if now is None:
@@ -279,14 +279,14 @@ def test_a_file_that_somebody_changed_is_not_written(make_site: Make, now: FileS
     assert not [path for path in files if "firescreen" in path], "nothing is left of what was staged"
 
 
-def test_a_file_that_came_meanwhile_is_not_written_over(make_site: Make) -> None:
+def test_a_file_created_meanwhile_is_not_overwritten(make_site: Make) -> None:
     site = make_site()
     with pytest.raises(FileChangedError):
         Applied(site, [step(create("srv1", "/etc/old"))])
     assert site.connections["srv1"].files["/etc/old"] == OLD
 
 
-def test_a_file_that_somebody_changed_is_not_removed(make_site: Make) -> None:
+def test_a_file_changed_meanwhile_is_not_removed(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
     with pytest.raises(FileChangedError):
@@ -294,14 +294,14 @@ def test_a_file_that_somebody_changed_is_not_removed(make_site: Make) -> None:
     assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
 
 
-def test_all_files_are_compared_before_anything_is_done(make_site: Make) -> None:
+def test_all_files_are_compared_before_the_first_change(make_site: Make) -> None:
     site = make_site()
     refuse_changed(site.connections["srv1"], [edit("srv1"), create("srv1", "/etc/new")])
     with pytest.raises(FileChangedError):
         refuse_changed(site.connections["srv1"], [edit("srv1"), create("srv1", "/etc/old")])
 
 
-def test_a_file_that_the_run_found_changed_is_its_owners_after_a_rollback(make_site: Make) -> None:
+def test_a_rollback_keeps_a_file_that_was_changed_before_the_run_wrote_it(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
     with pytest.raises(FileChangedError):
@@ -311,7 +311,7 @@ def test_a_file_that_the_run_found_changed_is_its_owners_after_a_rollback(make_s
     assert "/etc/new" not in site.connections["srv1"].files
 
 
-def test_a_file_that_somebody_changed_after_the_run_is_left_and_the_rest_comes_back(make_site: Make) -> None:
+def test_a_rollback_keeps_a_file_changed_after_the_run_and_restores_the_others(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(edit("srv1"), create("srv1", "/etc/new"))])
     site.connections["srv1"].files["/etc/old"] = FileState(b"mine\n")
@@ -322,7 +322,7 @@ def test_a_file_that_somebody_changed_after_the_run_is_left_and_the_rest_comes_b
     assert "/etc/new" not in site.connections["srv1"].files
 
 
-def test_somebody_who_changes_a_file_between_look_and_rename_wins(make_site: Make) -> None:
+def test_a_change_between_compare_and_rename_is_kept(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(edit("srv1"))])
     files = site.connections["srv1"].files
@@ -337,7 +337,7 @@ def test_somebody_who_changes_a_file_between_look_and_rename_wins(make_site: Mak
 # -- failures ------------------------------------------------------------------------------------------------
 
 
-def test_a_failure_in_the_middle_stops_the_run_and_leaves_the_rest_undone(make_site: Make) -> None:
+def test_a_failure_stops_the_run_before_the_remaining_changes(make_site: Make) -> None:
     site = make_site()
     before = site.files()
     site.connections["srv1"].faults["stage", "/etc/two"] = host_error()
@@ -357,7 +357,7 @@ def test_a_failure_in_the_middle_stops_the_run_and_leaves_the_rest_undone(make_s
     assert site.manager.turned == []
 
 
-def test_what_was_staged_when_a_run_died_is_removed(make_site: Make) -> None:
+def test_staged_files_of_a_killed_run_are_removed(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(edit("srv1"))])
     number = run.log.extend([create("srv1", "/etc/new")])[0]
@@ -367,7 +367,7 @@ def test_what_was_staged_when_a_run_died_is_removed(make_site: Make) -> None:
     assert set(site.connections["srv1"].files) == {"/etc/old"}
 
 
-def test_an_independent_host_fails_alone(make_site: Make) -> None:
+def test_the_failure_of_an_independent_host_does_not_stop_others(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     site.connections["srv1"].faults["commit", "/etc/old"] = host_error()
     run = Applied(
@@ -385,14 +385,14 @@ def test_an_independent_host_fails_alone(make_site: Make) -> None:
     assert "/etc/y" not in site.connections["srv2"].files, "the stage that follows waits for a decision"
 
 
-def test_a_host_that_the_others_need_ends_the_run(make_site: Make) -> None:
+def test_the_failure_of_a_required_host_ends_the_run(make_site: Make) -> None:
     site = make_site("srv1", "prometheus")
     site.connections["prometheus"].faults["stage", "*"] = host_error()
     with pytest.raises(HostError):
         Applied(site, [step(edit("srv1")), step(edit("prometheus"))], independent=["srv1"])
 
 
-def test_a_service_that_does_not_come_up_ends_the_run(make_site: Make) -> None:
+def test_a_service_that_does_not_start_ends_the_run(make_site: Make) -> None:
     site = make_site()
     service = site.service("srv1")
     site.manager.faults["restart", service.unit] = [service_error()]
@@ -418,7 +418,7 @@ def test_a_journal_that_cannot_be_written_ends_the_run_before_the_change(
     assert [event.state for event in site.told("change")] == ["running", "failed"]
 
 
-def test_a_person_stops_between_two_changes(make_site: Make) -> None:
+def test_a_run_can_be_cancelled_between_two_changes(make_site: Make) -> None:
     site = make_site()
     cancel = threading.Event()
     site.connections["srv1"].before = lambda operation, path: cancel.set()
@@ -428,7 +428,7 @@ def test_a_person_stops_between_two_changes(make_site: Make) -> None:
     assert "/etc/new" not in site.connections["srv1"].files
 
 
-def test_what_arrives_damaged_is_an_error(make_site: Make) -> None:
+def test_a_file_that_arrives_damaged_is_an_error(make_site: Make) -> None:
     site = make_site()
     content = b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
     connection = site.connections["srv1"]
@@ -446,7 +446,7 @@ def test_what_arrives_damaged_is_an_error(make_site: Make) -> None:
 # -- troubles in a rollback ----------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_rolled_back_is_counted_and_the_rest_is(make_site: Make) -> None:
+def test_failed_restorations_are_counted_and_the_others_made(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     run = Applied(
         site,
@@ -462,7 +462,7 @@ def test_what_cannot_be_rolled_back_is_counted_and_the_rest_is(make_site: Make) 
     assert site.connections["srv2"].files["/etc/old"] == OLD
 
 
-def test_services_that_do_not_come_up_are_a_service_error(make_site: Make) -> None:
+def test_services_that_do_not_start_after_a_rollback_are_a_service_error(make_site: Make) -> None:
     site = make_site()
     one, two = site.service("srv1", unit="a"), site.service("srv1", unit="b")
     run = Applied(site, [step(turn(one), turn(two))])
@@ -487,7 +487,7 @@ def test_a_service_that_was_down_before_the_run_may_stay_down(make_site: Make) -
         executor.roll_back(record)
 
 
-def test_a_host_that_went_away_is_not_waited_for_again(make_site: Make) -> None:
+def test_an_unreachable_host_is_not_waited_for_twice(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     run = Applied(
         site,
@@ -511,7 +511,7 @@ def test_a_host_that_went_away_is_not_waited_for_again(make_site: Make) -> None:
     assert set(site.connections["srv1"].files) == {"/etc/old"}, "a rollback may be done twice"
 
 
-def test_a_reload_that_fails_does_not_count_where_a_restart_follows(make_site: Make) -> None:
+def test_a_failed_reload_does_not_count_if_a_restart_follows(make_site: Make) -> None:
     site = make_site()
     prometheus = site.service("srv1", "prometheus")
     run = Applied(site, [step(turn(prometheus, "reload")), step(turn(prometheus), stage=1)])
@@ -525,7 +525,7 @@ def test_a_reload_that_fails_does_not_count_where_a_restart_follows(make_site: M
 # -- the file's own check ------------------------------------------------------------------------------------
 
 
-def test_a_file_that_does_not_pass_its_check_never_takes_its_place(make_site: Make) -> None:
+def test_a_file_that_fails_its_check_is_not_put_in_place(make_site: Make) -> None:
     site = make_site()
     change = create("srv1", "/etc/prometheus/web.yml", b"nonsense: [\n", content_kind=ContentKind.WEB_CONFIG)
     with pytest.raises(ValidationError):
@@ -533,7 +533,7 @@ def test_a_file_that_does_not_pass_its_check_never_takes_its_place(make_site: Ma
     assert set(site.connections["srv1"].files) == {"/etc/old"}
 
 
-def test_the_check_knows_what_the_run_has_just_written(make_site: Make) -> None:
+def test_the_check_sees_files_that_the_run_has_written(make_site: Make) -> None:
     site = make_site()
     pair = ("/etc/n/n.crt", "/etc/n/n.key")
     text = f"tls_server_config:\n  cert_file: {pair[0]}\n  key_file: {pair[1]}\n".encode()
@@ -557,7 +557,7 @@ def test_the_check_knows_what_the_run_has_just_written(make_site: Make) -> None:
 # -- a person's hand -----------------------------------------------------------------------------------------
 
 
-def test_a_restart_by_hand_is_over_when_the_right_client_gets_through(
+def test_a_manual_restart_is_done_when_the_right_client_is_accepted(
     make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -572,7 +572,7 @@ def test_a_restart_by_hand_is_over_when_the_right_client_gets_through(
     assert [event.text for event in site.told("waiting")] == ["type this"]
 
 
-def test_nobody_is_waited_for_longer_than_half_an_hour(
+def test_a_manual_restart_is_awaited_for_half_an_hour_at_most(
     make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = make_site()
@@ -585,7 +585,9 @@ def test_nobody_is_waited_for_longer_than_half_an_hour(
         Applied(site, [step(turn(manual))], plan_probes=[probe("srv1")], cancel=cancel)
 
 
-def test_a_person_may_give_up(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_a_manual_restart_can_be_cancelled(
+    make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = make_site()
     cancel = threading.Event()
 
@@ -599,7 +601,7 @@ def test_a_person_may_give_up(make_site: Make, monkeypatch: pytest.MonkeyPatch) 
         Applied(site, [step(turn(manual))], plan_probes=[probe("srv1")], cancel=cancel)
 
 
-def test_a_reload_by_hand_of_what_cannot_be_asked_is_taken_on_trust(make_site: Make) -> None:
+def test_a_manual_reload_that_cannot_be_checked_counts_as_done(make_site: Make) -> None:
     site = make_site()
     manual = site.service("srv1", "alertmanager", manager="manual")
     Applied(site, [step(turn(manual, "reload", by_hand=("kill -HUP 1",)))])
@@ -622,7 +624,7 @@ def test_the_next_change_waits_until_prometheus_scrapes_by_https(
     assert "waiting until Prometheus scrapes srv1:9100 by https" in site.told("log")[0].text
 
 
-def test_prometheus_api_says_how_it_scrapes_a_target(make_site: Make) -> None:
+def test_the_prometheus_api_gives_the_scheme_of_a_target(make_site: Make) -> None:
     secured = {**target("srv1:9100"), "scrapeUrl": "https://srv1:9100/metrics"}
     with serving(prometheus(secured)) as place:
         asked = probe("srv1", "up", kind="up", instance="srv1:9100", url=f"http://{place}")
@@ -632,7 +634,7 @@ def test_prometheus_api_says_how_it_scrapes_a_target(make_site: Make) -> None:
     assert len(run.executor.made) == 1
 
 
-def test_the_wait_for_https_has_an_end(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_https_times_out(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make_site()
     monkeypatch.setattr(service_control, "TURN_TIMEOUT", 0.05)
     monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url="http://srv1:9100"))
@@ -641,7 +643,7 @@ def test_the_wait_for_https_has_an_end(make_site: Make, monkeypatch: pytest.Monk
     assert len(run.executor.made) == 1
 
 
-def test_a_person_may_stop_the_wait_for_https(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_https_can_be_cancelled(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make_site()
     cancel = threading.Event()
 
@@ -657,7 +659,7 @@ def test_a_person_may_stop_the_wait_for_https(make_site: Make, monkeypatch: pyte
         )
 
 
-def test_files_of_the_workspace_are_begun_together_and_taken_back_if_one_fails(make_site: Make) -> None:
+def test_workspace_files_are_written_in_parallel_and_rolled_back_if_one_fails(make_site: Make) -> None:
     site = make_site()
     site.connections[WORKSPACE].faults["stage", "/workspace/b"] = host_error()
     begun: list[frozenset[int]] = []
@@ -675,13 +677,13 @@ def test_files_of_the_workspace_are_begun_together_and_taken_back_if_one_fails(m
     assert site.connections[WORKSPACE].files == {}
 
 
-def test_what_has_the_most_to_do_begins_first(make_site: Make) -> None:
+def test_the_host_with_the_most_changes_begins_first(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     Applied(site, [step(edit("srv1"), create("srv2", "/etc/a"), create("srv2", "/etc/b"))])
     assert next(event.host for event in site.told("change") if event.state == "running") == "srv2"
 
 
-def test_the_workspace_is_a_host_like_any_other(make_site: Make) -> None:
+def test_the_workspace_is_changed_like_any_host(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(create(WORKSPACE, "/workspace/ca/ca.crt"))])
     assert not [event for event in site.told("host") if event.host == WORKSPACE]

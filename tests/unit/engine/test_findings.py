@@ -41,7 +41,7 @@ def _scan(*found: Finding) -> Scan:
         ("pushgateway", "--web.enable-admin-api"),
     ],
 )
-def test_an_endpoint_with_power_is_told_while_nothing_guards_it(component: str, argument: str) -> None:
+def test_an_unprotected_administrative_endpoint_is_reported(component: str, argument: str) -> None:
     service = _service(component, "--log.level=info", argument)
     told = findings(_exposure(component), service)
     assert [each.id for each in told] == ["open-to-everyone", "powerful-endpoint-open"]
@@ -53,7 +53,7 @@ def test_an_endpoint_with_power_is_told_while_nothing_guards_it(component: str, 
     assert [each.id for each in off] == ["open-to-everyone"]
 
 
-def test_remarks_are_what_no_row_tells() -> None:
+def test_remarks_do_not_repeat_the_rows() -> None:
     lost = not_found(ComponentSpec(host="srv2", name="alertmanager", protect=()))
     gone = away("srv3", "it does not answer")
     powers = findings(_exposure("prometheus"), _service("prometheus", "--web.enable-admin-api"))

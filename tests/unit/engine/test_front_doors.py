@@ -93,7 +93,7 @@ def test_the_checker_reads_all_sites_with_the_staged_one() -> None:
     assert connection.files[MAIN].content == b"events {}\nhttp {\n}\n"
 
 
-def test_what_it_rejects_is_told_by_the_real_paths() -> None:
+def test_a_rejection_by_the_checker_names_the_real_paths() -> None:
     def checker(*words: str) -> Completed:
         return done(code=1, stderr=f"nginx: [emerg] unknown directive in {staged}:3, {words[-1]}:1")
 
@@ -105,7 +105,7 @@ def test_what_it_rejects_is_told_by_the_real_paths() -> None:
     assert set(connection.files) == {MAIN, staged}
 
 
-def test_the_main_configuration_is_checked_itself() -> None:
+def test_a_main_configuration_is_checked_directly() -> None:
     seen: list[tuple[str, ...]] = []
 
     def checker(*words: str) -> Completed:
@@ -117,7 +117,7 @@ def test_the_main_configuration_is_checked_itself() -> None:
     assert seen == [("-t", "-q", "-c", "/etc/nginx/.staged")]
 
 
-def test_without_a_checker_nothing_is_put_in_place() -> None:
+def test_without_a_checker_nothing_is_written() -> None:
     for known in (facts(), facts(replace(NGINX, config_file="/etc/nothing"))):
         with pytest.raises(ValidationError, match="no reverse proxy"):
             checks.check(host(lambda *words: done()), change(), "/x", known)
@@ -128,7 +128,7 @@ DOOR = FrontDoor(
 )
 
 
-def test_a_door_that_is_shut_is_down_and_an_open_backend_stays_unprotected() -> None:
+def test_a_closed_front_door_is_down_and_its_open_backend_unprotected() -> None:
     with serving(lambda path, headers: (200, b"metrics")) as place:
         service = Service(
             host="web1",
@@ -182,7 +182,7 @@ def with_own_site(checker: Callable[..., Completed]) -> tuple[MemoryConnection, 
     )
 
 
-def test_a_persons_own_site_is_checked_in_its_place() -> None:
+def test_an_existing_site_is_checked_in_its_place() -> None:
     seen: list[bytes] = []
 
     def checker(*words: str) -> Completed:
@@ -197,7 +197,7 @@ def test_a_persons_own_site_is_checked_in_its_place() -> None:
     assert connection.files == before
 
 
-def test_what_a_persons_own_site_includes_is_checked_with_it() -> None:
+def test_files_included_by_an_existing_site_are_checked_with_it() -> None:
     seen: list[bytes] = []
 
     def checker(*words: str) -> Completed:
@@ -216,7 +216,7 @@ def test_what_a_persons_own_site_includes_is_checked_with_it() -> None:
     assert connection.files == before
 
 
-def test_what_nothing_includes_yet_is_put_in_place_unread() -> None:
+def test_a_file_that_nothing_includes_is_written_unchecked() -> None:
     def checker(*words: str) -> Completed:
         raise AssertionError(words)
 

@@ -31,7 +31,7 @@ def held_by(workspace: str, since: object = 0, who: str = "eve@far") -> FileStat
     return FileState(f"{text}\n".encode())
 
 
-def test_hosts_are_locked_meanwhile_and_free_afterwards(make_site: Make) -> None:
+def test_hosts_are_locked_during_a_run_and_unlocked_afterwards(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     with site.hosts() as hosts, lock_hosts(hosts, ("srv1", "srv2"), site.workspace):
         for name in ("srv1", "srv2"):
@@ -41,7 +41,7 @@ def test_hosts_are_locked_meanwhile_and_free_afterwards(make_site: Make) -> None
     assert all(PATH not in each.files for each in site.connections.values())
 
 
-def test_hosts_are_free_after_a_failure_too(make_site: Make) -> None:
+def test_hosts_are_unlocked_after_a_failure_too(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     site.connections["srv2"].files[PATH] = held_by("another")
     with (
@@ -58,7 +58,7 @@ def test_hosts_are_free_after_a_failure_too(make_site: Make) -> None:
     ("ago", "said"),
     [(5, "less than a minute"), (300, "5 min"), (7300, "2 h"), (None, "eve@far has been at work on srv1")],
 )
-def test_who_holds_it_is_told(ago: int | None, said: str, make_site: Make) -> None:
+def test_the_holder_of_a_lock_is_named(ago: int | None, said: str, make_site: Make) -> None:
     site = make_site()
     since = int(time.time()) - ago if ago is not None else "long"
     site.connections["srv1"].files[PATH] = held_by("another", since)
@@ -73,7 +73,7 @@ def test_who_holds_it_is_told(ago: int | None, said: str, make_site: Make) -> No
     assert f"remove {PATH}" in caught.value.todo
 
 
-def test_what_is_no_lock_of_ours_is_a_refusal(make_site: Make) -> None:
+def test_a_foreign_lock_file_is_refused(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files[PATH] = FileState(b"nonsense")
     with pytest.raises(LockedError, match="somebody"):
@@ -83,14 +83,14 @@ def test_what_is_no_lock_of_ours_is_a_refusal(make_site: Make) -> None:
         lock(site)
 
 
-def test_a_dead_process_of_this_workspace_holds_nothing(make_site: Make) -> None:
+def test_the_lock_of_a_dead_process_of_this_workspace_is_taken_over(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].files[PATH] = held_by(site.workspace.identity())
     with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         assert b"eve" not in site.connections["srv1"].files[PATH].content
 
 
-def test_a_host_that_cannot_be_locked(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_cannot_be_locked_is_an_error(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make_site()
 
     def unable(self: MemoryConnection, text: str, *words: str, timeout: float = 30.0) -> Completed:
@@ -121,13 +121,13 @@ def test_a_full_disk_is_named_and_leaves_no_lock(
     assert "Make room" in caught.value.todo
 
 
-def test_a_host_of_a_person_is_not_locked(make_site: Make) -> None:
+def test_a_manual_host_is_not_locked(make_site: Make) -> None:
     site = make_site("srv1", connect="manual")
     with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         assert PATH not in site.connections["srv1"].files
 
 
-def test_locks_of_this_workspace_are_released_as_far_as_can_be(make_site: Make) -> None:
+def test_locks_of_this_workspace_are_released_where_possible(make_site: Make) -> None:
     site = make_site("srv1", "srv2", "srv3")
     mine = held_by(site.workspace.identity())
     site.connections["srv1"].files[PATH] = mine
@@ -139,13 +139,13 @@ def test_locks_of_this_workspace_are_released_as_far_as_can_be(make_site: Make) 
     assert PATH in site.connections["srv2"].files
 
 
-def test_a_host_that_is_gone_at_the_end_is_no_error(make_site: Make) -> None:
+def test_a_host_unreachable_at_the_end_is_no_error(make_site: Make) -> None:
     site = make_site()
     with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         site.connections["srv1"].faults["script", PATH] = UnreachableError("no answer")
 
 
-def test_without_root_the_lock_lies_where_its_user_may_write(make_site: Make) -> None:
+def test_without_root_the_lock_is_in_a_writable_folder(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].user = "ada"
     with site.hosts() as hosts:

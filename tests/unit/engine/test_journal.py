@@ -37,7 +37,7 @@ def read(log: Journal) -> Record:
     return found
 
 
-def test_what_was_there_is_kept_before_anything_else_and_for_nobody_else(tmp_path: Path) -> None:
+def test_old_content_is_saved_first_and_readable_by_the_owner_only(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"), create("srv1", "/etc/new"), folder("srv1", "/etc/n"))
     assert stat.S_IMODE(log.folder.stat().st_mode) == 0o700
     (kept,) = (log.folder / "before").iterdir()
@@ -59,7 +59,7 @@ def test_what_was_there_is_kept_before_anything_else_and_for_nobody_else(tmp_pat
     assert not any(text in journal for text in ("old\\n", "new\\n", "made\\n")), "never contents"
 
 
-def test_lines_are_whole_when_the_method_returns(tmp_path: Path) -> None:
+def test_lines_are_complete_on_disk_when_the_method_returns(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"))
     log.begin(0)
     assert read(log).begun == {0}
@@ -74,9 +74,7 @@ def test_lines_are_whole_when_the_method_returns(tmp_path: Path) -> None:
     assert read(log).state == "proven"
 
 
-def test_lines_that_wait_for_the_disk_together_cost_it_one_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waiting_lines_share_one_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = begun(tmp_path, *(edit(f"srv{number}") for number in range(4)))
     calls: list[set[int]] = []
     first, go = threading.Event(), threading.Event()
@@ -101,7 +99,7 @@ def test_lines_that_wait_for_the_disk_together_cost_it_one_call(
     assert calls == [{0}, {0, 1, 2, 3}]
 
 
-def test_a_host_that_waits_for_its_rollback_is_owed_until_it_is_rolled_back(tmp_path: Path) -> None:
+def test_a_host_needs_recovery_until_it_is_rolled_back(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"), edit("srv2"))
     for number in (0, 1):
         log.begin(number)
@@ -115,7 +113,7 @@ def test_a_host_that_waits_for_its_rollback_is_owed_until_it_is_rolled_back(tmp_
     assert read(log).owed == frozenset()
 
 
-def test_the_line_is_there_before_the_change(make_site: Make) -> None:
+def test_the_journal_line_is_written_before_the_change(make_site: Make) -> None:
     from tests.unit.engine.test_executor import Applied
 
     site = make_site()
@@ -138,7 +136,7 @@ def test_the_line_is_there_before_the_change(make_site: Make) -> None:
 
 
 @pytest.mark.parametrize("name", ["proven", "interrupted"])
-def test_a_journal_that_is_cut_at_any_byte_is_read_as_far_as_it_goes(name: str, tmp_path: Path) -> None:
+def test_a_journal_truncated_at_any_byte_can_be_read(name: str, tmp_path: Path) -> None:
     (source,) = (DATA / name / "workspace" / "runs").iterdir()
     text = (source / "journal.jsonl").read_bytes()
     folder = tmp_path / source.name
@@ -162,7 +160,7 @@ def test_a_journal_that_is_cut_at_any_byte_is_read_as_far_as_it_goes(name: str, 
     assert record == replace(whole, folder=folder, details=())
 
 
-def test_a_journal_goes_on_after_a_line_that_was_cut(tmp_path: Path) -> None:
+def test_a_journal_continues_after_a_truncated_line(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"))
     log.begin(0)
     with (log.folder / "journal.jsonl").open("ab") as file:
@@ -172,7 +170,7 @@ def test_a_journal_goes_on_after_a_line_that_was_cut(tmp_path: Path) -> None:
     assert (set(read(log).begun), set(read(log).done)) == ({0}, set())
 
 
-def test_the_history_shows_what_was_done(tmp_path: Path) -> None:
+def test_the_history_shows_the_changes_of_a_run(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"), create("srv1", "/etc/new"), details=("- old", "+ new"))
     log.begin(0)
     log.done(0)
@@ -185,7 +183,7 @@ def test_the_history_shows_what_was_done(tmp_path: Path) -> None:
     assert len(read(log).summary().changes) == 2
 
 
-def test_a_copy_that_is_gone_or_altered_is_not_restored(tmp_path: Path) -> None:
+def test_a_missing_or_altered_copy_is_not_restored(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"))
     image = read(log).entries[0].before
     assert image is not None
@@ -198,7 +196,7 @@ def test_a_copy_that_is_gone_or_altered_is_not_restored(tmp_path: Path) -> None:
         read(log).load(image)
 
 
-def test_images_stand_for_contents(tmp_path: Path) -> None:
+def test_a_digest_identifies_content_regardless_of_mode(tmp_path: Path) -> None:
     record = read(begun(tmp_path, edit("srv1")))
     before, after = record.entries[0].before, record.entries[0].after
     assert record.is_image(replace(OLD, mode=0o600), before), "whatever its mode is"
@@ -209,7 +207,7 @@ def test_images_stand_for_contents(tmp_path: Path) -> None:
     assert not record.is_image(OLD, None)
 
 
-def test_services_are_kept_without_what_may_hold_a_secret(tmp_path: Path) -> None:
+def test_services_are_recorded_without_possible_secrets(tmp_path: Path) -> None:
     service = Service(
         host="srv1",
         component="node_exporter",
@@ -225,7 +223,7 @@ def test_services_are_kept_without_what_may_hold_a_secret(tmp_path: Path) -> Non
     assert "secret" not in (log.folder / "journal.jsonl").read_text()
 
 
-def test_runs_are_listed_newest_first_and_by_what_they_are(tmp_path: Path) -> None:
+def test_runs_are_listed_newest_first_with_their_state(tmp_path: Path) -> None:
     logs = [begun(tmp_path, edit("srv1")) for _ in range(3)]
     for log in logs:
         log.begin(0)
@@ -245,13 +243,13 @@ def test_runs_are_listed_newest_first_and_by_what_they_are(tmp_path: Path) -> No
         journal_reader.records(tmp_path / "file")
 
 
-def test_a_run_is_practice_where_all_its_hosts_are(tmp_path: Path) -> None:
+def test_a_run_is_practice_if_all_its_hosts_are(tmp_path: Path) -> None:
     record = read(begun(tmp_path))
     assert not record.is_practice
     assert replace(record, hosts=(replace(HOST, connect="practice"),)).is_practice
 
 
-def test_what_was_cut_before_anything_was_touched_is_swept(tmp_path: Path) -> None:
+def test_runs_interrupted_before_any_change_are_removed(tmp_path: Path) -> None:
     log = begun(tmp_path, edit("srv1"))
     text = (log.folder / "journal.jsonl").read_text()
     early = tmp_path / "early"
@@ -274,7 +272,7 @@ def test_what_was_cut_before_anything_was_touched_is_swept(tmp_path: Path) -> No
     assert [record.run for record in journal_reader.records(tmp_path)] == [log.run]
 
 
-def test_an_earlier_journal_has_no_attributes_and_fewer_facts_of_a_service(tmp_path: Path) -> None:
+def test_an_older_journal_without_attributes_can_be_read(tmp_path: Path) -> None:
     service = Service(host="srv1", component="prometheus", manager="systemd", unit="prometheus")
     log = begun(tmp_path, edit("srv1"), turn(service, "reload"))
     path = log.folder / "journal.jsonl"
@@ -310,7 +308,7 @@ def test_a_run_does_not_begin_where_its_journal_cannot_be_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_change_is_made_whose_old_content_cannot_be_kept(
+def test_no_change_is_made_without_saving_the_old_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = begun(tmp_path)
@@ -320,7 +318,7 @@ def test_no_change_is_made_whose_old_content_cannot_be_kept(
 
 
 @pytest.mark.parametrize("written", [0, 3])
-def test_a_line_that_is_not_written_whole_is_an_error(
+def test_a_partly_written_line_is_an_error(
     written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = begun(tmp_path, edit("srv1"))
@@ -342,7 +340,7 @@ def test_a_journal_is_discarded_with_its_copies_and_closed_twice(tmp_path: Path)
 # -- Firescreen's own files ------------------------------------------------------------------------------------
 
 
-def test_an_own_file_is_replaced_in_one_step_and_made_only_once(tmp_path: Path) -> None:
+def test_a_workspace_file_is_replaced_atomically_and_created_only_once(tmp_path: Path) -> None:
     path = tmp_path / "file"
     ownfiles.create(path, "one", 0o640, durable=True)
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("one", 0o640)
@@ -353,7 +351,7 @@ def test_an_own_file_is_replaced_in_one_step_and_made_only_once(tmp_path: Path) 
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_nothing_is_left_of_an_own_file_that_cannot_be_written(
+def test_a_workspace_file_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"

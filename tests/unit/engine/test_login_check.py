@@ -48,14 +48,14 @@ def check(alerting: Alerting, told: list[str]) -> tuple[Waits, tuple[str, ...]]:
     return waits, tuple(each.what for each in found.run(75.0))
 
 
-def test_it_is_said_once_what_is_waited_for_and_how_long() -> None:
+def test_the_awaited_event_and_its_duration_are_announced_once() -> None:
     told: list[str] = []
     waits, found = check(Alerting(), told)
     assert told == ["waiting up to 75 s until Prometheus sends its firing alerts to am1:9093 again"]
     assert (waits.slept, found) == (2.0, ("",))
 
 
-def test_nothing_is_said_where_nothing_is_waited_for() -> None:
+def test_without_a_wait_nothing_is_announced() -> None:
     told: list[str] = []
     waits, found = check(Alerting(firing=False), told)
     assert (told, waits.slept) == ([], 0.0)

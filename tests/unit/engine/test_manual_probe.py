@@ -39,7 +39,7 @@ def place() -> Iterator[str]:
         yield where
 
 
-def test_metrics_are_an_answer_and_a_page_is_none(place: str, workspace: Workspace) -> None:
+def test_metrics_count_as_an_answer_and_a_page_does_not(place: str, workspace: Workspace) -> None:
     good = ask(Request(url=f" http://{place}/metrics "), workspace)
     assert (good.ok, good.attempt.outcome, good.diagnosis) == (True, "200", None)
     assert good.commands == (good.attempt.curl,)
@@ -62,7 +62,7 @@ def test_a_user_and_password_are_sent_and_kept_in_a_private_file(place: str, wor
     assert str(kept) in found.commands[0]
 
 
-def test_the_front_may_explain_it_better(place: str, workspace: Workspace) -> None:
+def test_the_callers_explanation_is_used(place: str, workspace: Workspace) -> None:
     asked: list[str] = []
 
     def explain(text: str) -> None:
@@ -81,12 +81,14 @@ def test_the_front_may_explain_it_better(place: str, workspace: Workspace) -> No
         (Request(url="http://x", resolve="x:1"), "HOST:PORT:ADDR"),
     ],
 )
-def test_what_cannot_be_used_is_refused(request_: Request, said: str, workspace: Workspace) -> None:
+def test_invalid_input_is_refused(request_: Request, said: str, workspace: Workspace) -> None:
     with pytest.raises(InputError, match=said):
         probe_of(request_, workspace)
 
 
-def test_files_are_named_whole(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_named_with_absolute_paths(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ca.crt").write_text("x")
     forward = Forward(HostSpec(name="a", connect="ssh"), "127.0.0.1:9100")
@@ -100,7 +102,9 @@ def test_files_are_named_whole(workspace: Workspace, tmp_path: Path, monkeypatch
     assert (found.resolve, found.insecure, found.forward) == ("a:9100:127.0.0.1", True, forward)
 
 
-def test_a_workspace_that_cannot_be_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_that_cannot_be_written_is_reported(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -114,7 +118,7 @@ def test_a_workspace_that_cannot_be_written(workspace: Workspace, monkeypatch: p
 DOWN = "server returned HTTP status 401 Unauthorized"
 
 
-def test_the_targets_of_a_prometheus_with_what_their_errors_mean(workspace: Workspace) -> None:
+def test_targets_of_prometheus_are_listed_with_diagnoses(workspace: Workspace) -> None:
     with serving(prometheus(target("srv1:9100"), target("srv2:9100", health="down", error=DOWN))) as place:
         found = ask(Request(url=f"http://{place}", what="targets"), workspace)
     assert [(each.instance, each.health) for each in found.targets] == [
@@ -125,7 +129,7 @@ def test_the_targets_of_a_prometheus_with_what_their_errors_mean(workspace: Work
     assert len(found.commands) == 1
 
 
-def test_up_is_asked_with_curl_and_with_promtool(workspace: Workspace, tmp_path: Path) -> None:
+def test_up_is_queried_with_curl_and_promtool(workspace: Workspace, tmp_path: Path) -> None:
     def answer(path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         row = {"metric": {"job": "node", "instance": "srv1:9100"}, "value": [1, "1"]}
         return 200, json.dumps({"status": "success", "data": {"result": [row]}}).encode()
@@ -153,7 +157,7 @@ def test_promtool_cannot_show_a_certificate_without_its_key(workspace: Workspace
     assert not found.ok
 
 
-def test_a_password_comes_from_a_file(tmp_path: Path) -> None:
+def test_a_password_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("s3cret\n")
     assert password_in(path).reveal() == "s3cret"

@@ -80,19 +80,19 @@ def pending(host: Site, box: Container = BOX) -> str:
         ("", "", ""),
     ],
 )
-def test_what_compose_would_change_by_itself(host: Site, hashes: str, dry_run: str, said: str) -> None:
+def test_pending_changes_of_compose_are_detected(host: Site, hashes: str, dry_run: str, said: str) -> None:
     says(host, hashes, dry_run)
     assert pending(host) == said
 
 
-def test_only_containers_of_compose_are_asked_about(host: Site) -> None:
+def test_only_compose_containers_are_checked(host: Site) -> None:
     host.connections["srv1"].programs["sh"] = lambda *_: pytest.fail("asked")
     assert pending(host, replace(BOX, project="")) == ""
     assert pending(host, replace(BOX, compose="")) == ""
     assert pending(host, replace(BOX, unchangeable="does not run")) == ""
 
 
-def test_an_edit_since_the_plan_was_made_is_refused_before_anything_is_touched(host: Site) -> None:
+def test_an_edit_after_planning_is_refused_before_any_change(host: Site) -> None:
     service = host.service("srv1", container=BOX)
     turn = RunService(host="srv1", service=service, action="restart", why="")
     step = PlannedStep(id="x", kind=StepKind.RESTART, title="x", host="srv1", why="", changes=(turn,))

@@ -55,7 +55,7 @@ def mutual(stack: Stack) -> Stack:
     return replace(stack, components=parts, certificates=CertificateSpec(issued_by="shared", days=90))
 
 
-def test_without_a_run_levels_are_those_of_the_scan_or_the_proposed_ones(tmp_path: Path) -> None:
+def test_without_runs_levels_come_from_the_scan_or_the_proposal(tmp_path: Path) -> None:
     assert present_stack(scanned(), tmp_path) == whole.five()
     seen = tuple(replace(each, client_certificate=True) for each in whole.exposures("secured")[:1])
     found = present_stack(replace(scanned(), exposures=seen), tmp_path)
@@ -64,7 +64,7 @@ def test_without_a_run_levels_are_those_of_the_scan_or_the_proposed_ones(tmp_pat
     assert levels.count(("tls", "basic_auth")) == 4
 
 
-def test_the_newest_standing_run_says_what_no_scan_sees(tmp_path: Path) -> None:
+def test_the_newest_applied_run_adds_what_no_scan_sees(tmp_path: Path) -> None:
     stack = replace(whole.five(), hosts=tuple(replace(host, connect="ssh") for host in whole.five().hosts))
     scan = replace(scanned("secured"), stack=stack)
     ran(tmp_path, behind(stack))
@@ -85,7 +85,7 @@ def test_the_newest_standing_run_says_what_no_scan_sees(tmp_path: Path) -> None:
     assert found.components[0].protect == ("tls",)
 
 
-def test_runs_of_other_hosts_and_what_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
+def test_runs_of_other_hosts_and_unreadable_runs_are_ignored(tmp_path: Path) -> None:
     elsewhere = tuple(replace(host, address="192.0.2.99") for host in whole.five().hosts)
     ran(tmp_path, replace(mutual(whole.five()), hosts=elsewhere))
     ran(tmp_path, mutual(whole.five()))
@@ -99,7 +99,7 @@ def test_runs_of_other_hosts_and_what_cannot_be_read_tell_nothing(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["long-term", "https://store.example.net/write"])
-def test_logins_that_runs_have_set_are_those_of_the_configuration(tmp_path: Path, name: str) -> None:
+def test_logins_set_by_runs_match_those_in_the_configuration(tmp_path: Path, name: str) -> None:
     """By whichever of its names the stack file has named the place."""
     named = (
         replace(each, name=name) if each.place == "remote_write" else each
@@ -118,7 +118,7 @@ def test_logins_that_runs_have_set_are_those_of_the_configuration(tmp_path: Path
     )
 
 
-def test_a_full_disk_ends_the_run_before_it_touches_anything(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_before_any_change(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be written down") as caught:
         keep(tmp_path / "gone", whole.five())
     assert "apply again" in caught.value.todo

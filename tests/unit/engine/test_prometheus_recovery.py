@@ -199,7 +199,7 @@ def texts(told: ComparisonResult) -> list[str]:
 ALL = {"alertmanagers": (MANAGER,), "rules": (RULE,), "remote_writes": (QUEUE,), "probed": (PROBED,)}
 
 
-def test_what_is_as_before_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_state_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
     prometheus = Prometheus(queue_lists=[(QUEUE,), (later,)])
     told, whole = checked(monkeypatch, prometheus, health(**ALL))
@@ -207,7 +207,7 @@ def test_what_is_as_before_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert whole.now <= 1.0
 
 
-def test_a_target_is_waited_for_until_its_next_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_is_awaited_until_its_next_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     early = replace(UP, scraped=SINCE - 1)
     told, whole = checked(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
     assert told.broken == []
@@ -240,7 +240,7 @@ def test_a_target_is_waited_for_until_its_next_scrape(monkeypatch: pytest.Monkey
     ],
     ids=["rejected", "down", "not scraped", "gone"],
 )
-def test_a_target_that_is_not_up_again(
+def test_a_target_that_stays_down_is_reported(
     now: tuple[TargetHealth, ...], what: str, todo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, _ = checked(monkeypatch, Prometheus(target_lists=[now]), health())
@@ -252,13 +252,13 @@ def test_a_target_that_is_not_up_again(
     assert broken.error().where == "prom/prometheus"
 
 
-def test_a_rejection_in_the_first_seconds_may_be_the_old_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rejection_in_the_first_seconds_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     early = replace(UP, health="down", error="server returned HTTP status 400 Bad Request", scraped=SINCE + 1)
     told, _ = checked(monkeypatch, Prometheus(target_lists=[(early,), (early,), (UP,)]), health())
     assert told.broken == []
 
 
-def test_what_a_discovery_does_not_find_any_more_is_only_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_that_discovery_lost_is_only_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
     told, _ = checked(
         monkeypatch,
         Prometheus(target_lists=[()]),
@@ -268,7 +268,7 @@ def test_what_a_discovery_does_not_find_any_more_is_only_told(monkeypatch: pytes
     assert "discovery does not find it" in told.not_checked[0]
 
 
-def test_what_was_down_before_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_that_were_down_before_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     down = replace(
         UP, health="down", error="no route", labels={"job": "x", "instance": "other"}, url="http://other/"
     )
@@ -279,7 +279,7 @@ def test_what_was_down_before_does_not_count(monkeypatch: pytest.MonkeyPatch) ->
     assert "no target any more" in gone.down_before[0]
 
 
-def test_what_the_person_accepted_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_failures_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     down = replace(UP, health="down", error="server returned HTTP status 400 Bad Request")
     told, whole = checked(
         monkeypatch, Prometheus(target_lists=[(down,)]), health(), accepted=frozenset({"node"})
@@ -287,12 +287,12 @@ def test_what_the_person_accepted_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     assert (told.broken, whole.now) == ([], 0)
 
 
-def test_a_prometheus_that_cannot_be_asked_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prometheus_that_became_unreachable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     told, _ = checked(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
     assert texts(told) == ["prom/prometheus: it answered before and does not now: connection refused"]
 
 
-def test_a_person_may_stop_any_of_the_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_wait_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     for prometheus in (
         Prometheus(target_lists=[(replace(UP, scraped=0.0),)]),
         Prometheus(probed_lists=[()]),
@@ -304,12 +304,12 @@ def test_a_person_may_stop_any_of_the_waits(monkeypatch: pytest.MonkeyPatch) -> 
         assert told.broken == []
 
 
-def test_a_reload_that_failed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_reload_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     told, _ = checked(monkeypatch, Prometheus(last_reload=False), health())
     assert "the last reload failed" in texts(told)[0]
 
 
-def test_a_blackbox_exporter_that_does_not_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_blackbox_probe_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Prometheus(probed_lists=[(replace(PROBED, success=False),)])
     told, _ = checked(monkeypatch, failed, health(probed=(PROBED,)))
     assert "got through to http://srv1:9091 (job probes) before and does not now" in texts(told)[0]
@@ -328,7 +328,7 @@ def test_a_blackbox_exporter_that_does_not_get_through(monkeypatch: pytest.Monke
         ((), "answered 200 before and is not used any more"),
     ],
 )
-def test_an_alertmanager_that_answers_otherwise(
+def test_an_alertmanager_with_another_status_is_reported(
     now: tuple[AlertmanagerHealth, ...], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, _ = checked(monkeypatch, Prometheus(manager_lists=[now]), health(alertmanagers=(MANAGER,)))
@@ -344,7 +344,7 @@ def test_an_alertmanager_that_answers_otherwise(
     ],
     ids=["turned to https", "never answered", "protected by the plan"],
 )
-def test_an_alertmanager_that_may_answer_otherwise(
+def test_an_accepted_alertmanager_may_change_its_status(
     before: AlertmanagerHealth,
     now: AlertmanagerHealth,
     protected: tuple[str, ...],
@@ -359,7 +359,7 @@ def test_an_alertmanager_that_may_answer_otherwise(
     assert told.broken == []
 
 
-def test_rules_that_fail_are_gone_or_not_evaluated_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_missing_and_unevaluated_rules_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = replace(RULE, health="err", error="no such metric")
     told, _ = checked(monkeypatch, Prometheus(rule_lists=[(failing,)]), health(rules=(RULE,)))
     assert "rule Down of rules.yml a was evaluated before and fails now: no such metric" in texts(told)[0]
@@ -372,7 +372,7 @@ def test_rules_that_fail_are_gone_or_not_evaluated_yet(monkeypatch: pytest.Monke
     assert (told.broken, told.not_checked) == ([], [])
 
 
-def test_a_remote_write_that_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_write_that_delivers_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     told, whole = checked(monkeypatch, Prometheus(), health(remote_writes=(QUEUE,)))
     assert "remote_write to http://far:9090/api/v1/write was delivering before" in texts(told)[0]
     assert whole.now > 5
@@ -384,7 +384,7 @@ def test_a_remote_write_that_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert idle.broken == [], "it delivered nothing before either"
 
 
-def test_what_is_down_has_samples_to_send_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_scrapes_produce_samples_to_send_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each scrape that fails is a sample: nobody waits longer where no target is up."""
     before = health(remote_writes=(QUEUE,), targets=(replace(UP, health="down"),))
     for watched in (WATCHED, LOGINS):
@@ -393,7 +393,7 @@ def test_what_is_down_has_samples_to_send_too(monkeypatch: pytest.MonkeyPatch) -
         assert whole.now < 80
 
 
-def test_a_remote_write_whose_every_batch_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_write_with_only_rejected_batches_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a restart: a batch was dropped, the next is on its way; an attempt is counted when it begins."""
     anew = replace(QUEUE, delivered=0, newest=0)
     going = replace(QUEUE, delivered=4, failed=4, pending=4, newest=SINCE + 3)
@@ -414,7 +414,7 @@ def sent(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
     return (NotificationHealth(url="https://am:9093/api/v2/alerts", sent=alerts, errors=errors),)
 
 
-def test_logins_that_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_logins_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = replace(QUEUE, delivered=0, newest=0)
     prometheus = Prometheus(
         queue_lists=[(begun,), (begun,), (QUEUE,)], notification_lists=[sent(3, 3), sent(4, 4), sent(5, 4)]
@@ -424,7 +424,7 @@ def test_logins_that_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.now < 5
 
 
-def test_logins_that_are_rejected_are_told_by_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_logins_are_found_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = replace(QUEUE, delivered=0, newest=0)
     counters = [sent(number, number) for number in range(90)]
     prometheus = Prometheus(queue_lists=[(begun,)], notification_lists=counters)
@@ -437,7 +437,7 @@ def test_logins_that_are_rejected_are_told_by_the_log(monkeypatch: pytest.Monkey
     assert whole.now > 30
 
 
-def test_an_alertmanager_that_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alertmanager_that_receives_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     prometheus = Prometheus(notification_lists=[sent(3, 0)])
     told, _ = checked(monkeypatch, prometheus, health(), LOGINS)
     assert told.broken == []
@@ -473,7 +473,7 @@ def checked_later(
     return {each.probe.client.split()[-1]: each for each in found}
 
 
-def test_logins_are_verified_again_by_what_arrives_from_now_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logins_are_verified_again_by_new_requests_only(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
     works = Prometheus(queue_lists=[(QUEUE,), (later,)], notification_lists=[sent(3, 3), sent(4, 3)])
     found = checked_later(monkeypatch, works)
@@ -490,7 +490,7 @@ def test_logins_are_verified_again_by_what_arrives_from_now_on(monkeypatch: pyte
     assert "does not accept client_id or client_secret" in found["remote_write"].reason
 
 
-def test_a_login_for_alerts_is_not_waited_for_where_none_fires(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_for_alerts_is_not_awaited_if_no_alert_fires(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
     quiet = Prometheus(queue_lists=[(QUEUE,), (later,)], notification_lists=[sent(3, 0)], alerting=False)
     found = checked_later(monkeypatch, quiet)["alertmanagers"]

@@ -63,29 +63,29 @@ def never(_forward: Forward, _seconds: float) -> socket.socket:
     raise AssertionError("nobody is to be asked")
 
 
-def test_what_is_reached_is_asked_directly(port: int) -> None:
+def test_a_reachable_service_is_probed_directly(port: int) -> None:
     found = seen_from_here(service(port), way("127.0.0.1"), never)
     assert (found.listen, found.forward, found.out_of_reach) == (f"127.0.0.1:{port}", None, "")
 
 
-def test_what_does_not_run_yet_is_asked_directly(closed: int) -> None:
+def test_a_service_that_does_not_run_is_probed_directly(closed: int) -> None:
     found = seen_from_here(service(closed, active=False), way("127.0.0.1"), never)
     assert found.forward is None
 
 
-def test_what_a_firewall_keeps_from_us_goes_by_ssh_to_its_own_loopback(closed: int) -> None:
+def test_a_service_behind_a_firewall_is_probed_over_ssh_at_its_loopback(closed: int) -> None:
     there = There()
     found = seen_from_here(service(closed), way("127.0.0.1"), there)
     assert found.forward == Forward(SRV1, f"127.0.0.1:{closed}")
     assert there.places == [f"127.0.0.1:{closed}"]
 
 
-def test_what_nobody_reaches_is_down_and_asked_directly(closed: int) -> None:
+def test_a_service_that_nothing_reaches_is_down_and_probed_directly(closed: int) -> None:
     found = seen_from_here(service(closed), way("127.0.0.1"), There(ConnectionRefusedError()))
     assert (found.forward, found.out_of_reach) == (None, "")
 
 
-def test_what_listens_for_its_own_machine_only_goes_by_ssh_under_the_machine_s_address(port: int) -> None:
+def test_a_loopback_listener_is_probed_over_ssh_under_its_hosts_address(port: int) -> None:
     # Here something answers at that very place: it is this machine's own, and not asked.
     there = There()
     found = seen_from_here(service(port, "127.0.0.1"), way(ELSEWHERE), there)
@@ -93,7 +93,7 @@ def test_what_listens_for_its_own_machine_only_goes_by_ssh_under_the_machine_s_a
 
 
 @pytest.mark.parametrize("behind", [False, True])
-def test_where_ssh_forwards_nothing_it_is_out_of_reach(closed: int, behind: bool) -> None:
+def test_without_ssh_forwarding_the_service_is_unreachable(closed: int, behind: bool) -> None:
     there = There(ForbiddenError("its SSH server forwards nothing"))
     found = seen_from_here(service(closed), way("127.0.0.1", behind=behind), there)
     assert found.forward is None
@@ -103,13 +103,13 @@ def test_where_ssh_forwards_nothing_it_is_out_of_reach(closed: int, behind: bool
     assert enclosed.out_of_reach.startswith("it listens on its own machine's loopback, and ")
 
 
-def test_behind_others_ssh_comes_first_and_the_direct_way_only_where_that_is_closed(port: int) -> None:
+def test_behind_jump_hosts_ssh_is_preferred_to_a_direct_connection(port: int) -> None:
     assert seen_from_here(service(port), way("127.0.0.1", behind=True), There()).forward is not None
     found = seen_from_here(service(port), way("127.0.0.1", behind=True), There(ForbiddenError("closed")))
     assert (found.forward, found.out_of_reach) == (None, "")
 
 
-def test_an_instance_is_reached_from_the_machine_that_holds_it(closed: int) -> None:
+def test_an_incus_instance_is_reached_from_its_machine(closed: int) -> None:
     there = There()
     found = seen_from_here(service(closed), way("127.0.0.7", inside=True), there)
     assert found.forward == Forward(SRV1, f"127.0.0.7:{closed}")
@@ -131,7 +131,7 @@ def test_an_instance_is_reached_from_the_machine_that_holds_it(closed: int) -> N
         ("nothing", False),
     ],
 )
-def test_a_url_of_the_stack_is_known_by_any_name(url: str, known: bool) -> None:
+def test_a_url_of_the_stack_is_recognised_by_any_name(url: str, known: bool) -> None:
     forward = Forward(SRV1, "127.0.0.1:9100")
     each = Service(
         host="srv1", component="node_exporter", manager="systemd", unit="n", listen=f"{ELSEWHERE}:9100", forward=forward

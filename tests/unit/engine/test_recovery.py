@@ -61,7 +61,7 @@ def test_an_interrupted_run_is_found_and_rolled_back(interrupted: Site) -> None:
     assert interrupted.told("finished")[0].state == "undone"
 
 
-def test_nothing_new_begins_before_that(interrupted: Site) -> None:
+def test_no_new_run_starts_before_the_recovery(interrupted: Site) -> None:
     engine = interrupted.engine()
     for outcome in (engine.apply(interrupted.plan([step(edit("srv2"))])), engine.undo()):
         assert isinstance(outcome.error, JournalError)
@@ -69,14 +69,14 @@ def test_nothing_new_begins_before_that(interrupted: Site) -> None:
     assert interrupted.connections["srv2"].files["/etc/old"] == OLD
 
 
-def test_a_run_under_way_is_not_taken_for_an_interrupted_one(interrupted: Site) -> None:
+def test_a_running_run_does_not_count_as_interrupted(interrupted: Site) -> None:
     engine = interrupted.engine()
     with interrupted.workspace.lock(f"an apply of {os.getpid()}"):
         assert engine.interrupted_run() is None
         assert engine.history()[0].state == "running"
 
 
-def test_a_lock_of_the_process_that_died_is_taken_over(interrupted: Site) -> None:
+def test_the_lock_of_a_dead_process_is_taken_over(interrupted: Site) -> None:
     mine = f'{{"workspace": "{interrupted.workspace.identity()}"}}\n'
     for name in ("srv1", "srv2"):
         interrupted.connections[name].files["/run/firescreen.lock"] = FileState(mine.encode())
@@ -101,7 +101,7 @@ def test_a_recovery_that_fails_can_be_repeated(interrupted: Site) -> None:
     assert set(connection.files) == {"/etc/old"}
 
 
-def test_a_host_that_another_holds_stops_the_recovery(interrupted: Site) -> None:
+def test_a_host_locked_by_another_process_stops_the_recovery(interrupted: Site) -> None:
     other = FileState(b'{"workspace": "other", "who": "eve"}\n')
     interrupted.connections["srv1"].files["/run/firescreen.lock"] = other
     (outcome,) = interrupted.engine().recover()
@@ -113,7 +113,7 @@ def test_a_host_that_another_holds_stops_the_recovery(interrupted: Site) -> None
 # -- what is left --------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_is_told_and_not_forgotten(interrupted: Site) -> None:
+def test_remaining_changes_are_reported_and_the_run_is_kept(interrupted: Site) -> None:
     engine = interrupted.engine()
     interrupted.manager.down.add(("srv1", "node_exporter-srv1"))
     (left,) = engine.remains()
@@ -133,7 +133,7 @@ def test_what_is_left_is_told_and_not_forgotten(interrupted: Site) -> None:
     assert engine.interrupted_run() is not None
 
 
-def test_a_run_is_forgotten_where_all_is_as_before(interrupted: Site) -> None:
+def test_a_run_can_be_forgotten_if_all_is_as_before(interrupted: Site) -> None:
     engine = interrupted.engine()
     connection = interrupted.connections["srv1"]
     connection.files = {"/etc/old": OLD}
@@ -149,7 +149,7 @@ def test_a_run_is_forgotten_where_all_is_as_before(interrupted: Site) -> None:
     assert engine.interrupted_run() is None
 
 
-def test_a_run_is_forgotten_as_it_is_and_its_copies_stay(interrupted: Site) -> None:
+def test_forgetting_a_run_keeps_its_copies(interrupted: Site) -> None:
     engine = interrupted.engine()
     (run,) = engine.history()
     (outcome,) = engine.forget(run.run, as_it_is=True)
@@ -173,7 +173,9 @@ def test_a_run_is_forgotten_as_it_is_and_its_copies_stay(interrupted: Site) -> N
         ),
     ],
 )
-def test_what_a_file_is_now(now: FileState | None, what: str, interrupted: Site) -> None:
+def test_the_present_state_of_each_file_is_described(
+    now: FileState | None, what: str, interrupted: Site
+) -> None:
     files = interrupted.connections["srv1"].files
     del files["/etc/n/web.yml"]
     if now is None:
@@ -184,13 +186,13 @@ def test_what_a_file_is_now(now: FileState | None, what: str, interrupted: Site)
     assert [each.what for each in left.differences] == [what]
 
 
-def test_a_host_that_cannot_be_read_is_a_difference(interrupted: Site) -> None:
+def test_an_unreadable_host_counts_as_a_difference(interrupted: Site) -> None:
     interrupted.connections["srv1"].faults["read", "*"] = UnreachableError("no answer", where="srv1")
     (left,) = interrupted.engine().remains()
     assert [(each.path, each.what) for each in left.differences] == [("", "it cannot be read: no answer")]
 
 
-def test_a_service_that_cannot_be_asked_does_not_run(
+def test_a_service_without_a_status_counts_as_stopped(
     interrupted: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> bool:
@@ -201,7 +203,7 @@ def test_a_service_that_cannot_be_asked_does_not_run(
     assert "node_exporter-srv1" in {each.path for each in left.differences}
 
 
-def test_hosts_that_a_run_had_to_leave_are_forgotten_one_by_one(make_site: Make) -> None:
+def test_hosts_that_need_recovery_are_forgotten_one_by_one(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     run = Applied(site, [step(edit("srv1")), step(edit("srv2"))])
     run.log.mark_rollback_pending("srv1")
@@ -218,7 +220,7 @@ def test_hosts_that_a_run_had_to_leave_are_forgotten_one_by_one(make_site: Make)
     assert site.connections["srv1"].files["/etc/old"].content == b"new\n"
 
 
-def test_hosts_that_a_run_had_to_leave_and_that_still_fail(make_site: Make) -> None:
+def test_hosts_that_still_fail_keep_needing_recovery(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     run = Applied(site, [step(edit("srv1")), step(edit("srv2"))])
     run.log.mark_rollback_pending("srv1")
@@ -235,7 +237,7 @@ def test_hosts_that_a_run_had_to_leave_and_that_still_fail(make_site: Make) -> N
     assert site.connections["srv2"].files["/etc/old"].content == b"new\n"
 
 
-def test_a_service_that_fails_its_restart_keeps_the_run_unfinished(interrupted: Site) -> None:
+def test_a_failed_restart_keeps_the_run_unfinished(interrupted: Site) -> None:
     interrupted.manager.faults["restart", "node_exporter-srv1"] = [service_error()]
     (outcome,) = interrupted.engine().recover()
     assert outcome.state == "failed"
@@ -281,7 +283,7 @@ def test_the_runs_on_the_practice_stack_are_undone_with_it(make_site: Make, ende
     assert site.engine().history()[0].state == "undone"
 
 
-def test_what_other_hosts_build_on_stays_when_practice_ends(make_site: Make, ended: list[Any]) -> None:
+def test_a_run_that_other_hosts_depend_on_stays_when_practice_ends(make_site: Make, ended: list[Any]) -> None:
     site = make_site("srv1", connect="practice")
     run = Applied(site, [step(create(WORKSPACE, "/workspace/ca/ca.crt"))])
     run.log.state("proven")
@@ -295,9 +297,7 @@ def test_what_other_hosts_build_on_stays_when_practice_ends(make_site: Make, end
     assert sorted(run.state for run in site.engine().history()) == ["ended", "proven"]
 
 
-def test_a_practice_host_that_cannot_be_undone_does_not_keep_the_stack(
-    make_site: Make, ended: list[Any]
-) -> None:
+def test_a_failed_undo_does_not_keep_the_practice_stack(make_site: Make, ended: list[Any]) -> None:
     site = make_site("srv1", connect="practice")
     run = Applied(site, [step(edit("srv1"))])
     run.log.state("proven")

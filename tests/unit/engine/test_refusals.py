@@ -24,7 +24,7 @@ Make = Callable[..., Site]
 # -- consent -------------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_breaks_needs_consent(make_site: Make) -> None:
+def test_a_plan_that_breaks_a_client_needs_consent(make_site: Make) -> None:
     site = make_site()
     broken = BrokenClient(
         key="srv1/nginx/node_exporter",
@@ -46,7 +46,7 @@ def test_a_client_that_breaks_needs_consent(make_site: Make) -> None:
     consent.refuse(replace(plan, steps=()), later=False)
 
 
-def test_nobody_waits_for_hours(make_site: Make) -> None:
+def test_a_wait_of_hours_needs_consent(make_site: Make) -> None:
     plan = make_site().plan([step(edit("srv1"))], longest_wait=2 * consent.LONGEST)
     with pytest.raises(InputError, match="verification would have to wait"):
         consent.refuse(plan, later=False)
@@ -56,7 +56,7 @@ def test_nobody_waits_for_hours(make_site: Make) -> None:
 # -- permission ----------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_written_is_refused_with_the_plan(make_site: Make) -> None:
+def test_unwritable_files_are_refused_with_the_plan(make_site: Make) -> None:
     site = make_site()
     plan = site.plan([step(edit("srv1"), folder("srv1", "/etc/n"), turn(site.service("srv1")))])
     permission.refuse_unwritable(plan)
@@ -75,7 +75,7 @@ def no_dial(*_: object) -> Any:
     raise OSError
 
 
-def test_what_is_restarted_has_to_answer_before(make_site: Make) -> None:
+def test_a_service_to_restart_must_answer_before_the_run(make_site: Make) -> None:
     site = make_site()
     with serving(lambda path, headers: (200, b"")) as place:
         up = site.service("srv1", listen=place)
@@ -110,7 +110,7 @@ def test_what_is_restarted_has_to_answer_before(make_site: Make) -> None:
         ("error", "error", "down", "does not answer"),
     ],
 )
-def test_how_open_a_service_is(
+def test_the_exposure_of_a_service_is_probed(
     plain: str, secure: str, state: str, words: str, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answered(probe: Probe, **_: object) -> Attempt:
@@ -140,7 +140,7 @@ def test_the_password_behind_a_client_certificate_is_read_from_the_configuration
     assert with_configured_password(bare, users) == bare
 
 
-def test_what_is_out_of_reach_is_not_asked(make_site: Make) -> None:
+def test_unreachable_services_are_not_probed(make_site: Make) -> None:
     found = exposure(make_site().service("srv1", out_of_reach="a firewall"))
     assert (found.state, found.words) == ("down", "cannot be probed from here: a firewall")
 
@@ -152,7 +152,7 @@ def resolver(*printed: str, code: int = 0) -> MemoryConnection:
     return MemoryConnection("srv1", programs={"sh": lambda *words: done("\n".join(printed), code)})
 
 
-def test_where_names_lead() -> None:
+def test_names_are_resolved_on_the_host() -> None:
     host = resolver("0 a 192.0.2.1 STREAM 192.0.2.1 DGRAM 2001:db8::1 RAW", "2 b ", "0 c nonsense")
     found = resolve(host, ["a", "b", "c"])
     assert found.addresses == {"a": ("192.0.2.1", "2001:db8::1"), "b": (), "c": ()}
@@ -190,7 +190,9 @@ def test_where_names_lead() -> None:
         ),
     ],
 )
-def test_when_it_was_loaded(metrics: bytes, good: bool | None, make_site: Make) -> None:
+def test_the_result_of_the_last_reload_is_read_from_metrics(
+    metrics: bytes, good: bool | None, make_site: Make
+) -> None:
     with serving(lambda path, headers: (200, metrics)) as place:
         service = make_site().service("srv1", "prometheus", listen=place)
         asked = runtime_info.reload_reader(service)
@@ -200,7 +202,7 @@ def test_when_it_was_loaded(metrics: bytes, good: bool | None, make_site: Make) 
     assert asked() is None, "it does not answer any more"
 
 
-def test_who_cannot_be_asked_when_it_was_loaded(make_site: Make) -> None:
+def test_some_services_report_no_reload(make_site: Make) -> None:
     site = make_site()
     assert runtime_info.reload_reader(site.service("srv1")) is None
     assert runtime_info.reload_reader(site.service("srv1", "prometheus", out_of_reach="x")) is None
@@ -248,7 +250,7 @@ def with_promtool(site: Site, *, service: bool = False, **examined: Any) -> Fact
     return replace(facts, hosts={**facts.hosts, "srv1": own})
 
 
-def test_promtool_has_the_last_word(make_site: Make) -> None:
+def test_a_file_that_promtool_rejects_is_refused(make_site: Make) -> None:
     site = make_site()
     asked: list[tuple[str, ...]] = []
 
@@ -276,7 +278,7 @@ def test_an_old_promtool_does_not_know_new_settings(make_site: Make) -> None:
         checked(site)
 
 
-def test_in_a_folder_of_anothers_promtool_runs_as_the_service(make_site: Make) -> None:
+def test_in_a_foreign_folder_promtool_runs_as_the_service_user(make_site: Make) -> None:
     site = make_site()
     asked: list[tuple[str, ...]] = []
 
@@ -295,7 +297,7 @@ def test_in_a_folder_of_anothers_promtool_runs_as_the_service(make_site: Make) -
     assert asked == [], "with root's rights it would read whatever its names lead to"
 
 
-def test_what_was_wrong_before_is_no_reason_to_stop(make_site: Make) -> None:
+def test_a_file_that_was_invalid_before_does_not_stop_the_run(make_site: Make) -> None:
     site = make_site()
     site.connections["srv1"].programs["promtool"] = lambda *words: done("SUCCESS")
     wrong = b"scrape_configs:\n- job_name: a\n  tls_config: {ca_file: /no/such/ca.crt}\n"
@@ -331,7 +333,7 @@ def test_the_blackbox_exporter_checks_its_own_file(make_site: Make) -> None:
     checked(site, "/etc/elsewhere.yml", BLACKBOX, ContentKind.BLACKBOX_CONFIG)
 
 
-def test_the_file_of_a_cluster_is_checked(make_site: Make) -> None:
+def test_the_cluster_configuration_is_checked(make_site: Make) -> None:
     site = make_site()
     text = b"tls_server_config: {cert_file: /no/a.crt, key_file: /no/a.key}\n"
     with pytest.raises(ValidationError):

@@ -64,7 +64,7 @@ def seen(place: str, site: Site, plan: Plan) -> PrometheusHealth:
     return baseline.look(watched, watched.before, plan.facts, site.hosts(), None)
 
 
-def test_all_is_as_before(three: tuple[Site, Plan]) -> None:
+def test_nothing_is_reported_if_all_works_as_before(three: tuple[Site, Plan]) -> None:
     site, plan = three
     with serving(prometheus(target("srv1:9100"), target("srv2:9100"))) as place:
         before = Baseline(prometheis=(seen(place, site, plan),))
@@ -75,7 +75,7 @@ def test_all_is_as_before(three: tuple[Site, Plan]) -> None:
     assert (comparison.report.up_before, comparison.report.broken) == (2, ())
 
 
-def test_a_target_that_is_down_now_is_its_hosts(three: tuple[Site, Plan]) -> None:
+def test_a_target_that_went_down_is_attributed_to_its_host(three: tuple[Site, Plan]) -> None:
     site, plan = three
     with serving(prometheus(target("srv1:9100"), target("srv2:9100"))) as place:
         before = Baseline(prometheis=(seen(place, site, plan),))
@@ -97,7 +97,7 @@ def test_a_target_that_is_down_now_is_its_hosts(three: tuple[Site, Plan]) -> Non
         assert comparison.report.accepted == ("a/b/c",)
 
 
-def test_what_could_not_be_asked_before_is_told(three: tuple[Site, Plan]) -> None:
+def test_an_incomplete_baseline_is_reported(three: tuple[Site, Plan]) -> None:
     site, plan = three
     before = Baseline(prometheis=(PrometheusHealth(host="prometheus", unanswered="refused"),))
     comparison = compared(site, plan, before)
@@ -106,7 +106,7 @@ def test_what_could_not_be_asked_before_is_told(three: tuple[Site, Plan]) -> Non
     assert comparison.report.not_checked == ("prometheus/prometheus: did not answer before: refused",)
 
 
-def test_alertmanagers_are_asked_where_the_prometheus_stands(three: tuple[Site, Plan]) -> None:
+def test_alertmanagers_are_probed_from_the_prometheus_host(three: tuple[Site, Plan]) -> None:
     site, plan = three
     asked: list[str] = []
 
@@ -121,7 +121,7 @@ def test_alertmanagers_are_asked_where_the_prometheus_stands(three: tuple[Site, 
     assert asked == ["http://am:9093/-/healthy"]
 
 
-def test_what_works_before_a_run_is_taken(three: tuple[Site, Plan]) -> None:
+def test_the_baseline_is_recorded_before_a_run(three: tuple[Site, Plan]) -> None:
     site, plan = three
     site.connections["srv1"].programs["sh"] = lambda text, *words: done("200")
     facts = replace(plan.facts, proxies={"srv1": Proxies(routes=(ROUTE, replace(ROUTE, scheme="tcp")))})
@@ -133,7 +133,7 @@ def test_what_works_before_a_run_is_taken(three: tuple[Site, Plan]) -> None:
     assert abs(found.taken - time.time()) < 60
 
 
-def test_a_scrape_by_the_configuration_of_before_does_not_count(
+def test_a_scrape_with_the_previous_configuration_does_not_count(
     three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, plan = three
@@ -160,7 +160,7 @@ def test_a_scrape_by_the_configuration_of_before_does_not_count(
     assert text.startswith("waiting for the next scrape of 1 target: ")
 
 
-def test_the_facts_tell_of_the_state_before(
+def test_facts_describe_the_state_before_the_run(
     three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, plan = three
@@ -206,7 +206,7 @@ def test_the_facts_tell_of_the_state_before(
         (302, "301", ""),
     ],
 )
-def test_a_site_that_answers_otherwise(
+def test_a_site_with_another_status_is_reported(
     before: int, now: str, what: str, three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, plan = three
@@ -225,7 +225,7 @@ def test_a_site_that_answers_otherwise(
     assert (broken.host, broken.where) == ("srv2", "srv1:/etc/nginx/a:3")
 
 
-def test_sites_that_are_not_compared(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_some_sites_are_not_compared(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     site, plan = three
     monkeypatch.setattr(regressions, "_PROXY", 0.0)
     silent = compared(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=0),)))
@@ -255,7 +255,7 @@ def test_sites_that_are_not_compared(three: tuple[Site, Plan], monkeypatch: pyte
 # -- whose it is ---------------------------------------------------------------------------------------------
 
 
-def test_the_owner_of_an_endpoint(three: tuple[Site, Plan]) -> None:
+def test_the_host_behind_an_endpoint_is_found(three: tuple[Site, Plan]) -> None:
     site, plan = three
     comparison = compared(site, plan, Baseline())
     assert comparison.owner("srv2:9100", "prometheus") == "srv2"
@@ -270,7 +270,7 @@ def test_the_owner_of_an_endpoint(three: tuple[Site, Plan]) -> None:
     assert comparison.clock("nobody") == 0.0
 
 
-def test_a_probe_of_a_blackbox_exporter_may_be_accepted(three: tuple[Site, Plan]) -> None:
+def test_a_failing_blackbox_probe_can_be_accepted(three: tuple[Site, Plan]) -> None:
     site, plan = three
     accepted = BrokenClient(
         key="k",
@@ -305,7 +305,9 @@ class Broken:
         monkeypatch.setattr(Comparison, "regressions", found)
 
 
-def test_what_one_host_broke_rolls_it_back(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_regression_of_one_host_rolls_it_back(
+    three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
     site, plan = three
     Wire().install(monkeypatch)
     Broken(monkeypatch, "srv2")
@@ -314,7 +316,7 @@ def test_what_one_host_broke_rolls_it_back(three: tuple[Site, Plan], monkeypatch
     assert outcome.state == "partly"
 
 
-def test_what_the_prometheus_broke_rolls_everything_back(
+def test_a_regression_of_prometheus_rolls_everything_back(
     three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, plan = three
@@ -323,7 +325,7 @@ def test_what_the_prometheus_broke_rolls_everything_back(
     assert site.engine().apply(plan).state == "rolled-back"
 
 
-def test_what_the_canary_broke_ends_the_run(
+def test_a_regression_of_the_canary_ends_the_run(
     three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, plan = three
@@ -332,7 +334,7 @@ def test_what_the_canary_broke_ends_the_run(
     assert site.engine().apply(plan, canary="srv1").state == "rolled-back"
 
 
-def test_a_person_stops_the_comparison(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_comparison_can_be_cancelled(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     site, plan = three
     Wire().install(monkeypatch)
     cancel = threading.Event()
@@ -345,7 +347,7 @@ def test_a_person_stops_the_comparison(three: tuple[Site, Plan], monkeypatch: py
     assert site.engine().apply(plan, cancel=cancel).state == "cancelled"
 
 
-def test_a_scan_goes_on_where_no_proxies_can_be_looked_for(
+def test_a_scan_continues_where_proxies_cannot_be_searched(
     three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, plan = three

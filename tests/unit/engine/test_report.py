@@ -42,7 +42,7 @@ def _plan(*levels: tuple[Protection, ...], renew: frozenset[str] = frozenset()) 
         ),
     ],
 )
-def test_the_title_says_what_was_done(plan: Plan, title: str) -> None:
+def test_the_title_describes_the_change(plan: Plan, title: str) -> None:
     assert report.title(plan) == title
 
 

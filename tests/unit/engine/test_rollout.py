@@ -89,14 +89,14 @@ def fleet_files(plan: Plan) -> dict[str, dict[str, FileState]]:
     }
 
 
-def test_where_nothing_is_to_be_verified_the_run_ends_applied(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_run_without_probes_ends_as_applied(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     outcome = site.engine().apply(replace(plan, probes=()))
     assert (outcome.state, outcome.attempts) == ("applied", ())
     assert wire.asked[-1:] == [] or all(each.kind == "up" for each in wire.asked), "only the turns to https"
 
 
-def test_what_waits_for_scrapes_may_be_verified_later(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_probes_that_wait_for_scrapes_can_be_verified_later(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     outcome = site.engine().apply(plan, verify_later=True)
     assert outcome.state == "changed"
@@ -111,9 +111,7 @@ def test_what_waits_for_scrapes_may_be_verified_later(three: tuple[Site, Plan], 
     assert engine.complete(plan, attempts) is None, "it is complete"
 
 
-def test_a_verification_that_is_completed_and_fails_says_how_to_undo(
-    three: tuple[Site, Plan], wire: Wire
-) -> None:
+def test_a_failed_later_verification_says_how_to_undo(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     engine = site.engine()
     run = engine.apply(plan, verify_later=True).run
@@ -148,7 +146,7 @@ def test_a_plan_without_changes_is_only_verified(three: tuple[Site, Plan], wire:
 # -- one host fails ------------------------------------------------------------------------------------------
 
 
-def test_a_host_whose_service_does_not_come_up_is_rolled_back_alone(
+def test_a_host_whose_service_does_not_start_is_rolled_back_alone(
     three: tuple[Site, Plan], wire: Wire
 ) -> None:
     site, plan = three
@@ -231,7 +229,7 @@ def test_a_host_that_cannot_be_rolled_back_needs_recovery(three: tuple[Site, Pla
 # -- the whole run fails -------------------------------------------------------------------------------------
 
 
-def test_without_the_prometheus_nothing_stands(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_failing_prometheus_rolls_everything_back(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     site.connections["prometheus"].faults["stage", "/etc/prometheus/prometheus.yml"] = host_error()
     outcome = site.engine().apply(plan, site.emit)
@@ -243,7 +241,7 @@ def test_without_the_prometheus_nothing_stands(three: tuple[Site, Plan], wire: W
     assert site.told("rollback")[0].state == "running"
 
 
-def test_a_probe_of_the_prometheus_that_fails_rolls_all_back(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_failed_probe_of_prometheus_rolls_everything_back(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     asked = replace(plan.probes[0], host="prometheus", id="extra", component="prometheus")
     wire.broken.add("prometheus")
@@ -253,7 +251,7 @@ def test_a_probe_of_the_prometheus_that_fails_rolls_all_back(three: tuple[Site, 
 
 
 @pytest.mark.parametrize("broken", [{"srv2"}, {"srv1", "srv2", "srv3"}])
-def test_what_to_do_names_no_file_that_was_rolled_back(
+def test_the_remedy_names_no_file_that_was_rolled_back(
     three: tuple[Site, Plan], wire: Wire, broken: set[str]
 ) -> None:
     site, plan = three
@@ -272,7 +270,7 @@ def test_what_to_do_names_no_file_that_was_rolled_back(
         assert not [change.path for change in plan.changes if getattr(change, "path", "\n") in todo], todo
 
 
-def test_all_hosts_failing_fails_the_run(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_run_fails_if_all_its_hosts_fail(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     wire.broken |= {"srv1", "srv2", "srv3"}
     outcome = site.engine().apply(plan)
@@ -280,7 +278,7 @@ def test_all_hosts_failing_fails_the_run(three: tuple[Site, Plan], wire: Wire) -
     assert site.files() == fleet_files(plan)
 
 
-def test_a_file_that_changed_since_the_preview_stops_the_run_before_it_begins(
+def test_a_file_changed_since_the_preview_stops_the_run_before_any_change(
     three: tuple[Site, Plan], wire: Wire
 ) -> None:
     site, plan = three
@@ -292,7 +290,7 @@ def test_a_file_that_changed_since_the_preview_stops_the_run_before_it_begins(
     assert site.connections["srv1"].files == fleet_files(plan)["srv1"]
 
 
-def test_a_person_stops_the_run_and_everything_comes_back(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_cancelling_a_run_rolls_everything_back(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     cancel = threading.Event()
     site.manager.before = lambda action, service: cancel.set()
@@ -302,7 +300,7 @@ def test_a_person_stops_the_run_and_everything_comes_back(three: tuple[Site, Pla
     assert site.files() == fleet_files(plan)
 
 
-def test_a_person_stops_the_verification(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_the_verification_can_be_cancelled(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     cancel = threading.Event()
 
@@ -317,7 +315,7 @@ def test_a_person_stops_the_verification(three: tuple[Site, Plan], wire: Wire) -
     assert site.files() == fleet_files(plan)
 
 
-def test_what_cannot_be_rolled_back_is_told_with_what_to_do(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_failed_rollback_is_reported_with_a_remedy(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     site.connections["prometheus"].faults["stage", "/etc/prometheus/prometheus.yml"] = host_error()
     connection = site.connections["srv1"]
@@ -338,7 +336,7 @@ def test_what_cannot_be_rolled_back_is_told_with_what_to_do(three: tuple[Site, P
     assert site.files() == fleet_files(plan)
 
 
-def test_a_fault_of_our_own_is_seen_and_leaves_nothing_behind(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_an_internal_error_is_reported_and_rolled_back(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     site.connections["srv1"].faults["commit", "/etc/node_exporter/web.yml"] = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
@@ -361,7 +359,7 @@ def test_a_full_disk_before_the_first_change_leaves_no_journal(
     assert list(site.workspace.runs.iterdir()) == []
 
 
-def test_a_screen_that_breaks_down_does_not_break_the_run(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_an_error_in_the_event_callback_does_not_stop_the_run(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
 
     def broken(event: object) -> None:
@@ -372,7 +370,9 @@ def test_a_screen_that_breaks_down_does_not_break_the_run(three: tuple[Site, Pla
     assert state_of(site) == "proven"
 
 
-def test_another_firescreen_at_work_is_not_disturbed(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_host_locked_by_another_firescreen_stops_the_run_unchanged(
+    three: tuple[Site, Plan], wire: Wire
+) -> None:
     site, plan = three
     lock = FileState(b'{"who": "eve@other", "workspace": "another", "since": 0}\n')
     site.connections["srv2"].files["/run/firescreen.lock"] = lock
@@ -383,7 +383,7 @@ def test_another_firescreen_at_work_is_not_disturbed(three: tuple[Site, Plan], w
     assert list(site.workspace.runs.iterdir()) == []
 
 
-def test_what_does_not_answer_before_is_not_touched(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_service_that_is_down_before_the_run_is_not_changed(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     wire.silent.add("srv1:9100")
     wire.answer = lambda each: attempt(each, "error") if each.name == "protection" else None
@@ -396,7 +396,7 @@ def test_what_does_not_answer_before_is_not_touched(three: tuple[Site, Plan], wi
 # -- the canary ----------------------------------------------------------------------------------------------
 
 
-def test_the_canary_is_verified_before_the_others_are_touched(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_the_canary_is_verified_before_other_hosts_are_changed(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     order: list[str] = []
     for name in ("srv1", "srv2", "srv3"):
@@ -411,7 +411,7 @@ def test_the_canary_is_verified_before_the_others_are_touched(three: tuple[Site,
     assert all(secured(site, name) for name in ("srv1", "srv2", "srv3"))
 
 
-def test_a_canary_that_fails_ends_the_run_and_the_others_were_never_touched(
+def test_a_failed_canary_ends_the_run_before_other_hosts_are_changed(
     three: tuple[Site, Plan], wire: Wire
 ) -> None:
     site, plan = three
@@ -446,7 +446,7 @@ def test_a_host_that_fails_after_the_canary_is_rolled_back_alone(
     }
 
 
-def test_from_four_hosts_on_one_goes_first(tmp_path: Path, manager: MemoryManager, wire: Wire) -> None:
+def test_four_or_more_hosts_get_a_canary(tmp_path: Path, manager: MemoryManager, wire: Wire) -> None:
     _, plan = fleet(tmp_path / "four", manager, 3)
     assert canary_of(plan) == "srv1", "with the Prometheus there are four"
     assert canary_of(plan, "none") == ""
@@ -459,7 +459,7 @@ def test_from_four_hosts_on_one_goes_first(tmp_path: Path, manager: MemoryManage
     assert canary_of(replace(practice, stack=replace(practice.stack, hosts=hosts))) == ""
 
 
-def test_a_canary_has_to_be_able_to_go_first(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_an_unsuitable_canary_is_refused(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     with pytest.raises(InputError, match="prometheus cannot be the canary") as caught:
         canary_of(plan, "prometheus")
@@ -485,7 +485,7 @@ def test_a_canary_has_to_be_able_to_go_first(three: tuple[Site, Plan], wire: Wir
 # -- undo ----------------------------------------------------------------------------------------------------
 
 
-def test_an_undo_leaves_alone_what_somebody_changed_since(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_an_undo_keeps_files_changed_after_the_run(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     engine = site.engine()
     assert engine.apply(plan).error is None
@@ -526,7 +526,7 @@ def test_runs_are_undone_newest_first(three: tuple[Site, Plan], wire: Wire) -> N
     assert site.files() == fleet_files(plan)
 
 
-def test_an_undo_that_fails_says_how_to_go_on(three: tuple[Site, Plan], wire: Wire) -> None:
+def test_a_failed_undo_says_how_to_continue(three: tuple[Site, Plan], wire: Wire) -> None:
     site, plan = three
     engine = site.engine()
     engine.apply(plan)

@@ -61,7 +61,7 @@ def test_an_ordinary_file_is_written() -> None:
         (Storage(path=PATH, mount="/", free=4095), "4095 bytes are free, and at least 4096", "df /"),
     ],
 )
-def test_what_is_in_the_way_is_said_with_what_to_do(known: Storage, said: str, todo: str) -> None:
+def test_obstacles_to_writing_are_refused_with_a_remedy(known: Storage, said: str, todo: str) -> None:
     with pytest.raises(InputError) as refused:
         planned(known)
     assert said in refused.value.what
@@ -69,19 +69,19 @@ def test_what_is_in_the_way_is_said_with_what_to_do(known: Storage, said: str, t
     assert todo in refused.value.todo
 
 
-def test_a_folder_that_is_a_mount_takes_new_files() -> None:
+def test_a_mounted_folder_accepts_new_files() -> None:
     planned(
         Storage(path="/etc/prometheus", mount="/etc/prometheus", free=9000), at="/etc/prometheus", before=None
     )
 
 
-def test_a_disk_has_to_have_room_for_all_of_the_file() -> None:
+def test_a_disk_needs_room_for_the_whole_file() -> None:
     planned(Storage(path=PATH, mount="/", free=8192), size=5000)
     with pytest.raises(InputError):
         planned(Storage(path=PATH, mount="/", free=8191), size=5000)
 
 
-def test_this_machine_says_what_its_paths_lie_on(tmp_path: Path) -> None:
+def test_the_file_systems_of_this_machines_paths_are_read(tmp_path: Path) -> None:
     file = tmp_path / "a file"
     file.write_text("x")
     link = tmp_path / "link"
@@ -98,6 +98,6 @@ def test_this_machine_says_what_its_paths_lie_on(tmp_path: Path) -> None:
     assert found["/proc/self/status"].mount.startswith("/proc")
 
 
-def test_files_that_are_there_are_looked_at_and_the_folders_of_the_others() -> None:
+def test_existing_files_and_folders_of_new_files_are_examined() -> None:
     files = {"/a/there": FileState(b""), "/b/new": None, "/b/newer": None}
     assert looked_at(files, {"/c": None}) == ["/a/there", "/b", "/c"]

@@ -122,7 +122,7 @@ def test_prometheus_leaves_https_before_its_servers(make_site: Make, asked: list
     assert found is not None and found.state == "undone"
 
 
-def test_an_undo_that_dies_meanwhile_is_finished(make_site: Make, asked: list[Probe]) -> None:
+def test_an_undo_killed_during_the_preparation_is_finished(make_site: Make, asked: list[Probe]) -> None:
     site = make_site()
     secured(site)
 
@@ -140,7 +140,7 @@ def test_an_undo_that_dies_meanwhile_is_finished(make_site: Make, asked: list[Pr
     assert WEB not in site.connections["srv1"].files
 
 
-def test_what_fails_costs_scrapes_and_no_undo(make_site: Make, asked: list[Probe]) -> None:
+def test_a_failed_preparation_does_not_stop_the_undo(make_site: Make, asked: list[Probe]) -> None:
     site = make_site()
     secured(site)
     site.manager.faults["reload", "prometheus-srv1"] = [host_error()]
@@ -151,7 +151,7 @@ def test_what_fails_costs_scrapes_and_no_undo(make_site: Make, asked: list[Probe
 
 
 @pytest.mark.parametrize("outcome", ["up", "error"])
-def test_the_wait_has_an_end(make_site: Make, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
+def test_the_wait_for_http_times_out(make_site: Make, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
     """Nothing waits for a Prometheus that does not say what it scrapes."""
     monkeypatch.setattr(service_control, "TURN_TIMEOUT", 0.05)
     monkeypatch.setattr(
@@ -171,7 +171,7 @@ def test_the_wait_has_an_end(make_site: Make, monkeypatch: pytest.MonkeyPatch, o
         pytest.param(b"job_name: node", b"job_name: another", id="a job of another name"),
     ],
 )
-def test_nothing_is_waited_for_where_that_saves_no_scrape(
+def test_no_wait_happens_where_it_saves_no_scrape(
     make_site: Make, asked: list[Probe], old: bytes, new: bytes
 ) -> None:
     site = make_site()
@@ -181,7 +181,7 @@ def test_nothing_is_waited_for_where_that_saves_no_scrape(
     assert [action for action, *_ in site.manager.turned] == ["reload", "restart"]
 
 
-def test_a_journal_without_turns_is_undone_as_ever(make_site: Make, asked: list[Probe]) -> None:
+def test_a_journal_without_preparation_is_undone_too(make_site: Make, asked: list[Probe]) -> None:
     site = make_site()
     record = secured(site)
     file = record.folder / "journal.jsonl"

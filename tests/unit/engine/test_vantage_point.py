@@ -52,14 +52,14 @@ def hosts(make_site: Make, connect: str = "ssh") -> tuple[Site, MemoryHosts]:
 # -- whether it can connect ----------------------------------------------------------------------------------
 
 
-def test_this_machines_own_hosts_are_asked_directly(make_site: Make) -> None:
+def test_hosts_on_this_machine_are_probed_directly(make_site: Make) -> None:
     _, known = hosts(make_site, "practice")
     with serving(lambda path, headers: (200, b"")) as place:
         assert vantage_point.refusal(known, "srv1", place) == ""
     assert vantage_point.refusal(known, "srv1", place) == "it takes no connection"
 
 
-def test_a_loopback_address_of_another_machine_is_its_own(make_site: Make) -> None:
+def test_a_loopback_address_of_another_machine_is_unreachable(make_site: Make) -> None:
     _, known = hosts(make_site)
     assert (
         vantage_point.refusal(known, "srv1", "127.0.0.1:9100") == "it listens on its own machine's loopback"
@@ -74,7 +74,7 @@ def test_a_loopback_address_of_another_machine_is_its_own(make_site: Make) -> No
         (OSError(), None),
     ],
 )
-def test_its_ssh_server_says_why_not(
+def test_a_refusal_by_the_ssh_server_gives_the_reason(
     fault: Exception, said: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, known = hosts(make_site)
@@ -82,7 +82,7 @@ def test_its_ssh_server_says_why_not(
     assert vantage_point.refusal(known, "srv1", "srv2:9100") == said
 
 
-def test_its_ssh_server_connects(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ssh_server_of_a_host_connects_for_it(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     _, known = hosts(make_site)
     left, right = socket.socketpair()
     dialled(monkeypatch, lambda self, place, seconds: left)
@@ -91,7 +91,7 @@ def test_its_ssh_server_connects(make_site: Make, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("printed", "said"), [("ok\n", ""), ("no such host\n", "no such host"), ("", None)])
-def test_a_program_there_says_it_where_ssh_does_not_forward(
+def test_without_ssh_forwarding_a_program_on_the_host_connects(
     printed: str, said: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, known = hosts(make_site)
@@ -102,7 +102,7 @@ def test_a_program_there_says_it_where_ssh_does_not_forward(
     assert asked == [("2001:db8::1", "9100")]
 
 
-def test_nobody_knows_for_a_host_of_a_person_or_one_that_is_away(
+def test_manual_and_unreachable_hosts_give_no_answer(
     make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, manual = hosts(make_site, "manual")
@@ -121,7 +121,7 @@ def test_nobody_knows_for_a_host_of_a_person_or_one_that_is_away(
 # -- what a URL answers --------------------------------------------------------------------------------------
 
 
-def test_the_status_of_a_url(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_http_status_of_a_url_is_returned(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     _, near = hosts(make_site, "practice")
     _, far = hosts(make_site)
     dialled(monkeypatch, direct)
@@ -137,7 +137,7 @@ def test_the_status_of_a_url(make_site: Make, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(("printed", "said"), [("503", 503), ("", None), ("000", 0)])
-def test_the_status_as_a_program_there_says_it(
+def test_a_program_on_the_host_gives_the_http_status(
     printed: str, said: int | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, known = hosts(make_site)
@@ -148,7 +148,7 @@ def test_the_status_as_a_program_there_says_it(
     assert asked == [("https://a.test/x", "a.test:443:127.0.0.1")]
 
 
-def test_the_addresses_of_a_name(make_site: Make) -> None:
+def test_a_name_is_resolved_on_the_host(make_site: Make) -> None:
     site, known = hosts(make_site)
     site.connections["srv1"].programs["sh"] = lambda text, *words: done("192.0.2.1\n192.0.2.1\n2001:db8::1\n")
     assert vantage_point.addresses(known, "srv1", "srv2") == ("192.0.2.1", "2001:db8::1")

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.tools.trace_write_path import MOST, trace
 
 
-def test_a_file_is_in_place_after_few_calls(tmp_path: Path) -> None:
+def test_a_file_is_renamed_after_few_calls(tmp_path: Path) -> None:
     seen = trace(tmp_path)
     assert seen.path[0] == "wizard/engine/engine.py: Engine.apply"
     assert seen.path[-1] == "wizard/connections/local.py: LocalConnection.commit"

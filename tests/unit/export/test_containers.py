@@ -33,7 +33,7 @@ def plan(service: Service) -> Any:
     return cast(Any, SimpleNamespace(stack=STACK, facts=facts))
 
 
-def test_a_container_is_refused_with_what_to_do_instead() -> None:
+def test_a_container_is_refused_with_a_remedy() -> None:
     with pytest.raises(InputError) as refused:
         ansible._refuse_containers(plan(SERVICE))
     assert "web1/prometheus runs in container mon-prometheus-1" in refused.value.what
@@ -44,5 +44,5 @@ def test_a_container_is_refused_with_what_to_do_instead() -> None:
         ansible._refuse_containers(plan(quadlet))
 
 
-def test_a_unit_is_not() -> None:
+def test_a_systemd_unit_is_exported() -> None:
     ansible._refuse_containers(plan(replace(SERVICE, manager="systemd", container=None)))

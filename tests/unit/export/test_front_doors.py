@@ -38,7 +38,7 @@ def playbook(name: str, *, applied: bool = False) -> Playbook:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_front_door_is_exported_with_its_checker_and_what_is_asked_of_it(name: str) -> None:
+def test_a_front_door_is_exported_with_its_checker_and_probes(name: str) -> None:
     book = playbook(name)
     (host,) = book.host_vars()
     told, secret = book.host_vars()[host], book.secret_vars()[host]
@@ -59,7 +59,7 @@ def test_a_front_door_is_exported_with_its_checker_and_what_is_asked_of_it(name:
 
 
 @pytest.mark.parametrize("name", [*CASES, *ELSEWHERE, *SIGN_IN, *IN_SITES, "exporter-door"])
-def test_what_has_been_applied_is_exported_alike(name: str) -> None:
+def test_an_applied_plan_is_exported_like_a_new_one(name: str) -> None:
     """A host that is installed anew gets all of it from either export."""
     before, after = playbook(name).host_vars(), playbook(name, applied=True).host_vars()
     assert before.keys() == after.keys()
@@ -99,7 +99,7 @@ def test_the_one_port_for_exporters_is_checked_and_restarted(applied: bool) -> N
     }
 
 
-def test_a_configuration_that_is_written_twice_comes_behind_what_it_names() -> None:
+def test_a_configuration_written_twice_comes_after_the_files_it_names() -> None:
     told = playbook("exporter-door").host_vars()["mon1"]
     written = [(each["stage"], each["path"]) for each in told["firescreen_files"]]
     config = "/etc/prometheus/prometheus.yml"
@@ -110,7 +110,7 @@ def test_a_configuration_that_is_written_twice_comes_behind_what_it_names() -> N
 
 
 @pytest.mark.parametrize("name", IN_SITES)
-def test_a_site_that_is_there_is_checked_in_its_place(name: str) -> None:
+def test_an_existing_site_is_checked_in_its_place(name: str) -> None:
     (told,) = playbook(name).host_vars().values()
     checked = {
         each["path"]: shlex.split(each["validate"].replace("%%", "%"))
@@ -127,7 +127,7 @@ def test_a_site_that_is_there_is_checked_in_its_place(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SIGN_IN)
-def test_the_secrets_of_a_sign_in_are_secrets(name: str) -> None:
+def test_sign_in_secrets_are_exported_as_secrets(name: str) -> None:
     book = playbook(name)
     (told,) = book.host_vars().values()
     text = json.dumps(told)
@@ -143,7 +143,7 @@ def test_the_secrets_of_a_sign_in_are_secrets(name: str) -> None:
             assert "url" not in each
 
 
-def test_a_grafana_and_its_data_sources_are_exported_alike() -> None:
+def test_grafana_and_its_data_sources_are_exported_too() -> None:
     stack, facts = grafana_site()
     plan = planner.plan(stack, planned.looked_up(stack, facts), Answers())
     after = planned.carried_out(plan, facts)

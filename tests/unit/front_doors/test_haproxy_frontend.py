@@ -37,7 +37,7 @@ def door(case: dict[str, Any]) -> Door:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-def test_a_frontend_takes_lines_in_and_keeps_all_else(case: dict[str, Any]) -> None:
+def test_lines_are_added_to_a_frontend_and_all_else_is_kept(case: dict[str, Any]) -> None:
     before, mine = case["files"][case["site"]], door(case)
     if "refused" in case:
         with pytest.raises(InputError) as refused:
@@ -58,7 +58,7 @@ def test_a_frontend_takes_lines_in_and_keeps_all_else(case: dict[str, Any]) -> N
     assert OURS.findall(haproxy.merge_block(after, (replace(mine, inside=False, port=9443),))) == []
 
 
-def test_a_file_that_ends_its_lines_as_on_windows_keeps_that() -> None:
+def test_a_file_with_crlf_line_ends_keeps_them() -> None:
     before = CASES[0]["files"]["haproxy.cfg"].replace("\n", "\r\n")
     after = haproxy.merge_block(before, (door(CASES[0]),))
     frontend = after.partition("# Written by Firescreen, which undoes it too: front doors")[0]

@@ -27,7 +27,7 @@ MAINS = {
 
 
 @pytest.mark.parametrize("name", MAINS)
-def test_a_shell_takes_a_file_in_as_firescreen_does(name: str) -> None:
+def test_the_shell_script_includes_a_file_like_firescreen(name: str) -> None:
     proxy = next(each for each in all_proxies() if each.name == name)
     for main in MAINS[name]:
         ended = subprocess.run(

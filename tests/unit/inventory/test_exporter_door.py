@@ -25,7 +25,7 @@ front_doors:
 
 
 @pytest.mark.parametrize("more", ["", "    port: 9443\n"])
-def test_it_is_read_and_written_back(more: str) -> None:
+def test_exporter_exporter_is_read_and_written_back(more: str) -> None:
     read = stack_file.parse(DOOR + more, source="s.yaml")
     assert read.front_doors == (
         FrontDoor(
@@ -59,7 +59,7 @@ def test_it_is_read_and_written_back(more: str) -> None:
         ("proxy: exporter_exporter", "proxy: nginx\n    name: n.example.net", "node_exporter"),
     ],
 )
-def test_a_mistake_is_named(old: str, new: str, what: str) -> None:
+def test_a_mistake_is_refused(old: str, new: str, what: str) -> None:
     assert old in DOOR
     with pytest.raises(StackError) as refused:
         stack_file.parse(DOOR.replace(old, new), source="s.yaml")
@@ -68,7 +68,7 @@ def test_a_mistake_is_named(old: str, new: str, what: str) -> None:
     assert refused.value.todo
 
 
-def test_a_host_has_one() -> None:
+def test_a_host_has_one_exporter_exporter() -> None:
     entry = DOOR[DOOR.index("  - host: Web1\n    proxy") :]
     with pytest.raises(StackError, match="twice"):
         stack_file.parse(DOOR + entry.replace("routes:", "port: 9443\n    routes:"), source="s.yaml")

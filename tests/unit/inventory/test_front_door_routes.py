@@ -64,7 +64,7 @@ def test_routes_are_read_and_written_back() -> None:
         ('"db1.example.net:9093"', '"http://db1"', "'http://db1'"),
     ],
 )
-def test_a_mistake_in_a_route_is_named(old: str, new: str, what: str) -> None:
+def test_a_mistake_in_a_route_is_refused(old: str, new: str, what: str) -> None:
     assert old in DOOR
     with pytest.raises(StackError) as refused:
         stack_file.parse(DOOR.replace(old, new), source="s.yaml")

@@ -14,7 +14,7 @@ from wizard.inventory import sources
 from wizard.model import HostSpec
 
 
-def test_names_without_patterns_in_their_order(tmp_path: Path) -> None:
+def test_ssh_host_names_are_listed_in_order_without_patterns(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(
         "Host *\n  User me\nhost srv1 srv2 # two\n\tHostName 192.0.2.1\nHost=equal\nHost web-* !web-1 web?\n"
@@ -23,7 +23,7 @@ def test_names_without_patterns_in_their_order(tmp_path: Path) -> None:
     assert sources.ssh_names(config) == ("srv1", "srv2", "equal", "quoted")
 
 
-def test_include_is_followed_with_patterns_and_does_not_go_in_circles(tmp_path: Path) -> None:
+def test_include_with_patterns_is_followed_without_endless_loops(tmp_path: Path) -> None:
     (tmp_path / "more.d").mkdir()
     (tmp_path / "more.d" / "10-a").write_text("Host a\nInclude config\n")
     (tmp_path / "more.d" / "20-b").write_text("Host b\n")
@@ -32,7 +32,7 @@ def test_include_is_followed_with_patterns_and_does_not_go_in_circles(tmp_path: 
     assert sources.ssh_names(config) == ("a", "b", "c")
 
 
-def test_no_configuration_and_rubbish_offer_nothing(tmp_path: Path) -> None:
+def test_missing_and_invalid_configurations_offer_no_hosts(tmp_path: Path) -> None:
     assert sources.ssh_names(tmp_path / "config") == ()
     assert sources.ssh_names(tmp_path) == ()
     (tmp_path / "config").write_bytes(b"\xff\xfe\x00Host\x00\n\n=\n  =x\nHost\n")
@@ -51,7 +51,7 @@ def test_no_configuration_and_rubbish_offer_nothing(tmp_path: Path) -> None:
         ("workspace", ("workspace-2", "workspace", "", 22)),
     ],
 )
-def test_a_typed_host(text: str, wanted: tuple[str, str, str, int]) -> None:
+def test_a_typed_host_is_parsed(text: str, wanted: tuple[str, str, str, int]) -> None:
     spec = sources.parse_host(text, {"there"})
     assert (spec.name, spec.address, spec.user, spec.port) == wanted
     assert spec.connect == "ssh"
@@ -61,7 +61,7 @@ def test_a_typed_host(text: str, wanted: tuple[str, str, str, int]) -> None:
     "text",
     ["", "@", "root@", "-oProxyCommand=x", "root@-x", "a b", "srv1:0", "srv1:x", "srv1:70000", "a@b@c"],
 )
-def test_what_names_no_host_is_refused(text: str) -> None:
+def test_an_invalid_host_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
         sources.parse_host(text, ())
     assert refused.value.todo
@@ -123,7 +123,7 @@ all:
 """
 
 
-def test_an_inventory_in_ini(tmp_path: Path) -> None:
+def test_an_ini_inventory_is_read(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_text(INI)
     found = {spec.name: spec for spec in sources.read_inventory(path, {"lonely"})}
@@ -143,7 +143,7 @@ def test_an_inventory_in_ini(tmp_path: Path) -> None:
     assert {spec.identity_file for spec in found.values()} == {"~/.ssh/site"}
 
 
-def test_an_inventory_in_yaml_and_as_ansible_prints_it(tmp_path: Path) -> None:
+def test_a_yaml_inventory_and_ansibles_json_output_are_read(tmp_path: Path) -> None:
     path = tmp_path / "hosts.yml"
     path.write_text(YAML_INVENTORY)
     found = {spec.name: spec for spec in sources.read_inventory(path, ())}
@@ -193,7 +193,7 @@ def test_ansible_reads_the_same_hosts_and_variables(tmp_path: Path) -> None:
         "- targets: ['srv1:9100', 'https://example.org/']\n- targets:\n  - 192.0.2.7:9100\n  - '127.0.0.1:9100'\n",
     ],
 )
-def test_a_list_of_targets_for_prometheus(tmp_path: Path, text: str) -> None:
+def test_a_prometheus_target_file_is_read(tmp_path: Path, text: str) -> None:
     path = tmp_path / "targets.json"
     path.write_text(text)
     assert [(spec.name, spec.connect, spec.port) for spec in sources.read_inventory(path, ())] == [
@@ -221,7 +221,7 @@ def test_a_list_of_targets_for_prometheus(tmp_path: Path, text: str) -> None:
         ("", "no host"),
     ],
 )
-def test_what_is_no_list_of_hosts_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_without_hosts_is_refused(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "hosts"
     path.write_text(text)
     with pytest.raises(InputError) as refused:
@@ -230,7 +230,7 @@ def test_what_is_no_list_of_hosts_is_said(tmp_path: Path, text: str, said: str) 
     assert refused.value.todo and str(path) in refused.value.where
 
 
-def test_rings_and_nests_end(tmp_path: Path) -> None:
+def test_circular_and_deep_groups_do_not_loop(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     path.write_text("[a]\nsrv1\n[a:children]\nb\n[b:children]\na\n")
     assert [spec.name for spec in sources.read_inventory(path, ())] == ["srv1"]
@@ -255,7 +255,7 @@ def test_rings_and_nests_end(tmp_path: Path) -> None:
         ("192.0.2.1", False),
     ],
 )
-def test_a_file_is_told_from_a_host(
+def test_a_file_name_is_told_from_a_host_name(
     text: str, file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hosts").write_text("srv1\n")

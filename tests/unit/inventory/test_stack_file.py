@@ -26,7 +26,7 @@ users:
 """
 
 
-def test_reads_what_a_person_wants() -> None:
+def test_a_stack_file_is_read() -> None:
     read = stack_file.parse(GOOD, source="firescreen.yaml")
     assert read.host("here").become == "sudo"
     assert read.components[0].protect == ("tls", "basic_auth")
@@ -59,7 +59,7 @@ users:
 
 
 @pytest.mark.parametrize("text", [GOOD, FULL])
-def test_written_back_it_reads_the_same(text: str) -> None:
+def test_a_written_stack_file_reads_the_same(text: str) -> None:
     read = stack_file.parse(text, source="x")
     assert stack_file.parse(stack_file.dump(read), source="x") == read
 
@@ -77,7 +77,7 @@ def test_written_back_it_reads_the_same(text: str) -> None:
         ("VerifyClientCertIfGiven", "Verify", "Verify"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(old: str, new: str, what: str) -> None:
+def test_contradictory_settings_are_refused(old: str, new: str, what: str) -> None:
     assert old in FULL
     with pytest.raises(StackError) as caught:
         stack_file.parse(FULL.replace(old, new), source="x")
@@ -110,7 +110,7 @@ def test_settings_that_do_not_go_together_are_refused(old: str, new: str, what: 
         (("hosts:\n", "hosts\n"), 3, "not valid YAML", "indentation"),
     ],
 )
-def test_a_mistake_names_file_line_and_what_to_do(
+def test_a_mistake_is_refused_with_file_line_and_remedy(
     change: tuple[str, str], line: int, what: str, todo: str
 ) -> None:
     assert change[0] in GOOD
@@ -122,7 +122,7 @@ def test_a_mistake_names_file_line_and_what_to_do(
     assert caught.value.exit_code == 2
 
 
-def test_unreadable_missing_and_binary_files_are_said_so(tmp_path: Path) -> None:
+def test_unreadable_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="cannot be read"):
         stack_file.load(tmp_path / "none.yaml")
     binary = tmp_path / "binary.yaml"
@@ -135,7 +135,7 @@ def test_unreadable_missing_and_binary_files_are_said_so(tmp_path: Path) -> None
         stack_file.load(empty)
 
 
-def test_a_bomb_of_aliases_is_refused_quickly() -> None:
+def test_a_yaml_alias_bomb_is_refused_quickly() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
     with pytest.raises(StackError, match="too many values"):
@@ -202,7 +202,7 @@ def test_a_front_door_is_read_and_written_back() -> None:
         ("/etc/a.pem", "/etc/letsencrypt/live/x/cert.pem", "/etc/letsencrypt/live/x/fullchain.pem"),
     ],
 )
-def test_a_mistake_in_a_front_door_is_named(old: str, new: str, what: str) -> None:
+def test_a_mistake_in_a_front_door_is_refused(old: str, new: str, what: str) -> None:
     assert old in DOOR
     with pytest.raises(StackError) as refused:
         stack_file.parse(DOOR.replace(old, new), source="s.yaml")
@@ -234,7 +234,7 @@ SIGN_IN = DOOR.replace(
 )
 
 
-def test_how_people_sign_in_is_read_and_written_back() -> None:
+def test_sign_in_settings_are_read_and_written_back() -> None:
     read = stack_file.parse(SIGN_IN, source="s.yaml")
     found = read.front_doors[0].sign_in
     assert found is not None
@@ -261,7 +261,7 @@ def test_how_people_sign_in_is_read_and_written_back() -> None:
         ),
     ],
 )
-def test_a_mistake_in_signing_in_is_named(old: str, new: str, what: str) -> None:
+def test_a_mistake_in_sign_in_settings_is_refused(old: str, new: str, what: str) -> None:
     assert old in SIGN_IN
     with pytest.raises(StackError) as refused:
         stack_file.parse(SIGN_IN.replace(old, new), source="s.yaml")

@@ -29,7 +29,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_number_of_a_student_fills_in_addresses_and_names(tmp_path: Path) -> None:
+def test_a_students_number_fills_in_addresses_and_names(tmp_path: Path) -> None:
     room = classroom.load(written(tmp_path, FILE), 7)
     assert room.hosts == (
         HostSpec(name="srv1", connect="ssh", address="192.0.2.7", user="root"),
@@ -40,13 +40,13 @@ def test_the_number_of_a_student_fills_in_addresses_and_names(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("campus", [0, 31])
-def test_a_number_that_is_missing_or_none_of_these_is_asked_for(tmp_path: Path, campus: int) -> None:
+def test_a_missing_or_invalid_number_is_asked_for(tmp_path: Path, campus: int) -> None:
     with pytest.raises(CampusError) as caught:
         classroom.load(written(tmp_path, FILE), campus)
     assert "1 to 30" in caught.value.todo
 
 
-def test_without_numbers_none_is_taken_and_none_is_filled_in(tmp_path: Path) -> None:
+def test_without_numbers_none_is_accepted_or_filled_in(tmp_path: Path) -> None:
     plain = FILE.replace("campus: 1-30\n", "")
     with pytest.raises(ClassroomError, match="'campus' is missing"):
         classroom.load(written(tmp_path, plain))
@@ -75,7 +75,7 @@ def test_without_numbers_none_is_taken_and_none_is_filled_in(tmp_path: Path) -> 
         ("  prometheus:", "  srv1:", "'srv1' is listed twice", "Keep one", 5),
     ],
 )
-def test_a_mistake_names_the_file_the_line_and_what_to_do(
+def test_a_mistake_is_refused_with_file_line_and_remedy(
     tmp_path: Path, old: str, new: str, what: str, todo: str, line: int
 ) -> None:
     assert old in FILE
@@ -87,7 +87,7 @@ def test_a_mistake_names_the_file_the_line_and_what_to_do(
     assert caught.value.where == f"{path}:{line}"
 
 
-def test_it_is_remembered_until_the_practice_stack_is_chosen(tmp_path: Path) -> None:
+def test_the_classroom_is_remembered_until_the_practice_stack_is_chosen(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workspace").ensure()
     assert classroom.last_classroom(workspace) is None
     room = classroom.load(written(tmp_path, FILE), 7)
@@ -153,7 +153,7 @@ SPECS = {
         ),
     ],
 )
-def test_a_file_goes_between_two_hosts_as_they_are_reached(
+def test_a_file_is_copied_between_hosts_by_their_connections(
     source: str, target: str, place: str, words: str
 ) -> None:
     homes = {name: f"/etc/{name}" for name in SPECS}
@@ -161,14 +161,14 @@ def test_a_file_goes_between_two_hosts_as_they_are_reached(
     assert list(file_transfer.words(copy, SPECS, homes)) == [(place, words)]
 
 
-def test_a_key_is_closed_on_its_way(tmp_path: Path) -> None:
+def test_a_copied_key_keeps_its_mode(tmp_path: Path) -> None:
     homes = {name: f"/etc/{name}" for name in SPECS}
     for source, target in (("srv1", "srv2"), ("srv1", "box"), ("box", "srv1"), ("box", "other")):
         typed = list(file_transfer.words(Copy(source, "k", target, "k", "0640"), SPECS, homes))
         assert any("0640" in text for _, text in typed), (source, target)
 
 
-def test_what_is_typed_on_real_hosts_fills_in_what_is_known_and_names_what_is_there() -> None:
+def test_commands_on_real_hosts_fill_in_known_values() -> None:
     known = {
         *(
             "address",

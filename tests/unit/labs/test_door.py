@@ -58,7 +58,7 @@ def stand(root: Path, third: int) -> PracticeStack:
     )
 
 
-def test_the_proxy_has_the_address_of_prometheus_and_comes_only_when_it_is_named() -> None:
+def test_the_proxy_leads_to_prometheus_and_starts_only_if_named() -> None:
     assert "caddy" in practice_components() and "caddy" not in WHOLE
     names = ("srv1", "prometheus", "door")
     places = addresses.choose(names, None, running=(), for_whom="a test of the proxy's place")
@@ -66,7 +66,7 @@ def test_the_proxy_has_the_address_of_prometheus_and_comes_only_when_it_is_named
     assert places["door"][1] % 1000 == 443
 
 
-def test_a_port_of_the_proxy_that_is_taken_is_another_one() -> None:
+def test_a_used_port_of_the_proxy_is_replaced() -> None:
     import socket
 
     with socket.socket() as other:
@@ -76,7 +76,7 @@ def test_a_port_of_the_proxy_that_is_taken_is_another_one() -> None:
     assert loopback.free_port("127.0.9.2", 8443) == 8443
 
 
-def test_what_prometheus_listens_at_for_its_own_host_is_no_address_of_others(tmp_path: Path) -> None:
+def test_a_loopback_address_of_prometheus_is_not_used_by_other_hosts(tmp_path: Path) -> None:
     hosts = stand(tmp_path, 11).hosts
     assert hosts[1].loopback == "127.0.11.102:9090"
     assert not {host.loopback for host in hosts} & {host.listen for host in hosts}
@@ -84,7 +84,7 @@ def test_what_prometheus_listens_at_for_its_own_host_is_no_address_of_others(tmp
     assert shared.loopback == "127.0.0.1:9091", "where there is no other address, the port differs"
 
 
-def test_the_files_of_the_proxy_follow_an_address_that_moves(tmp_path: Path) -> None:
+def test_the_proxys_files_follow_a_changed_address(tmp_path: Path) -> None:
     before = stand(tmp_path / "practice", 11)
     lay_out(tmp_path / "practice", None, before)
     caddyfile = tmp_path / "practice" / "door" / "etc" / "caddy" / "Caddyfile"
@@ -99,13 +99,13 @@ def test_the_files_of_the_proxy_follow_an_address_that_moves(tmp_path: Path) -> 
     assert "door" not in (tmp_path / "practice/prometheus/etc/prometheus/prometheus.yml").read_text()
 
 
-def test_the_login_has_the_name_of_the_version() -> None:
+def test_the_login_directive_depends_on_the_version() -> None:
     assert login_directive("2.6.2") == "basicauth"
     assert login_directive("2.8.0") == login_directive("2.11.4") == login_directive("") == "basic_auth"
     assert BESIDE == {"door": "prometheus"}
 
 
-def test_a_pack_may_place_what_the_lab_places() -> None:
+def test_a_pack_can_place_the_same_files_as_a_lab() -> None:
     sandbox_policy.proxy_configuration(placed(), root="/practice")
     whole = CADDYFILE.replace("@door@", "127.0.11.2:8443").replace("@door.address@", "127.0.11.2")
     sandbox_policy.proxy_configuration(whole, root="/practice")
@@ -132,13 +132,13 @@ def test_a_pack_may_place_what_the_lab_places() -> None:
         "handle{ file_server",
     ],
 )
-def test_a_pack_cannot_place_a_proxy_that_leads_elsewhere(line: str) -> None:
+def test_a_pack_cannot_place_a_proxy_to_another_address(line: str) -> None:
     with pytest.raises(LabError) as refused:
         sandbox_policy.proxy_configuration(f"{placed()}{line}\n", root="/practice")
     assert refused.value.todo
 
 
-def test_a_proxy_of_a_pack_does_not_listen_beyond_this_machine() -> None:
+def test_a_proxy_of_a_pack_listens_on_loopback_only() -> None:
     with pytest.raises(LabError, match="no default_bind"):
         sandbox_policy.proxy_configuration(
             placed().replace("default_bind", "# default_bind"), root="/practice"

@@ -14,7 +14,7 @@ def progress(*done: str) -> LabState:
     return LabState(started=1.0, steps={name: StepState(done=2.0) for name in done})
 
 
-def test_a_list_says_which_labs_are_finished_in_which_time_and_how_far_the_others_are(tmp_path: Path) -> None:
+def test_the_list_of_labs_shows_times_and_progress(tmp_path: Path) -> None:
     look, tls = labs.find("look"), labs.find("node-tls")
     assert finished_labs.marks(tmp_path, (look,)) == {"look": Mark(" ", "3 steps, about 15 min")}
     state.save(tmp_path / "node-tls.json", progress(tls.steps[0].id))
@@ -26,7 +26,7 @@ def test_a_list_says_which_labs_are_finished_in_which_time_and_how_far_the_other
     }
 
 
-def test_a_finished_lab_stays_marked_when_it_is_restarted(tmp_path: Path) -> None:
+def test_a_finished_lab_stays_marked_after_a_restart(tmp_path: Path) -> None:
     look = labs.find("look")
     finished_labs.mark(tmp_path, "look", seconds=90_000.0)
     assert finished_labs.marks(tmp_path, (look,))["look"] == Mark("✓", "3 steps done"), (
@@ -36,6 +36,6 @@ def test_a_finished_lab_stays_marked_when_it_is_restarted(tmp_path: Path) -> Non
     assert finished_labs.marks(tmp_path, (look,))["look"] == Mark("✓", "1 of 3 steps done")
 
 
-def test_a_file_that_cannot_be_read_marks_nothing(tmp_path: Path) -> None:
+def test_an_unreadable_state_file_marks_nothing(tmp_path: Path) -> None:
     (tmp_path / "finished").write_text("[1, 2")
     assert finished_labs.load(tmp_path) == {}

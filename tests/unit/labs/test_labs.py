@@ -77,7 +77,7 @@ def spoil(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def test_every_lab_that_ships_can_be_followed() -> None:
+def test_every_shipped_lab_is_complete() -> None:
     known = labs.labs()
     assert [lab.id for lab in known] == IDS
     assert labs.find() == known[0]
@@ -102,7 +102,9 @@ def test_every_lab_that_ships_can_be_followed() -> None:
         ("    check:\n", "    solve: {protect: [tls], steps: [user]}\n    check:\n", "has no 'solve'"),
     ],
 )
-def test_a_lab_in_containers_begins_as_it_is(tmp_path: Path, old: str, new: str, what: str) -> None:
+def test_a_container_lab_with_a_wrong_beginning_is_refused(
+    tmp_path: Path, old: str, new: str, what: str
+) -> None:
     folder = Path(shutil.copytree(assets.path("labs") / "090-compose", tmp_path / "lab"))
     spoil(folder, old, new)
     with pytest.raises(LabError, match=what) as refused:
@@ -110,7 +112,7 @@ def test_a_lab_in_containers_begins_as_it_is(tmp_path: Path, old: str, new: str,
     assert "lab.yaml:" in refused.value.where
 
 
-def test_the_lab_that_was_gone_to_last_is_the_current_one(tmp_path: Path) -> None:
+def test_the_lab_opened_last_is_the_current_one(tmp_path: Path) -> None:
     folders = [tmp_path / "practice", tmp_path / "compose"]
     assert state.newest_lab(*folders) == ""
     for folder, lab in zip(folders, ("stack", "compose"), strict=True):
@@ -123,7 +125,7 @@ def test_the_lab_that_was_gone_to_last_is_the_current_one(tmp_path: Path) -> Non
     assert state.newest_lab(*folders) == "stack"
 
 
-def test_a_line_to_type_is_short_but_for_the_folders_in_it() -> None:
+def test_a_command_line_is_short_except_for_folders() -> None:
     short = {name: value if len(value) < 30 else f"/etc/{name}" for name, value in USUAL.items()}
     long = [
         (step.id, line)
@@ -136,7 +138,7 @@ def test_a_line_to_type_is_short_but_for_the_folders_in_it() -> None:
     assert long == []
 
 
-def test_every_fault_is_another_one_and_does_not_give_itself_away() -> None:
+def test_every_fault_is_different_and_its_name_does_not_reveal_it() -> None:
     steps = labs.find("faults").steps
     assert len(steps) >= 15
     assert all(step.fault and step.answer for step in steps)
@@ -147,7 +149,7 @@ def test_every_fault_is_another_one_and_does_not_give_itself_away() -> None:
         assert not [command for command in step.answer if len(command) > 40 and command in shown]
 
 
-def test_a_folder_of_a_lab_holds_what_its_file_names_and_nothing_else() -> None:
+def test_a_lab_folder_contains_exactly_the_files_it_names() -> None:
     for path in assets.path("labs").glob("*/lab.yaml"):
         named = {
             line.rpartition(" ")[2]
@@ -157,7 +159,7 @@ def test_a_folder_of_a_lab_holds_what_its_file_names_and_nothing_else() -> None:
         assert {each.name for each in path.parent.iterdir()} == named | {"lab.yaml"}
 
 
-def test_no_password_stands_in_a_command_line() -> None:
+def test_no_password_is_in_a_command_line() -> None:
     commands = [command for lab in labs.labs() for step in lab.steps for command in step.typed]
     for command in commands:
         assert "-nb" not in command and "--password" not in command
@@ -191,7 +193,7 @@ ERRATA = {
 """Where the published walk-throughs go wrong: lab, step, and a word of the note that says so."""
 
 
-def test_where_published_texts_go_wrong_it_is_told_beside_the_step() -> None:
+def test_mistakes_in_published_guides_are_noted_beside_the_step() -> None:
     for lab, steps in ERRATA.items():
         for step, word in steps.items():
             found = labs.find(lab).step(step)
@@ -213,7 +215,7 @@ def test_where_published_texts_go_wrong_it_is_told_beside_the_step() -> None:
         ("certificates: self-signed", "certificates: selfsigned", "cannot be 'selfsigned'", "'self-signed'"),
     ],
 )
-def test_a_mistake_names_the_file_the_line_and_what_to_do(
+def test_a_mistake_is_refused_with_file_line_and_remedy(
     folder: Path, old: str, new: str, what: str, todo: str
 ) -> None:
     line = (folder / "lab.yaml").read_text().partition(old)[0].count("\n") + 1
@@ -229,7 +231,7 @@ def test_a_mistake_names_the_file_the_line_and_what_to_do(
     assert abs(int(number) - line) <= 1
 
 
-def test_two_words_in_one_check_are_refused(folder: Path) -> None:
+def test_two_kinds_in_one_check_are_refused(folder: Path) -> None:
     spoil(
         folder, "- certificate: {of: srv1/node_exporter}", "- {certificate: {of: a/b}, web-config: {of: a/b}}"
     )
@@ -237,7 +239,7 @@ def test_two_words_in_one_check_are_refused(folder: Path) -> None:
         labs.load(folder)
 
 
-def test_a_page_that_leads_out_of_the_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
+def test_a_page_outside_the_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.md").write_text("secret")
     (folder / "1-certificate.md").unlink()
     (folder / "1-certificate.md").symlink_to(tmp_path / "secret.md")
@@ -246,7 +248,7 @@ def test_a_page_that_leads_out_of_the_folder_is_not_read(folder: Path, tmp_path:
 
 
 @pytest.mark.parametrize("name", ["lab.yaml", "intro.md"])
-def test_a_file_that_is_too_large_missing_or_no_text_is_refused(folder: Path, name: str) -> None:
+def test_a_too_large_missing_or_binary_file_is_refused(folder: Path, name: str) -> None:
     (folder / name).write_text("#" * 100_000)
     with pytest.raises(LabError, match="far fewer"):
         labs.load(folder)
@@ -273,7 +275,7 @@ def test_an_unknown_placeholder_and_an_unknown_lab_or_step_are_refused(folder: P
         labs.find().step("nothing")
 
 
-def test_a_folder_with_blanks_and_signs_is_quoted_in_commands_only() -> None:
+def test_a_folder_with_special_characters_is_quoted_in_commands_only() -> None:
     lab = labs.find("node-tls").fill_placeholders({**USUAL, "srv1.home": "/tmp/a b;$(touch x)"})
     assert "cd '/tmp/a b;$(touch x)'" in lab.step("certificate").commands[1]
     assert "/tmp/a b;$(touch x): a private key" in lab.step("certificate").hints[0]
@@ -287,7 +289,7 @@ def test_a_command_in_a_placeholder_is_typed_as_it_is() -> None:
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "../../lab.yaml", "a/b/c", ".ssh/authorized_keys", "a/../../b", ""]
 )
-def test_what_a_lab_places_stays_in_the_folder_of_the_component(folder: Path, path: str) -> None:
+def test_files_of_a_lab_are_placed_in_the_components_folder_only(folder: Path, path: str) -> None:
     begin = f"begin:\n  says: x\n  place:\n    - file: {{on: srv1, path: '{path}', text: x}}\nintro:"
     spoil(folder, "intro:", begin)
     with pytest.raises(LabError, match="cannot be a name here"):
@@ -295,20 +297,20 @@ def test_what_a_lab_places_stays_in_the_folder_of_the_component(folder: Path, pa
 
 
 @pytest.mark.parametrize("sign", ["\\e[8m", "\\r", "\\u202e", "\\t", "\\x9b"])
-def test_a_command_with_a_sign_that_cannot_be_seen_is_refused(folder: Path, sign: str) -> None:
+def test_a_command_with_an_invisible_character_is_refused(folder: Path, sign: str) -> None:
     spoil(folder, "      - cd {{srv1.home}}", f'      - "id;{sign} true"\n      - cd {{{{srv1.home}}}}')
     with pytest.raises(LabError, match="invisible") as caught:
         labs.load(folder)
     assert caught.value.where.startswith(str(folder / "lab.yaml:"))
 
 
-def test_nothing_that_a_lab_places_is_a_command(folder: Path) -> None:
+def test_a_lab_places_no_commands(folder: Path) -> None:
     spoil(folder, "intro:", "begin:\n  says: x\n  place:\n    - run: {on: srv1, command: id}\nintro:")
     with pytest.raises(LabError, match="unknown key 'run'"):
         labs.load(folder)
 
 
-def test_state_is_kept_to_the_last_hint_and_closed_to_others(tmp_path: Path) -> None:
+def test_the_state_is_saved_completely_and_private(tmp_path: Path) -> None:
     path = tmp_path / "labs" / "x.json"
     kept = state.LabState(started=5.0, runs=("r1",), beginning={"a": "b 0640"})
     kept = kept.with_step("look", done=7.0, seen=("open",)).with_step("look", hints=2)
@@ -319,13 +321,13 @@ def test_state_is_kept_to_the_last_hint_and_closed_to_others(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "steps": 3}', "\xff"])
-def test_state_that_cannot_be_read_counts_as_none(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_state_counts_as_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text, encoding="latin-1")
     assert state.load(path) is None
 
 
-def test_the_words_are_explained() -> None:
+def test_the_terms_are_explained() -> None:
     wanted = {"ca", "leaf", "san", "cn", "eku", "mutual-tls", "bcrypt", "scrape", "target"}
     assert wanted <= set(glossary.terms())
     assert glossary.term("Mutual TLS").startswith("# Mutual TLS")

@@ -52,14 +52,14 @@ def only(pack: Path, file: Path, line: int) -> LabError:
     return found
 
 
-def test_what_ships_would_pass_as_a_pack(pack: Path) -> None:
+def test_the_shipped_labs_pass_the_checks_of_a_pack(pack: Path) -> None:
     for folder, count in ((pack, 1), (pack / "010-open-key", 1), (assets.path("labs"), len(labs.labs()))):
         read = packs.read(folder, taken=())
         assert [str(each) for each in read.problems] == []
         assert len(read.labs) == count
 
 
-def test_everything_that_it_types_and_places_is_shown(pack: Path, file: Path) -> None:
+def test_all_commands_and_files_of_a_pack_are_shown(pack: Path, file: Path) -> None:
     read = packs.read(pack, taken=())
     shown = "\n".join(read.shows)
     (lab,) = read.labs
@@ -79,7 +79,7 @@ def test_everything_that_it_types_and_places_is_shown(pack: Path, file: Path) ->
     assert "$ (practice) chmod 0640" in shown and "$ (host) chmod 0600" in shown
 
 
-def test_all_mistakes_are_told_at_once_each_with_its_line(pack: Path, file: Path) -> None:
+def test_all_mistakes_are_listed_at_once_with_their_lines(pack: Path, file: Path) -> None:
     spoil(file, "minutes: 10", "minuts: 10")
     spoil(file, "hints:", "hnts:")
     spoil(file, "at_most: '0640'", "at_most: '640'")
@@ -106,7 +106,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(pack: Path, file: Path
         ("title: A private key that everybody can read", "title: |\n  two\n  lines", "one line", "Fold"),
     ],
 )
-def test_what_does_not_exist_is_named_with_what_does(
+def test_an_unknown_name_is_listed_with_the_existing_ones(
     pack: Path, file: Path, old: str, new: str, what: str, todo: str
 ) -> None:
     line = spoil(file, old, new)
@@ -116,7 +116,7 @@ def test_what_does_not_exist_is_named_with_what_does(
     assert "follows" in what or abs(int(found[0].where.rpartition(":")[2]) - line) <= 1
 
 
-def test_a_pack_cannot_take_the_name_of_a_lab_that_is_there(pack: Path) -> None:
+def test_a_pack_cannot_use_the_name_of_an_existing_lab(pack: Path) -> None:
     found = packs.read(pack, taken={"open-key"}).problems
     assert len(found) == 1 and "a lab 'open-key' already" in found[0].what
 
@@ -145,7 +145,7 @@ def bomb(levels: int) -> str:
     ],
 )
 @pytest.mark.timeout(10)
-def test_a_bomb_is_refused_before_anything_is_built_of_it(
+def test_a_yaml_alias_bomb_is_refused_before_it_is_expanded(
     pack: Path, file: Path, text: str, what: str
 ) -> None:
     file.write_text(text)
@@ -178,7 +178,7 @@ def pipe(path: Path) -> None:
     ids=["link", "pipe", "latin", "large", "folder"],
 )
 @pytest.mark.timeout(10)
-def test_only_ordinary_files_are_opened(
+def test_only_regular_files_are_opened(
     pack: Path, file: Path, name: str, spoilt: Callable[[Path], object], what: str
 ) -> None:
     spoilt(file.parent / name)
@@ -187,7 +187,7 @@ def test_only_ordinary_files_are_opened(
     assert not any(b"root:" in text for text in packs.read(pack, taken=()).files.values())
 
 
-def test_a_linked_folder_stray_files_and_odd_names_are_refused(pack: Path, file: Path) -> None:
+def test_linked_folders_stray_files_and_odd_names_are_refused(pack: Path, file: Path) -> None:
     (pack / "020-linked").symlink_to(file.parent)
     (pack / "tool.sh").write_text("id")
     (file.parent / "1-closed.md").write_text("a draft")
@@ -217,7 +217,7 @@ def test_a_folder_without_labs_is_no_pack(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../intro.md", "/etc/passwd", "a/b.md", ".hidden.md", "intro.txt"])
-def test_no_page_leads_out_of_the_folder(pack: Path, file: Path, path: str) -> None:
+def test_no_page_is_read_from_outside_the_folder(pack: Path, file: Path, path: str) -> None:
     line = spoil(file, "intro: intro.md", f"intro: {path}")
     assert "cannot be a name here" in only(pack, file, line).what
 
@@ -244,7 +244,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("sign", HIDDEN.values(), ids=HIDDEN.keys())
-def test_a_sign_that_cannot_be_seen_is_refused_everywhere(pack: Path, file: Path, sign: str) -> None:
+def test_an_invisible_character_is_refused_everywhere(pack: Path, file: Path, sign: str) -> None:
     whole = file.read_text()
     line = spoil(file, LINE, f'      - "true;{sign}chmod 0640 node.key"')
     assert "U+" in only(pack, file, line).what
@@ -278,21 +278,19 @@ MISTAKABLE = {
 
 
 @pytest.mark.parametrize("command", MISTAKABLE.values(), ids=MISTAKABLE.keys())
-def test_a_command_holds_what_a_keyboard_types_and_shows_all_of_it(
-    pack: Path, file: Path, command: str
-) -> None:
+def test_a_command_contains_only_visible_keyboard_characters(pack: Path, file: Path, command: str) -> None:
     line = spoil(file, LINE, f"      - '{command}'")
     assert "command" in only(pack, file, line).what
     assert next(iter(text_safety.mistakable(f"cat > x <<END\ntrue\n{command}\nEND")))[0] == 3
 
 
-def test_empty_lines_do_not_push_a_command_out_of_sight(pack: Path, file: Path) -> None:
+def test_empty_lines_cannot_hide_a_command(pack: Path, file: Path) -> None:
     line = spoil(file, LINE, "      - |-\n        ls\n\n\n\n\n        rm -r x")
     assert "hide" in problems(pack)[0].what
     assert int(problems(pack)[0].where.rpartition(":")[2]) > line
 
 
-def test_people_may_write_in_their_own_language(pack: Path, file: Path) -> None:
+def test_texts_may_be_in_any_language(pack: Path, file: Path) -> None:
     spoil(
         file, "title: A private key that everybody can read", "title: 'Ключ «открыт» – مفتاح, 鍵　⚠️ für alle'"
     )
@@ -301,7 +299,7 @@ def test_people_may_write_in_their_own_language(pack: Path, file: Path) -> None:
     assert [str(each) for each in problems(pack)] == []
 
 
-def test_html_in_a_page_is_refused_for_nobody_would_see_it(pack: Path, file: Path) -> None:
+def test_html_in_a_page_is_refused(pack: Path, file: Path) -> None:
     page = file.parent / "intro.md"
     page.write_text("As code it stays: `<b>` and\n\n```\n<b>\n```\n")
     assert problems(pack) == []
@@ -310,7 +308,7 @@ def test_html_in_a_page_is_refused_for_nobody_would_see_it(pack: Path, file: Pat
         assert "is HTML" in only(pack, page, 3).what
 
 
-def test_nothing_in_a_pack_is_run_by_reading_it(pack: Path, file: Path, tmp_path: Path) -> None:
+def test_reading_a_pack_runs_nothing(pack: Path, file: Path, tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     spoil(file, LINE, f"      - touch {trap}\n      - $(touch {trap}) `touch {trap}`")
     (pack / ".git").mkdir()
@@ -363,7 +361,7 @@ def test_a_flag_names_a_file_of_the_practice_stack() -> None:
         "broken: [\nrule_files:\n- /etc/shadow",
     ],
 )
-def test_a_placed_configuration_names_no_file_of_the_person(text: str) -> None:
+def test_a_placed_configuration_names_no_file_of_the_user(text: str) -> None:
     with pytest.raises(LabError):
         sandbox_policy.configuration(text, root="/practice")
 
@@ -380,11 +378,11 @@ def test_a_placed_configuration_names_no_file_of_the_person(text: str) -> None:
     ],
 )
 @pytest.mark.timeout(10)
-def test_a_placed_configuration_of_the_practice_stack_is_left_alone(text: str) -> None:
+def test_a_placed_configuration_of_the_practice_stack_is_unchanged(text: str) -> None:
     sandbox_policy.configuration(text, root="/practice")
 
 
-def test_what_was_shown_is_kept_and_nothing_else(pack: Path, file: Path, tmp_path: Path) -> None:
+def test_exactly_the_shown_pack_is_installed(pack: Path, file: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w")
     looked = packs.look(pack, workspace)
     spoil(file, LINE, "      - rm -r x")
@@ -402,7 +400,7 @@ def test_what_was_shown_is_kept_and_nothing_else(pack: Path, file: Path, tmp_pat
     assert [path.name for path in workspace.packs.iterdir()] == ["my-pack"]
 
 
-def test_a_pack_with_problems_is_neither_added_nor_played(pack: Path, file: Path, tmp_path: Path) -> None:
+def test_a_pack_with_problems_is_neither_added_nor_started(pack: Path, file: Path, tmp_path: Path) -> None:
     spoil(file, "minutes: 10", "minuts: 10")
     workspace = Workspace(tmp_path / "w")
     looked = packs.look(pack, workspace)
@@ -413,7 +411,7 @@ def test_a_pack_with_problems_is_neither_added_nor_played(pack: Path, file: Path
     assert not workspace.packs.exists()
 
 
-def test_two_packs_do_not_share_a_lab_and_one_goes_with_its_state(pack: Path, tmp_path: Path) -> None:
+def test_two_packs_cannot_share_a_lab_and_removal_deletes_the_state(pack: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w").ensure()
     packs.add(packs.look(pack, workspace), workspace)
     other = Path(shutil.copytree(pack, tmp_path / "Other Pack!"))
@@ -433,7 +431,7 @@ def test_two_packs_do_not_share_a_lab_and_one_goes_with_its_state(pack: Path, tm
     assert packs.names(workspace) == {"other-pack": ("open-key",)}
 
 
-def test_a_kept_lab_that_can_no_longer_be_used_does_not_stand_in_the_way(pack: Path, tmp_path: Path) -> None:
+def test_an_unusable_installed_lab_does_not_block_others(pack: Path, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "w")
     packs.add(packs.look(pack, workspace), workspace)
     (workspace.packs / "my-pack" / "010-open-key" / "lab.yaml").write_text("[")

@@ -59,7 +59,7 @@ def both(report: Report) -> Iterator[str]:
     yield reporting.page(report)
 
 
-def test_each_step_says_when_how_with_what_help_and_what_was_found(workspace: Workspace) -> None:
+def test_each_step_shows_time_method_help_and_checks(workspace: Workspace) -> None:
     report = reporting.gather(workspace, labs.labs(), name=" Ada \n Lovelace ")
     assert [part.title for part in report.parts] == ["See what is unprotected"], "only what was begun"
     for text in both(report):
@@ -151,7 +151,7 @@ def test_no_text_is_markup_in_markdown() -> None:
     assert [token.tag for token in tokens].count("h2") == 2 * len(HOSTILE)
 
 
-def test_no_secret_is_in_it(workspace: Workspace) -> None:
+def test_no_secret_is_in_a_report(workspace: Workspace) -> None:
     workspace.users.mkdir()
     (workspace.users / "prometheus.password").write_text("correct-horse-battery")
     etc = workspace.practice / "srv1" / "etc" / "node_exporter"
@@ -172,7 +172,7 @@ def test_no_secret_is_in_it(workspace: Workspace) -> None:
         assert "•••" in text
 
 
-def test_a_report_is_closed_to_others_and_says_what_is_in_the_way(tmp_path: Path) -> None:
+def test_a_report_is_private_and_names_obstacles(tmp_path: Path) -> None:
     path = reporting.save(tmp_path / "new" / "r.md", "one")
     assert reporting.save(path, "two").read_text() == "two"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -182,7 +182,7 @@ def test_a_report_is_closed_to_others_and_says_what_is_in_the_way(tmp_path: Path
     assert caught.value.todo
 
 
-def test_a_look_is_kept_when_it_says_something_new(tmp_path: Path) -> None:
+def test_a_check_is_recorded_when_its_result_is_new(tmp_path: Path) -> None:
     known = state.LabState(started=1.0)
     once = known.with_check("a", passed=False, message="no", now=100.0)
     assert once.with_check("a", passed=False, message="no", now=130.0) is once
@@ -192,7 +192,7 @@ def test_a_look_is_kept_when_it_says_something_new(tmp_path: Path) -> None:
     assert len(known.with_answer("q", "x" * 9000).answers["q"]) == state.LONGEST_ANSWER
 
 
-def test_the_state_of_an_older_firescreen_is_read(tmp_path: Path) -> None:
+def test_the_state_of_an_older_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(
         '{"format": 1, "started": 5, "steps": {"a": {"done": 7.0, "solved": false, "hints": 1, "begun": 0.0, '

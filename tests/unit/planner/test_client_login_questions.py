@@ -43,7 +43,7 @@ OAUTH2 = (
 )
 
 
-def test_the_places_of_a_configuration_are_found_with_what_they_use() -> None:
+def test_the_clients_in_a_configuration_are_found_with_their_logins() -> None:
     config = "basic_auth: {username: x, password_file: y}\n    scheme: https   #"
     places = found(edited(CASE.facts, "scheme: https   #", config))
     assert [(each.how, each.addresses, each.now) for each in places.values()] == [
@@ -55,7 +55,7 @@ def test_the_places_of_a_configuration_are_found_with_what_they_use() -> None:
     assert places["job api"].folder == "/etc/prometheus"
 
 
-def test_the_answers_are_those_of_the_stack_file() -> None:
+def test_answers_equal_the_settings_in_the_stack_file() -> None:
     for candidate in found(stack=CASE.stack).values():
         login = candidate.login(CASE.stack)
         shown = {each.setting.name: each for each in asked.questions(CASE.stack, candidate)}
@@ -73,7 +73,7 @@ def test_the_answers_are_those_of_the_stack_file() -> None:
         assert again == CASE.stack
 
 
-def test_oauth2_from_nothing_is_the_same_login_as_in_a_stack_file() -> None:
+def test_oauth2_by_questions_is_the_same_login_as_in_a_stack_file() -> None:
     candidate = found()["job api"]
     stack = answered(candidate, *OAUTH2)
     (login,) = stack.client_logins
@@ -106,7 +106,7 @@ def test_a_typed_secret_is_written_to_its_file_and_shown_nowhere() -> None:
     assert plan(stack, after).steps == (), "the file has it now"
 
 
-def test_a_secret_replaces_that_of_its_file() -> None:
+def test_a_typed_secret_replaces_the_one_in_its_file() -> None:
     stack = answered(found()["job api"], *OAUTH2, ("secret_file", SECRET))
     made = plan(stack, login_secrets={stack.client_logins[0].key: Secret("newer")})
     (write,) = [each for each in made.changes if isinstance(each, WriteFile) and each.path == SECRET]
@@ -119,7 +119,7 @@ def test_without_a_typed_secret_the_file_must_be_there() -> None:
         plan(answered(found()["job api"], *OAUTH2))
 
 
-def test_a_token_for_alertmanager() -> None:
+def test_a_token_is_set_up_for_alertmanager() -> None:
     candidate = found()["alertmanagers 1"]
     stack = answered(
         candidate, ("way", "authorization"), ("secret_file", "/etc/prometheus/token"), ("type", "Token")
@@ -128,7 +128,7 @@ def test_a_token_for_alertmanager() -> None:
     assert [step.kind for step in plan(stack).steps] == ["login", "reload"]
 
 
-def test_what_is_configured_already_is_filled_in() -> None:
+def test_existing_settings_are_filled_in() -> None:
     config = (
         "oauth2: {client_id: old, client_secret_file: /s, token_url: 'https://id/t', scopes: [a],"
         " endpoint_params: {b: c}, tls_config: {ca_file: /ca}}\n    scheme: https   #"
@@ -157,7 +157,7 @@ def test_what_is_configured_already_is_filled_in() -> None:
         ("basic_auth: {username: x, password: in-clear}", "authorization"),
     ],
 )
-def test_only_one_way_is_allowed_and_no_secret_is_repeated(config: str, way: str) -> None:
+def test_only_one_kind_of_login_is_allowed_and_no_secret_is_shown(config: str, way: str) -> None:
     candidate = found(edited(CASE.facts, "scheme: https   #", f"{config}\n    scheme: https   #"))["job api"]
     with pytest.raises(InputError, match="only one way is allowed") as refused:
         answered(candidate, ("way", way))
@@ -180,7 +180,7 @@ WRONG = (
 
 
 @pytest.mark.parametrize(("name", "value", "words"), WRONG)
-def test_an_answer_that_cannot_be_used_says_why_at_once(name: str, value: str, words: str) -> None:
+def test_an_invalid_answer_is_refused_at_once(name: str, value: str, words: str) -> None:
     candidate = found()["job api"]
     stack = answered(candidate, ("way", "oauth2"))
     with pytest.raises(InputError) as refused:
@@ -189,7 +189,7 @@ def test_an_answer_that_cannot_be_used_says_why_at_once(name: str, value: str, w
     assert refused.value.todo
 
 
-def test_refusals_that_depend_on_the_place() -> None:
+def test_refusals_depend_on_the_kind_of_client() -> None:
     with pytest.raises(InputError, match="plain http"):
         answered(found()["job other"], ("way", "oauth2"))
     old = found(version(CASE.facts, "2.26.1"))["job api"]
@@ -207,12 +207,12 @@ def test_refusals_that_depend_on_the_place() -> None:
         answered(found()["job api"], ("way", "sigv4"))
 
 
-def test_what_is_missing_is_said_by_question() -> None:
+def test_each_missing_answer_is_named_by_its_question() -> None:
     (login,) = answered(found()["job api"], ("way", "oauth2"), ("secret_file", "")).client_logins
     assert set(asked.missing_answers(login)) == {"token_url", "client_id", "secret_file"}
 
 
-def test_a_configuration_that_cannot_be_read_has_no_places() -> None:
+def test_an_unreadable_configuration_has_no_clients() -> None:
     assert found(text(CASE.facts, CONFIG, "scrape_configs: [")) == {}
     with pytest.raises(FirescreenError):
         plan(CASE.stack, text(CASE.facts, CONFIG, "scrape_configs: ["))

@@ -69,7 +69,7 @@ def plan_for(stack: Stack, facts: Facts) -> Plan:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_set_up_is_refused(name: str) -> None:
+def test_an_impossible_login_is_refused(name: str) -> None:
     case = planned.case("client-logins")
     change, words = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
@@ -79,7 +79,7 @@ def test_what_cannot_be_set_up_is_refused(name: str) -> None:
     assert refused.value.todo
 
 
-def test_a_login_that_says_something_else_is_replaced_alone() -> None:
+def test_only_the_login_that_differs_is_replaced() -> None:
     case = planned.case("client-logins")
     facts = edited(case.facts, "scheme: https   #", "oauth2: {client_id: old}  # mine\n    scheme: https   #")
     plan = plan_for(case.stack, facts)
@@ -90,7 +90,7 @@ def test_a_login_that_says_something_else_is_replaced_alone() -> None:
     assert "scheme: https   # theirs" in after
 
 
-def test_the_stack_file_keeps_them() -> None:
+def test_logins_are_written_to_the_stack_file() -> None:
     stack = planned.case("client-logins").stack
     again = stack_file.parse(stack_file.dump(stack), source="firescreen.yaml")
     assert again.client_logins == stack.client_logins
@@ -120,7 +120,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_entry_is_told_with_its_line(name: str) -> None:
+def test_an_invalid_login_is_refused_with_its_line(name: str) -> None:
     entry, words = WRONG[name]
     with pytest.raises(StackError) as refused:
         stack_file.parse(HEAD + entry, source="firescreen.yaml")

@@ -79,7 +79,7 @@ def host(*services: Service) -> HostFacts:
         ("prometheus:9100", False),
     ],
 )
-def test_a_container_asks_a_container(address: str, *, meant: bool) -> None:
+def test_a_container_scrapes_another_container_by_service_name(address: str, *, meant: bool) -> None:
     known = host(PROMETHEUS, EXPORTER)
     assert means(PROMETHEUS, Listener(known, PROMETHEUS), address, Listener(known, EXPORTER)) is meant
 
@@ -94,12 +94,12 @@ def test_a_container_asks_a_container(address: str, *, meant: bool) -> None:
         ("exporter:9100", False),
     ],
 )
-def test_a_container_asks_its_host(address: str, *, meant: bool) -> None:
+def test_a_container_scrapes_its_host(address: str, *, meant: bool) -> None:
     known = host(PROMETHEUS, ON_HOST)
     assert means(PROMETHEUS, Listener(known, PROMETHEUS), address, Listener(known, ON_HOST)) is meant
 
 
-def test_what_listens_on_loopback_alone_is_not_reached_from_a_container() -> None:
+def test_a_loopback_listener_is_unreachable_from_a_container() -> None:
     closed = replace(ON_HOST, sockets=("127.0.0.1:9100",))
     known = host(PROMETHEUS, closed)
     asked = means(
@@ -117,19 +117,19 @@ def test_what_listens_on_loopback_alone_is_not_reached_from_a_container() -> Non
         ("exporter:9100", False),
     ],
 )
-def test_the_host_asks_a_container(address: str, *, meant: bool) -> None:
+def test_the_host_scrapes_a_container_by_its_published_port(address: str, *, meant: bool) -> None:
     asker = replace(PROMETHEUS, container=None, manager="systemd")
     known = host(asker, EXPORTER)
     assert means(asker, Listener(known, asker), address, Listener(known, EXPORTER)) is meant
 
 
-def test_the_loopback_address_of_a_container_is_its_own() -> None:
+def test_a_containers_loopback_address_is_the_container() -> None:
     known = host(PROMETHEUS, EXPORTER)
     own = Listener(known, PROMETHEUS)
     assert means(PROMETHEUS, own, "localhost:9090", own)
 
 
-def test_a_container_of_the_hosts_network_asks_as_the_host_does() -> None:
+def test_a_container_in_the_host_network_scrapes_like_the_host() -> None:
     box = PROMETHEUS.container
     assert box is not None
     asker = replace(PROMETHEUS, container=replace(box, network_mode="host", networks=()))
@@ -137,7 +137,7 @@ def test_a_container_of_the_hosts_network_asks_as_the_host_does() -> None:
     assert means(asker, Listener(known, asker), "localhost:9100", Listener(known, ON_HOST))
 
 
-def test_a_new_job_has_the_address_that_counts_inside_of_the_container() -> None:
+def test_a_new_job_has_the_address_as_seen_from_the_container() -> None:
     here = host(EXPORTER, PROMETHEUS, ON_HOST)
     own = Listener(here, PROMETHEUS)
 
@@ -156,7 +156,7 @@ def test_a_new_job_has_the_address_that_counts_inside_of_the_container() -> None
     assert target(PROMETHEUS, own, far, "192.0.2.9:9100") == "192.0.2.9:9100"
 
 
-def test_what_publishes_no_port_is_named_as_in_its_network() -> None:
+def test_a_container_without_published_ports_is_named_as_in_its_network() -> None:
     closed = replace(EXPORTER, container=replace(EXPORTER.container, published=()))  # type: ignore[type-var]
     assert closed.container is not None and not closed.container.is_reachable
     assert closed.container.own_names == ("exporter", "mon-exporter-1")

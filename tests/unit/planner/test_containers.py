@@ -23,7 +23,7 @@ SERVICE = Service(
 )
 
 
-def test_what_is_published_or_in_the_hosts_network_is_changed() -> None:
+def test_published_and_host_network_containers_are_changed() -> None:
     containers.refuse_unknown_client(SERVICE)
     containers.refuse_unknown_client(replace(SERVICE, container=None))
     containers.refuse_unknown_client(
@@ -49,20 +49,20 @@ def test_what_is_published_or_in_the_hosts_network_is_changed() -> None:
         ),
     ],
 )
-def test_what_cannot_be_changed_or_verified_is_refused(service: Service, said: str) -> None:
+def test_containers_that_cannot_be_changed_or_verified_are_refused(service: Service, said: str) -> None:
     with pytest.raises(InputError, match=said) as refused:
         containers.refuse_unchangeable(service)
     assert refused.value.todo
 
 
-def test_a_client_that_no_compose_file_describes_is_refused() -> None:
+def test_a_client_container_without_a_compose_file_is_refused() -> None:
     alone = replace(SERVICE, container=replace(BOX, project="", service=""))
     containers.refuse_unchangeable(alone)
     with pytest.raises(InputError, match="no Compose file or quadlet describes"):
         containers.refuse_unknown_client(alone)
 
 
-def test_a_client_that_is_made_anew_for_its_folder_is_told() -> None:
+def test_recreating_a_client_container_for_its_folder_is_reported() -> None:
     asking = replace(SERVICE, component="prometheus", home="/srv/mon/firescreen-prometheus")
     (gap,) = gaps.of_recreation(asking)
     assert gap.sentence.startswith("srv1/prometheus gets a folder for its files")
@@ -74,7 +74,7 @@ def test_a_client_that_is_made_anew_for_its_folder_is_told() -> None:
     assert gap.sentence.endswith("it is down for about 1 s")
 
 
-def test_what_differs_from_its_compose_file_is_refused_in_words() -> None:
+def test_a_container_that_differs_from_its_compose_file_is_refused() -> None:
     containers.refuse_pending((SERVICE, replace(SERVICE, container=None)))
     edited = replace(
         BOX, pending="does not run as its Compose files say now", compose_files=("/srv/mon/compose.yaml",)

@@ -119,7 +119,7 @@ def after(plan: Plan, path: str) -> str:
         ),
     ],
 )
-def test_what_it_cannot_do_is_refused_before_anything_is_written(
+def test_an_impossible_setup_is_refused_before_anything_is_written(
     facts: Callable[[], Facts], what: str
 ) -> None:
     with pytest.raises(FirescreenError) as refused:
@@ -128,13 +128,13 @@ def test_what_it_cannot_do_is_refused_before_anything_is_written(
     assert refused.value.where and refused.value.todo
 
 
-def test_a_configuration_that_is_gone_is_refused() -> None:
+def test_a_missing_configuration_is_refused() -> None:
     files = {path: state for path, state in CASE.facts.hosts["web1"].files.items() if path != MODULES}
     with pytest.raises(FirescreenError, match="not there"):
         plan_for(facts=with_host("web1", files=files))
 
 
-def test_what_prometheus_asks_on_its_own_host_by_loopback_stays() -> None:
+def test_targets_on_loopback_of_the_prometheus_host_stay() -> None:
     """The exporter listens there: only other hosts come by the one port."""
     known = CASE.facts.hosts["mon1"]
     services = CASE.facts.hosts["web1"].services
@@ -159,7 +159,7 @@ def test_what_prometheus_asks_on_its_own_host_by_loopback_stays() -> None:
     assert "metrics_path: /proxy" in far and "scheme: https" in far
 
 
-def test_modules_that_are_there_are_used_and_no_name_is_taken_twice() -> None:
+def test_existing_modules_are_used_and_names_are_unique() -> None:
     text = (
         "modules:\n  blackbox_exporter: {method: exec, exec: {command: /bin/true}}\n"
         "  box: {method: http, http: {address: 127.0.0.1, port: 9115}}\n"
@@ -172,7 +172,7 @@ def test_modules_that_are_there_are_used_and_no_name_is_taken_twice() -> None:
     assert "module: [node_exporter-2]" in after(plan, PROMETHEUS)
 
 
-def test_a_path_of_its_own_has_a_module_of_its_own() -> None:
+def test_another_metrics_path_gets_its_own_module() -> None:
     facts = jobs(
         "  - job_name: a\n    static_configs: [{targets: ['web1:9100']}]\n"
         "  - job_name: b\n    metrics_path: /other\n    static_configs: [{targets: ['web1:9100']}]\n"
@@ -182,7 +182,7 @@ def test_a_path_of_its_own_has_a_module_of_its_own() -> None:
     assert "module: [node_exporter]" in after(plan, PROMETHEUS)
 
 
-def test_a_job_that_has_a_blackbox_exporter_probe_others_asks_it_there_too() -> None:
+def test_blackbox_probe_jobs_go_through_the_one_port_too() -> None:
     plan = plan_for(
         facts=jobs(
             "  - job_name: b\n    metrics_path: /probe\n    params: {module: [http_2xx]}\n"
@@ -202,7 +202,7 @@ def test_a_job_that_has_a_blackbox_exporter_probe_others_asks_it_there_too() -> 
     assert (up.instance, up.instance_label) == ("web1:9999", "https://example.net")
 
 
-def test_flags_of_a_person_stay_and_tls_that_is_there_is_kept() -> None:
+def test_existing_flags_and_tls_settings_are_kept() -> None:
     facts = with_proxy(
         arguments=("-allow.net", "192.0.2.0/24", "-web.tls.listen-address=:9999", "-web.tls.verify")
     )
@@ -217,7 +217,7 @@ def test_flags_of_a_person_stay_and_tls_that_is_there_is_kept() -> None:
     assert " --web.listen-address=" in written
 
 
-def test_who_asks_an_exporter_past_the_one_port_is_told_first() -> None:
+def test_clients_that_bypass_the_one_port_are_reported_first() -> None:
     """A site of another host, and a job that Prometheus discovers; not what asks by loopback, nor its own modules."""
 
     def route(host: str, program: ProxyProgram, upstream: str) -> ProxyRoute:
@@ -303,14 +303,14 @@ def test_one_question_puts_the_exporters_behind_the_one_port_and_takes_them_out(
     assert not any(key.startswith("front_doors") and key.endswith(".name") for key in keys)
 
 
-def test_it_is_offered_only_where_it_can_be_done() -> None:
+def test_the_one_port_is_offered_only_where_possible() -> None:
     stack = bare()
     assert asked(replace(stack, certificates=replace(stack.certificates, issued_by="self-signed"))) is None
     assert asked(stack, with_proxy(active=False)) is None
     assert asked(stack, with_exporter(flags=FlagPlace("manual"))) is None
 
 
-def test_another_front_door_beside_it_keeps_its_answers() -> None:
+def test_a_second_front_door_on_the_host_keeps_its_answers() -> None:
     """A host with nginx too: its questions change its own front door alone."""
     site = planned.case("front-door")
     host, door = site.facts.hosts["web1"], CASE.stack.front_doors[0]

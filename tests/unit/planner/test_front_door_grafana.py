@@ -96,7 +96,7 @@ def written(plan: Plan, path: str) -> str:
     return found.after.content.decode()
 
 
-def test_its_settings_and_data_sources_follow() -> None:
+def test_grafanas_settings_and_data_sources_follow_the_front_door() -> None:
     stack, facts = site()
     assert stack_file.parse(stack_file.dump(stack), source="").front_doors == stack.front_doors
     plan = plan_for(stack, facts)
@@ -140,14 +140,14 @@ def test_its_settings_and_data_sources_follow() -> None:
     assert {each.probe for each in mine} <= known
 
 
-def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
+def test_nothing_remains_of_an_applied_plan() -> None:
     stack, facts = site()
     done = planned.carried_out(plan_for(stack, facts), facts)
     assert plan_for(stack, done).steps == ()
 
 
 @pytest.mark.parametrize("proxy", ["nginx", "apache", "caddy", "haproxy"])
-def test_the_front_door_asks_for_no_login_there_and_passes_websockets(proxy: str) -> None:
+def test_the_front_door_requires_no_login_for_grafana_and_passes_websockets(proxy: str) -> None:
     own, before = (plan_for(*site(proxy, login=login)) for login in ("own", "door"))
     texts = [
         next(
@@ -180,7 +180,7 @@ def override(key: str, value: str, section: str = "server") -> GrafanaOverride:
     return GrafanaOverride(section=section, key=key, value=value, said_by=f"{name}={value}")
 
 
-def test_what_the_environment_says_already_is_not_written() -> None:
+def test_settings_from_the_environment_are_not_written_again() -> None:
     plan = plan_for(*site(overrides=(override("root_url", f"{URL}/"), override("http_port", "3001"))))
     said = grafana_ini.settings(written(plan, INI).encode())
     assert set(said) == {("server", "serve_from_sub_path"), ("server", "http_addr")}
@@ -201,32 +201,32 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_set_up_is_refused(name: str) -> None:
+def test_an_impossible_setup_is_refused(name: str) -> None:
     ini, overrides, said = REFUSED[name]
     with pytest.raises(FirescreenError, match=said):
         plan_for(*site(ini=ini, overrides=overrides))
 
 
-def test_a_host_without_it_is_refused() -> None:
+def test_a_host_without_grafana_is_refused() -> None:
     stack, facts = site()
     facts = replace(facts, hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], grafana_server=None)})
     with pytest.raises(InputError, match="no Grafana on web1"):
         plan_for(stack, facts)
 
 
-def test_dashboards_that_are_shown_to_everyone_are_told() -> None:
+def test_anonymous_dashboards_are_warned_about() -> None:
     anonymous = f"{PLAIN}[auth.anonymous]\nenabled = true\n"
     plan = plan_for(*site(ini=anonymous))
     assert [each.id for each in plan.warnings if each.component == GRAFANA] == ["grafana-anonymous"]
     assert not [each for each in plan.probes if each.component == GRAFANA and each.client == "no login"]
 
 
-def test_its_own_domain_is_enforced_by_the_new_name() -> None:
+def test_enforce_domain_uses_the_new_name() -> None:
     plan = plan_for(*site(ini="[server]\nenforce_domain = true\ndomain = old.example.net\n"))
     assert grafana_ini.settings(written(plan, INI).encode())["server", "domain"] == "noc.example.net"
 
 
-def test_a_job_that_scrapes_it_follows() -> None:
+def test_a_job_that_scrapes_grafana_follows_the_front_door() -> None:
     stack, facts = site()
     config = "/etc/prometheus/prometheus.yml"
     host = facts.hosts["web1"]
@@ -253,7 +253,7 @@ def test_a_job_that_scrapes_it_follows() -> None:
         ),
     ],
 )
-def test_a_stack_file_that_makes_no_sense_is_refused(changed: dict[str, object], said: str) -> None:
+def test_a_contradictory_stack_file_is_refused(changed: dict[str, object], said: str) -> None:
     stack, _ = site()
     (door,) = stack.front_doors
     text = stack_file.dump(replace(stack, front_doors=(replace(door, **changed),)))  # type: ignore[arg-type]
@@ -262,7 +262,7 @@ def test_a_stack_file_that_makes_no_sense_is_refused(changed: dict[str, object],
 
 
 @pytest.mark.parametrize("certificate", [False, True])
-def test_a_grafana_on_another_host_is_told_how_it_gets_in(certificate: bool) -> None:
+def test_the_plan_says_how_a_grafana_on_another_host_can_connect(certificate: bool) -> None:
     stack, facts = site()
     (door,) = stack.front_doors
     if certificate:
@@ -309,7 +309,7 @@ def asked(stack: Stack, facts: Facts, name: str) -> Question | None:
     )
 
 
-def test_it_is_asked_where_it_runs() -> None:
+def test_grafana_is_offered_by_a_question_on_its_host() -> None:
     facts = site()[1]
     stack = planner.answer(
         without_door(facts), Setting("front_doors", "name", "web1/nginx"), "noc.example.net"
@@ -359,7 +359,7 @@ def test_one_of_several_proxies_is_chosen() -> None:
 
 
 @pytest.mark.parametrize("proxy", ["apache", "caddy", "haproxy"])
-def test_a_path_below_another_comes_first(proxy: str) -> None:
+def test_routes_of_longer_paths_come_first(proxy: str) -> None:
     stack, facts = site(proxy)
     (door,) = stack.front_doors
     routes = (DoorRoute(to="prometheus"), DoorRoute(to=GRAFANA, path="/grafana"))
@@ -379,7 +379,7 @@ def test_a_path_below_another_comes_first(proxy: str) -> None:
     assert -1 < text.index(first) < text.index(second)
 
 
-def test_cors_goes_together_with_sign_in_and_with_a_site_of_a_person() -> None:
+def test_cors_can_be_combined_with_sign_in_and_an_existing_site() -> None:
     origin = "https://grafana.example.net"
     for name in ("front-door-sign-in", "front-door-sign-in-caddy", "front-door-own-site"):
         case = planned.case(name)
@@ -394,7 +394,7 @@ def test_cors_goes_together_with_sign_in_and_with_a_site_of_a_person() -> None:
         assert any("Access-Control-Allow-Origin" in text and "grafana" in text for text in texts), name
 
 
-def test_what_a_site_of_a_person_cannot_take_is_refused() -> None:
+def test_settings_that_an_existing_site_cannot_have_are_refused() -> None:
     case = planned.case("front-door-own-site")
     (door,) = case.stack.front_doors
     host = case.facts.hosts["web1"]
@@ -408,7 +408,7 @@ def test_what_a_site_of_a_person_cannot_take_is_refused() -> None:
         plan_for(replace(case.stack, front_doors=(changed,)), facts)
 
 
-def test_a_name_for_grafana_alone_needs_no_users_of_the_front_door() -> None:
+def test_a_front_door_for_grafana_alone_needs_no_users() -> None:
     stack, facts = site()
     (door,) = stack.front_doors
     alone = replace(

@@ -74,7 +74,7 @@ REFUSED: dict[str, tuple[Callable[[planned.Case], Facts], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_asked_is_refused(name: str) -> None:
+def test_a_component_that_cannot_be_reached_over_tls_is_refused(name: str) -> None:
     case = planned.case(NAME)
     change, words = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
@@ -84,7 +84,7 @@ def test_what_cannot_be_asked_is_refused(name: str) -> None:
     assert refused.value.todo
 
 
-def test_apache_asks_by_a_name() -> None:
+def test_apache_connects_to_a_component_by_name() -> None:
     case = planned.case(f"{NAME}-apache")
     (door,) = case.stack.front_doors
     routes = tuple(replace(each, address="") for each in door.routes)
@@ -93,7 +93,7 @@ def test_apache_asks_by_a_name() -> None:
         plan_for(stack, case.facts)
 
 
-def test_an_ed25519_key_is_nothing_for_apache() -> None:
+def test_apache_cannot_use_an_ed25519_key() -> None:
     case = planned.case(f"{NAME}-apache")
     certificates = replace(case.stack.certificates, key="ed25519")
     with pytest.raises(InputError, match="Ed25519"):
@@ -109,7 +109,7 @@ def test_the_client_certificate_is_renewed_alone() -> None:
     assert [step.kind for step in again.steps][-1] == "open-door"
 
 
-def test_a_host_that_is_away_takes_its_front_door_with_it() -> None:
+def test_an_unreachable_host_leaves_its_front_door_out() -> None:
     for proxy, words in (("nginx", ""), ("haproxy", "would lose that front door")):
         case = planned.case(NAME if proxy == "nginx" else f"{NAME}-{proxy}")
         hosts = {name: host for name, host in case.facts.hosts.items() if name != "db1"}
@@ -121,7 +121,7 @@ def test_a_host_that_is_away_takes_its_front_door_with_it() -> None:
             assert not any(step.component == proxy for step in plan_for(case.stack, facts).steps)
 
 
-def test_a_front_door_and_what_it_asks_are_not_parted() -> None:
+def test_a_front_door_and_its_components_cannot_be_divided() -> None:
     case = planned.case(NAME)
     with pytest.raises(InputError, match="turn together"):
         planner.restrict_plan(plan_for(case.stack, case.facts), ("web1",))
@@ -159,7 +159,7 @@ def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
     assert b"proxy_pass https://127.0.0.1:9093;" in site.after.content
 
 
-def test_a_key_in_the_traditional_form() -> None:
+def test_a_key_in_traditional_pem_form_is_used() -> None:
     for kind, words in (("ec-p256", b"EC PRIVATE"), ("rsa-2048", b"RSA PRIVATE"), ("ed25519", b"PRIVATE")):
         key = issue.new_key(kind)  # type: ignore[arg-type]
         assert issue.traditional_key(key).startswith(b"-----BEGIN " + words)
@@ -187,7 +187,7 @@ def protection(stack: Stack) -> dict[str, tuple[str, ...]]:
     return {each.key: each.protect for each in stack.components}
 
 
-def test_a_question_asks_how_components_of_the_host_are_asked() -> None:
+def test_a_question_asks_how_the_proxy_connects_to_components_of_its_host() -> None:
     case = planned.case("front-door")
     question = asked(case.stack, case.facts)["connection"]
     assert (question.default, question.priority) == ("loopback", "low")
@@ -229,7 +229,7 @@ def test_a_question_asks_for_components_of_other_hosts() -> None:
     assert set(protection(gone).values()) == {("tls", "basic_auth")}
 
 
-def test_a_host_with_a_proxy_alone_is_asked_too() -> None:
+def test_a_host_with_only_a_proxy_gets_questions_too() -> None:
     case = planned.case(NAME)
     components = tuple(
         replace(each, protect=("tls", "basic_auth"), client_allowed_sans=())
@@ -257,7 +257,7 @@ def _restarts(plan: Plan, unit: str) -> int:
     return sum(each.action == "restart" and each.service.unit == unit for each in plan.restarts)
 
 
-def test_one_restart_does_for_tls_and_the_path() -> None:
+def test_one_restart_is_enough_for_tls_and_the_path() -> None:
     case = planned.case(NAME)
     plan = plan_for(case.stack, case.facts)
     for unit in ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"):
@@ -266,7 +266,7 @@ def test_one_restart_does_for_tls_and_the_path() -> None:
     assert plan_for(case.stack, after).steps == ()
 
 
-def test_a_component_that_a_job_asks_with_others_restarts_for_each() -> None:
+def test_a_component_in_a_shared_job_restarts_for_tls_and_for_the_path() -> None:
     """Its job is divided as it turns to TLS, and only then may it get a path of its own."""
     case = planned.case(NAME)
     config = "/etc/prometheus/prometheus.yml"

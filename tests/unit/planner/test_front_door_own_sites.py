@@ -58,7 +58,7 @@ def written(plan: Plan, path: str) -> str:
 FRONTEND = "front-door-own-frontend"
 
 
-def test_a_frontend_takes_lines_in_and_the_login_is_in_a_backend() -> None:
+def test_a_frontend_gets_lines_and_the_login_is_in_a_backend() -> None:
     facts = planned.case(FRONTEND).facts
     found = written(plan_for(FRONTEND, lambda door: door), HAPROXY)
     frontend, _, block = found.partition("# Written by Firescreen, which undoes it too: front doors.")
@@ -91,7 +91,7 @@ UNFIT: dict[str, tuple[Callable[[FrontDoor], FrontDoor], Callable[[Facts], Facts
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_a_frontend_that_cannot_take_the_routes_in_is_refused(name: str) -> None:
+def test_a_frontend_that_cannot_include_the_routes_is_refused(name: str) -> None:
     change, there, words = UNFIT[name]
     with pytest.raises(FirescreenError) as refused:
         plan_for(FRONTEND, change, there(planned.case(FRONTEND).facts))
@@ -138,7 +138,7 @@ def with_secret(facts: Facts) -> Facts:
     return replace(facts, hosts={**facts.hosts, WORKSPACE: replace(own, files=files)})
 
 
-def test_programs_show_client_certificates_and_nobody_else_is_turned_away() -> None:
+def test_client_certificates_are_optional_for_other_paths_of_the_site() -> None:
     plan = plan_for(OWN, lambda door: replace(door, people=(), client_cert=True))
     found = written(plan, INCLUDED)
     assert "ssl_verify_client optional_no_ca;" in found
@@ -150,7 +150,7 @@ def test_programs_show_client_certificates_and_nobody_else_is_turned_away() -> N
     assert (expected["client certificate"], expected["stranger's certificate"]) == ("200", "401")
 
 
-def test_a_site_that_asks_for_certificates_itself_is_refused_with_the_line() -> None:
+def test_a_site_that_requires_client_certificates_itself_is_refused_with_its_line() -> None:
     case = planned.case(OWN)
     there = ProxySite(
         program="nginx",
@@ -167,7 +167,7 @@ def test_a_site_that_asks_for_certificates_itself_is_refused_with_the_line() -> 
     assert refused.value.where == "web1:/etc/nginx/snippets/tls.conf:3"
 
 
-def test_people_sign_in_in_a_site_that_is_there() -> None:
+def test_sign_in_works_in_an_existing_site() -> None:
     facts = with_secret(planned.case(OWN).facts)
     plan = plan_for(OWN, lambda door: replace(door, people=(), machines=("script",), sign_in=COMPANY), facts)
     found = written(plan, INCLUDED)
@@ -187,7 +187,7 @@ def test_people_sign_in_in_a_site_that_is_there() -> None:
 
 
 @pytest.mark.parametrize("program", ["apache", "caddy"])
-def test_the_sections_of_other_proxies_hold_for_the_paths_alone(program: str) -> None:
+def test_settings_in_other_proxies_apply_to_the_front_doors_paths_only(program: str) -> None:
     known = proxy(program)
     assert known is not None
     assert known.render_inside is not None
@@ -216,7 +216,7 @@ def test_the_sections_of_other_proxies_hold_for_the_paths_alone(program: str) ->
     ]
 
 
-def test_a_caddy_asks_no_clients_of_others_for_certificates() -> None:
+def test_caddy_requires_no_client_certificates_for_other_sites() -> None:
     case = planned.case(OWN)
     door = replace(case.stack.front_doors[0], proxy="caddy", site="/etc/caddy/Caddyfile", client_cert=True)
     text = stack_file.dump(replace(case.stack, front_doors=(door,)))
@@ -231,7 +231,7 @@ def test_a_caddy_asks_no_clients_of_others_for_certificates() -> None:
         ("/srv/Caddyfile", "another configuration than /etc/caddy/Caddyfile"),
     ],
 )
-def test_what_a_caddy_runs_with_is_not_overwritten(path: str, words: str) -> None:
+def test_caddys_running_configuration_is_not_overwritten(path: str, words: str) -> None:
     facts = text(planned.case("front-door-caddy").facts, path, "{}")
     known = facts.hosts["web1"]
     changed = tuple(
@@ -260,7 +260,7 @@ def test_a_caddy_of_another_unit_is_named() -> None:
 ZONE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
 
 
-def test_a_rate_limit_is_declared_beside_a_site_of_nginx_and_taken_back() -> None:
+def test_an_nginx_rate_limit_is_declared_outside_the_site_and_removed_again() -> None:
     case = planned.case("front-door-own-site")
     (door,) = case.stack.front_doors
     plan = planner.plan(case.stack, planned.looked_up(case.stack, case.facts), Answers())
@@ -276,7 +276,7 @@ def test_a_rate_limit_is_declared_beside_a_site_of_nginx_and_taken_back() -> Non
     assert planner.plan(without, planned.looked_up(without, after), Answers()).steps == ()
 
 
-def test_a_rate_limit_in_a_site_leaves_what_is_others_alone() -> None:
+def test_a_rate_limit_in_a_site_leaves_other_limits_alone() -> None:
     case = planned.case("front-door-own-site")
     web1 = case.facts.hosts["web1"]
     files = {**web1.files, ZONE: FileState(b"server {}\n", 0o644, "root", "root")}
@@ -289,7 +289,7 @@ def test_a_rate_limit_in_a_site_leaves_what_is_others_alone() -> None:
     assert ZONE not in {change.path for change in plan.changes}
 
 
-def test_a_frontend_that_counts_by_the_same_counter_is_refused() -> None:
+def test_a_frontend_that_uses_the_same_counter_is_refused() -> None:
     case = planned.case("front-door-own-frontend")
     main = "/etc/haproxy/haproxy.cfg"
     web1 = case.facts.hosts["web1"]

@@ -113,7 +113,7 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_keeps_people_from_signing_in_is_said(name: str) -> None:
+def test_obstacles_to_signing_in_are_reported(name: str) -> None:
     case = planned.case(CASE)
     change, what, todo = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
@@ -144,7 +144,7 @@ def test_the_secret_is_in_one_file_and_is_shown_nowhere() -> None:
     )
 
 
-def test_the_sessions_go_on_with_another_secret() -> None:
+def test_sessions_survive_a_new_client_secret() -> None:
     case = planned.case(CASE)
     plan = plan_for(case.stack, case.facts)
     after = planned.carried_out(plan, plan.facts)
@@ -157,7 +157,7 @@ def test_the_sessions_go_on_with_another_secret() -> None:
     assert "another-secret" in new
 
 
-def test_a_new_module_takes_a_restart_and_nothing_else_does() -> None:
+def test_only_a_new_module_requires_a_restart() -> None:
     case = planned.case(CASE)
     plan = plan_for(case.stack, case.facts)
     assert actions(plan) == ["restart"]
@@ -173,7 +173,7 @@ def actions(plan: Plan) -> list[str]:
     ]
 
 
-def test_a_page_leads_to_the_provider_and_a_program_gets_401() -> None:
+def test_browsers_are_redirected_to_the_provider_and_programs_get_401() -> None:
     case = planned.case(CASE)
     probes = {each.client: each for each in plan_for(case.stack, case.facts).probes}
     page = probes["page, not signed in"]
@@ -189,7 +189,7 @@ def test_a_page_leads_to_the_provider_and_a_program_gets_401() -> None:
     assert "AuthType Basic" not in written(plan_for(certificate, case.facts), SITE)
 
 
-def test_every_account_passes_only_where_that_is_said() -> None:
+def test_any_account_may_sign_in_only_if_the_stack_file_says_so() -> None:
     case = planned.case(CASE)
     everyone = settings(case.stack, email_domains=("*",), groups=(), claims=(), ca_file="")
     text = written(plan_for(everyone, case.facts), SITE)
@@ -211,7 +211,7 @@ def test_every_account_passes_only_where_that_is_said() -> None:
         ("front-door-sign-in-caddy", "reverse_proxy /oauth2/*", "reverse_proxy /* 127.0.0.1:9091"),
     ],
 )
-def test_a_component_with_the_whole_name_leaves_the_sign_in_its_path(
+def test_a_component_at_the_root_path_leaves_the_sign_in_path_free(
     name: str, own: str, all_paths: str
 ) -> None:
     case = planned.case(name)
@@ -245,7 +245,7 @@ def in_apache(facts: Facts) -> Facts:
     return replace(facts, hosts={**facts.hosts, "web1": replace(facts.hosts["web1"], proxies=proxies)})
 
 
-def test_signing_in_is_asked_and_answered() -> None:
+def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
     case = planned.case("front-door-apache")
     facts = in_apache(planned.case(CASE).facts)
     stack = choose(case.stack, "access", "sign_in")
@@ -288,7 +288,7 @@ def test_signing_in_is_asked_and_answered() -> None:
         ("groups", 'a, "b"'),
     ],
 )
-def test_an_answer_that_cannot_be_is_refused(name: str, value: str) -> None:
+def test_an_invalid_answer_is_refused(name: str, value: str) -> None:
     with pytest.raises(InputError) as refused:
         choose(planned.case(CASE).stack, f"sign_in.{name}", value)
     assert refused.value.todo
@@ -305,7 +305,7 @@ def beside(**changed: object) -> Stack:
     return settings(stack, **changed) if changed else stack
 
 
-def test_oauth2_proxy_is_configured_and_restarted_before_the_proxy_asks_it() -> None:
+def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
     case = planned.case("front-door-sign-in-nginx")
     plan = plan_for(case.stack, case.facts)
     given = tomllib.loads(written(plan, CONFIG))
@@ -341,7 +341,7 @@ def test_oauth2_proxy_is_configured_and_restarted_before_the_proxy_asks_it() -> 
         (CONFIG, None, {"claims": (("a", ("b",)),)}, "no other claims"),
     ],
 )
-def test_what_oauth2_proxy_cannot_be_given_is_said(
+def test_settings_that_oauth2_proxy_lacks_are_refused(
     path: str, content: str | None, changed: dict[str, object], what: str
 ) -> None:
     facts = kept(planned.case("front-door-sign-in-nginx").facts, path, content, host="web1")

@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_set_up_is_refused(name: str) -> None:
+def test_an_impossible_front_door_is_refused(name: str) -> None:
     case = planned.case("front-door")
     change, words = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
@@ -177,7 +177,7 @@ UNFIT_SITES: dict[str, tuple[Callable[[Facts], Facts], str]] = {
 
 
 @pytest.mark.parametrize("name", UNFIT_SITES)
-def test_a_site_that_cannot_take_the_routes_in_is_refused(name: str) -> None:
+def test_a_site_that_cannot_include_the_routes_is_refused(name: str) -> None:
     case = planned.case("front-door-own-site")
     change, words = UNFIT_SITES[name]
     with pytest.raises(FirescreenError) as refused:
@@ -211,7 +211,7 @@ def test_a_site_that_has_the_name_is_offered_by_a_question() -> None:
     }
 
 
-def test_a_prometheus_of_another_host_keeps_its_target() -> None:
+def test_a_prometheus_on_another_host_keeps_its_target() -> None:
     case = planned.case("front-door")
     spec = HostSpec(name="monitor", connect="ssh", address="192.0.2.12")
     stack = replace(
@@ -239,7 +239,7 @@ def test_a_prometheus_of_another_host_keeps_its_target() -> None:
         plan_for(stack, facts)
 
 
-def test_a_site_that_leads_to_the_old_path_needs_consent() -> None:
+def test_a_site_that_proxies_to_the_old_path_needs_consent() -> None:
     case = planned.case("front-door")
     route = ProxyRoute(
         host="web1",
@@ -259,7 +259,7 @@ def test_a_site_that_leads_to_the_old_path_needs_consent() -> None:
     assert "https://noc.example.net/prometheus/" in plan.unaccepted[0].lines[0]
 
 
-def test_a_hash_that_fits_its_password_stays() -> None:
+def test_a_hash_that_matches_its_password_stays() -> None:
     case = planned.case("front-door")
     plan = plan_for(case.stack, case.facts)
     after = planned.carried_out(plan, plan.facts)
@@ -293,7 +293,7 @@ def keys(stack: Stack, facts: Facts) -> dict[str, str]:
     return {each.key: each.default for each in planner.questions(stack, looked)}
 
 
-def test_a_name_makes_a_front_door_and_no_name_takes_it_away() -> None:
+def test_a_name_adds_a_front_door_and_an_empty_name_removes_it() -> None:
     stack, facts = bare()
     name = Setting("front_doors", "name", "web1/nginx")
     assert keys(stack, facts)[str(name)] == ""
@@ -312,7 +312,7 @@ def test_a_name_makes_a_front_door_and_no_name_takes_it_away() -> None:
 @pytest.mark.parametrize(
     ("way", "users", "certificate"), [("client_cert", 0, True), ("either", 1, True), ("password", 1, False)]
 )
-def test_who_passes_is_asked(way: str, users: int, certificate: bool) -> None:
+def test_access_to_a_front_door_is_a_question(way: str, users: int, certificate: bool) -> None:
     stack, facts = bare()
     made = planner.answer(stack, Setting("front_doors", "name", "web1/nginx"), "noc.example.net")
     made = planner.answer(made, Setting("front_doors", "access", "web1/nginx"), way)
@@ -324,14 +324,14 @@ def test_who_passes_is_asked(way: str, users: int, certificate: bool) -> None:
 
 
 @pytest.mark.parametrize("value", ["two words", "-x", "a..b", "a" * 201, "http://x"])
-def test_what_is_no_name_is_refused(value: str) -> None:
+def test_an_invalid_name_is_refused(value: str) -> None:
     with pytest.raises(InputError):
         planner.answer(bare()[0], Setting("front_doors", "name", "web1/nginx"), value)
     with pytest.raises(InputError):
         planner.answer(bare()[0], Setting("front_doors", "access", "web1/nginx"), "key under the mat")
 
 
-def test_it_is_not_asked_where_it_cannot_be() -> None:
+def test_impossible_front_doors_get_no_question() -> None:
     stack, facts = bare()
     for hindered in (
         web1(facts, proxies=()),
@@ -360,7 +360,7 @@ def test_a_module_that_is_not_installed_is_named() -> None:
     assert refused.value.where == "web1:/etc/apache2/mods-available/ssl.load"
 
 
-def test_two_front_doors_of_one_proxy_add_what_it_needs_once() -> None:
+def test_two_front_doors_of_one_proxy_change_its_files_once() -> None:
     case = planned.case("front-door-caddy")
     first = case.stack.front_doors[0]
     second = replace(first, name="alerts.example.net", routes=(DoorRoute(to="alertmanager"),))
@@ -371,7 +371,7 @@ def test_two_front_doors_of_one_proxy_add_what_it_needs_once() -> None:
     assert len(set(paths)) == len(paths)
 
 
-def test_newer_caddy_has_other_names_for_its_settings() -> None:
+def test_newer_caddy_versions_use_other_setting_names() -> None:
     facts = planned.case("front-door-caddy").facts
     newer = web1(
         facts, proxies=tuple(replace(each, version="2.11.4") for each in facts.hosts["web1"].proxies)
@@ -402,7 +402,7 @@ def haproxy_text(plan: Plan) -> str:
     return state.content.decode() if state is not None else ""
 
 
-def test_sections_of_others_keep_every_byte_around_the_block() -> None:
+def test_other_sections_of_haproxy_keep_every_byte() -> None:
     facts = planned.case("front-door-haproxy").facts
     known = facts.hosts["web1"].files[HAPROXY]
     assert known is not None
@@ -416,14 +416,14 @@ def test_sections_of_others_keep_every_byte_around_the_block() -> None:
     assert "max-age=86400" not in again
 
 
-def test_a_last_line_without_an_end_gets_one() -> None:
+def test_a_missing_newline_at_the_end_is_added() -> None:
     facts = planned.case("front-door-haproxy").facts
     found = haproxy_text(haproxy_plan(text(facts, HAPROXY, "global\n    daemon")))
     assert found.startswith("global\n    daemon\n\n# Written by Firescreen")
 
 
 @pytest.mark.parametrize("bind", ["*:443", ":80,[::]:443", ":440-450", "192.0.2.11:443"])
-def test_a_port_of_another_section_is_refused_with_its_line(bind: str) -> None:
+def test_a_port_used_by_another_section_is_refused_with_its_line(bind: str) -> None:
     facts = planned.case("front-door-haproxy").facts
     taken = text(
         facts, HAPROXY, f"defaults\n    mode http\nfrontend www\n    bind {bind} ssl crt /etc/x.pem\n"
@@ -434,13 +434,13 @@ def test_a_port_of_another_section_is_refused_with_its_line(bind: str) -> None:
     assert haproxy_plan(taken, port=8443).steps
 
 
-def test_its_own_block_takes_no_port_from_it() -> None:
+def test_the_front_doors_own_port_counts_as_free() -> None:
     facts = planned.case("front-door-haproxy").facts
     first = haproxy_text(haproxy_plan(facts))
     assert haproxy_plan(text(facts, HAPROXY, first), timeout=60).steps
 
 
-def test_a_port_asks_all_clients_for_certificates_or_none() -> None:
+def test_one_port_requires_client_certificates_for_all_sites_or_none() -> None:
     case = planned.case("front-door-haproxy")
     first, second = case.stack.front_doors
     closed = replace(second, machines=(), client_cert=True)
@@ -453,7 +453,7 @@ def test_a_port_asks_all_clients_for_certificates_or_none() -> None:
     assert "verify optional" in found
 
 
-def test_certificate_and_key_of_others_are_put_into_one_file() -> None:
+def test_a_users_certificate_and_key_are_combined_in_one_file() -> None:
     case = planned.case("front-door-haproxy")
     made = planned.carried_out(plan := haproxy_plan(case.facts), plan.facts)
     files = made.hosts["web1"].files
@@ -464,7 +464,7 @@ def test_certificate_and_key_of_others_are_put_into_one_file() -> None:
     assert bundle.mode == 0o600
 
 
-def test_a_route_of_another_section_at_the_old_path_needs_consent() -> None:
+def test_a_route_of_another_section_to_the_old_path_needs_consent() -> None:
     case = planned.case("front-door-haproxy")
     route = ProxyRoute(
         host="web1",
@@ -505,7 +505,7 @@ def with_door(proxy: str = "nginx") -> tuple[Stack, Facts]:
     ],
 )
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
-def test_each_setting_is_asked_and_answered(
+def test_each_setting_has_a_question_that_can_be_answered(
     proxy: str, name: str, value: str, field: str, found: object
 ) -> None:
     stack, facts = with_door(proxy)
@@ -531,19 +531,19 @@ def test_each_setting_is_asked_and_answered(
         ("certificate", "mine"),
     ],
 )
-def test_no_such_value_of_a_setting_is_taken(name: str, value: str) -> None:
+def test_invalid_values_of_settings_are_refused(name: str, value: str) -> None:
     with pytest.raises(InputError):
         planner.answer(with_door()[0], Setting("front_doors", name, "web1/nginx"), value)
 
 
 @pytest.mark.parametrize("proxy", ["apache", "caddy"])
-def test_a_rate_limit_is_for_those_that_can(proxy: str) -> None:
+def test_a_rate_limit_is_offered_only_where_the_proxy_supports_it(proxy: str) -> None:
     with pytest.raises(InputError, match="cannot do rate_limit"):
         other_door(planned.case(f"front-door-{proxy}").facts, proxy, rate_limit=5)
 
 
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
-def test_a_certificate_of_lets_encrypt_is_offered_and_its_hook_written(proxy: str) -> None:
+def test_a_lets_encrypt_certificate_is_offered_with_its_renewal_hook(proxy: str) -> None:
     stack, facts = with_door(proxy)
     setting = Setting("front_doors", "certificate", f"web1/{proxy}")
     assert str(setting) not in keys(stack, facts)
@@ -574,7 +574,7 @@ def test_a_certificate_of_lets_encrypt_is_offered_and_its_hook_written(proxy: st
 
 
 @pytest.mark.parametrize("version", ["3.0.11", "3.2.26"])
-def test_newer_haproxy_takes_certificate_and_key_in_two_files(version: str) -> None:
+def test_newer_haproxy_reads_certificate_and_key_from_two_files(version: str) -> None:
     facts = planned.case("front-door-haproxy").facts
     newer = web1(facts, proxies=tuple(replace(each, version=version) for each in facts.hosts["web1"].proxies))
     plan = haproxy_plan(newer)
@@ -585,7 +585,7 @@ def test_newer_haproxy_takes_certificate_and_key_in_two_files(version: str) -> N
     assert not any(change.path.endswith(".pem") for change in plan.changes)
 
 
-def test_a_renewed_certificate_is_put_into_the_one_file_too() -> None:
+def test_a_renewed_certificate_is_written_to_the_combined_file_too() -> None:
     case = planned.case("front-door-haproxy")
     first = plan_for(case.stack, case.facts)
     after = planned.carried_out(first, first.facts)
@@ -599,7 +599,7 @@ def test_a_renewed_certificate_is_put_into_the_one_file_too() -> None:
     assert [step.kind for step in again.steps][-1] == "open-door"
 
 
-def test_a_blackbox_exporter_behind_the_door_is_asked_there_what_it_probes() -> None:
+def test_probes_of_a_blackbox_exporter_go_through_its_front_door() -> None:
     case = planned.case("front-door")
     node = replace(
         case.facts.hosts["web1"].services[0],

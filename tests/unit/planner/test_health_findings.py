@@ -45,11 +45,11 @@ def told(plan: Plan, finding: str) -> list[str]:
     ("seconds", "text"),
     [(45, "45 s"), (119.4, "119 s"), (300, "5 min"), (5400, "1 h 30 min"), (125, "2 min 5 s")],
 )
-def test_a_time_is_shown_as_people_write_it(seconds: float, text: str) -> None:
+def test_a_duration_is_shown_in_readable_units(seconds: float, text: str) -> None:
     assert health_findings.format_duration(seconds) == text
 
 
-def test_what_is_down_already_is_told_with_its_reason() -> None:
+def test_targets_that_are_down_before_are_reported_with_a_reason() -> None:
     plan = plan_with(target(health="down", error="connection refused", url="http://other:9100/metrics"))
     (what,) = told(plan, "down-before")
     assert "connection refused" in what
@@ -57,7 +57,7 @@ def test_what_is_down_already_is_told_with_its_reason() -> None:
     assert (finding.host, finding.component) == ("prometheus", "prometheus")
 
 
-def test_what_the_plan_cures_is_told_as_such() -> None:
+def test_failures_that_the_plan_fixes_are_reported_as_such() -> None:
     error = "server returned HTTP status 401 Unauthorized"
     case = planned.case("level-password")
     base = case.plan()
@@ -67,14 +67,14 @@ def test_what_the_plan_cures_is_told_as_such() -> None:
     assert [each.remediation for each in found] == ["Nothing to do"]
 
 
-def test_many_that_are_down_are_counted() -> None:
+def test_many_failing_targets_are_counted() -> None:
     plan = plan_with(*(target(health="down", url=f"http://other:{port}/metrics") for port in range(1, 14)))
     found = told(plan, "down-before")
     assert len(found) == 11
     assert found[-1].startswith("3 more targets")
 
 
-def test_a_prometheus_that_cannot_be_asked_and_a_proxy_that_cannot_be_read_are_told() -> None:
+def test_unreachable_prometheus_and_unreadable_proxy_are_reported() -> None:
     facts = Facts(
         hosts={},
         health={"m/prometheus": PrometheusHealth(host="m", unanswered="connection refused")},
@@ -88,7 +88,7 @@ def test_a_prometheus_that_cannot_be_asked_and_a_proxy_that_cannot_be_read_are_t
 
 
 @pytest.mark.parametrize(("interval", "many"), [(30.0, 0), (60.0, 0), (600.0, 1)])
-def test_a_job_that_is_scraped_seldom_makes_verification_wait(interval: float, many: int) -> None:
+def test_a_long_scrape_interval_makes_verification_wait(interval: float, many: int) -> None:
     plan = plan_with(target(interval=interval), target(pool="often", interval=15.0))
     assert len(told(plan, "slow-scrape")) == many
     assert plan.longest_wait >= health_findings.wait_of(interval, 10.0)
@@ -96,7 +96,7 @@ def test_a_job_that_is_scraped_seldom_makes_verification_wait(interval: float, m
         assert "every 10 min" in told(plan, "slow-scrape")[0]
 
 
-def test_a_server_that_nobody_scrapes_is_asked_about_first() -> None:
+def test_a_server_without_a_scrape_job_gets_a_question_first() -> None:
     case = planned.case("job-missing")
     facts = planned.looked_up(case.stack, case.facts)
     pairs = health_findings.unscraped_servers(case.stack, facts)
@@ -119,7 +119,7 @@ def route(**changed: object) -> ProxyRoute:
     return ProxyRoute(**{**fields, **changed})  # type: ignore[arg-type]
 
 
-def test_a_proxy_that_will_be_rejected_is_named_and_can_be_accepted() -> None:
+def test_a_proxy_that_will_be_rejected_is_reported_and_can_be_accepted() -> None:
     plan = plan_with(
         proxies={"srv1": Proxies(routes=(route(), route(line=9), route(upstream="127.0.0.1:80")))}
     )
@@ -136,12 +136,12 @@ def test_a_proxy_that_will_be_rejected_is_named_and_can_be_accepted() -> None:
     assert len(broken_clients.routes(plan.stack, plan.facts)) == 2
 
 
-def test_a_proxy_that_asks_by_https_and_logs_in_is_not_broken() -> None:
+def test_a_proxy_with_https_and_login_keeps_working() -> None:
     plan = plan_with(proxies={"srv1": Proxies(routes=(route(scheme="https", authorization=True),))})
     assert plan.broken_clients == ()
 
 
-def test_a_job_whose_targets_are_discovered_is_broken() -> None:
+def test_a_job_with_discovered_targets_is_reported_as_broken() -> None:
     plan = plan_with(target(pool="cloud", discovered=True), target(pool="node"))
     (broken,) = plan.broken_clients
     assert (broken.job, broken.client, broken.key) == (

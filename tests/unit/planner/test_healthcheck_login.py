@@ -32,7 +32,7 @@ BOX = Container(
         ((), False),
     ],
 )
-def test_only_promtool_without_a_file_needs_one(test: tuple[str, ...], needed: bool) -> None:
+def test_only_a_promtool_healthcheck_without_a_file_needs_one(test: tuple[str, ...], needed: bool) -> None:
     assert healthcheck.asks_by_promtool(test) is needed
 
 
@@ -42,7 +42,7 @@ def test_without_a_job_of_its_own_no_file_is_made() -> None:
 
 
 @pytest.mark.parametrize(("content", "enforced"), [("1", True), ("0\n", False), (None, False)])
-def test_selinux_is_enforced_where_the_kernel_says_so(
+def test_selinux_counts_as_enforced_by_the_kernels_report(
     tmp_path: Path, content: str | None, enforced: bool
 ) -> None:
     file = tmp_path / "enforce"

@@ -172,7 +172,7 @@ def recognised(plan: Plan, address: str) -> None:
         ("Monitor.Example.ORG:9100", "monitor.example.org"),
     ],
 )
-def test_what_leads_to_the_prometheus_own_host_is_recognised(target: str, san: str) -> None:
+def test_addresses_of_the_prometheus_host_are_recognised(target: str, san: str) -> None:
     plan = planned(*site(target))
     recognised(plan, target)
     assert san in names_in_certificate(plan, "monitor")
@@ -190,7 +190,7 @@ def test_a_name_of_another_host_is_compared_as_dns_does(target: str, san: str) -
 @pytest.mark.parametrize(
     "addresses", [("192.0.2.2",), ("192.0.2.2", "2001:db8::2"), ("fe80::2", "192.0.2.2")]
 )
-def test_a_name_that_only_the_prometheus_host_knows_is_recognised(addresses: tuple[str, ...]) -> None:
+def test_a_name_that_only_the_prometheus_host_resolves_is_recognised(addresses: tuple[str, ...]) -> None:
     known = {"metrics-a.example.org": addresses}
     plan = planned(*site("metrics-a.example.org:9100", on="node1", resolved=known))
     recognised(plan, "metrics-a.example.org:9100")
@@ -198,14 +198,14 @@ def test_a_name_that_only_the_prometheus_host_knows_is_recognised(addresses: tup
     assert config_of(plan).count(b"metrics-a") == 1, "the target stays as it was written"
 
 
-def test_the_stacks_own_name_for_a_host_may_lead_to_an_address_that_its_interfaces_do_not_have() -> None:
+def test_the_address_of_a_host_in_the_stack_file_need_not_be_on_its_interfaces() -> None:
     known = {"metrics-a.example.org": ("203.0.113.9",), "node1": ("203.0.113.9",)}
     recognised(
         planned(*site("metrics-a.example.org:9100", on="node1", resolved=known)), "metrics-a.example.org:9100"
     )
 
 
-def test_all_of_127_8_leads_to_what_listens_everywhere_and_to_nothing_else() -> None:
+def test_any_loopback_address_reaches_a_wildcard_listener_only() -> None:
     listener = identity.Listener(*_listening(":9100"))
     asker = listener.host
     assert identity.means(asker, "127.9.8.7:9100", listener)
@@ -237,18 +237,18 @@ def _listening(*listen: str) -> tuple[HostFacts, Service]:
         "ip6-localhost:9100",
     ],
 )
-def test_a_loopback_address_means_no_other_host(target: str) -> None:
+def test_a_loopback_address_never_means_another_host(target: str) -> None:
     plan = planned(*site(target, on="node1"))
     assert config_of(plan).count(b"job_name") == 2
     assert config_of(plan).count(b"https") == 1
 
 
-def test_a_name_that_the_prometheus_host_leads_to_itself_means_no_other_host() -> None:
+def test_a_name_that_resolves_to_loopback_never_means_another_host() -> None:
     plan = planned(*site("node1:9100", on="node1", resolved={"node1": ("127.0.1.1",)}))
     assert config_of(plan).count(b"job_name") == 2
 
 
-def test_an_address_that_every_docker_host_has_means_the_one_that_asks() -> None:
+def test_a_docker_bridge_address_means_the_clients_host() -> None:
     docker = "172.17.0.1"
     _, facts = site(f"{docker}:9100", on="node1")
     asker = replace(facts.hosts["monitor"], names=(*MONITOR, docker))
@@ -281,7 +281,7 @@ def test_another_port_or_name_is_not_recognised(target: str) -> None:
         ("far.example.org:9100", {}, "monitor has no getent", "no getent"),
     ],
 )
-def test_what_is_not_certain_is_said_and_not_guessed(
+def test_an_uncertain_target_is_reported_and_not_guessed(
     target: str, resolved: dict[str, tuple[str, ...]], resolver: str, words: str
 ) -> None:
     plan = planned(*site(target, on="node1", resolved=resolved, resolver=resolver))
@@ -290,7 +290,7 @@ def test_what_is_not_certain_is_said_and_not_guessed(
     assert said.host == "monitor" and said.remediation
 
 
-def test_an_alertmanager_under_a_name_of_several_hosts_is_said() -> None:
+def test_an_alertmanager_with_an_ambiguous_name_is_reported() -> None:
     text = "alerting: {alertmanagers: [{static_configs: [{targets: ['alerts.example.org:9093']}]}]}\n"
     known = {"alerts.example.org": ("192.0.2.1", "192.0.2.2")}
     stack, facts = site(on="node1", text=text, resolved=known)
@@ -307,12 +307,12 @@ def test_an_alertmanager_under_a_name_of_several_hosts_is_said() -> None:
 @pytest.mark.parametrize(
     ("target", "on"), [("198.51.100.7:9100", "node1"), ("nat.example.org:9100", "monitor")]
 )
-def test_somebody_elses_address_is_no_doubt(target: str, on: str) -> None:
+def test_an_address_outside_the_stack_is_not_uncertain(target: str, on: str) -> None:
     plan = planned(*site(target, on=on, resolved={"nat.example.org": ("198.51.100.7",)}))
     assert "target-unclear" not in [each.id for each in plan.warnings]
 
 
-def test_what_is_another_service_of_the_host_is_no_doubt() -> None:
+def test_another_service_of_the_host_is_not_uncertain() -> None:
     stack, facts = site("192.0.2.2:9104", on="node1")
     node = facts.hosts["node1"]
     other = service("node1", "mysqld_exporter", 9104)
@@ -320,7 +320,7 @@ def test_what_is_another_service_of_the_host_is_no_doubt() -> None:
     assert "target-unclear" not in [each.id for each in planned(stack, facts).warnings]
 
 
-def test_the_names_that_have_to_be_resolved_are_those_that_nothing_is_known_of_first() -> None:
+def test_only_unknown_names_are_resolved() -> None:
     stack, facts = site("node1:9100", "metrics-a.example.org.:9100", "METRICS-A.example.org:9101", on="node1")
     assert planner.wanted_names(stack, facts) == {"monitor": ("metrics-a.example.org", "monitor", "node1")}
     stack, facts = site("192.0.2.2:9100", "localhost:9100", "[::1]:9100", on="node1")
@@ -350,7 +350,7 @@ remote_write:
 """
 
 
-def test_alertmanagers_remote_write_and_probed_urls_are_recognised_alike() -> None:
+def test_alertmanagers_remote_write_and_probed_urls_are_recognised_too() -> None:
     stack, facts = site(
         on="node1",
         text=OTHERS,
@@ -433,7 +433,7 @@ def included(**more: str) -> tuple[Stack, Facts]:
     return site(on="node1", text=MAIN, more=files)
 
 
-def test_a_job_of_an_included_file_is_edited_there_and_no_second_one_added() -> None:
+def test_a_job_in_an_included_file_is_edited_and_not_duplicated() -> None:
     plan = planned(*included())
     assert config_of(plan) == MAIN.encode(), "its own file stays as it is"
     after = config_of(plan, "/etc/prometheus/jobs/web.yml").decode()
@@ -446,7 +446,7 @@ def test_a_job_of_an_included_file_is_edited_there_and_no_second_one_added() -> 
     assert (up.job, up.instance) == ("web", "NODE1.:9100")
 
 
-def test_the_files_that_an_included_file_names_are_read_beside_it() -> None:
+def test_paths_in_an_included_file_are_relative_to_it() -> None:
     stack, facts = included()
     wanted = planner.wanted_files(stack, facts)["monitor"]
     for path in (
@@ -458,7 +458,7 @@ def test_the_files_that_an_included_file_names_are_read_beside_it() -> None:
         assert path in wanted
 
 
-def test_a_new_job_goes_to_the_own_file_and_takes_no_name_of_an_included_one() -> None:
+def test_a_new_job_goes_to_the_main_file_with_an_unused_name() -> None:
     taken = "scrape_configs: [{job_name: node_exporter, static_configs: [{targets: ['other:1']}]}]\n"
     empty = {"/etc/prometheus/jobs/web.yml": taken}
     plan = planned(*included(**empty))
@@ -491,7 +491,7 @@ def test_a_server_that_one_prometheus_scrapes_gets_no_job_on_another() -> None:
     assert "job-added" not in [each.id for each in plan.warnings]
 
 
-def test_a_server_that_nobody_scrapes_gets_one_job_and_the_plan_says_where() -> None:
+def test_an_unscraped_server_gets_one_job_and_the_plan_says_where() -> None:
     plan = planned(*sharded("elsewhere:1", "elsewhere:2"))
     assert config_of(plan).count(b"job_name") == 2 and config_of(plan, name="shard").count(b"job_name") == 1
     (said,) = (each for each in plan.warnings if each.id == "job-added")
@@ -528,7 +528,7 @@ def test_a_prometheus_that_does_not_scrape_the_server_gets_no_certificate() -> N
     assert not [each for each in plan.changes if each.host == "monitor"]
 
 
-def test_federation_counts_as_a_scrape_and_is_given_ca_and_login() -> None:
+def test_federation_counts_as_a_scrape_and_gets_ca_and_login() -> None:
     stack, facts = sharded("elsewhere:1", "elsewhere:2")
     federate = (
         "scrape_configs:\n- job_name: federate\n  metrics_path: /federate\n  honor_labels: true\n"
@@ -551,9 +551,7 @@ def test_federation_counts_as_a_scrape_and_is_given_ca_and_login() -> None:
     ("content", "words"),
     [("\ufeffsecret", "byte order mark"), ("J\udcf6rg", "not UTF-8"), ("one\ntwo", "has 2 lines")],
 )
-def test_a_password_file_of_prometheus_that_is_no_text_is_refused_with_its_place(
-    content: str, words: str
-) -> None:
+def test_a_binary_password_file_is_refused_with_its_path(content: str, words: str) -> None:
     stack, facts = site("node1:9100", on="node1")
     monitor = facts.hosts["monitor"]
     path = "/etc/prometheus/prometheus.password"
@@ -589,7 +587,7 @@ def test_a_password_is_replaced_in_an_included_file_too() -> None:
     assert not [each for each in plan.changes if isinstance(each, WriteFile) and each.path == ETC]
 
 
-def test_a_second_plan_has_nothing_to_do_on_the_hosts() -> None:
+def test_a_second_plan_changes_nothing_on_the_hosts() -> None:
     stack, facts = included()
     facts = applied(planned(stack, facts))
     again = [each for each in planned(stack, facts).changes if isinstance(each, WriteFile)]

@@ -23,7 +23,7 @@ def way(name: str) -> Route | None:
     return Route.to(SPECS, name, workspace="/own")
 
 
-def test_a_host_that_is_this_machine_needs_no_way() -> None:
+def test_commands_for_this_machine_need_no_login() -> None:
     assert way("here") is None
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
     assert render_commands(copied, None) == ("install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt",)
@@ -48,14 +48,14 @@ def test_a_host_that_is_this_machine_needs_no_way() -> None:
         ("out", "install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt"),
     ],
 )
-def test_what_comes_from_the_workspace_is_typed_here(name: str, command: str) -> None:
+def test_commands_that_read_the_workspace_are_typed_on_this_machine(name: str, command: str) -> None:
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
     assert render_commands(copied, way(name)) == (HERE, command)
     assert is_typed_here(copied, way(name))
 
 
 @pytest.mark.parametrize("name", ["here", "far", "box"])
-def test_what_takes_nothing_from_the_workspace_is_typed_on_the_host(name: str) -> None:
+def test_commands_without_the_workspace_are_typed_on_the_host(name: str) -> None:
     typed = manual_commands.text("/etc/x", RIGHTS)
     assert render_commands(typed, way(name)) == (
         "install -m 0640 -o root -g root /dev/stdin /etc/x <<'END'\ntext\nEND",
@@ -93,7 +93,7 @@ def test_a_certificate_is_signed_where_the_ca_is() -> None:
     assert "ca.key" not in request + back
 
 
-def test_hashes_are_made_here_and_the_file_is_written_there() -> None:
+def test_hashes_are_made_on_this_machine_and_written_on_the_host() -> None:
     after = FileState(b"tls_server_config: {}\nbasic_auth_users:\n  p: hash\n", 0o640, "root", "root")
     users = ((UserSpec(name="p"), "/own/users/p.password"),)
     (command,) = render_commands(manual_commands.web_config("/etc/web.yml", None, after, users), None)
@@ -105,19 +105,19 @@ def test_hashes_are_made_here_and_the_file_is_written_there() -> None:
     assert sent.endswith("\n} | incus exec web -- install -m 0640 -o root -g root /dev/stdin /etc/web.yml")
 
 
-def test_a_new_web_configuration_without_users_is_text() -> None:
+def test_a_new_web_configuration_without_users_is_shown_as_text() -> None:
     after = FileState(b"tls_server_config: {}\n", 0o640, "root", "root")
     (command,) = render_commands(manual_commands.web_config("/etc/web.yml", None, after, ()), None)
     assert command.endswith("/dev/stdin /etc/web.yml <<'END'\ntls_server_config: {}\nEND")
 
 
 @pytest.mark.parametrize("content", [b"password: secret-word\n", b"a: b\r\n", b"a: \x1b[2J\n"])
-def test_an_edit_that_cannot_be_typed_is_a_note(content: bytes) -> None:
+def test_an_edit_that_cannot_be_typed_is_described_in_a_note(content: bytes) -> None:
     (command,) = render_commands(manual_commands.patch("/etc/x", FileState(b""), FileState(content)), None)
     assert command == "# Edit /etc/x as the diff shows: what stands there is not fit for typing here."
 
 
-def test_a_patch_says_where_a_last_line_does_not_end() -> None:
+def test_a_patch_marks_a_missing_newline_at_the_end() -> None:
     (command,) = render_commands(manual_commands.patch("/etc/x", FileState(b"a"), FileState(b"b\n")), None)
     assert command.startswith("patch --quiet --no-backup-if-mismatch /etc/x <<'END'\n")
     assert "-a\n\\ No newline at end of file\n+b\n" in command
@@ -131,20 +131,20 @@ def test_a_patch_says_where_a_last_line_does_not_end() -> None:
         (UserSpec(name="p", password="file", file="/root/p"), "tr -d '\\r\\n' < /root/p"),
     ],
 )
-def test_a_password_is_made_typed_or_taken_from_a_file(user: UserSpec, word: str) -> None:
+def test_a_password_is_generated_typed_or_read_from_a_file(user: UserSpec, word: str) -> None:
     first, second = render_commands(manual_commands.password("/own/p", user), None)
     assert first == "install -m 0600 /dev/null /own/p"
     assert second.startswith(word)
     assert "> /own/p" in second
 
 
-def test_a_long_command_goes_on_in_a_second_line_that_begins_with_an_option() -> None:
+def test_a_long_command_is_wrapped_before_an_option() -> None:
     (command,) = render_commands((ManualCommand(argv=("openssl", *["--option=" + "x" * 30] * 5)),), None)
     assert command.count(" \\\n  --option=") == 2
     assert command.replace(" \\\n ", "") == " ".join(["openssl", *["--option=" + "x" * 30] * 5])
 
 
-def test_a_locked_key_asks_for_its_passphrase() -> None:
+def test_an_encrypted_key_asks_for_its_passphrase() -> None:
     _, made = render_commands(manual_commands.new_key("/own/ca.key", "rsa-4096", locked=True), None)
     assert made == (
         "openssl genpkey -quiet -aes-256-cbc -algorithm RSA -pkeyopt rsa_keygen_bits:4096 >> /own/ca.key"

@@ -33,7 +33,7 @@ def _carried_out() -> list[str]:
 
 
 @pytest.mark.parametrize("name", planned.names())
-def test_the_plan_is_the_one_that_is_kept(name: str) -> None:
+def test_the_plan_equals_the_golden_file(name: str) -> None:
     found = planned.rendered(name)
     kept = planned.FOLDER / f"{name}.plan"
     if os.environ.get("FIRESCREEN_GOLDEN"):
@@ -42,7 +42,7 @@ def test_the_plan_is_the_one_that_is_kept(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _carried_out())
-def test_a_plan_that_was_carried_out_leaves_nothing_to_do(name: str) -> None:
+def test_nothing_remains_of_an_applied_plan(name: str) -> None:
     case = planned.case(name)
     plan = planned.plan_of(name)
     after = planned.carried_out(plan, plan.facts)
@@ -50,7 +50,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(name: str) -> None:
     assert [change.title() for change in again.changes] == []
 
 
-def test_a_hash_that_all_servers_share_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_hash_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once to see whether the password is a new one, once for what is to be written: it takes time by design."""
     case, plan = planned.case("both-password"), planned.plan_of("both-password")
     facts = planned.looked_up(case.stack, planned.carried_out(plan, plan.facts))
@@ -66,7 +66,7 @@ def test_a_hash_that_all_servers_share_is_compared_at_most_twice(monkeypatch: py
     assert set(compared.values()) == {2}
 
 
-def test_there_is_a_case_for_each_kind_of_plan() -> None:
+def test_each_kind_of_plan_has_a_case() -> None:
     assert len(planned.names()) >= LEAST
     stray = {path.stem for path in planned.FOLDER.glob("*.plan")} - set(planned.names())
     assert not stray

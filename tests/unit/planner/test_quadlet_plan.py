@@ -40,7 +40,7 @@ HOST = HostFacts(spec=HostSpec(name="srv1", connect="local"), services=(SERVICE,
 WANTED = compose.Change(flags={"web.config.file": "/etc/firescreen/exporter/web.yml"})
 
 
-def test_its_file_is_read_and_edited() -> None:
+def test_a_quadlet_file_is_read_and_edited() -> None:
     assert compose_edits.wanted_files(Facts(hosts={"srv1": HOST})) == {"srv1": (PATH,)}
     text = b"[Container]\nImage=x\nExec=--collector.disable-defaults\n"
     here = replace(HOST, files={PATH: FileState(text)})
@@ -54,14 +54,14 @@ def test_its_file_is_read_and_edited() -> None:
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "is not there any more"), (b"[Service]\n", "no section")]
 )
-def test_what_cannot_be_edited_names_the_file(content: bytes | None, said: str) -> None:
+def test_a_refusal_names_the_quadlet_file(content: bytes | None, said: str) -> None:
     here = replace(HOST, files={PATH: FileState(content) if content is not None else None})
     with pytest.raises(ConfigError, match=said) as refused:
         compose_edits.ComposeEdits((), ())._quadlet(here, BOX, WANTED)
     assert PATH in refused.value.where and refused.value.todo
 
 
-def test_data_in_a_volume_without_a_name_are_warned_of() -> None:
+def test_data_in_an_anonymous_volume_is_warned_about() -> None:
     (finding,) = containers.lost_volumes(SERVICE)
     assert finding.id == "anonymous-volume" and "/data" in finding.what and PATH in finding.remediation
     made = replace(BOX, quadlet="", compose="podman-compose", service="exporter")
@@ -83,7 +83,7 @@ COMPOSE = "/srv/mon/compose.yaml"
 
 @pytest.mark.parametrize(("enforced", "option"), [(True, ":ro,Z"), (False, ":ro")])
 @pytest.mark.parametrize("described", ["quadlet", "compose"])
-def test_its_folder_is_labelled_where_selinux_is_enforced(
+def test_the_mounted_folder_is_labelled_where_selinux_is_enforced(
     described: str, enforced: bool, option: str
 ) -> None:
     """The label is the container's own (Z): no other one gets the folder."""

@@ -38,13 +38,13 @@ def component(stack: Stack) -> object:
     return next(each for each in stack.components if each.key == NODE)
 
 
-def test_where_nothing_is_protected_only_the_levels_are_asked() -> None:
+def test_an_unprotected_stack_gets_questions_about_levels_only() -> None:
     _, _, questions = asked("level-none")
     assert questions
     assert {question.setting.name for question in questions.values()} == {"protect"}
 
 
-def test_a_key_is_the_place_in_the_stack_file() -> None:
+def test_a_questions_key_is_its_path_in_the_stack_file() -> None:
     _, _, questions = asked("all-password")
     assert questions["certificates.days"].setting == Setting("certificates", "days")
     assert questions["users.name"].setting == Setting("users", "name")
@@ -55,7 +55,7 @@ def test_a_key_is_the_place_in_the_stack_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["all-password", "all-mutual-tls", "two-users", "key-rsa-4096"])
-def test_every_default_can_be_taken_and_changes_nothing(name: str) -> None:
+def test_accepting_every_default_changes_nothing(name: str) -> None:
     stack, _, questions = asked(name)
     for question in questions.values():
         answered = planner.answer(stack, question.setting, question.default)
@@ -69,14 +69,14 @@ def test_every_default_can_be_taken_and_changes_nothing(name: str) -> None:
         assert not question.choices or question.default in dict(question.choices)
 
 
-def test_what_few_people_change_is_of_low_priority() -> None:
+def test_rarely_changed_settings_have_low_priority() -> None:
     _, _, questions = asked("all-mutual-tls")
     low = {question.setting.name for question in questions.values() if question.priority == "low"}
     assert {"client_auth_type", "client_allowed_sans", "min_version", "days", "key", "passphrase"} <= low
     assert questions["certificates.issued_by"].priority == "high"
 
 
-def test_files_are_asked_for_where_certificates_come_from_files() -> None:
+def test_existing_certificates_get_questions_about_their_files() -> None:
     stack, _, questions = asked("all-tls", certificates=CertificateSpec(issued_by="files"))
     names = {question.setting.name for question in questions.values() if question.setting.of}
     assert {"files.cert_file", "files.key_file", "files.ca_file"} <= names
@@ -90,14 +90,14 @@ def test_files_are_asked_for_where_certificates_come_from_files() -> None:
         planner.answer(stack, setting, "own.key")
 
 
-def test_what_a_version_does_not_know_is_not_asked() -> None:
+def test_settings_that_a_version_lacks_get_no_question() -> None:
     _, _, new = asked("level-tls")
     _, _, old = asked("old-node-exporter")
     assert "headers" in {question.setting.name for question in new.values()}
     assert not {"headers", "rate_limit"} & {question.setting.name for question in old.values()}
 
 
-def test_a_client_that_will_be_rejected_is_asked_about_and_can_be_accepted() -> None:
+def test_a_client_that_will_be_rejected_gets_a_question_and_can_be_accepted() -> None:
     case = planned.case("all-password")
     route = ProxyRoute(
         host="here", program="nginx", file="/etc/nginx/x", line=5, upstream="127.0.0.1:9090", scheme="http"
@@ -159,12 +159,14 @@ def test_an_answer_about_a_component_is_kept(stack: Stack, name: str, value: str
         ("names", "not a/name", "name"),
     ],
 )
-def test_an_answer_that_cannot_be_used_says_so(stack: Stack, name: str, value: str, message: str) -> None:
+def test_an_invalid_answer_is_refused_with_a_reason(
+    stack: Stack, name: str, value: str, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         planner.answer(stack, of_node(name), value)
 
 
-def test_an_answer_about_nothing_is_refused(stack: Stack) -> None:
+def test_an_answer_to_an_unknown_question_is_refused(stack: Stack) -> None:
     with pytest.raises(InputError, match="no component"):
         planner.answer(stack, Setting("components", "protect", "srv9/node_exporter"), "tls")
 
@@ -184,7 +186,7 @@ def test_an_answer_about_the_user_is_kept(stack: Stack, name: str, value: str, k
     assert answered.components == stack.components
 
 
-def test_further_users_keep_what_is_known_of_them(stack: Stack) -> None:
+def test_further_users_keep_their_settings(stack: Stack) -> None:
     setting = Setting("users", "more")
     first = stack.users[0].name
     two = planner.answer(stack, setting, f"ada, bob {first} ada")
@@ -203,7 +205,7 @@ def test_further_users_keep_what_is_known_of_them(stack: Stack) -> None:
         ("more", "good bad:name", "user name here is"),
     ],
 )
-def test_a_user_that_cannot_be_is_refused(stack: Stack, name: str, value: str, message: str) -> None:
+def test_an_invalid_user_is_refused(stack: Stack, name: str, value: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         planner.answer(stack, Setting("users", name), value)
 
@@ -228,12 +230,12 @@ def test_an_answer_about_certificates_is_kept(
 @pytest.mark.parametrize(
     ("name", "value"), [("days", "0"), ("key", "dsa"), ("issued_by", "nobody"), ("colour", "red")]
 )
-def test_certificates_that_cannot_be_are_refused(stack: Stack, name: str, value: str) -> None:
+def test_impossible_certificate_settings_are_refused(stack: Stack, name: str, value: str) -> None:
     with pytest.raises(InputError):
         planner.answer(stack, Setting("certificates", name), value)
 
 
-def test_a_name_that_a_client_uses_is_missed_in_its_question_and_in_the_plan() -> None:
+def test_a_missing_certificate_name_is_reported_in_the_question_and_the_plan() -> None:
     stack, facts = site("node1:9100", on="node1")
     setting = Setting("components", "names", "node1/node_exporter")
 
@@ -260,7 +262,7 @@ def test_a_name_that_a_client_uses_is_missed_in_its_question_and_in_the_plan() -
         ("*.example.org", "node1"),
     ],
 )
-def test_a_wildcard_and_another_spelling_hold_a_name(names: str, missing: str) -> None:
+def test_a_wildcard_or_another_spelling_covers_a_name(names: str, missing: str) -> None:
     stack, facts = site("Node1.example.org.:9100", "node1:9100", on="node1")
     setting = Setting("components", "names", "node1/node_exporter")
     answered = planner.answer(stack, setting, names)

@@ -32,12 +32,12 @@ def plan() -> Plan:
     return whole()
 
 
-def test_the_hosts_of_the_clients_are_askers(plan: Plan) -> None:
+def test_client_hosts_are_required_hosts(plan: Plan) -> None:
     assert planner.askers(plan) == {"prometheus"}
     assert planner.changed_hosts(plan) == tuple(spec.name for spec in plan.stack.hosts)
 
 
-def test_a_rotation_makes_every_host_an_asker() -> None:
+def test_a_rotation_requires_every_host() -> None:
     plan = planned.case("renew-passwords").plan()
     assert {step.host for step in plan.steps if step.kind is StepKind.ROTATE} <= planner.askers(plan)
 
@@ -46,7 +46,7 @@ def test_nothing_is_left_out_where_all_are_kept(plan: Plan) -> None:
     assert planner.restrict_plan(plan, {"srv1", "srv2"}) is plan
 
 
-def test_a_narrowed_plan_has_the_very_keys_of_the_whole_one(plan: Plan) -> None:
+def test_a_partial_plan_has_the_same_keys_as_the_whole_plan(plan: Plan) -> None:
     part = planner.restrict_plan(plan, {"srv1"})
     assert "srv2" not in {step.host for step in part.steps}
     assert part.secrets == plan.secrets
@@ -62,7 +62,7 @@ def test_a_narrowed_plan_has_the_very_keys_of_the_whole_one(plan: Plan) -> None:
     assert {probe.host for probe in part.probes} == {"srv1"}
 
 
-def test_what_is_replaced_cannot_be_divided() -> None:
+def test_a_replacement_cannot_be_divided() -> None:
     case = replace(planned.case("only-the-canary"), keep=())
     plan = replace(case, answers=replace(case.answers, renew=frozenset({"certificates"}))).plan()
     with pytest.raises(InputError, match="replaced on all hosts, or on none"):
@@ -80,7 +80,7 @@ def test_the_peers_of_a_cluster_cannot_be_divided(plan: Plan) -> None:
         planner.restrict_plan(replace(plan, steps=(*plan.steps, *peers)), {"srv1"})
 
 
-def test_after_its_part_the_rest_of_a_plan_ends_where_the_whole_one_would(plan: Plan) -> None:
+def test_a_part_and_the_rest_of_a_plan_end_like_the_whole_plan(plan: Plan) -> None:
     part = planner.restrict_plan(plan, {"srv1"})
     rest = planner.remaining_steps(plan, part.changes)
     left = [change for step in rest for change in step.changes]
@@ -95,7 +95,7 @@ def test_after_its_part_the_rest_of_a_plan_ends_where_the_whole_one_would(plan: 
     )
 
 
-def test_each_edit_of_the_rest_begins_with_what_the_part_left(plan: Plan) -> None:
+def test_edits_of_the_remaining_plan_start_from_the_state_after_the_part(plan: Plan) -> None:
     now = contents(planner.restrict_plan(plan, {"srv1"}).changes)
     for step in planner.remaining_steps(plan, planner.restrict_plan(plan, {"srv1"}).changes):
         for change in step.changes:
@@ -106,12 +106,12 @@ def test_each_edit_of_the_rest_begins_with_what_the_part_left(plan: Plan) -> Non
                 now[place] = change.after.content if change.after else None
 
 
-def test_nothing_remains_of_a_plan_that_was_carried_out(plan: Plan) -> None:
+def test_nothing_remains_of_an_applied_plan(plan: Plan) -> None:
     assert planner.remaining_steps(plan, plan.changes) == ()
     assert planner.remaining_steps(plan, ()) == plan.steps
 
 
-def test_jobs_that_have_their_login_keep_it_while_others_turn(plan: Plan) -> None:
+def test_jobs_keep_their_login_while_other_jobs_change(plan: Plan) -> None:
     part = planner.restrict_plan(plan, {"srv1"})
     following = planner.plan_remaining_hosts(plan, part.changes)
     first = next(step for step in following.steps if step.kind is StepKind.SCRAPE_CONFIG)
@@ -125,6 +125,6 @@ def test_jobs_that_have_their_login_keep_it_while_others_turn(plan: Plan) -> Non
     assert contents(following.changes) == contents(plan.changes)
 
 
-def test_a_plan_without_logins_is_followed_as_it_is() -> None:
+def test_a_plan_without_logins_keeps_its_order() -> None:
     plan = planned.case("all-tls").plan()
     assert planner.plan_remaining_hosts(plan, ()) is plan

@@ -140,7 +140,7 @@ def fingerprint(pem: bytes) -> str:
 # -- certificates -------------------------------------------------------------------------------------------
 
 
-def test_the_way_of_each_certificate_is_told() -> None:
+def test_the_plan_names_source_and_target_of_each_certificate() -> None:
     plan = planned(stack(), facts())
     assert way(plan, "prometheus", "/etc/prometheus/firescreen-ca.crt") == [
         "from       this machine: /me/ca/ca.crt",
@@ -167,7 +167,7 @@ def test_a_pinned_certificate_goes_from_server_to_prometheus() -> None:
     ]
 
 
-def test_typed_by_hand_what_is_copied_is_what_vouches_for_the_server() -> None:
+def test_the_manual_commands_copy_the_servers_trust_anchor() -> None:
     ca_key = issue.new_key("ec-p256")
     authority = issue.new_ca(name="theirs", key_pem=ca_key, days=90)
     key = issue.new_key("ec-p256")
@@ -184,7 +184,7 @@ def test_typed_by_hand_what_is_copied_is_what_vouches_for_the_server() -> None:
     assert "/etc/ssl/ca.crt" in copied.commands()[0]
 
 
-def test_each_of_several_certificates_is_told() -> None:
+def test_the_plan_names_each_of_several_certificates() -> None:
     plan = planned(stack("self-signed"), facts())
     bundle = next(each for each in writes(plan) if each.path == "/etc/node_exporter/client-ca.crt")
     assert bundle.after is not None
@@ -196,7 +196,7 @@ def test_each_of_several_certificates_is_told() -> None:
     ]
 
 
-def test_on_one_machine_nothing_travels() -> None:
+def test_no_certificate_is_transferred_on_one_machine() -> None:
     found = facts()
     hosts = {
         name: replace(known, spec=replace(known.spec, connect="local")) for name, known in found.hosts.items()
@@ -205,7 +205,7 @@ def test_on_one_machine_nothing_travels() -> None:
     assert [change.path for change in writes(plan) if any("from  " in line for line in change.about)] == []
 
 
-def test_what_arrived_is_held_against_what_was_sent() -> None:
+def test_the_received_file_is_compared_with_the_sent_one() -> None:
     plan = planned(stack(), facts())
     change = next(each for each in writes(plan) if each.path == "/etc/prometheus/firescreen-ca.crt")
     assert change.after is not None
@@ -237,7 +237,7 @@ def keys_on(plan: Plan, host: str) -> set[bytes]:
     return {key for each in mine if each.after for key in transfers.private_keys(each.after.content)}
 
 
-def test_no_key_of_a_usual_plan_is_refused_and_none_is_in_two_places() -> None:
+def test_an_ordinary_plan_puts_each_key_on_one_host_only() -> None:
     plan = planned(stack(), facts())
     by_host = [keys_on(plan, host) for host in (WORKSPACE, "srv1", "prometheus")]
     assert [len(keys) for keys in by_host] == [3, 1, 2], (
@@ -302,7 +302,7 @@ def test_the_ca_s_key_for_a_server_or_client_is_refused(which: str) -> None:
     assert problem.where == "prometheus:/etc/ssl/own.key"
 
 
-def test_of_a_file_that_holds_its_key_too_only_the_certificate_is_copied() -> None:
+def test_only_the_certificate_of_a_file_with_its_key_is_copied() -> None:
     certificate, key = made("srv1")
     own = OwnFiles(cert_file="/etc/ssl/both.pem", key_file="/etc/ssl/both.pem")
     plan = planned(stack("self-signed", srv1=own), facts(srv1={"/etc/ssl/both.pem": certificate + key}))
@@ -334,7 +334,7 @@ def test_a_password_file_that_is_a_key_is_not_sent() -> None:
         transfers.refuse(stack(), found, (step,))
 
 
-def test_a_locked_key_is_known_again_too() -> None:
+def test_an_encrypted_key_is_recognised_too() -> None:
     from wizard.redact import Secret
 
     locked = issue.lock(issue.new_key("ec-p256"), Secret("a passphrase"))

@@ -71,7 +71,7 @@ PATHS = OwnFiles(cert_file="/etc/ssl/node.crt", key_file="/etc/ssl/node.key", ca
         (b"no PEM", b""),
     ],
 )
-def test_what_a_bundle_lacks(bundle: bytes, expected: bytes) -> None:
+def test_missing_roots_of_a_bundle_are_found(bundle: bytes, expected: bytes) -> None:
     assert signatures.intermediate_issuer(bundle, LEAF) == expected
 
 
@@ -92,26 +92,26 @@ def told(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:
     return tuple(each for each in planned(stack, facts).warnings if each.id == "ca-is-intermediate")
 
 
-def test_a_ca_file_of_the_stack_without_its_root_is_told_with_names_and_days() -> None:
+def test_a_ca_file_without_its_root_is_reported_with_names_and_days() -> None:
     (said,) = told(LEAF + MIDDLE[0], MIDDLE[0])
     assert said.host == "node1" and PATHS.ca_file in said.what
     assert "Example Issuing CA 3" in said.what and "42 more days" in said.what
     assert said.remediation == "use the certificate of the root (CN=Example Root CA) as ca_file"
 
 
-def test_a_server_that_does_not_send_the_intermediate_has_to_first() -> None:
+def test_a_server_that_does_not_send_its_intermediate_is_reported() -> None:
     (said,) = told(LEAF, MIDDLE[0])
     assert said.remediation.startswith(
         "append the certificate of CN=Example Issuing CA 3 to the server's certificate"
     )
 
 
-def test_a_ca_file_with_the_root_is_not_told() -> None:
+def test_a_ca_file_with_the_root_is_not_reported() -> None:
     assert told(LEAF + MIDDLE[0], MIDDLE[0] + ROOT[0]) == ()
     assert told(LEAF + MIDDLE[0], ROOT[0]) == ()
 
 
-def test_the_ca_file_of_a_job_that_is_there_is_told_too() -> None:
+def test_the_ca_file_of_an_existing_job_is_reported_too() -> None:
     stack, facts = site(on="node1")
     node, monitor = facts.hosts["node1"], facts.hosts["monitor"]
     web = b"tls_server_config: {cert_file: node.crt, key_file: node.key}\n"

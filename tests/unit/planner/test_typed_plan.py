@@ -84,16 +84,16 @@ def _is_marker(value: object) -> bool:
     "code",
     ["step.id.startswith('ca')", "'x' in step.title", "kind = step.id.partition(':')"],
 )
-def test_the_scan_finds_a_text_that_is_taken_apart(code: str) -> None:
+def test_the_check_finds_code_that_parses_a_plans_text(code: str) -> None:
     assert list(texts_taken_apart(ast.parse(code))) == [1]
 
 
 @pytest.mark.parametrize("code", ["b'-----BEGIN' in content", "content.startswith('-----BEGIN CERTIFICATE')"])
-def test_the_scan_finds_a_marker(code: str) -> None:
+def test_the_check_finds_code_that_searches_a_pem_marker(code: str) -> None:
     assert list(pem_markers_looked_for(ast.parse(code))) == [1]
 
 
-def test_no_text_of_a_plan_is_taken_apart() -> None:
+def test_no_code_parses_a_plans_text() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sources()
@@ -102,7 +102,7 @@ def test_no_text_of_a_plan_is_taken_apart() -> None:
     assert found == []
 
 
-def test_no_pem_marker_tells_what_a_planned_file_is() -> None:
+def test_no_code_recognises_a_planned_file_by_a_pem_marker() -> None:
     """Files that were found on a host are another matter: only their content says what they are."""
     found = [
         f"{path.relative_to(ROOT)}:{line}"
@@ -141,14 +141,14 @@ def test_an_id_begins_with_the_kind(steps: tuple[PlannedStep, ...]) -> None:
     assert {step.id.partition(":")[0] == step.kind for step in steps} == {True}
 
 
-def test_a_step_says_at_which_end_it_is_and_about_which_component(steps: tuple[PlannedStep, ...]) -> None:
+def test_a_step_names_its_role_and_component(steps: tuple[PlannedStep, ...]) -> None:
     for step in steps:
         assert (step.role is Role.WORKSPACE) == (step.host == WORKSPACE) == (not step.component), step.id
         if step.role is Role.SERVER and step.kind is not StepKind.ROTATE:
             assert step.id == f"{step.kind}:{step.key}"
 
 
-def test_a_file_says_what_it_holds(steps: tuple[PlannedStep, ...]) -> None:
+def test_a_planned_file_names_its_kind(steps: tuple[PlannedStep, ...]) -> None:
     writes = [change for step in steps for change in step.changes if isinstance(change, WriteFile)]
     assert {ContentKind.CERTIFICATE, ContentKind.PRIVATE_KEY} <= {change.content_kind for change in writes}
     for change in writes:

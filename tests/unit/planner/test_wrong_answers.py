@@ -69,7 +69,7 @@ def _questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
         return ()  # a case for what cannot be planned
 
 
-def test_no_kind_of_question_is_missed() -> None:
+def test_every_kind_of_question_has_wrong_answers() -> None:
     assert {
         "users.name",
         "users.password",
@@ -88,7 +88,7 @@ def test_no_kind_of_question_is_missed() -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_be_meant_is_refused_with_what_to_type(wrong: str) -> None:
+def test_a_senseless_answer_is_refused_with_what_to_type(wrong: str) -> None:
     value = WRONG[wrong]
     for key, (stack, facts, question) in asked().items():
         try:
@@ -103,7 +103,7 @@ def test_what_cannot_be_meant_is_refused_with_what_to_type(wrong: str) -> None:
 
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("way", ["oauth2", "authorization"])
-def test_what_cannot_be_meant_is_refused_at_a_login_by_token(way: str, wrong: str) -> None:
+def test_a_senseless_answer_about_a_token_login_is_refused(way: str, wrong: str) -> None:
     case = planned.case("client-logins")
     bare = replace(case.stack, client_logins=())
     place = next(each for each in candidates(bare, case.facts) if not {"", way} & set(each.obstacles))
@@ -139,7 +139,7 @@ def _tells(key: str, error: InputError) -> None:
         ("front_doors.name", "0", "neither an address nor a host name"),
     ],
 )
-def test_the_message_names_what_is_wrong(key: str, value: str, said: str) -> None:
+def test_the_message_names_the_mistake(key: str, value: str, said: str) -> None:
     stack, _, question = asked()[key]
     with pytest.raises(InputError, match=said):
         answer(stack, question.setting, value)

@@ -30,7 +30,7 @@ PATH = "/etc/containers/systemd/exporter.container"
         ("[Container]\nExec=\n", True),
     ],
 )
-def test_a_drop_in_that_sets_what_is_edited_overrides_it(text: str, overrides: bool) -> None:
+def test_a_drop_in_with_the_edited_setting_is_reported(text: str, overrides: bool) -> None:
     found = Quadlet(PATH, (("/etc/a.conf", "[Unit]\n"), ("/etc/b.conf", text)))
     assert found.overriding == ("/etc/b.conf" if overrides else "")
 
@@ -43,7 +43,7 @@ def test_a_drop_in_that_sets_what_is_edited_overrides_it(text: str, overrides: b
         (Engine("runuser -u ada -- podman", "", (ONE,), "ada"), "runuser -u ada -- systemctl --user"),
     ],
 )
-def test_the_systemd_of_whoever_runs_it_is_asked_for_a_quadlet(engine: Engine, systemctl: str) -> None:
+def test_a_quadlet_is_queried_from_its_users_systemd(engine: Engine, systemctl: str) -> None:
     asked = []
 
     def sh(_text: str, *words: str) -> Completed:
@@ -59,7 +59,7 @@ def test_the_systemd_of_whoever_runs_it_is_asked_for_a_quadlet(engine: Engine, s
     assert asked == [(systemctl, "exporter.service")]
 
 
-def test_what_a_user_s_podman_runs_is_refused_with_its_unit_or_project() -> None:
+def test_a_rootless_podman_container_is_refused_with_its_unit_or_project() -> None:
     unit = Container(name="x", image="x", unit="exporter.service", quadlet=PATH)
     assert "the unit exporter.service (systemctl --user) of the user ada" in podman_compose.refusal(
         unit, {}, "ada"
@@ -71,7 +71,7 @@ def test_what_a_user_s_podman_runs_is_refused_with_its_unit_or_project() -> None
 
 
 @pytest.mark.parametrize(("kernel", "enforces"), [("1", True), ("0", False), (None, False)])
-def test_selinux_enforces_where_the_kernel_says_so(kernel: str | None, enforces: bool) -> None:
+def test_selinux_counts_as_enforcing_by_the_kernels_report(kernel: str | None, enforces: bool) -> None:
     connection = MemoryConnection(
         "srv1", programs={"cat": lambda _: done(kernel) if kernel is not None else done(code=1)}
     )
@@ -82,7 +82,7 @@ def test_selinux_enforces_where_the_kernel_says_so(kernel: str | None, enforces:
     ("mode", "environment", "said"),
     [(0o600, {}, "denied"), (0o666, {}, ""), (0o600, {"DOCKER_HOST": "x"}, "")],
 )
-def test_a_socket_that_a_user_may_not_write_to_is_denied(
+def test_an_unwritable_engine_socket_is_reported_as_denied(
     mode: int, environment: dict[str, str], said: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:

@@ -70,7 +70,7 @@ def box() -> Container:
     )
 
 
-def test_a_container_is_read_from_what_docker_says() -> None:
+def test_a_container_is_read_from_docker_inspect() -> None:
     found = box()
     assert (found.name, found.project, found.service) == ("mon-prometheus-1", "mon", "prometheus")
     assert found.compose_files == ("/srv/mon/compose.yaml", "/srv/more.yaml")
@@ -83,7 +83,7 @@ def test_a_container_is_read_from_what_docker_says() -> None:
     assert not found.is_root
 
 
-def test_paths_lead_through_the_nearest_mount() -> None:
+def test_paths_are_mapped_by_the_nearest_mount() -> None:
     found = box()
     assert found.on_host("/etc/prometheus/web.yml") == "/srv/mon/prometheus/web.yml"
     assert found.on_host("/etc/prometheus") == "/srv/mon/prometheus"
@@ -96,7 +96,7 @@ def test_paths_lead_through_the_nearest_mount() -> None:
     assert not found.sees("/etc/prometheus/web.yml")
 
 
-def test_names_count_in_networks_that_both_are_in() -> None:
+def test_container_names_resolve_in_shared_networks_only() -> None:
     other = Container(name="a", image="x", networks=(ContainerNetwork("mon_default"),))
     stranger = Container(name="b", image="x", networks=(ContainerNetwork("else"),))
     assert box().names_in(other) == ("prometheus", "mon-prometheus-1", "172.18.0.3")
@@ -116,7 +116,7 @@ def test_names_count_in_networks_that_both_are_in() -> None:
         ("own:20240101", ""),
     ],
 )
-def test_a_version_in_a_tag(image: str, version: str) -> None:
+def test_a_version_is_read_from_an_image_tag(image: str, version: str) -> None:
     assert docker_discovery.tag_version(image) == version
 
 
@@ -130,7 +130,7 @@ def test_a_version_in_a_tag(image: str, version: str) -> None:
         ("/bin/nginx", [], "nginx:1", ""),
     ],
 )
-def test_which_component_a_container_runs(
+def test_the_component_of_a_container_is_recognised(
     path: str, arguments: list[str], image: str, component: str
 ) -> None:
     one = {"Path": path, "Args": arguments, "Config": {"Image": image}}
@@ -138,7 +138,7 @@ def test_which_component_a_container_runs(
     assert (found.name if found else "") == component
 
 
-def test_compose_is_asked_for_one_service_of_the_same_project() -> None:
+def test_compose_commands_name_one_service_of_the_same_project() -> None:
     words = up_command(box())
     assert words == [
         *("docker", "compose", "-f", "/srv/mon/compose.yaml", "-f", "/srv/more.yaml", "-p", "mon"),
@@ -162,7 +162,7 @@ def test_compose_is_asked_for_one_service_of_the_same_project() -> None:
         ("", "podman-compose", "", "the Compose that made it is not installed"),
     ],
 )
-def test_which_compose_of_podman_made_a_container(
+def test_the_compose_implementation_of_podman_is_recognised(
     version: str, installed: str, compose: str, why: str
 ) -> None:
     labels = {**INSPECTED["Config"]["Labels"], "com.docker.compose.project.config_files": "compose.yaml"}
@@ -182,12 +182,12 @@ def test_which_compose_of_podman_made_a_container(
         assert up_command(found)[:5] == ["podman-compose", "-f", "/srv/mon/compose.yaml", "-p", "mon"]
 
 
-def test_podman_compose_takes_the_first_file_s_folder_for_the_project_s() -> None:
+def test_podman_compose_uses_the_first_files_folder_as_project_folder() -> None:
     elsewhere = replace(box(), compose_files=("/srv/more.yaml",), compose="podman-compose")
     assert "lies elsewhere" in podman_compose.refusal(elsewhere, {"io.podman.compose.version": "1.6.0"}, "")
 
 
-def test_a_journal_gives_the_container_back() -> None:
+def test_a_container_is_restored_from_the_journal() -> None:
     service = Service(
         host="here", component="prometheus", manager="docker", unit="mon-prometheus-1", container=box()
     )

@@ -9,11 +9,11 @@ from wizard.service_managers import grafana_service
 UNIT = "unit\tLoadState=loaded ActiveState=active MainPID=41\n"
 
 
-def test_nothing_is_found_where_the_unit_is_not() -> None:
+def test_without_the_unit_nothing_is_found() -> None:
     assert grafana_service.parse("web1", "") is None
 
 
-def test_words_win_over_variables_and_the_last_of_them_counts() -> None:
+def test_arguments_win_over_variables_and_the_last_one_counts() -> None:
     found = grafana_service.parse(
         "web1",
         UNIT + "variable\tGF_SERVER_ROOT_URL=https://a/?x=1\n"
@@ -49,13 +49,13 @@ def test_words_win_over_variables_and_the_last_of_them_counts() -> None:
         ("word\t--config=\n", "/etc/grafana/grafana.ini"),
     ],
 )
-def test_its_configuration_is_the_one_that_it_is_given(told: str, path: str) -> None:
+def test_the_configuration_of_the_command_line_is_used(told: str, path: str) -> None:
     found = grafana_service.parse("web1", UNIT + told)
     assert found is not None
     assert found.service.config_file == path
 
 
-def test_one_that_is_stopped_is_found_too() -> None:
+def test_a_stopped_service_is_found_too() -> None:
     found = grafana_service.parse("web1", "unit\tLoadState=loaded ActiveState=inactive MainPID=0\n")
     assert found is not None
     assert not found.service.active

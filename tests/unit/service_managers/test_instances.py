@@ -38,22 +38,22 @@ def labels(services: tuple[Service, ...]) -> dict[str, str]:
     return {service.unit: service.instance for service in services}
 
 
-def test_the_usual_one_keeps_its_name_and_a_further_one_gets_its_units() -> None:
+def test_the_default_instance_keeps_its_name_and_others_use_their_unit() -> None:
     found = instances.label_instances([PUBLIC, USUAL])
     assert labels(found) == {"prometheus": "", "prometheus-public": "prometheus-public"}
     assert [service.key for service in found] == ["one/prometheus/prometheus-public", "one/prometheus"]
 
 
-def test_one_alone_is_the_usual_one_whatever_its_unit_is_called() -> None:
+def test_a_single_instance_is_the_default_whatever_its_unit() -> None:
     assert labels(instances.label_instances([PUBLIC])) == {"prometheus-public": ""}
 
 
-def test_one_that_runs_goes_before_one_that_is_only_installed() -> None:
+def test_a_running_instance_is_preferred_to_a_stopped_one() -> None:
     found = instances.label_instances([replace(USUAL, active=False), PUBLIC])
     assert labels(found) == {"prometheus": "prometheus", "prometheus-public": ""}
 
 
-def test_what_a_stack_names_by_its_unit_is_never_the_usual_one() -> None:
+def test_an_instance_named_by_its_unit_is_never_the_default() -> None:
     named = {"prometheus": {"", "prometheus"}}
     assert labels(instances.label_instances([USUAL, PUBLIC], named)) == {
         "prometheus": "prometheus",
@@ -61,7 +61,7 @@ def test_what_a_stack_names_by_its_unit_is_never_the_usual_one() -> None:
     }
 
 
-def test_bare_processes_are_told_apart_by_their_ports() -> None:
+def test_bare_processes_are_distinguished_by_their_ports() -> None:
     two = [replace(BARE, listen="127.0.0.1:9101"), replace(BARE, listen="127.0.0.1:9100")]
     apart = instances.with_distinct_units(two)
     assert [service.unit for service in apart] == ["node_exporter-9101", "node_exporter-9100"]
@@ -73,7 +73,7 @@ def test_bare_processes_are_told_apart_by_their_ports() -> None:
     assert len({service.unit for service in same}) == 2
 
 
-def test_a_stack_names_two_of_one_component_by_their_units() -> None:
+def test_a_stack_names_two_instances_by_their_units() -> None:
     read = stack_file.parse(STACK, source="x")
     assert [each.key for each in read.components] == ["one/prometheus", "one/prometheus/prometheus-public"]
     assert stack_file.parse(stack_file.dump(read), source="x") == read
@@ -92,7 +92,7 @@ def test_a_stack_names_two_of_one_component_by_their_units() -> None:
         ("connect: local", "connect: manual, address: x", "`connect: manual`"),
     ],
 )
-def test_a_unit_that_cannot_be_is_an_error_with_its_line(old: str, new: str, what: str) -> None:
+def test_an_invalid_unit_is_an_error_with_its_line(old: str, new: str, what: str) -> None:
     with pytest.raises(StackError) as error:
         stack_file.parse(STACK.replace(old, new), source="x")
     assert what in f"{error.value}" and "x:" in error.value.where
@@ -119,7 +119,7 @@ def test_no_two_instances_share_a_file() -> None:
     assert servers[0].web_file == "/etc/prometheus/web.yml", "the usual one's stay where they were"
 
 
-def test_two_components_with_one_home_have_a_web_configuration_each() -> None:
+def test_two_components_in_one_folder_have_separate_web_configurations() -> None:
     alerts = replace(USUAL, component="alertmanager", unit="prometheus-alertmanager")
     host = HostFacts(spec=HostSpec(name="one", connect="local"), services=(alerts, USUAL))
     files = [

@@ -24,7 +24,7 @@ KERNEL = """\
 """
 
 
-def test_ss_is_read_with_every_kind_of_address() -> None:
+def test_the_output_of_ss_is_read_with_every_kind_of_address() -> None:
     assert sockets.listening_sockets(SS) == {
         "11": "*:9100",
         "12": "127.0.0.1:9101",
@@ -35,7 +35,7 @@ def test_ss_is_read_with_every_kind_of_address() -> None:
     }
 
 
-def test_the_kernels_own_table_says_the_same() -> None:
+def test_proc_net_tcp_gives_the_same_sockets() -> None:
     assert sockets.listening_sockets(KERNEL) == {
         "12": "127.0.0.1:9101",
         "11": "0.0.0.0:9100",
@@ -45,11 +45,11 @@ def test_the_kernels_own_table_says_the_same() -> None:
     }
 
 
-def test_what_is_no_socket_is_left_out() -> None:
+def test_invalid_lines_are_skipped() -> None:
     assert sockets.listening_sockets("Error: no\n\nLISTEN 0 1 nonsense x ino:1\n") == {}
 
 
-def test_only_a_processes_own_sockets_count() -> None:
+def test_only_sockets_of_the_process_count() -> None:
     assert sockets.open_addresses(sockets.listening_sockets(SS), ["14", "99", "11", "14"]) == (
         "[::1]:9103",
         "*:9100",
@@ -83,13 +83,13 @@ def test_only_a_processes_own_sockets_count() -> None:
         ("alertmanager", (), (), "127.0.0.1:9093"),
     ],
 )
-def test_the_web_address_is_that_of_a_socket(
+def test_the_web_address_is_one_of_the_sockets(
     name: str, arguments: tuple[str, ...], held: tuple[str, ...], wanted: str
 ) -> None:
     assert program_facts.served_at(component(name), arguments, held) == wanted
 
 
-def test_what_is_open_to_its_own_host_only_is_told_from_the_rest() -> None:
+def test_loopback_sockets_are_told_from_public_ones() -> None:
     assert sockets.is_enclosed(("127.0.0.1:1", "[::1]:1", "127.9.9.9:1"))
     assert not sockets.is_enclosed(("127.0.0.1:1", "10.0.0.7:1"))
     assert not sockets.is_enclosed(("*:1",)) and not sockets.is_enclosed(())

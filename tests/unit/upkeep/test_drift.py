@@ -137,7 +137,7 @@ def compared(
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_each_change_is_named_with_host_and_place(name: str, secured: tuple[Stack, Facts]) -> None:
+def test_each_change_is_reported_with_host_and_path(name: str, secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
     change, kind, host, path, said = CHANGES[name]
     known = reference.make_reference(stack, facts, "key")
@@ -155,14 +155,14 @@ def test_each_change_is_named_with_host_and_place(name: str, secured: tuple[Stac
     assert "password" not in repr(known.hosts[HOST].files["/etc/prometheus/prometheus.yml"])
 
 
-def test_nothing_differs_where_nothing_was_changed(secured: tuple[Stack, Facts]) -> None:
+def test_without_changes_there_is_no_drift(secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
     known = reference.make_reference(stack, facts, "key")
     for _ in range(20):
         assert compared(stack, known, facts) == ()
 
 
-def test_the_line_is_that_of_the_file_as_it_is_now(secured: tuple[Stack, Facts]) -> None:
+def test_a_reported_line_number_is_that_of_the_present_file(secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
     known = reference.make_reference(stack, facts, "key")
     changed = text(PROMETHEUS, "job_name: push", "job_name: pushed")(

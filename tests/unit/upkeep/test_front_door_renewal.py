@@ -34,7 +34,7 @@ def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> N
     ]
 
 
-def test_a_front_door_on_loopback_alone_has_no_client_certificate() -> None:
+def test_a_front_door_to_loopback_has_no_client_certificate() -> None:
     case = planned.case("front-door")
     there = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
     assert not [each for each in lifetimes(case.stack, there) if each.renew.startswith("client:web1/nginx")]

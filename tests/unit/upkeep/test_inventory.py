@@ -9,7 +9,7 @@ from wizard.cli.inventory import _cell
 from wizard.upkeep import inventory
 
 
-def test_each_key_has_its_certificate_and_all_say_what_uses_them() -> None:
+def test_each_key_has_its_certificate_and_the_services_that_use_it() -> None:
     case = planned.case("all-mutual-tls")
     facts = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
     found = inventory.inventory(case.stack, facts)
@@ -26,7 +26,7 @@ def test_each_key_has_its_certificate_and_all_say_what_uses_them() -> None:
     assert "PRIVATE" not in told and "$2" not in told
 
 
-def test_users_are_named_with_the_cost_of_their_hash() -> None:
+def test_users_are_listed_with_the_cost_of_their_hash() -> None:
     case = planned.case("two-users")
     facts = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
     users = [each for each in inventory.inventory(case.stack, facts) if each.kind == "user"]
@@ -35,7 +35,7 @@ def test_users_are_named_with_the_cost_of_their_hash() -> None:
     assert {each.subject: each.issuer for each in users} == costs
 
 
-def test_a_spreadsheet_carries_out_no_cell() -> None:
+def test_a_spreadsheet_evaluates_no_cell() -> None:
     assert [_cell(each) for each in ("=1+1", "@x", "+1", "-x", "CN=x", 3.0)] == [
         "'=1+1",
         "'@x",

@@ -39,7 +39,7 @@ def lifetime(*, days: float, renew: str = "srv1/node_exporter") -> Lifetime:
 @pytest.mark.parametrize(
     ("life", "due_at"), [(365, 365 * 2 / 3), (90, 60), (10, 10 * 2 / 3), (9.9, 9.9 / 2), (1, 0.5)]
 )
-def test_due_is_a_third_left_and_half_under_ten_days(life: float, due_at: float) -> None:
+def test_renewal_is_due_at_a_third_left_or_half_below_ten_days(life: float, due_at: float) -> None:
     known = lifetime(days=life)
     assert known.due_at == pytest.approx(due_at * DAY)
     assert not known.is_due(due_at * DAY - 1)
@@ -47,14 +47,14 @@ def test_due_is_a_third_left_and_half_under_ten_days(life: float, due_at: float)
     assert lifetimes.due([known, lifetime(days=life, renew="")], due_at * DAY + 1) == (known,)
 
 
-def test_a_certificate_that_has_not_begun_tells_of_a_clock_that_is_behind() -> None:
+def test_a_certificate_not_yet_valid_points_to_a_slow_clock() -> None:
     begun, later = lifetime(days=90), replace(lifetime(days=90), not_before=DAY)
     assert lifetimes.not_begun([begun, later], DAY / 2) == later
     assert lifetimes.not_begun([begun, later], DAY) is None
     assert lifetimes.not_begun([replace(later, renew="")], 0) is None, "what others issue may begin later"
 
 
-def test_what_others_issue_is_watched_and_never_renewed() -> None:
+def test_certificates_of_other_issuers_are_watched_and_never_renewed() -> None:
     stack, facts = secured("all-tls")
     made = lifetimes.lifetimes(stack, facts)
     servers = {f"{each.host}/{each.component}": each.path for each in made if each.role == "server"}
@@ -82,7 +82,7 @@ def test_what_others_issue_is_watched_and_never_renewed() -> None:
         ("shared-pair", {"server"}),
     ],
 )
-def test_all_that_is_in_use_is_found_and_a_renewal_replaces_it_alone(name: str, roles: set[str]) -> None:
+def test_all_certificates_in_use_are_found_and_only_these_renewed(name: str, roles: set[str]) -> None:
     stack, facts = secured(name)
     known = lifetimes.lifetimes(stack, facts)
     assert roles <= {str(each.role) for each in known}

@@ -62,7 +62,7 @@ def restored(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restor
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_each_change_is_put_back_or_named(name: str, secured: tuple[Stack, Facts], tmp_path: Path) -> None:
+def test_each_change_is_restored_or_reported(name: str, secured: tuple[Stack, Facts], tmp_path: Path) -> None:
     stack, facts = secured
     change, kind, host, path, _ = CHANGES[name]
     if name == "a service is gone":
@@ -91,7 +91,7 @@ def test_each_change_is_put_back_or_named(name: str, secured: tuple[Stack, Facts
     assert all(each.commands() for each in found.plan.changes if isinstance(each, WriteFile))
 
 
-def test_prometheus_reads_again_what_was_put_back(secured: tuple[Stack, Facts], tmp_path: Path) -> None:
+def test_prometheus_reloads_a_restored_configuration(secured: tuple[Stack, Facts], tmp_path: Path) -> None:
     stack, facts = secured
     found = restored(stack, facts, text(PROMETHEUS, "15s", "10s")(facts), tmp_path)
     assert [(each.kind, each.path) for each in found.plan.changes] == [
@@ -109,7 +109,9 @@ def test_a_drop_in_is_removed_and_the_service_restarted(secured: tuple[Stack, Fa
     assert [each.action for each in found.plan.restarts] == ["restart"]
 
 
-def test_rights_alone_need_no_restart_and_show_no_key(secured: tuple[Stack, Facts], tmp_path: Path) -> None:
+def test_restoring_permissions_needs_no_restart_and_shows_no_key(
+    secured: tuple[Stack, Facts], tmp_path: Path
+) -> None:
     stack, facts = secured
     key = f"{NODE}/node_exporter.key"
 
@@ -123,9 +125,7 @@ def test_rights_alone_need_no_restart_and_show_no_key(secured: tuple[Stack, Fact
     assert change.commands()[-1] == f"chmod 0640 {key}"
 
 
-def test_copies_hold_no_key_and_no_password_and_are_read_by_the_owner_alone(
-    secured: tuple[Stack, Facts], tmp_path: Path
-) -> None:
+def test_copies_contain_no_secret_and_are_private(secured: tuple[Stack, Facts], tmp_path: Path) -> None:
     stack, facts = secured
     workspace = Workspace(tmp_path)
     for _ in range(2):

@@ -85,7 +85,7 @@ def test_cron_gets_one_line_with_its_percent_signs_escaped() -> None:
 
 
 @pytest.mark.parametrize("kind", ["system", "user"])
-def test_it_is_installed_once_and_removed_whole(kind: timer.Kind) -> None:
+def test_the_timer_is_installed_once_and_removed_completely(kind: timer.Kind) -> None:
     found = replace(ROOT, kind=kind)
     missing: dict[str, PathInfo | None] = {f"{found.folder}/timers.target.d": None}
     plan = timer.installation(found, {}, missing, ME)
@@ -106,7 +106,7 @@ def test_it_is_installed_once_and_removed_whole(kind: timer.Kind) -> None:
     assert timer.removal(found, {}).changes == ()
 
 
-def test_passwords_are_replaced_by_age_where_that_was_asked_for() -> None:
+def test_passwords_are_replaced_by_age_if_requested() -> None:
     aged = replace(ROOT, password_days=180)
     assert " --due --yes --passwords 180\n" in unit(aged, ".service")
     assert "--passwords" not in unit(ROOT, ".service")
@@ -121,7 +121,7 @@ def test_passwords_are_replaced_by_age_where_that_was_asked_for() -> None:
 @pytest.mark.parametrize(
     "name", ["all-mutual-tls", "alertmanager-cluster", "front-door", "grafana", "file-sd"]
 )
-def test_the_service_may_write_all_that_a_renewal_writes_on_this_machine(name: str) -> None:
+def test_the_service_can_write_all_files_of_a_renewal(name: str) -> None:
     case = planned.case(name)
     facts = planned.carried_out(case.plan(), case.facts)
     stack, facts = as_local(case.stack, planned.looked_up(case.stack, facts))

@@ -52,11 +52,11 @@ def _student(number: int, *labs: LabProgress, name: str = "", **more: Any) -> St
         (_student(1, shown=False), "not shown"),
     ],
 )
-def test_a_student_is_in_one_state(student: Student, state: str) -> None:
+def test_each_student_has_one_state(student: Student, state: str) -> None:
     assert view([student], now=NOW).rows[0].state == state
 
 
-def test_who_needs_help_comes_first_and_longest() -> None:
+def test_students_who_need_help_longest_come_first() -> None:
     found = view(
         [
             _student(1, _lab("open")),
@@ -73,7 +73,7 @@ def test_who_needs_help_comes_first_and_longest() -> None:
     assert [row.student.number for row in by_number.rows] == [1, 2, 3, 4, 5]
 
 
-def test_nobody_is_stuck_where_all_take_long() -> None:
+def test_a_step_that_is_slow_for_all_marks_nobody() -> None:
     slow = [_student(n, _lab("done", "open", started=NOW - 900, done_at=0.0)) for n in range(1, 4)]
     done = [
         LabProgress(
@@ -89,7 +89,7 @@ def test_nobody_is_stuck_where_all_take_long() -> None:
     assert {row.state for row in view([*slow, _student(9, *done)], now=NOW).rows} == {"working", "finished"}
 
 
-def test_a_step_is_summed_up_over_those_who_did_it_themselves() -> None:
+def test_a_step_is_summarised_over_students_who_did_it_themselves() -> None:
     found = view(
         [
             _student(1, _lab("done", "open")),
@@ -113,14 +113,14 @@ def test_the_lab_of_most_students_is_shown_unless_another_is_chosen() -> None:
     assert view(students, now=NOW, lab="unknown").lab == "tls"
 
 
-def test_names_can_be_left_out_everywhere() -> None:
+def test_names_can_be_hidden_everywhere() -> None:
     found = view([_student(7, _lab("open"), name="Ada")], now=NOW, numbers_only=True)
     assert found.rows[0].label == "7"
     assert "Ada" not in class_table.as_csv(found, numbers_only=True)
     assert "Ada" not in str(class_table.as_json(found, numbers_only=True))
 
 
-def test_the_table_has_a_line_a_step_and_no_formula() -> None:
+def test_the_csv_table_has_a_line_for_each_step_and_no_formula() -> None:
     lab = _lab("done", "begun", said="=cmd|' /C calc'!A0", checks=2)
     rows = list(
         csv.reader(
@@ -134,7 +134,7 @@ def test_the_table_has_a_line_a_step_and_no_formula() -> None:
     assert all(not cell.startswith(("=", "+", "@")) for row in rows for cell in row)
 
 
-def test_the_document_is_that_of_the_schema() -> None:
+def test_the_document_is_valid_by_the_schema() -> None:
     schema = json.loads(assets.path("board.schema.json").read_text(encoding="utf-8"))
     students = [_student(1, _lab("done", "begun", checks=2)), _student(2), _student(3, shown=False)]
     document = json.loads(json.dumps(class_table.as_json(view(students, now=NOW))))
@@ -142,7 +142,7 @@ def test_the_document_is_that_of_the_schema() -> None:
     assert document["students"][0]["labs"][0]["steps"][0]["seconds"] == 10.0
 
 
-def test_each_student_has_a_report_and_who_is_not_shown_has_none(tmp_path: Path) -> None:
+def test_each_shown_student_has_a_report(tmp_path: Path) -> None:
     lab = _lab("done", "solved", "begun", said="<b>no</b> certificate", checks=2, hints=1)
     found = view([_student(1, lab, name="Ada"), _student(2), _student(3, shown=False)], now=NOW)
     written = student_report.write_all(found, tmp_path / "reports")

@@ -17,14 +17,14 @@ def _report(name: str = "", signal: progress.Signal = "") -> bytes:
     return json.dumps(progress.to_json(Progress(name=name, signal=signal))).encode()
 
 
-def test_the_code_lets_a_student_in_however_it_is_typed(tmp_path: Path) -> None:
+def test_the_code_is_accepted_in_any_spelling(tmp_path: Path) -> None:
     members = Members(tmp_path)
     token = members.join(f" {members.code.lower().replace('-', ' ')} ", "Ada", "192.0.2.1")
     assert members.report(token, _report("Ada")) == 1
     assert [student.name for student in members.students()] == ["Ada"]
 
 
-def test_a_thousand_guesses_are_shut_out(tmp_path: Path) -> None:
+def test_a_thousand_guesses_are_rejected(tmp_path: Path) -> None:
     members = Members(tmp_path)
     outcomes = []
     for guess in range(1000):
@@ -41,7 +41,7 @@ def test_a_thousand_guesses_are_shut_out(tmp_path: Path) -> None:
     assert members.join(members.code, "Eve", "192.0.2.66", now=1011.0 + SHUT_OUT)
 
 
-def test_guesses_from_many_addresses_are_shut_out_too(tmp_path: Path) -> None:
+def test_guesses_from_many_addresses_are_rejected_too(tmp_path: Path) -> None:
     members = Members(tmp_path)
     for guess in range(ALL_GUESSES):
         with pytest.raises(InputError):
@@ -50,7 +50,7 @@ def test_guesses_from_many_addresses_are_shut_out_too(tmp_path: Path) -> None:
         members.join(members.code, "Ada", "198.51.100.1", now=1001.0)
 
 
-def test_a_token_is_needed_and_never_kept(tmp_path: Path) -> None:
+def test_a_token_is_required_and_never_stored(tmp_path: Path) -> None:
     members = Members(tmp_path)
     token = members.join(members.code, "Ada", "192.0.2.1")
     for wrong in ("", "x", token[:-1], token + "x", "\udcff"):
@@ -60,7 +60,7 @@ def test_a_token_is_needed_and_never_kept(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
 
 
-def test_ten_thousand_reports_are_turned_down(tmp_path: Path) -> None:
+def test_ten_thousand_reports_are_rejected(tmp_path: Path) -> None:
     members = Members(tmp_path)
     token = members.join(members.code, "Ada", "192.0.2.1")
     taken = 0
@@ -84,7 +84,7 @@ def test_a_forged_report_changes_nothing(tmp_path: Path, content: bytes) -> None
     assert [(student.name, student.progress.signal) for student in members.students()] == [("Ada", "help")]
 
 
-def test_a_board_that_is_started_again_knows_its_class(tmp_path: Path) -> None:
+def test_a_restarted_board_remembers_its_class(tmp_path: Path) -> None:
     first = Members(tmp_path)
     token = first.join(first.code, "Ada", "192.0.2.1", now=1000.0)
     first.report(token, _report("Ada", "ready"), now=1001.0)
@@ -94,7 +94,7 @@ def test_a_board_that_is_started_again_knows_its_class(tmp_path: Path) -> None:
     assert again.report(token, _report("Ada", "ready")) == 1
 
 
-def test_another_process_sees_what_was_reported(tmp_path: Path) -> None:
+def test_another_process_reads_the_reports(tmp_path: Path) -> None:
     server, screen = Members(tmp_path), Members(tmp_path)
     token = server.join(server.code, "Ada", "192.0.2.1", now=1000.0)
     server.report(token, _report("Ada", "help"), now=1001.0)
@@ -105,7 +105,7 @@ def test_another_process_sees_what_was_reported(tmp_path: Path) -> None:
     assert screen.students()[0].seen_at == 1009.0
 
 
-def test_a_student_who_left_is_marked_and_may_come_back(tmp_path: Path) -> None:
+def test_a_student_who_left_is_marked_and_can_return(tmp_path: Path) -> None:
     members = Members(tmp_path)
     token = members.join(members.code, "Ada", "192.0.2.1")
     members.leave(token)
@@ -114,7 +114,7 @@ def test_a_student_who_left_is_marked_and_may_come_back(tmp_path: Path) -> None:
     assert not members.students()[0].left
 
 
-def test_a_class_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_has_a_maximum_number_of_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wizard.labs.board.members.MOST", 3)
     members = Members(tmp_path)
     for at in range(3):

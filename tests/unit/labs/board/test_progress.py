@@ -32,7 +32,7 @@ def _report() -> dict[str, Any]:
     return report
 
 
-def test_the_progress_of_a_lab_says_what_was_done_and_how() -> None:
+def test_the_progress_of_a_lab_describes_each_step() -> None:
     lab = progress.of_lab(find("node-tls"), _state())
     assert [step.state for step in lab.steps] == ["done", "solved", "begun", "open"]
     assert lab.current is not None and lab.current.id == lab.steps[2].id
@@ -66,7 +66,7 @@ def test_a_report_is_read_as_it_was_sent() -> None:
         {"name": None},
     ],
 )
-def test_what_is_no_report_is_refused(change: dict[str, Any]) -> None:
+def test_an_invalid_report_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         progress.parse(json.dumps({**_report(), **change}).encode())
 
@@ -74,12 +74,12 @@ def test_what_is_no_report_is_refused(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 300_000, b'{"format": 1}']
 )
-def test_what_is_no_json_is_refused(content: bytes) -> None:
+def test_invalid_json_is_refused(content: bytes) -> None:
     with pytest.raises(InputError):
         progress.parse(content)
 
 
-def test_texts_are_cut_and_shown_harmless() -> None:
+def test_texts_are_truncated_and_escaped() -> None:
     sent = _report()
     sent["name"] = "\x1b[2J<script>\u202e" + "x" * 5000
     sent["labs"][0]["steps"][0]["said"] = "a\nb\x07" + "y" * 5000
@@ -90,7 +90,7 @@ def test_texts_are_cut_and_shown_harmless() -> None:
     assert len(said) == 400 and "\n" not in said and "\x07" not in said
 
 
-def test_numbers_stay_within_reason() -> None:
+def test_numbers_are_limited() -> None:
     sent = _report()
     sent["labs"][0]["steps"][0] |= {"hints": 10**30, "checks": -5, "done_at": 1e300}
     step = progress.parse(json.dumps(sent).encode()).labs[0].steps[0]
@@ -98,6 +98,6 @@ def test_numbers_stay_within_reason() -> None:
     assert step.done_at == 4_102_444_800.0
 
 
-def test_a_lab_that_is_done_has_no_current_step() -> None:
+def test_a_finished_lab_has_no_current_step() -> None:
     steps = (StepProgress(id="a", title="A", state="done", done_at=5.0),)
     assert LabProgress(id="x", title="X", started=1.0, steps=steps).current is None

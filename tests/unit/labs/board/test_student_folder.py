@@ -27,7 +27,7 @@ def _student(root: Path, *done: str) -> Workspace:
     return workspace
 
 
-def test_a_change_is_seen_and_an_unchanged_folder_is_read_once(
+def test_a_change_is_noticed_and_an_unchanged_folder_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = _student(tmp_path / "01", "certificate")
@@ -48,7 +48,7 @@ def test_the_board_reads_what_the_student_would_send(tmp_path: Path) -> None:
     assert (shown.name, shown.progress.signal) == ("Ada", "help")
 
 
-def test_no_link_is_followed(tmp_path: Path) -> None:
+def test_no_symbolic_link_is_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret.json"
     state.save(secret, LabState(started=1.0).with_step("certificate", done=2.0))
     workspace = Workspace(tmp_path / "01").ensure()
@@ -61,7 +61,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["01", "secret.json"]
 
 
-def test_a_pipe_and_a_huge_file_stop_nobody(tmp_path: Path) -> None:
+def test_a_pipe_or_a_huge_file_does_not_block_the_board(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "01").ensure()
     os.mkfifo(workspace.labs / "node-tls.json")
     (workspace.labs / "look.json").write_bytes(b"[" * 2_000_000)
@@ -70,7 +70,7 @@ def test_a_pipe_and_a_huge_file_stop_nobody(tmp_path: Path) -> None:
         folder.read("node-tls.json")
 
 
-def test_messages_pace_and_clock_reach_the_student(tmp_path: Path) -> None:
+def test_messages_pace_and_time_reach_the_student(tmp_path: Path) -> None:
     one, two = _student(tmp_path / "class" / "01"), _student(tmp_path / "class" / "02")
     board = Board(tmp_path / "board", [tmp_path / "class"], labs(), name="Monday")
     rows = {row.student.number: row.student.id for row in board.view().rows}
@@ -90,7 +90,7 @@ def test_messages_pace_and_clock_reach_the_student(tmp_path: Path) -> None:
     assert closed is not None and not member.is_watched(closed)
 
 
-def test_who_does_not_want_to_be_shown_is_not(tmp_path: Path) -> None:
+def test_a_student_who_opted_out_is_not_shown(tmp_path: Path) -> None:
     workspace = _student(tmp_path / "01", "certificate")
     member.wish(workspace, name="Ada", shown=False)
     row = Board(tmp_path / "board", [tmp_path], labs()).view().rows[0]
@@ -98,7 +98,7 @@ def test_who_does_not_want_to_be_shown_is_not(tmp_path: Path) -> None:
     assert row.student.progress.labs == ()
 
 
-def test_a_workspace_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_workspace_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _student(tmp_path / "01")
     board = Board(tmp_path / "board", [tmp_path], labs())
 
@@ -110,7 +110,7 @@ def test_a_workspace_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: p
     assert board.unreadable == (f"{tmp_path / '01'}: Permission denied",)
 
 
-def test_the_pace_outlives_the_board(tmp_path: Path) -> None:
+def test_the_pace_survives_a_restart_of_the_board(tmp_path: Path) -> None:
     Board(tmp_path / "board", [], labs()).set_pace("node-tls", 1)
     again = Board(tmp_path / "board", [], labs())
     assert (again.pace.lab, again.pace.open_steps) == ("node-tls", 1)
