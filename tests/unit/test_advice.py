@@ -1,4 +1,4 @@
-"""What an error tells a person to do begins as a sentence: with a capital letter, and so with its verb."""
+"""The remedy of an error (`todo`) begins with a capital letter, like a sentence."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[2]
 INSERTED = frozenset(
     {"wizard/config_files/web_config/validation.py", "wizard/config_files/alertmanager_cluster.py"}
 )
-"""Modules in which what to do stands in brackets within a longer sentence."""
+"""Modules in which the remedy is in brackets within a longer sentence."""
 
 
 def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """(line, beginning) of each text that is given as `todo`."""
+    """Returns (line, first part) of each text that is passed as `todo`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "todo":
             yield from _beginnings(node.value)

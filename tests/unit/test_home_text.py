@@ -1,4 +1,4 @@
-"""What Home and the list of hosts say of components that do not answer: nobody knows how they are protected."""
+"""Texts of Home and of the list of hosts about components that do not answer, so that their protection is unknown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wizard.model import ComponentSpec, Facts, Finding, HostSpec, RunRecord, Sta
 
 
 def row(name: str, state: str) -> Exposure:
-    """A component, as a scan found it."""
+    """A component as found by a scan."""
     known = Exposure(
         host="srv1",
         component=name,

@@ -1,4 +1,4 @@
-"""What the list of hosts says of one that nobody has tested."""
+"""The text about a host that was not tested yet, in the list of hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house keeps what it promises: rooms that know only what lies below, locked packages, a README that CI runs."""
+"""Rules of the repository: import contracts, code limits, locked packages, and documents that match the code."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SLOW = {"bcrypt", "cryptography", "paramiko", "ruamel"}
 
 
 def loaded_after(statement: str) -> set[str]:
-    """The modules and their packages in `sys.modules` of a fresh Python after `statement`."""
-    # Asked of a fresh process: a deferred import escapes static analysis, and this one has imported everything.
+    """Returns the modules, and their packages, in `sys.modules` of a new Python process after `statement`."""
+    # In a new process: static analysis misses deferred imports, and this process has already imported everything.
     code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -55,7 +55,7 @@ app = make_app(workspace=Path({workspace!r}))
 drawn, app.when_drawn = app.when_drawn, lambda _: drawn(app.exit)
 app.run(headless=True, size=(80, 24))
 """
-"""Draws Home with its keys, and ends before anything is begun that may wait for the first frame."""
+"""Draws Home with its keys, and ends before work starts that waits for the first frame."""
 
 
 def test_the_first_frame_is_drawn_without_slow_imports(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ FOR_FEW_RUNS = {
     "wizard.config_files.proxies.nginx",
     "wizard.diagnostics",
 }
-"""What a run without containers, reverse proxies and failures does not use."""
+"""Modules that a run without containers, reverse proxies and failures does not use."""
 
 
 def test_the_engine_imports_rarely_used_modules_late() -> None:
@@ -96,7 +96,7 @@ def test_the_engine_imports_rarely_used_modules_late() -> None:
 
 
 IMPORT = re.compile(r"^\s*from ((?:wizard|screens)[\w.]*) import ([\w, ]+)$", re.MULTILINE)
-"""An import in a script that a test gives to a Python elsewhere: no type checker reads it."""
+"""An import in a script that a test runs in another Python process: no type checker reads it."""
 
 
 def test_scripts_in_tests_import_existing_names() -> None:
@@ -135,12 +135,12 @@ def test_every_import_contract_is_kept() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-DOCSTRING = '"""A room that has no place yet."""\n'
+UNLISTED_MODULE = '"""A module that no import contract lists."""\n'
 
 
 @pytest.fixture(scope="session")
 def product_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the product, which each test leaves as it found it."""
+    """A copy of the product's code, which each test restores."""
     folder = tmp_path_factory.mktemp("product")
     for room in ("wizard", "screens"):
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
@@ -171,7 +171,7 @@ def test_a_broken_import_contract_is_detected(
     if not place.exists() and module == "wizard/engine.py":
         place = product_copy / "wizard/engine/__init__.py"
     before = place.read_text() if place.exists() else None
-    place.write_text(f"{before or DOCSTRING}\n{statement}\n")
+    place.write_text(f"{before or UNLISTED_MODULE}\n{statement}\n")
     try:
         done = lint_imports(product_copy)
     finally:

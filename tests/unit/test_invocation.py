@@ -1,4 +1,4 @@
-"""A command that is printed works where it is typed: it names the program and the workspace where a shell needs both."""
+"""A printed command works as typed: it contains the path of the program and the workspace where these are needed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_program_outside_path_is_named_with_its_path(
     assert invocation.as_typed("firescreen undo", usual) == "~/clone/.venv/bin/firescreen undo"
     monkeypatch.setenv("PATH", f"{program.parent}:/bin")
     assert invocation.as_typed("firescreen undo", usual) == "firescreen undo"
-    # Another Firescreen of that name would not know this one's runs.
+    # Another installation of Firescreen would not know the runs of this one.
     other = installed(tmp_path / "other")
     monkeypatch.setenv("PATH", f"{other.parent}:/bin")
     assert invocation.as_typed("firescreen undo", usual).startswith("~/clone/")

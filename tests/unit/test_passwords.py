@@ -1,4 +1,4 @@
-"""Passwords that can be carried everywhere, hashes that the exporters take, and no exception for bad ones."""
+"""Passwords that need no quoting, hashes that the exporters accept, and no exceptions for invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, and several nouns."""
+"""Numbers with nouns, and lists of nouns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not be seen is masked, and what must not move the cursor is made visible."""
+"""Secrets are masked, and control characters are made visible."""
 
 from __future__ import annotations
 

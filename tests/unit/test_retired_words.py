@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES = YAML(typ="safe").load(Path(__file__).parent / "data/retired_words.yaml")
 PATTERNS = [(re.compile(rule["pattern"], re.IGNORECASE), rule["use"]) for rule in RULES["patterns"]]
 CODE = re.compile(r"```(?:json|python)\n.*?```|`[^`\s]+`", re.DOTALL)
-"""Identifiers in a text: a block of JSON or Python, and what stands in backquotes without a blank."""
+"""Code in a text: a block of JSON or Python, and words without a blank in backquotes."""
 
 
 def _is_text(value: str) -> bool:
@@ -28,7 +28,7 @@ def _is_text(value: str) -> bool:
 
 
 def _is_code(node: ast.AST) -> bool:
-    """Whether what is below a node is no text: a regular expression, and a Textual style sheet."""
+    """Whether a node contains no text for people: a regular expression or a Textual style sheet."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return isinstance(node.func.value, ast.Name) and node.func.value.id == "re"
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
@@ -60,7 +60,7 @@ def json_texts(value: object) -> Iterator[str]:
 
 
 def help_pages(command: click.Command, path: str = "firescreen") -> Iterator[tuple[str, str]]:
-    """What `--help` prints, for each command and those below it."""
+    """Yields the output of `--help` for a command and its subcommands."""
     with click.Context(command, info_name=path) as context:
         yield f"wizard/cli/{path} --help", command.get_help(context)
     for name, below in getattr(command, "commands", {}).items():
@@ -69,7 +69,7 @@ def help_pages(command: click.Command, path: str = "firescreen") -> Iterator[tup
 
 @cache
 def texts() -> dict[str, list[tuple[int, str]]]:
-    """Every text that a person can come to see, by file or command: (line, or 0 for the whole; text)."""
+    """Returns every text that a person can see, by file or command, as (line, or 0 for the whole file; text)."""
     found: dict[str, list[tuple[int, str]]] = {page: [(0, text)] for page, text in help_pages(firescreen)}
     files = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
     files += [
@@ -89,7 +89,7 @@ def texts() -> dict[str, list[tuple[int, str]]]:
 
 
 def retired(text: str) -> list[str]:
-    """The retired words in a text, each with what to write in its place; line breaks count as blanks."""
+    """Returns the retired words in a text, each with its replacement; line breaks count as blanks."""
     joined = " ".join(CODE.sub("CODE", text).split())
     for exception in RULES["exceptions"]:
         joined = joined.replace(exception["phrase"], "")

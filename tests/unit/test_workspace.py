@@ -1,4 +1,4 @@
-"""One writer at a time in a workspace; who was killed holds nothing for long."""
+"""Only one process writes in a workspace; the lock of a killed process is taken over soon."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with Workspace(Path(sys.argv[1])).lock("an apply"):
 
 
 def held(folder: Path, seconds: float) -> subprocess.Popen[str]:
-    """A process that holds the lock, and a child of it that lives on for so long."""
+    """Starts a process that holds the lock, with a child that survives it for some seconds."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder), str(seconds)],
         stdout=subprocess.PIPE,
@@ -68,7 +68,7 @@ def test_the_lock_of_a_running_process_is_refused_at_once(
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a process of one second lives for several."""
+    """Raises the time limit: on a busy machine, a process of one second takes several."""
     monkeypatch.setattr(workspace, "_LAST_BREATH", 60.0)
 
 

@@ -1,4 +1,4 @@
-"""The baseline: what it accepts, what it no longer does, and what it must not hide."""
+"""The baseline of accepted findings: what it accepts, which entries are unused, and what it must not hide."""
 
 from __future__ import annotations
 

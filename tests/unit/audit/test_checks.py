@@ -1,4 +1,4 @@
-"""Checks of what no practice stack has: other hosts' sockets, containers, proxies, Grafana, packages, missing files."""
+"""Checks that no practice stack can show: sockets of other hosts, containers, proxies, Grafana, packages, missing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents of an audit against the schemas that other programs hold them to: OASIS' of SARIF, Jenkins' of JUnit."""
+"""The documents of an audit are valid by the schemas of other programs: SARIF by OASIS, JUnit by Jenkins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSED = NotChecked(host="srv3", why="it cannot be reached: no route to host")
 
 
 def full() -> AuditReport:
-    """Findings, an accepted one, a passed check, one that does not apply, one that could not be made."""
+    """A report with findings, an accepted finding, and checks that passed, do not apply or could not be made."""
     seen = evidence(
         server(version="1.3.0", sockets=("*:9100",)), server("prometheus", at=host("srv2"), version="")
     )
@@ -85,7 +85,7 @@ def test_an_invalid_document_is_detected() -> None:
 
 
 def _violations(root: ET.Element) -> list[str]:
-    """What Jenkins' schema forbids: elements and attributes that it does not name, and required ones that lack."""
+    """Returns violations of Jenkins' schema: unknown elements and attributes, and missing required ones."""
     schema = ET.parse(DATA / "junit-10.xsd").getroot()
     elements = {each.get("name"): each for each in schema.findall(f"{XS}element")}
     found = []

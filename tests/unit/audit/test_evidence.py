@@ -1,6 +1,6 @@
-"""The table of all checks: which test shows each on real programs, of which generations, and where it must be silent.
+"""The table of all checks: the test with real programs, their generations, and the case in which nothing is found.
 
-It is made of the rows that those tests take their cases from. FIRESCREEN_GOLDEN=1 writes tests/unit/data/audit_evidence.txt.
+The table is made from the rows that those tests use as cases. FIRESCREEN_GOLDEN=1 writes tests/unit/data/audit_evidence.txt.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ NOT_OF_A_GENERATION = {
     "CVE-03": "Grafana is in no suite of Debian",
     "GRF-01": "Grafana is in no suite of Debian",
 }
-"""What has no program of the three generations to be shown on: its files, unit and package are real."""
+"""Checks that use no program of the three generations; their files, units and packages are real."""
 
 
 def shown(check: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The tests that put the fault of a check in and mend it, and the generations of their programs."""
+    """Returns the tests that cause and fix the fault of a check, and the generations of their programs."""
     if any(row[0] == check for row in FAULTS):
         yield "test_audit_matrix", () if check in NOT_OF_A_GENERATION else SUITES
     if check in SHOWN:
@@ -68,7 +68,7 @@ def test_each_check_is_tested_with_real_programs_of_three_generations(check: str
 
 @pytest.mark.parametrize("check", SHOWN)
 def test_the_named_host_tests_exist_and_check_finding_and_silence(check: str) -> None:
-    """Once that its fault is found, and once that it is silent."""
+    """Each named test checks once that the fault is found, and once that nothing is found without it."""
     name = SHOWN[check][0]
     (source,) = (
         text for path in TESTS.glob("hosts/test_*.py") if f"def {name}(" in (text := path.read_text())

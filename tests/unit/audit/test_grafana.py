@@ -1,4 +1,4 @@
-"""What a Grafana is told: by grafana.ini, by its environment and by its command line, each over the one before."""
+"""Grafana's settings from grafana.ini, its environment and its command line, each overriding the one before."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_environment_overrides_the_file() -> None:
     assert told == (f"anonymous access: {ANONYMOUS}=true in its environment", DROPIN, 2)
     assert doors(OPEN, Running(pid="7", variables={ANONYMOUS: "false"})) == []
     assert len(doors(OPEN, Running(pid="7"))) == 1
-    # Before its next start a line of the unit counts for nothing, where it runs; where it does not, it will.
+    # A line of the unit counts only if Grafana is stopped: a running one reads it at its next start.
     assert doors("", Running(pid="7"), lines=at) == []
     assert doors("", lines=at) == [told]
 
@@ -95,7 +95,7 @@ def test_the_version_of_a_container_is_its_own() -> None:
 
 
 def test_a_real_process_is_found_and_its_secrets_are_not_shown(tmp_path: Path) -> None:
-    """The process has Grafana's name; Grafana itself is in no registry that tests may use."""
+    """The process only has Grafana's name: Grafana itself is in no registry that tests may use."""
     program = tmp_path / "grafana-server"
     shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
     given = {

@@ -1,4 +1,4 @@
-"""The score: the mean of the components' points, and nothing that hides an open one."""
+"""The score is the mean of the components' points, and cannot hide an unprotected component."""
 
 from __future__ import annotations
 

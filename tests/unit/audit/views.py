@@ -1,4 +1,4 @@
-"""Subjects of checks, as they would have been gathered: for what no practice stack can show."""
+"""Makes the evidence that checks read, as discovery would have collected it, for cases that no practice stack has."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def evidence(*servers: ServerView, hosts: tuple[HostView, ...] = (), proxies: An
 
 
 def made(check: str, seen: Evidence) -> list[Case]:
-    """The cases of one check."""
+    """Runs one check and returns its cases."""
     return list(cases([check_of(check)], seen))
 
 

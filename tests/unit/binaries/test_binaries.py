@@ -1,4 +1,4 @@
-"""The real programs are found, or fetched whole and checked, or the words say what was tried."""
+"""The real programs are found, or downloaded completely and verified, or an error lists what was tried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Archive = Callable[..., binaries.Table]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files; one that ends in .cut breaks off half way, one in .away leads to a plain address."""
+    """Serves files; a path that ends in .cut is sent half, one in .away redirects to an http address."""
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -51,7 +51,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder and the address at which it is served."""
+    """A folder and the URL at which it is served."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     handler = functools.partial(_Quiet, directory=str(folder))
@@ -67,7 +67,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 @pytest.fixture
 def no_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine with neither the programs nor apt."""
+    """A machine without the programs and without apt."""
     (tmp_path / "nothing").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     monkeypatch.setattr(binaries, "_MORE_FOLDERS", ())
@@ -75,7 +75,7 @@ def no_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def released(mirror: tuple[Path, str], tmp_path: Path, node_exporter: str) -> Archive:
-    """Makes an archive as upstream does, from the real program, and the table that goes with it."""
+    """Makes an archive of the real program like an upstream release, and the table of its checksums."""
 
     def make(
         *, pinned: str = "right", extra: tarfile.TarInfo | None = None, program: bool = True
@@ -121,7 +121,7 @@ def test_a_release_with_the_right_checksum_runs(
     assert "9.9.9" in found.path
     assert [path.name for path in left_behind(tmp_path / "cache")] == ["node_exporter"]
     assert any("Downloading" in line for line in said)
-    # A second time it is there, with no network.
+    # The second time, it is taken from the cache without a network.
     assert binaries.find("node_exporter", cache=tmp_path / "cache", table=table, fetch=False) == found
 
 
@@ -263,7 +263,7 @@ def test_all_missing_programs_are_named_with_their_packages(tmp_path: Path) -> N
 
 
 def test_processes_share_a_download_and_clean_up_after_a_killed_one(tmp_path: Path) -> None:
-    """One fills, the others wait and find it; what a killed one left is cleared away."""
+    """One process downloads, the others wait for it; files that a killed process left are removed."""
     folder = tmp_path / "programs"
     leftover = tmp_path / ".programs.part-old"
     leftover.mkdir()
@@ -324,7 +324,7 @@ def test_apt_sources_are_read_in_both_formats() -> None:
 def test_a_program_that_reads_its_packages_folder_runs_uninstalled(
     name: str, cache: Path, tmp_path: Path
 ) -> None:
-    """Debian's two look for their templates in /usr/share, where nothing is installed."""
+    """Two programs of Debian search their templates in /usr/share, where nothing is installed."""
     found = binaries.find(name, cache=cache, suite="sid")
     assert found.version
     config = tmp_path / "alertmanager.yml"

@@ -1,6 +1,6 @@
-"""The verdict on certificates is Go's: recorded answers of Go, and one test for each rule that once was missed.
+"""Certificates get the same verdict as by Go: recorded results of Go, and one test for each rule that was once missed.
 
-tests/integration/test_go_verdict.py asks Go itself, in `make matrix`.
+tests/integration/test_go_verdict.py compares with Go itself, in `make matrix`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ NEVER = ("x509: certificate signed by unknown authority (possibly because of "
          'while trying to verify candidate authority certificate "middle")')  # fmt: skip
 
 
-def said(*chain: Maker, asked: str = "localhost", root: Maker = ROOT) -> str:
+def verdict_on(*chain: Maker, asked: str = "localhost", root: Maker = ROOT) -> str:
     return trust.verdict(
         [each.der() for each in chain],
         anchors=go.Pool.of_pem(pem(root.der())),
@@ -69,10 +69,12 @@ def said(*chain: Maker, asked: str = "localhost", root: Maker = ROOT) -> str:
     )
 
 
-def below(*extensions: Extension, middle: tuple[Extension, ...] = (), asked: str = "localhost") -> str:
-    """What is said of a usual leaf with these extensions, its CA having those."""
+def verdict_on_leaf(
+    *extensions: Extension, middle: tuple[Extension, ...] = (), asked: str = "localhost"
+) -> str:
+    """Returns the verdict on an ordinary leaf with these extensions, whose CA has the extensions `middle`."""
     above = MIDDLE.also(*middle)
-    return said(leaf(above, edwards(3), *extensions), above, asked=asked)
+    return verdict_on(leaf(above, edwards(3), *extensions), above, asked=asked)
 
 
 @pytest.mark.parametrize("kind", sorted({row[0] for row in RECORDED["cases"]}))
@@ -94,12 +96,12 @@ def test_recorded_verdicts_hold_word_for_word(kind: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Once more generous than Go
+# Rules in which the verifier once accepted more than Go
 # ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_lone_asterisk_matches_no_name() -> None:
-    assert below(names(dns("*"))) == "x509: certificate is valid for *, not localhost"
+    assert verdict_on_leaf(names(dns("*"))) == "x509: certificate is valid for *, not localhost"
     assert not trust.matches_name("*", "localhost")
     assert trust.matches_name("*.localhost", "a.localhost")
 
@@ -115,14 +117,14 @@ def test_a_lone_asterisk_matches_no_name() -> None:
     ],
 )
 def test_a_critical_constraint_of_unknown_kind_is_rejected(limits: list[bytes]) -> None:
-    assert below(middle=(constraints(limits, None),)) == CRITICAL
-    assert below(middle=(constraints(None, limits),)) == CRITICAL or "is excluded" in below(
+    assert verdict_on_leaf(middle=(constraints(limits, None),)) == CRITICAL
+    assert verdict_on_leaf(
         middle=(constraints(None, limits),)
-    )
+    ) == CRITICAL or "is excluded" in verdict_on_leaf(middle=(constraints(None, limits),))
 
 
 def test_an_uncritical_constraint_of_unknown_kind_is_ignored() -> None:
-    assert below(middle=(constraints([directory(cn("x"))], None, critical=False),)) == ""
+    assert verdict_on_leaf(middle=(constraints([directory(cn("x"))], None, critical=False),)) == ""
 
 
 @pytest.mark.parametrize(
@@ -142,22 +144,22 @@ def test_an_uncritical_constraint_of_unknown_kind_is_ignored() -> None:
     ],
 )  # fmt: skip
 def test_constraints_on_mailboxes_and_uris_are_applied(entry: bytes, limit: bytes, reason: str) -> None:
-    found = below(names(dns("localhost"), entry), middle=(constraints([limit], None),))
+    found = verdict_on_leaf(names(dns("localhost"), entry), middle=(constraints([limit], None),))
     assert found == (NOT_AUTHORIZED + reason if reason else "")
 
 
 def test_policies_required_by_a_ca_are_checked() -> None:
     explicit = policy_constraints(0, None)
-    assert below(middle=(explicit,)) == POLICIES
-    assert below(policies("1.2.3"), middle=(explicit, policies("1.2.3"))) == ""
-    assert below(policies("1.2.4"), middle=(explicit, policies("1.2.3"))) == POLICIES
-    assert below(policies("1.2.4"), middle=(explicit, policies("2.5.29.32.0"))) == ""
+    assert verdict_on_leaf(middle=(explicit,)) == POLICIES
+    assert verdict_on_leaf(policies("1.2.3"), middle=(explicit, policies("1.2.3"))) == ""
+    assert verdict_on_leaf(policies("1.2.4"), middle=(explicit, policies("1.2.3"))) == POLICIES
+    assert verdict_on_leaf(policies("1.2.4"), middle=(explicit, policies("2.5.29.32.0"))) == ""
 
 
 def test_a_wildcard_may_not_match_an_excluded_name() -> None:
     held, limit = names(dns("localhost"), dns("*.localhost")), constraints(None, [dns("bad.localhost")])
     words = f'{NOT_AUTHORIZED}DNS name "*.localhost" is excluded by constraint "bad.localhost"'
-    assert below(held, middle=(limit,)) == words
+    assert verdict_on_leaf(held, middle=(limit,)) == words
 
 
 P192 = Pair(ec.derive_private_key(5, ec.SECP192R1()))
@@ -179,23 +181,25 @@ P192 = Pair(ec.derive_private_key(5, ec.SECP192R1()))
     ],
 )  # fmt: skip
 def test_certificates_that_go_cannot_parse_are_rejected(end: Maker, words: str) -> None:
-    assert said(end, MIDDLE) == UNREAD + words
+    assert verdict_on(end, MIDDLE) == UNREAD + words
     assert trust.unread([end.der()]) == UNREAD + words
 
 
 def test_a_duplicate_extension_is_rejected() -> None:
     end = leaf(MIDDLE, edwards(3))
     twice = end.but(extensions=(*end.extensions, names(dns("localhost"))))
-    assert said(twice, MIDDLE) == f'{UNREAD}certificate contains duplicate extension with OID "2.5.29.17"'
+    assert (
+        verdict_on(twice, MIDDLE) == f'{UNREAD}certificate contains duplicate extension with OID "2.5.29.17"'
+    )
 
 
 def test_a_dsa_root_verifies_nothing() -> None:
     root = authority("root", dsa_pair())
-    assert "cannot verify signature: algorithm unimplemented" in said(leaf(root, edwards(3)), root=root)
+    assert "cannot verify signature: algorithm unimplemented" in verdict_on(leaf(root, edwards(3)), root=root)
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Once stricter than Go
+# Rules in which the verifier once rejected more than Go
 # ---------------------------------------------------------------------------------------------------------
 
 
@@ -216,7 +220,7 @@ def test_a_damaged_block_of_a_ca_file_is_ignored() -> None:
 
 def test_address_constraints_with_host_bits() -> None:
     assert (
-        below(
+        verdict_on_leaf(
             names(dns("localhost"), ip(b"\x7f\0\0\1")),
             middle=(constraints([ip(b"\x7f\0\0\1\xff\0\0\0")], None),),
         )
@@ -234,23 +238,26 @@ def test_address_constraints_with_host_bits() -> None:
     ],
 )
 def test_an_issuer_without_key_identifier(value: bytes) -> None:
-    assert below(("2.5.29.35", False, value)) == ""
+    assert verdict_on_leaf(("2.5.29.35", False, value)) == ""
 
 
 def test_no_extended_key_usage_allows_every_purpose() -> None:
-    assert below(purposes()) == ""
+    assert verdict_on_leaf(purposes()) == ""
 
 
 def test_names_of_unknown_kinds_are_ignored() -> None:
-    assert below(names(dns("localhost"), tlv(0x8A, b"?"), tlv(0x88, b"\x2a\x03"), directory(cn("x")))) == ""
+    assert (
+        verdict_on_leaf(names(dns("localhost"), tlv(0x8A, b"?"), tlv(0x88, b"\x2a\x03"), directory(cn("x"))))
+        == ""
+    )
 
 
 def test_ten_thousand_names_are_verified_quickly() -> None:
     crowd = names(*(dns(f"host{number}.example.com") for number in range(10_000)))
     began = time.process_time()
-    assert below(crowd, asked="host9999.example.com") == ""
-    assert below(crowd) == "x509: certificate is valid for 10000 names, but none matched localhost"
-    # Parsed, judged twice; a second is for a machine that does much else.
+    assert verdict_on_leaf(crowd, asked="host9999.example.com") == ""
+    assert verdict_on_leaf(crowd) == "x509: certificate is valid for 10000 names, but none matched localhost"
+    # Parsing and verifying twice takes far less than a second on an idle machine.
     assert time.process_time() - began < 1
     big = pem(leaf(MIDDLE, edwards(3), crowd).der())
     assert len(big) > 200_000
@@ -258,19 +265,19 @@ def test_ten_thousand_names_are_verified_quickly() -> None:
 
 
 def test_a_ca_whose_key_usage_is_another() -> None:
-    assert below(middle=(usage(0x80, 7),)) == NEVER
-    assert below(middle=(usage(0x00),)) == ""
+    assert verdict_on_leaf(middle=(usage(0x80, 7),)) == NEVER
+    assert verdict_on_leaf(middle=(usage(0x00),)) == ""
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Words
+# Texts of errors
 # ---------------------------------------------------------------------------------------------------------
 
 
 def test_old_signature_hashes_are_named_with_the_key_type() -> None:
     for pair, words in ((rsa_pair(1), "SHA1-RSA"), (curve(1), "ECDSA-SHA1")):
         root = authority("root", pair)
-        found = said(leaf(root, edwards(3)).but(digest="SHA1"), root=root)
+        found = verdict_on(leaf(root, edwards(3)).but(digest="SHA1"), root=root)
         assert f'"x509: cannot verify signature: insecure algorithm {words}"' in found
 
 
@@ -278,21 +285,21 @@ def test_old_signature_hashes_are_named_with_the_key_type() -> None:
 def test_an_error_counts_many_names_instead_of_listing_them(count: int, counted: bool) -> None:
     many = names(*(dns(f"host{number}") for number in range(count)))
     words = f"x509: certificate is valid for {count} names, but none matched localhost"
-    assert (below(many) == words) is counted
+    assert (verdict_on_leaf(many) == words) is counted
     addresses = names(*(ip(bytes((10, 0, 0, number))) for number in range(count)))
     words = f"x509: certificate is valid for {count} IP SANs, but none matched 127.0.0.1"
-    assert (below(addresses, asked="127.0.0.1") == words) is counted
+    assert (verdict_on_leaf(addresses, asked="127.0.0.1") == words) is counted
 
 
 def test_short_rsa_keys_are_rejected() -> None:
-    # No library makes such a key any more; its public half is enough to be refused by.
+    # No library makes such a key any more; its public key is enough to be rejected.
     info = seq(
         seq(oid("1.2.840.113549.1.1.1"), b"\x05\0"),
         tlv(3, b"\0", seq(integer((1 << 511) | 5), integer(65537))),
     )
     middle = MIDDLE.but(info=info)
     end = leaf(middle, edwards(3)).but(signer=rsa_pair(1))
-    assert "crypto/rsa: 512-bit keys are insecure" in said(end, middle)
+    assert "crypto/rsa: 512-bit keys are insecure" in verdict_on(end, middle)
 
 
 def test_pem_is_found_as_go_finds_it() -> None:

@@ -1,4 +1,4 @@
-"""Certificates that Go, OpenSSL and strict Python accept, and questions about others that must end with no."""
+"""Go, OpenSSL and strict Python accept issued certificates; invalid requests and certificates are rejected."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def issued(
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Others accept them
+# Other programs accept them
 # ---------------------------------------------------------------------------------------------------------
 
 
@@ -65,7 +65,7 @@ def test_strict_python_openssl_and_go_accept_issued_certificates(
         leaf = anchor = issue.self_signed(
             key_pem=key, names=["localhost", "127.0.0.1"], days=30, common_name="leaf", client=True
         )
-    assert shaken(anchor, leaf, key, tmp_path) == "localhost"
+    assert verified_name(anchor, leaf, key, tmp_path) == "localhost"
     for purpose in ("sslserver", "sslclient"):
         command = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-verify_hostname", "localhost"]
         subprocess.run(
@@ -80,12 +80,12 @@ def test_a_certificate_of_another_ca_is_rejected(authority: tuple[bytes, bytes],
     other = issue.new_ca(name="Lab CA", key_pem=issue.new_key("ec-p256"), days=10)
     leaf = issued(authority, key, "localhost")
     with pytest.raises(ssl.SSLCertVerificationError):
-        shaken(other, leaf, key, tmp_path)
+        verified_name(other, leaf, key, tmp_path)
     assert "not accepted with this CA" in issue.problems(leaf, names=[], ca_pem=other)[0]
 
 
-def shaken(anchor: bytes, leaf: bytes, key: bytes, folder: Path) -> str:
-    """A handshake in memory with Python 3.13's default strictness; the name that was verified."""
+def verified_name(anchor: bytes, leaf: bytes, key: bytes, folder: Path) -> str:
+    """Makes a handshake in memory with Python 3.13's default strictness; returns the verified name."""
     for name, content in (("anchor.crt", anchor), ("leaf.crt", leaf), ("leaf.key", key)):
         (folder / name).write_bytes(content)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -109,7 +109,7 @@ def shaken(anchor: bytes, leaf: bytes, key: bytes, folder: Path) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What is in them
+# Their content
 # ---------------------------------------------------------------------------------------------------------
 
 
@@ -209,7 +209,7 @@ def test_invalid_keys_and_passphrases_are_rejected() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What is refused
+# Invalid requests
 # ---------------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +252,7 @@ def test_invalid_requests_for_certificates_are_rejected(authority: tuple[bytes, 
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Is it done already?
+# Problems of existing certificates
 # ---------------------------------------------------------------------------------------------------------
 
 
@@ -286,7 +286,7 @@ def test_each_problem_of_a_certificate_is_described(authority: tuple[bytes, byte
 
 
 def test_damaged_certificates_raise_only_certificate_errors(authority: tuple[bytes, bytes]) -> None:
-    """Each byte of a certificate flipped in turn: an answer or a CertificateError, nothing else."""
+    """Each byte of a certificate is flipped in turn: the result is an answer or a CertificateError."""
     der = certificates.load(issued(authority, issue.new_key("ec-p256"), "a.lab")).public_bytes(Encoding.DER)
     anchors = issue.bundle(authority[0])
     intact = 0

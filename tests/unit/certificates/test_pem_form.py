@@ -1,4 +1,4 @@
-"""A file that Go does not read is never told as a good certificate, and a key is told as a key."""
+"""A file that Go does not read is never reported as a valid certificate, and a key is reported as a key."""
 
 from __future__ import annotations
 

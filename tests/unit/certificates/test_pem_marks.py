@@ -1,4 +1,4 @@
-"""Byte order marks: Go does not find the first block behind one, so it neither serves nor vouches for anything."""
+"""Byte order marks: Go ignores a PEM block behind one, so that certificate is neither served nor trusted."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def test_a_certificate_behind_a_mark_is_no_trust_anchor() -> None:
     assert as_go_reads(codecs.BOM_UTF8 + CA) == b""
     assert not signatures.vouches(as_go_reads(marked), CA)
     assert signatures.vouches(as_go_reads(marked), OTHER)
-    # What is written in its place holds every block and no mark.
+    # The file that is written instead contains every block and no mark.
     assert bundle([marked, CA]) == CA + OTHER

@@ -1,4 +1,4 @@
-"""Colour repeats what signs and words say, only on a terminal and not with NO_COLOR; and how long the rest takes."""
+"""Colour only repeats signs and words, on a terminal and without NO_COLOR; and the estimate of the remaining time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`firescreen explain` takes a log as it comes: long, in other encodings, with the error anywhere in it."""
+"""`firescreen explain` reads any log: long, in other encodings, with the error anywhere in it."""
 
 from __future__ import annotations
 

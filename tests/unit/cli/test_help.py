@@ -1,4 +1,4 @@
-"""Each command says in its help what it does, in texts that are shown whole."""
+"""Each command's help says what the command does, in texts that are not truncated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def below(command: click.Command) -> dict[str, click.Command]:
 
 
 def groups(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of each group of commands."""
+    """The words that call each group of commands."""
     if isinstance(command, click.Group):
         yield words
         for name, inner in below(command).items():
@@ -33,7 +33,7 @@ def groups(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def every(command: click.Command) -> Iterator[click.Command]:
-    """A command and all below it."""
+    """A command and all its subcommands."""
     yield command
     for inner in below(command).values():
         yield from every(inner)
@@ -42,7 +42,7 @@ def every(command: click.Command) -> Iterator[click.Command]:
 def named(
     command: click.Command, words: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Each command below one, with the words that are typed for it."""
+    """Each subcommand with the words that call it."""
     for name, inner in below(command).items():
         yield (*words, name), inner
         yield from named(inner, (*words, name))

@@ -1,4 +1,4 @@
-"""Long lines are broken at blanks; paths, URLs and commands stay whole."""
+"""Long lines are wrapped at blanks; paths, URLs and commands stay whole."""
 
 from __future__ import annotations
 

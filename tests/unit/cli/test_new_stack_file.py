@@ -1,4 +1,4 @@
-"""The stack file that a scan writes: the recommended level for all that was found, and one left out."""
+"""The stack file that a scan writes has the recommended level for each found component that is not left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plain mode asks on the way: passwords of hosts and SSH host keys, from a pipe and at a terminal."""
+"""Questions of the plain mode about passwords of hosts and SSH host keys, in a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOST = HostSpec(name="web1", connect="ssh")
 
 
 class Machine:
-    """An engine whose host wants its key accepted and then a password."""
+    """An engine with one host, whose key must be accepted and which then requires a password."""
 
     def __init__(self) -> None:
         self.access = Access()
@@ -36,7 +36,7 @@ class Machine:
         ]
 
     def reach(self, _: object) -> None:
-        """Raises the next of what is wanted."""
+        """Raises the next error that asks for a credential."""
         if self.wanted:
             raise self.wanted.pop(0)
 
@@ -48,7 +48,7 @@ def type_lines(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 
 
 def connect_machine() -> None:
-    """Connects to a machine that asks."""
+    """Connects to a host that requires a key to be accepted and a password."""
     connect(cast(Engine, Machine()), (HOST,), plain_dialog.ASKING)
 
 

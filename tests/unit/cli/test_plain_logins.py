@@ -1,4 +1,4 @@
-"""The logins by token in the plain mode: where, by which way, what is needed, and what is planned then."""
+"""Token logins in the plain mode: for which client, of which kind, with which settings, and the resulting plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BARE = Stack(hosts=CASE.stack.hosts, components=CASE.stack.components)
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asked:
-    """What comes of lines that a person types."""
+    """Runs the dialog with lines that a person types, and returns its result."""
     return Asked(monkeypatch, capsys)
 
 

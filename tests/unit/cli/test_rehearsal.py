@@ -1,4 +1,4 @@
-"""A rehearsal plays all labs that were named, or none."""
+"""A rehearsal runs all labs that were named, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The component tables: the flag by version, the registry, and what a person is told to type."""
+"""The component tables: flags by version, the registry, and manual commands."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_undo_on_windows_removes_exactly_what_was_added() -> None:
 def test_powershell_reads_a_quoted_argument_unchanged(text: str) -> None:
     quoted = powershell.quote(text)
     assert quoted[0] == quoted[-1] == "'"
-    # PowerShell ends such a word at any single quote of Unicode that is not doubled.
+    # PowerShell ends a quoted argument at any Unicode single quote that is not doubled.
     assert re.sub("([\u2018-\u201b'])\\1", r"\1", quoted[1:-1]) == text
     assert not re.search("[\u2018-\u201b']", re.sub("([\u2018-\u201b'])\\1", "", quoted[1:-1]))
 

@@ -1,4 +1,4 @@
-"""blackbox_exporter's modules are secured and copied, and the real exporter of two generations takes the file."""
+"""blackbox_exporter's modules are secured and copied, and real exporters of two generations accept the file."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def accepted(exporters: list[str], content: bytes, folder: Path) -> str:
-    """'' if each exporter takes it."""
+    """Returns '' if each exporter accepts the file, else the error."""
     file = folder / "blackbox.yml"
     file.write_bytes(content)
     for program in exporters:
@@ -166,7 +166,7 @@ def test_a_module_is_copied(name: str, exporters: list[str], folder: Path) -> No
     assert (new[-1].prober, new[-1].tls["ca_file"]) == ("http", given["ca_file"])
     assert [(each.tls, each.basic_auth) for each in new[:-1]] == [(each.tls, each.basic_auth) for each in old]
     if name == "settings":
-        # It was not valid before: its ca is no PEM.
+        # This file was invalid before the edit: its CA is no PEM.
         assert "valid_status_codes: [200, 401]\n" in after.decode().partition("ours")[2]
         assert "no_follow_redirects: true\n" in after.decode().partition("ours")[2]
         assert "X-Y: 'true'" in after.decode().partition("ours")[2]

@@ -1,4 +1,4 @@
-"""Where a proxy's configuration asks clients for certificates is found for each site, whatever file says it."""
+"""The line that makes a proxy request client certificates is found for each site, in whichever file it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST = "/etc/apache2/sites/noc.conf"
 
 
 def asked(program: ProxyProgram, main: str, files: dict[str, str]) -> dict[str, str]:
-    """The places by the name of the site."""
+    """Returns the file and line of that setting by the name of the site."""
     held = {path: text.encode() for path, text in files.items()}
     return {each.name: each.certificates for each in proxies.sites(program, main, held)}
 

@@ -1,4 +1,4 @@
-"""Which lines of units, cron tables and scripts ask a component by plain http."""
+"""Lines of units, cron tables and scripts that send http requests to a component are found."""
 
 from __future__ import annotations
 

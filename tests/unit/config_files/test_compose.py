@@ -1,4 +1,4 @@
-"""Every awkward compose project of the corpus is edited in its own hand, to the byte, and once."""
+"""Every unusual Compose project of the corpus is edited in its own style, byte for byte, and only once."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_edited_project_equals_the_golden_file(case: Case) -> None:
 
 @each_case
 def test_lines_of_the_user_are_unchanged(case: Case) -> None:
-    """Comments, blank lines and line ends stay; nothing is taken away but a line that an edit replaces by another."""
+    """Comments, blank lines and line ends are kept; only lines that an edit replaces are removed."""
     if case.refused:
         return
     for name, content in case.after.items():
@@ -80,7 +80,7 @@ def test_the_program_gets_the_exact_value(value: str) -> None:
 
 @pytest.mark.parametrize("name", ["alias-volumes", "ports-long", "healthcheck-block-list"])
 def test_no_file_causes_a_traceback(name: str) -> None:
-    """Whatever stands in place of any value: the edit is made or refused in words."""
+    """With any other value in place of each value, the edit is made or refused with an error text."""
     (case,) = (case for case in CASES if case.name == name)
     whole = YAML(typ="safe", pure=True).load(case.before["compose.yaml"].decode())
     for path in list(places(whole)):

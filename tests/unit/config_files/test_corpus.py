@@ -1,4 +1,4 @@
-"""Every awkward prometheus.yml of the corpus is edited in its own hand, and the real promtool agrees."""
+"""Every unusual prometheus.yml of the corpus is edited in its own style, and the real promtool accepts it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ each_file = pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 
 
 def accepted(promtool: str, content: bytes, folder: Path) -> str:
-    """'' if the real promtool takes the file, else what it said."""
+    """Returns '' if the real promtool accepts the file, else its output."""
     file = folder / "prometheus.yml"
     file.write_bytes(content)
     ended = run_program([promtool, "check", "config", str(file)])
@@ -44,8 +44,8 @@ def accepted(promtool: str, content: bytes, folder: Path) -> str:
 
 
 def data(content: bytes) -> Any:
-    """What another YAML reader (ruamel's own, in Python) finds in the first document."""
-    # It takes neither a port without quotes in flow style nor a tab behind a colon.
+    """Returns the first document as another YAML parser (ruamel's own, in Python) reads it."""
+    # That parser accepts neither an unquoted port in flow style nor a tab after a colon.
     text = content.decode("utf-8-sig").replace("\t", " ")
     text = re.sub(r"(?<=[\[ ])(srv\d\.example\.net:9100|db1:9187)(?=[,\]])", r"'\1'", text)
     return next(iter(YAML(typ="safe", pure=True).load_all(io.StringIO(text))))
@@ -104,7 +104,7 @@ def test_only_lines_of_the_job_differ(path: Path) -> None:
     for line in gone:
         ended_the_file = line == old[-1] and line + "\n" in (each.replace("\r\n", "\n") for each in new)
         assert TOUCHED.search(line) or ended_the_file, line
-    # Line ends, byte order mark and a missing last line end are the owner's.
+    # Line ends, a byte order mark and a missing newline at the end must stay as they are.
     assert before.startswith(b"\xef\xbb\xbf") == after.startswith(b"\xef\xbb\xbf")
     assert before.endswith(b"\n") == after.endswith(b"\n")
     if before.count(b"\r\n") == before.count(b"\n"):

@@ -1,6 +1,6 @@
-"""Edits of configuration files, kept as data: what a function makes of a file, to the byte, and that it does so once.
+"""Edits of configuration files as golden files: the result is equal byte for byte, and a second edit changes nothing.
 
-A format needs no more than its module and a folder in tests/unit/data/edits; FIRESCREEN_GOLDEN=1 writes `after` anew.
+A format needs only its module and a folder in tests/unit/data/edits; FIRESCREEN_GOLDEN=1 rewrites `after`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def set_port(text: str, *, port: str) -> str:
 
 
 def edit(folder: Path, before: bytes) -> bytes:
-    """What the function that a folder names makes of a file."""
+    """Edits a file with the function that the folder is named after."""
     said: dict[str, Any] = YAML(typ="safe").load(folder / "edit.yaml")
     module, _, name = said["function"].rpartition(".")
     function = getattr(importlib.import_module(f"wizard.config_files.{module}"), name)

@@ -1,4 +1,4 @@
-"""Flags in environment files: what systemd would read, and that nothing else in the file moves."""
+"""Flags in environment files are read as systemd reads them, and an edit changes nothing else in the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data source of Grafana learns TLS in the hand of its file, and nothing else in it changes."""
+"""A data source of Grafana gets TLS in the style of its file, and nothing else in the file changes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ TOUCHED = re.compile(
 
 
 def data(content: bytes) -> Any:
-    """What another YAML reader finds."""
+    """Returns the file as another YAML parser reads it."""
     return YAML(typ="safe", pure=True).load(io.StringIO(content.decode("utf-8-sig")))
 
 

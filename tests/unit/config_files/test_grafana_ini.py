@@ -35,7 +35,7 @@ EDITS = {
 @pytest.mark.parametrize("name", EDITS)
 def test_only_the_settings_change(name: str) -> None:
     before, after = EDITS[name]
-    # What is new in a section stands at its beginning, the last one first.
+    # New settings are at the beginning of their section, the last one first.
     found = grafana_ini.with_settings(before.encode(), "server", WANTED)
     told = {("server", key): value for key, value in WANTED.items()}
     assert told.items() <= grafana_ini.settings(found).items()

@@ -1,4 +1,4 @@
-"""Jobs that leave https keep the CA and the certificate by which their targets are still scraped, and send no password."""
+"""Jobs that return to http send no password; they keep CA and certificate, as targets are still scraped over https."""
 
 from __future__ import annotations
 

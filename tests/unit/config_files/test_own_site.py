@@ -1,4 +1,4 @@
-"""Sites as people write them take one line in and keep every other byte; what has no place for it is refused in words."""
+"""One line is added to sites as users write them, and every other byte is kept; unsuitable sites are refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_one_line_is_added_and_all_else_is_kept(program: str, case: dict[str, An
     line = b"import" if program == "caddy" else b"Include" if program == "apache" else b"include"
     line += f" {FOLDERS[program]}/firescreen/{NAME}.conf".encode() + (b";" if program == "nginx" else b"")
     assert after.count(line) == 1
-    # What is left without the line is the file.
+    # Without that line, the file is as before.
     taken = re.compile(rb"^[ \t]*" + re.escape(line) + rb"\r?\n| " + re.escape(line), re.MULTILINE)
     kept = taken.sub(b"", after, count=1)
     assert kept == before

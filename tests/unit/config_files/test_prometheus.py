@@ -1,4 +1,4 @@
-"""Jobs are read as Prometheus reads them; what would reach beyond a job is refused; promtool's blind spots."""
+"""Jobs are read as Prometheus reads them, edits that affect other jobs are refused, and what promtool misses is found."""
 
 from __future__ import annotations
 

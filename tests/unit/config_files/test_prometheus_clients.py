@@ -1,4 +1,4 @@
-"""Alertmanagers, remote_write, remote_read and probes: found, secured in their own hand, taken by the real promtool."""
+"""Alertmanagers, remote_write, remote_read and probes are found and secured, and the real promtool accepts the file."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ alerting:
 
 
 def data(content: bytes) -> Any:
-    """What another YAML reader finds."""
+    """Returns the file as another YAML parser reads it."""
     text = re.sub(r"(?<=[\[ ])([a-z]+:\d+)(?=[,\]])", r"'\1'", content.decode("utf-8-sig"))
     return YAML(typ="safe", pure=True).load(io.StringIO(text))
 
 
 def accepted(programs: list[str], content: bytes, folder: Path) -> str:
-    """'' if each promtool takes it."""
+    """Returns '' if each promtool accepts the file, else the error."""
     file = folder / "prometheus.yml"
     file.write_bytes(content)
     for program in programs:
@@ -120,7 +120,7 @@ def test_every_block_is_secured_in_its_own_style(name: str, promtools: list[str]
             (each.tls, each.basic_auth, each.url, each.scheme) for each in were
         ]
         after = once
-    # A newer promtool looks for the files.
+    # A newer promtool checks that the files exist.
     for file in ("password", "ca.pem"):
         (tmp_path / file).write_text("x")
     there = after.decode().replace("/etc/prometheus", str(tmp_path)).encode()

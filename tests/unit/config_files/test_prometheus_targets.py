@@ -1,4 +1,4 @@
-"""What would be scraped is what the real Prometheus of three generations lists on its target page."""
+"""The targets in a configuration equal those on the target page of the real Prometheus of three generations."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Seen:
-    """What a real Prometheus said, and with which files."""
+    """The targets of a real Prometheus, and the files of its configuration."""
 
     major: int
     folder: Path
@@ -199,7 +199,7 @@ def asked(url: str) -> Any:
 
 
 def listed(program: str, folder: Path, major: int) -> Seen:
-    """Starts it, waits for its target page to have every job that it can have, and ends it."""
+    """Starts Prometheus, waits until its target page has every possible job, and stops it."""
     (folder / "sd").mkdir(parents=True)
     for name, text in FILES.items():
         (folder / name).write_text(text)
@@ -249,7 +249,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict
 
 
 def of_files(folder: Path) -> dict[str, bytes | None]:
-    """Every file that the configuration may name, and one that is not there."""
+    """Returns every file that the configuration may name, and one that does not exist."""
     content = CONFIG.replace("FOLDER", str(folder)).encode()
     names = prometheus.sd_files(content, str(folder))
     assert str(folder / "sd/two.JSON") in names
@@ -268,7 +268,7 @@ def test_targets_equal_those_of_the_real_prometheus(seen: dict[str, Seen], suite
     found = sorted(
         (
             each.job,
-            # Debian 12's lists some of these as they are after relabelling.
+            # Prometheus in Debian 12 lists some of these after relabelling.
             each.discovered if page.major > 2 else "",
             each.scheme,
             each.address,

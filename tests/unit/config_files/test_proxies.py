@@ -1,4 +1,4 @@
-"""Reverse proxies' configurations as people write them: which upstream is named where, and how its site is asked."""
+"""Upstreams in configurations of reverse proxies as users write them: file, line and the URL of their site."""
 
 from __future__ import annotations
 

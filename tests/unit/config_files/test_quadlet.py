@@ -1,4 +1,4 @@
-"""Podman's quadlets are edited line by line, to the byte, and once."""
+"""Podman's quadlets are edited line by line, byte for byte, and only once."""
 
 from __future__ import annotations
 

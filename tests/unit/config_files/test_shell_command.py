@@ -1,4 +1,4 @@
-"""What a unit runs through `sh -c`: which variable can carry a flag, and whether the real shell then passes it on."""
+"""Commands that a unit runs with `sh -c`: a variable that can carry a flag is found, and a real shell passes it on."""
 
 from __future__ import annotations
 

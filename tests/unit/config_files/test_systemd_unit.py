@@ -1,4 +1,4 @@
-"""Units and drop-ins: the command line goes over as it is written, the flag arrives as one argument."""
+"""Drop-ins of units keep the command line as written, and the flag arrives as one argument."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_comment_that_is_a_path_is_no_heading(comment: str) -> None:
     read = systemd_unit.parse(unit_settings.join_files(files))
     assert read.command is not None
     assert read.exec_from == files[0][0]
-    # Nor does what one file leaves open reach into the next.
+    # An unfinished line of one file does not continue in the next file.
     files = [
         ("/a.service", "[Service]\nExecStart=/usr/bin/x \\"),
         ("/b.conf", "[Unit]\nExecStart=/usr/bin/y\n"),

@@ -1,4 +1,4 @@
-"""The web configuration: edited in its owner's hand, and read as strictly as the real toolkit reads it."""
+"""The web configuration is edited in its own style, and read as strictly as the real exporter-toolkit reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wizard.config_files import web_config
 from wizard.errors import ConfigError
 from wizard.model import RateLimit
 
-# A fixed salt, for the names of the tests hold the hashes and must be the same in every process.
+# A fixed salt: test ids contain the hashes and must be the same in every process.
 SALT = b"$2b$04$abcdefghijklmnopqrstuu"
 HASH = "$2y$04$" + bcrypt.hashpw(b"canary", SALT).decode()[7:]
 OTHER = bcrypt.hashpw(b"canary2", SALT).decode()
@@ -128,7 +128,7 @@ def test_an_existing_file_keeps_its_style(before: str, after: str) -> None:
         return text.replace("HASH", HASH).replace("OTHER", OTHER).encode()
 
     result = web_config.secure(filled(before), **NEW)  # type: ignore[arg-type]
-    # Where a comment ends the file, the new section may stand before or behind it.
+    # If a comment ends the file, the new section may come before or after it.
     assert sorted(result.splitlines()) == sorted(filled(after).splitlines())
     assert result.count(b"\r\n") == filled(after).count(b"\r\n")
     assert web_config.secure(result, **NEW) == result  # type: ignore[arg-type]
@@ -443,7 +443,7 @@ def test_settings_of_a_newer_toolkit_are_warnings(more: str, name: str, folder: 
     assert not [said for said in web_config.check(content, toolkit="", read=read) if name in said]
     assert not [said for said in web_config.check(content, toolkit="0.99", read=read) if name in said]
     assert [said for said in web_config.unfamiliar(content) if name in said and said.startswith("line ")]
-    # All that these know is listed: it is an error there, and no warning.
+    # All settings of these versions are listed, so an unknown one is an error, not a warning.
     assert [said for said in web_config.check(content, toolkit="0.17", read=read) if name in said]
     assert web_config.unfamiliar(content, toolkit="0.17") == ()
 

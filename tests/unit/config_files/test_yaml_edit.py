@@ -1,4 +1,4 @@
-"""The edit primitives: the hand of the file is kept, and what cannot be edited without a guess is refused."""
+"""The functions that edit YAML keep the style of a file, and refuse ambiguous edits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def edited(text: str, *calls: tuple[str, tuple[object, ...]]) -> str:
             [("insert", (("c",), {"e": "2x"}))],
             "a: b\r\nc:\r\n    d: 1\r\n    e: '2x'",
         ),
-        # The deeper insertion comes first although it was asked for last.
+        # The deeper insertion comes first although it was requested last.
         (
             "a:\n  b: 1\n",
             [("insert", ((), {"new": "v"})), ("insert", (("a",), {"m": "w"}))],
@@ -170,7 +170,7 @@ def test_a_job_in_any_style_is_secured_within_its_lines(
     found = prometheus.jobs(result)
     assert [each for n, each in enumerate(found) if n < index] == list(prometheus.jobs(content)[:index])
     assert (found[index].scheme, found[index].tls) == ("https", {"server_name": "x", "ca_file": "/ca.pem"})
-    # Taking away what was added gives back the file, to the byte.
+    # Removing the added lines restores the file, byte for byte.
     added = [
         f"ca_file: /ca.pem{ending}",
         f"scheme: https{ending}",

@@ -1,4 +1,4 @@
-"""Scripts that are asked ahead: one round trip for all of them, and each outcome given once and while it is fresh."""
+"""Prefetched scripts: one round trip for all, and each result is used once while it is fresh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wizard.connections.subprocess_runner import Ended
 
 
 class _Pipe:
-    """A `Stream` of a program on this machine."""
+    """A `Stream` to a program on this machine."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.process = subprocess.Popen(
@@ -39,7 +39,7 @@ class _Pipe:
 
 
 class Here(RemoteShellConnection):
-    """This machine by a shell that stays open; counts the requests."""
+    """A connection to this machine with one shell that stays open; counts the requests."""
 
     def __init__(self) -> None:
         super().__init__("here")

@@ -1,4 +1,4 @@
-"""Access control lists and other attributes: one form for every way to a host, and what a journal keeps of them."""
+"""Access control lists and other attributes: the same form by every kind of connection, and in a journal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_access_control_list_is_read_and_set_in_the_kernels_format() -> None:
 def test_a_users_own_file_keeps_its_attributes(tmp_path: Path) -> None:
     path = tmp_path / "web.yml"
     path.write_bytes(b"old")
-    # The list that the kernel would be given for this user, and a note of the user's.
+    # The access control list in the kernel's format, and an attribute set by the user.
     given = acl_value(f"user::rw-\nuser:{os.getuid() + 1}:r--\ngroup::---\nmask::rw-\nother::---\n")
     try:
         os.setxattr(path, "user.comment", b"mine")
@@ -103,7 +103,7 @@ def test_attributes_are_journaled_and_missing_in_older_journals(tmp_path: Path) 
 
 
 class Said:
-    """A host that gives prepared answers."""
+    """A host with prepared answers."""
 
     def __init__(self, place: tuple[int, bytes, str], tools: bytes = b"") -> None:
         self._place, self._tools = place, tools
@@ -144,7 +144,7 @@ def test_the_output_of_the_tools_is_parsed(name: str) -> None:
 
 
 class Here:
-    """This machine, asked by a real sh: as root with care, else with the user's rights."""
+    """This machine through a real sh: as root with checks of each path, else with the user's rights."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -1,4 +1,4 @@
-"""A password for all hosts: none of the others is sent it before the first has taken it."""
+"""A password for all hosts is sent to other hosts only after the first host has accepted it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a host that SSH does not reach, by the error of the operating system."""
+"""The error text for a host that SSH cannot reach, by the error of the operating system."""
 
 from __future__ import annotations
 

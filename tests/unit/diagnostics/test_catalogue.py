@@ -1,4 +1,4 @@
-"""Every known error text is recognised as what it is, and an ordinary log as nothing at all."""
+"""Every known error text gets its diagnosis, and an ordinary log gets none."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "a chain": lambda text: _logfmt(f"run: start: {text}"),
     "a log": lambda text: f"level=info msg=started\n{_logfmt(text)}\nlevel=info msg=stopped",
 }
-# What only counts where nothing stands around it: an answer's body, a header, a bare end.
+# Texts that match only without a wrapping: a response body, a header, a line that ends early.
 BARE = {
     "curl-unauthorized",
     "scrape-404",
@@ -95,7 +95,7 @@ BARE = {
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 def test_every_wrapping_leads_to_the_same_cause(wrapping: str) -> None:
-    """Of texts that stand alone in the table's own lines; what they name ends where the message ends."""
+    """Wraps the known lines that have no wrapping; names captured from them must end where the message ends."""
     different = {}
     for line, expected in LINES[:318]:
         alone = catalogue.diagnose(line)
@@ -112,7 +112,7 @@ def test_every_entry_is_matched_by_a_known_line() -> None:
     assert len(ids) == len(set(ids))
     reached = {found.id for line, _ in PUBLIC if (found := catalogue.diagnose(line))}
     expected = {each for _, each in (*LINES, *PROGRAMS)}
-    # What an operating system says is no entry: test_inventories.py has its lines.
+    # Errors of an operating system are no entries: test_inventories.py has their lines.
     expected = {each for each in expected if not each.startswith("system-")}
     assert expected <= set(ids) <= expected | reached
 
@@ -194,7 +194,7 @@ def test_every_text_of_the_catalogue_is_matched() -> None:
 
 
 def test_ordinary_logs_match_nothing() -> None:
-    """Normal lines of the five programs of three generations with reloads, of sshd and systemd."""
+    """Ordinary log lines of the five programs in three generations with reloads, of sshd and of systemd."""
     lines: set[str] = set()
     for path in (*(HERE / "data").glob("harmless_*.txt"), *HARMLESS.glob("*.txt")):
         lines |= set(path.read_text().splitlines())
@@ -302,7 +302,7 @@ def test_the_table_of_clients_keeps_its_format() -> None:
 
 
 def test_a_long_log_is_explained_in_bounded_time() -> None:
-    """The only error among 10,000 ordinary lines is found, wherever it stands, and in time that does not grow with it."""
+    """The only error among 10,000 ordinary lines is found at any position, and the time does not depend on the position."""
     ordinary = (HERE / "data/harmless_words.txt").read_text().splitlines()
     lines = [
         f"{line} n={number}" for number, line in zip(range(10_000), itertools.cycle(ordinary), strict=False)
@@ -363,13 +363,13 @@ def test_a_fault_may_have_a_deeper_cause() -> None:
     closest = catalogue.narrow(found, lambda question, _: answers[question.id])
     assert closest.fault == "web-hash"
     assert [asked.answer for asked in closest.asked] == ["service-down", "web-hash"]
-    # Without the second answer the first one stands.
+    # Without a second answer, the first fault is the diagnosis.
     answers["server-log"] = ""
     assert catalogue.narrow(found, lambda question, _: answers[question.id]).fault == "service-down"
 
 
 def test_hostile_lines_are_searched_in_linear_time() -> None:
-    """A megabyte of each pattern's own beginning costs no more than in proportion to its length."""
+    """The time for a megabyte of each pattern's own beginning grows at most linearly with its length."""
     heads = [
         "TLS handshake error from ",
         "open / --",
@@ -386,7 +386,7 @@ def test_hostile_lines_are_searched_in_linear_time() -> None:
             began = time.process_time()
             catalogue.diagnose(text)
             times[name] = time.process_time() - began
-        # 50 times the text; only 64 KiB of a line are looked at, so anything but a quadratic search is far below.
+        # 50 times the text: only 64 KiB of a line are searched, so any search that is not quadratic is far below.
         assert times["long"] < 20 * times["short"] + 0.5, head
         assert times["lines"] < 100 * times["short"] + 1, head
 
@@ -396,7 +396,7 @@ def _places(text: str) -> list[str]:
 
 
 def _bare(text: str) -> list[str]:
-    """Places that have no words of their own for a line that does not name the part."""
+    """Returns the placeholders without a default for lines that do not name the part."""
     return re.findall(r"\{(\w+)\}", text)
 
 
@@ -445,11 +445,11 @@ def test_a_programs_message_in_prose_is_diagnosed(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        # The last link of the chain says the kind, and names what it is about.
+        # The last error of the chain gives the kind, and names its subject.
         ('level=error msg="sync failed" err="cannot connect to broker-1:9000"', "kind-connection"),
         ("Error: too many open connections", "kind-limit"),
         ("Error: bad gateway certificate: server certificate is not trusted", "kind-certificate"),
-        # A further link, a reason or the field with the error follows: the phrase says what was tried.
+        # A further error, a reason or the error field follows: the phrase only says what was tried.
         ('level=error msg="cannot connect to broker-1:9000" err="odd answer of it"', ""),
         ("Error: cannot connect to broker-1:9000: odd answer of it", ""),
         ("Error: connection closed while it waits for the operator", ""),

@@ -1,4 +1,4 @@
-"""A line that was cut off in the middle of a known phrase means what the whole line means."""
+"""A line that was cut in the middle of a known phrase gets the diagnosis of the whole line."""
 
 from __future__ import annotations
 

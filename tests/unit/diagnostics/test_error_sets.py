@@ -1,7 +1,7 @@
-"""Lines that strangers posted: at least nine of ten get the right cause, none a wrong one, and none is found where nothing is.
+"""Lines from public posts: at least nine of ten get the right diagnosis, none a wrong one, and lines without error none.
 
-Each file of `data/error_sets` was judged line by line before the program saw it; its head says what the first run gave.
-The causes that count as right stand beside the line, several where several entries of the table say the same.
+Each file of `data/error_sets` was judged line by line before its first run; the result of that run is at its top.
+The right diagnoses are beside each line, several where several entries of the table are equivalent.
 """
 
 from __future__ import annotations

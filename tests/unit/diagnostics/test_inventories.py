@@ -1,6 +1,6 @@
-"""All that a library can say gets a cause: its whole list of errors, not the lines that happened to be seen.
+"""Every error of a library gets a diagnosis: its whole list of errors, not only lines from logs.
 
-The lists are those of the libraries themselves (`data/error_inventory`, each with its source in its head).
+The lists come from the libraries themselves (`data/error_inventory`, each with its source at the top).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _listed(name: str) -> list[str]:
 
 
 ERRNO = [tuple(line.split(" ", 1)) for line in _listed("errno")]
-# What may be told of each list; a word that stands in the id of a cause.
+# The diagnoses that fit each list: words that their ids contain.
 FAMILIES = {
     "curl": ("curl", "proxy", "openssl", "scrape", "connection", "go-", "http", "answer", "name", "tls-weak"),
     "openssl": ("openssl", "curl", "tls", "python", "web-pair", "client-certificate-refused"),
@@ -106,7 +106,7 @@ def test_messages_of_programs_get_a_diagnosis(line: str, expected: str) -> None:
     assert found.id == expected
 
 
-# How each language writes what the system answered: by operation, with {name} and {text} of the error.
+# How programs in each language log a system error: by operation, with {name} and {text} of the error.
 CALLS = {
     "file": (
         'level=error msg=Failed err="open /srv/x/a.db: {low}"',
@@ -136,7 +136,7 @@ CALLS = {
 
 @pytest.mark.parametrize("operation", CALLS)
 def test_each_system_error_gets_a_diagnosis(operation: str) -> None:
-    """Whatever was to be done, and in whichever language: by the two lists alone, and in the whole table."""
+    """Each combination of operation, error and language is diagnosed, by the two lists alone and by the whole catalogue."""
     system = SystemErrors(TABLE)
     errors = {name: error["id"] for error in TABLE["errors"] for name in error["names"]}
     different, silent = {}, []
@@ -155,7 +155,7 @@ def test_each_system_error_gets_a_diagnosis(operation: str) -> None:
 
 
 def test_permission_denied_without_an_operation_is_a_login_error() -> None:
-    """A server says "permission denied" of a token as the kernel does of a file."""
+    """A server reports "permission denied" for a token as the kernel does for a file."""
     found = catalogue.diagnose('level=error err="googleapi: Error 403: Permission denied"')
     assert found is not None and found.id == "kind-login"
     found = catalogue.diagnose("error: could not go on: input/output error")
@@ -215,7 +215,7 @@ def test_the_error_of_a_record_takes_precedence_over_its_message() -> None:
 
 @pytest.mark.parametrize("row", MESSAGE_ROWS, ids=lambda row: str(row["id"]))
 def test_each_phrase_is_the_beginning_of_a_real_message(row: tables.Row) -> None:
-    """So that no beginning is a guess: each stands in the sources, and leads to its row."""
+    """No phrase is a guess: each is in the programs' sources and matches its own row."""
     for beginning in row["say"]:
         meant = [each for each in MESSAGES if re.match(beginning, each[1])]
         assert meant, beginning

@@ -1,4 +1,4 @@
-"""What is answered from what is known of both ends, without a host."""
+"""Questions that are answered from the evidence alone, without a host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Plain(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def test_a_container_that_was_not_recreated_is_recognised() -> None:

@@ -1,6 +1,6 @@
-"""A cause is found in whatever stands around it: loggers, containers, chains of errors, traces, colours and web pages.
+"""A diagnosis does not depend on the wrapping: loggers, containers, chains of errors, traces, colours and web pages.
 
-Every text that stands alone in the kept lines is put into every wrapping, and has to mean what it means alone.
+Every known line without a wrapping is put into every wrapping, and must get the same diagnosis.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "a web page": lambda text: html.escape(text, quote=True),
     "lines that were broken": lambda text: _logfmt(text).replace(": ", ": \n    ", 3),
 }
-# What means something only where nothing stands around it: a bare answer, a quote at the very beginning or end.
+# Texts that match only without a wrapping: a response body, a quote at the very beginning or end.
 BARE = {
     "curl-unauthorized",
     "scrape-404",
@@ -89,7 +89,7 @@ STRIPES = 5
 
 
 def _texts() -> Iterator[tuple[str, str]]:
-    """Texts without a wrapping of their own, each with what it means alone."""
+    """Returns texts without a wrapping of their own, each with its diagnosis."""
     kept = list(YAML(typ="safe").load((DATA / "error_lines.yaml").read_text()))
     for path in sorted((DATA / "error_sets").glob("*.yaml")):
         kept += YAML(typ="safe").load(path.read_text())
@@ -102,13 +102,13 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def texts() -> tuple[tuple[str, str], ...]:
-    """See `_texts`: made once, by the one process that runs these tests."""
+    """The result of `_texts`, made once by the one process that runs these tests."""
     return tuple(_texts())
 
 
 @pytest.mark.parametrize("number", range(len(WRAPPINGS)), ids=list(WRAPPINGS))
 def test_a_wrapping_changes_no_cause(number: int, texts: tuple[tuple[str, str], ...]) -> None:
-    """Each wrapping gets another fifth of the texts."""
+    """Each wrapping is tested with another fifth of the texts."""
     wrap = tuple(WRAPPINGS.values())[number]
     different = {}
     for line, alone in texts[number % STRIPES :: STRIPES]:

@@ -1,4 +1,4 @@
-"""What tests of the engine share: a service manager in memory."""
+"""Fixtures for tests of the engine: a service manager and hosts in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.service_managers import registry
 
 @pytest.fixture
 def manager() -> Iterator[MemoryManager]:
-    """Registered while a test runs."""
+    """A service manager in memory, registered while a test runs."""
     made = MemoryManager()
     registry.register(made)
     try:
@@ -26,7 +26,7 @@ def manager() -> Iterator[MemoryManager]:
 
 @pytest.fixture
 def make_site(tmp_path: Path, manager: MemoryManager) -> Callable[..., Site]:
-    """Makes a site of hosts with these names."""
+    """Returns a function that makes a site of hosts with the given names."""
 
     def made(*names: str, connect: Connect = "ssh") -> Site:
         return site(tmp_path, manager, *names, connect=connect)
@@ -36,5 +36,5 @@ def make_site(tmp_path: Path, manager: MemoryManager) -> Callable[..., Site]:
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here cuts the power, and a busy disk takes its time."""
+    """Turns fsync off: these tests do not depend on it, and it is slow on a busy disk."""
     monkeypatch.setattr(os, "fsync", lambda number: None)

@@ -1,4 +1,4 @@
-"""Several servers with a node_exporter each and a Prometheus that scrapes them, planned as ever and kept in memory."""
+"""Several servers with node_exporter and a Prometheus that scrapes them, with a real plan and hosts in memory."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from wizard.workspace import Workspace
 
 @dataclass
 class Wire:
-    """Answers probes as a plan expects them, but for hosts that are broken."""
+    """Replaces the network: answers probes as the plan expects, except for broken hosts."""
 
     broken: set[str] = field(default_factory=set)
-    """Hosts whose servers do not answer the right client."""
+    """Hosts whose servers do not answer an authorised client."""
     silent: set[str] = field(default_factory=set)
-    """host:port that takes no connection."""
+    """host:port of servers that accept no connection."""
     asked: list[Probe] = field(default_factory=list)
     answer: Callable[[Probe], Attempt | None] = lambda probe: None
 
     def run(self, probe: Probe, **_: object) -> Attempt:
-        """One attempt."""
+        """Answers one probe."""
         self.asked.append(probe)
         own = self.answer(probe)
         if own is not None:
@@ -40,7 +40,7 @@ class Wire:
         return attempt(probe, scrape_url="https://x")
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> Wire:
-        """In place of the network."""
+        """Replaces the functions that use the network."""
         monkeypatch.setattr(probes, "run", self.run)
         monkeypatch.setattr(probes, "wait", self.run)
         monkeypatch.setattr(probes, "answers", lambda address, seconds: address not in self.silent)
@@ -48,7 +48,7 @@ class Wire:
 
 
 def fleet(folder: Path, manager: MemoryManager, count: int = 3) -> tuple[Site, Plan]:
-    """Servers srv1, srv2 … and a Prometheus, with a plan that secures the servers; `manager` is registered."""
+    """Makes servers srv1, srv2 … and a Prometheus, and a plan that secures the servers. `manager` must be registered."""
     plan = _planned(count)
     connections = {
         name: MemoryConnection(
@@ -63,13 +63,13 @@ def fleet(folder: Path, manager: MemoryManager, count: int = 3) -> tuple[Site, P
 
 @cache
 def _planned(count: int) -> Plan:
-    """The plan, made once: its keys and hashes take their time."""
+    """Makes the plan only once, as its keys and hashes are slow."""
     names = [f"srv{number + 1}" for number in range(count)]
     hosts: dict[str, Any] = {
         name: {"connect": "ssh", "address": f"192.0.2.{10 + number}", "user": "root"}
         for number, name in enumerate([*names, "prometheus"])
     }
-    users = {"prometheus": {"password": "generate", "cost": 4}}  # a hash of more takes its time
+    users = {"prometheus": {"password": "generate", "cost": 4}}  # a higher cost makes the hash slow
     components = [{"host": name, "name": "node_exporter", "protect": ["tls", "basic_auth"]} for name in names]
     targets = ", ".join(f"'{name}:9100'" for name in names)
     described: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A small web server on loopback that says what a test wants."""
+"""A small web server on loopback with the answers of a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = tuple[int, bytes]
 
 @contextmanager
 def serving(answer: Callable[[str, Mapping[str, str]], Answer]) -> Iterator[str]:
-    """Gives host:port of a server that answers each path (with its query) as told."""
+    """Starts a server that answers each path (with its query) by `answer`; yields its host:port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -26,7 +26,7 @@ def serving(answer: Callable[[str, Mapping[str, str]], Answer]) -> Iterator[str]
         do_HEAD = do_GET  # noqa: N815 - as the base class calls it
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
@@ -44,7 +44,7 @@ def prometheus(
     alertmanagers: tuple[str, ...] = (),
     metrics: str = "prometheus_config_last_reload_successful 1\n",
 ) -> Callable[[str, Mapping[str, str]], Answer]:
-    """What a Prometheus with these targets answers."""
+    """Returns the answers of a Prometheus with these targets."""
 
     def answer(path: str, headers: Mapping[str, str]) -> Answer:
         answers: dict[str, Mapping[str, object]] = {
@@ -62,7 +62,7 @@ def prometheus(
 
 
 def target(instance: str, *, job: str = "node", health: str = "up", error: str = "") -> dict[str, object]:
-    """An active target as Prometheus' API tells of it, scraped in the far future."""
+    """An active target in the format of Prometheus' API, scraped in the far future."""
     return {
         "scrapePool": job,
         "labels": {"job": job, "instance": instance},

@@ -1,6 +1,6 @@
-"""Hosts, services and the wire in memory: the engine at work with no program and no network.
+"""Hosts, services and connections in memory, so that the engine runs without programs and network.
 
-Journals, and the workspace's lock, lie on the real disk in a folder of the test.
+Journals and the lock of the workspace are on the real disk, in a folder of the test.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Program = Callable[..., Completed]
 
 
 def done(stdout: str = "", code: int = 0, stderr: str = "") -> Completed:
-    """How a program ended."""
+    """The result of a program."""
     return Completed((), code, stdout, stderr)
 
 
@@ -58,7 +58,7 @@ class MemoryConnection(Connection):
     """A host whose files are a dictionary.
 
     Args:
-        programs: what programs do, by name: called with their arguments.
+        programs: functions in place of programs, by name; called with the arguments.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class MemoryConnection(Connection):
         self.programs = dict(programs or {})
         self.user = user
         self.log: list[tuple[str, str]] = []
-        """What was changed here, in its order: (operation, path)."""
+        """The changes on this host in order: (operation, path)."""
         self.faults: dict[tuple[str, str], Exception] = {}
-        """What an operation on a path raises."""
+        """Errors to raise, by (operation, path)."""
         self.before: Callable[[str, str], None] = lambda operation, path: None
         """Called before each operation that changes something."""
         self.closed = 0
 
     @property
     def is_local(self) -> bool:  # type: ignore[override]
-        """Its services are this machine's."""
+        """Whether the host is this machine."""
         return self.name == "here"
 
     def _change(self, operation: str, path: str) -> None:
@@ -100,21 +100,21 @@ class MemoryConnection(Connection):
             raise fault
 
     def host_names(self) -> tuple[str, ...]:
-        """Its name."""
+        """The name of the host."""
         return (self.name,)
 
     def identity(self) -> tuple[str, str, bool]:
-        """Root, as a rule."""
+        """The user of the connection; root by default."""
         self._fail("identity", self.name)
         return self.user, self.user, self.user == "root"
 
     def read(self, path: str) -> FileState | None:
-        """The file, if there is one."""
+        """The file, or None."""
         self._fail("read", path)
         return self.files.get(path)
 
     def stat(self, path: str) -> PathInfo | None:
-        """File or folder."""
+        """The file or folder at a path, or None."""
         self._fail("stat", path)
         if path in self.folders:
             return PathInfo("folder", *self.folders[path], 0)
@@ -130,39 +130,39 @@ class MemoryConnection(Connection):
         )
 
     def examine(self, paths: Iterable[str]) -> dict[str, Examined]:
-        """Nothing speaks against any of them."""
+        """All paths are writable."""
         return {path: Examined() for path in paths}
 
     def stage(self, path: str, state: FileState, *, tag: str) -> str:
-        """A file beside it."""
+        """Writes a file beside the path."""
         self._change("stage", path)
         staged = self.staged_name(path, tag=tag)
         self.files[staged] = state
         return staged
 
     def staged_name(self, path: str, *, tag: str) -> str:
-        """As on a real host."""
+        """The name of the staged file, as on a real host."""
         refuse_tag(tag, path)
         return posixpath.join(posixpath.dirname(path), f".{posixpath.basename(path)}.firescreen-{tag}")
 
     def commit(self, staged: str, path: str) -> None:
-        """Takes its place."""
+        """Renames the staged file to its path."""
         self._change("commit", path)
         self.files[path] = self.files.pop(staged)
 
     def remove(self, path: str) -> None:
-        """Gone."""
+        """Removes a file."""
         if path in self.files:
             self._change("remove", path)
             del self.files[path]
 
     def make_folder(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """One folder."""
+        """Makes one folder."""
         self._change("make folder", path)
         self.folders.setdefault(path, (mode, owner, group))
 
     def remove_folder(self, path: str) -> bool:
-        """Only an empty one."""
+        """Removes an empty folder."""
         if any(posixpath.dirname(each) == path for each in (*self.files, *self.folders)):
             return False
         self._change("remove folder", path)
@@ -170,17 +170,17 @@ class MemoryConnection(Connection):
         return True
 
     def set_folder_rights(self, path: str, *, mode: int, owner: str, group: str) -> None:
-        """Owner and mode."""
+        """Sets owner and mode of a folder."""
         self.folders[path] = (mode, owner, group)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
-        """A program of `programs`; what is not there ends with 127."""
+        """Runs a program of `programs`; an unknown one ends with code 127."""
         self._fail("run", argv[0])
         program = self.programs.get(posixpath.basename(argv[0]))
         return program(*argv[1:]) if program is not None else done(code=127)
 
     def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
-        """The scripts of the host lock; any other goes to the program `sh`."""
+        """Runs the scripts of the host lock itself, and others by the program `sh`."""
         self._fail("script", arguments[0] if arguments else "")
         if text == host_lock._MARK:
             path, line = arguments
@@ -197,40 +197,40 @@ class MemoryConnection(Connection):
         return program(text, *arguments) if program is not None else done()
 
     def close(self) -> None:
-        """Counts."""
+        """Counts how often the connection was closed."""
         self.closed += 1
 
 
 class MemoryManager:
-    """A service manager whose services run as long as nobody stops them."""
+    """A service manager whose services run unless a test stops them."""
 
     name = "memory"
     has_units = False
 
     def __init__(self) -> None:
         self.turned: list[tuple[str, str, str]] = []
-        """(action, host, unit), in their order."""
+        """The restarts and reloads in order: (action, host, unit)."""
         self.down: set[tuple[str, str]] = set()
-        """(host, unit) of what does not run."""
+        """(host, unit) of stopped services."""
         self.faults: dict[tuple[str, str], list[Exception]] = {}
-        """What turning (action, unit) raises, once each."""
+        """Errors to raise by (action, unit), once each."""
         self.before: Callable[[str, Service], None] = lambda action, service: None
         self.services: dict[str, tuple[Service, ...]] = {}
-        """What runs, by host."""
+        """The services by host."""
         self._lock = Lock()
 
     def discover(self, connection: Connection, running: tuple[Process, ...]) -> tuple[Service, ...]:
-        """What the test says."""
+        """The services that the test has set."""
         return self.services.get(connection.name, ())
 
     def describe(self, connection: Connection, service: Service) -> Service:
-        """As it is."""
+        """The service, unchanged."""
         return service
 
     def set_flag(
         self, service: Service, *, wanted: Mapping[str, str], current: FileState | None
     ) -> FileState:
-        """A line a flag."""
+        """Writes one line for each flag."""
         text = "".join(f"--{name}={value}\n" for name, value in wanted.items())
         return FileState(text.encode())
 
@@ -241,12 +241,12 @@ class MemoryManager:
         return ()
 
     def restart(self, connection: Connection, service: Service, *, answers: Answers | None = None) -> None:
-        """It runs afterwards, unless a fault says otherwise."""
+        """Records the restart; the service runs afterwards unless the test sets an error."""
         self._turn("restart", service)
         self.down.discard((service.host, service.unit))
 
     def reload(self, connection: Connection, service: Service, *, ask: Ask | None = None) -> None:
-        """Noted."""
+        """Records the reload."""
         self._turn("reload", service)
 
     def _turn(self, action: str, service: Service) -> None:
@@ -260,7 +260,7 @@ class MemoryManager:
                 raise faults.pop(0)
 
     def is_active(self, connection: Connection, service: Service) -> bool:
-        """Unless it is down."""
+        """Whether the service is not in `down`."""
         return (service.host, service.unit) not in self.down
 
     def address(self, connection: Connection, service: Service) -> str:
@@ -276,7 +276,7 @@ class MemoryManager:
 
 
 class MemoryHosts(Hosts):
-    """Connections of a test."""
+    """The connections of a test."""
 
     def __init__(
         self, workspace: Workspace, specs: tuple[HostSpec, ...], known: Mapping[str, MemoryConnection]
@@ -290,7 +290,7 @@ class MemoryHosts(Hosts):
 
 @dataclass
 class Site:
-    """Hosts with one service each, and a workspace on the disk."""
+    """Hosts with one service each in memory, and a workspace on the disk."""
 
     workspace: Workspace
     specs: tuple[HostSpec, ...]
@@ -303,11 +303,11 @@ class Site:
         return MemoryHosts(self.workspace, specs or self.specs, self.connections)
 
     def engine(self) -> MemoryEngine:
-        """An engine that has only these hosts."""
+        """An engine with only these hosts."""
         return MemoryEngine(self)
 
     def emit(self, event: Event) -> None:
-        """Keeps it."""
+        """Records an event."""
         self.events.append(event)
 
     def told(self, kind: str) -> list[Event]:
@@ -315,11 +315,11 @@ class Site:
         return [event for event in self.events if event.kind == kind]
 
     def files(self) -> dict[str, dict[str, FileState]]:
-        """All files of all hosts, as they are now."""
+        """The present files of all hosts."""
         return {name: dict(each.files) for name, each in self.connections.items()}
 
     def service(self, host: str, component: str = "node_exporter", **more: object) -> Service:
-        """What runs there."""
+        """The service on a host."""
         made = Service(
             host=host,
             component=component,
@@ -334,7 +334,7 @@ class Site:
         return replace(made, **more)  # type: ignore[arg-type]
 
     def facts(self, services: Mapping[str, tuple[Service, ...]] | None = None) -> Facts:
-        """What was read from the hosts."""
+        """The facts about the hosts."""
         found = services or {spec.name: (self.service(spec.name),) for spec in self.specs}
         known = {
             spec.name: HostFacts(
@@ -352,7 +352,7 @@ class Site:
         return Facts(hosts={WORKSPACE: own, **known}, workspace="/workspace")
 
     def plan(self, steps: Sequence[PlannedStep], probes: Sequence[Probe] = (), **more: object) -> Plan:
-        """A plan for them."""
+        """A plan with these steps for the hosts."""
         stack = Stack(
             hosts=self.specs,
             components=tuple(
@@ -364,19 +364,19 @@ class Site:
 
 
 class MemoryEngine(Engine):
-    """The engine with the hosts of a site."""
+    """An engine that connects to the hosts of a site."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         super().__init__(site.workspace)
 
     def connections(self, specs: tuple[HostSpec, ...]) -> Hosts:
-        """Those of the site."""
+        """The connections of the site."""
         return self.site.hosts(specs)
 
 
 def site(folder: Path, manager: MemoryManager, *names: str, connect: Connect = "ssh") -> Site:
-    """Hosts of these names, each with /etc/old."""
+    """Makes hosts with these names, each with the file /etc/old."""
     specs = tuple(HostSpec(name=name, connect=connect, address="127.0.0.1") for name in names or ("srv1",))
     connections = {
         name: MemoryConnection(name, {"/etc/old": b"old\n"} if name != WORKSPACE else {})
@@ -389,7 +389,7 @@ OLD = FileState(b"old\n")
 
 
 def edit(host: str, path: str = "/etc/old", after: bytes | None = b"new\n", **more: object) -> WriteFile:
-    """The file that each host has, changed; with `after` None, removed."""
+    """A change of the file that each host has; with `after` None, its removal."""
     made = WriteFile(
         host=host,
         path=path,
@@ -420,7 +420,7 @@ def folder(host: str, path: str) -> MakeFolder:
 
 
 def turn(service: Service, action: str = "restart", **more: object) -> RunService:
-    """A service restarted or reloaded."""
+    """A restart or reload of a service."""
     made = RunService(host=service.host, service=service, action=action, why="")  # type: ignore[arg-type]
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -462,7 +462,7 @@ def probe(host: str, expect: str = "200", **more: object) -> Probe:
 
 
 def attempt(probe: Probe, outcome: str = "", **more: object) -> Attempt:
-    """How a probe ended; as expected, if nothing else is said."""
+    """The result of a probe; by default the expected one."""
     said = outcome or probe.expect
     made = Attempt(probe=probe, ok=said == probe.expect, outcome=said)
     return replace(made, **more)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What worked before a run: the texts that Prometheus gives, which target is the same later, what does not count."""
+"""The state before a run: reasons that Prometheus gives, how a target is recognised later, and what is excused."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_target_is_recognised_although_its_scheme_label_changed() -> None:
 
 
 def test_one_of_two_jobs_for_a_server_does_not_replace_the_other() -> None:
-    """The old way to it broke, and a new job was added: that one is up is no comfort."""
+    """The old job fails and a new one was added: that the new target is up does not count for the old one."""
     before = target("node", "metrics-a:9100")
     added = target("node_exporter", "192.0.2.1:9100", scheme="https")
     broken = replace(before, health="down")

@@ -1,4 +1,4 @@
-"""What a Caddy runs with is compared with its Caddyfile; what cannot be told counts as the same."""
+"""Caddy's running configuration is compared with its Caddyfile; an unknown one counts as the same."""
 
 from __future__ import annotations
 

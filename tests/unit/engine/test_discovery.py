@@ -1,4 +1,4 @@
-"""What is on the hosts: services, the files that a plan needs, and why some of it is not known; then how open it is."""
+"""Discovery of services, of the files that a plan needs and of reasons why some are unknown; and their exposure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stack_of(site: Site, *components: tuple[str, str], protect: tuple[Protection
 
 @pytest.fixture
 def pair(make_site: Make) -> Site:
-    """srv1 with a node_exporter, and a Prometheus that scrapes it with a CA and files of targets."""
+    """srv1 with a node_exporter, and a Prometheus that scrapes it with a CA and target files."""
     site = make_site("srv1", "prom")
     site.manager.services = {
         "srv1": (site.service("srv1", listen="srv1:9100"),),
@@ -276,7 +276,7 @@ def test_missing_credentials_are_found_when_hosts_are_connected(pair: Site) -> N
     with pytest.raises(CredentialNeededError):
         engine.reach(pair.specs)
     pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer")
-    engine.reach(pair.specs)  # the others may do without it
+    engine.reach(pair.specs)  # an unreachable host is tolerated if the others do not need it
     with pytest.raises(UnreachableError):
         engine.reach(pair.specs[:1])
 
@@ -289,7 +289,7 @@ def test_early_connections_are_closed_with_the_engine(tmp_path: Path) -> None:
     assert begun.closed == 1
 
 
-# -- how open it is ------------------------------------------------------------------------------------------
+# -- exposure ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

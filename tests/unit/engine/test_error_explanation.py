@@ -1,4 +1,4 @@
-"""An error text is explained with what the hosts of a stack say, and by itself where they cannot be asked."""
+"""An error text is explained with the help of a stack's hosts, or alone where they are unreachable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One executor makes each kind of change and takes it back; it refuses what somebody else changed, and stops in time."""
+"""The executor makes and rolls back each kind of change, keeps changes by others, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Make = Callable[..., Site]
 
 
 class Applied:
-    """A plan's changes made on a site; its journal."""
+    """Makes the changes of a plan on a site, with a journal."""
 
     def __init__(
         self,
@@ -66,18 +66,18 @@ class Applied:
 
     @property
     def record(self) -> Record:
-        """What the journal tells."""
+        """The run as the journal records it."""
         found = journal_reader.read(self.log.folder)
         assert found is not None
         return found
 
     def roll_back(self) -> None:
-        """Takes it all back."""
+        """Rolls all changes back."""
         roll_back(self.site)
 
 
 def roll_back(site: Site) -> Record:
-    """Takes the newest run back."""
+    """Rolls the newest run back."""
     record = journal_reader.records(site.workspace.runs)[0]
     log = Journal(record.folder)
     try:
@@ -522,7 +522,7 @@ def test_a_failed_reload_does_not_count_if_a_restart_follows(make_site: Make) ->
         run.roll_back()
 
 
-# -- the file's own check ------------------------------------------------------------------------------------
+# -- checks of files by their programs ------------------------------------------------------------------------
 
 
 def test_a_file_that_fails_its_check_is_not_put_in_place(make_site: Make) -> None:
@@ -554,7 +554,7 @@ def test_the_check_sees_files_that_the_run_has_written(make_site: Make) -> None:
     assert read.count(pair[0]) == 1, "it is not read again"
 
 
-# -- a person's hand -----------------------------------------------------------------------------------------
+# -- manual restarts -----------------------------------------------------------------------------------------
 
 
 def test_a_manual_restart_is_done_when_the_right_client_is_accepted(
@@ -608,7 +608,7 @@ def test_a_manual_reload_that_cannot_be_checked_counts_as_done(make_site: Make) 
     assert [event.text for event in site.told("waiting")] == ["kill -HUP 1"]
 
 
-# -- Prometheus turns its targets to https ---------------------------------------------------------------------
+# -- waiting until Prometheus scrapes over https ---------------------------------------------------------------
 
 
 def test_the_next_change_waits_until_prometheus_scrapes_by_https(

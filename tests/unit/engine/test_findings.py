@@ -1,4 +1,4 @@
-"""What a look at a stack tells: openness, endpoints with power, and what is not there."""
+"""Findings of a scan: unprotected components, administrative endpoints, and missing components."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A front door as the engine sees it: what the proxy's checker says counts, and what the door answers to a stranger."""
+"""The engine checks front doors: the proxy's own checker, and the response to a client without credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Firescreen at a time on a host: who holds it is told, and what a dead process left is taken over."""
+"""One Firescreen at a time changes a host: an error names the holder of the lock; a dead process's lock is taken over."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/run/firescreen.lock"
 
 
 def lock(site: Site) -> None:
-    """Locks srv1, for no time at all."""
+    """Locks srv1 and unlocks it at once."""
     with site.hosts() as hosts, lock_hosts(hosts, ("srv1",), site.workspace):
         pass
 

@@ -1,4 +1,4 @@
-"""A journal is on the disk before the change that it speaks of, and is readable wherever it was cut."""
+"""A journal line is on the disk before its change is made, and a truncated journal is readable."""
 
 from __future__ import annotations
 

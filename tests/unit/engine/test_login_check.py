@@ -1,4 +1,4 @@
-"""A check of logins says what it waits for, and for how long."""
+"""A check of logins announces what it waits for, and for how long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WATCHED = Watched(host="mon1", component="prometheus", alertmanagers=("am1:9093"
 
 
 class Waits:
-    """Surroundings in which time passes at once."""
+    """A context in which time passes at once."""
 
     def __init__(self) -> None:
         self.slept = 0.0
@@ -27,7 +27,7 @@ class Waits:
 
 
 class Alerting:
-    """A Prometheus whose alert fires, and is sent again at its third look."""
+    """A Prometheus whose alert fires, and is sent again at the third query."""
 
     def __init__(self, *, firing: bool = True) -> None:
         self.firing, self.looks = firing, 0

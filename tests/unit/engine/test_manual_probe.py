@@ -1,4 +1,4 @@
-"""One request that a person puts together is checked, made, and told with the commands for the same."""
+"""One request that a person enters is checked, sent, and shown with equivalent commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers that no longer are as their Compose files say: told when a plan is made, and refused before it is applied."""
+"""Containers that differ from their Compose files: reported in a plan, and refused before it is applied."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def host(tmp_path: Path) -> Site:
 
 
 def says(host: Site, hashes: str, dry_run: str = "") -> None:
-    """What engine and Compose answer there."""
+    """Sets the answers of the container engine and of Compose on that host."""
 
     def sh(text: str, *words: str) -> Completed:
         assert words[0] == "/srv/mon"
@@ -47,7 +47,7 @@ def facts(host: Site, box: Container = BOX) -> Facts:
 
 
 def pending(host: Site, box: Container = BOX) -> str:
-    """What is said of the container."""
+    """Returns the report about the container."""
     found = pending_edits.with_pending(host.plan(()).stack, facts(host, box), host.hosts())
     (service,) = found.hosts["srv1"].services
     assert service.container is not None
@@ -60,7 +60,7 @@ def pending(host: Site, box: Container = BOX) -> str:
         (f"{HASHES}exporter {ABC}", "", ""),
         (f"{HASHES}exporter {ABD}", "", "does not run as its Compose files say now"),
         (f"{HASHES}exporter {ABD}", f"{ANEW}\x1f{ANEW}", "does not run as its Compose files say now"),
-        # Only one of the two hides a dependency.
+        # Only one of the two options leaves dependencies alone.
         (f"{HASHES}exporter {ABD}", f"{ANEW}\x1f{LEFT}", ""),
         (f"{HASHES}exporter {ABD}", f"{LEFT}\x1f{ANEW}", ""),
         (f"{HASHES}prometheus {ABC}", f"{LEFT}\x1f{LEFT}", ""),
@@ -74,7 +74,7 @@ def pending(host: Site, box: Container = BOX) -> str:
             "",
             "was made of an older image than x:1 is now",
         ),
-        # Without its image nobody can tell; what does not run is refused elsewhere.
+        # Without its image the difference is unknown; a stopped container is refused elsewhere.
         (f"{BEFORE}\x1fx:1 \n\x1f0\x1fexporter {ABD}", "", ""),
         (BEFORE.replace("true", "false") + f"\x1fx:1 sha256:1\n\x1f0\x1fexporter {ABD}", "", ""),
         ("", "", ""),

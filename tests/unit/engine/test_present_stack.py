@@ -1,4 +1,4 @@
-"""The stack as its hosts are: levels by the scan, and from the runs what no scan can see."""
+"""The present stack: levels from the scan, and from the journals of runs what no scan can see."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scanned(state: str = "open") -> Scan:
 
 
 def ran(runs: Path, stack: Stack, *, state: str = "proven") -> None:
-    """A run that made this stack."""
+    """Records a run that applied this stack."""
     log = Journal.create(runs, title="a run", hosts=stack.hosts, changes=(edit("srv1"),), details=())
     keep(log.folder, stack)
     log.begin(0)
@@ -43,7 +43,7 @@ def ran(runs: Path, stack: Stack, *, state: str = "proven") -> None:
 
 
 def behind(stack: Stack) -> Stack:
-    """With the Alertmanager behind a front door."""
+    """The stack with its Alertmanager behind a front door."""
     parts = (replace(each, protect=()) if each.name == "alertmanager" else each for each in stack.components)
     return replace(stack, components=tuple(parts), front_doors=(DOOR,))
 
@@ -79,7 +79,7 @@ def test_the_newest_applied_run_adds_what_no_scan_sees(tmp_path: Path) -> None:
     assert levels.pop("alertmanager") == (), "the door protects it"
     assert set(levels.values()) == {("tls", "basic_auth")}, "the wire says it"
     assert stack_file.parse(stack_file.dump(found), source="") == replace(found, source="")
-    # One level that a run has made is no mistake, though it is not the recommended one.
+    # A level that a run has set is kept, even if it is not the recommended one.
     bare = tuple(replace(each, state="partly", password=False) for each in whole.exposures("secured"))
     found = present_stack(replace(scan, exposures=bare), tmp_path)
     assert found.components[0].protect == ("tls",)
@@ -92,7 +92,7 @@ def test_runs_of_other_hosts_and_unreadable_runs_are_ignored(tmp_path: Path) -> 
     newest = max(tmp_path.glob("*/stack.yaml"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_text("version: 9\n")
     assert present_stack(scanned(), tmp_path) == whole.five()
-    # However one becomes root there, it is the same host.
+    # The way to become root makes no difference: it is the same host.
     sudo = tuple(replace(host, become="sudo") for host in whole.five().hosts)
     ran(tmp_path, replace(mutual(whole.five()), hosts=sudo))
     assert present_stack(scanned("secured"), tmp_path).certificates.issued_by == "shared"
@@ -100,7 +100,7 @@ def test_runs_of_other_hosts_and_unreadable_runs_are_ignored(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["long-term", "https://store.example.net/write"])
 def test_logins_set_by_runs_match_those_in_the_configuration(tmp_path: Path, name: str) -> None:
-    """By whichever of its names the stack file has named the place."""
+    """The stack file may name the client by any of its names."""
     named = (
         replace(each, name=name) if each.place == "remote_write" else each
         for each in CASE.stack.client_logins

@@ -1,4 +1,4 @@
-"""What a Prometheus reported before has to be so again, in its time; each way in which it is not has its own words."""
+"""What Prometheus reported before a run must be true again in time; each difference has its own error text."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ PROBED = ProbedHealth(labels={"job": "probes", "instance": "http://srv1:9091"}, 
 
 @dataclass
 class Prometheus:
-    """What it says now; each list holds answers, of which the last is repeated."""
+    """A Prometheus after the run; each list contains successive answers, of which the last is repeated."""
 
     why: str = ""
     target_lists: list[tuple[TargetHealth, ...]] = field(default_factory=lambda: [(UP,)])
@@ -75,31 +75,31 @@ class Prometheus:
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def targets(self) -> tuple[str, tuple[TargetHealth, ...]]:
-        """Why not, and which."""
+        """An error or '', and the targets."""
         return self.why, () if self.why else self._next(self.target_lists)
 
     def alertmanagers(self) -> tuple[AlertmanagerHealth, ...]:
-        """Those that it sends to."""
+        """The Alertmanagers that it sends alerts to."""
         found: tuple[AlertmanagerHealth, ...] = self._next(self.manager_lists)
         return found
 
     def rules(self) -> tuple[RuleHealth, ...]:
-        """Those that it has loaded."""
+        """The loaded rules."""
         found: tuple[RuleHealth, ...] = self._next(self.rule_lists)
         return found
 
     def remote_writes(self) -> tuple[RemoteWriteHealth, ...]:
-        """Its queues."""
+        """The remote_write queues."""
         found: tuple[RemoteWriteHealth, ...] = self._next(self.queue_lists)
         return found
 
     def probe_results(self) -> tuple[ProbedHealth, ...]:
-        """What blackbox exporters say."""
+        """The results of blackbox probes."""
         found: tuple[ProbedHealth, ...] = self._next(self.probed_lists)
         return found
 
     def notifications(self) -> tuple[NotificationHealth, ...]:
-        """What it has sent."""
+        """The counters of sent alerts."""
         found: tuple[NotificationHealth, ...] = self._next(self.notification_lists)
         return found
 
@@ -108,13 +108,13 @@ class Prometheus:
         return self.alerting
 
     def last_reload_succeeded(self) -> bool | None:
-        """Whether the last reload was good."""
+        """Whether the last reload succeeded."""
         return self.last_reload
 
 
 @dataclass
 class Whole:
-    """The comparison that a check is part of, with a clock of its own."""
+    """The comparison that a check belongs to, with its own clock."""
 
     prometheus: Prometheus
     now: float = 0.0
@@ -126,44 +126,44 @@ class Whole:
 
     @property
     def hosts(self) -> Hosts:
-        """None: what would ask by way of them is replaced."""
+        """No hosts: the functions that use them are replaced."""
         return cast(Hosts, None)
 
     def owner(self, endpoint: str, asker: str) -> str:
-        """The name before the port."""
+        """The host name of the endpoint."""
         return endpoint.partition(":")[0] if endpoint.startswith("srv") else asker
 
     def is_protected(self, endpoint: str, asker: str) -> bool:
-        """Whether it is named."""
+        """Whether the test lists the endpoint as protected."""
         return endpoint in self.protected
 
     def is_accepted(self, target: TargetHealth) -> bool:
-        """By its pool."""
+        """Whether the test accepts the scrape pool."""
         return target.pool in self.accepted
 
     def is_accepted_probe(self, probed: ProbedHealth) -> bool:
-        """By its job."""
+        """Whether the test accepts the job."""
         return probed.labels["job"] in self.accepted
 
     def monitor(self, watched: Watched) -> Monitor:
-        """The one of the test."""
+        """The Prometheus of the test."""
         return cast(Monitor, self.prometheus)
 
     def clock(self, host: str) -> float:
-        """As this machine's."""
+        """The clock of this machine."""
         return 0.0
 
     def idle(self, seconds: float) -> bool:
-        """Time passes at once."""
+        """Lets time pass at once."""
         self.now += seconds
         return self.now > self.stop_at
 
     def say(self, host: str, text: str) -> None:
-        """Noted."""
+        """Records a message."""
         self.said.append(text)
 
     def log(self, watched: Watched) -> tuple[str, ...]:
-        """What the test says."""
+        """The log lines that the test has set."""
         return self.lines
 
 
@@ -174,7 +174,7 @@ def checked(
     watched: Watched = WATCHED,
     **more: Any,
 ) -> tuple[ComparisonResult, Whole]:
-    """What a check finds, and what it was part of."""
+    """Runs a check; returns its report and the comparison that it belonged to."""
     whole = Whole(prometheus, **more)
     monkeypatch.setattr(time, "monotonic", lambda: whole.now)
     monkeypatch.setattr(
@@ -188,7 +188,7 @@ def checked(
 
 
 def health(**more: Any) -> PrometheusHealth:
-    """What it reported before: one target, and more."""
+    """The state before the run: one target, and what the test adds."""
     return replace(PrometheusHealth(host="prom", targets=(UP,), reloaded=True), **more)
 
 
@@ -385,7 +385,7 @@ def test_a_remote_write_that_delivers_nothing_is_reported(monkeypatch: pytest.Mo
 
 
 def test_failed_scrapes_produce_samples_to_send_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each scrape that fails is a sample: nobody waits longer where no target is up."""
+    """Each failed scrape produces a sample, so the wait is not longer if no target is up."""
     before = health(remote_writes=(QUEUE,), targets=(replace(UP, health="down"),))
     for watched in (WATCHED, LOGINS):
         told, whole = checked(monkeypatch, Prometheus(), before, watched)
@@ -394,7 +394,7 @@ def test_failed_scrapes_produce_samples_to_send_too(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_remote_write_with_only_rejected_batches_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a restart: a batch was dropped, the next is on its way; an attempt is counted when it begins."""
+    """After a restart, a batch was dropped and the next is being sent: an attempt is counted when it begins."""
     anew = replace(QUEUE, delivered=0, newest=0)
     going = replace(QUEUE, delivered=4, failed=4, pending=4, newest=SINCE + 3)
     told, _ = checked(
@@ -410,7 +410,7 @@ def test_a_remote_write_with_only_rejected_batches_is_reported(monkeypatch: pyte
 
 
 def sent(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
-    """The counters for one Alertmanager."""
+    """The counters of alerts sent to one Alertmanager."""
     return (NotificationHealth(url="https://am:9093/api/v2/alerts", sent=alerts, errors=errors),)
 
 
@@ -449,7 +449,7 @@ def test_an_alertmanager_that_receives_nothing_is_reported(monkeypatch: pytest.M
 def checked_later(
     monkeypatch: pytest.MonkeyPatch, prometheus: Prometheus, *, lines: tuple[str, ...] = ()
 ) -> dict[str, Attempt]:
-    """What a verification finds that follows no change, by setting."""
+    """Runs a verification that follows no change; returns its report by setting."""
     prometheus_at = Probe(
         id="x",
         host="prom",

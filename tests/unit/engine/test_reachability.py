@@ -1,4 +1,4 @@
-"""How a service of another machine is asked from this one: real listeners here, the other machine's answer given."""
+"""How a service of another host is probed from this machine: real listeners here, prepared answers of the host."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wizard.model import Facts, Forward, HostFacts, HostSpec, Service
 
 SRV1 = HostSpec(name="srv1", connect="ssh", address="127.0.0.1")
 ELSEWHERE = "192.0.2.1"
-"""Nobody's (RFC 5737)."""
+"""A documentation address that no host has (RFC 5737)."""
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Something listens there, on 127.0.0.1."""
+    """A port on 127.0.0.1 with a listener."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -46,7 +46,7 @@ def way(address: str, *, holder: HostSpec | None = SRV1, inside: bool = False, b
 
 
 class There:
-    """What the other machine says when it is to connect; the places that it was asked for."""
+    """The other host's prepared answer to a connection request, and the addresses that were requested."""
 
     def __init__(self, says: OSError | None = None) -> None:
         self.says = says
@@ -86,7 +86,7 @@ def test_a_service_that_nothing_reaches_is_down_and_probed_directly(closed: int)
 
 
 def test_a_loopback_listener_is_probed_over_ssh_under_its_hosts_address(port: int) -> None:
-    # Here something answers at that very place: it is this machine's own, and not asked.
+    # Something listens at that address on this machine: it is another service and not probed.
     there = There()
     found = seen_from_here(service(port, "127.0.0.1"), way(ELSEWHERE), there)
     assert (found.listen, found.forward) == (f"{ELSEWHERE}:{port}", Forward(SRV1, f"127.0.0.1:{port}"))

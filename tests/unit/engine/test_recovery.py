@@ -1,4 +1,4 @@
-"""What an interrupted run left behind: found, rolled back, or forgotten where a person says so."""
+"""An interrupted run is found and rolled back, or forgotten if a person says so."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_host_locked_by_another_process_stops_the_recovery(interrupted: Site) 
     assert "eve" in outcome.error.what
 
 
-# -- what is left --------------------------------------------------------------------------------------------
+# -- remaining changes ---------------------------------------------------------------------------------------
 
 
 def test_remaining_changes_are_reported_and_the_run_is_kept(interrupted: Site) -> None:

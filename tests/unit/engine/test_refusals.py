@@ -1,4 +1,4 @@
-"""What stops a plan before anything is touched, and what checks a file before it takes its place."""
+"""Reasons that stop a plan before any change, and checks of a file before it is put in place."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_service_to_restart_must_answer_before_the_run(make_site: Make) -> Non
     readiness.refuse_silent(practice.plan([step(turn(practice.service("toy")))]), no_dial)
 
 
-# -- how open it is, over TLS --------------------------------------------------------------------------------
+# -- exposure over TLS ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_names_are_resolved_on_the_host() -> None:
     assert f"{MOST} of the {MOST + 3} names that srv1 uses" in resolve(crowd, many).reason
 
 
-# -- what a program says of its configuration ----------------------------------------------------------------
+# -- a program's report about its configuration --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_the_blackbox_exporter_checks_its_own_file(make_site: Make) -> None:
     ):
         run()
     codes["/etc/blackbox.yml"] = 1
-    run()  # it was rejected before
+    run()  # the file was rejected before the edit, too
     checked(site, "/etc/elsewhere.yml", BLACKBOX, ContentKind.BLACKBOX_CONFIG)
 
 

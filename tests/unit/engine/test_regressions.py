@@ -1,4 +1,4 @@
-"""What worked before a run is compared with what works after it, by asking; and whose change broke it is found."""
+"""The state before a run is compared with the state after it by probes; a regression is attributed to a host."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def compared(
 
 
 def seen(place: str, site: Site, plan: Plan) -> PrometheusHealth:
-    """What the Prometheus there reports."""
+    """Returns the report of the Prometheus at that address."""
     watched = Watched(host="prometheus", before=(way(place),), after=(way(place),))
     return baseline.look(watched, watched.before, plan.facts, site.hosts(), None)
 
@@ -191,7 +191,7 @@ def test_facts_describe_the_state_before_the_run(
     assert [each.name for each in found.health["prometheus/prometheus"].targets] == ["srv1:9100 (job node)"]
     assert found.proxies == routes
     assert found.unreachable == {("prometheus", "srv3:9100"): "no route"}
-    # Where nothing is to change, the proxies alone are looked at: the audit and Home tell of them.
+    # A plan without changes examines only the proxies, for the audit and for Home.
     assert nothing == replace(facts, proxies=routes)
 
 
@@ -252,7 +252,7 @@ def test_some_sites_are_not_compared(three: tuple[Site, Plan], monkeypatch: pyte
     )
 
 
-# -- whose it is ---------------------------------------------------------------------------------------------
+# -- attribution to a host -----------------------------------------------------------------------------------
 
 
 def test_the_host_behind_an_endpoint_is_found(three: tuple[Site, Plan]) -> None:
@@ -262,7 +262,7 @@ def test_the_host_behind_an_endpoint_is_found(three: tuple[Site, Plan]) -> None:
     assert comparison.is_protected("srv2:9100", "prometheus")
     assert comparison.owner("far:9100", "prometheus") == "prometheus"
     assert not comparison.is_protected("far:9100", "prometheus")
-    # A name that only the asker's own resolver knows.
+    # A name that only the client's own resolver knows.
     site.connections["srv1"].programs["sh"] = lambda text, *words: done("srv3\nsrv3\n")
     assert comparison.owner("alias:9100", "srv1") == "srv3"
     assert comparison.owner("192.0.2.77:9100", "srv1") == "srv1"
@@ -292,7 +292,7 @@ def test_a_failing_blackbox_probe_can_be_accepted(three: tuple[Site, Plan]) -> N
 
 
 class Broken:
-    """Says once that something on a host broke."""
+    """Reports once that something on a host broke."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
         def found(self: Comparison, watched: object, **_: object) -> tuple[Regression, ...]:

@@ -1,4 +1,4 @@
-"""What the history says of a run."""
+"""The report of a run in the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan on its way: a canary before many, each host's failure its own, and everything back where nothing else will do."""
+"""A plan is applied: a canary first, a failed host is rolled back alone, and the whole run only if necessary."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def state_of(site: Site) -> str:
     return journal_reader.records(site.workspace.runs)[0].state
 
 
-# -- all goes well -------------------------------------------------------------------------------------------
+# -- success -------------------------------------------------------------------------------------------------
 
 
 def test_all_hosts_are_changed_and_verified(three: tuple[Site, Plan], wire: Wire) -> None:
@@ -216,7 +216,7 @@ def test_a_host_that_cannot_be_rolled_back_needs_recovery(three: tuple[Site, Pla
     refused = engine.apply(plan)
     assert refused.error is not None
     assert "recover" in refused.error.todo
-    # It is within reach again.
+    # The host is reachable again.
     connection.faults.clear()
     site.manager.before = lambda action, service: None
     (recovered,) = engine.recover(site.emit)

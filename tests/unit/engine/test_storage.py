@@ -1,4 +1,4 @@
-"""What paths lie on: read from a real shell's answer, and what keeps a plan from being carried out there."""
+"""The file systems of paths: read from a real shell's output, and reasons why a plan cannot be applied there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ USUAL = Storage(path=PATH, mount="/", free=10_000_000)
 
 
 def planned(known: Storage | None, *, at: str = PATH, before: bytes | None = b"old", size: int = 10) -> None:
-    """Refuses, or not, to write a file whose storage was looked at under `at`."""
+    """Checks a plan that writes a file whose storage was examined at the path `at`."""
     held = {} if known is None else {at: known}
     facts = Facts(hosts={"srv1": HostFacts(spec=HostSpec(name="srv1", connect="ssh"), storage=held)})
     state = None if before is None else FileState(before)

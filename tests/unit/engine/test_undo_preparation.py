@@ -1,4 +1,4 @@
-"""An undo has Prometheus leave https before its servers do, and asks it whether it has; no password goes by http."""
+"""An undo makes Prometheus return to http before its servers, and checks that it did; no password is sent over http."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def wrote(path: str, before: bytes, after: bytes) -> WriteFile:
 
 
 def applied(site: Site, *changes: Change) -> Record:
-    """A run that made these changes, and was verified."""
+    """Records a verified run that made these changes."""
     log = Journal.create(site.workspace.runs, title="a test", hosts=site.specs, changes=changes, details=())
     for number, change in enumerate(changes):
         log.begin(number)
@@ -69,7 +69,7 @@ def applied(site: Site, *changes: Change) -> Record:
 
 
 def secured(site: Site, before: bytes = BEFORE, after: bytes = AFTER) -> Record:
-    """A run that gave node_exporter TLS and a password, and its Prometheus both."""
+    """Records a run that set up TLS and a password in node_exporter and in its Prometheus."""
     service = site.service("srv1", "prometheus", config_file=CONFIG)
     users = site.workspace.users
     users.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def secured(site: Site, before: bytes = BEFORE, after: bytes = AFTER) -> Record:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Probe]:
-    """The probes that Prometheus was asked by: it answers by https alone, and leaves https at the third answer."""
+    """The probes of Prometheus: it scrapes over https, and over http from the third answer on."""
     found: list[Probe] = []
 
     def run(each: Probe, **_: object) -> Attempt:
@@ -152,7 +152,7 @@ def test_a_failed_preparation_does_not_stop_the_undo(make_site: Make, asked: lis
 
 @pytest.mark.parametrize("outcome", ["up", "error"])
 def test_the_wait_for_http_times_out(make_site: Make, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
-    """Nothing waits for a Prometheus that does not say what it scrapes."""
+    """A Prometheus that does not list its targets is not awaited for longer."""
     monkeypatch.setattr(service_control, "TURN_TIMEOUT", 0.05)
     monkeypatch.setattr(
         probes, "run", lambda each, **_: attempt(each, outcome, scrape_url="https://srv1:9100")

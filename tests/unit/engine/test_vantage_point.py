@@ -1,4 +1,4 @@
-"""What a host can connect to is asked from where it stands, by whatever it has for that."""
+"""Whether a host can connect to an address is tested from that host, with the programs that it has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def direct(self: MemoryConnection, place: str, seconds: float) -> socket.socket:
 
 
 def printing(text: str, asked: list[tuple[str, ...]]) -> Callable[..., Completed]:
-    """A shell that prints this, whatever it is given."""
+    """A shell that prints this text for any script."""
 
     def shell(script: str, *words: str) -> Completed:
         asked.append(words)
@@ -118,7 +118,7 @@ def test_manual_and_unreachable_hosts_give_no_answer(
     assert vantage_point.addresses(known, "srv1", "srv2") == ()
 
 
-# -- what a URL answers --------------------------------------------------------------------------------------
+# -- the status of a URL -------------------------------------------------------------------------------------
 
 
 def test_the_http_status_of_a_url_is_returned(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:

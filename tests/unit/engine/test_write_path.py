@@ -1,4 +1,4 @@
-"""The way from `Engine.apply` to the rename of a file is short enough to be followed by a reader."""
+"""The call path from `Engine.apply` to the rename of a file is short enough for a reader."""
 
 from __future__ import annotations
 

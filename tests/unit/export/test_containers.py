@@ -1,4 +1,4 @@
-"""What runs in a container is in no playbook: the export refuses it in words."""
+"""Containers cannot be exported to a playbook: the export refuses them with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Front doors in an export: the checker comes first, passwords are secrets, and what has been applied is exported alike."""
+"""Front doors in an export: the checker runs first, passwords are secrets, and an applied plan is exported the same way."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_front_door_is_exported_with_its_checker_and_probes(name: str) -> None
 
 @pytest.mark.parametrize("name", [*CASES, *ELSEWHERE, *SIGN_IN, *IN_SITES, "exporter-door"])
 def test_an_applied_plan_is_exported_like_a_new_one(name: str) -> None:
-    """A host that is installed anew gets all of it from either export."""
+    """A newly installed host gets the whole configuration from either export."""
     before, after = playbook(name).host_vars(), playbook(name, applied=True).host_vars()
     assert before.keys() == after.keys()
 
@@ -117,7 +117,7 @@ def test_an_existing_site_is_checked_in_its_place(name: str) -> None:
         for each in told["firescreen_files"]
         if "unshare" in each.get("validate", "")
     }
-    if name == "front-door-own-frontend":  # HAProxy reads one file, which is checked as that
+    if name == "front-door-own-frontend":  # HAProxy reads one file, which is checked alone
         assert not checked
         return
     assert set(checked) == {SITE, INCLUDED}

@@ -1,4 +1,4 @@
-"""Frontends as people write them take a few lines in and keep every other byte; what has no place is refused in words."""
+"""Lines are added to frontends as users write them, and every other byte is kept; unsuitable frontends are refused."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_lines_are_added_to_a_frontend_and_all_else_is_kept(case: dict[str, Any]
     assert haproxy.merge_block(after, (mine,)) == after
     (region,) = OURS.findall(after)
     assert region.count("use_backend") == 1
-    # What is left without our lines, and without our block at the end, is the file.
+    # Without Firescreen's lines and its block at the end, the file is as before.
     kept = OURS.sub("", after)[: len(before.rstrip("\n"))]
     assert kept == before.rstrip("\n")
     changed = haproxy.merge_block(after, (replace(mine, max_body_size=32),))
     assert OURS.findall(changed) == [region]
-    # None of ours is left where the front door is a site of its own.
+    # No line of Firescreen is left when the front door becomes a separate site.
     assert OURS.findall(haproxy.merge_block(after, (replace(mine, inside=False, port=9443),))) == []
 
 

@@ -1,4 +1,4 @@
-"""A main configuration with one more file taken in: a shell makes of it what Firescreen itself makes of it."""
+"""A main configuration that includes one more file: the shell script makes the same text as Firescreen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""exporter_exporter in `front_doors`: what is read, written back, and which mistakes are named."""
+"""exporter_exporter in `front_doors` of the stack file is read and written, and mistakes are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of front doors to components of other hosts, or over TLS: what is read, and which mistakes are named."""
+"""Routes of front doors to components of other hosts, or over TLS, are read, and mistakes are refused."""
 
 from __future__ import annotations
 

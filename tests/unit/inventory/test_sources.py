@@ -1,4 +1,4 @@
-"""Hosts to choose from: what ~/.ssh/config names, read as ssh reads it."""
+"""Hosts to choose from: ~/.ssh/config as ssh reads it, inventories and lists of targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack file: what it means, and that every mistake is named with its place and touches nothing."""
+"""The stack file is read and written, and every mistake is refused with file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classroom file: read strictly, a number in it for each student, remembered; and copies between its hosts."""
+"""The classroom file: read strictly, with a number for each student, remembered; and copies between its hosts."""
 
 from __future__ import annotations
 
@@ -197,6 +197,6 @@ def test_commands_on_real_hosts_fill_in_known_values() -> None:
                 for name in classroom._PLACEHOLDER.findall(command.text):
                     role, _, what = name.partition(".")
                     assert (role == "lab" and what == "promtool") or what in known, name
-                # Each host's folder is its own: one shell reaches no other's.
+                # Each host has its own folder: a shell on one host cannot read that of another host.
                 for other in {"srv1", "srv2", "srv3", "prometheus"} - places:
                     assert f"{{{{{other}.home}}}}" not in command.text, (lab.id, step.id, command.text)

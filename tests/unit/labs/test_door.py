@@ -1,4 +1,4 @@
-"""The reverse proxy of the practice stack: its place, its files, and what a pack may make of it."""
+"""The reverse proxy of the practice stack: its address, its files, and what a pack may change in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CADDYFILE = assets.path("practice/Caddyfile").read_text()
 
 
 def placed() -> str:
-    """The Caddyfile at the beginning of the lab, with addresses."""
+    """The Caddyfile at the beginning of the lab, with addresses filled in."""
     text = next(each.options["text"] for each in labs.find("door").begin if each.kind == "file")
     places = {
         "door.address": "127.0.11.2",

@@ -1,4 +1,4 @@
-"""Labs as data: what ships can be read and followed; what is misspelt, too big or leads elsewhere is refused."""
+"""Labs as data: shipped labs are complete; misspelt, too large and misplaced files are refused."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ IDS += ["door", "compose", "keep"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the lab on TLS, to spoil."""
+    """A copy of the lab on TLS, for tests to put mistakes in."""
     source = assets.path("labs") / "020-node-tls"
     return Path(shutil.copytree(source, tmp_path / "lab"))
 
@@ -190,7 +190,7 @@ ERRATA = {
         "alertmanager": "mapping values",
     },
 }
-"""Where the published walk-throughs go wrong: lab, step, and a word of the note that says so."""
+"""Mistakes in published guides: lab, step, and a word of the note about the mistake."""
 
 
 def test_mistakes_in_published_guides_are_noted_beside_the_step() -> None:

@@ -1,4 +1,4 @@
-"""Lab packs from somebody else: refused with file, line and what to do, or kept just as they were shown."""
+"""Lab packs of other authors are refused with file, line and remedy, or installed exactly as shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINE = "      - chmod 0640 node.key"
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    """A copy of the pack that `lab new` makes, to spoil."""
+    """A copy of the pack that `lab new` makes, for tests to put mistakes in."""
     return Path(shutil.copytree(assets.path("examples/lab-pack"), tmp_path / "my-pack"))
 
 
@@ -30,7 +30,7 @@ def file(pack: Path) -> Path:
 
 
 def spoil(file: Path, old: str, new: str) -> int:
-    """Puts something else in; returns the line where."""
+    """Replaces a text in the file; returns its line number."""
     text = file.read_text()
     assert old in text
     file.write_bytes(text.replace(old, new, 1).encode("utf-8", "surrogatepass"))
@@ -38,7 +38,7 @@ def spoil(file: Path, old: str, new: str) -> int:
 
 
 def problems(pack: Path) -> list[LabError]:
-    """What is to be corrected; each says where and what to do."""
+    """Returns the problems of a pack; each has a place and a remedy."""
     found = list(packs.read(pack, taken=()).problems)
     assert all(each.what and each.where and each.todo for each in found)
     assert all(ord(sign) >= 32 and sign.isprintable() for each in found for sign in str(each))
@@ -46,7 +46,7 @@ def problems(pack: Path) -> list[LabError]:
 
 
 def only(pack: Path, file: Path, line: int) -> LabError:
-    """The one problem, on that line."""
+    """Returns the only problem of a pack, which must be on that line."""
     (found,) = problems(pack)
     assert found.where == f"{file}:{line}", str(found)
     return found
@@ -122,7 +122,7 @@ def test_a_pack_cannot_use_the_name_of_an_existing_lab(pack: Path) -> None:
 
 
 def bomb(levels: int) -> str:
-    """Each level holds the one before nine times."""
+    """Returns a YAML alias bomb: each level contains the previous one nine times."""
     lines = ["a: &a [x,x,x,x,x,x,x,x,x]"]
     lines += [f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]" for n in range(levels)]
     return "\n".join(lines)
@@ -255,7 +255,7 @@ def test_an_invisible_character_is_refused_everywhere(pack: Path, file: Path, si
     page = file.parent / "1-close.md"
     raw = sign.replace("\\e", "\\x1b").encode().decode("unicode-escape")
     page.write_text(f"first\nsecond{raw}third\n", newline="")
-    if raw != "\r":  # a line end, as other systems write it
+    if raw != "\r":  # a line end of another operating system
         assert only(pack, page, 2).what.endswith("invisible")
 
 

@@ -1,4 +1,4 @@
-"""The report that a student hands in: all that was done is in it, no secret is, and no text in it is markup."""
+"""A student's report contains all steps and no secret, and no text in it is markup."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HOSTILE = [
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """One in which the first lab was begun."""
+    """A workspace in which the first lab was started."""
     made = Workspace(tmp_path / "w").ensure()
     known = state.LabState(started=1_700_000_000.0)
     known = known.with_step("metrics", done=1_700_000_100.0, hints=2, seen=("it answers everyone",))
@@ -80,7 +80,7 @@ def test_each_step_shows_time_method_help_and_checks(workspace: Workspace) -> No
 
 
 class Tags(HTMLParser):
-    """What a browser would make of a page: its elements and its text."""
+    """Parses a page like a browser: its elements and its text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,17 +89,17 @@ class Tags(HTMLParser):
         self.words: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """An element."""
+        """Records an element."""
         self.found.add(tag)
         self.attributes |= {(tag, name) for name, _ in attrs}
 
     def handle_data(self, data: str) -> None:
-        """Text."""
+        """Records text."""
         self.words.append(data)
 
 
 def hostile() -> Report:
-    """One in which every text is made to do harm."""
+    """A report in which every text contains harmful markup."""
     parts = tuple(
         Part(
             text,

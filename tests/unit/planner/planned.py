@@ -1,7 +1,7 @@
-"""Facts and plans as text: a case in `data/plans/NAME.yaml` says what is there, `NAME.plan` what is planned for it.
+"""Facts and plans as text: a case in `data/plans/NAME.yaml` describes stack and hosts, `NAME.plan` is its plan.
 
-A case has the stack file's own keys under `stack`, and under `hosts` what a look at each host would have found. What
-differs from run to run (keys, certificates, passwords, hashes, dates) is named, never shown.
+A case has the keys of the stack file under `stack`, and the facts about each host under `hosts`. Values that differ from
+run to run (keys, certificates, passwords, hashes, dates) are replaced by their names.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ _VOLATILE = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case: what is wanted and what is there."""
+    """One case: the requested stack and the facts about its hosts."""
 
     name: str
     stack: Stack
     facts: Facts
     answers: Answers
     after: str = ""
-    """The case whose plan was carried out before."""
+    """The case whose plan was applied before."""
     keep: tuple[str, ...] = ()
-    """Only these hosts."""
+    """The plan is restricted to these hosts."""
 
     def plan(self) -> Plan:
-        """What is planned for it."""
+        """Plans the case."""
         facts = self.facts
         if self.after:
             facts = carried_out(plan_of(self.after), case(self.after).facts)
@@ -81,19 +81,19 @@ class Case:
 
 
 def names() -> list[str]:
-    """All cases."""
+    """Returns the names of all cases."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 @functools.cache
 def plan_of(name: str) -> Plan:
-    """What is planned for the case of that name. Planned once: hashes and RSA keys take their time by design."""
+    """Returns the plan of a case. It is made only once, as hashes and RSA keys are slow by design."""
     return case(name).plan()
 
 
 @functools.cache
 def case(name: str) -> Case:
-    """The case of that name."""
+    """Returns the case with this name."""
     data = _loaded(FOLDER / f"{name}.yaml")
     base = _loaded(FOLDER / "sites" / f"{data['site']}.yaml") if "site" in data else {}
     wanted = {"version": 1, **base.get("stack", {}), **data.get("stack", {})}
@@ -213,7 +213,7 @@ def _service(host: str, described: Mapping[str, Any]) -> Service:
 def _proxy(host: str, described: Mapping[str, Any]) -> Service:
     known = proxy(described["name"])
     assert known is not None
-    if known.exporters:  # found as components are
+    if known.exporters:  # found in the same way as components
         fields = {key: value for key, value in described.items() if key != "name"}
         usual = {"component": known.name, "config_file": known.main, "home": known.home}
         return _service(host, {**usual, **fields})
@@ -232,8 +232,8 @@ def _proxy(host: str, described: Mapping[str, Any]) -> Service:
 
 
 def looked_up(wanted: Stack, facts: Facts) -> Facts:
-    """The same facts after a look at all files and folders that the planner asks for: what is not named is absent."""
-    for _ in range(4):  # files name other files
+    """Adds the files and folders that the planner requests to the facts; those that the case does not name are absent."""
+    for _ in range(4):  # files can name other files
         asked = planner.wanted_files(wanted, facts)
         hosts = {
             name: replace(known, files={**dict.fromkeys(asked.get(name, ())), **known.files})
@@ -249,7 +249,7 @@ def looked_up(wanted: Stack, facts: Facts) -> Facts:
 
 
 def carried_out(plan: Plan, facts: Facts) -> Facts:
-    """What a look would find after a plan: its files and folders, and services that run with their new flags."""
+    """Returns the facts after a plan was applied: its files and folders, and services with their new flags."""
     files = {name: dict(known.files) for name, known in facts.hosts.items()}
     folders = {name: dict(known.folders) for name, known in facts.hosts.items()}
     restarted = set()
@@ -283,7 +283,7 @@ def carried_out(plan: Plan, facts: Facts) -> Facts:
 
 
 def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: bool) -> Service:
-    """The service as it runs with the flags that its file has by now."""
+    """Returns the service after a restart with the flags in its present file."""
     state = files.get(service.flags.path)
     told = re.findall(r"--([a-z.-]+)=([^\s\"']*)", state.content.decode()) if state else []
     given = {f"--{name}": f"--{name}={value}" for name, value in told}
@@ -291,10 +291,10 @@ def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: 
     running = replace(service, arguments=(*kept, *given.values()))
     if not web:
         return running
-    # What a person starts by hand has no file of flags: the plan's words told them which web configuration.
+    # A service that a person starts has no file with flags: the plan's manual commands name its web configuration.
     flag = find_component(service.component).web_flag(service.version)
     path = running.flag(flag) or f"{service.home}/web.yml"
-    if service.credentials:  # a copy, which the discovery leads back to the file
+    if service.credentials:  # a copy, which discovery maps to the original file
         path = path.replace(service.credentials, service.home)
     return replace(running, web_config=path)
 
@@ -303,7 +303,7 @@ def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: 
 
 
 def rendered(name: str) -> str:
-    """What is planned for the case of that name, or why nothing is; ends in a newline."""
+    """Returns the plan of a case as text, or the reason of a refusal; ends with a newline."""
     try:
         plan = plan_of(name)
     except FirescreenError as error:
@@ -314,7 +314,7 @@ def rendered(name: str) -> str:
 
 
 def stable(text: str) -> str:
-    """A text without what differs from run to run."""
+    """Replaces values that differ from run to run (keys, certificates, hashes, dates) by their names."""
     for pattern, word in _VOLATILE:
         text = pattern.sub(word, text)
     return text

@@ -1,4 +1,4 @@
-"""The logins of Prometheus as questions: what is found, what is asked, which answers are refused, and the plan of them."""
+"""Prometheus' logins as questions: found clients, questions, refused answers, and the resulting plan."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_answers_equal_the_settings_in_the_stack_file() -> None:
         assert shown["secret_file"].default == login.secret_file
         again = CASE.stack
         for name, question in shown.items():
-            # Scopes are sent with a space between them: "read all" is two of them, however a file lists them.
+            # Scopes are sent separated by spaces: "read all" are two scopes, in whichever form a file lists them.
             if name not in ("way", "scopes"):
                 again = asked.answer(again, candidate, name, question.default)
         assert again == CASE.stack

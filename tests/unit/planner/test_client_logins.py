@@ -1,4 +1,4 @@
-"""Client logins: what cannot be set up is refused with its place and a remedy; the plan itself is a golden file."""
+"""Client logins: impossible ones are refused with place and remedy; the plan itself is a golden file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which server a target means where components are in containers: service names, ports inside and outside, the host."""
+"""The server of a target if components run in containers: service names, container and published ports, the host."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def host(*services: Service) -> HostFacts:
         ("exporter:9100", True),
         ("mon-exporter-1:9100", True),
         ("172.18.0.3:9100", True),
-        ("exporter:19100", False),  # the port inside counts in the network
+        ("exporter:19100", False),  # in the container network, the container's port counts
         ("localhost:9100", False),  # Prometheus itself
         ("127.0.0.1:19100", False),
         ("host.docker.internal:19100", True),

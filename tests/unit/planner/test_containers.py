@@ -1,4 +1,4 @@
-"""Which containers a plan refuses, with what to do."""
+"""Containers that a plan changes or refuses, with a remedy."""
 
 from __future__ import annotations
 

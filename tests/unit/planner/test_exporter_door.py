@@ -1,4 +1,4 @@
-"""exporter_exporter as the one open port of a host: what is refused, what stays, and the question in the wizard."""
+"""exporter_exporter as the only open port of a host: refusals, settings that are kept, and its question."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def jobs(text: str) -> Facts:
 
 
 def after(plan: Plan, path: str) -> str:
-    """A file as the plan leaves it; '' where it does not write it."""
+    """Returns the content of a file after the plan; '' if the plan does not write the file."""
     found = [
         each.after
         for each in plan.changes
@@ -135,7 +135,7 @@ def test_a_missing_configuration_is_refused() -> None:
 
 
 def test_targets_on_loopback_of_the_prometheus_host_stay() -> None:
-    """The exporter listens there: only other hosts come by the one port."""
+    """The exporter still listens on loopback: only other hosts use the one port."""
     known = CASE.facts.hosts["mon1"]
     services = CASE.facts.hosts["web1"].services
     facts = with_host("web1", services=(*services, replace(known.services[0], host="web1")))
@@ -193,7 +193,7 @@ def test_blackbox_probe_jobs_go_through_the_one_port_too() -> None:
         )
     )
     written = after(plan, PROMETHEUS)
-    # Debian's module blackbox has `path: probe`, without a slash: no exporter answers that.
+    # Debian's module blackbox has `path: probe` without a slash: no exporter answers that path.
     assert (
         "params: {module: [blackbox_exporter-2, http_2xx]}" in written and "metrics_path: /proxy" in written
     )
@@ -218,7 +218,7 @@ def test_existing_flags_and_tls_settings_are_kept() -> None:
 
 
 def test_clients_that_bypass_the_one_port_are_reported_first() -> None:
-    """A site of another host, and a job that Prometheus discovers; not what asks by loopback, nor its own modules."""
+    """Reported are a site of another host and a job with service discovery; not clients on loopback and its own modules."""
 
     def route(host: str, program: ProxyProgram, upstream: str) -> ProxyRoute:
         return ProxyRoute(
@@ -297,7 +297,7 @@ def test_one_question_puts_the_exporters_behind_the_one_port_and_takes_them_out(
     assert planner.answer(behind, question.setting, "") == stack
     with pytest.raises(FirescreenError):
         planner.answer(behind, question.setting, "perhaps")
-    # What is behind it is asked for no level, and no front door of another proxy is offered in it.
+    # Exporters behind it get no question about their level, and no front door of another proxy is offered.
     keys = [each.key for each in planner.questions(behind, planned.looked_up(behind, CASE.facts))]
     assert not any("web1/node_exporter" in key or "web1/blackbox" in key for key in keys)
     assert not any(key.startswith("front_doors") and key.endswith(".name") for key in keys)
@@ -311,7 +311,7 @@ def test_the_one_port_is_offered_only_where_possible() -> None:
 
 
 def test_a_second_front_door_on_the_host_keeps_its_answers() -> None:
-    """A host with nginx too: its questions change its own front door alone."""
+    """The host runs nginx, too: the questions about nginx change only nginx' front door."""
     site = planned.case("front-door")
     host, door = site.facts.hosts["web1"], CASE.stack.front_doors[0]
     (service,) = CASE.facts.hosts["web1"].proxies

@@ -1,4 +1,4 @@
-"""Grafana behind a front door: its settings, its data sources, what scrapes it; what is refused and what is said."""
+"""Grafana behind a front door: its settings, data sources and scrape jobs; refusals and remarks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ datasources:
 def site(
     proxy: str = "nginx", ini: str = PLAIN, overrides: tuple[GrafanaOverride, ...] = (), *, login: str = ""
 ) -> tuple[Stack, Facts]:
-    """The site of the other front doors, with Grafana on its host."""
+    """The stack of the other front door tests, with Grafana on its host."""
     case = planned.case("front-door")
     (door,) = case.stack.front_doors
     route = DoorRoute(to=GRAFANA, path="/grafana", login=login)  # type: ignore[arg-type]

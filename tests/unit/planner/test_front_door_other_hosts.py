@@ -1,4 +1,4 @@
-"""Front doors to components of other hosts: what cannot be asked over TLS is refused; the plans are golden files."""
+"""Front doors to components of other hosts: those without TLS are refused; the plans are golden files."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_front_door_and_its_components_cannot_be_divided() -> None:
 
 
 def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
-    """Its own site has a route by http until it is written anew."""
+    """The front door's own site has an http route until it is rewritten."""
     case = planned.case("front-door")
     there = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
     route = ProxyRoute(
@@ -267,7 +267,7 @@ def test_one_restart_is_enough_for_tls_and_the_path() -> None:
 
 
 def test_a_component_in_a_shared_job_restarts_for_tls_and_for_the_path() -> None:
-    """Its job is divided as it turns to TLS, and only then may it get a path of its own."""
+    """The job is divided when the component gets TLS, and only then can the component get its own path."""
     case = planned.case(NAME)
     config = "/etc/prometheus/prometheus.yml"
     web1 = case.facts.hosts["web1"]

@@ -1,4 +1,4 @@
-"""Routes in sites that are there: what a proxy cannot do without changing their other paths is refused in words."""
+"""Routes in existing sites: settings that would change other paths of the site are refused."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_frontend_on_the_port_is_offered_by_a_question() -> None:
     (asked,) = [each for each in planner.questions(stack, facts) if each.setting.name == "site"]
     assert [value for value, _ in asked.choices] == ["", HAPROXY]
     assert "port 9443" in asked.why
-    # It is asked from the first letter of the name on.
+    # The question appears from the first letter of the name on.
     assert door.name not in asked.title
     chosen = planner.answer(stack, Setting("front_doors", "site", "web1/haproxy"), HAPROXY)
     assert chosen.front_doors[0].site == HAPROXY
@@ -208,7 +208,7 @@ def test_settings_in_other_proxies_apply_to_the_front_doors_paths_only(program: 
     )
     found = known.render_inside(door)
     outermost = [line for line in found.splitlines() if line and not line[0].isspace()]
-    # A login outside of a section would be for the whole site.
+    # A login outside a section would apply to the whole site.
     assert not [
         line
         for line in outermost

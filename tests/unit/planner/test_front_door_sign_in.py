@@ -1,4 +1,4 @@
-"""People who sign in at a front door: what keeps them from it is said, the secret is shown nowhere, one restart loads all."""
+"""Sign-in at a front door: obstacles are reported, the secret is shown nowhere, and one restart is enough."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def test_an_invalid_answer_is_refused(name: str, value: str) -> None:
     assert refused.value.todo
 
 
-# -- a program beside the proxy ------------------------------------------------------------------------------
+# -- oauth2-proxy --------------------------------------------------------------------------------------------
 
 CONFIG = "/etc/oauth2-proxy.cfg"
 OWN_UNIT = "/usr/lib/systemd/system/oauth2-proxy.service"

@@ -1,4 +1,4 @@
-"""Front doors: what cannot be set up is refused with its place, and what breaks is told; the plans are golden files."""
+"""Front doors: impossible ones are refused with their place, broken clients are reported; the plans are golden files."""
 
 from __future__ import annotations
 
@@ -386,7 +386,7 @@ def test_newer_caddy_versions_use_other_setting_names() -> None:
     assert "trust_pool file" in found["2.11.4"]
 
 
-# -- HAProxy, whose one file holds all ------------------------------------------------------------------------
+# -- HAProxy, which has only one file -------------------------------------------------------------------------
 
 HAPROXY = "/etc/haproxy/haproxy.cfg"
 
@@ -479,7 +479,7 @@ def test_a_route_of_another_section_to_the_old_path_needs_consent() -> None:
     assert [each.key for each in plan.unaccepted] == ["web1/haproxy/prometheus"]
 
 
-# -- the settings beyond a login -------------------------------------------------------------------------------
+# -- settings besides the login --------------------------------------------------------------------------------
 
 
 def with_door(proxy: str = "nginx") -> tuple[Stack, Facts]:
@@ -620,7 +620,7 @@ def test_probes_of_a_blackbox_exporter_go_through_its_front_door() -> None:
 
 
 def test_servers_and_front_doors_share_the_certificates_of_the_probes() -> None:
-    """Both ask for client certificates: each file is made once."""
+    """Both require client certificates: each file is made only once."""
     case = planned.case("front-door-other-host")
     door = replace(case.stack.front_doors[0], client_cert=True)
     plan = plan_for(replace(case.stack, front_doors=(door,)), case.facts)

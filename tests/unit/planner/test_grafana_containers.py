@@ -1,4 +1,4 @@
-"""A Grafana in a container: where its data sources and its files are, on the host and as it names them."""
+"""Grafana in a container: paths of its data sources and files on the host and in the container."""
 
 from __future__ import annotations
 

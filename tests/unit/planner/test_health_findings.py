@@ -1,4 +1,4 @@
-"""What a plan tells of the state before it, and which clients it will break."""
+"""A plan's findings about the state before it, and about clients that it will break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""promtool in a healthcheck logs in by a file that names the files of Prometheus' own job; SELinux gets its label."""
+"""promtool in a healthcheck logs in with a file that names the credentials of Prometheus' own job; SELinux labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a target is a server of the stack: every spelling that leads there, and none that does not."""
+"""A target is recognised as a server of the stack by every address that leads to it, and by no other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NODE = ("node1", "node1.example.org", "192.0.2.2", "2001:db8::2", "127.0.0.1", "
 
 
 class Files(dict[str, FileState | None]):
-    """What was read of a host; what is not named was not there."""
+    """The files of a host; a path that is missing here does not exist."""
 
     def __missing__(self, path: str) -> None:
         return None
@@ -108,13 +108,15 @@ def site(
     stack = Stack(
         hosts=specs,
         components=(ComponentSpec(host=on, name="node_exporter", protect=("tls", "basic_auth")),),
-        users=(UserSpec(name="prometheus", cost=4),),  # nobody guesses at a password of these tests
+        users=(
+            UserSpec(name="prometheus", cost=4),
+        ),  # nobody guesses a password of these tests, so the hash may be cheap
     )
     return stack, Facts(hosts=hosts, workspace="/me")
 
 
 def config_of(plan: Plan, path: str = ETC, name: str = "monitor") -> bytes:
-    """The file as it will be, or as it is."""
+    """Returns the content of a file after the plan; if the plan does not write it, the present content."""
     found = [
         change.after.content
         for change in plan.changes
@@ -142,7 +144,7 @@ def names_in_certificate(plan: Plan, name: str) -> tuple[str, ...]:
 
 
 def recognised(plan: Plan, address: str) -> None:
-    """The job that is there is the one that is edited, and Prometheus is asked about its target."""
+    """Whether the plan edits the existing job and queries Prometheus about its target."""
     text = config_of(plan)
     assert text.count(b"job_name") == 1, text.decode()
     assert b"scheme: https" in text and address.encode() in text
@@ -262,7 +264,7 @@ def test_another_port_or_name_is_not_recognised(target: str) -> None:
     assert config_of(planned(stack, facts)).count(b"job_name") == 2
 
 
-# -- what is not certain ------------------------------------------------------------------------------------
+# -- uncertain targets --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -327,7 +329,7 @@ def test_only_unknown_names_are_resolved() -> None:
     assert planner.wanted_names(stack, facts) == {}
 
 
-# -- other places -------------------------------------------------------------------------------------------
+# -- other blocks of the configuration ----------------------------------------------------------------------
 
 
 OTHERS = """\
@@ -476,7 +478,7 @@ def test_a_damaged_included_file_is_named() -> None:
 
 
 def sharded(first: str, second: str) -> tuple[Stack, Facts]:
-    """Two Prometheus, each with the targets given, and a node_exporter on a host of its own."""
+    """Two Prometheus with the given targets, and a node_exporter on another host."""
     stack, facts = site(first, on="node1")
     shard = host("shard", ("shard", "192.0.2.3"), service("shard", "prometheus", 9090, config=ETC))
     hosts = {**facts.hosts, "shard": with_config(shard, second)}
@@ -544,7 +546,7 @@ def test_federation_counts_as_a_scrape_and_gets_ca_and_login() -> None:
     assert config_of(plan, name="shard").count(b"job_name") == 1
 
 
-# -- passwords that are there -------------------------------------------------------------------------------
+# -- existing passwords -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -563,7 +565,7 @@ def test_a_binary_password_file_is_refused_with_its_path(content: str, words: st
 
 
 def applied(plan: Plan) -> Facts:
-    """The facts as they are once a plan has been carried out."""
+    """Returns the facts after a plan was applied."""
     hosts = dict(plan.facts.hosts)
     for change in plan.changes:
         known = hosts[change.host]

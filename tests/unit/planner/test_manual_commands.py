@@ -1,4 +1,4 @@
-"""The commands of a change as text: on its host, by ssh, in a container, and for a person who carries files."""
+"""The manual commands of a change: on its host, over ssh, in a container, and for files that a person copies."""
 
 from __future__ import annotations
 

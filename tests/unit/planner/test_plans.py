@@ -1,4 +1,4 @@
-"""Plans as golden files: each kind of stack, what is found on its hosts, and what is planned for it.
+"""Plans as golden files: each kind of stack, the facts about its hosts, and its plan.
 
 FIRESCREEN_GOLDEN=1 writes the `.plan` files anew; a reviewer then sees in the diff what changed in which plan.
 """
@@ -17,10 +17,10 @@ from wizard.redact import Secret
 LEAST = 40
 
 
-def _carried_out() -> list[str]:
-    """The cases that end somewhere.
+def _cases_that_complete() -> list[str]:
+    """Returns the cases whose applied plan leaves nothing to do.
 
-    What is refused is not carried out, what is replaced on demand is replaced again, a part of a stack leaves the rest.
+    Not among them: refusals, replacements on demand (planned again each time), and parts of a stack (the rest remains).
     """
     found = []
     for name in planned.names():
@@ -41,7 +41,7 @@ def test_the_plan_equals_the_golden_file(name: str) -> None:
     assert found == kept.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", _carried_out())
+@pytest.mark.parametrize("name", _cases_that_complete())
 def test_nothing_remains_of_an_applied_plan(name: str) -> None:
     case = planned.case(name)
     plan = planned.plan_of(name)
@@ -51,7 +51,7 @@ def test_nothing_remains_of_an_applied_plan(name: str) -> None:
 
 
 def test_a_shared_hash_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once to see whether the password is a new one, once for what is to be written: it takes time by design."""
+    """Once to see whether the password is new, and once for the file: the comparison is slow by design."""
     case, plan = planned.case("both-password"), planned.plan_of("both-password")
     facts = planned.looked_up(case.stack, planned.carried_out(plan, plan.facts))
     compared: Counter[str] = Counter()

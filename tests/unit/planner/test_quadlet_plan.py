@@ -1,4 +1,4 @@
-"""Containers of Podman's quadlets in a plan: which file is edited, and what is warned of."""
+"""Containers of Podman's quadlets in a plan: the edited file, and warnings."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ COMPOSE = "/srv/mon/compose.yaml"
 def test_the_mounted_folder_is_labelled_where_selinux_is_enforced(
     described: str, enforced: bool, option: str
 ) -> None:
-    """The label is the container's own (Z): no other one gets the folder."""
+    """The label is private (Z): no other container can use the folder."""
     box, path, text = BOX, PATH, "[Container]\nImage=x\n"
     if described == "compose":
         path, text = COMPOSE, "services:\n  exporter:\n    image: x\n"

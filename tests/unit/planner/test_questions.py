@@ -1,4 +1,4 @@
-"""The questions of a stack, and what becomes of their answers."""
+"""The questions of a stack, and the effect of their answers."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def test_accepting_every_default_changes_nothing(name: str) -> None:
     for question in questions.values():
         answered = planner.answer(stack, question.setting, question.default)
         if question.kind == "password":
-            continue  # an empty field stands for a password that is made
+            continue  # an empty field means that a password is generated
         if question.setting.name == "names":
-            continue  # what is found is offered, and written down once it is taken
+            continue  # the found value is offered, and written once it is accepted
         assert answered == stack, question.key
         assert question.title
         assert question.why

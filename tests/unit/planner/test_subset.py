@@ -1,4 +1,4 @@
-"""Plans for some of the hosts, and what is left of a plan when part of it was carried out."""
+"""Plans for some of the hosts, and the remaining plan after a part was applied."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def whole() -> Plan:
 
 
 def contents(changes: Sequence[Change]) -> dict[tuple[str, str], bytes | None]:
-    """What each file holds in the end."""
+    """Returns the final content of each file."""
     return {
         (change.host, change.path): change.after.content if change.after else None
         for change in changes

@@ -1,4 +1,4 @@
-"""Certificates that go to another host are told of in the plan; keys that would are refused."""
+"""Transfers of certificates to another host are listed in the plan; transfers of keys are refused."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ LEVEL: tuple[Protection, ...] = ("tls", "client_cert")
 
 
 class Files(dict[str, FileState | None]):
-    """What was read of a host; what is not named was not there."""
+    """The files of a host; a path that is missing here does not exist."""
 
     def __missing__(self, path: str) -> None:
         return None
 
 
 def made(name: str, *, client: bool = False) -> tuple[bytes, bytes]:
-    """A certificate that signs itself, and its key."""
+    """A self-signed certificate and its key."""
     key = issue.new_key("ec-p256")
     names = (name, "localhost", "192.0.2.1", "192.0.2.2")
     return issue.self_signed(key_pem=key, names=names, days=90, common_name=name, client=client), key
@@ -72,7 +72,7 @@ def service(host: str, component: str, port: int, *, config: str = "") -> Servic
 
 
 def facts(**files: dict[str, bytes]) -> Facts:
-    """srv1 with node_exporter, prometheus with Prometheus, both over SSH, with these files beside their own."""
+    """srv1 with node_exporter and prometheus with Prometheus, both over SSH, with additional files."""
     own = {
         "srv1": {"/etc/default/node_exporter": b'ARGS=""\n'},
         "prometheus": {"/etc/default/prometheus": b'ARGS=""\n', "/etc/prometheus/prometheus.yml": CONFIG},
@@ -121,7 +121,7 @@ def planned(wanted: Stack, found: Facts) -> Plan:
 
 
 def way(plan: Plan, host: str, path: str) -> list[str]:
-    """What the plan says of a file from its 'from' on."""
+    """Returns the plan's text about a file, from the word 'from' on."""
     (change,) = (each for each in writes(plan) if (each.host, each.path) == (host, path))
     shown = change.diff()
     assert all(line in shown for line in change.about), "what it says is drawn"
@@ -230,7 +230,7 @@ def refused(wanted: Stack, found: Facts) -> InputError:
 
 
 def keys_on(plan: Plan, host: str) -> set[bytes]:
-    """The private keys that a plan writes to a host, everything in its diffs and commands among it."""
+    """Returns the private keys that a plan writes to a host, also in its diffs and commands."""
     mine = [change for change in writes(plan) if change.host == host]
     shown = "".join("".join((change.diff(), *change.commands())) for change in writes(plan))
     assert "PRIVATE KEY" not in shown
@@ -316,7 +316,7 @@ def test_only_the_certificate_of_a_file_with_its_key_is_copied() -> None:
 
 
 def test_a_password_file_that_is_a_key_is_not_sent() -> None:
-    # The longest way round: a stack that names the CA's key where a password file is meant.
+    # The least obvious case: a stack file names the CA's key as a password file.
     key = issue.new_key("ec-p256")
     change = WriteFile(
         host="srv1",

@@ -1,4 +1,4 @@
-"""A CA file that holds an intermediate CA without its root serves until the leaf is renewed under another one."""
+"""A CA file with an intermediate CA but without its root works only until another intermediate issues the leaf."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wizard.model import CertificateSpec, FileState, Finding, OwnFiles
 
 
 def authority(name: str, parent: tuple[bytes, bytes] | None = None, *, days: int = 90) -> tuple[bytes, bytes]:
-    """A CA's certificate and key; without a parent, a root."""
+    """Makes a CA's certificate and key; without a parent, a root CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, signer = subject, key
@@ -64,7 +64,7 @@ PATHS = OwnFiles(cert_file="/etc/ssl/node.crt", key_file="/etc/ssl/node.key", ca
         (MIDDLE[0], MIDDLE[0]),
         (MIDDLE[0] + ROOT[0], b""),
         (ROOT[0] + MIDDLE[0], b""),
-        (ROOT[0], b""),  # the chain is the server's to send
+        (ROOT[0], b""),  # the server has to send the chain
         (LEAF, b""),
         (LEAF + MIDDLE[0], b""),
         (authority("Another CA")[0] + MIDDLE[0], MIDDLE[0]),
@@ -76,7 +76,7 @@ def test_missing_roots_of_a_bundle_are_found(bundle: bytes, expected: bytes) -> 
 
 
 def told(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:
-    """What is said of these files, for a certificate that the person has."""
+    """Returns the findings about these files, for a certificate that the user provides."""
     stack, facts = site("node1:9100", on="node1")
     node = facts.hosts["node1"]
     files = {PATHS.cert_file: certificate, PATHS.key_file: KEY, PATHS.ca_file: ca}

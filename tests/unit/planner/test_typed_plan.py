@@ -1,4 +1,4 @@
-"""What a step, a file or a message is stands in its fields: nobody recovers it from an id, a text or its content."""
+"""The kind of a step, file or message is in its fields: no code derives it from an id, a text or the content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wizard.model import WORKSPACE, ContentKind, Plan, PlannedStep, Role, StepKi
 ROOT = Path(__file__).parents[3]
 
 TEXTS = ("id", "sentence", "title", "message", "what", "why", "todo")
-"""Fields that are for people and other programs."""
+"""Fields with texts for people and other programs."""
 
 PEM_READERS = (
     "wizard/certificates",
@@ -24,12 +24,12 @@ PEM_READERS = (
     "wizard/planner/credentials.py",
     "wizard/planner/transfers.py",
 )
-"""Where PEM is parsed."""
+"""Modules that parse PEM."""
 
 CUTS = ("startswith", "endswith", "partition", "rpartition", "split", "removeprefix", "removesuffix")
 
 STEPS = ("step", "plan", "planned", "warning", "finding", "gap", "change")
-"""How values of a plan are called."""
+"""Names of variables that hold values of a plan."""
 
 
 def sources() -> Iterator[Path]:
@@ -38,7 +38,7 @@ def sources() -> Iterator[Path]:
 
 
 def texts_taken_apart(tree: ast.AST) -> Iterator[int]:
-    """Lines that test a text of a plan's value, or take it apart, to find out what the value is."""
+    """Returns lines that compare or parse the text of a plan's value to find out its kind."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             found = node.func.attr in CUTS and _is_text_of_a_plan(node.func.value)
@@ -49,7 +49,7 @@ def texts_taken_apart(tree: ast.AST) -> Iterator[int]:
 
 
 def _looked_through_for_a_constant(node: ast.AST) -> list[ast.expr]:
-    """What stands right of `in` where a constant stands left of it."""
+    """Returns the right operand of `in` if the left one is a constant."""
     looks = isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn)
     return node.comparators if looks and isinstance(node.left, ast.Constant) else []  # type: ignore[attr-defined]
 
@@ -103,7 +103,7 @@ def test_no_code_parses_a_plans_text() -> None:
 
 
 def test_no_code_recognises_a_planned_file_by_a_pem_marker() -> None:
-    """Files that were found on a host are another matter: only their content says what they are."""
+    """Files that were read from a host are an exception: only their content shows their kind."""
     found = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sources()
@@ -121,7 +121,7 @@ FOUND_ON_HOSTS = (
     "wizard/audit/",
     "wizard/upkeep/",
 )
-"""Where files that were read from a host, and not planned, are sorted by what they hold."""
+"""Modules that classify files read from a host by their content."""
 
 
 def plans() -> Iterator[Plan]:
@@ -129,7 +129,7 @@ def plans() -> Iterator[Plan]:
         try:
             yield planned.plan_of(name)
         except FirescreenError:
-            continue  # what is refused has no plan
+            continue  # a refused case has no plan
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_a_planned_file_names_its_kind(steps: tuple[PlannedStep, ...]) -> None:
         content = change.after.content if change.after is not None else b""
         has_key = b"PRIVATE KEY-----" in content
         assert (change.content_kind is ContentKind.PRIVATE_KEY) == has_key, change.path
-        # HAProxy before 3.0 reads both from one file, which is kept as a key is.
+        # HAProxy before 3.0 reads both from one file, which counts as a private key.
         has_certificate = b"BEGIN CERTIFICATE" in content and not has_key
         assert (change.content_kind is ContentKind.CERTIFICATE) == has_certificate, change.path
         assert change.secret or not has_key

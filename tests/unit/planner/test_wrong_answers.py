@@ -41,7 +41,7 @@ WRONG = {
 
 @functools.cache
 def asked() -> Mapping[str, tuple[Stack, Facts, Question]]:
-    """One question of each kind that is typed, and the stack that it is asked of."""
+    """Returns one question of each kind with a text answer, and its stack."""
     found: dict[str, tuple[Stack, Facts, Question]] = {}
     for name in planned.names():
         case = planned.case(name)
@@ -54,7 +54,7 @@ def asked() -> Mapping[str, tuple[Stack, Facts, Question]]:
 
 
 def _shapes(stack: Stack, facts: Facts) -> Iterator[Stack]:
-    """The stack, with certificates of files, and with people who sign in at its front doors."""
+    """Returns the stack, also with certificates from files and with sign-in at its front doors."""
     yield stack
     yield replace(stack, certificates=replace(stack.certificates, issued_by="files"))
     for question in _questions(stack, facts):
@@ -66,7 +66,7 @@ def _questions(stack: Stack, facts: Facts) -> tuple[Question, ...]:
     try:
         return questions(stack, facts)
     except FirescreenError:
-        return ()  # a case for what cannot be planned
+        return ()  # a case of a refused plan
 
 
 def test_every_kind_of_question_has_wrong_answers() -> None:
@@ -121,7 +121,7 @@ def test_a_senseless_answer_about_a_token_login_is_refused(way: str, wrong: str)
 
 
 def _tells(key: str, error: InputError) -> None:
-    """That a message names the problem and what to type, in a length that can be read, with nothing unseen."""
+    """Asserts that an error names problem and remedy, is short and contains no invisible characters."""
     said = f"{error.what}. {error.todo}"
     assert error.what and error.todo and len(said) < 400, (key, said)
     assert all(each.isprintable() or each == "\n" for each in said), (key, said)

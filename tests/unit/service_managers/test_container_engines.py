@@ -1,4 +1,4 @@
-"""What engines say of their containers and quadlets; tests/hosts asks real ones."""
+"""Output of container engines about containers and quadlets is parsed; tests/hosts uses real engines."""
 
 from __future__ import annotations
 

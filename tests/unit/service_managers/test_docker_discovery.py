@@ -1,4 +1,4 @@
-"""What `docker inspect` says, in our own words; tests/hosts asks real daemons."""
+"""The output of `docker inspect` is parsed; tests/hosts uses real daemons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSPECTED: dict[str, Any] = {
             "com.docker.compose.project": "mon",
             "com.docker.compose.service": "prometheus",
             "com.docker.compose.project.working_dir": "/srv/mon",
-            # compose 1.29 names them as they were given
+            # compose 1.29 keeps the paths as they were typed
             "com.docker.compose.project.config_files": "compose.yaml,/srv/more.yaml",
         },
     },

@@ -1,4 +1,4 @@
-"""Grafana as systemd runs it: which settings of its environment and command line win over grafana.ini."""
+"""Grafana as a systemd service: settings of its environment and command line that override grafana.ini."""
 
 from __future__ import annotations
 

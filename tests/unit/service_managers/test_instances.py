@@ -1,4 +1,4 @@
-"""Several services of one component on a host: which is the usual one, and what a stack may name."""
+"""Several services of one component on a host: the default instance, and names in a stack file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listening sockets as `ss` and the kernel list them, and which of them is a program's web address."""
+"""Listening sockets in the output of `ss` and of the kernel, and the one with a program's web address."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ def test_only_sockets_of_the_process_count() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "held", "wanted"),
     [
-        # The port came from the environment: no flag says it.
+        # The port came from the environment, not from a flag.
         ("postgres_exporter", (), ("*:9188",), "127.0.0.1:9188"),
         ("node_exporter", (), ("[::1]:9200",), "[::1]:9200"),
         ("node_exporter", (), ("[::]:9200",), "[::1]:9200"),
         ("node_exporter", (), ("10.0.0.7:9200",), "10.0.0.7:9200"),
-        # A flag that a socket bears out is kept as it is written.
+        # A flag that agrees with a socket is kept as written.
         ("node_exporter", ("--web.listen-address=:9300",), ("*:9300",), "127.0.0.1:9300"),
         ("node_exporter", ("--web.listen-address=node.lan:9300",), ("10.0.0.7:9300",), "node.lan:9300"),
         ("node_exporter", ("--web.listen-address=[::]:9300",), ("[::]:9300",), "[::1]:9300"),
-        # A flag that no socket bears out is overruled (the environment, or a file, said something else).
+        # A flag that agrees with no socket is ignored (the environment or a file overrides it).
         ("node_exporter", ("--web.listen-address=:9300",), ("*:9400",), "127.0.0.1:9400"),
-        # Of several, the first flag; and the gossip's port is never the web's.
+        # The first of several flags counts; the cluster port is never the web address.
         (
             "node_exporter",
             ("--web.listen-address=10.0.0.7:9300", "--web.listen-address=127.0.0.1:9301"),

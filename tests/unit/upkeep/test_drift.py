@@ -1,4 +1,4 @@
-"""Thirty kinds of change behind Firescreen's back, each put into what a look at the hosts finds, and each named."""
+"""Thirty kinds of change that Firescreen did not make: each is put into the facts about the hosts and reported."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNIT = "/etc/systemd/system/prometheus-node-exporter.service.d/local.conf"
 
 @pytest.fixture(scope="module")
 def secured() -> tuple[Stack, Facts]:
-    """A stack with a password and client certificates, after its plan was carried out."""
+    """A stack with a password and client certificates, after its plan was applied."""
     case = planned.case("all-mutual-tls")
     facts = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
     listening = service("prometheus", lambda old: replace(old, sockets=("127.0.0.1:9090",)))
@@ -90,7 +90,7 @@ CA, CA_KEY = f"{planned.ROOM}/ca/ca.crt", f"{planned.ROOM}/ca/ca.key"
 FOREIGN_JOB = "\n  - job_name: foreign\n    static_configs:\n      - targets: ['192.0.2.77:9100']\n"
 
 CHANGES: Mapping[str, tuple[Change, str, str, str, str]] = {
-    # name: (what is done, kind, host, path, a word of what is said)
+    # name: (change, kind of drift, host, path, a word of the report)
     "a line in prometheus.yml": (text(PROMETHEUS, "15s", "10s"), "file", HOST, PROMETHEUS, "scrape_interval: 10s"),
     "a comment added": (content(PROMETHEUS, lambda old: old + b"# mine\n"), "file", HOST, PROMETHEUS, "1 line added"),
     "a line removed": (text(PROMETHEUS, "    honor_labels: true\n", ""), "file", HOST, PROMETHEUS, "1 line removed"),
@@ -151,7 +151,7 @@ def test_each_change_is_reported_with_host_and_path(name: str, secured: tuple[St
     state = changed.hosts[host].files.get(path)
     if kind == "file" and path.endswith(".yml") and state is not None and "cannot" not in said:
         assert all(0 < each.line <= len(state.content.splitlines()) + 1 for each in found)
-    # It is named by nothing but digests: none of the reference holds a line of the file.
+    # The reference contains only digests, and no line of the file.
     assert "password" not in repr(known.hosts[HOST].files["/etc/prometheus/prometheus.yml"])
 
 

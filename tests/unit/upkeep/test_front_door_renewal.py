@@ -1,4 +1,4 @@
-"""Front doors in a renewal: their client certificate is known, and an expired one is replaced with the reload it takes."""
+"""Front doors in a renewal: an expired client certificate is found and replaced, and the proxy reloaded."""
 
 from __future__ import annotations
 

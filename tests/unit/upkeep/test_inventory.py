@@ -1,4 +1,4 @@
-"""The inventory: every certificate, key and user with what uses it, and nothing secret."""
+"""The inventory lists every certificate, key and user with the services that use it, and no secrets."""
 
 from __future__ import annotations
 

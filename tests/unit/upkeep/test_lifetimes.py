@@ -1,4 +1,4 @@
-"""Which certificates are due, on the stacks of the planner's own cases after their plan was carried out."""
+"""Certificates that are due for renewal, on the stacks of the planner's cases after their plan was applied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAY = 86400.0
 
 
 def secured(name: str) -> tuple[Stack, Facts]:
-    """The stack of a case, and what a look finds once its plan is carried out."""
+    """Returns the stack of a case, and the facts after its plan was applied."""
     case = planned.case(name)
     after = planned.carried_out(case.plan(), case.facts)
     return case.stack, planned.looked_up(case.stack, after)

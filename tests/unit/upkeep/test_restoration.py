@@ -1,4 +1,4 @@
-"""Each of the thirty kinds of drift, restored: what the plan leaves is what was verified, or is named as left."""
+"""Each of the thirty kinds of drift is restored to the verified state, or reported as not restored."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LEFT = {
     "a folder of somebody else",
     "a cron job asks by http",
 }
-"""What no file of a component restores: a person has to."""
+"""Kinds of drift in no file of a component, which a person has to restore."""
 BY_PLAN = {"another key", "a key is gone"}
-"""No copy of a key is kept: the stack's own plan makes another."""
+"""Kinds of drift that the stack's plan restores with a new key, as no copies of keys are kept."""
 
 
 def restored(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restoration:
-    """The restoration of what was changed, from copies that are kept on disk."""
+    """Returns the restoration of the changed files from copies on disk."""
     workspace = Workspace(folder)
     known = reference.make_reference(stack, facts, "key")
     copies.keep(workspace, stack, facts)
@@ -87,7 +87,7 @@ def test_each_change_is_restored_or_reported(name: str, secured: tuple[Stack, Fa
             if each.path.startswith(f"{NODE}/node_exporter") and each.path.endswith(".key")
         ]
         assert len(keys) == 1
-    # Every change can be typed.
+    # Every change has manual commands.
     assert all(each.commands() for each in found.plan.changes if isinstance(each, WriteFile))
 
 
@@ -136,7 +136,7 @@ def test_copies_contain_no_secret_and_are_private(secured: tuple[Stack, Facts], 
     assert all(path.stat().st_mode & 0o777 == 0o700 for path in {each.parent for each in kept})
     assert not any(b"PRIVATE KEY" in path.read_bytes() for path in kept)
     assert copies.load(workspace, stack, HOST, f"{NODE}/node_exporter.key") is None
-    # A copy that was altered is not restored.
+    # An altered copy is not restored.
     known = reference.make_reference(stack, facts, "key")
     changed = text(PROMETHEUS, "15s", "10s")(facts)
     found = Comparison(

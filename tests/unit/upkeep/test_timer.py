@@ -1,4 +1,4 @@
-"""The timer's files and plans: what systemd and cron are told, whatever a path holds."""
+"""The timer's files and plans for systemd and cron, with any characters in paths."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_service_can_write_all_files_of_a_renewal(name: str) -> None:
 
 
 def as_local(stack: Stack, facts: Facts) -> tuple[Stack, Facts]:
-    """As if every host were this machine."""
+    """Returns the stack and facts with every host as this machine."""
     specs = tuple(replace(spec, connect="local") for spec in stack.hosts)
     hosts = {
         host: replace(known, spec=replace(known.spec, connect="local")) if host != WORKSPACE else known

@@ -1,4 +1,4 @@
-"""Who is stuck, who is ready, in which order, and how each step went."""
+"""The states of students, their order, and the summary of each step."""
 
 from __future__ import annotations
 

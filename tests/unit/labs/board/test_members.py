@@ -1,4 +1,4 @@
-"""Who may join a class and report: the code cannot be guessed, a token opens its own reports only."""
+"""Joining a class and reporting: the code cannot be guessed, and a token allows only its own student's reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_thousand_guesses_are_rejected(tmp_path: Path) -> None:
         except InputError:
             outcomes.append("wrong")
     assert outcomes == ["wrong"] * GUESSES + ["shut out"] * (1000 - GUESSES)
-    with pytest.raises(TooManyError):  # the right code does not help where it was guessed
+    with pytest.raises(TooManyError):  # after too many guesses, the right code is rejected, too
         members.join(members.code, "Eve", "192.0.2.66", now=1011.0)
     assert members.join(members.code, "Ada", "192.0.2.1", now=1011.0)
     assert members.join(members.code, "Eve", "192.0.2.66", now=1011.0 + SHUT_OUT)

@@ -1,4 +1,4 @@
-"""What a student's report says, and what a hostile one cannot."""
+"""The content of a student's report, and the limits for a hostile one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the board reads in students' workspaces: their progress, and nothing that a link leads to."""
+"""The board reads the progress in students' workspaces, and follows no symbolic links."""
 
 from __future__ import annotations
 
