@@ -1,6 +1,7 @@
-"""Which checks of the audit the tests in tests/hosts show on real programs, and of which generations of these.
+"""The checks of the audit that tests in tests/hosts cover with real programs, and the generations of those programs.
 
-Data alone: those tests take their generations from it, and tests/unit/audit/test_evidence.py makes the table of it.
+Data only: those tests take their generations from it, and tests/unit/audit/test_evidence.py makes a table of
+it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 GENERATIONS = ("bookworm", "trixie", "sid")
 
 SHOWN: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    # check: the test that puts its fault in and mends it, and the generations of the programs
+    # check: the test that makes and repairs its fault, and the generations of the programs
     "EXP-02": ("test_gossip_and_a_way_past_a_proxy", GENERATIONS),
     "EXP-05": ("test_a_container_as_root_on_all_addresses", GENERATIONS),
     "API-08": ("test_gossip_and_a_way_past_a_proxy", GENERATIONS),

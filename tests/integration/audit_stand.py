@@ -1,4 +1,4 @@
-"""A whole practice stack that is audited open, secured, with faults put in behind Firescreen's back, and mended."""
+"""A practice stack of all components that is audited unprotected, secured, with faults made by hand, and repaired."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ POWERS = ("--web.enable-admin-api", "--web.enable-lifecycle", "--web.enable-remo
 
 
 @dataclass
-class Seen:
-    """A report, and the text of every file that a finding named then."""
+class AuditSnapshot:
+    """An audit report, and the text of every file that its findings name, read at the same time."""
 
     report: AuditReport
     texts: Mapping[str, str]
@@ -48,7 +48,7 @@ class Seen:
 
 @dataclass
 class AuditStand:
-    """A running whole practice stack with an engine on it."""
+    """A running practice stack of all components and its engine."""
 
     practice: PracticeStack
     engine: Engine
@@ -60,23 +60,23 @@ class AuditStand:
         return Path(self.practice.folder).parent
 
     def etc(self, host: str, name: str = "") -> Path:
-        of = self.practice.host(host)
-        return Path(of.folder) / "etc" / of.component / name
+        host_of_component = self.practice.host(host)
+        return Path(host_of_component.folder) / "etc" / host_of_component.component / name
 
-    def audited(self) -> Seen:
+    def take_snapshot(self) -> AuditSnapshot:
         report = audit.run(self.engine, practice_stack.stack(self.root))
         files = {each.file for each in report.findings if each.file}
-        return Seen(report, {name: Path(name).read_text("utf-8", "replace") for name in files})
+        return AuditSnapshot(report, {name: Path(name).read_text("utf-8", "replace") for name in files})
 
     def secure(self) -> None:
-        """All five with TLS and a password."""
+        """Secures all five components with TLS and a password."""
         stack = practice_stack.stack(self.root)
         protected = tuple(replace(each, protect=("tls", "basic_auth")) for each in stack.components)
         outcome = self.engine.apply(self.engine.plan(replace(stack, components=protected)))
         assert outcome.ok, outcome.error
 
     def edit(self, path: Path, change: Callable[[str], str], mode: int | None = None) -> None:
-        """Changes a file, which `mend` puts back."""
+        """Changes a file; `mend` restores it."""
         before = path.read_bytes() if path.exists() else b""
         self.kept.setdefault(path, (before, path.stat().st_mode & 0o777 if path.exists() else 0o640))
         path.write_text(change(before.decode()), encoding="utf-8")
@@ -87,7 +87,7 @@ class AuditStand:
         self.edit(path, lambda _: text)
 
     def open_folders(self, host: str) -> None:
-        """Lets other users into the folders of a configuration, as those of a package are; `mend` takes it back."""
+        """Makes the folders of a configuration readable to others, as packages do; `mend` restores their modes."""
         for folder in (self.etc(host), self.etc(host).parent):
             self.modes[folder] = folder.stat().st_mode & 0o777
             folder.chmod(0o755)
@@ -105,21 +105,21 @@ class AuditStand:
         self.kept.clear()
 
     def flags(self, host: str, *flags: str) -> Callable[[], None]:
-        """Restarts a service with more flags; gives what takes them away."""
-        of = self.practice.host(host)
-        arguments = Path(of.service_folder) / "arguments"
+        """Restarts a service with more flags; returns a function that removes them again."""
+        host_of_component = self.practice.host(host)
+        arguments = Path(host_of_component.service_folder) / "arguments"
         before = arguments.read_text()
         arguments.write_text(before.rstrip("\n") + "\n" + "\n".join(flags) + "\n")
-        practice_stack.control_service(self.root, of.component, "restart")
+        practice_stack.control_service(self.root, host_of_component.component, "restart")
 
-        def away() -> None:
+        def remove_flags() -> None:
             arguments.write_text(before)
-            practice_stack.control_service(self.root, of.component, "restart")
+            practice_stack.control_service(self.root, host_of_component.component, "restart")
 
-        return away
+        return remove_flags
 
     def pair(self, host: str) -> tuple[Path, Path]:
-        """Certificate and key of a secured component."""
+        """Returns certificate and key of a secured component."""
         web = self.etc(host, "web.yml").read_text()
         named = dict(re.findall(r"^\s+(cert_file|key_file):\s*\"?([^\"\n]+)\"?", web, re.MULTILINE))
         return Path(named["cert_file"]), Path(named["key_file"])
@@ -135,10 +135,10 @@ def stand(folder: Path, cache: Path, suite: str) -> Iterator[AuditStand]:
         practice_stack.down(root, remove=True)
 
 
-def put_shared_ca_in(it: AuditStand) -> None:
-    """Two servers whose client CA has issued for others too: one shares it with a server, the other has two in its file."""
-    ca, key = ((it.root / "ca" / name).read_bytes() for name in ("ca.crt", "ca.key"))
-    cert, own_key = it.pair("alertmanager")
+def share_client_cas(audited_stack: AuditStand) -> None:
+    """Shares client CAs in two ways: one signed a server's certificate too, the other is in a file with a second CA."""
+    ca, key = ((audited_stack.root / "ca" / name).read_bytes() for name in ("ca.crt", "ca.key"))
+    cert, own_key = audited_stack.pair("alertmanager")
     both_uses = issue.issue(
         ca_cert=ca,
         ca_key=key,
@@ -148,38 +148,47 @@ def put_shared_ca_in(it: AuditStand) -> None:
         common_name="alertmanager",
         client=True,
     )
-    it.put(cert, both_uses.decode())
+    audited_stack.put(cert, both_uses.decode())
     another = issue.new_ca(name="Another CA", key_pem=issue.new_key("ec-p256"), days=30)
     for host, anchors in (("blackbox", ca), ("alertmanager", ca + another)):
-        clients = it.etc(host, "client-ca.crt")
-        it.put(clients, anchors.decode())
-        web = it.etc(host, "web.yml")
+        clients = audited_stack.etc(host, "client-ca.crt")
+        audited_stack.put(clients, anchors.decode())
+        web = audited_stack.etc(host, "web.yml")
         head = (
             "tls_server_config:\n"
             "  client_auth_type: RequireAndVerifyClientCert\n"
             f"  client_ca_file: {clients}\n"
         )
-        it.put(web, web.read_text().replace("tls_server_config:\n", head))
+        audited_stack.put(web, web.read_text().replace("tls_server_config:\n", head))
 
 
-def put_grafana_in(it: AuditStand) -> None:
-    """The files of a Grafana that verifies nothing and accepts anyone."""
-    folder = Path(it.practice.host("prometheus").folder) / "etc/grafana"
+def add_insecure_grafana(audited_stack: AuditStand) -> None:
+    """Writes the files of a Grafana that does not verify certificates and allows anonymous access."""
+    folder = Path(audited_stack.practice.host("prometheus").folder) / "etc/grafana"
     sources = folder / "provisioning/datasources"
     sources.mkdir(parents=True, exist_ok=True)
-    it.put(folder / "grafana.ini", "[auth.anonymous]\nenabled = true\n[security]\nadmin_password = admin\n")
-    it.put(
+    audited_stack.put(
+        folder / "grafana.ini", "[auth.anonymous]\nenabled = true\n[security]\nadmin_password = admin\n"
+    )
+    audited_stack.put(
         sources / "p.yml",
         "apiVersion: 1\ndatasources:\n- name: P\n  type: prometheus\n  url: https://127.0.0.1:1\n"
         "  jsonData: {tlsSkipVerify: true}\n",
     )
 
 
-def is_let_through(it: AuditStand, host: str, pair: tuple[Path, Path] | None) -> bool:
-    """Whether a server takes a TLS client with this certificate; OpenSSL and Go's server decide, and none of our code."""
+def accepts_client(audited_stack: AuditStand, host: str, pair: tuple[Path, Path] | None) -> bool:
+    """Returns whether a server accepts a TLS client with this certificate, judged by curl and Go's server only."""
     shown = ("--cert", str(pair[0]), "--key", str(pair[1])) if pair else ()
     ended = subprocess.run(
-        ["curl", "-sk", "-o", "/dev/null", *shown, f"https://{it.practice.host(host).listen}/metrics"],
+        [
+            "curl",
+            "-sk",
+            "-o",
+            "/dev/null",
+            *shown,
+            f"https://{audited_stack.practice.host(host).listen}/metrics",
+        ],
         check=False,
         timeout=30,
     )
@@ -187,7 +196,7 @@ def is_let_through(it: AuditStand, host: str, pair: tuple[Path, Path] | None) ->
 
 
 def weak_pair(folder: Path) -> tuple[Path, Path]:
-    """A certificate with every fault that one can have: near its end, no name, a CA's, RSA 1024, SHA-1."""
+    """Makes a certificate with every fault: expires soon, no name, a CA, RSA 1024, SHA-1."""
     cert, key = folder / "weak.crt", folder / "weak.key"
     subprocess.run(
         [
@@ -201,14 +210,18 @@ def weak_pair(folder: Path) -> tuple[Path, Path]:
     return cert, key
 
 
-def put_faults_in(it: AuditStand, folder: Path) -> None:
-    """Every fault of a secured stack that a file can hold, at once."""
+def make_faults(audited_stack: AuditStand, folder: Path) -> None:
+    """Makes every fault of a secured stack that a file can contain, all at once."""
     cert, key = weak_pair(folder)
     for host in ("srv1", "pushgateway"):
-        for there, weak in zip(it.pair(host), (cert, key), strict=True):
-            it.put(there, weak.read_text())
-    it.put(it.etc("srv1", "client-ca.crt"), (it.root / "ca" / "ca.crt").read_text())
-    it.put(it.etc("srv1", "spare.key"), (it.root / "ca" / "ca.key").read_text())
+        for there, weak in zip(audited_stack.pair(host), (cert, key), strict=True):
+            audited_stack.put(there, weak.read_text())
+    audited_stack.put(
+        audited_stack.etc("srv1", "client-ca.crt"), (audited_stack.root / "ca" / "ca.crt").read_text()
+    )
+    audited_stack.put(
+        audited_stack.etc("srv1", "spare.key"), (audited_stack.root / "ca" / "ca.key").read_text()
+    )
 
     def web(text: str) -> str:
         head = (
@@ -216,12 +229,12 @@ def put_faults_in(it: AuditStand, folder: Path) -> None:
             "  min_version: TLS10\n"
             "  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA]\n"
             "  client_auth_type: VerifyClientCertIfGiven\n"
-            f"  client_ca_file: {it.etc('srv1', 'client-ca.crt')}\n"
+            f"  client_ca_file: {audited_stack.etc('srv1', 'client-ca.crt')}\n"
         )
         return re.sub(r"\$2y\$[^\s\"']+", PUBLISHED, text.replace("tls_server_config:\n", head))
 
-    it.edit(it.etc("srv1", "web.yml"), web, 0o644)
-    it.open_folders("srv1")
+    audited_stack.edit(audited_stack.etc("srv1", "web.yml"), web, 0o644)
+    audited_stack.open_folders("srv1")
 
     def config(text: str) -> str:
         skip = "    tls_config:\n      insecure_skip_verify: true\n"
@@ -232,24 +245,26 @@ def put_faults_in(it: AuditStand, folder: Path) -> None:
         text = text.replace(
             "  - job_name: node\n",
             "  - job_name: plain\n    honor_labels: true\n    basic_auth: {username: prometheus, "
-            f"password_file: /etc/none}}\n    static_configs:\n      - targets: ['{it.practice.host('srv1').listen}']\n"
+            f"password_file: /etc/none}}\n    static_configs:\n      - targets: ['{audited_stack.practice.host('srv1').listen}']\n"
             "  - job_name: node\n",
         )
         return text + "\nremote_write:\n  - url: https://me:hunter2@127.0.0.1:9/write\n"
 
-    it.edit(it.etc("prometheus", "prometheus.yml"), config)
-    put_shared_ca_in(it)
-    put_grafana_in(it)
-    it.edit(
-        it.etc("alertmanager", "alertmanager.yml"),
+    audited_stack.edit(audited_stack.etc("prometheus", "prometheus.yml"), config)
+    share_client_cas(audited_stack)
+    add_insecure_grafana(audited_stack)
+    audited_stack.edit(
+        audited_stack.etc("alertmanager", "alertmanager.yml"),
         lambda text: f"global:\n  slack_api_url: https://x\n{text}",
     )
 
 
-def mended_of_the_rest(it: AuditStand) -> None:
-    """What Firescreen itself leaves: no rule of an expiry, redirects followed, one password for all."""
-    it.edit(it.etc("prometheus", "rules.yml"), lambda text: text + RULES.replace("groups:\n", ""))
-    it.edit(
-        it.etc("prometheus", "prometheus.yml"),
+def correct_settings_left_by_firescreen(audited_stack: AuditStand) -> None:
+    """Corrects what Firescreen leaves as it is: adds an alert on expiry, and follows no redirects."""
+    audited_stack.edit(
+        audited_stack.etc("prometheus", "rules.yml"), lambda text: text + RULES.replace("groups:\n", "")
+    )
+    audited_stack.edit(
+        audited_stack.etc("prometheus", "prometheus.yml"),
         lambda text: re.sub(r"(  - job_name: .*\n)", r"\1    follow_redirects: false\n", text),
     )

@@ -1,4 +1,4 @@
-"""A real browser without a window: Chromium, told what to do through its own DevTools protocol."""
+"""A headless Chromium, controlled by its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = {"Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38, "Tab": 9}
 
 
 def program() -> str:
-    """Path of Chromium; a machine without it fails the test."""
+    """Returns the path of Chromium; fails the test on a machine without it."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert found, "Chromium is missing. Debian, Ubuntu: apt install chromium"
     return found
@@ -41,7 +41,7 @@ class Page:
         """What the page's scripts complained of."""
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Calls a method of the protocol."""
+        """Calls a method of the protocol and returns its result."""
         number = next(self._numbers)
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         while True:
@@ -58,14 +58,14 @@ class Page:
             self.complaints.append(json.dumps(message["params"]))
 
     async def open(self, url: str, *, width: int = 1280, height: int = 800, mobile: bool = False) -> None:
-        """Opens a URL in a window of this size."""
+        """Opens a URL in a window of this size, in pixels."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             await self.call(f"{domain}.enable")
         await self.resize(width, height, mobile=mobile)
         await self.call("Page.navigate", url=url)
 
     async def resize(self, width: int, height: int, *, mobile: bool = False) -> None:
-        """Another window."""
+        """Resizes the window."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -75,7 +75,7 @@ class Page:
         )
 
     async def value(self, expression: str) -> Any:
-        """What an expression is in the page."""
+        """Returns the value of a JavaScript expression in the page."""
         found = await self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
@@ -83,11 +83,11 @@ class Page:
         return found["result"].get("value")
 
     async def text(self) -> str:
-        """The text that can be seen."""
+        """Returns the visible text."""
         return str(await self.value("document.body ? document.body.innerText : ''"))
 
     async def until(self, expression: str, seconds: float = PATIENCE) -> float:
-        """Waits until an expression is true, or a promise for it is; returns the seconds that it took."""
+        """Waits until an expression is true, or a promise resolves to true; returns the seconds that it took."""
         began = time.monotonic()
         while not await self._is_so(expression):
             assert time.monotonic() - began < seconds, f"{expression} never came:\n{await self.text()}"
@@ -98,7 +98,7 @@ class Page:
         try:
             return bool(await self.value(f"Promise.resolve(({expression})).then(Boolean)"))
         except AssertionError as error:
-            # Another page comes in this one's place just now.
+            # The page is being replaced by another at this moment.
             if not re.search(r"context|navigated", str(error)):
                 raise
             return False
@@ -115,17 +115,17 @@ class Page:
             await self.call("Input.dispatchKeyEvent", type="keyUp", **more)
 
     async def picture(self, path: Path) -> None:
-        """Saves what the window shows, as PNG."""
+        """Saves the content of the window as PNG."""
         found = await self.call("Page.captureScreenshot", format="png")
         await asyncio.to_thread(path.write_bytes, base64.b64decode(found["data"]))
 
 
 @asynccontextmanager
 async def browser(folder: Path, *more: str) -> AsyncIterator[Page]:
-    """A page of a browser with an empty profile in `folder`; both end with the block.
+    """Starts a browser with an empty profile in `folder` and yields its page; the browser ends with the block.
 
     Args:
-        folder: of the profile.
+        folder: for the profile.
         more: options of Chromium.
     """
     options = [

@@ -1,4 +1,4 @@
-"""What a person makes by hand with openssl and htpasswd, in a style that is not ours, for tests of what is kept."""
+"""Certificates and password hashes made with openssl and htpasswd, as users have them before they use Firescreen."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def openssl(*words: str, stdin: str = "") -> str:
-    """Runs openssl; its last words if it fails."""
-    ended = subprocess.run(["openssl", *words], input=stdin, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    """Runs openssl; fails with the end of its output."""
+    result = subprocess.run(["openssl", *words], input=stdin, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Pair:
 
 
 def authority(folder: Path, name: str = "Our own CA") -> Pair:
-    """A CA as walk-throughs make it: RSA, one command, openssl's default extensions."""
+    """Makes a CA as tutorials do: RSA, one command, openssl's default extensions."""
     folder.mkdir(parents=True, exist_ok=True)
     pair = Pair(folder / "rootCA.pem", folder / "rootCA-key.pem")
     openssl(
@@ -46,11 +46,11 @@ def leaf(
     end: str = "",
     curve: str = "",
 ) -> Pair:
-    """A certificate that the CA signs.
+    """Makes a certificate that the CA signs.
 
     Args:
-        sans: as openssl writes them: DNS:a, IP:192.0.2.1.
-        begin: YYYYMMDDHHMMSSZ; '' for now. Needs `end` too.
+        sans: in openssl's form: DNS:a, IP:192.0.2.1.
+        begin: YYYYMMDDHHMMSSZ; '' for now. Requires `end` too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pair = Pair(folder / f"{name}.pem", folder / f"{name}-key.pem")
@@ -65,7 +65,7 @@ def leaf(
     extensions = f"extendedKeyUsage={usage}\n" + (f"subjectAltName={','.join(sans)}\n" if sans else "")
     (folder / f"{name}.ext").write_text(extensions)
     if begin:
-        # `x509 -req` of openssl 3.0 knows no dates; `ca` does, and needs its small database.
+        # `x509 -req` of openssl 3.0 has no options for dates; `ca` has, and needs its small database.
         database = folder / f"{name}.db"
         database.mkdir()
         (database / "index").touch()
@@ -89,8 +89,8 @@ def leaf(
 
 
 def htpasswd(program: str, user: str, password: str, *, cost: int = 12) -> str:
-    """The hash of a password as htpasswd makes it ($2y$)."""
-    ended = subprocess.run(
+    """Returns the hash of a password as htpasswd makes it ($2y$)."""
+    result = subprocess.run(
         [program, "-niBC", str(cost), user], input=password, capture_output=True, text=True, check=True
     )
-    return ended.stdout.strip().partition(":")[2]
+    return result.stdout.strip().partition(":")[2]

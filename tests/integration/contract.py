@@ -1,4 +1,4 @@
-"""The shape of a JSON document: which keys it has and what kind of value stands there, whatever the values."""
+"""The shape of a JSON document: its keys and the type of each value, whatever the values are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Shape: TypeAlias = dict[str, str]
 
 
 def shape(document: Any, place: str = "") -> Shape:
-    """Each place of a document with the kinds of value found there, e.g. {'.probes[].ok': 'true/false'}."""
+    """Returns each path of a document with the types of its values, e.g. {'.probes[].ok': 'true/false'}."""
     found: dict[str, set[str]] = {}
     _collect(document, place, found)
     return {where: "|".join(sorted(kinds)) for where, kinds in sorted(found.items())}
@@ -32,12 +32,12 @@ def _collect(value: Any, place: str, found: dict[str, set[str]]) -> None:
         kinds.add("number" if isinstance(value, int | float) else "text")
 
 
-def missing(kept: Shape, now: Shape) -> list[str]:
-    """What other programs may rely on and no longer find: places that are gone, kinds of value that are new there."""
-    gone = [f"{place} is gone" for place in kept if place not in now]
+def missing(recorded: Shape, current: Shape) -> list[str]:
+    """Returns what breaks programs that read the document: missing paths, and types that are new at a path."""
+    gone = [f"{place} is gone" for place in recorded if place not in current]
     changed = [
-        f"{place} was {kept[place]} and is {now[place]}"
-        for place in kept
-        if place in now and not set(now[place].split("|")) <= set(kept[place].split("|"))
+        f"{place} was {recorded[place]} and is {current[place]}"
+        for place in recorded
+        if place in current and not set(current[place].split("|")) <= set(recorded[place].split("|"))
     ]
     return gone + changed

@@ -1,4 +1,4 @@
-"""The practice stack with Prometheus left out: what most tests of a single step need."""
+"""The practice stack without Prometheus' own protection: enough for most tests of a single step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wizard.model import Stack
 
 
 def exporters_only(workspace: Path) -> Stack:
-    """The practice stack of a workspace, all of it protected as recommended except Prometheus."""
+    """Returns the practice stack of a workspace with the recommended protection, except for Prometheus."""
     found = practice_stack.stack(workspace)
     components = tuple(
         replace(each, protect=() if each.name == "prometheus" else each.protect) for each in found.components

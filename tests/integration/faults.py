@@ -1,8 +1,8 @@
-"""The fault laboratory: faults as people make them, put in place for real between real programs.
+"""The fault laboratory: faults that people make, reproduced between real programs.
 
-Each fault names its true cause, an id of assets/faults.yaml. A scrape fault has a server of its own (a
-node_exporter with its web.yml, or something that only answers like one) and a scrape job of its own; a start
-fault is a web.yml or a flag with which the real program does not start.
+Each fault names its true cause, an id of assets/faults.yaml. A scrape fault has its own server (a
+node_exporter with its web.yml, or a program that imitates one) and its own scrape job; a start fault is a
+web.yml or a flag with which the real program does not start.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Job = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault between a server and its clients.
+    """A fault between a server and its clients.
 
-    `web`: the server's web.yml, None for none. `after`: what is done to its files once it runs. `server`: what
-    answers, '' for node_exporter. `host`: by which name or address it is scraped.
+    `web`: the server's web.yml, None for none. `after`: changes its files once it runs. `server`: the kind of
+    server, '' for node_exporter. `host`: the name or address by which it is scraped.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Fault:
 
     @property
     def slow(self) -> bool:
-        """Whether 'too late' is what is to be said of it, and not only what a busy machine makes of it."""
+        """Whether the true cause is a timeout, and a timeout is not just an effect of a busy machine."""
         return self.passing or self.server in ("silent", "full", "late")
 
 
 @dataclass(frozen=True)
 class StartFault:
-    """One fault with which a program does not start. `says`: other ids that its texts may honestly give."""
+    """A fault with which a program does not start. `says`: other ids that its texts may correctly give."""
 
     name: str
     cause: str
@@ -73,7 +73,7 @@ def hashed(password: str) -> str:
 
 
 class Kit:
-    """What the faults are made of."""
+    """The certificates, keys and files from which the faults are made."""
 
     def __init__(self, folder: Path) -> None:
         shop = Workshop(folder)
@@ -96,7 +96,7 @@ class Kit:
         return self.shop.make(name, **(options | more))
 
     def trusting(self, ca: str = "", **more: Any) -> dict[str, Any]:
-        """A job's tls_config that is right but for what `more` says."""
+        """Returns a job's tls_config that is correct except for `more`."""
         return {"tls_config": {"ca_file": ca or self.ca.crt, **more}}
 
     def showing(self, made: Made) -> dict[str, Any]:
@@ -361,7 +361,7 @@ def scrape_faults(kit: Kit) -> list[Fault]:
             scheme="http",
             suites=("sid",),
         ),
-        # And one that is right, so that nothing is taken for a fault that is none.
+        # And a correct one, so that no diagnosis is made without a fault.
         Fault("right", "", mutual + users, kit.showing(kit.client) | kit.login()),
     ]
 

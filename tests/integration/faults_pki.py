@@ -1,4 +1,4 @@
-"""Certificates as they go wrong in the field: made with the cryptography package alone, so that odd ones are easy."""
+"""Faulty certificates, made with the cryptography package alone, which also writes unusual ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MORE_KEYS = ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
 
 @dataclass(frozen=True)
 class Made:
-    """A certificate with its key, and the files that hold them."""
+    """A certificate with its key, and their files."""
 
     crt: str
     key: str
@@ -54,7 +54,7 @@ class Workshop:
         begin: float = -1,
         days: float = 30,
     ) -> Made:
-        """One certificate; `begin` and `days` in days from now, `ca` None for no basic constraints."""
+        """Makes a certificate; `begin` and `days` are days from now, `ca` None for no basic constraints."""
         private = ec.generate_private_key(ec.SECP256R1())
         subject = _name(common_name or name)
         now = dt.datetime.now(dt.UTC)
@@ -96,7 +96,7 @@ class Workshop:
 
 def key_pem(private: ec.EllipticCurvePrivateKey, passphrase: bytes = b"") -> bytes:
     lock = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    # Encrypted in the old form, which names its cipher in the PEM header, as `openssl ec -aes256` writes it.
+    # Encrypted in the old form, with the cipher in the PEM header, as `openssl ec -aes256` writes it.
     form = serialization.PrivateFormat.TraditionalOpenSSL if passphrase else serialization.PrivateFormat.PKCS8
     return private.private_bytes(serialization.Encoding.PEM, form, lock)
 

@@ -1,4 +1,4 @@
-"""Puts the faults in place between real programs of one generation, and writes down what each end says."""
+"""Runs the faults between real programs of one generation, and records the error texts of both ends."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TIMEOUT = 1.0
 
 
 @dataclass
-class Seen:
-    """What was said about one fault, at both ends."""
+class Observation:
+    """The error texts of one fault, at both ends."""
 
     fault: Fault
     port: int
@@ -45,25 +45,25 @@ class Seen:
     python: str = ""
 
     def server(self) -> list[str]:
-        """What the server wrote after it was up."""
+        """Returns the server's log after its start."""
         return [line for line in self.log if "TLS is" not in line and "istening on" not in line]
 
 
 @dataclass
 class Laboratory:
-    """All the scrape faults of one generation, with what was said about each by its name."""
+    """All scrape faults of one generation, with the texts of each by its name."""
 
     suite: str
     folder: Path
     config: Path
     port: int
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, Observation] = field(default_factory=dict)
     prometheus_log: list[str] = field(default_factory=list)
 
 
 @contextmanager
 def laboratory(faults: list[Fault], folder: Path, *, suite: str, cache: Path) -> Iterator[Laboratory]:
-    """The servers, one Prometheus with a job for each, and everything that was said, while they still run."""
+    """Starts the servers and one Prometheus with a job for each; yields the recorded texts while they still run."""
     programs = {
         name: binaries.find(name, cache=cache, suite=suite).path for name in ("node_exporter", "prometheus")
     }
@@ -72,50 +72,50 @@ def laboratory(faults: list[Fault], folder: Path, *, suite: str, cache: Path) ->
         with ThreadPoolExecutor(8) as pool:
             started = list(pool.map(lambda fault: _start(fault, folder, programs["node_exporter"]), wanted))
         seen = {}
-        for fault, (context, one) in zip(wanted, started, strict=True):
+        for fault, (context, observation) in zip(wanted, started, strict=True):
             stack.push(context)
-            seen[fault.name] = one
-            if fault.after and one.web:
-                fault.after(one.web)
-        jobs = "".join(f"- {json.dumps(_job(one))}\n" for one in seen.values())
+            seen[fault.name] = observation
+            if fault.after and observation.web:
+                fault.after(observation.web)
+        jobs = "".join(f"- {json.dumps(_job(observation))}\n" for observation in seen.values())
         config = f"global: {{scrape_interval: 1s, scrape_timeout: {TIMEOUT:g}s}}\nscrape_configs:\n{jobs}"
         port = free_port()
         lines = stack.enter_context(prometheus_server(programs["prometheus"], folder, port, config))
         lab = Laboratory(suite, folder, folder / f"prometheus-{port}" / "prometheus.yml", port, seen, lines)
         with ThreadPoolExecutor(16) as pool:
-            asking = [pool.submit(_ask, one) for one in seen.values()]
+            asking = [pool.submit(_ask, observation) for observation in seen.values()]
             _watch(lab)
             for each in asking:
                 each.result()
         yield lab
 
 
-def _start(fault: Fault, folder: Path, program: str) -> tuple[ExitStack, Seen]:
+def _start(fault: Fault, folder: Path, program: str) -> tuple[ExitStack, Observation]:
     stack = ExitStack()
     if fault.server and fault.server != "nothing":
-        return stack, Seen(fault, stack.enter_context(_pretender(fault.server)), None, [])
+        return stack, Observation(fault, stack.enter_context(_pretender(fault.server)), None, [])
     port = free_port()
     if fault.server:
-        return stack, Seen(fault, port, None, [])
+        return stack, Observation(fault, port, None, [])
     lines = stack.enter_context(exporter(program, folder, port, fault.web or ""))
-    return stack, Seen(fault, port, folder / f"web-{port}.yml" if fault.web else None, lines)
+    return stack, Observation(fault, port, folder / f"web-{port}.yml" if fault.web else None, lines)
 
 
-def _job(one: Seen) -> dict[str, Any]:
-    fault = one.fault
-    settings = json.loads(json.dumps(dict(fault.job)).replace("{port}", str(one.port)))
+def _job(observation: Observation) -> dict[str, Any]:
+    fault = observation.fault
+    settings = json.loads(json.dumps(dict(fault.job)).replace("{port}", str(observation.port)))
     return {
         "job_name": fault.name,
         "scheme": fault.scheme,
         "metrics_path": fault.path,
-        "static_configs": [{"targets": [f"{fault.host}:{one.port}"]}],
+        "static_configs": [{"targets": [f"{fault.host}:{observation.port}"]}],
         **settings,
     }
 
 
 def _watch(lab: Laboratory) -> None:
-    """The first lastError of every job; those that are hidden stay without."""
-    wanted = {name for name, one in lab.seen.items() if not one.fault.hidden}
+    """Records the first lastError of every job, except those whose cause Prometheus hides."""
+    wanted = {name for name, observation in lab.seen.items() if not observation.fault.hidden}
     end = time.monotonic() + 60
     known: dict[str, Mapping[str, Any]] = {}
     while wanted - set(known) and time.monotonic() < end:
@@ -132,15 +132,15 @@ def _watch(lab: Laboratory) -> None:
         lab.seen[name].last_error, lab.seen[name].up = target["lastError"], target["health"] == "up"
 
 
-def _counts(one: Seen, target: Mapping[str, Any]) -> bool:
-    """Whether this is what Prometheus has to say, and not what it says while this machine is too busy."""
+def _counts(observation: Observation, target: Mapping[str, Any]) -> bool:
+    """Whether this is Prometheus' final answer, not one that it gives while this machine is too busy."""
     late = "deadline exceeded" in target["lastError"]
-    return target["health"] != "unknown" and (not late or one.fault.slow)
+    return target["health"] != "unknown" and (not late or observation.fault.slow)
 
 
-def probe_of(one: Seen) -> Probe:
-    """The same request as Firescreen would make it."""
-    fault, job = one.fault, one.fault.job
+def probe_of(observation: Observation) -> Probe:
+    """Returns the request that Firescreen would make."""
+    fault, job = observation.fault, observation.fault.job
     files, login = job.get("tls_config", {}), job.get("basic_auth", {})
     password = Path(login["password_file"]) if login else None
     return Probe(
@@ -150,24 +150,24 @@ def probe_of(one: Seen) -> Probe:
         name=fault.name,
         client="Prometheus",
         expect="200",
-        url=f"{fault.scheme}://{fault.host}:{one.port}{fault.path}",
+        url=f"{fault.scheme}://{fault.host}:{observation.port}{fault.path}",
         ca_file=files.get("ca_file", ""),
         cert_file=files.get("cert_file", ""),
         key_file=files.get("key_file", ""),
         server_name=files.get("server_name", ""),
-        # The server keeps the result of a costly check, for each user: ours must not spare Prometheus its own.
+        # The server caches the result of a costly check for each user: our request must not save Prometheus that check.
         user="second" if fault.passing else login.get("username", ""),
         password=Secret(password.read_text().strip()) if password and password.exists() else None,
         timeout=TIMEOUT if fault.slow else 15.0,
     )
 
 
-def _ask(one: Seen) -> None:
-    probe = probe_of(one)
-    one.attempt = probes.run(probe)
-    proxy = str(one.fault.job.get("proxy_url", "")).replace("{port}", str(one.port))
-    one.curl = _curl(probe, proxy)
-    one.python = _python(probe, proxy)
+def _ask(observation: Observation) -> None:
+    probe = probe_of(observation)
+    observation.attempt = probes.run(probe)
+    proxy = str(observation.fault.job.get("proxy_url", "")).replace("{port}", str(observation.port))
+    observation.curl = _curl(probe, proxy)
+    observation.python = _python(probe, proxy)
 
 
 def _curl(probe: Probe, proxy: str) -> str:
@@ -181,12 +181,12 @@ def _curl(probe: Probe, proxy: str) -> str:
         command += [option, value] if value else []
     if probe.user:
         command += ["-u", f"{probe.user}:{probe.password.reveal() if probe.password else ''}"]
-    ended = run_program([*command, probe.url], errors="replace", timeout=40)
-    return f"{ended.stdout[:400]}{ended.stderr}" if ended.returncode else ended.stdout[-400:]
+    result = run_program([*command, probe.url], errors="replace", timeout=40)
+    return f"{result.stdout[:400]}{result.stderr}" if result.returncode else result.stdout[-400:]
 
 
 def _python(probe: Probe, proxy: str) -> str:
-    """What a Python program says that asks with the standard library, '' if it gets through."""
+    """Returns the error of a Python client with the standard library, '' if it succeeds."""
     try:
         context = ssl.create_default_context(cafile=probe.ca_file or None)
         if probe.cert_file:
@@ -206,19 +206,21 @@ def _python(probe: Probe, proxy: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What answers without being an exporter
+# Servers that are no exporters
 # ---------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _pretender(kind: str) -> Iterator[int]:
-    """A socket that is silent, hangs up, greets like SSH, refuses like a proxy, or takes no more connections; its port."""
+    """Opens a socket that is silent, hangs up, greets like SSH, refuses like a proxy, or accepts nothing;
+    returns its port.
+    """
     with socket.socket() as listening, ExitStack() as stack:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         listening.listen(0 if kind == "full" else 64)
         if kind == "full":
-            # The kernel drops what comes when nobody takes from the queue, as a firewall would.
+            # When nobody accepts from the full queue, the kernel drops new connections, as a firewall would.
             for _ in range(4):
                 sock = stack.enter_context(socket.socket())
                 sock.setblocking(False)
@@ -272,7 +274,7 @@ def _serve(kind: str, listening: socket.socket, over: threading.Event) -> None:
 
 
 def _late(sock: socket.socket, over: threading.Event) -> None:
-    """Answers well, after the scrape's time is up."""
+    """Answers correctly, but after the scrape timeout."""
     with sock:
         try:
             sock.settimeout(5)
@@ -291,7 +293,7 @@ def _late(sock: socket.socket, over: threading.Event) -> None:
 
 @dataclass(frozen=True)
 class Refused:
-    """A start fault in its folder: what the program said as it ended, and where it would have listened."""
+    """A start fault in its folder: the program's last output, and the address where it would have listened."""
 
     fault: StartFault
     port: int
@@ -301,7 +303,7 @@ class Refused:
 
 
 def refuse(fault: StartFault, folder: Path, *, program: str, taken: int) -> Refused:
-    """Starts the program with its fault, and waits until it has given up."""
+    """Starts the program with its fault, and waits until it has ended."""
     home = folder / fault.name.replace(" ", "-").replace("'", "")
     home.mkdir(parents=True)
     for name, content in fault.files.items():
@@ -318,12 +320,12 @@ def refuse(fault: StartFault, folder: Path, *, program: str, taken: int) -> Refu
         argv.append("--web.config.file=web.yml")
     argv += flags
     if fault.closed and os.geteuid() == 0:
-        # Root may read everything; this takes that right away, as a service's own user has none of it.
+        # Root may read everything; this drops that right, as the service's own user has none of it.
         setpriv = shutil.which("setpriv")
         assert setpriv, "setpriv (util-linux) is needed"
         argv = [setpriv, "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *argv]
-    ended = run_program(argv, cwd=home, timeout=20)
-    return Refused(fault, port, home, ended.stdout + ended.stderr, ended.returncode)
+    result = run_program(argv, cwd=home, timeout=20)
+    return Refused(fault, port, home, result.stdout + result.stderr, result.returncode)
 
 
-__all__ = ["PASSWORD", "Laboratory", "Refused", "Seen", "laboratory", "probe_of", "refuse", "running"]
+__all__ = ["PASSWORD", "Laboratory", "Observation", "Refused", "laboratory", "probe_of", "refuse", "running"]

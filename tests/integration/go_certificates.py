@@ -1,4 +1,4 @@
-"""Certificates of any shape, good or odd, made octet by octet: what libraries would refuse to write."""
+"""Certificates of any shape, valid or not, encoded octet by octet: libraries would refuse to write some of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def tlv(tag: int, *content: bytes) -> bytes:
-    """One element."""
+    """Encodes one element."""
     body = b"".join(content)
     if len(body) < 0x80:
         return bytes((tag, len(body))) + body
@@ -66,7 +66,7 @@ def utf8(text: str) -> bytes:
 
 
 def name(*attributes: tuple[str, bytes]) -> bytes:
-    """A distinguished name of pairs of OID and encoded value."""
+    """Encodes a distinguished name from pairs of OID and encoded value."""
     return seq(*(tlv(0x31, seq(oid(kind), value)) for kind, value in attributes))
 
 
@@ -126,7 +126,7 @@ HASH_OIDS = {
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A private key with its public half as certificates hold it."""
+    """A private key, and its public half as certificates encode it."""
 
     private: Private
 
@@ -139,7 +139,7 @@ class Pair:
         return hashlib.sha1(self.info).digest()
 
     def sign(self, data: bytes, digest: str = "SHA256", *, pss: bool = False) -> tuple[bytes, bytes]:
-        """The AlgorithmIdentifier, and the signature."""
+        """Returns the AlgorithmIdentifier, and the signature."""
         key = self.private
         made = DIGESTS[digest]()
         if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -285,7 +285,7 @@ def inhibit_any(number: int) -> Extension:
 
 @dataclass(frozen=True)
 class Maker:
-    """What a certificate shall be. Parts that are given as bytes go in as they are."""
+    """The fields of a certificate to be made. Fields that are given as bytes are used unchanged."""
 
     subject: bytes
     key: Pair
@@ -310,21 +310,21 @@ class Maker:
     extra: dict[str, bytes] = field(default_factory=dict, compare=False)
 
     def but(self, **changes: object) -> Maker:
-        """The same with other fields."""
+        """Returns a copy with other fields."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def also(self, *extensions: Extension) -> Maker:
-        """The same with more extensions, which take the place of those of their kind."""
+        """Returns a copy with more extensions, which replace those of their kind."""
         kinds = {each[0] for each in extensions}
         kept = tuple(each for each in self.extensions if each[0] not in kinds)
         return replace(self, extensions=kept + extensions)
 
     def without(self, *kinds: str) -> Maker:
-        """The same without some extensions."""
+        """Returns a copy without some extensions."""
         return replace(self, extensions=tuple(each for each in self.extensions if each[0] not in kinds))
 
     def body(self, algorithm: bytes) -> bytes:
-        """All that is signed."""
+        """Returns the part that is signed."""
         body = self.extensions_body
         if body is None and self.extensions:
             entries = [
@@ -346,14 +346,14 @@ class Maker:
         )
 
     def der(self) -> bytes:
-        """The certificate, signed."""
+        """Returns the certificate, signed."""
         signer = self.signer or self.key
         algorithm, _ = signer.sign(b"", self.digest, pss=self.pss)
         body = self.body(algorithm)
         return self.finished(body, algorithm)
 
     def finished(self, body: bytes, algorithm: bytes = b"") -> bytes:
-        """A certificate of any body, signed."""
+        """Returns a signed certificate with any body."""
         found, signature = (self.signer or self.key).sign(body, self.digest, pss=self.pss)
         if self.spoil:
             signature = signature[:-1] + bytes((signature[-1] ^ 1,))
@@ -371,7 +371,7 @@ def pem(der: bytes, label: str = "CERTIFICATE") -> bytes:
 
 
 def authority(text: str, key: Pair, *more: Extension, parent: Maker | None = None) -> Maker:
-    """A usual CA, its own or another's."""
+    """Returns a usual CA, self-signed or signed by another."""
     extensions = [basic(), usage(0x06, 1), own_id(key.identifier)]
     if parent is not None:
         extensions.append(issuer_id(parent.key.identifier))
@@ -386,7 +386,7 @@ def authority(text: str, key: Pair, *more: Extension, parent: Maker | None = Non
 
 
 def leaf(parent: Maker, key: Pair, *more: Extension, text: str = "leaf") -> Maker:
-    """A usual leaf for localhost, for servers and clients."""
+    """Returns a usual leaf certificate for localhost, for servers and clients."""
     made = Maker(
         cn(text),
         key,

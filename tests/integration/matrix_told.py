@@ -1,4 +1,4 @@
-"""A pytest plugin for `make matrix`: says how many squares of the matrix were proven, and fails on a missing one."""
+"""A pytest plugin for `make matrix`: reports how many cells of the matrix were verified, and fails if one is missing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ CELLS = 60
 """5 components, 4 levels, programs of 3 generations."""
 
 
-class _Told:
-    """Gathers what the passed runs of tests/integration/test_matrix.py say that they covered."""
+class _CoverageReport:
+    """Collects the cells that passed runs of tests/integration/test_matrix.py record as covered."""
 
     def __init__(self) -> None:
         self.cells: set[str] = set()
@@ -18,10 +18,10 @@ class _Told:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" or not report.passed:
             return
-        said = dict(report.user_properties)
-        if "cells" in said:
-            self.cells |= set(str(said["cells"]).split(","))
-            self.runs.add(str(said["run"]))
+        recorded = dict(report.user_properties)
+        if "cells" in recorded:
+            self.cells |= set(str(recorded["cells"]).split(","))
+            self.runs.add(str(recorded["run"]))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not hasattr(session.config, "workerinput") and len(self.cells) < CELLS and not session.exitstatus:
@@ -37,4 +37,4 @@ class _Told:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_Told(), "matrix-told")
+    config.pluginmanager.register(_CoverageReport(), "matrix-told")

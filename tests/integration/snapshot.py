@@ -1,4 +1,4 @@
-"""What a practice stack's files look like, to compare before and after to the byte."""
+"""Snapshots of a practice stack's files, compared byte by byte before and after a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 Snapshot: TypeAlias = dict[str, tuple[int, bytes]]
 
-# What the running programs write by themselves, and what the journal is there to keep.
+# Written by the running programs themselves, or kept on purpose by the journal.
 _MOVING = ("/data/", "/log", "/state.json", "/control", "/lock", "/runs/", "/probes", "/.lock")
 
 
 def snapshot(workspace: Path) -> Snapshot:
-    """Path below the workspace -> mode and content, of every file and folder that a run may touch."""
+    """Returns path below the workspace -> mode and content, of every file and folder that a run may change."""
     found: Snapshot = {}
     for folder, names, files in os.walk(workspace):
         for name in [*names, *files]:
@@ -29,7 +29,7 @@ def snapshot(workspace: Path) -> Snapshot:
 
 
 def differences(before: Snapshot, after: Snapshot) -> list[str]:
-    """Paths that differ, with how; empty if all is as it was."""
+    """Returns the paths that differ, and how; empty if none does."""
     told = [f"new: {path}" for path in sorted(after.keys() - before.keys())]
     told += [f"gone: {path}" for path in sorted(before.keys() - after.keys())]
     told += [

@@ -1,4 +1,4 @@
-"""Real programs on loopback for the probes' tests: started, waited for by their own log, ended by their id."""
+"""Starts real programs on loopback for tests, waits for a line of their log, and ends them by their process id."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ from functools import cache
 from pathlib import Path
 
 READY_TIMEOUT = 90
-"""Seconds that a program may take until it says that it is ready."""
+"""Seconds that a program may take until it logs that it is ready."""
 
 
-_GIVEN: deque[int] = deque()
-"""The ports that this process was given last: they are its own until 500 others were given."""
+_RESERVED: deque[int] = deque()
+"""The ports that this process got last: they stay locked until it has got 500 others."""
 
 
 @cache
 def _port_locks() -> int:
-    """A file whose byte N is locked by the process that was given port N."""
+    """Returns a file whose byte N is locked by the process that got port N."""
     path = Path(tempfile.gettempdir()) / f"firescreen-test-ports-{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def free_port() -> int:
-    """A port that nothing listens on, that no other process of the tests is given meanwhile, and no outgoing connection."""
-    while len(_GIVEN) >= 500:
-        fcntl.lockf(_port_locks(), fcntl.LOCK_UN, 1, _GIVEN.popleft())
+    """Returns a port that nothing listens on, and that is given to no other test process and no outgoing
+    connection meanwhile.
+    """
+    while len(_RESERVED) >= 500:
+        fcntl.lockf(_port_locks(), fcntl.LOCK_UN, 1, _RESERVED.popleft())
     for port in random.sample(range(15000, 32000), 2000):
-        if port in _GIVEN:
+        if port in _RESERVED:
             continue
         try:
             fcntl.lockf(_port_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
         except OSError:
             continue
-        _GIVEN.append(port)
+        _RESERVED.append(port)
         with socket.socket() as sock:
             try:
                 sock.bind(("127.0.0.1", port))
@@ -52,7 +54,7 @@ def free_port() -> int:
 
 
 def free_address(port: int) -> str:
-    """An address of this machine where nothing listens on that port; by chance nobody else picks the same."""
+    """Returns a loopback address where nothing listens on that port, chosen at random so that nobody else uses it."""
     for _ in range(100):
         address = "127." + ".".join(str(random.randint(1, 254)) for _ in range(3))
         with socket.socket() as sock:
@@ -66,14 +68,14 @@ def free_address(port: int) -> str:
 
 @contextmanager
 def running(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iterator[list[str]]:
-    """The program from the moment it logs `ready`; yields what it has logged so far (it grows)."""
+    """Starts a program, waits until it logs `ready`, and yields its log so far (a list that grows)."""
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd)
     lines: list[str] = []
-    said = threading.Event()
-    reader = threading.Thread(target=_read_log, args=(process, lines, ready, said), daemon=True)
+    is_ready = threading.Event()
+    reader = threading.Thread(target=_read_log, args=(process, lines, ready, is_ready), daemon=True)
     reader.start()
     try:
-        if not (said.wait(READY_TIMEOUT) and any(ready in line for line in lines)):
+        if not (is_ready.wait(READY_TIMEOUT) and any(ready in line for line in lines)):
             raise AssertionError(f"it never said {ready!r}:\n" + "\n".join(lines))
         yield lines
     finally:
@@ -82,23 +84,25 @@ def running(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iter
         reader.join(20)
 
 
-def _read_log(process: subprocess.Popen[bytes], lines: list[str], ready: str, said: threading.Event) -> None:
-    """Collects what a program logs until it ends; sets `said` once a line has `ready`, or at the end."""
+def _read_log(
+    process: subprocess.Popen[bytes], lines: list[str], ready: str, is_ready: threading.Event
+) -> None:
+    """Collects the lines of a program's log until it ends; sets `is_ready` after a line with `ready`, or at the end."""
     assert process.stdout is not None
     with process.stdout:
-        # One reader for all lines: waiting for the pipe to become readable would miss those that are buffered already.
+        # One reader for all lines: waiting for the pipe to become readable would miss lines that are buffered already.
         for line in process.stdout:
             lines.append(line.decode("utf-8", "replace").rstrip())
             if ready in lines[-1]:
-                said.set()
-    said.set()
+                is_ready.set()
+    is_ready.set()
 
 
 @contextmanager
 def exporter(
     program: str, folder: Path, port: int, web: str, *, host: str = "127.0.0.1"
 ) -> Iterator[list[str]]:
-    """node_exporter with that web configuration ('' for none)."""
+    """Runs node_exporter with this web configuration ('' for none)."""
     argv = [program, "--collector.disable-defaults", f"--web.listen-address={host}:{port}"]
     if web:
         path = folder / f"web-{port}.yml"
@@ -110,7 +114,7 @@ def exporter(
 
 @contextmanager
 def prometheus_server(program: str, folder: Path, port: int, config: str) -> Iterator[list[str]]:
-    """Prometheus with that configuration, in a folder of its own."""
+    """Runs Prometheus with this configuration, in a folder of its own."""
     home = folder / f"prometheus-{port}"
     home.mkdir()
     (home / "prometheus.yml").write_text(config)

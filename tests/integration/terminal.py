@@ -1,4 +1,4 @@
-"""A terminal (tmux) with a program in it, for tests that press keys and read what is shown."""
+"""A terminal (tmux) with a program in it, for tests that press keys and read the screen."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PATIENCE = 150.0
 
 
 class Terminal:
-    """A program in a tmux window of its own server.
+    """A program in a window of a tmux server of its own.
 
     Args:
         folder: for the server's socket.
         size: columns and rows.
         argv: the program.
-        env: variables for it, beside those of this process.
+        env: variables to add to those of this process.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int], argv: list[str], env: dict[str, str]) -> None:
@@ -35,12 +35,12 @@ class Terminal:
         return ended.stdout
 
     def shown(self) -> str:
-        """The text in the window, white space and borders as single blanks."""
+        """Returns the text in the window, with white space and borders as single blanks."""
         text = self._call("capture-pane", "-p")
         return " ".join(text.replace("│", " ").split())
 
     def until(self, *texts: str) -> str:
-        """Waits until all of these are in the window; what it shows then."""
+        """Waits until all these texts are in the window; returns its text."""
         deadline = time.monotonic() + PATIENCE
         while not all(text in (seen := self.shown()) for text in texts):
             assert time.monotonic() < deadline, f"{texts} never came; the window shows:\n{seen}"
@@ -48,12 +48,12 @@ class Terminal:
         return seen
 
     def press(self, *keys: str) -> None:
-        """Presses keys, by their names in tmux; each counts."""
+        """Presses keys, by their tmux names, and counts them."""
         self.keys += len(keys)
         self._call("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        """Types a text; how many letters it has is the person's own choice."""
+        """Types a text without counting its keys: its length is the user's choice."""
         self._call("send-keys", "-l", text)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""`firescreen audit` as other programs call it: exit codes, one document on standard output, baseline, failing hosts."""
+"""`firescreen audit` as other programs run it: exit codes, one JSON document, the baseline, unreachable hosts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_open_stack_and_a_secured_one(run: Run, practice: PracticeStack, tmp_
 
 
 @pytest.mark.matrix
-def test_a_host_that_is_away_leaves_the_document_whole(run: Run, tmp_path: Path, free_port: int) -> None:
+def test_an_unreachable_host_leaves_the_document_complete(run: Run, tmp_path: Path, free_port: int) -> None:
     stack = tmp_path / "stack.yaml"
     stack.write_text(
         AWAY.format(name="gone", port=free_port)
@@ -71,7 +71,7 @@ def test_a_host_that_is_away_leaves_the_document_whole(run: Run, tmp_path: Path,
     assert ET.fromstring(junit.stdout).find("testsuite[@name='gone']/testcase/error") is not None
 
 
-def test_a_check_is_explained_and_bad_input_touches_nothing(run: Run) -> None:
+def test_a_check_is_explained_and_bad_input_changes_nothing(run: Run) -> None:
     told = run("audit", "--explain", "crt-05", "--json")
     assert told.returncode == 0 and json.loads(told.stdout)["id"] == "CRT-05"
     unknown = run("audit", "--explain", "CRT-99")

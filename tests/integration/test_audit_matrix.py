@@ -1,4 +1,4 @@
-"""The audit's checks on real programs of three generations: each finds its fault, and is silent when it is mended."""
+"""The audit's checks on real programs of three generations: each finds its fault, and does not once it is repaired."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration import audit_stand
-from tests.integration.audit_stand import POWERS, Seen
+from tests.integration.audit_stand import POWERS, AuditSnapshot
 from tests.integration.whole_stand import SUITES
 
 pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -78,31 +78,37 @@ LEFT = {"CRT-06", "AUT-04", "CFG-04", "CVE-01", "CVE-02"}
 @pytest.fixture(scope="module", params=SUITES)
 def states(
     request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, Seen]:
+) -> Mapping[str, AuditSnapshot]:
     folder = tmp_path_factory.mktemp("audit")
-    with audit_stand.stand(folder, cache, request.param) as it:
+    with audit_stand.stand(folder, cache, request.param) as audited_stack:
         found = {}
-        without = it.flags("prometheus", *POWERS)
-        found["open"] = it.audited()
+        without = audited_stack.flags("prometheus", *POWERS)
+        found["open"] = audited_stack.take_snapshot()
         without()
-        it.secure()
-        found["secured"] = it.audited()
-        audit_stand.mended_of_the_rest(it)
-        found["mended"] = it.audited()
-        it.mend()
-        audit_stand.put_faults_in(it, folder)
-        found["faulty"] = it.audited()
-        # The fault of TLS-03 is one: what is a server's certificate opens another server, and nothing else does.
-        assert audit_stand.is_let_through(it, "blackbox", it.pair("alertmanager"))
-        assert not audit_stand.is_let_through(it, "blackbox", None)
-        it.mend()
-        found["again"] = it.audited()
+        audited_stack.secure()
+        found["secured"] = audited_stack.take_snapshot()
+        audit_stand.correct_settings_left_by_firescreen(audited_stack)
+        found["mended"] = audited_stack.take_snapshot()
+        audited_stack.mend()
+        audit_stand.make_faults(audited_stack, folder)
+        found["faulty"] = audited_stack.take_snapshot()
+        # TLS-03 is a real fault here: the certificate of one server is accepted by another server as a client's.
+        assert audit_stand.accepts_client(audited_stack, "blackbox", audited_stack.pair("alertmanager"))
+        assert not audit_stand.accepts_client(audited_stack, "blackbox", None)
+        audited_stack.mend()
+        found["again"] = audited_stack.take_snapshot()
     return found
 
 
 @pytest.mark.parametrize(("check", "host", "state", "evidence", "file", "line"), FAULTS)
 def test_a_fault_is_found_with_its_evidence(
-    states: Mapping[str, Seen], check: str, host: str, state: str, evidence: str, file: str, line: str
+    states: Mapping[str, AuditSnapshot],
+    check: str,
+    host: str,
+    state: str,
+    evidence: str,
+    file: str,
+    line: str,
 ) -> None:
     seen = states[state]
     found = seen.findings(check, host)
@@ -113,8 +119,8 @@ def test_a_fault_is_found_with_its_evidence(
 
 
 @pytest.mark.parametrize(("check", "host", "state"), sorted({row[:3] for row in FAULTS}))
-def test_a_fault_that_is_mended_is_found_no_more(
-    states: Mapping[str, Seen], check: str, host: str, state: str
+def test_a_repaired_fault_is_not_found(
+    states: Mapping[str, AuditSnapshot], check: str, host: str, state: str
 ) -> None:
     if check == "CFG-04" and not states[state].findings(check):
         return  # this generation has it mended already
@@ -125,7 +131,7 @@ def test_a_fault_that_is_mended_is_found_no_more(
     assert not states[mended].findings(check, host)
 
 
-def test_a_secured_stack_has_no_other_finding(states: Mapping[str, Seen]) -> None:
+def test_a_secured_stack_has_no_other_finding(states: Mapping[str, AuditSnapshot]) -> None:
     assert {each.id for each in states["secured"].report.findings} <= LEFT
     assert states["again"].found == states["secured"].found
     missed = {each.id for seen in states.values() for each in seen.report.could_not_check}
@@ -135,7 +141,7 @@ def test_a_secured_stack_has_no_other_finding(states: Mapping[str, Seen]) -> Non
     assert values[0] < 40 and values[2] > 80
 
 
-def test_all_checks_agree_on_what_a_distribution_built(states: Mapping[str, Seen]) -> None:
+def test_all_checks_agree_on_the_version_of_a_distribution(states: Mapping[str, AuditSnapshot]) -> None:
     for seen in states.values():
         for finding in seen.report.findings:
             if finding.id.startswith("CVE"):

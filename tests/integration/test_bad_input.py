@@ -1,4 +1,4 @@
-"""Bad input: a message with what, where and what to do, through the real command line, before anything is touched."""
+"""Bad input: the command line says what is wrong, where and what to do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ TO_COME = ("20980101000000Z", LATER)
 
 
 @dataclass
-class Bench:
-    """One practice stack for all of these tests: none of them may touch it."""
+class SharedPractice:
+    """One practice stack for all of these tests: none of them may change it."""
 
     practice: PracticeStack
     workspace: Path
@@ -37,22 +37,22 @@ class Bench:
 
     @property
     def address(self) -> str:
-        """Of the node_exporter."""
+        """Returns the address of the node_exporter."""
         return self.practice.host("srv1").address
 
     @property
     def config(self) -> Path:
-        """Prometheus' configuration."""
+        """Returns Prometheus' configuration."""
         return Path(self.practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
 
     def leaf(self, name: str, **settings: Any) -> by_openssl.Pair:
-        """A certificate for the node_exporter, made once."""
+        """Returns a certificate for the node_exporter, made once."""
         folder = self.files / name
         sans = settings.pop("sans", [f"IP:{self.address}"])
         return by_openssl.leaf(self.ca, folder, name, sans, curve="P-256", **settings)
 
     def own(self, **files: Path) -> Stack:
-        """A stack whose node_exporter gets these files of the person; what is not named would do."""
+        """Returns a stack whose node_exporter gets these files of the user; files that are not given are valid ones."""
         given = {
             "cert_file": self.good.certificate,
             "key_file": self.good.key,
@@ -68,7 +68,7 @@ class Bench:
         user: UserSpec | None = None,
         **settings: Any,
     ) -> Stack:
-        """Only the node_exporter protected."""
+        """Returns a stack in which only the node_exporter is protected."""
         plain = practice_stack.stack(self.workspace)
         node = replace(plain.components[0], protect=protect, **settings)
         return replace(
@@ -79,13 +79,15 @@ class Bench:
         )
 
     def plan(self, text: str) -> subprocess.CompletedProcess[str]:
-        """`firescreen plan FILE`."""
+        """Runs `firescreen plan FILE`."""
         path = self.files / "firescreen.yaml"
         path.write_text(text)
         return firescreen("--workspace", str(self.workspace), "plan", str(path))
 
-    def refused(self, given: Stack | str, what: str, where: str, todo: str) -> None:
-        """The plan ends with exit code 2 and these words at their places; every file is as it was, no journal."""
+    def assert_rejected(self, given: Stack | str, what: str, where: str, todo: str) -> None:
+        """Checks that the plan exits with 2 and these texts at their places, and that no file has changed and
+        no journal exists.
+        """
         before = snapshot(self.workspace)
         ended = self.plan(given if isinstance(given, str) else stack_file.dump(given))
         assert ended.returncode == 2, (ended.returncode, ended.stdout, ended.stderr)
@@ -101,8 +103,8 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Bench]:
-    """The practice stack that all of these tests share."""
+def shared_practice(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[SharedPractice]:
+    """Starts the practice stack that all of these tests share."""
     root = tmp_path_factory.mktemp("bad")
     files = root / "files"
     workspace = root / "workspace"
@@ -111,142 +113,174 @@ def bench(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Ben
         ca = by_openssl.authority(files / "pki")
         sans = [f"IP:{practice.host('srv1').address}"]
         good = by_openssl.leaf(ca, files / "good", "good", sans, curve="P-256")
-        yield Bench(practice, workspace, files, ca, good)
+        yield SharedPractice(practice, workspace, files, ca, good)
     finally:
         practice_stack.down(workspace, remove=True)
 
 
 @pytest.fixture
-def config(bench: Bench) -> Iterator[Path]:
-    """Prometheus' configuration, to be edited; as it was afterwards."""
-    before = bench.config.read_bytes()
-    yield bench.config
-    bench.config.write_bytes(before)
+def config(shared_practice: SharedPractice) -> Iterator[Path]:
+    """Returns Prometheus' configuration to be edited; restores it afterwards."""
+    before = shared_practice.config.read_bytes()
+    yield shared_practice.config
+    shared_practice.config.write_bytes(before)
 
 
-def test_what_would_do_is_planned(bench: Bench) -> None:
-    """Without this, the refusals below could have any reason."""
-    ended = bench.plan(stack_file.dump(bench.own()))
+def test_valid_input_is_planned(shared_practice: SharedPractice) -> None:
+    """Without this test, the errors below could have any reason."""
+    ended = shared_practice.plan(stack_file.dump(shared_practice.own()))
     assert ended.returncode == 3, ended.stderr
 
 
 # -- a person's own files -----------------------------------------------------------------------------------
 
 
-def mismatched(bench: Bench) -> tuple[Stack, str, str, str]:
-    other = bench.leaf("other")
-    return bench.own(key_file=other.key), "does not belong to", str(other.key), "Replace"
+def mismatched(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    other = shared_practice.leaf("other")
+    return shared_practice.own(key_file=other.key), "does not belong to", str(other.key), "Replace"
 
 
-def leaf_as_ca(bench: Bench) -> tuple[Stack, str, str, str]:
-    other = bench.leaf("leaf-as-ca")
-    return bench.own(ca_file=other.certificate), "not a CA certificate", str(other.certificate), "the CA"
-
-
-def another_ca(bench: Bench) -> tuple[Stack, str, str, str]:
-    other = by_openssl.authority(bench.files / "another", "Another CA")
-    return bench.own(ca_file=other.certificate), "signed", str(bench.good.certificate), "Replace"
-
-
-def expired(bench: Bench) -> tuple[Stack, str, str, str]:
-    pair = bench.leaf("expired", begin=LONG_AGO[0], end=LONG_AGO[1])
+def leaf_as_ca(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    other = shared_practice.leaf("leaf-as-ca")
     return (
-        bench.own(cert_file=pair.certificate, key_file=pair.key),
+        shared_practice.own(ca_file=other.certificate),
+        "not a CA certificate",
+        str(other.certificate),
+        "the CA",
+    )
+
+
+def another_ca(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    other = by_openssl.authority(shared_practice.files / "another", "Another CA")
+    return (
+        shared_practice.own(ca_file=other.certificate),
+        "signed",
+        str(shared_practice.good.certificate),
+        "Replace",
+    )
+
+
+def expired(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    pair = shared_practice.leaf("expired", begin=LONG_AGO[0], end=LONG_AGO[1])
+    return (
+        shared_practice.own(cert_file=pair.certificate, key_file=pair.key),
         "expired",
         str(pair.certificate),
         "Replace",
     )
 
 
-def not_yet_valid(bench: Bench) -> tuple[Stack, str, str, str]:
-    pair = bench.leaf("future", begin=TO_COME[0], end=TO_COME[1])
+def not_yet_valid(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    pair = shared_practice.leaf("future", begin=TO_COME[0], end=TO_COME[1])
     return (
-        bench.own(cert_file=pair.certificate, key_file=pair.key),
+        shared_practice.own(cert_file=pair.certificate, key_file=pair.key),
         "valid only from",
         str(pair.certificate),
         "Replace",
     )
 
 
-def missing_name(bench: Bench) -> tuple[Stack, str, str, str]:
-    pair = bench.leaf("san", sans=["DNS:elsewhere.lab"])
+def missing_name(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    pair = shared_practice.leaf("san", sans=["DNS:elsewhere.lab"])
     return (
-        bench.own(cert_file=pair.certificate, key_file=pair.key),
-        bench.address,
+        shared_practice.own(cert_file=pair.certificate, key_file=pair.key),
+        shared_practice.address,
         str(pair.certificate),
         "names",
     )
 
 
-def for_clients(bench: Bench) -> tuple[Stack, str, str, str]:
-    pair = bench.leaf("purpose", usage="clientAuth")
+def for_clients(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    pair = shared_practice.leaf("purpose", usage="clientAuth")
     return (
-        bench.own(cert_file=pair.certificate, key_file=pair.key),
+        shared_practice.own(cert_file=pair.certificate, key_file=pair.key),
         "server",
         str(pair.certificate),
         "Replace",
     )
 
 
-def encrypted(bench: Bench) -> tuple[Stack, str, str, str]:
-    locked = bench.files / "locked.key"
-    words = ("pkcs8", "-topk8", "-in", str(bench.good.key), "-out", str(locked), "-passout", "pass:sesame")
+def encrypted(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    locked = shared_practice.files / "locked.key"
+    words = (
+        "pkcs8",
+        "-topk8",
+        "-in",
+        str(shared_practice.good.key),
+        "-out",
+        str(locked),
+        "-passout",
+        "pass:sesame",
+    )
     by_openssl.openssl(*words)
-    return bench.own(key_file=locked), "encrypted", str(locked), "openssl pkey"
+    return shared_practice.own(key_file=locked), "encrypted", str(locked), "openssl pkey"
 
 
-def encrypted_in_the_old_form(bench: Bench) -> tuple[Stack, str, str, str]:
-    locked = bench.files / "locked-old.key"
-    words = ("ec", "-aes256", "-in", str(bench.good.key), "-out", str(locked), "-passout", "pass:sesame")
+def encrypted_in_the_old_form(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    locked = shared_practice.files / "locked-old.key"
+    words = (
+        "ec",
+        "-aes256",
+        "-in",
+        str(shared_practice.good.key),
+        "-out",
+        str(locked),
+        "-passout",
+        "pass:sesame",
+    )
     by_openssl.openssl(*words)
-    return bench.own(key_file=locked), "encrypted", str(locked), "openssl pkey"
+    return shared_practice.own(key_file=locked), "encrypted", str(locked), "openssl pkey"
 
 
-def der_certificate(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "good.der"
-    by_openssl.openssl("x509", "-in", str(bench.good.certificate), "-outform", "DER", "-out", str(path))
-    return bench.own(cert_file=path), "PEM", str(path), "openssl x509"
+def der_certificate(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "good.der"
+    by_openssl.openssl(
+        "x509", "-in", str(shared_practice.good.certificate), "-outform", "DER", "-out", str(path)
+    )
+    return shared_practice.own(cert_file=path), "PEM", str(path), "openssl x509"
 
 
-def der_key(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "good-key.der"
-    by_openssl.openssl("pkey", "-in", str(bench.good.key), "-outform", "DER", "-out", str(path))
-    return bench.own(key_file=path), "PEM", str(path), "openssl pkey"
+def der_key(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "good-key.der"
+    by_openssl.openssl("pkey", "-in", str(shared_practice.good.key), "-outform", "DER", "-out", str(path))
+    return shared_practice.own(key_file=path), "PEM", str(path), "openssl pkey"
 
 
-def der_authority(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "ca.der"
-    by_openssl.openssl("x509", "-in", str(bench.ca.certificate), "-outform", "DER", "-out", str(path))
-    return bench.own(ca_file=path), "PEM", str(path), "openssl x509"
+def der_authority(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "ca.der"
+    by_openssl.openssl(
+        "x509", "-in", str(shared_practice.ca.certificate), "-outform", "DER", "-out", str(path)
+    )
+    return shared_practice.own(ca_file=path), "PEM", str(path), "openssl x509"
 
 
-def swapped(bench: Bench) -> tuple[Stack, str, str, str]:
+def swapped(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
     return (
-        bench.own(cert_file=bench.good.key, key_file=bench.good.certificate),
+        shared_practice.own(cert_file=shared_practice.good.key, key_file=shared_practice.good.certificate),
         "private key",
-        str(bench.good.key),
+        str(shared_practice.good.key),
         "",
     )
 
 
-def missing_certificate(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "none.pem"
-    return bench.own(cert_file=path), "there is no certificate", str(path), "path"
+def missing_certificate(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "none.pem"
+    return shared_practice.own(cert_file=path), "there is no certificate", str(path), "path"
 
 
-def missing_key(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "none.key"
-    return bench.own(key_file=path), "there is no key", str(path), "path"
+def missing_key(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "none.key"
+    return shared_practice.own(key_file=path), "there is no key", str(path), "path"
 
 
-def missing_authority(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "no-ca.pem"
-    return bench.own(ca_file=path), "there is no CA", str(path), "path"
+def missing_authority(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "no-ca.pem"
+    return shared_practice.own(ca_file=path), "there is no CA", str(path), "path"
 
 
-def missing_client_authority(bench: Bench) -> tuple[Stack, str, str, str]:
-    path = bench.files / "no-clients.pem"
-    stack = bench.stack("tls", "client_cert", files=OwnFiles(client_ca_file=str(path)))
+def missing_client_authority(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
+    path = shared_practice.files / "no-clients.pem"
+    stack = shared_practice.stack("tls", "client_cert", files=OwnFiles(client_ca_file=str(path)))
     return stack, "there is no client CA", str(path), "Copy it there"
 
 
@@ -272,73 +306,87 @@ def missing_client_authority(bench: Bench) -> tuple[Stack, str, str, str]:
         missing_client_authority,
     ],
 )
-def test_a_persons_own_files(bench: Bench, case: Callable[[Bench], tuple[Stack, str, str, str]]) -> None:
-    bench.refused(*case(bench))
+def test_invalid_files_of_the_user(
+    shared_practice: SharedPractice, case: Callable[[SharedPractice], tuple[Stack, str, str, str]]
+) -> None:
+    shared_practice.assert_rejected(*case(shared_practice))
 
 
-def test_a_key_that_the_service_cannot_read(bench: Bench) -> None:
-    # The practice services run as whoever runs this; one that runs as another is stood in for by its facts.
+def test_a_key_that_the_service_cannot_read(shared_practice: SharedPractice) -> None:
+    # The practice services run as the user of this test; another user of a service is only in its facts.
     from wizard.engine import Engine
     from wizard.errors import InputError
     from wizard.workspace import Workspace
 
-    engine = Engine(Workspace(bench.workspace))
-    stack = bench.own()
+    engine = Engine(Workspace(shared_practice.workspace))
+    stack = shared_practice.own()
     facts = engine.inspect(stack)
     host = facts.hosts["srv1"]
     services = tuple(replace(each, user="node-exp", group="node-exp") for each in host.services)
     other = replace(facts, hosts={**facts.hosts, "srv1": replace(host, services=services)})
-    before = snapshot(bench.workspace)
+    before = snapshot(shared_practice.workspace)
     with pytest.raises(InputError) as caught:
         engine.plan(stack, facts=other)
     assert "runs as node-exp and cannot read this file" in caught.value.what
-    assert str(bench.good.key) in caught.value.where
-    assert f"chgrp node-exp {bench.good.key}" in caught.value.todo
-    assert differences(before, snapshot(bench.workspace)) == []
+    assert str(shared_practice.good.key) in caught.value.where
+    assert f"chgrp node-exp {shared_practice.good.key}" in caught.value.todo
+    assert differences(before, snapshot(shared_practice.workspace)) == []
 
 
 # -- users and passwords ------------------------------------------------------------------------------------
 
 
-def test_a_user_name_with_a_colon(bench: Bench) -> None:
-    text = stack_file.dump(bench.stack("tls", "basic_auth")).replace(
+def test_a_user_name_with_a_colon(shared_practice: SharedPractice) -> None:
+    text = stack_file.dump(shared_practice.stack("tls", "basic_auth")).replace(
         "  prometheus:\n    password", '  "a:b":\n    password'
     )
     assert "a:b" in text
-    bench.refused(text, "a:b", "firescreen.yaml:", "letters")
+    shared_practice.assert_rejected(text, "a:b", "firescreen.yaml:", "letters")
 
 
-def test_a_password_over_72_bytes(bench: Bench) -> None:
-    secret = bench.files / "long"
+def test_a_password_over_72_bytes(shared_practice: SharedPractice) -> None:
+    secret = shared_practice.files / "long"
     secret.write_text("ä" * 37)
     user = UserSpec(name="prometheus", password="file", file=str(secret))
-    bench.refused(
-        bench.stack("tls", "basic_auth", user=user), "bcrypt looks at 72 only", str(secret), "shorter"
+    shared_practice.assert_rejected(
+        shared_practice.stack("tls", "basic_auth", user=user),
+        "bcrypt looks at 72 only",
+        str(secret),
+        "shorter",
     )
 
 
-def test_an_empty_map_of_users(bench: Bench) -> None:
-    text = stack_file.dump(bench.stack("tls", "basic_auth"))
+def test_an_empty_map_of_users(shared_practice: SharedPractice) -> None:
+    text = stack_file.dump(shared_practice.stack("tls", "basic_auth"))
     head, found, _ = text.partition("users:")
     assert found
-    bench.refused(f"{head}users: {{}}\n", "'users' is empty", "firescreen.yaml:", "Name at least one")
-
-
-def test_a_password_file_that_is_not_there_or_empty(bench: Bench) -> None:
-    secret = bench.files / "empty"
-    secret.write_text("\n")
-    user = UserSpec(name="prometheus", password="file", file=str(secret))
-    bench.refused(bench.stack("tls", "basic_auth", user=user), "empty", str(secret), "")
-    gone = replace(user, file=str(bench.files / "gone"))
-    bench.refused(
-        bench.stack("tls", "basic_auth", user=gone), "does not exist", str(bench.files / "gone"), "0600"
+    shared_practice.assert_rejected(
+        f"{head}users: {{}}\n", "'users' is empty", "firescreen.yaml:", "Name at least one"
     )
 
 
-def test_two_jobs_for_one_target_with_different_credentials(bench: Bench, config: Path) -> None:
+def test_a_missing_or_empty_password_file(shared_practice: SharedPractice) -> None:
+    secret = shared_practice.files / "empty"
+    secret.write_text("\n")
+    user = UserSpec(name="prometheus", password="file", file=str(secret))
+    shared_practice.assert_rejected(
+        shared_practice.stack("tls", "basic_auth", user=user), "empty", str(secret), ""
+    )
+    gone = replace(user, file=str(shared_practice.files / "gone"))
+    shared_practice.assert_rejected(
+        shared_practice.stack("tls", "basic_auth", user=gone),
+        "does not exist",
+        str(shared_practice.files / "gone"),
+        "0600",
+    )
+
+
+def test_two_jobs_for_one_target_with_different_credentials(
+    shared_practice: SharedPractice, config: Path
+) -> None:
     for name in ("alice", "bob"):
         (config.parent / f"{name}.txt").write_text(f"{name}'s password")
-    listen = bench.practice.host("srv1").listen
+    listen = shared_practice.practice.host("srv1").listen
     head, _, _ = config.read_text().partition("  # The components on srv1.")
     config.write_text(
         head
@@ -348,16 +396,18 @@ def test_two_jobs_for_one_target_with_different_credentials(bench: Bench, config
             for name in ("alice", "bob")
         )
     )
-    bench.refused(bench.stack("tls", "basic_auth"), "job bobs as bob", str(config), "one login")
+    shared_practice.assert_rejected(
+        shared_practice.stack("tls", "basic_auth"), "job bobs as bob", str(config), "one login"
+    )
 
 
 # -- what a version cannot do, and what does not go together ------------------------------------------------
 
 
 @pytest.fixture
-def version(bench: Bench, request: pytest.FixtureRequest) -> Iterator[None]:
-    """A node_exporter that says it is of another version."""
-    path = Path(bench.practice.host("srv1").service_folder) / "service.json"
+def version(shared_practice: SharedPractice, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Makes a node_exporter report another version."""
+    path = Path(shared_practice.practice.host("srv1").service_folder) / "service.json"
     before = path.read_text()
     path.write_text(json.dumps({**json.loads(before), "version": request.param}))
     yield
@@ -371,32 +421,42 @@ def version(bench: Bench, request: pytest.FixtureRequest) -> Iterator[None]:
         ({"rate_limit": RateLimit("1s", 5), "protect": ("tls",)}, "rate_limit"),
     ],
 )
-def test_a_setting_that_this_version_lacks(bench: Bench, settings: dict[str, Any], said: str) -> None:
+def test_a_setting_that_this_version_does_not_support(
+    shared_practice: SharedPractice, settings: dict[str, Any], said: str
+) -> None:
     protect = settings["protect"]
     rest = {key: value for key, value in settings.items() if key != "protect"}
-    bench.refused(bench.stack(*protect, **rest), said, "srv1/node_exporter", "Upgrade node_exporter")
+    shared_practice.assert_rejected(
+        shared_practice.stack(*protect, **rest), said, "srv1/node_exporter", "Upgrade node_exporter"
+    )
 
 
 @pytest.mark.parametrize("version", ["1.1.0"], indirect=True)
-def test_headers_on_a_version_that_lacks_them(bench: Bench, version: None) -> None:
-    stack = bench.stack("tls", headers={"X-Frame-Options": "deny"})
-    bench.refused(stack, "headers", "srv1/node_exporter", "Upgrade node_exporter")
+def test_headers_on_a_version_without_them(shared_practice: SharedPractice, version: None) -> None:
+    stack = shared_practice.stack("tls", headers={"X-Frame-Options": "deny"})
+    shared_practice.assert_rejected(stack, "headers", "srv1/node_exporter", "Upgrade node_exporter")
 
 
 @pytest.mark.parametrize("version", ["1.9.1"], indirect=True)
-def test_names_of_clients_where_a_client_may_show_none(bench: Bench, version: None) -> None:
-    stack = bench.stack(
+def test_client_names_where_client_certificates_are_optional(
+    shared_practice: SharedPractice, version: None
+) -> None:
+    stack = shared_practice.stack(
         "tls", "client_cert", client_allowed_sans=("a",), client_auth_type="VerifyClientCertIfGiven"
     )
-    bench.refused(stack, "VerifyClientCertIfGiven", "srv1/node_exporter", "RequireAndVerifyClientCert")
+    shared_practice.assert_rejected(
+        stack, "VerifyClientCertIfGiven", "srv1/node_exporter", "RequireAndVerifyClientCert"
+    )
 
 
-def test_a_web_configuration_whose_users_are_a_list(bench: Bench) -> None:
-    # What it would read is not guessed at.
-    host = bench.practice.host("srv1")
+def test_a_web_configuration_whose_users_are_a_list(shared_practice: SharedPractice) -> None:
+    # Its users would be a guess.
+    host = shared_practice.practice.host("srv1")
     web = Path(host.folder) / "etc" / "node_exporter" / "web.yml"
     web.write_text("basic_auth_users:\n  - kim: $2y$10$abc\n")
     try:
-        bench.refused(bench.stack("tls"), "basic_auth_users is not a mapping", str(web), "user: hash")
+        shared_practice.assert_rejected(
+            shared_practice.stack("tls"), "basic_auth_users is not a mapping", str(web), "user: hash"
+        )
     finally:
         web.unlink()

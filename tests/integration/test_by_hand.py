@@ -1,4 +1,4 @@
-"""Every deed has its words: the commands that a plan shows, run as printed, lead to a stack that proves."""
+"""The manual commands of a plan, run as printed, secure a stack that is then verified."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def test_the_printed_commands_secure_the_stack(
     assert [
         (attempt.probe.name, attempt.outcome, attempt.reason) for attempt in attempts if not attempt.ok
     ] == []
-    # 'Already done' is a question put to the host: what was typed by hand counts as much as what we write.
+    # 'Already done' is read from the host: a change made by hand counts as much as ours.
     left = engine.plan(stack)
     assert [change.title() for change in left.changes] == []

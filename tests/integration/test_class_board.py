@@ -1,4 +1,4 @@
-"""A class as it is: students who join over the network, a board in a browser, and strangers at the door."""
+"""A real class: students who join over the network, the board in a browser, and clients without permission."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from wizard.workspace import Workspace
 LAB = find("node-tls")
 
 
-class Served:
-    """A board that is served by the command; see `served`."""
+class BoardServer:
+    """A board that the command serves; see `served`."""
 
     def __init__(self, link: str, said: str, child: subprocess.Popen[str]) -> None:
         self.link, self.said, self.child = link, said, child
@@ -53,8 +53,8 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator[Served]:
-    """`firescreen lab board --listen` until the end of the block."""
+def serve_board(folder: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator[BoardServer]:
+    """Runs `firescreen lab board --listen` until the end of the block."""
     words = ["-m", "screens", "--workspace", str(folder), "lab", "board", "--listen", listen, *options]
     child = subprocess.Popen(
         [sys.executable, *words],
@@ -71,7 +71,7 @@ def served(folder: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator
         while link and "Ctrl+C" not in said:
             said += child.stderr.readline()
         assert link, child.stderr.read()
-        yield Served(link, said, child)
+        yield BoardServer(link, said, child)
     finally:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
@@ -81,7 +81,7 @@ def served(folder: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator
 
 
 def student(folder: Path, count: int = 0, *, name: str = "", started: float = 0.0) -> Workspace:
-    """A workspace in which the first steps of a lab are done."""
+    """Returns a workspace in which the first steps of a lab are done."""
     workspace = Workspace(folder).ensure()
     known = LabState(started=started or time.time() - 100)
     for step in LAB.steps[:count]:
@@ -92,8 +92,8 @@ def student(folder: Path, count: int = 0, *, name: str = "", started: float = 0.
     return workspace
 
 
-def join(workspace: Workspace, board: Served, name: str) -> reporter.Joined:
-    """Joins as the command does it."""
+def join(workspace: Workspace, board: BoardServer, name: str) -> reporter.Joined:
+    """Joins as the command does."""
     url = reporter.board_url(board.url)
     mark = reporter.presented_fingerprint(url)
     assert not mark or reporter.is_fingerprint(board.fingerprint, mark)
@@ -108,13 +108,15 @@ def instructor() -> aiohttp.ClientSession:
     )
 
 
-async def seen(session: aiohttp.ClientSession, board: Served) -> dict[str, Any]:
+async def seen(session: aiohttp.ClientSession, board: BoardServer) -> dict[str, Any]:
     async with session.get(f"{board.url}/board.json") as answer:
         assert answer.status == 200
         return dict(await answer.json())
 
 
-async def agree(session: aiohttp.ClientSession, board: Served, wanted: dict[str, list[str]]) -> float:
+async def wait_for_states(
+    session: aiohttp.ClientSession, board: BoardServer, wanted: dict[str, list[str]]
+) -> float:
     """Waits until the board shows these states of steps by name; returns the seconds that it took."""
     began = time.monotonic()
     while True:
@@ -128,8 +130,8 @@ async def agree(session: aiohttp.ClientSession, board: Served, wanted: dict[str,
         await asyncio.sleep(0.1)
 
 
-def own(workspace: Workspace) -> list[str]:
-    """What a workspace itself says of its steps."""
+def own_states(workspace: Workspace) -> list[str]:
+    """Returns the states of steps as the workspace has them."""
     found = own_progress(workspace.root, labs()).labs
     return [step.state for step in found[0].steps] if found else []
 
@@ -152,7 +154,7 @@ async def test_the_board_agrees_with_the_students_within_two_seconds(tmp_path: P
 
     listen = "127.0.0.1:0"
     async with instructor() as session:
-        with served(tmp_path / "w", "--name", "Monday") as board:
+        with serve_board(tmp_path / "w", "--name", "Monday") as board:
             listen = f"127.0.0.1:{board.url.rpartition(':')[2]}"
             for name, workspace in far.items():
                 join(workspace, board, name)
@@ -160,15 +162,23 @@ async def test_the_board_agrees_with_the_students_within_two_seconds(tmp_path: P
             async with session.get(board.link) as answer:
                 assert answer.status == 200 and "token" not in str(answer.url)
             everybody = {**here, **far}
-            await agree(session, board, {name: own(one) for name, one in everybody.items()})
+            await wait_for_states(session, board, {name: own_states(one) for name, one in everybody.items()})
             times = []
             for turn in range(1, 4):
                 for at, (name, workspace) in enumerate(everybody.items()):
                     if at % 3 == turn % 3:
                         student(workspace.root, (at + turn) % 5, name=name)
-                times.append(await agree(session, board, {name: own(one) for name, one in everybody.items()}))
-            student(here["S07"].root, 0, name="S07", started=time.time())  # a student who resets
-            times.append(await agree(session, board, {name: own(one) for name, one in everybody.items()}))
+                times.append(
+                    await wait_for_states(
+                        session, board, {name: own_states(one) for name, one in everybody.items()}
+                    )
+                )
+            student(here["S07"].root, 0, name="S07", started=time.time())  # a student resets the lab
+            times.append(
+                await wait_for_states(
+                    session, board, {name: own_states(one) for name, one in everybody.items()}
+                )
+            )
             assert min(times) < 2, times
             async with session.get(f"{board.url}/class.csv") as answer:
                 table = list(csv.DictReader(io.StringIO(await answer.text())))
@@ -183,12 +193,14 @@ async def test_the_board_agrees_with_the_students_within_two_seconds(tmp_path: P
                 assert [
                     (row["step"], row["state"], int(row["checks"]), int(row["hints"])) for row in rows
                 ] == [(step.id, step.state, step.checks, step.hints) for step in lab.steps]
-        # The board is closed: labs go on, and their reporters say why nothing is sent.
+        # The board is closed: labs continue, and their reporters say why nothing is sent.
         student(far["J1"].root, 4, name="J1")
         await asyncio.sleep(1.5)
         assert "cannot be reached" in reporters["J1"].error
-        with served(tmp_path / "w", listen=listen) as board:  # the same code, certificate and students
-            await agree(session, board, {name: own(one) for name, one in everybody.items()})
+        with serve_board(
+            tmp_path / "w", listen=listen
+        ) as board:  # with the same code, certificate and students
+            await wait_for_states(session, board, {name: own_states(one) for name, one in everybody.items()})
             assert reporters["J1"].error == ""
         stop.set()
         await task
@@ -196,15 +208,15 @@ async def test_the_board_agrees_with_the_students_within_two_seconds(tmp_path: P
 
 @pytest.mark.matrix
 @pytest.mark.timeout(120)
-async def test_messages_and_pace_reach_a_student_far_away_and_only_that_one(tmp_path: Path) -> None:
+async def test_messages_and_pace_reach_a_remote_student_and_no_other(tmp_path: Path) -> None:
     one, two = student(tmp_path / "1"), student(tmp_path / "2")
     async with instructor() as session:
-        with served(tmp_path / "w", listen="127.0.0.1:0") as board:
+        with serve_board(tmp_path / "w", listen="127.0.0.1:0") as board:
             first, second = join(one, board, "Ada"), join(two, board, "Eve")
             async with session.get(board.link):
                 pass
             reporter.report(one, first, own_progress(one.root, labs()))
-            await agree(session, board, {"Ada": own(one), "Eve": []})
+            await wait_for_states(session, board, {"Ada": own_states(one), "Eve": []})
             found = await seen(session, board)
             ada = next(each["id"] for each in found["students"] if each["name"] == "Ada")
             for path, data in (
@@ -234,9 +246,9 @@ async def test_messages_and_pace_reach_a_student_far_away_and_only_that_one(tmp_
 
 @pytest.mark.matrix
 @pytest.mark.timeout(120)
-async def test_strangers_and_students_reach_nothing_of_the_board(tmp_path: Path) -> None:
+async def test_strangers_and_students_cannot_read_the_board(tmp_path: Path) -> None:
     workspace = student(tmp_path / "1", 1)
-    with served(tmp_path / "w") as board:
+    with serve_board(tmp_path / "w") as board:
         to = join(workspace, board, "Ada")
         async with aiohttp.ClientSession() as stranger:
             for headers in (
@@ -335,15 +347,15 @@ def test_only_the_progress_of_labs_leaves_a_students_machine(tmp_path: Path) -> 
 @pytest.mark.matrix
 @pytest.mark.timeout(120)
 def test_the_command_for_students_names_nothing_of_the_instructors_machine(tmp_path: Path) -> None:
-    with served(tmp_path / "teacher") as board:
+    with serve_board(tmp_path / "teacher") as board:
         assert f"  firescreen lab join {board.url}\n" in board.said
         with pytest.raises(HostError, match="does not speak https"):
             reporter.presented_fingerprint(board.url.replace("http://", "https://"))
 
 
-def test_another_certificate_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+def test_another_certificate_is_reported_before_anything_is_sent(tmp_path: Path) -> None:
     workspace = student(tmp_path / "student", 1)
-    with served(tmp_path / "one", listen="0.0.0.0:0") as board:
+    with serve_board(tmp_path / "one", listen="0.0.0.0:0") as board:
         port = board.url.rpartition(":")[2]
         url = reporter.board_url(f"https://127.0.0.1:{port}")
         mark = reporter.presented_fingerprint(url)
@@ -351,19 +363,19 @@ def test_another_certificate_is_told_before_anything_is_sent(tmp_path: Path) -> 
         assert not reporter.is_fingerprint(board.fingerprint[:20], mark)
         to = reporter.join(workspace, reporter.Joined(url=url, fingerprint=mark), board.code, "Ada")
         reporter.report(workspace, to, own_progress(workspace.root, labs()))
-    other = served(tmp_path / "two", listen=f"0.0.0.0:{port}")
+    other = serve_board(tmp_path / "two", listen=f"0.0.0.0:{port}")
     with other, pytest.raises(HostError, match="not the board that was joined"):
         reporter.report(workspace, to, own_progress(workspace.root, labs()))
 
 
 @pytest.mark.matrix
 @pytest.mark.timeout(240)
-async def test_the_page_is_used_by_keyboard_on_a_projector_and_a_phone(tmp_path: Path) -> None:
+async def test_the_page_works_by_keyboard_on_a_projector_and_a_phone(tmp_path: Path) -> None:
     for number in range(1, 13):
         student(tmp_path / "w/students" / f"{number:02}", number % 5, name=f"Student {number}")
     helped = tmp_path / "w/students/05"
     member.wish(Workspace(helped), signal="help")
-    with served(tmp_path / "w", "--name", "Monday") as board:
+    with serve_board(tmp_path / "w", "--name", "Monday") as board:
         async with browser(tmp_path / "profile") as page:
             await page.open(board.link)
             await page.until("document.querySelectorAll('#rows tr').length === 12")
@@ -400,10 +412,10 @@ async def test_the_page_is_used_by_keyboard_on_a_projector_and_a_phone(tmp_path:
 
 @pytest.mark.matrix
 @pytest.mark.timeout(240)
-def test_a_hundred_students_cost_little(tmp_path: Path) -> None:
+def test_a_hundred_students_need_little_processor_time(tmp_path: Path) -> None:
     for number in range(1, 101):
         student(tmp_path / "w/students" / f"{number:03}", number % 5, name=f"Student {number}")
-    with served(tmp_path / "w") as board:
+    with serve_board(tmp_path / "w") as board:
         stat = Path(f"/proc/{board.child.pid}/stat")
 
         def used() -> float:

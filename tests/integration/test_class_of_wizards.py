@@ -1,6 +1,7 @@
-"""A class of real wizards: students in browsers and on other machines do a lab, and the board agrees with each.
+"""A class with real wizards: students in browsers and on other machines do a lab, and the board shows each
+one's state.
 
-FIRESCREEN_CLASS names how many students are served (3 by default); for each four of them one more joins.
+FIRESCREEN_CLASS sets how many students are served (3 by default); for every four of them one more joins.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import aiohttp
 import pyte
 import pytest
 
-from tests.integration.test_class_board import Served, instructor, seen, served
+from tests.integration.test_class_board import BoardServer, instructor, seen, serve_board
 from tests.integration.test_serve import served as serve
 from tests.integration.test_serve import session, socket_of
 from wizard.labs import labs
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(540)]
 
 
 class Student:
-    """A wizard in a browser's window, drawn as a terminal draws it."""
+    """A wizard in a browser, whose output is drawn as a terminal does."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -43,7 +44,7 @@ class Student:
     async def _read(self) -> None:
         async for message in self._socket:
             if message.type is aiohttp.WSMsgType.BINARY:
-                # textual-serve's packets: a letter, the length, and what the terminal is to draw.
+                # textual-serve's packets: a letter, the length, and the output for the terminal.
                 self._stream.feed(message.data)
 
     async def until(self, *wanted: str) -> None:
@@ -58,14 +59,14 @@ class Student:
         await self._socket.send_json(["stdin", keys])
 
     async def close(self) -> None:
-        """Closes the window."""
+        """Closes the connection."""
         await self._socket.close()
         await self._reader
 
 
 async def do_a_lab(link: str, turn: int) -> None:
-    """Opens the wizard, starts the lab, has each step done, and asks for help on the way."""
-    await asyncio.sleep(turn * ARRIVAL)  # a class does not come in at once
+    """Opens the wizard, starts the lab, lets it do each step, and calls for help in between."""
+    await asyncio.sleep(turn * ARRIVAL)  # students do not start at the same moment
     async with session() as browser:
         async with browser.get(link) as answer:
             page = await answer.text()
@@ -93,7 +94,7 @@ async def do_a_lab(link: str, turn: int) -> None:
             await student.close()
 
 
-async def do_it_in_a_shell(folder: Path, board: Served, name: str) -> None:
+async def do_a_lab_in_a_shell(folder: Path, board: BoardServer, name: str) -> None:
     """Joins from a workspace of its own, and does the first steps with commands."""
 
     async def firescreen(*words: str) -> None:
@@ -116,7 +117,7 @@ async def do_it_in_a_shell(folder: Path, board: Served, name: str) -> None:
 
 
 def states(workspace: Workspace) -> Any:
-    """What a workspace itself says, as the board shows it."""
+    """Returns the states of a workspace's steps as the board shows them."""
     try:
         found = own_progress(workspace.root, labs()).find(LAB)
     except OSError:
@@ -125,15 +126,15 @@ def states(workspace: Workspace) -> Any:
 
 
 def shown(one: dict[str, Any]) -> Any:
-    """The same of a student on the board."""
+    """Returns the states of a student's steps on the board."""
     lab = next((each for each in one["labs"] if each["id"] == LAB), None)
     return [(step["state"], step["hints"], step["checks"]) for step in lab["steps"]] if lab else None
 
 
 async def watch(
-    own: dict[str, Workspace], board: Served, browser: aiohttp.ClientSession, done: asyncio.Event
+    own: dict[str, Workspace], board: BoardServer, browser: aiohttp.ClientSession, done: asyncio.Event
 ) -> list[float]:
-    """Compares the board with the students all the time; returns how long each difference lasted, in seconds."""
+    """Compares the board with the students until `done`; returns how long each difference lasted, in seconds."""
     late: list[float] = []
     differs: dict[str, float] = {}
     while not done.is_set() or differs:
@@ -157,7 +158,7 @@ async def watch(
 async def test_the_board_agrees_with_real_wizards(tmp_path: Path) -> None:
     folder = tmp_path / "w"
     joined = {f"Far {number}": tmp_path / f"far-{number}" for number in range(1, STUDENTS // 4 + 2)}
-    with serve(tmp_path, "--students", str(STUDENTS)) as (links, _, _child), served(folder) as board:
+    with serve(tmp_path, "--students", str(STUDENTS)) as (links, _, _child), serve_board(folder) as board:
         own = {
             f"{number:02}": Workspace(folder / "students" / f"{number:02}")
             for number in range(1, STUDENTS + 1)
@@ -171,13 +172,13 @@ async def test_the_board_agrees_with_real_wizards(tmp_path: Path) -> None:
             try:
                 await asyncio.gather(
                     *(do_a_lab(link, turn) for turn, link in enumerate(links)),
-                    *(do_it_in_a_shell(place, board, name) for name, place in joined.items()),
+                    *(do_a_lab_in_a_shell(place, board, name) for name, place in joined.items()),
                 )
             finally:
                 done.set()
                 late = await asyncio.wait_for(watching, 90)
                 await asyncio.to_thread(_end_practice, own)
-            # How long it takes depends on the machine: `watch` fails where the board never agrees.
+            # How long it takes depends on the machine: `watch` fails only where the board never agrees.
             print(
                 f"{len(own)} students, {len(late)} changes, the board agreed after at most {max(late, default=0.0):.1f} s"
             )

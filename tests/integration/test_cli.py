@@ -1,4 +1,4 @@
-"""The command line as other programs rely on it: data on standard output, exit codes, nothing touched on bad input."""
+"""The command line as other programs use it: JSON on standard output, exit codes, and bad input that changes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FRONT = [sys.executable, "-m", "screens"]
 
 @pytest.fixture
 def run(tmp_path: Path, cache: Path) -> Run:
-    """Runs `firescreen` in a workspace of its own (the practice fixture's, where a test uses it)."""
+    """Returns a function that runs `firescreen` in a workspace of its own, or in that of the practice fixture."""
 
     def call(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Shell:
         return run_program(
@@ -47,23 +47,25 @@ def run(tmp_path: Path, cache: Path) -> Run:
     return call
 
 
-def data(ended: Shell) -> Any:
-    """The one JSON document on standard output."""
+def json_document(ended: Shell) -> Any:
+    """Returns the one JSON document on standard output."""
     return json.loads(ended.stdout)
 
 
-def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: Path) -> None:
+def test_plan_apply_verify_and_undo_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     found = run("scan", "practice", "--json")
     assert found.returncode == 3
-    assert {row["state"] for row in data(found)["components"]} == {"open"}
+    assert {row["state"] for row in json_document(found)["components"]} == {"open"}
     before = snapshot(workspace)
 
     planned = run("plan", "practice", "--json")
     assert planned.returncode == 3
-    assert {"changes", "restarts", "warnings"} <= data(planned).keys()
+    assert {"changes", "restarts", "warnings"} <= json_document(planned).keys()
     change = next(
-        entry for entry in data(planned)["changes"] if entry["path"].endswith("etc/prometheus/prometheus.yml")
+        entry
+        for entry in json_document(planned)["changes"]
+        if entry["path"].endswith("etc/prometheus/prometheus.yml")
     )
     assert {"host", "kind", "path", "diff", "commands"} <= change.keys()
     assert "+    scheme: https" in change["diff"]
@@ -76,13 +78,13 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     refused = run("apply", "practice")
     assert refused.returncode == 2
     assert "--yes is missing" in refused.stderr and "no terminal" in refused.stderr
-    for entry in data(planned)["changes"]:
+    for entry in json_document(planned)["changes"]:
         for ended in (summary, detailed, refused):
             assert entry["path"] in ended.stdout, "also in a pipe, of a file whose content is not shown"
         for command in entry["commands"]:
             assert f"\n{command}\n" in detailed.stderr, "it can be copied whole: a here-document ends"
     headings = [line for line in detailed.stdout.splitlines() if line.startswith("# ")]
-    assert {f"# {entry['host']}" for entry in data(planned)["changes"]} <= {
+    assert {f"# {entry['host']}" for entry in json_document(planned)["changes"]} <= {
         line.partition(":")[0] for line in headings
     }
     assert differences(before, snapshot(workspace)) == []
@@ -94,7 +96,7 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
 
     done = run("apply", "practice", "--yes", "--json", "--canary", "none")
     assert done.returncode == 0, done.stderr
-    proof = data(done)
+    proof = json_document(done)
     assert proof["hosts"] == [
         {"host": host, "state": "proven", "status": "verified", "error": None}
         for host in ("srv1", "prometheus")
@@ -109,9 +111,9 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert run("plan", "practice").returncode == 0
     verified = run("verify", "practice", "--json")
     assert verified.returncode == 0
-    assert data(verified)["ok"]
+    assert json_document(verified)["ok"]
     assert run("verify", "practice").stderr.splitlines()[-1] == "Verified: 12 probes ended as expected."
-    runs = data(run("history", "--json"))
+    runs = json_document(run("history", "--json"))
     assert [entry["state"] for entry in runs] == ["proven"]
 
     place = practice.host("srv1").listen
@@ -129,12 +131,12 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
         "--json",
     )
     assert right.returncode == 0, right.stderr
-    assert data(right)["status"] == 200
-    assert data(right)["tls"]["version"] == "TLS 1.3"
+    assert json_document(right)["status"] == 200
+    assert json_document(right)["tls"]["version"] == "TLS 1.3"
     wrong = run("probe", f"https://{place}/metrics", "--cacert", ca, "--json")
     assert wrong.returncode == 1
-    assert data(wrong)["status"] == 401
-    assert data(wrong)["diagnosis"]["fix"]
+    assert json_document(wrong)["status"] == 401
+    assert json_document(wrong)["diagnosis"]["fix"]
 
     assert run("undo").returncode == 2
     assert run("undo", "--yes").returncode == 0
@@ -143,13 +145,13 @@ def test_the_main_job_from_a_pipe(run: Run, practice: PracticeStack, tmp_path: P
     assert run("recover", "--yes").returncode == 0
 
 
-def answered(words: list[str], answer: str, env: Mapping[str, str]) -> tuple[int, str]:
-    """A command at a terminal that a person answers: its exit code, and all that was shown."""
+def run_with_answer(words: list[str], answer: str, env: Mapping[str, str]) -> tuple[int, str]:
+    """Runs a command on a terminal with one answer; returns its exit code and its output."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(sys.executable, [sys.executable, "-m", "screens", *words], dict(env))
     shown = ""
-    with suppress(OSError):  # the terminal closes with the command
+    with suppress(OSError):  # the terminal is closed when the command ends
         while piece := os.read(terminal, 4096):
             shown += piece.decode("utf-8", "replace")
             if "[y/N]" in shown and answer:
@@ -164,33 +166,33 @@ def test_apply_and_undo_ask_at_a_terminal(practice: PracticeStack, tmp_path: Pat
     env = {**os.environ, "FIRESCREEN_CACHE": str(cache)}
     words = ["--workspace", str(workspace)]
     before = snapshot(workspace)
-    code, shown = answered([*words, "apply", "practice"], "n", env)
+    code, shown = run_with_answer([*words, "apply", "practice"], "n", env)
     assert (
         code == 2 and re.search(r"Apply \d+ changes on 2 hosts\?", shown) and "nothing was changed" in shown
     )
     assert differences(before, snapshot(workspace)) == []
-    code, shown = answered([*words, "apply", "practice"], "y", env)
+    code, shown = run_with_answer([*words, "apply", "practice"], "y", env)
     assert code == 0 and "Applied and verified." in shown
     undo = re.search(r"Undo with:\s+(firescreen .*undo --yes)", shown)
     assert undo, shown
-    code, shown = answered([*words, "undo"], "n", env)
+    code, shown = run_with_answer([*words, "undo"], "n", env)
     assert code == 2 and "This would undo:" in shown
-    # As it was printed, in another folder: the workspace is not the usual one.
+    # As printed, but in another folder: the workspace is not the default one.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     subprocess.run(["sh", "-c", undo[1]], cwd="/", env={**env, "PATH": path}, check=True)
     assert differences(before, snapshot(workspace)) == []
 
 
-def test_a_verify_that_does_not_hold_says_so(run: Run, practice: PracticeStack) -> None:
+def test_a_failed_verify_says_so(run: Run, practice: PracticeStack) -> None:
     ended = run("verify", "practice", "--json")
     assert ended.returncode == 1
     assert re.fullmatch(
         r"Not verified: \d+ of \d+ probes failed, on .*srv1.*\.", ended.stderr.splitlines()[-1]
     )
-    assert not data(ended)["ok"]
+    assert not json_document(ended)["ok"]
 
 
-def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
+def test_an_unreachable_host_is_left_unchanged_and_counts_as_a_failure(
     run: Run, practice: PracticeStack, tmp_path: Path, free_port: int
 ) -> None:
     here = practice_stack.stack(tmp_path / "workspace")
@@ -202,7 +204,7 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
     )
     done = run("apply", str(file), "--yes", "--json")
     assert done.returncode == 1, done.stderr
-    ended = data(done)
+    ended = json_document(done)
     assert (ended["state"], ended["ok"]) == ("partly", False)
     assert [(one["host"], one["state"]) for one in ended["hosts"]] == [
         ("srv1", "proven"),
@@ -211,7 +213,7 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
     ]
     verified = run("verify", str(file), "--json")
     assert verified.returncode == 1
-    proof = data(verified)
+    proof = json_document(verified)
     assert all(probe["ok"] for probe in proof["probes"])
     assert not proof["ok"]
     assert [one["host"] for one in proof["away"]] == ["far"]
@@ -248,7 +250,7 @@ def test_a_host_out_of_reach_is_left_alone_and_is_no_yes(
         (("lab", "check", "nothing"), "", "nothing"),
     ],
 )
-def test_bad_input_is_exit_2_with_words_and_no_traceback(
+def test_bad_input_exits_with_2_and_an_error_without_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stdin: str, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -281,10 +283,10 @@ def test_bad_input_is_exit_2_with_words_and_no_traceback(
     assert not (tmp_path / "workspace" / "practice").exists(), "nothing is started"
 
 
-def test_an_unreachable_probe_and_an_unknown_line_are_a_plain_no(run: Run) -> None:
+def test_a_failed_probe_and_an_unknown_error_text_exit_with_1(run: Run) -> None:
     ended = run("probe", "https://127.0.0.1:1/", "--json")
     assert ended.returncode == 1
-    assert "connection refused" in data(ended)["reason"]
+    assert "connection refused" in json_document(ended)["reason"]
     unknown = run("explain", "all is well", "--json")
     assert unknown.returncode == 1
     for words in (("explain", "--json"), ("explain", "-", "--json")):
@@ -292,7 +294,7 @@ def test_an_unreachable_probe_and_an_unknown_line_are_a_plain_no(run: Run) -> No
             *words, stdin='Get "https://a:9100/metrics": x509: certificate signed by unknown authority'
         )
         assert known.returncode == 0
-        assert {"id", "cause", "fix", "other_end", "next", "matched"} == data(known).keys()
+        assert {"id", "cause", "fix", "other_end", "next", "matched"} == json_document(known).keys()
 
 
 def test_an_unreachable_host_is_connected_to_once(run: Run, tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_an_unreachable_host_is_connected_to_once(run: Run, tmp_path: Path) -> N
     assert len(accepted) == 2, accepted
 
 
-def test_without_a_terminal_it_says_what_to_type_instead(run: Run) -> None:
+def test_without_a_terminal_it_says_which_command_to_use(run: Run) -> None:
     ended = run()
     assert ended.returncode == 2
     assert "firescreen --workspace " in ended.stderr

@@ -1,4 +1,4 @@
-"""Alertmanager's gossip over TLS: real instances find each other, and one without TLS stays outside."""
+"""Alertmanager's cluster over TLS: real instances with certificates form a cluster, one without TLS stays outside."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def _read(path: str) -> bytes | None:
 
 @dataclass(frozen=True)
 class Instance:
-    """One Alertmanager that runs."""
+    """A running Alertmanager."""
 
     web: int
     gossip: int
 
     def peers(self) -> int:
-        """How many members of the cluster it knows, itself among them."""
+        """Returns the number of cluster members that it knows, including itself."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/v2/status", timeout=5) as answer:
             return len(json.load(answer)["cluster"]["peers"])
 
-    def waited(self, peers: int) -> int:
-        """The same once it is `peers`, or after ten seconds."""
+    def wait_for_peers(self, peers: int) -> int:
+        """Returns the number once it is `peers`, or after ten seconds."""
         for _ in range(100):
             if self.peers() == peers:
                 break
@@ -84,7 +84,7 @@ def _alertmanager(program: str, folder: Path, config: str, *peers: Instance) -> 
         f"--cluster.listen-address=127.0.0.1:{instance.gossip}",
         "--cluster.settle-timeout=1s",
         "--cluster.reconnect-interval=300ms",
-        # So long it waits, several times, for a TLS peer that takes its plain words for a broken handshake.
+        # It waits this long, several times, for a TLS peer that takes its unencrypted packets for a broken handshake.
         "--cluster.tcp-timeout=500ms",
         *(f"--cluster.peer=127.0.0.1:{peer.gossip}" for peer in peers),
     ]
@@ -108,10 +108,10 @@ def test_peers_with_certificates_find_each_other_and_no_others(
     with ExitStack() as stack:
         first = stack.enter_context(_alertmanager(found.path, folder, str(config)))
         second = stack.enter_context(_alertmanager(found.path, folder, str(config), first))
-        assert (first.waited(2), second.waited(2)) == (2, 2)
+        assert (first.wait_for_peers(2), second.wait_for_peers(2)) == (2, 2)
         plain = stack.enter_context(_alertmanager(found.path, folder, "", first))
         for _ in range(15):
-            # Several times its reconnect interval, and it has been refused at its start already.
+            # Several times its reconnect interval; it was already rejected at its start.
             assert (first.peers(), second.peers(), plain.peers()) == (2, 2, 1)
             time.sleep(0.1)
 
@@ -127,7 +127,7 @@ def test_peers_with_certificates_find_each_other_and_no_others(
         b"tls_client_config:\r\n  ca: |\r\n    PEM\r\ntls_server_config:\r\n",
     ],
 )
-def test_it_says_both_sections_and_keeps_the_rest(before: bytes | None) -> None:
+def test_both_sections_are_written_and_the_rest_is_kept(before: bytes | None) -> None:
     content = alertmanager_cluster.secure(before, **GIVEN)
     config = alertmanager_cluster.parse(content)
     pair = {"cert_file": "/x/c.crt", "key_file": "/x/c.key"}
@@ -182,13 +182,15 @@ def _filled(text: str, folder: Path) -> str:
         (SERVER + SERVER + CLIENT, "twice"),
     ],
 )
-def test_what_alertmanager_refuses_is_found(content: str, words: str, folder: Path, cache: Path) -> None:
+def test_a_configuration_that_alertmanager_rejects_is_reported(
+    content: str, words: str, folder: Path, cache: Path
+) -> None:
     content = _filled(content, folder)
     program = binaries.find("alertmanager", cache=cache, suite="bookworm")
     toolkit = component("alertmanager").known_toolkit(program.version)
     found = alertmanager_cluster.check(content.encode(), toolkit=toolkit, read=_read)
     assert any(words in each for each in found), found
-    # Of an Alertmanager that may be newer than the list, an unknown name alone is no error.
+    # An Alertmanager may be newer than our list: an unknown name alone is no error.
     newer = alertmanager_cluster.check(content.encode(), read=_read)
     assert any(words in each for each in newer) == ("'keyfile'" not in words)
     config = folder / "refused.yml"
@@ -213,7 +215,7 @@ def test_what_alertmanager_refuses_is_found(content: str, words: str, folder: Pa
         (f"{SERVER}tls_client_config: {{ca_file: A}}\n", "cert_file is missing in tls_client_config"),
     ],
 )
-def test_what_alertmanager_takes_although_it_will_not_do_is_found(
+def test_a_faulty_configuration_that_alertmanager_accepts_is_reported(
     content: str, words: str, folder: Path, cache: Path
 ) -> None:
     content = _filled(content, folder)
@@ -226,7 +228,7 @@ def test_what_alertmanager_takes_although_it_will_not_do_is_found(
         pass
 
 
-def test_a_setting_newer_than_the_program_is_found(folder: Path, cache: Path) -> None:
+def test_a_setting_newer_than_the_program_is_reported(folder: Path, cache: Path) -> None:
     version = binaries.find("alertmanager", cache=cache, suite="bookworm").version
     assert version.startswith("0.25")
     content = alertmanager_cluster.secure(None, **_files(folder))
@@ -235,7 +237,7 @@ def test_a_setting_newer_than_the_program_is_found(folder: Path, cache: Path) ->
     assert alertmanager_cluster.check(more, toolkit="0.10", read=_read) == ()
 
 
-def test_what_cannot_be_edited_without_a_guess_is_refused() -> None:
+def test_a_file_that_cannot_be_edited_safely_is_refused() -> None:
     for content in (
         b"tls_server_config: &x {cert_file: a}\ntls_client_config: *x\n",
         b"tls_server_config: a\n",

@@ -1,4 +1,4 @@
-"""The scripts of `firescreen completion` in the real shells: Tab completes what a person has begun to type."""
+"""The scripts of `firescreen completion` in real shells: Tab completes commands, options and values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPTS = {
 }
 """Where the help of the command says that the script belongs, below the home."""
 SETTINGS = {
-    # The package bash-completion reads its folder by itself; without it, a person's settings do.
+    # The package bash-completion reads its folder by itself; without it, the user's settings do.
     ".bashrc": f". ~/{SCRIPTS['bash']}\nPS1='> '\n",
     ".zshrc": "fpath=(~/.zfunc $fpath)\nautoload -U compinit\ncompinit -u -D\nPS1='> '\n",
     ".config/fish/config.fish": "function fish_prompt; echo '> '; end\nset -g fish_greeting\n",
@@ -63,7 +63,7 @@ def test_tab_completes_commands_options_and_values(shell: str, tmp_path: Path) -
             window.type(typed)
             window.press("Tab")
             window.until(whole.strip())
-            # A word that is complete is followed by a blank; a suggestion that is only shown is not.
+            # A completed word is followed by a blank; a suggestion that is only shown is not.
             window.type("+")
             window.until(f"{whole}+")
             window.press("C-u")

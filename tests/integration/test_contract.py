@@ -1,6 +1,6 @@
-"""What other programs rely on: each --json document's keys and kinds of value, and each exit code, on real programs.
+"""The contract with other programs: keys and types of each --json document, and each exit code, on real programs.
 
-Kept in data/contract.json. A key may come, none may go. FIRESCREEN_GOLDEN=1 writes the file anew.
+Recorded in data/contract.json. A key may be added, none removed. FIRESCREEN_GOLDEN=1 writes the file anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.integration import contract
 from tests.integration.in_process import firescreen
 from wizard import practice as practice_stack
 
-KEPT = Path(__file__).parent / "data" / "contract.json"
+RECORDED = Path(__file__).parent / "data" / "contract.json"
 
 ERROR = "x509: certificate signed by unknown authority"
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -65,8 +65,8 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def _kept() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(KEPT.read_text(encoding="utf-8"))
+def _recorded() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
     return found
 
 
@@ -77,7 +77,7 @@ def _placed(word: str, places: Mapping[str, str]) -> str:
 
 
 def _await_targets(prometheus: str) -> None:
-    """Waits for the first tick of the discovery of a Prometheus that has just started: before it, it has no target."""
+    """Waits for the first discovery of a Prometheus that has just started: it has no target before."""
     deadline = time.monotonic() + 60
     while True:
         with urllib.request.urlopen(f"http://{prometheus}/api/v1/targets", timeout=10) as answer:
@@ -89,7 +89,7 @@ def _await_targets(prometheus: str) -> None:
 
 @pytest.fixture(scope="module")
 def answers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What each step of one story on a practice stack gave: exit code and shape."""
+    """Returns exit code and shape of each step of one workflow on a practice stack."""
     workspace = tmp_path_factory.mktemp("contract") / "workspace"
     stack = practice_stack.up(workspace, cache)
     places = {
@@ -109,19 +109,19 @@ def answers(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     finally:
         practice_stack.down(workspace, remove=True)
     if os.environ.get("FIRESCREEN_GOLDEN"):
-        KEPT.parent.mkdir(exist_ok=True)
+        RECORDED.parent.mkdir(exist_ok=True)
         written = {name: {"exit": each["exit"], "shape": each["shape"]} for name, each in found.items()}
-        KEPT.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+        RECORDED.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     return found
 
 
 @pytest.mark.parametrize("name", [name for name, _ in STEPS])
-def test_no_key_and_no_exit_code_is_another(name: str, answers: dict[str, dict[str, Any]]) -> None:
-    kept, now = _kept()[name], answers[name]
+def test_keys_and_exit_codes_are_unchanged(name: str, answers: dict[str, dict[str, Any]]) -> None:
+    kept, now = _recorded()[name], answers[name]
     assert now["exit"] == kept["exit"], now["stderr"]
     assert contract.missing(kept["shape"], now["shape"]) == []
     assert "Traceback" not in now["stderr"]
 
 
-def test_all_that_is_kept_is_asked() -> None:
-    assert set(_kept()) == {name for name, _ in STEPS}
+def test_every_recorded_step_is_run() -> None:
+    assert set(_recorded()) == {name for name, _ in STEPS}

@@ -1,4 +1,4 @@
-"""Where curl and Prometheus differ: a real certificate, a real node_exporter, the printed curl, and our words on it."""
+"""Where curl and Prometheus differ: a real certificate, a real node_exporter, the printed curl command, and our note."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def node_exporter() -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CA in ca.crt and ca.key."""
+    """Makes a CA in ca.crt and ca.key."""
     made = tmp_path_factory.mktemp("differences")
     key = issue.new_key("ec-p256")
     (made / "ca.key").write_bytes(key)
@@ -55,7 +55,7 @@ def openssl(*arguments: str, folder: Path) -> None:
 
 
 def certificate(folder: Path, name: str) -> str:
-    """A web configuration with that certificate, made by openssl."""
+    """Makes a certificate with openssl; returns a web configuration with it."""
     subject, extensions, days, _ = CERTIFICATES[name]
     (folder / f"{name}.ext").write_text(extensions)
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -83,7 +83,7 @@ def probe(folder: Path, url: str, **more: Any) -> Probe:
 
 
 def curl_succeeds(attempt: Attempt, environment: Mapping[str, str] | None = None) -> bool:
-    """Whether the printed command ends with 0, as a person would see it."""
+    """Returns whether the printed command exits with 0 in a shell."""
     clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     ended = subprocess.run(
         shlex.split(attempt.curl),
@@ -101,7 +101,7 @@ def ids(attempt: Attempt, environment: Mapping[str, str] | None = None) -> tuple
 
 
 @contextmanager
-def asked(
+def probe_server(
     node_exporter: str, folder: Path, web: str, path: str = "/metrics", **more: Any
 ) -> Iterator[Attempt]:
     port = free_port()
@@ -113,23 +113,23 @@ def asked(
 @pytest.mark.skipif(not OPENSSL, reason="the rows are about curl with OpenSSL")
 @pytest.mark.parametrize("name", CERTIFICATES)
 def test_certificates(name: str, folder: Path, node_exporter: str) -> None:
-    with asked(node_exporter, folder, certificate(folder, name)) as attempt:
+    with probe_server(node_exporter, folder, certificate(folder, name)) as attempt:
         assert ids(attempt) == CERTIFICATES[name][3], attempt.reason
         assert (attempt.ok != curl_succeeds(attempt)) == bool(ids(attempt)), (
             "a difference is told where there is one"
         )
 
 
-def test_a_page_that_is_no_metrics(folder: Path, node_exporter: str) -> None:
-    with asked(node_exporter, folder, certificate(folder, "good"), path="/") as attempt:
+def test_a_page_without_metrics(folder: Path, node_exporter: str) -> None:
+    with probe_server(node_exporter, folder, certificate(folder, "good"), path="/") as attempt:
         assert curl_succeeds(attempt)
         assert metrics.fault(attempt)
         assert ids(attempt) == ("no-metrics",)
 
 
-def test_a_wrong_password_is_no_failure_to_curl(folder: Path, node_exporter: str) -> None:
+def test_curl_succeeds_with_a_wrong_password(folder: Path, node_exporter: str) -> None:
     web = f"basic_auth_users:\n  prom: {passwords.hash_password(Secret('right one'), 4)}\n"
-    with asked(node_exporter, folder, web) as attempt:
+    with probe_server(node_exporter, folder, web) as attempt:
         assert attempt.outcome == "401"
         assert curl_succeeds(attempt)
         assert ids(attempt) == ("status",)
@@ -147,7 +147,9 @@ def test_a_wrong_password_is_no_failure_to_curl(folder: Path, node_exporter: str
         ({"https_proxy": "http://127.0.0.1:1", "no_proxy": "node.test"}, True),
     ],
 )
-def test_a_proxy_of_the_shell(environment: Mapping[str, str], told: bool, folder: Path, secured: str) -> None:
+def test_a_proxy_in_the_environment(
+    environment: Mapping[str, str], told: bool, folder: Path, secured: str
+) -> None:
     attempt = probes.run(probe(folder, secured))
     assert attempt.ok
     assert curl_succeeds(attempt, environment) != told
@@ -156,7 +158,7 @@ def test_a_proxy_of_the_shell(environment: Mapping[str, str], told: bool, folder
 
 @pytest.fixture(scope="module")
 def secured(folder: Path, node_exporter: str) -> Iterator[str]:
-    """The URL of a server with a good certificate."""
+    """Returns the URL of a server with a good certificate."""
     port = free_port()
     with exporter(node_exporter, folder, port, certificate(folder, "good")):
         yield f"https://127.0.0.1:{port}/metrics"

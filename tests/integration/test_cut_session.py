@@ -1,4 +1,4 @@
-"""A terminal that goes away in the middle of a run, as where an SSH session is cut: all is rolled back, without a person."""
+"""A terminal that closes during a run, as when an SSH session breaks: the run is rolled back without a user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST = 60.0
 
 
 class Terminal:
-    """A program in a terminal of its own, which can be taken away from it."""
+    """A program in a terminal of its own, which can be closed."""
 
     def __init__(self, *words: str, cache: Path, nohup: bool = False) -> None:
         self.pid, self._leader = pty.fork()
@@ -33,7 +33,7 @@ class Terminal:
         self._drawn = b""
 
     def until(self, text: str) -> None:
-        """Reads until the program has drawn a text since the last time."""
+        """Reads until the program has drawn a text since the previous call."""
         ends = time.monotonic() + MOST
         while text.encode() not in self._drawn:
             assert select.select([self._leader], [], [], ends - time.monotonic())[0], self._drawn[-3000:]
@@ -41,11 +41,11 @@ class Terminal:
         self._drawn = b""
 
     def press(self, keys: str) -> None:
-        """Types."""
+        """Types keys."""
         os.write(self._leader, keys.encode())
 
     def cut(self) -> int:
-        """Takes the terminal away; returns the program's exit code."""
+        """Closes the terminal; returns the program's exit code."""
         os.close(self._leader)
         ends = time.monotonic() + MOST
         while time.monotonic() < ends:
@@ -60,7 +60,7 @@ class Terminal:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("front", ["command", "wizard", "wizard, nohup"])
-def test_a_run_whose_terminal_goes_away_is_rolled_back(
+def test_a_run_whose_terminal_closes_is_rolled_back(
     practice: PracticeStack, tmp_path: Path, cache: Path, front: str
 ) -> None:
     workspace = tmp_path / "workspace"
@@ -87,8 +87,8 @@ def test_a_run_whose_terminal_goes_away_is_rolled_back(
     assert firescreen("--workspace", str(workspace), "recover").returncode == 0
 
 
-def test_what_is_printed_to_a_file_stays_there(tmp_path: Path) -> None:
-    """Only the terminal is let go of: a shell may have redirected the rest."""
+def test_output_to_a_file_is_kept(tmp_path: Path) -> None:
+    """Only the terminal is closed: a shell may have redirected the other streams."""
     said = tmp_path / "said"
     leader, follower = pty.openpty()
     code = "from wizard import terminal; import sys; terminal.let_go(); print('kept'); print('x', file=sys.stderr)"

@@ -1,4 +1,4 @@
-"""Detection on this machine, with real programs that the test starts, and systemd's answers as text."""
+"""Detection on this machine: real programs that the test starts, and recorded answers of systemd."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LoadState=not-found
 NODE = component("node_exporter")
 
 
-def place(
+def flag_location(
     body: str,
     texts: dict[str, str | None],
     *,
@@ -55,7 +55,7 @@ def place(
     )
 
 
-def test_the_sandbox_is_read_from_systemd() -> None:
+def test_the_restrictions_of_a_unit_are_read_from_systemd() -> None:
     shown = systemd_properties.blocks(SHOW)
     assert [one["Id"] for one in shown] == ["node_exporter.service", "gone.service"]
     assert systemd_properties.paths(shown[0])[1].endswith("override.conf")
@@ -95,7 +95,9 @@ def test_the_sandbox_is_read_from_systemd() -> None:
         ("RootImage=/srv/x.raw", ("/",), ()),
     ],
 )
-def test_every_wall_of_a_unit_is_seen(shown: str, hidden: tuple[str, ...], bound: tuple[str, ...]) -> None:
+def test_every_restriction_of_a_unit_is_read(
+    shown: str, hidden: tuple[str, ...], bound: tuple[str, ...]
+) -> None:
     (read,) = systemd_properties.blocks(f"Id=x.service\n{shown}\n")
     assert systemd_properties.hidden(read) == hidden
     assert systemd_properties.bound_paths(read) == bound
@@ -138,13 +140,13 @@ def test_the_web_address_is_found_in_every_form(arguments: tuple[str, ...], list
     assert program_facts.listen(component("alertmanager"), arguments) == listen
 
 
-def shows(unit: str, **more: str) -> str:
+def returns_unit(unit: str, **more: str) -> str:
     known = {"LoadState": "loaded", "ActiveState": "inactive", "FragmentPath": f"/lib/systemd/system/{unit}"}
     return "\n".join(f"{key}={value}" for key, value in {"Id": unit, **known, **more}.items())
 
 
-class Told:
-    """A host that has only what systemd says of it, in the form of systemctl 252, and files."""
+class RecordedHost:
+    """A host of which only systemd's answers, as systemctl 252 prints them, and files are known."""
 
     name = "told"
 
@@ -185,11 +187,11 @@ DEBIAN = {
 }
 
 
-def discovered(told: Told) -> tuple[Service, ...]:
+def discover(told: RecordedHost) -> tuple[Service, ...]:
     return systemd_discovery.discover(cast(Connection, told), ())
 
 
-def test_debians_units_are_found_whether_they_run_or_not() -> None:
+def test_debians_units_are_found_running_or_not() -> None:
     cat = "".join(
         f"# /lib/systemd/system/{unit}.service\n[Service]\nUser=prometheus\n"
         f"EnvironmentFile=/etc/default/{unit}\nExecStart=/usr/bin/{unit} $ARGS\n"
@@ -198,7 +200,9 @@ def test_debians_units_are_found_whether_they_run_or_not() -> None:
     files = {f"/etc/default/{unit}": 'ARGS=""\n' for unit in DEBIAN}
     blackbox = "prometheus-blackbox-exporter"
     files[f"/etc/default/{blackbox}"] = 'ARGS="--config.file /etc/prometheus/blackbox.yml"\n'
-    found = discovered(Told([shows(f"{unit}.service", User="prometheus") for unit in DEBIAN], cat, files))
+    found = discover(
+        RecordedHost([returns_unit(f"{unit}.service", User="prometheus") for unit in DEBIAN], cat, files)
+    )
     assert {one.unit: (one.component, one.listen) for one in found} == DEBIAN
     for one in found:
         assert one.flags == FlagPlace("envfile", f"/etc/default/{one.unit}", "ARGS")
@@ -231,19 +235,19 @@ ExecStart=/usr/sbin/node_exporter --web.systemd-socket $OPTIONS
         ("", "127.0.0.1:9100"),
     ],
 )
-def test_a_unit_with_a_socket_listens_where_the_socket_does(listen: str, wanted: str) -> None:
+def test_a_socket_activated_unit_listens_where_its_socket_does(listen: str, wanted: str) -> None:
     for triggered_by in ("", "other.path node_exporter.socket"):
-        shown = [shows("node_exporter.service", User="node_exporter", TriggeredBy=triggered_by)]
-        told = Told(shown, UPSTREAM, {}, listen)
-        (found,) = discovered(told)
+        shown = [returns_unit("node_exporter.service", User="node_exporter", TriggeredBy=triggered_by)]
+        told = RecordedHost(shown, UPSTREAM, {}, listen)
+        (found,) = discover(told)
         assert found.listen == wanted
         (asked,) = [argv for argv in told.asked if "Listen" in argv]
         assert asked[-2:] == ("--", "node_exporter.socket")
-        # The unit sets the variable to nothing so that the file may fill it.
+        # The unit sets the variable to an empty text so that the file may set it.
         assert found.flags == FlagPlace("envfile", "/etc/sysconfig/node_exporter", "OPTIONS")
 
 
-def test_the_ansible_collections_unit_gets_a_drop_in_and_shows_its_walls() -> None:
+def test_the_ansible_collections_unit_gets_a_drop_in_and_its_restrictions_are_read() -> None:
     cat = (
         "# /etc/systemd/system/alertmanager.service\n[Service]\nUser=alertmanager\nGroup=alertmanager\n"
         "ExecStart=/usr/local/bin/alertmanager \\\n  --cluster.listen-address=0.0.0.0:9094 \\\n"
@@ -251,7 +255,7 @@ def test_the_ansible_collections_unit_gets_a_drop_in_and_shows_its_walls() -> No
         "  --web.listen-address=0.0.0.0:9093 \\\n  --web.external-url=http://localhost:9093/ \\\n"
         "    --web.config.file=/etc/alertmanager/web_config.yml \\\n\nSyslogIdentifier=alertmanager\n"
     )
-    shown = shows(
+    shown = returns_unit(
         "alertmanager.service",
         FragmentPath="/etc/systemd/system/alertmanager.service",
         User="alertmanager",
@@ -260,7 +264,7 @@ def test_the_ansible_collections_unit_gets_a_drop_in_and_shows_its_walls() -> No
         PrivateTmp="yes",
         PrivateUsers="yes",
     )
-    (found,) = discovered(Told([shown], cat, {}))
+    (found,) = discover(RecordedHost([shown], cat, {}))
     assert (found.component, found.listen, found.user) == ("alertmanager", "127.0.0.1:9093", "alertmanager")
     assert found.flags == FlagPlace("dropin", "/etc/systemd/system/alertmanager.service.d/50-firescreen.conf")
     assert found.web_config == "/etc/alertmanager/web_config.yml"
@@ -291,22 +295,22 @@ DROPIN = "/etc/systemd/system/node_exporter.service.d/50-firescreen.conf"
             FlagPlace("envfile", "/b", "NODE_EXPORTER_OPTS"),
         ),
         ("ExecStart=/usr/local/bin/node_exporter --a", {}, FlagPlace("dropin", DROPIN)),
-        (  # in braces it would arrive as one argument
+        (  # ${…} in braces would be passed as one argument
             "EnvironmentFile=/a\nExecStart=/usr/local/bin/node_exporter ${ARGS}",
             {"/a": "ARGS=--x"},
             FlagPlace("dropin", DROPIN),
         ),
-        (  # a new line in the file would override what the unit sets
+        (  # a line in the file would override the value of the unit
             "Environment=ARGS=--x\nEnvironmentFile=-/a\nExecStart=/usr/local/bin/node_exporter $ARGS",
             {"/a": None},
             FlagPlace("dropin", DROPIN),
         ),
-        (  # it would be there twice
+        (  # the flag would be there twice
             "EnvironmentFile=/a\nExecStart=/usr/bin/node_exporter --web.config.file=/old $ARGS",
             {"/a": "ARGS=--x"},
             FlagPlace("dropin", DROPIN),
         ),
-        (  # set to nothing by the unit, so that the file may fill it
+        (  # the unit sets an empty value, so that the file may set it
             "Environment=OPTIONS=\nEnvironmentFile=-/a\nExecStart=/usr/sbin/node_exporter $OPTIONS",
             {"/a": None},
             FlagPlace("envfile", "/a", "OPTIONS"),
@@ -315,12 +319,14 @@ DROPIN = "/etc/systemd/system/node_exporter.service.d/50-firescreen.conf"
         ("ExecStart=/a\nExecStart=/b", {}, FlagPlace("manual")),
     ],
 )
-def test_where_the_flag_goes(body: str, texts: dict[str, str | None], wanted: FlagPlace) -> None:
-    assert place(body, texts) == wanted
+def test_the_file_for_the_flag(body: str, texts: dict[str, str | None], wanted: FlagPlace) -> None:
+    assert flag_location(body, texts) == wanted
 
 
-def test_a_drop_in_that_sorts_behind_ours_does_not_win() -> None:
-    found = place("ExecStart=/usr/bin/node_exporter", {}, origin=f"{DROPIN.rpartition('/')[0]}/override.conf")
+def test_our_drop_in_sorts_behind_every_other() -> None:
+    found = flag_location(
+        "ExecStart=/usr/bin/node_exporter", {}, origin=f"{DROPIN.rpartition('/')[0]}/override.conf"
+    )
     assert found.path.rpartition("/")[2] > "override.conf"
 
 
@@ -361,7 +367,7 @@ def test_a_bare_process_is_found_with_its_arguments_and_version(running: tuple[i
     assert service.active
 
 
-def test_the_port_of_the_gossip_is_not_taken_for_alertmanagers_own(cache: Path, tmp_path: Path) -> None:
+def test_the_cluster_port_is_not_mistaken_for_alertmanagers_web_port(cache: Path, tmp_path: Path) -> None:
     found = binaries.find("alertmanager", cache=cache)
     web, gossip = stand.free_port(), stand.free_port()
     config = tmp_path / "alertmanager.yml"
@@ -384,14 +390,14 @@ def test_the_port_of_the_gossip_is_not_taken_for_alertmanagers_own(cache: Path, 
     assert service.version == found.version
 
 
-def test_the_practice_stacks_own_programs_are_left_out(running: tuple[int, int], node_exporter: str) -> None:
+def test_programs_of_the_practice_stack_are_left_out(running: tuple[int, int], node_exporter: str) -> None:
     pid, _ = running
     folder = str(Path(node_exporter).resolve().parent)
     found = discovery.discover(LocalConnection("here"), practice_folder=folder)
     assert pid not in [one.pid for one in found]
 
 
-def test_what_runs_a_process_is_read_from_its_cgroup() -> None:
+def test_the_service_manager_of_a_process_is_read_from_its_cgroup() -> None:
     record = "7\x1fprom:prom\x1f{}\x1f/usr/bin/prometheus\x1f\x1f\x1f\x1fprometheus\x1f--a\x1f"
     known = (component("prometheus"),)
 
@@ -426,8 +432,8 @@ def test_time_spans_are_read_as_systemd_prints_them(span: str, found: float) -> 
     assert systemd_properties.seconds("infinity") > 86400
 
 
-def test_a_program_in_a_container_with_its_own_network_is_none_of_this_machine(node_exporter: str) -> None:
-    """In pid and network namespaces of its own, a Prometheus is another host's; on this machine it would look dead."""
+def test_a_program_in_a_container_with_its_own_network_is_not_on_this_machine(node_exporter: str) -> None:
+    """In namespaces of its own a Prometheus belongs to another host; on this machine it would look unreachable."""
     here = LocalConnection("here")
     command = [node_exporter, "--web.listen-address=127.0.0.1:0"]
     apart = ["unshare", "--map-root-user", "--user", "--pid", "--net", "--fork", "--kill-child"]

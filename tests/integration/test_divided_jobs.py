@@ -1,4 +1,4 @@
-"""A job whose parts other jobs share through anchors is divided, and real Prometheus gives its targets the same labels."""
+"""A job whose parts are shared through YAML anchors is divided; its targets keep their labels in a real Prometheus."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ SHARED = {
 
 
 def _labels(program: str, folder: Path, content: bytes, count: int) -> list[dict[str, Any]]:
-    """The targets that Prometheus has, as they are scraped; the name of the pool aside."""
+    """Returns the labels of Prometheus' targets, without the name of the scrape pool."""
     port = free_port()
     with prometheus_server(program, folder, port, content.decode()):
         for _ in range(200):
@@ -115,7 +115,7 @@ def test_a_divided_job_keeps_the_labels_of_its_targets(
     program = binaries.find("prometheus", cache=cache, suite=suite).path
     count = sum(len(each.targets) for each in prometheus.jobs(before))
     assert _labels(program, tmp_path, after, count) == _labels(program, tmp_path, before, count)
-    # The anchor stays where it was, and every other job says what it said.
+    # The anchor is in its old place, and every other job is unchanged.
     assert after.decode().count("&") == before.decode().count("&")
     assert [line for line in before.decode().splitlines() if "&bb" in line] == [
         line for line in after.decode().splitlines() if "&bb" in line

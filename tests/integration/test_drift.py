@@ -1,4 +1,4 @@
-"""`firescreen drift` on the practice stack: nothing differs 20 times, then each change is named, also on the wire."""
+"""`firescreen drift` on the practice stack: no difference in 20 runs, then each change is named, also in probes."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ RUNNER = CliRunner()
 
 
 def run(workspace: Path, *words: str, code: int = 0) -> Any:
-    """What a command prints as JSON."""
+    """Runs a command and returns its JSON."""
     ended = RUNNER.invoke(firescreen, ["--workspace", str(workspace), *words, "--json"])
     assert ended.exit_code == code, ended.stderr
     return json.loads(ended.stdout)
 
 
 def schema() -> Any:
-    """The shapes of what these commands print."""
+    """Returns the schema of these documents."""
     return json.loads(assets.path("upkeep.schema.json").read_text())
 
 
 def drift(workspace: Path, *words: str, code: int = 3) -> list[Mapping[str, Any]]:
-    """The differences, after a look at the schema."""
+    """Returns the differences, after a check against the schema."""
     found = run(workspace, "drift", "practice", *words, code=code)
     jsonschema.validate(found, {"$ref": "#/$defs/drift", "$defs": schema()["$defs"]})
     return list(found["differences"])
 
 
-@pytest.mark.timeout(500)  # It looks over twenty times.
+@pytest.mark.timeout(500)  # It runs drift more than twenty times.
 def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     never = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "drift", "practice"])
@@ -53,7 +53,7 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     config = Path(practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
     web, key, certificate = (node / name for name in ("web.yml", "node_exporter.key", "node_exporter.crt"))
 
-    # Between the run and the first look, its journal tells what it wrote.
+    # Between the run and the first drift, the journal has the digests of the written files.
     key.chmod(0o644)
     first = drift(workspace)
     assert [(each["kind"], each["path"], each["what"]) for each in first] == [
@@ -91,7 +91,7 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     assert any(each["kind"] == "answer" and each["host"] == "srv1" for each in found), found
     assert "$2" not in json.dumps(found) and "BEGIN" not in json.dumps(found)
 
-    # All of it is restored, to the byte; undo brings back what somebody had changed, and that is restored again.
+    # All of it is restored to the byte; undo returns to the changed files, and they are restored again.
     changed = {path: path.read_bytes() for path in before}
     refused = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "drift", "practice", "--restore"])
     assert refused.exit_code == 2 and "Add --yes" in refused.stderr
@@ -116,7 +116,7 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
     ).stdout
     assert len(table.splitlines()) == len(held["holdings"]) + 1
 
-    # What is adopted is no drift any more; a service that stopped is.
+    # An adopted change is no drift any more; a stopped service is.
     config.write_bytes(before[config] + b"# mine\n")
     adopted = run(workspace, "drift", "practice", "--adopt", "--yes")
     assert adopted["adopted"] and adopted["differences"] == []
@@ -132,7 +132,7 @@ def test_drift_of_the_practice_stack(practice: PracticeStack) -> None:
 
 
 @pytest.mark.parametrize("runs", [True, False])
-def test_an_undo_brings_back_a_file_with_which_the_server_does_not_start(
+def test_an_undo_restores_a_file_with_which_the_server_does_not_start(
     practice: PracticeStack, *, runs: bool
 ) -> None:
     workspace = Path(practice.folder).parent

@@ -1,4 +1,4 @@
-"""Runs that an earlier version made are undone, or rolled back, to the byte."""
+"""Runs of an earlier version are undone, or rolled back, to the byte."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Site:
             journal.write_text(text)
 
     def files(self, folder: Path) -> dict[str, bytes]:
-        """What a folder holds, by relative path."""
+        """Returns the content of the files in a folder, by relative path."""
         return {
             str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
         }
 
     def changed(self) -> set[str]:
-        """The files of the host that are not as they were before the run."""
+        """Returns the files of the host that differ from those before the run."""
         was, now = self.files(self.before), self.files(self.host)
         return {path for path in was.keys() | now.keys() if was.get(path) != now.get(path)}
 
@@ -79,7 +79,7 @@ def test_an_interrupted_run_is_rolled_back(tmp_path: Path) -> None:
     assert site.engine.interrupted_run() is None
 
 
-def test_what_somebody_changed_since_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_was_changed_since_is_left_unchanged(tmp_path: Path) -> None:
     site = Site("proven", tmp_path)
     theirs = site.host / "node_exporter" / "web.yml"
     theirs.write_bytes(theirs.read_bytes() + b"# mine\n")
@@ -91,7 +91,7 @@ def test_what_somebody_changed_since_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["proven", "interrupted"])
-def test_its_history_can_be_read(name: str, tmp_path: Path) -> None:
+def test_the_history_of_an_earlier_version_can_be_read(name: str, tmp_path: Path) -> None:
     site = Site(name, tmp_path)
     (run,) = site.engine.history()
     assert run.title == "here/node_exporter: tls + basic_auth"

@@ -1,4 +1,4 @@
-"""The main job on real programs: seen open, planned, applied, proven, undone; and what fails is put back."""
+"""The main workflow on real programs: scan, plan, apply, verify, undo; and each failure is rolled back."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ from wizard.workspace import Workspace
 
 @pytest.fixture
 def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """An engine on a fresh practice stack."""
+    """Returns an engine on a new practice stack."""
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     return Engine(Workspace(Path(practice.folder).parent))
 
 
 @pytest.fixture
 def stack(engine: Engine) -> Stack:
-    """What the practice stack is to become."""
+    """Returns the levels that these tests apply to the practice stack."""
     return exporters_only(engine.workspace.root)
 
 
 def targets(practice: PracticeStack) -> dict[str, dict[str, str]]:
-    """Prometheus' own list of targets, by job."""
+    """Returns Prometheus' own list of targets, by job."""
     with urllib.request.urlopen(f"http://{practice.host('prometheus').listen}/api/v1/targets") as answer:
         found = json.load(answer)["data"]["activeTargets"]
     return {target["labels"]["job"]: target for target in found}
 
 
 def file(practice: PracticeStack, host: str, name: str) -> Path:
-    """A file in a practice host's etc folder."""
+    """Returns a file in a practice host's etc folder."""
     return next((Path(practice.folder) / host / "etc").rglob(name))
 
 
 def apply(engine: Engine, stack: Stack) -> Outcome:
-    """Plans and applies; what failed is in the outcome."""
+    """Plans and applies; a failure is in the outcome."""
     return engine.apply(engine.plan(stack))
 
 
-def test_a_new_password_is_made_while_the_hosts_are_looked_at(engine: Engine, stack: Stack) -> None:
+def test_a_new_password_is_made_during_the_scan(engine: Engine, stack: Stack) -> None:
     open_stack = replace(stack, components=tuple(replace(one, protect=()) for one in stack.components))
     assert engine.inspect(open_stack).spares == {}, "nothing there asks for a password"
     facts = engine.inspect(stack)
@@ -86,7 +86,7 @@ def test_a_new_password_is_made_while_the_hosts_are_looked_at(engine: Engine, st
     assert engine.inspect(replace(stack, users=(given,))).spares == {}
 
 
-def test_from_open_to_proven_and_back_to_the_byte(
+def test_apply_is_verified_and_undo_restores_every_byte(
     engine: Engine, stack: Stack, practice: PracticeStack
 ) -> None:
     scan = engine.scan(stack)
@@ -133,7 +133,7 @@ def test_from_open_to_proven_and_back_to_the_byte(
 
 
 def wait_up(practice: PracticeStack, scheme: str) -> None:
-    """Back when Prometheus scrapes the exporter by that scheme; fails after a minute."""
+    """Waits until Prometheus scrapes the exporter by that scheme; fails after a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         target = targets(practice).get("node", {"health": "unknown", "scrapeUrl": ""})
@@ -144,7 +144,7 @@ def wait_up(practice: PracticeStack, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("key", [pytest.param("rsa-2048", marks=pytest.mark.matrix), "ed25519"])
-def test_self_signed_and_other_keys_and_tls_first_then_a_password(
+def test_self_signed_certificates_and_each_kind_of_key_with_tls_then_a_password(
     engine: Engine, stack: Stack, practice: PracticeStack, key: str
 ) -> None:
     before = snapshot(engine.workspace.root)
@@ -178,11 +178,11 @@ def test_prometheus_itself_can_be_secured_too(engine: Engine, stack: Stack, prac
     assert differences(before, snapshot(engine.workspace.root)) == []
 
 
-# -- faults: each is rolled back, with what, where and what to do ------------------------------------------
+# -- faults: each is rolled back, with what, where and what to do
 
 
-def rolled_back(engine: Engine, outcome: Outcome, before: dict[str, tuple[int, bytes]]) -> None:
-    """Everything is as it was, the services run, and the person is told."""
+def check_rolled_back(engine: Engine, outcome: Outcome, before: dict[str, tuple[int, bytes]]) -> None:
+    """Checks that everything is as before, the services run, and the error is complete."""
     assert outcome.state in ("rolled-back", "cancelled", "failed")
     assert outcome.error is not None
     assert outcome.error.what
@@ -192,7 +192,7 @@ def rolled_back(engine: Engine, outcome: Outcome, before: dict[str, tuple[int, b
     assert engine.interrupted_run() is None
 
 
-def test_a_file_changed_since_the_preview_is_left_alone(
+def test_a_file_changed_since_the_plan_is_not_overwritten(
     engine: Engine, stack: Stack, practice: PracticeStack
 ) -> None:
     plan = engine.plan(stack)
@@ -201,10 +201,10 @@ def test_a_file_changed_since_the_preview_is_left_alone(
     before = snapshot(engine.workspace.root)
     outcome = engine.apply(plan)
     assert isinstance(outcome.error, FileChangedError)
-    rolled_back(engine, outcome, before)
+    check_rolled_back(engine, outcome, before)
 
 
-def test_a_file_changed_in_the_middle_of_a_run(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+def test_a_file_changed_during_a_run(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
     plan = engine.plan(stack)
     config = file(practice, "prometheus", "prometheus.yml")
     before = snapshot(engine.workspace.root)
@@ -216,10 +216,10 @@ def test_a_file_changed_in_the_middle_of_a_run(engine: Engine, stack: Stack, pra
     outcome = engine.apply(plan, meddle)
     assert isinstance(outcome.error, FileChangedError)
     config.write_bytes(config.read_bytes().removesuffix(b"# mine\n"))
-    rolled_back(engine, outcome, before)
+    check_rolled_back(engine, outcome, before)
 
 
-def test_cancel_between_changes_puts_everything_back(engine: Engine, stack: Stack) -> None:
+def test_cancel_between_changes_rolls_everything_back(engine: Engine, stack: Stack) -> None:
     before = snapshot(engine.workspace.root)
     cancel = threading.Event()
 
@@ -235,7 +235,7 @@ def test_cancel_between_changes_puts_everything_back(engine: Engine, stack: Stac
 
 def test_a_web_config_that_the_program_rejects(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
     plan = engine.plan(stack)
-    # An older program without the flag's file format: it gets a field that its checks let through.
+    # It sets a field that an older program rejects and that our own checks accept.
     steps = []
     for step in plan.steps:
         changes = tuple(
@@ -253,11 +253,11 @@ def test_a_web_config_that_the_program_rejects(engine: Engine, stack: Stack, pra
     outcome = engine.apply(replace(plan, steps=tuple(steps)))
     assert isinstance(outcome.error, ServiceError)
     assert any("nonsense" in line for line in outcome.error.log)
-    rolled_back(engine, outcome, before)
+    check_rolled_back(engine, outcome, before)
     wait_up(practice, "http://")
 
 
-def test_a_new_file_that_does_not_hold_is_refused_before_it_replaces_the_old(
+def test_an_invalid_new_file_does_not_replace_the_old_one(
     engine: Engine, stack: Stack, practice: PracticeStack
 ) -> None:
     plan = engine.plan(stack)
@@ -302,7 +302,7 @@ def test_prometheus_refusing_its_new_configuration(
     before = snapshot(engine.workspace.root)
     outcome = engine.apply(replace(plan, steps=steps))
     assert isinstance(outcome.error, ServiceError)
-    rolled_back(engine, outcome, before)
+    check_rolled_back(engine, outcome, before)
     wait_up(practice, "http://")
 
 
@@ -336,12 +336,12 @@ def test_a_port_that_is_taken_while_it_restarts(
     outcome = engine.apply(replace(plan, steps=steps))
     assert isinstance(outcome.error, ServiceError)
     assert any("address already in use" in line for line in outcome.error.log)
-    rolled_back(engine, outcome, before)
+    check_rolled_back(engine, outcome, before)
 
 
 def test_a_probe_that_times_out_rolls_back(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
     plan = engine.plan(stack)
-    # 127.0.0.0/8 answers everywhere: a port that accepts and never speaks stands for a host that hangs.
+    # 127.0.0.0/8 answers everywhere: a port that accepts and never answers stands for a host that hangs.
     import socket
 
     with socket.socket() as silent:
@@ -352,10 +352,10 @@ def test_a_probe_that_times_out_rolls_back(engine: Engine, stack: Stack, practic
         before = snapshot(engine.workspace.root)
         outcome = engine.apply(replace(plan, probes=(hanging, *plan.probes[1:])))
     assert outcome.state == "rolled-back"
-    rolled_back(engine, outcome, before)
+    check_rolled_back(engine, outcome, before)
 
 
-def test_another_firescreen_at_work_is_not_disturbed(engine: Engine, stack: Stack) -> None:
+def test_the_run_of_another_firescreen_is_not_disturbed(engine: Engine, stack: Stack) -> None:
     plan = engine.plan(stack)
     with engine.workspace.lock("a test"):
         outcome = engine.apply(plan)
@@ -370,7 +370,7 @@ def test_at_most_one_scrape_is_lost(engine: Engine, stack: Stack, practice: Prac
     assert apply(engine, stack).error is None
     time_after = time.time()
     wait_up(practice, "https://")
-    # Two more scrapes, so that the window has an end that is seen.
+    # Two more scrapes, so that samples end the window.
     deadline = time.monotonic() + 60
     query = "up{job=%22node%22}[1m]"
     values: list[tuple[float, str]] = []
@@ -387,12 +387,14 @@ def test_at_most_one_scrape_is_lost(engine: Engine, stack: Stack, practice: Prac
     failed = sum(value == "0" for _, value in window)
     times = sorted(at for at, _ in window)
     widest = max(later - earlier for earlier, later in itertools.pairwise(times))
-    # A scrape that is lost without a sample shows as a gap: with one interval of a second, over 2.5 s.
+    # A lost scrape without a sample shows as a gap: over 2.5 s at an interval of one second.
     lost = failed + max(0, round(widest) - 2)
     assert lost <= 1, f"{failed} failed scrapes, widest gap {widest:.2f} s in {window}"
 
 
-def test_nobody_else_may_read_what_is_secret(engine: Engine, stack: Stack, practice: PracticeStack) -> None:
+def test_secret_files_are_readable_only_by_their_owner(
+    engine: Engine, stack: Stack, practice: PracticeStack
+) -> None:
     assert apply(engine, stack).error is None
     for path in engine.workspace.root.rglob("*"):
         if not path.is_file() or path.is_symlink():
@@ -416,13 +418,13 @@ def test_the_curl_commands_run_as_printed(engine: Engine, stack: Stack) -> None:
             assert ended.stdout.strip() == attempt.outcome, ended
 
 
-# -- what a person restarts -------------------------------------------------------------------------------
+# -- restarts by the user
 
 
-def test_a_windows_host_is_told_what_to_type_and_waited_for(
+def test_a_windows_host_gets_manual_commands_and_is_waited_for(
     engine: Engine, practice: PracticeStack, node_exporter: str, tmp_path: Path
 ) -> None:
-    """A node_exporter that we can reach by its port alone stands for it; the person is played by this test."""
+    """A node_exporter that is reached by its port only stands for a Windows host; the test plays the user."""
     address = stand.free_address(9100)
     listen = f"{address}:9100"
     host = HostSpec(name="winbox", connect="manual", address=address, os="windows")
@@ -432,13 +434,13 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
     )
     running = [subprocess.Popen([node_exporter, f"--web.listen-address={listen}"], stderr=subprocess.DEVNULL)]
     try:
-        until_answers(listen)
+        wait_for_connection(listen)
         plan = engine.plan(stack)
         typed = plan.restarts[0].commands()
         assert typed[0].startswith("# On winbox, in PowerShell")
         assert "--web.config.file=C:\\Program Files\\windows_exporter\\web.yml" in "\n".join(typed)
         assert not any(word in line for line in typed for word in ("install ", "openssl", "htpasswd"))
-        # What makes the files is typed here, whatever this machine is.
+        # The commands that make the files run on this machine.
         made = [
             change
             for change in plan.changes
@@ -459,7 +461,7 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
             folder = engine.workspace.outbox / "winbox" / "node_exporter"
             running[0].terminate()
             running[0].wait(60)
-            # As a person does: it is started again until it stays, and what it said is kept.
+            # As a user does: it is started again until it stays up, and its output is kept.
             for _ in range(10):
                 with said.open("a") as log:
                     started = subprocess.Popen(
@@ -468,7 +470,7 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
                         stderr=log,
                     )
                 running.append(started)
-                if serves(listen, started):
+                if accepts_connections(listen, started):
                     return
                 started.wait(60)
             engine_cancel.set()
@@ -486,7 +488,7 @@ def test_a_windows_host_is_told_what_to_type_and_waited_for(
             process.wait(60)
 
 
-def test_a_prometheus_that_a_person_reloads_is_waited_for_until_it_has_read_its_configuration(
+def test_a_manual_reload_of_prometheus_is_waited_for(
     engine: Engine, stack: Stack, practice: PracticeStack
 ) -> None:
     facts = engine.inspect(stack)
@@ -504,13 +506,13 @@ def test_a_prometheus_that_a_person_reloads_is_waited_for_until_it_has_read_its_
 
     outcome = engine.apply(engine.plan(stack, facts=facts), person)
     assert outcome.error is None
-    assert len(asked) == 2  # https first, the login in the moment in which the server turns
+    assert len(asked) == 2  # https first, the login when the server restarts with it
     assert all(each.startswith("reload") for each in asked)
     assert all(attempt.ok for attempt in outcome.attempts)
 
 
-def serves(place: str, process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process accepts connections there before it ends; fails after a minute."""
+def accepts_connections(place: str, process: subprocess.Popen[bytes]) -> bool:
+    """Waits until a process accepts connections at an address; returns whether it did so before it ended."""
     name, _, port = place.rpartition(":")
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
@@ -523,8 +525,8 @@ def serves(place: str, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def until_answers(place: str) -> None:
-    """Back when something accepts connections there; fails after a minute."""
+def wait_for_connection(place: str) -> None:
+    """Waits until something accepts connections at an address; fails after a minute."""
     name, _, port = place.rpartition(":")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -537,7 +539,7 @@ def until_answers(place: str) -> None:
     pytest.fail(f"nothing answers on {place}")
 
 
-def test_giving_up_while_it_waits_puts_everything_back(
+def test_cancel_during_a_manual_step_rolls_everything_back(
     engine: Engine, practice: PracticeStack, node_exporter: str
 ) -> None:
     address = stand.free_address(9100)
@@ -549,7 +551,7 @@ def test_giving_up_while_it_waits_puts_everything_back(
         [node_exporter, f"--web.listen-address={address}:9100"], stderr=subprocess.DEVNULL
     )
     try:
-        until_answers(f"{address}:9100")
+        wait_for_connection(f"{address}:9100")
         plan = engine.plan(stack)
         before = snapshot(engine.workspace.root)
         cancel = threading.Event()
@@ -561,7 +563,7 @@ def test_giving_up_while_it_waits_puts_everything_back(
         process.wait(60)
 
 
-def test_the_end_of_practice_leaves_nothing_of_it(
+def test_removing_the_practice_stack_leaves_nothing_of_it(
     engine: Engine, stack: Stack, practice: PracticeStack
 ) -> None:
     assert apply(engine, stack).error is None
@@ -575,11 +577,11 @@ def test_the_end_of_practice_leaves_nothing_of_it(
     assert engine.undo().state == "failed"
 
 
-# -- crashes while putting back, and what must not be lost --------------------------------------------------
+# -- crashes while restoring, and what must not be lost
 
 
 @pytest.mark.parametrize("at", [1, 4, 7, 12])
-def test_an_undo_that_is_cut_off_is_finished_by_recover(
+def test_recover_finishes_an_interrupted_undo(
     engine: Engine, stack: Stack, practice: PracticeStack, at: int
 ) -> None:
     before = snapshot(engine.workspace.root)
@@ -603,7 +605,7 @@ def test_an_undo_that_is_cut_off_is_finished_by_recover(
     assert engine.interrupted_run() is None
 
 
-def test_a_front_that_breaks_does_not_break_the_run(engine: Engine, stack: Stack) -> None:
+def test_an_error_in_the_event_callback_does_not_fail_the_run(engine: Engine, stack: Stack) -> None:
     def broken(event: Event) -> None:
         raise BrokenPipeError(event.kind)
 
@@ -612,19 +614,19 @@ def test_a_front_that_breaks_does_not_break_the_run(engine: Engine, stack: Stack
     assert [run.state for run in engine.history()] == ["proven"]
 
 
-def test_an_undo_that_could_not_finish_does_not_begin(engine: Engine, stack: Stack) -> None:
+def test_an_undo_that_cannot_finish_does_not_start(engine: Engine, stack: Stack) -> None:
     assert apply(engine, stack).error is None
     after = snapshot(engine.workspace.root)
     images = sorted(engine.workspace.runs.glob("*/before/*"))
     assert images
-    images[0].unlink()  # what stood in the service's arguments
+    images[0].unlink()  # the former content of the service's arguments
     outcome = engine.undo()
     assert outcome.state == "failed"
     assert differences(after, snapshot(engine.workspace.root)) == []
     assert all(attempt.ok for attempt in engine.verify(stack))
 
 
-def test_a_damaged_journal_is_not_swept_away(engine: Engine, stack: Stack) -> None:
+def test_a_damaged_journal_is_not_deleted(engine: Engine, stack: Stack) -> None:
     assert apply(engine, stack).error is None
     journal = next(engine.workspace.runs.glob("*/journal.jsonl"))
     journal.write_bytes(b"{" + journal.read_bytes().lstrip(b"\n{"))
@@ -632,7 +634,7 @@ def test_a_damaged_journal_is_not_swept_away(engine: Engine, stack: Stack) -> No
     assert list(engine.workspace.runs.glob("*/before/*")), "the only copies of what was there"
 
 
-def test_the_end_of_practice_keeps_what_a_real_stack_was_built_on(
+def test_removing_the_practice_stack_keeps_the_ca_of_a_real_stack(
     engine: Engine, stack: Stack, practice: PracticeStack, node_exporter: str
 ) -> None:
     assert apply(engine, stack).error is None
@@ -653,7 +655,7 @@ def test_the_end_of_practice_keeps_what_a_real_stack_was_built_on(
             running.append(subprocess.Popen(argv, stderr=subprocess.DEVNULL))
 
     try:
-        until_answers(f"{address}:9100")
+        wait_for_connection(f"{address}:9100")
         assert engine.apply(engine.plan(real), person).error is None
         engine.practice_down()
         assert (engine.workspace.authority / "ca.key").exists()
@@ -664,7 +666,7 @@ def test_the_end_of_practice_keeps_what_a_real_stack_was_built_on(
             process.wait(60)
 
 
-def test_a_job_with_others_in_it_is_parted_and_they_get_no_password(
+def test_a_job_with_foreign_targets_is_split_and_they_get_no_password(
     engine: Engine, stack: Stack, practice: PracticeStack
 ) -> None:
     config = file(practice, "prometheus", "prometheus.yml")

@@ -1,4 +1,4 @@
-"""What a person has already is kept and extended, never replaced: a plan on it has nothing to do, or just what is missing."""
+"""Existing configuration is kept and extended, never replaced: a plan has no steps, or only those that are missing."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ PASSWORD = "correct horse battery"
 
 
 @dataclass
-class Hand:
-    """A person at the practice stack, with an editor, openssl and htpasswd."""
+class Admin:
+    """An administrator of the practice stack, with an editor, openssl and htpasswd."""
 
     practice: PracticeStack
     engine: Engine
@@ -47,32 +47,32 @@ class Hand:
 
     @property
     def config(self) -> Path:
-        """Prometheus' configuration."""
+        """Returns Prometheus' configuration."""
         return Path(self.practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
 
     @property
     def node(self) -> str:
-        """address:port of the node_exporter."""
+        """Returns address:port of the node_exporter."""
         return self.practice.host("srv1").listen
 
     @property
     def address(self) -> str:
-        """Its address."""
+        """Returns the address of the node_exporter."""
         return self.practice.host("srv1").address
 
     def place(self, host: str, *parts: str) -> Path:
-        """A path in a host's etc folder."""
+        """Returns a path in a host's etc folder."""
         return Path(self.practice.folder) / host / "etc" / Path(*parts)
 
     def write(self, path: Path, text: str | bytes, mode: int = 0o640) -> Path:
-        """A file as an editor leaves it."""
+        """Writes a file with the mode that an editor gives it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         path.chmod(mode)
         return path
 
     def hashed(self, user: str) -> str:
-        """The hash of `PASSWORD` in another style than ours."""
+        """Returns the hash of `PASSWORD` in htpasswd's style."""
         return by_openssl.htpasswd(binaries.find("htpasswd", cache=self.cache).path, user, PASSWORD)
 
     def serve(self, web_config: Path) -> None:
@@ -80,7 +80,7 @@ class Hand:
         self.flags("srv1", f"--web.config.file={web_config}")
 
     def arguments(self, host: str) -> list[str]:
-        """What a host's service is started with."""
+        """Returns the file with the arguments of a host's service."""
         return (Path(self.practice.host(host).service_folder) / "arguments").read_text().splitlines()
 
     def flags(self, name: str, *more: str) -> None:
@@ -92,26 +92,26 @@ class Hand:
         supervised.restart(host.connection(), service)
 
     def job(self, added: str) -> None:
-        """Puts lines into the job 'node' and has Prometheus read them."""
+        """Inserts lines into the job 'node' and reloads Prometheus."""
         text = self.config.read_text()
         assert text.count("  - job_name: node\n") == 1
         self.config.write_text(text.replace("  - job_name: node\n", f"  - job_name: node\n{added}"))
         self.reload()
 
     def replace_job(self, text: str) -> None:
-        """Another job in place of 'node'."""
+        """Replaces the job 'node' by another one."""
         head, _, _ = self.config.read_text().partition("  # The components on srv1.")
         self.config.write_text(head + text)
         self.reload()
 
     def reload(self) -> None:
-        """Prometheus reads its configuration."""
+        """Reloads Prometheus."""
         host = self.practice.host("prometheus")
         (service,) = supervised.discover(host.connection(), host.folder)
         supervised.reload(host.connection(), service)
 
     def stack(self, *protect: Protection, user: UserSpec | None = None, **settings: object) -> Stack:
-        """Only the node_exporter protected."""
+        """Returns a stack in which only the node_exporter is protected."""
         plain = practice_stack.stack(self.engine.workspace.root)
         node, prometheus = plain.components
         return replace(
@@ -121,7 +121,7 @@ class Hand:
         )
 
     def proven(self, plan: Plan) -> None:
-        """Applies; every probe must end as it must, and a second plan has nothing to do."""
+        """Applies the plan; every probe must be as expected, and a second plan must have no steps."""
         outcome = self.engine.apply(plan)
         assert (outcome.state, outcome.error) == ("proven", None), [
             (each.probe.id, each.outcome, each.reason) for each in outcome.attempts if not each.ok
@@ -129,7 +129,7 @@ class Hand:
         assert [step.id for step in self.engine.plan(plan.stack).steps] == []
 
     def refused(self, stack: Stack, kind: type[InputError], *words: str) -> InputError:
-        """A plan that is refused with these words, and nothing is touched."""
+        """Checks that planning fails with this kind of error, and that nothing has changed."""
         before = snapshot(self.engine.workspace.root)
         with pytest.raises(kind) as caught:
             self.engine.plan(stack)
@@ -144,14 +144,14 @@ class Hand:
 
 
 @pytest.fixture
-def hand(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Hand:
-    """A person at a fresh practice stack."""
+def admin(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Admin:
+    """Returns the administrator of a new practice stack."""
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
-    return Hand(practice, Engine(Workspace(Path(practice.folder).parent)), cache)
+    return Admin(practice, Engine(Workspace(Path(practice.folder).parent)), cache)
 
 
-def on_hosts(plan: Plan) -> list[str]:
-    """What a plan would do outside Firescreen's own folder: file names, and what is told to services."""
+def changes_on_hosts(plan: Plan) -> list[str]:
+    """Returns what a plan changes outside Firescreen's own folder: file names, and actions on services."""
     return [
         f"{change.action} {change.service.unit}" if isinstance(change, RunService) else Path(change.path).name
         for change in plan.changes
@@ -159,8 +159,8 @@ def on_hosts(plan: Plan) -> list[str]:
     ]
 
 
-def edited(plan: Plan, path: Path) -> bytes:
-    """What a plan makes of a file."""
+def file_after_plan(plan: Plan, path: Path) -> bytes:
+    """Returns the file as a plan changes it."""
     written = [each for each in plan.changes if isinstance(each, WriteFile) and each.path == str(path)]
     assert written
     state = written[-1].after
@@ -168,29 +168,29 @@ def edited(plan: Plan, path: Path) -> bytes:
     return state.content
 
 
-# -- (a) everything done by hand, in another style ----------------------------------------------------------
+# -- (a) everything made by hand, in another style
 
 
-def by_hand(hand: Hand, tmp_path: Path, *, certificates: bool) -> Path:
-    """TLS, a password and, if asked for, client certificates, all of it made and named otherwise than by us."""
+def set_up_by_hand(admin: Admin, tmp_path: Path, *, certificates: bool) -> Path:
+    """Sets up TLS, a password and, optionally, client certificates, with other file names and styles than ours."""
     ca = by_openssl.authority(tmp_path / "pki")
-    tls, mine = hand.place("srv1", "our-tls"), hand.place("prometheus", "prometheus", "tls")
-    by_openssl.leaf(ca, tls, "node", [f"IP:{hand.address}", "DNS:srv1"])
+    tls, mine = admin.place("srv1", "our-tls"), admin.place("prometheus", "prometheus", "tls")
+    by_openssl.leaf(ca, tls, "node", [f"IP:{admin.address}", "DNS:srv1"])
     by_openssl.leaf(ca, mine, "scraper", ["DNS:scraper.lab"], usage="clientAuth", curve="P-384")
-    hand.write(mine / "our-root.pem", ca.certificate.read_bytes())
-    hand.write(tls / "clients.pem", ca.certificate.read_bytes())
-    hand.write(mine / "scraper.txt", f"{PASSWORD}\n")
+    admin.write(mine / "our-root.pem", ca.certificate.read_bytes())
+    admin.write(tls / "clients.pem", ca.certificate.read_bytes())
+    admin.write(mine / "scraper.txt", f"{PASSWORD}\n")
     clients = ", client_auth_type: \"RequireAndVerifyClientCert\", 'client_ca_file': clients.pem"
-    web_config = hand.write(
+    web_config = admin.write(
         tls / "web-config.yaml",
         "---\n# ours since 2021\n"
         f'"tls_server_config" : {{ cert_file: node.pem , \'key_file\': "node-key.pem"{clients if certificates else ""} }}\n'
         "basic_auth_users:\n"
-        f"    'scraper': \"{hand.hashed('scraper')}\"   # htpasswd -nBC 12 scraper\n",
+        f"    'scraper': \"{admin.hashed('scraper')}\"   # htpasswd -nBC 12 scraper\n",
     )
-    hand.serve(web_config)
+    admin.serve(web_config)
     pair = "        key_file: tls/scraper-key.pem\n        cert_file: tls/scraper.pem\n"
-    hand.job(
+    admin.job(
         '    scheme: "https"\n'
         "    basic_auth: {password_file: tls/scraper.txt, username: scraper}\n"
         "    tls_config:\n        ca_file: tls/our-root.pem\n" + (pair if certificates else "")
@@ -200,198 +200,200 @@ def by_hand(hand: Hand, tmp_path: Path, *, certificates: bool) -> Path:
 
 @pytest.mark.parametrize("known", ["its user's name", "its password file"])
 @pytest.mark.matrix
-def test_a_password_set_up_by_hand_in_another_style_is_left_as_it_is(
-    hand: Hand, tmp_path: Path, known: str
+def test_a_password_set_up_by_hand_in_another_style_is_unchanged(
+    admin: Admin, tmp_path: Path, known: str
 ) -> None:
-    by_hand(hand, tmp_path, certificates=False)
-    secret = hand.place("prometheus", "prometheus", "tls", "scraper.txt")
+    set_up_by_hand(admin, tmp_path, certificates=False)
+    secret = admin.place("prometheus", "prometheus", "tls", "scraper.txt")
     file = UserSpec(name="scraper", password="file", file=str(secret))
     user = file if known == "its password file" else UserSpec(name="scraper")
-    before = snapshot(Path(hand.practice.folder))
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth", user=user))
-    assert on_hosts(plan) == [], "the proof needs its own copies, and nothing else is missing"
-    hand.proven(plan)
-    assert differences(before, snapshot(Path(hand.practice.folder))) == []
+    before = snapshot(Path(admin.practice.folder))
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth", user=user))
+    assert changes_on_hosts(plan) == [], "the proof needs its own copies, and nothing else is missing"
+    admin.proven(plan)
+    assert differences(before, snapshot(Path(admin.practice.folder))) == []
 
 
-def test_a_user_of_another_name_is_added_and_the_one_that_is_there_stays(hand: Hand, tmp_path: Path) -> None:
-    web_config = by_hand(hand, tmp_path, certificates=False)
+def test_a_user_with_another_name_is_added_to_the_existing_one(admin: Admin, tmp_path: Path) -> None:
+    web_config = set_up_by_hand(admin, tmp_path, certificates=False)
     old = web_config.read_text()
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
-    assert on_hosts(plan) == ["web-config.yaml"]
-    new = edited(plan, web_config).decode()
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
+    assert changes_on_hosts(plan) == ["web-config.yaml"]
+    new = file_after_plan(plan, web_config).decode()
     assert new.startswith(old)
     assert new.removeprefix(old).startswith("    prometheus: $2")
-    hand.proven(plan)
+    admin.proven(plan)
 
 
 @pytest.mark.matrix
-def test_client_certificates_set_up_by_hand_are_kept_and_the_proofs_own_is_let_in_too(
-    hand: Hand, tmp_path: Path
+def test_client_certificates_set_up_by_hand_are_kept_and_ours_is_accepted_too(
+    admin: Admin, tmp_path: Path
 ) -> None:
-    web_config = by_hand(hand, tmp_path, certificates=True)
-    secret = hand.place("prometheus", "prometheus", "tls", "scraper.txt")
+    web_config = set_up_by_hand(admin, tmp_path, certificates=True)
+    secret = admin.place("prometheus", "prometheus", "tls", "scraper.txt")
     user = UserSpec(name="scraper", password="file", file=str(secret))
-    config = hand.config.read_bytes()
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth", "client_cert", user=user))
-    # Without a certificate that the server takes, nothing could be proven: this one is added to those let in.
-    assert on_hosts(plan) == ["client-ca.crt", "web-config.yaml"]
-    bundle = edited(plan, web_config.parent / "client-ca.crt")
+    config = admin.config.read_bytes()
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth", "client_cert", user=user))
+    # Verification needs a certificate that the server accepts: ours is added to the accepted ones.
+    assert changes_on_hosts(plan) == ["client-ca.crt", "web-config.yaml"]
+    bundle = file_after_plan(plan, web_config.parent / "client-ca.crt")
     assert bundle.count(b"BEGIN CERTIFICATE") == 2
     assert (web_config.parent / "clients.pem").read_bytes().strip() in bundle
     extended = str(web_config.parent / "client-ca.crt")
-    assert edited(plan, web_config).decode() == web_config.read_text().replace("clients.pem", extended)
-    hand.proven(plan)
-    assert hand.config.read_bytes() == config
+    assert file_after_plan(plan, web_config).decode() == web_config.read_text().replace(
+        "clients.pem", extended
+    )
+    admin.proven(plan)
+    assert admin.config.read_bytes() == config
 
 
-# -- (b) a web configuration with settings of its own -------------------------------------------------------
+# -- (b) a web configuration with further settings
 
 
-def test_users_headers_and_comments_of_a_web_configuration_stay(hand: Hand, tmp_path: Path) -> None:
+def test_users_headers_and_comments_of_a_web_configuration_are_kept(admin: Admin, tmp_path: Path) -> None:
     text = (
         "# do not touch without asking Kim\n"
         "basic_auth_users:\n"
-        f"  kim: {hand.hashed('kim')}  # until March\n\n"
+        f"  kim: {admin.hashed('kim')}  # until March\n\n"
         "http_server_config:\n"
         "   headers:\n"
         "     X-Frame-Options:   deny\n"
     )
-    web_config = hand.write(hand.place("srv1", "node_exporter", "kims.yml"), text, 0o644)
-    hand.serve(web_config)
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth", headers={"X-Content-Type-Options": "nosniff"}))
-    new = edited(plan, web_config)
+    web_config = admin.write(admin.place("srv1", "node_exporter", "kims.yml"), text, 0o644)
+    admin.serve(web_config)
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth", headers={"X-Content-Type-Options": "nosniff"}))
+    new = file_after_plan(plan, web_config)
     kept = [line for line in text.splitlines() if line]
     assert [line for line in new.decode().splitlines() if line in kept] == kept
     config = web.parse(new)
     assert set(config.users) == {"kim", "prometheus"}
     assert config.headers == {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
-    hand.proven(plan)
+    admin.proven(plan)
     assert web_config.stat().st_mode & 0o007 == 0, "what holds a hash is closed to others when it is written"
 
 
-# -- (c) a job with settings of its own ---------------------------------------------------------------------
+# -- (c) a job with further settings
 
 
 @pytest.mark.matrix
-def test_a_jobs_other_settings_stay(hand: Hand) -> None:
-    hand.replace_job(
+def test_other_settings_of_a_job_are_kept(admin: Admin) -> None:
+    admin.replace_job(
         "  - job_name: 'node'   # racks 1-3\n"
         "    scrape_interval: 2s\n"
         "    params: {'collect[]': [cpu, meminfo]}\n"
         "    honor_timestamps: false\n"
-        f"    static_configs: [ {{targets: [ '{hand.node}' ], labels: {{rack: r1}}}} ]\n"
+        f"    static_configs: [ {{targets: [ '{admin.node}' ], labels: {{rack: r1}}}} ]\n"
         "    metric_relabel_configs:\n"
         "      - {source_labels: [__name__], regex: 'node_scrape.*', action: drop}  # noise\n"
     )
-    old = hand.config.read_text()
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
-    new = edited(plan, hand.config).decode()
+    old = admin.config.read_text()
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
+    new = file_after_plan(plan, admin.config).decode()
     for line in old.splitlines():
         assert line in new.splitlines()
     added = [line.strip() for line in new.splitlines() if line not in old.splitlines()]
     assert {line.partition(":")[0] for line in added} == {
         "scheme", "tls_config", "ca_file", "basic_auth", "username", "password_file",
     }  # fmt: skip
-    hand.proven(plan)
+    admin.proven(plan)
 
 
-# -- (e) targets that are found in other ways ---------------------------------------------------------------
+# -- (e) targets from service discovery
 
 
-def file_sd(hand: Hand, targets: Sequence[str]) -> Path:
-    """The job 'node' with its targets in a list of their own."""
-    listing = hand.write(
-        hand.place("prometheus", "prometheus", "targets", "nodes.yml"),
+def file_sd(admin: Admin, targets: Sequence[str]) -> Path:
+    """Changes the job 'node' to read its targets from a file."""
+    listing = admin.write(
+        admin.place("prometheus", "prometheus", "targets", "nodes.yml"),
         "- targets:\n" + "".join(f"    - '{each}'\n" for each in targets) + "  labels: {from: file}\n",
     )
-    hand.replace_job("  - job_name: node\n    file_sd_configs:\n      - files: ['targets/*.yml']\n")
+    admin.replace_job("  - job_name: node\n    file_sd_configs:\n      - files: ['targets/*.yml']\n")
     return listing
 
 
-def test_a_job_whose_list_of_targets_is_all_ours_is_secured(hand: Hand) -> None:
-    listing = file_sd(hand, [hand.node])
+def test_a_job_whose_target_list_has_only_our_targets_is_secured(admin: Admin) -> None:
+    listing = file_sd(admin, [admin.node])
     before = listing.read_bytes()
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
-    assert [job.name for job in scrape.jobs(edited(plan, hand.config))] == ["prometheus", "node"]
-    hand.proven(plan)
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
+    assert [job.name for job in scrape.jobs(file_after_plan(plan, admin.config))] == ["prometheus", "node"]
+    admin.proven(plan)
     assert listing.read_bytes() == before
 
 
-def test_a_list_that_names_others_too_is_refused_before_anything_is_touched(hand: Hand) -> None:
-    file_sd(hand, [hand.node, "other.invalid:9100"])
-    hand.refused(hand.stack("tls"), InputError, "other.invalid:9100", "job node", "prometheus.yml")
+def test_a_target_list_with_foreign_targets_is_refused_before_any_change(admin: Admin) -> None:
+    file_sd(admin, [admin.node, "other.invalid:9100"])
+    admin.refused(admin.stack("tls"), InputError, "other.invalid:9100", "job node", "prometheus.yml")
 
 
 @pytest.mark.matrix
-def test_addresses_that_relabelling_makes(hand: Hand) -> None:
-    name, _, port = hand.node.rpartition(":")
-    hand.replace_job(
+def test_addresses_made_by_relabelling(admin: Admin) -> None:
+    name, _, port = admin.node.rpartition(":")
+    admin.replace_job(
         "  - job_name: node\n"
         f"    static_configs: [targets: ['{name}']]\n"
         "    relabel_configs:\n"
         f"      - {{source_labels: [__address__], target_label: __address__, replacement: '$1:{port}'}}\n"
         "      - {source_labels: [__address__], target_label: instance, replacement: rack-one}\n"
     )
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
-    assert [job.name for job in scrape.jobs(edited(plan, hand.config))] == ["prometheus", "node"]
-    hand.proven(plan)
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
+    assert [job.name for job in scrape.jobs(file_after_plan(plan, admin.config))] == ["prometheus", "node"]
+    admin.proven(plan)
 
 
 @pytest.mark.matrix
-def test_the_name_that_a_job_asks_for_stands_in_the_certificate(hand: Hand) -> None:
-    hand.job("    tls_config: {server_name: node.rack-one.lab}\n")
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
-    (job,) = (each for each in scrape.jobs(edited(plan, hand.config)) if each.name == "node")
+def test_the_server_name_of_a_job_is_in_the_certificate(admin: Admin) -> None:
+    admin.job("    tls_config: {server_name: node.rack-one.lab}\n")
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
+    (job,) = (each for each in scrape.jobs(file_after_plan(plan, admin.config)) if each.name == "node")
     assert job.tls["server_name"] == "node.rack-one.lab"
-    hand.proven(plan)
+    admin.proven(plan)
 
 
 @pytest.mark.matrix
-def test_a_certificate_need_only_hold_the_name_that_is_asked_for(hand: Hand, tmp_path: Path) -> None:
+def test_a_certificate_needs_only_the_requested_server_name(admin: Admin, tmp_path: Path) -> None:
     ca = by_openssl.authority(tmp_path / "pki")
-    home = hand.place("srv1", "node_exporter")
+    home = admin.place("srv1", "node_exporter")
     by_openssl.leaf(ca, home, "node", ["DNS:node.rack-one.lab"])
-    hand.serve(
-        hand.write(home / "w.yml", "tls_server_config: {cert_file: node.pem, key_file: node-key.pem}\n")
+    admin.serve(
+        admin.write(home / "w.yml", "tls_server_config: {cert_file: node.pem, key_file: node-key.pem}\n")
     )
-    hand.write(hand.config.parent / "root.pem", ca.certificate.read_bytes())
-    hand.job("    scheme: https\n    tls_config: {server_name: node.rack-one.lab, ca_file: root.pem}\n")
-    plan = hand.engine.plan(hand.stack("tls"))
-    assert on_hosts(plan) == []
-    hand.proven(plan)
+    admin.write(admin.config.parent / "root.pem", ca.certificate.read_bytes())
+    admin.job("    scheme: https\n    tls_config: {server_name: node.rack-one.lab, ca_file: root.pem}\n")
+    plan = admin.engine.plan(admin.stack("tls"))
+    assert changes_on_hosts(plan) == []
+    admin.proven(plan)
 
 
-def federation(hand: Hand) -> str:
-    """A job that takes series of a Prometheus: of itself here, the practice stack has one."""
+def federation(admin: Admin) -> str:
+    """Adds a job that federates from a Prometheus: from itself here, the practice stack has one."""
     return (
         "  - job_name: federate\n    honor_labels: true\n    metrics_path: /federate\n"
         "    params: {'match[]': ['up']}\n"
-        f"    static_configs: [targets: ['{hand.practice.host('prometheus').listen}']]\n"
+        f"    static_configs: [targets: ['{admin.practice.host('prometheus').listen}']]\n"
     )
 
 
 @pytest.mark.matrix
-def test_federation_and_remote_write_to_a_prometheus_that_is_secured(hand: Hand) -> None:
-    listen = hand.practice.host("prometheus").listen
-    host = hand.practice.host("prometheus")
+def test_federation_and_remote_write_to_a_secured_prometheus(admin: Admin) -> None:
+    listen = admin.practice.host("prometheus").listen
+    host = admin.practice.host("prometheus")
     arguments = Path(host.service_folder) / "arguments"
     arguments.write_text(arguments.read_text() + "--web.enable-remote-write-receiver\n")
     (service,) = supervised.discover(host.connection(), host.folder)
     supervised.restart(host.connection(), service)
-    hand.config.write_text(
-        hand.config.read_text()
-        + federation(hand)
+    admin.config.write_text(
+        admin.config.read_text()
+        + federation(admin)
         + f"remote_write:\n  - url: http://{listen}/api/v1/write\n    name: back\n"
         + "    write_relabel_configs: [{source_labels: [__name__], regex: none, action: keep}]\n"
         + f"remote_read:\n  - url: http://{listen}/api/v1/read\n"
     )
-    hand.reload()
-    plain = hand.stack()
+    admin.reload()
+    plain = admin.stack()
     both: tuple[Protection, ...] = ("tls", "basic_auth", "client_cert")
     stack = replace(plain, components=(plain.components[0], replace(plain.components[1], protect=both)))
-    plan = hand.engine.plan(stack)
-    new = edited(plan, hand.config)
+    plan = admin.engine.plan(stack)
+    new = file_after_plan(plan, admin.config)
     for block in scrape.clients(new):
         assert block.url.startswith("https://")
         assert block.tls["cert_file"]
@@ -400,11 +402,11 @@ def test_federation_and_remote_write_to_a_prometheus_that_is_secured(hand: Hand)
     assert jobs["federate"].scheme == jobs["prometheus"].scheme == "https"
     assert jobs["node"].scheme == "http"
     assert any(warning.id == "remote-write-drops" for warning in plan.warnings)
-    hand.proven(plan)
+    admin.proven(plan)
 
 
 @pytest.mark.matrix
-def test_two_alertmanagers_of_which_one_is_not_ours_are_refused(tmp_path: Path, cache: Path) -> None:
+def test_alertmanagers_of_which_one_is_foreign_are_refused(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
         config = stand.file("prometheus", "prometheus.yml")
         ours = stand.listen("alertmanager")
@@ -423,41 +425,41 @@ def test_two_alertmanagers_of_which_one_is_not_ours_are_refused(tmp_path: Path, 
         assert stand.engine.history() == ()
 
 
-# -- (f) a job that authenticates otherwise -----------------------------------------------------------------
+# -- (f) a job with another kind of authentication
 
 
-def test_another_way_to_authenticate_is_refused_for_a_password_and_fine_for_a_certificate(hand: Hand) -> None:
-    hand.write(hand.config.parent / "token", "secret-of-a-proxy")
-    hand.job("    authorization: {type: Bearer, credentials_file: token}\n")
-    hand.refused(hand.stack("tls", "basic_auth"), ConfigError, "authorization", "job node", "prometheus.yml")
-    plan = hand.engine.plan(hand.stack("tls", "client_cert"))
-    (job,) = (each for each in scrape.jobs(edited(plan, hand.config)) if each.name == "node")
+def test_another_kind_of_authentication_excludes_a_password_but_not_a_certificate(admin: Admin) -> None:
+    admin.write(admin.config.parent / "token", "secret-of-a-proxy")
+    admin.job("    authorization: {type: Bearer, credentials_file: token}\n")
+    admin.refused(admin.stack("tls", "basic_auth"), ConfigError, "authorization", "job node", "prometheus.yml")
+    plan = admin.engine.plan(admin.stack("tls", "client_cert"))
+    (job,) = (each for each in scrape.jobs(file_after_plan(plan, admin.config)) if each.name == "node")
     assert job.other_auth == "authorization"
     assert job.tls["cert_file"]
-    hand.proven(plan)
+    admin.proven(plan)
 
 
 @pytest.mark.matrix
-def test_two_logins_that_the_server_knows_may_differ(hand: Hand, tmp_path: Path) -> None:
-    web_config = by_hand(hand, tmp_path, certificates=False)
-    web_config.write_text(web_config.read_text() + f"    kim: {hand.hashed('kim')}\n")
-    hand.config.write_text(
-        hand.config.read_text()
+def test_different_logins_that_the_server_accepts_are_kept(admin: Admin, tmp_path: Path) -> None:
+    web_config = set_up_by_hand(admin, tmp_path, certificates=False)
+    web_config.write_text(web_config.read_text() + f"    kim: {admin.hashed('kim')}\n")
+    admin.config.write_text(
+        admin.config.read_text()
         + "  - job_name: kims\n    scheme: https\n    tls_config: {ca_file: tls/our-root.pem}\n"
         + "    basic_auth: {username: kim, password_file: tls/scraper.txt}\n"
-        + f"    static_configs: [targets: ['{hand.node}']]\n"
+        + f"    static_configs: [targets: ['{admin.node}']]\n"
     )
-    hand.reload()
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth", user=UserSpec(name="scraper")))
-    assert on_hosts(plan) == []
-    hand.proven(plan)
+    admin.reload()
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth", user=UserSpec(name="scraper")))
+    assert changes_on_hosts(plan) == []
+    admin.proven(plan)
 
 
-# -- (g) certificates that come from elsewhere --------------------------------------------------------------
+# -- (g) certificates from elsewhere
 
 
 @pytest.mark.matrix
-def test_one_shared_pair_for_all_nodes(tmp_path: Path, cache: Path) -> None:
+def test_one_shared_certificate_for_all_nodes(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
         before = snapshot(stand.root)
         levels = dict.fromkeys(practice_stack.WHOLE, LEVELS["both"])
@@ -476,7 +478,7 @@ def test_one_shared_pair_for_all_nodes(tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.matrix
-def test_certificates_from_files_that_the_person_has(tmp_path: Path, cache: Path) -> None:
+def test_certificates_from_existing_files(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
         ca = by_openssl.authority(tmp_path / "pki")
         own: dict[str, OwnFiles] = {}
@@ -516,27 +518,27 @@ def test_certificates_from_files_that_the_person_has(tmp_path: Path, cache: Path
 # -- (h) behind a reverse proxy, below a path ---------------------------------------------------------------
 
 
-def test_what_is_served_below_a_path_is_asked_there(hand: Hand) -> None:
-    hand.flags("srv1", "--web.telemetry-path=/node/metrics")
-    hand.flags("prometheus", "--web.external-url=http://graphs.example.org/prom/")
-    text = hand.config.read_text()
+def test_a_component_below_a_path_is_probed_there(admin: Admin) -> None:
+    admin.flags("srv1", "--web.telemetry-path=/node/metrics")
+    admin.flags("prometheus", "--web.external-url=http://graphs.example.org/prom/")
+    text = admin.config.read_text()
     for job, path in (("node", "/node/metrics"), ("prometheus", "/prom/metrics")):
         head = f"  - job_name: {job}\n"
         assert text.count(head) == 1
         text = text.replace(head, f"{head}    metrics_path: {path}\n")
-    hand.config.write_text(text)
-    hand.reload()
-    before = snapshot(hand.engine.workspace.practice)
-    plain = practice_stack.stack(hand.engine.workspace.root)
+    admin.config.write_text(text)
+    admin.reload()
+    before = snapshot(admin.engine.workspace.practice)
+    plain = practice_stack.stack(admin.engine.workspace.root)
     both = tuple(replace(one, protect=("tls", "basic_auth")) for one in plain.components)
     stack = replace(plain, components=both)
-    plan = hand.engine.plan(stack)
+    plan = admin.engine.plan(stack)
     urls = {probe.url.partition("://")[2].partition("/")[2] for probe in plan.probes}
     assert urls == {"node/metrics", "prom/metrics", "prom"}
     assert any("/prom up" in warning.remediation for warning in plan.warnings)
-    hand.proven(plan)
-    # That address is another program's (nothing of Prometheus listens on port 80): it stays.
-    assert "--web.external-url=http://graphs.example.org/prom/" in hand.arguments("prometheus")
-    assert all(one.state == "secured" for one in hand.engine.scan(stack).exposures)
-    assert hand.engine.undo().state == "undone"
-    assert differences(before, snapshot(hand.engine.workspace.practice)) == []
+    admin.proven(plan)
+    # Another program has that address (nothing of Prometheus listens on port 80): it stays.
+    assert "--web.external-url=http://graphs.example.org/prom/" in admin.arguments("prometheus")
+    assert all(one.state == "secured" for one in admin.engine.scan(stack).exposures)
+    assert admin.engine.undo().state == "undone"
+    assert differences(before, snapshot(admin.engine.workspace.practice)) == []

@@ -1,4 +1,4 @@
-"""`firescreen explain` puts the follow-up questions to a real stack, and to nobody else."""
+"""`firescreen explain` checks the hosts of the stack for the cause, and connects to no other host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wizard.service_managers import supervised
 from wizard.workspace import Workspace
 
 
-def _found(practice: PracticeStack) -> tuple[Engine, Stack, dict[str, Service]]:
+def _diagnose(practice: PracticeStack) -> tuple[Engine, Stack, dict[str, Service]]:
     root = Path(practice.folder).parent
     machine, stack = Engine(Workspace(root)), practice_stack(root)
     facts = machine.inspect(stack)
@@ -26,27 +26,27 @@ def _found(practice: PracticeStack) -> tuple[Engine, Stack, dict[str, Service]]:
     return machine, stack, services
 
 
-def _said(practice: PracticeStack, command: str, text: str, *more: str, code: int = 0) -> Any:
+def _run_and_read_error(practice: PracticeStack, command: str, text: str, *more: str, code: int = 0) -> Any:
     ended = firescreen("--workspace", str(Path(practice.folder).parent), command, text, "--json", *more)
     assert ended.returncode == code, ended.stderr
     return json.loads(ended.stdout)
 
 
 def _explain(practice: PracticeStack, text: str, *more: str) -> Any:
-    return _said(practice, "explain", text, *more)
+    return _run_and_read_error(practice, "explain", text, *more)
 
 
-def test_the_hosts_of_the_stack_say_which_it_is(practice: PracticeStack) -> None:
-    machine, stack, services = _found(practice)
+def test_the_hosts_of_the_stack_narrow_down_the_cause(practice: PracticeStack) -> None:
+    machine, stack, services = _diagnose(practice)
     node, prometheus = services["node_exporter"], services["prometheus"]
     config = Path(prometheus.config_file)
 
-    # The job says https now, and the exporter speaks plain http still.
+    # The job uses https now, and the exporter still plain http.
     https = f'Get "https://{node.listen}/metrics": http: server gave HTTP response to HTTPS client'
     assert _explain(practice, https, "--stack", "practice")["id"] == "tls-to-plain-http"
     assert _explain(practice, https, "--stack", "practice", "--no-ask")["id"] == "scrape-tls-to-plain"
 
-    # A job without a password, and an exporter that wants one: asked of the files at both ends.
+    # A job without a password, and an exporter that requires one: read from the files at both ends.
     unauthorized = f"server returned HTTP status 401 Unauthorized: http://{node.listen}/metrics"
     found = machine.explain(unauthorized, stack)
     assert found is not None and found.fault == "password-none"
@@ -58,23 +58,23 @@ def test_the_hosts_of_the_stack_say_which_it_is(practice: PracticeStack) -> None
     assert found is not None and found.fault == "password-file"
     config.write_text(text)
 
-    # It does not run: its own log, and what listens, say so.
+    # The service does not run: its log, and its port, say so.
     refused = f'Get "http://{node.listen}/metrics": dial tcp {node.listen}: connect: connection refused'
     connection = PracticeConnection(node.host, Path(practice.folder) / node.host)
     supervised.stop(connection, supervised.folder_of(node))
     down = _explain(practice, refused, "--stack", "practice")
     assert down["id"] == "service-down"
     assert set(down) == {"id", "cause", "fix", "other_end", "next", "matched"}
-    # What our own request met is asked about in the same way.
+    # Errors of our own probes are explained in the same way.
     url = f"http://{node.listen}/metrics"
-    alone = _said(practice, "probe", url, code=1)["diagnosis"]
-    told = _said(practice, "probe", url, "--stack", "practice", code=1)["diagnosis"]
+    alone = _run_and_read_error(practice, "probe", url, code=1)["diagnosis"]
+    told = _run_and_read_error(practice, "probe", url, "--stack", "practice", code=1)["diagnosis"]
     assert (alone["id"], told["id"]) == ("go-refused", "service-down")
 
 
-def test_a_page_that_is_no_metrics_is_no_success(practice: PracticeStack) -> None:
-    """Prometheus could not read it: `probe` says so too, though the status is 200."""
-    _, _, services = _found(practice)
+def test_a_page_without_metrics_is_a_failure(practice: PracticeStack) -> None:
+    """Prometheus cannot parse it: `probe` reports that too, although the status is 200."""
+    _, _, services = _diagnose(practice)
     url = f"http://{services['node_exporter'].listen}"
     for path, code in (("/metrics", 0), ("/", 1)):
         ended = firescreen("--workspace", str(Path(practice.folder).parent), "probe", url + path, "--json")
@@ -83,9 +83,9 @@ def test_a_page_that_is_no_metrics_is_no_success(practice: PracticeStack) -> Non
         assert (told["diagnosis"] or {}).get("id") == (None if code == 0 else "scrape-html")
 
 
-def test_an_address_that_is_not_the_stacks_is_never_asked(practice: PracticeStack) -> None:
-    """A pasted line cannot make Firescreen connect to wherever it says."""
-    machine, stack, _ = _found(practice)
+def test_an_address_outside_the_stack_is_never_contacted(practice: PracticeStack) -> None:
+    """A pasted text cannot make Firescreen connect to an address that it names."""
+    machine, stack, _ = _diagnose(practice)
     with socket.socket() as trap:
         trap.bind(("127.0.0.1", 0))
         trap.listen()
@@ -100,7 +100,7 @@ def test_an_address_that_is_not_the_stacks_is_never_asked(practice: PracticeStac
     raise AssertionError("it was asked")
 
 
-def test_addresses_that_a_text_names() -> None:
+def test_addresses_are_read_from_a_text() -> None:
     assert addresses(
         'Get "https://srv1:9100/metrics": dial tcp 192.0.2.7:9100: connect: connection refused'
     ) == (
@@ -108,7 +108,7 @@ def test_addresses_that_a_text_names() -> None:
         "192.0.2.7:9100",
     )
     assert addresses("curl: (7) Failed to connect to localhost port 9100 after 0 ms") == ("localhost:9100",)
-    # As an attempt's own words name what Prometheus scraped.
+    # An attempt's error names the URL that Prometheus scraped.
     assert urls("down\nhttps://srv1:9100/metrics, last scraped never") == {
         "srv1:9100": "https://srv1:9100/metrics"
     }

@@ -1,4 +1,4 @@
-"""An export as the real ansible-playbook and ansible-vault read it: whole, encrypted where it must be, refusing."""
+"""An export, read by the real ansible-playbook and ansible-vault: complete, encrypted where needed, or refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def stack(practice: PracticeStack) -> Stack:
-    """Both practice programs with all three protections."""
+    """Returns both practice programs with all three protections."""
     made = practice_stack.stack(Path(practice.folder).parent)
     return replace(
         made,
@@ -47,7 +47,7 @@ def engine(practice: PracticeStack) -> Engine:
 
 @pytest.fixture
 def run(tmp_path: Path, cache: Path) -> Run:
-    """Runs `firescreen` in the practice fixture's workspace."""
+    """Returns a function that runs `firescreen` in the practice fixture's workspace."""
 
     def call(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return firescreen("--workspace", str(tmp_path / "workspace"), *words, stdin=stdin)
@@ -55,8 +55,8 @@ def run(tmp_path: Path, cache: Path) -> Run:
     return call
 
 
-def opened(folder: Path, password: str = PASSWORD) -> dict[str, bytes]:
-    """Every encrypted file of an export, opened by the real ansible-vault, by its path there."""
+def decrypt(folder: Path, password: str = PASSWORD) -> dict[str, bytes]:
+    """Returns every encrypted file of an export, decrypted by the real ansible-vault, by its path there."""
     paths = [
         path
         for path in sorted(folder.rglob("*"))
@@ -110,7 +110,7 @@ def test_the_command_writes_a_playbook_and_keeps_every_secret(
     assert len(hosts) == len([change for change in before.changes if change.host != WORKSPACE])
     assert len(hosts) == len(after.changes), "the CA and the passwords are not remembered"
 
-    # Nothing is open to others, and nothing that is a secret lies there to be read.
+    # Nothing is readable by others, and no secret is unencrypted.
     everything = [folder, *folder.rglob("*")]
     assert {path.stat().st_mode & 0o777 for path in everything} == {0o700, 0o600}
     password = (engine.workspace.users / "prometheus.password").read_bytes()
@@ -119,7 +119,7 @@ def test_the_command_writes_a_playbook_and_keeps_every_secret(
     assert b"PRIVATE KEY" not in clear and b"$2y$" not in clear
     assert password not in clear and PASSWORD.encode() not in clear
 
-    secrets = opened(folder)
+    secrets = decrypt(folder)
     inside = b"".join(secrets.values())
     assert password in inside and b"$2y$" in inside and inside.count(b"BEGIN PRIVATE KEY") == 3
     assert authority not in inside
@@ -133,22 +133,20 @@ def test_the_command_writes_a_playbook_and_keeps_every_secret(
     assert ran.output.strip().endswith("playbook: site.yml"), ran.output
 
 
-def test_a_vault_is_what_ansible_vault_reads(tmp_path: Path) -> None:
+def test_ansible_vault_reads_our_vault(tmp_path: Path) -> None:
     folder = tmp_path / "vaults"
     folder.mkdir()
     contents = {"empty": b"", "block": b"x" * 16, "binary": bytes(range(256)) * 9}
     for name, content in contents.items():
         (folder / name).write_bytes(vault.encrypt(content, Secret(PASSWORD)))
-    assert opened(folder) == contents
+    assert decrypt(folder) == contents
     assert vault.encrypt(b"same", Secret(PASSWORD)) != vault.encrypt(b"same", Secret(PASSWORD))
     (tmp_path / "opened").rename(tmp_path / "before")
     with pytest.raises(subprocess.CalledProcessError):
-        opened(folder, "another password")
+        decrypt(folder, "another password")
 
 
-def test_an_export_is_written_again_and_never_over_something_else(
-    engine: Engine, stack: Stack, tmp_path: Path
-) -> None:
+def test_an_export_overwrites_only_an_export(engine: Engine, stack: Stack, tmp_path: Path) -> None:
     ready, folder = Export(engine.plan(stack)), tmp_path / "playbook"
     first = ready.write(folder, Secret(PASSWORD))
     (folder / "files" / "srv1" / "stale").touch()
@@ -167,7 +165,7 @@ def test_an_export_is_written_again_and_never_over_something_else(
     assert [path.name for path in other.iterdir()] == ["site.yml"]
 
 
-def test_the_vault_s_password_is_what_ansible_will_read(
+def test_the_password_of_the_vault_is_read_as_ansible_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "password"
@@ -186,7 +184,7 @@ def test_the_vault_s_password_is_what_ansible_will_read(
     assert vault_password(Path("-")).reveal() == PASSWORD
 
 
-def test_what_cannot_be_exported_is_said(engine: Engine, stack: Stack) -> None:
+def test_a_stack_that_cannot_be_exported_is_an_error(engine: Engine, stack: Stack) -> None:
     plan = engine.plan(stack)
     nothing = replace(stack, components=tuple(replace(each, protect=()) for each in stack.components))
     with pytest.raises(InputError, match="protects nothing"):
@@ -200,7 +198,7 @@ def test_what_cannot_be_exported_is_said(engine: Engine, stack: Stack) -> None:
 
 
 def _with_authority_on_a_host(plan: Plan) -> Plan:
-    """A plan that gives the CA's key to a server, as a stack made by hand could."""
+    """Returns a plan that copies the CA's key to a server, as a stack file can ask for."""
     key = next(
         change.after
         for change in plan.changes
@@ -233,7 +231,7 @@ def test_ansible_secures_the_practice_stack_then_replaces_its_password(
     attempts = engine.verify(stack)
     assert attempts and all(attempt.ok for attempt in attempts), attempts
     assert not engine.plan(stack).changes
-    # Old and new password stand side by side for a while, in files that end as they began or that go away again.
+    # Old and new password are both valid for a while, in files that are unchanged or gone at the end.
     old = (engine.workspace.users / "prometheus.password").read_bytes()
     answers = Answers(renew=frozenset({"passwords"}))
     folder = ansible_runs.export(engine, stack, tmp_path / "playbook", PASSWORD, answers)

@@ -1,4 +1,4 @@
-"""The installed blackbox exporter itself judges its new configuration before that replaces the old one."""
+"""The installed blackbox exporter checks its new configuration before that replaces the old one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wizard.model import Facts, Service, WriteFile
 
 GOOD = "modules: {a: {prober: http}}\n"
 UNKNOWN = "modules: {a: {prober: http, smtp: {}}}\n"
-# Its prober alone is looked at when it is used, not here: the plan warns of one that is not listed.
+# An unknown prober is found only when it is used: the plan warns of it.
 OTHER = "modules: {a: {prober: smtp}}\n"
 
 
@@ -37,7 +37,7 @@ OTHER = "modules: {a: {prober: smtp}}\n"
         "a prober that it does not know",
     ],
 )
-def test_the_exporter_judges_its_own_file(
+def test_the_exporter_checks_its_own_file(
     before: str, after: str, refused: bool, cache: Path, tmp_path: Path
 ) -> None:
     path, staged = tmp_path / "blackbox.yml", tmp_path / "blackbox.yml.new"

@@ -1,7 +1,8 @@
-"""What CONTRIBUTING names for an exporter, a diagnosis and a lab is enough: toy ones, made of those files and no other.
+"""The files that CONTRIBUTING names for an exporter, a diagnosis and a lab suffice: toy ones, made of those
+files only.
 
-Each question has an answer that the stack file keeps. A service manager: test_service_manager.py. The format of a file:
-tests/unit/config_files/test_edits.py.
+Each question has an answer that the stack file stores. A service manager: test_service_manager.py. The format
+of a file: tests/unit/config_files/test_edits.py.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ OTHER = {"number": "11", "text": "other", "names": "other", "password": "a long 
 
 @pytest.fixture
 def toy_exporter(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """One file more among the components; the program is a node_exporter under another name."""
+    """Adds one file to the components; the program is a node_exporter under another name."""
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "toy_exporter.py").write_text(EXPORTER)
     monkeypatch.setattr(components, "__path__", [*components.__path__, str(tmp_path / "more")])
@@ -87,9 +88,7 @@ def toy_exporter(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
         each.cache_clear()
 
 
-async def test_an_exporter_is_one_file_in_practice_in_a_run_and_on_home(
-    toy_exporter: Path, cache: Path
-) -> None:
+async def test_one_file_adds_an_exporter_to_practice_runs_and_home(toy_exporter: Path, cache: Path) -> None:
     practice_stack.up(toy_exporter, cache, components=("toy_exporter",))
     engine = Engine(Workspace(toy_exporter))
     plan = engine.plan(practice_stack.stack(toy_exporter))
@@ -107,7 +106,7 @@ async def test_an_exporter_is_one_file_in_practice_in_a_run_and_on_home(
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The program with its data, to add to."""
+    """Returns a copy of the program with its data, to be extended."""
     for name in ("assets", "screens", "wizard"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
@@ -123,7 +122,7 @@ def run(copy: Path, cache: Path, *words: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_a_diagnosis_is_rows_of_two_tables(copy: Path, cache: Path) -> None:
+def test_rows_in_two_tables_add_a_diagnosis(copy: Path, cache: Path) -> None:
     asked = ("explain", 'level=error msg="toy engine has no steam"', "--no-ask", "--json")
     assert run(copy, cache, *asked).returncode == 1
     for name, text in (("diagnoses.yaml", DIAGNOSIS), ("faults.yaml", FAULT)):
@@ -136,7 +135,7 @@ def test_a_diagnosis_is_rows_of_two_tables(copy: Path, cache: Path) -> None:
     assert found["fix"] in ("Fill it.", "Fill in steam.")
 
 
-def test_a_lab_is_a_folder(copy: Path, cache: Path) -> None:
+def test_a_folder_adds_a_lab(copy: Path, cache: Path) -> None:
     folder = copy / "assets" / "labs" / "990-toy"
     shutil.copytree(copy / "assets" / "examples" / "lab-pack" / "010-open-key", folder)
     page = folder / "lab.yaml"
@@ -151,7 +150,7 @@ def test_a_lab_is_a_folder(copy: Path, cache: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["all-password", "all-mutual-tls", "two-users", "key-rsa-4096", "level-none"]
 )
-def test_every_question_has_an_answer_that_the_stack_file_keeps(name: str) -> None:
+def test_every_question_has_an_answer_in_the_stack_file(name: str) -> None:
     case = planned.case(name)
     for question in planner.questions(case.stack, planned.looked_up(case.stack, case.facts)):
         others = [value for value, _ in question.choices if value != question.default]

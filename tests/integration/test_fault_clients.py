@@ -1,6 +1,6 @@
-"""The fault laboratory's other clients: alerts, remote write, blackbox modules, promtool and amtool.
+"""The other clients of the fault laboratory: alerts, remote write, blackbox modules, promtool and amtool.
 
-Each of them meets one guarded server in the usual wrong ways, and what it says is named by its true cause.
+Each connects to a secured server with the usual mistakes; its error must be diagnosed by the true cause.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ CAUSES = {"http": "plain-http-to-tls", "noca": "server-ca-not-given", "nopw": "p
 
 
 @dataclass(frozen=True)
-class Guarded:
-    """A server with TLS and a password, the CA for it, and its web.yml."""
+class SecuredServer:
+    """A server with TLS and a password, its CA, and its web.yml."""
 
     suite: str
     port: int
@@ -75,15 +75,15 @@ class Guarded:
 
 
 @pytest.fixture(scope="module", params=SUITES)
-def guarded(
+def secured_server(
     request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Guarded]:
+) -> Iterator[SecuredServer]:
     folder = tmp_path_factory.mktemp(f"guarded-{request.param}")
     kit = Kit(folder / "pki")
     port = free_port()
     program = binaries.find("node_exporter", cache=cache, suite=request.param).path
     with exporter(program, folder, port, kit.web + kit.users) as log:
-        yield Guarded(request.param, port, kit, folder / f"web-{port}.yml", log)
+        yield SecuredServer(request.param, port, kit, folder / f"web-{port}.yml", log)
 
 
 def _cause(text: str, evidence: Evidence) -> str:
@@ -93,23 +93,26 @@ def _cause(text: str, evidence: Evidence) -> str:
     return closest.fault or f"{closest.id}?"
 
 
-def test_alerts_and_samples_that_do_not_arrive(guarded: Guarded, cache: Path, tmp_path: Path) -> None:
+def test_alerts_and_samples_that_are_rejected(
+    secured_server: SecuredServer, cache: Path, tmp_path: Path
+) -> None:
     (tmp_path / "rules.yml").write_text(
         "groups: [{name: g, interval: 1s, rules: [{alert: A, expr: vector(1)}]}]"
     )
     managers = [
         {
-            "scheme": guarded.url(name).partition(":")[0],
-            "static_configs": [{"targets": [f"localhost:{guarded.port}"]}],
+            "scheme": secured_server.url(name).partition(":")[0],
+            "static_configs": [{"targets": [f"localhost:{secured_server.port}"]}],
             "path_prefix": f"/{name}",
-            **guarded.settings(name),
+            **secured_server.settings(name),
         }
         for name in CAUSES
     ]
-    # Prometheus 3 logs each kind of trouble of its writers once a minute, whichever comes first.
-    writing = [name for name in CAUSES if name != "http" or guarded.suite != "sid"]
+    # Prometheus 3 logs each kind of remote write error once a minute, whichever comes first.
+    writing = [name for name in CAUSES if name != "http" or secured_server.suite != "sid"]
     writers = [
-        {"url": f"{guarded.url(name)}/{name}", "name": name, **guarded.settings(name)} for name in writing
+        {"url": f"{secured_server.url(name)}/{name}", "name": name, **secured_server.settings(name)}
+        for name in writing
     ]
     port = free_port()
     config = {
@@ -123,7 +126,7 @@ def test_alerts_and_samples_that_do_not_arrive(guarded: Guarded, cache: Path, tm
     }
     (tmp_path / "prometheus.yml").write_text(json.dumps(config))
     argv = [
-        binaries.find("prometheus", cache=cache, suite=guarded.suite).path,
+        binaries.find("prometheus", cache=cache, suite=secured_server.suite).path,
         f"--config.file={tmp_path}/prometheus.yml",
         f"--storage.tsdb.path={tmp_path}/data",
         f"--web.listen-address=127.0.0.1:{port}",
@@ -144,64 +147,73 @@ def test_alerts_and_samples_that_do_not_arrive(guarded: Guarded, cache: Path, tm
             assert time.monotonic() < end, f"never seen: {wanted - set(seen)}"
             time.sleep(0.1)
     for (what, name), line in seen.items():
-        cause = _cause(line, guarded.evidence(guarded.settings(name), name))
+        cause = _cause(line, secured_server.evidence(secured_server.settings(name), name))
         assert cause == CAUSES[name], f"{what}, {name}: {line}"
 
 
-def test_a_blackbox_module_without_ca_or_password(guarded: Guarded, cache: Path, tmp_path: Path) -> None:
-    modules = {name: {"prober": "http", "timeout": "2s", "http": guarded.settings(name)} for name in CAUSES}
+def test_a_blackbox_module_without_ca_or_password(
+    secured_server: SecuredServer, cache: Path, tmp_path: Path
+) -> None:
+    modules = {
+        name: {"prober": "http", "timeout": "2s", "http": secured_server.settings(name)} for name in CAUSES
+    }
     (tmp_path / "blackbox.yml").write_text(json.dumps({"modules": modules}))
     port = free_port()
     argv = [
-        binaries.find("blackbox_exporter", cache=cache, suite=guarded.suite).path,
+        binaries.find("blackbox_exporter", cache=cache, suite=secured_server.suite).path,
         f"--config.file={tmp_path}/blackbox.yml",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with running(argv, "istening"):
         for name, cause in CAUSES.items():
-            query = f"module={name}&debug=true&target={guarded.url(name)}/metrics"
+            query = f"module={name}&debug=true&target={secured_server.url(name)}/metrics"
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/probe?{query}", timeout=10) as answer:
                 text = answer.read().decode()
             lines = [line for line in text.splitlines() if re.search("Error for HTTP|Invalid HTTP", line)]
             assert lines, text
-            assert _cause(lines[0], guarded.evidence(guarded.settings(name), name)) == cause, lines
+            assert _cause(lines[0], secured_server.evidence(secured_server.settings(name), name)) == cause, (
+                lines
+            )
 
 
 @pytest.mark.parametrize("name", [*CAUSES, "wrongpw"])
-def test_promtool_and_amtool_at_the_door(name: str, guarded: Guarded, cache: Path, tmp_path: Path) -> None:
+def test_promtool_and_amtool_without_the_right_credentials(
+    name: str, secured_server: SecuredServer, cache: Path, tmp_path: Path
+) -> None:
     client = tmp_path / "client.yml"
-    wrong = guarded.kit.shop.write("wrong", b"not this one")
+    wrong = secured_server.kit.shop.write("wrong", b"not this one")
     settings: dict[str, Any] = {
-        "nopw": guarded.kit.trusting(),
-        "wrongpw": guarded.kit.trusting() | guarded.kit.login(password_file=wrong),
+        "nopw": secured_server.kit.trusting(),
+        "wrongpw": secured_server.kit.trusting() | secured_server.kit.login(password_file=wrong),
     }.get(name, {})
     client.write_text(json.dumps(settings))
-    url = guarded.url(name)
+    url = secured_server.url(name)
     tool = {
-        each: binaries.find(each, cache=cache, suite=guarded.suite).path for each in ("promtool", "amtool")
+        each: binaries.find(each, cache=cache, suite=secured_server.suite).path
+        for each in ("promtool", "amtool")
     }
     more = [f"--http.config.file={client}"] if settings else []
     commands = [[tool["amtool"], *more, "alert", "query", f"--alertmanager.url={url}"]]
-    if guarded.suite != "bookworm" or not settings:
+    if secured_server.suite != "bookworm" or not settings:
         commands.append([tool["promtool"], "query", "instant", *more, url, "up"])
-    if guarded.suite != "bookworm":
+    if secured_server.suite != "bookworm":
         commands.append([tool["promtool"], "check", "healthy", *more, f"--url={url}"])
     for argv in commands:
         ended = run_program(argv, timeout=30)
         text = ended.stdout + ended.stderr
         assert ended.returncode != 0
         cause = CAUSES.get(name, "password-wrong")
-        assert _cause(text, guarded.evidence(settings, name)) == cause, text
+        assert _cause(text, secured_server.evidence(settings, name)) == cause, text
 
 
-def test_a_certificate_that_is_valid_on_a_host_whose_clock_is_not(
-    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_valid_certificate_on_a_host_with_a_wrong_clock(
+    secured_server: SecuredServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (
         "x509: certificate has expired or is not yet valid: current time 2031-01-01T00:00:00Z is after 2027"
     )
-    evidence = guarded.evidence(guarded.kit.trusting(), "clock")
-    # The clock is right: nothing is claimed.
+    evidence = secured_server.evidence(secured_server.kit.trusting(), "clock")
+    # The clock is right: no diagnosis of the clock is made.
     assert _cause(text, evidence) == "x509-time?"
     program = tmp_path / "date"
     program.write_text("#!/bin/sh\necho 1925000000\n")
@@ -242,7 +254,9 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_promtool_on_each_mistake_in_prometheus_yml(suite: str, cache: Path, tmp_path: Path) -> None:
+def test_the_error_of_promtool_for_each_mistake_in_prometheus_yml(
+    suite: str, cache: Path, tmp_path: Path
+) -> None:
     promtool = binaries.find("promtool", cache=cache, suite=suite).path
     found = {}
     for name, content in CONFIGS.items():

@@ -1,4 +1,4 @@
-"""Every fault, put in place for real, is named by its true cause from whichever end it is seen.
+"""Every fault, reproduced on real programs, is diagnosed by its true cause from either end.
 
 One laboratory for each generation of programs (`make matrix`).
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.faults import Kit, scrape_faults, start_faults
-from tests.integration.faults_stand import Laboratory, Refused, Seen, laboratory, refuse
+from tests.integration.faults_stand import Laboratory, Observation, Refused, laboratory, refuse
 from wizard import binaries, probes
 from wizard.connections.local import LocalConnection
 from wizard.diagnostics import catalogue
@@ -46,10 +46,14 @@ def lab(
         yield lab
 
 
-def _evidence(lab: Laboratory, one: Seen) -> Evidence:
-    """What the wizard finds: the job in prometheus.yml, the service with its web.yml, its log."""
+def _evidence(lab: Laboratory, observation: Observation) -> Evidence:
+    """Returns what the wizard reads: the job in prometheus.yml, the service with its web.yml, its log."""
     found = of_job(
-        lab.config.read_bytes(), folder=str(lab.config.parent), address="", client=HERE, job=one.fault.name
+        lab.config.read_bytes(),
+        folder=str(lab.config.parent),
+        address="",
+        client=HERE,
+        job=observation.fault.name,
     )
     assert found is not None
     service = Service(
@@ -57,15 +61,15 @@ def _evidence(lab: Laboratory, one: Seen) -> Evidence:
         component="node_exporter",
         manager="manual",
         unit="node_exporter",
-        listen=f"127.0.0.1:{one.port}",
-        active=not one.fault.server,
-        web_config=str(one.web or ""),
+        listen=f"127.0.0.1:{observation.port}",
+        active=not observation.fault.server,
+        web_config=str(observation.web or ""),
     )
-    return replace(at_server(found, HERE, service, lambda: tuple(one.log)), patience=1.0)
+    return replace(at_server(found, HERE, service, lambda: tuple(observation.log)), patience=1.0)
 
 
 def _cause(text: str, asker: Asker) -> str:
-    """The true cause of an error text, as Firescreen finds it; '-' for one that it does not know."""
+    """Returns Firescreen's diagnosis of an error text; '-' for an unknown one."""
     found = catalogue.diagnose(text)
     if found is None:
         return "-"
@@ -74,36 +78,43 @@ def _cause(text: str, asker: Asker) -> str:
 
 
 def _causes(lab: Laboratory, told: dict[str, dict[str, str]]) -> dict[tuple[str, str], str]:
-    """What each text of each fault turns out to be, by the fault's name and the text."""
+    """Returns the diagnosis of each text of each fault, by the fault's name and the text."""
 
-    def of(one: Seen) -> dict[tuple[str, str], str]:
-        asker = Asker(_evidence(lab, one))
-        return {(one.fault.name, text): _cause(text, asker) for text in set(told[one.fault.name].values())}
+    def diagnose(observation: Observation) -> dict[tuple[str, str], str]:
+        asker = Asker(_evidence(lab, observation))
+        return {
+            (observation.fault.name, text): _cause(text, asker)
+            for text in set(told[observation.fault.name].values())
+        }
 
     with ThreadPoolExecutor(12) as pool:
-        found = pool.map(of, lab.seen.values())
+        found = pool.map(diagnose, lab.seen.values())
         return {key: cause for each in found for key, cause in each.items()}
 
 
-def _said(lab: Laboratory, one: Seen) -> dict[str, str]:
-    """Each text that was seen about a fault, by who said it."""
-    assert one.attempt is not None
-    said = {"prometheus": one.last_error, "probe": one.attempt.reason, "python": one.python}
-    if one.fault.hidden:
-        lines = [line for line in lab.prometheus_log if f'scrape_pool="{one.fault.name}"' in line]
-        assert lines, f"{one.fault.name}: Prometheus logged nothing about the job"
+def _texts_of(lab: Laboratory, observation: Observation) -> dict[str, str]:
+    """Returns each text about a fault, by the program that wrote it."""
+    assert observation.attempt is not None
+    said = {
+        "prometheus": observation.last_error,
+        "probe": observation.attempt.reason,
+        "python": observation.python,
+    }
+    if observation.fault.hidden:
+        lines = [line for line in lab.prometheus_log if f'scrape_pool="{observation.fault.name}"' in line]
+        assert lines, f"{observation.fault.name}: Prometheus logged nothing about the job"
         said["prometheus"] = lines[0]
-    curl = re.search(r"curl: \(\d+\).*", one.curl, re.DOTALL)
-    status = re.search(r"HTTP/1.1 (\d+)\s*$", one.curl)
+    curl = re.search(r"curl: \(\d+\).*", observation.curl, re.DOTALL)
+    status = re.search(r"HTTP/1.1 (\d+)\s*$", observation.curl)
     if curl or (status and status[1] != "200"):
-        said["curl"] = one.curl
-    for line in one.server():
-        if "client sent an HTTP request" in line and one.fault.cause != "plain-http-to-tls":
-            continue  # somebody who looked which port speaks what: none of this fault's requests
+        said["curl"] = observation.curl
+    for line in observation.server():
+        if "client sent an HTTP request" in line and observation.fault.cause != "plain-http-to-tls":
+            continue  # from a port check: none of this fault's requests
         if re.search(r"handshake error|panic serving|level=(?:error|ERROR)|err=", line):
-            # The same line comes of each request: once is enough.
+            # The same line comes with each request: one is enough.
             said.setdefault("server " + re.sub(r"[\d.:]+|0x\w+", "", line)[:300], line)
-    # A request that was given up under load says no more than that: what the server says besides is the fault.
+    # A timeout under load has no further meaning: the cause is in the server's log.
     cut = [
         who
         for who, text in said.items()
@@ -117,32 +128,38 @@ def _said(lab: Laboratory, one: Seen) -> dict[str, str]:
 
 def test_the_true_cause_of_every_fault(lab: Laboratory) -> None:
     wrong: list[str] = []
-    # Written down first: the questions leave lines of their own in the servers' logs.
-    told = {name: _said(lab, one) for name, one in lab.seen.items()}
+    # Texts are recorded first: diagnosing them adds lines to the servers' logs.
+    told = {name: _texts_of(lab, observation) for name, observation in lab.seen.items()}
     causes = _causes(lab, told)
-    for one in lab.seen.values():
-        said = told[one.fault.name]
-        if not one.fault.cause:
-            assert one.up and not said, f"{one.fault.name}: {said}"
+    for observation in lab.seen.values():
+        said = told[observation.fault.name]
+        if not observation.fault.cause:
+            assert observation.up and not said, f"{observation.fault.name}: {said}"
             continue
-        assert said.get("prometheus"), f"{one.fault.name}: Prometheus says nothing"
+        assert said.get("prometheus"), f"{observation.fault.name}: Prometheus says nothing"
         for who, text in said.items():
-            if (cause := causes[one.fault.name, text]) != one.fault.cause:
-                wrong.append(f"{one.fault.name}: {who} says {text[-200:]!r}: {cause}, not {one.fault.cause}")
+            if (cause := causes[observation.fault.name, text]) != observation.fault.cause:
+                wrong.append(
+                    f"{observation.fault.name}: {who} says {text[-200:]!r}: {cause}, not {observation.fault.cause}"
+                )
     assert not wrong, f"{len(wrong)} texts:\n" + "\n".join(wrong)
 
 
-def test_a_probe_says_what_prometheus_says(lab: Laboratory) -> None:
-    """Whether it gets through, and if not, why: in every case, but for proxies, which a probe does not use."""
+def test_a_probe_and_prometheus_report_the_same_error(lab: Laboratory) -> None:
+    """A probe succeeds and fails as Prometheus does, for the same reason; except with proxies, which a probe
+    does not use.
+    """
     compared = 0
-    for one in lab.seen.values():
-        assert one.attempt is not None
-        if "proxy_url" in one.fault.job:
+    for observation in lab.seen.values():
+        assert observation.attempt is not None
+        if "proxy_url" in observation.fault.job:
             continue
-        if one.fault.cause == "metrics-content-type":
-            continue  # a matter of Prometheus' version, which a probe does not know
-        ok = one.attempt.outcome == "200" and not metrics.fault(one.attempt)
-        assert ok == one.up, f"{one.fault.name}: {one.attempt.reason!r}, and Prometheus {one.last_error!r}"
+        if observation.fault.cause == "metrics-content-type":
+            continue  # It depends on Prometheus' version, which a probe does not know.
+        ok = observation.attempt.outcome == "200" and not metrics.fault(observation.attempt)
+        assert ok == observation.up, (
+            f"{observation.fault.name}: {observation.attempt.reason!r}, and Prometheus {observation.last_error!r}"
+        )
         compared += 1
     assert compared >= 45
 
@@ -161,36 +178,38 @@ def refused(
         return list(pool.map(lambda fault: refuse(fault, folder, program=program, taken=port), wanted))
 
 
-def test_a_program_that_does_not_start_says_why_and_its_client_is_told(refused: list[Refused]) -> None:
-    """Server end: the program's own last words. Client end: 'connection refused', until the host is asked."""
+def test_a_program_that_does_not_start_is_diagnosed_from_both_ends(refused: list[Refused]) -> None:
+    """Server: the program's own last output. Client: 'connection refused', until the host is asked."""
     wrong: list[str] = []
-    for one in refused:
-        assert one.code != 0, f"{one.fault.name}: it starts:\n{one.text}"
-        asker = Asker(_down(one))
-        last = one.text.splitlines()[-1]
-        texts = {"log": one.text, "last line": last}
-        if not any("web.listen" in flag for flag in one.fault.flags):
-            attempt = probes.run(_asking_for(one.port))
+    for observation in refused:
+        assert observation.code != 0, f"{observation.fault.name}: it starts:\n{observation.text}"
+        asker = Asker(_stopped_service(observation))
+        last = observation.text.splitlines()[-1]
+        texts = {"log": observation.text, "last line": last}
+        if not any("web.listen" in flag for flag in observation.fault.flags):
+            attempt = probes.run(_asking_for(observation.port))
             assert "connection refused" in attempt.reason
-            texts["client"] = f'Get "http://127.0.0.1:{one.port}/metrics": {attempt.reason}'
+            texts["client"] = f'Get "http://127.0.0.1:{observation.port}/metrics": {attempt.reason}'
         for who, text in texts.items():
-            if (cause := _cause(text, asker)) != one.fault.cause:
-                wrong.append(f"{one.fault.name}: {who} says {text[-200:]!r}: {cause}, not {one.fault.cause}")
+            if (cause := _cause(text, asker)) != observation.fault.cause:
+                wrong.append(
+                    f"{observation.fault.name}: {who} says {text[-200:]!r}: {cause}, not {observation.fault.cause}"
+                )
     assert not wrong, f"{len(wrong)} texts:\n" + "\n".join(wrong)
 
 
-def _down(one: Refused) -> Evidence:
+def _stopped_service(observation: Refused) -> Evidence:
     service = Service(
         host="here",
         component="node_exporter",
         manager="manual",
         unit="node_exporter",
-        listen=f"127.0.0.1:{one.port}",
-        web_config=str(one.folder / "web.yml"),
+        listen=f"127.0.0.1:{observation.port}",
+        web_config=str(observation.folder / "web.yml"),
     )
-    probe = _asking_for(one.port)
+    probe = _asking_for(observation.port)
     asked = Evidence(url=probe.url, client=HERE, known=True, patience=probe.timeout)
-    return at_server(asked, HERE, service, lambda: tuple(one.text.splitlines()))
+    return at_server(asked, HERE, service, lambda: tuple(observation.text.splitlines()))
 
 
 def _asking_for(port: int) -> Probe:
@@ -211,7 +230,7 @@ WRAPPED = ("key of another", "misspelt", "MD5 hash", "web.yml not readable")
 
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("program", ["prometheus", "alertmanager", "pushgateway", "blackbox_exporter"])
-def test_the_other_programs_say_it_in_their_own_words(
+def test_start_errors_of_other_programs_are_diagnosed(
     program: str, suite: str, kit: Kit, cache: Path, tmp_path: Path
 ) -> None:
     path = binaries.find(program, cache=cache, suite=suite).path
@@ -220,10 +239,10 @@ def test_the_other_programs_say_it_in_their_own_words(
     for fault in start_faults(kit):
         if fault.name not in WRAPPED:
             continue
-        one = refuse(replace(fault, flags=more), tmp_path, program=path, taken=0)
-        # A Pushgateway that cannot serve ends with 0: systemd then calls it inactive, not failed.
-        assert one.code != 0 or program == "pushgateway", one.text
-        assert _cause(one.text, Asker(_down(one))) == fault.cause, one.text
+        observation = refuse(replace(fault, flags=more), tmp_path, program=path, taken=0)
+        # A Pushgateway that cannot serve exits with 0: systemd then reports it as inactive, not failed.
+        assert observation.code != 0 or program == "pushgateway", observation.text
+        assert _cause(observation.text, Asker(_stopped_service(observation))) == fault.cause, observation.text
 
 
 EMPTY = {
@@ -236,9 +255,12 @@ MORE = {"alertmanager": ("--cluster.listen-address=",)}
 
 
 def _keep(lab: Laboratory) -> None:
-    """Writes down what was seen, where FIRESCREEN_FAULTS names a folder for it."""
+    """Writes the texts to the folder that FIRESCREEN_FAULTS names, if any."""
     folder = os.environ.get("FIRESCREEN_FAULTS")
     if folder:
-        told = {name: {"cause": one.fault.cause} | _said(lab, one) for name, one in lab.seen.items()}
+        told = {
+            name: {"cause": observation.fault.cause} | _texts_of(lab, observation)
+            for name, observation in lab.seen.items()
+        }
         Path(folder).mkdir(parents=True, exist_ok=True)
         (Path(folder) / f"scrape-{lab.suite}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))

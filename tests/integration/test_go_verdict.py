@@ -1,4 +1,4 @@
-"""Our verdict on a certificate is Go's: some 10,000 chains, judged by both, and some more by real handshakes."""
+"""Our verdict on a certificate equals Go's, on about 10,000 chains and, for some of them, in real handshakes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from wizard.certificates import go
 from wizard.model import Probe
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(1800)]
-# Keys that are new in each run, octets that one of them makes, and what a handshake cannot carry.
+# Keys that are new in each run, octets made from them, and what a handshake cannot contain.
 _NOT_BY_WIRE = {"keys", "CA files", "10,000 names", "many constraints", "empty", "junk"}
-# What stands alone, not for a family.
+# Single cases, no families.
 _ALONE = {"X25519", "empty", "junk", "many constraints"}
 _TIME = re.compile(r"current time \S+ is")
 _PER_FAMILY = 7
@@ -40,7 +40,7 @@ def cases() -> list[Case]:
     return list(corpus())
 
 
-def ours(case: Case) -> str:
+def our_verdict(case: Case) -> str:
     return certificates.verdict(
         case.chain,
         anchors=go.Pool.of_pem(case.roots),
@@ -50,15 +50,15 @@ def ours(case: Case) -> str:
     )
 
 
-def test_the_verdict_is_gos_on_every_chain_and_so_are_the_words(helper: Path, cases: list[Case]) -> None:
-    theirs = go_program.words(helper, (case.line() for case in cases))
+def test_verdict_and_error_equal_gos_on_every_chain(helper: Path, cases: list[Case]) -> None:
+    theirs = go_program.verdicts(helper, (case.line() for case in cases))
     assert len(cases) == len(theirs) >= 9000
-    told = [(case, ours(case), words) for case, words in zip(cases, theirs, strict=True)]
+    told = [(case, our_verdict(case), words) for case, words in zip(cases, theirs, strict=True)]
     wrong = [(case.kind, mine, words) for case, mine, words in told if bool(mine) != bool(words)]
     assert not wrong, f"{len(wrong)} of {len(told)}: {wrong[:20]}"
     other = [(case.kind, mine, words) for case, mine, words in told if mine != words]
     assert len(other) <= len(told) // 50, f"{len(other)} of {len(told)}: {other[:20]}"
-    # Each family is worth its place: Go accepts some of it, refuses some, and says several things.
+    # Each family is useful: Go accepts some of its chains, rejects some, and gives several errors.
     for kind in {case.kind for case in cases if not case.kind[0].isdigit()} - _ALONE:
         answers = Counter(words for case, _, words in told if case.kind == kind)
         assert answers[""], kind
@@ -73,7 +73,7 @@ def test_the_corpus_is_the_same_in_every_run() -> None:
     assert first == second
 
 
-def test_real_handshakes_end_as_gos_do(helper: Path, cases: list[Case], tmp_path: Path) -> None:
+def test_real_handshakes_equal_gos(helper: Path, cases: list[Case], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     private = edwards(3).private
     key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -83,7 +83,7 @@ def test_real_handshakes_end_as_gos_do(helper: Path, cases: list[Case], tmp_path
         if seen[case.kind] >= _PER_FAMILY or not case.name or case.kind in _NOT_BY_WIRE:
             continue
         if not go.Pool.of_pem(case.roots):
-            continue  # Prometheus does not even load such a CA file
+            continue  # Prometheus does not load such a CA file
         context = _serving(case, key, tmp_path)
         if context is None:
             continue
@@ -91,7 +91,7 @@ def test_real_handshakes_end_as_gos_do(helper: Path, cases: list[Case], tmp_path
         roots = tmp_path / "roots.pem"
         roots.write_bytes(case.roots)
         with _server(context) as port:
-            (theirs,) = go_program.words(helper, [case.line()], f"127.0.0.1:{port}")
+            (theirs,) = go_program.verdicts(helper, [case.line()], f"127.0.0.1:{port}")
             attempt = probes.run(_probe(port, roots, case.name))
         reason = attempt.reason if attempt.outcome == "untrusted" else ""
         if _TIME.sub("", reason) != _TIME.sub("", theirs):
@@ -115,12 +115,12 @@ def _probe(port: int, roots: Path, name: str) -> Probe:
 
 
 def _serving(case: Case, key: Path, folder: Path) -> ssl.SSLContext | None:
-    """A server of the chain; None where its key is another, or OpenSSL would not show such a chain."""
+    """Returns a server with the chain; None where its key is another, or OpenSSL would not send such a chain."""
     try:
         if go.parse(case.chain[0]).key_info != edwards(3).info:
             return None
     except go.ParseError:
-        pass  # the key is looked at by OpenSSL then
+        pass  # OpenSSL checks the key here
     chain = folder / "chain.pem"
     chain.write_bytes(b"".join(map(pem, case.chain)))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -132,7 +132,7 @@ def _serving(case: Case, key: Path, folder: Path) -> ssl.SSLContext | None:
 
 @contextmanager
 def _server(context: ssl.SSLContext) -> Iterator[int]:
-    """Answers each of a few connections with an empty page."""
+    """Answers a few connections with an empty page."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(20)
 

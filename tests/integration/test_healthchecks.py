@@ -1,4 +1,4 @@
-"""Healthchecks by curl and wget, changed for what a real node_exporter demands, as Docker's shell runs them."""
+"""Healthchecks by curl and wget, changed for a real node_exporter's level and run by the shell as Docker does."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ TESTS = {
 
 
 @contextmanager
-def served(program: str, folder: Path, demands: compose.Demands) -> Iterator[int]:
-    """A node_exporter with these demands; gives its port."""
+def serve_exporter(program: str, folder: Path, demands: compose.Demands) -> Iterator[int]:
+    """Runs a node_exporter with these requirements; yields its port."""
     key = issue.new_key("ec-p256")
     ca = issue.new_ca(name="Lab CA", key_pem=key, days=30)
     made = issue.issue(
@@ -65,20 +65,20 @@ def served(program: str, folder: Path, demands: compose.Demands) -> Iterator[int
             running.wait(20)
 
 
-def code(test: tuple[str, ...]) -> int:
-    """How Docker would see the test end."""
+def exit_code(test: tuple[str, ...]) -> int:
+    """Returns the exit code that Docker would get."""
     argv = ["sh", "-c", test[1]] if test[0] == "CMD-SHELL" else list(test[1:])
     return subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("demands", DEMANDS.values(), ids=DEMANDS)
-def test_a_changed_test_by_curl_passes_and_fails_where_it_must(
+def test_a_changed_healthcheck_by_curl_passes_and_fails_correctly(
     node_exporter: str, tmp_path: Path, demands: compose.Demands
 ) -> None:
-    with served(node_exporter, tmp_path, demands) as port:
+    with serve_exporter(node_exporter, tmp_path, demands) as port:
         tests = [tuple(word.format(port=port) for word in words) for words in TESTS.values()]
         changed = [adapt_test(test, demands) for test in tests]
-        assert [code(test) != 0 for test in tests] == [True, True]
-        assert [code(test) for test in changed] == [0, 0]
-    assert [code(test) != 0 for test in changed] == [True, True], "a program that is gone is not healthy"
+        assert [exit_code(test) != 0 for test in tests] == [True, True]
+        assert [exit_code(test) for test in changed] == [0, 0]
+    assert [exit_code(test) != 0 for test in changed] == [True, True], "a program that is gone is not healthy"

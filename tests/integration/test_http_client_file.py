@@ -1,4 +1,4 @@
-"""The client file of promtool and amtool: with it they reach secured servers, without it they do not."""
+"""The HTTP client file of promtool and amtool: with it they reach secured servers, without it they do not."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from wizard.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A Prometheus and an Alertmanager that demand a certificate and a password."""
+class SecuredServers:
+    """A Prometheus and an Alertmanager that require a client certificate and a password."""
 
     folder: Path
     suite: str
@@ -36,7 +36,7 @@ class Stand:
         return run_program([path, *arguments])
 
     def file(self, **left_out: str) -> str:
-        """The client file, complete but for what is named."""
+        """Returns the client file without the named parts."""
         names = {
             "ca_file": "ca.crt",
             "cert_file": "client.crt",
@@ -50,9 +50,9 @@ class Stand:
 
 
 @pytest.fixture(scope="module", params=["trixie", "sid"])
-def stand(
+def secured_servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
-) -> Iterator[Stand]:
+) -> Iterator[SecuredServers]:
     folder = tmp_path_factory.mktemp("client file")
     ca_key = issue.new_key("ec-p256")
     ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
@@ -104,42 +104,51 @@ def stand(
             ]
             ready = "Server is ready" if name == "prometheus" else "TLS is enabled"
             stack.enter_context(running(argv, ready, cwd=folder))
-        yield Stand(folder, request.param, cache, *ports)
+        yield SecuredServers(folder, request.param, cache, *ports)
 
 
 REFUSED = [
     ({"ca_file": ""}, "certificate signed by unknown authority"),
-    # In TLS 1.3 the client may see that the server hangs up before it sees why.
+    # With TLS 1.3 the client may see the closed connection before it reads the alert.
     ({"cert_file": "", "key_file": ""}, "certificate required|connection reset|broken pipe|EOF"),
     ({"username": "", "password_file": ""}, "401|Unauthorized|unauthorized"),
     ({"server_name": ""}, "doesn't contain any IP SANs"),
 ]
 
 
-def test_promtool_reaches_prometheus_with_it_and_not_without_a_part(stand: Stand) -> None:
-    url = f"https://127.0.0.1:{stand.prometheus}"
-    ended = stand.run("promtool", "query", "instant", stand.file(server_name="server.lab"), url, "vector(42)")
+def test_promtool_needs_every_part_of_the_file_for_prometheus(secured_servers: SecuredServers) -> None:
+    url = f"https://127.0.0.1:{secured_servers.prometheus}"
+    ended = secured_servers.run(
+        "promtool", "query", "instant", secured_servers.file(server_name="server.lab"), url, "vector(42)"
+    )
     assert ended.returncode == 0, ended.stderr
     assert "=> 42" in ended.stdout
     for left_out, words in REFUSED:
-        ended = stand.run(
-            "promtool", "query", "instant", stand.file(**{"server_name": "server.lab", **left_out}), url, "up"
+        ended = secured_servers.run(
+            "promtool",
+            "query",
+            "instant",
+            secured_servers.file(**{"server_name": "server.lab", **left_out}),
+            url,
+            "up",
         )
         assert ended.returncode != 0
         assert re.search(words, ended.stderr), ended.stderr
 
 
-def test_amtool_reaches_alertmanager_with_it_and_not_without_a_part(stand: Stand) -> None:
-    flags = ["cluster", "show", f"--alertmanager.url=https://127.0.0.1:{stand.alertmanager}"]
-    ended = stand.run("amtool", *flags, stand.file(server_name="server.lab"))
+def test_amtool_needs_every_part_of_the_file_for_alertmanager(secured_servers: SecuredServers) -> None:
+    flags = ["cluster", "show", f"--alertmanager.url=https://127.0.0.1:{secured_servers.alertmanager}"]
+    ended = secured_servers.run("amtool", *flags, secured_servers.file(server_name="server.lab"))
     assert ended.returncode == 0, ended.stderr
     for left_out, words in REFUSED:
-        ended = stand.run("amtool", *flags, stand.file(**{"server_name": "server.lab", **left_out}))
+        ended = secured_servers.run(
+            "amtool", *flags, secured_servers.file(**{"server_name": "server.lab", **left_out})
+        )
         assert ended.returncode != 0
         assert re.search(words, ended.stderr), ended.stderr
 
 
-def test_it_holds_no_secret_and_says_nothing_that_was_not_given() -> None:
+def test_the_file_contains_no_secret_and_only_the_given_settings() -> None:
     assert http_client.text() == b"{}\n"
     assert http_client.text(ca_file="/c a", username="1", password_file="/p") == (
         b"tls_config:\n  ca_file: '/c a'\nbasic_auth:\n  username: '1'\n  password_file: /p\n"
@@ -156,7 +165,7 @@ def test_it_holds_no_secret_and_says_nothing_that_was_not_given() -> None:
         ({"password_file": "/p"}, "username and password_file go together"),
     ],
 )
-def test_half_a_pair_or_a_relative_path_is_refused(given: dict[str, str], words: str) -> None:
+def test_a_certificate_without_key_or_a_relative_path_is_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         http_client.text(**given)
     assert caught.value.todo

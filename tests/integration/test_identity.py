@@ -1,4 +1,4 @@
-"""A target in another spelling of a practice host's address is that host: its job is edited, real Prometheus stays up."""
+"""A target that spells a practice host's address differently is recognised: its job is edited, and stays up."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import ipaddress
 
 import pytest
 
-from tests.integration.test_existing import Hand, edited, hand
+from tests.integration.test_existing import Admin, admin, file_after_plan
 from wizard.config_files import prometheus as scrape
 from wizard.connections.local import LocalConnection
 from wizard.engine.resolver import resolve
 
-__all__ = ["hand"]
+__all__ = ["admin"]
 
 
-def test_an_address_in_another_spelling_is_recognised_and_undone(hand: Hand) -> None:
-    address, _, port = hand.node.rpartition(":")
+def test_an_address_in_another_spelling_is_recognised_and_undone(admin: Admin) -> None:
+    address, _, port = admin.node.rpartition(":")
     high, low = divmod(int(ipaddress.IPv4Address(address)), 1 << 16)
     target = f"[0:0:0:0:0:FFFF:{high:X}:{low:x}]:{port}"
-    hand.replace_job(f"  - job_name: node   # as ever\n    static_configs: [{{targets: ['{target}']}}]\n")
-    before = hand.config.read_bytes()
-    plan = hand.engine.plan(hand.stack("tls", "basic_auth"))
-    jobs = scrape.jobs(edited(plan, hand.config))
+    admin.replace_job(f"  - job_name: node   # as ever\n    static_configs: [{{targets: ['{target}']}}]\n")
+    before = admin.config.read_bytes()
+    plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
+    jobs = scrape.jobs(file_after_plan(plan, admin.config))
     assert [(job.name, job.targets) for job in jobs][1:] == [("node", (target,))]
-    hand.proven(plan)
-    assert hand.engine.undo().state == "undone"
-    assert hand.config.read_bytes() == before
+    admin.proven(plan)
+    assert admin.engine.undo().state == "undone"
+    assert admin.config.read_bytes() == before
 
 
-def test_the_resolver_of_a_host_is_asked_once_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_resolves_all_names_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     here = LocalConnection("here")
     asked: list[tuple[str, ...]] = []
     run = here.run

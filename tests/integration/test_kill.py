@@ -1,4 +1,4 @@
-"""kill -9 at any instant: afterwards all is old and running, or new and proven; nothing between, nothing left."""
+"""After kill -9 at any instant everything is old and running, or new and verified, with no leftovers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KILLS = int(os.environ.get("FIRESCREEN_KILLS", "12"))
 
 @contextmanager
 def stacks(folder: Path, cache: Path) -> Iterator[list[Path]]:
-    """Workspaces with a practice stack each; ended afterwards."""
+    """Starts practice stacks and yields their workspaces; removes them afterwards."""
     with ExitStack() as stack:
         found = []
         for number in range(WORKERS):
@@ -35,7 +35,7 @@ def stacks(folder: Path, cache: Path) -> Iterator[list[Path]]:
 
 
 def trials(workspaces: Sequence[Path], cache: Path, arguments: Sequence[Sequence[str]]) -> str:
-    """Runs the trials side by side; all their output, once each has ended well."""
+    """Runs the trials in parallel; returns their output once all have succeeded."""
     running = [
         subprocess.Popen(
             [sys.executable, str(ROOT / "tests/tools/kill_trials.py"), str(workspace), *words],

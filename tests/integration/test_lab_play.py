@@ -1,4 +1,4 @@
-"""The labs on the real practice stack: each step open before and done after, by hand and by the engine."""
+"""The labs on the real practice stack: each step is not done before and done after, by hand and by the engine."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """An engine on a fresh practice stack."""
+    """Returns an engine on a new practice stack."""
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     return Engine(Workspace(Path(practice.folder).parent).ensure())
 
 
 @pytest.fixture
 def session(engine: Engine) -> LabSession:
-    """The lab on TLS for node_exporter, just begun, with the tools for a terminal."""
+    """Returns the lab on TLS for node_exporter, just begun, with the tools for a terminal."""
     return LabSession.open(engine, "node-tls")
 
 
 def silent(_: str) -> None:
-    """For what is fetched and started."""
+    """Ignores progress messages."""
 
 
 def by_hand(session: LabSession, step_id: str, workspace: Workspace) -> list[shell.Typed]:
@@ -61,7 +61,7 @@ def fire(*arguments: str, workspace: Path, **environment: str) -> subprocess.Com
 
 
 @pytest.mark.matrix
-def test_without_a_name_the_first_labs_are_played_each_where_the_one_before_ended(
+def test_without_a_name_the_first_labs_are_played_in_sequence(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
@@ -82,18 +82,18 @@ def hints_used(session: LabSession, engine: Engine) -> dict[str, int]:
     return {name: step.hints for name, step in kept.steps.items() if step.hints} if kept else {}
 
 
-def spoilt(monkeypatch: pytest.MonkeyPatch, lab: Lab) -> None:
+def with_useless_check(monkeypatch: pytest.MonkeyPatch, lab: Lab) -> None:
     monkeypatch.setattr(play, "find", lambda *_: lab)
     monkeypatch.setattr("wizard.labs.session.find", lambda *_: lab)
 
 
-def test_a_lab_whose_check_proves_nothing_is_refused(
+def test_a_lab_whose_check_always_passes_is_refused(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     source = find()
     first = replace(source.steps[0], checks=source.steps[0].checks[:1])
-    spoilt(monkeypatch, replace(source, steps=(first, *source.steps[1:])))
+    with_useless_check(monkeypatch, replace(source, steps=(first, *source.steps[1:])))
     lines: list[Line] = []
     assert not play.play(
         Workspace(tmp_path), ["look"], by_hand=False, keep=False, say=lines.append, progress=silent
@@ -109,7 +109,7 @@ def test_a_command_that_fails_ends_the_play(
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     source = find()
     broken = replace(source.steps[0], commands=("echo one", "cat /nonexistent/file", "echo three"))
-    spoilt(monkeypatch, replace(source, steps=(broken, *source.steps[1:])))
+    with_useless_check(monkeypatch, replace(source, steps=(broken, *source.steps[1:])))
     lines: list[Line] = []
     assert not play.play(
         Workspace(tmp_path), ["look"], by_hand=by_hand, keep=False, say=lines.append, progress=silent
@@ -120,7 +120,7 @@ def test_a_command_that_fails_ends_the_play(
     assert [line.kind for line in lines[-2:]].count("bad") == 1
 
 
-def test_play_leaves_a_started_lab_alone(engine: Engine, session: LabSession) -> None:
+def test_play_does_not_touch_a_started_lab(engine: Engine, session: LabSession) -> None:
     session.solve("certificate")
     session.check("certificate")
     done = session.done
@@ -136,7 +136,7 @@ def test_play_leaves_a_started_lab_alone(engine: Engine, session: LabSession) ->
     assert known is not None and known.active
 
 
-def test_by_hand_and_done_for_you_can_be_mixed(engine: Engine, session: LabSession) -> None:
+def test_steps_by_hand_and_steps_done_for_you_can_be_mixed(engine: Engine, session: LabSession) -> None:
     for number, step in enumerate(session.lab.steps):
         assert not session.check(step.id).ok
         if number % 2:
@@ -148,7 +148,7 @@ def test_by_hand_and_done_for_you_can_be_mixed(engine: Engine, session: LabSessi
 
 
 @pytest.mark.matrix
-def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_missing(
+def test_each_lab_starts_alone_and_doing_the_last_step_does_the_missing_ones(
     engine: Engine,
 ) -> None:
     told: list[str] = []
@@ -182,9 +182,7 @@ def test_each_lab_begins_on_its_own_and_the_last_step_done_for_me_does_what_is_m
     assert not session.check("password").ok
 
 
-def test_reset_takes_back_what_was_done_by_hand_over_what_was_done_for_me(
-    engine: Engine, session: LabSession
-) -> None:
+def test_reset_undoes_steps_by_hand_and_steps_done_for_me(engine: Engine, session: LabSession) -> None:
     before = snapshot(engine.workspace.practice)
     by_hand(session, "certificate", engine.workspace)
     assert session.solve("start").error is None
@@ -200,7 +198,7 @@ def test_reset_takes_back_what_was_done_by_hand_over_what_was_done_for_me(
     assert not session.check("start").ok
 
 
-def test_a_beginning_that_an_earlier_version_kept_as_a_folder_is_restored(
+def test_a_starting_state_stored_as_a_folder_by_an_earlier_version_is_restored(
     engine: Engine, session: LabSession
 ) -> None:
     root = engine.workspace.practice
@@ -221,7 +219,7 @@ def test_a_beginning_that_an_earlier_version_kept_as_a_folder_is_restored(
     assert session.done == frozenset()
 
 
-def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine) -> None:
+def test_progress_is_stored_and_each_hint_says_more(engine: Engine) -> None:
     session = LabSession.open(engine, "look")
     assert session.current is not None and session.current.id == "metrics"
     by_hand(session, "metrics", engine.workspace)
@@ -237,7 +235,7 @@ def test_how_far_one_is_survives_and_hints_say_more_each_time(engine: Engine) ->
     assert again.current is not None and again.current.id == "prometheus"
 
 
-def test_another_lab_is_not_begun_over_one_that_is_in_hand(engine: Engine, session: LabSession) -> None:
+def test_a_lab_does_not_start_while_another_is_in_progress(engine: Engine, session: LabSession) -> None:
     assert session.solve("certificate").error is None
     assert session.check("certificate").ok
     with pytest.raises(LabInProgressError, match="1 of 4 steps done"):
@@ -253,7 +251,7 @@ def test_another_lab_is_not_begun_over_one_that_is_in_hand(engine: Engine, sessi
     assert LabSession.open(engine, "node-tls", tools=False).done == frozenset(), "it begins afresh as well"
 
 
-def test_what_was_undone_or_made_anew_counts_as_not_done(engine: Engine, session: LabSession) -> None:
+def test_an_undone_or_recreated_step_counts_as_not_done(engine: Engine, session: LabSession) -> None:
     assert session.solve("web-config").error is None
     assert session.check("web-config").ok
     assert LabSession(engine, find("node-tls")).done == {"certificate", "web-config"}
@@ -262,7 +260,7 @@ def test_what_was_undone_or_made_anew_counts_as_not_done(engine: Engine, session
     assert LabSession(engine, find("node-tls")).done == frozenset()
 
 
-def test_a_student_may_take_the_stack_down_in_the_middle(engine: Engine, session: LabSession) -> None:
+def test_a_student_may_stop_the_stack_during_a_lab(engine: Engine, session: LabSession) -> None:
     practice_stack.down(engine.workspace.root)
     result = session.check("start")
     assert not result.ok
@@ -273,7 +271,7 @@ def test_a_student_may_take_the_stack_down_in_the_middle(engine: Engine, session
     assert "still answers plain HTTP" in again.check("start", patience=2.0).what
 
 
-def test_a_play_that_is_stopped_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+def test_a_cancelled_play_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "wizard.cli", "--workspace", str(tmp_path), "lab", "play", "node-tls"],
         stdout=subprocess.PIPE,
@@ -292,7 +290,7 @@ def test_a_play_that_is_stopped_leaves_nothing(tmp_path: Path, cache: Path) -> N
     assert not (tmp_path / "play").exists()
 
 
-def test_a_students_own_names_are_as_good(engine: Engine, session: LabSession) -> None:
+def test_a_student_may_choose_other_names(engine: Engine, session: LabSession) -> None:
     by_hand(session, "certificate", engine.workspace)
     home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
     (home / "node_exporter.crt").rename(home / "mine.pem")
@@ -314,7 +312,7 @@ def test_a_students_own_names_are_as_good(engine: Engine, session: LabSession) -
     assert not list(home.glob("web.yml")), "the engine and the next lab went on with the student's own file"
 
 
-def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
+def test_an_almost_right_step_is_not_done_and_says_what_is_missing(
     engine: Engine, session: LabSession
 ) -> None:
     by_hand(session, "certificate", engine.workspace)
@@ -347,7 +345,7 @@ def test_what_is_nearly_right_is_not_done_and_says_what_is_missing(
     assert not following.check("close").ok
 
 
-def test_a_forgotten_reload_is_named_and_done(engine: Engine) -> None:
+def test_a_forgotten_reload_is_reported_and_done(engine: Engine) -> None:
     session = LabSession.open(engine, "node-password", tools=False)
     config = next(engine.workspace.practice.glob("prometheus/etc/prometheus/prometheus.yml"))
     (config.parent / "pw").write_text("a password that is long")
@@ -365,7 +363,7 @@ def test_a_forgotten_reload_is_named_and_done(engine: Engine) -> None:
     assert session.check("password", patience=PATIENCE).ok
 
 
-def test_a_fault_is_put_in_when_asked_and_the_next_one_begins_on_a_healthy_stack(engine: Engine) -> None:
+def test_a_fault_is_made_on_request_and_the_next_one_starts_on_a_healthy_stack(engine: Engine) -> None:
     session = LabSession.open(engine, "faults")
     home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
     whole = (home / "node.crt").read_bytes()
@@ -388,7 +386,7 @@ def test_a_fault_is_put_in_when_asked_and_the_next_one_begins_on_a_healthy_stack
 
 
 @pytest.mark.matrix
-def test_a_wrong_fix_is_repaired_when_firescreen_does_the_step(engine: Engine) -> None:
+def test_doing_the_step_repairs_a_wrong_fix(engine: Engine) -> None:
     session = LabSession.open(engine, "faults")
     home = next(engine.workspace.practice.glob("srv1/etc/node_exporter"))
     session.begin("fault-2")
@@ -426,7 +424,7 @@ def test_the_command_line_follows_a_lab(engine: Engine) -> None:
     assert " <<END\n" in shown and "\nEND\n" in shown, "a here-document can be copied as it stands"
 
 
-def test_what_is_answered_in_a_terminal_is_kept_by_a_wizard_that_is_open(engine: Engine) -> None:
+def test_an_answer_in_a_terminal_is_kept_by_an_open_wizard(engine: Engine) -> None:
     session = LabSession.open(engine, "look", tools=False)
     root = engine.workspace.root
     assert fire("lab", "answer", "look", "1", "Because of *this*.", workspace=root).returncode == 0
@@ -445,7 +443,7 @@ def test_what_is_answered_in_a_terminal_is_kept_by_a_wizard_that_is_open(engine:
     assert session.report().with_suffix(".html").stat().st_mode & 0o777 == 0o600
 
 
-def test_without_programs_and_network_it_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+def test_without_programs_and_network_it_fails_and_leaves_nothing(tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
     done = fire(

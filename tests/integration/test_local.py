@@ -1,4 +1,4 @@
-"""This machine as a host: rights, links, leftovers, faults and bounds, with the real file system."""
+"""This machine as a host: permissions, links, leftovers, faults and limits, on the real file system."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def host() -> LocalConnection:
     return LocalConnection("here")
 
 
-def test_a_file_takes_its_place_in_one_step(host: LocalConnection, tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(host: LocalConnection, tmp_path: Path) -> None:
     path = tmp_path / "web.yml"
     path.write_text("old")
     before = path.stat().st_ino
@@ -46,8 +46,8 @@ def test_a_file_takes_its_place_in_one_step(host: LocalConnection, tmp_path: Pat
     assert host.names(str(tmp_path)) == ("web.yml",)
 
 
-def test_the_file_is_empty_and_closed_until_its_rights_are_final(tmp_path: Path) -> None:
-    # Python reports each call of chmod and chown before it is made; a process of its own, as hooks stay.
+def test_the_file_is_empty_and_private_until_its_permissions_are_set(tmp_path: Path) -> None:
+    # Python's audit hook sees each chmod and chown before it happens; in a subprocess, as hooks cannot be removed.
     code = """
 import grp, os, sys, pwd
 from wizard.connections.local import LocalConnection
@@ -68,7 +68,7 @@ print(seen)
     assert stat.S_IMODE((tmp_path / ".x.firescreen-t").stat().st_mode) == 0o644
 
 
-def test_a_link_stays_a_link(host: LocalConnection, tmp_path: Path) -> None:
+def test_a_symbolic_link_stays_a_link(host: LocalConnection, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     target = tmp_path / "real" / "prometheus.yml"
     target.write_text("old")
@@ -105,7 +105,7 @@ def test_a_tag_cannot_leave_the_folder(host: LocalConnection, tmp_path: Path, ta
         host.staged_name(str(tmp_path / "x"), tag=tag)
 
 
-def test_looking_at_what_is_not_there(host: LocalConnection, tmp_path: Path) -> None:
+def test_reading_a_missing_file(host: LocalConnection, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     assert host.read(gone) is None
     assert host.stat(gone) is None
@@ -145,7 +145,7 @@ def faults(tmp_path: Path) -> dict[str, tuple[str, FileState]]:
 @pytest.mark.parametrize(
     "fault", ["folder is not there", "not a folder", "no user", "no group", "name is too long"]
 )
-def test_a_write_that_cannot_be_says_what_where_and_what_to_do(
+def test_the_error_of_a_failed_write_says_what_where_and_what_to_do(
     host: LocalConnection, tmp_path: Path, fault: str
 ) -> None:
     path, state = faults(tmp_path)[fault]
@@ -156,7 +156,7 @@ def test_a_write_that_cannot_be_says_what_where_and_what_to_do(
     assert "firescreen" not in refused.value.what
 
 
-def test_a_folder_in_place_of_a_file_is_left_alone(host: LocalConnection, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_not_replaced(host: LocalConnection, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     path = str(tmp_path / "folder")
     staged = host.stage(path, own(b"x"), tag="t")
@@ -169,13 +169,13 @@ def test_a_folder_in_place_of_a_file_is_left_alone(host: LocalConnection, tmp_pa
         host.make_folder(str(tmp_path / "file"), mode=0o700, owner=ME, group=GROUP)
 
 
-def test_a_pipe_is_refused_and_not_waited_for(host: LocalConnection, tmp_path: Path) -> None:
+def test_a_named_pipe_is_refused_without_waiting(host: LocalConnection, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(HostError, match="not a regular file"):
         host.read(str(tmp_path / "pipe"))
 
 
-def test_a_write_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     code = """
 import os, pwd, grp, resource, sys
 from wizard.errors import HostError
@@ -192,7 +192,7 @@ except HostError as problem:
     assert ended.stdout.strip() == "cannot write it: the file may not grow that large here []"
 
 
-def test_a_program_gets_its_input_and_gives_its_code(host: LocalConnection) -> None:
+def test_a_program_gets_its_input_and_its_exit_code_is_returned(host: LocalConnection) -> None:
     big = os.urandom(300_000).hex().encode()
     ended = host.run(["cat"], stdin=big)
     assert (ended.code, ended.stdout) == (0, big.decode())
@@ -202,7 +202,7 @@ def test_a_program_gets_its_input_and_gives_its_code(host: LocalConnection) -> N
     assert host.run(["/"]).code == 126
 
 
-def test_at_the_time_out_the_whole_group_is_gone(host: LocalConnection, tmp_path: Path) -> None:
+def test_a_timeout_kills_the_whole_process_group(host: LocalConnection, tmp_path: Path) -> None:
     script = f"sleep 600 & echo $! > {tmp_path}/pid; wait"
     began = time.monotonic()
     with pytest.raises(HostError, match="did not end in time") as refused:
@@ -210,7 +210,7 @@ def test_at_the_time_out_the_whole_group_is_gone(host: LocalConnection, tmp_path
     assert time.monotonic() - began < 30
     assert refused.value.todo
     pid = int((tmp_path / "pid").read_text())
-    # Killed is not yet reaped: whoever inherited it does that, so 'gone' includes a zombie.
+    # A killed process may not be reaped yet: its new parent does that, so 'gone' includes a zombie.
     deadline = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -220,7 +220,7 @@ def test_at_the_time_out_the_whole_group_is_gone(host: LocalConnection, tmp_path
         assert not Path(f"/proc/{pid}").exists()
 
 
-def test_output_is_bounded_and_a_child_left_behind_is_not_waited_for() -> None:
+def test_output_is_bounded_and_a_background_child_is_not_waited_for() -> None:
     ended = run_bounded(["sh", "-c", "head -c 3000000 /dev/zero"], limit=1000)
     assert (ended.code, len(ended.stdout)) == (0, 1000)
     ended = run_bounded(["sh", "-c", "sleep 40 & echo said"], timeout=30)

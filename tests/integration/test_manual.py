@@ -1,7 +1,7 @@
 """Commands in the README and the manual run as printed; the manual names every key of `--json` and every command.
 
-A document is one story: its commands run in order, in one folder and workspace, `firescreen.yaml` describing a practice
-stack. A comment `# exit N` says which exit code is expected; 0 is where nothing is said.
+A document is one session: its commands run in order, in one folder and workspace, with a `firescreen.yaml` of
+a practice stack. A comment `# exit N` gives the expected exit code; 0 without one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NOT_RUN = {
 
 
 def commands(text: str) -> Iterator[str]:
-    """Each command in a document's blocks of shell, a continued line as one."""
+    """Returns each command in the shell blocks of a document, continued lines joined."""
     for fence in FENCE.finditer(text):
         for line in fence["body"].replace("\\\n", " ").splitlines():
             if line.strip() and not line.strip().startswith("#"):
@@ -54,7 +54,7 @@ def commands(text: str) -> Iterator[str]:
 
 
 def expected(command: str) -> set[int]:
-    """The exit codes that are right for a command."""
+    """Returns the accepted exit codes of a command."""
     said = re.search(r"# .*?\bexit (\d)", command)
     if said:
         return {int(said[1])}
@@ -63,7 +63,7 @@ def expected(command: str) -> set[int]:
 
 
 def runnable(document: Path) -> list[str]:
-    """The commands of a document that are run here."""
+    """Returns the commands of a document that can run here."""
     blocks = FENCE.finditer(document.read_text(encoding="utf-8"))
     return [
         command
@@ -74,7 +74,7 @@ def runnable(document: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, cache: Path) -> Iterator[Path]:
-    """A folder in which `.venv/bin/firescreen` is ours, and a workspace with nothing in it."""
+    """Returns a folder in which `.venv/bin/firescreen` is ours, with an empty workspace."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "FILE").write_text("the vault's long password")
     yield tmp_path
@@ -108,7 +108,7 @@ def test_the_commands_of_a_document_run_as_printed(document: Path, folder: Path,
         assert ended.returncode in expected(command), f"{command}\n{ended.stdout}\n{ended.stderr}"
 
 
-def test_each_exception_is_used() -> None:
+def test_each_exception_is_needed() -> None:
     every = [command for path in DOCUMENTS for command in commands(path.read_text(encoding="utf-8"))]
     assert [part for part in NOT_RUN if not any(part in command for command in every)] == []
 

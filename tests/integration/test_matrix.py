@@ -1,7 +1,7 @@
-"""The matrix: five components, four levels of protection, programs of three generations, from open and back.
+"""The matrix: five components, four levels, programs of three generations, from unprotected to protected and back.
 
-One run secures a whole practice stack and so covers five squares. `make matrix` makes all of them, and says how many
-squares that was (tests/integration/matrix_told.py).
+One run secures a practice stack and so covers five cells. `make matrix` makes all runs, and reports the
+number of cells (tests/integration/matrix_told.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wizard.engine import Engine, Exposure
 
 @dataclass(frozen=True)
 class Run:
-    """One whole stack from open to protected and back."""
+    """One practice stack from unprotected to protected and back."""
 
     name: str
     suite: str
@@ -29,7 +29,7 @@ class Run:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Component, level and suite of each square of the matrix that it covers."""
+        """Returns component, level and suite of each cell of the matrix that it covers."""
         names = {kinds: name for name, kinds in LEVELS.items()}
         return tuple(
             f"{component}/{names[kinds]}/{self.suite}" for component, kinds in self.levels.items() if kinds
@@ -46,7 +46,7 @@ def _all_runs() -> tuple[Run, ...]:
         Run(f"bookworm-{component}-alone", "bookworm", {component: LEVELS["both"]})
         for component in practice.WHOLE
     ]
-    # Each component another level, one of them none; in each generation another way round.
+    # Each component has another level, one of them none; each generation a different assignment.
     kinds = [*LEVELS.values(), ()]
     for shift, suite in enumerate(SUITES):
         mixed = {
@@ -60,7 +60,7 @@ def _all_runs() -> tuple[Run, ...]:
 ALL = {run.name: run for run in _all_runs()}
 
 
-def test_the_runs_cover_every_square() -> None:
+def test_the_runs_cover_every_cell() -> None:
     covered = {cell for run in ALL.values() for cell in run.cells}
     assert covered == {
         f"{component}/{level}/{suite}" for component in practice.WHOLE for level in LEVELS for suite in SUITES
@@ -70,7 +70,7 @@ def test_the_runs_cover_every_square() -> None:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", ALL)
-def test_from_open_to_proven_and_back(
+def test_apply_is_verified_and_undone(
     name: str,
     tmp_path: Path,
     cache: Path,
@@ -111,13 +111,13 @@ def test_from_open_to_proven_and_back(
 
 
 def protection(seen: Exposure) -> frozenset[str]:
-    """The protection of a component as a scan says it."""
+    """Returns the protection of a component as a scan reports it."""
     parts = {"tls": seen.tls, "basic_auth": seen.password, "client_cert": seen.client_certificate}
     return frozenset(name for name, there in parts.items() if there)
 
 
 def expected(levels: Levels) -> dict[tuple[str, str], str]:
-    """(component, who asks) -> how it must end, said here once more and not taken from the plan."""
+    """Returns (component, client) -> expected result, written down here independently of the plan."""
     wanted: dict[tuple[str, str], str] = {}
     for component, kinds in levels.items():
         if not kinds:

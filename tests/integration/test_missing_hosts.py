@@ -1,4 +1,4 @@
-"""Every command on a stack of which one host is missing: the host is named, the exit code is as documented, no traceback."""
+"""Every command on a stack with a missing host: the host is named, the exit code is as documented, no traceback."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ SILENT = ("probe", "explain", "undo", "recover", "recover forget", "history", "e
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command line in the practice fixture's workspace."""
+    """Returns a function that runs a command line in the practice fixture's workspace."""
     monkeypatch.setenv("PATH", _without_incus(tmp_path))
     return functools.partial(firescreen, "--workspace", str(tmp_path / "workspace"))
 
 
 def _without_incus(folder: Path) -> str:
-    """A search path on which there is neither incus nor lxc."""
+    """Returns a search path without incus and lxc."""
     path = os.environ["PATH"].split(":")
     return ":".join(
         each for each in path if not any(shutil.which(name, path=each) for name in ("incus", "lxc"))

@@ -1,4 +1,4 @@
-"""What a change costs in scrapes: read from Prometheus' own samples, at an interval of one second."""
+"""The cost of a change in scrapes, read from Prometheus' own samples at an interval of one second."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WITHOUT_PROMETHEUS = tuple(name for name in practice.WHOLE if name != "prometheu
 
 @dataclass
 class Cost:
-    """Makes one change after the other, and says what each cost; the figures go to the report of the run."""
+    """Makes changes, and measures the scrapes that each loses; the figures go to the report of the run."""
 
     stand: Whole
     record: Callable[[str, object], None]
 
-    def of(self, name: str, stack: Stack, *, renew: str = "") -> dict[str, Lost]:
-        """What was lost while a plan was carried out: job -> scrapes."""
+    def lost_during(self, name: str, stack: Stack, *, renew: str = "") -> dict[str, Lost]:
+        """Returns the scrapes lost while a plan was applied: job -> scrapes."""
         engine = self.stand.engine
         plan = engine.plan(stack, Answers(renew=frozenset({renew} if renew else ())))
         assert plan.changes, f"{name}: there is something to do"
@@ -36,13 +36,13 @@ class Cost:
         self.stand.took(outcome, stack)
         return self._lost(name, begin, end)
 
-    def of_undo(self, name: str, stack: Stack) -> dict[str, Lost]:
-        """What was lost while the newest run was undone, after which a stack is protected."""
+    def lost_during_undo(self, name: str, stack: Stack) -> dict[str, Lost]:
+        """Returns the scrapes lost while the newest run was undone; the stack then has the levels of `stack`."""
         begin = time.time()
         outcome = self.stand.engine.undo()
         assert (outcome.state, outcome.error) == ("undone", None)
         self.stand.now = {each.name: each.protect for each in stack.components if each.protect}
-        # Prometheus may need ten seconds for what an undo did not wait for.
+        # Prometheus may need ten seconds for changes that an undo did not wait for.
         return self._lost(name, begin, time.time() + 10)
 
     def _lost(self, name: str, begin: float, end: float) -> dict[str, Lost]:
@@ -55,36 +55,36 @@ class Cost:
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "sid"])
-def test_from_http_to_https_with_a_password_at_most_one_scrape_of_a_target_is_lost(
+def test_enabling_tls_and_a_password_loses_at_most_one_scrape_per_target(
     suite: str, tmp_path: Path, cache: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with whole(tmp_path / "workspace", cache, suite=suite) as stand:
         cost = Cost(stand, record_property)
         others = stand.stack(dict.fromkeys(WITHOUT_PROMETHEUS, LEVELS["password"]))
-        found = cost.of("http to https", others)
-        # The reload that brings the login breaks off a scrape that is under way in this very moment, see below.
+        found = cost.lost_during("http to https", others)
+        # The reload that adds the login aborts a scrape that is running at this moment, see below.
         assert {job: each for job, each in found.items() if each.failed > 1} == {}
         assert {job: each for job, each in found.items() if each.missing - each.late > 1} == {}
         assert found["prometheus"].scrapes == 0
 
-        # Prometheus' own flags count only from a restart on, and while it starts it scrapes nobody: this gap is in
+        # Prometheus' own flags need a restart, during which it scrapes nothing: this gap is in all series at once.
         # all series at once. Beyond it nobody is missed but itself, once, when its job turns before it does.
         everything = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["password"]))
         assert "prometheus/prometheus restarts: it scrapes nothing for about 7 s" in (
             [gap.sentence for gap in stand.engine.plan(everything).gaps]
         )
-        found = cost.of("Prometheus itself", everything)
+        found = cost.lost_during("Prometheus itself", everything)
         assert {job: each for job, each in found.items() if each.failed > (job == "prometheus")} == {}
         assert max(each.widest for each in found.values()) <= START
 
-        found = cost.of_undo("Prometheus itself, undone", others)
+        found = cost.lost_during_undo("Prometheus itself, undone", others)
         assert max(each.widest for each in found.values()) <= START
-        found = cost.of_undo("http to https, undone", stand.stack({}))
+        found = cost.lost_during_undo("http to https, undone", stand.stack({}))
         assert {job: each for job, each in found.items() if each.failed > 1} == {}
         assert {job: each for job, each in found.items() if each.missing - each.late > 1} == {}
 
 
-def test_what_comes_to_a_stack_that_has_tls_costs_no_scrape(
+def test_changes_to_a_stack_with_tls_lose_no_scrape(
     tmp_path: Path, cache: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
@@ -92,26 +92,26 @@ def test_what_comes_to_a_stack_that_has_tls_costs_no_scrape(
         stand.all_up(time.time())
         cost = Cost(stand, record_property)
         for name, level in (("adding a password", "password"), ("adding client certificates", "both")):
-            found = cost.of(name, stand.stack(dict.fromkeys(practice.WHOLE, LEVELS[level])))
-            nobody_missed(name, found)
+            found = cost.lost_during(name, stand.stack(dict.fromkeys(practice.WHOLE, LEVELS[level])))
+            check_no_scrape_lost(name, found)
         stack = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["both"]))
         for renew in ("certificates", "passwords", "ca"):
-            before = material(stand)
-            found = cost.of(f"replacing {renew}", stack, renew=renew)
-            nobody_missed(renew, found)
-            assert replaced(before, material(stand)) == REPLACED[renew]
+            before = secrets_in_use(stand)
+            found = cost.lost_during(f"replacing {renew}", stack, renew=renew)
+            check_no_scrape_lost(renew, found)
+            assert replaced(before, secrets_in_use(stand)) == REPLACED[renew]
             assert stand.engine.plan(stack).changes == (), "and nothing is left to do"
 
 
-def nobody_missed(name: str, found: dict[str, Lost]) -> None:
-    """Nobody was turned away, and no scrape is missing.
+def check_no_scrape_lost(name: str, found: dict[str, Lost]) -> None:
+    """Checks that no scrape was rejected and none is missing.
 
-    A reload of a job that changed breaks off the scrape that is under way in this very moment, whatever changed in
-    it; on a busy machine that can be one sample of one of the six targets, and no more.
+    A reload of a changed job aborts the scrape that is running at this moment, whatever changed in the job;
+    on a busy machine that can be one sample of one of the six targets, and no more.
     """
     assert {job: each for job, each in found.items() if each.failed} == {}, name
     missing = {job: each for job, each in found.items() if each.missing}
-    # A scrape that takes its whole second lets the next one fall out.
+    # A scrape that takes its whole second makes Prometheus skip the next one.
     assert sum(max(0, each.missing - each.late) for each in missing.values()) <= 1, (name, missing)
 
 
@@ -122,9 +122,9 @@ REPLACED = {
 }
 
 
-def material(stand: Whole) -> dict[str, bytes]:
-    """What is in use now, from the files."""
-    served = b"".join(sorted(named(stand, name, "cert_file") for name in practice.WHOLE))
+def secrets_in_use(stand: Whole) -> dict[str, bytes]:
+    """Returns the certificates, keys and passwords in use, from the files."""
+    served = b"".join(sorted(file_named_by(stand, name, "cert_file") for name in practice.WHOLE))
     config = stand.file("prometheus", "prometheus.yml").read_text()
     shown = {
         line.split(":", 1)[1].strip().strip("'\"") for line in config.splitlines() if "cert_file:" in line
@@ -137,13 +137,13 @@ def material(stand: Whole) -> dict[str, bytes]:
     }
 
 
-def named(stand: Whole, component: str, key: str) -> bytes:
-    """A file that a web configuration names."""
+def file_named_by(stand: Whole, component: str, key: str) -> bytes:
+    """Returns a file that a web configuration names."""
     text = stand.file(component, "web.yml").read_text()
     (line,) = (line for line in text.splitlines() if f" {key}:" in line and "client" not in line)
     return (stand.etc(component) / line.split(":", 1)[1].strip().strip("'\"")).read_bytes()
 
 
 def replaced(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
-    """Which of the material is another now."""
+    """Returns which of them differ."""
     return {name for name in before if before[name] != after[name]}

@@ -1,4 +1,4 @@
-"""Whoever else asks a secured server, run for real as the plan says: promtool, amtool, a push, Grafana's files."""
+"""Other clients of a secured server, run as the plan says: promtool, amtool, pushes, Grafana's files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEVELS: dict[str, tuple[Any, ...]] = {
     "both": ("tls", "basic_auth", "client_cert"),
 }
 
-# Data sources by hand: comments, another one beside it, a remark at the end.
+# Data sources written by hand: comments, a second source, a comment at the end.
 SOURCES = """\
 # Grafana's own sources
 apiVersion: 1
@@ -67,7 +67,7 @@ datasources:
   basicAuthPassword: canary-in-clear
 """
 
-# What a person set up in another style, for a server that is secured.
+# A configuration in another style, for a server that is secured.
 IN_FILES = """\
 datasources:
 - {{name: F, url: 'https://{prometheus}', basicAuth: true, basicAuthUser: prometheus,
@@ -104,8 +104,8 @@ BY_HAND = {
 }
 
 
-class Whole:
-    """A whole practice stack with an engine."""
+class PracticeWithClients:
+    """A practice stack of all components with an engine."""
 
     def __init__(self, practice: PracticeStack, cache: Path) -> None:
         self.practice, self.cache = practice, cache
@@ -116,7 +116,7 @@ class Whole:
         return self.engine.workspace.root
 
     def stack(self, *protect: Any, **certificates: Any) -> Stack:
-        """Prometheus, Alertmanager and Pushgateway so protected; the rest as it is."""
+        """Returns a stack with Prometheus, Alertmanager and Pushgateway at these levels; the rest is unchanged."""
         found = practice_stack.stack(self.root)
         asked = ("prometheus", "alertmanager", "pushgateway")
         components = tuple(
@@ -134,7 +134,7 @@ class Whole:
         return self.practice.host(name).listen
 
     def source(self, host: str, text: str, name: str = "lab.yaml") -> Path:
-        """A provisioning file of a Grafana on that host."""
+        """Writes a provisioning file of a Grafana on that host."""
         folder = Path(self.practice.host(host).folder) / "etc/grafana/provisioning/datasources"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name
@@ -144,7 +144,7 @@ class Whole:
         return path
 
     def applied(self, stack: Stack) -> Plan:
-        """The plan that was applied and proven; a second one is empty."""
+        """Applies and verifies the plan, and returns it; a second one has no steps."""
         plan = self.engine.plan(stack)
         outcome = self.engine.apply(plan)
         assert outcome.error is None, outcome.error
@@ -162,7 +162,7 @@ class Whole:
         assert differences(before, snapshot(self.root)) == []
 
     def run(self, command: str, suite: str) -> subprocess.CompletedProcess[str]:
-        """A command as it is printed, with this Python and the programs of a suite."""
+        """Runs a command as printed, with this Python and the programs of a suite."""
         found = [binaries.find(name, cache=self.cache, suite=suite).path for name in ("promtool", "amtool")]
         folders = [str(Path(sys.executable).parent), *(str(Path(each).parent) for each in found)]
         return run_program(
@@ -171,17 +171,21 @@ class Whole:
 
 
 @pytest.fixture
-def whole(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
+def practice_bed(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PracticeWithClients]:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     workspace = tmp_path / "workspace"
     try:
-        yield Whole(practice_stack.up(workspace, cache, suite="bookworm", components=WHOLE), cache)
+        yield PracticeWithClients(
+            practice_stack.up(workspace, cache, suite="bookworm", components=WHOLE), cache
+        )
     finally:
         practice_stack.down(workspace, remove=True)
 
 
 def commands(plan: Plan) -> dict[str, str]:
-    """The command of each hint, by component."""
+    """Returns the command of each hint, by component."""
     return {
         hint.partition(": ")[0].rpartition("/")[2].split(" ")[0]: hint.partition(": ")[2]
         for hint in plan.hints
@@ -189,7 +193,7 @@ def commands(plan: Plan) -> dict[str, str]:
 
 
 def without(command: str, *options: str) -> str:
-    """A command without these options and their values."""
+    """Returns a command without these options and their values."""
     words = shlex.split(command)
     for option in options:
         place = words.index(option)
@@ -197,58 +201,60 @@ def without(command: str, *options: str) -> str:
     return shlex.join(words)
 
 
-def printed(whole: Whole, command: str, suite: str, wanted: str) -> bool:
-    """Whether a command that succeeds comes to print this: a first scrape or alert can be seconds away."""
+def prints(practice_bed: PracticeWithClients, command: str, suite: str, wanted: str) -> bool:
+    """Returns whether a command succeeds and prints this text within some seconds, e.g. after a first scrape
+    or alert.
+    """
     deadline = time.monotonic() + 60
     while True:
-        ended = whole.run(command, suite)
+        ended = practice_bed.run(command, suite)
         assert ended.returncode == 0, ended.stderr
         if wanted in ended.stdout or time.monotonic() > deadline:
             return wanted in ended.stdout
         time.sleep(0.2)
 
 
-def get_in(whole: Whole, plan: Plan, *, certificate: bool) -> None:
-    """The commands of the summary and of the warnings, run as they are printed; and each with a part left out."""
+def check_commands(practice_bed: PracticeWithClients, plan: Plan, *, certificate: bool) -> None:
+    """Runs the commands of the summary and the warnings as printed, and each without one of its parts."""
     said = commands(plan)
     assert sorted(said) == ["alertmanager", "prometheus", "pushgateway"]
     mended = [each.remediation for each in plan.warnings if each.id == "others-ask-it-too"]
     assert len(mended) == 3
     assert all(any(mend.endswith(command) for mend in mended) for command in said.values())
 
-    # bookworm's promtool does not know the option yet, and the sentence says so.
+    # bookworm's promtool does not have the option yet, and the text says so.
     assert any("with a promtool of 2.43 or newer" in hint for hint in plan.hints)
     for suite in ("trixie", "sid"):
-        assert printed(whole, said["prometheus"], suite, 'job="node"')
-    assert printed(whole, said["alertmanager"], "bookworm", "Watchdog")
-    assert whole.run(said["alertmanager"], "sid").returncode == 0
-    pushed = whole.run(said["pushgateway"], "sid")
+        assert prints(practice_bed, said["prometheus"], suite, 'job="node"')
+    assert prints(practice_bed, said["alertmanager"], "bookworm", "Watchdog")
+    assert practice_bed.run(said["alertmanager"], "sid").returncode == 0
+    pushed = practice_bed.run(said["pushgateway"], "sid")
     assert (pushed.returncode, pushed.stdout, pushed.stderr) == (0, "", "")
 
     for name in ("prometheus", "alertmanager"):
-        path = whole.root / "tools" / f"{name}-{name}.yml"
+        path = practice_bed.root / "tools" / f"{name}-{name}.yml"
         assert path.stat().st_mode & 0o777 == 0o600
         content = path.read_text()
         assert ("cert_file" in content, "basic_auth" in content) == (certificate, True)
         path.write_text("{}\n")
-        assert whole.run(said[name], "trixie").returncode != 0
+        assert practice_bed.run(said[name], "trixie").returncode != 0
         path.write_text(content)
-    refused = whole.run(without(said["pushgateway"], "--user", "--password-file"), "sid")
+    refused = practice_bed.run(without(said["pushgateway"], "--user", "--password-file"), "sid")
     assert "(401)" in refused.stderr
     if certificate:
-        refused = whole.run(without(said["pushgateway"], "--cert", "--key"), "sid")
+        refused = practice_bed.run(without(said["pushgateway"], "--cert", "--key"), "sid")
         assert "it demands a client certificate" in refused.stderr
 
 
-def told(plan: Plan) -> dict[str, str]:
-    """What the warnings say of Grafana, by id."""
+def grafana_warnings(plan: Plan) -> dict[str, str]:
+    """Returns the texts of the warnings on Grafana, by id."""
     return {
         each.id: f"{each.what}: {each.remediation}" for each in plan.warnings if each.component == "grafana"
     }
 
 
-def resolved(source: grafana.DataSource) -> dict[str, str]:
-    """Its settings, with the text of the file in place of `$__file{…}`, as Grafana reads them."""
+def resolve_settings(source: grafana.DataSource) -> dict[str, str]:
+    """Returns the settings, with the content of the file in place of `$__file{…}`, as Grafana reads them."""
     return {
         key: Path(text[8:-1]).read_text().strip() if text.startswith("$__file{") else text
         for key, text in source.says.items()
@@ -256,8 +262,8 @@ def resolved(source: grafana.DataSource) -> dict[str, str]:
 
 
 def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
-    """The HTTP status, or curl's reason, of a request with all that a data source says and no more."""
-    says = resolved(source)
+    """Returns the HTTP status, or curl's error, of a request with exactly the settings of a data source."""
+    says = resolve_settings(source)
     command = [
         "curl",
         "-sS",
@@ -280,13 +286,13 @@ def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
 
 
 @pytest.mark.matrix
-def test_with_a_password(whole: Whole, tmp_path: Path) -> None:
-    file = whole.source("prometheus", IN_CLEAR)
-    before = snapshot(whole.root)
-    plan = whole.applied(whole.stack(*LEVELS["password"]))
-    get_in(whole, plan, certificate=False)
+def test_clients_with_a_password(practice_bed: PracticeWithClients, tmp_path: Path) -> None:
+    file = practice_bed.source("prometheus", IN_CLEAR)
+    before = snapshot(practice_bed.root)
+    plan = practice_bed.applied(practice_bed.stack(*LEVELS["password"]))
+    check_commands(practice_bed, plan, certificate=False)
 
-    # A password in clear gives way, and is shown nowhere.
+    # A password in plain text is replaced, and never shown.
     assert "canary" not in file.read_text()
     step = next(step for step in plan.steps if step.id == "grafana:prometheus")
     shown = "".join(text for change in step.changes for text in (change.diff(), *change.commands()))
@@ -294,22 +300,24 @@ def test_with_a_password(whole: Whole, tmp_path: Path) -> None:
     assert "basicAuthUser: prometheus" in shown
     assert grafana_gets(grafana.datasources(file.read_bytes())[0], "/-/ready", tmp_path) == "200"
 
-    typed(whole, plan)
-    there_and_foreign(whole)
-    whole.undone(before)
+    check_manual_commands(practice_bed, plan)
+    check_existing_sources(practice_bed)
+    practice_bed.undone(before)
     assert "canary" in file.read_text()
 
 
 @pytest.mark.matrix
-def test_with_a_password_and_certificates_that_pin_and_are_renewed(whole: Whole, tmp_path: Path) -> None:
-    file = whole.source("prometheus", SOURCES)
+def test_clients_with_a_password_and_pinned_certificates_that_are_renewed(
+    practice_bed: PracticeWithClients, tmp_path: Path
+) -> None:
+    file = practice_bed.source("prometheus", SOURCES)
     first = file.read_text()
-    before = snapshot(whole.root)
-    stack = whole.stack(*LEVELS["both"], issued_by="self-signed")
-    plan = whole.applied(stack)
-    get_in(whole, plan, certificate=True)
+    before = snapshot(practice_bed.root)
+    stack = practice_bed.stack(*LEVELS["both"], issued_by="self-signed")
+    plan = practice_bed.applied(stack)
+    check_commands(practice_bed, plan, certificate=True)
     step = next(step for step in plan.steps if step.id == "grafana:prometheus")
-    assert "systemctl restart grafana-server" in told(plan)["grafana-restart"]
+    assert "systemctl restart grafana-server" in grafana_warnings(plan)["grafana-restart"]
     assert any(
         "shows nothing from Metrics and Alerts until you restart it" in gap.message for gap in plan.gaps
     )
@@ -325,27 +333,27 @@ def test_with_a_password_and_certificates_that_pin_and_are_renewed(whole: Whole,
     text = file.read_text()
     kept = ("# Grafana's own", "# ours", "httpMethod: POST", "url: http://127.0.0.99:9090", "# end")
     assert all(each in text for each in kept)
-    password = (whole.root / "users/prometheus.password").read_text()
+    password = (practice_bed.root / "users/prometheus.password").read_text()
     assert password not in text
     assert password not in "".join(change.diff() for change in step.changes)
-    asks(file, tmp_path)
+    check_sources(file, tmp_path)
 
-    renewal = whole.engine.plan(stack, Answers(renew=frozenset({"certificates", "passwords"})))
-    assert "grafana-restart" in told(renewal)
-    outcome = whole.engine.apply(renewal)
+    renewal = practice_bed.engine.plan(stack, Answers(renew=frozenset({"certificates", "passwords"})))
+    assert "grafana-restart" in grafana_warnings(renewal)
+    outcome = practice_bed.engine.apply(renewal)
     assert outcome.error is None, outcome.error
-    assert password != (whole.root / "users/prometheus.password").read_text()
-    asks(file, tmp_path)
-    assert [change.title() for change in whole.engine.plan(stack).changes] == []
+    assert password != (practice_bed.root / "users/prometheus.password").read_text()
+    check_sources(file, tmp_path)
+    assert [change.title() for change in practice_bed.engine.plan(stack).changes] == []
 
-    assert whole.engine.undo().error is None
-    asks(file, tmp_path)
-    whole.undone(before)
+    assert practice_bed.engine.undo().error is None
+    check_sources(file, tmp_path)
+    practice_bed.undone(before)
     assert file.read_text() == first
 
 
-def asks(file: Path, folder: Path) -> None:
-    """Both data sources get in, and not without a part of what they say."""
+def check_sources(file: Path, folder: Path) -> None:
+    """Checks that both data sources can log in, and cannot without one of their settings."""
     metrics, alerts, _ = grafana.datasources(file.read_bytes())
     assert grafana_gets(metrics, "/api/v1/query?query=up", folder) == "200"
     assert grafana_gets(alerts, "/api/v2/status", folder) == "200"
@@ -354,8 +362,8 @@ def asks(file: Path, folder: Path) -> None:
         assert grafana_gets(less, "/-/ready", folder) != "200"
 
 
-def typed(whole: Whole, plan: Plan) -> None:
-    """What the two steps would have a person type leads to the same files."""
+def check_manual_commands(practice_bed: PracticeWithClients, plan: Plan) -> None:
+    """Checks that the manual commands of the two steps write the same files."""
     changes = [
         change for step in plan.steps if step.id in ("tools", "grafana:prometheus") for change in step.changes
     ]
@@ -364,37 +372,37 @@ def typed(whole: Whole, plan: Plan) -> None:
     for change in written:
         path = Path(change.path)
         assert change.after is not None
-        # The password in clear is not for typing: the diff shows what to do.
+        # The password in plain text cannot be typed: the diff shows what to do.
         if "as the diff shows" in change.commands()[0]:
             continue
         path.unlink()
         for command in change.commands():
-            ended = whole.run(command, "sid")
+            ended = practice_bed.run(command, "sid")
             assert ended.returncode == 0, ended.stderr
         assert path.read_bytes() == change.after.content
         assert path.stat().st_mode & 0o777 == change.after.mode
 
 
-def there_and_foreign(whole: Whole) -> None:
-    """What serves already stays; what cannot be edited is told, and stops nothing."""
-    stack = whole.stack(*LEVELS["password"])
+def check_existing_sources(practice_bed: PracticeWithClients) -> None:
+    """Checks that a working source is kept, and that a source that cannot be edited is reported without an error."""
+    stack = practice_bed.stack(*LEVELS["password"])
     given = {
-        "root": str(whole.root),
-        "ca": textwrap.indent((whole.root / "ca/ca.crt").read_text(), " " * 6),
-        "password": (whole.root / "users/prometheus.password").read_text(),
+        "root": str(practice_bed.root),
+        "ca": textwrap.indent((practice_bed.root / "ca/ca.crt").read_text(), " " * 6),
+        "password": (practice_bed.root / "users/prometheus.password").read_text(),
     }
     sources = {"srv1": IN_FILES, "alertmanager": INLINE, "blackbox": ELSEWHERE}
-    added = [whole.source(host, text % given) for host, text in sources.items()]
-    assert [change.title() for change in whole.engine.plan(stack).changes] == []
+    added = [practice_bed.source(host, text % given) for host, text in sources.items()]
+    assert [change.title() for change in practice_bed.engine.plan(stack).changes] == []
 
-    # Another password, which that person cannot have meant.
+    # It has another password, which the user cannot have meant.
     wrong = added[1].read_text().replace(given["password"], "something-else")
     added[1].write_text(wrong)
-    assert [step.id for step in whole.engine.plan(stack).steps] == ["grafana:alertmanager"]
+    assert [step.id for step in practice_bed.engine.plan(stack).steps] == ["grafana:alertmanager"]
     added[1].unlink()
 
-    added += [whole.source("pushgateway", text, name) for name, text in BY_HAND.items()]
-    plan = whole.engine.plan(stack)
+    added += [practice_bed.source("pushgateway", text, name) for name, text in BY_HAND.items()]
+    plan = practice_bed.engine.plan(stack)
     assert plan.changes == ()
     said = " ".join(each.what for each in plan.warnings if each.id == "grafana-by-hand")
     assert "broken.yml cannot be read" in said
@@ -405,7 +413,7 @@ def there_and_foreign(whole: Whole) -> None:
         shutil.rmtree(path.parents[2], ignore_errors=True)
 
 
-def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
+def test_a_packaged_grafana_gets_files_of_its_group_and_a_valid_server_name(
     practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
@@ -422,7 +430,7 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
     def packaged(root: bool) -> Facts:
         known = facts.hosts["prometheus"]
         (service,) = known.services
-        # A packaged Prometheus listens on all addresses: only then does localhost lead to it.
+        # A packaged Prometheus listens on all addresses: only then localhost reaches it.
         everywhere = tuple(each for each in service.arguments if "web.listen-address" not in each)
         here = replace(
             known,
@@ -458,7 +466,7 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
         assert isinstance(state, FileState | MakeFolder)
         assert (state.owner, state.group) == ("root", "grafana")
         assert state.mode in (0o750, 0o640, 0o644)
-    # Nothing scrapes Prometheus as localhost, so its certificate is for other names.
+    # Nothing scrapes Prometheus as localhost, so its certificate has other names.
     shown = next(change for change in plan.changes if change.path.endswith("/prometheus.crt"))
     assert isinstance(shown, WriteFile)
     assert shown.after is not None
@@ -472,7 +480,7 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
     ]
 
 
-# -- a job's other ways to be let in ------------------------------------------------------------------------
+# -- other kinds of authentication of a job
 
 
 @pytest.mark.parametrize(
@@ -482,7 +490,7 @@ def test_a_packaged_grafana_gets_files_of_its_own_group_and_a_name_that_fits(
         "oauth2: {client_id: a, client_secret_file: /etc/s, token_url: 'https://idp.lab/t'}",
     ],
 )
-def test_a_jobs_other_way_to_be_let_in_is_kept_with_tls_and_stops_a_password(
+def test_another_kind_of_authentication_of_a_job_is_kept_with_tls_and_excludes_a_password(
     practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
@@ -513,11 +521,11 @@ def test_a_jobs_other_way_to_be_let_in_is_kept_with_tls_and_stops_a_password(
     assert f"Remove {kind} there" in caught.value.todo
 
 
-# -- Alertmanagers among themselves -------------------------------------------------------------------------
+# -- Alertmanagers in a cluster
 
 
 @pytest.mark.matrix
-def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
+def test_real_alertmanagers_form_the_planned_cluster(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
@@ -574,5 +582,5 @@ def test_the_gossip_that_is_planned_is_spoken_by_real_alertmanagers(
                 running_ones.enter_context(running(argv, "TLS is"))
                 peers.append(instance)
             first, second, plain = peers
-            assert (first.waited(2), second.waited(2)) == (2, 2)
+            assert (first.wait_for_peers(2), second.wait_for_peers(2)) == (2, 2)
             assert plain.peers() == 1

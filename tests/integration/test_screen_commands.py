@@ -15,7 +15,7 @@ from screens.app import make_app
 from screens.labs.screen import LabPage
 from screens.plan.screen import PlanPage
 from screens.state import Session
-from tests.integration.labs_played import on_the_stack
+from tests.integration.labs_played import practice_labs
 from tests.integration.whole_stand import LEVELS, whole
 from tests.processes import run_program
 from tests.screens.helpers import until
@@ -54,7 +54,7 @@ def pasted(text: str, *, before: str) -> None:
 
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", [lab.id for lab in on_the_stack()])
+@pytest.mark.parametrize("name", [lab.id for lab in practice_labs()])
 async def test_each_step_of_a_lab_is_done_from_the_text_on_the_screen(
     name: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,8 @@
-"""A whole practice stack for tests: all five components, asked by a client that is none of ours.
+"""A practice stack of all five components for tests, queried by a client without our code.
 
-What Prometheus and Alertmanager say is read with Python's own ssl and urllib, so that a fault in the project's
-probes cannot hide one in what they look at.
+The answers of Prometheus and Alertmanager are read with Python's own ssl and urllib, so that a bug in the
+project's
+probes cannot hide one in what they measure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from wizard.practice import PracticeStack
 from wizard.workspace import Workspace
 
 Levels: TypeAlias = Mapping[str, tuple[Protection, ...]]
-"""Component -> how it is protected; one that is missing stays open."""
+"""Component -> its protection; one that is missing is unprotected."""
 
 LEVELS: Mapping[str, tuple[Protection, ...]] = {
     "tls": ("tls",),
@@ -49,7 +50,7 @@ START = 8
 """Seconds: a Prometheus that starts begins to scrape only after its discovery's first five-second tick."""
 _HOSTS = {"node_exporter": "srv1", "blackbox_exporter": "blackbox"}
 _ALL_ITS_TIME = 0.95
-"""Seconds after which a scrape of one second has met its time limit, and no refusal."""
+"""Seconds after which a scrape with a timeout of one second has timed out, and was not rejected."""
 _LIMIT = 40.0
 """Seconds after which waiting for something is a failure."""
 
@@ -58,7 +59,7 @@ _T = TypeVar("_T")
 
 
 def until(look: Callable[[], tuple[bool, _T]], what: str, *, limit: float = _LIMIT) -> _T:
-    """What `look` gives when it says that it is so; fails with what it gave last."""
+    """Waits until `look` returns (true, value), and returns the value; fails with the last value."""
     deadline = time.monotonic() + limit
     while True:
         good, found = look()
@@ -70,7 +71,7 @@ def until(look: Callable[[], tuple[bool, _T]], what: str, *, limit: float = _LIM
 
 @dataclass
 class Whole:
-    """A running practice stack with an engine on it, and what its components are protected with now."""
+    """A running practice stack of all components, its engine, and the present protection of its components."""
 
     practice: PracticeStack
     engine: Engine
@@ -78,11 +79,11 @@ class Whole:
 
     @property
     def root(self) -> Path:
-        """The workspace."""
+        """Returns the workspace."""
         return self.engine.workspace.root
 
     def stack(self, levels: Levels, certificates: CertificateSpec = _BY_CA, **settings: Any) -> Stack:
-        """The stack with those protections; `settings` go to every component that is protected."""
+        """Returns the stack with these levels; `settings` apply to every protected component."""
         plain = practice_stack.stack(self.root)
         return replace(
             plain,
@@ -94,13 +95,13 @@ class Whole:
         )
 
     def apply(self, stack: Stack) -> Outcome:
-        """Plans and applies, and remembers what is protected then; it must be proven."""
+        """Plans and applies a stack, which must be verified, and remembers its levels."""
         outcome = self.engine.apply(self.engine.plan(stack))
         self.took(outcome, stack)
         return outcome
 
     def took(self, outcome: Outcome, stack: Stack) -> None:
-        """Looks that a run was proven, with every probe as expected, and remembers the protections."""
+        """Checks that a run was verified, with every probe as expected, and remembers the levels."""
         bad = [(each.probe.id, each.probe.expect, each.outcome, each.reason) for each in outcome.attempts]
         bad = [each for each, attempt in zip(bad, outcome.attempts, strict=True) if not attempt.ok]
         said = (outcome.state, str(outcome.error or ""), getattr(outcome.error, "log", ()), bad)
@@ -108,28 +109,28 @@ class Whole:
         self.now = {each.name: each.protect for each in stack.components if each.protect}
 
     def undo(self) -> None:
-        """Undoes the newest run; everything is open then."""
+        """Undoes the newest run; everything is unprotected then."""
         outcome = self.engine.undo()
         assert (outcome.state, outcome.error) == ("undone", None)
 
     def file(self, component: str, name: str) -> Path:
-        """A file in the etc folder of a component."""
+        """Returns a file in the etc folder of a component."""
         return self.etc(component) / name
 
     def etc(self, component: str) -> Path:
-        """The folder of a component's configuration."""
+        """Returns the folder of a component's configuration."""
         return Path(self.practice.folder) / _HOSTS.get(component, component) / "etc" / component
 
     def arguments(self, component: str) -> Path:
-        """The file with a component's flags."""
+        """Returns the file with a component's flags."""
         return Path(self.practice.host(_HOSTS.get(component, component)).service_folder) / "arguments"
 
     def listen(self, component: str) -> str:
-        """Its address:port."""
+        """Returns a component's address:port."""
         return self.practice.host(_HOSTS.get(component, component)).listen
 
     def get(self, component: str, path: str) -> bytes:
-        """The answer of a component, asked the way its protection demands."""
+        """Returns the answer of a component, requested with the credentials that its level requires."""
         level = self.now.get(component, ())
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         request = urllib.request.Request(f"{'https' if level else 'http'}://{self.listen(component)}{path}")
@@ -148,16 +149,16 @@ class Whole:
             return bytes(answer.read())
 
     def ask(self, component: str, path: str) -> Any:
-        """The same as JSON."""
+        """Returns the answer as JSON."""
         return json.loads(self.get(component, path))
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """Prometheus' answer to a query: the result's entries."""
+        """Returns the result of a query to Prometheus."""
         answer = self.ask("prometheus", f"/api/v1/query?query={quote(expression, safe='')}")
         return list(answer["data"]["result"])
 
     def all_up(self, since: float) -> None:
-        """Back when Prometheus says up = 1 for every job with a scrape after `since`, by the scheme it must be."""
+        """Waits until Prometheus reports up = 1 for every job, scraped after `since` with the expected scheme."""
         until(lambda: self._up(since), "not every job is up")
 
     def _up(self, since: float) -> tuple[bool, Any]:
@@ -165,7 +166,7 @@ class Whole:
             targets = self.ask("prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
             up = {_target(row): row["value"][1] for row in self.query("up")}
             fresh = {_target(row): float(row["value"][1]) for row in self.query("timestamp(up)")}
-        except OSError as problem:  # Prometheus itself may be between two of its lives
+        except OSError as problem:  # Prometheus itself may be restarting
             return False, problem
         found = {
             target["labels"]["job"]: (
@@ -178,13 +179,13 @@ class Whole:
         wanted = {
             job: ("up", "https" if self.now.get(component) else "http", "") for job, component in JOBS.items()
         }
-        # A target that is no more may still have its last sample for some minutes.
+        # A removed target may still have its last sample for some minutes.
         active = {(target["labels"]["job"], target["labels"]["instance"]) for target in targets}
         good = found == wanted and all(up.get(each) == "1" and fresh[each] > since for each in active)
         return good, (found, up, fresh, since)
 
     def alerts_arrive(self, since: float) -> None:
-        """Back when Alertmanager holds the alert that always fires, as Prometheus sent it after `since`."""
+        """Waits until Alertmanager has the alert that always fires, sent by Prometheus after `since`."""
 
         def look() -> tuple[bool, Any]:
             try:
@@ -197,7 +198,7 @@ class Whole:
         until(look, "the alert does not arrive")
 
     def probe_succeeds(self, since: float) -> None:
-        """Back when Prometheus has seen probe_success 1 through the blackbox exporter after `since`, and no 0."""
+        """Waits until Prometheus has probe_success 1 from the blackbox exporter after `since`, and no 0."""
 
         def look() -> tuple[bool, Any]:
             rows = self.query(f"probe_success and timestamp(probe_success) > {since}")
@@ -211,7 +212,7 @@ def _target(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _seconds(stamp: str) -> float:
-    """Unix time of RFC 3339 with any number of decimals, to the microsecond."""
+    """Returns the Unix time of an RFC 3339 time with any number of decimals, to the microsecond."""
     head, _, rest = stamp.partition(".")
     digits = rest[:6].rstrip("Z+-:") if rest else "0"
     moment = datetime.fromisoformat(f"{head.removesuffix('Z')}+00:00")
@@ -220,7 +221,7 @@ def _seconds(stamp: str) -> float:
 
 @contextmanager
 def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[Whole]:
-    """A whole practice stack, everything open and scraped once; gone afterwards."""
+    """Starts a practice stack of all components, unprotected and scraped once; removes it afterwards."""
     place = Workspace(workspace)
     place.ensure()
     try:
@@ -235,7 +236,7 @@ def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[Whole]:
 
 @dataclass(frozen=True)
 class Lost:
-    """What a target's series `up` shows of a window, at an interval of one second."""
+    """The failed and missing scrapes of a target in a window, at an interval of one second."""
 
     failed: int
     """Scrapes that were made and failed (up = 0) before their time was over: somebody said no."""
@@ -248,12 +249,12 @@ class Lost:
 
     @property
     def scrapes(self) -> int:
-        """All of them."""
+        """Returns the number of lost scrapes."""
         return self.failed + self.late + self.missing
 
 
 def lost(stand: Whole, begin: float, end: float) -> dict[str, Lost]:
-    """Job -> what was lost between two moments (unix time), from Prometheus' own samples."""
+    """Returns job -> lost scrapes between two moments (Unix time), from Prometheus' own samples."""
     return lost_scrapes(stand.query, JOBS, begin, end)
 
 
@@ -265,9 +266,9 @@ def lost_scrapes(
     *,
     label: str = "job",
 ) -> dict[str, Lost]:
-    """What each target lost between two moments (unix time), from Prometheus' own samples.
+    """Returns the scrapes that each target lost between two moments (Unix time), from Prometheus' own samples.
 
-    Back when there are two samples of each after `end`, so that the window is closed.
+    Waits for two samples of each target after `end`, so that the window is complete.
 
     Args:
         query: asks Prometheus.
@@ -290,7 +291,7 @@ def lost_scrapes(
     took = {job: dict(values) for job, values in samples("scrape_duration_seconds").items()}
     told = {}
     for job, values in found.items():
-        # The first sample before the window begins opens it: a gap at its very beginning counts too.
+        # The first sample before the window counts as its start: a gap at the very beginning is found too.
         window = [(at, value) for at, value in values if at >= begin - 1.5]
         gaps = [later - earlier for (earlier, _), (later, _) in pairwise(window)]
         down = [float(took[job].get(at, "0")) >= _ALL_ITS_TIME for at, value in window if value == "0"]

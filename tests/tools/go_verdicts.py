@@ -28,7 +28,7 @@ def main() -> None:
     cases = list(corpus())
     named = os.environ.get("FIRESCREEN_CACHE")
     program = go_program.helper(Path(named) if named else user_cache_path("firescreen"))
-    told = go_program.words(program, (case.line() for case in cases))
+    told = go_program.verdicts(program, (case.line() for case in cases))
     families: Counter[str] = Counter()
     said: Counter[tuple[str, str]] = Counter()
     certificates: dict[str, int] = {}
