@@ -18,7 +18,7 @@ import pyte
 import pytest
 
 from tests.integration.test_class_board import BoardServer, instructor, seen, serve_board
-from tests.integration.test_serve import served as serve
+from tests.integration.test_serve import serve_wizard
 from tests.integration.test_serve import session, socket_of
 from wizard.labs import labs
 from wizard.labs.board.student_folder import own_progress
@@ -158,7 +158,10 @@ async def watch(
 async def test_the_board_agrees_with_real_wizards(tmp_path: Path) -> None:
     folder = tmp_path / "w"
     joined = {f"Far {number}": tmp_path / f"far-{number}" for number in range(1, STUDENTS // 4 + 2)}
-    with serve(tmp_path, "--students", str(STUDENTS)) as (links, _, _child), serve_board(folder) as board:
+    with (
+        serve_wizard(tmp_path, "--students", str(STUDENTS)) as (links, _, _child),
+        serve_board(folder) as board,
+    ):
         own = {
             f"{number:02}": Workspace(folder / "students" / f"{number:02}")
             for number in range(1, STUDENTS + 1)

@@ -431,7 +431,9 @@ def test_alertmanagers_of_which_one_is_foreign_are_refused(tmp_path: Path, cache
 def test_another_kind_of_authentication_excludes_a_password_but_not_a_certificate(admin: Admin) -> None:
     admin.write(admin.config.parent / "token", "secret-of-a-proxy")
     admin.job("    authorization: {type: Bearer, credentials_file: token}\n")
-    admin.refused(admin.stack("tls", "basic_auth"), ConfigError, "authorization", "job node", "prometheus.yml")
+    admin.refused(
+        admin.stack("tls", "basic_auth"), ConfigError, "authorization", "job node", "prometheus.yml"
+    )
     plan = admin.engine.plan(admin.stack("tls", "client_cert"))
     (job,) = (each for each in scrape.jobs(file_after_plan(plan, admin.config)) if each.name == "node")
     assert job.other_auth == "authorization"

@@ -1,4 +1,4 @@
-"""Firescreen installed as others will have it: from a wheel, and as a checkout; both find their assets from anywhere."""
+"""Firescreen installed from a wheel, and run from a checkout; both find their assets from any folder."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def copy_of_the_sources(to: Path) -> Path:
     return to
 
 
-def empty_room(folder: Path) -> Path:
-    """A virtual environment that sees this one's packages, but not the checkout; returns its Python."""
+def new_environment(folder: Path) -> Path:
+    """Makes a virtual environment that sees this one's packages, but not the checkout; returns its Python."""
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     site = Path(run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip())
-    # A folder that a .pth names is searched, but its own .pth files (our editable install) are not read.
+    # A folder in a .pth file is searched, but its own .pth files (our editable install) are not read.
     (site / "packages-of-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
 
@@ -90,7 +90,7 @@ def install(python: Path, *what: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the sdist, built from the sources: what an index would hold."""
+    """Builds the wheel from the sdist that is built from the sources, as an index has it."""
     folder = tmp_path_factory.mktemp("wheel")
     sources = copy_of_the_sources(folder / "sources")
     run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", sources], folder)
@@ -100,13 +100,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a virtual environment that has the wheel."""
-    python = empty_room(tmp_path_factory.mktemp("installed") / "room")
+    """Returns the Python of a virtual environment with the wheel."""
+    python = new_environment(tmp_path_factory.mktemp("installed") / "room")
     install(python, wheel)
     return python
 
 
-def test_the_wheel_holds_both_packages_and_every_asset(wheel: Path) -> None:
+def test_the_wheel_contains_both_packages_and_every_asset(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     assets = {
         f"wizard/_assets/{path.relative_to(ROOT / 'assets').as_posix()}"
@@ -138,7 +138,7 @@ def test_a_wheel_finds_its_assets_from_anywhere(installed: Path, tmp_path: Path)
 
 def test_a_checkout_finds_its_assets_from_anywhere_and_copies_none(tmp_path: Path) -> None:
     sources = copy_of_the_sources(tmp_path / "a checkout")
-    python = empty_room(tmp_path / "room")
+    python = new_environment(tmp_path / "room")
     install(python, "--no-build-isolation", "--editable", sources)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -149,7 +149,7 @@ def test_a_checkout_finds_its_assets_from_anywhere_and_copies_none(tmp_path: Pat
     assert not list((tmp_path / "room").rglob("_assets"))
 
 
-def test_an_asset_that_is_missing_is_said_not_guessed(installed: Path, tmp_path: Path) -> None:
+def test_a_missing_asset_is_an_error(installed: Path, tmp_path: Path) -> None:
     code = (
         "from wizard import assets, errors\n"
         "try:\n    assets.path('labs/../../model.py')\n"
@@ -158,5 +158,5 @@ def test_an_asset_that_is_missing_is_said_not_guessed(installed: Path, tmp_path:
     assert run([installed, "-c", code], tmp_path).startswith("said:")
 
 
-def test_the_installed_version_is_the_one_that_the_code_says() -> None:
+def test_the_installed_version_is_that_of_the_code() -> None:
     assert importlib.metadata.version("firescreen") == wizard.__version__

@@ -1,4 +1,4 @@
-"""Lab packs on the command line: shown, agreed to, kept, played both ways on a practice stack."""
+"""Lab packs on the command line: shown, confirmed, stored, and played both ways on a practice stack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wizard import assets
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
-    """A copy of the pack that `lab new` makes."""
+    """Returns a copy of the pack that `lab new` makes."""
     return Path(shutil.copytree(assets.path("examples/lab-pack"), tmp_path / "my-pack"))
 
 
@@ -22,7 +22,7 @@ def fire(*arguments: str | Path, workspace: Path) -> subprocess.CompletedProcess
     return firescreen("--workspace", str(workspace), "lab", *map(str, arguments))
 
 
-def test_a_pack_is_shown_before_it_is_kept_and_nobody_is_asked_for_a_yes_who_is_not_there(
+def test_a_pack_is_shown_before_it_is_added_and_needs_yes_without_a_terminal(
     tmp_path: Path, pack: Path
 ) -> None:
     workspace = tmp_path / "w"
@@ -38,7 +38,7 @@ def test_a_pack_is_shown_before_it_is_kept_and_nobody_is_asked_for_a_yes_who_is_
     assert "open-key" not in fire("list", workspace=workspace).stdout
 
 
-def test_a_new_pack_is_sound_and_a_spoilt_one_is_told_from_end_to_end(tmp_path: Path) -> None:
+def test_a_new_pack_is_valid_and_every_error_of_a_broken_one_is_reported(tmp_path: Path) -> None:
     made, workspace = tmp_path / "mine", tmp_path / "w"
     assert fire("new", made, workspace=workspace).returncode == 0
     assert fire("new", made, workspace=workspace).returncode == 2
@@ -53,7 +53,7 @@ def test_a_new_pack_is_sound_and_a_spoilt_one_is_told_from_end_to_end(tmp_path: 
 
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
-def test_a_pack_is_proven_both_ways_and_one_that_proves_nothing_is_refused(
+def test_a_pack_is_played_both_ways_and_one_whose_checks_always_pass_is_refused(
     tmp_path: Path, pack: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))

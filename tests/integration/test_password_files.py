@@ -1,4 +1,4 @@
-"""Password files as real programs read them: what is taken lets Prometheus in, what is refused would not have."""
+"""Password files as real programs read them: an accepted file logs Prometheus in, a refused one would not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSED = ("\ufeffsecret\n".encode(), "Jörg".encode("latin-1"), b"one\ntwo\n", 
 
 
 def health(port: int, *, jobs: int, limit: float = 60.0) -> dict[str, tuple[str, str]]:
-    """Health and last error of each job's target, once all have been scraped."""
+    """Returns health and last error of each job's target, once all have been scraped."""
     end = time.monotonic() + limit
     found: dict[str, tuple[str, str]] = {}
     while time.monotonic() < end:
@@ -45,12 +45,14 @@ def health(port: int, *, jobs: int, limit: float = 60.0) -> dict[str, tuple[str,
     raise AssertionError(f"not all were scraped: {found}")
 
 
-def careless(content: bytes) -> str:
-    """What a reader makes of it that skips the mark, replaces what it cannot read and takes the first line."""
+def read_leniently(content: bytes) -> str:
+    """Returns the password as read by a program that skips a byte order mark, replaces invalid bytes and
+    takes the first line.
+    """
     return content.decode("utf-8-sig", "replace").split("\n")[0].rstrip("\r").replace("\0", "")
 
 
-def test_prometheus_sends_what_was_read_and_what_was_refused_would_not_have_got_in(
+def test_prometheus_logs_in_with_accepted_files_and_not_with_refused_ones(
     prometheus: str, node_exporter: str, tmp_path: Path
 ) -> None:
     contents = {f"t{number}": content for number, content in enumerate(TAKEN)}
@@ -64,7 +66,7 @@ def test_prometheus_sends_what_was_read_and_what_was_refused_would_not_have_got_
         else:
             with pytest.raises(PasswordError):
                 passwords.read(content)
-            password = Secret(careless(content))
+            password = Secret(read_leniently(content))
         hashed = passwords.hash_password(password, 4) if user in contents else _hash(password)
         users.append(f"  {user}: '{hashed}'\n")
         jobs.append(
@@ -83,7 +85,7 @@ def test_prometheus_sends_what_was_read_and_what_was_refused_would_not_have_got_
 
 
 def _hash(password: Secret) -> str:
-    """As `hash_password`, of what it refuses."""
+    """Hashes as `hash_password` does, without its checks."""
     import bcrypt
 
     return bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(4)).decode()
@@ -99,7 +101,7 @@ def _hash(password: Secret) -> str:
         (b" secret\n", "begins or ends with a space"),
     ],
 )
-def test_hash_refuses_in_words(stdin: bytes, words: str) -> None:
+def test_hash_refuses_with_an_explanation(stdin: bytes, words: str) -> None:
     ended = _hash_command(stdin)
     assert ended.returncode == 2 and not ended.stdout
     assert words in ended.stderr.decode()

@@ -1,7 +1,7 @@
-"""No password goes anywhere but to the component itself, verified: listeners in place of a secured stack record all that comes.
+"""A password is sent only to its own, verified server: listeners in place of a secured stack record all requests.
 
-The commands that look at a stack are pointed at listeners with a certificate of somebody else, without TLS, and with the
-component's own certificate and a redirect to another server. What was sent is read as the listener got it.
+The commands that read a stack connect to listeners with a foreign certificate, without TLS, and with the
+component's own certificate and a redirect to another server. The test reads what the listeners received.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from wizard.cli import firescreen
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(300)]
 
-COMMANDS = (  # scan is in the audit, and drift in the metrics
+COMMANDS = (  # scan is part of the audit, and drift of the metrics
     ("audit", "practice", "--json"),
     ("verify", "practice", "--json"),
     ("drift", "practice", "--json"),
@@ -39,7 +39,7 @@ RUNNER = CliRunner()
 
 
 class Listener(ThreadingHTTPServer):
-    """Answers each request with 401, or a redirect, and keeps what came, after TLS where it has a certificate."""
+    """Answers each request with 401, or a redirect, and records it, decrypted where it has a certificate."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -55,7 +55,7 @@ class Listener(ThreadingHTTPServer):
             self.context.load_cert_chain(*pair)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """In the thread of the request, so that a client that does not go on holds nobody else up."""
+        """Reads in the thread of the request, so that a client that stops does not block others."""
         request.settimeout(5)
         if self.context is not None:
             with suppress(OSError), self.context.wrap_socket(request, server_side=True) as wrapped:
@@ -64,7 +64,7 @@ class Listener(ThreadingHTTPServer):
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no error."""
+        """Ignores a client that hangs up."""
 
     @property
     def all(self) -> bytes:
@@ -91,12 +91,12 @@ class Recorder(BaseHTTPRequestHandler):
     do_POST = do_HEAD = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names that it has
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that it has
-        """Nothing is logged."""
+        """Logs nothing."""
 
 
 @pytest.fixture(scope="module")
 def stopped(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditStand]:
-    """A secured stack, known to be verified, whose programs have ended."""
+    """Returns a secured stack, known to be verified, whose programs have ended."""
     with audit_stand.stand(tmp_path_factory.mktemp("stay"), cache, "") as it:
         it.secure()
         told = RUNNER.invoke(firescreen, ["--workspace", str(it.root), "drift", "practice", "--json"])
@@ -124,7 +124,7 @@ def listening(listeners: list[Listener]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", ["a certificate of somebody else", "no TLS", "a redirect"])
-def test_a_password_goes_to_its_own_verified_server_alone(
+def test_a_password_is_sent_only_to_its_own_verified_server(
     stopped: AuditStand, tmp_path: Path, free_port: int, kind: str
 ) -> None:
     password = (stopped.root / "users/prometheus.password").read_text().strip()

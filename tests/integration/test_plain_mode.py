@@ -1,4 +1,4 @@
-"""The plain mode with answers from a pipe: from a scan to a verified stack and back, and through the first lab."""
+"""The plain mode with answers from a pipe: scan, plan, apply, verify and undo, and the first lab."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ DEFAULTS = ("", "", "", "", "", "", "")
 
 
 def in_a_process(*words: str, stdin: str) -> Shell:
-    """`firescreen` with a real pipe on its standard input."""
+    """Runs `firescreen` with a real pipe on its standard input."""
     return run_program([sys.executable, "-m", "screens", *words], input=stdin, timeout=180)
 
 
 @pytest.fixture
 def plain(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Converse:
-    """Runs `firescreen` in the workspace of the practice fixture, with these lines on standard input."""
-    monkeypatch.setenv("COLUMNS", "1000")  # a sentence a line
+    """Returns a function that runs `firescreen` in the practice fixture's workspace, with these lines on
+    standard input.
+    """
+    monkeypatch.setenv("COLUMNS", "1000")  # one sentence per line
 
     def call(
         *lines: str,
@@ -51,7 +53,7 @@ def plain(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Conve
     return call
 
 
-def test_a_whole_securing_is_verified_and_undone(
+def test_a_stack_is_secured_verified_and_undone(
     plain: Converse, practice: PracticeStack, tmp_path: Path
 ) -> None:
     workspace = tmp_path / "workspace"
@@ -82,10 +84,10 @@ def test_a_whole_securing_is_verified_and_undone(
     assert differences(before, snapshot(workspace)) == []
 
 
-def test_typed_answers_are_planned_and_what_is_kept_can_be_verified(
+def test_typed_answers_are_planned_and_the_result_can_be_verified(
     plain: Converse, practice: PracticeStack, tmp_path: Path
 ) -> None:
-    # Levels: TLS + password, Prometheus left out; a password of one's own; self-signed; the names as they are; the defaults.
+    # Level TLS + password, Prometheus left out; own password; self-signed; the names as they are; defaults.
     done = plain("3", "1", "long enough for a test", "2", "", "", "", "yes", "")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "long enough for a test" not in done.stdout + done.stderr
@@ -98,7 +100,7 @@ def test_typed_answers_are_planned_and_what_is_kept_can_be_verified(
 
 
 @pytest.mark.parametrize("end", ["q", None])
-def test_leaving_at_any_question_touches_nothing(
+def test_quitting_at_any_question_changes_nothing(
     plain: Converse, practice: PracticeStack, tmp_path: Path, end: str | None
 ) -> None:
     workspace = tmp_path / "workspace"
@@ -113,7 +115,7 @@ def test_leaving_at_any_question_touches_nothing(
     assert differences(before, snapshot(workspace)) == []
 
 
-def test_an_answer_that_cannot_be_used_is_asked_again_a_few_times(
+def test_an_invalid_answer_is_asked_again_a_few_times(
     plain: Converse, practice: PracticeStack, tmp_path: Path
 ) -> None:
     before = snapshot(tmp_path / "workspace")
@@ -173,7 +175,7 @@ def test_the_first_lab_from_a_pipe(plain: Converse, tmp_path: Path) -> None:
     assert "'nonsense' does nothing here" in again.stdout
 
 
-def test_plain_goes_without_a_command_and_names_a_bad_stack_file(plain: Converse, tmp_path: Path) -> None:
+def test_plain_needs_no_command_and_names_an_invalid_stack_file(plain: Converse, tmp_path: Path) -> None:
     wrong = plain(words=("--plain", "scan"))
     assert wrong.returncode == 2
     assert "--plain goes without a command" in wrong.stderr

@@ -1,4 +1,4 @@
-"""The practice stack with the real programs: comes up, survives, restarts, fails with words, goes down."""
+"""The practice stack with the real programs: start, crash, restart, errors, removal."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def service(host: PracticeHost) -> Service:
 
 
 def add_flag(found: Service, host: PracticeHost, flag: str) -> FileState:
-    """Edits the file of arguments as the engine does: staged and renamed."""
+    """Edits the file of arguments as the engine does: writes a temporary file and renames it."""
     connection = host.connection()
     before = connection.read(found.flags.path)
     assert before
@@ -69,7 +69,7 @@ def is_gone(pid: int, mark: str) -> bool:
     return supervised_process.start_time(pid) != mark
 
 
-def test_it_is_up_and_prometheus_sees_both(practice: PracticeStack) -> None:
+def test_prometheus_scrapes_both_programs(practice: PracticeStack) -> None:
     prometheus = practice.host("prometheus")
 
     def seen() -> bool:
@@ -101,7 +101,7 @@ def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[Practice
 
 
 def jobs_up(prometheus: PracticeHost) -> dict[str, str]:
-    # Of a job that is gone the last word may stand for five minutes: only what was scraped in these seconds counts.
+    # A removed job may have its last sample for five minutes: only samples of the last seconds count.
     answer = json.loads(get(prometheus, "/api/v1/query?query=last_over_time(up[5s])"))
     return {row["metric"]["job"]: row["value"][1] for row in answer["data"]["result"]}
 
@@ -110,10 +110,10 @@ ALL_JOBS = {"prometheus", "node", "alertmanager", "pushgateway", "blackbox", "bl
 
 
 @pytest.mark.matrix
-def test_the_whole_stack_of_each_generation_comes_up_reloads_restarts_and_goes(
+def test_the_complete_stack_of_each_generation_starts_reloads_restarts_and_is_removed(
     tmp_path: Path, cache: Path
 ) -> None:
-    # At once, because each waits for seconds until its Prometheus has found its targets.
+    # In parallel: each waits some seconds until its Prometheus has found its targets.
     with ThreadPoolExecutor(3) as pool:
         rounds = [
             pool.submit(whole_round, tmp_path / suite, cache, suite)
@@ -154,22 +154,22 @@ def whole_round(workspace: Path, cache: Path, suite: str) -> None:
         until(lambda: jobs_up(prometheus) == dict.fromkeys(ALL_JOBS, "1"))
         until(lambda: "Watchdog" in get(stack.host("alertmanager"), "/api/v2/alerts"))
         until(lambda: '"1"' in get(prometheus, "/api/v1/query?query=probe_success"))
-        # honor_labels: the job is the one that was pushed, and not the Pushgateway's.
+        # honor_labels: the job label is that of the pushed metrics, not the Pushgateway's.
         until(lambda: '"job":"backup"' in get(prometheus, "/api/v1/query?query=done"))
         for host in stack.hosts:
             found = service(host)
-            assert "TLS is disabled" in said(host, found)
+            assert "TLS is disabled" in last_output(host, found)
             web = Path(found.home) / "web.yml"
             web.write_text(f"tls_server_config: {{cert_file: {pair[0]}, key_file: {pair[1]}}}\n")
             add_flag(found, host, f"--{component(host.component).web_flag(found.version)}={web}")
-            assert "TLS is enabled" not in said(host, found)
+            assert "TLS is enabled" not in last_output(host, found)
             supervised.restart(host.connection(), found)
-            assert "TLS is enabled" in said(host, service(host))
+            assert "TLS is enabled" in last_output(host, service(host))
         pids = [(now["pid"], now["born"]) for now in map(state_of, stack.hosts)]
     assert all(is_gone(pid, born) for pid, born in pids)
 
 
-def said(host: PracticeHost, found: Service) -> str:
+def last_output(host: PracticeHost, found: Service) -> str:
     return "\n".join(supervised.log(host.connection(), found, lines=200))
 
 
@@ -177,7 +177,7 @@ def state_of(host: PracticeHost) -> Any:
     return supervised.status(host.connection(), host.service_folder)
 
 
-def test_a_stack_of_two_is_widened_and_what_a_person_wrote_stays(
+def test_components_are_added_to_a_stack_and_edited_files_are_kept(
     practice: PracticeStack, cache: Path
 ) -> None:
     workspace = Path(practice.folder).parent
@@ -200,7 +200,7 @@ def test_a_stack_of_two_is_widened_and_what_a_person_wrote_stays(
     checked = subprocess.run([stack.promtool, "check", "config", str(config)], check=False, timeout=30)
     assert checked.returncode == 0
     widened = config.read_bytes()
-    assert practice_stack.up(workspace, cache) == stack  # what it has stays, without being named
+    assert practice_stack.up(workspace, cache) == stack  # its other components are kept without being named
     assert config.read_bytes() == widened
     made = practice_stack.stack(workspace)
     assert [part.key for part in made.components] == [f"{host.name}/{host.component}" for host in stack.hosts]
@@ -209,14 +209,14 @@ def test_a_stack_of_two_is_widened_and_what_a_person_wrote_stays(
         practice_stack.up(workspace, cache, components=["grafana"])
 
 
-def test_nothing_of_it_is_open_to_others(practice: PracticeStack) -> None:
+def test_its_files_are_private(practice: PracticeStack) -> None:
     for path in Path(practice.folder).rglob("*"):
         assert path.lstat().st_mode & 0o007 == 0, path
     assert (Path(practice.folder) / "practice.json").stat().st_mode & 0o777 == 0o640
     assert all(host.address.startswith("127.") for host in practice.hosts)
 
 
-def test_up_again_is_the_same_stack_and_down_and_up_keeps_what_was_edited(
+def test_up_twice_is_the_same_stack_and_down_and_up_keeps_edited_files(
     practice: PracticeStack, cache: Path
 ) -> None:
     workspace = Path(practice.folder).parent
@@ -251,7 +251,7 @@ def test_a_restart_is_a_new_process_with_the_new_flags(practice: PracticeStack) 
     host = practice.host("srv1")
     before = service(host)
     add_flag(before, host, "--web.max-requests=7")
-    assert service(host).arguments == before.arguments  # as it runs, not as it would
+    assert service(host).arguments == before.arguments  # as the process runs, not as the file says
     supervised.restart(host.connection(), before)
     after = service(host)
     assert after.arguments == (*before.arguments, "--web.max-requests=7")
@@ -267,7 +267,7 @@ def test_a_restart_is_a_new_process_with_the_new_flags(practice: PracticeStack) 
         ("--web.config.file={bad}", "field nonsense not found"),
     ],
 )
-def test_a_program_that_will_not_start_says_why_and_comes_back(
+def test_a_program_that_does_not_start_says_why_and_starts_after_the_fix(
     practice: PracticeStack, tmp_path: Path, flag: str, words: str
 ) -> None:
     host = practice.host("srv1")
@@ -287,7 +287,7 @@ def test_a_program_that_will_not_start_says_why_and_comes_back(
     assert "node_exporter_build_info" in get(host, "/metrics")
 
 
-def test_a_taken_port_is_told(practice: PracticeStack) -> None:
+def test_a_port_in_use_is_reported(practice: PracticeStack) -> None:
     host, other = practice.host("srv1"), practice.host("prometheus")
     found = service(host)
     before = host.connection().read(found.flags.path)
@@ -303,7 +303,7 @@ def test_a_taken_port_is_told(practice: PracticeStack) -> None:
     assert "address already in use" in "\n".join(refused.value.log)
 
 
-def test_a_reload_is_over_when_the_new_configuration_counts(practice: PracticeStack) -> None:
+def test_a_reload_returns_when_the_new_configuration_is_active(practice: PracticeStack) -> None:
     host = practice.host("prometheus")
     found = service(host)
     before = host.connection().read(found.config_file)
@@ -314,12 +314,12 @@ def test_a_reload_is_over_when_the_new_configuration_counts(practice: PracticeSt
     put(host, found.config_file, before.content + b"nonsense: 1\n", like=before)
     with pytest.raises(ServiceError, match="reload"):
         supervised.reload(host.connection(), found)
-    assert supervised.is_active(host.connection(), found)  # it goes on with what it had
+    assert supervised.is_active(host.connection(), found)  # it continues with the old configuration
     with pytest.raises(ServiceError, match="cannot reload its configuration"):
         supervised.reload(practice.host("srv1").connection(), service(practice.host("srv1")))
 
 
-def test_a_crash_is_mended(practice: PracticeStack) -> None:
+def test_a_crashed_program_is_restarted(practice: PracticeStack) -> None:
     host = practice.host("srv1")
     pid = service(host).pid
     os.kill(pid, signal.SIGKILL)
@@ -329,7 +329,7 @@ def test_a_crash_is_mended(practice: PracticeStack) -> None:
 
 
 @pytest.mark.parametrize("then", ["up", "restart", "down"])
-def test_a_killed_supervisor_leaves_nothing_running_and_all_works(
+def test_a_killed_supervisor_leaves_no_process_and_the_stack_still_works(
     practice: PracticeStack, cache: Path, then: str
 ) -> None:
     host = practice.host("srv1")
@@ -348,7 +348,7 @@ def test_a_killed_supervisor_leaves_nothing_running_and_all_works(
     assert is_gone(now["pid"], now["born"])
 
 
-def test_a_polite_end_of_the_supervisor_ends_its_program(practice: PracticeStack) -> None:
+def test_sigterm_to_the_supervisor_ends_its_program(practice: PracticeStack) -> None:
     host = practice.host("prometheus")
     now = supervised.status(host.connection(), host.service_folder)
     os.kill(now["supervisor"], signal.SIGTERM)
@@ -357,7 +357,7 @@ def test_a_polite_end_of_the_supervisor_ends_its_program(practice: PracticeStack
     assert not supervised.is_active(host.connection(), service(host))
 
 
-def test_it_outlives_the_wizard_that_is_killed(tmp_path: Path, cache: Path) -> None:
+def test_it_keeps_running_when_the_wizard_is_killed(tmp_path: Path, cache: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path; from wizard import practice\n"
         "practice.up(Path(sys.argv[1]), Path(sys.argv[2]))\nos.killpg(0, signal.SIGKILL)\n"
@@ -377,8 +377,8 @@ def test_it_outlives_the_wizard_that_is_killed(tmp_path: Path, cache: Path) -> N
         practice_stack.down(tmp_path / "workspace", remove=True)
 
 
-def test_a_number_that_is_used_again_is_left_alone(practice: PracticeStack) -> None:
-    """A state file that names a process of another start time must not end that process."""
+def test_a_process_with_a_reused_id_is_not_ended(practice: PracticeStack) -> None:
+    """A state file that names a process with another start time must not end that process."""
     host = practice.host("srv1")
     supervised.stop(host.connection(), host.service_folder)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
@@ -392,7 +392,7 @@ def test_a_number_that_is_used_again_is_left_alone(practice: PracticeStack) -> N
         bystander.stdin.write(b"\n")
 
 
-def test_a_second_stack_takes_other_addresses(practice: PracticeStack, tmp_path: Path, cache: Path) -> None:
+def test_a_second_stack_has_other_addresses(practice: PracticeStack, tmp_path: Path, cache: Path) -> None:
     workspace = tmp_path / "second"
     try:
         second = practice_stack.up(workspace, cache)
@@ -403,7 +403,7 @@ def test_a_second_stack_takes_other_addresses(practice: PracticeStack, tmp_path:
     assert practice_stack.status(Path(practice.folder).parent) == practice
 
 
-def test_an_address_that_was_taken_meanwhile_moves(practice: PracticeStack, cache: Path) -> None:
+def test_an_address_that_is_in_use_is_replaced(practice: PracticeStack, cache: Path) -> None:
     workspace = Path(practice.folder).parent
     practice_stack.down(workspace)
     old = practice.host("srv1")
@@ -419,10 +419,10 @@ def test_an_address_that_was_taken_meanwhile_moves(practice: PracticeStack, cach
 
 
 @pytest.mark.parametrize("lost", ["srv1", "prometheus"])
-def test_what_has_started_takes_an_address_that_moved_meanwhile(
+def test_started_programs_learn_an_address_that_changed_meanwhile(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """Another stack takes one address between the look and the start; the other programs are up by then."""
+    """Another stack takes one address between the check and the start; the other programs run by then."""
     choose, usual = loopback.choose, {"srv1": 9100, "prometheus": 9090}[lost]
     with socket.socket() as other:
 
@@ -447,7 +447,7 @@ def test_what_has_started_takes_an_address_that_moved_meanwhile(
             practice_stack.down(workspace, remove=True)
 
 
-def test_every_usual_port_taken_by_a_wildcard_means_another_port() -> None:
+def test_another_port_is_used_when_every_default_port_is_in_use() -> None:
     with socket.socket() as other:
         other.bind(("0.0.0.0", 0))
         other.listen()
@@ -467,10 +467,10 @@ def test_without_programs_nothing_is_made(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "workspace" / "practice").exists()
 
 
-def test_what_does_not_come_up_is_taken_down(
+def test_a_stack_that_does_not_start_is_removed(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, node_exporter: str
 ) -> None:
-    """Prometheus is given a program that ends at once: node_exporter, up by then, must not stay."""
+    """One program ends at once in place of Prometheus: node_exporter, which runs by then, must not stay."""
     monkeypatch.setitem(practice_stack.layout._READY, "prometheus", "never said")
     monkeypatch.setattr(practice_stack.layout, "_arguments", lambda host: "--no-such-flag\n")
     with pytest.raises(ServiceError):
@@ -482,7 +482,7 @@ def test_what_does_not_come_up_is_taken_down(
 
 @contextlib.contextmanager
 def scripted(folder: Path, script: str) -> Iterator[tuple[PracticeConnection, str]]:
-    """A service whose program is a Python script."""
+    """Returns a service whose program is a Python script."""
     folder.mkdir(parents=True)
     (folder / "program.py").write_text(script)
     (folder / "service.json").write_text(json.dumps({"program": sys.executable}))
@@ -496,7 +496,7 @@ def scripted(folder: Path, script: str) -> Iterator[tuple[PracticeConnection, st
         supervised.stop(connection, str(folder))
 
 
-def test_a_deep_folder_is_no_trouble_for_the_socket(tmp_path: Path) -> None:
+def test_the_socket_works_in_a_deep_folder(tmp_path: Path) -> None:
     folder = tmp_path.joinpath(*["a-rather-long-folder-name"] * 6) / "services" / "deep"
     with scripted(folder, "import time\nwhile True: time.sleep(60)\n") as (connection, path):
         supervised.start(connection, path)
@@ -524,7 +524,7 @@ def test_the_log_is_bounded_and_harmless(tmp_path: Path) -> None:
         assert "abcdefghijklmnop" not in line
 
 
-def test_one_that_crashes_again_is_tried_again_with_pauses(tmp_path: Path) -> None:
+def test_a_program_that_crashes_repeatedly_is_restarted_with_pauses(tmp_path: Path) -> None:
     script = (
         "import pathlib, time\nseen = pathlib.Path(__file__).with_name('seen')\n"
         "if seen.exists(): raise SystemExit(3)\nseen.touch()\nwhile True: time.sleep(60)\n"
@@ -538,5 +538,5 @@ def test_one_that_crashes_again_is_tried_again_with_pauses(tmp_path: Path) -> No
         assert now["last_exit"] == 3
         assert now["state"] == "waiting"
         (folder / "seen").unlink()
-        supervised.start(connection, path)  # a person's own word is not kept waiting
+        supervised.start(connection, path)  # a restart by the user does not wait
         assert supervised.status(connection, path)["state"] == "running"

@@ -1,4 +1,4 @@
-"""Where the flags for paths put what a program serves: asked of the programs themselves."""
+"""The path at which a program serves its metrics, for each of its flags, tested on the programs themselves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("name", "flags", "path"), PATHS)
-def test_its_metrics_are_where_its_flags_put_them(
+def test_metrics_are_at_the_path_that_the_flags_set(
     name: str, flags: tuple[str, ...], path: str, tmp_path: Path, cache: Path
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -53,7 +53,7 @@ def test_its_metrics_are_where_its_flags_put_them(
 
 
 def _measures(address: str, path: str) -> bool:
-    """Whether measurements are there; some programs give a page with a link for every other path."""
+    """Returns whether the path has metrics; some programs serve a page with a link for every other path."""
     probe = Probe(
         id="p",
         host="h",

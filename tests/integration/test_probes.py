@@ -1,4 +1,4 @@
-"""Probes against the real programs: their verdict is Prometheus' own, and no server can hold or hurt them."""
+"""Probes against the real programs: their result equals Prometheus' own, and no server can block or harm them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PASSWORD = Secret('pa"ss wörd\\1')
 
 @dataclass(frozen=True)
 class Pki:
-    """A CA in a folder, and what it takes to make odd certificates with openssl."""
+    """A CA in a folder, and openssl for unusual certificates."""
 
     folder: Path
     ca_pem: bytes
@@ -47,7 +47,7 @@ class Pki:
         return self.file(name)
 
     def leaf(self, name: str, *names: str, **more: Any) -> tuple[str, str]:
-        """Certificate and key of a good leaf."""
+        """Returns certificate and key of a valid leaf."""
         key = issue.new_key("ec-p256")
         options: dict[str, Any] = {"days": 30, "common_name": name} | more
         certificate = issue.issue(
@@ -56,7 +56,7 @@ class Pki:
         return self.write(f"{name}.crt", certificate), self.write(f"{name}.key", key)
 
     def openssl(self, name: str, subject: str, extensions: str, *, issuer: str = "ca") -> tuple[str, str]:
-        """What `openssl req` and `openssl x509 -req` make of it."""
+        """Makes a certificate with `openssl req` and `openssl x509 -req`."""
         key, csr, crt = (self.file(f"{name}.{ending}") for ending in ("key", "csr", "crt"))
         (self.folder / f"{name}.ext").write_text(extensions)
         _openssl(
@@ -86,7 +86,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 @pytest.fixture(scope="module")
 def secured(lab: Pki, node_exporter: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a node_exporter with TLS and a password."""
+    """Returns the port of a node_exporter with TLS and a password."""
     crt, key = lab.leaf("secured", "localhost", "127.0.0.1")
     port = free_port()
     web = (
@@ -147,7 +147,7 @@ def _cases(lab: Pki) -> list[Case]:
         *("-keyout", lab.file("plainown.key"), "-out", lab.file("plainown.crt")),
         *("-addext", "subjectAltName=DNS:localhost"),
     )
-    # The wizard's own CA may sign no further CA, so the intermediate needs a root of openssl's making.
+    # The wizard's own CA must not sign another CA, so the intermediate needs a root made with openssl.
     _openssl(
         *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Deep Root"),
         *("-keyout", lab.file("deep.key"), "-out", lab.file("deep.crt")),
@@ -198,7 +198,9 @@ def _cases(lab: Pki) -> list[Case]:
 
 
 @pytest.mark.matrix
-def test_verdicts_are_prometheus_own(lab: Pki, prometheus: str, node_exporter: str, tmp_path: Path) -> None:
+def test_results_equal_those_of_prometheus(
+    lab: Pki, prometheus: str, node_exporter: str, tmp_path: Path
+) -> None:
     cases = _cases(lab)
     with ExitStack() as stack:
         ports = {}
@@ -245,7 +247,7 @@ def _case_probe(lab: Pki, case: Case, port: int) -> Probe:
 
 
 def _last_errors(port: int, count: int) -> dict[str, str]:
-    """lastError of every job, once each has been scraped."""
+    """Returns lastError of every job, once each has been scraped."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         with urllib.request.urlopen(
@@ -258,7 +260,7 @@ def _last_errors(port: int, count: int) -> dict[str, str]:
 
 
 def _x509(text: str) -> str:
-    """From `x509: ` on, with the two clocks' seconds left out."""
+    """Returns the text from `x509: ` on, without the seconds of the two clocks."""
     return re.sub(
         r"current time \S+", "current time T", text[text.find("x509:") :] if "x509:" in text else text
     )
@@ -282,7 +284,7 @@ def test_password_right_wrong_missing(lab: Pki, secured: int) -> None:
     assert right.tls is not None and right.tls.version == "TLS 1.3" and right.tls.chain[0].names
 
 
-def test_many_at_once_are_told_apart_and_keep_their_order(lab: Pki, secured: int) -> None:
+def test_concurrent_probes_keep_their_order(lab: Pki, secured: int) -> None:
     other = issue.new_ca(name="Another CA", key_pem=issue.new_key("ec-p256"), days=9)
     ca, stranger = lab.file("ca.crt"), lab.write("another-ca.crt", other)
     url = f"https://localhost:{secured}/metrics"
@@ -327,7 +329,7 @@ def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:
     assert heard == []
 
 
-def test_an_open_exporter_is_seen_as_open(node_exporter: str, lab: Pki, tmp_path: Path) -> None:
+def test_an_unprotected_exporter_is_recognised(node_exporter: str, lab: Pki, tmp_path: Path) -> None:
     port = free_port()
     with exporter(node_exporter, tmp_path, port, ""):
         assert probes.run(probe(f"http://localhost:{port}/metrics")).ok
@@ -340,7 +342,7 @@ def test_an_open_exporter_is_seen_as_open(node_exporter: str, lab: Pki, tmp_path
     )
 
 
-def test_who_serves_answers_and_who_has_only_opened_its_port_does_not(
+def test_a_server_answers_and_a_port_that_is_only_open_does_not(
     node_exporter: str, secured: int, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -392,7 +394,7 @@ def test_client_certificates(lab: Pki, node_exporter: str, tmp_path: Path) -> No
         mixed = ask("200", ours[0], server_only[1])
         missing = ask("200", ours[0], lab.file("none.key"))
     assert right.ok
-    # Programs built with Go 1.21 and newer say more than "bad certificate"; each says the same every time.
+    # Programs built with Go 1.21 and newer send more than "bad certificate"; each always sends the same.
     reasons = [attempt.reason.removeprefix("remote error: tls: ") for attempt in refused]
     assert {*reasons[:5]} < {"bad certificate", "certificate required"}
     assert {*reasons[5:10]} == {"bad certificate"}
@@ -416,12 +418,12 @@ def test_client_certificate_missing_on_newer_servers(lab: Pki, version: ssl.TLSV
         attempt = probes.run(probe(f"https://localhost:{port}/", "refused", ca_file=lab.file("ca.crt")))
         stranger = probes.run(probe(f"https://localhost:{port}/", "refused", ca_file=lab.file("other.crt")))
     assert (attempt.ok, attempt.reason) == (True, reason)
-    # Go looks at the server's certificate before it shows its own.
+    # Go verifies the server's certificate before it sends its own.
     assert stranger.outcome == "untrusted"
     assert stranger.tls is not None and stranger.tls.chain
 
 
-def test_files_that_cannot_be_used(lab: Pki, tmp_path: Path) -> None:
+def test_unusable_files(lab: Pki, tmp_path: Path) -> None:
     (tmp_path / "junk.crt").write_text("junk")
     missing = probes.run(probe("https://localhost:1/", ca_file=str(tmp_path / "none.crt")))
     junk = probes.run(probe("https://localhost:1/", ca_file=str(tmp_path / "junk.crt")))
@@ -442,7 +444,7 @@ def test_files_that_cannot_be_used(lab: Pki, tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_where_nobody_answers() -> None:
+def test_a_port_without_a_server() -> None:
     port = free_port()
     refused = probes.run(probe(f"http://127.0.0.1:{port}/metrics"))
     assert (refused.outcome, refused.reason) == (
@@ -472,7 +474,7 @@ def test_ipv6_and_resolve(node_exporter: str, lab: Pki, tmp_path: Path) -> None:
             assert _typed(probes.curl(asked)) == "200"
 
 
-def test_redirects_are_followed_and_passwords_stay_home() -> None:
+def test_redirects_are_followed_without_the_password() -> None:
     heard: list[bytes] = []
 
     def away(asked: bytes) -> bytes:
@@ -515,31 +517,34 @@ HOSTILE: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_hostile_server_neither_holds_nor_hurts(name: str, scheme: str) -> None:
+def test_a_hostile_server_can_neither_block_nor_harm(name: str, scheme: str) -> None:
     first, forever = HOSTILE[name]
     began = time.monotonic()
     with _server(lambda _: first, forever) as port:
         attempt = probes.run(probe(f"{scheme}://127.0.0.1:{port}/metrics", timeout=0.5, insecure=True))
     assert not attempt.ok
     assert attempt.outcome in ("error", "999", "plain")
-    # A limit for each read would never be reached; one for the whole is, however busy the machine.
+    # A timeout for each read would never expire; one for the complete probe does, however busy the machine.
     assert attempt.timings["total"] < 20
     assert time.monotonic() - began < 60
     assert "\x1b" not in repr(attempt.reason) + attempt.detail + attempt.body
 
 
-def test_a_dripping_body_does_not_outlast_the_timeout() -> None:
+def test_a_slow_body_ends_at_the_timeout() -> None:
     with _server(lambda _: b"HTTP/1.1 200 OK\r\n\r\n", b".") as port:
         dripping = probes.run(probe(f"http://127.0.0.1:{port}/", timeout=0.5))
-    # Forever fast: the bound on the body ends it; forever slow would meet the clock.
+    # An endless fast body ends at the size limit; an endless slow one would end at the timeout.
     assert dripping.outcome in ("200", "error")
     assert len(dripping.body) < 2100
-    with _server(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n") as port, _held(port) as silent:
+    with (
+        _server(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n") as port,
+        _relay_without_close(port) as silent,
+    ):
         late = probes.run(probe(f"http://127.0.0.1:{silent}/", timeout=0.3))
     assert late.reason == "context deadline exceeded"
 
 
-def test_a_large_and_coloured_body_is_bounded_and_plain() -> None:
+def test_a_large_body_with_escape_codes_is_bounded_and_plain() -> None:
     body = b"\x1b]52;c;ZXZpbA==\x07[bold]" + b"x" * (10 << 20)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
     with _server(lambda _: head + body) as port:
@@ -561,11 +566,11 @@ def test_cancel_ends_a_probe_early() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Prometheus' own word
+# Prometheus' own report
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_up_is_what_prometheus_says(
+def test_up_is_read_from_prometheus(
     lab: Pki, prometheus: str, node_exporter: str, secured: int, tmp_path: Path
 ) -> None:
     bare, port = free_port(), free_port()
@@ -639,7 +644,7 @@ ODD: dict[str, bytes] = {
 """Answers that are odd, or none."""
 
 
-def test_odd_answers_are_told_in_the_words_of_prometheus(cache: Path, tmp_path: Path) -> None:
+def test_unusual_answers_give_the_errors_of_prometheus(cache: Path, tmp_path: Path) -> None:
     newest = binaries.find("prometheus", cache=cache, suite="sid").path
     port = free_port()
     with ExitStack() as stack:
@@ -662,7 +667,7 @@ def test_odd_answers_are_told_in_the_words_of_prometheus(cache: Path, tmp_path: 
             told[name] = attempt.reason if attempt.outcome == "200" else attempt.detail
     theirs = {name: seen[f"127.0.0.1:{number}"] for name, number in ports.items()}
     assert sum(not error for error in theirs.values()) == 6
-    # What is wrong with a body is told without the request.
+    # An error in a body is reported without the request.
     assert {name: text.partition('": ')[2] or text for name, text in theirs.items()} == {
         name: text.partition('": ')[2] or text for name, text in told.items()
     }
@@ -673,7 +678,7 @@ def test_odd_answers_are_told_in_the_words_of_prometheus(cache: Path, tmp_path: 
 # ---------------------------------------------------------------------------------------------------------
 
 
-def test_curl_runs_as_printed_without_a_question(lab: Pki, secured: int, tmp_path: Path) -> None:
+def test_the_printed_curl_command_runs_without_a_prompt(lab: Pki, secured: int, tmp_path: Path) -> None:
     config = tmp_path / "curl config"
     config.write_bytes(probes.curl_config("prometheus", PASSWORD.reveal()))
     asked = probe(
@@ -693,7 +698,7 @@ def test_curl_runs_as_printed_without_a_question(lab: Pki, secured: int, tmp_pat
 
 
 def _typed(command: str) -> str:
-    """What the shell gives for it."""
+    """Returns the words into which the shell splits the command."""
     done = run_program(["sh", "-c", command], timeout=30, stdin=subprocess.DEVNULL)
     return done.stdout.strip()
 
@@ -709,7 +714,7 @@ def _always(answer: bytes) -> Callable[[bytes], bytes]:
 
 @contextmanager
 def _server(answer: Callable[[bytes], bytes], forever: bytes = b"") -> Iterator[int]:
-    """Answers each connection with `answer(request)`, then `forever` again and again."""
+    """Answers each connection with `answer(request)`, then sends `forever` again and again."""
     stop = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -740,8 +745,8 @@ def _server(answer: Callable[[bytes], bytes], forever: bytes = b"") -> Iterator[
 
 
 @contextmanager
-def _held(port: int) -> Iterator[int]:
-    """A door to `port` that passes on what it hears and keeps the connection open without a further word."""
+def _relay_without_close(port: int) -> Iterator[int]:
+    """Runs a relay to `port` that passes on the answer and keeps the connection open afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hold() -> None:
@@ -762,7 +767,7 @@ def _held(port: int) -> Iterator[int]:
 def _tls_server(
     crt: str, key: str, *, client_ca: str = "", version: ssl.TLSVersion | None = None
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """A TLS server by OpenSSL; the list holds every request that it could read."""
+    """Runs a TLS server with OpenSSL; the yielded list has every request that it could read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(crt, key)
     if version is not None:

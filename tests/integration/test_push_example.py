@@ -1,4 +1,4 @@
-"""The Python push example against real Pushgateways, secured by our own web configuration at every level."""
+"""The Python push example with real Pushgateways that our own web configuration secures at every level."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPT = str(assets.path("examples/push_to_pushgateway.py"))
 
 
 @dataclass(frozen=True)
-class Stand:
+class SecuredPushgateways:
     """The Pushgateways by level, and the files of their clients."""
 
     folder: Path
@@ -42,7 +42,7 @@ class Stand:
         return ["--cert", self.file("client.crt"), "--key", self.file("client.key")]
 
     def push(self, level: str, *more: str, ca: str = "ca.crt") -> str:
-        """What the example says, '' when it pushed."""
+        """Runs the example; returns its error, '' if it has pushed."""
         port = self.ports[level]
         argv = [sys.executable, SCRIPT, "--gateway", f"localhost:{port}", "--ca", self.file(ca), *more]
         ended = run_program(argv)
@@ -53,9 +53,9 @@ class Stand:
 
 
 @pytest.fixture(scope="module", params=["bookworm", "sid"])
-def stand(
+def pushgateways(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
-) -> Iterator[Stand]:
+) -> Iterator[SecuredPushgateways]:
     folder = tmp_path_factory.mktemp("push")
     ca_key, other_key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
@@ -100,18 +100,18 @@ def stand(
             ports[level] = free_port()
             argv = [program, f"--web.listen-address=127.0.0.1:{ports[level]}"]
             stack.enter_context(running([*argv, f"--web.config.file={folder / level}.yml"], "TLS is"))
-        yield Stand(folder, ports)
+        yield SecuredPushgateways(folder, ports)
 
 
 @pytest.mark.parametrize("handler", ["stock", "own"])
 @pytest.mark.parametrize("level", ["tls", "password", "certificate", "both"])
-def test_it_pushes_at_every_level(stand: Stand, level: str, handler: str) -> None:
+def test_it_pushes_at_every_level(pushgateways: SecuredPushgateways, level: str, handler: str) -> None:
     more = ["--handler", handler]
     if level in ("password", "both"):
-        more += stand.password
+        more += pushgateways.password
     if level in ("certificate", "both"):
-        more += stand.certificate
-    said = stand.push(level, *more)
+        more += pushgateways.certificate
+    said = pushgateways.push(level, *more)
     if (level, handler) == ("both", "stock"):
         assert said == (
             "The stock handlers cannot do a certificate and a password together: use --handler own.\n"
@@ -120,33 +120,37 @@ def test_it_pushes_at_every_level(stand: Stand, level: str, handler: str) -> Non
         assert said == ""
 
 
-def test_what_was_pushed_is_there(stand: Stand) -> None:
-    assert stand.push("tls", "--job", "nightly") == ""
-    context = ssl.create_default_context(cafile=stand.file("ca.crt"))
-    url = f"https://localhost:{stand.ports['tls']}/metrics"
+def test_pushed_metrics_can_be_read(pushgateways: SecuredPushgateways) -> None:
+    assert pushgateways.push("tls", "--job", "nightly") == ""
+    context = ssl.create_default_context(cafile=pushgateways.file("ca.crt"))
+    url = f"https://localhost:{pushgateways.ports['tls']}/metrics"
     with urllib.request.urlopen(url, timeout=10, context=context) as answer:
         assert 'job_last_success_timestamp_seconds{instance="",job="nightly"}' in answer.read().decode()
 
 
 @pytest.mark.parametrize("handler", ["stock", "own"])
-def test_it_fails_in_clear_words(stand: Stand, handler: str) -> None:
+def test_its_errors_are_clear(pushgateways: SecuredPushgateways, handler: str) -> None:
     way = ["--handler", handler]
-    wrong = [*stand.password[:3], stand.file("wrong.pw")]
-    assert "refuses this user name or password (401)" in stand.push("password", *way, *wrong)
-    assert "refuses this user name or password (401)" in stand.push("password", *way)
+    wrong = [*pushgateways.password[:3], pushgateways.file("wrong.pw")]
+    assert "refuses this user name or password (401)" in pushgateways.push("password", *way, *wrong)
+    assert "refuses this user name or password (401)" in pushgateways.push("password", *way)
     for level in ("tls", "password"):
-        said = stand.push(level, *way, *stand.password, ca="other.crt")
+        said = pushgateways.push(level, *way, *pushgateways.password, ca="other.crt")
         assert "unable to get local issuer certificate" in said or "self-signed" in said
         assert "Is --ca the right CA?" in said
-    assert "it demands a client certificate" in stand.push("certificate", *way)
-    assert "Cannot use the CA" in stand.push("tls", *way, *stand.certificate[:3], stand.file("server.key"))
+    assert "it demands a client certificate" in pushgateways.push("certificate", *way)
+    assert "Cannot use the CA" in pushgateways.push(
+        "tls", *way, *pushgateways.certificate[:3], pushgateways.file("server.key")
+    )
 
 
-def test_a_strangers_certificate_and_half_of_both_are_refused(stand: Stand) -> None:
-    stranger = ["--cert", stand.file("stranger.crt"), "--key", stand.file("stranger.key")]
+def test_a_foreign_certificate_and_incomplete_credentials_are_rejected(
+    pushgateways: SecuredPushgateways,
+) -> None:
+    stranger = ["--cert", pushgateways.file("stranger.crt"), "--key", pushgateways.file("stranger.key")]
     for handler in ("stock", "own"):
-        assert "has its client CA signed" in stand.push("certificate", "--handler", handler, *stranger)
-    assert "it demands a client certificate" in stand.push("both", *stand.password)
-    assert "(401)" in stand.push("both", *stand.certificate)
-    assert "go together" in stand.push("tls", "--user", "backup")
-    assert "Cannot use the CA" in stand.push("tls", ca="absent")
+        assert "has its client CA signed" in pushgateways.push("certificate", "--handler", handler, *stranger)
+    assert "it demands a client certificate" in pushgateways.push("both", *pushgateways.password)
+    assert "(401)" in pushgateways.push("both", *pushgateways.certificate)
+    assert "go together" in pushgateways.push("tls", "--user", "backup")
+    assert "Cannot use the CA" in pushgateways.push("tls", ca="absent")

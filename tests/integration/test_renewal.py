@@ -1,4 +1,6 @@
-"""`firescreen renew --due` on the practice stack: what is due is replaced, no scrape is lost, and nothing else changes."""
+"""`firescreen renew --due` on the practice stack: due certificates are replaced, no scrape is lost, nothing
+else changes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ Shell = subprocess.CompletedProcess[str]
 
 
 def run(workspace: Path, *words: str, env: Mapping[str, str] | None = None) -> Shell:
-    """`firescreen` in a workspace, as a timer runs it: without a terminal and with nothing to read."""
+    """Runs `firescreen` in a workspace, as a timer does: without a terminal and with empty input."""
     return run_program(
         [sys.executable, "-m", "screens", "--workspace", str(workspace), *words],
         stdin=subprocess.DEVNULL,
@@ -38,8 +40,8 @@ def run(workspace: Path, *words: str, env: Mapping[str, str] | None = None) -> S
     )
 
 
-def renewed(workspace: Path, *words: str, code: int = 0, env: Mapping[str, str] | None = None) -> Any:
-    """What `renew practice --due --yes --json` prints."""
+def renew_due(workspace: Path, *words: str, code: int = 0, env: Mapping[str, str] | None = None) -> Any:
+    """Returns the document of `renew practice --due --yes --json`."""
     ended = run(workspace, "renew", "practice", "--due", "--yes", "--json", *words, env=env)
     assert ended.returncode == code, ended.stderr
     if code == 2:
@@ -58,8 +60,8 @@ def put(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def age(workspace: Path, certificate: Path, *, left: timedelta) -> None:
-    """Gives a server the same certificate with a life of a day that has `left` to go."""
+def reissue_with_remaining_life(workspace: Path, certificate: Path, *, left: timedelta) -> None:
+    """Reissues a server's certificate with a life of one day of which `left` remains."""
     found = issue.summary(certificate.read_bytes())
     put(
         certificate,
@@ -76,7 +78,7 @@ def age(workspace: Path, certificate: Path, *, left: timedelta) -> None:
 
 
 def make_ca(workspace: Path, *, days: int, left: timedelta, passphrase: str = "") -> bytes:
-    """A CA in the workspace that has `left` to go; gives its certificate."""
+    """Makes a CA of which `left` remains in the workspace; returns its certificate."""
     key = issue.new_key("ec-p256")
     begun = datetime.now(UTC) - timedelta(days=days) + left
     certificate = issue.new_ca(name="Old CA", key_pem=key, days=days, now=begun)
@@ -91,53 +93,53 @@ def make_ca(workspace: Path, *, days: int, left: timedelta, passphrase: str = ""
     return certificate
 
 
-def test_a_certificate_that_is_due_is_renewed_and_nothing_else(practice: PracticeStack) -> None:
+def test_only_the_due_certificate_is_renewed(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     assert run(workspace, "apply", "practice", "--yes").returncode == 0
     folder = Path(practice.folder) / "srv1" / "etc" / "node_exporter"
     certificate, web = folder / "node_exporter.crt", folder / "web.yml"
 
-    fresh = renewed(workspace)
+    fresh = renew_due(workspace)
     assert (fresh["renewed"], fresh["state"], fresh["ok"]) == ([], "nothing", True)
     assert fresh["next"]["path"] == str(certificate)
     said = run(workspace, "renew", "practice", "--due")
     assert said.returncode == 0 and "Nothing is due." in said.stderr and "Next: " in said.stderr
 
-    age(workspace, certificate, left=timedelta(hours=4))
+    reissue_with_remaining_life(workspace, certificate, left=timedelta(hours=4))
     rights, before = certificate.stat(), web.read_bytes()
     unasked = run(workspace, "renew", "practice", "--due")
     assert unasked.returncode == 2 and "--yes is missing" in unasked.stderr
     assert web.read_bytes() == before
 
-    found = renewed(workspace)
+    found = renew_due(workspace)
     assert [(each["role"], each["path"]) for each in found["renewed"]] == [("server", str(certificate))]
     assert found["state"] == "proven" and found["ok"] and found["health"]["broken"] == []
     shown = next(path for path in folder.glob("*.crt") if path.name.encode() in web.read_bytes())
     assert issue.summary(shown.read_bytes()).not_after > datetime.now(UTC).timestamp() + 300 * 86400
     now = shown.stat()
     assert (now.st_mode, now.st_uid, now.st_gid) == (rights.st_mode, rights.st_uid, rights.st_gid)
-    assert renewed(workspace)["renewed"] == []
+    assert renew_due(workspace)["renewed"] == []
 
-    # A clock that is behind: what was issued begins in the future.
+    # A clock that is slow: certificates begin in the future.
     after = shown.read_bytes()
-    age(workspace, shown, left=timedelta(days=2))
-    behind = renewed(workspace, code=2)
+    reissue_with_remaining_life(workspace, shown, left=timedelta(days=2))
+    behind = renew_due(workspace, code=2)
     assert "this machine's clock is wrong" in behind and str(shown) in behind
     put(shown, after)
-    assert renewed(workspace)["renewed"] == []
+    assert renew_due(workspace)["renewed"] == []
 
-    # A renewal does not carry out what somebody else left pending.
+    # A renewal does not apply other pending changes.
     put(web, web.read_bytes().replace(b"basic_auth_users", b"# basic_auth_users") + b"\n")
     put(web, b"\n".join(line for line in web.read_bytes().split(b"\n") if b"$2" not in line) + b"\n")
-    age(workspace, shown, left=timedelta(hours=4))
-    refused = renewed(workspace, code=2)
+    reissue_with_remaining_life(workspace, shown, left=timedelta(hours=4))
+    refused = renew_due(workspace, code=2)
     assert "other changes pending" in refused and "srv1" in refused
 
 
-def test_a_stack_that_was_chosen_in_the_wizard_is_renewed_by_the_file_that_a_scan_writes(
+def test_a_stack_secured_in_the_wizard_is_renewed_with_the_stack_file_of_a_scan(
     practice: PracticeStack, tmp_path: Path
 ) -> None:
-    """No stack file is left of it: levels, issuer and days are those of the run, so that nothing else is pending."""
+    """Without its stack file: levels, issuer and days are those of the run, so that nothing else is pending."""
     workspace = Path(practice.folder).parent
     chosen, file = tmp_path / "chosen.yaml", tmp_path / "firescreen.yaml"
     assert run(workspace, "scan", "practice", "--write", str(chosen)).returncode in (0, 3)
@@ -149,14 +151,14 @@ def test_a_stack_that_was_chosen_in_the_wizard_is_renewed_by_the_file_that_a_sca
     assert file.read_text() == chosen.read_text()
     assert run(workspace, "plan", str(file)).returncode == 0
     certificate = Path(practice.folder) / "srv1" / "etc" / "node_exporter" / "node_exporter.crt"
-    age(workspace, certificate, left=timedelta(hours=4))
+    reissue_with_remaining_life(workspace, certificate, left=timedelta(hours=4))
     ended = run(workspace, "renew", str(file), "--due", "--yes", "--json")
     assert ended.returncode == 0, ended.stderr
     assert [each["path"] for each in json.loads(ended.stdout)["renewed"]] == [str(certificate)]
     assert run(workspace, "plan", str(file)).returncode == 0
 
 
-def test_the_ca_is_replaced_long_before_its_end(practice: PracticeStack) -> None:
+def test_the_ca_is_replaced_long_before_it_expires(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     old = make_ca(workspace, days=3000, left=timedelta(days=900), passphrase="open sesame")
     secret = workspace / "given"
@@ -167,27 +169,27 @@ def test_the_ca_is_replaced_long_before_its_end(practice: PracticeStack) -> None
     applied = run(workspace, "apply", "practice", "--yes", "--passphrase-file", str(secret))
     assert applied.returncode == 0, applied.stderr
 
-    refused = renewed(workspace, code=2)
+    refused = renew_due(workspace, code=2)
     assert "needs a passphrase" in refused and "--passphrase-file" in refused
-    found = renewed(workspace, env={"CREDENTIALS_DIRECTORY": str(handed)})
+    found = renew_due(workspace, env={"CREDENTIALS_DIRECTORY": str(handed)})
     assert "ca" in {each["role"] for each in found["renewed"]} and found["ok"], found
     new = (workspace / "ca" / "ca.crt").read_bytes()
     assert issue.summary(new).not_after > datetime.now(UTC).timestamp() + 3000 * 86400
     assert b"ENCRYPTED" in (workspace / "ca" / "ca.key").read_bytes()
     trusted = (Path(practice.folder) / "prometheus/etc/prometheus/firescreen-ca.crt").read_bytes()
     assert new.strip() in trusted and old.strip() not in trusted
-    again = renewed(workspace)
+    again = renew_due(workspace)
     assert again["renewed"] == [] and again["next"]["role"] == "server"
 
 
-def test_a_renewal_that_is_killed_is_ended_well_by_the_next_one(practice: PracticeStack) -> None:
+def test_the_next_renewal_recovers_a_killed_one(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     assert run(workspace, "apply", "practice", "--yes").returncode == 0
     folder = Path(practice.folder) / "srv1" / "etc" / "node_exporter"
     chance = random.Random(os.environ.get("FIRESCREEN_SEED", "upkeep"))
     for _ in range(int(os.environ.get("FIRESCREEN_RENEWAL_KILLS", "2"))):
         web = (folder / "web.yml").read_bytes()
-        age(
+        reissue_with_remaining_life(
             workspace,
             next(path for path in folder.glob("*.crt") if path.name.encode() in web),
             left=timedelta(hours=4),
@@ -196,7 +198,7 @@ def test_a_renewal_that_is_killed_is_ended_well_by_the_next_one(practice: Practi
         killed = subprocess.Popen(
             [sys.executable, "-m", "screens", *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        # From its first change on: what it does before leaves nothing behind.
+        # From its first change on: the steps before leave nothing behind.
         assert killed.stderr is not None
         for line in killed.stderr:
             if b"[1/" in line:
@@ -206,27 +208,27 @@ def test_a_renewal_that_is_killed_is_ended_well_by_the_next_one(practice: Practi
         killed.kill()
         killed.communicate(timeout=60)
 
-        found = renewed(workspace)
+        found = renew_due(workspace)
         assert found["ok"], found
         after = (folder / "web.yml").read_bytes()
         shown = next(path for path in folder.glob("*.crt") if path.name.encode() in after)
         assert issue.summary(shown.read_bytes()).not_after > datetime.now(UTC).timestamp() + 300 * 86400
         verified = run(workspace, "verify", "practice", "--json")
         assert verified.returncode == 0, verified.stderr
-        assert renewed(workspace)["renewed"] == []
+        assert renew_due(workspace)["renewed"] == []
 
 
-def test_passwords_are_replaced_by_age_if_asked(practice: PracticeStack) -> None:
+def test_old_passwords_are_replaced_on_request(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
     assert run(workspace, "apply", "practice", "--yes").returncode == 0
     secret = workspace / "users" / "prometheus.password"
     first = secret.read_bytes()
     then = time.time() - 100 * 86400
     os.utime(secret, (then, then))
-    assert renewed(workspace)["passwords"] == [] and secret.read_bytes() == first, "nobody has asked"
-    assert renewed(workspace, "--passwords", "200")["passwords"] == [] and secret.read_bytes() == first
-    found = renewed(workspace, "--passwords", "90")
+    assert renew_due(workspace)["passwords"] == [] and secret.read_bytes() == first, "nobody has asked"
+    assert renew_due(workspace, "--passwords", "200")["passwords"] == [] and secret.read_bytes() == first
+    found = renew_due(workspace, "--passwords", "90")
     assert found["ok"] and found["passwords"] == ["prometheus"] and found["renewed"] == [], found
     assert secret.read_bytes() != first
-    assert renewed(workspace, "--passwords", "90")["run"] == "", "it is new now"
+    assert renew_due(workspace, "--passwords", "90")["run"] == "", "it is new now"
     assert run(workspace, "verify", "practice", "--json").returncode == 0

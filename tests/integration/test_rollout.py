@@ -1,4 +1,4 @@
-"""One host's failure is its own, and one host goes before many: on a whole practice stack of real programs."""
+"""Roll-out on a practice stack of all components: one host's failure stays its own, and a canary goes first."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ OTHERS = ("srv1", "prometheus", "alertmanager", "blackbox")
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Whole]:
-    with whole(tmp_path_factory.mktemp("rollout") / "workspace", cache) as stand:
-        yield stand
+def practice_bed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Whole]:
+    with whole(tmp_path_factory.mktemp("rollout") / "workspace", cache) as practice_bed:
+        yield practice_bed
 
 
 @pytest.fixture(autouse=True)
-def apart(stand: Whole) -> Iterator[None]:
-    """What a test that failed left applied is put back, so that it is the only one that fails."""
+def clean_up(practice_bed: Whole) -> Iterator[None]:
+    """Undoes what a failed test left applied, so that the next test does not fail too."""
     yield
-    _put_back(stand)
+    _undo_all(practice_bed)
 
 
 @pytest.fixture
-def stack(stand: Whole) -> Stack:
-    return stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["both"]))
+def stack(practice_bed: Whole) -> Stack:
+    return practice_bed.stack(dict.fromkeys(practice.WHOLE, LEVELS["both"]))
 
 
 @pytest.fixture
-def without_password(stand: Whole) -> Stack:
-    return stand.stack(dict.fromkeys(practice.WHOLE, LEVELS["certificate"]))
+def without_password(practice_bed: Whole) -> Stack:
+    return practice_bed.stack(dict.fromkeys(practice.WHOLE, LEVELS["certificate"]))
 
 
-def misdirected(plan: Plan, stand: Whole, component: str) -> Plan:
-    """The plan with a flag by which that component wants a port that is taken: it will not come up."""
-    path = str(stand.arguments(component))
-    mine, taken = stand.listen(component).encode(), stand.listen("prometheus").encode()
+def with_port_in_use(plan: Plan, practice_bed: Whole, component: str) -> Plan:
+    """Returns the plan with a flag by which that component needs a port that is in use: it does not start."""
+    path = str(practice_bed.arguments(component))
+    mine, taken = practice_bed.listen(component).encode(), practice_bed.listen("prometheus").encode()
 
-    def bent(change: WriteFile) -> WriteFile:
+    def with_wrong_port(change: WriteFile) -> WriteFile:
         assert change.after is not None
         return replace(change, after=replace(change.after, content=change.after.content.replace(mine, taken)))
 
@@ -59,7 +59,7 @@ def misdirected(plan: Plan, stand: Whole, component: str) -> Plan:
         replace(
             step,
             changes=tuple(
-                bent(change) if isinstance(change, WriteFile) and change.path == path else change
+                with_wrong_port(change) if isinstance(change, WriteFile) and change.path == path else change
                 for change in step.changes
             ),
         )
@@ -69,7 +69,7 @@ def misdirected(plan: Plan, stand: Whole, component: str) -> Plan:
 
 
 def restarts(events: list[Event], host: str) -> int:
-    """How often a service of that host was restarted by its plan."""
+    """Returns how often a service of that host was restarted."""
     return sum(
         event.kind == "change"
         and event.host == host
@@ -84,7 +84,7 @@ def states(outcome: Outcome) -> dict[str, str]:
 
 
 def seconds_of_restart(events: list[tuple[float, Event]], host: str) -> float:
-    """How long its restarts took in all, from the moments at which each event came."""
+    """Returns the seconds of the host's restarts, from the times of their events."""
     told = [
         (at, event.state)
         for at, event in events
@@ -94,25 +94,27 @@ def seconds_of_restart(events: list[tuple[float, Event]], host: str) -> float:
     return told[1][0] - told[0][0]
 
 
-def _put_back(stand: Whole) -> None:
-    for run in stand.engine.history():
+def _undo_all(practice_bed: Whole) -> None:
+    for run in practice_bed.engine.history():
         if run.state in ("proven", "partly"):
-            assert stand.engine.undo(run.run).error is None
-    stand.now = {}
+            assert practice_bed.engine.undo(run.run).error is None
+    practice_bed.now = {}
 
 
-def back_to(stand: Whole, before: dict[str, tuple[int, bytes]]) -> None:
-    _put_back(stand)
-    assert differences(before, snapshot(stand.root)) == []
+def check_restored(practice_bed: Whole, before: dict[str, tuple[int, bytes]]) -> None:
+    _undo_all(practice_bed)
+    assert differences(before, snapshot(practice_bed.root)) == []
 
 
 @pytest.mark.matrix
-def test_a_host_that_does_not_come_up_is_put_back_and_harms_no_other(stand: Whole, stack: Stack) -> None:
-    before = snapshot(stand.root)
+def test_a_host_that_does_not_start_is_rolled_back_and_no_other_fails(
+    practice_bed: Whole, stack: Stack
+) -> None:
+    before = snapshot(practice_bed.root)
     events: list[Event] = []
-    plan = misdirected(stand.engine.plan(stack), stand, "pushgateway")
+    plan = with_port_in_use(practice_bed.engine.plan(stack), practice_bed, "pushgateway")
     begin = time.time()
-    outcome = stand.engine.apply(plan, events.append, canary="none")
+    outcome = practice_bed.engine.apply(plan, events.append, canary="none")
 
     assert outcome.state == "partly" and not outcome.ok
     assert isinstance(outcome.error, PartialFailureError) and "pushgateway" in outcome.error.what
@@ -123,39 +125,39 @@ def test_a_host_that_does_not_come_up_is_put_back_and_harms_no_other(stand: Whol
     assert {attempt.probe.host for attempt in outcome.attempts} == set(OTHERS)
     assert {host: restarts(events, host) for host in OTHERS} == dict.fromkeys(OTHERS, 1)
     untouched = [
-        path for path in differences(before, snapshot(stand.root)) if "/practice/pushgateway/" in path
+        path for path in differences(before, snapshot(practice_bed.root)) if "/practice/pushgateway/" in path
     ]
     assert untouched == [], "the host that failed is as it was"
-    stand.now = {name: LEVELS["both"] for name in practice.WHOLE if name != "pushgateway"}
-    stand.all_up(begin)  # Prometheus asks each as it is now, the one that was put back by http
+    practice_bed.now = {name: LEVELS["both"] for name in practice.WHOLE if name != "pushgateway"}
+    practice_bed.all_up(begin)  # Prometheus scrapes each as it is now, the one that was rolled back by http
 
-    again = stand.engine.plan(stack)
+    again = practice_bed.engine.plan(stack)
     assert {change.host for change in again.changes} <= {"pushgateway", "prometheus", WORKSPACE}
-    assert stand.engine.apply(again).state == "proven"
-    back_to(stand, before)
+    assert practice_bed.engine.apply(again).state == "proven"
+    check_restored(practice_bed, before)
 
 
-def test_a_host_that_another_firescreen_works_on_is_left_to_it(stand: Whole, stack: Stack) -> None:
-    before = snapshot(stand.root)
-    plan = stand.engine.plan(stack)
-    mark = stand.root / "practice/srv1/firescreen.lock"
+def test_a_host_with_a_run_of_another_firescreen_is_left_unchanged(practice_bed: Whole, stack: Stack) -> None:
+    before = snapshot(practice_bed.root)
+    plan = practice_bed.engine.plan(stack)
+    mark = practice_bed.root / "practice/srv1/firescreen.lock"
     mark.write_text(
         json.dumps({"who": "anna@laptop", "workspace": "another", "since": int(time.time()) - 300})
     )
-    refused = stand.engine.apply(plan)
+    refused = practice_bed.engine.apply(plan)
     mark.unlink()
     assert refused.state == "failed" and isinstance(refused.error, LockedError)
     assert "anna@laptop" in refused.error.what and "5 min" in refused.error.what
-    assert differences(before, snapshot(stand.root)) == []
-    assert stand.engine.interrupted_run() is None
+    assert differences(before, snapshot(practice_bed.root)) == []
+    assert practice_bed.engine.interrupted_run() is None
 
 
-def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole, stack: Stack) -> None:
-    facts = stand.engine.inspect(stack)
+def test_wrong_clocks_are_reported_before_a_certificate_is_made(practice_bed: Whole, stack: Stack) -> None:
+    facts = practice_bed.engine.inspect(stack)
 
     def planned(seconds: float) -> Plan:
         behind = replace(facts.hosts["srv1"], clock=seconds)
-        return stand.engine.plan(stack, facts=replace(facts, hosts={**facts.hosts, "srv1": behind}))
+        return practice_bed.engine.plan(stack, facts=replace(facts, hosts={**facts.hosts, "srv1": behind}))
 
     assert not [each for each in planned(-20).warnings if each.id == "clocks-disagree"]
     told = [each for each in planned(90).warnings if each.id == "clocks-disagree"]
@@ -166,13 +168,15 @@ def test_clocks_that_disagree_are_told_before_a_certificate_is_made(stand: Whole
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("level", ["certificate", "both"])
-def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, level: str) -> None:
-    before = snapshot(stand.root)
+def test_the_canary_is_verified_before_other_hosts_are_changed(practice_bed: Whole, level: str) -> None:
+    before = snapshot(practice_bed.root)
     told: list[tuple[float, Event]] = []
-    stack = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
-    plan = stand.engine.plan(stack)
+    stack = practice_bed.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
+    plan = practice_bed.engine.plan(stack)
     begin = time.time()
-    outcome = stand.engine.apply(plan, lambda event: told.append((time.time(), event)), canary="alertmanager")
+    outcome = practice_bed.engine.apply(
+        plan, lambda event: told.append((time.time(), event)), canary="alertmanager"
+    )
     assert outcome.state == "proven", outcome.error
     events = [event for _, event in told]
     proven = next(
@@ -186,9 +190,9 @@ def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, level: s
     assert {event.host for event in events[proven:] if event.kind == "change"} >= {"srv1", "pushgateway"}
     assert restarts(events, "alertmanager") == 1
     end = time.time()
-    stand.took(outcome, stack)
-    found = lost(stand, begin, end)["alertmanager"]
-    # One scrape a second: those that met its own restart, however slow the machine, and one for the turn to https.
+    practice_bed.took(outcome, stack)
+    found = lost(practice_bed, begin, end)["alertmanager"]
+    # One scrape a second: those during its own restart, however slow the machine, and one for the change to https.
     met = math.ceil(seconds_of_restart(told, "alertmanager"))
     assert found.failed <= 1 + met, "it is scraped while the others turn"
     assert found.widest <= START, "but while Prometheus starts"
@@ -197,14 +201,12 @@ def test_a_canary_is_proven_before_the_others_are_touched(stand: Whole, level: s
     }
     for (_, path), after in written.items():
         assert after is not None and Path(path).read_bytes() == after.content, "not what the preview showed"
-    assert not stand.engine.plan(stack).changes
-    back_to(stand, before)
+    assert not practice_bed.engine.plan(stack).changes
+    check_restored(practice_bed, before)
 
 
-def test_a_practice_stack_is_one_machine_and_nobody_in_it_goes_first_unasked(
-    stand: Whole, stack: Stack
-) -> None:
-    plan = stand.engine.plan(stack)
+def test_a_practice_stack_has_no_canary_by_default(practice_bed: Whole, stack: Stack) -> None:
+    plan = practice_bed.engine.plan(stack)
     assert canary_of(plan) == ""
     assert canary_of(plan, "srv1") == "srv1"
     with pytest.raises(InputError, match="prometheus cannot be the canary"):
@@ -214,23 +216,23 @@ def test_a_practice_stack_is_one_machine_and_nobody_in_it_goes_first_unasked(
 
 
 @pytest.mark.matrix
-def test_a_canary_that_fails_is_put_back_and_nothing_else_was_touched(
-    stand: Whole, without_password: Stack
+def test_a_failed_canary_is_rolled_back_and_nothing_else_has_changed(
+    practice_bed: Whole, without_password: Stack
 ) -> None:
-    before = snapshot(stand.root)
+    before = snapshot(practice_bed.root)
     events: list[Event] = []
-    plan = misdirected(stand.engine.plan(without_password), stand, "node_exporter")
-    outcome = stand.engine.apply(plan, events.append, canary="srv1")
+    plan = with_port_in_use(practice_bed.engine.plan(without_password), practice_bed, "node_exporter")
+    outcome = practice_bed.engine.apply(plan, events.append, canary="srv1")
     assert outcome.state == "rolled-back" and isinstance(outcome.error, ServiceError)
     touched = {event.host for event in events if event.kind == "change"}
     assert touched <= {"srv1", "prometheus", "blackbox", WORKSPACE}
-    assert differences(before, snapshot(stand.root)) == []
+    assert differences(before, snapshot(practice_bed.root)) == []
 
 
 @pytest.mark.matrix
-def test_a_host_that_is_not_proven_is_put_back_alone(stand: Whole, stack: Stack) -> None:
-    before = snapshot(stand.root)
-    plan = stand.engine.plan(stack)
+def test_only_the_host_that_fails_its_verification_is_rolled_back(practice_bed: Whole, stack: Stack) -> None:
+    before = snapshot(practice_bed.root)
+    plan = practice_bed.engine.plan(stack)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)
@@ -241,9 +243,9 @@ def test_a_host_that_is_not_proven_is_put_back_alone(stand: Whole, stack: Stack)
             else probe
             for probe in plan.probes
         )
-        outcome = stand.engine.apply(replace(plan, probes=probes), canary="none")
+        outcome = practice_bed.engine.apply(replace(plan, probes=probes), canary="none")
     assert outcome.state == "partly", outcome.error
     assert states(outcome)["alertmanager"] == "rolled-back"
     assert all(state == "proven" for host, state in states(outcome).items() if host != "alertmanager")
     assert all(attempt.ok for attempt in outcome.attempts)
-    back_to(stand, before)
+    check_restored(practice_bed, before)

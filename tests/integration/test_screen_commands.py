@@ -1,4 +1,4 @@
-"""The commands that stand on the screen at 80x24 are pasted into a real shell as they stand, and give the result."""
+"""Commands copied from the screen at 80x24 work when they are pasted into a real shell."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MOST = 400
 """Screens that a text may have."""
 
 
-async def shown(pilot: Pilot[int], text: Widget, pane: VerticalScroll) -> str:
-    """The cells of a text in a pane, scrolled from its beginning to its end; blanks at the end of a line left out."""
+async def cells_on_screen(pilot: Pilot[int], text: Widget, pane: VerticalScroll) -> str:
+    """Returns the cells of a text in a pane, scrolled from its beginning to its end, without blanks at line ends."""
     rows: dict[int, str] = {}
     pane.scroll_home(animate=False)
     for _ in range(MOST):
@@ -46,8 +46,8 @@ async def shown(pilot: Pilot[int], text: Widget, pane: VerticalScroll) -> str:
     raise AssertionError("the text has no end")
 
 
-def pasted(text: str, *, before: str) -> None:
-    """A person's shell, into which the text is pasted."""
+def paste(text: str, *, before: str) -> None:
+    """Pastes the text into an interactive shell."""
     done = run_program(["bash", "-eu", "-c", f"{before}\n{text}"], timeout=120)
     assert done.returncode == 0, f"{text}\n---\n{done.stdout}{done.stderr}"
 
@@ -55,7 +55,7 @@ def pasted(text: str, *, before: str) -> None:
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", [lab.id for lab in practice_labs()])
-async def test_each_step_of_a_lab_is_done_from_the_text_on_the_screen(
+async def test_each_step_of_a_lab_is_done_by_pasting_from_the_screen(
     name: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
@@ -80,12 +80,12 @@ async def test_each_step_of_a_lab_is_done_from_the_text_on_the_screen(
                 await pilot.pause()
                 page.query_one("#steps", OptionList).highlighted = number
                 await pilot.pause()
-                text = await shown(
+                text = await cells_on_screen(
                     pilot, page.query_one("#commands"), page.query_one("#detail", VerticalScroll)
                 )
                 known = practice.status(workspace.root)
                 folder = known.host(step.host).folder if known and step.host else workspace.root
-                pasted(text, before=f". '{session.shell_file}'\ncd '{folder}'")
+                paste(text, before=f". '{session.shell_file}'\ncd '{folder}'")
                 result = session.check(step.id, patience=60)
                 assert result.ok, f"{step.id}: {result.what}\n{text}"
     finally:
@@ -96,8 +96,8 @@ async def test_each_step_of_a_lab_is_done_from_the_text_on_the_screen(
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("level", LEVELS)
-async def test_a_plan_is_done_from_the_text_on_the_screen(level: str, tmp_path: Path, cache: Path) -> None:
-    """Every component at that level: the commands of each step, in their order, then every probe."""
+async def test_a_plan_is_done_by_pasting_from_the_screen(level: str, tmp_path: Path, cache: Path) -> None:
+    """Pastes the commands of each step for every component at that level, in their order, then runs every probe."""
     htpasswd = Path(binaries.find("htpasswd", cache=cache).path).parent
     path = f"export PATH='{Path(sys.executable).parent}:{htpasswd}':$PATH"
     with whole(tmp_path / "workspace", cache) as stand:
@@ -113,11 +113,11 @@ async def test_a_plan_is_done_from_the_text_on_the_screen(level: str, tmp_path: 
             await pilot.press("3", "n")
             for step in plan.steps:
                 await until(pilot, lambda step=step: page.steps == (step,))  # type: ignore[misc]
-                text = await shown(
+                text = await cells_on_screen(
                     pilot, page.query_one("#commands"), page.query_one("#detail", VerticalScroll)
                 )
                 if any(change.commands() for change in step.changes):
-                    pasted(text, before=path)
+                    paste(text, before=path)
                 await pilot.press("n")
         left = stand.engine.plan(stack)
         assert [change.diff() for change in left.changes] == []

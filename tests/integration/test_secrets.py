@@ -1,4 +1,4 @@
-"""No password, key or hash in an argv, an environment, the journal, events, logs, reports or crash output."""
+"""No password, key or hash in an argv, environment, journal, event, log, report or traceback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CANARY = "kanarienvogel-4711-XyZ"
 
 
 def _processes() -> str:
-    """Command line and environment of every process that can be read."""
+    """Yields command line and environment of every readable process."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -37,7 +37,7 @@ def _processes() -> str:
     return "\n".join(found)
 
 
-def test_canaries_are_found_nowhere(
+def test_secrets_are_found_nowhere(
     practice: PracticeStack, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
@@ -113,7 +113,7 @@ def test_canaries_are_found_nowhere(
             assert canary not in text, f"a secret stands in the {place}"
 
 
-def test_a_crash_prints_no_secret(tmp_path: Path) -> None:
+def test_a_traceback_contains_no_secret(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from wizard.redact import Secret\n"

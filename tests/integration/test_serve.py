@@ -1,4 +1,6 @@
-"""The wizard in a browser: really served, its page fetched, its socket opened, and the door held against the rest."""
+"""The wizard in a browser: served for real, its page fetched, its socket opened, and access without the link
+rejected.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,10 @@ from wizard.workspace import Workspace
 
 
 @contextmanager
-def served(
+def serve_wizard(
     folder: Path, *options: str | Path
 ) -> Iterator[tuple[list[str], list[str], subprocess.Popen[str]]]:
-    """`firescreen serve` until the end of the block: (its links, what it said until then, itself)."""
+    """Runs `firescreen serve` until the end of the block; yields its links, its output until then, and the process."""
     count = int(str(options[options.index("--students") + 1])) if "--students" in options else 1
     words = ["-m", "screens", "--workspace", folder / "w", "serve", "--port", "0", *options]
     child = subprocess.Popen(
@@ -59,7 +61,7 @@ def served(
 
 
 def session(**options: object) -> aiohttp.ClientSession:
-    """A browser with a jar of its own; addresses have cookies too."""
+    """Returns a browser session with its own cookies, also for IP addresses."""
     return aiohttp.ClientSession(
         cookie_jar=aiohttp.CookieJar(unsafe=True),
         timeout=aiohttp.ClientTimeout(30),
@@ -74,7 +76,7 @@ def socket_of(page: str) -> str:
 
 
 async def first_frame(browser: aiohttp.ClientSession, page: str, origin: str) -> str:
-    """What is drawn by the time that the wizard's menu is there."""
+    """Returns the drawn text once the wizard's menu is in it."""
     url = f"{socket_of(page)}?width=100&height=30"
     seen = ""
     async with browser.ws_connect(url, headers={"Origin": origin}, max_msg_size=0) as socket:
@@ -86,8 +88,8 @@ async def first_frame(browser: aiohttp.ClientSession, page: str, origin: str) ->
 
 
 @pytest.mark.timeout(120)
-async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_path: Path) -> None:
-    with served(tmp_path) as (links, said, _):
+async def test_only_a_browser_with_the_link_sees_the_wizard(tmp_path: Path) -> None:
+    with serve_wizard(tmp_path) as (links, said, _):
         assert any("uses this wizard as you" in line for line in said)
         link, base = links[0], links[0].partition("/?")[0]
         assert urlsplit(link).hostname == "127.0.0.1"
@@ -97,7 +99,7 @@ async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_
                 page = await answer.text()
                 assert answer.status == 200 and "token" not in str(answer.url)
                 policy = answer.headers["Content-Security-Policy"]
-            # A classroom may have no internet: all that the page takes comes from here.
+            # A classroom may have no internet: all files of the page come from this server.
             assert re.findall(r'\w+://[^"]*', page) == [socket_of(page)] and secret not in page
             assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
             parts = re.findall(r'(?:src="|href="|url\(")(/static/[^"]+)"', page)
@@ -122,14 +124,14 @@ async def test_a_browser_with_the_link_sees_the_wizard_and_nobody_else_does(tmp_
 
 
 @pytest.mark.timeout(120)
-async def test_each_student_has_a_link_and_over_tls_nothing_else_is_spoken(tmp_path: Path) -> None:
+async def test_each_student_has_a_link_and_with_tls_plain_http_is_rejected(tmp_path: Path) -> None:
     key = issue.new_key("ec-p256")
     (tmp_path / "key").write_bytes(key)
     (tmp_path / "crt").write_bytes(
         issue.self_signed(key_pem=key, names=("127.0.0.1", "localhost"), days=1, common_name="localhost")
     )
     tls = ("--cert", tmp_path / "crt", "--key", tmp_path / "key")
-    with served(tmp_path, "--students", "2", *tls) as (links, said, _):
+    with serve_wizard(tmp_path, "--students", "2", *tls) as (links, said, _):
         assert any("students act as your user" in line for line in said)
         trust = ssl.create_default_context(cafile=str(tmp_path / "crt"))
         port = urlsplit(links[0]).port
@@ -149,55 +151,57 @@ async def test_each_student_has_a_link_and_over_tls_nothing_else_is_spoken(tmp_p
 
 @pytest.mark.timeout(120)
 async def test_a_wizard_ends_with_its_window_and_with_a_server_that_was_killed(tmp_path: Path) -> None:
-    with served(tmp_path) as (links, _, server):
+    with serve_wizard(tmp_path) as (links, _, server):
         base = links[0].partition("/?")[0]
         async with session() as browser:
             async with browser.get(links[0]) as answer:
                 page = await answer.text()
             await first_frame(browser, page, base)
-            await asyncio.to_thread(gone, lambda: bool(inside(server.pid)))
+            await asyncio.to_thread(wait_until_false, lambda: bool(child_processes(server.pid)))
             socket = await browser.ws_connect(socket_of(page), headers={"Origin": base}, max_msg_size=0)
             assert (await socket.receive(60)).type is aiohttp.WSMsgType.BINARY
-            wizards = inside(server.pid)
+            wizards = child_processes(server.pid)
             assert len(wizards) == 1
             server.kill()
             server.wait()
-            await asyncio.to_thread(gone, lambda: any(Path(f"/proc/{pid}").exists() for pid in wizards))
+            await asyncio.to_thread(
+                wait_until_false, lambda: any(Path(f"/proc/{pid}").exists() for pid in wizards)
+            )
 
 
-def inside(pid: int) -> list[int]:
-    """The processes that a process has started and that live."""
+def child_processes(pid: int) -> list[int]:
+    """Returns the running processes that a process has started."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def gone(there: Callable[[], bool]) -> None:
-    """Waits until something is no longer so."""
+def wait_until_false(there: Callable[[], bool]) -> None:
+    """Waits until a condition is false."""
     deadline = time.monotonic() + 30
     while there():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def how(**options: str) -> Serving:
+def output(**options: str) -> Serving:
     return Serving(workspaces=(Workspace(Path("/nowhere")),), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0", "::", "192.0.2.1", "srv1.example.org", ""])
-def test_it_is_not_offered_to_other_machines_in_clear(listen: str) -> None:
+def test_it_is_not_served_to_other_machines_without_tls(listen: str) -> None:
     with pytest.raises(InputError) as caught:
-        check(how(listen=listen))
+        check(output(listen=listen))
     assert "works on your hosts as you" in caught.value.what
     assert all(word in caught.value.todo for word in ("--cert", "reverse proxy", "ssh -L"))
     with pytest.raises(InputError):
-        check(how(listen=listen, url="http://labs.example.org"))
+        check(output(listen=listen, url="http://labs.example.org"))
     with pytest.raises(InputError):
-        check(how(url="http://labs.example.org"))
-    check(how(url="http://localhost:8080"))
-    check(how(listen=listen, url="https://labs.example.org/fire"))
-    check(how(listen=listen, cert="a", key="b"))
+        check(output(url="http://labs.example.org"))
+    check(output(url="http://localhost:8080"))
+    check(output(listen=listen, url="https://labs.example.org/fire"))
+    check(output(listen=listen, cert="a", key="b"))
 
 
-def test_what_it_means_is_said_before_it_is_refused(tmp_path: Path) -> None:
+def test_the_refusal_explains_the_risk(tmp_path: Path) -> None:
     words = ["-m", "screens", "--workspace", str(tmp_path / "w"), "serve", "--listen", "0.0.0.0"]
     done = run_program([sys.executable, *words])
     assert done.returncode == 2 and done.stdout == ""
@@ -205,13 +209,13 @@ def test_what_it_means_is_said_before_it_is_refused(tmp_path: Path) -> None:
     assert "reverse proxy" in done.stderr and not (tmp_path / "w").exists()
 
 
-def test_what_does_not_fit_together_is_said() -> None:
+def test_contradicting_options_are_an_error() -> None:
     for options in ({"cert": "a"}, {"key": "b"}, {"url": "labs"}, {"url": 'https://x/"><script>'}):
         with pytest.raises(InputError) as caught:
-            check(how(**options))
+            check(output(**options))
         assert caught.value.todo
     for listen in ("127.0.0.1", "::1", "localhost", "127.0.113.7"):
-        check(how(listen=listen))
+        check(output(listen=listen))
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:

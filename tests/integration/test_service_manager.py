@@ -1,4 +1,4 @@
-"""A new kind of service manager is one module and one line: a toy one is registered, and a service of it is secured."""
+"""A new service manager is one module and one line: a toy one is registered, and its service is secured."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("own_host_lock")
 
 
 class Toy:
-    """Runs one program with the flags of a file of JSON, which no other service manager has."""
+    """Runs one program with the flags of a JSON file, which no other service manager has."""
 
     name = "toy"
     has_units = False
@@ -136,7 +136,7 @@ def toy(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     made.start()
 
     def look(connection: Connection) -> tuple[tuple[Process, ...], bool]:
-        # Another test's Prometheus on this machine may scrape a port that is the toy's now: it would be a client.
+        # Another test's Prometheus on this machine may scrape a port that is now the toy's: it would be a client.
         found, _ = process_list.look(connection)
         own = made.child.pid if made.child is not None else 0
         return tuple(process for process in found if process.pid == own), False

@@ -1,4 +1,4 @@
-"""The probe for a page that nobody is signed in for: it must lead to the provider, with this client and redirect URI."""
+"""The probe of a page without sign-in: it must redirect to the provider, with this client and redirect URI."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PROVIDER = "https://id.example.net/auth?"
 
 
 @contextmanager
-def answering(leads: dict[str, str]) -> Iterator[str]:
-    """A server that redirects each of these paths for a browser; anything else gets 401."""
+def serve_redirects(redirects: dict[str, str]) -> Iterator[str]:
+    """Runs a server that redirects a browser for each of these paths; all other requests get 401."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            to = leads.get(self.path) if "text/html" in self.headers.get("Accept", "") else None
+            to = redirects.get(self.path) if "text/html" in self.headers.get("Accept", "") else None
             self.send_response(302 if to else 401)
             if to:
                 self.send_header("Location", to)
@@ -34,7 +34,7 @@ def answering(leads: dict[str, str]) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True).start()
@@ -59,7 +59,7 @@ def probe(root: str) -> Probe:
 
 
 @pytest.mark.parametrize(
-    ("leads", "outcome", "said"),
+    ("redirects", "outcome", "said"),
     [
         ({"/page": PROVIDER + urlencode({**ASKED, "state": "x y"})}, "302", ""),
         (
@@ -74,15 +74,15 @@ def probe(root: str) -> Probe:
         ({"/page": "/page"}, "other", "without the right"),
     ],
 )
-def test_where_a_page_leads(leads: dict[str, str], outcome: str, said: str) -> None:
-    with answering(leads) as root:
+def test_the_redirect_of_a_page(redirects: dict[str, str], outcome: str, said: str) -> None:
+    with serve_redirects(redirects) as root:
         attempt = probes.run(probe(root))
     assert (attempt.outcome, attempt.ok) == (outcome, outcome == "302")
     assert said in attempt.reason
 
 
-def test_the_printed_command_shows_where_it_leads() -> None:
+def test_the_printed_command_shows_the_redirect() -> None:
     address = PROVIDER + urlencode(ASKED)
-    with answering({"/page": address}) as root:
+    with serve_redirects({"/page": address}) as root:
         ended = run_program(shlex.split(probes.curl(probe(root))), timeout=30, check=True)
     assert ended.stdout.replace("\\n", "").split() == ["302", address]

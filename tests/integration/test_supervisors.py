@@ -1,4 +1,4 @@
-"""What keeps a process running, from its parents: each kind of supervisor, and the words for a person."""
+"""The supervisor of a process, recognised by its parents, and the manual commands for each kind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ command=/usr/bin/shop
 
 
 class Host:
-    """A host of which only some files and answers are known."""
+    """A host of which only some files and command outputs are known."""
 
     name = "h"
 
@@ -79,11 +79,11 @@ FILES = {"/etc/supervisor/supervisord.conf": CONF, "/etc/supervisor/conf.d/node.
     [
         ("node RUNNING   pid 77, uptime 0:01:00\nother RUNNING pid 78, uptime 1:00:00\n", "node", "node"),
         ("exporters:node RUNNING   pid 77, uptime 0:01:00\n", "exporters:node", "exporters"),
-        # Without the right to ask it, its files say the same.
+        # Without permission to query it, its files say the same.
         ("", "node", "node"),
     ],
 )
-def test_supervisord_is_asked_for_the_name(said: str, name: str, update: str) -> None:
+def test_the_name_is_read_from_supervisord(said: str, name: str, update: str) -> None:
     told = {"supervisorctl -c /etc/supervisor/supervisord.conf status": said}
     one = found(Host(FILES, told), process(SUPERVISORD, unit="supervisor.service"))
     assert one == Supervision(
@@ -120,7 +120,7 @@ def test_supervisord_is_asked_for_the_name(said: str, name: str, update: str) ->
         ((Parent(5, ("/opt/start-all",)),), "everything.service", "unit", ""),
     ],
 )
-def test_each_supervisor_is_known_by_its_parents(
+def test_each_supervisor_is_recognised_by_the_parent_processes(
     parents: tuple[Parent, ...], unit: str, kind: str, restart: str
 ) -> None:
     host = Host({}, {"readlink /proc/5/cwd": "/etc/service/node"})
@@ -134,7 +134,7 @@ def test_each_supervisor_is_known_by_its_parents(
     assert "systemctl" not in said, "what holds more than the component is never restarted"
 
 
-def test_what_nothing_keeps_is_stopped_and_started_by_its_own_command_line() -> None:
+def test_a_process_without_supervisor_is_restarted_by_its_command_line() -> None:
     one = found(Host({}, {}), process())
     assert one is None
     service = _bare(cast("Connection", Host({}, {})), process())

@@ -1,4 +1,4 @@
-"""The metrics and rules as Prometheus' own tools judge them: real promtool, nothing of ours."""
+"""The metrics and rules, checked by Prometheus' own promtool."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def known(*lifetimes: Lifetime, drift: int | None = 0) -> Upkeep:
     return Upkeep(now=1_799_999_999.5, lifetimes=lifetimes, renewals=record, verified=1.0, drift=drift)
 
 
-def test_promtool_accepts_the_metrics_whatever_a_path_holds(promtool: str) -> None:
+def test_promtool_accepts_the_metrics_for_any_path(promtool: str) -> None:
     text = exposition(known(lifetime('/etc/a"b\\c\n/x.crt'), lifetime("/etc/node_exporter/n.crt", "srv2")))
     checked = run_program([promtool, "check", "metrics"], input=text)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
@@ -57,14 +57,14 @@ def test_promtool_accepts_the_metrics_whatever_a_path_holds(promtool: str) -> No
     assert "firescreen_drift_findings" not in exposition(known(drift=None))
 
 
-def judged(promtool: str, folder: Path, rules: str) -> subprocess.CompletedProcess[str]:
+def run_promtool(promtool: str, folder: Path, rules: str) -> subprocess.CompletedProcess[str]:
     (folder / "rules.yml").write_text(rules)
     shutil.copy(RULES_TEST, folder / "test.yml")
     return run_program([promtool, "test", "rules", "test.yml"], cwd=folder, timeout=120)
 
 
-def test_the_alerts_fire_near_past_vanished_restarted_and_not_renewed(promtool: str, tmp_path: Path) -> None:
-    ended = judged(promtool, tmp_path, RULES.read_text())
+def test_each_alert_fires_in_its_case(promtool: str, tmp_path: Path) -> None:
+    ended = run_promtool(promtool, tmp_path, RULES.read_text())
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -79,15 +79,13 @@ def test_the_alerts_fire_near_past_vanished_restarted_and_not_renewed(promtool: 
         ("by (stack, host, component, role) (firescreen_certificate_not_after_seconds))", "by (path) (firescreen_certificate_not_after_seconds))"),
     ],
 )  # fmt: skip
-def test_rules_that_are_worse_fail_that_test(text: str, worse: str, promtool: str, tmp_path: Path) -> None:
+def test_weakened_rules_fail_the_rule_tests(text: str, worse: str, promtool: str, tmp_path: Path) -> None:
     whole = RULES.read_text()
     assert text in whole
-    assert judged(promtool, tmp_path, whole.replace(text, worse)).returncode != 0
+    assert run_promtool(promtool, tmp_path, whole.replace(text, worse)).returncode != 0
 
 
-def test_each_expression_of_the_dashboard_is_promql_over_metrics_that_there_are(
-    promtool: str, tmp_path: Path
-) -> None:
+def test_each_expression_of_the_dashboard_uses_existing_metrics(promtool: str, tmp_path: Path) -> None:
     board = json.loads(assets.path("upkeep/dashboard.json").read_text())
     expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     rules = [
@@ -105,7 +103,7 @@ def test_each_expression_of_the_dashboard_is_promql_over_metrics_that_there_are(
         assert f"\n# TYPE {name} " in f"\n{written}", name
 
 
-def test_the_commands_replace_a_file_in_one_step_for_everyone_to_read(tmp_path: Path) -> None:
+def test_the_commands_replace_a_file_atomically_and_world_readable(tmp_path: Path) -> None:
     runner = CliRunner()
     for name in ("rules", "dashboard"):
         place = tmp_path / f"{name}.out"

@@ -1,4 +1,4 @@
-"""`firescreen upkeep rules --stack`: a real Prometheus has the alert rules, and loses them with an undo."""
+"""`firescreen upkeep rules --stack`: a real Prometheus loads the alert rules, and no longer has them after an undo."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def added(text: str, path: str = RULES) -> str:
         ('rule_files: ["a.yml"]\n', f'rule_files: ["a.yml", {RULES}]\n'),
     ],
 )
-def test_a_rule_file_is_added_and_no_other_byte_changes(before: str, after: str) -> None:
+def test_only_the_rule_file_is_added(before: str, after: str) -> None:
     assert added(before) == after
     assert RULES in rule_files(after.encode())
 
 
 @pytest.mark.parametrize("entry", ["*.yml", "firescreen-rules.yml", RULES, "firescreen-*"])
-def test_a_file_that_an_entry_names_already_is_not_added(entry: str) -> None:
+def test_a_rule_file_that_is_already_listed_is_not_added(entry: str) -> None:
     text = f"rule_files:\n  - '{entry}'\n"
     assert added(text) == text
 
 
-def test_what_is_no_list_is_an_error() -> None:
+def test_rule_files_that_are_no_list_are_an_error() -> None:
     with pytest.raises(ConfigError, match="not a list"):
         added("rule_files: {a: b}\n")
 
@@ -81,7 +81,7 @@ def test_a_real_prometheus_has_the_rules_until_the_undo(practice: PracticeStack)
         mine = [rule for group in found if group["name"] == "firescreen" for rule in group["rules"]]
         return bool(mine) and all(rule["health"] == "ok" for rule in mine), mine
 
-    # A group's first turn is anywhere in its interval, a minute by default.
+    # A group's first evaluation is anywhere in its interval, a minute by default.
     rules = until(groups, "Prometheus has not evaluated the rules", limit=90)
     missing = next(rule for rule in rules if rule["name"] == "FirescreenMetricMissing")
     assert missing["state"] == "pending", "there is no metric yet"

@@ -1,5 +1,6 @@
-"""A new user's walk in a real terminal (tmux), by keyboard alone: from a clone to a verified stack, to another password,
-and back. It counts keys."""
+"""A new user's session in a real terminal (tmux), by keyboard alone: from a clone to a verified stack, to another
+password, and back. It counts keys.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +27,10 @@ SIZES = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "12
 
 
 @contextmanager
-def opened(
+def open_wizard(
     tmp_path: Path, cache: Path, size: tuple[int, int], *, clone: Path | None = None
 ) -> Iterator[Terminal]:
-    """The wizard in a new workspace; its practice stack ends with the test.
+    """Runs the wizard in a new workspace; its practice stack ends with the test.
 
     Args:
         clone: a clone to start it from with `make run`; None for the code under test.
@@ -48,7 +49,7 @@ def opened(
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone of what is committed, which nothing has set up yet."""
+    """Returns a fresh clone of HEAD without a virtual environment."""
     folder = tmp_path_factory.mktemp("clone") / "firescreen"
     source = f"file://{Path(__file__).parents[2]}"
     git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--depth", "1", source, str(folder)]
@@ -56,8 +57,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def secured(window: Terminal, practise: str) -> None:
-    """From the first frame to a verified practice stack."""
+def secure(window: Terminal, practise: str) -> None:
+    """Goes from the first frame to a verified practice stack."""
     window.until("Practise")
     window.press(practise)
     window.until("components are unprotected")
@@ -71,8 +72,8 @@ def secured(window: Terminal, practise: str) -> None:
     window.until("✓ verified")
 
 
-def rotated(window: Terminal, password: str) -> None:
-    """From a verified stack to one with another password, typed right behind Tab."""
+def rotate_password(window: Terminal, password: str) -> None:
+    """Goes from a verified stack to one with another password, typed directly after Tab."""
     window.press("Escape")
     window.until("All components are secured")
     window.press("s")
@@ -88,7 +89,7 @@ def rotated(window: Terminal, password: str) -> None:
     window.until("✓ verified")
 
 
-def undone(window: Terminal) -> None:
+def undo(window: Terminal) -> None:
     """Undoes the run whose verification is shown."""
     window.press("u")
     window.until("Undo this run?")
@@ -97,7 +98,7 @@ def undone(window: Terminal) -> None:
 
 
 def status(workspace: Path, password: str) -> str:
-    """What node_exporter of the practice stack answers to curl with that password."""
+    """Returns the HTTP status of node_exporter on the practice stack for that password."""
     known = practice_stack.status(workspace)
     assert known is not None
     host = known.host("srv1")
@@ -115,16 +116,16 @@ def test_from_a_fresh_clone_to_a_verified_exporter_to_another_password_and_back(
     size: tuple[int, int], tmp_path: Path, cache: Path, clone: Path
 ) -> None:
     workspace = tmp_path / "workspace"
-    with opened(tmp_path, cache, size, clone=clone) as terminal:
-        secured(terminal, "p")
+    with open_wizard(tmp_path, cache, size, clone=clone) as terminal:
+        secure(terminal, "p")
         print(f"{terminal.keys} keys to the first verified exporter")
         assert terminal.keys <= MOST_TO_FIRST
         first = (workspace / "users" / "prometheus.password").read_text().strip()
         assert status(workspace, first) == "200"
-        rotated(terminal, PASSWORD)
+        rotate_password(terminal, PASSWORD)
         print(f"{terminal.keys} keys to the other password, without its letters")
         assert (status(workspace, PASSWORD), status(workspace, first)) == ("200", "401")
-        undone(terminal)
+        undo(terminal)
         assert (status(workspace, PASSWORD), status(workspace, first)) == ("401", "200")
 
 
@@ -132,9 +133,9 @@ def test_from_a_fresh_clone_to_a_verified_exporter_to_another_password_and_back(
 def test_from_nothing_to_a_verified_exporter_and_back(
     size: tuple[int, int], tmp_path: Path, cache: Path
 ) -> None:
-    with opened(tmp_path, cache, size) as terminal:
-        secured(terminal, "p")
-        undone(terminal)
+    with open_wizard(tmp_path, cache, size) as terminal:
+        secure(terminal, "p")
+        undo(terminal)
     web_configs = [path for path in (tmp_path / "workspace").rglob("web.yml") if path.is_file()]
     assert web_configs == []
 
@@ -143,8 +144,8 @@ def test_from_nothing_to_a_verified_exporter_and_back(
 def test_from_nothing_to_the_whole_practice_stack_verified(
     size: tuple[int, int], tmp_path: Path, cache: Path
 ) -> None:
-    with opened(tmp_path, cache, size) as terminal:
-        secured(terminal, "w")
+    with open_wizard(tmp_path, cache, size) as terminal:
+        secure(terminal, "w")
         print(f"{terminal.keys} keys to the whole practice stack")
         assert terminal.keys <= MOST_TO_WHOLE
         terminal.press("Escape")

@@ -1,7 +1,7 @@
-"""Our reading of a web configuration against the real one: promtool's and the server's, in three generations.
+"""Our parser of a web configuration against the real ones: promtool's and the server's, in three generations.
 
-Where promtool calls a file a success although it locks out, lets in or does not work, we are stricter: those
-cases are named in `STRICTER`, each with the reason, and nowhere else may the two disagree.
+Where promtool accepts a file that locks clients out, lets them in or does not work, we are stricter: those
+cases are in `STRICTER`, each with the reason; in all others the results must be equal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from wizard.config_files import web_config
 from wizard.model import RateLimit
 
 SUITES = ("bookworm", "trixie", "sid")
-# A fixed salt, for the names of the tests must be the same in every process.
+# A fixed salt: test names must be the same in every process.
 HASH = bcrypt.hashpw(b"canary", b"$2b$04$abcdefghijklmnopqrstuu").decode()
 
 TLS = "tls_server_config:\n  cert_file: F/c.crt\n  key_file: F/c.key\n"
@@ -40,7 +40,7 @@ PAIR_INLINE = "tls_server_config:\n  cert: |\nCERT  key: |\nKEY"
 """Below, F is the folder of the files; CERT, KEY, OTHER and CA are their contents, indented."""
 
 CASES = {
-    # What works.
+    # Valid files.
     "tls": TLS,
     "tls and users": TLS + USERS,
     "hash with a tail": TLS + f"basic_auth_users:\n  alice: |\n    {HASH}\n",
@@ -84,7 +84,7 @@ CASES = {
     "two documents": TLS + "---\nnonsense: 1\n",
     "anchors": "tls_server_config: &a\n  cert_file: F/c.crt\n  key_file: F/c.key\nhttp_server_config: {}\n",
     "null users' value kept": TLS + "http_server_config:\n",
-    # What everybody refuses.
+    # Files that all reject.
     "client's word": "tls_config: {cert_file: F/c.crt}\n",
     "not below the section": "cert_file: F/c.crt\nkey_file: F/c.key\n",
     "unknown setting": TLS + "  keyfile: x\n",
@@ -161,7 +161,7 @@ CASES = {
 }
 
 STRICTER = {
-    # name: (text, why it will not do although promtool calls it a success)
+    # name: (text, why it does not work although promtool accepts it)
     "empty file": ("", "open to everyone"),
     "comments alone": ("# nothing\n", "open to everyone"),
     "users: null": (TLS + "basic_auth_users:\n", "open to everyone"),
@@ -231,14 +231,14 @@ STRICTER = {
 
 
 @dataclass(frozen=True)
-class Stand:
+class CaseFiles:
     """The files that the cases name, in one folder."""
 
     folder: Path
     inline: dict[str, str]
 
     def filled(self, text: str) -> str:
-        # The folder first: "F/" is base64 too, and one certificate in seven has it.
+        # The folder first: "F/" occurs in base64 too, in one certificate of seven.
         text = text.replace("F/", f"{self.folder}/")
         for word, lines in self.inline.items():
             text = "\n".join(
@@ -262,7 +262,7 @@ def _read(path: str) -> bytes | None:
 
 
 @pytest.fixture(scope="module")
-def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
+def case_files(tmp_path_factory: pytest.TempPathFactory) -> CaseFiles:
     folder = tmp_path_factory.mktemp("web")
     ca_key, key, other = (issue.new_key("ec-p256") for _ in range(3))
     ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
@@ -283,7 +283,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
         "o.key": other,
         "client.pem": leaf(other, "a.lab", server=False, client=True) + other,
         "locked.key": loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")),
-        # What `openssl ecparam -genkey` writes.
+        # The format of `openssl ecparam -genkey`.
         "params.key": b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + old,
         "c.der": ssl.PEM_cert_to_DER_cert(certificate.decode()),
         "ca.der": ssl.PEM_cert_to_DER_cert(ca.decode()),
@@ -298,7 +298,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     inline = {"CERT": certificate, "KEY": key, "OTHER": other, "CA": ca}
-    return Stand(folder, {word: _indented(pem) for word, pem in inline.items()})
+    return CaseFiles(folder, {word: _indented(pem) for word, pem in inline.items()})
 
 
 def _indented(pem: bytes) -> str:
@@ -313,7 +313,7 @@ def _toolkit(suite: str, cache: Path) -> str:
 
 
 def _accepted(suite: str, cache: Path, files: dict[str, Path]) -> dict[str, bool]:
-    """For each file whether the promtool of that generation calls it a success."""
+    """Returns for each file whether the promtool of that generation accepts it."""
     promtool = binaries.find("promtool", cache=cache, suite=suite).path
     argv = [promtool, "check", "web-config", *map(str, files.values())]
     ended = run_program(argv)
@@ -324,36 +324,36 @@ def _accepted(suite: str, cache: Path, files: dict[str, Path]) -> dict[str, bool
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_promtool_and_we_agree(suite: str, stand: Stand, cache: Path) -> None:
+def test_promtool_and_we_agree(suite: str, case_files: CaseFiles, cache: Path) -> None:
     toolkit = _toolkit(suite, cache)
     texts = CASES | {name: text for name, (text, _) in STRICTER.items()}
-    files = {name: stand.write(f"{suite}-{n}.yml", text) for n, (name, text) in enumerate(texts.items())}
+    files = {name: case_files.write(f"{suite}-{n}.yml", text) for n, (name, text) in enumerate(texts.items())}
     wrong = {}
     for name, accepted in _accepted(suite, cache, files).items():
-        found = stand.verdict(texts[name], toolkit)
+        found = case_files.verdict(texts[name], toolkit)
         if bool(found) != (not accepted or name in STRICTER):
             wrong[name] = (accepted, found)
     assert not wrong
 
 
-def test_promtool_calls_each_of_the_named_cases_a_success(stand: Stand, cache: Path) -> None:
-    """One that no generation accepts any more belongs into the ordinary table."""
+def test_promtool_accepts_each_case_in_which_we_are_stricter(case_files: CaseFiles, cache: Path) -> None:
+    """A case that no generation accepts any more belongs in the other table."""
     files = {
-        name: stand.write(f"named-{n}.yml", text) for n, (name, (text, _)) in enumerate(STRICTER.items())
+        name: case_files.write(f"named-{n}.yml", text) for n, (name, (text, _)) in enumerate(STRICTER.items())
     }
     verdicts = [_accepted(suite, cache, files) for suite in SUITES]
     assert [name for name in STRICTER if not any(each[name] for each in verdicts)] == []
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_what_we_write_is_accepted_where_we_say_that_it_is_supported(
-    suite: str, stand: Stand, cache: Path
+def test_our_files_are_accepted_by_the_supported_versions(
+    suite: str, case_files: CaseFiles, cache: Path
 ) -> None:
     toolkit = _toolkit(suite, cache)
     base: dict[str, Any] = {
-        "cert_file": str(stand.folder / "c.crt"),
-        "key_file": str(stand.folder / "c.key"),
-        "client_ca_file": str(stand.folder / "ca.crt"),
+        "cert_file": str(case_files.folder / "c.crt"),
+        "key_file": str(case_files.folder / "c.key"),
+        "client_ca_file": str(case_files.folder / "ca.crt"),
         "client_auth_type": "RequireAndVerifyClientCert",
         "min_version": "TLS13",
         "users": {"alice": HASH},
@@ -374,21 +374,21 @@ def test_what_we_write_is_accepted_where_we_say_that_it_is_supported(
         content = web_config.secure(None, **base, **{name: value})
         wanted[name] = not web_config.unsupported_settings(toolkit, **{name: value})
         assert (web_config.check(content, toolkit=toolkit, read=_read) == ()) == wanted[name]
-        files[name] = stand.write(f"{suite}-{name}.yml", content.decode())
+        files[name] = case_files.write(f"{suite}-{name}.yml", content.decode())
     assert _accepted(suite, cache, files) == wanted
     supported = {name: value for name, value in extras.items() if wanted[name]}
-    whole = web_config.secure(stand.write("users.yml", USERS).read_bytes(), **base, **supported)
-    assert _accepted(suite, cache, {"whole": stand.write(f"{suite}-whole.yml", whole.decode())}) == {
+    whole = web_config.secure(case_files.write("users.yml", USERS).read_bytes(), **base, **supported)
+    assert _accepted(suite, cache, {"whole": case_files.write(f"{suite}-whole.yml", whole.decode())}) == {
         "whole": True
     }
 
 
-# -- what only the server shows ---------------------------------------------------------------------------
+# -- differences that only the server shows
 
 
 @contextmanager
 def _started(program: str, config: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """node_exporter with that web configuration, from the moment it listens or has given up."""
+    """Runs node_exporter with that web configuration, from the moment it listens or has ended."""
     argv = [program, "--collector.disable-defaults", f"--web.listen-address=127.0.0.1:{port}"]
     log = config.with_suffix(".log")
     with (
@@ -397,7 +397,7 @@ def _started(program: str, config: Path, port: int) -> Iterator[subprocess.Popen
     ):
         try:
             for _ in range(1000):
-                if b"TLS is" in log.read_bytes() or _ended(process, 0.01):
+                if b"TLS is" in log.read_bytes() or _wait_for_exit(process, 0.01):
                     break
             else:
                 raise AssertionError(log.read_text())
@@ -406,7 +406,7 @@ def _started(program: str, config: Path, port: int) -> Iterator[subprocess.Popen
             process.terminate()
 
 
-def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+def _wait_for_exit(process: subprocess.Popen[bytes], seconds: float) -> bool:
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -414,12 +414,12 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _ask(stand: Stand, port: int, *, known: bool, user: str) -> int:
-    """The status of an answer to a client, with or without certificate and password; 0 for no answer."""
-    context = ssl.create_default_context(cafile=str(stand.folder / "ca.crt"))
+def _ask(case_files: CaseFiles, port: int, *, known: bool, user: str) -> int:
+    """Returns the HTTP status for a client, with or without certificate and password; 0 for no answer."""
+    context = ssl.create_default_context(cafile=str(case_files.folder / "ca.crt"))
     headers = {}
     if known:
-        context.load_cert_chain(stand.folder / "client.pem")
+        context.load_cert_chain(case_files.folder / "client.pem")
         headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:canary".encode()).decode()
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
     try:
@@ -432,8 +432,8 @@ def _ask(stand: Stand, port: int, *, known: bool, user: str) -> int:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a server does with a file that promtool may well call a success."""
+class ServerBehaviour:
+    """The behaviour of a server with a file that promtool may accept."""
 
     text: str
     starts: bool = True
@@ -447,7 +447,7 @@ class Shown:
 
 
 WRONG = {
-    name: Shown(STRICTER[name][0], **shown)  # type: ignore[arg-type]
+    name: ServerBehaviour(STRICTER[name][0], **shown)  # type: ignore[arg-type]
     for name, shown in {
         "min above max": {"known": 0, "unknown": 0},
         "max below the lowest": {"known": 0, "unknown": 0},
@@ -475,39 +475,39 @@ WRONG = {
     }.items()
 }
 RIGHT = {
-    "hash with a tail": Shown(CASES["hash with a tail"], unknown=401),
-    "mutual and users": Shown(CASES["mutual and users"], unknown=0),
-    "TLS13 alone": Shown(CASES["TLS13 alone"] + USERS, unknown=401),
-    "ciphers": Shown(CASES["ciphers"]),
-    "sans": Shown(MUTUAL + "  client_allowed_sans: [a.lab]\n", unknown=0, since="trixie"),
-    "inline client CA": Shown(CASES["inline client CA"], unknown=0, since="trixie"),
-    "rate limit": Shown(CASES["rate limit"], since="sid"),
+    "hash with a tail": ServerBehaviour(CASES["hash with a tail"], unknown=401),
+    "mutual and users": ServerBehaviour(CASES["mutual and users"], unknown=0),
+    "TLS13 alone": ServerBehaviour(CASES["TLS13 alone"] + USERS, unknown=401),
+    "ciphers": ServerBehaviour(CASES["ciphers"]),
+    "sans": ServerBehaviour(MUTUAL + "  client_allowed_sans: [a.lab]\n", unknown=0, since="trixie"),
+    "inline client CA": ServerBehaviour(CASES["inline client CA"], unknown=0, since="trixie"),
+    "rate limit": ServerBehaviour(CASES["rate limit"], since="sid"),
 }
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_the_server_and_we_agree(suite: str, stand: Stand, cache: Path) -> None:
+def test_the_server_and_we_agree(suite: str, case_files: CaseFiles, cache: Path) -> None:
     program = binaries.find("node_exporter", cache=cache, suite=suite).path
     toolkit = _toolkit(suite, cache)
     seen, wanted, verdicts = {}, {}, {}
     for number, (name, shown) in enumerate((WRONG | RIGHT).items()):
         if SUITES.index(suite) < SUITES.index(shown.since):
-            assert stand.verdict(shown.text, toolkit), name
+            assert case_files.verdict(shown.text, toolkit), name
             continue
-        config, port = stand.write(f"{suite}-server-{number}.yml", shown.text), free_port()
+        config, port = case_files.write(f"{suite}-server-{number}.yml", shown.text), free_port()
         with _started(program, config, port) as process:
-            answers = [_ask(stand, port, known=known, user=shown.user) for known in (True, False)]
-            # HTTP/2's ciphers are looked at after all the rest, when the port is open already.
-            seen[name] = (any(answers) or not _ended(process, 0.3), *answers)
+            answers = [_ask(case_files, port, known=known, user=shown.user) for known in (True, False)]
+            # HTTP/2's cipher suites are checked last, when the port is open already.
+            seen[name] = (any(answers) or not _wait_for_exit(process, 0.3), *answers)
         wanted[name] = (shown.starts, shown.known, shown.unknown) if shown.starts else (False, 0, 0)
-        verdicts[name] = bool(stand.verdict(shown.text, toolkit))
+        verdicts[name] = bool(case_files.verdict(shown.text, toolkit))
     assert seen == wanted
     assert verdicts == {name: name in WRONG for name in verdicts}
 
 
 @pytest.mark.parametrize("name", [name for name in STRICTER if "interval" in name or "burst" in name])
-def test_a_rate_limit_is_told_as_the_server_keeps_it(name: str) -> None:
-    """Which of the two it is, nothing limited or nothing answered: the statuses above show it."""
+def test_a_rate_limit_is_described_as_the_server_applies_it(name: str) -> None:
+    """Which of two is true, nothing limited or nothing answered, is shown by the statuses above."""
     text, why = STRICTER[name]
     words = {"limits nothing": "limits nothing", "answers nothing": "answers no request at all"}[why]
     assert [
