@@ -1,7 +1,7 @@
-"""Root file systems for test hosts: Debian suites made once by debootstrap, kept in a cache, never written to.
+"""Root file systems of test hosts: Debian suites made once by debootstrap, cached, and never changed.
 
-A host puts an overlay over a base, and between them a layer with this project's locked requirements for the
-base's own Python, so that Firescreen runs inside a host that has no network.
+A host mounts an overlay over a base; between them is a layer with this project's locked requirements for the
+base's own Python, so that Firescreen runs on a host without a network.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ PACKAGES = (
     *("python3", "python3-venv", "python3-apt"),
     *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "prometheus-pushgateway"),
     "prometheus-blackbox-exporter",
-    # Reverse proxies: none runs until a test starts it.
+    # Reverse proxies; each is started only by a test.
     *("nginx-light", "apache2", "haproxy", "caddy"),
-    # For the shapes of hosts: other tools, another login shell, another language.
+    # For the host shapes: other tools, another login shell, another locale.
     *("busybox-static", "fish", "locales"),
 )
 PASSWORD = "correct horse"
@@ -92,7 +92,7 @@ NEEDED = {
 
 
 def require() -> None:
-    """Fails with what is missing and how to get it: these tests are never skipped."""
+    """Fails with the missing programs and how to install them: these tests are never skipped."""
     if os.geteuid() != 0 or sys.platform != "linux":
         raise RuntimeError("the tests on real hosts boot Linux hosts: run them as root on Linux")
     missing = sorted(package for program, package in NEEDED.items() if shutil.which(program) is None)
@@ -101,7 +101,7 @@ def require() -> None:
 
 
 def cache() -> Path:
-    """The folder that keeps bases between runs; FIRESCREEN_TEST_CACHE names another."""
+    """Returns the folder that keeps bases between runs; FIRESCREEN_TEST_CACHE overrides it."""
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "firescreen-tests"
     folder = Path(os.environ.get("FIRESCREEN_TEST_CACHE") or usual) / "hosts"
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def cache() -> Path:
 
 
 def base(suite: str) -> Path:
-    """The root of that Debian suite, made if the cache has none (about a minute)."""
+    """Returns the root of that Debian suite; builds it if it is not cached (about a minute)."""
     name = f"{suite}-{short(' '.join((*PACKAGES, FURNISH)))}"
     with locked(name):
         root = cache() / name
@@ -125,7 +125,7 @@ def base(suite: str) -> Path:
 
 
 def archive(suite: str) -> Path:
-    """The root of that suite as a tar archive, without what only people read; for instances of incus."""
+    """Returns the root of that suite as a tar archive for incus instances, without documentation."""
     root = base(suite)
     place = cache() / f"{root.name}.tar"
     with locked(place.name):
@@ -153,7 +153,7 @@ def archive(suite: str) -> Path:
 
 
 def application(root: Path) -> Path:
-    """A layer with a virtual environment in `/opt/firescreen` for the Python of `root`."""
+    """Returns a layer with a virtual environment in `/opt/firescreen` for the Python of `root`."""
     version = next(path.name.removeprefix("python") for path in sorted((root / "usr/lib").glob("python3.*")))
     lock = PROJECT / "requirements.lock"
     name = f"application-{version}-{short(lock.read_text())}"
@@ -171,7 +171,7 @@ def application(root: Path) -> Path:
 
 
 def packages(suite: str, names: tuple[str, ...]) -> Path:
-    """A layer with further packages of that suite and all that they need, for few hosts: made once."""
+    """Returns a layer with further packages of that suite and their dependencies, for few hosts; built once."""
     root = base(suite)
     name = f"packages-{suite}-{short(' '.join((root.name, *names)))}"
     with locked(name):
@@ -187,7 +187,7 @@ def packages(suite: str, names: tuple[str, ...]) -> Path:
 
 
 def _add_packages(root: Path, names: tuple[str, ...], work: Path) -> None:
-    """Installs packages over a base; what they write is in `upper` of the work folder then."""
+    """Installs packages over a base; the changed files are in `upper` of the work folder then."""
     # On a tmpfs, see `Machine`.
     script = """
     set -eu
@@ -243,7 +243,7 @@ def _debootstrap(suite: str, root: Path) -> None:
 
 
 def _mirror() -> str:
-    """This machine's own Debian mirror, read from its apt sources."""
+    """Returns this machine's own Debian mirror, from its apt sources."""
     argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
     found = run_program(argv).stdout.split()
     if not found:
@@ -252,7 +252,7 @@ def _mirror() -> str:
 
 
 def _install(home: Path, version: str, lock: Path) -> None:
-    """A virtual environment by hand: the base's interpreter cannot run here, so uv installs for it."""
+    """Makes a virtual environment: the base's interpreter cannot run here, so uv installs for it."""
     packages = home / f"lib/python{version}/site-packages"
     packages.mkdir(parents=True)
     (home / "bin").mkdir()
@@ -260,7 +260,7 @@ def _install(home: Path, version: str, lock: Path) -> None:
     (home / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {version}\n"
     )
-    # The checkout is mounted there when the host starts.
+    # The checkout is mounted there when the host boots.
     (packages / "firescreen.pth").write_text(f"{HOME}/source\n")
     start = home / "bin/firescreen"
     start.write_text(
@@ -290,7 +290,7 @@ def _install(home: Path, version: str, lock: Path) -> None:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """One process at a time makes the same thing."""
+    """Holds a lock, so that only one process at a time makes the same thing."""
     with (cache() / f".{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

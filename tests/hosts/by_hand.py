@@ -1,10 +1,10 @@
-"""Hosts to try the wizard on, until they are ended: srv1 with node_exporter, prometheus that scrapes it, and the
-container box with node_exporter, which srv1 holds.
+"""Hosts for trying the wizard: srv1 with node_exporter, prometheus that scrapes it, and the container box with
+node_exporter, which is an incus instance on srv1.
 
-    by_hand.py up      boots them in the background, says how to reach them
+    by_hand.py up      boots them in the background, prints how to reach them
     by_hand.py down    ends exactly those
 
-One process holds them and their network; they end with it.
+One process owns them and their network; they end with it.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ SUITE = os.environ.get("FIRESCREEN_SUITE") or "bookworm"
 
 
 def folder() -> Path:
-    """Where the stack file, the SSH configuration and the number of the holding process lie."""
+    """Returns the folder of the stack file, the SSH configuration and the process id of the owner."""
     return bases.cache().parent / "by-hand"
 
 
 def holder() -> int:
-    """The process that holds the hosts, or 0."""
+    """Returns the id of the process that owns the hosts, or 0."""
     try:
         pid = int((folder() / "pid").read_text())
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return 0
-    # The number may be another program's by now.
+    # The id may belong to another program by now.
     return pid if b"hold" in words and any(word.endswith(b"by_hand.py") for word in words) else 0
 
 
 def up() -> int:
-    """Boots them, if they are not up, and says how to reach them."""
+    """Boots the hosts unless they run, and prints how to reach them."""
     place = folder()
     if not holder():
         bases.require()
@@ -73,11 +73,11 @@ def up() -> int:
 
 
 def down() -> int:
-    """Ends them, and waits until nothing of them is left."""
+    """Ends the hosts, and waits until nothing of them is left."""
     pid = holder()
     if pid:
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 120  # the daemon of the container has its time, too
+        deadline = time.monotonic() + 120  # the daemon of the container needs time to end, too
         while holder():
             if time.monotonic() > deadline:
                 print(f"process {pid} does not end: see {folder()}/log", file=sys.stderr)
@@ -90,7 +90,7 @@ def down() -> int:
 
 
 def hold() -> int:
-    """Holds the hosts until it is told to end."""
+    """Runs the hosts until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _hosts() as (network, machines, box):
         how = _write(network, machines, box)
@@ -117,7 +117,7 @@ def _hosts() -> Iterator[tuple[Network, list[Machine], Instance]]:
 
 
 def _write(network: Network, machines: list[Machine], box: Instance) -> str:
-    """Writes what a person needs into the folder; what to tell them."""
+    """Writes the stack file and the SSH configuration into the folder; returns the text for the user."""
     place = folder()
     key = place / "key"
     key.unlink(missing_ok=True)
@@ -139,7 +139,7 @@ def _write(network: Network, machines: list[Machine], box: Instance) -> str:
         for machine in machines
     )
     hosts += f"  {box.name}:\n    connect: incus\n    via: srv1\n    address: {box.address}\n"
-    if not stack.exists():  # what a person made of it stays
+    if not stack.exists():  # the user's changes are kept
         stack.write_text(
             f"version: 1\nhosts:\n{hosts}components:\n"
             "  - {host: srv1, name: node_exporter, protect: [tls, basic_auth]}\n"

@@ -1,8 +1,8 @@
-"""The corpus of compose projects: a folder is a project before an edit, with the files that the edit makes of it.
+"""The corpus of Compose projects: a folder is a project before an edit, with the files that the edit writes.
 
-`case.yaml` says what is done: `files` (main files, compose.yaml by default), `service`, `change` (the fields of
-`compose.Change`), `variables`, `refused` (a part of the message where the edit must be refused), `generations` (the
-suites whose compose can read it, all by default). `after/` has the files that change.
+`case.yaml` describes the edit: `files` (main files, compose.yaml by default), `service`, `change` (the fields
+of `compose.Change`), `variables`, `refused` (a part of the message where the edit must be refused),
+`generations` (the suites whose Compose can read it, all by default). `after/` has the changed files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OURS = ("case.yaml",)
 
 @dataclass(frozen=True)
 class Case:
-    """One project and one edit of it."""
+    """A project and an edit of it."""
 
     folder: Path
     files: tuple[str, ...] = ("compose.yaml",)
@@ -40,7 +40,7 @@ class Case:
 
     @property
     def before(self) -> dict[str, bytes]:
-        """All files of the project, by their paths below its folder."""
+        """Returns all files of the project, by their paths below its folder."""
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
             for path in sorted(self.folder.rglob("*"))
@@ -49,7 +49,7 @@ class Case:
 
     @property
     def after(self) -> dict[str, bytes]:
-        """The files that change."""
+        """Returns the changed files."""
         after = self.folder / "after"
         return {
             str(path.relative_to(after)): path.read_bytes() for path in after.rglob("*") if path.is_file()
@@ -57,7 +57,7 @@ class Case:
 
     @property
     def wanted(self) -> compose.Change:
-        """What is done to the service; by default what TLS needs."""
+        """Returns the change of the service; by default the one for TLS."""
         said = {"flags": FLAGS, "mounts": [MOUNT], **self.change}
         said["mounts"] = tuple(compose.Mount(**each) for each in said["mounts"])
         if "demands" in said:
@@ -67,13 +67,13 @@ class Case:
         return compose.Change(**said)
 
     def edited(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What the edit makes of the project: its changed files."""
+        """Edits the project and returns its changed files."""
         project = compose.read(self.files, files.get, self.variables)
         return compose.edit(project, self.service, self.wanted, self.variables)
 
 
 def cases() -> list[Case]:
-    """Every folder of the corpus."""
+    """Returns every case of the corpus."""
     found = []
     for folder in sorted(each.parent for each in CORPUS.glob("*/case.yaml")):
         said = YAML(typ="safe").load(folder / "case.yaml") or {}

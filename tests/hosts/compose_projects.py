@@ -95,7 +95,7 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
 
 
 def stack_of(components: Iterable[str], protect: Sequence[str], others: Iterable[str] = ()) -> str:
-    """The stack file of these components, in containers of this host; the others stay unprotected."""
+    """Returns the stack file of these components in containers on this host; the others stay unprotected."""
     lines = [
         f"  - {{host: here, name: {name}, protect: [{', '.join(wanted)}], service: docker}}"
         for names, wanted in ((components, protect), (others, ()))
@@ -105,7 +105,7 @@ def stack_of(components: Iterable[str], protect: Sequence[str], others: Iterable
 
 
 class Project:
-    """A Compose project that is up, and Firescreen beside its daemon."""
+    """A running Compose project, with Firescreen on the daemon's host."""
 
     def __init__(self, docker: Docker, network: Network, folder: Path, generation: str) -> None:
         self.docker, self.generation = docker, generation
@@ -115,39 +115,39 @@ class Project:
         self.stack = folder / "stack.yaml"
 
     def write(self, compose: str, scrape: str = "", stack: str = STACK) -> None:
-        """Its files."""
+        """Writes its files."""
         (self.folder / "prometheus").mkdir(parents=True)
         (self.folder / "compose.yaml").write_text(compose)
         (self.folder / "prometheus/prometheus.yml").write_text(scrape)
         self.stack.write_text(stack)
 
     def write_all(self, images: Mapping[str, str]) -> None:
-        """The files of a project with all five components; each is scraped, and the blackbox exporter asked."""
+        """Writes a project with all five components; each is scraped, and the blackbox exporter probes a target."""
         self.write(ALL.format(**images), SCRAPE_ALL, stack_of(PORTS, ()))
         (self.folder / "blackbox").mkdir()
         (self.folder / "blackbox/config.yml").write_text("modules:\n  http_2xx:\n    prober: http\n")
 
     def up(self, *ports: int) -> None:
-        """Starts it; back when its ports answer."""
+        """Starts the project, and waits until its ports answer."""
         self.compose("up", "-d")
         self.answers(*ports)
 
     def answers(self, *ports: int) -> None:
-        """Back when each of these ports serves metrics by plain HTTP."""
+        """Waits until each of these ports serves metrics by plain HTTP."""
         with self.network.entered():
             for port in ports:
                 self.docker.wait_for(f"http://127.0.0.1:{port}/metrics", seconds=120)
 
     def compose(self, *words: str) -> str:
-        """This generation's compose, in the project."""
+        """Runs this generation's Compose in the project."""
         call = ("-f", "compose.yaml", "-p", "mon")
         return self.docker.compose(*call, *words, folder=self.folder, generation=self.generation)
 
     def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Runs Firescreen to its end, however that is.
+        """Runs Firescreen to its end, with any exit code.
 
         Args:
-            tampered: what goes wrong meanwhile, see `tampered.py`.
+            tampered: a fault to make during the run, see `tampered.py`.
         """
         program = [str(_TAMPERED), *tampered, "--"] if tampered else ["-m", "screens"]
         return run_program(
@@ -158,14 +158,14 @@ class Project:
         )
 
     def run(self, *words: str, code: int = 0, tampered: Sequence[str] = ()) -> Any:
-        """Runs Firescreen, which ends with that exit code, and gives its JSON."""
+        """Runs Firescreen, which must exit with that code, and returns its JSON."""
         ended = self.start(*words, tampered=tampered)
         said = f"{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
         assert ended.returncode == code, f"{words}: {ended.returncode}\n{said}"
         return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr
 
     def ask(self, port: int, path: str, protect: Sequence[str] = ()) -> Any:
-        """A component's answer as JSON, asked by Python's own client the way its protection demands."""
+        """Returns a component's answer as JSON, requested by Python's own client with the credentials of its level."""
         request = urllib.request.Request(f"{'https' if protect else 'http'}://127.0.0.1:{port}{path}")
         context = None
         if protect:
@@ -184,26 +184,26 @@ class Project:
             return json.loads(answer.read())
 
     def query(self, expression: str, protect: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Prometheus' answer to a query: the result's entries."""
+        """Returns the result of a query to Prometheus."""
         path = f"/api/v1/query?query={quote(expression, safe='')}"
         return list(self.ask(PORTS["prometheus"], path, protect)["data"]["result"])
 
     def targets(self, protect: Sequence[str] = ()) -> dict[str, str]:
-        """Health of each target as Prometheus has it now."""
+        """Returns the health of each target from Prometheus."""
         found = self.ask(PORTS["prometheus"], "/api/v1/targets?state=active", protect)["data"][
             "activeTargets"
         ]
         return {each["scrapeUrl"]: each["health"] for each in found}
 
     def scan(self, *, code: int) -> dict[str, Any]:
-        """What a scan says of the project's components, by component: other tests' are on this machine too."""
+        """Returns the components of the project in a scan, by name: other tests' components are on this machine too."""
         found = self.run("scan", str(self.stack), "--json", code=code)["components"]
         return {
             each["component"]: each for each in found if each.get("container", {}).get("project") == "mon"
         }
 
     def files(self) -> dict[str, tuple[int, int, int, bytes]]:
-        """Everything in the project's folder, with mode, owner and content."""
+        """Returns all files in the project's folder, with mode, owner and content."""
         return {
             str(path.relative_to(self.folder)): (
                 path.stat().st_mode,
@@ -215,7 +215,7 @@ class Project:
         }
 
     def containers(self, project: str = "mon") -> dict[str, Any]:
-        """What the daemon says of each container of a project, by service."""
+        """Returns `docker inspect` of each container of a project, by service."""
         label = f"label=com.docker.compose.project={project}"
         found = json.loads(
             self.docker.docker("inspect", *self.docker.docker("ps", "-aq", "--filter", label).split())
@@ -223,7 +223,7 @@ class Project:
         return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
 
     def shape(self) -> dict[str, Any]:
-        """What of the containers must be as before after an undo."""
+        """Returns the properties of the containers that an undo must restore."""
         return {
             name: (
                 one["Path"],
@@ -237,7 +237,7 @@ class Project:
 
 @contextmanager
 def project(docker: Docker, network: Network, folder: Path, generation: str) -> Iterator[Project]:
-    """A project whose containers are gone afterwards."""
+    """Yields a project and removes its containers afterwards."""
     made = Project(docker, network, folder, generation)
     try:
         yield made

@@ -1,4 +1,4 @@
-"""Hosts for the tests in this folder: one network, and a fresh host of each suite for each test."""
+"""Fixtures with hosts: one network for all tests, and a new host of each suite for each test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from machines import fleet as _fleet
 
 SUITES = ("bookworm", "sid")
 LONGEST = (
-    # They wait most of the time: beside them, the screen of many hosts has the processors that its test measures with.
+    # They mostly wait; the screen test of many hosts then has the processors that it measures with.
     *("test_fleet", "test_oauth2", "test_many_hosts", "test_missing_hosts", "test_known_at_plan"),
     *("test_export_front_doors", "test_container_matrix", "test_sign_in", "test_safe_paths", "test_labs"),
     *("test_export", "test_ssh", "test_foreign_folders", "test_upkeep", "test_door_to_other_hosts"),
@@ -28,20 +28,20 @@ SHORTEST = ("test_host_shapes",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with what takes longest, and ends with what is short: nobody waits for a last long one."""
+    """Starts with the longest tests and ends with short ones, so that all workers finish at about the same time."""
     ranks = {name: place for place, name in enumerate((*LONGEST, "", *SHORTEST))}
     items.sort(key=lambda item: ranks.get(item.path.stem, ranks[""]))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Lets a test's fixtures know what comes next, so that its hosts can boot meanwhile."""
+    """Passes the next test to the fixtures, so that its hosts can boot meanwhile."""
     item.stash[NEXT] = nextitem
 
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """The namespace and bridge of this test run; a test that is to stand in it says `with network.entered()`."""
+    """Returns the namespace and bridge of this test run; a test enters it with `with network.entered()`."""
     bases.require()
     with Network() as network:
         yield network
@@ -49,21 +49,21 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(params=SUITES)
 def machine(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
-    """A fresh host with Prometheus and node_exporter as Debian sets them up, once of each suite."""
+    """Returns a new host with Prometheus and node_exporter as Debian sets them up, for each suite."""
     with Machine(str(request.param), f"{request.param}-host", network) as machine:
         yield machine
 
 
 @pytest.fixture
 def fleet(network: Network) -> Iterator[Callable[..., list[Machine]]]:
-    """`fleet(suite, count)`: that many fresh hosts at once, srv1 and so on, ended with the test."""
+    """Returns `fleet(suite, count)`, which boots that many new hosts at once, srv1 and so on, until the test ends."""
     with ExitStack() as stack:
         yield lambda suite, count, **more: stack.enter_context(_fleet(suite, count, network, **more))
 
 
 @pytest.fixture(scope="session")
 def incus(network: Network) -> Iterator[Incus]:
-    """An incus daemon in this test run's network; clients that the tests start talk to it."""
+    """Returns an incus daemon in this test run's network; clients that the tests start connect to it."""
     with Incus(network) as incus, pytest.MonkeyPatch.context() as patch:
         for name, value in incus.environment.items():
             patch.setenv(name, value)
@@ -72,13 +72,13 @@ def incus(network: Network) -> Iterator[Incus]:
 
 @pytest.fixture(scope="session", params=SUITES)
 def instance(request: pytest.FixtureRequest, incus: Incus) -> Iterator[Instance]:
-    """A container with Prometheus as Debian sets it up (and node_exporter), once of each suite for all tests."""
+    """Returns a container with Prometheus as Debian sets it up (and node_exporter), one per suite for all tests."""
     with Instance(str(request.param), "prometheus", incus) as instance:
         yield instance
 
 
 @pytest.fixture(scope="session")
 def docker(network: Network) -> Iterator[Docker]:
-    """A dockerd in this test run's network; programs find it by `Docker.environment`."""
+    """Returns a dockerd in this test run's network; programs find it with `Docker.environment`."""
     with Docker(network) as docker:
         yield docker

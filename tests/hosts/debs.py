@@ -1,4 +1,4 @@
-"""Debian packages that few hosts need: fetched once by this machine's own apt, installed where a test wants them."""
+"""Debian packages that few hosts need: fetched once by this machine's own apt, installed by the tests that need them."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""A real dockerd in the test's own network, with socket and data of its own, and images made of real programs.
+"""A real dockerd in the test's own network, with its own socket and data, and images made of real programs.
 
     with Network() as network, Docker(network) as docker:
         image = docker.image("prometheus")
         docker.compose("up", "-d", folder=project, generation="trixie")
 
-Nothing is installed: Debian's packages are unpacked into the cache and run from there. Containers, daemon and folder
-end with the context. A test stands outside of the daemon's network (see `Network.entered`, `Network.enter`).
+Nothing is installed: Debian's packages are unpacked into the cache and run from there. Containers, daemon and
+folder are removed with the context. A test is outside of the daemon's network (see `Network.entered`,
+`Network.enter`).
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ _FILES = {
     "etc/alertmanager/alertmanager.yml": "route:\n  receiver: nobody\nreceivers:\n  - name: nobody\n",
     "etc/blackbox_exporter/config.yml": "modules:\n  http_2xx:\n    prober: http\n",
 }
-# The first process of the daemon's host, which outlives a restart of the daemon. A host has its own /run: two at once
-# would be one host to Firescreen's lock.
+# The first process of the daemon's host, which outlives a restart of the daemon. A host has its own /run: two daemons
+# in one /run would be the same host to Firescreen's lock.
 _HOST = """
 again=$1; shift
 mount -t tmpfs -o mode=0755 tmpfs /run && mkdir /run/sshd
@@ -85,7 +86,7 @@ while :; do
   rm "$again" 2>/dev/null || exit
 done
 """
-# On the daemon's host only, whose mounts nobody else sees: programs and caches below root's home can be used by others.
+# Only in the daemon's mount namespace: other users can use programs and caches below root's home there.
 _OPEN_HOME = """
 mkdir /run/home && mount --bind /root /run/home && mount -t tmpfs -o mode=711 tmpfs /root
 cd /run/home
@@ -98,7 +99,7 @@ _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 
 def packages(names: tuple[str, ...], suite: str) -> Path:
-    """The folder into which these packages of Debian's `suite` are unpacked, fetched if they are not there."""
+    """Returns the folder with these unpacked packages of Debian's `suite`; fetches them if they are missing."""
     row = Row(name=names[0], names=(names[0],), packages=tuple((name,) for name in names))
     cache = bases.cache() / "programs"
     apt.unpack(row, cache=cache, suite=suite, say=lambda _: None)
@@ -106,7 +107,7 @@ def packages(names: tuple[str, ...], suite: str) -> Path:
 
 
 def _sweep() -> None:
-    """Ends what a test run left behind that was killed; its folder goes with the next network."""
+    """Ends the leftovers of a killed test run; the next network removes its folder."""
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             named = re.search(rb"/firescreen-(\d+)-docker-", (entry / "cmdline").read_bytes())
@@ -125,7 +126,7 @@ def _unmount(folder: Path) -> None:
 
 
 class Docker:
-    """A daemon of its own, up while the context lasts."""
+    """A daemon of its own, running while the context lasts."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -160,7 +161,9 @@ class Docker:
             _call(["rm", "-rf", "--one-file-system", self.folder])
 
     def environment(self, generation: str = "bookworm") -> dict[str, str]:
-        """What `docker`, `docker-compose` and, from trixie on, `docker compose` need to be found and to find the daemon."""
+        """Returns the variables with which `docker`, `docker-compose` and, from trixie on, `docker compose`
+        find the daemon.
+        """
         tools = self._commands(generation)
         return {
             "PATH": f"{tools}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -169,7 +172,7 @@ class Docker:
         }
 
     def docker(self, *words: str, timeout: float = 120) -> str:
-        """Runs `docker`; RuntimeError with what it said if it fails."""
+        """Runs `docker`; raises RuntimeError with its output if it fails."""
         return self._run(["docker", *words], "bookworm", timeout=timeout)
 
     def compose(
@@ -180,7 +183,7 @@ class Docker:
         environment: Mapping[str, str] | None = None,
         timeout: float = 120,
     ) -> str:
-        """Runs that generation's compose in `folder`; RuntimeError with what it said if it fails."""
+        """Runs that generation's Compose in `folder`; raises RuntimeError with its output if it fails."""
         command = ["docker-compose"] if GENERATIONS[generation] == 1 else ["docker", "compose"]
         run = partial(
             self._run, [*command, *words], generation, folder=folder, environment=environment, timeout=timeout
@@ -196,14 +199,14 @@ class Docker:
         return run()
 
     def image(self, component: str, *, user: str = "65534", suite: str = "") -> str:
-        """The name of an image with the real program as uid `user` ('' or 0: root), made when it is first asked for.
+        """Returns the name of an image with the real program as uid `user` ('' or 0: root), built on first use.
 
-        Entry point, default command, working folder and owner of the data folder are those of the official image;
-        like there, a busybox has `sh`, `wget` and `nc`.
+        Entry point, default command, working folder and owner of the data folder are those of the official
+        image; like there, busybox provides `sh`, `wget` and `nc`.
 
         Args:
             component: as in `wizard.components`, e.g. node_exporter.
-            user: the uid that the image names.
+            user: the uid in the image.
             suite: whose program; '' for this machine's own suite.
         """
         name = f"local/{component.replace('_', '-')}:{suite or 'own'}-{user or 'root'}"
@@ -221,7 +224,7 @@ class Docker:
         return name
 
     def wait_for(self, url: str, *, seconds: float = 60) -> str:
-        """The body at `url` once somebody answers there with 200, asked from the daemon's network."""
+        """Waits until `url` answers with 200, requested from the daemon's network; returns the body."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -233,7 +236,7 @@ class Docker:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Ends the daemon, and with it its containers."""
+        """Ends the daemon and its containers."""
         if self._daemon is not None and self._daemon.poll() is None:
             os.kill(self._inside, signal.SIGTERM)
             try:
@@ -244,7 +247,7 @@ class Docker:
 
     @property
     def _inside(self) -> int:
-        """The first process of the daemon's process namespace, which ends with it. `unshare` takes no SIGTERM."""
+        """Returns the first process of the daemon's pid namespace, which ends with it. `unshare` ignores SIGTERM."""
         assert self._daemon is not None
         pid = self._daemon.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -252,13 +255,13 @@ class Docker:
 
     @property
     def enter(self) -> list[str]:
-        """The words before a command that is to see the daemon's host: its network, its /run, and its processes alone."""
+        """Returns the command prefix that enters the daemon's host: its network, its /run, and only its processes."""
         return ["nsenter", "--target", str(self._inside), "--net", "--pid", "--mount", "--"]
 
     def install(self, generation: str) -> None:
-        """Has programs that enter its host find Docker as usual: commands, Compose and the socket where Debian puts them.
+        """Installs Docker on its host for programs that enter it: commands, Compose and the socket at Debian's paths.
 
-        Only there: what is mounted is seen by nobody else on this machine.
+        Only there: these mounts are invisible to everything else on this machine.
         """
         tools = self._commands(generation)
         script = """
@@ -275,7 +278,7 @@ class Docker:
 
     @contextmanager
     def open_home(self) -> Iterator[None]:
-        """Lets ordinary users who enter its host run what lies below root's home."""
+        """Lets unprivileged users who enter its host run programs below root's home."""
         _call([*self.enter, "sh", "-ec", _OPEN_HOME])
         try:
             yield
@@ -283,7 +286,7 @@ class Docker:
             _call([*self.enter, "sh", "-c", _CLOSE_HOME])
 
     def restart(self) -> None:
-        """Ends the daemon and starts it again, as systemd does; what else runs on its host goes on. Back when it answers."""
+        """Restarts the daemon, as systemd does, and waits until it answers; other processes on its host keep running."""
         (self.folder / "again").touch()
         first = (self.folder / "pid").read_text()
         _call([*self.enter, "kill", first])
@@ -301,7 +304,7 @@ class Docker:
         return True
 
     def engine_environment(self) -> dict[str, str]:
-        """What the daemon and its tools, iptables among them, need to be found and to run."""
+        """Returns the environment of the daemon and its tools, iptables among them."""
         engine, *libraries = (packages(names, ENGINE_SUITE) for names in ENGINE_PACKAGES)
         tools = self.folder / "engine"
         tools.mkdir(exist_ok=True)
@@ -318,14 +321,14 @@ class Docker:
     def _start(self) -> None:
         engine = packages(ENGINE_PACKAGES[0], ENGINE_SUITE)
         (self.folder / "daemon.json").write_text("{}\n")
-        # A daemon that has to enable forwarding drops all that is forwarded but its own: also what hosts in this network
+        # A daemon that has to enable forwarding drops all forwarded packets but its own, also those that hosts in this network
         # send to each other through its bridge.
         forwarding = "echo 1 >/proc/sys/net/ipv4/ip_forward"
         subprocess.run([*self.network.enter, "sh", "-c", forwarding], check=True)
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(
                 [
-                    # Ends with this process, however that ends, and its containers with it.
+                    # The daemon and its containers end with this process, however it ends.
                     *("setpriv", "--pdeathsig", "KILL", "--", *self.network.enter),
                     *("unshare", "--pid", "--mount-proc", "--fork", "--kill-child=TERM", "--"),
                     *("sh", "-c", _HOST, "sh", str(self.folder / "again")),
@@ -356,7 +359,7 @@ class Docker:
             time.sleep(0.05)
 
     def _commands(self, generation: str) -> Path:
-        """A folder with the commands of that generation."""
+        """Returns a folder with the commands of that generation."""
         tools = self.folder / f"commands-{generation}"
         if generation not in self._tools:
             engine = packages(ENGINE_PACKAGES[0], ENGINE_SUITE)
@@ -395,7 +398,7 @@ class Docker:
 
 
 def compose_plugin(suite: str) -> Path:
-    """The compose of trixie or sid, which runs without `docker` too; `config` needs no daemon."""
+    """Returns the Compose of trixie or sid, which also runs without `docker`; `config` needs no daemon."""
     return packages(("docker-compose",), suite) / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
@@ -403,7 +406,7 @@ _COMPOSE_1_MAIN = "import sys; from compose.cli.main import main; sys.argv[0] = 
 
 
 def write_compose_1(place: Path, *, script: str = _COMPOSE_1_MAIN) -> None:
-    """Writes a command that runs bookworm's compose 1.29, or a script that imports it, from its unpacked packages."""
+    """Writes a command that runs bookworm's Compose 1.29, or a script that imports it, from its unpacked packages."""
     roots = [packages(names, ENGINE_SUITE) for names in _COMPOSE_1]
     found = [str(path) for root in roots for path in root.glob("usr/lib/python3*")]
     modules = ":".join(f"{path}/dist-packages" if path.endswith("python3") else path for path in found)
@@ -415,10 +418,10 @@ def write_compose_1(place: Path, *, script: str = _COMPOSE_1_MAIN) -> None:
 
 
 def image_tree(tree: Path, component: str, *, user: str, suite: str = "") -> list[str]:
-    """Makes the tree of an image, and gives what the image says of it, as a Dockerfile does; see `Docker.image`."""
+    """Makes the tree of an image, and returns its metadata, as a Dockerfile does; see `Docker.image`."""
     program = Path(binaries.find(component, cache=bases.cache() / "programs", suite=suite).path)
     if program.parent.name == "run":
-        # A script for a program that lies elsewhere than it expects; in an image it does not.
+        # A script if the program is not at the path that it expects; in an image it is there.
         program = _unwrapped(program, tree)
     _grow(tree, component, program, user, suite)
     data = {"prometheus": "/prometheus", "alertmanager": "/alertmanager"}.get(component, "/")
@@ -436,7 +439,7 @@ def image_tree(tree: Path, component: str, *, user: str, suite: str = "") -> lis
 
 
 def _unwrapped(script: Path, tree: Path) -> Path:
-    """The program behind a script of `wizard.binaries`; the folder that it reads is put into `tree`."""
+    """Returns the program behind a script of `wizard.binaries`; copies the folder that it reads into `tree`."""
     unpacked, row = script.parent.parent, binaries.load().row(script.name)
     if row.reads:
         shutil.copytree(unpacked / row.reads.lstrip("/"), tree / row.reads.lstrip("/"), symlinks=True)
@@ -444,7 +447,7 @@ def _unwrapped(script: Path, tree: Path) -> Path:
 
 
 def _grow(tree: Path, component: str, program: Path, user: str, suite: str) -> None:
-    """Makes the tree of an image: the program, the libraries that it names, and what the official image has beside it."""
+    """Makes the tree of an image: the program, its shared libraries, and the other files of the official image."""
     for name in ("bin", "etc", "tmp"):
         (tree / name).mkdir(parents=True, exist_ok=True)
     (tree / "tmp").chmod(0o1777)

@@ -1,4 +1,6 @@
-"""Puts the stand-in for Grafana on a test host, and is its client: a session, and a WebSocket through a front door."""
+"""Installs the Grafana stand-in on a test host, and acts as its client: a session, and a WebSocket through a
+front door.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ ExecStart=/usr/bin/python3 {SCRIPT} server --config={INI} cfg:default.paths.logs
 
 
 def install(machine: Machine) -> None:
-    """It runs there as grafana-server.service, on all addresses, as Grafana does by default."""
+    """Runs it there as grafana-server.service, on all addresses, as Grafana does by default."""
     machine.check("mkdir -p /opt/grafana /etc/grafana/provisioning/datasources")
     machine.push(SCRIPT, (Path(__file__).parent / "grafana_stand_in.py").read_bytes())
     machine.push(INI, SETTINGS.encode())
@@ -63,13 +65,13 @@ def install(machine: Machine) -> None:
 
 
 class WebSocket:
-    """An open one: short texts, as RFC 6455 frames them."""
+    """An open WebSocket for short texts, framed as in RFC 6455."""
 
     def __init__(self, stream: ssl.SSLSocket) -> None:
         self._stream = stream
 
     def echoed(self, text: str) -> str:
-        """What comes back for a text of at most 125 bytes."""
+        """Sends a text of at most 125 bytes, and returns the echo."""
         mask, said = os.urandom(4), text.encode()
         masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(said))
         self._stream.sendall(bytes([0x81, 0x80 | len(said)]) + mask + masked)
@@ -89,7 +91,7 @@ class WebSocket:
 def websocket(
     address: str, name: str, path: str, ca_file: Path, *, origin: str, port: int = 443
 ) -> Iterator[WebSocket]:
-    """Opens a WebSocket as a browser's page of that origin does; the status is in the AssertionError where it is not opened."""
+    """Opens a WebSocket as a browser's page of that origin does; an AssertionError has the status if it is rejected."""
     trust = ssl.create_default_context(cafile=str(ca_file))
     with (
         socket.create_connection((address, port), 10) as plain,
@@ -117,7 +119,7 @@ def websocket(
 
 
 def is_rejected(address: str, name: str, path: str, ca_file: Path, *, origin: str, status: str) -> None:
-    """A WebSocket that is answered with that status."""
+    """Checks that a WebSocket is rejected with that status."""
     with (
         pytest.raises(AssertionError, match=f"HTTP/1.1 {status}"),
         websocket(address, name, path, ca_file, origin=origin),

@@ -1,10 +1,11 @@
-"""A stand-in for Grafana, which no registry of this project's tests has: it keeps what a reverse proxy needs of Grafana.
+"""A stand-in for Grafana, which no registry of these tests has: it has the parts that a reverse proxy depends on.
 
-It reads the same keys of the same grafana.ini ([server] http_addr, http_port, root_url, serve_from_sub_path) and the same
-GF_SERVER_ variables, serves a login page with a script, an API that needs a session, /api/health for everyone, and data
-sources as provisioned; it runs as grafana-server.service of Type=notify. /api/live/ws is a real WebSocket that returns what it
-is sent, for those with a session whose Origin has the host of the Host header or of root_url; others are answered 403 'origin
-not allowed', in Grafana's words. /slow/N answers after N seconds. Nothing else of Grafana is here.
+It reads the same keys of the same grafana.ini ([server] http_addr, http_port, root_url, serve_from_sub_path)
+and the same GF_SERVER_ variables, serves a login page with a script, an API that needs a session, /api/health
+without login, and data sources as provisioned; it runs as grafana-server.service of Type=notify. /api/live/ws
+is a real WebSocket that echoes what it receives, for sessions whose Origin has the host of the Host header or
+of root_url; others get 403 'origin not allowed', as from Grafana. /slow/N answers after N seconds. Nothing
+else of Grafana is implemented.
 """
 
 import base64
@@ -34,7 +35,7 @@ known.read(INI)
 
 
 def setting(key: str, usual: str) -> str:
-    """As Grafana takes it: a variable before the file."""
+    """Returns a setting as Grafana reads it: the variable before the file."""
     said = os.environ.get(f"GF_SERVER_{key.upper()}")
     return said or known.get("server", key, fallback="") or usual
 
@@ -46,12 +47,12 @@ BELOW = setting("serve_from_sub_path", "false") == "true"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """One connection."""
+    """Handles one connection."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Pages, API, the WebSocket."""
+        """Serves pages, API and the WebSocket."""
         path = urlsplit(self.path).path
         if "/slow/" in path:
             time.sleep(int(path.rpartition("/")[2]))
@@ -82,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._say(404, b"")
 
     def do_POST(self) -> None:
-        """The login form."""
+        """Handles the login form."""
         text = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
         good = self.path.endswith("/login") and text == LOGIN
         self._say(200 if good else 401, b"", **({"Set-Cookie": f"{COOKIE}; Path={SUB}/"} if good else {}))
@@ -117,7 +118,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(bytes([0x81, len(frame)]) + frame)
 
     def _frame(self) -> "bytes | None":
-        """The text of the next short frame; None at the end."""
+        """Returns the text of the next short frame; None at the end."""
         head = self.rfile.read(2)
         if len(head) < 2 or head[0] & 0x0F != 1:
             return None
@@ -134,11 +135,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *said: object) -> None:
-        """Nothing."""
+        """Logs nothing."""
 
 
 def asked() -> "dict[str, int]":
-    """The status with which each provisioned data source answers a query."""
+    """Returns the status with which each provisioned data source answers a query."""
     found = {}
     for path in sorted(SOURCES.glob("*.y*ml")):
         for name, url in re.findall(r"name: (\w+).*?url: ([^\s,}]+)", path.read_text(), re.DOTALL):
@@ -151,7 +152,7 @@ def asked() -> "dict[str, int]":
 
 
 def main() -> None:
-    """Serves, and tells systemd so."""
+    """Serves, and notifies systemd."""
     server = http.server.ThreadingHTTPServer((setting("http_addr", "0.0.0.0"), PORT), Handler)
     if told := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:

@@ -1,8 +1,9 @@
-"""Shapes of hosts as other people set them up, read from `shapes/*.yaml`: each is booted, secured and judged.
+"""Host shapes, ways in which other people set up hosts, read from `shapes/*.yaml`: each is booted, secured
+and checked.
 
-A shape says how its hosts differ from a Debian host with Prometheus and node_exporter, and how a run on them has to
-end: `verified` (secured, and all that was up before is up after) or `refused` (nothing was touched, and the words
-name the cause).
+A shape describes the differences from a Debian host with Prometheus and node_exporter, and the expected end
+of a run: `verified` (secured, and all that was up before is up after) or `refused` (nothing has changed, and
+the error names the cause).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ PORTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """One shape of hosts, and how a run on them has to end."""
+    """A shape of hosts, and the expected end of a run on them."""
 
     name: str
     why: str
@@ -82,7 +83,7 @@ class Shape:
 
     @property
     def components(self) -> list[dict[str, Any]]:
-        """The stack's components as its file has them."""
+        """Returns the stack's components in the form of its file."""
         given = self.stack.get("components")
         if given is not None:
             return list(given)
@@ -93,12 +94,12 @@ class Shape:
         ]
 
     def asked(self, host: str) -> tuple[str, ...]:
-        """Where the Prometheus of a host is asked."""
+        """Returns the address of the Prometheus of a host."""
         usual = ("own:9090",) if "prometheus" in self.hosts[host] else ()
         return self.prometheus.get(host, usual)
 
     def secured(self, host: str) -> dict[str, tuple[str, ...]]:
-        """Where the components of a host that are to be protected are asked, by name."""
+        """Returns the addresses of a host's components that are to be protected, by name."""
         return {
             each["name"]: self.endpoints.get(f"{host}/{each['name']}", (f"own:{PORTS[each['name']]}",))
             for each in self.components
@@ -108,7 +109,7 @@ class Shape:
 
 @cache
 def shapes() -> tuple[Shape, ...]:
-    """All shapes, in the order of files and lines."""
+    """Returns all shapes, in the order of files and lines."""
     reader = YAML(typ="safe")
     found = [_shape(dict(row)) for path in sorted(FOLDER.glob("*.yaml")) for row in reader.load(path)]
     names = [shape.name for shape in found]
@@ -117,7 +118,7 @@ def shapes() -> tuple[Shape, ...]:
 
 
 def _shape(row: dict[str, Any]) -> Shape:
-    """Lists become tuples; a script or files without a host's name are srv1's."""
+    """Returns the shape of a row: lists become tuples; a script or files without a host name belong to srv1."""
     hosts = row.get("hosts") or {"srv1": ["prometheus", "node_exporter"]}
     row["hosts"] = {name: tuple(programs or ()) for name, programs in hosts.items()}
     first = next(iter(row["hosts"]))

@@ -1,12 +1,12 @@
-"""Instances of a real incus, whose daemon stands in the test's own network with a folder of its own.
+"""Instances of a real incus, whose daemon runs in the test's own network with its own folder.
 
     with Network() as network, Incus(network) as incus, Instance("bookworm", "prometheus", incus) as instance:
         instance.check(["systemctl", "is-active", "prometheus"])
 
-The daemon is not inside of a `Machine`, where it would need more of systemd-nspawn than a host of a test is given:
-a machine that "holds" instances has the client and the daemon's socket, and that is all that Firescreen sees of any
-holder. The instances and the test's `Machine`s reach each other. `Incus.environment` lets a client here talk to the
-daemon, `Incus.bound` one inside of a `Machine`.
+The daemon is not inside of a `Machine`, where it would need more privileges of systemd-nspawn than test hosts
+have: a machine with instances has the client and the daemon's socket, and Firescreen sees no more than that
+of any host with instances. The instances and the test's `Machine`s reach each other. With `Incus.environment`
+a client on this machine connects to the daemon, with `Incus.bound` one inside of a `Machine`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from machines import BRIDGE, Network, Running, _call, furnish
 from tests.processes import run_program
 from wizard.model import HostSpec
 
-# The daemon looks for its bridge in /sys, which shows the network of whoever mounted it; and for control groups,
-# which newer systemd wants of one kind. Both are its own: a mount namespace that ends with it.
+# The daemon looks for its bridge in /sys, which shows the network namespace of the process that mounted it; and for
+# control groups, of which newer systemd wants one version. Both get a mount namespace that ends with the daemon.
 _START = """
 mount -t sysfs sysfs /sys && mount -t cgroup2 cgroup2 /sys/fs/cgroup
 exec /usr/libexec/incus/incusd --group root --logfile "$INCUS_DIR/incusd.log"
@@ -40,7 +40,7 @@ exec /usr/libexec/incus/incusd --group root --logfile "$INCUS_DIR/incusd.log"
 
 
 def _sweep() -> None:
-    """Ends what a test run left behind whose daemon could not end it; its folder goes with the next network."""
+    """Ends the leftovers of a test run whose daemon could not end them; the next network removes its folder."""
     left = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
@@ -48,7 +48,7 @@ def _sweep() -> None:
             if named and entry.name.isdecimal() and not Path("/proc", named[1].decode()).exists():
                 left.append(int(entry.name))
     for pid in left:
-        # The first child of a container's monitor is the container: all of it ends with that one.
+        # The first child of a container's monitor is the container's init: all its processes end with that one.
         with suppress(OSError):
             for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
                 os.kill(int(child), signal.SIGKILL)
@@ -57,7 +57,7 @@ def _sweep() -> None:
 
 
 class Incus:
-    """A daemon of its own, up while the context lasts."""
+    """A daemon of its own, running while the context lasts."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -67,13 +67,15 @@ class Incus:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client (incus, or LXD's lxc) needs to find the daemon, and to leave the person's settings alone."""
+        """Returns the variables with which a client (incus, or LXD's lxc) finds the daemon and ignores the
+        user's settings.
+        """
         state, settings = str(self.folder / "state"), str(self.folder / "settings")
         return {"INCUS_DIR": state, "LXD_DIR": state, "INCUS_CONF": settings, "LXD_CONF": settings}
 
     @property
     def bound(self) -> dict[str, str]:
-        """For `Machine(bound=...)`: the client, and the daemon's socket where a client looks for it."""
+        """Returns `Machine(bound=...)`: the client, and the daemon's socket at the client's default path."""
         return {"/usr/bin/incus": "/usr/bin/incus", str(self.folder / "state"): "/var/lib/incus"}
 
     def __enter__(self) -> Incus:
@@ -94,7 +96,7 @@ class Incus:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._daemon is not None:
-            # Its word for: stop all instances, then end.
+            # `shutdown`: stop all instances, then end.
             self._daemon.send_signal(signal.SIGPWR)
             try:
                 self._daemon.wait(60)
@@ -104,7 +106,7 @@ class Incus:
         _call(["rm", "-rf", "--one-file-system", self.folder])
 
     def client(self, *words: str, timeout: float = 120) -> str:
-        """Runs the client; RuntimeError with its words if it fails."""
+        """Runs the client; raises RuntimeError with its output if it fails."""
         ended = run_program(
             ["incus", *words], env=os.environ | self.environment, stdin=subprocess.DEVNULL, timeout=timeout
         )
@@ -113,7 +115,7 @@ class Incus:
         return ended.stdout
 
     def image(self, suite: str) -> str:
-        """The name of an image of that suite's base."""
+        """Returns the name of an image of that suite's base."""
         if suite not in self._images:
             metadata = self.folder / "metadata.yaml"
             metadata.write_text(
@@ -126,13 +128,13 @@ class Incus:
         return suite
 
     def _start(self) -> None:
-        # The user that is root in an instance has to pass through.
+        # The user who is root in an instance needs search permission.
         self.folder.chmod(0o711)
         (self.folder / "state").mkdir()
         with (self.folder / "console").open("wb") as log:
             self._daemon = subprocess.Popen(
                 [
-                    # Ends with this process, however that ends, and its instances with it.
+                    # The daemon and its instances end with this process, however it ends.
                     *("setpriv", "--pdeathsig", "PWR", "--", *self.network.enter),
                     *("unshare", "--mount", "--propagation", "private", "--", "sh", "-c", _START),
                 ],
@@ -153,20 +155,20 @@ class Incus:
             time.sleep(0.1)
 
     def _log(self) -> str:
-        """The daemon's last words."""
+        """Returns the last lines of the daemon's log."""
         console = self.folder / "console"
         return f"\n{console.read_text(errors='replace')[-1000:]}" if console.exists() else ""
 
 
 class Instance(Running):
-    """One container, up and settled while the context lasts.
+    """A container, booted and settled while the context lasts.
 
-    `run` does not use the client, which is what is tested, and which loses an output now and then.
+    `run` does not use the client, which is under test, and which sometimes loses output.
 
     Args:
         suite: Debian's name for the release.
         name: of the instance, and its host name.
-        incus: the daemon that holds it.
+        incus: its daemon.
         programs: as for `Machine`.
     """
 
@@ -189,7 +191,7 @@ class Instance(Running):
 
     @property
     def spec(self) -> HostSpec:
-        """The host as a stack file would have it."""
+        """Returns the host in the form of a stack file."""
         return HostSpec(name=self.name, connect="incus", instance=self.name, address=self.address)
 
     def __enter__(self) -> Instance:
@@ -209,7 +211,7 @@ class Instance(Running):
         self.incus.client("delete", "--force", self.name)
 
     def start(self) -> None:
-        """Boots it, and waits until systemd says that it has started all there is to start."""
+        """Boots it, and waits until systemd has started everything."""
         self.incus.client("start", self.name)
         self._leader = json.loads(self.incus.client("query", f"/1.0/instances/{self.name}/state"))["pid"]
         deadline = time.monotonic() + 60

@@ -6,8 +6,8 @@
     with Network() as network, fleet("sid", 20, network) as machines, network.entered():
         socket.create_connection((machines[0].address, 22))
 
-They reach each other over a bridge in a network namespace of the test's own, and nothing else. A test stands
-outside of it: `Network.entered` takes its thread in, `Network.enter` a program.
+They reach each other over a bridge in a network namespace of the test's own, and nothing else. A test is
+outside of it: with `Network.entered` its thread enters, with `Network.enter` a program.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _call(argv: Sequence[str | Path], *, timeout: float = 60) -> str:
 
 
 def _stand_in(namespace: int) -> None:
-    """setns(2) of this thread; Python has it from 3.12 on."""
+    """Calls setns(2) for this thread; Python has it from 3.12 on."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(namespace, _CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
@@ -75,7 +75,7 @@ def _stand_in(namespace: int) -> None:
 
 @contextmanager
 def standing_in(namespace: Path) -> Iterator[None]:
-    """This thread, and what it starts meanwhile, stand in that network namespace."""
+    """Runs this thread, and what it starts meanwhile, in that network namespace."""
     with Path("/proc/thread-self/ns/net").open("rb") as home:
         with namespace.open("rb") as there:
             _stand_in(there.fileno())
@@ -86,7 +86,7 @@ def standing_in(namespace: Path) -> Iterator[None]:
 
 
 def _unmount(folder: Path) -> None:
-    """Removes a host's folder; one that is still mounted stays, for the next run to sweep."""
+    """Removes a host's folder; one that is still mounted stays, and the next run removes it."""
     for place in (folder / "root", folder / "layers"):
         subprocess.run(["umount", "-R", place], capture_output=True, timeout=30, check=False)
     if not (folder / "root").is_mount():
@@ -94,7 +94,7 @@ def _unmount(folder: Path) -> None:
 
 
 def _groups() -> Path:
-    """Where the second version of control groups is mounted."""
+    """Returns the mount point of cgroup v2."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, place, kind, *_ = line.split(" ")
         if kind == "cgroup2":
@@ -103,14 +103,14 @@ def _groups() -> Path:
 
 
 def _remove_group(group: Path) -> None:
-    """Removes a control group in which nothing runs any more, with all below it."""
+    """Removes a control group without processes, with all below it."""
     for folder, _, _ in os.walk(group, topdown=False):
         with suppress(OSError):
             Path(folder).rmdir()
 
 
 def _sweep() -> None:
-    """Removes what a test run that was killed left behind; its hosts ended with it."""
+    """Removes the leftovers of a killed test run; its hosts have ended with it."""
     for namespace in Path("/run/netns").glob("firescreen-*"):
         if not Path("/proc", namespace.name.split("-")[1]).exists():
             subprocess.run(
@@ -126,9 +126,9 @@ def _sweep() -> None:
 
 
 def _allow_many_hosts() -> None:
-    """Lets root's programs hold more than the kernel's usual 128 inotify instances, of which each host takes five."""
+    """Raises the kernel's usual limit of 128 inotify instances for root; each host needs five."""
     if int(_INOTIFY.read_text()) < 4096:
-        # Where it cannot be changed, as in some containers, fewer hosts boot at a time.
+        # Where it cannot be changed, as in some containers, fewer hosts can run at a time.
         with suppress(OSError):
             _INOTIFY.write_text("4096")
 
@@ -136,7 +136,7 @@ def _allow_many_hosts() -> None:
 class Network:
     """A network namespace with a bridge; the test's side has 192.0.2.1, the hosts follow from .11 on.
 
-    `key` is the private key that every host in it lets in (see `LOGINS`).
+    `key` is the private key that every host in it accepts (see `LOGINS`).
     """
 
     def __init__(self) -> None:
@@ -155,13 +155,13 @@ class Network:
             _call(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.key])
             for argv in (
                 ["link", "set", "lo", "up"],
-                # An address of its own: otherwise it takes over its ports' while they come, and is not found for seconds.
+                # A MAC address of its own: otherwise the bridge takes over those of its ports as they are added, and ARP fails for seconds.
                 ["link", "add", BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge"],
                 ["addr", "add", f"{ENDPOINT}/24", "dev", BRIDGE],
                 ["link", "set", BRIDGE, "up"],
             ):
                 _call(["ip", "-n", self.name, *argv])
-            # An address that no host has is known for that after one second instead of three.
+            # An address without a host is reported unreachable after one second instead of three.
             retried = f"echo 300 >/proc/sys/net/ipv4/neigh/{BRIDGE}/retrans_time_ms"
             _call([*self.enter, "sh", "-c", retried])
         except BaseException:
@@ -177,24 +177,25 @@ class Network:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """This thread, and the threads and programs that it starts meanwhile, stand in this network.
+        """Runs this thread, and the threads and programs that it starts meanwhile, in this network.
 
-        Threads that exist already (a pool's) stay where they are, and a socket stays where it was opened.
+        Existing threads (of a pool) stay where they are, and a socket stays in the network where it was
+        opened.
         """
         with standing_in(Path("/run/netns", self.name)):
             yield
 
     @property
     def enter(self) -> list[str]:
-        """The words before a command that is to run in this network.
+        """Returns the command prefix that runs a command in this network.
 
-        `ip netns exec` would mount /sys anew, after which systemd-nspawn cannot tell which cgroups are used.
+        `ip netns exec` would mount /sys anew; systemd-nspawn then cannot tell which cgroup version is used.
         """
         return ["nsenter", f"--net=/run/netns/{self.name}", "--"]
 
     @property
     def enter_named(self) -> list[str]:
-        """As `enter`, and the names that the hosts have by now are known there, as from a name server."""
+        """Returns `enter`, with the present names of the hosts resolved there, as by a name server."""
         names = self._folder / "hosts"
         names.write_text(
             "127.0.0.1 localhost\n" + "".join(f"{at} {name}\n" for name, at in self.hosts.items())
@@ -203,21 +204,21 @@ class Network:
         return [*self.enter, "unshare", "--mount", "--propagation", "private", "--", "sh", "-c", named, "sh"]
 
     def address(self, name: str) -> str:
-        """The next free address, for that host."""
+        """Returns the next free address, and assigns it to that host."""
         self._last += 1
         self.hosts[name] = f"192.0.2.{self._last}"
         return self.hosts[name]
 
 
 class Running:
-    """A host that is up, and is entered by its first process."""
+    """A running host, entered by its first process."""
 
     _leader = 0
     _more_namespaces: tuple[str, ...] = ()
 
     @property
     def inside(self) -> list[str]:
-        """The words before a command that is to run in it."""
+        """Returns the command prefix that runs a command in it."""
         return [
             "nsenter",
             "-t",
@@ -235,13 +236,13 @@ class Running:
         timeout: float = 60,
         user: str = "root",
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a program inside (a str: by `sh -c`); a bad exit code is the caller's to judge."""
+        """Runs a program inside (a str: by `sh -c`); the caller checks the exit code."""
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         if user != "root":
             argv = ["runuser", "-u", user, "--", *argv]
         environment = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
         environment += ["HOME=/root" if user == "root" else f"HOME=/home/{user}", "LANG=C.UTF-8", "TERM=dumb"]
-        # The bound is held inside: killing nsenter would leave its child running in the host.
+        # The timeout is enforced inside: killing nsenter would leave its child running in the host.
         bound = ["timeout", "-k", "2", f"{timeout:g}"]
         ended = subprocess.run(
             [*self.inside, *environment, *bound, *argv],
@@ -254,24 +255,26 @@ class Running:
         return subprocess.CompletedProcess(argv, ended.returncode, out, err)
 
     def check(self, command: Sequence[str] | str, *, stdin: str | bytes = b"", timeout: float = 60) -> str:
-        """As `run`, but a bad exit code is an AssertionError with all that was said; gives standard output."""
+        """Runs a program as `run` does; returns standard output, or raises AssertionError with the output of
+        a failed one.
+        """
         ended = self.run(command, stdin=stdin, timeout=timeout)
         assert ended.returncode == 0, f"{command}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout
 
 
 class Machine(Running):
-    """One host, up and settled while the context lasts.
+    """A host, booted and settled while the context lasts.
 
     Args:
         suite: Debian's name for the release, e.g. bookworm or sid.
         name: its host name.
-        network: where it stands.
+        network: its network.
         programs: which of `PROGRAMS` it has; the others are not on its disk.
-        bound: files of this machine that it sees, read-only: path here -> path there.
-        label: what it is called from outside, where two hosts of one name are up; at most 12 signs.
-        system_calls: those that it may make beside what systemd-nspawn allows.
-        packages: Debian's, beside those of every base.
+        bound: files of this machine that are mounted read-only: path here -> path there.
+        label: its name outside, where two hosts of the same name run; at most 12 characters.
+        system_calls: those that it may make in addition to systemd-nspawn's defaults.
+        packages: Debian packages in addition to those of every base.
     """
 
     def __init__(
@@ -299,7 +302,7 @@ class Machine(Running):
         self.root = self._folder / "root"
         self.key = network.key
         self._nspawn: subprocess.Popen[bytes] | None = None
-        # Of its own: hosts in one group would share their services' groups, and take them from each other.
+        # A control group of its own: hosts in one group would share the groups of their services, and remove each other's.
         self._group = _groups() / f"firescreen-{os.getpid()}-{self.label}"
         self._leader = 0
 
@@ -317,7 +320,7 @@ class Machine(Running):
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._nspawn is not None:
-            # Nothing of it is kept: nobody waits until its services have stopped one after the other.
+            # Nothing of it is kept, so its services are not stopped in order.
             with suppress(ProcessLookupError):
                 if self._leader:
                     os.kill(self._leader, signal.SIGKILL)
@@ -333,23 +336,23 @@ class Machine(Running):
 
     @property
     def seen(self) -> Path:
-        """Its file system with all that is mounted there, as its own processes see it."""
+        """Returns its file system with all mounts, as its own processes see it."""
         return Path(f"/proc/{self._leader}/root")
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """This thread stands in the host's own network: its loopback, its addresses, its routes."""
+        """Runs this thread in the host's own network: its loopback, its addresses, its routes."""
         with standing_in(Path(f"/proc/{self._leader}/ns/net")):
             yield
 
     # -- use ---------------------------------------------------------------------------------------------
 
     def python(self, code: str, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Runs Python inside, with this project and its locked requirements at hand."""
+        """Runs Python inside, with this project and its locked requirements."""
         return self.run([f"{bases.HOME}/bin/python", "-"], stdin=code, timeout=timeout)
 
     def push(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Writes a file inside, its folder too."""
+        """Writes a file inside, and makes its folder."""
         quoted, folder = shlex.quote(path), shlex.quote(str(Path(path).parent))
         self.check(
             f"mkdir -p {folder} && cat > {quoted} && chmod {mode:o} {quoted}",
@@ -357,7 +360,7 @@ class Machine(Running):
         )
 
     def read(self, path: str) -> bytes:
-        """A file's content, as bytes."""
+        """Returns a file's content."""
         ended = subprocess.run([*self.inside, "cat", path], capture_output=True, timeout=30, check=True)
         return ended.stdout
 
@@ -377,7 +380,7 @@ class Machine(Running):
         )
 
     def spec(self, *, user: str = "root", become: str = "") -> HostSpec:
-        """The host as a stack file would have it; its keys are known. Connect while `Network.entered`."""
+        """Returns the host in the form of a stack file; its host keys are known. Connect while `Network.entered`."""
         known = self._folder / "known"
         keys = sorted((self.root / "etc/ssh").glob("ssh_host_*_key.pub"))
         known.write_text("".join(f"{self.address} {key.read_text()}" for key in keys))
@@ -396,7 +399,7 @@ class Machine(Running):
     def _mount(self) -> None:
         base = bases.base(self.suite)
         layer = bases.application(base)
-        # On a tmpfs of its own: an overlay's upper layer cannot lie on another overlay, as in a container.
+        # On a tmpfs of its own: an overlay's upper layer cannot be on another overlay, as in a container.
         layers = self._folder / "layers"
         layers.mkdir()
         _call(["mount", "-t", "tmpfs", "-o", "mode=0755,size=2g", "tmpfs", layers])
@@ -407,13 +410,13 @@ class Machine(Running):
         _call(["mount", "-t", "overlay", "-o", options, "overlay", self.root])
 
     def prepare(self) -> None:
-        """Makes its file system; addresses given in the network by now are in its /etc/hosts."""
+        """Makes its file system; its /etc/hosts has the addresses that the network has assigned so far."""
         self._mount()
         furnish(self.root, self.name, self.address, self.network, programs=self.programs)
 
     def start(self) -> None:
         """Boots it. Call it in a thread that outlives it: the host ends with the thread that started it."""
-        # That of a host of this name that has just ended goes only when the kernel comes to it.
+        # The kernel removes the interface of an ended host of this name with a delay.
         link = ["ip", "-n", self.network.name, "link", "del", f"vb-{self.label}"]
         subprocess.run(link, capture_output=True, timeout=30, check=False)
         log = (self._folder / "console").open("wb")
@@ -421,7 +424,7 @@ class Machine(Running):
             self._nspawn = subprocess.Popen(
                 [
                     *("sh", "-c", _IN_GROUP, self._group),
-                    # Ends with this process, however that ends.
+                    # The host ends with this process, however it ends.
                     *("setpriv", "--pdeathsig", "TERM", "--", *self.network.enter, "systemd-nspawn"),
                     *("--register=no", "--keep-unit", "-q"),
                     *("-D", str(self.root), "-b", "-M", self.label, f"--hostname={self.name}"),
@@ -433,13 +436,13 @@ class Machine(Running):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Newer systemd has no use for the older cgroups that a host like this one may still mount.
+                # Newer systemd does not support the cgroup v1 hierarchy that a machine like this one may still mount.
                 env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 start_new_session=True,
             )
 
     def settle(self) -> None:
-        """Waits until systemd says that it has started all there is to start."""
+        """Waits until systemd has started everything."""
         assert self._nspawn is not None
         deadline = time.monotonic() + 90
         state = ""
@@ -457,7 +460,7 @@ class Machine(Running):
         raise RuntimeError(f"{self.name} ({self.suite}) did not boot: {state}\n{tail}")
 
     def _child(self) -> int:
-        """The host's own process 1, or 0 while systemd-nspawn still prepares it."""
+        """Returns the host's own process 1, or 0 while systemd-nspawn still prepares it."""
         assert self._nspawn is not None
         pid = self._nspawn.pid
         with suppress(OSError):
@@ -471,7 +474,7 @@ class Machine(Running):
 def furnish(
     root: Path, name: str, address: str, network: Network, *, programs: Sequence[str], link: str = "host0"
 ) -> None:
-    """Makes a copy of a base that does not run yet this host: names, address, keys, programs."""
+    """Turns a copy of a base that does not run yet into this host: names, address, keys, programs."""
     public = network.key.with_suffix(".pub").read_text()
     hosts = "".join(f"{each} {called}\n" for called, each in network.hosts.items())
     for path, text in {
@@ -503,13 +506,13 @@ def fleet(
     names: Sequence[str] = (),
     programs: Sequence[str] = ("node_exporter",),
 ) -> Iterator[list[Machine]]:
-    """That many hosts, booted at the same time, up and settled while the context lasts.
+    """Boots that many hosts at the same time; yields them settled, and ends them with the context.
 
     Args:
         suite: as for `Machine`.
-        count: how many.
-        network: where they stand; each knows the names of all.
-        names: what they are called, by default srv1, srv2 and so on.
+        count: the number of hosts.
+        network: their network; each knows the names of all.
+        names: their names, by default srv1, srv2 and so on.
         programs: which of `PROGRAMS` each of them has.
     """
     bases.application(bases.base(suite))
@@ -520,7 +523,7 @@ def fleet(
 
 @contextmanager
 def booted(machines: list[Machine]) -> Iterator[list[Machine]]:
-    """Those hosts, not yet prepared, booted at the same time and ended together."""
+    """Boots these hosts, which are not prepared yet, at the same time, and ends them together."""
     with ThreadPoolExecutor(len(machines) or 1) as pool:
         try:
             list(pool.map(Machine.prepare, machines))

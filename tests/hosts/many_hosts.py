@@ -1,11 +1,11 @@
-"""Starts hundreds of light hosts on this machine: an sshd each, on a loopback address of its own, and one real service.
+"""Starts hundreds of light hosts on this machine: each has an sshd on its own loopback address, and one real service.
 
     with Network() as network, many_hosts(network, 200) as hosts, network.entered():
         socket.create_connection((hosts.address("srv001"), 22))
 
-Each has its own processes, host name, /etc and /run; programs are this machine's. systemd is played by a script that
-starts, stops and tells of one unit: node_exporter, which is the real one, from an environment file. All stand in one
-process namespace, whose first process ends them all together, also when the test run is killed.
+Each has its own processes, host name, /etc and /run; programs are this machine's. A script stands in for
+systemd: it starts, stops and reports one unit, a real node_exporter with an environment file. All share one
+pid namespace, whose first process ends them all, also when the test run is killed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ EnvironmentFile=/etc/default/node_exporter
 ExecStart=/usr/local/bin/node_exporter $ARGS
 Restart=on-failure
 """
-# As far as one unit goes. Its process is a child of the host's first, which reaps it.
+# systemctl for one unit. Its process is a child of the host's first process, which reaps it.
 _SYSTEMCTL = r"""#!/bin/sh
 unit=node_exporter.service text=/etc/systemd/system/node_exporter.service
 verb=$1
@@ -149,7 +149,7 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True)
 class Hosts:
-    """The hosts, all up; by name, an address each."""
+    """The running hosts; by name, an address each."""
 
     addresses: dict[str, str]
     folder: Path
@@ -159,11 +159,11 @@ class Hosts:
 
     @property
     def known_hosts(self) -> Path:
-        """The keys of all of them."""
+        """Returns the host keys of all of them."""
         return self.folder / "known_hosts"
 
     def spec(self, name: str) -> HostSpec:
-        """A host as a stack file would have it."""
+        """Returns a host in the form of a stack file."""
         return HostSpec(
             name=name,
             connect="ssh",
@@ -174,7 +174,7 @@ class Hosts:
         )
 
     def stack(self, count: int = 0) -> Stack:
-        """node_exporter encrypted and with a password, on so many of them (0: on all)."""
+        """Returns a stack with node_exporter at TLS + password on `count` of them (0: on all)."""
         names = list(self.addresses)[: count or None]
         return Stack(
             hosts=tuple(map(self.spec, names)),
@@ -185,7 +185,7 @@ class Hosts:
         )
 
     def files(self, name: str) -> dict[str, tuple[str, int, int, int]]:
-        """What its /etc has of its own: digest, mode, owner and group of each file, and its folders."""
+        """Returns what its /etc has of its own: digest, mode, owner and group of each file, and its folders."""
         root = Path(f"/proc/{self.first}/root{self.folder}/hosts/{name}/etc")
         found = {}
         for path in sorted(root.rglob("*")):
@@ -195,13 +195,13 @@ class Hosts:
         return found
 
     def all_files(self) -> dict[str, dict[str, tuple[str, int, int, int]]]:
-        """`files` of all of them."""
+        """Returns `files` of all of them."""
         return {name: self.files(name) for name in self.addresses}
 
 
 @contextmanager
 def many_hosts(network: Network, count: int) -> Iterator[Hosts]:
-    """That many hosts, srv001 and so on, up while the context lasts. As root.
+    """Runs that many hosts, srv001 and so on, while the context lasts. As root.
 
     Enter it in a thread that outlives it: the hosts end with the thread that started them.
     """
@@ -233,7 +233,7 @@ def many_hosts(network: Network, count: int) -> Iterator[Hosts]:
         yield Hosts(addresses, folder, network.key, int(children[0]))
     finally:
         if yard is not None:
-            yard.send_signal(signal.SIGKILL)  # and the kernel ends all that is below
+            yard.send_signal(signal.SIGKILL)  # and the kernel ends all processes of the namespace
             yard.wait(20)
         _emptied(group)
         _remove_group(group)
@@ -241,7 +241,7 @@ def many_hosts(network: Network, count: int) -> Iterator[Hosts]:
 
 
 def _prepare(folder: Path, key: Path, addresses: dict[str, str]) -> None:
-    folder.chmod(0o755)  # sshd reads the list of keys, and the exporter's program lies here
+    folder.chmod(0o755)  # sshd reads the list of keys as the user, and the exporter's program is here
     for name in ("hosts", "programs"):
         (folder / name).mkdir()
     found = binaries.find("node_exporter", cache=Path.home() / ".cache/firescreen")
@@ -265,7 +265,7 @@ def _prepare(folder: Path, key: Path, addresses: dict[str, str]) -> None:
         private = own.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         )
-        # Without its collectors a scrape costs the machine little: TLS and password are what is tried.
+        # Without its collectors a scrape is cheap: the test is about TLS and the password.
         flags = f"--web.listen-address={address}:{PORT} --collector.disable-defaults"
         for place, text in {
             "hostname": f"{name}\n",
@@ -283,7 +283,7 @@ def _prepare(folder: Path, key: Path, addresses: dict[str, str]) -> None:
 
 
 def _wait(yard: subprocess.Popen[bytes], folder: Path, network: Network, addresses: dict[str, str]) -> None:
-    """Until sshd and exporter of each listen, as the kernel's table of that network says."""
+    """Waits until sshd and exporter of each listen, according to the kernel's table of that network."""
     wanted = {f"{_hex(at)}:{port:04X}" for at in addresses.values() for port in (22, PORT)}
     deadline = time.monotonic() + 90
     missing = wanted
@@ -303,12 +303,12 @@ def _wait(yard: subprocess.Popen[bytes], folder: Path, network: Network, address
 
 
 def _hex(address: str) -> str:
-    """As /proc/net/tcp writes it, on a machine with the usual order of bytes."""
+    """Returns the address in the format of /proc/net/tcp on a little-endian machine."""
     return "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
 
 
 def _emptied(group: Path) -> None:
-    """Waits until the kernel is through with what ran in a control group."""
+    """Waits until a control group has no process any more."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A real OpenID provider: `oidc-provider` from npm, which is certified, behind TLS of a CA of its own."""
+"""A real OpenID provider: the certified `oidc-provider` from npm, behind TLS with a CA of its own."""
 
 from __future__ import annotations
 
@@ -33,19 +33,21 @@ _SOURCE = Path(__file__).parent / "openid"
 
 @dataclass(frozen=True, slots=True)
 class OpenIdProvider:
-    """A provider that answers."""
+    """A running provider."""
 
     ca_file: Path
     log: Path
 
     @property
     def issuer(self) -> str:
-        """Its URL."""
+        """Returns its URL."""
         return f"https://{NAME}:{PORT}"
 
 
 def installed() -> Path:
-    """The folder with the provider and what it needs, installed by npm as the lock says: once for each lock."""
+    """Returns the folder with the provider and its dependencies, installed by npm from the lock file: once
+    for each lock.
+    """
     texts = [(_SOURCE / name).read_bytes() for name in ("package-lock.json", "package.json", "provider.mjs")]
     name = f"openid-{bases.short(b''.join(texts).decode())}"
     with bases.locked(name):
@@ -75,14 +77,14 @@ def provider(
     goodbyes: list[str],
     programs: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[OpenIdProvider]:
-    """The provider at that address, where this thread stands, with one client.
+    """Runs the provider at that address in this thread's network, with one client.
 
     Args:
-        home: where it is installed; made where the registry can be reached.
+        home: its installation, see `installed`.
         folder: for its certificate, its settings and its log.
         address: on which it listens.
         redirects: the redirect URIs of the client.
-        goodbyes: where it may send a person after signing out.
+        goodbyes: the permitted URIs after signing out.
         programs: further clients, which log in for themselves (client_credentials) with the scope metrics.
     """
     ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")

@@ -1,10 +1,12 @@
-"""A host on which Podman of Debian's sid runs, with images of real programs, as `docker_stand` makes them.
+"""A host with Podman of Debian's sid, and images of real programs, made as in `docker_stand`.
 
     with Network() as network, Podman(network) as podman:
         podman.image("prometheus")
-        podman.quadlet("prometheus", "[Container]\\nImage=...")
+        podman.quadlet("prometheus", "[Container]\
+Image=...")
 
-Nothing is installed: the packages are unpacked into the host, whose own systemd runs what the quadlets say.
+Nothing is installed on this machine: the packages are unpacked into the host, whose own systemd runs the
+quadlets.
 """
 
 from __future__ import annotations
@@ -30,22 +32,22 @@ _PACKAGES = (
     *("libglib2.0-0t64", "libpcre2-8-0", "libffi8", "libblake3-0", "libtbb12", "libelf1t64", "libatomic1"),
 )
 _SETTINGS = {
-    # A host of these tests stands on an overlay, on which there is no other one.
+    # A host of these tests is on an overlay, which cannot be the upper layer of another one.
     "/etc/containers/storage.conf": '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\n'
     'graphroot = "/var/lib/containers/storage"\n',
-    # The machine below may have no such controller to give.
+    # This machine may not delegate such a controller.
     "/etc/containers/containers.conf": "[containers]\npids_limit = 0\n",
 }
 
 
 class Podman(Machine):
-    """One host, up while the context lasts; it runs no component but in containers."""
+    """A host, running while the context lasts; it runs components in containers only."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(SUITE, "pod", network, programs=(), system_calls=("bpf", "keyctl", "add_key"))
 
     def prepare(self) -> None:
-        """Makes its file system, Podman's packages in it."""
+        """Makes its file system, with Podman's packages."""
         super().prepare()
         for package in _PACKAGES:
             root = packages((package,), SUITE)
@@ -58,13 +60,13 @@ class Podman(Machine):
                 )
 
     def settle(self) -> None:
-        """Waits until it is up, and makes Podman's settings."""
+        """Waits until it has booted, and writes Podman's settings."""
         super().settle()
         for path, text in _SETTINGS.items():
             self.push(path, text.encode())
 
     def image(self, component: str, *, user: str = "65534") -> str:
-        """As `docker_stand.Docker.image`, of this machine's own programs."""
+        """Builds an image as `docker_stand.Docker.image` does, of this machine's own programs."""
         name = f"localhost/{component.replace('_', '-')}:1"
         folder = Path(tempfile.mkdtemp(prefix="firescreen-image-"))
         try:
@@ -80,18 +82,18 @@ class Podman(Machine):
         return name
 
     def install_compose(self) -> None:
-        """Docker's own Compose, which `podman compose` then starts in place of podman-compose."""
+        """Installs Docker's own Compose, which `podman compose` then starts in place of podman-compose."""
         plugin = "/usr/libexec/docker/cli-plugins/docker-compose"
         self.push(plugin, compose_plugin(SUITE).read_bytes())
         self.check(f"chmod 755 {plugin} && systemctl start podman.socket")
 
     def quadlet(self, name: str, text: str) -> None:
-        """Writes `NAME.container` (or a file with another ending), which counts from the next daemon-reload on."""
+        """Writes `NAME.container` (or a file with another ending), which takes effect at the next daemon-reload."""
         path = name if "." in name else f"{name}.container"
         self.push(f"/etc/containers/systemd/{path}", text.encode())
 
     def firescreen(self, *words: str, code: int = 0) -> Any:
-        """Runs Firescreen on the host, and gives its JSON or all that it said."""
+        """Runs Firescreen on the host, and returns its JSON or its complete output."""
         ended = self.run([f"{bases.HOME}/bin/python", "-m", "screens", *words], timeout=300)
         assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr

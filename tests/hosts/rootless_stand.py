@@ -1,9 +1,9 @@
-"""A dockerd that an ordinary user runs without root, as Debian's dockerd-rootless.sh starts it: see `docker_stand`.
+"""A dockerd of an unprivileged user, started as Debian's dockerd-rootless.sh does: see `docker_stand`.
 
     with Network() as network, Person() as person, RootlessDocker(network, person) as docker:
         docker.compose("up", "-d", folder=project)
 
-Its socket lies in the user's runtime folder, which only programs see that enter its host.
+Its socket is in the user's runtime folder, which only programs that enter its host see.
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ exec runuser "$@"
 
 
 class RootlessDocker(Docker):
-    """One daemon of a user, up while the context lasts."""
+    """A user's daemon, running while the context lasts."""
 
     def __init__(self, network: Network, person: Person) -> None:
         super().__init__(network)
         self.person = person
         self.socket = Path("/run/user", str(person.uid), "docker.sock")
-        # Not in the cache, which is closed to others.
+        # Not in the cache, which other users cannot read.
         self._programs = person.home / "programs"
 
     @property
     def nobody(self) -> int:
-        """The number that uid 65534 of its containers has on the host: root there is the user, the others are subordinate."""
+        """Returns the host's uid for uid 65534 in its containers: root there is the user, the others are
+        subordinate ids.
+        """
         lines = (line.split(":") for line in Path("/etc/subuid").read_text().splitlines())
         return next(int(first) for name, first, _ in lines if name == self.person.name) + 65533
 

@@ -1,4 +1,6 @@
-"""A site of five real hosts, and ways to harm one: srv1 to srv4 have node_exporter, prometheus asks them all."""
+"""A site of five real hosts, and faults for one of them: srv1 to srv4 have node_exporter, prometheus scrapes
+all four.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,13 @@ Files: TypeAlias = dict[str, tuple[str, int, int, int]]
 
 @dataclass
 class Site:
-    """The five hosts, and ways to harm one."""
+    """The five hosts, and faults for one of them."""
 
     network: Network
     machines: dict[str, Machine]
 
     def files(self, name: str) -> Files:
-        """Every file below /etc of a host: digest, mode, owner and group."""
+        """Returns every file below /etc of a host: digest, mode, owner and group."""
         found = {}
         for path in sorted((self.machines[name].root / "etc").rglob("*")):
             if path.is_file() and not path.is_symlink():
@@ -51,7 +53,7 @@ class Site:
         return {name: self.files(name) for name in self.machines}
 
     def link(self, name: str, state: str) -> None:
-        """Pulls a host's cable, or plugs it in."""
+        """Sets a host's network link up or down, like a cable."""
         _in(self.network, ["ip", "link", "set", f"vb-{name}", state])
 
     @contextmanager
@@ -63,7 +65,7 @@ class Site:
             self.link(name, "up")
 
     def stack(self, *, user: str = "root", become: str = "") -> Stack:
-        """Everything encrypted, with a password."""
+        """Returns a stack with TLS and a password for all."""
         hosts = tuple(machine.spec(user=user, become=become) for machine in self.machines.values())
         parts = [(name, "node_exporter") for name in NODES] + [("prometheus", "prometheus")]
         return Stack(
@@ -74,12 +76,12 @@ class Site:
         )
 
     def plain(self, name: str) -> bool:
-        """Whether the exporter of a host answers plain http, asked there."""
+        """Returns whether the exporter of a host answers plain http, requested on the host."""
         asked = self.machines[name].run(["curl", "-s", "-m5", "http://127.0.0.1:9100/metrics"])
         return asked.returncode == 0 and "node_exporter_build_info" in asked.stdout
 
     def ups(self) -> dict[str, str]:
-        """What Prometheus says of each target, asked on its own host as whoever may."""
+        """Returns the health of each target from Prometheus, requested on its own host with the present credentials."""
         code = (
             "import json,ssl,urllib.request as u\n"
             "h=[u.HTTPSHandler(context=ssl._create_unverified_context())]\n"
@@ -101,7 +103,7 @@ def _in(network: Network, argv: list[str]) -> None:
 
 @contextmanager
 def five(network: Network, *, suite: str = "bookworm") -> Iterator[Site]:
-    """The five hosts, booted together."""
+    """Boots the five hosts together."""
     machines = {name: Machine(suite, name, network, programs=("node_exporter",)) for name in NODES}
     machines["prometheus"] = Machine(suite, "prometheus", network, programs=("prometheus",))
     with booted(list(machines.values())):
@@ -141,7 +143,7 @@ def read_only(site: Site, name: str) -> Iterator[None]:
 
 @contextmanager
 def rubbish(site: Site, name: str) -> Iterator[None]:
-    """What a login's start-up files print, and a banner: nothing of it may end up in a file or in an answer."""
+    """Makes a login's start-up files and a banner print text, which must not end up in a file or in an answer."""
     machine = site.machines[name]
     machine.check(
         "echo 'echo WELCOME; printf \"\\033[31m{}[]\\n\"; echo done >&2' > /root/.bashrc.new"
@@ -154,9 +156,9 @@ def rubbish(site: Site, name: str) -> Iterator[None]:
 
 
 class Watch:
-    """Samples what anybody on the hosts could see while a run goes on: processes, and files that hold secrets.
+    """Samples what any user on the hosts could see during a run: processes, and files with secrets.
 
-    The hosts' processes are this machine's too, so one reading of /proc shows them all.
+    The hosts' processes are this machine's too, so reading /proc once shows them all.
     """
 
     _PLACES = ("etc/node_exporter", "etc/prometheus", "etc/default", "run", "tmp", "home/operator")
@@ -201,7 +203,7 @@ class Watch:
                         self._contents[key] = path.read_bytes()
 
     def saw_nothing_of(self, *secrets: str) -> None:
-        """Fails if a secret, or a private key, was in a process, in an open file, in a history or in a log."""
+        """Fails if a secret, or a private key, was in a process, an open file, a history or a log."""
         assert self.rounds > 10 and len(self._words) > 50, "it hardly looked"
         for secret in secrets:
             assert not [each[:200] for each in self._words if secret.encode() in each]
@@ -210,7 +212,7 @@ class Watch:
             for key, content in self._contents.items()
             if b"PRIVATE KEY" in content or any(secret.encode() in content for secret in secrets)
         ]
-        # The test's own login keys and the hosts' are none of ours.
+        # The test's own login keys and the host keys do not count.
         assert not [key for key in bare if "/ssh" not in key[1]], bare
         for machine in self._site.machines.values():
             said = machine.check(

@@ -1,6 +1,7 @@
-"""Four front doors at once on one host, as their templates write them: connections that are slow or silent for over a minute.
+"""Four front doors at once on one host, as their templates write them, with connections slow or silent for
+over a minute.
 
-nginx, and others, give up after a minute by default. What lasts that long is begun in threads beside another test.
+nginx and others have a default timeout of one minute. These connections run in threads beside another test.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ _START = {
 
 @contextmanager
 def beside(machine: Machine, network: Network) -> Iterator[None]:
-    """Begins them, and asserts at the end that they went well.
+    """Starts the connections, and checks at the end that they succeeded.
 
-    For each proxy: a response that takes over a minute arrives, a WebSocket that is silent for over a minute goes on, and
-    with a shorter `timeout` such a response is an error of the proxy.
+    For each proxy: a response that takes over a minute arrives, a WebSocket that is silent for over a minute
+    stays open, and with a shorter `timeout` such a response is an error of the proxy.
     """
     grafana_host.install(machine)
     settings = (
@@ -87,7 +88,7 @@ def beside(machine: Machine, network: Network) -> Iterator[None]:
 
 
 def _start(machine: Machine, known: Proxy, port: int) -> None:
-    """One of them, with a front door as usual and one with a timeout of 2 s."""
+    """Starts a proxy with two front doors: one with defaults and one with a timeout of 2 s."""
     version = known.version_in(str(machine.run([known.programs[0], *known.version])))
     sites = []
     for number, timeout in enumerate((130, 2)):

@@ -1,4 +1,4 @@
-"""What a host is like at an instant, told by nothing of Firescreen: files, units, targets, what its ports answer."""
+"""The state of a host at an instant, read without Firescreen's code: files, units, targets, and answers of its ports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Targets: TypeAlias = dict[tuple[str, str, str], str]
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file, folder or link; `moment` is what even a write of the same bytes changes."""
+    """A file, folder or link; `moment` changes even when the same bytes are written."""
 
     kind: str
     mode: int
@@ -66,7 +66,7 @@ class UnitFacts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One host at an instant."""
+    """The state of one host at an instant."""
 
     files: dict[str, FileFacts]
     units: dict[str, UnitFacts]
@@ -82,18 +82,18 @@ class Snapshot:
         return {name: facts.process for name, facts in self.units.items()}
 
 
-# -- HTTP, as a stranger or with the password ------------------------------------------------------------------
+# -- HTTP, without credentials or with the password
 
 
 def request(
     place: str, path: str = "/", *, tls: bool = False, password: str = "", ca: str = "", timeout: float = 5
 ) -> tuple[str, bytes]:
-    """The status of a GET, or why there is none: closed, silent, not trusted, no TLS, no HTTP.
+    """Returns the status of a GET, or why there is none: closed, silent, not trusted, no TLS, no HTTP.
 
-    Stand in the network from which it is to be asked.
+    Call it in the network from which the request is to come.
     """
     host, _, port = place.rpartition(":")
-    context = ssl._create_unverified_context()  # a stranger does not care whom it talks to
+    context = ssl._create_unverified_context()  # a client without credentials does not verify the certificate
     if ca:
         context = ssl.create_default_context(cafile=ca)
         context.check_hostname = False
@@ -125,7 +125,7 @@ def request(
 
 
 def api(place: str, path: str, password: str) -> Any:
-    """The data of Prometheus' API, whatever it is protected with by now; None if there is no answer."""
+    """Returns the data of Prometheus' API, at whatever level it is by now; None if there is no answer."""
     host, slash, prefix = place.partition("/")
     full = f"{slash}{prefix.rstrip('/')}/api/v1/{path}"
     for tls, given in ((False, ""), (True, password), (False, password), (True, "")):
@@ -146,14 +146,14 @@ def taken(
     living: tuple[str, ...] = (),
     unscraped: tuple[str, ...] = (),
 ) -> Snapshot:
-    """The host as it is now.
+    """Takes a snapshot of the host.
 
     Args:
         machine: the host.
-        prometheus: where its Prometheus is asked, as `Shape.prometheus` has it.
-        password: of the user prometheus, for what is protected by now.
+        prometheus: the address of its Prometheus, as in `Shape.prometheus`.
+        password: of the user prometheus, for components that are protected by now.
         living: paths (fnmatch) that programs write all the time.
-        unscraped: jobs whose targets' health is left out, since they are scraped at some time or other.
+        unscraped: jobs whose targets' health is left out, since the time of their next scrape is unknown.
     """
     targets: Targets = {}
     managers: list[str] = []
@@ -178,7 +178,7 @@ def taken(
 
 
 def targets_of(place: str, password: str) -> Targets:
-    """What a Prometheus says of its targets; stand in its network."""
+    """Returns the health of each target of a Prometheus; call it in its network."""
     found = api(place, "targets?state=active", password) or {}
     return {
         (place, json.dumps(each["labels"], sort_keys=True), each["scrapeUrl"].partition("://")[2]): each[
@@ -189,7 +189,7 @@ def targets_of(place: str, password: str) -> Targets:
 
 
 def all_targets(machine: Machine, prometheus: tuple[str, ...], password: str) -> Targets:
-    """What all of a host's own say of their targets; the arguments as for `taken`."""
+    """Returns the health of the targets of each Prometheus of a host; arguments as for `taken`."""
     with machine.entered():
         found = [targets_of(each.replace("own", machine.address), password) for each in prometheus]
     return {key: health for each in found for key, health in each.items()}
@@ -222,7 +222,7 @@ def settled(
 
 
 def listening(machine: Machine) -> list[str]:
-    """Addresses and ports with a listener, but sshd's; stand in the host's network."""
+    """Returns addresses and ports with a listener, except sshd's; call it in the host's network."""
     found = set()
     for name in ("tcp", "tcp6"):
         for line in Path("/proc/thread-self/net", name).read_text().splitlines()[1:]:
@@ -234,7 +234,7 @@ def listening(machine: Machine) -> list[str]:
 
 
 def _address(text: str) -> str:
-    """An address of /proc/net/tcp: words of four bytes, each in this machine's order."""
+    """Returns an address of /proc/net/tcp: words of four bytes, each in this machine's byte order."""
     raw = b"".join(bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8))
     if len(raw) == 4:
         return "127.0.0.1" if raw == bytes(4) else socket.inet_ntop(socket.AF_INET, raw)
@@ -242,7 +242,7 @@ def _address(text: str) -> str:
 
 
 def units(machine: Machine) -> dict[str, UnitFacts]:
-    """All services and sockets that systemd has loaded."""
+    """Returns all services and sockets that systemd has loaded."""
     said = machine.check(
         ["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", "*.service", "*.socket", "*.timer"]
     )
@@ -261,7 +261,7 @@ def units(machine: Machine) -> dict[str, UnitFacts]:
 
 
 def files(machine: Machine) -> dict[str, FileFacts]:
-    """Everything in the folders where people and programs keep what is theirs."""
+    """Returns every file in the folders where users and programs keep their data."""
     root = machine.seen
     return {path: facts for top in FOLDERS for path, facts in _walk(root, root / top)}
 
@@ -297,6 +297,6 @@ def _facts(path: str) -> FileFacts | None:
         (seen.st_uid, seen.st_gid),
         content,
         attributes,
-        # A folder's own time changes with any staged file; its entries are compared anyway.
+        # A folder's own time changes with each temporary file; its entries are compared anyway.
         (0, seen.st_ino) if stat.S_ISDIR(seen.st_mode) else (seen.st_mtime_ns, seen.st_ino),
     )

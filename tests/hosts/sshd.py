@@ -1,9 +1,9 @@
-"""A real sshd on a loopback port with a configuration of its own, test accounts, and a proxy that cuts.
+"""A real sshd on a loopback port with its own configuration, test accounts, and a proxy that cuts connections.
 
     with Sshd() as sshd:
         SshConnection(sshd.spec(), sshd.access())
 
-Needs root: sshd logs people in, and the accounts are real ones.
+Needs root: sshd logs users in, and the accounts are real ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PROGRAM = "/usr/sbin/sshd"
 
 
 def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
-    """Makes a key pair; gives the private key's path."""
+    """Makes a key pair; returns the private key's path."""
     subprocess.run(
         ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", path],
         check=True,
@@ -45,12 +45,12 @@ def keygen(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
 
 
 class Sshd:
-    """One server; `more` are further lines of its configuration."""
+    """A server; `more` are further lines of its configuration."""
 
     def __init__(
         self, more: str = "", *, sftp: str = "internal-sftp", kinds: tuple[str, ...] = ("ed25519",)
     ) -> None:
-        # Not below pytest's own folder, which is closed: sshd reads the list of keys as the user who logs in.
+        # Not below pytest's own folder, which is private: sshd reads the list of keys as the user who logs in.
         self.folder = Path(tempfile.mkdtemp(prefix="firescreen-sshd."))
         self.folder.chmod(0o755)
         self.port = free_port()
@@ -112,7 +112,7 @@ class Sshd:
         return paramiko.PKey.from_path(self.host_keys[number])
 
     def know(self, *, port: int = 0, number: int = 0) -> None:
-        """Puts the host's key on record, as ssh would."""
+        """Adds the host's key to known_hosts, as ssh would."""
         public = self.host_keys[number].with_name(f"{self.host_keys[number].name}.pub").read_text().split()
         with self.known_hosts.open("a") as file:
             file.write(f"[127.0.0.1]:{port or self.port} {public[0]} {public[1]}\n")
@@ -131,7 +131,7 @@ class Sshd:
 
     @contextmanager
     def connection(self, access: Access | None = None, **wanted: Any) -> Iterator[SshConnection]:
-        """A connection to a host on record, not opened yet."""
+        """Returns a connection to a known host, not opened yet."""
         if not self.known_hosts.exists():
             self.know()
         connection = SshConnection(self.spec(**wanted), access or Access(), config=self.config)
@@ -142,7 +142,7 @@ class Sshd:
 
 
 class Person:
-    """A real account of this machine for as long as a test runs, with a line in sudoers if wanted."""
+    """A real account of this machine while a test runs, optionally with a line in sudoers."""
 
     def __init__(self, *, shell: str = "/bin/sh", sudoers: str = "") -> None:
         self.name = f"fst{secrets.token_hex(4)}"
@@ -152,7 +152,7 @@ class Person:
         self._shell, self._line = shell, sudoers
 
     def __enter__(self) -> Person:
-        # Made bare: no skeleton files, and no mail folder.
+        # Without skeleton files and mail folder.
         subprocess.run(
             ["useradd", "-M", "-d", self.home, "-s", self._shell, "-U", self.name], check=True, timeout=60
         )
@@ -170,7 +170,7 @@ class Person:
 
     def __exit__(self, *_: object) -> None:
         self._sudoers.unlink(missing_ok=True)
-        # A session that is just ending would keep the account in use.
+        # A session that is just ending still uses the account.
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             if not subprocess.run(
@@ -182,9 +182,10 @@ class Person:
 
 
 class Proxy:
-    """A TCP proxy that passes `limit` bytes towards the server and then cuts, or falls silent.
+    """A TCP proxy that passes `limit` bytes towards the server and then cuts the connection, or falls silent.
 
-    `passed` counts the bytes that went to the server, `turns` how often the client sent after it had been answered.
+    `passed` counts the bytes that went to the server, `turns` how often the client sent after it had received
+    an answer.
     """
 
     def __init__(
@@ -254,7 +255,7 @@ class Proxy:
 
 
 def read_arguments(stop: threading.Event, seen: set[str]) -> None:
-    """Collects the arguments and environments of all processes until told to stop."""
+    """Collects the arguments and environments of all processes until `stop` is set."""
     while not stop.is_set():
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal() and int(entry.name) != os.getpid():

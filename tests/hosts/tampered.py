@@ -1,7 +1,7 @@
-"""Runs the command line with something going wrong at a chosen moment, in the process itself.
+"""Runs the command line with a fault at a chosen moment, in the process itself.
 
 tampered.py kill 7 -- apply stack.yaml --yes      dies by SIGKILL once the journal has seven lines
-tampered.py append PATH -- apply stack.yaml --yes   somebody adds a comment to a file after the plan was shown
+tampered.py append PATH -- apply stack.yaml --yes   a comment is added to a file after the plan was shown
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wizard.engine.journal import Journal
 
 
 def kill_after(count: int) -> None:
-    """Has this process die once that many lines of the journal are on the disk."""
+    """Makes this process die once that many lines of the journal are on the disk."""
     written = 0
     real = Journal._append
 
@@ -37,7 +37,7 @@ def kill_after(count: int) -> None:
 
 
 def kill_at_event(name: str) -> None:
-    """Has this process die once the daemon tells of an event of a container, such as `create`."""
+    """Makes this process die once the daemon reports an event of a container, such as `create`."""
     words = ["docker", "events", "--filter", "type=container", "--filter", f"event={name}"]
     events = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
@@ -50,7 +50,7 @@ def kill_at_event(name: str) -> None:
 
 
 def before_apply(happens: Callable[[], None]) -> None:
-    """Has something happen between the plan and its apply, after all that is looked at before the first change."""
+    """Calls `happens` between the plan and its apply, after all checks before the first change."""
     real = Journal.create
 
     def late(*words: Any, **more: Any) -> Journal:
@@ -67,7 +67,7 @@ def append(path: Path) -> None:
 
 
 def empty(path: Path) -> None:
-    """Takes away all that a file says."""
+    """Empties a file."""
     path.write_text("")
 
 

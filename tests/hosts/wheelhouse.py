@@ -1,4 +1,4 @@
-"""Wheels of this checkout and of what it needs for a version of Python, fetched once, for hosts without a network."""
+"""Wheels of this checkout and its requirements for a version of Python, fetched once, for hosts without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GLIBC = ("2_28", "2_17")
 
 
 def wheels(version: str, *more: str) -> Path:
-    """A folder with the locked requirements and `more` as wheels for that version of Python, e.g. '3.14'."""
+    """Returns a folder with the locked requirements and `more` as wheels for that version of Python, e.g. '3.14'."""
     lock = bases.PROJECT / "requirements.lock"
     place = bases.cache() / f"wheels-{version}-{bases.short(lock.read_text() + ' '.join(more))}"
     with bases.locked(place.name):
@@ -35,7 +35,7 @@ def wheels(version: str, *more: str) -> Path:
 
 
 def own_wheel(folder: Path) -> Path:
-    """This checkout as a wheel in `folder`."""
+    """Builds this checkout as a wheel in `folder`."""
     argv = [
         sys.executable,
         "-m",

@@ -18,8 +18,7 @@ import pyte
 import pytest
 
 from tests.integration.test_class_board import BoardServer, instructor, seen, serve_board
-from tests.integration.test_serve import serve_wizard
-from tests.integration.test_serve import session, socket_of
+from tests.integration.test_serve import serve_wizard, session, socket_of
 from wizard.labs import labs
 from wizard.labs.board.student_folder import own_progress
 from wizard.workspace import Workspace
