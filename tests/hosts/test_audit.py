@@ -1,4 +1,4 @@
-"""The audit on real systemd hosts: sockets of all addresses, packages, modes and owners, and a user without rights."""
+"""The audit on real systemd hosts: sockets on all addresses, packages, modes and owners, and an unprivileged user."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def found(report: Any) -> set[tuple[str, str]]:
     return {(each["id"], each["component"]) for each in report["findings"]}
 
 
-def test_a_real_host_open_secured_and_with_faults(machine: Machine) -> None:
+def test_a_real_host_unprotected_secured_and_with_faults(machine: Machine) -> None:
     before = audit(machine, code=3)
     assert before["could_not_check"] == []
     assert found(before) >= {
@@ -68,7 +68,7 @@ def test_a_real_host_open_secured_and_with_faults(machine: Machine) -> None:
     machine.check("chmod 0640 /etc/node_exporter/*.key")
     assert found(audit(machine, "/root/stack.yaml", code=3)) == found(secured)
 
-    # Without rights, each file that cannot be read is named, and the checks that it keeps from looking; the others look.
+    # Without root, each unreadable file is named, with the checks that cannot run for it; the other checks run.
     machine.check("cp /root/stack.yaml /tmp && useradd -m student")
     readable = audit(machine, "/tmp/stack.yaml", code=3, user="student")
     assert not {each["id"] for each in readable["could_not_check"]} & {"CFG-01", "CFG-04", "CRT-06"}, readable
@@ -94,15 +94,15 @@ server {
 
 
 def program(name: str, suite: str) -> Path:
-    """The real program of a generation, as its package has it."""
+    """Returns the real program of a generation, from its package."""
     found = Path(binaries.find(name, cache=bases.cache() / "programs", suite=suite).path).resolve()
-    # One that expects files at fixed places is started by a script here; on a host they are at their places.
+    # A program that expects files at fixed paths is started by a script here; on a host the files are at those paths.
     packaged = found.parents[1] / "usr/bin" / f"prometheus-{name}"
     return packaged if packaged.exists() else found
 
 
 def put(machine: Machine, path: str, content: bytes) -> None:
-    """Puts a program there; one that runs goes on."""
+    """Installs a program; a running one is not interrupted."""
     machine.push(f"{path}.new", content, mode=0o755)
     machine.check(["mv", f"{path}.new", path])
 
@@ -121,7 +121,7 @@ def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> N
 def gossip_and_a_way_past(machine: Machine) -> None:
     machine.push("/etc/nginx/sites-enabled/default", PROXY.encode())
     machine.check("rm -f /etc/default/prometheus; touch /etc/default/prometheus; systemctl restart nginx")
-    # Without a private address, Alertmanager has to be told which one its gossip is reached at.
+    # Without a private address, Alertmanager needs the address for its cluster.
     advertised = f"--cluster.advertise-address={machine.address}:9094"
     machine.check(f"echo 'ARGS=\"{advertised}\"' > /etc/default/prometheus-alertmanager")
     machine.check("systemctl reset-failed; systemctl restart prometheus prometheus-alertmanager")
@@ -142,7 +142,7 @@ def gossip_and_a_way_past(machine: Machine) -> None:
 
 
 def _proxy_that_asks_nobody(machine: Machine) -> None:
-    """Each fault of a proxy is put in and mended, on the wire: no login, plain HTTP, lifecycle, a path that differs."""
+    """Makes and repairs each fault of a proxy and requests it: no login, plain HTTP, lifecycle, a path that differs."""
     site = "/etc/nginx/sites-enabled/default"
     flags = "--web.listen-address=127.0.0.1:9090 --web.enable-lifecycle"
 
@@ -185,7 +185,7 @@ FLAGS = {
 
 
 def with_version(name: str, suite: str, wanted: str) -> bytes:
-    """A real program that says it is of another version, of as many signs; '' for its own."""
+    """Returns a real program that reports another version of the same length; '' for its own."""
     path = program(name, suite)
     content = path.read_bytes()
     own = version_of(str(path))
@@ -196,7 +196,9 @@ def with_version(name: str, suite: str, wanted: str) -> bytes:
 
 
 def test_versions_with_known_vulnerabilities(fleet: Callable[..., list[Machine]]) -> None:
-    """Programs that no package has put there. No generation is so old: the programs are real, the versions they say are not."""
+    """Programs outside of packages. No generation is that old: the programs are real, the versions that they
+    report are not.
+    """
     (machine,) = fleet("bookworm", 1, programs=())
     machine.push("/etc/a.yml", b"route: {receiver: x}\nreceivers: [{name: x}]\n")
     for name, flags in FLAGS.items():
@@ -243,7 +245,7 @@ CONTROL = (
 def test_what_a_grafana_is_told_by_its_files_its_unit_and_its_package(
     fleet: Callable[..., list[Machine]],
 ) -> None:
-    """Real files, systemd and dpkg; a program of Grafana's name stands in: Grafana is in no suite of Debian."""
+    """Real files, systemd and dpkg; a program named like Grafana stands in, as no suite of Debian has Grafana."""
     (machine,) = fleet("bookworm", 1, programs=())
     machine.check("mkdir -p /etc/grafana/provisioning/datasources && cp /bin/sleep /usr/sbin/grafana-server")
     ini, unit = "/etc/grafana/grafana.ini", "/etc/systemd/system/grafana-server.service"
@@ -333,8 +335,10 @@ def reasons(report: Any) -> set[str]:
     return {each["why"] for each in report["could_not_check"]}
 
 
-def test_an_exporter_exporter_is_one_more_proxy(fleet: Callable[..., list[Machine]]) -> None:
-    """For hosts that may open one port: audited, and named with the lines to change before its exporter turns to TLS."""
+def test_an_exporter_exporter_is_audited_as_a_proxy(fleet: Callable[..., list[Machine]]) -> None:
+    """For hosts with only one open port: it is audited, and the lines to change are named before its exporter
+    uses TLS.
+    """
     (machine,) = fleet("bookworm", 1, programs=("node_exporter",))
     install(machine, "prometheus-exporter-exporter")
     config = "/etc/prometheus/exporter-exporter.yml"

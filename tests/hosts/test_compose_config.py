@@ -1,4 +1,4 @@
-"""What the real compose commands make of each project of the corpus, before and after its edit: no daemon is needed."""
+"""What the real Compose commands read from each project of the corpus, before and after its edit, without a daemon."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ json.dump(said, sys.stdout)
 
 
 def written(folder: Path, case: Case, *, after: bool) -> Path:
-    """The project in a folder of its own."""
+    """Writes the project into a folder of its own."""
     place = folder / ("after" if after else "before") / case.name
     for name, content in {**case.before, **(case.after if after else {})}.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def written(folder: Path, case: Case, *, after: bool) -> Path:
 
 
 def told(generation: str, folder: Path, jobs: list[tuple[Path, Case]]) -> list[Any]:
-    """What that generation's compose says each project is, as YAML reads it; or why it refuses it, as a str."""
+    """Returns what that generation's Compose reads from each project, parsed from YAML; or its error, as a str."""
     words = [[word for name in case.files for word in ("-f", name)] for _, case in jobs]
     if GENERATIONS[generation] == 1:
         write_compose_1(folder / "many", script=_MANY)
@@ -74,22 +74,22 @@ def told(generation: str, folder: Path, jobs: list[tuple[Path, Case]]) -> list[A
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_only_what_was_meant_differs(generation: str, tmp_path: Path) -> None:
+def test_only_the_intended_parts_differ(generation: str, tmp_path: Path) -> None:
     todo = [case for case in cases() if generation in case.generations and not case.refused]
     assert len(todo) >= 60
     jobs = [(written(tmp_path, case, after=after), case) for case in todo for after in (False, True)]
     said = told(generation, tmp_path, jobs)
     wrong = {}
     for case, before, after in zip(todo, said[::2], said[1::2], strict=True):
-        problem = differs(case, before, after)
+        problem = unintended_differences(case, before, after)
         if problem:
             wrong[case.name] = problem
     assert not wrong, "\n".join(f"{name}: {problem}" for name, problem in wrong.items())
     print(f"{generation}: {len(todo)} projects", file=sys.stderr)
 
 
-def differs(case: Case, before: Any, after: Any) -> str:
-    """What is not as it was meant; '' if nothing is."""
+def unintended_differences(case: Case, before: Any, after: Any) -> str:
+    """Returns the differences that were not intended; '' if there are none."""
     if isinstance(before, str) or isinstance(after, str):
         return f"refused: {before if isinstance(before, str) else after}"
     before, after = (json.loads(json.dumps(each).replace("/after/", "/before/")) for each in (before, after))
@@ -149,7 +149,7 @@ def volumes_differ(case: Case, old: Any, new: Any) -> str:
 
 def target(volume: Any) -> str:
     found = volume.split(":")[1 if ":" in volume else 0] if isinstance(volume, str) else volume["target"]
-    # Compose 1.29 doubles no dollar sign there.
+    # Compose 1.29 does not double dollar signs there.
     return str(found).rstrip("/").replace("$$", "$")
 
 
@@ -165,7 +165,7 @@ def ports_differ(case: Case, old: Any, new: Any) -> str:
 
 
 def port(value: Any) -> tuple[str, ...]:
-    """Address, published port, port of the container."""
+    """Returns address, published port, and port of the container."""
     if isinstance(value, dict):
         return (str(value.get("host_ip", "")), str(value.get("published", "")), str(value["target"]))
     address, _, rest = value.rpartition(":")

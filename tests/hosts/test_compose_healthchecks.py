@@ -1,4 +1,4 @@
-"""A container with a healthcheck stays healthy once an edit has given it TLS, a password or client certificates."""
+"""A container with a healthcheck stays healthy after an edit has given it TLS, a password or client certificates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UID = 65534
 
 
 def write_web_config(folder: Path, demands: compose.Demands, *, hashed: str) -> None:
-    """The files that the service reads, for its uid only."""
+    """Writes the files that the service reads, readable only by its uid."""
     folder.mkdir()
     key, ca_key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     ca = issue.new_ca(name="Lab CA", key_pem=ca_key, days=100)
@@ -57,7 +57,7 @@ def write_web_config(folder: Path, demands: compose.Demands, *, hashed: str) -> 
         path.chmod(0o700 if path.is_dir() else 0o400)
 
 
-def test_containers_stay_healthy_behind_what_they_demand(docker: Docker, tmp_path: Path) -> None:
+def test_containers_with_tls_and_logins_stay_healthy(docker: Docker, tmp_path: Path) -> None:
     image, hashed = docker.image("prometheus"), passwords.hash_password(CANARY, 4)
     demanded = {f"{name}-{form}": each for name, each in DEMANDS.items() for form in ("list", "shell")}
     demanded["unmended"] = DEMANDS["both"]
@@ -91,7 +91,7 @@ def test_containers_stay_healthy_behind_what_they_demand(docker: Docker, tmp_pat
 
 
 def health(docker: Docker, project: str) -> dict[str, str]:
-    """What Docker says of each service, once it has made up its mind about all of them."""
+    """Returns Docker's health of each service, once none is "starting"."""
     deadline = time.monotonic() + 120
     while True:
         names = docker.docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={project}").split()

@@ -1,4 +1,4 @@
-"""The lab in containers on a real dockerd: by hand and done for the student, reset to the byte, and nothing left."""
+"""The lab in containers on a real dockerd: by hand and done for the student, reset to the byte, with no leftovers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UID = 4242
 
 
 class Student:
-    """Somebody with a workspace on the daemon's host."""
+    """A student with a workspace on the daemon's host."""
 
     def __init__(self, docker: Docker, folder: Path, generation: str, *, uid: int) -> None:
         self._docker = docker
@@ -36,7 +36,7 @@ class Student:
         self.workspace = folder / "workspace"
 
     def run(self, *words: str, code: int = 0) -> str:
-        """Runs Firescreen as the student; it ends with that exit code."""
+        """Runs Firescreen as the student; it must exit with that code."""
         who = ["setpriv", "--reuid", str(self._uid), "--regid", str(self._uid), "--clear-groups"]
         environment = self._docker.environment(self._generation)
         ended = run_program(
@@ -61,7 +61,7 @@ class Student:
         return ended.stdout + ended.stderr
 
     def files(self) -> dict[str, tuple[int, bytes]]:
-        """Every file of the lab's project, with its mode."""
+        """Returns every file of the lab's project, with its mode."""
         project = next((self.workspace / "compose").glob("firescreen-lab-*"))
         return {
             str(path.relative_to(project)): (path.stat().st_mode, path.read_bytes())
@@ -72,11 +72,11 @@ class Student:
 
 @contextmanager
 def student(docker: Docker, generation: str, *, uid: int = 0) -> Iterator[Student]:
-    """A student whose folder is gone afterwards; with a uid, the daemon's socket is that user's group's."""
+    """Yields a student whose folder is removed afterwards; with a uid, that user's group owns the daemon's socket."""
     folder = Path(tempfile.mkdtemp(prefix="firescreen-student-"))
     before = docker.socket.stat()
     for name in ("node_exporter", "prometheus", "promtool", "htpasswd", "busybox"):
-        binaries.find(name, cache=bases.cache() / "programs")  # the daemon's host has no way out
+        binaries.find(name, cache=bases.cache() / "programs")  # the daemon's host has no route out
     try:
         if uid:
             os.chown(folder, uid, uid)
@@ -90,7 +90,7 @@ def student(docker: Docker, generation: str, *, uid: int = 0) -> Iterator[Studen
 
 
 def everything(docker: Docker) -> dict[str, list[str]]:
-    """What the daemon has: containers, networks, images, volumes."""
+    """Returns the daemon's containers, networks, images and volumes."""
     return {
         "containers": sorted(docker.docker("ps", "-aq", "--no-trunc").split()),
         "networks": sorted(docker.docker("network", "ls", "-q", "--no-trunc").split()),
@@ -100,7 +100,7 @@ def everything(docker: Docker) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(("generation", "by_hand"), [("sid", True), ("bookworm", False)], ids=str)
-def test_each_step_is_open_before_and_done_after(docker: Docker, generation: str, by_hand: bool) -> None:
+def test_each_step_is_not_done_before_and_done_after(docker: Docker, generation: str, by_hand: bool) -> None:
     other = docker.docker("run", "-d", docker.image("node_exporter")).strip()
     began = everything(docker)
     with student(docker, generation) as one:
@@ -112,7 +112,7 @@ def test_each_step_is_open_before_and_done_after(docker: Docker, generation: str
     docker.docker("rm", "-f", other)
 
 
-def test_a_student_without_root_does_it_and_resets_it_to_the_byte(docker: Docker) -> None:
+def test_a_student_without_root_does_the_lab_and_resets_it_to_the_byte(docker: Docker) -> None:
     with student(docker, "sid", uid=_UID) as one:
         began = everything(docker)
         one.run("lab", "start", "compose")
@@ -131,7 +131,7 @@ def test_a_student_without_root_does_it_and_resets_it_to_the_byte(docker: Docker
         assert not (one.workspace / "compose").exists()
 
 
-def test_where_docker_lets_nobody_in_the_lab_says_so(docker: Docker) -> None:
+def test_without_permission_for_docker_the_lab_says_so(docker: Docker) -> None:
     with student(docker, "sid", uid=_UID) as one:
         docker.socket.chmod(0o600)
         try:

@@ -1,4 +1,4 @@
-"""A project that uses much of what Compose knows at once is secured, verified and undone: not only its text is edited."""
+"""A project that uses many features of Compose at once is secured, verified and undone."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_extends_include_profiles_two_files_and_variables_at_once(
             assert edited == {"compose.yaml", "site.yaml", "exporters/compose.yaml"}
             is_healthy(mine)
             assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
-            # Its owner's own `up` finds nothing to do either.
+            # The user's own `up` has nothing to change either.
             boxes = {name: one["Id"] for name, one in mine.containers().items()}
             docker.compose(*CALL, "up", "-d", folder=mine.folder, generation="trixie")
             assert {name: one["Id"] for name, one in mine.containers().items()} == boxes
@@ -93,7 +93,7 @@ def test_extends_include_profiles_two_files_and_variables_at_once(
 
 
 def is_healthy(mine: Project) -> None:
-    """Back when Prometheus' own health check says so."""
+    """Waits until Prometheus' own health check passes."""
     deadline = time.monotonic() + 60
     while True:
         health = mine.containers()["prometheus"]["State"]["Health"]

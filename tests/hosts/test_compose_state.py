@@ -1,4 +1,4 @@
-"""What each generation's Compose would make anew: nothing right after `up`, and what was edited or pulled since."""
+"""Containers that each generation's Compose would recreate: none after `up`, and those edited or pulled since."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ services:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_what_compose_would_make_anew(
+def test_the_containers_that_compose_would_recreate(
     docker: Docker, network: Network, tmp_path: Path, generation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in docker.environment(generation).items():
@@ -69,7 +69,7 @@ def test_what_compose_would_make_anew(
                 return {name: each.difference for name, each in seen.items() if each.difference}
 
             assert states() == {}
-            # What needs another is not made anew by a reload either, nor by what compares it afterwards.
+            # A dependent service is not recreated by a reload either, nor by the comparison afterwards.
             before = mine.containers()
             for name in ("needs", "prometheus"):
                 manager_of(found[name]).reload(connection, found[name])

@@ -1,4 +1,4 @@
-"""The audit of real containers: each fault is found with its evidence, and silent once it is mended."""
+"""The audit of real containers: each fault is found with its evidence, and not after its repair."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LEFT = {"CRT-06", "AUT-04", "CFG-04", "CVE-01", "CVE-02"}
 
 
 def audit(mine: Project) -> dict[tuple[str, str], dict[str, Any]]:
-    """The findings, by check and component; there is nothing that could not be looked at."""
+    """Returns the findings, by check and component; every check must have run."""
     ended = mine.start("audit", str(mine.stack), "--json")
     assert ended.returncode in (0, 3), ended.stderr
     said = json.loads(ended.stdout)
@@ -42,10 +42,10 @@ def audit(mine: Project) -> dict[tuple[str, str], dict[str, Any]]:
     return {(each["id"], each["component"]): each for each in said["findings"]}
 
 
-def keeps_its_shape(components: dict[str, Any]) -> None:
-    """What other programs read of a container in `scan --json`: a key may come, none may go, no value changes its kind.
+def check_contract(components: dict[str, Any]) -> None:
+    """Checks the keys and types of a container in `scan --json`: a key may be added, none removed, no type changed.
 
-    Kept in data/container_contract.json. FIRESCREEN_GOLDEN=1 writes the file anew.
+    Recorded in data/container_contract.json. FIRESCREEN_GOLDEN=1 writes the file anew.
     """
     now = contract.shape([each["container"] for each in components.values()])
     if os.environ.get("FIRESCREEN_GOLDEN"):
@@ -58,7 +58,7 @@ def keeps_its_shape(components: dict[str, Any]) -> None:
 
 def test_containers_with_faults_and_without(docker: Docker, network: Network) -> None:
     images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter", user="")}
-    # pytest's own folder is closed to all others, whatever the modes below it.
+    # pytest's own folder is private, whatever the modes below it.
     with (
         tempfile.TemporaryDirectory(prefix="firescreen-audit-") as folder,
         project(docker, network, Path(folder), "trixie") as mine,
@@ -67,7 +67,7 @@ def test_containers_with_faults_and_without(docker: Docker, network: Network) ->
         mine.write(COMPOSE.format(**images), SCRAPE.format(target="exporter:9100"))
         mine.up(9090, 9100)
         compose = mine.folder / "compose.yaml"
-        keeps_its_shape(mine.scan(code=3))
+        check_contract(mine.scan(code=3))
         first = audit(mine)
         as_root, published = first["CTR-01", "node_exporter"], first["EXP-05", "node_exporter"]
         assert "mon-exporter-1" in as_root["evidence"] and "user number 0" in as_root["evidence"]

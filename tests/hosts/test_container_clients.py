@@ -1,4 +1,6 @@
-"""Clients in containers beside the scrape jobs: remote write and read, alerts, blackbox modules; each still arrives."""
+"""Clients in containers beside the scrape jobs: remote write and read, alerts, blackbox modules; their data
+still arrives.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,7 @@ components:
 LOGIN = ("tls", "basic_auth")
 
 
-def test_what_is_written_sent_and_probed_still_arrives(
+def test_samples_alerts_and_probe_results_still_arrive(
     docker: Docker, network: Network, tmp_path: Path
 ) -> None:
     images = {name: docker.image(name) for name in PORTS}
@@ -101,13 +103,13 @@ def test_what_is_written_sent_and_probed_still_arrives(
             (mine.folder / name).parent.mkdir()
             (mine.folder / name).write_text(text)
         mine.up(9090, 9190, 9093, 9100, 9115)
-        until(lambda: arrives(mine, time.time() - 5, ()))
+        until(lambda: has_arrived(mine, time.time() - 5, ()))
         files, shape = mine.files(), mine.shape()
 
         done = mine.run("apply", str(mine.stack), "--yes", "--json")
         assert done["state"] == "proven"
         since = time.time()
-        until(lambda: arrives(mine, since, LOGIN))
+        until(lambda: has_arrived(mine, since, LOGIN))
         written = (mine.folder / "prometheus/prometheus.yml").read_text()
         assert "url: https://receiver:9090/api/v1/write   # kept for long" in written
         assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
@@ -115,11 +117,11 @@ def test_what_is_written_sent_and_probed_still_arrives(
         mine.run("undo", "--yes")
         assert (mine.files(), mine.shape()) == (files, shape)
         since = time.time()
-        until(lambda: arrives(mine, since, ()))
+        until(lambda: has_arrived(mine, since, ()))
 
 
-def arrives(mine: Project, since: float, protect: tuple[str, ...]) -> bool:
-    """Whether samples, alerts and the answers of a probe from after `since` are where they belong."""
+def has_arrived(mine: Project, since: float, protect: tuple[str, ...]) -> bool:
+    """Returns whether samples, alerts and probe results from after `since` have arrived."""
     written = mine.ask(9190, "/api/v1/query?query=max(timestamp(up))", protect)["data"]["result"]
     alerts = mine.ask(9093, "/api/v2/alerts", protect)
     newest = mine.query("max(timestamp(probe_success==1))", protect)
@@ -132,7 +134,7 @@ def arrives(mine: Project, since: float, protect: tuple[str, ...]) -> bool:
 
 
 def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Back when it holds; what does not answer yet is asked again."""
+    """Waits until the condition holds; a server that does not answer yet is asked again."""
     deadline = time.monotonic() + seconds
     while True:
         try:

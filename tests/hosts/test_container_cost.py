@@ -1,4 +1,4 @@
-"""What securing containers costs in scrapes, and that no secret gets where others read it; on all five components."""
+"""The cost of securing containers in scrapes, and no secret readable by others, with all five components."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ TOGETHER = ("alertmanager", "node_exporter", "pushgateway")
 PASSWORD = ("tls", "basic_auth")
 
 
-def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_path: Path) -> None:
+def test_few_scrapes_are_lost_and_no_secret_is_readable(
+    docker: Docker, network: Network, tmp_path: Path
+) -> None:
     images = {name: docker.image(name) for name in PORTS}
     with project(docker, network, tmp_path, "trixie") as mine:
         begin = time.time()
@@ -46,15 +48,15 @@ def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_pat
         assert len(told) == 1, "Prometheus gets a folder for its files"
         mine.run("apply", str(mine.stack), "--yes")
 
-        # Three servers of one job are made anew for TLS, and the blackbox exporter, which asks one, for a folder with the
+        # Three servers of one job are recreated for TLS, and the blackbox exporter, which probes one, for a mount with the
         # CA certificate.
-        lost = cost(mine, stack_of((*BEFORE, *TOGETHER), ("tls",), ("blackbox_exporter",)), ("tls",))
+        lost = scrapes_lost(mine, stack_of((*BEFORE, *TOGETHER), ("tls",), ("blackbox_exporter",)), ("tls",))
         print(f"lost for TLS: {lost}")
         assert [name for name, count in lost.items() if count > (name != "localhost:9090")] == [], lost
 
         mine.stack.write_text(stack_of(PORTS, ("tls",)))
         mine.run("apply", str(mine.stack), "--yes")
-        lost = cost(mine, stack_of(PORTS, PASSWORD), PASSWORD)
+        lost = scrapes_lost(mine, stack_of(PORTS, PASSWORD), PASSWORD)
         print(f"lost for a password: {lost}")
         assert set(lost.values()) == {0}, "no container is made anew for a password"
 
@@ -70,14 +72,14 @@ def test_scrapes_lost_and_secrets_kept(docker: Docker, network: Network, tmp_pat
         assert found == {"docker inspect", "environments and arguments"}, "the search finds one that is there"
 
 
-def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
-    """How many scrapes of each target were lost while that stack was applied, by Prometheus' own samples.
+def scrapes_lost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
+    """Returns how many scrapes of each target were lost while that stack was applied, from Prometheus' own samples.
 
-    Not counted: those that fall into the own start of the target's container, until its program serves, and those that met their time limit on a
-    busy machine.
+    Not counted: scrapes during the start of the target's own container, until its program serves, and those
+    that timed out on a busy machine.
 
     Args:
-        protect: how Prometheus is protected afterwards.
+        protect: the level of Prometheus afterwards.
     """
     mine.stack.write_text(stack)
     begin = time.time()
@@ -87,7 +89,7 @@ def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
     assert said["state"] == "proven"
 
     def samples(text: str) -> list[dict[str, Any]]:
-        # The job of what the blackbox exporter is asked for changes its targets' names with the scheme.
+        # The URL that the blackbox exporter probes, and so the target's name, changes with the scheme.
         return mine.query(text.replace("[", '{job="all"}['), protect)
 
     found = lost_scrapes(samples, TARGETS, begin, end, label="instance")
@@ -100,7 +102,7 @@ def cost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[str, int]:
 
 @contextmanager
 def handshakes(mine: Project) -> Iterator[dict[str, list[float]]]:
-    """When each service finished a TLS handshake at its published port, looked at ten times a second meanwhile."""
+    """Records when each service finished a TLS handshake at its published port, ten times a second."""
     answered: dict[str, list[float]] = {service: [] for service, _ in SERVICES}
     over = threading.Event()
 
@@ -130,7 +132,7 @@ def handshakes(mine: Project) -> Iterator[dict[str, list[float]]]:
 def own_starts(
     mine: Project, begin: float, end: float, answered: Mapping[str, Sequence[float]]
 ) -> dict[str, int]:
-    """Seconds, and so scrapes, from the end of the old container until the program in the new one serves, by service."""
+    """Returns the seconds, and so scrapes, from the end of the old container until the new one serves, by service."""
     words = ["--since", str(int(begin)), "--until", f"{end:.0f}", "--filter", "type=container"]
     said = mine.docker.docker("events", *words, "--format", "{{json .}}")
     down: dict[str, int] = {}
@@ -150,7 +152,7 @@ def own_starts(
 
 
 def secrets(mine: Project) -> set[str]:
-    """Every password, hash and private key that there is, also as they look in a header or a Compose file."""
+    """Returns every password, hash and private key, also as encoded in a header or a Compose file."""
     found = set()
     for path in (*mine.workspace.rglob("*"), *mine.folder.rglob("*")):
         if path.is_file() and path.suffix in (".password", ".key", ".yml"):
@@ -165,7 +167,7 @@ def secrets(mine: Project) -> set[str]:
 
 
 def readable(mine: Project, begin: float) -> dict[str, str]:
-    """All that others may read of the containers: files, daemon, processes and logs."""
+    """Returns everything of the containers that others may read: files, daemon, processes and logs."""
     boxes = mine.docker.docker("ps", "-aq").split()
     inspected = mine.docker.docker("inspect", *boxes)
     pids = [str(one["State"]["Pid"]) for one in json.loads(inspected) if one["State"]["Pid"]]
@@ -185,13 +187,13 @@ def readable(mine: Project, begin: float) -> dict[str, str]:
 
 
 def logs(mine: Project, box: str) -> str:
-    """Both outputs of a container."""
+    """Returns both outputs of a container."""
     ended = run_program(["docker", "logs", box], env=mine.docker.environment(), timeout=20, check=True)
     assert ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
 
 
 def leaks(places: dict[str, str], hidden: set[str]) -> dict[str, int]:
-    """How many secrets stand in each place where any does."""
+    """Returns the number of secrets in each place that has any."""
     counted = {place: sum(secret in text for secret in hidden) for place, text in places.items()}
     return {place: count for place, count in counted.items() if count}

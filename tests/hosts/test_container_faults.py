@@ -1,4 +1,4 @@
-"""What goes wrong while containers are secured: each fault is rolled back, or refused before anything is touched."""
+"""Faults while containers are secured: each run is rolled back, or refused before any change."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ services:
 
 @pytest.fixture
 def mine(docker: Docker, network: Network, tmp_path: Path) -> Iterator[Project]:
-    """A project with Prometheus and an exporter that it scrapes, up; trixie's Compose."""
+    """Yields a running project with Prometheus and an exporter that it scrapes, with trixie's Compose."""
     images = {
         "prometheus": docker.image("prometheus"),
         "exporter": docker.image("node_exporter", user="65532"),
@@ -48,7 +48,7 @@ def mine(docker: Docker, network: Network, tmp_path: Path) -> Iterator[Project]:
 
 @contextmanager
 def nothing_changed(mine: Project) -> Iterator[None]:
-    """Files and containers are afterwards as they were, and everything runs and answers."""
+    """Checks that files and containers are unchanged afterwards, and that all run and answer."""
     files, shape = mine.files(), mine.shape()
     yield
     assert mine.files() == files
@@ -57,12 +57,12 @@ def nothing_changed(mine: Project) -> Iterator[None]:
 
 
 def failed(mine: Project, **more: Any) -> dict[str, Any]:
-    """What an apply says that did not succeed."""
+    """Returns the error of an apply that failed."""
     said: dict[str, Any] = mine.run("apply", str(mine.stack), "--yes", "--json", code=1, **more)
     return said
 
 
-def test_a_compose_file_that_changed_since_the_preview_is_not_written(mine: Project) -> None:
+def test_a_compose_file_that_changed_since_the_plan_is_not_written(mine: Project) -> None:
     compose = mine.folder / "compose.yaml"
     before, shape = compose.read_bytes(), mine.shape()
     said = failed(mine, tampered=("append", str(compose)))
@@ -73,7 +73,7 @@ def test_a_compose_file_that_changed_since_the_preview_is_not_written(mine: Proj
     mine.answers(9090, 9100)
 
 
-def test_a_daemon_that_restarts_in_the_middle(mine: Project) -> None:
+def test_a_daemon_that_restarts_during_the_run(mine: Project) -> None:
     with nothing_changed(mine):
         with daemon_restart(mine.docker):
             said = failed(mine)
@@ -82,7 +82,7 @@ def test_a_daemon_that_restarts_in_the_middle(mine: Project) -> None:
 
 @contextmanager
 def daemon_restart(docker: Docker) -> Iterator[None]:
-    """Restarts the daemon as soon as it makes a container."""
+    """Restarts the daemon as soon as it creates a container."""
     done = []
 
     def wait(said: IO[str]) -> None:
@@ -103,7 +103,7 @@ def daemon_restart(docker: Docker) -> Iterator[None]:
     assert done, "it was restarted"
 
 
-def test_a_port_that_somebody_takes_meanwhile(mine: Project, network: Network) -> None:
+def test_a_port_that_is_taken_meanwhile(mine: Project, network: Network) -> None:
     with nothing_changed(mine):
         with squatter(network, 9100):
             said = failed(mine)
@@ -121,7 +121,7 @@ def squatter(network: Network, port: int) -> Iterator[None]:
 
     def take() -> None:
         with network.entered(), socket.socket() as mine:
-            # What a connection of the one before left behind does not keep Docker off either.
+            # The remains of the previous connection do not stop Docker either.
             mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             while not ended.is_set():
                 try:
@@ -143,7 +143,7 @@ def squatter(network: Network, port: int) -> Iterator[None]:
     assert took, "the port was free for a moment"
 
 
-def test_an_edit_that_was_not_brought_up_is_not_brought_up_for_its_owner(mine: Project) -> None:
+def test_a_pending_edit_of_the_user_is_not_applied(mine: Project) -> None:
     compose = mine.folder / "compose.yaml"
     text = compose.read_text()
     compose.write_text(text.replace('["--collector.disable-defaults"]', '["--collector.uname"]'))
@@ -159,7 +159,7 @@ def test_an_edit_that_was_not_brought_up_is_not_brought_up_for_its_owner(mine: P
     assert mine.run("plan", str(mine.stack), "--json", code=3)["changes"]
 
 
-def test_an_image_that_was_pulled_anew_is_not_taken_in_passing(mine: Project) -> None:
+def test_a_newly_pulled_image_is_not_used(mine: Project) -> None:
     name = mine.containers()["exporter"]["Config"]["Image"]
     mine.docker.docker("tag", name, "local/kept:1")
     mine.docker.docker("tag", mine.docker.image("node_exporter", suite="sid"), name)
@@ -170,7 +170,7 @@ def test_an_image_that_was_pulled_anew_is_not_taken_in_passing(mine: Project) ->
         mine.docker.docker("tag", "local/kept:1", name)
 
 
-def test_a_variable_that_changed_since_the_preview_is_not_brought_up(mine: Project) -> None:
+def test_a_variable_that_changed_since_the_plan_is_not_applied(mine: Project) -> None:
     """A file that the run does not write itself, and that Compose reads with the others."""
     compose, variables = mine.folder / "compose.yaml", mine.folder / ".env"
     compose.write_text(compose.read_text().replace("unless-stopped", "${RESTART:-on-failure}"))
@@ -203,7 +203,7 @@ def test_a_disk_that_is_full(mine: Project) -> None:
 
 @contextmanager
 def small_disk(mine: Project, *, size: str) -> Iterator[Path]:
-    """The exporter's files go to a disk of their own, as the daemon's host sees it."""
+    """Puts the exporter's files on a small disk of their own in the daemon's mount namespace."""
     place = mine.folder / "firescreen-exporter"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0750", "tmpfs", str(place)]
@@ -225,7 +225,7 @@ def test_a_container_in_a_restart_loop(mine: Project) -> None:
         time.sleep(0.1)
     files = mine.files()
     said = mine.run("apply", str(mine.stack), "--yes", code=2)
-    # Right after a start, until its program has ended once more, it counts as running; nobody answers there.
+    # Right after a start it counts as running until its program has ended again; its port does not answer.
     refusals = ("does not stay up: it is started again and again", "does not answer at", "is not running")
     assert any(each in said for each in refusals), said
     assert mine.files() == files

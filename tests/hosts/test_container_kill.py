@@ -1,7 +1,7 @@
-"""The wizard is killed while it secures containers: `recover` brings files and containers back, whenever that was.
+"""The wizard is killed while it secures containers: `recover` restores files and containers, whenever it was killed.
 
-After some lines of the journal in `make test-hosts`, those of a container's turn among them; FIRESCREEN_CONTAINER_KILLS=1
-asks for each line.
+After some lines of the journal in `make test-hosts`, those of a container's restart among them; with
+FIRESCREEN_CONTAINER_KILLS=1 after each line.
 """
 
 from __future__ import annotations
@@ -63,21 +63,21 @@ def test_killed_after_lines_of_the_journal_and_while_compose_works(
 
 
 def is_killed(mine: Project, *tampered: str) -> bool:
-    """Whether an apply died of it; else it succeeded."""
+    """Returns whether an apply was killed; otherwise it must succeed."""
     ended = mine.start("apply", str(mine.stack), "--yes", tampered=tampered)
     assert ended.returncode in (0, SIGKILLED), (tampered, ended.stderr[-3000:])
     return ended.returncode == SIGKILLED
 
 
 def has_finished(mine: Project) -> bool:
-    """Whether the run had verified all when it was killed, so that nothing is left to recover."""
+    """Returns whether the run had verified everything when it was killed, so that nothing is left to recover."""
     mine.run("recover", "--yes")
     runs: list[dict[str, Any]] = json.loads(mine.start("history", "--json").stdout)
     return bool(runs) and runs[0]["state"] == "proven"
 
 
 def recovered(mine: Project, before: tuple[Any, Any], when: str) -> None:
-    """Recovers; all is as it was and answers."""
+    """Recovers; everything must be as before, and answer."""
     mine.run("recover", "--yes")
     assert (mine.files(), mine.shape()) == before, when
     mine.answers(9090, 9100)

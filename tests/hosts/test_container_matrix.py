@@ -1,7 +1,7 @@
 """All five components in containers, at each level, with each generation of Compose: secured, verified and undone.
 
-Five components at four levels under three generations are sixty cases. A project has all five at once and goes through
-the levels one after the other; across the generations each component runs under each of three uids.
+Five components at four levels under three generations are sixty cases. A project has all five at once and
+goes through the levels one after the other; across the generations each component runs as each of three uids.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def test_five_components_at_each_level(
 
 
 def uids(generation: str) -> dict[str, str]:
-    """The uid of each component's image; '' is root."""
+    """Returns the uid of each component's image; '' is root."""
     first = list(GENERATIONS).index(generation)
     return {name: UIDS[(number + first) % len(UIDS)] for number, name in enumerate(PORTS)}
 
 
 def secure_and_undo(mine: Project, level: str, protect: tuple[str, ...]) -> None:
-    """One level for all: applied, verified by every probe, nothing left to plan, seen by Prometheus, undone."""
+    """Secures all at one level: applied, verified by every probe, nothing left to plan, up in Prometheus, undone."""
     mine.stack.write_text(stack_of(PORTS, protect))
     done = mine.run("apply", str(mine.stack), "--yes", "--json")
     assert done["state"] == "proven", level
@@ -62,7 +62,7 @@ def secure_and_undo(mine: Project, level: str, protect: tuple[str, ...]) -> None
 
 
 def all_up(mine: Project, level: str, protect: tuple[str, ...]) -> None:
-    """Back when Prometheus itself, asked by no code of Firescreen's, has every target up by HTTPS."""
+    """Waits until Prometheus, queried without Firescreen's code, has every target up by HTTPS."""
     deadline = time.monotonic() + 60
     while True:
         found = mine.targets(protect)

@@ -1,4 +1,4 @@
-"""Projects as people have them (several files, profiles, `extends`, variables, CRLF), and containers beside systemd."""
+"""Projects with several files, profiles, `extends`, variables and CRLF, and containers beside systemd."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ components:
 """
 
 
-class OfTwoFiles(Project):
+class TwoFileProject(Project):
     """A project that needs two files and a profile."""
 
     def compose(self, *words: str) -> str:
-        """Compose with all of it."""
+        """Returns the Compose options for both files and the profile."""
         call = ("-f", "compose.yaml", "-f", "more.yaml", "-p", "mon", "--profile", "metrics")
         return self.docker.compose(*call, *words, folder=self.folder, generation=self.generation)
 
@@ -72,7 +72,7 @@ def test_two_files_a_profile_extends_and_variables(
     docker: Docker, network: Network, tmp_path: Path, generation: str
 ) -> None:
     images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
-    mine = OfTwoFiles(docker, network, tmp_path, generation)
+    mine = TwoFileProject(docker, network, tmp_path, generation)
     mine.write(MAIN.format(**images).replace("\n", "\r\n"), SCRAPE, STACK)
     (mine.folder / "more.yaml").write_text(MORE)
     (mine.folder / "common.yaml").write_text(COMMON.format(**images))
@@ -126,7 +126,7 @@ components:
 def test_containers_and_services_of_systemd_are_one_stack(
     docker: Docker, network: Network, tmp_path: Path
 ) -> None:
-    """Each Prometheus scrapes both exporters: the one in a container a service, and the reverse."""
+    """Each Prometheus scrapes both exporters: the one in a container a systemd service, and vice versa."""
     images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
     with (
         Machine("bookworm", "srv1", network, programs=("node_exporter", "prometheus")) as srv1,

@@ -1,4 +1,4 @@
-"""What goes wrong in containers, made for real: each text that Docker, Compose or a program then says is explained."""
+"""Real faults in containers: each error text of Docker, Compose or a program is explained."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ components:
 
 
 def said(docker: Docker, mine: Project, *words: str) -> str:
-    """All that Compose writes, whether it likes the file or not."""
+    """Returns the output of Compose, whether it accepts the file or not."""
     base = ["docker-compose"] if mine.generation == "bookworm" else ["docker", "compose"]
     ended = run_program(
         [*base, "-f", "compose.yaml", "-p", "mon", *words],
@@ -78,7 +78,7 @@ def said(docker: Docker, mine: Project, *words: str) -> str:
 
 
 def log(docker: Docker, name: str, sign: str) -> str:
-    """The first line of a container's log with a sign in it."""
+    """Returns the first line of a container's log that contains `sign`."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         ended = run_program(["docker", "logs", name], env={**os.environ, **docker.environment()}, timeout=30)
@@ -89,8 +89,8 @@ def log(docker: Docker, name: str, sign: str) -> str:
     raise AssertionError(f"{name} does not say {sign}")
 
 
-def explained(mine: Project, text: str, *more: str) -> str:
-    """The cause that Firescreen names first."""
+def diagnosed_cause(mine: Project, text: str, *more: str) -> str:
+    """Returns the first cause that Firescreen names."""
     found: dict[str, Any] = mine.run("explain", text, "--json", *more)
     return str(found["id"])
 
@@ -102,16 +102,16 @@ def test_a_hash_in_a_compose_file_or_env_file(
     image = docker.image("node_exporter")
     mine = Project(docker, network, tmp_path, generation)
     mine.write(BROKEN.format(exporter=image, hash=HASH))
-    assert "container-hash-dollar" in explained(mine, said(docker, mine, "config"), "--no-ask")
+    assert "container-hash-dollar" in diagnosed_cause(mine, said(docker, mine, "config"), "--no-ask")
 
     (mine.folder / "compose.yaml").write_text(BROKEN.format(exporter=image, hash="${HASH}"))
     (mine.folder / ".env").write_text(f"HASH={HASH}\n")
     told = said(docker, mine, "config")
-    if generation == "bookworm":  # 1.29 takes the file as it stands
+    if generation == "bookworm":  # 1.29 accepts the file unchanged
         assert HASH in told.replace("$$", "$")
         return
     assert HASH not in told.replace("$$", "$"), "a part of the hash was taken for a variable"
-    assert explained(mine, told, "--no-ask") in ("container-variable-unset", "container-hash-dollar")
+    assert diagnosed_cause(mine, told, "--no-ask") in ("container-variable-unset", "container-hash-dollar")
 
 
 def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Network, tmp_path: Path) -> None:
@@ -122,10 +122,10 @@ def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Netwo
             (mine.folder / name).write_text(f"basic_auth_users: {{me: '{HASH}'}}\n")
             (mine.folder / name).chmod(mode)
         told = said(docker, mine, "up", "-d", "folder").splitlines()[-1]
-        assert "container-mount-type" in explained(mine, told, "--no-ask")
+        assert "container-mount-type" in diagnosed_cause(mine, told, "--no-ask")
         assert (mine.folder / "missing.yml").is_dir()
         told = said(docker, mine, "up", "-d", "closed", "prometheus", "waiting")
-        assert "container-unhealthy" in explained(mine, told.splitlines()[-1], "--no-ask")
+        assert "container-unhealthy" in diagnosed_cause(mine, told.splitlines()[-1], "--no-ask")
         line = log(docker, "mon-closed-1", "permission denied")
         found = mine.run("explain", line, "--json", "--no-ask")
         assert "readable" in json.dumps(found) or "owner" in json.dumps(found)
@@ -139,7 +139,7 @@ def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Netwo
                 error = "".join(each["lastError"] for each in targets["data"]["activeTargets"])
                 time.sleep(0.2)
         assert "connection refused" in error
-        assert "localhost-in-container" in explained(mine, error, "--stack", str(mine.stack))
+        assert "localhost-in-container" in diagnosed_cause(mine, error, "--stack", str(mine.stack))
 
         audit = mine.run("audit", str(mine.stack), "--json", code=3)
         evidence = [each["evidence"] for each in audit["findings"]]
@@ -187,7 +187,7 @@ EXPORTER = (
 
 
 @pytest.mark.parametrize("generation", ["sid"])
-def test_flags_that_count_for_nothing_files_and_an_unknown_ca(
+def test_flags_without_effect_files_and_an_unknown_ca(
     docker: Docker, network: Network, tmp_path: Path, generation: str
 ) -> None:
     images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
@@ -197,7 +197,7 @@ def test_flags_that_count_for_nothing_files_and_an_unknown_ca(
         pair(mine.folder / "web", "encrypted")
         (mine.folder / "closed.yml").touch(mode=0o600)
         mine.compose("up", "-d")
-        # The flag and the mount come later, and the container is only restarted.
+        # Flag and mount are added later; the container is only restarted.
         text = (mine.folder / "compose.yaml").read_text()
         at = text.index("  wrapped:")
         (mine.folder / "compose.yaml").write_text(text[:at] + CHANGED + text[at:])
@@ -215,7 +215,7 @@ def test_flags_that_count_for_nothing_files_and_an_unknown_ca(
         ):
             assert "HTTP response to HTTPS client" in said_of[name]
             mine.stack.write_text(STACK + EXPORTER.replace("NAME", name))
-            assert explained(mine, said_of[name], "--stack", str(mine.stack)) == cause
+            assert diagnosed_cause(mine, said_of[name], "--stack", str(mine.stack)) == cause
         found = mine.run("explain", said_of["encrypted"], "--json", "--no-ask")
         assert "ca_file" in json.dumps(found)
         line = log(docker, next(iter(named(docker, "unreadable"))), "permission denied")
@@ -224,7 +224,7 @@ def test_flags_that_count_for_nothing_files_and_an_unknown_ca(
 
 
 def pair(folder: Path, name: str) -> None:
-    """A web configuration that every uid may read, with a self-signed certificate."""
+    """Returns a web configuration that every uid may read, with a self-signed certificate."""
     folder.mkdir()
     command = [
         "openssl",
@@ -245,7 +245,7 @@ def pair(folder: Path, name: str) -> None:
 
 
 def scrape_errors(docker: Docker, count: int) -> list[str]:
-    """The last error of each target, once there are that many."""
+    """Returns the last error of each target, once there are that many."""
     deadline = time.monotonic() + 60
     while True:
         targets = json.loads(docker.wait_for("http://127.0.0.1:9090/api/v1/targets"))["data"]["activeTargets"]
@@ -258,6 +258,6 @@ def scrape_errors(docker: Docker, count: int) -> list[str]:
 
 
 def named(docker: Docker, service: str) -> list[str]:
-    """The containers of a service of the project."""
+    """Returns the containers of a service of the project."""
     words = ("ps", "-a", "--format", "{{.Names}}", "--filter", f"label=com.docker.compose.service={service}")
     return docker.docker(*words).split()

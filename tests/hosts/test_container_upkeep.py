@@ -1,4 +1,4 @@
-"""Containers of Compose stay secured: renewed as they run; what somebody has changed or stopped is named and restored."""
+"""Containers of Compose stay secured: renewed while they run; changed or stopped ones are reported and restored."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_containers_are_renewed_and_restored(docker: Docker, network: Network, t
 
 
 def drift(mine: Project) -> set[tuple[str, str, str, str]]:
-    """What differs: kind, component, path and line, and what it is; what follows from it is left out."""
+    """Returns the differences: kind, component, path, line and text, without those that follow from another."""
     ended = mine.start("drift", str(mine.stack), "--json")
     assert ended.returncode in (0, 3), ended.stderr
     found = json.loads(ended.stdout)["differences"]

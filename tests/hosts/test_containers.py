@@ -107,7 +107,7 @@ services:
 """
 
 
-def test_what_fails_is_rolled_back_and_the_host_is_a_target_too(
+def test_a_failed_run_is_rolled_back_and_the_host_is_a_target_too(
     docker: Docker, network: Network, tmp_path: Path
 ) -> None:
     images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
@@ -132,7 +132,7 @@ def test_what_fails_is_rolled_back_and_the_host_is_a_target_too(
         assert mine.shape() == shape
 
 
-def test_the_docker_run_of_a_container_makes_its_like(docker: Docker, tmp_path: Path) -> None:
+def test_the_docker_run_command_recreates_an_equal_container(docker: Docker, tmp_path: Path) -> None:
     image = docker.image("node_exporter")
     first = ["run", "-d", "--name", "lone", "--publish", "127.0.0.1:9111:9100", "--restart", "unless-stopped"]
     more = [
@@ -183,7 +183,7 @@ services:
 """
 
 
-def test_what_publishes_no_port_is_verified_at_the_address_of_its_container(
+def test_a_container_without_published_port_is_verified_at_its_address(
     docker: Docker, network: Network, tmp_path: Path
 ) -> None:
     images = {
@@ -224,7 +224,9 @@ def test_what_publishes_no_port_is_verified_at_the_address_of_its_container(
 def test_a_container_with_another_address_is_probed_there(
     docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Docker may do when it makes one anew; here it is attached again, with an address that was asked for."""
+    """Docker may assign another address when it recreates a container; here it is attached again with a given
+    address.
+    """
     for name, value in docker.environment().items():
         monkeypatch.setenv(name, value)
     docker.docker("network", "create", "--subnet", "10.77.0.0/24", "moving")
@@ -325,10 +327,10 @@ datasources:
 """
 
 
-def test_data_sources_of_a_grafana_in_a_container_follow(
+def test_data_sources_of_a_grafana_in_a_container_are_updated(
     docker: Docker, network: Network, tmp_path: Path
 ) -> None:
-    """Grafana itself is not to be had here: a program under its uid reads what its data source names."""
+    """No registry of these tests has Grafana: a program with its uid reads the files that its data source names."""
     docker.docker("tag", docker.image("node_exporter"), "grafana/grafana:11.0.0")
     level = "  - {host: here, name: prometheus, protect: [tls, basic_auth, client_cert], service: docker}\n"
     with project(docker, network, tmp_path, "sid") as mine:

@@ -1,4 +1,4 @@
-"""Docker on another host, over SSH: as root and as a user with sudo; Firescreen on a third machine."""
+"""Docker on another host over SSH, as root and as a user with sudo; Firescreen on a third machine."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ components:
 
 @contextmanager
 def sshd(docker: Docker, network: Network, folder: Path) -> Iterator[str]:
-    """An SSH server on the daemon's host, and its line for known_hosts."""
-    # Not below pytest's own folder, which is closed: sshd reads the list of keys as the user who logs in.
+    """Runs an SSH server on the daemon's host, and returns its line for known_hosts."""
+    # Not below pytest's own folder, which is private: sshd reads the list of keys as the user who logs in.
     folder.mkdir(mode=0o755)
     key = keygen(folder / "host")
     (folder / "authorized").write_text(network.key.with_suffix(".pub").read_text())
@@ -69,14 +69,14 @@ def sshd(docker: Docker, network: Network, folder: Path) -> Iterator[str]:
             time.sleep(0.05)
         yield f"[{ENDPOINT}]:{PORT} {key.with_suffix('.pub').read_text()}"
     finally:
-        # A number in the daemon's own namespace.
+        # A process id in the daemon's own namespace.
         subprocess.run([*docker.enter, "kill", (folder / "pid").read_text().strip()], check=True, timeout=20)
         server.wait(20)
         shutil.rmtree(folder)
 
 
 class Remote(Project):
-    """The project, and Firescreen on a machine of its own."""
+    """The project, with Firescreen on a machine of its own."""
 
     client: Machine
 

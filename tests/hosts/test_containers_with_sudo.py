@@ -1,4 +1,4 @@
-"""A user who may not ask Docker, and has sudo: containers of this machine are secured and undone by `become: sudo`."""
+"""A user without access to Docker but with sudo: containers of this machine are secured and undone by `become: sudo`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ROOT = Path(__file__).parents[2]
 
 
 class WithSudo(Project):
-    """A project on the daemon's host, where an ordinary user runs Firescreen."""
+    """A project on the daemon's host, where an unprivileged user runs Firescreen."""
 
     person: Person
 
     def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-        """Runs Firescreen as the user; the daemon is found at its usual socket."""
+        """Runs Firescreen as the user; the daemon has its default socket."""
         assert not tampered, "only as root"
         who = ["runuser", "-u", self.person.name, "--", "env", f"HOME={self.person.home}"]
         program = [sys.executable, "-m", "screens", "--workspace", str(self.workspace)]

@@ -1,4 +1,4 @@
-"""The package that `make deb` builds, installed on a Debian host with nothing else of ours, used there and removed."""
+"""The package of `make deb`, installed on a Debian host without anything else of ours, used there and removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand itself: real containers of each component, under each uid, by each generation of compose."""
+"""Tests of docker_stand.py: real containers of each component, as each uid, with each generation of Compose."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_component_runs_as_root_too(docker: Docker, component: str) -> Non
 
 
 def test_hosts_in_the_network_still_reach_each_other(docker: Docker, network: Network) -> None:
-    """A daemon that enables forwarding itself drops what it does not know, also on the hosts' bridge."""
+    """A daemon that enables forwarding itself drops unknown packets, also those on the hosts' bridge."""
     said = subprocess.run(
         [*network.enter, "iptables", "-S", "FORWARD"],
         env=docker.engine_environment(),

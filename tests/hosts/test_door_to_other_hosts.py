@@ -1,7 +1,7 @@
 """Front doors to components of another host, and of their own, over TLS with a client certificate; then undone.
 
-Strangers are rejected at the front door and at every address of the component, and a Prometheus elsewhere keeps on
-scraping it.
+Clients without credentials are rejected at the front door and at every address of the component, and a
+Prometheus on another host keeps scraping it.
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ ALERTS = b"groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n
 
 @contextmanager
 def _booted(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
-    """A host with proxies, which finds the name of the other one, and that with a Prometheus and an Alertmanager."""
+    """Boots a host with proxies, which resolves the other one's name, and that with a Prometheus and an Alertmanager."""
     made = [
         Machine(suite, "web1", network, programs=AT_DOOR, label="at-door"),
         Machine(suite, "db1", network, programs=BEHIND, label="behind-door"),
     ]
     with booted(made) as (web1, db1):
-        # The second name is none of its certificate.
+        # The second name is not in its certificate.
         web1.check(f"echo '{db1.address} db1 {ALIAS}' >>/etc/hosts")
         web1.push("/etc/prometheus/prometheus.yml", CONFIG.format(db1=db1.address).encode())
         db1.push("/etc/prometheus/prometheus.yml", OTHER_CONFIG.encode())
         db1.push("/etc/prometheus/alerts.yml", ALERTS)
-        # An alert that fires before Prometheus has found the Alertmanager is sent again, by default a minute later.
+        # An alert that fires before Prometheus has discovered the Alertmanager is sent again, by default a minute later.
         db1.push("/etc/default/prometheus", b'ARGS="--rules.alert.resend-delay=1s"\n')
-        # A host without a private address cannot gossip.
+        # A host without a private address cannot join a cluster.
         db1.push(
             "/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n'
         )
@@ -107,7 +107,7 @@ def _stack(web1: Machine, db1: Machine, proxy: ProxyProgram) -> Stack:
     )
 
 
-# Of Caddy and HAProxy, what is written differs by version.
+# For Caddy and HAProxy the written configuration depends on the version.
 @pytest.mark.parametrize(
     ("suite", "proxies"),
     [("bookworm", ("nginx", "apache", "caddy", "haproxy")), ("sid", ("caddy", "haproxy"))],
@@ -132,12 +132,12 @@ def test_components_of_another_host(
                     "web1/pushgateway",
                 } == {each.partition("/beside@")[0] for each in seen}
                 client = Client(web1, engine.workspace.root)
-                _through_the_door(client)
-                _beside_it(web1, db1)
+                _check_front_door(client)
+                _check_direct_access(web1, db1)
                 assert engine.plan(stack).steps == ()
                 if proxy == proxies[0]:
-                    _renewed(engine, stack, web1, client)
-                _verifies(proxy, web1, client)
+                    _check_renewal(engine, stack, web1, client)
+                _check_upstream_verification(proxy, web1, client)
                 begin = time.time()
                 while engine.undo().state == "undone":
                     pass
@@ -148,7 +148,7 @@ def test_components_of_another_host(
             print(proxy, suite, f"{time.monotonic() - started:.1f} s")
 
 
-def _through_the_door(client: Client) -> None:
+def _check_front_door(client: Client) -> None:
     up = {each["metric"]["job"]: each["value"][1] for each in client.query("up")}  # type: ignore[index]
     assert up == {"prometheus": "1"}
     assert client.said("/prometheus/api/v1/status/config", user="").startswith("401")
@@ -161,8 +161,10 @@ def _through_the_door(client: Client) -> None:
     assert client.said("/blackbox/metrics") == "200"
 
 
-def _beside_it(web1: Machine, db1: Machine) -> None:
-    """A stranger on another host reaches the component by no address, and the Prometheus there keeps on scraping."""
+def _check_direct_access(web1: Machine, db1: Machine) -> None:
+    """Checks that another host without credentials reaches the component at no address, and Prometheus there
+    still scrapes it.
+    """
     for url in (
         f"https://{db1.address}:9090/prometheus/metrics",
         f"https://{db1.address}:9093/alertmanager/metrics",
@@ -174,12 +176,14 @@ def _beside_it(web1: Machine, db1: Machine) -> None:
             assert said == "000", (url, said)
     asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(up == 1)' | grep -q '\"4\"'"
     web1.check(f"for i in $(seq 100); do {asked} && exit; sleep 0.2; done; exit 1")
-    # Shorter than Prometheus' usual interval, though it restarts for TLS and for its path: at most one scrape is lost.
+    # Shorter than Prometheus' default interval, although it restarts for TLS and for its path: at most one scrape is lost.
     assert _longest_gap(web1) < 15
 
 
 def _longest_gap(web1: Machine) -> float:
-    """Seconds for which a component of the other host was not scraped while it moved: it is scraped once a second."""
+    """Returns the seconds for which a component of the other host was not scraped during the change: once a
+    second normally.
+    """
     asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up{job=~\"other-.*\"}[2m]'"
     gaps = []
     for series in json.loads(web1.check(asked))["data"]["result"]:
@@ -190,8 +194,8 @@ def _longest_gap(web1: Machine) -> float:
     return float(max(gaps))
 
 
-def _renewed(engine: Engine, stack: Stack, web1: Machine, client: Client) -> None:
-    """The front door's client certificate is replaced, and the door still opens."""
+def _check_renewal(engine: Engine, stack: Stack, web1: Machine, client: Client) -> None:
+    """Replaces the front door's client certificate, and checks that the front door still works."""
     shown = f"openssl x509 -noout -serial -in $(ls /etc/*/firescreen/{NAME}-client.crt)"
     first = web1.check(shown)
     (key,) = {each for each in _renewable(engine, stack) if each.startswith("client:web1/") and NAME in each}
@@ -205,8 +209,8 @@ def _renewable(engine: Engine, stack: Stack) -> list[str]:
     return [each.renew for each in lifetimes(stack, engine.plan(stack).facts)]
 
 
-def _verifies(proxy: ProxyProgram, web1: Machine, client: Client) -> None:
-    """The front door opens neither to a component of another CA nor to one with another name."""
+def _check_upstream_verification(proxy: ProxyProgram, web1: Machine, client: Client) -> None:
+    """Checks that the front door rejects a component with a certificate of another CA or with another name."""
     known = find_proxy(proxy)
     assert known is not None
     authority, site = f"{known.home}/{NAME}-backend-ca.crt", known.site.format(name=NAME)
@@ -218,13 +222,13 @@ def _verifies(proxy: ProxyProgram, web1: Machine, client: Client) -> None:
         (site, f"sed -i 's/\\bdb1\\b/{ALIAS}/g' {{}}"),
     ):
         web1.check(f"cp -p {path} /root/kept && {change.format(path)} && systemctl reload {UNITS[proxy]}")
-        assert _settled(client, "5") in ("500", "502", "503"), (proxy, path)
+        assert _wait_for_status(client, "5") in ("500", "502", "503"), (proxy, path)
         web1.check(f"cp -p /root/kept {path} && systemctl reload {UNITS[proxy]}")
-        assert _settled(client, "2") == "200", (proxy, path)
+        assert _wait_for_status(client, "2") == "200", (proxy, path)
 
 
-def _settled(client: Client, begins: str) -> str:
-    """The status of the component behind the front door, once the proxy has taken its configuration."""
+def _wait_for_status(client: Client, begins: str) -> str:
+    """Returns the status of the component behind the front door, once the proxy has loaded its configuration."""
     deadline, status = time.monotonic() + 20, ""
     while not status.startswith(begins) and time.monotonic() < deadline:
         status = client.said("/prometheus/-/healthy")

@@ -1,6 +1,6 @@
-"""Sites that people wrote: real checkers accept each before and after a line of ours, and an undo leaves no byte.
+"""Existing sites: real checkers accept each before and after our line, and an undo restores every byte.
 
-The sites are data (`tests/unit/data/sites`); a unit test says which of them are refused, and in which words.
+The sites are data (`tests/unit/data/sites`); a unit test covers those that are refused, and their errors.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ PAIR = (
 
 @pytest.fixture(params=SUITES, scope="module")
 def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
-    """A host with three proxies, of which none runs, and four components."""
+    """Boots a host with three proxies, none of them running, and four components."""
     with _booted(str(request.param), "nginx", network) as machine:
         machine.check(f"systemctl stop nginx && {PAIR}")
         yield machine
@@ -85,7 +85,9 @@ def cases(program: str) -> list[dict[str, Any]]:
 
 
 def door(program: ProxyProgram, version: str, port: int) -> Door:
-    """With all that the proxy can do in a site; the module by which people sign in at Apache is not in every base."""
+    """Returns a front door with all settings that the proxy supports in a site; not every base has Apache's
+    sign-in module.
+    """
     known = proxy(program)
     assert known is not None
     signs_in = SignIn(issuer="https://id.example.net", client_id="noc", groups=("admins",))
@@ -108,7 +110,7 @@ def door(program: ProxyProgram, version: str, port: int) -> Door:
 
 
 def edited(program: ProxyProgram, version: str, case: dict[str, Any], content: bytes) -> dict[str, bytes]:
-    """What the files of a case are with the routes put into its site, in the order in which they are written."""
+    """Returns the files of a case with the routes added to its site, in the order in which they are written."""
     known, port = proxy(program), case.get("port", 443)
     assert known is not None
     mine, site = door(program, version, port), posixpath.join(FOLDERS[program], case["site"])
@@ -137,15 +139,15 @@ def test_each_site_is_accepted_before_and_after(
         clean = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
         for case in cases(program):
             _as_written(web1, program, case)
-            # A file that is a JSON configuration is none of a Caddyfile's checker.
+            # The checker of a Caddyfile does not read a JSON configuration.
             if not case.get("unchecked"):
                 web1.check(CHECKERS[program])
             site = posixpath.join(FOLDERS[program], case["site"])
             found = ProxySite(program=program, name=NAME, port=443, file=site, line=1)
             facts = Facts({"web1": host}, proxies={"web1": Proxies(sites=(found,))})
             if "refused" not in case:
-                _takes(web1, program, case, facts, connection)
-            # The files of the case are gone, and each is as it was.
+                _check_added_line(web1, program, case, facts, connection)
+            # The files of the case are gone, and each other file is as before.
             for path in sorted(tree.rglob("*"), reverse=True):
                 if (path.is_symlink() and path.name.startswith("noc")) or (
                     path.is_file() and path not in clean
@@ -166,8 +168,10 @@ def _as_written(web1: Machine, program: ProxyProgram, case: dict[str, Any]) -> N
         web1.check(["ln", "-sfn", target, posixpath.join(home, name)])
 
 
-def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Facts, connection: Any) -> None:
-    """The site takes the line in: checked before it is in place, accepted in place; nonsense is rejected."""
+def _check_added_line(
+    web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Facts, connection: Any
+) -> None:
+    """Adds the line to the site: checked before it is in place, accepted in place; nonsense is rejected."""
     known = proxy(program)
     assert known is not None
     service = facts.hosts["web1"].proxies[0]
@@ -192,7 +196,7 @@ def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Fa
     for at, content in files.items():
         put(at, replace(before, content=content))
     web1.check(CHECKERS[program])
-    # All are read by the checker before they are put in place.
+    # The checker reads all files before they are put in place.
     for at in files:
         with pytest.raises(ValidationError):
             put(at, replace(before, content=b"no_such_directive {\n"))
@@ -206,7 +210,7 @@ def _takes(web1: Machine, program: ProxyProgram, case: dict[str, Any], facts: Fa
 
 @pytest.fixture(scope="module", params=["trixie", "sid"])
 def unpacked(request: pytest.FixtureRequest, network: Network) -> Iterator[Path]:
-    """The files of a host of a later suite, which is not booted: the checkers need no more."""
+    """Returns the files of a host of a later suite without booting it: the checkers need no more."""
     machine = Machine(str(request.param), "web2", network, programs=())
     try:
         machine.prepare()
@@ -330,13 +334,13 @@ ON_THE_WIRE: dict[str, tuple[ProxyProgram, ...]] = {
 """What differs between suites is what the checkers say, above."""
 
 
-def test_sites_that_are_there_take_the_routes_in(web1: Machine, network: Network, tmp_path: Path) -> None:
-    """One after the other on one host, which is as it was after each."""
+def test_routes_are_added_to_existing_sites(web1: Machine, network: Network, tmp_path: Path) -> None:
+    """All on one host, one after the other; it is unchanged after each."""
     for program in ON_THE_WIRE[web1.suite]:
-        _takes_the_routes_in(web1, program, network, tmp_path / program)
+        _add_routes(web1, program, network, tmp_path / program)
 
 
-def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network, folder: Path) -> None:
+def _add_routes(web1: Machine, program: ProxyProgram, network: Network, folder: Path) -> None:
     unit, (site, text) = {"apache": "apache2"}.get(program, program), SITES[program]
     old = web1.run(["cat", site]).stdout
     web1.push(site, text.encode())
@@ -358,14 +362,14 @@ def _takes_the_routes_in(web1: Machine, program: ProxyProgram, network: Network,
             _another_configuration_is_not_overwritten(web1, engine, stack)
         _, outcome = apply(engine, stack)
         assert len([each for each in outcome.attempts if each.outcome == "closed"]) == len(PROGRAMS) + 2
-        _strangers_and_others(web1)
+        _check_unauthenticated_requests(web1)
         assert _other_pages(web1) == theirs
-        _other_origins(web1)
+        _check_cors(web1)
         place = web1.address, NAME, "/grafana/api/live/ws", web1.root / "etc/ssl/noc.crt"
         with grafana_host.websocket(*place, origin=f"https://{NAME}") as live:
             assert live.echoed("one") == "one"
         if limit:
-            _counts(web1)
+            _check_rate_limit(web1)
             assert _other_pages(web1) == theirs
         assert engine.plan(stack).steps == ()
         smaller = replace(mine, block=()) if not asks else replace(mine, people=(), machines=())
@@ -396,7 +400,9 @@ RESUMES = "[Service]\nExecStart=\nExecStart=/usr/bin/caddy run --environ --resum
 
 
 def _another_configuration_is_not_overwritten(web1: Machine, engine: Engine, stack: Stack) -> None:
-    """A Caddy that runs with what its API was given is refused, and goes on with it; also as it is started with it."""
+    """Checks that a Caddy that runs with a configuration from its API is refused and unchanged, however it
+    was started.
+    """
     api, folder = "http://localhost:2019", "/etc/systemd/system/caddy.service.d"
     web1.check(GIVEN)
     with pytest.raises(InputError, match="JSON configuration") as refused:
@@ -412,14 +418,14 @@ def _another_configuration_is_not_overwritten(web1: Machine, engine: Engine, sta
 
 
 def _other_pages(web1: Machine) -> str:
-    """What the site says at other paths, headers and all, also to who shows a certificate that nobody knows."""
+    """Returns the site's answers at other paths with headers, also for an unknown client certificate."""
     words = f"-sk -D - --resolve {NAME}:443:127.0.0.1 https://{NAME}/ https://{NAME}/x.txt https://{NAME}/prometheusx/"
     shown = "--cert /etc/ssl/other.crt --key /etc/ssl/other.key"
     return web1.check(f"(curl {words}; curl {shown} {words}; curl -X POST {words}) | grep -vi '^date:'")
 
 
-def _strangers_and_others(web1: Machine) -> None:
-    """Without a password the paths answer 401, and the site's own pages are as they were."""
+def _check_unauthenticated_requests(web1: Machine) -> None:
+    """Checks that the paths answer 401 without a password, and that the site's own pages are unchanged."""
 
     for shown in ("", "--cert /etc/ssl/other.crt --key /etc/ssl/other.key"):
 
@@ -433,8 +439,8 @@ def _strangers_and_others(web1: Machine) -> None:
         assert said("/") == "404"
 
 
-def _counts(web1: Machine) -> None:
-    """Whoever asks more than is allowed is answered with 429 below the paths, and served as before at others."""
+def _check_rate_limit(web1: Machine) -> None:
+    """Checks that too many requests get 429 below the paths, and normal answers at others."""
     words = f"-sk -o /dev/null -w '%{{http_code}}\\n' --resolve {NAME}:443:127.0.0.1"
     said = web1.check(
         f"curl {words} 'https://{NAME}/prometheus/api/v1/status?[1-400]' | sort | uniq -c"
@@ -442,8 +448,8 @@ def _counts(web1: Machine) -> None:
     assert set(said[1::2]) == {"401", "429"}, said
 
 
-def _other_origins(web1: Machine) -> None:
-    """Pages of one origin may ask and read below the paths, and nowhere else in the site."""
+def _check_cors(web1: Machine) -> None:
+    """Checks that pages of one origin may read below the paths, and nowhere else in the site."""
 
     def said(path: str, *words: str) -> str:
         resolved = ("--resolve", f"{NAME}:443:127.0.0.1", f"https://{NAME}{path}")

@@ -1,4 +1,6 @@
-"""An export on real hosts: Ansible brings fresh ones to where `verify` is all right, and finds ours as it wants them."""
+"""An export on real hosts: Ansible secures new ones so that `verify` succeeds, and finds nothing to change
+after ours.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ def proven(engine: Engine, stack: Stack) -> None:
 def test_ansible_secures_fresh_hosts_and_a_second_run_changes_nothing(
     pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str, user: str, become: str
 ) -> None:
-    # One folder is the service's user's, as people leave it: who owns it could lead root elsewhere.
+    # One folder belongs to the service's user, which is common: its owner could redirect root's writes.
     pair[0].check(
         "install -d -o prometheus -g prometheus /etc/node_exporter && echo precious > /etc/planted.conf"
     )
@@ -61,7 +63,7 @@ def test_ansible_secures_fresh_hosts_and_a_second_run_changes_nothing(
         pair[0].check("rm /etc/node_exporter/web.yml")
         assert [etc(machine) for machine in pair] == fresh
 
-        # Somebody was there first: nothing at all is written, on the other host neither.
+        # The user has changed a file before: nothing is written, on the other host neither.
         pair[1].check(
             "cp -p /etc/prometheus/prometheus.yml /root/kept && echo '# mine' >> /etc/prometheus/prometheus.yml"
         )
@@ -82,8 +84,8 @@ def test_ansible_secures_fresh_hosts_and_a_second_run_changes_nothing(
         assert not list((machine.root / "etc").rglob("ca.key")), "the CA's key travelled"
 
 
-def _make_odd(srv1: Machine, prometheus: Machine) -> None:
-    """A user that exists only while it runs, and a reload by http: both need additions to the units."""
+def _make_unusual(srv1: Machine, prometheus: Machine) -> None:
+    """Makes a user that exists only while the service runs, and a reload by http: both need additions to the units."""
     srv1.push(
         "/etc/systemd/system/prometheus-node-exporter.service.d/owner.conf",
         b"[Service]\nDynamicUser=yes\nUser=\n",
@@ -98,11 +100,11 @@ def _make_odd(srv1: Machine, prometheus: Machine) -> None:
 
 @pytest.mark.parametrize("odd", [False, True], ids=["debian", "odd-units"])
 @pytest.mark.parametrize("suite", ["bookworm"])
-def test_ansible_finds_nothing_to_do_after_our_own_apply_and_can_do_it_again_from_nothing(
+def test_ansible_changes_nothing_after_our_apply_and_restores_new_hosts(
     pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str, odd: bool
 ) -> None:
     if odd:
-        _make_odd(*pair)
+        _make_unusual(*pair)
     stack = stack_of(pair, user="root", become="")
     for machine in pair:
         machine.check(["cp", "-a", "/etc", "/root/etc"])
@@ -115,7 +117,7 @@ def test_ansible_finds_nothing_to_do_after_our_own_apply_and_can_do_it_again_fro
         assert (looked.code, looked.changed) == (0, 0), looked.output
         assert [etc(machine) for machine in pair] == done
 
-        # Its inventory is a source of hosts for Firescreen in turn.
+        # Its inventory is a source of hosts for Firescreen.
         found = tmp_path / "found.yaml"
         command = [
             *network.enter,
@@ -135,7 +137,7 @@ def test_ansible_finds_nothing_to_do_after_our_own_apply_and_can_do_it_again_fro
             "prometheus/prometheus",
         ]
 
-        # The hosts are installed anew: the same export brings them back, to the byte.
+        # The hosts are installed anew: the same export restores them to the byte.
         for machine in pair:
             machine.check("rm -rf /etc/node_exporter /etc/prometheus && cp -a /root/etc/. /etc/")
             machine.check(

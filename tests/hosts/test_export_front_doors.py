@@ -1,5 +1,8 @@
-"""Front doors by Ansible on one real host: what the proxy's checker rejects is not put in place, by our apply nor by a
-playbook; then one playbook opens a front door in each of four proxies, is verified by Firescreen, and changes nothing more.
+"""Front doors by Ansible on one real host: a configuration that the proxy's checker rejects is not put in
+place, by our
+apply nor by a playbook; then one playbook sets up a front door in each of four proxies, Firescreen verifies
+it, and a
+second run changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 PASSWORD = "a vault's long password"
 BROKEN = "/etc/nginx/conf.d/other.conf"
-# Another site says the opposite of a listening socket, which only nginx itself can know.
+# Another site has a conflicting option for a listening socket, which only nginx itself can detect.
 BROKEN_SITE = b"server { listen 443 ssl reuseport; listen 443 ssl reuseport; }\n"
 # Each of Debian's packages has a site on port 80.
 ONE_PORT_80 = r"""
@@ -50,7 +53,7 @@ def test_a_playbook_opens_front_doors(network: Network, tmp_path: Path) -> None:
             for (proxy, port), name in zip(PORTS.items(), PROGRAMS, strict=True)
         )
         stack = stack_of(web1, doors)
-        # One of them is asked over TLS.
+        # The upstream of one of them uses TLS.
         components = tuple(
             replace(each, protect=("tls", "client_cert")) if each.name == "pushgateway" else each
             for each in stack.components
@@ -74,7 +77,7 @@ def _rejected(web1: Machine, network: Network, folder: Path) -> None:
     assert ran.code != 0
     assert "duplicate" in ran.output, ran.output
     after = etc(web1)
-    # What nothing reads yet is there; the site, which nginx would read, is not, and no flag has moved.
+    # Files that nothing reads yet are there; the site, which nginx would read, is not, and no flag has changed.
     assert {path for path in {*before, *after} if after.get(path) != before.get(path)} == {
         f"etc/nginx/firescreen/{name}"
         for name in (f"{NAME}.htpasswd", f"nginx-{NAME}.crt", f"nginx-{NAME}.key")
@@ -98,7 +101,7 @@ def _opened(web1: Machine, network: Network, folder: Path, stack: Stack) -> None
         assert [attempt for attempt in attempts if not attempt.ok] == []
         assert engine.plan(stack).steps == ()
         assert not [path for path in etc(web1) if "firescreen-check" in path]
-        # What is in place already is exported alike.
+        # Configuration that is in place already is exported too.
         made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
         again = ansible_runs.run(made, PASSWORD, enter=network.enter)
         assert (again.code, again.changed) == (0, 0), again.output

@@ -1,4 +1,4 @@
-"""Faults that only a real host has: systemd hides a folder, gives a service up, sshd lets nobody in."""
+"""Faults of real hosts only: systemd hides a folder, gives a service up, sshd rejects every login."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wizard.diagnostics import catalogue
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
-# What the wizard does on that host: find the service, read its journal, ask.
+# The wizard's steps on that host: find the service, read its journal, diagnose.
 ASK = """
 import json
 from wizard.diagnostics import catalogue
@@ -38,16 +38,16 @@ print("ANSWER" + json.dumps(told))
 """
 
 
-def _told(machine: Machine, component: str, url: str, *texts: str) -> dict[str, str]:
-    """What each of the texts, and each line of the service's journal, turns out to be."""
+def _diagnose_all(machine: Machine, component: str, url: str, *texts: str) -> dict[str, str]:
+    """Returns the diagnosis of each of the texts, and of each line of the service's journal."""
     ended = machine.python(ASK % (component, url, texts), timeout=120)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     answer: dict[str, str] = json.loads(ended.stdout.rpartition("ANSWER")[2])
     return answer
 
 
-def _guard(machine: Machine, folder: str) -> None:
-    """node_exporter's key and certificate in that folder, readable by all, and Prometheus told to use them."""
+def _secure(machine: Machine, folder: str) -> None:
+    """Writes node_exporter's key and certificate to that folder, readable by all, and makes Prometheus use TLS."""
     machine.check(
         f"mkdir -p {folder} && cd {folder} && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x "
         "-addext subjectAltName=DNS:localhost -keyout s.key -out s.crt -days 9 2>/dev/null && chmod 644 s.key"
@@ -59,10 +59,12 @@ def _guard(machine: Machine, folder: str) -> None:
 
 
 def test_a_folder_that_systemd_hides(machine: Machine) -> None:
-    """The files are there, everybody may read them, and to the service it is 'permission denied'."""
-    _guard(machine, "/home/guest/tls")
+    """The files exist and all users may read them; for the service it is 'permission denied'."""
+    _secure(machine, "/home/guest/tls")
     machine.run("sleep 1; systemctl stop prometheus")
-    told = _told(machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused")
+    told = _diagnose_all(
+        machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused"
+    )
     assert told["connect: connection refused"] == "web-pair-hidden", told
     journal = [cause for text, cause in told.items() if "/home/guest/tls" in text]
     assert journal and set(journal) == {"web-pair-hidden"}, told
@@ -73,15 +75,19 @@ def test_a_service_that_systemd_gives_up(machine: Machine) -> None:
     machine.push("/etc/default/prometheus", b'ARGS="--web.config.file=/etc/prometheus/web.yml"\n')
     ended = machine.run("systemctl restart prometheus; sleep 2; systemctl status prometheus --no-pager -l")
     text = ended.stdout + ended.stderr
-    told = _told(machine, "prometheus", "http://localhost:9090/metrics", text, "connect: connection refused")
+    told = _diagnose_all(
+        machine, "prometheus", "http://localhost:9090/metrics", text, "connect: connection refused"
+    )
     assert set(told.values()) == {"web-hash"}, told
 
 
 def test_a_key_that_the_service_may_not_read(machine: Machine) -> None:
-    _guard(machine, "/etc/prometheus/tls")
+    _secure(machine, "/etc/prometheus/tls")
     machine.check("chmod 600 /etc/prometheus/tls/s.key")
     machine.run("systemctl restart prometheus; sleep 1; systemctl stop prometheus")
-    told = _told(machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused")
+    told = _diagnose_all(
+        machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused"
+    )
     assert told["connect: connection refused"] == "web-pair-rights", told
 
 
@@ -96,7 +102,7 @@ REFUSALS = {
 }
 
 
-def test_ssh_that_lets_nobody_in(machine: Machine) -> None:
+def test_ssh_that_rejects_every_login(machine: Machine) -> None:
     told = {}
     for arguments, words in REFUSALS.values():
         more = arguments.format(host=f"root@{machine.address}").split()
@@ -118,7 +124,7 @@ def test_ssh_that_lets_nobody_in(machine: Machine) -> None:
 
 
 def test_a_host_that_starts_and_serves_has_nothing_to_explain(machine: Machine) -> None:
-    """The journal of a whole boot, of the services and of a reload: no line of it is taken for a fault."""
+    """The journal of a complete boot, of the services and of a reload: no line of it is diagnosed as a fault."""
     machine.run("systemctl reload prometheus; systemctl restart prometheus-node-exporter; sleep 1")
     lines = machine.check("journalctl --no-pager -o short-iso -b").splitlines()
     assert len(lines) > 50

@@ -1,6 +1,6 @@
-"""A site of five real hosts: what fails on one of them harms no other, and everything can be put back.
+"""A site of five real hosts: a failure of one of them affects no other, and everything can be restored.
 
-srv1 to srv4 have node_exporter, prometheus asks them all. Every file below /etc of all five is compared.
+srv1 to srv4 have node_exporter, prometheus scrapes all four. Every file below /etc of all five is compared.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def undo_all(engine: Engine) -> None:
 def when(
     wanted: Callable[[Event], bool], act: Callable[[], None], heard: list[Event]
 ) -> Callable[[Event], None]:
-    """An emit that acts once, in the moment of the first event that is wanted."""
+    """Returns an event callback that calls `act` once, at the first event that `wanted` accepts."""
 
     def emit(event: Event) -> None:
         first = wanted(event) and not any(map(wanted, heard))
@@ -66,8 +66,8 @@ def when(
     return emit
 
 
-def test_five_hosts_are_secured_and_put_back(site: Site, tmp_path: Path) -> None:
-    """As a user who needs sudo's password; and nothing secret is to be seen on any host meanwhile."""
+def test_five_hosts_are_secured_and_restored(site: Site, tmp_path: Path) -> None:
+    """As a user with a password for sudo; no secret is visible on any host meanwhile."""
     before = site.all_files()
     heard: list[Event] = []
     stack = site.stack(user="operator", become="sudo")
@@ -87,7 +87,7 @@ def test_five_hosts_are_secured_and_put_back(site: Site, tmp_path: Path) -> None
     assert all(map(site.plain, NODES))
 
 
-def test_a_host_that_is_away_is_left_alone_and_done_later(site: Site, tmp_path: Path) -> None:
+def test_an_unreachable_host_is_unchanged_and_secured_later(site: Site, tmp_path: Path) -> None:
     before = site.all_files()
     with engine_at(tmp_path, site.network) as engine:
         with site.unplugged("srv3"):
@@ -109,7 +109,7 @@ def restarts_srv3(event: Event) -> bool:
 
 
 @pytest.mark.parametrize("moment", ["before", "during", "after"])
-def test_a_host_that_goes_away_in_the_middle(site: Site, tmp_path: Path, moment: str) -> None:
+def test_a_host_that_becomes_unreachable_during_the_run(site: Site, tmp_path: Path, moment: str) -> None:
     before = site.all_files()
     moments: dict[str, Callable[[Event], bool]] = {
         "before": lambda event: (event.kind, event.host, event.state) == ("change", "srv3", "done"),
@@ -140,7 +140,7 @@ def test_a_host_that_goes_away_in_the_middle(site: Site, tmp_path: Path, moment:
     assert all(map(site.plain, NODES))
 
 
-def test_where_the_host_that_asks_the_others_goes_away_the_rest_is_put_back_and_it_is_owed(
+def test_when_the_prometheus_host_becomes_unreachable_the_others_are_rolled_back_and_it_needs_recovery(
     site: Site, tmp_path: Path
 ) -> None:
     before = site.all_files()
@@ -168,7 +168,7 @@ def test_where_the_host_that_asks_the_others_goes_away_the_rest_is_put_back_and_
 
 
 @pytest.mark.parametrize("harm", [full_disk, read_only], ids=["full disk", "read-only /etc"])
-def test_a_host_that_cannot_be_written_is_put_back_alone(
+def test_only_the_host_that_cannot_be_written_is_rolled_back(
     site: Site, tmp_path: Path, harm: Callable[[Site, str], Iterator[None]]
 ) -> None:
     before = site.all_files()
@@ -185,7 +185,7 @@ def test_a_host_that_cannot_be_written_is_put_back_alone(
     assert site.all_files() == before
 
 
-def test_what_start_up_files_print_gets_nowhere(site: Site, tmp_path: Path) -> None:
+def test_output_of_start_up_files_is_ignored(site: Site, tmp_path: Path) -> None:
     before = site.all_files()
     with engine_at(tmp_path, site.network) as engine, rubbish(site, "srv2"):
         outcome = engine.apply(engine.plan(site.stack()))
@@ -194,7 +194,7 @@ def test_what_start_up_files_print_gets_nowhere(site: Site, tmp_path: Path) -> N
     assert site.all_files() == before
 
 
-def test_a_wrong_password_for_sudo_is_told_before_anything_is_done(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_sudo_password_is_reported_before_any_change(site: Site, tmp_path: Path) -> None:
     before = site.all_files()
     stack = site.stack(user="operator", become="sudo")
     with engine_at(tmp_path, site.network) as engine:
@@ -207,7 +207,7 @@ def test_a_wrong_password_for_sudo_is_told_before_anything_is_done(site: Site, t
 
 
 def test_two_wizards_at_once(site: Site, tmp_path: Path) -> None:
-    """The second is refused while the first is at work, and may when it is done."""
+    """The second is refused while the first runs, and allowed afterwards."""
     stack = site.stack()
     with engine_at(tmp_path / "one", site.network) as one, engine_at(tmp_path / "two", site.network) as two:
         refused: list[Outcome] = []

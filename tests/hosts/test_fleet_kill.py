@@ -1,6 +1,6 @@
-"""The wizard is killed in the middle of a run over five hosts: each ends old and running, or new and proven.
+"""The wizard is killed during a run over five hosts: each ends old and running, or new and verified.
 
-A few times in `make test-hosts`; FIRESCREEN_FLEET_KILLS says how many.
+A few times in `make test-hosts`; FIRESCREEN_FLEET_KILLS sets the number.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def site(network: Network) -> Iterator[Site]:
 
 
 def written(site: Site, folder: Path) -> Path:
-    """The stack as a file."""
+    """Writes the stack file."""
 
     def host(spec: HostSpec) -> dict[str, str]:
         return {

@@ -1,7 +1,7 @@
-"""Whole runs over SSH on a host whose folders belong to the service's user, as the walk-throughs leave them.
+"""Complete runs over SSH on a host whose folders belong to the service's user, as tutorials leave them.
 
-Secured and put back as ever; refused before anything is touched where root would be led elsewhere; and what a file has
-besides its mode (access control lists) is there after a run and after its undo.
+The stack is secured and restored; a run is refused before any change where root's writes would be redirected;
+access control lists of a file are kept after a run and after its undo.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def host(network: Network) -> Iterator[Machine]:
 
 @pytest.fixture
 def folder(host: Machine) -> Iterator[Machine]:
-    """With /etc/node_exporter as a person makes it who gives it to the service's user."""
+    """Makes /etc/node_exporter with the service's user as its owner."""
     host.check("rm -rf /etc/node_exporter && install -d -o prometheus -g prometheus /etc/node_exporter")
     yield host
     host.check("rm -rf /etc/node_exporter")
@@ -71,10 +71,10 @@ def engine_at(path: Path, network: Network) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize(("user", "become"), LOGINS)
-def test_a_folder_of_the_services_user_is_secured_and_put_back(
+def test_a_folder_of_the_services_user_is_secured_and_restored(
     folder: Machine, network: Network, tmp_path: Path, user: str, become: str
 ) -> None:
-    # Whoever had rights by a list keeps them, and nobody gets any by what the folder gives new files.
+    # Users with rights by an access control list keep them, and the folder's default list gives nobody new rights.
     folder.check(
         "chown prometheus:prometheus /etc/node_exporter && chmod 640 /etc/prometheus/prometheus.yml && "
         "chgrp prometheus /etc/prometheus/prometheus.yml && setfacl -m u:admin:rw /etc/prometheus/prometheus.yml && "
@@ -106,7 +106,7 @@ LED_ASTRAY = {
 
 
 @pytest.mark.parametrize(("user", "become"), LOGINS)
-def test_root_is_not_led_elsewhere_and_nothing_is_touched(
+def test_root_does_not_follow_planted_links_and_nothing_changes(
     folder: Machine, network: Network, tmp_path: Path, user: str, become: str
 ) -> None:
     wanted = stack(folder.spec(user=user, become=become), "tls")
@@ -145,7 +145,7 @@ def test_root_is_not_led_elsewhere_and_nothing_is_touched(
         assert folder.check(EVERYTHING) == before
 
 
-def test_roots_own_links_go_on_working(host: Machine, network: Network, tmp_path: Path) -> None:
+def test_links_of_root_keep_working(host: Machine, network: Network, tmp_path: Path) -> None:
     host.check("mv /etc/prometheus /srv/prometheus && ln -s /srv/prometheus /etc/prometheus")
     try:
         before = host.check(EVERYTHING)
@@ -158,8 +158,10 @@ def test_roots_own_links_go_on_working(host: Machine, network: Network, tmp_path
         host.check("rm /etc/prometheus && mv /srv/prometheus /etc/prometheus")
 
 
-def test_what_is_immutable_is_refused_ahead(host: Machine, network: Network, tmp_path: Path) -> None:
-    # An overlay takes the mark only for a file of its upper layer.
+def test_an_immutable_file_is_refused_before_any_change(
+    host: Machine, network: Network, tmp_path: Path
+) -> None:
+    # An overlay accepts the immutable flag only for a file of its upper layer.
     host.check("touch -c /etc/prometheus/prometheus.yml && chattr +i /etc/prometheus/prometheus.yml")
     try:
         before = host.check(EVERYTHING)
@@ -174,7 +176,7 @@ def test_what_is_immutable_is_refused_ahead(host: Machine, network: Network, tmp
         host.check("chattr -i /etc/prometheus/prometheus.yml")
 
 
-def test_a_list_that_cannot_be_carried_over_is_refused_ahead(
+def test_an_acl_that_cannot_be_copied_is_refused_before_any_change(
     host: Machine, network: Network, tmp_path: Path
 ) -> None:
     host.check("setfacl -m u:admin:rw /etc/prometheus/prometheus.yml && mv /usr/bin/getfacl /usr/bin/away")
@@ -189,7 +191,7 @@ def test_a_list_that_cannot_be_carried_over_is_refused_ahead(
         host.check("mv /usr/bin/away /usr/bin/getfacl; setfacl -b /etc/prometheus/prometheus.yml")
 
 
-def test_whole_runs_while_everything_is_swapped(folder: Machine, network: Network, tmp_path: Path) -> None:
+def test_complete_runs_while_paths_are_swapped(folder: Machine, network: Network, tmp_path: Path) -> None:
     wanted = stack(folder.spec(), "tls", "basic_auth")
     outside = (
         "find /etc /root /srv -xdev -not -path '/etc/node_exporter*' -not -path '*/firescreen*' -type f "

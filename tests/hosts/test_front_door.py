@@ -1,4 +1,4 @@
-"""Front doors: real reverse proxies in front of real programs, below paths and under names, over SSH; then undone.
+"""Front doors: real reverse proxies before real programs, below paths and under names, over SSH; then undone.
 
 Every file below /etc is compared before and after an undo.
 """
@@ -86,16 +86,16 @@ ALERTS = "groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n"
 
 @contextmanager
 def _booted(suite: str, proxy: ProxyProgram, network: Network) -> Iterator[Machine]:
-    """A host with that proxy, its own site on port 80, and four components."""
-    # Of a name of its own: systemd-nspawn keeps two hosts of one name from starting at once.
+    """Boots a host with that proxy, its own site on port 80, and four components."""
+    # With a unique name: systemd-nspawn does not start two hosts of the same name at once.
     label = f"web1-{os.getpid() % 100000}"
     with Machine(suite, "web1", network, programs=PROGRAMS, label=label) as machine:
         machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
         machine.push("/etc/prometheus/alerts.yml", ALERTS.encode())
-        # An alert that fires before Prometheus has found the Alertmanager is sent again, by default a minute later.
+        # An alert that fires before Prometheus has discovered the Alertmanager is sent again, by default a minute later.
         flags = "--web.enable-remote-write-receiver --rules.alert.resend-delay=1s"
         machine.push("/etc/default/prometheus", f'ARGS="{flags}"\n'.encode())
-        # A host without a private address cannot gossip.
+        # A host without a private address cannot join a cluster.
         machine.push(
             "/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n'
         )
@@ -112,7 +112,7 @@ def _booted(suite: str, proxy: ProxyProgram, network: Network) -> Iterator[Machi
 
 
 def etc(machine: Machine) -> dict[str, tuple[str, int]]:
-    """Every file below /etc with its content and mode, as seen from outside."""
+    """Returns every file below /etc with its content and mode, read from outside."""
     return {
         str(path.relative_to(machine.root)): (
             hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -152,7 +152,7 @@ def apply(engine: Engine, stack: Stack) -> tuple[Plan, Outcome]:
 
 @dataclass
 class Client:
-    """curl as a person or a program has it: the CA, the name's address, and a user."""
+    """curl as a user or a program runs it: with the CA, the address of the name, and a user."""
 
     machine: Machine
     workspace: Path
@@ -161,7 +161,7 @@ class Client:
     def said(
         self, path: str, *words: str, user: str = "admin", stdin: bytes = b"", body: bool = False
     ) -> str:
-        """The status of the response, or its body."""
+        """Returns the status of the response, or its body."""
         ended = subprocess.run(
             [
                 *("curl", "-sS", "--cacert", self.workspace / "ca/ca.crt"),
@@ -178,7 +178,7 @@ class Client:
         return (ended.stdout + ended.stderr).decode().strip()
 
     def query(self, expression: str) -> list[dict[str, object]]:
-        """What Prometheus answers through the door."""
+        """Returns the result of a query to Prometheus through the front door."""
         words = ("--data-urlencode", f"query={expression}")
         found: list[dict[str, object]] = json.loads(self.said("/prometheus/api/v1/query", *words, body=True))[
             "data"
@@ -187,7 +187,7 @@ class Client:
 
 
 def remote_write_body() -> bytes:
-    """More than 2 MB of remote_write's protobuf, as snappy literals."""
+    """Returns more than 2 MB of remote_write's protobuf, as snappy literals."""
 
     def number(value: int) -> bytes:
         out = b""
@@ -213,13 +213,13 @@ def remote_write_body() -> bytes:
 
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("proxy", UNITS)
-def test_one_name_with_a_path_for_each(
+def test_one_name_with_a_path_for_each_component(
     proxy: ProxyProgram, suite: str, network: Network, tmp_path: Path
 ) -> None:
-    """By password; by client certificate too, but for nginx. Grafana, a stand-in, keeps its own login."""
+    """With a password; also with client certificates, except for nginx. The Grafana stand-in keeps its own login."""
     grafana = DoorRoute(to=GRAFANA, path="/grafana")
     door = replace(ONE_NAME, proxy=proxy, cors=(ORIGIN,), routes=(*ONE_NAME.routes, grafana))
-    # Apache and Caddy limit no rates, as they are packaged.
+    # Debian's Apache and Caddy have no rate limits.
     door = replace(door, rate_limit=100) if proxy == "nginx" else replace(door, client_cert=True, hsts_days=1)
     with _booted(suite, proxy, network) as web1:
         grafana_host.install(web1)
@@ -231,10 +231,10 @@ def test_one_name_with_a_path_for_each(
             closed = [each.probe.client for each in outcome.attempts if each.outcome == "closed"]
             assert len(closed) == len(PROGRAMS) + 2
             client = Client(web1, engine.workspace.root)
-            # Shorter than Prometheus' usual interval: at most one scrape of it is lost.
+            # Shorter than Prometheus' default interval: at most one scrape of it is lost.
             assert _longest_gap(client) < 15
-            _as_people_and_programs_do(client)
-            _as_printed(plan, web1, network)
+            _use_as_people_and_programs(client)
+            _run_printed_commands(plan, web1, network)
             _other_origins(client)
             _grafana(client)
             _alerts_arrive(client)
@@ -256,8 +256,10 @@ def test_one_name_with_a_path_for_each(
         assert "prometheus" in web1.check("curl -sL http://127.0.0.1:9090/metrics | head -5; echo prometheus")
 
 
-def _as_people_and_programs_do(client: Client) -> None:
-    """Two megabytes are pushed and sent through the door, a long answer comes back, a stranger gets nothing."""
+def _use_as_people_and_programs(client: Client) -> None:
+    """Pushes and sends two megabytes through the front door, reads a long answer, and is rejected without
+    credentials.
+    """
     big = "".join(f'big{{n="{number:0400d}"}} 1\n' for number in range(5200)).encode()
     assert len(big) > 2 * MB
     pushed = ("--data-binary", "@-")
@@ -265,7 +267,7 @@ def _as_people_and_programs_do(client: Client) -> None:
         client.said("/pushgateway/metrics/job/big", *pushed, user="script", stdin=b"# TYPE big gauge\n" + big)
         == "200"
     )
-    # Its page shows all of them, and is asked for again.
+    # Its page shows all of them, and is requested again.
     assert client.said("/pushgateway/metrics/job/big", "-X", "DELETE", user="script") == "202"
     written = ("-H", "Content-Encoding: snappy", "-H", "Content-Type: application/x-protobuf")
     sent = client.said(
@@ -286,15 +288,15 @@ def _as_people_and_programs_do(client: Client) -> None:
     assert client.said("/prometheus/api/v1/query", *words) == "200"
     for path in ("/-/%72eload", "/-/reload", "/api/v1/admin/tsdb/snapshot"):
         assert client.said(f"/prometheus{path}", "-X", "POST") == "403"
-    # In HTTP/2 there may be no answer while the client still sends.
+    # With HTTP/2 the server may not answer while the client is still sending.
     much = b"# " + b"x" * 17 * MB + b"\nmore 1\n"
     too_much = client.said("/pushgateway/metrics/job/m", *pushed, "--http1.1", user="script", stdin=much)
-    # Caddy of bookworm and trixie calls that a failure of what is behind it.
+    # Caddy of bookworm and trixie treats that as a failure of the upstream.
     assert too_much[:3] in ("413", "502")
 
 
 def _other_origins(client: Client) -> None:
-    """Pages of one origin may ask and read, also before they have logged in; the components themselves say nothing."""
+    """Checks that pages of one origin may read, also before a login; the components themselves send no such headers."""
     path, asked = "/prometheus/api/v1/query?query=up", ("-D", "-", "-H")
     preflight = ("-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET")
     mine = client.said(path, *asked, f"Origin: {ORIGIN}", body=True).lower()
@@ -312,7 +314,9 @@ def _other_origins(client: Client) -> None:
 
 
 def _grafana(client: Client) -> None:
-    """Its own login, in a browser and by token; its data sources; its WebSocket, for pages of the front door alone."""
+    """Tests Grafana's login, in a browser and by token; its data sources; its WebSocket, only for pages of
+    the front door.
+    """
     session = ("-H", grafana_host.SESSION)
     assert client.said("/grafana/login", user="") == "200"
     assert client.said("/grafana/api/org", user="") == "401"
@@ -325,12 +329,12 @@ def _grafana(client: Client) -> None:
     with grafana_host.websocket(*place, origin=f"https://{NAME}") as live:
         assert [live.echoed(word) for word in ("one", "two")] == ["one", "two"]
     grafana_host.is_rejected(*place, origin="https://other.example.net", status="403")
-    # A header of ours does not open the other paths, and the front door's own login does not go to Grafana.
+    # Our header does not unlock the other paths, and the front door's credentials are not sent to Grafana.
     assert client.said("/prometheus/api/v1/query?query=up", *session, user="").startswith("401")
 
 
-def _as_printed(plan: Plan, web1: Machine, network: Network) -> None:
-    """The commands for promtool and amtool, run as they are printed, on a machine that finds the name."""
+def _run_printed_commands(plan: Plan, web1: Machine, network: Network) -> None:
+    """Runs the commands for promtool and amtool as printed, on a machine that resolves the name."""
     network.hosts[NAME] = web1.address
     said = [hint.partition(": ")[2] for hint in plan.hints if "--http.config.file=" in hint]
     assert len(said) == 2
@@ -344,7 +348,7 @@ def _as_printed(plan: Plan, web1: Machine, network: Network) -> None:
 
 
 def _alerts_arrive(client: Client) -> None:
-    """Prometheus sends to the Alertmanager below its path."""
+    """Waits until the Alertmanager below its path has alerts of Prometheus."""
     deadline, found = time.monotonic() + 60, ""
     while "Always" not in found and time.monotonic() < deadline:
         found = client.said("/alertmanager/api/v2/alerts", body=True)
@@ -353,7 +357,7 @@ def _alerts_arrive(client: Client) -> None:
 
 
 def _longest_gap(client: Client) -> float:
-    """Seconds for which a target was not scraped while all of them moved: Prometheus scrapes each once a second."""
+    """Returns the longest time without a scrape of a target during the change, in seconds: once a second normally."""
     found = client.query("up[10m]")
     gaps = []
     for series in found:
@@ -365,9 +369,10 @@ def _longest_gap(client: Client) -> float:
 
 
 def longest_gap(machine: Machine, begin: float) -> float:
-    """Seconds without a good sample of a target from that moment (unix time) on, as the Prometheus of a host has them.
+    """Returns the longest time without a good sample of a target since `begin` (Unix time), in seconds, from
+    that host's Prometheus.
 
-    It may need ten seconds from now on until it asks all of them by a new configuration.
+    Prometheus may need ten more seconds until it scrapes all of them with a new configuration.
     """
     asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode"
     passed = f"min(timestamp(up == 1)) > {time.time() + 11:.0f}"
@@ -444,15 +449,15 @@ ln -sfn ../../archive/{PUSH}/privkey$number.pem {LIVE}/privkey.pem
 
 @contextmanager
 def nothing_beside(machine: Machine, network: Network) -> Iterator[None]:
-    """In the place of `slow_connections.beside`."""
+    """Does nothing, in place of `slow_connections.beside`."""
     yield
 
 
 @pytest.mark.parametrize(("proxy", "suite"), [("nginx", "bookworm"), ("haproxy", "sid")])
-def test_a_name_each_with_client_certificates(
+def test_a_name_for_each_component_with_client_certificates(
     proxy: ProxyProgram, suite: str, network: Network, tmp_path: Path
 ) -> None:
-    """Two of them share a port. What is slow goes on beside the first, with all four proxies."""
+    """Two of them share a port. Slow connections run beside the first, with all four proxies."""
     slow = slow_connections.beside if proxy == "nginx" else nothing_beside
     with _booted(suite, proxy, network) as web1, slow(web1, network):
         web1.check(LETS_ENCRYPT)
@@ -492,6 +497,6 @@ def test_a_name_each_with_client_certificates(
 
 
 def _serial(web1: Machine) -> str:
-    """Of the certificate that the front door shows."""
+    """Returns the serial number of the front door's certificate."""
     shown = f"openssl s_client -connect 127.0.0.1:443 -servername {PUSH} </dev/null 2>/dev/null"
     return web1.check(f"{shown} | openssl x509 -noout -serial")

@@ -1,4 +1,4 @@
-"""How people get Firescreen: on the newest Python without a network, at a first start without one, as a container image."""
+"""Ways to get Firescreen: on the newest Python without a network, at a first start without one, as a container image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WAYS = {
 
 @pytest.fixture(scope="module")
 def newest(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all that the ways need: wheels for Python 3.14, `uv`, and the repository."""
+    """Returns a folder with wheels for Python 3.14, `uv`, and the repository."""
     folder = tmp_path_factory.mktemp("wheels")
     for wheel in wheels("3.14", "pipx", "pip").iterdir():
         shutil.copy(wheel, folder)
@@ -46,7 +46,7 @@ def newest(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _checkout(folder: Path) -> None:
-    """The files of this checkout that belong to the repository, as they are now."""
+    """Copies the files of this checkout that git knows, in their present state."""
     listed = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = run_program(listed, cwd=bases.PROJECT, check=True).stdout
     for name in filter(None, names.split("\0")):
@@ -61,7 +61,7 @@ def test_it_installs_on_python_3_14_from_a_wheel_and_from_the_repository(
     with Machine("sid", "newest", network, bound={str(newest): "/wheels"}) as machine:
         assert machine.check(["python3", "--version"]).startswith("Python 3.14")
         for way, typed in WAYS.items():
-            # An empty home each time; a build writes beside the sources, which are bound read-only here.
+            # An empty home each time; a build writes beside the sources, which are mounted read-only here.
             fresh = "rm -rf /home/new /tmp/source && mkdir /home/new && cp -r /wheels/source /tmp/source"
             line = typed.replace("/wheels/source", "/tmp/source")
             said = machine.check(f"{OFFLINE}; {fresh}; cd; {line} --version", timeout=300)
@@ -71,7 +71,7 @@ def test_it_installs_on_python_3_14_from_a_wheel_and_from_the_repository(
             assert len(topics.splitlines()) >= 5, way
 
 
-def test_a_first_start_without_a_network_says_what_practice_needs_and_how_to_bring_it(
+def test_a_first_start_without_a_network_says_what_practice_needs_and_how_to_copy_it(
     network: Network, tmp_path: Path, cache: Path
 ) -> None:
     settings = {"HOME": str(tmp_path), "FIRESCREEN_CACHE": str(tmp_path / "cache"), "TERM": "xterm-256color"}
@@ -91,7 +91,7 @@ def test_a_first_start_without_a_network_says_what_practice_needs_and_how_to_bri
         "copy the folder",
     ):
         assert words in refused.stderr
-    # As told: the folder of a machine with a network.
+    # As the error says: with the cache of a machine with a network.
     settings["FIRESCREEN_CACHE"] = str(cache)
     try:
         started = run_program(

@@ -1,6 +1,7 @@
-"""Hosts as other people set them up: a run ends verified with nothing broken, or refused before anything is touched.
+"""Host shapes: a run ends verified with nothing broken, or is refused before any change.
 
-Each shape (`shapes/*.yaml`) is booted, secured by the real command line, judged by means of the test's own, and undone.
+Each shape (`shapes/*.yaml`) is booted, secured by the real command line, checked without Firescreen's code,
+and undone.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Site:
         self.workspace = "/root/.local/share/firescreen" if self._inside else str(folder / "workspace")
 
     def set_up(self) -> None:
-        """Makes the hosts what the shape says."""
+        """Sets the hosts up as the shape says."""
         shape = self.shape
         addresses = "".join(f"export {name.upper()}={each.address}\n" for name, each in self.machines.items())
         for name, machine in self.machines.items():
@@ -75,7 +76,7 @@ class Site:
         self._write_stack()
 
     def _with_addresses(self, text: str) -> str:
-        """A text in which $SRV1 and so on are the hosts' addresses."""
+        """Replaces $SRV1 and so on by the hosts' addresses."""
         for name, machine in self.machines.items():
             text = text.replace(f"${name.upper()}", machine.address)
         return text
@@ -105,7 +106,7 @@ class Site:
             Path(own).chmod(0o600)
 
     def firescreen(self, *words: str, bound: float = 130) -> subprocess.CompletedProcess[str]:
-        """The command line; on the stack where a word is STACK."""
+        """Runs the command line; a word STACK becomes the stack file."""
         stack = "/root/stack.yaml" if self._inside else str(self.folder / "stack.yaml")
         given = [stack if word == "STACK" else word for word in words]
         if self._inside:
@@ -134,7 +135,9 @@ class Site:
         }
 
     def recovered(self, before: dict[str, Snapshot]) -> None:
-        """Waits until what was up is up again, or half a minute: whole snapshots in a row keep a processor busy."""
+        """Waits until what was up is up again, at most half a minute: repeated complete snapshots keep a
+        processor busy.
+        """
         bound = time.monotonic() + 30
         while time.monotonic() < bound:
             now = {
@@ -149,7 +152,7 @@ class Site:
             time.sleep(0.3)
 
     def works(self) -> list[str]:
-        """What is said of the shape's own commands that fail."""
+        """Returns the errors of the shape's own commands that fail."""
         said = []
         for name, commands in self.shape.works.items():
             for command in commands:
@@ -159,7 +162,7 @@ class Site:
         return said
 
     def ca(self) -> str:
-        """The CA's certificate, as a file of this machine."""
+        """Returns the CA's certificate, as a file of this machine."""
         if not self._inside:
             return f"{self.workspace}/ca/ca.crt"
         (machine,) = self.machines.values()
@@ -170,7 +173,7 @@ class Site:
 
 @contextmanager
 def site_of(shape: Shape, network: Network, folder: Path, *, label: str = "") -> Iterator[Site]:
-    """The hosts of a shape, booted together and set up."""
+    """Boots the hosts of a shape together and sets them up."""
     upstream = {
         f"{bases.base(shape.suite)}/usr/bin/{package}": f"{UPSTREAM}/{name}"
         for name, package in (*PROGRAMS.items(), ("promtool", "promtool"), ("amtool", "amtool"))
@@ -188,7 +191,7 @@ def site_of(shape: Shape, network: Network, folder: Path, *, label: str = "") ->
 
 
 class Sites:
-    """Boots the hosts of the next shape while those of this one are judged: most of a run is waiting."""
+    """Boots the hosts of the next shape while those of the present one are checked: a run mostly waits."""
 
     def __init__(self, network: Network, folders: pytest.TempPathFactory) -> None:
         self._network, self._folders = network, folders
@@ -203,7 +206,7 @@ class Sites:
 
     @contextmanager
     def taken(self, shape: Shape, following: Shape | None) -> Iterator[Site]:
-        """The hosts of a shape; those of the following one are prepared meanwhile."""
+        """Returns the hosts of a shape; those of the following one boot meanwhile."""
         self.prepare(shape)
         coming = self._coming.pop(shape.name)
         if following is not None:
@@ -241,16 +244,16 @@ def site(shape: Shape, sites: Sites, request: pytest.FixtureRequest) -> Iterator
 
 
 @pytest.mark.parametrize("shape", shapes(), ids=lambda shape: shape.name)
-def test_a_run_ends_verified_or_touches_nothing(shape: Shape, site: Site) -> None:
+def test_a_run_ends_verified_or_changes_nothing(shape: Shape, site: Site) -> None:
     before = site.taken()
-    nothing([*site.works(), *answers(site)], "the shape itself is wrong")
+    assert_no_errors([*site.works(), *answers(site)], "the shape itself is wrong")
     began = time.monotonic()
     ended = site.firescreen("apply", "STACK", "--yes")
     took = time.monotonic() - began
     said = f"{ended.returncode} after {took:.0f} s\n{ended.stdout[-6000:]}{ended.stderr[-9000:]}"
     if shape.ends == "verified":
         assert ended.returncode == 0, said
-        nothing([*after_the_run(site, before), *is_secured(site), *site.works()], said)
+        assert_no_errors([*after_the_run(site, before), *unsecured_components(site), *site.works()], said)
         planned = site.firescreen("plan", "STACK")
         assert planned.returncode == 0, f"a second plan has changes:\n{planned.stdout}{planned.stderr}"
         undone = site.firescreen("undo", "--yes")
@@ -263,18 +266,18 @@ def test_a_run_ends_verified_or_touches_nothing(shape: Shape, site: Site) -> Non
         if shape.ends == "refused":
             history = site.firescreen("history", "--json")
             assert json.loads(history.stdout or "[]") == [], f"it began before it refused:\n{said}"
-            nothing(untouched(before, site.taken()), said)
-    nothing(put_back(site, before), said)
+            assert_no_errors(changes_of_refused_run(before, site.taken()), said)
+    assert_no_errors(differences_after_undo(site, before), said)
     assert took < shape.bound, said
 
 
-def nothing(wrong: list[str], said: str) -> None:
-    """Fails with all that is wrong, before what the run said."""
+def assert_no_errors(wrong: list[str], said: str) -> None:
+    """Fails if there is any error; the message has all of them, then the output of the run."""
     assert not wrong, "\n".join([*wrong, said])
 
 
 def answers(site: Site) -> list[str]:
-    """Components of a shape that is to end verified that do not answer before it begins."""
+    """Returns the components of a shape with a verified end that do not answer before the run."""
     silent = []
     for name, machine in site.machines.items():
         with machine.entered():
@@ -290,13 +293,13 @@ def answers(site: Site) -> list[str]:
 
 
 def path_of(given: str, machine: Machine) -> tuple[str, str]:
-    """Address and path of an endpoint as `Shape.endpoints` has it."""
+    """Returns address and path of an endpoint in the form of `Shape.endpoints`."""
     place, _, prefix = given.replace("own", machine.address).partition("/")
     return place, f"/{prefix}/metrics".replace("//", "/")
 
 
 def after_the_run(site: Site, before: dict[str, Snapshot]) -> list[str]:
-    """What a run that calls itself verified broke, or touched without need."""
+    """Returns what a verified run broke, or changed without need."""
     site.recovered(before)
     bound = time.monotonic() + 30
     while True:
@@ -313,7 +316,7 @@ def after_the_run(site: Site, before: dict[str, Snapshot]) -> list[str]:
 
 
 def _worse(name: str, was: Snapshot, now: Snapshot, shape: Shape) -> Iterator[str]:
-    """What worked before and does not now."""
+    """Returns what worked before and does not now."""
     for key, health in was.targets.items():
         found = now.targets.get(key, "gone")
         if health == "up" and found != "up":
@@ -337,8 +340,8 @@ def _worse(name: str, was: Snapshot, now: Snapshot, shape: Shape) -> Iterator[st
         yield f"{name}: nothing listens any more at {', '.join(sorted(gone))}"
 
 
-def is_secured(site: Site) -> list[str]:
-    """Where a stranger gets an answer, or the right client does not."""
+def unsecured_components(site: Site) -> list[str]:
+    """Returns the components where a client without credentials gets an answer, or the right client does not."""
     wrong = []
     protect = {(each["host"], each["name"]): each.get("protect", ()) for each in site.shape.components}
     files = site.shape.stack.get("certificates", {}).get("issued_by", "ca") != "ca"
@@ -368,8 +371,8 @@ def is_secured(site: Site) -> list[str]:
     return wrong
 
 
-def untouched(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> list[str]:
-    """What a refusal changed all the same: a byte, a moment, a process."""
+def changes_of_refused_run(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> list[str]:
+    """Returns what a refused run changed: a byte, a time, a process."""
     wrong = []
     for name, was in before.items():
         now = after[name]
@@ -378,8 +381,8 @@ def untouched(before: dict[str, Snapshot], after: dict[str, Snapshot]) -> list[s
     return wrong
 
 
-def put_back(site: Site, before: dict[str, Snapshot]) -> list[str]:
-    """What is not as it was before: bytes, modes, owners, attributes, units, targets, answers."""
+def differences_after_undo(site: Site, before: dict[str, Snapshot]) -> list[str]:
+    """Returns what is not as before: bytes, modes, owners, attributes, units, targets, answers."""
     site.recovered(before)
     bound = time.monotonic() + 30
     while True:

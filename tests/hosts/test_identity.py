@@ -1,7 +1,7 @@
-"""Targets under names that only the Prometheus host knows, jobs in included files, two Prometheus: each stays up.
+"""Targets under names that only the Prometheus host resolves, jobs in included files, two Prometheus: each stays up.
 
-Two Prometheus share a site of three exporters. No spelling is the name that the stack file has, and no target may be
-down afterwards, be scraped twice, or be left behind by an undo.
+Two Prometheus share a site of three exporters. No target is spelled as in the stack file, and none may be
+down afterwards, be scraped twice, or remain after an undo.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ print(json.dumps([[t['scrapePool'], t['discoveredLabels']['__address__'], t['hea
 
 
 def etc(machine: Machine) -> dict[str, tuple[str, int, int, int]]:
-    """Every file below /etc with its content, mode and owners."""
+    """Returns every file below /etc with its content, mode and owners."""
     return {
         str(path.relative_to(machine.root)): (
             hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -86,7 +86,9 @@ def etc(machine: Machine) -> dict[str, tuple[str, int, int, int]]:
 def targets(
     machine: Machine, *, count: int, limit: float = 60
 ) -> dict[tuple[str, str], tuple[str, str, str]]:
-    """(job, address) of each target of a Prometheus -> health and error, label `instance`, scheme; as soon as all are up."""
+    """Returns (job, address) of each target of a Prometheus -> health and error, label `instance`, scheme;
+    once all are up.
+    """
     end = time.monotonic() + limit
     rows: list[list[str]] = []
     while time.monotonic() < end:
@@ -100,7 +102,7 @@ def targets(
 
 @pytest.fixture
 def site(network: Network) -> Iterator[dict[str, Machine]]:
-    """monitor and shard with a Prometheus each, srv1, srv2 and monitor with a node_exporter; booted together."""
+    """Boots monitor and shard with a Prometheus each, srv1, srv2 and monitor with a node_exporter."""
     both = ("prometheus", "node_exporter")
     machines = {
         "monitor": Machine("sid", "monitor", network, programs=both),
@@ -113,7 +115,7 @@ def site(network: Network) -> Iterator[dict[str, Machine]]:
         names = f"\n{machines['srv1'].address} metrics-a.example.org\n::1 ip6-localhost ip6-loopback\n"
         monitor.push("/etc/hosts", monitor.read("/etc/hosts") + names.encode())
         monitor.push("/etc/prometheus/prometheus.yml", MONITOR.encode())
-        # Go finds no single name with a dot behind it in /etc/hosts; with a domain it does.
+        # Go does not find a single name with a trailing dot in /etc/hosts; with a domain it does.
         longer = f"\n{machines['srv2'].address} srv2.example.org\n"
         shard.push("/etc/hosts", shard.read("/etc/hosts") + longer.encode())
         shard.push("/etc/prometheus/prometheus.yml", SHARD.encode())
@@ -124,7 +126,7 @@ def site(network: Network) -> Iterator[dict[str, Machine]]:
         yield machines
 
 
-def test_what_was_up_under_any_name_is_up_after_and_goes_back(
+def test_targets_under_any_name_stay_up_and_are_restored(
     site: dict[str, Machine], network: Network, tmp_path: Path
 ) -> None:
     monitor, shard = site["monitor"], site["shard"]
@@ -176,7 +178,7 @@ def test_what_was_up_under_any_name_is_up_after_and_goes_back(
     assert all(health == "up" for each in again for health, _, _ in each.values()), again
 
 
-def test_a_name_that_leads_to_two_hosts_is_said_and_nothing_is_guessed(
+def test_a_name_with_two_hosts_is_an_error(
     site: dict[str, Machine], network: Network, tmp_path: Path
 ) -> None:
     monitor = site["monitor"]
@@ -196,7 +198,9 @@ def test_a_name_that_leads_to_two_hosts_is_said_and_nothing_is_guessed(
     assert "pool.example.org:9100" in said.what and "several hosts" in said.what and "srv1, srv2" in said.what
 
 
-def test_a_host_without_getent_says_so(site: dict[str, Machine], network: Network, tmp_path: Path) -> None:
+def test_a_host_without_getent_is_reported(
+    site: dict[str, Machine], network: Network, tmp_path: Path
+) -> None:
     monitor = site["monitor"]
     monitor.check("mv /usr/bin/getent /usr/bin/getent.away")
     stack = Stack(

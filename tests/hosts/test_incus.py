@@ -1,4 +1,4 @@
-"""Instances of a real incus as hosts: by incus' own client, by LXD's, and by a client on another host."""
+"""Instances of a real incus as hosts: with incus' own client, with LXD's, and with a client on another host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def holder(incus: Incus) -> Iterator[Machine]:
-    """The host that has the client."""
+    """Returns the host that has the client."""
     with Machine("bookworm", "holder", incus.network, programs=(), bound=incus.bound) as machine:
         machine.check(["systemctl", "start", "systemd-user-sessions"])  # until then, only root may log in
         yield machine
@@ -41,7 +41,7 @@ def holder(incus: Incus) -> Iterator[Machine]:
 def here(
     request: pytest.FixtureRequest, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[IncusConnection]:
-    """The instance by the client here, or by the one on another host; 'lxc' is LXD's client, here."""
+    """Returns the instance through the client here or on another host; 'lxc' is LXD's client, here."""
     monkeypatch.setattr(module, "_CLIENTS", ("lxc" if request.param == "lxc" else "incus",))
     instance.check("rm -rf /srv/t && mkdir /srv/t")
     with ExitStack() as stack:
@@ -53,13 +53,13 @@ def here(
     assert left == "", "nothing temporary is left behind"
 
 
-# What happens inside is the same whichever way leads there.
+# Inside of the instance nothing depends on the way that leads there.
 one_way = pytest.mark.parametrize("here", ["ssh"], indirect=True)
 
 
 @contextmanager
 def ssh(machine: Machine, *, user: str = "root", become: str = "") -> Iterator[SshConnection]:
-    """A connection to the host that holds the client; `operator` is asked for a password by sudo."""
+    """Returns a connection to the host that has the client; `operator` needs a password for sudo."""
     access = Access()
     access.give("sudo", machine.name, Secret(bases.PASSWORD))
     with (
@@ -85,7 +85,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("here", ["incus", "lxc", "ssh"], indirect=True)
-def test_content_arrives_and_comes_back_to_the_byte(here: IncusConnection) -> None:
+def test_content_is_written_and_read_to_the_byte(here: IncusConnection) -> None:
     for content in CONTENTS.values():
         state = FileState(content, 0o640, "root", "prometheus")
         put(here, "/srv/t/file", state)
@@ -98,7 +98,7 @@ def test_content_arrives_and_comes_back_to_the_byte(here: IncusConnection) -> No
         )
 
 
-def test_several_places_are_looked_at_at_once(here: IncusConnection, instance: Instance) -> None:
+def test_several_paths_are_read_in_one_call(here: IncusConnection, instance: Instance) -> None:
     instance.check("cd /srv/t && echo a > a && chmod 600 a && ln -s a link && mkdir in")
     paths = ["/srv/t/a", "/srv/t/link", "/srv/t/none", "/srv/t/a"]
     state = FileState(b"a\n", 0o600)
@@ -119,7 +119,7 @@ def test_several_places_are_looked_at_at_once(here: IncusConnection, instance: I
 NAMES = ("plain", "zwei Wörter", "quote ' and \" and $(id) `id`", "-rf", "a\nb", "ünï😀", "back\\slash", "*")
 
 
-def test_names_are_names_and_nothing_else(here: IncusConnection, instance: Instance) -> None:
+def test_special_characters_in_names_have_no_meaning(here: IncusConnection, instance: Instance) -> None:
     for name in NAMES:
         put(here, f"/srv/t/{name}", FileState(name.encode(), 0o600))
     assert here.names("/srv/t") == tuple(sorted(NAMES))
@@ -132,14 +132,14 @@ def test_names_are_names_and_nothing_else(here: IncusConnection, instance: Insta
         here.remove(f"/srv/t/{name}")
     assert here.names("/srv/t") == ()
     assert here.names("/srv/t/nowhere") == ()
-    # A name that is no text.
+    # A name that is no valid UTF-8.
     instance.check(["python3", "-c", r"open(b'/srv/t/\xff', 'w').write('odd')"])
     (odd,) = here.names("/srv/t")
     assert os.fsencode(odd) == b"\xff"
 
 
 @one_way
-def test_links_stay_links(here: IncusConnection, instance: Instance) -> None:
+def test_symbolic_links_stay_links(here: IncusConnection, instance: Instance) -> None:
     instance.check("mkdir /srv/t/far && echo old > /srv/t/far/real && ln -s far/real /srv/t/link")
     assert here.staged_name("/srv/t/link", tag="t") == "/srv/t/far/.real.firescreen-t"
     put(here, "/srv/t/link", FileState(b"new", 0o644, "root", "root"))
@@ -167,7 +167,7 @@ def test_folders(here: IncusConnection) -> None:
 
 
 @one_way
-def test_what_cannot_be_written_is_refused_with_words(here: IncusConnection, instance: Instance) -> None:
+def test_a_failed_write_is_explained(here: IncusConnection, instance: Instance) -> None:
     instance.check(
         "mkdir /srv/t/full /srv/t/dir && echo x > /srv/t/file && mount -t tmpfs -o size=64k tmpfs /srv/t/full"
     )
@@ -195,7 +195,7 @@ def test_what_cannot_be_written_is_refused_with_words(here: IncusConnection, ins
                 deed()
             assert words in problem.value.what
             assert problem.value.where.startswith("/")
-        # Only the folder in the way is found when the file is put in its place: what was staged is the caller's.
+        # The folder in the way is only found when the file is put in its place: the caller removes the temporary file.
         here.remove("/srv/t/.dir.firescreen-t")
         assert here.names("/srv/t/full") == ()
     finally:
@@ -218,7 +218,7 @@ print(*sorted(seen), sep="\\n")
 
 
 @one_way
-def test_a_key_is_never_more_open_than_it_will_be(here: IncusConnection, instance: Instance) -> None:
+def test_a_key_never_has_wider_permissions_than_at_the_end(here: IncusConnection, instance: Instance) -> None:
     command = [*instance.inside, "python3", "-c", SAMPLER, "3"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as sampler:
         assert sampler.stdout is not None
@@ -251,8 +251,8 @@ def test_programs(here: IncusConnection) -> None:
     assert here.run(["true"], stdin=big).code == 0, "one that does not read on is no error"
 
 
-def test_the_last_words_of_a_program_are_never_lost(here: IncusConnection) -> None:
-    # The client by itself loses an output in some of a hundred calls.
+def test_the_last_output_of_a_program_is_never_lost(here: IncusConnection) -> None:
+    # The client by itself loses the output of some calls in a hundred.
     said = ["sh", "-c", "echo out; echo err >&2; exit 3"]
     with ThreadPoolExecutor(4) as pool:
         ends = {(end.code, end.stdout, end.stderr) for end in pool.map(here.run, [said] * 300)}
@@ -260,11 +260,11 @@ def test_the_last_words_of_a_program_are_never_lost(here: IncusConnection) -> No
 
 
 @one_way
-def test_a_shell_that_is_lost_is_opened_anew_and_nothing_is_done_twice(
+def test_a_lost_shell_is_reopened_and_no_command_runs_twice(
     here: IncusConnection, instance: Instance
 ) -> None:
     shells = ["pgrep", "-fo", "IFS= read -r li[n]e"]
-    # Ours is the topmost above the command: what another connection has left may take a moment to go.
+    # Ours is the topmost above the command: processes of another connection may still be ending.
     ours = """p=$$; while [ "$p" -gt 1 ]; do
         grep -qa 'IFS= read -r li[n]e' /proc/$p/cmdline && top=$p
         p=$(sed 's/.*) . //' /proc/$p/stat | cut -d ' ' -f 1)
@@ -275,7 +275,7 @@ def test_a_shell_that_is_lost_is_opened_anew_and_nothing_is_done_twice(
         here.run(["sh", "-c", f"echo >> /srv/t/done; kill -9 {shell}"])
     assert instance.check("wc -l < /srv/t/done").strip() == "1"
     assert here.run(["sh", "-c", ours]).stdout.strip() not in ("", shell)
-    # However it ends, nothing of it stays inside.
+    # However it ends, no process of it stays inside.
     here.close()
     with pytest.raises(HostError, match="was closed"):
         here.run(["true"])
@@ -285,7 +285,7 @@ def test_a_shell_that_is_lost_is_opened_anew_and_nothing_is_done_twice(
 
 
 @one_way
-def test_what_takes_too_long_is_ended_inside(here: IncusConnection, instance: Instance) -> None:
+def test_a_command_that_times_out_is_ended_inside(here: IncusConnection, instance: Instance) -> None:
     for program in (["sleep", "4711"], ["sh", "-c", "trap '' TERM; sleep 4711 & sleep 4711; sleep 4711"]):
         begun = time.monotonic()
         with pytest.raises(HostError, match="did not end in time") as problem:
@@ -297,7 +297,7 @@ def test_what_takes_too_long_is_ended_inside(here: IncusConnection, instance: In
 
 
 @one_way
-def test_it_says_who_it_is(here: IncusConnection, instance: Instance) -> None:
+def test_the_instance_reports_its_identity(here: IncusConnection, instance: Instance) -> None:
     instance.check(f"echo '{instance.address} {instance.name} prometheus.campus.example' >> /etc/hosts")
     names = here.host_names()
     assert names[:2] == (instance.address, instance.name)
@@ -310,7 +310,7 @@ def test_it_says_who_it_is(here: IncusConnection, instance: Instance) -> None:
 
 
 @one_way
-def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
+def test_a_unit_inside_is_found_and_restarted_and_its_failure_detected(
     here: IncusConnection, instance: Instance
 ) -> None:
     services = {service.component: service for service in discovery.discover(here)}
@@ -337,7 +337,7 @@ def test_a_unit_inside_is_found_restarted_and_caught_when_it_fails(
     systemd_discovery.restart(here, node)
 
 
-# -- what is in the way --------------------------------------------------------------------------------------
+# -- unreachable instances
 
 
 def refusal(spec: HostSpec, via: Connection | None = None) -> HostError:
@@ -415,10 +415,10 @@ def test_an_instance_that_cannot_be_reached(
         assert "daemon does not run" in refusal(other.spec).what
 
 
-def test_the_client_that_has_the_instance_is_taken(
+def test_the_client_that_has_the_instance_is_used(
     incus: Incus, instance: Instance, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
-    # Both are installed, as after a move from LXD to incus or before it; only one of them has the instance.
+    # Both are installed, as during a move from LXD to incus or back; only one of them has the instance.
     monkeypatch.setenv("INCUS_DIR", str(tmp_path))
     assert hostname(instance.spec) == f"{instance.name}\n"
     monkeypatch.setenv("INCUS_DIR", incus.environment["INCUS_DIR"])
@@ -427,7 +427,7 @@ def test_the_client_that_has_the_instance_is_taken(
 
 
 @pytest.mark.parametrize("user", ["admin", "operator"])
-def test_a_login_that_may_not_talk_to_the_daemon_does_it_through_sudo(
+def test_a_login_without_access_to_the_daemon_uses_sudo(
     instance: Instance, holder: Machine, user: str
 ) -> None:
     with (

@@ -1,4 +1,4 @@
-"""Real hosts that other people set up: several instances of a component, programs that other programs keep, odd ports."""
+"""Hosts as other people set them up: several instances of a component, supervised programs, unusual ports."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def engine_for(folder: Path, network: Network) -> Iterator[Engine]:
 
 
 def cli(network: Network, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command line without a terminal."""
+    """Runs the command line without a terminal."""
     return run_program(
         [*network.enter, sys.executable, "-m", "wizard.cli", "--workspace", str(folder), *words],
         cwd=bases.PROJECT,
@@ -85,13 +85,13 @@ def cli(network: Network, folder: Path, *words: str) -> subprocess.CompletedProc
 
 
 def found(engine: Engine, machine: Machine) -> dict[str, Service]:
-    """The services of a host, by unit."""
+    """Returns the services of a host, by unit."""
     bare = Stack(hosts=(machine.spec(),), components=())
     return {service.unit: service for service in engine.inspect(bare).hosts[machine.name].services}
 
 
 def targets(machine: Machine, port: int) -> dict[str, str]:
-    """What a secured Prometheus says of its targets."""
+    """Returns the targets of a secured Prometheus."""
     password = machine.check("cat /etc/prometheus/prometheus.password").strip()
     said = machine.check(
         ["curl", "-sk", "-u", f"prometheus:{password}", f"https://127.0.0.1:{port}/api/v1/targets"]
@@ -111,7 +111,7 @@ def settled(machine: Machine, *ports: int) -> None:
 
 
 def with_instances(machine: Machine) -> None:
-    """A second Prometheus as Debian's users make one, with the flags of the first, and a second node_exporter."""
+    """Sets up a second Prometheus as Debian's users do, with the flags of the first, and a second node_exporter."""
     machine.push("/etc/systemd/system/prometheus-public.service", PUBLIC.encode())
     machine.push("/etc/systemd/system/node@.service", TEMPLATE.encode())
     machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
@@ -129,7 +129,7 @@ def everything(stack: Stack) -> Stack:
     return Stack(hosts=stack.hosts, components=parts)
 
 
-def test_every_instance_is_found_written_and_secured_with_files_of_its_own(
+def test_every_instance_is_found_and_secured_with_its_own_files(
     host: Machine, network: Network, tmp_path: Path
 ) -> None:
     with_instances(host)
@@ -145,7 +145,7 @@ def test_every_instance_is_found_written_and_secured_with_files_of_its_own(
             ("node_exporter", "prometheus-node-exporter", "", "9100"),
             ("node_exporter", "node@9101", "node@9101", "9101"),
         }
-        # A stack that names one of two is told of the other, and a scan does not call that well.
+        # A stack that names one of two instances gets a warning about the other, and a scan reports it.
         half = tmp_path / "half.yaml"
         half.write_text(
             dump(
@@ -186,7 +186,7 @@ def test_every_instance_is_found_written_and_secured_with_files_of_its_own(
         assert [(one.key, one.state) for one in seen.exposures if one.state != "secured"] == []
         assert seen.findings == ()
         assert engine.plan(load(file)).changes == ()
-        # Of one that is secured and not named, a scan tells and is content.
+        # With one secured instance that is not named, a scan reports it and succeeds.
         assert cli(network, tmp_path, "scan", str(half)).returncode == 0
         assert engine.undo().ok
     assert host.check("cd /etc && find . -type f -exec sha256sum {} + | sort -k2") == before
@@ -207,7 +207,7 @@ def stack_of(machine: Machine, *names: str) -> Stack:
     return Stack(hosts=(machine.spec(),), components=tuple(parts))
 
 
-def test_what_supervisord_holds_is_restarted_by_supervisorctl_and_the_shop_never(
+def test_programs_of_supervisord_are_restarted_by_supervisorctl_and_no_others(
     host: Machine, network: Network, tmp_path: Path
 ) -> None:
     host.check("systemctl disable --now prometheus prometheus-node-exporter")
@@ -231,7 +231,7 @@ def test_what_supervisord_holds_is_restarted_by_supervisorctl_and_the_shop_never
         (restart,) = plan.restarts
         said = "\n".join(restart.commands())
         assert "supervisorctl update node" in said and "systemctl" not in said
-        # Nobody is at a terminal: it ends with what to type.
+        # Without a terminal it ends with the commands to type.
         ended = cli(network, tmp_path, "apply", str(file), "--yes")
         assert ended.returncode == 2, ended.stderr
         assert "supervisorctl update node" in ended.stderr
@@ -241,7 +241,7 @@ def test_what_supervisord_holds_is_restarted_by_supervisorctl_and_the_shop_never
         )
 
         def by_hand(event: Any) -> None:
-            """Types what the plan says."""
+            """Runs the commands of the plan."""
             if event.kind == "waiting":
                 host.push(
                     "/etc/supervisor/conf.d/node.conf",
@@ -261,7 +261,7 @@ def test_what_supervisord_holds_is_restarted_by_supervisorctl_and_the_shop_never
     assert host.read("/var/tmp/shop") == started
 
 
-def test_a_unit_that_starts_several_is_left_alone_and_a_lone_child_of_a_shell_is_by_hand(
+def test_a_unit_with_several_programs_is_unchanged_and_a_single_child_of_a_shell_is_restarted_by_hand(
     host: Machine, network: Network, tmp_path: Path
 ) -> None:
     host.check("systemctl disable --now prometheus prometheus-node-exporter")
@@ -306,7 +306,7 @@ ExecStart=/usr/bin/prometheus-node-exporter @/etc/node_flags
 """
 
 
-def test_a_port_from_a_file_of_arguments_is_found_and_the_flag_goes_there(
+def test_a_port_in_a_file_of_arguments_is_found_and_the_flag_is_added_there(
     host: Machine, network: Network, tmp_path: Path
 ) -> None:
     host.check("systemctl disable --now prometheus-node-exporter")
@@ -331,7 +331,7 @@ def test_a_port_from_a_file_of_arguments_is_found_and_the_flag_goes_there(
     settled(host, 9300)
 
 
-def test_what_does_not_answer_is_refused_and_every_recovery_ends(
+def test_a_silent_server_is_refused_and_every_recovery_ends(
     host: Machine, network: Network, tmp_path: Path
 ) -> None:
     file = tmp_path / "stack.yaml"
@@ -339,7 +339,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
     host.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
     host.check("systemctl restart prometheus")
     settled(host, 9090)
-    # Stopped in its tracks: the port takes connections, and nobody answers.
+    # Stopped by SIGSTOP: the port accepts connections, and nothing answers.
     pid = host.check("systemctl show -P MainPID prometheus-node-exporter").strip()
     before = host.check("cd /etc && find . -type f -exec sha256sum {} + | sort -k2")
     host.check(f"kill -STOP {pid}")
@@ -351,7 +351,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
     assert host.check("cd /etc && find . -type f -exec sha256sum {} + | sort -k2") == before
     assert cli(network, tmp_path, "recover", "--yes").returncode == 0, "there is nothing to recover"
 
-    # A run that is killed in the middle; what it changed is put back by somebody else.
+    # A killed run whose changes somebody else restores.
     with engine_for(tmp_path, network) as engine:
         cut_short(engine, load(file))
         cut = engine.interrupted_run()
@@ -370,7 +370,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
     assert host.check("cd /etc && find . -type f -exec sha256sum {} + | sort -k2") == before
     assert cli(network, tmp_path, "apply", str(file), "--yes").returncode == 0
 
-    # The same, with a host that is gone for good: kept as it is, with the copies.
+    # A killed run on a host that is gone for good: the journal and the copies are kept.
     assert cli(network, tmp_path, "undo", "--yes").returncode == 0
     with engine_for(tmp_path, network) as engine:
         cut_short(engine, load(file))
@@ -383,7 +383,7 @@ def test_what_does_not_answer_is_refused_and_every_recovery_ends(
 
 
 def cut_short(engine: Engine, stack: Stack) -> None:
-    """A run that ends in the middle, as by a power cut, when its web configuration is written."""
+    """Runs an apply that ends, as by a power cut, when its web configuration is written."""
 
     class Cut(BaseException):
         pass

@@ -1,4 +1,4 @@
-"""What a plan has to know, on real hosts: folders that a unit names, slow stops, agents, files with a byte order mark."""
+"""Facts that a plan needs, on real hosts: folders that a unit names, slow stops, agents, byte order marks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def dropin(machine: Machine, unit: str, *lines: str) -> None:
     machine.run([FIRESCREEN, "recover", "--yes"])
 
 
-def test_the_folder_of_an_environment_file_is_made_and_taken_away(machine: Machine) -> None:
-    # As upstream's example unit has it, on a system without that folder.
+def test_the_folder_of_an_environment_file_is_created_and_removed(machine: Machine) -> None:
+    # As in upstream's example unit, on a system without that folder.
     dropin(
         machine,
         NODE,
@@ -57,7 +57,7 @@ def test_an_agent_that_is_slow_to_stop_is_waited_for(machine: Machine) -> None:
     machine.push("/etc/prometheus/prometheus.yml", AGENT.encode())
     helped = machine.run("prometheus --help 2>&1").stdout
     switch = "--agent" if "--[no-]agent" in helped else "--enable-feature=agent"
-    # Debian's unit kills nothing, and this one waits 5 s; the agent tries for longer to send what is left.
+    # Debian's unit never kills it, and this one waits 5 s; the agent tries for longer to send its remaining samples.
     dropin(
         machine,
         "prometheus",
@@ -80,7 +80,7 @@ def test_an_agent_that_is_slow_to_stop_is_waited_for(machine: Machine) -> None:
     assert machine.check(["systemctl", "is-active", "prometheus"])
 
 
-def test_a_byte_order_mark_is_refused_before_anything_is_touched(machine: Machine) -> None:
+def test_a_byte_order_mark_is_refused_before_any_change(machine: Machine) -> None:
     machine.check(
         "install -d /etc/own && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 "
         "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout /etc/own/tls.key "
@@ -98,7 +98,7 @@ def test_a_byte_order_mark_is_refused_before_anything_is_touched(machine: Machin
     assert ended.returncode == 2, ended.stdout + ended.stderr
     assert "byte order mark" in ended.stderr
     assert files(machine) == before
-    # What it says helps.
+    # The advice in the error helps.
     todo = next(line for line in ended.stderr.splitlines() if "sed -i" in line)
     machine.check("sed -i" + todo.partition("sed -i")[2])
     firescreen(machine, "plan", "/root/stack.yaml", "--json", code=3)

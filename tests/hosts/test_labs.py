@@ -1,7 +1,7 @@
 """The labs on real hosts of a classroom: srv1, srv2 and prometheus over SSH, Firescreen on a third machine.
 
-Each step's check fails before and passes after, by hand (the commands as they are shown, each on its host) and done
-for the student; a reset puts back every file below /etc of both hosts.
+Each step's check fails before and passes after, by hand (the printed commands, each on its host) and done for
+the student; a reset restores every file below /etc of both hosts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PATIENCE = 30.0
 
 @pytest.fixture(scope="module", params=["bookworm", "sid"])
 def site(request: pytest.FixtureRequest, network: Network) -> Iterator[dict[str, Machine]]:
-    """srv1 and prometheus, booted once for all labs of a suite."""
+    """Boots srv1 and prometheus once for all labs of a suite."""
     machines = [
         Machine(str(request.param), "srv1", network, programs=("node_exporter",)),
         Machine(str(request.param), "srv2", network, programs=("node_exporter",)),
@@ -61,7 +61,7 @@ def site(request: pytest.FixtureRequest, network: Network) -> Iterator[dict[str,
 
 
 def room(site: dict[str, Machine], folder: Path, *, user: str = "root", become: str = "") -> Classroom:
-    """The classroom file of a workshop, as the student of one campus reads it."""
+    """Returns the classroom file of a workshop, as one student reads it."""
     spec = {name: machine.spec() for name, machine in site.items()}
     number = site["srv1"].address.rpartition(".")[2]
     hosts = "".join(
@@ -79,7 +79,7 @@ def room(site: dict[str, Machine], folder: Path, *, user: str = "root", become: 
 
 
 def open_before_and_done_after(session: LabSession, *, by_hand: bool) -> list[str]:
-    """Goes through a lab; what its commands printed."""
+    """Plays a lab; returns the output of its commands."""
     said: list[str] = []
     for step in session.lab.steps:
         if step.missing:
@@ -105,7 +105,7 @@ def opened(engine: Engine, lab: str, where: Classroom) -> LabSession:
 
 @pytest.fixture
 def engine(network: Network, tmp_path: Path) -> Iterator[Engine]:
-    """Firescreen on the third machine."""
+    """Returns Firescreen on the third machine."""
     with engine_for(tmp_path / "workspace", network, {}) as engine:
         yield engine
         engine.close()
@@ -113,12 +113,12 @@ def engine(network: Network, tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def before(site: dict[str, Machine]) -> dict[str, dict[str, tuple[str, int]]]:
-    """Every file below /etc of each host, before the lab."""
+    """Returns every file below /etc of each host, before the lab."""
     return {name: etc(machine) for name, machine in site.items()}
 
 
 def all_back(site: dict[str, Machine], before: dict[str, dict[str, tuple[str, int]]]) -> bool:
-    """Whether every file is as it was, and Prometheus asks an open srv1 again."""
+    """Returns whether every file is as before, and Prometheus scrapes an unprotected srv1 again."""
     assert {name: etc(machine) for name, machine in site.items()} == before
     return "# TYPE node_load1" in site["srv1"].check(["curl", "-sS", "http://srv1:9100/metrics"])
 
@@ -131,7 +131,7 @@ def test_tls_and_then_a_password(
     tmp_path: Path,
     by_hand: bool,
 ) -> None:
-    # Where one logs in as somebody else, files go through this machine, with sudo at both ends.
+    # Where the login is not root, files are copied through this machine, with sudo at both ends.
     sudo = by_hand and site["srv1"].suite == "sid"
     where = room(site, tmp_path, user="admin", become="sudo") if sudo else room(site, tmp_path)
     with pytest.raises(InputError, match="goes on where 'TLS for a node_exporter' ends"):
@@ -141,7 +141,7 @@ def test_tls_and_then_a_password(
     session = opened(engine, "node-password", where)
     open_before_and_done_after(session, by_hand=by_hand)
     if by_hand:
-        # Another lab begins on the hosts as they were before the first.
+        # Another lab starts on the hosts as they were before the first.
         with pytest.raises(LabInProgressError, match="discard"):
             opened(engine, "mutual-tls", where)
         session = LabSession.open(engine, "mutual-tls", classroom=where, anew=True)
@@ -177,7 +177,7 @@ def test_certificates_for_both_ends(
 
 @pytest.mark.parametrize("lab", ["mutual-tls", "workshop"])
 @pytest.mark.parametrize("site", ["bookworm"], indirect=True)
-def test_all_is_done_for_whoever_asks_at_the_last_step(
+def test_doing_the_last_step_does_all_steps(
     site: dict[str, Machine],
     engine: Engine,
     before: dict[str, dict[str, tuple[str, int]]],
@@ -189,17 +189,17 @@ def test_all_is_done_for_whoever_asks_at_the_last_step(
     outcome = session.solve(last.id)
     assert outcome.error is None, (outcome.error.what, outcome.error.todo)
     assert session.check(last.id, patience=PATIENCE).ok
-    # Known by the journey and not by luck: a second look at an earlier step is content, too.
+    # Known from the recorded progress: checking an earlier step again passes, too.
     assert session.done >= {step.id for step in session.lab.steps if not step.missing}
     session.reset()
     assert all_back(site, before)
 
 
 @pytest.mark.parametrize("site", ["bookworm"], indirect=True)
-def test_a_prometheus_that_only_its_own_host_reaches_is_asked_through_it(
+def test_a_prometheus_on_loopback_is_queried_through_its_host(
     site: dict[str, Machine], engine: Engine, tmp_path: Path
 ) -> None:
-    """By hand, so that each check asks by itself; the wizard's machine has no way to that Prometheus."""
+    """By hand, so that each check makes its own requests; the wizard's machine cannot reach that Prometheus."""
     listen(site["prometheus"], "prometheus", "127.0.0.1:9090")
     try:
         before = {name: etc(machine) for name, machine in site.items()}
@@ -234,7 +234,7 @@ def test_a_rehearsal_says_which_host_is_not_ready_and_restores_all(
         bad, unrestored = rehearse(engine, where, ("node-tls",), lambda _: None)
     finally:
         site["srv1"].check(["mv", f"{program}.away", program])
-        # systemd may have given up on it: five starts in ten seconds, which it counts against this one, too.
+        # systemd may have given up on it: five starts in ten seconds, which count for this start, too.
         site["srv1"].run(["systemctl", "reset-failed", "prometheus-node-exporter"])
         site["srv1"].check(["systemctl", "restart", "prometheus-node-exporter"])
     assert not bad.ok and (bad.lab, bad.host) == ("node-tls", "srv1") and "No such file" in bad.why
@@ -242,7 +242,7 @@ def test_a_rehearsal_says_which_host_is_not_ready_and_restores_all(
         "its service could not be started again"
     )
     assert all_back(site, before)
-    # A host that does not answer at all is named before any lab is begun.
+    # An unreachable host is named before any lab starts.
     gone = replace(where, hosts=(*where.hosts, HostSpec(name="srv9", connect="ssh", address="192.0.2.254")))
     found = list(rehearse(engine, gone, (), lambda _: None))
     assert [(each.host, each.lab, each.ok) for each in found] == [("srv9", "", False)]

@@ -1,6 +1,7 @@
-"""The labs in the workshop's setting: node_exporter on srv1, and Prometheus in a container that srv1 holds.
+"""The labs in a workshop's setting: node_exporter on srv1, and Prometheus in a container on srv1.
 
-Typed as in the walk-throughs: on srv1, in the container, and between the two with `incus file push` and `pull`.
+The commands are those of the labs: on srv1, in the container, and between the two with `incus file push` and
+`pull`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def prometheus(instance: Instance, srv1: Machine) -> Iterator[Instance]:  # noqa: F811
-    """The container, whose Prometheus takes its targets from a file; as it was when the test is over."""
+    """Yields the container, whose Prometheus reads its targets from a file; restores it when the test is over."""
     folder = "/etc/prometheus"
     before = {path: instance.check(["cat", path]) for path in (f"{folder}/prometheus.yml", "/etc/hosts")}
     config, hosts = before
@@ -43,7 +44,7 @@ def prometheus(instance: Instance, srv1: Machine) -> Iterator[Instance]:  # noqa
 
 @pytest.mark.parametrize("instance", ["bookworm"], indirect=True)
 def test_on_the_command_line_of_srv1_itself(srv1: Machine, prometheus: Instance) -> None:  # noqa: F811
-    """A student who is logged in on srv1: it is this machine, and the container is its own."""
+    """A student who is logged in on srv1: it is this machine, and the container is on it."""
     hosts: list[Machine | Instance] = [srv1, prometheus]
     srv1.push("/tmp/room.yaml", b"hosts: {srv1: {connect: local}, prometheus: {connect: incus}}\n")
     fire = f"{bases.HOME}/bin/firescreen --workspace /tmp/w lab"

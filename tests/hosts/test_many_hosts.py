@@ -1,4 +1,6 @@
-"""200 hosts in one run, each with an sshd and a node_exporter of its own: all proven, in little memory, keys answered."""
+"""200 hosts in one run, each with an sshd and a node_exporter of its own: all verified, in little memory,
+keys answered.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,7 @@ def stack_file(hosts: Hosts, folder: Path) -> Path:
 
 
 def command(network: Network, folder: Path, *words: str | Path) -> tuple[str, float, float]:
-    """What `firescreen` said, seconds, and the most memory (MiB) that it held; it must succeed."""
+    """Returns the output of `firescreen`, its seconds and its peak memory (MiB); it must succeed."""
     program = [sys.executable, "-m", "wizard.cli", "--workspace", folder / "workspace", *words]
     with (folder / "said").open("w+") as said:
         began = time.monotonic()
@@ -79,7 +81,7 @@ def command(network: Network, folder: Path, *words: str | Path) -> tuple[str, fl
 
 
 def answers(hosts: Hosts, network: Network) -> set[str]:
-    """What curl gets from the exporters of all hosts by plain http: the codes."""
+    """Returns the HTTP status codes that curl gets from the exporters of all hosts by plain http."""
     urls = [
         word for at in hosts.addresses.values() for word in ("-o", "/dev/null", f"http://{at}:9100/metrics")
     ]
@@ -91,7 +93,7 @@ def answers(hosts: Hosts, network: Network) -> set[str]:
     return set(found)
 
 
-def test_a_command_secures_200_hosts_and_puts_them_back(
+def test_a_command_secures_200_hosts_and_undoes_it(
     hosts: Hosts, network: Network, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     before = hosts.all_files()
@@ -138,11 +140,11 @@ async def test_the_screen_answers_while_200_hosts_are_secured(
             assert app.run_state.result == "proven"
             assert [row.state for row in app.run_state.hosts] == ["proven"] * COUNT
             assert len(presses) > PRESSES
-            app.client.engine.close()  # it looks at the hosts again by now, which are about to go
+            app.client.engine.close()  # it scans the hosts again by now, which are about to end
 
 
 async def pressed(app: FirescreenApp) -> list[float]:
-    """Opens and closes the help while the run goes on: seconds until what each key brings is painted."""
+    """Opens and closes the help during the run; returns the seconds from each key to its drawing."""
     page = app.screen
     await ready(lambda: len(page.query_one(HostTable).rows) == COUNT)
     found = []

@@ -1,4 +1,4 @@
-"""Every command on a stack of which one real host is missing: off, with another key, without sudo, or a stopped instance."""
+"""Every command on a stack with a missing real host: off, with another host key, without sudo, or a stopped instance."""
 
 from __future__ import annotations
 
@@ -72,28 +72,28 @@ def missing(kind: str, gone: Machine, folder: Path) -> HostSpec:
 @pytest.mark.parametrize("kind", ["off", "another login key", "another host key", "no sudo", "sudo asks"])
 def test_over_ssh(pair: tuple[Machine, Machine], network: Network, tmp_path: Path, kind: str) -> None:
     there, gone = pair
-    looked_at(network, tmp_path, there, missing(kind, gone, tmp_path), left_out=kind == "off")
+    check_commands(network, tmp_path, there, missing(kind, gone, tmp_path), left_out=kind == "off")
 
 
 @pytest.mark.parametrize("kind", ["stopped", "absent"])
 def test_in_incus(
     pair: tuple[Machine, Machine], network: Network, incus: Incus, tmp_path: Path, kind: str
 ) -> None:
-    # The image of the other tests is not needed: an instance without a system is stopped, too.
+    # The image of the other tests is not needed: an instance without an operating system is stopped, too.
     if kind == "stopped":
         incus.client("init", "--empty", "stopped")
     spec = HostSpec(name="gone", connect="incus", instance=kind)
     try:
-        looked_at(network, tmp_path, pair[0], spec, left_out=None)
+        check_commands(network, tmp_path, pair[0], spec, left_out=None)
     finally:
         if kind == "stopped":
             incus.client("delete", "--force", "stopped")
 
 
-def looked_at(
+def check_commands(
     network: Network, folder: Path, there: Machine, gone: HostSpec, *, left_out: bool | None
 ) -> None:
-    """Runs every command. `left_out`: whether the others go on without the host; None where either will do."""
+    """Runs every command. `left_out`: whether the other hosts are handled without it; None where both are correct."""
     stack, vault = folder / "stack.yaml", folder / "vault"
     parts = (
         ComponentSpec(host="there", name="node_exporter", protect=("tls",)),

@@ -1,4 +1,4 @@
-"""Containers and systemd in one stack: each Prometheus scrapes an exporter of the other kind, all secured in one run."""
+"""Containers and systemd in one stack: each Prometheus scrapes an exporter of the other kind; one run secures all."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_container_scrapes_systemd_and_systemd_scrapes_a_container(
 
 
 def stack_of(machine: Machine) -> str:
-    """The container host's components and the systemd host's, each with TLS and a password."""
+    """Returns the container host's components and the systemd host's, each with TLS and a password."""
     spec = machine.spec()
     srv1 = {
         "connect": "ssh",
@@ -97,7 +97,9 @@ def stack_of(machine: Machine) -> str:
 
 
 def everywhere_up(mine: Project, machine: Machine) -> None:
-    """Back when the Prometheus in its container, asked by Python's own client, has both of its targets up by HTTPS."""
+    """Waits until the Prometheus in its container, queried by Python's own client, has both of its targets up
+    by HTTPS.
+    """
     deadline = time.monotonic() + 60
     while True:
         found = mine.targets(("tls", "basic_auth"))

@@ -1,7 +1,7 @@
-"""A real Prometheus that logs in by OAuth2 at a real token endpoint behind TLS of our CA, and scrapes through a door.
+"""A real Prometheus logs in by OAuth2 at a real token endpoint behind TLS of our CA, and scrapes through a proxy.
 
-The door is an https server that asks the provider about each token (introspection) before it answers, or passes the
-request on: samples to a real Prometheus, alerts to a real Alertmanager.
+The proxy is an https server that validates each token at the provider (introspection) before it answers or
+forwards the request: samples to a real Prometheus, alerts to a real Alertmanager.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ LOGIN = ClientLogin(
     ),
 )
 
-# An alert is sent each second, and a reload does not try for a minute to send what a wrong login keeps back.
+# An alert is sent each second, and a reload does not wait a minute for alerts that a wrong login delays.
 ARGS = b'ARGS="--rules.alert.resend-delay=1s --storage.remote.flush-deadline=5s"\n'
-# A host without a private address cannot gossip.
+# A host without a private address cannot join a cluster.
 ALERTMANAGER = b'ARGS="--cluster.listen-address= --web.route-prefix=/alertmanager"\n'
 ALERTS = "groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]\n"
 assert isinstance(LOGIN.way, OAuth2)
@@ -112,7 +112,7 @@ RECEIVER = "127.0.0.1:9190"
 
 @contextmanager
 def receiver(folder: Path) -> Iterator[None]:
-    """It runs where this thread stands."""
+    """Runs a remote_write receiver in this thread's network."""
     config = folder / "receiver.yml"
     config.write_text("global: {}\n")
     words = [
@@ -135,8 +135,8 @@ def receiver(folder: Path) -> Iterator[None]:
         child.wait(20)
 
 
-def behind(place: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
-    """What a receiver answers; b'' where it rejects the request."""
+def forward(place: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
+    """Returns a receiver's answer; b'' where it rejects the request."""
     request = urllib.request.Request(f"http://{place}{path}", body, headers)
     with suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:
         found: bytes = answer.read()
@@ -144,8 +144,8 @@ def behind(place: str, path: str, body: bytes | None = None, **headers: str) -> 
     return b""
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
-    """Whether something holds before the time is over."""
+def becomes_true(holds: Callable[[], bool], seconds: float = 60) -> bool:
+    """Returns whether the condition holds before the time is over."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -160,8 +160,8 @@ def basic(client: str) -> str:
 
 
 @dataclass(slots=True)
-class Door:
-    """Answers whoever shows a token that the provider vouches for."""
+class TokenProxy:
+    """Answers requests with a token that the provider confirms."""
 
     trust: ssl.SSLContext
     accepted: int = 0
@@ -170,7 +170,7 @@ class Door:
     seen: list[str] = field(default_factory=list)
 
     def post(self, path: str, client: str, **form: str) -> dict[str, object]:
-        """What the provider answers to a form."""
+        """Returns the provider's answer to a form."""
         request = urllib.request.Request(
             f"https://{ENDPOINT}:{openid_provider.PORT}{path}",
             urllib.parse.urlencode(form).encode(),
@@ -180,8 +180,8 @@ class Door:
             found: dict[str, object] = json.load(answer)
         return found
 
-    def admits(self, header: str) -> bool:
-        """Whether a token is one of the provider's."""
+    def is_valid_token(self, header: str) -> bool:
+        """Returns whether a token is one of the provider's."""
         kind, _, token = header.partition(" ")
         if kind != "Bearer" or self.closed:
             return False
@@ -189,20 +189,20 @@ class Door:
 
 
 @contextmanager
-def door(folder: Path, namespace: Network, alertmanager: str) -> Iterator[Door]:
-    """The door in the test's network, with a certificate of the provider's CA."""
+def token_proxy(folder: Path, namespace: Network, alertmanager: str) -> Iterator[TokenProxy]:
+    """Runs the proxy in the test's network, with a certificate of the provider's CA."""
     trust = ssl.create_default_context(cafile=str(folder / "company-ca.crt"))
     trust.check_hostname = False
-    found = Door(trust)
+    found = TokenProxy(trust)
     places = {"prometheus": RECEIVER, "alertmanager": alertmanager}
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            admitted = found.admits(self.headers.get("Authorization", ""))
+            admitted = found.is_valid_token(self.headers.get("Authorization", ""))
             if admitted:
                 kept = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version")
-                behind(
+                forward(
                     places[self.path.split("/")[1]],
                     self.path,
                     body,
@@ -214,8 +214,8 @@ def door(folder: Path, namespace: Network, alertmanager: str) -> Iterator[Door]:
 
         def do_GET(self) -> None:
             header = self.headers.get("Authorization", "")
-            # Threads of a server stand where it was started.
-            admitted = found.admits(header)
+            # Threads of a server are in the network where they were started.
+            admitted = found.is_valid_token(header)
             found.accepted += admitted
             found.rejected += not admitted
             body = b"behind_the_door 1\n" if admitted else b"<html>Log in</html>"
@@ -247,8 +247,8 @@ def door(folder: Path, namespace: Network, alertmanager: str) -> Iterator[Door]:
         server.server_close()
 
 
-def sent(attempts: Sequence[Attempt]) -> dict[str, str]:
-    """What became of what is sent, by the setting that sends it."""
+def results_by_setting(attempts: Sequence[Attempt]) -> dict[str, str]:
+    """Returns the results for the sending settings, by setting."""
     return {each.probe.client.split()[-1]: each.outcome for each in attempts if each.probe.kind == "login"}
 
 
@@ -260,7 +260,7 @@ def failed(outcome: Outcome) -> list[str]:
 def test_prometheus_logs_in_by_oauth2(
     suite: str, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What is wrong stays wrong for more than an interval of a second.
+    # A fault stays for more than an interval of a second.
     monkeypatch.setattr(client_logins, "UP_TIMEOUT", 10.0)
     monkeypatch.setattr(prometheus_recovery, "_AGAIN", 10.0)
     monkeypatch.setattr(stack_verification, "_RESENT", 1.0)
@@ -294,20 +294,20 @@ def test_prometheus_logs_in_by_oauth2(
             )
             with (
                 receiver(tmp_path),
-                door(tmp_path, network, f"{mon1.address}:9093") as at,
+                token_proxy(tmp_path, network, f"{mon1.address}:9093") as at,
                 closing(Engine(Workspace(tmp_path / "own"))) as engine,
             ):
-                _logs_in(mon1, engine, stack, at)
+                _check_login(mon1, engine, stack, at)
                 if suite == "bookworm":
-                    _a_typed_token(mon1, engine, stack, at, monkeypatch)
-                    _what_goes_wrong(mon1, engine, stack)
+                    _check_typed_token(mon1, engine, stack, at, monkeypatch)
+                    _check_wrong_logins(mon1, engine, stack)
                     _by_ansible(mon1, network, engine, stack, tmp_path)
                 else:
-                    _others_go_wrong(mon1, engine, stack)
+                    _check_wrong_sending_logins(mon1, engine, stack)
 
 
 def _issue(folder: Path) -> None:
-    """The door's certificate, by a CA of its own in the same bundle as the provider's."""
+    """Issues the proxy's certificate, by a CA of its own in the same bundle as the provider's."""
     key, own = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     ca = issue.new_ca(name="Doors", key_pem=own, days=30)
     leaf = issue.issue(ca_cert=ca, ca_key=own, key_pem=key, names=(API,), days=30, common_name=API)
@@ -317,7 +317,7 @@ def _issue(folder: Path) -> None:
     bundle.write_bytes(bundle.read_bytes() + ca)
 
 
-def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
+def _check_login(mon1: Machine, engine: Engine, stack: Stack, at: TokenProxy) -> None:
     outcome = engine.apply(engine.plan(stack))
     assert outcome.state == "proven", (outcome.error, failed(outcome))
     assert [each.probe.job for each in outcome.attempts if each.probe.kind == "up"] == ["api"]
@@ -327,28 +327,31 @@ def _logs_in(mon1: Machine, engine: Engine, stack: Stack, at: Door) -> None:
     value = mon1.check(["curl", "-s", "http://127.0.0.1:9090/api/v1/query?query=behind_the_door"])
     assert '"1"' in value
     query = "/prometheus/api/v1/query?query=behind_the_door"
-    assert eventually(lambda: b'"1"' in behind(RECEIVER, query)), "no sample arrived"
+    assert becomes_true(lambda: b'"1"' in forward(RECEIVER, query)), "no sample arrived"
     alertmanager = f"{mon1.address}:9093"
-    assert eventually(lambda: b"Always" in behind(alertmanager, "/alertmanager/api/v2/alerts")), (
+    assert becomes_true(lambda: b"Always" in forward(alertmanager, "/alertmanager/api/v2/alerts")), (
         "no alert arrived"
     )
-    # A stack file that is written of what is there has them, by the names that the configuration gives.
+    # A stack file that is written from a scan has the logins, under the names in the configuration.
     found = present_stack(engine.scan(replace(stack, client_logins=())), engine.workspace.runs)
     assert set(found.client_logins) == {LOGIN, WRITE, ALERT}
     plan = engine.plan(stack)
     assert plan.steps == ()
-    # Verified again, and again when the door takes no token any more.
-    assert sent(engine.run_probes(plan)) == {"remote_write": "accepted", "alertmanagers": "accepted"}
+    # Verified again, and again when the proxy rejects the token.
+    assert results_by_setting(engine.run_probes(plan)) == {
+        "remote_write": "accepted",
+        "alertmanagers": "accepted",
+    }
     at.closed = True
-    assert sent(engine.run_probes(plan)) == {"remote_write": "error", "alertmanagers": "error"}
+    assert results_by_setting(engine.run_probes(plan)) == {"remote_write": "error", "alertmanagers": "error"}
     at.closed = False
     assert engine.undo().state == "undone"
     assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
     assert mon1.check(["stat", "-c", "%a", SECRET]).strip() == "644"
 
 
-def _a_typed_token(
-    mon1: Machine, engine: Engine, stack: Stack, at: Door, monkeypatch: pytest.MonkeyPatch
+def _check_typed_token(
+    mon1: Machine, engine: Engine, stack: Stack, at: TokenProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the plain mode: a bearer token for the job, typed."""
     token = at.post("/token", "prometheus", grant_type="client_credentials", scope="metrics")["access_token"]
@@ -374,8 +377,8 @@ def _a_typed_token(
     assert mon1.check("ls /etc/prometheus").split().count("token") == 0
 
 
-def _what_goes_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
-    """A wrong secret and an unknown CA are told in words, and everything is as before."""
+def _check_wrong_logins(mon1: Machine, engine: Engine, stack: Stack) -> None:
+    """Checks that a wrong secret and an unknown CA give an error, and that everything is restored."""
     stack = replace(stack, client_logins=(LOGIN,))
     assert isinstance(LOGIN.way, OAuth2)
     mon1.push(SECRET, b"wrong\n")
@@ -396,8 +399,8 @@ def _what_goes_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
     assert mon1.read("/etc/prometheus/prometheus.yml").decode() == CONFIG
 
 
-def _others_go_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
-    """A wrong secret of remote_write and of alertmanagers is told in words, by what Prometheus logs."""
+def _check_wrong_sending_logins(mon1: Machine, engine: Engine, stack: Stack) -> None:
+    """Checks that a wrong secret of remote_write and of alertmanagers is explained, from Prometheus' log."""
     for login, what in (
         (WRITE, f"remote_write to {API}:{PORT}/prometheus/api/v1/write delivers nothing with its login"),
         (ALERT, f"Alertmanager {API}:{PORT} rejects alerts with its login"),
@@ -413,7 +416,7 @@ def _others_go_wrong(mon1: Machine, engine: Engine, stack: Stack) -> None:
 
 
 def _by_ansible(mon1: Machine, network: Network, engine: Engine, stack: Stack, folder: Path) -> None:
-    """The same logins by a playbook: its first run sets them, and what Firescreen finds is all in place."""
+    """Sets up the same logins by a playbook: its first run sets them, and Firescreen finds nothing to change."""
     made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
     clear = b"".join(path.read_bytes() for path in made.rglob("*") if path.is_file())
     assert PROGRAMS[0]["client_secret"].encode() not in clear

@@ -1,6 +1,8 @@
-"""exporter_exporter as the one open port of a host: jobs of another host's Prometheus turn with it; then undone.
+"""exporter_exporter as the only open port of a host: jobs of another host's Prometheus are changed with it;
+then undone.
 
-Real programs of two Debian generations. Strangers are rejected at the port and reach no exporter beside it.
+Real programs of two Debian generations. Clients without credentials are rejected at the port and reach no
+exporter directly.
 """
 
 from __future__ import annotations
@@ -104,14 +106,14 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
             for attempt in outcome.attempts:
                 print(f"  {attempt.probe.id}: {attempt.outcome}")
             _serves(mon1, web1)
-            # As for a front door: shorter than Prometheus' usual interval, even on a busy machine.
+            # As for a front door: shorter than Prometheus' default interval, even on a busy machine.
             assert _longest_gap(mon1) < 15
             assert engine.plan(stack).steps == ()
             assert _drift(engine, stack) == ()
-            _is_seen(engine, stack)
+            _check_scan_and_audit(engine, stack)
             if suite == SUITES[0]:
-                _renewed(engine, stack, web1)
-                _drifts(engine, stack, web1)
+                _check_renewal(engine, stack, web1)
+                _check_drift(engine, stack, web1)
             begin = time.time()
             while engine.undo().state == "undone":
                 pass
@@ -127,7 +129,7 @@ def test_one_port_for_the_exporters_of_a_host(suite: str, network: Network, tmp_
 
 
 def _by_ansible(network: Network, engine: Engine, stack: Stack, folder: Path) -> None:
-    """A playbook sets up the same: what Firescreen finds then is all in place, and a second run changes nothing."""
+    """Sets up the same by a playbook: Firescreen then finds nothing to change, and a second run changes nothing."""
     for changes in (True, False):
         made = ansible_runs.export(engine, stack, folder, PASSWORD)
         ran = ansible_runs.run(made, PASSWORD, enter=network.enter)
@@ -140,20 +142,20 @@ def _drift(engine: Engine, stack: Stack) -> tuple[tuple[str, str], ...]:
     return tuple((each.kind, each.path) for each in compare(engine, stack).differences)
 
 
-def _is_seen(engine: Engine, stack: Stack) -> None:
-    """The scan says where they are reached, and the audit finds nothing at the port."""
+def _check_scan_and_audit(engine: Engine, stack: Stack) -> None:
+    """Checks that the scan names their addresses, and that the audit finds nothing at the port."""
     seen = {each.key: (each.state, each.words) for each in engine.scan(stack).exposures}
     words = "TLS + client certificate at the front door https://web1:9999"
     assert {seen[f"web1/{name}"] for name in EXPORTERS} == {("secured", words)}, seen
     report = audit.run(engine, stack)
     assert not report.could_not_check, report.could_not_check
-    # What only programs of the host itself can read is a low finding.
+    # A file that only programs of the host itself can read is a low finding.
     here = [each for each in report.findings if each.host == "web1"]
     assert not [each.id for each in here if each.id.startswith("PRX") or each.severity != "low"], here
 
 
-def _renewed(engine: Engine, stack: Stack, web1: Machine) -> None:
-    """Its certificate is replaced with a restart, and what it shows then is the new one."""
+def _check_renewal(engine: Engine, stack: Stack, web1: Machine) -> None:
+    """Checks that its certificate is replaced with a restart, and that the server presents the new one."""
     shown = f"echo | openssl s_client -connect {web1.address}:9999 2>/dev/null | openssl x509 -noout -serial"
     first = web1.check(shown)
     key = "web1/exporter_exporter"
@@ -162,20 +164,22 @@ def _renewed(engine: Engine, stack: Stack, web1: Machine) -> None:
     assert web1.check(shown) != first
 
 
-def _drifts(engine: Engine, stack: Stack, web1: Machine) -> None:
-    """A plain port that somebody opens again is named, and closed by the next run."""
+def _check_drift(engine: Engine, stack: Stack, web1: Machine) -> None:
+    """Checks that a plain port that was opened again is reported, and closed by the next run."""
     web1.check(f"sed -i 's/--web.listen-address=/--web.listen-address=:9998/' {FLAGS}")
     web1.check("systemctl restart prometheus-exporter-exporter")
     assert ("file", FLAGS) in _drift(engine, stack)
     apply(engine, stack)
     assert web1.run(f"curl -s -o /dev/null http://{web1.address}:9998/").returncode != 0
-    # What somebody else wrote is theirs to take back before the first run is undone.
+    # Foreign changes must be removed before the first run can be undone.
     assert engine.undo().state == "undone"
     web1.check(f"sed -i 's/--web.listen-address=:9998/--web.listen-address=/' {FLAGS}")
 
 
 def _checks_modules(engine: Engine, stack: Stack, web1: Machine) -> None:
-    """The program itself refuses a configuration that it would not start with; nothing of it is changed then."""
+    """Checks that the program rejects a configuration with which it would not start, and that nothing is
+    changed then.
+    """
     web1.check(f"printf 'odd: 1\n' >>{MODULES}")
     kept = web1.read(MODULES)
     outcome = engine.apply(engine.plan(stack))
@@ -207,7 +211,9 @@ def _serves(mon1: Machine, web1: Machine) -> None:
 
 
 def _longest_gap(mon1: Machine) -> float:
-    """Seconds for which an exporter of the other host was not scraped while it moved: it is scraped once a second."""
+    """Returns the seconds for which an exporter of the other host was not scraped during the change: once a
+    second normally.
+    """
     asked = (
         """curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=up{instance!~"localhost.*"}[2m]'"""
     )

@@ -1,7 +1,7 @@
-"""The workshop's setting: node_exporter on srv1, and Prometheus in a container that srv1 holds.
+"""A workshop's setting: node_exporter on srv1, and Prometheus in a container on srv1.
 
-srv1 is reached over SSH, the container through srv1. Firescreen stands on a third machine. All that is to be found
-of both below `PLACES` is compared before and after an undo.
+srv1 is reached over SSH, the container through srv1. Firescreen runs on a third machine. All files of both
+below `PLACES` are compared before and after an undo.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wizard.model import ComponentSpec, Stack
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 PLACES = "/etc /root /srv /usr/lib/systemd /usr/local /run/systemd/system"
-# Owners and modes, folders and where links lead; and the content of every file.
+# Owners and modes, folders and targets of links; and the content of every file.
 STATE = (
     f"find {PLACES} \\( -type d -o -type f -o -type l \\) -printf '%p %y %m %u:%g %l\\n';"
     f" find {PLACES} -type f -exec sha256sum {{}} +"
@@ -30,17 +30,17 @@ ANYWHERE = "/etc /root /home /srv /opt/prometheus /tmp /var/tmp /run /var/lib/pr
 
 @pytest.fixture(scope="module")
 def srv1(instance: Instance, incus: Incus, network: Network) -> Iterator[Machine]:
-    """A host with node_exporter and the client of the daemon that holds the container."""
+    """Returns a host with node_exporter and the client of the daemon that runs the container."""
     with Machine(instance.suite, "srv1", network, programs=("node_exporter",), bound=incus.bound) as srv1:
         srv1.check(["systemctl", "start", "systemd-user-sessions"])  # until then, only root may log in
-        # At its very first use the client makes a folder with its settings, here as for whoever holds instances.
+        # At its first use the client makes a folder with its settings, here as on any host with instances.
         srv1.check(["incus", "list"])
         yield srv1
 
 
 @pytest.fixture
 def prometheus(instance: Instance, srv1: Machine) -> Iterator[Instance]:
-    """The container prometheus, which scrapes itself and srv1; as it was when the test is over."""
+    """Yields the container prometheus, which scrapes itself and srv1; restores it when the test is over."""
     before = {
         path: instance.check(["cat", path]) for path in ("/etc/prometheus/prometheus.yml", "/etc/hosts")
     }
@@ -55,12 +55,12 @@ def prometheus(instance: Instance, srv1: Machine) -> Iterator[Instance]:
 
 
 def state(host: Machine | Instance) -> set[str]:
-    """What a host has below `PLACES`."""
+    """Returns a host's files below `PLACES`."""
     return set(host.check(STATE).splitlines())
 
 
 def holding(host: Machine | Instance, key: bytes) -> list[str]:
-    """The files of a host that hold that private key (PEM), wherever it could have been put."""
+    """Returns the files of a host that contain that private key (PEM), wherever it could be."""
     line = key.decode().splitlines()[1]
     return host.check(["sh", "-c", f"grep -rslF -- '{line}' {ANYWHERE} || :"]).split()
 
@@ -71,7 +71,7 @@ def holding(host: Machine | Instance, key: bytes) -> list[str]:
     indirect=["instance"],
     ids=[f"{login[0]}-{login[1]}" for login in LOGINS],
 )
-def test_a_container_on_srv1_is_secured_proven_and_put_back(
+def test_a_container_on_srv1_is_secured_verified_and_restored(
     srv1: Machine,
     prometheus: Instance,
     network: Network,
@@ -85,7 +85,7 @@ def test_a_container_on_srv1_is_secured_proven_and_put_back(
     before = [state(host) for host in hosts]
     given = {"srv1": password} if password else {}
     with engine_for(tmp_path, network, given) as engine:
-        # Every step up once; the other ways in go straight to the top.
+        # Each next step once; the other connections go straight to the highest level.
         levels = LEVELS if (srv1.suite, user) == ("bookworm", "root") else LEVELS[-1:]
         for level in levels:
             stack = Stack(
@@ -104,7 +104,7 @@ def test_a_container_on_srv1_is_secured_proven_and_put_back(
                 }
                 assert len({outcome for _, outcome in asked} - {"200", "up"}) >= len(level), asked
             assert not engine.plan(stack).changes
-        # Each key lies where it serves and nowhere else; the CA's does not travel at all.
+        # Each private key is only where it serves; the CA's is never copied.
         ca_key = (tmp_path / "ca/ca.key").read_bytes()
         assert [holding(host, ca_key) for host in hosts] == [[], []]
         for owner, other, path in (
@@ -130,10 +130,10 @@ PRIVATE = "198.51.100.7"
 
 
 @pytest.mark.parametrize("instance", ["bookworm"], indirect=True)
-def test_a_container_that_only_srv1_reaches_is_asked_by_way_of_srv1(
+def test_a_container_that_only_srv1_reaches_is_probed_through_srv1(
     srv1: Machine, prometheus: Instance, network: Network, tmp_path: Path
 ) -> None:
-    """Walk-through 5 from a laptop: containers have a network of their own on the machine that holds them."""
+    """Walk-through 5 from a laptop: containers have a network of their own on their host."""
     prometheus.check(["ip", "address", "add", f"{PRIVATE}/32", "dev", "lo"])
     srv1.check(["ip", "route", "add", f"{PRIVATE}/32", "via", prometheus.address])
     hosts: list[Machine | Instance] = [srv1, prometheus]

@@ -1,4 +1,4 @@
-"""The whole way over SSH: srv1 with node_exporter, prometheus with Prometheus, Firescreen on a third machine.
+"""The complete workflow over SSH: srv1 with node_exporter, prometheus with Prometheus, Firescreen on a third machine.
 
 Every file below /etc of both hosts is compared before and after an undo.
 """
@@ -62,7 +62,7 @@ LOGINS = (
 
 @pytest.fixture
 def pair(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
-    """srv1 and prometheus, booted together."""
+    """Boots srv1 and prometheus together."""
     srv1 = Machine(suite, "srv1", network, programs=("node_exporter",))
     prometheus = Machine(suite, "prometheus", network, programs=("prometheus",))
     with booted([srv1, prometheus]):
@@ -74,7 +74,7 @@ def pair(suite: str, network: Network) -> Iterator[tuple[Machine, Machine]]:
 
 
 def etc(machine: Machine) -> dict[str, tuple[str, int]]:
-    """Every file below /etc with its content and mode, as seen from outside."""
+    """Returns every file below /etc with its content and mode, read from outside."""
     return {
         str(path): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mode)
         for path in sorted((machine.root / "etc").rglob("*"))
@@ -94,12 +94,12 @@ def engine_for(folder: Path, network: Network, passwords: dict[str, str]) -> Ite
 
 
 def said(command: str) -> subprocess.CompletedProcess[str]:
-    """What a command says that is typed where Firescreen runs."""
+    """Returns the output of a command that is typed where Firescreen runs."""
     return run_program(["sh", "-c", command])
 
 
 def queried(plan: Plan) -> str:
-    """What the plan's own command for promtool says, run as it is printed."""
+    """Runs the plan's own command for promtool as printed, and returns its output."""
     (command,) = (hint.partition(": ")[2] for hint in plan.hints if "promtool query" in hint)
     promtool = Path(binaries.find("promtool", cache=Workspace.default().cache, suite="trixie").path)
     environment = os.environ | {"PATH": f"{promtool.parent}:{os.environ['PATH']}"}
@@ -109,7 +109,7 @@ def queried(plan: Plan) -> str:
 
 
 def probed(stack: Stack, folder: Path, url: str) -> dict[str, Any]:
-    """What `firescreen probe` says of a server of a stack."""
+    """Returns the output of `firescreen probe` for a server of a stack."""
     file = folder / "stack.yaml"
     file.write_text(dump(stack))
     argv = [sys.executable, "-m", "wizard.cli", "--workspace", str(folder), "probe", url, "--json"]
@@ -122,7 +122,7 @@ def probed(stack: Stack, folder: Path, url: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("suite", "user", "become", "password"), LOGINS, ids=[f"{login[0]}-{login[1]}" for login in LOGINS]
 )
-def test_two_machines_are_secured_proven_and_put_back(
+def test_two_machines_are_secured_verified_and_restored(
     pair: tuple[Machine, Machine],
     network: Network,
     tmp_path: Path,
@@ -135,7 +135,7 @@ def test_two_machines_are_secured_proven_and_put_back(
     before = [etc(machine) for machine in pair]
     given = {spec.name: password for spec in specs} if password else {}
     with engine_for(tmp_path, network, given) as engine:
-        # Every step up once; the other ways in go straight to the top.
+        # Each next step once; the other connections go straight to the highest level.
         levels = LEVELS if (suite, user) == ("bookworm", "root") else LEVELS[-1:]
         for level in levels:
             stack = Stack(
@@ -162,10 +162,10 @@ def test_two_machines_are_secured_proven_and_put_back(
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "sid"])
-def test_a_key_behind_a_unit_s_wall_is_said_before_anything_breaks(
+def test_a_key_that_the_sandbox_of_a_unit_hides_is_reported_before_any_change(
     pair: tuple[Machine, Machine], network: Network, tmp_path: Path, suite: str
 ) -> None:
-    # Debian's prometheus.service has ProtectHome: what lies in /root is not there for it.
+    # Debian's prometheus.service has ProtectHome: files in /root do not exist for it.
     _, prometheus = pair
     assert prometheus.suite == suite
     made = (
@@ -189,7 +189,7 @@ def test_a_key_behind_a_unit_s_wall_is_said_before_anything_breaks(
 
 
 def listen(machine: Machine, unit: str, place: str) -> None:
-    """Has a server of a machine listen there."""
+    """Runs a server of a machine on that address."""
     line = f'ARGS="--web.listen-address={place}"'
     machine.check(f"sed -i 's|^ARGS=.*|{line}|' /etc/default/{unit} && systemctl restart {unit}")
 
@@ -202,7 +202,7 @@ PRIVATE = "198.51.100.7"
 @pytest.mark.parametrize(
     ("place", "user", "become"), [("127.0.0.1:9090", "admin", "sudo"), (f"{PRIVATE}:9090", "root", "")]
 )
-def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
+def test_a_server_that_only_its_own_machine_reaches_is_probed_through_ssh(
     pair: tuple[Machine, Machine],
     network: Network,
     tmp_path: Path,
@@ -211,7 +211,7 @@ def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
     user: str,
     become: str,
 ) -> None:
-    """A Prometheus on its loopback, or in a network of its own: secured, proven by printed commands, put back."""
+    """A Prometheus on its loopback, or in a network of its own: secured, verified by printed commands, restored."""
     prometheus = pair[1]
     prometheus.check(["ip", "address", "add", f"{PRIVATE}/32", "dev", "lo"])
     own = place.replace("127.0.0.1", "localhost")
@@ -267,14 +267,14 @@ def test_what_only_its_own_machine_reaches_is_asked_by_way_of_ssh(
 
 
 @pytest.mark.parametrize("suite", ["bookworm"])
-def test_behind_another_machine_an_address_is_never_taken_for_one_of_ours(
+def test_an_address_behind_a_jump_host_is_never_probed_from_here(
     pair: tuple[Machine, Machine],
     network: Network,
     tmp_path: Path,
     suite: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """srv1 is reached through prometheus: what answers here at its address may be anybody."""
+    """srv1 is reached through prometheus: the server at its address here may be anything."""
     known = tmp_path / "known_hosts"
     known.write_text("".join(Path(each.spec().known_hosts).read_text() for each in pair))
     srv1, prometheus = (replace(each.spec(), known_hosts=str(known)) for each in pair)
@@ -283,7 +283,7 @@ def test_behind_another_machine_an_address_is_never_taken_for_one_of_ours(
         f"Host {srv1.address}\n  ProxyJump root@{prometheus.address}\n"
         f"Host *\n  IdentityFile {network.key}\n  UserKnownHostsFile {prometheus.known_hosts}\n"
     )
-    # OpenSSH looks for ~/.ssh/config where the account's home is, whatever HOME says.
+    # OpenSSH reads ~/.ssh/config in the account's home, whatever HOME says.
     client.parent.mkdir()
     client.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
     client.chmod(0o755)
@@ -312,7 +312,7 @@ def test_behind_another_machine_an_address_is_never_taken_for_one_of_ours(
 @pytest.mark.parametrize(
     ("number", "unit", "port"), [(0, "prometheus-node-exporter", 9100), (1, "prometheus", 9090)]
 )
-def test_where_ssh_leads_nowhere_either_nothing_is_begun(
+def test_without_a_path_through_ssh_no_run_starts(
     pair: tuple[Machine, Machine],
     network: Network,
     tmp_path: Path,
@@ -321,7 +321,7 @@ def test_where_ssh_leads_nowhere_either_nothing_is_begun(
     unit: str,
     port: int,
 ) -> None:
-    """Asked from here, this machine's own program would answer; changed, it could not be proven and be put back."""
+    """From here, this machine's own program would answer; a run could be neither verified nor rolled back."""
     machine = pair[number]
     listen(machine, unit, f"127.0.0.1:{port}")
     machine.check("echo 'AllowTcpForwarding no' > /etc/ssh/sshd_config.d/own.conf && systemctl reload ssh")
@@ -352,7 +352,7 @@ def test_where_ssh_leads_nowhere_either_nothing_is_begun(
 def test_the_printed_commands_secure_two_machines(
     pair: tuple[Machine, Machine], network: Network, tmp_path: Path, user: str, become: str, suite: str
 ) -> None:
-    """By hand: what goes through SSH is typed here, the rest on the host; the CA's key stays where it is."""
+    """By hand: commands with SSH are typed here, the others on the host; the CA's key stays where it is."""
     specs = tuple(machine.spec(user=user, become=become) for machine in pair)
     stack = Stack(
         hosts=specs,

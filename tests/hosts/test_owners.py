@@ -1,4 +1,4 @@
-"""Units whose user is none of its own, on real hosts: DynamicUser=yes, and nobody."""
+"""Units without a user of their own, on real hosts: DynamicUser=yes, and nobody."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def owned(machine: Machine, unit: str, *lines: str) -> None:
 
 
 @pytest.mark.parametrize("dropin", [False, True], ids=["variable", "drop-in"])
-def test_a_user_that_exists_only_while_it_runs_gets_credentials(machine: Machine, dropin: bool) -> None:
+def test_a_dynamic_user_gets_credentials(machine: Machine, dropin: bool) -> None:
     lines = ["DynamicUser=yes", "User="]
     if dropin:
         lines += ["EnvironmentFile=", "ExecStart=", f"ExecStart=/usr/bin/{NODE}"]
@@ -49,7 +49,7 @@ def test_a_user_that_exists_only_while_it_runs_gets_credentials(machine: Machine
         assert not seen.stdout
     firescreen(machine, "plan", "/root/stack.yaml", "--json", code=0)
     assert firescreen(machine, "verify", "/root/stack.yaml", "--json")["ok"]
-    # A new certificate counts from the next start on, so it is restarted for that.
+    # A new certificate takes effect at the next start, so the service is restarted.
     asked = ("openssl s_client -connect 127.0.0.1:9100 </dev/null 2>/dev/null | openssl x509 -noout -serial",)
     serial = machine.check(*asked)
     renewed = firescreen(
@@ -64,7 +64,7 @@ def test_a_user_that_exists_only_while_it_runs_gets_credentials(machine: Machine
     assert machine.check(["curl", "-sf", "-o", "/dev/null", "http://localhost:9100/metrics"]) == ""
 
 
-def test_a_client_ca_is_handed_over_too(machine: Machine) -> None:
+def test_a_client_ca_is_a_credential_too(machine: Machine) -> None:
     owned(machine, NODE, "DynamicUser=yes", "User=")
     machine.push("/root/stack.yaml", WITH_CLIENT.encode())
     before = files(machine)
@@ -74,7 +74,7 @@ def test_a_client_ca_is_handed_over_too(machine: Machine) -> None:
     assert files(machine) == before
 
 
-def test_nobody_is_shared_and_that_is_said(machine: Machine) -> None:
+def test_the_shared_user_nobody_is_reported(machine: Machine) -> None:
     owned(machine, NODE, "User=nobody")
     machine.check(["systemd-run", "--unit=neighbour", "-p", "User=nobody", "/bin/sleep", "600"])
     machine.push("/root/stack.yaml", ALONE.encode())
@@ -85,7 +85,7 @@ def test_nobody_is_shared_and_that_is_said(machine: Machine) -> None:
     assert firescreen(machine, "apply", "/root/stack.yaml", "--yes", "--json")["state"] == "proven"
 
 
-def test_a_client_without_a_user_is_refused_before_anything_is_touched(machine: Machine) -> None:
+def test_a_client_without_a_user_is_refused_before_any_change(machine: Machine) -> None:
     owned(
         machine,
         "prometheus",

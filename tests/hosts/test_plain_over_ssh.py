@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.spread, pytest.mark.timeout(600)]
 
 @pytest.fixture
 def pair(network: Network) -> Iterator[tuple[Machine, Machine]]:
-    """srv1 with node_exporter and prometheus with Prometheus, open to users."""
+    """Boots srv1 with node_exporter and prometheus with Prometheus, both open to logins of users."""
     srv1 = Machine("bookworm", "srv1", network, programs=("node_exporter",))
     prometheus = Machine("bookworm", "prometheus", network, programs=("prometheus",))
     with booted([srv1, prometheus]):
@@ -50,7 +50,7 @@ def test_two_hosts_are_secured_verified_and_undone_by_lines_from_a_pipe(
         input="".join(f"{line}\n" for line in answers),
         capture_output=True,
         text=True,
-        env={**os.environ, "COLUMNS": "1000"},  # a sentence a line
+        env={**os.environ, "COLUMNS": "1000"},  # one sentence per line
         timeout=300,
         check=False,
     )

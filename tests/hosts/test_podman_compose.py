@@ -1,4 +1,6 @@
-"""Compose projects of Podman, by podman-compose and by Docker's Compose: secured, verified and undone; else refused in words."""
+"""Compose projects of Podman, with podman-compose and with Docker's Compose: secured, verified and undone, or
+refused.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ COMMANDS = ("podman-compose", "podman compose")
 
 @pytest.fixture(scope="module")
 def pod(network: Network) -> Iterator[Podman]:
-    """A host with Podman and both kinds of Compose."""
+    """Returns a host with Podman and both kinds of Compose."""
     with Podman(network) as pod:
         pod.image("prometheus")
         pod.image("node_exporter")
@@ -54,14 +56,14 @@ def pod(network: Network) -> Iterator[Podman]:
 
 
 def files(pod: Podman) -> str:
-    """Mode, owner and digest of every file of the project."""
+    """Returns mode, owner and digest of every file of the project."""
     return pod.check(
         f"cd {FOLDER} && find . -printf '%m %u %g %p\\n' | sort; find . -type f -exec sha256sum {{}} + | sort"
     )
 
 
 def shape(pod: Podman) -> list[Any]:
-    """What of the containers must be as before after an undo."""
+    """Returns the properties of the containers that an undo must restore."""
     found = json.loads(pod.check("podman inspect $(podman ps -aq)"))
     return sorted(
         (one["Name"], one["Args"], [bind for bind in one["HostConfig"]["Binds"] if bind.startswith("/")])

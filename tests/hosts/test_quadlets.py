@@ -1,4 +1,4 @@
-"""Quadlets: what Podman's own generator makes of each of the corpus, and real ones that are secured under real systemd."""
+"""Quadlets: Podman's own generator reads each of the corpus, and real ones are secured under real systemd."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OURS = ("--web.config.file", "/etc/firescreen", "--health-cmd", "9090")
 
 
 @pytest.mark.parametrize("suite", ["trixie", "sid"])
-def test_the_generator_takes_each_and_only_what_was_meant_differs(suite: str, tmp_path: Path) -> None:
+def test_the_generator_accepts_each_and_only_the_intended_parts_differ(suite: str, tmp_path: Path) -> None:
     generator = packages(("podman",), suite) / "usr/libexec/podman/quadlet"
     files = sorted(CORPUS.glob("*.container"))
     assert files
@@ -40,7 +40,7 @@ def test_the_generator_takes_each_and_only_what_was_meant_differs(suite: str, tm
 
 
 def started(generator: Path, folder: Path, name: str, content: bytes) -> list[str]:
-    """The words of the service's ExecStart."""
+    """Returns the words of the service's ExecStart."""
     place = folder / name
     place.mkdir(parents=True)
     (place / "prometheus.container").write_bytes(content)
@@ -56,7 +56,7 @@ def started(generator: Path, folder: Path, name: str, content: bytes) -> list[st
 
 
 def foreign(words: list[str]) -> list[str]:
-    """What an edit has nothing to do with; without a command of its own, the image's has to be repeated."""
+    """Returns the words that an edit must not change; without a command of its own, the image's has to be repeated."""
     kept: list[str] = []
     for word in words:
         if any(sign in word for sign in OURS) or word in ("-v", "--publish", "/etc/prometheus/web.yml"):
@@ -112,7 +112,7 @@ components:
 
 @pytest.fixture(scope="module")
 def pod(network: Network) -> Iterator[Podman]:
-    """A host whose systemd runs two containers of Podman from quadlets."""
+    """Boots a host whose systemd runs two containers of Podman from quadlets."""
     with Podman(network) as pod:
         pod.image("prometheus")
         pod.image("node_exporter")
@@ -129,7 +129,7 @@ def pod(network: Network) -> Iterator[Podman]:
 
 
 def files(pod: Podman) -> str:
-    """Mode, owner and digest of every file that counts."""
+    """Returns mode, owner and digest of every relevant file."""
     return pod.check(
         "find /etc/containers /srv /etc/firescreen -printf '%m %u %g %p\\n' 2>/dev/null | sort;"
         " find /etc/containers /srv /etc/firescreen -type f -exec sha256sum {} + 2>/dev/null | sort"
@@ -137,12 +137,12 @@ def files(pod: Podman) -> str:
 
 
 def named(binds: list[str]) -> list[str]:
-    """Those of a path or a name: a volume without one is another with each container."""
+    """Returns the mounts with a path or a name: an anonymous volume differs for each container."""
     return [bind for bind in binds if not re.match(r"[0-9a-f]{64}:", bind)]
 
 
 def shape(pod: Podman) -> list[Any]:
-    """What of the containers must be as before after an undo."""
+    """Returns the properties of the containers that an undo must restore."""
     found = json.loads(pod.check(["podman", "inspect", "exporter", "prometheus"]))
     return [
         (one["Name"], one["Args"], named(one["HostConfig"]["Binds"]), one["Config"].get("Healthcheck"))
@@ -242,7 +242,7 @@ runuser -u ada -- env XDG_RUNTIME_DIR=/run/user/1500 sh -ec '
 """
 
 
-def test_a_quadlet_of_a_user_is_read_and_refused_in_words(pod: Podman) -> None:
+def test_a_quadlet_of_a_user_is_read_and_refused(pod: Podman) -> None:
     pod.check(["sh", "-c", USER], timeout=180)
     pod.check("curl -s --retry 40 --retry-delay 1 --retry-connrefused http://127.0.0.1:9200/metrics")
     text = STACK.replace(

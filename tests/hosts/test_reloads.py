@@ -1,4 +1,4 @@
-"""Reloads on real hosts: units that ask http to be reloaded, and everything else that names a component's address."""
+"""Reloads on real hosts: units that reload by an http request, and other configuration with a component's address."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reload_count(machine: Machine) -> int:
     return machine.check("journalctl -u prometheus -o cat").count("Completed loading of configuration file")
 
 
-def test_a_reload_command_that_asks_http_is_mended_and_comes_back(machine: Machine) -> None:
+def test_a_reload_command_over_http_is_corrected_and_restored(machine: Machine) -> None:
     folder = "/etc/systemd/system/prometheus.service.d"
     machine.push(f"{folder}/reload.conf", UNIT.encode())
     machine.push("/etc/default/prometheus", b'ARGS="--web.enable-lifecycle"\n')
@@ -118,7 +118,7 @@ subprocess.run(["kill", "-CONT", str(one.pid)], check=True)
 """
 
 
-def test_a_reload_counts_when_prometheus_says_so(machine: Machine) -> None:
+def test_a_reload_succeeds_when_prometheus_reports_it(machine: Machine) -> None:
     answer = ask(machine, RELOADED)
     for name in ("curl where lifecycle is off", "true", "true, and its log is silent", "silent log"):
         told, happened, _ = answer[name]
@@ -142,7 +142,7 @@ def test_a_reload_counts_when_prometheus_says_so(machine: Machine) -> None:
         ("-/usr/bin/curl -sf --retry 9 --retry-connrefused http://localhost:9090/-/ready", 3),
     ],
 )
-def test_a_command_that_would_keep_the_unit_from_starting_is_refused(
+def test_a_command_with_which_the_unit_would_not_start_is_refused(
     machine: Machine, command: str, code: int
 ) -> None:
     path = "/etc/systemd/system/prometheus.service.d/post.conf"

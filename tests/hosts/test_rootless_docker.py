@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 
 class Rootless(Project):
-    """The project, and Firescreen as root on that host, which is not told where the daemon is."""
+    """The project, with Firescreen as root on that host, which has to find the daemon itself."""
 
     def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.docker.environment(self.generation)}
@@ -35,7 +35,7 @@ def test_a_project_of_a_users_own_daemon_is_secured_and_undone(network: Network,
     with Person() as person, RootlessDocker(network, person) as docker:
         images = {"prometheus": docker.image("prometheus"), "exporter": docker.image("node_exporter")}
         mine = Rootless(docker, network, person.home, "sid")
-        # Root's own, which the user can read and not change.
+        # Root's own file, which the user can read and not change.
         mine.folder = Path("/tmp", f"project-{person.name}", "mon")
         mine.workspace, mine.stack = tmp_path / "workspace", tmp_path / "stack.yaml"
         mine.write(COMPOSE.format(**images), SCRAPE.format(target="exporter:9100"), STACK)
@@ -72,7 +72,7 @@ def test_a_project_of_a_users_own_daemon_is_secured_and_undone(network: Network,
             shutil.rmtree(mine.folder.parent)
 
 
-def test_its_folder_is_gone_with_it(network: Network, tmp_path: Path) -> None:
+def test_its_folder_is_removed_with_it(network: Network, tmp_path: Path) -> None:
     with Person() as person, RootlessDocker(network, person) as docker:
         assert "rootless" in docker.docker("info")
         home = person.home

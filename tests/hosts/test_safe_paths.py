@@ -1,7 +1,8 @@
-"""Root in a folder that somebody else owns: nothing outside of it is read or changed, by whatever way a host is reached.
+"""Root writes in folders of other users: nothing outside of them is read or changed, over every kind of connection.
 
-Whoever owns a folder can put links, hard links, pipes and other folders there, also while a run is under way. A table of
-such layouts, and a process of the folder's owner that swaps them all the time; each on every way to a host.
+The owner of a folder can put links, hard links, pipes and other folders there, also during a run. The tests
+have a table of such layouts, and a process of the folder's owner that swaps them all the time; each for every
+kind of connection.
 """
 
 from __future__ import annotations
@@ -39,22 +40,22 @@ ROUNDS = int(os.environ.get("FIRESCREEN_SWAPS", "200"))
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A way to a host, and what a test does there by itself. Everything lies in `base`, a folder of root's."""
+class Access:
+    """A kind of connection to a host, and the test's own access to it. All files are in `base`, a folder of root's."""
 
     connection: Connection
     inside: tuple[str, ...]
     base: str
 
     def run(self, script: str) -> str:
-        """A script of root's, in `base`."""
+        """Runs a script as root, in `base`."""
         words = [*self.inside, "sh", "-ec", f"cd {self.base}\n{script}"]
         ended = run_program(words)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
     def outside(self) -> str:
-        """All that nobody may touch: content, owner, mode, time, where links lead."""
+        """Returns everything that must not change: content, owner, mode, time, link targets."""
         return self.run(
             "find outside -printf '%p %y %U:%G %m %s %T@ %l\\n' | sort; find outside -type f -exec sha256sum {} +"
         )
@@ -62,7 +63,7 @@ class Way:
 
 @pytest.fixture(scope="module", params=WAYS)
 def reached(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, tuple[str, ...]]]:
-    """A connection of each kind that acts as root, and the words before a command that is to run on its host."""
+    """Yields a connection of each kind that acts as root, and the command prefix to run on its host."""
     with ExitStack() as stack:
         if request.param == "incus":
             instance: Instance = request.getfixturevalue("container")
@@ -85,7 +86,7 @@ def reached(request: pytest.FixtureRequest) -> Iterator[tuple[Connection, tuple[
 
 
 @pytest.fixture
-def way(reached: tuple[Connection, tuple[str, ...]]) -> Iterator[Way]:
+def access(reached: tuple[Connection, tuple[str, ...]]) -> Iterator[Access]:
     connection, inside = reached
     base = f"/srv/fst-{secrets.token_hex(6)}"
     subprocess.run([*inside, "mkdir", "-m", "755", base], check=True, timeout=60)
@@ -93,7 +94,7 @@ def way(reached: tuple[Connection, tuple[str, ...]]) -> Iterator[Way]:
     mount = ["mount", "-t", "tmpfs", "-o", "mode=755,size=64m", "tmpfs", base]
     subprocess.run([*inside, *mount], check=True, timeout=60)
     try:
-        found = Way(connection, inside, base)
+        found = Access(connection, inside, base)
         found.run(LAYOUT)
         before = found.outside()
         yield found
@@ -109,7 +110,7 @@ def container(incus: Incus) -> Iterator[Instance]:
         yield instance
 
 
-# A folder of nobody's, in which nobody put what it could; and what it must not lead to.
+# A folder of nobody's without planted files; and the files outside that must not change.
 LAYOUT = """
 mkdir -m 755 outside outside/folder etc etc/roots etc/own shared sticky
 for name in secret folder/web.yml; do echo precious > outside/$name; chmod 600 outside/$name; done
@@ -159,10 +160,10 @@ def put(connection: Connection, path: str, content: bytes, *, mode: int = 0o640)
     connection.commit(connection.stage(path, FileState(content, mode, "root", "nogroup"), tag="t"), path)
 
 
-def test_what_is_safe_goes_on_working(way: Way) -> None:
-    connection = way.connection
+def test_safe_paths_keep_working(access: Access) -> None:
+    connection = access.connection
     for path in (name for name in ALLOWED if name != "roots-file"):
-        place = f"{way.base}/{path}"
+        place = f"{access.base}/{path}"
         before = connection.read(place)
         assert (before is None) == (path == "etc/new.yml"), ALLOWED[path]
         assert connection.examine([place])[place].problem == ""
@@ -174,29 +175,29 @@ def test_what_is_safe_goes_on_working(way: Way) -> None:
             assert connection.read(place) == before
         else:
             connection.remove(place)
-    assert connection.read(f"{way.base}/roots-file") == FileState(b"precious\n", 0o600, "root", "root")
-    folder = f"{way.base}/etc/keys"
+    assert connection.read(f"{access.base}/roots-file") == FileState(b"precious\n", 0o600, "root", "root")
+    folder = f"{access.base}/etc/keys"
     connection.make_folder(folder, mode=0o750, owner="root", group="nogroup")
     info = connection.stat(folder)
     assert info is not None
     assert (info.mode, info.owner, info.group) == (0o750, "root", "nogroup")
     assert connection.remove_folder(folder)
-    connection.set_folder_rights(f"{way.base}/etc/own", mode=0o700, owner="nobody", group="root")
-    assert way.run("stat -c '%a %U %G' etc/own").split() == ["700", "nobody", "root"]
-    assert "firescreen" not in way.run("find . -name '*firescreen*'")
-    assert sorted(connection.names(f"{way.base}/roots-way/own")) == ["web.yml"]
+    connection.set_folder_rights(f"{access.base}/etc/own", mode=0o700, owner="nobody", group="root")
+    assert access.run("stat -c '%a %U %G' etc/own").split() == ["700", "nobody", "root"]
+    assert "firescreen" not in access.run("find . -name '*firescreen*'")
+    assert sorted(connection.names(f"{access.base}/roots-way/own")) == ["web.yml"]
 
 
-def test_what_is_not_safe_is_refused_in_words(way: Way) -> None:
+def test_unsafe_paths_are_refused(access: Access) -> None:
     everything = "find . -printf '%p %y %U %m %T@ %l\\n' | sort"
-    before = way.run(everything)
+    before = access.run(everything)
     for path in REFUSED:
-        refuses(way, path)
-    assert way.run(everything) == before
+        refuses(access, path)
+    assert access.run(everything) == before
 
 
-def refuses(way: Way, path: str) -> None:
-    connection, place = way.connection, f"{way.base}/{path}"
+def refuses(access: Access, path: str) -> None:
+    connection, place = access.connection, f"{access.base}/{path}"
     todo: dict[str, Callable[[], object]] = {
         "read": partial(connection.read, place),
         "stat": partial(connection.stat, place),
@@ -213,35 +214,38 @@ def refuses(way: Way, path: str) -> None:
         assert REFUSED[path] in refused.value.what, name
         assert refused.value.where == place, name
         assert "chown root:" in refused.value.todo or "chmod go-w" in refused.value.todo
-    examined = connection.examine([place, f"{way.base}/etc/web.yml"])
+    examined = connection.examine([place, f"{access.base}/etc/web.yml"])
     assert examined[place].problem
-    assert examined[f"{way.base}/etc/web.yml"].problem == "", "one does not stand for all"
+    assert examined[f"{access.base}/etc/web.yml"].problem == "", "one does not stand for all"
 
 
-def test_a_pipe_is_no_file_and_is_not_waited_for(way: Way) -> None:
-    place = f"{way.base}/etc/pipe"
-    for operation in (way.connection.read, partial(way.connection.stage, state=FileState(b"x"), tag="t")):
+def test_a_named_pipe_is_refused_without_waiting(access: Access) -> None:
+    place = f"{access.base}/etc/pipe"
+    for operation in (
+        access.connection.read,
+        partial(access.connection.stage, state=FileState(b"x"), tag="t"),
+    ):
         with pytest.raises(PathError, match="not a regular file"):
             operation(place)
 
 
-def test_what_a_cut_off_run_left_goes_with_its_name(way: Way) -> None:
-    way.run(
+def test_leftovers_of_an_interrupted_run_are_removed(access: Access) -> None:
+    access.run(
         "cd etc; echo x > .web.yml.firescreen-t; mkdir -m 700 .web.yml.firescreen-t+; echo y > .web.yml.firescreen-t+/new"
     )
-    way.connection.remove(way.connection.staged_name(f"{way.base}/etc/web.yml", tag="t"))
-    left = way.run("ls -A etc")
-    if not isinstance(way.connection, LocalConnection):
+    access.connection.remove(access.connection.staged_name(f"{access.base}/etc/web.yml", tag="t"))
+    left = access.run("ls -A etc")
+    if not isinstance(access.connection, LocalConnection):
         assert "firescreen" not in left, "also the private folder of a host's script"
 
 
-def test_a_folder_that_would_have_to_be_made_there_is_refused_ahead(way: Way) -> None:
-    place = f"{way.base}/etc/new/web.yml"
-    assert "would have to be made" in way.connection.examine([place])[place].problem
-    assert way.connection.read(place) is None
+def test_a_folder_that_would_have_to_be_created_there_is_refused_before_any_change(access: Access) -> None:
+    place = f"{access.base}/etc/new/web.yml"
+    assert "would have to be made" in access.connection.examine([place])[place].problem
+    assert access.connection.read(place) is None
 
 
-# What the folder's owner does as fast as it can. Some names it leaves for a moment, so that there is something to win.
+# The folder's owner does this as fast as possible. Some names exist for a moment only, so that it wins some races.
 SWAPPER = """
 import os, random, select, sys, time
 folder, outside, pause = sys.argv[1:]
@@ -283,15 +287,24 @@ while time.monotonic() < end and not select.select([0], [], [], 0)[0]:
 """
 
 
-def test_nothing_outside_is_touched_while_everything_is_swapped(
-    way: Way, request: pytest.FixtureRequest
+def test_nothing_outside_changes_while_paths_are_swapped(
+    access: Access, request: pytest.FixtureRequest
 ) -> None:
-    connection, folder = way.connection, f"{way.base}/etc"
-    way.run("rm -rf etc/*")
+    connection, folder = access.connection, f"{access.base}/etc"
+    access.run("rm -rf etc/*")
     # So that it wins often, and not always.
     pause = "0.005" if request.node.callspec.params["reached"] == "local" else "1"
     owner = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
-    words = [*way.inside, *owner, "/usr/bin/python3", "-c", SWAPPER, folder, f"{way.base}/outside", pause]
+    words = [
+        *access.inside,
+        *owner,
+        "/usr/bin/python3",
+        "-c",
+        SWAPPER,
+        folder,
+        f"{access.base}/outside",
+        pause,
+    ]
     done = dict.fromkeys(("put", "remove", "make", "unmake", "rights", "read", "undo"), 0)
     path, inner = f"{folder}/web.yml", f"{folder}/sub"
     rights = {"owner": "root", "group": "nogroup"}
@@ -330,7 +343,7 @@ def test_nothing_outside_is_touched_while_everything_is_swapped(
         finally:
             swapper.stdin.close()
             swapper.wait(20)
-    print(way, done, file=sys.stderr)
+    print(access, done, file=sys.stderr)
     assert done["put"] > ROUNDS / 20, "it must be able to succeed, or nothing is shown"
 
 

@@ -1,4 +1,4 @@
-"""People sign in at a front door by a real OpenID provider, in a real browser; machines pass beside them."""
+"""Users sign in at a front door by a real OpenID provider, in a real browser; machines log in beside them."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ SITE = f"/etc/apache2/sites-enabled/firescreen-{NAME}.conf"
 
 @pytest.fixture(scope="module")
 def installed() -> Path:
-    """Where the provider is."""
+    """Returns the installation of the provider."""
     return openid_provider.installed()
 
 
 @pytest.fixture(params=SUITES)
 def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
-    """A host with Apache, its module for OpenID, and two components."""
+    """Boots a host with Apache, its module for OpenID, and two components."""
     with Machine(
         str(request.param),
         "web1",
@@ -64,7 +64,7 @@ def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
         packages=["libapache2-mod-auth-openidc"],
     ) as machine:
         machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
-        # A host without a private address cannot gossip.
+        # A host without a private address cannot join a cluster.
         machine.push(
             "/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n'
         )
@@ -78,7 +78,7 @@ def web1(request: pytest.FixtureRequest, network: Network) -> Iterator[Machine]:
 
 @pytest.fixture
 def door() -> FrontDoor:
-    """People of one group and one domain, a program with a password or a client certificate."""
+    """Returns a front door for users of a group and a domain, and a program with a password or a client certificate."""
     return FrontDoor(
         host="web1",
         proxy="apache",
@@ -90,7 +90,7 @@ def door() -> FrontDoor:
             email_domains=("example.net",),
             groups=("net ops", "admins"),
         ),
-        # A page of the same site: browsers send the session along.
+        # A page of the same site: browsers send the session cookie along.
         cors=(f"https://{openid_provider.NAME}:{openid_provider.PORT}",),
         routes=(
             *(DoorRoute(to=name, path=f"/{name}") for name in PROGRAMS),
@@ -132,7 +132,7 @@ def test_people_sign_in_and_machines_do_not(
         stack = stack_of(web1, door, company, tmp_path)
         assert stack_file.parse(stack_file.dump(stack), source="").front_doors == stack.front_doors
         if web1.suite == SUITES[0]:
-            not_trusted(web1, engine, stack, before)
+            check_untrusted_provider(web1, engine, stack, before)
         plan, outcome = apply(engine, stack)
         ended = {each.probe.client: each.outcome for each in outcome.attempts if "/door/" in each.probe.id}
         assert ended["page, not signed in"] == "302"
@@ -141,8 +141,8 @@ def test_people_sign_in_and_machines_do_not(
         assert any(door.callback in hint for hint in plan.hints)
         seen = {each.component: each.words for each in engine.scan(stack).exposures}
         assert seen["prometheus"].startswith("TLS + sign-in at the front door")
-        asyncio.run(as_people_do(web1, tmp_path))
-        blocked(web1, engine.workspace.root)
+        asyncio.run(sign_in_and_out(web1, tmp_path))
+        check_blocked_paths(web1, engine.workspace.root)
         nothing_leaks(web1, company, plan.secrets[0].reveal())
         kept = [path for path in engine.workspace.root.rglob("*") if path.is_file()]
         assert not [path for path in kept if openid_provider.SECRET.encode() in path.read_bytes()]
@@ -150,14 +150,14 @@ def test_people_sign_in_and_machines_do_not(
         assert engine.undo().state == "undone"
         assert etc(web1) == before
         if web1.suite == "trixie":
-            stack = in_a_site_that_is_there(web1, door, engine, company, tmp_path)
+            stack = check_existing_site(web1, door, engine, company, tmp_path)
             by_ansible(web1, network, engine, stack, tmp_path)
 
 
-def in_a_site_that_is_there(
+def check_existing_site(
     web1: Machine, door: FrontDoor, engine: Engine, company: OpenIdProvider, folder: Path
 ) -> Stack:
-    """The same in a site of a person's, whose other pages need no login, before, meanwhile and after."""
+    """Tests the same in an existing site, whose other pages need no login, before, meanwhile and after."""
     unit, (site, text) = {"apache": "apache2"}.get(door.proxy, door.proxy), SITES[door.proxy]
     web1.check(PAIR)
     web1.push(site, text.encode())
@@ -175,7 +175,7 @@ def in_a_site_that_is_there(
     if asks:
         assert (ended["client certificate"], ended["stranger's certificate"]) == ("200", "401")
     asyncio.run(_signs_in_and_out(web1, folder))
-    blocked(web1, engine.workspace.root, web1.root / "etc/ssl/noc.crt")
+    check_blocked_paths(web1, engine.workspace.root, web1.root / "etc/ssl/noc.crt")
     for shown in ("", "--cert /etc/ssl/other.crt --key /etc/ssl/other.key"):
         words = f"-sk {shown} -o /dev/null -w '%{{http_code}}' --resolve {NAME}:443:127.0.0.1"
         assert web1.check(f"curl {words} https://{NAME}/") == "404"
@@ -186,7 +186,7 @@ def in_a_site_that_is_there(
 
 
 def by_ansible(web1: Machine, network: Network, engine: Engine, stack: Stack, folder: Path) -> None:
-    """The same by a playbook: sign-in, a site that is there, and Grafana."""
+    """Sets up the same by a playbook: sign-in, an existing site, and Grafana."""
     (door,) = stack.front_doors
     made = ansible_runs.export(engine, stack, folder / "playbook", PASSWORD)
     clear = b"".join(path.read_bytes() for path in made.rglob("*") if path.is_file())
@@ -205,7 +205,9 @@ def by_ansible(web1: Machine, network: Network, engine: Engine, stack: Stack, fo
 
 
 def _checks_in_place(web1: Machine, made: Path, site: str) -> None:
-    """What the playbook has a new file of the site checked with: the proxy itself rejects nonsense, which gets nowhere."""
+    """Runs the check of the playbook on a new file of the site: the proxy itself rejects nonsense, which is
+    not put in place.
+    """
     told = YAML(typ="safe").load((made / "host_vars/web1/firescreen.yml").read_text())
     (command,) = {each["validate"] for each in told["firescreen_files"] if each["path"] == site}
     before = etc(web1)
@@ -222,12 +224,16 @@ async def _signs_in_and_out(web1: Machine, folder: Path) -> None:
         await page.open(PAGE)
         await sign_in(page, "ada")
         await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
-        await is_in(page)
+        await check_signed_in(page)
         await sign_out(page)
 
 
-def not_trusted(web1: Machine, engine: Engine, stack: Stack, before: dict[str, tuple[str, int]]) -> None:
-    """A host that does not trust the provider signs nobody in: the run is rolled back, and the components are as before."""
+def check_untrusted_provider(
+    web1: Machine, engine: Engine, stack: Stack, before: dict[str, tuple[str, int]]
+) -> None:
+    """Checks that with an untrusted provider nobody can sign in: the run is rolled back, and the components
+    are unchanged.
+    """
     (door,) = stack.front_doors
     assert door.sign_in is not None
     wrong = replace(stack, front_doors=(replace(door, sign_in=replace(door.sign_in, ca_file="")),))
@@ -239,22 +245,22 @@ def not_trusted(web1: Machine, engine: Engine, stack: Stack, before: dict[str, t
 
 
 def resolved(web1: Machine) -> str:
-    """The browser's option by which it knows both names."""
+    """Returns the browser's option that resolves both names."""
     return f"--host-resolver-rules=MAP {NAME} {web1.address}, MAP {openid_provider.NAME} {ENDPOINT}"
 
 
-async def as_people_do(web1: Machine, folder: Path) -> None:
-    """Signs in, is rejected where she must be, is asked again once the session is over, signs out."""
+async def sign_in_and_out(web1: Machine, folder: Path) -> None:
+    """Signs in, is rejected as another user, signs in again once the session is over, and signs out."""
     async with browser(folder / "ada", resolved(web1)) as page:
         await page.open(PAGE)
         await sign_in(page, "ada")
         await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
-        await is_in(page)
+        await check_signed_in(page)
         await other_origins(page)
         if web1.suite != SUITES[0]:
             await sign_out(page)
             return
-        # The session ends after 15 s instead of 8 h: a script gets 401, the page leads to the provider.
+        # The session ends after 15 s instead of 8 h: a script gets 401, the page redirects to the provider.
         web1.check(f"sed -i -E 's/(OIDCSession(MaxDuration|InactivityTimeout)) .*/\\1 15/' {SITE}")
         web1.check("systemctl reload apache2")
         await page.call("Network.clearBrowserCookies")
@@ -265,7 +271,7 @@ async def as_people_do(web1: Machine, folder: Path) -> None:
             "fetch('/prometheus/api/v1/query?query=up', {redirect: 'error'}).then(a => a.status == 401)", 60
         )
         await page.open(PAGE)
-        # The provider still knows her: she is back without a question.
+        # The provider still has her session: she is signed in again without a question.
         await page.until(f"location.href.startsWith('{PAGE}')")
         await page.until("fetch('/prometheus/api/v1/query?query=up').then(answer => answer.status == 200)")
         await sign_out(page)
@@ -276,7 +282,7 @@ async def as_people_do(web1: Machine, folder: Path) -> None:
 
 
 async def is_rejected(page: Page, account: str) -> None:
-    """Signs in and may not pass."""
+    """Signs in as a user without permission."""
     await page.call("Network.clearBrowserCookies")
     await page.open(PAGE)
     await sign_in(page, account)
@@ -285,8 +291,8 @@ async def is_rejected(page: Page, account: str) -> None:
     assert await status(page, "/prometheus/api/v1/query?query=up") == 403
 
 
-async def is_in(page: Page) -> None:
-    """Is served by both components, and her cookie is for this server alone."""
+async def check_signed_in(page: Page) -> None:
+    """Checks that both components answer, and that her cookie is for this server only."""
     assert "code=" not in await page.value("location.href")
     cookies = (await page.call("Network.getCookies", urls=[PAGE]))["cookies"]
     assert cookies
@@ -297,7 +303,7 @@ async def is_in(page: Page) -> None:
 
 
 async def other_origins(page: Page) -> None:
-    """A page of the one other origin reads with her session, a page of no origin does not."""
+    """Checks that a page of the permitted origin reads with her session, and a page of no other origin does."""
     fetched = f"fetch('{PAGE}api/v1/query?query=up', {{credentials: 'include'}}).then(a => a.status, () => 0)"
     await page.open(f"https://{openid_provider.NAME}:{openid_provider.PORT}/.well-known/openid-configuration")
     assert int(await page.value(fetched)) == 200
@@ -318,7 +324,7 @@ async def sign_out(page: Page) -> None:
 
 
 async def sign_in(page: Page, account: str) -> None:
-    """Fills in the provider's form, and agrees to what it asks."""
+    """Fills in the provider's form, and accepts the consent page."""
     await page.until("document.querySelector('input[name=login]')")
     await page.value(
         f"document.querySelector('input[name=login]').value = '{account}',"
@@ -330,12 +336,12 @@ async def sign_in(page: Page, account: str) -> None:
 
 
 async def status(page: Page, path: str) -> int:
-    """What a script of the page is answered."""
+    """Returns the status that a script of the page gets."""
     return int(await page.value(f"fetch('{path}').then(answer => answer.status)"))
 
 
-def blocked(web1: Machine, workspace: Path, ca: Path | None = None) -> None:
-    """What is blocked is so for machines too, and a made-up header opens nothing."""
+def check_blocked_paths(web1: Machine, workspace: Path, ca: Path | None = None) -> None:
+    """Checks that blocked paths are blocked for machines too, and that a forged header does not help."""
     curl: list[str | Path] = [
         *(
             "curl",
@@ -366,17 +372,17 @@ def blocked(web1: Machine, workspace: Path, ca: Path | None = None) -> None:
         assert said("-H", header, api) == "401", header
     assert said("-H", "Accept: text/html", "-H", "Authorization: Bearer x", PAGE) == "401"
     assert said("-H", "Accept: text/html", PAGE) == "302"
-    # Grafana's own login stays: nobody is led to the provider there, and a token of Grafana's passes.
+    # Grafana keeps its own login: nobody is redirected to the provider there, and a token of Grafana's is accepted.
     grafana = f"https://{NAME}/grafana/"
     assert said("-H", "Accept: text/html", f"{grafana}login") == "200"
     assert said(f"{grafana}api/org") == "401"
     assert said("-H", "Authorization: Bearer a-token", f"{grafana}api/org") == "200"
-    # A browser asks without a login whether a page of another origin may; others are told nothing.
+    # A browser asks without a login whether a page of another origin is allowed; others get no such answer.
     preflight = ("-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET", "-H")
     mine = f"Origin: https://{openid_provider.NAME}:{openid_provider.PORT}"
     assert said(*preflight, mine, api) == "204"
     assert said(*preflight, "Origin: https://other.example.net", api) == "401"
-    # An address of the module itself, with an error page of its own or none: no component is behind it.
+    # A path of the module itself, with its own error page or none: no component is behind it.
     words = [*curl[:6], f"https://{NAME}/oauth2/callback"]
     page = subprocess.run(words, capture_output=True, timeout=30, check=True).stdout.decode()
     assert "response_mode" in page, page
@@ -384,7 +390,7 @@ def blocked(web1: Machine, workspace: Path, ca: Path | None = None) -> None:
 
 
 def nothing_leaks(web1: Machine, company: OpenIdProvider, password: str) -> None:
-    """No code, token or secret is in a log, and only root reads the files that have one."""
+    """Checks that no code, token or secret is in a log, and only root can read the files that have one."""
     logs = web1.check(
         "cat /var/log/apache2/*.log; journalctl -q -u apache2 -u prometheus -u prometheus-alertmanager"
     )

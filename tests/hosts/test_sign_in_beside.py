@@ -1,7 +1,8 @@
-"""People sign in at nginx, Caddy or HAProxy by a program beside it: a real provider and browser, a stand-in for oauth2-proxy.
+"""Users sign in at nginx, Caddy or HAProxy by oauth2-proxy: a real provider and browser, a stand-in for oauth2-proxy.
 
-oauth2-proxy itself is in no registry that these tests use: openid/oauth2-proxy reads the configuration that Firescreen wrote
-for it, and keeps its contract with the proxy. Whether oauth2-proxy takes that configuration is not tested here.
+oauth2-proxy itself is in no registry that these tests use: openid/oauth2-proxy reads the configuration that
+Firescreen wrote for it, and follows its contract with the proxy. Whether oauth2-proxy accepts that
+configuration is not tested here.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from test_sign_in import (
     PAGE,
     PROGRAMS,
     STRANGERS,
-    blocked,
     by_ansible,
+    check_blocked_paths,
+    check_existing_site,
+    check_signed_in,
     door,
-    in_a_site_that_is_there,
     installed,
-    is_in,
     is_rejected,
     resolved,
     sign_in,
@@ -69,7 +70,7 @@ def test_people_sign_in_by_a_program_beside_the_proxy(
     suite: str, proxy: ProxyProgram, installed: Path, door: FrontDoor, network: Network, tmp_path: Path
 ) -> None:
     packages = ["libapache2-mod-auth-openidc"]
-    # Of a name of its own: systemd-nspawn keeps two hosts of one name from starting at once.
+    # With a unique name: systemd-nspawn does not start two hosts of the same name at once.
     label = f"beside-{os.getpid() % 100000}"
     with Machine(suite, "web1", network, programs=PROGRAMS, packages=packages, label=label) as web1:
         prepare(web1, proxy)
@@ -89,8 +90,8 @@ def test_people_sign_in_by_a_program_beside_the_proxy(
             assert ended["page, not signed in"] == "302"
             assert ended["no password"] == ended["wrong password"] == "401"
             assert ended["API"] == ended["client certificate"] == "200"
-            asyncio.run(as_people_do(web1, tmp_path, STRANGERS if proxy == "nginx" else STRANGERS[:1]))
-            blocked(web1, engine.workspace.root)
+            asyncio.run(sign_in_and_out(web1, tmp_path, STRANGERS if proxy == "nginx" else STRANGERS[:1]))
+            check_blocked_paths(web1, engine.workspace.root)
             assert (
                 web1.check(["stat", "-c", "%a %U:%G", "/etc/oauth2-proxy.cfg"]).strip() == "640 root:www-data"
             )
@@ -100,16 +101,16 @@ def test_people_sign_in_by_a_program_beside_the_proxy(
             assert engine.plan(stack).steps == ()
             assert engine.undo().state == "undone"
             assert etc(web1) == before
-            # What differs between suites is how Caddy writes it; a frontend of HAProxy's that is there takes no sign-in.
+            # Suites differ in the way Caddy's configuration is written; an existing frontend of HAProxy's cannot have sign-in.
             if proxy != "haproxy" and (suite, proxy) != ("bookworm", "caddy"):
                 mine = replace(door, proxy=proxy)
-                stack = in_a_site_that_is_there(web1, mine, engine, company, tmp_path)
+                stack = check_existing_site(web1, mine, engine, company, tmp_path)
                 if proxy == "nginx":
                     by_ansible(web1, network, engine, stack, tmp_path)
 
 
 def prepare(web1: Machine, proxy: ProxyProgram) -> None:
-    """Two components, the proxy, and a unit of oauth2-proxy that has no configuration yet."""
+    """Sets up two components, the proxy, and a unit of oauth2-proxy without a configuration."""
     web1.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
     web1.push("/etc/default/prometheus-alertmanager", b'ARGS="--cluster.advertise-address=127.0.0.1:9094"\n')
     web1.check(f"echo '{ENDPOINT} {openid_provider.NAME}' >> /etc/hosts")
@@ -121,15 +122,15 @@ def prepare(web1: Machine, proxy: ProxyProgram) -> None:
     grafana_host.install(web1)
 
 
-async def as_people_do(web1: Machine, folder: Path, strangers: Sequence[str]) -> None:
-    """Signs in and comes back to the very page, signs out; others may not pass."""
+async def sign_in_and_out(web1: Machine, folder: Path, strangers: Sequence[str]) -> None:
+    """Signs in and returns to the requested page, signs out; other users are rejected."""
     page_with_query = f"{PAGE}graph?g0.expr=up&g0.tab=1"
     async with browser(folder / "ada", resolved(web1)) as page:
         await page.open(page_with_query)
         await sign_in(page, "ada")
         await page.until(f"location.href.startsWith('{PAGE}') && document.title.includes('Prometheus')")
         assert "g0.expr=up&g0.tab=1" in await page.value("location.href")
-        await is_in(page)
+        await check_signed_in(page)
         await sign_out(page)
         for stranger in strangers:
             await is_rejected(page, stranger)

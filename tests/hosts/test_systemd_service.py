@@ -1,6 +1,6 @@
-"""Services of real systemd hosts: found, given a flag, restarted, and caught when they do not come up.
+"""Services of real systemd hosts: found, given a flag, restarted, and detected when they do not start.
 
-What is tested runs inside the host, as Firescreen does in 'this host' mode.
+The tested code runs inside the host, as Firescreen does in 'this host' mode.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def failure(deed):
 
 
 def ask(machine: Machine, code: str, *, user: str = "root") -> Any:
-    """What the code leaves in `answer`; it runs inside the host."""
+    """Runs code inside the host, and returns the value of its `answer`."""
     text = f"{PRELUDE}\n{code}\nprint('ANSWER' + json.dumps(answer))\n"
     if user == "root":
         ended = machine.python(text, timeout=120)
@@ -101,14 +101,14 @@ def test_both_units_are_found_as_debian_sets_them_up(machine: Machine) -> None:
     ]
     assert {"/home", "/root", "/tmp"} <= set(prometheus[12])
     assert prometheus[14] == ["--log.level=debug"]
-    # An ordinary user sees the same.
+    # An unprivileged user gets the same result.
     assert ask(machine, FOUND, user="guest") == found
-    # And so does one who looks while they do not run.
+    # The result is the same while the services do not run.
     machine.check("systemctl stop prometheus prometheus-node-exporter")
     assert [one[:6] + one[7:] for one in ask(machine, FOUND)] == [one[:6] + one[7:] for one in found]
 
 
-def test_a_flag_is_set_and_the_restart_proves_it(machine: Machine) -> None:
+def test_a_flag_is_set_and_in_effect_after_the_restart(machine: Machine) -> None:
     path = "/etc/default/prometheus-node-exporter"
     before = machine.read(path)
     assert status(machine) == "200"
@@ -127,14 +127,14 @@ assert service("node_exporter").web_config == "/etc/node_exporter/web.yml"
     )
     assert status(machine) == "401"
     after = machine.read(path)
-    # The same by hand, from the same start.
+    # The same by hand, from the same beginning.
     machine.push(path, before)
     for _ in range(2):
         machine.check("\n".join(typed))
         assert machine.read(path) == after
 
 
-def test_a_rejected_web_config_is_told_in_the_programs_own_words(machine: Machine) -> None:
+def test_the_error_for_a_rejected_web_config_quotes_the_program(machine: Machine) -> None:
     answer = ask(
         machine,
         """
@@ -163,7 +163,7 @@ answer = [*rejected, unreadable]
     assert status(machine) == "200"
 
 
-def test_a_port_that_is_taken_is_noticed(machine: Machine) -> None:
+def test_a_port_in_use_is_detected(machine: Machine) -> None:
     machine.check("systemctl stop prometheus-node-exporter")
     machine.check(["systemd-run", "--unit=thief", "/usr/bin/python3", "-m", "http.server", "9100"])
     machine.check("until curl -s -o /dev/null http://127.0.0.1:9100/; do :; done", timeout=30)
@@ -174,7 +174,7 @@ def test_a_port_that_is_taken_is_noticed(machine: Machine) -> None:
     assert "address already in use" in answer["what"], answer
 
 
-def test_a_unit_that_flaps_is_not_taken_for_one_that_runs(machine: Machine) -> None:
+def test_a_unit_that_keeps_restarting_does_not_count_as_running(machine: Machine) -> None:
     hostile = "\\033]52;c;aGk=\\a\\033[31m $2y$10$abcdefghijklmnopqrstuvABCDEFGHIJKLMNOPQRSTUV0123456789abcde"
     script = (
         '#!/bin/sh\n[ "$1" != --version ] || exit\n'
@@ -286,7 +286,7 @@ for text in {texts!r}:
     assert [(text, real) for text, real, _ in answer] == [(text, ours) for text, _, ours in answer]
 
 
-def test_a_reload_tells_whether_the_configuration_was_taken(machine: Machine) -> None:
+def test_a_reload_reports_whether_the_configuration_was_loaded(machine: Machine) -> None:
     answer = ask(
         machine,
         """
@@ -349,7 +349,7 @@ answer = [gone is None, [state.content.decode("latin-1"), oct(state.mode), state
 """
 
 
-def test_everything_works_through_sudo_and_is_refused_without(machine: Machine) -> None:
+def test_everything_works_with_sudo_and_is_refused_without(machine: Machine) -> None:
     machine.check("mkdir /small && mount -t tmpfs -o size=16k tmpfs /small")
     answer = ask(machine, SUDO, user="admin")
     assert answer[:4] == [
@@ -384,7 +384,7 @@ answer = [failure(lambda: asking.run(["true"])),
     assert not [name for name in refused[4] if "firescreen" in name]
 
 
-def test_sudo_with_a_password_works_once_it_was_typed_in_this_terminal(machine: Machine) -> None:
+def test_sudo_with_a_password_works_after_it_was_typed_in_this_terminal(machine: Machine) -> None:
     machine.check("useradd -m typist && echo typist:secret | chpasswd")
     machine.push("/etc/sudoers.d/typist", b"typist ALL=(ALL) ALL\n", mode=0o440)
     snippet = f"""{PRELUDE}
@@ -392,7 +392,7 @@ sudo = open_local("here", become="sudo")
 print(failure(lambda: print("RAN", sudo.run(["id", "-un"]).stdout.strip(), sudo.read("/etc/shadow").owner)))
 """
     machine.push("/opt/ask.py", snippet.encode())
-    # A terminal of its own, as a person has it; the program's words come back through it.
+    # A terminal of its own, as a user has it; the program's output comes back through it.
     terminal = """
 import os, pty, sys
 pid, fd = pty.fork()

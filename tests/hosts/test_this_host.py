@@ -1,4 +1,4 @@
-"""This-host mode on real systemd hosts: node_exporter and the Prometheus beside it secured, proven, undone."""
+"""'This host' mode on real systemd hosts: node_exporter and the Prometheus beside it are secured, verified, undone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from machines import FIRESCREEN, STACK, Machine
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 
 
-# Every file that a run may touch, with its mode, owner and content.
+# Every file that a run may change, with its mode, owner and content.
 PRINT = (
     "find /etc/prometheus /etc/default /etc/node_exporter /etc/systemd/system /root/.local /home -xdev "
     "\\( -type f -o -type d \\) -not -path '*/runs/*' -not -name lock -printf '%p %m %u %g ' "
@@ -20,24 +20,24 @@ PRINT = (
 
 
 def firescreen(machine: Machine, *words: str, code: int = 0, user: str = "root") -> Any:
-    """Runs it inside and gives its JSON."""
+    """Runs Firescreen inside and returns its JSON."""
     ended = machine.run([FIRESCREEN, *words], timeout=240, user=user)
     assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
     return json.loads(ended.stdout) if ended.stdout.strip() else None
 
 
 def files(machine: Machine) -> str:
-    """A print of all that a run may touch; the workspace's own folders are made first."""
+    """Returns a fingerprint of all files that a run may change; makes the workspace's own folders first."""
     return machine.run(PRINT, timeout=60).stdout
 
 
 def up(machine: Machine, *curl: str, scheme: str = "http") -> dict[str, str]:
-    """Prometheus' own word: job -> value of up."""
+    """Returns job -> value of up, from Prometheus."""
     ended = machine.check(["curl", "-s", *curl, f"{scheme}://localhost:9090/api/v1/query?query=up"])
     return {row["metric"]["job"]: row["value"][1] for row in json.loads(ended)["data"]["result"]}
 
 
-def test_secured_proven_and_undone(machine: Machine) -> None:
+def test_secured_verified_and_undone(machine: Machine) -> None:
     machine.push("/root/stack.yaml", STACK.encode())
     seen = firescreen(machine, "scan", "--json", code=3)
     assert {row["component"]: row["state"] for row in seen["components"]} == {
@@ -77,7 +77,7 @@ def test_secured_proven_and_undone(machine: Machine) -> None:
     assert set(up(machine)) >= {"prometheus", "node"}
 
 
-def test_by_way_of_sudo(machine: Machine) -> None:
+def test_with_sudo(machine: Machine) -> None:
     machine.check(
         "id worker >/dev/null 2>&1 || useradd -m worker; echo 'worker ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/worker"
     )
@@ -100,7 +100,7 @@ def test_by_way_of_sudo(machine: Machine) -> None:
     assert files(machine) == before
 
 
-def test_a_user_without_rights_is_told_so_and_nothing_is_touched(machine: Machine) -> None:
+def test_a_user_without_permissions_gets_an_error_and_nothing_changes(machine: Machine) -> None:
     machine.check("id nobodyspecial >/dev/null 2>&1 || useradd -m nobodyspecial")
     machine.push("/home/nobodyspecial/stack.yaml", STACK.encode())
     before = machine.check("find /etc -xdev -type f -printf '%p %m %s\\n' | sort")
@@ -114,7 +114,7 @@ def test_a_user_without_rights_is_told_so_and_nothing_is_touched(machine: Machin
 
 
 def test_a_key_that_the_service_cannot_read_is_rolled_back(machine: Machine) -> None:
-    # A folder of the person's own that only root may enter.
+    # A folder of the user's own that only root may enter.
     machine.check("install -d -m 0700 -o root -g root /etc/node_exporter")
     machine.push("/root/stack.yaml", STACK.split("  - {host: here, name: prometheus", maxsplit=1)[0].encode())
     machine.run([FIRESCREEN, "recover", "--yes"])
@@ -130,7 +130,7 @@ def test_a_key_that_the_service_cannot_read_is_rolled_back(machine: Machine) -> 
 FULL = "mount -t tmpfs -o size=16k,mode=750 tmpfs {0} && chgrp prometheus {0} && dd if=/dev/zero of={0}/filler bs=1k count=100 2>/dev/null; true"
 
 
-def test_a_full_disk_is_refused_with_words(machine: Machine) -> None:
+def test_a_full_disk_is_an_error(machine: Machine) -> None:
     machine.check("install -d -m 0750 -o root -g prometheus /etc/node_exporter")
     machine.check(FULL.format("/etc/node_exporter"))
     machine.push("/root/stack.yaml", STACK.split("  - {host: here, name: prometheus", maxsplit=1)[0].encode())
@@ -144,7 +144,7 @@ def test_a_full_disk_is_refused_with_words(machine: Machine) -> None:
     assert machine.check(["curl", "-sf", "-o", "/dev/null", "http://localhost:9100/metrics"]) == ""
 
 
-def test_a_full_workspace_touches_nothing(machine: Machine) -> None:
+def test_a_full_workspace_changes_nothing(machine: Machine) -> None:
     machine.check("install -d -m 0700 /root/small")
     machine.check(FULL.format("/root/small").replace("16k", "64k"))
     machine.push("/root/stack.yaml", STACK.encode())
@@ -158,7 +158,7 @@ def test_a_full_workspace_touches_nothing(machine: Machine) -> None:
     assert files(machine) == before
 
 
-def test_a_read_only_folder_is_refused_with_words(machine: Machine) -> None:
+def test_a_read_only_folder_is_an_error(machine: Machine) -> None:
     machine.push("/root/stack.yaml", STACK.encode())
     machine.run([FIRESCREEN, "recover", "--yes"])
     before = files(machine)

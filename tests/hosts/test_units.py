@@ -1,4 +1,4 @@
-"""Odd units on real hosts: what we read is what systemd starts, and a flag that is set is there at the start."""
+"""Unusual units on real hosts: we read what systemd starts, and a flag that was set is in effect after the start."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_unit_is_read_as_systemd_reads_it(machine: Machine) -> None:
     wrong = []
     refused = []
     for body, before, ours, after in answer:
-        # After '@', the first word is the name that the program sees.
+        # After '@', the first word is the name that the program gets as argv[0].
         if [argv[1:] for argv in before] != ours:
             wrong.append((body, before, ours))
         elif after is None:
@@ -150,7 +150,7 @@ for late in PLACES:
 """
 
 
-def test_a_drop_in_of_theirs_that_comes_late_does_not_win(machine: Machine) -> None:
+def test_a_later_drop_in_of_the_user_does_not_override_ours(machine: Machine) -> None:
     unit = "prometheus-node-exporter.service"
     places = [
         f"/etc/systemd/system/{unit}.d/override.conf",
@@ -175,7 +175,7 @@ def test_a_drop_in_of_theirs_that_comes_late_does_not_win(machine: Machine) -> N
         assert typed == [], "twice changes nothing"
 
 
-def test_a_flag_that_systemd_would_not_start_with_is_noticed_before_the_restart(machine: Machine) -> None:
+def test_a_flag_with_which_systemd_would_not_start_is_detected_before_the_restart(machine: Machine) -> None:
     answer = ask(
         machine,
         """

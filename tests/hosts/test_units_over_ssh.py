@@ -1,4 +1,4 @@
-"""Odd units over SSH as an administrator with sudo: a reload by http, a cron job, and a user for the moment."""
+"""Unusual units over SSH as an administrator with sudo: a reload by http, a cron job, and a dynamic user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 @pytest.mark.parametrize(
     ("suite", "user", "password"), [("bookworm", "operator", bases.PASSWORD), ("sid", "admin", "")]
 )
-def test_they_are_secured_and_put_back(
+def test_unusual_units_are_secured_and_restored(
     pair: tuple[Machine, Machine],  # noqa: F811
     network: Network,
     tmp_path: Path,

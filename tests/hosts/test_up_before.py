@@ -1,4 +1,4 @@
-"""What worked on real hosts before a run works after it: reverse proxies, sites that cannot reach each other."""
+"""Clients that worked on real hosts before a run work after it: reverse proxies, hosts that cannot reach each other."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ backend prometheus
 
 @pytest.fixture
 def host(network: Network) -> Iterator[Machine]:
-    """Prometheus below a path, with the reverse proxy's address as its own."""
+    """Boots a host with Prometheus below a path, whose external URL is the reverse proxy's."""
     with Machine("bookworm", "monitor", network) as machine:
         machine.push("/etc/prometheus/prometheus.yml", CONFIG.encode())
         machine.push("/etc/default/prometheus", f'ARGS="--web.external-url={EXTERNAL}"\n'.encode())
@@ -94,13 +94,13 @@ def host(network: Network) -> Iterator[Machine]:
 
 
 def firescreen(machine: Machine, *words: str) -> tuple[int, Any, str]:
-    """Exit code, JSON and what was said."""
+    """Returns exit code, JSON and output."""
     ended = machine.run([FIRESCREEN, *words], timeout=240)
     return ended.returncode, json.loads(ended.stdout) if ended.stdout.strip() else None, ended.stderr
 
 
 def answer(machine: Machine, path: str = "/prometheus/-/ready") -> str:
-    """The status of the site behind the reverse proxy, asked on its host."""
+    """Returns the status of the site behind the reverse proxy, requested on its host."""
     asked = (
         f"curl -s -o /dev/null -w '%{{http_code}}' -m 5 -H 'Host: monitor.example.org' http://127.0.0.1{path}"
     )
@@ -131,7 +131,7 @@ def serving(machine: Machine, unit: str) -> Iterator[int]:
         machine.check(["systemctl", "stop", unit])
 
 
-def test_a_reverse_proxy_is_named_and_nothing_is_done_without_a_yes(host: Machine) -> None:
+def test_a_reverse_proxy_is_named_and_nothing_changes_without_consent(host: Machine) -> None:
     for unit, (path, _, _) in SITES.items():
         program = "apache" if unit == "apache2" else unit
         with serving(host, unit) as line:
@@ -151,15 +151,15 @@ def test_a_reverse_proxy_is_named_and_nothing_is_done_without_a_yes(host: Machin
             assert etc(host) == before and answer(host) == "200"
 
 
-def cured(unit: str, lines: list[str], login: str) -> str:
-    """A site with the lines that the plan names in place of the one that names Prometheus."""
+def with_lines_of_plan(unit: str, lines: list[str], login: str) -> str:
+    """Returns a site with the lines that the plan names in place of the one that names Prometheus."""
     given = [each.replace("<base64 of USER:PASSWORD>", login) for each in lines]
     _, text, number = SITES[unit]
     old = text.splitlines()
     return "\n".join((*old[: number - 1], *given, *old[number:], ""))
 
 
-def test_with_a_yes_it_is_secured_and_the_lines_of_the_plan_cure_each_proxy(host: Machine) -> None:
+def test_with_consent_it_is_secured_and_the_lines_of_the_plan_repair_each_proxy(host: Machine) -> None:
     lines = {}
     for unit in SITES:
         with serving(host, unit):
@@ -179,9 +179,9 @@ def test_with_a_yes_it_is_secured_and_the_lines_of_the_plan_cure_each_proxy(host
         assert answer(host) in ("400", "502"), "as it was said"
     login = host.check("printf 'prometheus:%s' \"$(cat /etc/prometheus/prometheus.password)\" | base64 -w0")
     for unit, (path, text, _) in SITES.items():
-        host.push(path, cured(unit, lines[unit], login).encode())
+        host.push(path, with_lines_of_plan(unit, lines[unit], login).encode())
         host.check(["systemctl", "restart", unit])
-        until(lambda: answer(host) == "200", f"{unit}: {cured(unit, lines[unit], '…')}")
+        until(lambda: answer(host) == "200", f"{unit}: {with_lines_of_plan(unit, lines[unit], '…')}")
         code, plan, _ = firescreen(host, "plan", "/root/stack.yaml", "--json")
         assert code == 0 and plan["broken_clients"] == []
         host.check(["systemctl", "stop", unit])
@@ -201,7 +201,7 @@ scrape_configs:
 
 @pytest.fixture
 def site(network: Network, tmp_path: Path) -> Iterator[tuple[dict[str, Machine], Engine, Stack]]:
-    """Three nodes and a Prometheus, which is not let through to srv2 and does not scrape it."""
+    """Boots three nodes and a Prometheus, which cannot connect to srv2 and does not scrape it."""
     machines = {name: Machine("bookworm", name, network, programs=("node_exporter",)) for name in NODES} | {
         "prometheus": Machine("bookworm", "prometheus", network, programs=("prometheus",))
     }
@@ -249,7 +249,7 @@ def test_a_server_that_prometheus_cannot_connect_to_is_secured_without_a_job(
     (told,) = (each for each in plan.warnings if each.id == "unreachable-from-prometheus")
     assert f"cannot connect to {machines['srv2'].address}:9100" in told.what and told.host == "prometheus"
     if not forwards:
-        # Then its own view cannot be asked for either: that is said, and is no pass.
+        # Then its own report cannot be queried either: that is reported, and is no success.
         assert any(each.id == "health-unknown" for each in plan.warnings) or plan.facts.health
     outcome = engine.apply(plan, canary="none")
     assert (outcome.state, outcome.error) == ("proven", None)
@@ -261,7 +261,7 @@ def test_a_server_that_prometheus_cannot_connect_to_is_secured_without_a_job(
 def test_a_proxy_under_another_name_rolls_back_its_own_host_alone(
     site: tuple[dict[str, Machine], Engine, Stack],
 ) -> None:
-    """nginx on srv1 asks its exporter by a name that only that host knows: no plan can tell."""
+    """nginx on srv1 proxies its exporter under a name that only that host knows: no plan can know."""
     machines, engine, stack = site
     machines["srv1"].check("echo '127.0.0.1 metrics-a.internal' >> /etc/hosts")
     machines["srv1"].push(

@@ -34,14 +34,14 @@ with shown.open("r+b") as file:
 
 
 def firescreen(machine: Machine, *words: str, code: int = 0) -> Any:
-    """Runs it inside and gives its JSON."""
+    """Runs Firescreen inside and returns its JSON."""
     ended = machine.run([FIRESCREEN, *words, "--json"], timeout=240)
     assert ended.returncode == code, f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
     return json.loads(ended.stdout)
 
 
 def until(look: Callable[[], Any], what: str, *, limit: float = 150) -> Any:
-    """What `look` gives once it is true."""
+    """Waits until `look` returns a true value, and returns it."""
     deadline = time.monotonic() + limit
     while not (found := look()):
         assert time.monotonic() < deadline, what
@@ -50,7 +50,7 @@ def until(look: Callable[[], Any], what: str, *, limit: float = 150) -> Any:
 
 
 def ends(machine: Machine) -> float:
-    """When the certificate expires that node_exporter shows (Unix time)."""
+    """Returns when node_exporter's certificate expires (Unix time)."""
     shown = machine.check(
         "openssl s_client -connect localhost:9100 </dev/null 2>/dev/null | openssl x509 -noout -enddate"
     )
@@ -59,7 +59,9 @@ def ends(machine: Machine) -> float:
 
 
 def niceness(machine: Machine) -> str:
-    """What systemd gives node_exporter: without Nice= it is systemd's own, and that is the one of this test run."""
+    """Returns node_exporter's nice value under systemd: without Nice= it is systemd's own, i.e. that of this
+    test run.
+    """
     shown = machine.check(
         ["systemctl", "show", "-p", "Nice,NeedDaemonReload", "--value", "prometheus-node-exporter"]
     )
@@ -67,7 +69,7 @@ def niceness(machine: Machine) -> str:
 
 
 def query(machine: Machine, expression: str) -> list[dict[str, Any]]:
-    """Prometheus' answer."""
+    """Returns the result of a query to Prometheus."""
     curl = ["--cacert", f"{WORKSPACE}/ca/ca.crt", "--config", f"{WORKSPACE}/users/prometheus.curl"]
     asked = ["--data-urlencode", f"query={expression}", "https://localhost:9090/api/v1/query"]
     return list(json.loads(machine.check(["curl", "-sG", *curl, *asked]))["data"]["result"])
@@ -140,7 +142,7 @@ def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
     firescreen(machine, "upkeep", "remove", "/root/stack.yaml", "--yes")
     assert machine.run(["systemctl", "is-active", f"{unit}.timer"]).returncode != 0
 
-    # What somebody changes behind its back is named.
+    # A foreign change is named.
     assert firescreen(machine, "drift", "/root/stack.yaml", "--adopt", "--yes")["differences"] == []
     assert firescreen(machine, "drift", "/root/stack.yaml")["differences"] == []
     nice = niceness(machine)
@@ -162,7 +164,7 @@ def test_the_timer_renews_and_no_scrape_is_lost(machine: Machine) -> None:
         ("service", ""),
     } <= named, named
 
-    # All of it is restored: the flag, the owner, the drop-in that is new, and the service runs again.
+    # All of it is restored: the flag, the owner, the new drop-in, and the service runs again.
     restored = firescreen(machine, "drift", "/root/stack.yaml", "--restore", "--yes")
     assert restored["ok"] and restored["left"] == [], restored
     assert machine.run(["test", "-e", dropin]).returncode != 0
@@ -233,7 +235,7 @@ def test_the_hardened_service_renews_a_front_door_and_passwords(machine: Machine
     status = firescreen(machine, "upkeep", "status", "/root/stack.yaml")
     assert status["ok"] and status["failures"] == 0
 
-    # The stack moves: with its file gone, a timer of it can still be seen and removed.
+    # The stack file is moved: its timer can still be shown and removed.
     machine.check("mv /root/stack.yaml /srv && mv /root/.local/share/firescreen /srv/workspace")
     assert firescreen(machine, "upkeep", "status", "/root/stack.yaml")["installed"]
     assert firescreen(machine, "upkeep", "remove", "/root/stack.yaml", "--yes")["state"] == "applied"
@@ -282,7 +284,7 @@ def test_the_timer_of_the_machine_with_the_ca_renews_a_host_over_ssh(
     assert installed["ok"]
     assert "firescreen" not in far.check("ls /etc/systemd/system /etc/cron.d"), "the timer is where the CA is"
 
-    # Aged where the CA is, and placed on the host by another hand: the next firing renews it over SSH.
+    # Aged where the CA is, and installed on the host: the next run of the timer renews it over SSH.
     for end in ("crt", "key"):
         machine.push(f"/root/aged.{end}", far.read(f"{FOLDER}/node_exporter.{end}"), mode=0o600)
     assert machine.python(AGE_OF_ANOTHER).returncode == 0
@@ -311,7 +313,7 @@ def test_the_timer_of_the_machine_with_the_ca_renews_a_host_over_ssh(
     metrics = machine.read(METRICS).decode()
     assert 'host="far"' in metrics and "firescreen_unreachable_hosts{" in metrics
 
-    # The host goes away: the run fails loudly, the unit and the metric say so.
+    # The host becomes unreachable: the run fails, and the unit and the metric report it.
     far.check("systemctl stop ssh.socket ssh || systemctl stop ssh")
     until(
         lambda: machine.run(["systemctl", "is-failed", f"{unit}.service"]).returncode == 0,

@@ -1,4 +1,4 @@
-"""The timer where there is no systemd: Debian's own cron runs the line that was installed, and a renewal happens."""
+"""The timer without systemd: Debian's own cron runs the installed line, and a renewal happens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from machines import FIRESCREEN, Machine
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]
 
 METRICS = "/root/firescreen.prom"
-# systemd's sockets and the folder by which programs see it are hidden from cron and from all that it starts.
+# systemd's sockets and the folder by which programs detect it are hidden from cron and all that it starts.
 WITHOUT_SYSTEMD = "mount -t tmpfs tmpfs /run/systemd && exec /usr/sbin/cron -f -L 5"
 AGE = """
 from datetime import UTC, datetime, timedelta
@@ -73,7 +73,7 @@ def test_cron_renews_where_there_is_no_systemd(fleet: Callable[..., list[Machine
     assert machine.run(["test", "-e", line]).returncode != 0
     firescreen("undo", "--yes")
 
-    # As written, but every minute: nobody waits six hours here.
+    # As written, but every minute instead of every six hours.
     machine.check(f"sed -i 's/^[0-9]* [*]\\/6 [*] [*] [*] /* * * * * /' {line}")
     assert "* * * * * root " in machine.check(["cat", line])
     assert machine.python(AGE).returncode == 0
