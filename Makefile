@@ -41,7 +41,7 @@ check: ## Style, types, import rules, and how much the unit tests reach of plann
 matrix: ## Every component at every level with programs of three generations, and the other long runs
 	@.ci/setup dev
 	FIRESCREEN_KILLS=$${FIRESCREEN_KILLS:-24} .venv/bin/python -m pytest -n $(JOBS) -m matrix \
-		-p tests.integration.matrix_told tests/integration tests/screens $(ARGS)
+		-p tests.integration.matrix_coverage tests/integration tests/screens $(ARGS)
 
 soak: ## Kills applies, after each line of the journal and 200 at random instants, and recovers
 	@.ci/setup dev

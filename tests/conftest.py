@@ -1,4 +1,4 @@
-"""What the tests share: the real programs, a practice stack of one's own, a port that nothing uses."""
+"""Fixtures of all tests (real programs, a practice stack, a free port), and how tests are distributed to workers."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests begin first and short ones fill the end: side by side, nobody waits for a last long one."""
-    rooms = {name: number for number, name in enumerate(("integration", "screens", "unit"))}
+    """Starts with the long tests and ends with short ones, so that all workers finish at about the same time."""
+    folder_ranks = {name: number for number, name in enumerate(("integration", "screens", "unit"))}
     ranks = {name: number for number, name in enumerate(_LONG)}
     items.sort(
         key=lambda item: (
             item.get_closest_marker("slow") is None,
             ranks.get(f"{item.path.parent.name}/{item.path.stem}", len(ranks)),
-            rooms.get(item.path.parent.name, 0),
+            folder_ranks.get(item.path.parent.name, 0),
         )
     )
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: looking through it for garbage takes a tenth of the tests' time."""
+    """Excludes imported and collected objects, which all stay, from garbage collection: that took a tenth of the tests' time."""
     gc.collect()
     gc.freeze()
 
 
-class _Together(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of a file that shares what it starts stay in one process; each other goes wherever one is free.
+class _SharedFileScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Runs the tests of a file with shared fixtures in one process, and every other test in any free one.
 
-    xdist's own mark for that is lost with today's pytest, and whole files leave processors idle behind long ones.
+    xdist's own mark for that does not work with the present pytest, and distributing complete files leaves processors
+    idle at the end of long ones.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -67,7 +68,7 @@ _SUITE = re.compile(r"\b(bookworm|trixie|sid)\b")
 
 @functools.cache
 def _shares(file: Path) -> bool:
-    """Whether its tests share something, or real hosts of the folder's conftest, or would slow each other down."""
+    """Returns whether its tests share a fixture, or real hosts of the folder's conftest, or would slow each other down."""
     text = file.read_text(encoding="utf-8")
     if "pytest.mark.spread" in text:
         return False
@@ -76,39 +77,39 @@ def _shares(file: Path) -> bool:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """How tests are shared out with `-n`, in the order above."""
+    """Returns the scheduler for `-n`, which keeps the order above."""
     config.option.loadscopereorder = False
-    return _Together(config, log)
+    return _SharedFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """Where fetched programs are kept from run to run: FIRESCREEN_CACHE, or the user's cache folder."""
+    """Returns the cache of fetched programs: FIRESCREEN_CACHE, or the user's cache folder."""
     named = os.environ.get("FIRESCREEN_CACHE")
     return Path(named).absolute() if named else user_cache_path("firescreen")
 
 
 @pytest.fixture(scope="session")
 def prometheus(cache: Path) -> str:
-    """Path of the real Prometheus; one that cannot be had fails the test with what was tried."""
+    """Returns the path of the real Prometheus; fails the test with the attempts if there is none."""
     return binaries.find("prometheus", cache=cache).path
 
 
 @pytest.fixture(scope="session")
 def promtool(cache: Path) -> str:
-    """Path of the real promtool."""
+    """Returns the path of the real promtool."""
     return binaries.find("promtool", cache=cache).path
 
 
 @pytest.fixture(scope="session")
 def node_exporter(cache: Path) -> str:
-    """Path of the real node_exporter."""
+    """Returns the path of the real node_exporter."""
     return binaries.find("node_exporter", cache=cache).path
 
 
 @pytest.fixture
 def practice(tmp_path: Path, cache: Path) -> Iterator[PracticeStack]:
-    """A practice stack in a workspace of its own (`Path(practice.folder).parent`); ended after the test."""
+    """Yields a practice stack in a workspace of its own (`Path(practice.folder).parent`); removes it after the test."""
     workspace = tmp_path / "workspace"
     try:
         yield practice_stack.up(workspace, cache)
@@ -118,13 +119,13 @@ def practice(tmp_path: Path, cache: Path) -> Iterator[PracticeStack]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
+    """Returns a port of 127.0.0.1 that nothing listens on."""
     return stand.free_port()
 
 
 @pytest.fixture
 def own_host_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks hosts in the test's folder: this machine is a host of other tests too, which run at the same time."""
+    """Puts host locks into the test's folder: concurrent tests use this machine as a host too."""
     from wizard.engine.hosts import Hosts
 
     monkeypatch.setattr(Hosts, "lock_path", lambda self, name: str(tmp_path / f"{name}.lock"))

@@ -1,4 +1,4 @@
-"""The yardstick for the first frame: the least that Textual draws with a header, a button and a footer."""
+"""The yardstick for the first frame: a minimal Textual app with a header, a button and a footer."""
 
 from __future__ import annotations
 

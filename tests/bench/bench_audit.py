@@ -1,7 +1,8 @@
-"""Measures `firescreen audit` against `firescreen scan` of the same hosts in the same run: what forty checks cost.
+"""Measures `firescreen audit` against `firescreen scan` of the same hosts in the same run: the cost of forty checks.
 
-On the practice stack, two hosts on loopback; and as root on 20 real hosts over SSH. Exits 1 where an audit of 20 hosts
-takes more than twice the time of their scan, or one of the practice stack more than LIMIT times that of its scan.
+On the practice stack, two hosts on loopback; and as root on 20 real hosts over SSH. Exits with 1 where an
+audit of 20 hosts takes more than twice the time of their scan, or one of the practice stack more than LIMIT
+times.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LIMITS = {"practice": 2.5, "20 hosts": 2.0}
 
 
 def main() -> int:
-    """Prints the figures; 1 if a limit does not hold."""
+    """Prints the figures; returns 1 if a limit is exceeded."""
     from platformdirs import user_cache_path
 
     from wizard import practice
@@ -37,7 +38,7 @@ def main() -> int:
         root = Path(folder) / "workspace"
         try:
             practice.up(root, cache)
-            good = measured("practice", [], root, "practice")
+            good = is_within_limit("practice", [], root, "practice")
         finally:
             practice.down(root, remove=True)
     if os.geteuid() != 0:
@@ -49,12 +50,12 @@ def main() -> int:
         fleet("bookworm", MANY, network) as machines,
     ):
         stack = stack_of(Path(folder), machines)
-        good &= measured(f"{MANY} hosts", network.enter, Path(folder) / "workspace", str(stack))
+        good &= is_within_limit(f"{MANY} hosts", network.enter, Path(folder) / "workspace", str(stack))
     return 0 if good else 1
 
 
 def stack_of(folder: Path, machines: Sequence[Machine]) -> Path:
-    """A stack file of these hosts, each with a node_exporter."""
+    """Returns a stack file of these hosts, each with a node_exporter."""
     specs = [machine.spec() for machine in machines]
     hosts = {
         spec.name: {
@@ -72,8 +73,8 @@ def stack_of(folder: Path, machines: Sequence[Machine]) -> Path:
     return path
 
 
-def measured(name: str, enter: Sequence[str], workspace: Path, stack: str) -> bool:
-    """Whether the audit keeps within its limit; turn by turn with the scan."""
+def is_within_limit(name: str, enter: Sequence[str], workspace: Path, stack: str) -> bool:
+    """Returns whether the audit keeps within its limit; audit and scan take turns."""
     times: dict[str, list[float]] = {"scan": [], "audit": []}
     for _ in range(ROUNDS):
         for command, taken in times.items():

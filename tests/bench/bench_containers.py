@@ -1,7 +1,8 @@
-"""Measures `firescreen scan` of a host with 50 containers beside one `docker inspect` of them all, in the same run.
+"""Measures `firescreen scan` of a host with 50 containers against one `docker inspect` of them all, in the same run.
 
-On a dockerd of its own, as root. Exits 1 where the scan takes more than LIMIT seconds of processor time longer, so that
-what else runs on the machine does not count; on an idle one it is about the time that a person waits, which is printed too.
+On a dockerd of its own, as root. Exits with 1 where the scan takes more than LIMIT seconds of processor time
+longer, which other processes on the machine do not affect; on an idle machine that is about the time that a
+user waits, which is printed too.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LIMIT = 1.5
 
 
 def main() -> int:
-    """Prints the figures; 1 if the limit does not hold."""
+    """Prints the figures; returns 1 if the limit is exceeded."""
     if os.geteuid() != 0:
         print("containers: needs root, to start a Docker daemon of its own; nothing was measured")
         return 0
@@ -43,11 +44,11 @@ def main() -> int:
         inspect = ["docker", "inspect", *names]
         times: dict[str, list[tuple[float, float]]] = {"scan": [], "inspect": []}
         for _ in range(ROUNDS):
-            said = json.loads(taken(docker, scan, times["scan"]))["components"]
+            said = json.loads(run_timed(docker, scan, times["scan"]))["components"]
             found = [each for each in said if each["host"] and each.get("container")]
-            taken(docker, inspect, times["inspect"])
+            run_timed(docker, inspect, times["inspect"])
         assert len(found) == MANY, f"{len(found)} were found"
-    # What else runs on the machine only makes either of them longer.
+    # Other processes on the machine can only make either of them slower.
     (scanned, waited), (inspected, _) = min(times["scan"]), min(times["inspect"])
     more = scanned - inspected
     print(
@@ -58,7 +59,7 @@ def main() -> int:
 
 
 def start(docker: Docker, folder: Path) -> list[str]:
-    """Starts the containers of one project; gives their ids."""
+    """Starts the containers of one project; returns their ids."""
     image = docker.image("node_exporter")
     services = {
         f"node{number}": {"image": image, "ports": [f"127.0.0.1:{9100 + number}:9100"]}
@@ -71,8 +72,8 @@ def start(docker: Docker, folder: Path) -> list[str]:
     return docker.docker("ps", "-q").split()
 
 
-def taken(docker: Docker, argv: Sequence[str], seconds: list[tuple[float, float]]) -> str:
-    """What a command on the daemon's host says; appends its processor time, its children's too, and how long it took."""
+def run_timed(docker: Docker, argv: Sequence[str], seconds: list[tuple[float, float]]) -> str:
+    """Returns a command's output on the daemon's host; appends its processor time, with children, and its duration."""
     environment = {**os.environ, **docker.environment("trixie"), "PYTHONPATH": str(ROOT)}
     begin, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run(

@@ -1,8 +1,9 @@
 """Measures the edit of a large prometheus.yml against ruamel's load-and-dump, in the same run.
 
-The edit is what a preview asks for: which jobs scrape this target, then secure that job. It must be at least ten
-times faster, and must change no byte outside the lines of its job; exits 1 if not. The goal in seconds is printed
-beside it and decides nothing: how long a second is depends on what else the machine does.
+The edit is that of a preview: find the jobs that scrape a target, then secure one of them. It must be at
+least ten times faster, and must change no byte outside the lines of its job; otherwise it exits with 1. The
+goal in seconds is printed beside it and decides nothing: the duration depends on other processes on the
+machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TRIES = 4
 
 
 def large(jobs: int = JOBS) -> bytes:
-    """A prometheus.yml of 0.86 MB with a comment at each job."""
+    """Returns a prometheus.yml of 0.86 MB with a comment at each job."""
     parts = ["# A large site.\nglobal:\n  scrape_interval: 15s  # how often\n\nscrape_configs:\n"]
     parts += [
         f"  # job {number}\n"
@@ -39,7 +40,7 @@ def large(jobs: int = JOBS) -> bytes:
 
 
 def edit(content: bytes, host: str) -> bytes:
-    """What a preview does, with nothing remembered from before."""
+    """Edits as a preview does, without caches."""
     survey.cache_clear()
     (job,) = prometheus.job_for(content, [host], 9100)
     return prometheus.secure_job(
@@ -53,7 +54,7 @@ def edit(content: bytes, host: str) -> bytes:
 
 
 def main() -> int:
-    """Prints the figures; 1 if a bound does not hold in any round."""
+    """Prints the figures; returns 1 if a bound is missed in any round."""
     content = large()
     print(f"{len(content) / 1e6:.2f} MB, {JOBS} jobs")
     for number in range(1, TRIES + 1):
@@ -74,7 +75,7 @@ def main() -> int:
 
 
 def edits(content: bytes) -> list[float]:
-    """Seconds of five edits, from the first job to the last; empty if one changed what it should not."""
+    """Returns the seconds of five edits, from the first job to the last; empty if one changed other lines."""
     ours: list[float] = []
     for round_number in range(5):
         number = 1 + round_number * (JOBS - 2) // 4
@@ -87,7 +88,7 @@ def edits(content: bytes) -> list[float]:
 
 
 def dumped(content: bytes) -> float:
-    """Seconds that ruamel takes to load and to dump it."""
+    """Returns the seconds that ruamel takes to load and dump it."""
     began = time.perf_counter()
     yaml = YAML()
     yaml.dump(yaml.load(content), io.BytesIO())
@@ -95,7 +96,7 @@ def dumped(content: bytes) -> float:
 
 
 def changed_lines(before: bytes, after: bytes) -> tuple[int, int]:
-    """How many lines went and came, with what is alike at both ends left out of the comparison."""
+    """Returns how many lines were removed and added between the equal lines at both ends."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:

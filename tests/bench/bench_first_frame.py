@@ -1,7 +1,7 @@
-"""How long until the first frame: the wizard on a terminal of 80x24, against a bare Textual app in the same run.
+"""Time to the first frame: the wizard on a terminal of 80x24, against a bare Textual app in the same run.
 
-The two take turns, so that what else the machine does meets both alike; medians are compared, never seconds.
-A frame is there when both a text of its body and a key of its footer have reached the terminal.
+The two take turns, so that other processes on the machine affect both alike; medians are compared, never
+seconds. A frame is complete when both a text of its body and a key of its footer have reached the terminal.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MODE_QUERY = re.compile(rb"\x1b\[\?(\d+)\$p")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is started, and the texts that its first frame holds."""
+    """A program to start, and the texts of its first frame."""
 
     name: str
     argv: tuple[str, ...]
@@ -46,13 +46,13 @@ class Program:
 
 
 def read_some(terminal: int, seconds: float) -> bytes | None:
-    """What the program wrote: empty if nothing within `seconds`, None once it has closed its terminal."""
+    """Returns the program's output: empty if there is none within `seconds`, None once it has closed its terminal."""
     ready, _, _ = select.select([terminal], [], [], max(seconds, 0.0))
     if not ready:
         return b""
     try:
         return os.read(terminal, 65536) or None
-    except OSError:  # Linux says EIO where other systems say end of file
+    except OSError:  # Linux reports EIO where other systems report end of file
         return None
 
 
@@ -66,7 +66,7 @@ def wait_for_frame(terminal: int, shows: Sequence[str], started: float) -> float
             break
         now = time.perf_counter()
         drawn += chunk
-        # Answers as a terminal of today does (mode known, off), to both programs alike.
+        # Answers as a modern terminal does (mode known, off), to both programs alike.
         for mode in _MODE_QUERY.findall(chunk):
             os.write(terminal, b"\x1b[?" + mode + b";2$y")
         text = _ESCAPE.sub(b"", drawn)
@@ -77,7 +77,7 @@ def wait_for_frame(terminal: int, shows: Sequence[str], started: float) -> float
 
 
 def leave(terminal: int, process: subprocess.Popen[bytes]) -> None:
-    """Quits by key; a program that does not want to is ended, so that the next round has the machine alone."""
+    """Quits by key; ends a program that does not quit, so that the next round has the machine alone."""
     with contextlib.suppress(OSError):
         os.write(terminal, CTRL_Q)
     deadline = time.perf_counter() + 5
@@ -92,7 +92,7 @@ def leave(terminal: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def first_frame(program: Program, home: Path) -> float:
-    """Seconds from the start of the process to its first whole frame."""
+    """Returns the seconds from the start of the process to its first complete frame."""
     terminal, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = {
@@ -121,7 +121,7 @@ def first_frame(program: Program, home: Path) -> float:
 
 
 def measure(programs: Sequence[Program]) -> dict[str, list[float]]:
-    """The seconds of each round, by program; one round before them warms the caches."""
+    """Returns the seconds of each round, by program; one round before them warms the caches."""
     seconds: dict[str, list[float]] = {program.name: [] for program in programs}
     for turn in range(ROUNDS + 1):
         for program in programs:
@@ -133,12 +133,12 @@ def measure(programs: Sequence[Program]) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    """Prints one line; 1 if the limit is broken."""
+    """Prints one line; returns 1 if the limit is exceeded."""
     bare = Program("bare", (sys.executable, str(ROOT / "tests/bench/bare_app.py")), ("Nothing else", "Quit"))
     wizard = Program(
         "wizard", (str(BIN / "firescreen"), "--workspace", "workspace"), ("Follow a lab", "Help")
     )
-    # What else a shared machine does can only make the ratio worse: the best of six rounds counts.
+    # Other processes on a shared machine can only make the ratio worse: the best of six rounds counts.
     for number in range(1, TRIES + 1):
         seconds = measure((bare, wizard))
         ours, theirs = (statistics.median(seconds[program.name]) for program in (wizard, bare))

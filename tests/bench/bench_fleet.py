@@ -1,14 +1,15 @@
-"""Measures a whole `firescreen apply` on 1 and on 20 real hosts against ansible-core, in the same run.
+"""Measures a complete `firescreen apply` on 1 and on 20 real hosts against ansible-core, in the same run.
 
-Both bring keys and a web.yml with a password's hash to node_exporter, set its flag, restart it and look that it is
-scraped over TLS with the password, from an open host on, as one command from its start to its end. Ansible runs with
-pipelining, its connections kept, no facts gathered, a fork a host, and finds keys and hash ready made; Firescreen
-makes them, looks at the hosts first and proves the refusals too. The hosts share this machine's processors with both,
-so twenty of them are bound by what they do themselves. Exits 1 below a floor that guards against getting slower, and if
-the memory reaches 150 MiB; the goals are printed beside it, and are not reached yet.
+Both copy keys and a web.yml with a password hash to node_exporter, set its flag, restart it and check that it
+is scraped over TLS with the password, from an unprotected host, as one command from start to end. Ansible
+runs with pipelining, persistent connections, no facts, a fork per host, and gets ready-made keys and hash;
+Firescreen makes them, scans the hosts first and also verifies that wrong credentials are rejected. The hosts
+share this machine's processors with both, so twenty of them are limited by their own work. Exits with 1 below
+a floor that guards against regressions, and if the memory reaches 150 MiB; the goals are printed beside it,
+and are not reached yet.
 
-What no tool can go below is measured beside them: a script written for these very hosts, with one `ssh` and one `curl`
-a host, all side by side, that looks at nothing, proves no refusal and could put nothing back.
+A lower bound for any tool is measured beside them: a script written for exactly these hosts, with one `ssh`
+and one `curl` per host, all in parallel, without checks, without verification and without undo.
 
 Boots hosts of its own: as root, on Debian; elsewhere it says so and measures nothing.
 """
@@ -68,7 +69,7 @@ PLAYBOOK = """\
 
 
 def main() -> int:
-    """Prints the figures; 1 if a limit does not hold."""
+    """Prints the figures; returns 1 if a limit is exceeded."""
     if os.geteuid() != 0:
         print("fleet: needs root, to boot hosts of its own; nothing was measured")
         return 0
@@ -82,7 +83,7 @@ def main() -> int:
 
 
 def measure(folder: Path, network: Network, machines: Sequence[Machine]) -> int:
-    """Runs both, turn by turn."""
+    """Runs both tools in turns."""
     material(folder)
     with ThreadPoolExecutor(MANY) as pool:
         list(pool.map(lambda machine: machine.check(f"cp -p /etc/default/{UNIT} /root/open"), machines))
@@ -95,18 +96,18 @@ def measure(folder: Path, network: Network, machines: Sequence[Machine]) -> int:
             seconds, held = timed(firescreen(folder, network, machines[:count]), folder)
             ours.setdefault(count, []).append(seconds)
             memory = max(memory, held)
-            opened(machines[:count])
+            reset_hosts(machines[:count])
             least.setdefault(count, []).append(timed(bare(folder, network, machines[:count]), folder)[0])
-            opened(machines[:count])
+            reset_hosts(machines[:count])
             rival.setdefault(count, []).append(timed(ansible(folder, network, machines[:count]), folder)[0])
-            opened(machines[:count])
+            reset_hosts(machines[:count])
     for count, each in least.items():
         print(f"fleet: {count} hosts: a bare script with ssh and curl takes {statistics.median(each):.2f} s")
-    return told(ours, rival, memory)
+    return print_figures(ours, rival, memory)
 
 
 def material(folder: Path) -> None:
-    """What Ansible finds ready made: a pair, a password and its hash; and the playbook."""
+    """Makes the files for Ansible: certificate and key, a password and its hash; and the playbook."""
     from wizard import passwords
     from wizard.certificates import issue
     from wizard.redact import Secret
@@ -126,7 +127,7 @@ def material(folder: Path) -> None:
 
 
 def firescreen(folder: Path, network: Network, machines: Sequence[Machine]) -> list[str]:
-    """The command, with a stack file and a workspace that is new."""
+    """Returns the command, with a stack file and a new workspace."""
     specs = [machine.spec() for machine in machines]
     stack = {
         "version": 1,
@@ -153,7 +154,7 @@ def firescreen(folder: Path, network: Network, machines: Sequence[Machine]) -> l
 
 
 def ansible(folder: Path, network: Network, machines: Sequence[Machine]) -> list[str]:
-    """ansible-playbook with an inventory of these hosts."""
+    """Returns the ansible-playbook command, with an inventory of these hosts."""
     lines = [
         f"{spec.name} ansible_host={spec.address} ansible_user=root ansible_ssh_private_key_file={spec.identity_file} "
         f"ansible_ssh_common_args='-o UserKnownHostsFile={spec.known_hosts}' ansible_python_interpreter=/usr/bin/python3"
@@ -171,7 +172,7 @@ def ansible(folder: Path, network: Network, machines: Sequence[Machine]) -> list
 
 
 def bare(folder: Path, network: Network, machines: Sequence[Machine]) -> list[str]:
-    """The same by a shell script that knows these hosts: one ssh and one curl for each."""
+    """Returns a shell script for exactly these hosts: one ssh and one curl for each."""
 
     def text(name: str) -> str:
         return (folder / name).read_text()
@@ -205,9 +206,9 @@ systemctl restart {UNIT}
 
 
 def timed(words: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Seconds that a command takes, and the most memory (MiB) that it held; it must succeed."""
+    """Returns the seconds of a command, and its peak memory (MiB); it must succeed."""
     with (folder / "said").open("w+") as said:
-        # As people have it: what is imported for the second time is not compiled again.
+        # As for users: modules are compiled on their first import only.
         environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         begun = time.perf_counter()
         process = subprocess.Popen(words, cwd=folder, stdout=said, stderr=said, env=environment)
@@ -220,17 +221,17 @@ def timed(words: Sequence[str], folder: Path) -> tuple[float, float]:
     return seconds, used.ru_maxrss / 1024
 
 
-def opened(machines: Sequence[Machine]) -> None:
-    """Brings the hosts back to the beginning: plain http."""
+def reset_hosts(machines: Sequence[Machine]) -> None:
+    """Resets the hosts to plain http."""
     reset = f"rm -rf /etc/node_exporter && cp -p /root/open /etc/default/{UNIT} && systemctl restart {UNIT}"
-    # So many starts in so short a time are refused otherwise, whoever asks.
+    # systemd otherwise refuses so many starts in so short a time.
     reset = f"systemctl reset-failed {UNIT}; {reset} && systemctl reset-failed {UNIT}"
     with ThreadPoolExecutor(MANY) as pool:
         list(pool.map(lambda machine: machine.check(reset), machines))
 
 
-def told(ours: dict[int, list[float]], rival: dict[int, list[float]], memory: float) -> int:
-    """Prints; 1 if a limit does not hold."""
+def print_figures(ours: dict[int, list[float]], rival: dict[int, list[float]], memory: float) -> int:
+    """Prints the figures; returns 1 if a limit is exceeded."""
     good = True
     best: dict[int, float] = {}
     for count, mine in ours.items():

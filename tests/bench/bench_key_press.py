@@ -1,9 +1,9 @@
-"""How long a key waits for its paint while an apply runs: the real wizard on a terminal of 80x24, a real stack.
+"""Time from a key to its drawing while an apply runs: the real wizard on a terminal of 80x24, a real stack.
 
-`?` is pressed again and again: it builds a dialog over the running screen, the dearest answer that a key has there.
-The yardstick is the same key when nothing runs any more: with an apply running, the median press may take at most
-1.5 times as long, in one of three rounds. The goal of 50 ms for the worst press is printed beside it and decides
-nothing: what else a shared machine does is not the wizard's.
+`?` is pressed again and again: it builds a dialog over the running screen, the slowest reaction to a key
+there. The yardstick is the same key when nothing runs any more: with an apply running, the median press may
+take at most 1.5 times as long, in one of three rounds. The goal of 50 ms for the slowest press is printed
+beside it and decides nothing: other processes on a shared machine affect it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Terminal:
         os.close(theirs)
 
     def press(self, key: bytes, *shows: bytes, unless: bytes = b"\0") -> float:
-        """Seconds from the key until all of `shows` has been drawn after it; 0 if `unless` was."""
+        """Returns the seconds from the key until all of `shows` has been drawn after it; 0 if `unless` was."""
         drawn = b""
         started = time.perf_counter()
         if key:
@@ -79,7 +79,7 @@ class Terminal:
         raise SystemExit(f"key press: {shows!r} never appeared after {key!r}; the terminal got:\n{shown}")
 
     def settle(self, seconds: float) -> bytes:
-        """What is drawn until nothing has been for `seconds`, or for as long as that times five."""
+        """Returns the drawn text until nothing has been drawn for `seconds`, or for five times as long at most."""
         drawn = b""
         end = time.perf_counter() + 5 * seconds
         while time.perf_counter() < end and select.select([self._number], [], [], seconds)[0]:
@@ -87,7 +87,7 @@ class Terminal:
         return _ESCAPE.sub(b"", drawn)
 
     def back(self) -> bytes:
-        """Closes the dialog; what is drawn then. (A lone Escape is one only after a pause.)"""
+        """Closes the dialog; returns the drawn text. (A lone Escape is recognised only after a pause.)"""
         os.write(self._number, b"\x1b")
         return self.settle(0.15)
 
@@ -103,7 +103,7 @@ class Terminal:
 
 
 def one_round() -> tuple[list[float], list[float]]:
-    """Seconds of each press while the apply runs, and of as many when it is over."""
+    """Returns the seconds of each press while the apply runs, and of as many when it is over."""
     with tempfile.TemporaryDirectory(prefix="firescreen-bench-") as folder:
         workspace = Workspace(Path(folder))
         workspace.ensure()
@@ -119,7 +119,7 @@ def one_round() -> tuple[list[float], list[float]]:
             while len(busy) < 20:
                 waited = terminal.press(b"?", HELP, unless=b"Each row is a client")
                 if not waited:
-                    break  # the run was over before the key came
+                    break  # the run was over before the key was pressed
                 busy.append(waited)
                 if b"Clients and components" in terminal.back():
                     break
@@ -139,7 +139,7 @@ def one_round() -> tuple[list[float], list[float]]:
 
 
 def main() -> int:
-    """Prints a line a round; 1 if the limit is broken in each."""
+    """Prints a line per round; returns 1 if the limit is exceeded in each."""
     held = False
     for number in range(ROUNDS):
         busy, idle = one_round()

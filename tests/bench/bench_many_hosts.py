@@ -1,10 +1,11 @@
-"""How fast keys are painted with many hosts: scrolling 200 hosts beside 5, and any key while a run changes 20 hosts.
+"""Time from a key to its drawing with many hosts: scrolling 200 hosts against 5, and any key while a run changes 20.
 
-The real app on a terminal of 80x24, from the key to what it draws. The yardstick is the same key on the same page of a
-second wizard that takes turns with the first: with 200 hosts a step through a list may take 1.5 times as long as with
-5 hosts, in the median. While a run tells of 20 hosts, a key may take 50 ms in the median, or on a slow machine twice as
-long as the same key when nothing runs. As root, on Debian, those hosts are real: each has an sshd and a node_exporter, and the
-wizard's threads work on all of them; elsewhere their run is told by a script. Of three rounds the first within the limit counts.
+The real app on a terminal of 80x24. The yardstick is the same key on the same page of a second wizard that
+takes turns with the first: with 200 hosts a step through a list may take 1.5 times as long as with 5 hosts,
+in the median. While a run reports 20 hosts, a key may take 50 ms in the median, or on a slow machine twice as
+long as the same key when nothing runs. As root, on Debian, those hosts are real: each has an sshd and a
+node_exporter, and the wizard's threads work on all of them; elsewhere a script emits their events. The first
+of three rounds within the limit counts.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ HELP, OVER = "Help · ", "Clients and components"
 
 
 def main() -> int:
-    """Prints what was measured; 1 past a limit."""
+    """Prints the figures; returns 1 if a limit is exceeded."""
     good = True
     for page in PAGES:
         ratio = SCROLL + 1
@@ -56,7 +57,7 @@ def main() -> int:
 
 
 def scrolled(page: str) -> float:
-    """How much longer a step takes among 200 hosts than among 5, in the median."""
+    """Returns how many times longer a step takes among 200 hosts than among 5, in the median."""
     with wizard(page, "5") as few, wizard(page, "200") as many:
         steps: dict[DrawnTerminal, list[float]] = {few: [], many: []}
         for terminal in steps:
@@ -75,7 +76,7 @@ def scrolled(page: str) -> float:
 
 
 def while_running(*, real: bool) -> tuple[float, float]:
-    """The median of a key while a run tells of 20 hosts, and how much longer that is than when nothing runs."""
+    """Returns the median of a key while a run reports 20 hosts, and its ratio to the same key when nothing runs."""
     with real_wizard() if real else wizard("run", "20") as busy, wizard("plan", "20") as idle:
         idle.until(PAGES["plan"])
         if real:
@@ -97,7 +98,7 @@ def while_running(*, real: bool) -> tuple[float, float]:
 
 
 def begin_run(terminal: DrawnTerminal) -> None:
-    """From the first screen to the run, as a person goes."""
+    """Starts a run from the first screen, as a user does."""
     terminal.until("unprotected.")
     terminal.press(b"s\x13", lambda text: PAGES["plan"] in text)
     terminal.press(b"a", lambda text: "Apply this plan?" in text)
@@ -106,7 +107,7 @@ def begin_run(terminal: DrawnTerminal) -> None:
 
 @contextmanager
 def wizard(page: str, count: str) -> Iterator[DrawnTerminal]:
-    """A page of hosts that are made by hand."""
+    """Returns a page with hosts that are made by hand."""
     terminal = DrawnTerminal([sys.executable, str(ROOT / "tests/bench/many_wizard.py"), page, count])
     try:
         yield terminal
@@ -116,7 +117,7 @@ def wizard(page: str, count: str) -> Iterator[DrawnTerminal]:
 
 @contextmanager
 def real_wizard() -> Iterator[DrawnTerminal]:
-    """The wizard with a stack of 20 real hosts."""
+    """Returns the wizard with a stack of 20 real hosts."""
     from machines import Network
     from many_hosts import many_hosts
 

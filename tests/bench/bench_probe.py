@@ -1,11 +1,11 @@
 """Measures our probes against curl on the same TLS server in the same run: one request, and 1,000 targets.
 
-The server is a real node_exporter that listens at 1,000 addresses, so each target is a connection and a handshake
-of its own for both. One probe may take 1.2 times curl's own total time (the median of 30, in turns); 1,000 targets
-may take no longer than `curl --parallel` takes, asked as `firescreen verify` asks; the wizard's proof, which asks fewer
-at once for the sake of its screen, is measured beside it. Ratios only: how long a second is depends on what else the
-machine does. Most of both is the server's own work, so the goal of 1.0 is met by a tenth, and the limit that guards
-against getting slower stands above it.
+The server is a real node_exporter that listens at 1,000 addresses, so each target is a connection and a
+handshake of its own for both. One probe may take 1.2 times curl's own total time (the median of 30, in
+turns); 1,000 targets may take no longer than with `curl --parallel`, probed as `firescreen verify` does; the
+wizard's verification, which runs fewer probes at once to keep its screen responsive, is measured beside it.
+Only ratios count: seconds depend on other processes on the machine. Most of both is the server's own work, so
+the goal of 1.0 is reached within a tenth, and the limit that guards against regressions is above it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ AT_ONCE = 50
 
 
 def main() -> int:
-    """Prints the figures; 1 if a bound does not hold."""
+    """Prints the figures; returns 1 if a bound is missed."""
     with tempfile.TemporaryDirectory() as name, targets(Path(name)) as asked:
-        ours, curls = one(asked[0])
+        ours, curls = medians_of_one(asked[0])
         share = ours / curls
         print(f"one request, median of {ROUNDS}: {ours * 1000:.1f} ms, curl {curls * 1000:.1f} ms")
         print(f"  {share:.2f} times curl's own total time, at most {ONE} (goal {ONE_GOAL})")
@@ -52,8 +52,8 @@ def main() -> int:
     return 0 if share <= ONE and ratio <= MANY else 1
 
 
-def one(probe: Probe) -> tuple[float, float]:
-    """Medians in seconds: ours, and what curl says of itself; asked in turns, each after one that warms up."""
+def medians_of_one(probe: Probe) -> tuple[float, float]:
+    """Returns medians in seconds: ours, and curl's own figure; in turns, each after one that warms up."""
     ours, curls = [], []
     for _ in range(ROUNDS + 1):
         began = time.perf_counter()
@@ -65,7 +65,7 @@ def one(probe: Probe) -> tuple[float, float]:
 
 
 def together(asked: list[Probe], folder: Path) -> tuple[float, float, float]:
-    """Seconds for all of them, the median of some turns: ours, ours beside a screen, curl's."""
+    """Returns the seconds for all of them, the median of some turns: ours, ours beside a screen, curl's."""
     config = folder / "targets.curl"
     config.write_text(
         "".join(f'url = "{probe.url}"\noutput = "{folder}/answer"\n' for probe in asked)
@@ -78,7 +78,10 @@ def together(asked: list[Probe], folder: Path) -> tuple[float, float, float]:
             began = time.perf_counter()
             attempts = run_probes(asked, run="", emit=silent, cancel=threading.Event(), most=most)
             seconds.append(time.perf_counter() - began)
-            assert all(one.ok and one.tls and one.tls.chain for one in attempts), "every target answers"
+            assert all(
+                medians_of_one.ok and medians_of_one.tls and medians_of_one.tls.chain
+                for medians_of_one in attempts
+            ), "every target answers"
         began = time.perf_counter()
         said = curl(
             "--parallel",
@@ -98,14 +101,15 @@ def together(asked: list[Probe], folder: Path) -> tuple[float, float, float]:
 
 
 def options(probe: Probe) -> tuple[str, ...]:
-    """The request of a probe for curl."""
+    """Returns curl's options for the request of a probe."""
     return ("-o", "/dev/null", "--cacert", probe.ca_file, "--resolve", probe.resolve, probe.url)
 
 
 def curl(*arguments: str) -> str:
-    """What curl says; it asks as Prometheus' scraper and our probes do: HTTP/1.1, and the same formats.
+    """Returns curl's output; the request is that of Prometheus' scraper and our probes: HTTP/1.1, and the
+    same formats.
 
-    OpenMetrics costs node_exporter more than plain text, whoever asks.
+    OpenMetrics takes node_exporter longer than plain text, for any client.
     """
     argv = ["curl", "-sS", "--http1.1", "-H", f"Accept: {SCRAPE}", *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
@@ -113,7 +117,7 @@ def curl(*arguments: str) -> str:
 
 @contextmanager
 def targets(folder: Path) -> Iterator[list[Probe]]:
-    """1,000 targets with a shared certificate: one node_exporter at as many loopback addresses."""
+    """Returns 1,000 targets with a shared certificate: one node_exporter at as many loopback addresses."""
     ca_key, key = issue.new_key("ec-p256"), issue.new_key("ec-p256")
     ca = issue.new_ca(name="Bench CA", key_pem=ca_key, days=2)
     leaf = issue.issue(
@@ -126,7 +130,7 @@ def targets(folder: Path) -> Iterator[list[Probe]]:
     program = binaries.find("node_exporter", cache=Path.home() / ".cache/firescreen").path
     port = free_port()
     addresses = [f"127.1.{number // 250}.{number % 250 + 1}" for number in range(TARGETS)]
-    # By itself it keeps to one processor, and who asks would wait for that: it stands here for a thousand machines.
+    # By default it uses one processor, and clients would wait for that: it stands for a thousand machines.
     argv = [program, "--collector.disable-defaults", "--web.max-requests=0", "--runtime.gomaxprocs=0"]
     argv += [f"--web.config.file={web}"]
     argv += [f"--web.listen-address={address}:{port}" for address in addresses]

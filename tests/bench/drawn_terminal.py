@@ -1,4 +1,4 @@
-"""A terminal with a program in it that keeps what is drawn, cell by cell, and says when a text came: for the benchmarks."""
+"""A terminal with a program that records what is drawn, cell by cell, and when a text appears: for the benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DrawnTerminal:
     Args:
         argv: the program.
         size: columns and rows.
-        env: variables for it, beside those of this process.
+        env: variables to add to those of this process.
     """
 
     def __init__(
@@ -53,25 +53,25 @@ class DrawnTerminal:
 
     @property
     def shown(self) -> str:
-        """The text on the screen, a line each."""
+        """Returns the text on the screen, one line per row."""
         return "\n".join(self._screen.display)
 
     @property
     def looks(self) -> tuple[tuple[object, ...], ...]:
-        """What is on the screen with its colours, a line each."""
+        """Returns the screen with its colours, one line per row."""
         width, buffer = self._screen.columns, self._screen.buffer
         return tuple(
             tuple(buffer[row][column] for column in range(width)) for row in range(self._screen.lines)
         )
 
     def press(self, keys: bytes, holds: Holds, *, patience: float = PATIENCE) -> float:
-        """Types keys; seconds until what is on the screen fulfils `holds`."""
+        """Types keys; returns the seconds until the screen fulfils `holds`."""
         began = time.perf_counter()
         os.write(self._number, keys)
         return self._until(holds, began, patience)
 
     def until(self, holds: Holds | str, *, patience: float = PATIENCE) -> float:
-        """Seconds until a text is on the screen, or something holds for what is."""
+        """Returns the seconds until a text is on the screen, or the screen fulfils a condition."""
         text = holds
         return self._until(
             (lambda shown: text in shown) if isinstance(text, str) else text, time.perf_counter(), patience
@@ -86,13 +86,13 @@ class DrawnTerminal:
         return now - began
 
     def settle(self, seconds: float) -> None:
-        """Reads until nothing has been drawn for so long, or for as long as that times ten."""
+        """Reads until nothing has been drawn for so long, or for ten times as long at most."""
         end = time.perf_counter() + 10 * seconds
         while self._read(seconds) and time.perf_counter() < end:
             pass
 
     def _read(self, seconds: float) -> float:
-        """When something was drawn; 0 if nothing was for so long."""
+        """Returns the time at which something was drawn; 0 if nothing was for so long."""
         if not select.select([self._number], [], [], seconds)[0]:
             return 0.0
         chunk = os.read(self._number, 1 << 20)

@@ -1,4 +1,5 @@
-"""The wizard with hosts that are made by hand, for the benchmarks: `many_wizard.py PAGE HOSTS` opens a page of theirs.
+"""The wizard with hosts that are made by hand, for the benchmarks: `many_wizard.py PAGE HOSTS` opens a page
+with them.
 
 PAGE is home, plan, inventory, or run: an apply that changes the hosts, one after the other.
 """
@@ -25,10 +26,10 @@ PACE = 1.0
 
 
 class Site(many.ManyEngine):
-    """Hosts of which each answers without protection."""
+    """An engine whose hosts are all unprotected."""
 
     def scan(self, stack: Stack | None = None, **more: object) -> Scan:
-        """All of them, with how they answer."""
+        """Returns all of them, with their levels."""
         found = super().scan(stack, **more)
         exposures = tuple(
             Exposure(
@@ -49,11 +50,11 @@ class Site(many.ManyEngine):
         return replace(found, exposures=exposures)
 
     def inspect(self, *_: object, **__: object) -> Facts:
-        """Nothing more than the scan has."""
+        """Returns no more than the scan."""
         return Facts({})
 
     def inventory(self, wanted: Stack, *_: object) -> tuple[InventoryItem, ...]:
-        """A certificate on each host."""
+        """Returns a certificate on each host."""
         return tuple(
             InventoryItem(
                 kind="certificate",
@@ -70,7 +71,7 @@ class Site(many.ManyEngine):
 
 
 def main() -> None:
-    """Opens the page when the hosts are known."""
+    """Opens the page when the scan has ended."""
     page, count = sys.argv[1], int(sys.argv[2])
     app = make_app(build=engine(Site(count, many.Script(pace=PACE))))
 

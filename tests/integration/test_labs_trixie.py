@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.labs_played import play_all
+from tests.integration.lab_plays import play_all
 
 pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(600)]
 

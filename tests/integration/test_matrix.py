@@ -1,7 +1,7 @@
 """The matrix: five components, four levels, programs of three generations, from unprotected to protected and back.
 
 One run secures a practice stack and so covers five cells. `make matrix` makes all runs, and reports the
-number of cells (tests/integration/matrix_told.py).
+number of cells (tests/integration/matrix_coverage.py).
 """
 
 from __future__ import annotations

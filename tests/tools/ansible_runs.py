@@ -1,10 +1,10 @@
-"""Runs an exported playbook with the real ansible-playbook, as its README says: pipelining, hosts side by side.
+"""Runs an exported playbook with the real ansible-playbook, as its README says: pipelining, hosts in parallel.
 
     made = export(engine, stack, tmp_path / "playbook", PASSWORD)
     ran = run(made, PASSWORD, enter=network.enter)
     assert ran.code == 0 and ran.changed == 0, ran.output
 
-Of use to tests and to benchmarks: `seconds` is the wall time of the one program.
+For tests and benchmarks: `seconds` is the wall time of the one program.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a run of a playbook ended."""
+    """The result of a run of a playbook."""
 
     code: int
     seconds: float
@@ -41,12 +41,12 @@ class Ran:
 
     @property
     def changed(self) -> int:
-        """Tasks that changed something, on all hosts."""
+        """Returns the number of tasks that changed something, on all hosts."""
         return sum(self.by_host.values())
 
 
 def export(engine: Engine, stack: Stack, folder: Path, password: str, answers: Answers | None = None) -> Path:
-    """The playbook of a stack in that folder, as `firescreen export` makes it; returns the folder."""
+    """Exports a stack to that folder, as `firescreen export` does; returns the folder."""
     ready = Export(engine.plan(stack, answers))
     remembered = engine.apply(ready.for_workspace)
     assert remembered.error is None, remembered.error
@@ -69,16 +69,16 @@ def run(
     Args:
         folder: of the export.
         password: of its vault.
-        arguments: more of ansible-playbook's, e.g. --check.
-        forks: hosts side by side; 0 as the export says.
-        enter: words before the command, e.g. `Network.enter`.
-        env: more of the environment.
+        arguments: further arguments of ansible-playbook, e.g. --check.
+        forks: hosts in parallel; 0 as the export says.
+        enter: a command prefix, e.g. `Network.enter`.
+        env: variables to add to the environment.
         timeout: seconds.
     """
     argv = [*enter, str(PROGRAMS / "ansible-playbook"), "site.yml"]
-    argv += ["--vault-password-file", "/bin/cat"]  # a program: it prints what it is given on standard input
+    argv += ["--vault-password-file", "/bin/cat"]  # a program: it prints its standard input
     argv += [f"--forks={forks}"] if forks else []
-    # Ansible keeps connections by address and user: hosts of another network may have the same.
+    # Ansible reuses connections by address and user: hosts of another network may have the same.
     with tempfile.TemporaryDirectory(prefix="ansible-") as kept:
         begun = time.monotonic()
         ended = run_program(

@@ -24,16 +24,16 @@ _LONGEST = 6000
 
 
 def main() -> None:
-    """Chooses cases that say as many different things as can be."""
+    """Chooses cases with as many different verdicts as possible."""
     cases = list(corpus())
     named = os.environ.get("FIRESCREEN_CACHE")
     program = go_program.helper(Path(named) if named else user_cache_path("firescreen"))
-    told = go_program.verdicts(program, (case.line() for case in cases))
+    verdicts = go_program.verdicts(program, (case.line() for case in cases))
     families: Counter[str] = Counter()
     said: Counter[tuple[str, str]] = Counter()
     certificates: dict[str, int] = {}
     rows = []
-    for case, words in zip(cases, told, strict=True):
+    for case, words in zip(cases, verdicts, strict=True):
         alike = (case.kind, words.partition('"')[0])
         if families[case.kind] == _PER_FAMILY or said[alike] == _SAME_WORDS or _size(case) > _LONGEST:
             continue

@@ -1,7 +1,7 @@
-"""Measures the limits that the product's code keeps: lines of a module and a function, nesting, import circles, names.
+"""Measures the limits of the product's code: lines of a module and a function, nesting, import circles, names.
 
-`python tests/tools/house_limits.py [FOLDER ...]` prints what is over a limit, one line each, and ends with status 1 if
-anything is. Without folders it looks at wizard and screens.
+`python tests/tools/house_limits.py [FOLDER ...]` prints what exceeds a limit, one line each, and exits with 1
+if anything does. Without folders it checks wizard and screens.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ VERBS_IN_ED = frozenset(
 
 
 def module_files(folders: tuple[str, ...] = ("wizard", "screens")) -> list[Path]:
-    """Every Python file of the product below these folders of the repository."""
+    """Returns every Python file of the product below these folders of the repository."""
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
 def long_modules(files: list[Path]) -> Iterator[str]:
-    """Modules over 400 lines."""
+    """Returns the modules over 400 lines."""
     for path in files:
         lines = len(path.read_text().splitlines())
         if lines > MODULE_LINES:
@@ -47,7 +47,7 @@ def long_modules(files: list[Path]) -> Iterator[str]:
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
-    """The statements inside a statement; no function, block or import stands in an expression."""
+    """Returns the statements inside a statement; no function, block or import is inside an expression."""
     for name in ("body", "orelse", "finalbody", "handlers", "cases"):
         yield from getattr(node, name, ())
 
@@ -61,7 +61,9 @@ def _statements(path: Path) -> Iterator[ast.AST]:
 
 
 def _depth(node: ast.AST, level: int = 0) -> int:
-    """How deep blocks are nested in a function: an `elif` is on its `if`'s level, an inner function begins anew."""
+    """Returns the nesting depth of blocks in a function: an `elif` is on its `if`'s level, an inner function
+    starts at 0.
+    """
     deepest = level
     for child in _children(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -73,7 +75,7 @@ def _depth(node: ast.AST, level: int = 0) -> int:
 
 
 def long_or_deep_functions(files: list[Path]) -> Iterator[str]:
-    """Functions over 60 lines, and those whose blocks are nested deeper than 4."""
+    """Returns the functions over 60 lines, and those whose blocks are nested deeper than 4."""
     for path in files:
         for function in _statements(path):
             if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -87,7 +89,7 @@ def long_or_deep_functions(files: list[Path]) -> Iterator[str]:
 
 
 def vague_names(files: list[Path]) -> Iterator[str]:
-    """Modules named by a participle, an adverb or a word that says nothing."""
+    """Returns the modules named by a participle, an adverb or a word without meaning."""
     for path in files:
         name = path.parent.name if path.stem == "__init__" else path.stem
         last = name.rpartition("_")[2]
@@ -97,7 +99,7 @@ def vague_names(files: list[Path]) -> Iterator[str]:
 
 
 def participles(files: list[Path]) -> Iterator[str]:
-    """Functions named by a bare participle (`expanded`, `_told`): a property may be, as it says a state."""
+    """Returns the functions named by a bare participle (`expanded`, `_told`), except properties, which name a state."""
     for path in files:
         for function in _statements(path):
             if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -116,9 +118,10 @@ def _module(path: Path) -> str:
 
 
 def imports(files: list[Path]) -> dict[str, set[str]]:
-    """What each module imports of the product, under TYPE_CHECKING and inside functions too.
+    """Returns the product modules that each module imports, under TYPE_CHECKING and inside functions too.
 
-    `from package import name` leads to the module `package.name` where there is one, and to `package` otherwise.
+    `from package import name` leads to the module `package.name` where there is one, and to `package`
+    otherwise.
     """
     known = {_module(path): path for path in files}
     found: dict[str, set[str]] = {}
@@ -138,7 +141,7 @@ def imports(files: list[Path]) -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """The groups of modules that import each other, largest first (Tarjan's strongly connected components)."""
+    """Returns the groups of modules that import each other, largest first (Tarjan's strongly connected components)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -166,7 +169,7 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
 
 
 def problems(folders: tuple[str, ...] = ("wizard", "screens")) -> list[str]:
-    """Everything that is over a limit in these folders; circles are looked for in the whole product."""
+    """Returns everything that exceeds a limit in these folders; circles are searched in the complete product."""
     files = module_files(folders)
     found = [*long_modules(files), *long_or_deep_functions(files), *vague_names(files), *participles(files)]
     dotted = tuple(folder.replace("/", ".") for folder in folders)

@@ -1,11 +1,12 @@
-"""Kills an apply and looks whether recovery keeps its word: all old, or all new and proven; nothing between.
+"""Kills an apply and checks the recovery: everything is old, or everything is new and verified; nothing between.
 
     kill_trials.py WORKSPACE lines             after each line that the journal writes
     kill_trials.py WORKSPACE lines --share 1/4   only the first of every four of them
     kill_trials.py WORKSPACE random COUNT      at COUNT random instants (seed printed; --seed N repeats)
 
-Works on a practice stack that is up in WORKSPACE. Each trial forks a child that applies and dies by SIGKILL, then
-recovers and compares every file with what it was. Prints a line a trial and exits 1 at the first broken promise.
+Works on a practice stack that runs in WORKSPACE. Each trial forks a child that applies and dies by SIGKILL,
+then recovers and compares every file with its former state. Prints a line per trial and exits with 1 at the
+first error.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from wizard.workspace import Workspace
 
 
 class Trial:
-    """One practice stack and what it looked like before."""
+    """A practice stack and its state before the trials."""
 
     def __init__(self, workspace: Path) -> None:
         self.engine = Engine(Workspace(workspace))
@@ -39,7 +40,7 @@ class Trial:
         self.before: Snapshot = snapshot(workspace)
 
     def kill(self, arm: Callable[[], None], wait: Callable[[int], None]) -> bool:
-        """Forks a child that applies; `arm` runs in it, `wait` in the parent. True if it was killed."""
+        """Forks a child that applies; `arm` runs in it, `wait` in the parent. Returns true if it was killed."""
         child = os.fork()
         if child == 0:
             try:
@@ -58,7 +59,7 @@ class Trial:
         return False
 
     def settle(self) -> str:
-        """Recovers in a child (this process stays free of threads), checks, and says what state it came to."""
+        """Recovers in a child (this process must not start threads), checks, and returns the resulting state."""
         child = os.fork()
         if child == 0:
             try:
@@ -102,7 +103,7 @@ class Trial:
         return code
 
     def _scraped(self) -> bool:
-        """Whether the exporter answers plainly and Prometheus says that it scrapes it."""
+        """Returns whether the exporter serves plain HTTP and Prometheus reports that it scrapes it."""
         hosts = {host.name: host.address for host in self.stack.hosts}
         now = practice_stack.status(self.engine.workspace.root)
         assert now is not None
@@ -132,7 +133,7 @@ class Trial:
 
 
 def after_lines(trial: Trial, *, first: int, every: int) -> int:
-    """A trial for each line of this share; ends when the apply finishes before its number comes up."""
+    """Runs a trial for each line of this share; ends when the apply finishes before its line is written."""
     for count in range(first, 500, every):
 
         def arm(last: int = count) -> None:
@@ -156,7 +157,7 @@ def after_lines(trial: Trial, *, first: int, every: int) -> int:
 
 
 def at_random(trial: Trial, count: int, chance: random.Random) -> int:
-    """COUNT trials at instants spread over one and a tenth of the time that an apply takes."""
+    """Runs COUNT trials at instants spread over 1.1 times the duration of an apply."""
     begin = time.monotonic()
     trial.kill(lambda: None, lambda child: None)
     duration = time.monotonic() - begin

@@ -13,7 +13,7 @@ from click_man.core import write_man_pages  # type: ignore[import-untyped]
 import wizard
 from wizard.cli import firescreen
 
-# Each command is imported when it is first asked for; click-man writes of those that are there.
+# Commands are imported on first use; click-man only documents imported ones.
 context = click.Context(firescreen)
 for name in firescreen.list_commands(context):
     firescreen.get_command(context, name)

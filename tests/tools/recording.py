@@ -1,7 +1,9 @@
-"""Records the wizard as a person sees it: the real program in a terminal of its own, from nothing to a verified exporter.
+"""Records the wizard as a user sees it: the real program in a terminal of its own, from nothing to a verified
+exporter.
 
-Writes `assets/pictures/wizard.cast` (asciicast v2, which asciinema plays) and `assets/pictures/wizard.svg`, an animated
-picture for the README. Each key waits for a text on the screen: one that never appears is an error.
+Writes `assets/pictures/wizard.cast` (asciicast v2, which asciinema plays) and `assets/pictures/wizard.svg`,
+an animated picture for the README. Each key waits for a text on the screen: one that never appears is an
+error.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ Frame = tuple[tuple[Cell, ...], ...]
 
 @dataclass(slots=True)
 class Recording:
-    """What was printed and what the screen showed, by seconds since the start."""
+    """The output and the screens, by seconds since the start."""
 
     printed: list[tuple[float, str]] = field(default_factory=list)
     frames: list[tuple[float, Frame]] = field(default_factory=list)
@@ -139,7 +141,7 @@ def _colour(name: str, default: str) -> str:
 
 
 def shortened(moments: list[float]) -> list[float]:
-    """The same moments with no pause longer than `LONGEST`."""
+    """Returns the same moments with no pause longer than `LONGEST`."""
     result: list[float] = []
     now = before = 0.0
     for moment in moments:
@@ -150,7 +152,7 @@ def shortened(moments: list[float]) -> list[float]:
 
 
 def cast(made: Recording) -> str:
-    """The recording as asciicast v2."""
+    """Returns the recording as asciicast v2."""
     header = {"version": 2, "width": COLUMNS, "height": ROWS, "title": "Firescreen"}
     moments = shortened([moment for moment, _ in made.printed])
     rows = [[round(at, 3), "o", text] for at, (_, text) in zip(moments, made.printed, strict=True)]
@@ -158,7 +160,7 @@ def cast(made: Recording) -> str:
 
 
 def svg(made: Recording) -> str:
-    """The frames as one animated picture without a script: each is shown in its part of one endless turn."""
+    """Returns the frames as one animated picture without a script: each is shown in its part of an endless loop."""
     frames = list(_settled(made.frames))
     starts = shortened([moment for moment, _ in frames])
     whole = starts[-1] + LONGEST
@@ -184,7 +186,7 @@ def svg(made: Recording) -> str:
 
 
 def _settled(frames: list[tuple[float, Frame]]) -> Iterator[tuple[float, Frame]]:
-    """The frames that stood for a fifth of a second at least, and the last one."""
+    """Returns the frames that were on the screen for a fifth of a second at least, and the last one."""
     for number, (moment, frame) in enumerate(frames):
         if number + 1 == len(frames) or frames[number + 1][0] - moment >= 0.2:
             yield moment, frame

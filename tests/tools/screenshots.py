@@ -1,7 +1,7 @@
 """Draws the README's pictures: the real wizard, headless, securing a real practice stack of its own.
 
 Each picture is a screen that the keys of `WALK` lead to; a text that never appears is an error, so that a
-picture can neither be empty nor show yesterday's program.
+picture can be neither empty nor outdated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TAG = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One stop of the walk: keys to press, the text that says we are there, and the picture's name, if any."""
+    """A stop of the walk: keys to press, the text to wait for, and the picture's name, if any."""
 
     keys: tuple[str, ...]
     text: str
@@ -61,8 +61,8 @@ WALK = (
 
 
 def drawn(pilot: Pilot[int]) -> tuple[str, str]:
-    """The screen as SVG, and its text."""
-    # Without its web fonts, so that looking at a picture asks nobody for anything.
+    """Returns the screen as SVG, and its text."""
+    # Without its web fonts, so that a viewer sends no requests for them.
     svg = _FONT.sub("", pilot.app.export_screenshot(title="firescreen"))
     return svg, html.unescape(_TAG.sub(" ", svg)).replace("\xa0", " ")
 
@@ -85,7 +85,7 @@ async def visit(pilot: Pilot[int], stop: Stop) -> None:
 
 
 async def walk(workspace: Path) -> None:
-    """The whole way, on a practice stack that is gone afterwards."""
+    """Plays the complete walk, on a practice stack that is removed afterwards."""
     app = make_app(practice=True, workspace=workspace)
     try:
         async with app.run_test(size=SIZE) as pilot:
@@ -98,7 +98,7 @@ async def walk(workspace: Path) -> None:
 def main() -> int:
     """Writes all pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    # A short name that says nothing of this machine: it stands in the pictures.
+    # A short name that says nothing of this machine: it is in the pictures.
     folder = Path(tempfile.gettempdir()) / "firescreen"
     folder.mkdir(mode=0o700)
     try:

@@ -1,9 +1,10 @@
-"""Traces the way from the Plan screen to the Run screen: which files of the product are entered between.
+"""Traces the control flow from the Plan screen to the Run screen: the files of the product that it enters.
 
-`python tests/tools/trace_plan_to_run.py` opens the wizard on a plan, applies it with the keys that a person presses,
-and prints each file of screens/ and wizard/ that the app's own thread entered until the Run screen was drawn. It ends
-with status 1 if more than twelve files of screens/ carry out the command. What only draws (styles and widgets) is
-printed apart: it runs with every refresh, whichever screen is open. Imports are not counted: they run no step of the way.
+`python tests/tools/trace_plan_to_run.py` opens the wizard on a plan, applies it by its keys, and prints each
+file of screens/ and wizard/ that the app's own thread entered until the Run screen was drawn. It exits with 1
+if more than twelve files of screens/ carry out the command. Files that only draw (styles and widgets) are
+printed apart: they run with every refresh, whichever screen is open. Imports are not counted: they are no
+step of the control flow.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ DRAWN = ("screens/widgets/", "screens/state_styles.py", "screens/themes.py")
 
 @dataclass
 class Trace:
-    """The files that were entered, in the order of their first call, and how often control went to another one."""
+    """The entered files, in the order of their first call, and how often control went to another one."""
 
     files: dict[str, str] = field(default_factory=dict)
     """Each file with the function that was called first."""
@@ -40,7 +41,7 @@ class Trace:
     _last: str = ""
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
-        """Takes a call of a function, not the body of a module or class; for `sys.setprofile`."""
+        """Records a call of a function, not the body of a module or class; for `sys.setprofile`."""
         if event != "call" or not frame.f_code.co_flags & CO_OPTIMIZED:
             return
         code = frame.f_code
@@ -52,17 +53,17 @@ class Trace:
         self._last = name
 
     def of(self, folder: str) -> list[str]:
-        """The files below a folder."""
+        """Returns the files below a folder."""
         return [name for name in self.files if name.startswith(folder)]
 
     @property
     def way(self) -> list[str]:
-        """The files of screens/ that do more than draw."""
+        """Returns the files of screens/ that do more than draw."""
         return [name for name in self.of("screens/") if not name.startswith(DRAWN)]
 
 
 async def traced() -> Trace:
-    """Opens a plan for four hosts and applies it; the trace begins with the first key on the Plan screen."""
+    """Opens a plan for four hosts and applies it; the trace starts with the first key on the Plan screen."""
     trace = Trace()
     one = many.ManyEngine(4)
     one.begin.clear()

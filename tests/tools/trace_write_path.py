@@ -1,7 +1,8 @@
-"""Traces how `Engine.apply` comes to put a file in place: the calls from there to the rename, and the files entered.
+"""Traces how `Engine.apply` replaces a file: the calls from there to the rename, and the entered files.
 
-`python tests/tools/trace_write_path.py` applies a plan with one file on one local host, in a folder of its own, prints
-the functions of wizard/ that lie between, outermost first, and ends with status 1 if they are more than nine.
+`python tests/tools/trace_write_path.py` applies a plan with one file on one local host, in a folder of its
+own, prints the functions of wizard/ on that path, outermost first, and exits with 1 if they are more than
+nine.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _PRODUCT = f"{ROOT / 'wizard'}{os.sep}"
 
 @dataclass
 class Trace:
-    """What was seen of one apply."""
+    """The calls and files of one apply."""
 
     path: tuple[str, ...] = ()
     """`module: function` of each call to the rename of the host's file, outermost first."""
@@ -52,7 +53,7 @@ class Trace:
 
 
 def plan_for(folder: Path) -> Plan:
-    """A plan that writes one file in a folder, on a host that is this machine, and one in the workspace."""
+    """Returns a plan that writes one file in a folder, on a host that is this machine, and one in the workspace."""
     user, group = account()
     spec = HostSpec(name="here", connect="practice", address="127.0.0.1")
     after = FileState(b"tls_server_config: {}\n", 0o640, user, group)
@@ -128,7 +129,7 @@ def trace(folder: Path) -> Trace:
 
 
 def _stack(frame: FrameType | None) -> tuple[str, ...]:
-    """The functions of wizard/ on a stack, outermost first."""
+    """Returns the functions of wizard/ on a stack, outermost first."""
     found = []
     while frame is not None:
         code = frame.f_code

@@ -37,4 +37,4 @@ class _CoverageReport:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_CoverageReport(), "matrix-told")
+    config.pluginmanager.register(_CoverageReport(), "matrix-coverage")
