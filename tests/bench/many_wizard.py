@@ -16,7 +16,7 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from screens.app import make_app  # noqa: E402 - of this project
 from screens.routes import Route  # noqa: E402
-from tests.screens import many  # noqa: E402
+from tests.screens import many_hosts  # noqa: E402
 from tests.screens.helpers import engine  # noqa: E402
 from wizard.engine import Exposure, InventoryItem, Scan  # noqa: E402
 from wizard.model import Facts, Stack  # noqa: E402
@@ -25,7 +25,7 @@ PACE = 1.0
 """Seconds that each host takes for its files, and again for its restart."""
 
 
-class Site(many.ManyEngine):
+class Site(many_hosts.ManyEngine):
     """An engine whose hosts are all unprotected."""
 
     def scan(self, stack: Stack | None = None, **more: object) -> Scan:
@@ -73,13 +73,13 @@ class Site(many.ManyEngine):
 def main() -> None:
     """Opens the page when the scan has ended."""
     page, count = sys.argv[1], int(sys.argv[2])
-    app = make_app(build=engine(Site(count, many.Script(pace=PACE))))
+    app = make_app(build=engine(Site(count, many_hosts.Script(pace=PACE))))
 
     async def begin(_: Any) -> None:
         while app.session.scan is None:  # noqa: ASYNC110 - the app has no event for it
             await asyncio.sleep(0.05)
         if page == "run":
-            assert app.runs.apply(many.plan(count), "none", later=False)
+            assert app.runs.apply(many_hosts.plan(count), "none", later=False)
         if page != "home":
             app.open_page({"run": Route.RUN, "plan": Route.PLAN, "inventory": Route.INVENTORY}[page])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from screens.run_state import RunState, advance, begin
-from tests.screens import door_scenes, login_scenes, many
+from tests.screens import front_door_scenes, login_scenes, many_hosts
 from tests.screens.helpers import until
 from tests.screens.scenes import REFUSED, SCENES, Scene, SceneEngine, verified
 from tests.screens.scenes import app_of as _app
@@ -81,10 +81,10 @@ def _with_texts(*keys: str, wanted: str) -> Show:
 
 def fleet() -> RunState:
     """Returns a run on twelve hosts, half done: the canary is verified, one host rolled back, one unreachable."""
-    script = many.Script(failing=("srv003",))
-    made = many.ManyEngine(12, script, away=("srv007",))
+    script = many_hosts.Script(failing=("srv003",))
+    made = many_hosts.ManyEngine(12, script, away=("srv007",))
     told: list[Event] = []
-    plan = many.plan(12, away=made.away)
+    plan = many_hosts.plan(12, away=made.away)
     made.apply(plan, told.append, threading.Event(), canary="srv001")
     state = begin("apply", plan.steps, canary="srv001")
     for event in told[: len(told) * 3 // 4]:
@@ -185,14 +185,14 @@ MORE: dict[str, Scene] = {
         )
     ),
     "drift": Scene(_drift),
-    "front-door": Scene(_keys("s", wanted="Name of a front door"), door_scenes.DoorEngine),
-    "front-door-choices": Scene(door_scenes.choices, door_scenes.DoorEngine),
-    "front-door-sign-in": Scene(door_scenes.sign_in, door_scenes.DoorEngine),
-    "front-door-settings": Scene(door_scenes.settings, door_scenes.DoorEngine),
-    "front-door-plan": Scene(door_scenes.plan, door_scenes.DoorEngine),
-    "front-door-trust-map": Scene(door_scenes.trust_map, door_scenes.DoorEngine),
-    "one-port": Scene(door_scenes.one_port, door_scenes.ExportersEngine),
-    "one-port-plan": Scene(door_scenes.one_port_plan, door_scenes.ExportersEngine),
+    "front-door": Scene(_keys("s", wanted="Name of a front door"), front_door_scenes.DoorEngine),
+    "front-door-choices": Scene(front_door_scenes.choices, front_door_scenes.DoorEngine),
+    "front-door-sign-in": Scene(front_door_scenes.sign_in, front_door_scenes.DoorEngine),
+    "front-door-settings": Scene(front_door_scenes.settings, front_door_scenes.DoorEngine),
+    "front-door-plan": Scene(front_door_scenes.plan, front_door_scenes.DoorEngine),
+    "front-door-trust-map": Scene(front_door_scenes.trust_map, front_door_scenes.DoorEngine),
+    "one-port": Scene(front_door_scenes.one_port, front_door_scenes.ExportersEngine),
+    "one-port-plan": Scene(front_door_scenes.one_port_plan, front_door_scenes.ExportersEngine),
     "client-logins": Scene(login_scenes.page, login_scenes.LoginEngine),
     "client-logins-oauth2": Scene(login_scenes.filled, login_scenes.LoginEngine),
     "client-logins-token": Scene(login_scenes.token, login_scenes.LoginEngine),

@@ -34,7 +34,7 @@ from screens.state import ErrorMessage
 from screens.themes import HOST_COLOURS, host_colours
 from screens.verification.screen import VerificationPage
 from screens.widgets.title_bar import TitleBar
-from tests.screens import many
+from tests.screens import many_hosts
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import HostOutcome
 from wizard.model import Attempt, Event, HostState, Probe
@@ -53,7 +53,7 @@ def event_of(kind: str, host: str, **rest: object) -> Event:
 
 
 def started() -> RunState:
-    made = many.plan(4, away=("srv003",))
+    made = many_hosts.plan(4, away=("srv003",))
     return begin("apply", made.steps, away=made.facts.away, canary="srv001")
 
 
@@ -144,13 +144,13 @@ def test_hosts_of_an_undo_are_undone_not_rolled_back() -> None:
 def test_the_engines_final_host_states_replace_those_of_the_events() -> None:
     outcomes = (
         HostOutcome(host="srv001", state="proven"),
-        HostOutcome(host="srv002", state="rolled-back", error=many.WHY),
+        HostOutcome(host="srv002", state="rolled-back", error=many_hosts.WHY),
         HostOutcome(host="late", state="changed"),
     )
     rows = {row.host: row for row in final_rows(started().hosts, outcomes)}
     assert rows["srv001"].state == "proven"
     why = rows["srv002"].error
-    assert why is not None and why.what.startswith(many.WHY.what)
+    assert why is not None and why.what.startswith(many_hosts.WHY.what)
     assert "cannot open web.yml" in why.what.splitlines()[-1], "the service's last words are kept"
     assert rows["late"].state == "changed"
     assert rows["srv003"].error is not None, "why it was out of reach stays known"
@@ -218,7 +218,7 @@ def test_a_hosts_colour_depends_only_on_its_name() -> None:
     colours = host_colours(names)
     assert host_colours(reversed(names)) == colours
     assert len(set(colours.values())) == len(HOST_COLOURS) == len(names), "as long as there are enough"
-    assert len(host_colours(many.names(200))) == 200
+    assert len(host_colours(many_hosts.names(200))) == 200
 
 
 def test_white_text_is_readable_on_every_host_colour() -> None:
@@ -237,15 +237,17 @@ def test_white_text_is_readable_on_every_host_colour() -> None:
 
 
 def test_from_four_hosts_there_is_a_canary_that_scrapes_no_other_host() -> None:
-    assert choose_canary(many.plan(3)) == ""
-    assert choose_canary(many.plan(4)) == "srv001"
-    assert choose_canary(many.plan(4), "none") == ""
-    assert choose_canary(many.plan(4), "srv003") == "srv003"
-    assert choose_canary(many.plan(3), "srv002") == "srv002", "asked for, one goes first also before few"
-    assert choose_canary(many.plan(4), "monitor") == "srv001", "what cannot be is no choice"
-    assert choose_canary(many.plan(4), "gone") == "srv001"
-    assert canary_candidates(many.plan(4)) == ("srv001", "srv002", "srv003")
-    assert canary_candidates(many.plan(1)) == ()
+    assert choose_canary(many_hosts.plan(3)) == ""
+    assert choose_canary(many_hosts.plan(4)) == "srv001"
+    assert choose_canary(many_hosts.plan(4), "none") == ""
+    assert choose_canary(many_hosts.plan(4), "srv003") == "srv003"
+    assert choose_canary(many_hosts.plan(3), "srv002") == "srv002", (
+        "asked for, one goes first also before few"
+    )
+    assert choose_canary(many_hosts.plan(4), "monitor") == "srv001", "what cannot be is no choice"
+    assert choose_canary(many_hosts.plan(4), "gone") == "srv001"
+    assert canary_candidates(many_hosts.plan(4)) == ("srv001", "srv002", "srv003")
+    assert canary_candidates(many_hosts.plan(1)) == ()
 
 
 # -- the screens ----------------------------------------------------------------------------------------------
@@ -253,7 +255,7 @@ def test_from_four_hosts_there_is_a_canary_that_scrapes_no_other_host() -> None:
 
 @asynccontextmanager
 async def at_the_plan(
-    fake_engine: many.ManyEngine, size: tuple[int, int] = (80, 24)
+    fake_engine: many_hosts.ManyEngine, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
     app = make_app(build=engine(fake_engine))
     async with app.run_test(size=size) as pilot:
@@ -282,7 +284,7 @@ async def wait_for_end(app: FirescreenApp, pilot: Pilot[int]) -> str:
 
 
 async def test_the_plan_names_the_canary_and_the_unreachable_hosts_and_the_canary_can_be_changed() -> None:
-    fake_engine = many.ManyEngine(6, away=("srv004",))
+    fake_engine = many_hosts.ManyEngine(6, away=("srv004",))
     async with at_the_plan(fake_engine) as (app, pilot):
         text = drawn(pilot)
         assert "Canary: srv001" in text
@@ -307,7 +309,7 @@ async def test_the_plan_names_the_canary_and_the_unreachable_hosts_and_the_canar
 
 
 async def test_a_few_hosts_are_listed_above_the_steps_and_a_failed_one_can_be_opened() -> None:
-    fake_engine = many.ManyEngine(4, many.Script(failing=("srv003",)))
+    fake_engine = many_hosts.ManyEngine(4, many_hosts.Script(failing=("srv003",)))
     async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
         text = await wait_for_end(app, pilot)
@@ -331,11 +333,11 @@ async def test_a_few_hosts_are_listed_above_the_steps_and_a_failed_one_can_be_op
         await until(pilot, lambda: isinstance(app.screen, PlanPage))
         await until(pilot, "Nothing has been written yet")
         assert fake_engine.planned == planned + 1, "it is planned anew, for the same stack"
-        assert app.session.stack == many.stack_of(4)
+        assert app.session.stack == many_hosts.stack_of(4)
 
 
 async def test_after_a_partial_run_the_verification_does_not_say_verified() -> None:
-    fake_engine = many.ManyEngine(4, many.Script(failing=("srv003",)))
+    fake_engine = many_hosts.ManyEngine(4, many_hosts.Script(failing=("srv003",)))
     async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
         await wait_for_end(app, pilot)
@@ -347,7 +349,7 @@ async def test_after_a_partial_run_the_verification_does_not_say_verified() -> N
 
 
 async def test_a_host_that_needs_recovery_is_offered_before_another_run() -> None:
-    fake_engine = many.ManyEngine(4, many.Script(stuck=("srv002",)))
+    fake_engine = many_hosts.ManyEngine(4, many_hosts.Script(stuck=("srv002",)))
     async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
         text = await wait_for_end(app, pilot)
@@ -360,7 +362,7 @@ async def test_a_host_that_needs_recovery_is_offered_before_another_run() -> Non
 
 
 async def test_the_selected_host_is_named_while_it_runs_and_stays_selected() -> None:
-    fake_engine = many.ManyEngine(8, many.Script(pause_at="srv005"))
+    fake_engine = many_hosts.ManyEngine(8, many_hosts.Script(pause_at="srv005"))
     async with at_the_plan(fake_engine) as (app, pilot):
         await apply(pilot)
         await until(
@@ -385,7 +387,7 @@ def _state(app: FirescreenApp, host: str) -> str:
 
 
 async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
-    fake_engine = many.ManyEngine(200)
+    fake_engine = many_hosts.ManyEngine(200)
     async with at_the_plan(fake_engine) as (app, pilot):
         fake_engine.begin.clear()
         await apply(pilot)
@@ -402,8 +404,8 @@ async def test_a_host_that_is_selected_by_key_is_scrolled_into_view() -> None:
 
 
 async def test_keys_are_answered_while_two_hundred_hosts_report() -> None:
-    script = many.Script(failing=("srv042", "srv137"), pause_at="srv150", pace=0.005)
-    fake_engine = many.ManyEngine(200, script)
+    script = many_hosts.Script(failing=("srv042", "srv137"), pause_at="srv150", pace=0.005)
+    fake_engine = many_hosts.ManyEngine(200, script)
     async with at_the_plan(fake_engine) as (app, pilot):
         fake_engine.begin.clear()
         await apply(pilot)
@@ -438,7 +440,7 @@ async def test_keys_are_answered_while_two_hundred_hosts_report() -> None:
 
 
 async def test_a_selected_step_shows_its_changes_and_its_log_and_a_running_one_spins() -> None:
-    fake_engine = many.ManyEngine(3, many.Script(pause_at="srv002"))
+    fake_engine = many_hosts.ManyEngine(3, many_hosts.Script(pause_at="srv002"))
     async with at_the_plan(fake_engine, (120, 40)) as (app, pilot):
         await apply(pilot)
         await until(pilot, " s · x stops")
@@ -467,7 +469,7 @@ def _spinners(pilot: Pilot[int]) -> str:
 
 
 def test_steps_stand_under_their_host_and_component_with_their_count() -> None:
-    planned = many.plan(3).steps
+    planned = many_hosts.plan(3).steps
     first = next(step.id for step in planned if step.host == "srv001")
     state = advance_all(
         begin("apply", planned),

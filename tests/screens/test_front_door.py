@@ -7,7 +7,7 @@ from dataclasses import replace
 from screens.app import make_app
 from screens.choices.level_table import LevelTable
 from screens.widgets.field import Field
-from tests.screens.door_scenes import DoorEngine, ExportersEngine, one_port
+from tests.screens.front_door_scenes import DoorEngine, ExportersEngine, one_port
 from tests.screens.helpers import engine, until
 from wizard.engine import Scan
 from wizard.model import Proxies, ProxySite, Stack

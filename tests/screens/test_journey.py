@@ -16,7 +16,7 @@ from screens.certificate_distribution.data import (
     read_back,
 )
 from screens.certificate_distribution.screen import describe_certificate, describe_keys
-from tests.screens.many import names, stack_of
+from tests.screens.many_hosts import names, stack_of
 from wizard.certificates import issue
 from wizard.model import (
     WORKSPACE,

@@ -29,7 +29,7 @@ from screens.plan.text import (
     overview,
     scrape_gap_lines,
 )
-from tests.screens import many, whole
+from tests.screens import many_hosts, whole
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome
 from wizard.inventory.stack_file import dump
@@ -194,7 +194,7 @@ def test_many_services_are_counted_in_the_plan_and_named_before_apply() -> None:
 
 
 def test_a_plan_for_200_hosts_groups_equal_steps_and_draws_only_what_is_visible() -> None:
-    plan = many.plan(200)
+    plan = many_hosts.plan(200)
     words = overview(plan).plain.splitlines()
     assert len(words) < 20
     assert any(line.startswith("200 targets, each: srv001/node_exporter, srv002/") for line in words)

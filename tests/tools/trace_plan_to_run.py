@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from screens.app import make_app  # noqa: E402 - the path comes first
 from screens.plan.screen import PlanPage  # noqa: E402
 from screens.run.screen import RunPage  # noqa: E402
-from tests.screens import many  # noqa: E402
+from tests.screens import many_hosts  # noqa: E402
 from tests.screens.helpers import engine, until  # noqa: E402
 
 MOST = 12
@@ -65,7 +65,7 @@ class Trace:
 async def traced() -> Trace:
     """Opens a plan for four hosts and applies it; the trace starts with the first key on the Plan screen."""
     trace = Trace()
-    one = many.ManyEngine(4)
+    one = many_hosts.ManyEngine(4)
     one.begin.clear()
     app = make_app(build=engine(one))
     async with app.run_test(size=(120, 40)) as pilot:
