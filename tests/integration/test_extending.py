@@ -152,7 +152,7 @@ def test_a_folder_adds_a_lab(copy: Path, cache: Path) -> None:
 )
 def test_every_question_has_an_answer_in_the_stack_file(name: str) -> None:
     case = planned.case(name)
-    for question in planner.questions(case.stack, planned.looked_up(case.stack, case.facts)):
+    for question in planner.questions(case.stack, planned.with_requested_files(case.stack, case.facts)):
         others = [value for value, _ in question.choices if value != question.default]
         value = OTHER[question.kind] if question.kind in OTHER else others[0]
         answered = planner.answer(case.stack, question.setting, value)

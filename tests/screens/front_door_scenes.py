@@ -49,12 +49,14 @@ class DoorEngine(whole.WholeEngine):
             for each in whole.exposures()
             if each.component in BEHIND
         )
-        return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
+        return Scan(
+            stack=wanted, facts=planned.with_requested_files(wanted, case.facts), exposures=seen, findings=()
+        )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
         """Returns the real plan without the steps that differ from run to run."""
         case = planned.case("front-door")
-        made = planner.plan(wanted, planned.looked_up(wanted, case.facts), answers or Answers())
+        made = planner.plan(wanted, planned.with_requested_files(wanted, case.facts), answers or Answers())
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
 
 
@@ -73,12 +75,14 @@ class ExportersEngine(DoorEngine):
             replace(known, host=each.host, component=each.name, unit=each.name, address=f"{each.host}:9100")
             for each in wanted.components
         )
-        return Scan(stack=wanted, facts=planned.looked_up(wanted, case.facts), exposures=seen, findings=())
+        return Scan(
+            stack=wanted, facts=planned.with_requested_files(wanted, case.facts), exposures=seen, findings=()
+        )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
         """Returns the real plan without the steps that differ from run to run."""
         case = planned.case("exporter-door")
-        made = planner.plan(wanted, planned.looked_up(wanted, case.facts), answers or Answers())
+        made = planner.plan(wanted, planned.with_requested_files(wanted, case.facts), answers or Answers())
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
 
 

@@ -42,12 +42,15 @@ class LoginEngine(whole.WholeEngine):
             if each.component == "prometheus"
         )
         return Scan(
-            stack=wanted, facts=planned.looked_up(CASE.stack, CASE.facts), exposures=seen, findings=()
+            stack=wanted,
+            facts=planned.with_requested_files(CASE.stack, CASE.facts),
+            exposures=seen,
+            findings=(),
         )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
         """Returns the real plan."""
-        return planner.plan(wanted, planned.looked_up(wanted, CASE.facts), answers or Answers())
+        return planner.plan(wanted, planned.with_requested_files(wanted, CASE.facts), answers or Answers())
 
     def refuse_silent(self, _: Plan) -> None:
         """Accepts every plan: all servers answer."""

@@ -34,7 +34,7 @@ def row(name: str, state: str) -> Exposure:
     return replace(known, state=state)  # type: ignore[arg-type]
 
 
-def scanned(*rows: Exposure) -> Session:
+def session_with(*rows: Exposure) -> Session:
     """A session after a scan."""
     return replace(
         Session(),
@@ -54,7 +54,7 @@ def scanned(*rows: Exposure) -> Session:
 def test_home_does_not_call_a_silent_component_secured(
     states: tuple[str, ...], reason: str, short: str
 ) -> None:
-    found = recommendation(scanned(*(row(f"c{number}", state) for number, state in enumerate(states))))
+    found = recommendation(session_with(*(row(f"c{number}", state) for number, state in enumerate(states))))
     assert (found.reason, found.short) == (reason, short)
 
 
@@ -104,7 +104,7 @@ def test_reverse_proxies_are_listed_by_host_and_stopped_ones_in_one_line() -> No
 
 
 def test_home_does_not_call_an_unreachable_host_secured() -> None:
-    session = scanned(row("prometheus", "secured"))
+    session = session_with(row("prometheus", "secured"))
     assert session.scan is not None
     away = Finding(
         severity="warning",

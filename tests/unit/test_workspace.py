@@ -31,7 +31,7 @@ with Workspace(Path(sys.argv[1])).lock("an apply"):
 """
 
 
-def held(folder: Path, seconds: float) -> subprocess.Popen[str]:
+def start_lock_holder(folder: Path, seconds: float) -> subprocess.Popen[str]:
     """Starts a process that holds the lock, with a child that survives it for some seconds."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder), str(seconds)],
@@ -44,7 +44,7 @@ def held(folder: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def killed(process: subprocess.Popen[str]) -> None:
+def kill(process: subprocess.Popen[str]) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert process.stdout is not None
@@ -54,7 +54,7 @@ def killed(process: subprocess.Popen[str]) -> None:
 def test_the_lock_of_a_running_process_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = held(tmp_path, 0)
+    process = start_lock_holder(tmp_path, 0)
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it is waited for"))
     try:
         with (
@@ -63,7 +63,7 @@ def test_the_lock_of_a_running_process_is_refused_at_once(
         ):
             pass
     finally:
-        killed(process)
+        kill(process)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_children_of_a_killed_process_are_awaited(tmp_path: Path) -> None:
-    killed(held(tmp_path, 1.0))
+    kill(start_lock_holder(tmp_path, 1.0))
     with Workspace(tmp_path).lock("a recover"):
         assert "a recover" in (tmp_path / "lock").read_text()
 
@@ -83,27 +83,27 @@ def test_the_wait_for_children_of_a_killed_process_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workspace, "_LAST_BREATH", 0.5)
-    killed(held(tmp_path, 40.0))
+    kill(start_lock_holder(tmp_path, 40.0))
     with pytest.raises(LockedError), Workspace(tmp_path).lock("a recover"):
         pass
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_zombie_process_counts_as_dead(tmp_path: Path) -> None:
-    process = held(tmp_path, 1.0)
+    process = start_lock_holder(tmp_path, 1.0)
     try:
         os.kill(process.pid, signal.SIGKILL)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with Workspace(tmp_path).lock("a recover"):
             assert "a recover" in (tmp_path / "lock").read_text()
     finally:
-        killed(process)
+        kill(process)
 
 
 def test_a_process_that_rolls_back_is_awaited(tmp_path: Path) -> None:
-    process = held(tmp_path, 0)
+    process = start_lock_holder(tmp_path, 0)
     (tmp_path / "lock").write_text(f"rolling back (process {process.pid})")
-    ending = threading.Timer(0.5, killed, (process,))
+    ending = threading.Timer(0.5, kill, (process,))
     ending.start()
     with Workspace(tmp_path).lock("an apply"):
         ending.join()

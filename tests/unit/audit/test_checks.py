@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.unit.audit.views import OPEN, SECURED, evidence, found, grafana, host, made, server
+from tests.unit.audit.views import OPEN, SECURED, cases_of, evidence, findings_of, grafana, host, server
 from wizard.audit import CHECKS, check_of
 from wizard.audit.certificate_checks import _warns
 from wizard.audit.report import Check
@@ -46,7 +46,7 @@ ROUTE = ProxyRoute(
 )
 
 
-def box(**more: Any) -> Container:
+def docker_container(**more: Any) -> Container:
     return Container(**{**DOCKER, **more})
 
 
@@ -77,7 +77,7 @@ def test_a_check_is_found_by_id_and_similar_ids_are_named() -> None:
 def test_plain_http_reachable_from_other_hosts_is_found(
     sockets: tuple[str, ...], exposed: Any, told: bool
 ) -> None:
-    some = found("EXP-02", evidence(server(sockets=sockets, exposed=exposed)))
+    some = findings_of("EXP-02", evidence(server(sockets=sockets, exposed=exposed)))
     assert bool(some) == told
     if told:
         assert some[0].evidence.startswith("192.0.2.1:9100 answers plain HTTP; it listens on ")
@@ -86,16 +86,18 @@ def test_plain_http_reachable_from_other_hosts_is_found(
 
 def test_a_published_port_that_bypasses_the_firewall_is_found() -> None:
     everywhere = (PublishedPort(9090, "0.0.0.0", 9090), PublishedPort(9090, "::", 9090))
-    (told,) = found("EXP-05", evidence(server("prometheus", container=box(published=everywhere))))
+    (told,) = findings_of(
+        "EXP-05", evidence(server("prometheus", container=docker_container(published=everywhere)))
+    )
     assert "container mon-prometheus-1" in told.evidence and "port 9090" in told.evidence
     assert told.file == "/srv/mon/compose.yaml"
     near = (PublishedPort(9090, "127.0.0.1", 9090),)
     for mended in (
-        server("prometheus", container=box(published=near)),
-        server("prometheus", container=box(published=everywhere), exposed=SECURED),
+        server("prometheus", container=docker_container(published=near)),
+        server("prometheus", container=docker_container(published=everywhere), exposed=SECURED),
     ):
-        assert not found("EXP-05", evidence(mended))
-    (case,) = made("EXP-05", evidence(server("prometheus")))
+        assert not findings_of("EXP-05", evidence(mended))
+    (case,) = cases_of("EXP-05", evidence(server("prometheus")))
     assert case.subjects == 0, "without a container it does not apply"
 
 
@@ -110,33 +112,41 @@ def test_a_published_port_that_bypasses_the_firewall_is_found() -> None:
     ],
 )
 def test_unencrypted_gossip_of_alertmanagers_is_found(arguments: tuple[str, ...], told: str) -> None:
-    some = found("API-08", evidence(server("alertmanager", arguments=arguments, version="0.27.0")))
+    some = findings_of("API-08", evidence(server("alertmanager", arguments=arguments, version="0.27.0")))
     assert [told in each.evidence for each in some] == ([True] if told else [])
 
 
 def test_a_container_that_runs_as_root_is_found() -> None:
-    (told,) = found("CTR-01", evidence(server("prometheus", container=box(uid=0))))
+    (told,) = findings_of("CTR-01", evidence(server("prometheus", container=docker_container(uid=0))))
     assert "user number 0" in told.evidence and told.file == "/srv/mon/compose.yaml"
-    assert not found("CTR-01", evidence(server("prometheus", container=box())))
-    assert not found("CTR-01", evidence(server("prometheus", container=box(uid=0, state="exited"))))
+    assert not findings_of("CTR-01", evidence(server("prometheus", container=docker_container())))
+    assert not findings_of(
+        "CTR-01", evidence(server("prometheus", container=docker_container(uid=0, state="exited")))
+    )
 
 
 def test_a_server_reachable_without_its_reverse_proxy_is_found() -> None:
     proxies = {"srv1": Proxies(routes=(ROUTE,))}
     listening: dict[str, Any] = {"listen": "192.0.2.1:9090", "sockets": ("*:9090",)}
-    (told,) = found("PRX-01", evidence(server("prometheus", **listening), proxies=proxies))
+    (told,) = findings_of("PRX-01", evidence(server("prometheus", **listening), proxies=proxies))
     assert told.file == "/etc/nginx/nginx.conf" and told.line == 7 and told.step == "secure srv1/prometheus"
     assert "192.0.2.1:9090 answers a stranger past it" in told.evidence
     enclosed: dict[str, Any] = {"listen": "127.0.0.1:9090", "sockets": ("127.0.0.1:9090",)}
-    assert not found("PRX-01", evidence(server("prometheus", **enclosed), proxies=proxies))
-    assert not found("PRX-01", evidence(server("prometheus", exposed=SECURED, **listening), proxies=proxies))
-    (case,) = made("PRX-01", evidence(server("prometheus", **listening)))
+    assert not findings_of("PRX-01", evidence(server("prometheus", **enclosed), proxies=proxies))
+    assert not findings_of(
+        "PRX-01", evidence(server("prometheus", exposed=SECURED, **listening), proxies=proxies)
+    )
+    (case,) = cases_of("PRX-01", evidence(server("prometheus", **listening)))
     assert not case.subjects, "without a proxy it does not apply"
-    (unread,) = made("PRX-01", evidence(server("prometheus"), proxies={"srv1": Proxies(unread=("a.conf",))}))
+    (unread,) = cases_of(
+        "PRX-01", evidence(server("prometheus"), proxies={"srv1": Proxies(unread=("a.conf",))})
+    )
     assert unread.not_checked
 
 
-def passed(*, status: int | None, route: ProxyRoute = ROUTE, quit_status: int = 404, **more: Any) -> Evidence:
+def proxied_server(
+    *, status: int | None, route: ProxyRoute = ROUTE, quit_status: int = 404, **more: Any
+) -> Evidence:
     one = server("prometheus", **more)
     seen = PassedOn(
         route=route,
@@ -152,22 +162,22 @@ def passed(*, status: int | None, route: ProxyRoute = ROUTE, quit_status: int = 
 def test_unprotected_reverse_proxy_sites_are_found() -> None:
     tls = replace(ROUTE, tls=True, port=443, site="noc.example.net", path="/prometheus/")
     for check, bad, good in (
-        ("PRX-02", passed(status=200, route=tls), passed(status=401, route=tls)),
-        ("PRX-03", passed(status=401), passed(status=301)),
+        ("PRX-02", proxied_server(status=200, route=tls), proxied_server(status=401, route=tls)),
+        ("PRX-03", proxied_server(status=401), proxied_server(status=301)),
         (
             "PRX-04",
-            passed(status=200, quit_status=405, arguments=("--web.enable-lifecycle",)),
-            passed(status=200, quit_status=403, arguments=("--web.enable-lifecycle",)),
+            proxied_server(status=200, quit_status=405, arguments=("--web.enable-lifecycle",)),
+            proxied_server(status=200, quit_status=403, arguments=("--web.enable-lifecycle",)),
         ),
     ):
-        (told,) = found(check, bad)
+        (told,) = findings_of(check, bad)
         assert (
             told.file == "/etc/nginx/nginx.conf" and told.line == 7 and told.step == "secure srv1/prometheus"
         )
-        assert not found(check, good)
-    (silent,) = made("PRX-02", passed(status=0, route=tls))
+        assert not findings_of(check, good)
+    (silent,) = cases_of("PRX-02", proxied_server(status=0, route=tls))
     assert silent.not_checked
-    (none,) = made("PRX-02", evidence(server("prometheus")))
+    (none,) = cases_of("PRX-02", evidence(server("prometheus")))
     assert not none.subjects
 
 
@@ -195,7 +205,9 @@ def test_unprotected_reverse_proxy_sites_are_found() -> None:
 def test_paths_that_differ_between_proxy_and_component_are_found(
     path: str, text: str, flags: tuple[str, ...], told: str
 ) -> None:
-    some = found("PRX-05", passed(status=404, route=replace(ROUTE, path=path, text=text), arguments=flags))
+    some = findings_of(
+        "PRX-05", proxied_server(status=404, route=replace(ROUTE, path=path, text=text), arguments=flags)
+    )
     assert [told in each.evidence for each in some] == ([True] if told else [])
 
 
@@ -221,7 +233,7 @@ def test_paths_that_differ_between_proxy_and_component_are_found(
     ],
 )
 def test_unprotected_access_to_grafana_is_found(name: str, text: str, line: int, told: str) -> None:
-    some = found("GRF-01", evidence(hosts=(grafana({name: text}),)))
+    some = findings_of("GRF-01", evidence(hosts=(grafana({name: text}),)))
     assert [(each.line, told in each.evidence) for each in some] == ([(line, True)] if told else [])
 
 
@@ -239,18 +251,18 @@ def test_unprotected_access_to_grafana_is_found(name: str, text: str, line: int,
 )
 def test_known_vulnerabilities_are_found_by_version(check: str, name: str, version: str, fixed: str) -> None:
     program = "/usr/local/bin/x"
-    (told,) = found(check, evidence(server(name, version=version, program=program)))
+    (told,) = findings_of(check, evidence(server(name, version=version, program=program)))
     assert told.evidence.startswith(f"{name} {version}: CVE-") and told.certain
     assert told.severity == check_of(check).severity
-    assert not found(check, evidence(server(name, version=fixed, program=program)))
+    assert not findings_of(check, evidence(server(name, version=fixed, program=program)))
     packaged = host(packages={program: f"{name} {version}-1+deb12u2"})
-    (maybe,) = found(check, evidence(server(name, at=packaged, version=version, program=program)))
+    (maybe,) = findings_of(check, evidence(server(name, at=packaged, version=version, program=program)))
     assert maybe.evidence.startswith("possibly: ") and f"{version}-1+deb12u2" in maybe.evidence
     assert not maybe.certain and maybe.severity == "low"
 
 
 def test_an_unknown_version_is_not_a_pass() -> None:
-    (case,) = made("CVE-01", evidence(server(version="")))
+    (case,) = cases_of("CVE-01", evidence(server(version="")))
     assert [each.why for each in case.not_checked] == ["its version is not known"] and not case.findings
 
 
@@ -270,10 +282,10 @@ def test_a_fix_in_several_release_branches_is_recognised(version: str, affected:
 
 
 def test_grafanas_version_comes_from_its_package() -> None:
-    (told,) = found("CVE-03", evidence(hosts=(grafana({}, version="grafana 8.3.0"),)))
+    (told,) = findings_of("CVE-03", evidence(hosts=(grafana({}, version="grafana 8.3.0"),)))
     assert "CVE-2021-43798" in told.evidence and told.severity == "high" and told.component == "grafana"
-    assert not found("CVE-03", evidence(hosts=(grafana({}, version="grafana 12.0.1"),)))
-    (case,) = made("CVE-03", evidence(hosts=(grafana({}, version=""),)))
+    assert not findings_of("CVE-03", evidence(hosts=(grafana({}, version="grafana 12.0.1"),)))
+    (case,) = cases_of("CVE-03", evidence(hosts=(grafana({}, version=""),)))
     assert case.not_checked
 
 
@@ -286,17 +298,17 @@ def test_a_server_that_does_not_answer_is_not_a_pass(check: Check) -> None:
     name = check.components[0] if check.components else "node_exporter"
     flags = ("--web.enable-admin-api", "--web.enable-lifecycle", "--web.enable-otlp-receiver")
     down = server(name, exposed={**OPEN, "state": "down"}, arguments=flags)
-    (case,) = made(check.id, evidence(down))
+    (case,) = cases_of(check.id, evidence(down))
     assert case.not_checked and not case.findings
     beyond = replace(down, service=replace(down.service, out_of_reach="it listens on its own loopback"))
-    (case,) = made(check.id, evidence(beyond))
+    (case,) = cases_of(check.id, evidence(beyond))
     assert "cannot be probed from here" in case.not_checked[0].why
 
 
 def test_an_unreadable_web_configuration_is_not_a_pass() -> None:
     unread = replace(server(web_config="/etc/web.yml"), web_problem="/etc/web.yml: permission denied")
     for check in ("TLS-01", "TLS-02", "TLS-04", "AUT-02", "AUT-03"):
-        (case,) = made(check, evidence(unread))
+        (case,) = cases_of(check, evidence(unread))
         assert case.not_checked[0].why == "/etc/web.yml: permission denied"
 
 
@@ -312,8 +324,8 @@ def test_findings_on_loopback_have_low_severity() -> None:
         url="http://127.0.0.1:9100/metrics",
     )
     answers = {"answers": {page: Attempt(probe=probe, ok=True, outcome="200", status=200)}}
-    (near,) = found("EXP-01", evidence(server(sockets=("127.0.0.1:9100",), answers=answers)))
-    (far,) = found("EXP-01", evidence(server(sockets=("*:9100",), answers=answers)))
+    (near,) = findings_of("EXP-01", evidence(server(sockets=("127.0.0.1:9100",), answers=answers)))
+    (far,) = findings_of("EXP-01", evidence(server(sockets=("*:9100",), answers=answers)))
     assert (near.severity, far.severity) == ("low", "high")
 
 
@@ -345,7 +357,7 @@ def test_a_client_ca_shared_with_others_is_found(
     other = server(
         at=host("srv2"), exposed=SECURED, answers={"handshake": Handshake(chain=(shown,), answered=True)}
     )
-    some = found("TLS-03", evidence(one, other))
+    some = findings_of("TLS-03", evidence(one, other))
     assert [told in each.evidence for each in some] == ([True] if told else [])
     if told:
         assert (some[0].host, some[0].file, some[0].line) == ("srv1", "/etc/x/web.yml", 2)

@@ -19,7 +19,7 @@ XS = "{http://www.w3.org/2001/XMLSchema}"
 MISSED = NotChecked(host="srv3", why="it cannot be reached: no route to host")
 
 
-def full() -> AuditReport:
+def full_report() -> AuditReport:
     """A report with findings, an accepted finding, and checks that passed, do not apply or could not be made."""
     seen = evidence(
         server(version="1.3.0", sockets=("*:9100",)), server("prometheus", at=host("srv2"), version="")
@@ -33,7 +33,7 @@ def full() -> AuditReport:
     return report(*found, second, accepted, cases_=made, could_not_check=(MISSED, *missed))
 
 
-@pytest.mark.parametrize("made", [full(), report()], ids=["full", "empty"])
+@pytest.mark.parametrize("made", [full_report(), report()], ids=["full", "empty"])
 def test_the_json_document_is_valid_by_its_schema(made: AuditReport) -> None:
     schema = json.loads(assets.path("audit.schema.json").read_text())
     document = json.loads(json.dumps(documents.as_json(made)))
@@ -43,7 +43,7 @@ def test_the_json_document_is_valid_by_its_schema(made: AuditReport) -> None:
         jsonschema.Draft202012Validator(schema).validate({**document, "score": 101})
 
 
-@pytest.mark.parametrize("made", [full(), report()], ids=["full", "empty"])
+@pytest.mark.parametrize("made", [full_report(), report()], ids=["full", "empty"])
 def test_the_sarif_document_is_valid_by_the_official_schema(made: AuditReport) -> None:
     schema = json.loads((DATA / "sarif-schema-2.1.0.json").read_text())
     document = json.loads(json.dumps(documents.as_sarif(made)))
@@ -61,7 +61,7 @@ def test_the_sarif_document_is_valid_by_the_official_schema(made: AuditReport) -
         assert place["region"]["startLine"] == 3
 
 
-@pytest.mark.parametrize("made", [full(), report()], ids=["full", "empty"])
+@pytest.mark.parametrize("made", [full_report(), report()], ids=["full", "empty"])
 def test_junit_has_a_case_for_each_check_and_host(made: AuditReport) -> None:
     root = ET.fromstring(documents.as_junit(made))
     assert not list(_violations(root))

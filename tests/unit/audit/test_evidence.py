@@ -26,7 +26,7 @@ NOT_OF_A_GENERATION = {
 """Checks that use no program of the three generations; their files, units and packages are real."""
 
 
-def shown(check: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def evidence_for(check: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Returns the tests that cause and fix the fault of a check, and the generations of their programs."""
     if any(row[0] == check for row in FAULTS):
         yield "test_audit_matrix", () if check in NOT_OF_A_GENERATION else SUITES
@@ -48,14 +48,16 @@ def table() -> str:
     head = "# check: the test that shows its fault, and silence when it is mended (generations); silent on finished labs of\n"
     rows = []
     for check in CHECKS:
-        ways = "; ".join(f"{test} ({', '.join(of) or 'no generation'})" for test, of in shown(check.id))
+        ways = "; ".join(
+            f"{test} ({', '.join(of) or 'no generation'})" for test, of in evidence_for(check.id)
+        )
         rows.append(f"{check.id}: {ways} | {', '.join(labs())}\n")
     return head + "".join(rows)
 
 
 @pytest.mark.parametrize("check", [check.id for check in CHECKS])
 def test_each_check_is_tested_with_real_programs_of_three_generations(check: str) -> None:
-    ways = list(shown(check))
+    ways = list(evidence_for(check))
     assert ways, (
         f"{check}: a row in FAULTS of tests/integration/test_audit_matrix.py, or in tests/integration/audit_on_hosts.py"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.audit.views import evidence, found, grafana, made
+from tests.unit.audit.views import cases_of, evidence, findings_of, grafana
 from wizard.audit import grafana_view
 from wizard.audit.grafana_view import Running, SettingLine
 
@@ -23,7 +23,7 @@ DROPIN = "/etc/systemd/system/grafana-server.service.d/open.conf"
 
 def doors(ini: str, *running: Running, **more: Any) -> list[tuple[str, str, int]]:
     view = grafana({"grafana.ini": ini}, running=running, **more)
-    return [(each.evidence, each.file, each.line) for each in found("GRF-01", evidence(hosts=(view,)))]
+    return [(each.evidence, each.file, each.line) for each in findings_of("GRF-01", evidence(hosts=(view,)))]
 
 
 @pytest.mark.parametrize("value", ["true", "True", "1", "on", "YES", "true ; for the wall", '"true"'])
@@ -81,17 +81,19 @@ def test_the_configuration_file_of_the_command_line_is_read(words: tuple[str, ..
 
 def test_an_unreadable_process_is_not_a_pass() -> None:
     view = grafana({}, running=(Running(pid="7", is_readable=False),))
-    (case,) = made("GRF-01", evidence(hosts=(view,)))
+    (case,) = cases_of("GRF-01", evidence(hosts=(view,)))
     assert "by root only" in case.not_checked[0].why and not case.findings
 
 
 def test_the_version_of_a_container_is_its_own() -> None:
     inside = Running(pid="7", is_inside=True, version="8.3.0")
     view = grafana({}, version="", running=(inside,))
-    (told,) = found("CVE-03", evidence(hosts=(view,)))
+    (told,) = findings_of("CVE-03", evidence(hosts=(view,)))
     assert "CVE-2021-43798" in told.evidence and told.certain
     both = grafana({}, version="grafana 12.0.1", running=(inside,))
-    assert found("CVE-03", evidence(hosts=(both,))), "the package says nothing of what runs in a container"
+    assert findings_of("CVE-03", evidence(hosts=(both,))), (
+        "the package says nothing of what runs in a container"
+    )
 
 
 def test_a_real_process_is_found_and_its_secrets_are_not_shown(tmp_path: Path) -> None:

@@ -43,27 +43,27 @@ def server(
     **service: Any,
 ) -> ServerView:
     on = at or host()
-    said = {
+    defaults = {
         "version": "",
         "unit": component,
         "listen": "192.0.2.1:9100",
         "manager": "systemd",
         "active": True,
     }
-    made = Service(host=on.name, component=component, **{**said, **service})
+    made_service = Service(host=on.name, component=component, **{**defaults, **service})
     exposure = Exposure(
         host=on.name,
         component=component,
-        address=made.listen,
-        version=made.version,
+        address=made_service.listen,
+        version=made_service.version,
         manager="systemd",
-        unit=made.unit,
+        unit=made_service.unit,
         words="",
         **(exposed or OPEN),
     )
     return ServerView(
-        service=made,
-        host=replace(on, facts=replace(on.facts, services=(made,))),
+        service=made_service,
+        host=replace(on, facts=replace(on.facts, services=(made_service,))),
         exposure=exposure,
         web=web_config.parse(web.encode()) if web else None,
         now=NOW,
@@ -84,13 +84,13 @@ def evidence(*servers: ServerView, hosts: tuple[HostView, ...] = (), proxies: An
     )
 
 
-def made(check: str, seen: Evidence) -> list[Case]:
+def cases_of(check: str, seen: Evidence) -> list[Case]:
     """Runs one check and returns its cases."""
     return list(cases([check_of(check)], seen))
 
 
-def found(check: str, seen: Evidence) -> list[AuditFinding]:
-    return [finding for case in made(check, seen) for finding in case.findings]
+def findings_of(check: str, seen: Evidence) -> list[AuditFinding]:
+    return [finding for case in cases_of(check, seen) for finding in case.findings]
 
 
 def grafana(files: dict[str, str], *, version: str = "grafana 12.0.1", **more: Any) -> HostView:

@@ -104,7 +104,7 @@ def released(mirror: tuple[Path, str], tmp_path: Path, node_exporter: str) -> Ar
     return make
 
 
-def left_behind(cache: Path) -> list[Path]:
+def remaining_files(cache: Path) -> list[Path]:
     return [path for path in cache.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
 
 
@@ -119,7 +119,7 @@ def test_a_release_with_the_right_checksum_runs(
     found = binaries.find("node_exporter", cache=tmp_path / "cache", table=table, progress=said.append)
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", found.version)
     assert "9.9.9" in found.path
-    assert [path.name for path in left_behind(tmp_path / "cache")] == ["node_exporter"]
+    assert [path.name for path in remaining_files(tmp_path / "cache")] == ["node_exporter"]
     assert any("Downloading" in line for line in said)
     # The second time, it is taken from the cache without a network.
     assert binaries.find("node_exporter", cache=tmp_path / "cache", table=table, fetch=False) == found
@@ -170,7 +170,7 @@ def test_a_bad_release_is_refused_and_leaves_nothing(
     cache = tmp_path / "cache"
     with pytest.raises(ProgramUnavailableError, match=words) as refused:
         binaries.find("node_exporter", cache=cache, table=table, base=mirror[1])
-    assert left_behind(cache) == []
+    assert remaining_files(cache) == []
     assert not (tmp_path / "evil").exists()
     assert refused.value.todo
 
@@ -180,7 +180,7 @@ def test_downloads_use_https_or_loopback_only(tmp_path: Path) -> None:
     for base in ("http://192.0.2.1", "ftp://127.0.0.1", "file:///etc", "http://localhost.example"):
         with pytest.raises(ProgramUnavailableError, match="is not https"):
             binaries.find("promtool", cache=tmp_path, base=base)
-    assert left_behind(tmp_path) == []
+    assert remaining_files(tmp_path) == []
 
 
 def test_the_pinned_checksums_are_complete() -> None:

@@ -15,7 +15,7 @@ from wizard.cli import firescreen
 RUNNER = CliRunner()
 
 
-def below(command: click.Command) -> dict[str, click.Command]:
+def subcommands(command: click.Command) -> dict[str, click.Command]:
     """The commands of a group, by name."""
     if not isinstance(command, click.Group):
         return {}
@@ -28,24 +28,24 @@ def groups(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tupl
     """The words that call each group of commands."""
     if isinstance(command, click.Group):
         yield words
-        for name, inner in below(command).items():
+        for name, inner in subcommands(command).items():
             yield from groups(inner, (*words, name))
 
 
-def every(command: click.Command) -> Iterator[click.Command]:
+def with_subcommands(command: click.Command) -> Iterator[click.Command]:
     """A command and all its subcommands."""
     yield command
-    for inner in below(command).values():
-        yield from every(inner)
+    for inner in subcommands(command).values():
+        yield from with_subcommands(inner)
 
 
-def named(
+def commands_with_names(
     command: click.Command, words: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Each subcommand with the words that call it."""
-    for name, inner in below(command).items():
+    for name, inner in subcommands(command).items():
         yield (*words, name), inner
-        yield from named(inner, (*words, name))
+        yield from commands_with_names(inner, (*words, name))
 
 
 @pytest.mark.parametrize("words", list(groups(firescreen)), ids=" ".join)
@@ -55,7 +55,7 @@ def test_no_short_help_is_truncated(words: tuple[str, ...]) -> None:
 
 
 def test_each_command_and_option_has_a_help_text() -> None:
-    for command in every(firescreen):
+    for command in with_subcommands(firescreen):
         assert command.hidden or command.help, command.name
         for option in command.params:
             if isinstance(option, click.Option):
@@ -65,14 +65,14 @@ def test_each_command_and_option_has_a_help_text() -> None:
 def test_stack_is_explained_wherever_it_is_named() -> None:
     shown = RUNNER.invoke(firescreen, ["--help"]).output
     assert "STACK is a stack file" in " ".join(shown.split())
-    for each in every(firescreen):
+    for each in with_subcommands(firescreen):
         if not each.hidden and any(
             one.name == "stack" for one in each.params if isinstance(one, click.Argument)
         ):
             assert "STACK is a stack file" in (each.help or ""), each.name
 
 
-LEAVES = [words for words, command in named(firescreen) if not isinstance(command, click.Group)]
+LEAVES = [words for words, command in commands_with_names(firescreen) if not isinstance(command, click.Group)]
 
 
 @pytest.mark.parametrize("words", LEAVES, ids=" ".join)
@@ -97,7 +97,7 @@ def test_each_command_has_valid_examples_within_80_columns(
         for word in words:
             context = click.Context(command, parent=context, info_name=word)
             assert isinstance(command, click.Group)
-            command = below(command)[word]
+            command = subcommands(command)[word]
         given = [Path(each).name if each.startswith("/etc/") else each for each in typed[len(words) + 1 :]]
         command.make_context(words[-1], given, parent=context)
 

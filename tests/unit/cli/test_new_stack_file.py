@@ -15,7 +15,7 @@ from wizard.errors import InputError
 from wizard.inventory.stack_file import load
 
 
-def scanned() -> Scan:
+def make_scan() -> Scan:
     return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(), findings=())
 
 
@@ -23,7 +23,7 @@ def test_all_found_components_are_secured_and_one_can_be_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "stack.yaml"
-    write_stack(scanned(), file, runs=tmp_path, leave_out=("monitor/prometheus",))
+    write_stack(make_scan(), file, runs=tmp_path, leave_out=("monitor/prometheus",))
     levels = {one.key: one.protect for one in load(file).components}
     assert levels.pop("monitor/prometheus") == ()
     assert set(levels.values()) == {("tls", "basic_auth")} and len(levels) == 4
@@ -31,13 +31,13 @@ def test_all_found_components_are_secured_and_one_can_be_left_out(
     assert "monitor/prometheus" in told.out + told.err, (
         "it is said what is left out, and what the others cost"
     )
-    write_stack(scanned(), tmp_path / "all.yaml", runs=tmp_path)
+    write_stack(make_scan(), tmp_path / "all.yaml", runs=tmp_path)
     assert all(one.protect for one in load(tmp_path / "all.yaml").components)
 
 
 def test_only_an_existing_component_can_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no component srv9/nothing") as caught:
-        write_stack(scanned(), tmp_path / "stack.yaml", runs=tmp_path, leave_out=("srv9/nothing",))
+        write_stack(make_scan(), tmp_path / "stack.yaml", runs=tmp_path, leave_out=("srv9/nothing",))
     assert "monitor/prometheus" in caught.value.todo
     assert not (tmp_path / "stack.yaml").exists()
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.cli.test_plain_dialog import type_lines
-from tests.unit.planner.test_client_login_questions import CASE, found
+from tests.unit.planner.test_client_login_questions import CASE, login_candidates
 from wizard.cli import plain_logins
 from wizard.cli.plain_dialog import Leave
 from wizard.engine import Scan
 from wizard.model import Answers, Authorization, Facts, OAuth2, Stack
 from wizard.planner import client_login_questions
 
-PLACES = found()
+PLACES = login_candidates()
 BARE = Stack(hosts=CASE.stack.hosts, components=CASE.stack.components)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Asked:
+def asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> TokenDialog:
     """Runs the dialog with lines that a person types, and returns its result."""
-    return Asked(monkeypatch, capsys)
+    return TokenDialog(monkeypatch, capsys)
 
 
-class Asked:
+class TokenDialog:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch, self._capsys = monkeypatch, capsys
         self.said = ""
@@ -38,7 +38,7 @@ class Asked:
             self.said = self._capsys.readouterr().out
 
 
-def test_a_bearer_token_is_requested_and_shown_nowhere(asked: Asked) -> None:
+def test_a_bearer_token_is_requested_and_shown_nowhere(asked: TokenDialog) -> None:
     made = asked("2", "1", "3", "a-secret-token", "/etc/prometheus/api.token", "", "")
     assert made is not None
     stack, answers = made
@@ -52,7 +52,7 @@ def test_a_bearer_token_is_requested_and_shown_nowhere(asked: Asked) -> None:
     assert "a-secret-token" not in asked.said
 
 
-def test_oauth2_questions_repeat_until_the_login_is_complete(asked: Asked) -> None:
+def test_oauth2_questions_repeat_until_the_login_is_complete(asked: TokenDialog) -> None:
     oauth2 = (
         "2",
         "3",
@@ -78,7 +78,7 @@ def test_oauth2_questions_repeat_until_the_login_is_complete(asked: Asked) -> No
 
 
 def test_levels_are_the_default_and_the_only_choice_without_token_clients(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch
+    asked: TokenDialog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert asked("") is None
     with pytest.raises(Leave):

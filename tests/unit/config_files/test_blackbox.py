@@ -97,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def accepted(exporters: list[str], content: bytes, folder: Path) -> str:
+def check_error(exporters: list[str], content: bytes, folder: Path) -> str:
     """Returns '' if each exporter accepts the file, else the error."""
     file = folder / "blackbox.yml"
     file.write_bytes(content)
@@ -108,7 +108,7 @@ def accepted(exporters: list[str], content: bytes, folder: Path) -> str:
     return ""
 
 
-def placed(settings: dict[str, str], folder: Path) -> dict[str, str]:
+def with_folder(settings: dict[str, str], folder: Path) -> dict[str, str]:
     return {key: text.replace("FOLDER", str(folder)) for key, text in settings.items()}
 
 
@@ -121,11 +121,11 @@ def read(path: str) -> bytes | None:
 def test_a_module_is_secured(name: str, settings: dict[str, str], exporters: list[str], folder: Path) -> None:
     text, module = AWKWARD[name]
     before = text.encode()
-    assert accepted(exporters, before, folder) == "" or name == "settings"
-    given = placed(settings, folder)
+    assert check_error(exporters, before, folder) == "" or name == "settings"
+    given = with_folder(settings, folder)
     after = blackbox.secure_module(before, module=module, **given)
 
-    assert accepted(exporters, after, folder) == ""
+    assert check_error(exporters, after, folder) == ""
     assert blackbox.secure_module(after, module=module, **given) == after
     assert blackbox.check(after, read=read) == ()
     now = {each.name: each for each in blackbox.modules(after)}
@@ -158,7 +158,7 @@ def test_a_module_is_secured(name: str, settings: dict[str, str], exporters: lis
 def test_a_module_is_copied(name: str, exporters: list[str], folder: Path) -> None:
     text, module = AWKWARD[name]
     before = text.encode()
-    given = placed(SECURE, folder)
+    given = with_folder(SECURE, folder)
     after = blackbox.add_module(before, name="ours", like=module, **given)
     assert blackbox.add_module(after, name="ours", like=module, **given) == after
     old, new = blackbox.modules(before), blackbox.modules(after)
@@ -174,17 +174,17 @@ def test_a_module_is_copied(name: str, exporters: list[str], folder: Path) -> No
         after = blackbox.secure_module(after, module=module, **given)
     elif not text.startswith("{"):
         assert after.startswith(before)
-    assert accepted(exporters, after, folder) == ""
+    assert check_error(exporters, after, folder) == ""
     assert blackbox.check(after, read=read) == ()
     with pytest.raises(ConfigError, match="already"):
         blackbox.add_module(after, name="ours", like=module, username="another")
 
 
 def test_a_module_is_added_to_an_empty_file(exporters: list[str], folder: Path) -> None:
-    given = placed({**SECURE, **PAIR}, folder)
+    given = with_folder({**SECURE, **PAIR}, folder)
     for before in (b"", b"modules:\n", b"modules: {}\n", b"# empty\n"):
         after = blackbox.add_module(before, name="http_tls", **given)
-        assert accepted(exporters, after, folder) == ""
+        assert check_error(exporters, after, folder) == ""
         assert [each.name for each in blackbox.modules(after)] == ["http_tls"]
         assert blackbox.add_module(after, name="http_tls", **given) == after
 

@@ -13,7 +13,7 @@ APACHE = "/etc/apache2/apache2.conf"
 HOST = "/etc/apache2/sites/noc.conf"
 
 
-def asked(program: ProxyProgram, main: str, files: dict[str, str]) -> dict[str, str]:
+def certificate_settings(program: ProxyProgram, main: str, files: dict[str, str]) -> dict[str, str]:
     """Returns the file and line of that setting by the name of the site."""
     held = {path: text.encode() for path, text in files.items()}
     return {each.name: each.certificates for each in proxies.sites(program, main, held)}
@@ -35,7 +35,10 @@ SERVERS = (
 )
 def test_client_certificate_settings_of_nginx_are_found(more: dict[str, str], noc: str) -> None:
     main = "http { include conf.d/*; include sites/*; }\n"
-    assert asked("nginx", NGINX, {NGINX: main, SITE: SERVERS, **more}) == {"noc": noc, "other": f"{SITE}:2"}
+    assert certificate_settings("nginx", NGINX, {NGINX: main, SITE: SERVERS, **more}) == {
+        "noc": noc,
+        "other": f"{SITE}:2",
+    }
 
 
 VIRTUAL = """\
@@ -69,7 +72,7 @@ SSLVerifyClient require
 )
 def test_client_certificate_settings_of_apache_are_found(more: dict[str, str], noc: str) -> None:
     main = "Include sites/*.conf\nInclude conf/*\n"
-    assert asked("apache", APACHE, {APACHE: main, HOST: VIRTUAL, **more}) == {
+    assert certificate_settings("apache", APACHE, {APACHE: main, HOST: VIRTUAL, **more}) == {
         "noc": noc,
         "other": f"{HOST}:8",
     }

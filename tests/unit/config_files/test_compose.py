@@ -85,7 +85,7 @@ def test_no_file_causes_a_traceback(name: str) -> None:
     whole = YAML(typ="safe", pure=True).load(case.before["compose.yaml"].decode())
     for path in list(places(whole)):
         for odd in (None, "x", [], ["a"], {}, {"a": "b"}, [{"a": ["b"]}], [[1]]):
-            changed = with_value(whole, path, odd)
+            changed = replace_value(whole, path, odd)
             with suppress(ConfigError):
                 case.edited({"compose.yaml": json.dumps(changed).encode()})
 
@@ -98,9 +98,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(each, (*path, key))
 
 
-def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+def replace_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     if not path:
         return new
     changed = copy.copy(value)
-    changed[path[0]] = with_value(value[path[0]], path[1:], new)
+    changed[path[0]] = replace_value(value[path[0]], path[1:], new)
     return changed

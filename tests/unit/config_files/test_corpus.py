@@ -35,7 +35,7 @@ TOUCHED = re.compile(
 each_file = pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
 
 
-def accepted(promtool: str, content: bytes, folder: Path) -> str:
+def check_error(promtool: str, content: bytes, folder: Path) -> str:
     """Returns '' if the real promtool accepts the file, else its output."""
     file = folder / "prometheus.yml"
     file.write_bytes(content)
@@ -63,12 +63,12 @@ def test_the_corpus_is_complete() -> None:
 @each_file
 def test_a_job_gets_tls_and_nothing_else_changes(path: Path, promtool: str, tmp_path: Path) -> None:
     before = path.read_bytes()
-    assert accepted(promtool, before, tmp_path) == ""
+    assert check_error(promtool, before, tmp_path) == ""
     job = the_job(before)
 
     after = prometheus.secure_job(before, job=job.name, **SECURE)
 
-    assert accepted(promtool, after, tmp_path) == ""
+    assert check_error(promtool, after, tmp_path) == ""
     assert prometheus.secure_job(after, job=job.name, **SECURE) == after
     place = [each.name for each in prometheus.jobs(before)].index(job.name)
     now = prometheus.jobs(after)[place]
@@ -130,7 +130,7 @@ def test_a_job_is_added(path: Path, promtool: str, tmp_path: Path) -> None:
     before = path.read_bytes()
     after = prometheus.add_job(before, job="added: job", target="srv7.example.net:9100", **SECURE)
 
-    assert accepted(promtool, after, tmp_path) == ""
+    assert check_error(promtool, after, tmp_path) == ""
     added = prometheus.jobs(after)[-1]
     assert (added.name, added.scheme, added.targets) == ("added: job", "https", ("srv7.example.net:9100",))
     old, new = data(before), data(after)
@@ -157,7 +157,7 @@ def test_a_job_is_divided(path: Path, promtool: str, tmp_path: Path) -> None:
     divided = prometheus.split_job(before, job=job.name, targets=moved, new_job="node-https")
     after = prometheus.secure_job(divided, job="node-https", **SECURE)
 
-    assert accepted(promtool, after, tmp_path) == ""
+    assert check_error(promtool, after, tmp_path) == ""
     found = {each.name: each for each in prometheus.jobs(after)}
     assert found["node-https"].targets == moved
     assert found["node-https"].scheme == "https"

@@ -35,7 +35,7 @@ def edit(program: str, case: dict[str, Any], content: bytes, reserved: tuple[str
     )
 
 
-def of_site(case: dict[str, Any]) -> bytes:
+def content_of_site(case: dict[str, Any]) -> bytes:
     site = case["site"]
     link = case.get("links", {}).get(site)
     path = posixpath.normpath(posixpath.join(posixpath.dirname(site), link)) if link else site
@@ -44,7 +44,7 @@ def of_site(case: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize(("program", "case"), CASES)
 def test_one_line_is_added_and_all_else_is_kept(program: str, case: dict[str, Any]) -> None:
-    before = of_site(case)
+    before = content_of_site(case)
     if "refused" in case:
         with pytest.raises(InputError) as refused:
             edit(program, case, before)

@@ -90,7 +90,7 @@ def data(content: bytes) -> Any:
     return YAML(typ="safe", pure=True).load(io.StringIO(text))
 
 
-def accepted(programs: list[str], content: bytes, folder: Path) -> str:
+def check_error(programs: list[str], content: bytes, folder: Path) -> str:
     """Returns '' if each promtool accepts the file, else the error."""
     file = folder / "prometheus.yml"
     file.write_bytes(content)
@@ -124,7 +124,7 @@ def test_every_block_is_secured_in_its_own_style(name: str, promtools: list[str]
     for file in ("password", "ca.pem"):
         (tmp_path / file).write_text("x")
     there = after.decode().replace("/etc/prometheus", str(tmp_path)).encode()
-    assert accepted(promtools, there, tmp_path) == ""
+    assert check_error(promtools, there, tmp_path) == ""
     assert prometheus.check(after) == ()
     for block in prometheus.clients(after):
         assert block.scheme == "https"
@@ -175,7 +175,7 @@ def test_the_blocks_of_the_corpus_are_secured(path: Path, promtools: list[str], 
     assert [(job.name, job.tls) for job in prometheus.jobs(after)] == [
         (job.name, job.tls) for job in prometheus.jobs(before)
     ]
-    assert accepted(promtools, after, tmp_path) == ""
+    assert check_error(promtools, after, tmp_path) == ""
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
@@ -281,9 +281,9 @@ def test_two_kinds_of_authentication_are_reported_like_prometheus(
     lead = "  " if start.endswith(" ") else ""
     one = f"{start.rstrip(' ')}{lead}  basic_auth: {{username: u}}\n"
     both = f"{one}{lead}  {rival}\n"
-    assert accepted(promtools, one.encode(), tmp_path) == ""
+    assert check_error(promtools, one.encode(), tmp_path) == ""
     assert prometheus.check(one.encode()) == ()
-    assert accepted(promtools, both.encode(), tmp_path)
+    assert check_error(promtools, both.encode(), tmp_path)
     found = prometheus.check(both.encode())
     assert any(
         f"{BLOCKS[start]}: basic_auth and {rival.partition(':')[0]} exclude each other" in each
@@ -314,7 +314,7 @@ def test_mistakes_that_promtool_accepts_are_found_in_every_block(
     def read(path: str) -> bytes | None:
         return Path(path).read_bytes() if Path(path).exists() else None
 
-    assert accepted(promtools[:1], text.encode(), tmp_path) == ""
+    assert check_error(promtools[:1], text.encode(), tmp_path) == ""
     found = prometheus.check(text.encode(), read=read, folder=str(tmp_path))
     assert any(words in each for each in found), found
     assert prometheus.check(text.encode(), read=read) == prometheus.check(text.encode())
@@ -366,7 +366,7 @@ def test_the_module_of_a_probe_job_changes(promtools: list[str], tmp_path: Path)
     assert three == b"scrape_configs:\n- job_name: a\n  params:\n    module: [m]\n"
     for name, content, module in (("probes", one, "http_2xx_auth"), ("other", two, "m"), ("a", three, "m")):
         assert prometheus.set_module(content, job=name, module=module) == content
-        assert accepted(promtools, content, tmp_path) == ""
+        assert check_error(promtools, content, tmp_path) == ""
     merged = b"scrape_configs:\n- job_name: a\n  params: {module: [x]}\n  <<: {params: {module: [y]}}\n"
     with pytest.raises(ConfigError, match="merge key"):
         prometheus.set_module(merged, job="a", module="m")

@@ -184,7 +184,7 @@ FILES = {
 
 
 @dataclass(frozen=True)
-class Seen:
+class RealPrometheus:
     """The targets of a real Prometheus, and the files of its configuration."""
 
     major: int
@@ -193,12 +193,12 @@ class Seen:
     alertmanagers: list[str]
 
 
-def asked(url: str) -> Any:
+def api_data(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=5) as answer:
         return json.load(answer)["data"]
 
 
-def listed(program: str, folder: Path, major: int) -> Seen:
+def run_prometheus(program: str, folder: Path, major: int) -> RealPrometheus:
     """Starts Prometheus, waits until its target page has every possible job, and stops it."""
     (folder / "sd").mkdir(parents=True)
     for name, text in FILES.items():
@@ -218,14 +218,14 @@ def listed(program: str, folder: Path, major: int) -> Seen:
             before: list[dict[str, Any]] = []
             while time.monotonic() < end and process.poll() is None:
                 try:
-                    now = asked(f"http://127.0.0.1:{port}/api/v1/targets?state=active")["activeTargets"]
+                    now = api_data(f"http://127.0.0.1:{port}/api/v1/targets?state=active")["activeTargets"]
                 except (OSError, urllib.error.URLError):
                     now = []
                 pools = {each["scrapePool"] for each in now}
                 if {"file-globs", "found-elsewhere", "file-json"} <= pools and len(now) == len(before):
-                    page = asked(f"http://127.0.0.1:{port}/api/v1/alertmanagers")["activeAlertmanagers"]
+                    page = api_data(f"http://127.0.0.1:{port}/api/v1/alertmanagers")["activeAlertmanagers"]
                     if len(page) >= 4:
-                        return Seen(major, folder, list(now), [each["url"] for each in page])
+                        return RealPrometheus(major, folder, list(now), [each["url"] for each in page])
                 before = now
                 time.sleep(0.5)
             raise AssertionError((folder / "log").read_text()[-3000:])
@@ -236,19 +236,19 @@ def listed(program: str, folder: Path, major: int) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict[str, Seen]]:
+def seen(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict[str, RealPrometheus]]:
     suites = {"bookworm": 2, "trixie": 2, "sid": 3}
     folders = {suite: tmp_path_factory.mktemp(suite) / "etc" for suite in suites}
     programs = {suite: binaries.find("prometheus", cache=cache, suite=suite).path for suite in suites}
     with ThreadPoolExecutor(3) as each:
         pages = {
-            suite: each.submit(listed, programs[suite], folders[suite], major)
+            suite: each.submit(run_prometheus, programs[suite], folders[suite], major)
             for suite, major in suites.items()
         }
         yield {suite: page.result() for suite, page in pages.items()}
 
 
-def of_files(folder: Path) -> dict[str, bytes | None]:
+def configuration_files(folder: Path) -> dict[str, bytes | None]:
     """Returns every file that the configuration may name, and one that does not exist."""
     content = CONFIG.replace("FOLDER", str(folder)).encode()
     names = prometheus.sd_files(content, str(folder))
@@ -258,11 +258,11 @@ def of_files(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
-def test_targets_equal_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
+def test_targets_equal_those_of_the_real_prometheus(seen: dict[str, RealPrometheus], suite: str) -> None:
     page = seen[suite]
     content = CONFIG.replace("FOLDER", str(page.folder)).encode()
     ours = prometheus.scraped_targets(
-        content, folder=str(page.folder), files=of_files(page.folder), major=page.major
+        content, folder=str(page.folder), files=configuration_files(page.folder), major=page.major
     )
 
     found = sorted(
@@ -287,10 +287,12 @@ def test_targets_equal_those_of_the_real_prometheus(seen: dict[str, Seen], suite
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie", "sid"])
-def test_alertmanagers_equal_those_of_the_real_prometheus(seen: dict[str, Seen], suite: str) -> None:
+def test_alertmanagers_equal_those_of_the_real_prometheus(
+    seen: dict[str, RealPrometheus], suite: str
+) -> None:
     page = seen[suite]
     content = CONFIG.replace("FOLDER", str(page.folder)).encode()
-    blocks = prometheus.clients(content, folder=str(page.folder), files=of_files(page.folder))
+    blocks = prometheus.clients(content, folder=str(page.folder), files=configuration_files(page.folder))
     real = [urllib.parse.urlsplit(url) for url in page.alertmanagers]
     assert sorted((each.scheme, target) for each in blocks for target in each.targets) == sorted(
         (url.scheme, url.netloc if ":" in url.netloc else f"{url.netloc}:{'443' if url.scheme[4:] else '80'}")

@@ -13,7 +13,7 @@ def read(program: ProxyProgram, main: str, **files: str) -> tuple[ProxyRoute, ..
     return proxies.routes(program, main, {path: text.encode() for path, text in files.items()})
 
 
-def told(route: ProxyRoute) -> tuple[object, ...]:
+def route_values(route: ProxyRoute) -> tuple[object, ...]:
     return (route.file, route.line, route.scheme, route.upstream, route.url)
 
 
@@ -48,7 +48,7 @@ server {
 def test_upstreams_of_nginx_are_found() -> None:
     found = read("nginx", "/etc/nginx/nginx.conf", **NGINX)
     site = "/etc/nginx/sites-enabled/monitor"
-    assert [told(each) for each in found] == [
+    assert [route_values(each) for each in found] == [
         (site, 5, "http", "127.0.0.1:9090", "https://monitor.example.org/prometheus/"),
         (site, 8, "http", "localhost:9091", "https://monitor.example.org/"),
         (site, 9, "https", "[::1]:9090", "https://monitor.example.org/"),
@@ -99,7 +99,7 @@ def test_upstreams_of_apache_are_found() -> None:
         },
     )
     site = "/etc/apache2/sites-enabled/m.conf"
-    assert [told(each) for each in found] == [
+    assert [route_values(each) for each in found] == [
         (site, 3, "http", "127.0.0.1:9090", "http://monitor.example.org:8080/prometheus"),
         (site, 7, "http", "localhost:9093", "http://monitor.example.org:8080/am"),
         (site, 9, "http", "127.0.0.1:9091", "http://monitor.example.org:8080/"),
@@ -140,7 +140,7 @@ monitor.example.org {
         },
     )
     main = "/etc/caddy/Caddyfile"
-    assert [told(each) for each in found] == [
+    assert [route_values(each) for each in found] == [
         (main, 9, "http", "localhost:9090", "http://localhost:8081/prometheus/"),
         (main, 5, "http", "127.0.0.1:9093", "http://localhost:8081/"),
         ("/etc/caddy/sites/a", 3, "http", "127.0.0.1:9091", "https://monitor.example.org/push/"),
@@ -176,7 +176,7 @@ listen raw
         },
     )
     main = "/etc/haproxy/haproxy.cfg"
-    assert [told(each) for each in found] == [
+    assert [route_values(each) for each in found] == [
         (main, 10, "http", "127.0.0.1:9090", "http://monitor.example.org:8082/"),
         (main, 13, "https", "localhost:9093", "http://localhost:8082/am"),
         (main, 17, "tcp", "127.0.0.1:9100", "http://localhost:9101/"),
@@ -227,7 +227,7 @@ def test_modules_of_exporter_exporter_are_found() -> None:
     main = "/etc/prometheus/exporter-exporter.yml"
     files = {main: EXPEXP, "/etc/expexp.d/mtail.yaml": "method: http\nhttp:\n   port: 3903\n", "/x": "- no\n"}
     found = read("exporter_exporter", main, **files)
-    assert [told(each) for each in found] == [
+    assert [route_values(each) for each in found] == [
         (main, 4, "http", "localhost:9100", "http://localhost:9999/proxy?module=node"),
         (main, 10, "https", "192.0.2.7:9115", "http://localhost:9999/proxy?module=blackbox"),
         ("/etc/expexp.d/mtail.yaml", 3, "http", "localhost:3903", "http://localhost:9999/proxy?module=mtail"),

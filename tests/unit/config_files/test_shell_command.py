@@ -13,7 +13,7 @@ from wizard.config_files import env_file, shell_command, systemd_unit
 from wizard.errors import ConfigError
 
 
-def found(raw: str) -> shell_command.ShellCommand | None:
+def find_command(raw: str) -> shell_command.ShellCommand | None:
     return shell_command.find(
         systemd_unit.parse_command(raw), lambda program: program.endswith("node_exporter")
     )
@@ -44,7 +44,7 @@ def found(raw: str) -> shell_command.ShellCommand | None:
 def test_variables_that_can_carry_a_flag_are_found(
     raw: str, program: str, variables: list[tuple[str, str]]
 ) -> None:
-    run = found(raw)
+    run = find_command(raw)
     assert run is not None
     assert run.program == program
     assert [(each.name, each.reader) for each in run.variables] == variables
@@ -64,7 +64,7 @@ def test_variables_that_can_carry_a_flag_are_found(
     ],
 )
 def test_a_complex_script_is_refused(raw: str) -> None:
-    assert found(raw) is None
+    assert find_command(raw) is None
 
 
 FLAG, VALUE = "web.config.file", "/etc/node_exporter/web.yml"

@@ -58,7 +58,7 @@ def _private(key: ec.EllipticCurvePrivateKey, how: serialization.KeySerializatio
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
 
 
-def accepted(promtool: str, content: bytes, folder: Path) -> bool:
+def promtool_accepts(promtool: str, content: bytes, folder: Path) -> bool:
     file = folder / "web.yml"
     file.write_bytes(content)
     ended = subprocess.run(
@@ -74,7 +74,7 @@ def read(path: str) -> bytes | None:
 def test_a_new_file_contains_the_requested_settings(promtool: str, folder: Path) -> None:
     given = {"cert_file": f"{folder}/c.crt", "key_file": f"{folder}/c.key", "users": {"prometheus": HASH}}
     content = web_config.secure(None, **given)  # type: ignore[arg-type]
-    assert accepted(promtool, content, folder)
+    assert promtool_accepts(promtool, content, folder)
     assert content.startswith(b"# ")
     assert web_config.check(content, toolkit="0.5.1", read=read) == ()
     config = web_config.parse(content)
@@ -211,7 +211,7 @@ def test_mistakes_that_the_toolkit_rejects_are_found(
     text: str, words: str, promtool: str, folder: Path
 ) -> None:
     content = text.replace("F/", f"{folder}/").encode()
-    assert not accepted(promtool, content, folder)
+    assert not promtool_accepts(promtool, content, folder)
     found = web_config.check(content, toolkit="0.8.2", read=read)
     assert any(words.replace("F/", f"{folder}/") in each for each in found), found
     assert "canary" not in str(found).replace(str(folder), "")
@@ -239,7 +239,7 @@ def test_mistakes_that_the_toolkit_rejects_are_found(
 )
 def test_mistakes_that_promtool_accepts_are_found(text: str, words: str, promtool: str, folder: Path) -> None:
     content = text.replace("F/", f"{folder}/").encode()
-    assert accepted(promtool, content, folder)
+    assert promtool_accepts(promtool, content, folder)
     found = web_config.check(content, toolkit="0.8.2", read=read)
     assert any(words.replace("F/", f"{folder}/") in each for each in found), found
 

@@ -15,7 +15,7 @@ from wizard.errors import ConfigError
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=30)
 
 
-def edited(text: str, *calls: tuple[str, tuple[object, ...]]) -> str:
+def edit(text: str, *calls: tuple[str, tuple[object, ...]]) -> str:
     editor = Editor(load(text.encode()))
     for name, arguments in calls:
         getattr(editor, name)(*arguments)
@@ -67,7 +67,7 @@ def edited(text: str, *calls: tuple[str, tuple[object, ...]]) -> str:
 def test_an_edit_changes_only_the_expected_bytes(
     before: str, calls: list[tuple[str, tuple[object, ...]]], after: str
 ) -> None:
-    assert edited(before, *calls) == after
+    assert edit(before, *calls) == after
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_an_edit_changes_only_the_expected_bytes(
 )
 def test_ambiguous_edits_are_refused(text: str, name: str, arguments: tuple[object, ...], words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
-        edited(text, (name, arguments))
+        edit(text, (name, arguments))
     assert caught.value.where
     assert caught.value.todo
 

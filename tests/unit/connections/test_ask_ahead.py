@@ -38,7 +38,7 @@ class _Pipe:
         self.process.communicate(timeout=60)
 
 
-class Here(RemoteShellConnection):
+class CountingConnection(RemoteShellConnection):
     """A connection to this machine with one shell that stays open; counts the requests."""
 
     def __init__(self) -> None:
@@ -60,13 +60,13 @@ class Here(RemoteShellConnection):
 
 
 @pytest.fixture
-def here() -> Iterator[Here]:
-    connection = Here()
+def here() -> Iterator[CountingConnection]:
+    connection = CountingConnection()
     yield connection
     connection.close()
 
 
-def test_prefetched_scripts_share_one_round_trip(here: Here) -> None:
+def test_prefetched_scripts_share_one_round_trip(here: CountingConnection) -> None:
     here.ask_ahead([("echo $1", "one"), ("echo two; exit 3",)])
     assert here.run_script("echo $1", "one").stdout == "one\n"
     second = here.run_script("echo two; exit 3")
@@ -76,13 +76,13 @@ def test_prefetched_scripts_share_one_round_trip(here: Here) -> None:
     assert here.requests == 1
 
 
-def test_a_script_with_other_arguments_is_not_prefetched(here: Here) -> None:
+def test_a_script_with_other_arguments_is_not_prefetched(here: CountingConnection) -> None:
     here.ask_ahead([("echo $1", "one")])
     assert here.run_script("echo $1", "two").stdout == "two\n"
     assert here.requests == 2
 
 
-def test_a_prefetched_result_is_used_once(here: Here) -> None:
+def test_a_prefetched_result_is_used_once(here: CountingConnection) -> None:
     here.ask_ahead([("echo",)])
     here.ask_ahead([("echo",)])
     assert here.requests == 1, "it is known already"
@@ -91,7 +91,9 @@ def test_a_prefetched_result_is_used_once(here: Here) -> None:
     assert here.requests == 2
 
 
-def test_a_script_prefetched_twice_runs_once_and_gives_its_result_twice(here: Here, tmp_path: Path) -> None:
+def test_a_script_prefetched_twice_runs_once_and_gives_its_result_twice(
+    here: CountingConnection, tmp_path: Path
+) -> None:
     script = ("echo x >> $1; cat $1", str(tmp_path / "ran"))
     here.ask_ahead([script, script])
     assert [here.run_script(*script).stdout for _ in range(2)] == ["x\n", "x\n"]
@@ -99,7 +101,7 @@ def test_a_script_prefetched_twice_runs_once_and_gives_its_result_twice(here: He
     assert here.run_script(*script).stdout == "x\nx\n", "no third time"
 
 
-def test_an_outdated_result_is_not_used(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outdated_result_is_not_used(here: CountingConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     here.ask_ahead([("echo",)])
     monkeypatch.setattr(remote_connection, "_FRESH", 0.0)
     here.run_script("echo")

@@ -102,7 +102,7 @@ def test_attributes_are_journaled_and_missing_in_older_journals(tmp_path: Path) 
     assert record.entries[0].before.attributes == ()
 
 
-class Said:
+class PreparedHost:
     """A host with prepared answers."""
 
     def __init__(self, place: tuple[int, bytes, str], tools: bytes = b"") -> None:
@@ -137,13 +137,13 @@ TOOLS = {
 @pytest.mark.parametrize("name", TOOLS)
 def test_the_output_of_the_tools_is_parsed(name: str) -> None:
     said, problem, names = TOOLS[name]
-    found = examine(Said((0, PLACE, ""), said), ["/etc/x y"])["/etc/x y"]
+    found = examine(PreparedHost((0, PLACE, ""), said), ["/etc/x y"])["/etc/x y"]
     assert problem in found.problem
     assert bool(found.problem) == bool(problem)
     assert [key for key, _ in found.attributes] == names
 
 
-class Here:
+class LocalShell:
     """This machine through a real sh: as root with checks of each path, else with the user's rights."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ def test_files_of_root_are_examined_in_one_request() -> None:
         "/nowhere/y",
         "/etc/os-release",
     ]
-    host = Here()
+    host = LocalShell()
     found = examine(host, paths)
     assert host.asked == 1
     assert found == _one_by_one(host, paths)
@@ -188,8 +188,8 @@ def test_a_denied_path_does_not_hide_the_results_of_others(tmp_path: Path) -> No
     os.setxattr(tmp_path / "web.yml", "user.comment", b"mine")
     tmp_path.chmod(0o777)
     paths = [f"{tmp_path}/web.yml", f"{tmp_path}/none", f"{tmp_path}/loop", "/etc/passwd"]
-    found = examine(Here(), paths)
-    assert found == _one_by_one(Here(), paths)
+    found = examine(LocalShell(), paths)
+    assert found == _one_by_one(LocalShell(), paths)
     assert found[paths[0]].attributes == (("user.comment", b"mine".hex()),)
     assert found[paths[-1]].problem == ""
 

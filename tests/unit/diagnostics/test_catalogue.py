@@ -129,7 +129,9 @@ def test_the_table_keeps_its_format() -> None:
         known = {name for pattern in entry.patterns for name in pattern.groupindex}
         assert places <= known, entry.id
         bare = {
-            name for text in (entry.cause, entry.fix, entry.other_end, entry.next) for name in _bare(text)
+            name
+            for text in (entry.cause, entry.fix, entry.other_end, entry.next)
+            for name in _placeholders_without_default(text)
         }
         for pattern in entry.patterns:
             assert bare <= set(pattern.groupindex), (
@@ -395,7 +397,7 @@ def _places(text: str) -> list[str]:
     return re.findall(r"\{(\w+)(?:\|[^{}]*)?\}", text)
 
 
-def _bare(text: str) -> list[str]:
+def _placeholders_without_default(text: str) -> list[str]:
     """Returns the placeholders without a default for lines that do not name the part."""
     return re.findall(r"\{(\w+)\}", text)
 

@@ -26,11 +26,11 @@ PROGRAMS = [
 ]
 
 
-def _listed(name: str) -> list[str]:
+def _inventory_lines(name: str) -> list[str]:
     return (DATA / f"{name}.txt").read_text().splitlines()[1:]
 
 
-ERRNO = [tuple(line.split(" ", 1)) for line in _listed("errno")]
+ERRNO = [tuple(line.split(" ", 1)) for line in _inventory_lines("errno")]
 # The diagnoses that fit each list: words that their ids contain.
 FAMILIES = {
     "curl": ("curl", "proxy", "openssl", "scrape", "connection", "go-", "http", "answer", "name", "tls-weak"),
@@ -89,7 +89,7 @@ LINES: dict[str, tuple[str, str, Callable[[str], str]]] = {
 @pytest.mark.parametrize("name", LINES)
 def test_each_error_of_a_library_gets_a_diagnosis_of_its_kind(name: str) -> None:
     family, listed, line = LINES[name]
-    told = {text: catalogue.diagnose(line(text)) for text in _listed(listed)}
+    told = {text: catalogue.diagnose(line(text)) for text in _inventory_lines(listed)}
     assert len(told) >= 32
     assert not [text for text, found in told.items() if found is None]
     assert not {
@@ -175,7 +175,7 @@ def test_information_of_a_program_is_no_error(level: str) -> None:
     assert catalogue.diagnose(f'{level} msg=x err="open /srv/a: structure needs cleaning"') is None
 
 
-MESSAGES = [tuple(line.split(" ", 1)) for line in _listed("program_messages")]
+MESSAGES = [tuple(line.split(" ", 1)) for line in _inventory_lines("program_messages")]
 MESSAGE_ROWS = tables.rows("program_messages.yaml")
 SOURCE_ROWS = tables.rows("error_sources.yaml")
 

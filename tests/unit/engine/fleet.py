@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.engine.memory import MemoryConnection, MemoryManager, Site, attempt, done
+from tests.unit.engine.memory import MemoryConnection, MemoryManager, Site, attempt, completed
 from tests.unit.planner import planned
 from wizard import planner, probes
 from wizard.inventory import stack_file
@@ -49,12 +49,12 @@ class Wire:
 
 def fleet(folder: Path, manager: MemoryManager, count: int = 3) -> tuple[Site, Plan]:
     """Makes servers srv1, srv2 … and a Prometheus, and a plan that secures the servers. `manager` must be registered."""
-    plan = _planned(count)
+    plan = _make_plan(count)
     connections = {
         name: MemoryConnection(
             name,
             {path: state for path, state in known.files.items() if state is not None},
-            {"promtool": lambda *words: done("SUCCESS")},
+            {"promtool": lambda *words: completed("SUCCESS")},
         )
         for name, known in plan.facts.hosts.items()
     }
@@ -62,7 +62,7 @@ def fleet(folder: Path, manager: MemoryManager, count: int = 3) -> tuple[Site, P
 
 
 @cache
-def _planned(count: int) -> Plan:
+def _make_plan(count: int) -> Plan:
     """Makes the plan only once, as its keys and hashes are slow."""
     names = [f"srv{number + 1}" for number in range(count)]
     hosts: dict[str, Any] = {
@@ -110,5 +110,5 @@ def _planned(count: int) -> Plan:
         planned._yaml({"version": 1, "hosts": hosts, "components": components, "users": users}),
         source="firescreen.yaml",
     )
-    facts = planned.looked_up(wanted, planned._facts(wanted, described, {}, {}))
+    facts = planned.with_requested_files(wanted, planned._facts(wanted, described, {}, {}))
     return replace(planner.plan(wanted, facts, Answers()), watched=())

@@ -49,7 +49,7 @@ from wizard.workspace import Workspace
 Program = Callable[..., Completed]
 
 
-def done(stdout: str = "", code: int = 0, stderr: str = "") -> Completed:
+def completed(stdout: str = "", code: int = 0, stderr: str = "") -> Completed:
     """The result of a program."""
     return Completed((), code, stdout, stderr)
 
@@ -177,7 +177,7 @@ class MemoryConnection(Connection):
         """Runs a program of `programs`; an unknown one ends with code 127."""
         self._fail("run", argv[0])
         program = self.programs.get(posixpath.basename(argv[0]))
-        return program(*argv[1:]) if program is not None else done(code=127)
+        return program(*argv[1:]) if program is not None else completed(code=127)
 
     def run_script(self, text: str, *arguments: str, timeout: float = 30.0) -> Completed:
         """Runs the scripts of the host lock itself, and others by the program `sh`."""
@@ -185,16 +185,16 @@ class MemoryConnection(Connection):
         if text == host_lock._MARK:
             path, line = arguments
             if path in self.files:
-                return done(code=2, stderr="sh: cannot create: File exists")
+                return completed(code=2, stderr="sh: cannot create: File exists")
             self.files[path] = FileState(f"{line}\n".encode())
-            return done()
+            return completed()
         if text == host_lock._FREE:
             path, line = arguments
             if self.files.get(path) == FileState(f"{line}\n".encode()):
                 del self.files[path]
-            return done()
+            return completed()
         program = self.programs.get("sh")
-        return program(text, *arguments) if program is not None else done()
+        return program(text, *arguments) if program is not None else completed()
 
     def close(self) -> None:
         """Counts how often the connection was closed."""
@@ -208,7 +208,7 @@ class MemoryManager:
     has_units = False
 
     def __init__(self) -> None:
-        self.turned: list[tuple[str, str, str]] = []
+        self.actions: list[tuple[str, str, str]] = []
         """The restarts and reloads in order: (action, host, unit)."""
         self.down: set[tuple[str, str]] = set()
         """(host, unit) of stopped services."""
@@ -252,7 +252,7 @@ class MemoryManager:
     def _turn(self, action: str, service: Service) -> None:
         self.before(action, service)
         with self._lock:
-            self.turned.append((action, service.host, service.unit))
+            self.actions.append((action, service.host, service.unit))
             faults = self.faults.get((action, service.unit)) or []
             if faults:
                 if action == "restart":
@@ -310,7 +310,7 @@ class Site:
         """Records an event."""
         self.events.append(event)
 
-    def told(self, kind: str) -> list[Event]:
+    def events_of_kind(self, kind: str) -> list[Event]:
         """The events of a kind."""
         return [event for event in self.events if event.kind == kind]
 
@@ -419,7 +419,7 @@ def folder(host: str, path: str) -> MakeFolder:
     return MakeFolder(host=host, path=path, mode=0o750, owner="root", group="root", why="")
 
 
-def turn(service: Service, action: str = "restart", **more: object) -> RunService:
+def service_action(service: Service, action: str = "restart", **more: object) -> RunService:
     """A restart or reload of a service."""
     made = RunService(host=service.host, service=service, action=action, why="")  # type: ignore[arg-type]
     return replace(made, **more)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.engine.memory import MemoryConnection, done
+from tests.unit.engine.memory import MemoryConnection, completed
 from wizard.service_managers import caddy_configuration
 
 MAIN = "/etc/caddy/Caddyfile"
@@ -19,7 +19,7 @@ UNKEPT = {"admin": {"config": {"persist": False}}, **ONE}
 
 
 def other_than(said: str, code: int = 0) -> str:
-    connection = MemoryConnection("web1", programs={"bash": lambda *words: done(said, code=code)})
+    connection = MemoryConnection("web1", programs={"bash": lambda *words: completed(said, code=code)})
     return caddy_configuration.other_than(connection, MAIN, unit="caddy", program="/usr/bin/caddy")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.engine.loopback import serving
-from tests.unit.engine.memory import MemoryConnection, Site, done
+from tests.unit.engine.memory import MemoryConnection, Site, completed
 from wizard import practice
 from wizard.connections.practice import PracticeConnection
 from wizard.engine import Engine, discovery, proposed_components
@@ -78,7 +78,7 @@ def pair(make_site: Make) -> Site:
     return site
 
 
-def looked(site: Site, stack: Stack) -> Facts:
+def discover(site: Site, stack: Stack) -> Facts:
     return discovery.inspect(stack, site.hosts(), site.workspace)
 
 
@@ -104,7 +104,7 @@ def test_facts_of_an_early_connection_are_used_once_while_fresh(make_site: Make)
 
 
 def test_files_named_in_configuration_files_are_read_too(pair: Site) -> None:
-    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
+    facts = discover(pair, stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus")))
     files = facts.hosts["prom"].files
     assert files[CONFIG] is not None
     assert files["/etc/prometheus/ca.crt"] == FileState(b"a CA")
@@ -120,36 +120,36 @@ def test_files_named_in_configuration_files_are_read_too(pair: Site) -> None:
 
 
 def test_without_protection_no_attributes_are_examined(pair: Site) -> None:
-    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter"), protect=()))
+    facts = discover(pair, stack_of(pair, ("srv1", "node_exporter"), protect=()))
     assert facts.hosts["srv1"].examined == {}
 
 
 def test_an_unreachable_host_is_skipped_if_the_others_do_not_need_it(pair: Site) -> None:
     pair.connections["srv1"].faults["identity", "srv1"] = UnreachableError("no answer", where="srv1")
     stack = stack_of(pair, ("srv1", "node_exporter"), ("prom", "prometheus"))
-    facts = looked(pair, stack)
+    facts = discover(pair, stack)
     assert facts.away == {"srv1": "no answer"}
     assert set(facts.hosts) == {WORKSPACE, "prom"}
     pair.connections["srv1"].faults.clear()
     pair.connections["prom"].faults["identity", "prom"] = UnreachableError("no answer", where="prom")
     with pytest.raises(UnreachableError):
-        looked(pair, stack)
+        discover(pair, stack)
     only = replace(stack, hosts=pair.specs[1:], components=stack.components[1:])
     with pytest.raises(UnreachableError):
-        looked(pair, only)
+        discover(pair, only)
 
 
 def test_any_other_failure_of_a_host_is_an_error(pair: Site) -> None:
     pair.connections["srv1"].faults["identity", "srv1"] = HostError("no shell", where="srv1")
     with pytest.raises(HostError, match="no shell"):
-        looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+        discover(pair, stack_of(pair, ("srv1", "node_exporter")))
 
 
 def test_untrusted_files_count_as_absent_with_a_reason(pair: Site) -> None:
     pair.connections["prom"].faults["read", "/etc/prometheus/ca.crt"] = UnsafePathError(
         "eve can change its folder", where="/etc/prometheus", todo="Look"
     )
-    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    facts = discover(pair, stack_of(pair, ("srv1", "node_exporter")))
     known = facts.hosts["prom"]
     assert known.files["/etc/prometheus/ca.crt"] is None
     assert known.unreadable["/etc/prometheus/ca.crt"] == Examined(
@@ -162,7 +162,7 @@ def test_untrusted_files_count_as_absent_with_a_reason(pair: Site) -> None:
     with pytest.raises(HostError, match="left alone: it is a folder"):
         engine.plan(
             stack_of(pair, ("srv1", "node_exporter")),
-            facts=looked(pair, stack_of(pair, ("srv1", "node_exporter"))),
+            facts=discover(pair, stack_of(pair, ("srv1", "node_exporter"))),
         )
 
 
@@ -173,21 +173,21 @@ def test_an_unreadable_folder_of_target_files_is_reported(
         raise PathError("eve can change it", where=folder)
 
     monkeypatch.setattr(MemoryConnection, "names", unsafe)
-    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    facts = discover(pair, stack_of(pair, ("srv1", "node_exporter")))
     assert facts.hosts["prom"].unreadable["/etc/prometheus/targets/*.yml"].where == "/etc/prometheus/targets"
 
 
 def test_an_unreadable_folder_counts_as_absent(pair: Site) -> None:
     pair.connections["srv1"].faults["stat", "/etc/node_exporter"] = PathError("a file stands there")
-    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    facts = discover(pair, stack_of(pair, ("srv1", "node_exporter")))
     assert facts.hosts["srv1"].folders["/etc/node_exporter"] is None
 
 
 def test_names_are_resolved_on_the_host(pair: Site) -> None:
     pair.connections["prom"].programs["sh"] = lambda *words: (
-        done("0 srv1 192.0.2.1\n") if "srv1" in words else done()
+        completed("0 srv1 192.0.2.1\n") if "srv1" in words else completed()
     )
-    facts = looked(pair, stack_of(pair, ("srv1", "node_exporter")))
+    facts = discover(pair, stack_of(pair, ("srv1", "node_exporter")))
     assert facts.hosts["prom"].resolved == {"srv1": ("192.0.2.1",)}
     assert facts.hosts["prom"].resolver == ""
 
@@ -196,7 +196,7 @@ def test_a_manual_host_is_described_by_the_stack_file(make_site: Make, tmp_path:
     site = make_site("box", connect="manual")
     with serving(lambda path, headers: (200, b"")) as place:
         port = int(place.rpartition(":")[2])
-        facts = looked(site, stack_of(site, ("box", "node_exporter"), ("box", "prometheus")))
+        facts = discover(site, stack_of(site, ("box", "node_exporter"), ("box", "prometheus")))
     known = facts.hosts["box"]
     assert known.names == ("127.0.0.1", "box")
     node = known.service("node_exporter")
@@ -322,7 +322,7 @@ def test_a_scan_reports_unprotected_stopped_and_missing_components(pair: Site, p
     ids = {each.id for each in found.findings}
     assert {"not-found", "not-in-stack", "open-to-everyone", "not-answering"} <= ids
     assert {each.id for each in found.remarks} == {"not-found", "not-in-stack"}
-    assert len(pair.told("log")) == len(found.exposures)
+    assert len(pair.events_of_kind("log")) == len(found.exposures)
 
 
 def test_a_scan_reports_denied_access_to_docker(pair: Site) -> None:

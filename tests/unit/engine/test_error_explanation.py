@@ -48,7 +48,7 @@ def running(site: Site, listen: str = "srv1:9100") -> None:
     }
 
 
-def explained(site: Site, text: str) -> tuple[str, str]:
+def explain(site: Site, text: str) -> tuple[str, str]:
     found = site.engine().explain(text, stack(site))
     assert found is not None
     return found.id, found.fault
@@ -71,7 +71,7 @@ def test_the_hosts_tell_which_cause_it_is(pair: Site) -> None:
     with serving(lambda path, headers: (200, b"up 1\n")) as place:
         running(pair, place)
         text = f'Get "https://{place}/metrics": http: server gave HTTP response to HTTPS client'
-        assert explained(pair, text)[0] == "tls-to-plain-http"
+        assert explain(pair, text)[0] == "tls-to-plain-http"
 
 
 def test_a_job_that_a_text_names_leads_to_its_target(pair: Site) -> None:

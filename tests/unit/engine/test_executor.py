@@ -18,9 +18,9 @@ from tests.unit.engine.memory import (
     folder,
     host_error,
     probe,
+    service_action,
     service_error,
     step,
-    turn,
 )
 from wizard import journal_reader, probes
 from wizard.engine import service_control
@@ -152,35 +152,37 @@ def test_a_rollback_restores_the_first_content_of_a_file_written_twice(make_site
     assert site.connections["srv1"].files["/etc/old"].content == b"newer\n"
     run.roll_back()
     assert site.connections["srv1"].files["/etc/old"] == OLD
-    assert [event.text for event in site.told("rollback")] == ["restore /etc/old"]
+    assert [event.text for event in site.events_of_kind("rollback")] == ["restore /etc/old"]
 
 
 def test_a_rollback_restarts_and_reloads_services_again(make_site: Make) -> None:
     site = make_site()
     node, prometheus = site.service("srv1"), site.service("srv1", "prometheus")
-    run = Applied(site, [step(edit("srv1"), turn(prometheus, "reload")), step(turn(node), stage=1)])
+    run = Applied(
+        site, [step(edit("srv1"), service_action(prometheus, "reload")), step(service_action(node), stage=1)]
+    )
     turned = [("reload", "srv1", "prometheus-srv1"), ("restart", "srv1", "node_exporter-srv1")]
-    assert site.manager.turned == turned
+    assert site.manager.actions == turned
     run.roll_back()
-    assert site.manager.turned == turned * 2
+    assert site.manager.actions == turned * 2
 
 
 def test_a_rollback_does_not_reload_a_stopped_service(make_site: Make) -> None:
     site = make_site()
     prometheus = site.service("srv1", "prometheus", active=False)
-    run = Applied(site, [step(turn(prometheus, "reload"))])
+    run = Applied(site, [step(service_action(prometheus, "reload"))])
     site.manager.down.add(("srv1", prometheus.unit))
     run.roll_back()
-    assert site.manager.turned == [("reload", "srv1", prometheus.unit)]
+    assert site.manager.actions == [("reload", "srv1", prometheus.unit)]
 
 
 def test_a_rollback_starts_a_service_that_a_crash_left_down(make_site: Make) -> None:
     site = make_site()
     prometheus = site.service("srv1", "prometheus")
-    run = Applied(site, [step(edit("srv1"), turn(prometheus, "reload"))])
+    run = Applied(site, [step(edit("srv1"), service_action(prometheus, "reload"))])
     site.manager.down.add(("srv1", prometheus.unit))
     run.roll_back()
-    assert site.manager.turned[-1] == ("restart", "srv1", prometheus.unit)
+    assert site.manager.actions[-1] == ("restart", "srv1", prometheus.unit)
     assert not site.manager.down
 
 
@@ -189,10 +191,10 @@ def test_a_rollback_shows_manual_commands_without_waiting(make_site: Make) -> No
     service = site.service(
         "srv1", manager="manual", supervision=Supervision("pm2", "node", restart=("pm2 restart node",))
     )
-    run = Applied(site, [step(turn(service, by_hand=("pm2 restart node",)))])
-    assert [event.text for event in site.told("waiting")] == ["pm2 restart node"]
+    run = Applied(site, [step(service_action(service, by_hand=("pm2 restart node",)))])
+    assert [event.text for event in site.events_of_kind("waiting")] == ["pm2 restart node"]
     run.roll_back()
-    assert site.told("waiting")[-1].state == f"restart {service.unit}"
+    assert site.events_of_kind("waiting")[-1].state == f"restart {service.unit}"
 
 
 # -- order ---------------------------------------------------------------------------------------------------
@@ -213,10 +215,13 @@ def test_stages_run_in_order_and_hosts_in_parallel(make_site: Make) -> None:
             step(create("srv1", "/etc/late"), stage=1),
         ],
     )
-    finished = [(event.host, event.text) for event in site.told("change") if event.state == "done"]
+    finished = [(event.host, event.text) for event in site.events_of_kind("change") if event.state == "done"]
     assert set(finished[:2]) == {("srv1", "edit /etc/old"), ("srv2", "edit /etc/old")}
     assert finished[2] == ("srv1", "create /etc/late")
-    assert {event.host for event in site.told("host") if event.state == "changed"} == {"srv1", "srv2"}
+    assert {event.host for event in site.events_of_kind("host") if event.state == "changed"} == {
+        "srv1",
+        "srv2",
+    }
 
 
 def test_servers_of_a_host_restart_in_parallel_and_prometheus_afterwards(make_site: Make) -> None:
@@ -227,11 +232,13 @@ def test_servers_of_a_host_restart_in_parallel_and_prometheus_afterwards(make_si
     site.manager.before = lambda action, service: (
         (meeting.wait(), None)[1] if service.component == "node_exporter" else None
     )
-    run = Applied(site, [step(turn(one), turn(two)), step(turn(prometheus), stage=1)])
-    assert site.manager.turned[2] == ("restart", "srv1", prometheus.unit)
+    run = Applied(
+        site, [step(service_action(one), service_action(two)), step(service_action(prometheus), stage=1)]
+    )
+    assert site.manager.actions[2] == ("restart", "srv1", prometheus.unit)
     run.roll_back()
-    assert {each[2] for each in site.manager.turned[3:5]} == {one.unit, two.unit}
-    assert site.manager.turned[5:] == [("restart", "srv1", prometheus.unit)]
+    assert {each[2] for each in site.manager.actions[3:5]} == {one.unit, two.unit}
+    assert site.manager.actions[5:] == [("restart", "srv1", prometheus.unit)]
 
 
 def test_a_client_stops_using_a_server_before_its_certificate_is_removed(make_site: Make) -> None:
@@ -246,8 +253,8 @@ def test_a_client_stops_using_a_server_before_its_certificate_is_removed(make_si
         [
             step(create("srv1", "/etc/node.crt")),
             step(edit("prometheus"), stage=1),
-            step(turn(prometheus, "reload"), stage=2),
-            step(turn(node), stage=3),
+            step(service_action(prometheus, "reload"), stage=2),
+            step(service_action(node), stage=3),
         ],
     )
     order.clear()
@@ -346,7 +353,7 @@ def test_a_failure_stops_the_run_before_the_remaining_changes(make_site: Make) -
             site,
             [
                 step(edit("srv1"), create("srv1", "/etc/two"), create("srv1", "/etc/three")),
-                step(turn(site.service("srv1")), stage=1),
+                step(service_action(site.service("srv1")), stage=1),
             ],
         )
     assert "/etc/three" not in site.connections["srv1"].files
@@ -354,7 +361,7 @@ def test_a_failure_stops_the_run_before_the_remaining_changes(make_site: Make) -
     assert record.begun == {0, 1}
     assert record.done == {0}
     assert site.files() == before
-    assert site.manager.turned == []
+    assert site.manager.actions == []
 
 
 def test_staged_files_of_a_killed_run_are_removed(make_site: Make) -> None:
@@ -397,9 +404,9 @@ def test_a_service_that_does_not_start_ends_the_run(make_site: Make) -> None:
     service = site.service("srv1")
     site.manager.faults["restart", service.unit] = [service_error()]
     with pytest.raises(ServiceError):
-        Applied(site, [step(edit("srv1"), turn(service))])
+        Applied(site, [step(edit("srv1"), service_action(service))])
     roll_back(site)
-    assert site.manager.turned == [("restart", "srv1", service.unit)] * 2
+    assert site.manager.actions == [("restart", "srv1", service.unit)] * 2
     assert site.connections["srv1"].files["/etc/old"] == OLD
 
 
@@ -415,7 +422,7 @@ def test_a_journal_that_cannot_be_written_ends_the_run_before_the_change(
     with pytest.raises(JournalError):
         Applied(site, [step(edit("srv1"))], independent=["srv1"])
     assert site.connections["srv1"].files["/etc/old"] == OLD
-    assert [event.state for event in site.told("change")] == ["running", "failed"]
+    assert [event.state for event in site.events_of_kind("change")] == ["running", "failed"]
 
 
 def test_a_run_can_be_cancelled_between_two_changes(make_site: Make) -> None:
@@ -465,7 +472,7 @@ def test_failed_restorations_are_counted_and_the_others_made(make_site: Make) ->
 def test_services_that_do_not_start_after_a_rollback_are_a_service_error(make_site: Make) -> None:
     site = make_site()
     one, two = site.service("srv1", unit="a"), site.service("srv1", unit="b")
-    run = Applied(site, [step(turn(one), turn(two))])
+    run = Applied(site, [step(service_action(one), service_action(two))])
     site.manager.faults = {("restart", unit): [service_error()] for unit in "ab"}
     with pytest.raises(ServiceError, match="2 things"):
         run.roll_back()
@@ -474,7 +481,7 @@ def test_services_that_do_not_start_after_a_rollback_are_a_service_error(make_si
 def test_a_service_that_was_down_before_the_run_may_stay_down(make_site: Make) -> None:
     site = make_site()
     was_down, ran = site.service("srv1", unit="a", active=False), site.service("srv1", unit="b")
-    run = Applied(site, [step(edit("srv1"), turn(was_down), turn(ran))])
+    run = Applied(site, [step(edit("srv1"), service_action(was_down), service_action(ran))])
     site.manager.faults["restart", "a"] = [service_error("a does not stay up")]
     record = run.record
     executor = Executor(site.hosts(), run.log, site.emit)
@@ -514,7 +521,9 @@ def test_an_unreachable_host_is_not_waited_for_twice(make_site: Make) -> None:
 def test_a_failed_reload_does_not_count_if_a_restart_follows(make_site: Make) -> None:
     site = make_site()
     prometheus = site.service("srv1", "prometheus")
-    run = Applied(site, [step(turn(prometheus, "reload")), step(turn(prometheus), stage=1)])
+    run = Applied(
+        site, [step(service_action(prometheus, "reload")), step(service_action(prometheus), stage=1)]
+    )
     site.manager.faults["reload", prometheus.unit] = [service_error("it refused")]
     run.roll_back()
     site.manager.faults["restart", prometheus.unit] = [service_error()]
@@ -567,9 +576,11 @@ def test_a_manual_restart_is_done_when_the_right_client_is_accepted(
     monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, next(answers)))
     cancel = threading.Event()
     monkeypatch.setattr(cancel, "wait", lambda seconds: False)
-    Applied(site, [step(turn(service, by_hand=("type this",)))], plan_probes=[wanted], cancel=cancel)
+    Applied(
+        site, [step(service_action(service, by_hand=("type this",)))], plan_probes=[wanted], cancel=cancel
+    )
     assert next(answers, None) is None
-    assert [event.text for event in site.told("waiting")] == ["type this"]
+    assert [event.text for event in site.events_of_kind("waiting")] == ["type this"]
 
 
 def test_a_manual_restart_is_awaited_for_half_an_hour_at_most(
@@ -582,7 +593,7 @@ def test_a_manual_restart_is_awaited_for_half_an_hour_at_most(
     monkeypatch.setattr(cancel, "wait", lambda seconds: False)
     manual = site.service("srv1", manager="manual")
     with pytest.raises(HostError, match="half an hour"):
-        Applied(site, [step(turn(manual))], plan_probes=[probe("srv1")], cancel=cancel)
+        Applied(site, [step(service_action(manual))], plan_probes=[probe("srv1")], cancel=cancel)
 
 
 def test_the_wait_for_a_manual_restart_can_be_cancelled(
@@ -598,14 +609,14 @@ def test_the_wait_for_a_manual_restart_can_be_cancelled(
     monkeypatch.setattr(probes, "run", asked)
     manual = site.service("srv1", manager="manual")
     with pytest.raises(CancelledError, match="waited for you"):
-        Applied(site, [step(turn(manual))], plan_probes=[probe("srv1")], cancel=cancel)
+        Applied(site, [step(service_action(manual))], plan_probes=[probe("srv1")], cancel=cancel)
 
 
 def test_a_manual_reload_that_cannot_be_checked_counts_as_done(make_site: Make) -> None:
     site = make_site()
     manual = site.service("srv1", "alertmanager", manager="manual")
-    Applied(site, [step(turn(manual, "reload", by_hand=("kill -HUP 1",)))])
-    assert [event.text for event in site.told("waiting")] == ["kill -HUP 1"]
+    Applied(site, [step(service_action(manual, "reload", by_hand=("kill -HUP 1",)))])
+    assert [event.text for event in site.events_of_kind("waiting")] == ["kill -HUP 1"]
 
 
 # -- waiting until Prometheus scrapes over https ---------------------------------------------------------------
@@ -619,9 +630,9 @@ def test_the_next_change_waits_until_prometheus_scrapes_by_https(
     target = probe("srv1", "up", kind="up", instance="srv1:9100")
     said = iter(["http://srv1:9100/metrics", "https://srv1:9100/metrics"])
     monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url=next(said)))
-    Applied(site, [step(turn(prometheus, "reload", turns=(target,)))])
+    Applied(site, [step(service_action(prometheus, "reload", turns=(target,)))])
     assert next(said, None) is None
-    assert "waiting until Prometheus scrapes srv1:9100 by https" in site.told("log")[0].text
+    assert "waiting until Prometheus scrapes srv1:9100 by https" in site.events_of_kind("log")[0].text
 
 
 def test_the_prometheus_api_gives_the_scheme_of_a_target(make_site: Make) -> None:
@@ -629,7 +640,7 @@ def test_the_prometheus_api_gives_the_scheme_of_a_target(make_site: Make) -> Non
     with serving(prometheus(secured)) as place:
         asked = probe("srv1", "up", kind="up", instance="srv1:9100", url=f"http://{place}")
         service = make_site().service("srv1", "prometheus")
-        run = Applied(make_site(), [step(turn(service, "reload", turns=(asked,)))])
+        run = Applied(make_site(), [step(service_action(service, "reload", turns=(asked,)))])
         assert probes.run(asked).scrape_url == "https://srv1:9100/metrics"
     assert len(run.executor.made) == 1
 
@@ -639,7 +650,7 @@ def test_the_wait_for_https_times_out(make_site: Make, monkeypatch: pytest.Monke
     monkeypatch.setattr(service_control, "TURN_TIMEOUT", 0.05)
     monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url="http://srv1:9100"))
     target = probe("srv1", "up", kind="up", instance="srv1:9100")
-    run = Applied(site, [step(turn(site.service("srv1", "prometheus"), "reload", turns=(target,)))])
+    run = Applied(site, [step(service_action(site.service("srv1", "prometheus"), "reload", turns=(target,)))])
     assert len(run.executor.made) == 1
 
 
@@ -655,7 +666,9 @@ def test_the_wait_for_https_can_be_cancelled(make_site: Make, monkeypatch: pytes
     target = probe("srv1", "up", kind="up", instance="srv1:9100")
     with pytest.raises(CancelledError, match="waited for Prometheus"):
         Applied(
-            site, [step(turn(site.service("srv1", "prometheus"), "reload", turns=(target,)))], cancel=cancel
+            site,
+            [step(service_action(site.service("srv1", "prometheus"), "reload", turns=(target,)))],
+            cancel=cancel,
         )
 
 
@@ -680,12 +693,12 @@ def test_workspace_files_are_written_in_parallel_and_rolled_back_if_one_fails(ma
 def test_the_host_with_the_most_changes_begins_first(make_site: Make) -> None:
     site = make_site("srv1", "srv2")
     Applied(site, [step(edit("srv1"), create("srv2", "/etc/a"), create("srv2", "/etc/b"))])
-    assert next(event.host for event in site.told("change") if event.state == "running") == "srv2"
+    assert next(event.host for event in site.events_of_kind("change") if event.state == "running") == "srv2"
 
 
 def test_the_workspace_is_changed_like_any_host(make_site: Make) -> None:
     site = make_site()
     run = Applied(site, [step(create(WORKSPACE, "/workspace/ca/ca.crt"))])
-    assert not [event for event in site.told("host") if event.host == WORKSPACE]
+    assert not [event for event in site.events_of_kind("host") if event.host == WORKSPACE]
     run.roll_back()
     assert site.connections[WORKSPACE].files == {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.engine.loopback import serving
-from tests.unit.engine.memory import MemoryConnection, done
+from tests.unit.engine.memory import MemoryConnection, completed
 from wizard.engine import FoundProxy, exposure
 from wizard.engine import proxy_check as checks
 from wizard.engine.outcome import Scan
@@ -79,7 +79,7 @@ def test_the_checker_reads_all_sites_with_the_staged_one() -> None:
     def checker(*words: str) -> Completed:
         path = words[-1]
         seen.append((words[:-1], path, connection.files[path]))
-        return done()
+        return completed()
 
     connection = host(checker)
     staged = connection.stage(SITE, FileState(b"server {}\n"), tag="t")
@@ -95,7 +95,7 @@ def test_the_checker_reads_all_sites_with_the_staged_one() -> None:
 
 def test_a_rejection_by_the_checker_names_the_real_paths() -> None:
     def checker(*words: str) -> Completed:
-        return done(code=1, stderr=f"nginx: [emerg] unknown directive in {staged}:3, {words[-1]}:1")
+        return completed(code=1, stderr=f"nginx: [emerg] unknown directive in {staged}:3, {words[-1]}:1")
 
     connection = host(checker)
     staged = connection.stage(SITE, FileState(b"nonsense\n"), tag="t")
@@ -110,7 +110,7 @@ def test_a_main_configuration_is_checked_directly() -> None:
 
     def checker(*words: str) -> Completed:
         seen.append(words)
-        return done()
+        return completed()
 
     connection = host(checker)
     checks.check(connection, change(MAIN), "/etc/nginx/.staged", facts(NGINX))
@@ -120,7 +120,7 @@ def test_a_main_configuration_is_checked_directly() -> None:
 def test_without_a_checker_nothing_is_written() -> None:
     for known in (facts(), facts(replace(NGINX, config_file="/etc/nothing"))):
         with pytest.raises(ValidationError, match="no reverse proxy"):
-            checks.check(host(lambda *words: done()), change(), "/x", known)
+            checks.check(host(lambda *words: completed()), change(), "/x", known)
 
 
 DOOR = FrontDoor(
@@ -187,7 +187,7 @@ def test_an_existing_site_is_checked_in_its_place() -> None:
 
     def checker(*words: str) -> Completed:
         seen.append(connection.files[words[-1]].content)
-        return done()
+        return completed()
 
     connection, known = with_own_site(checker)
     staged = connection.stage(OWN, FileState(b"server {}\n"), tag="t")
@@ -204,7 +204,7 @@ def test_files_included_by_an_existing_site_are_checked_with_it() -> None:
         whole = connection.files[words[-1]].content.decode()
         site = whole.partition("include ")[2].partition(";")[0]
         seen.append(connection.files[site].content)
-        return done(code=1, stderr=f"unknown directive in {staged}:1")
+        return completed(code=1, stderr=f"unknown directive in {staged}:1")
 
     connection, known = with_own_site(checker)
     staged = connection.stage(INCLUDE, FileState(b"nonsense\n"), tag="t")

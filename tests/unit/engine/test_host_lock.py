@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.engine.memory import MemoryConnection, Site, done
+from tests.unit.engine.memory import MemoryConnection, Site, completed
 from wizard.engine import host_lock
 from wizard.engine.host_lock import lock_hosts, release
 from wizard.errors import HostError, LockedError, UnreachableError
@@ -94,7 +94,7 @@ def test_a_host_that_cannot_be_locked_is_an_error(make_site: Make, monkeypatch: 
     site = make_site()
 
     def unable(self: MemoryConnection, text: str, *words: str, timeout: float = 30.0) -> Completed:
-        return done(code=2, stderr="sh: Read-only file system")
+        return completed(code=2, stderr="sh: Read-only file system")
 
     monkeypatch.setattr(MemoryConnection, "run_script", unable)
     with pytest.raises(HostError, match="read-only"):
@@ -111,7 +111,7 @@ def test_a_full_disk_is_named_and_leaves_no_lock(
     site = make_site()
 
     def unable(self: MemoryConnection, text: str, *words: str, timeout: float = 30.0) -> Completed:
-        return done(
+        return completed(
             code=ended.returncode, stderr=ended.stderr.replace("File too large", "No space left on device")
         )
 

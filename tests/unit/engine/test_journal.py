@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.engine.memory import OLD, Site, create, edit, folder, step, turn
+from tests.unit.engine.memory import OLD, Site, create, edit, folder, service_action, step
 from wizard import journal_reader, ownfiles
 from wizard.engine.journal import Journal
 from wizard.errors import InputError, JournalError
@@ -27,7 +27,7 @@ HOST = HostSpec(name="srv1", connect="ssh", address="192.0.2.11")
 DATA = Path(__file__).parents[1] / "data" / "journals"
 
 
-def begun(runs: Path, *changes: object, details: tuple[str, ...] = ()) -> Journal:
+def new_journal(runs: Path, *changes: object, details: tuple[str, ...] = ()) -> Journal:
     return Journal.create(runs, title="a test", hosts=[HOST], changes=changes, details=details)  # type: ignore[arg-type]
 
 
@@ -38,7 +38,7 @@ def read(log: Journal) -> Record:
 
 
 def test_old_content_is_saved_first_and_readable_by_the_owner_only(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"), create("srv1", "/etc/new"), folder("srv1", "/etc/n"))
+    log = new_journal(tmp_path, edit("srv1"), create("srv1", "/etc/new"), folder("srv1", "/etc/n"))
     assert stat.S_IMODE(log.folder.stat().st_mode) == 0o700
     (kept,) = (log.folder / "before").iterdir()
     assert kept.read_bytes() == b"old\n"
@@ -60,7 +60,7 @@ def test_old_content_is_saved_first_and_readable_by_the_owner_only(tmp_path: Pat
 
 
 def test_lines_are_complete_on_disk_when_the_method_returns(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"))
+    log = new_journal(tmp_path, edit("srv1"))
     log.begin(0)
     assert read(log).begun == {0}
     log.done(0)
@@ -75,7 +75,7 @@ def test_lines_are_complete_on_disk_when_the_method_returns(tmp_path: Path) -> N
 
 
 def test_waiting_lines_share_one_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = begun(tmp_path, *(edit(f"srv{number}") for number in range(4)))
+    log = new_journal(tmp_path, *(edit(f"srv{number}") for number in range(4)))
     calls: list[set[int]] = []
     first, go = threading.Event(), threading.Event()
 
@@ -100,7 +100,7 @@ def test_waiting_lines_share_one_fsync(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_host_needs_recovery_until_it_is_rolled_back(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"), edit("srv2"))
+    log = new_journal(tmp_path, edit("srv1"), edit("srv2"))
     for number in (0, 1):
         log.begin(number)
         log.done(number)
@@ -126,7 +126,10 @@ def test_the_journal_line_is_written_before_the_change(make_site: Make) -> None:
     site.connections["srv1"].before = look
     site.manager.before = lambda action, service: look(action, "")
     service = site.service("srv1")
-    Applied(site, [step(edit("srv1")), step(folder("srv1", "/etc/n"), stage=1), step(turn(service), stage=2)])
+    Applied(
+        site,
+        [step(edit("srv1")), step(folder("srv1", "/etc/n"), stage=1), step(service_action(service), stage=2)],
+    )
     assert seen == [
         ({0}, set()),  # staged
         ({0}, set()),  # in its place
@@ -161,7 +164,7 @@ def test_a_journal_truncated_at_any_byte_can_be_read(name: str, tmp_path: Path) 
 
 
 def test_a_journal_continues_after_a_truncated_line(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"))
+    log = new_journal(tmp_path, edit("srv1"))
     log.begin(0)
     with (log.folder / "journal.jsonl").open("ab") as file:
         file.write(b'\n{"line": "do')
@@ -171,7 +174,7 @@ def test_a_journal_continues_after_a_truncated_line(tmp_path: Path) -> None:
 
 
 def test_the_history_shows_the_changes_of_a_run(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"), create("srv1", "/etc/new"), details=("- old", "+ new"))
+    log = new_journal(tmp_path, edit("srv1"), create("srv1", "/etc/new"), details=("- old", "+ new"))
     log.begin(0)
     log.done(0)
     log.state("applied")
@@ -184,7 +187,7 @@ def test_the_history_shows_the_changes_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_altered_copy_is_not_restored(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"))
+    log = new_journal(tmp_path, edit("srv1"))
     image = read(log).entries[0].before
     assert image is not None
     kept = log.folder / "before" / image.name
@@ -197,7 +200,7 @@ def test_a_missing_or_altered_copy_is_not_restored(tmp_path: Path) -> None:
 
 
 def test_a_digest_identifies_content_regardless_of_mode(tmp_path: Path) -> None:
-    record = read(begun(tmp_path, edit("srv1")))
+    record = read(new_journal(tmp_path, edit("srv1")))
     before, after = record.entries[0].before, record.entries[0].after
     assert record.is_image(replace(OLD, mode=0o600), before), "whatever its mode is"
     assert record.is_image(FileState(b"new\n"), after)
@@ -218,13 +221,13 @@ def test_services_are_recorded_without_possible_secrets(tmp_path: Path) -> None:
         hidden=("/home",),
         supervision=Supervision("pm2", "node", restart=("pm2 restart node",)),
     )
-    log = begun(tmp_path, turn(service))
+    log = new_journal(tmp_path, service_action(service))
     assert read(log).entries[0].service == replace(service, arguments=(), unit_text="")
     assert "secret" not in (log.folder / "journal.jsonl").read_text()
 
 
 def test_runs_are_listed_newest_first_with_their_state(tmp_path: Path) -> None:
-    logs = [begun(tmp_path, edit("srv1")) for _ in range(3)]
+    logs = [new_journal(tmp_path, edit("srv1")) for _ in range(3)]
     for log in logs:
         log.begin(0)
     logs[0].state("proven")
@@ -244,13 +247,13 @@ def test_runs_are_listed_newest_first_with_their_state(tmp_path: Path) -> None:
 
 
 def test_a_run_is_practice_if_all_its_hosts_are(tmp_path: Path) -> None:
-    record = read(begun(tmp_path))
+    record = read(new_journal(tmp_path))
     assert not record.is_practice
     assert replace(record, hosts=(replace(HOST, connect="practice"),)).is_practice
 
 
 def test_runs_interrupted_before_any_change_are_removed(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"))
+    log = new_journal(tmp_path, edit("srv1"))
     text = (log.folder / "journal.jsonl").read_text()
     early = tmp_path / "early"
     early.mkdir()
@@ -274,7 +277,7 @@ def test_runs_interrupted_before_any_change_are_removed(tmp_path: Path) -> None:
 
 def test_an_older_journal_without_attributes_can_be_read(tmp_path: Path) -> None:
     service = Service(host="srv1", component="prometheus", manager="systemd", unit="prometheus")
-    log = begun(tmp_path, edit("srv1"), turn(service, "reload"))
+    log = new_journal(tmp_path, edit("srv1"), service_action(service, "reload"))
     path = log.folder / "journal.jsonl"
     lines = [json.loads(line) for line in path.read_text().split("\n") if line]
     for change in lines[0]["changes"]:
@@ -294,16 +297,16 @@ def test_an_older_journal_without_attributes_can_be_read(tmp_path: Path) -> None
 # -- a disk that is full ---------------------------------------------------------------------------------------
 
 
-def full(*_: object, **__: object) -> int:
+def raise_disk_full(*_: object, **__: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_run_does_not_begin_where_its_journal_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownfiles, "create", full)
+    monkeypatch.setattr(ownfiles, "create", raise_disk_full)
     with pytest.raises(JournalError, match="No space left") as caught:
-        begun(tmp_path, edit("srv1"))
+        new_journal(tmp_path, edit("srv1"))
     assert "nothing was changed" in caught.value.todo
     assert list(tmp_path.iterdir()) == []
 
@@ -311,8 +314,8 @@ def test_a_run_does_not_begin_where_its_journal_cannot_be_written(
 def test_no_change_is_made_without_saving_the_old_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = begun(tmp_path)
-    monkeypatch.setattr(ownfiles, "create", full)
+    log = new_journal(tmp_path)
+    monkeypatch.setattr(ownfiles, "create", raise_disk_full)
     with pytest.raises(JournalError):
         log.extend([edit("srv1")])
 
@@ -321,15 +324,15 @@ def test_no_change_is_made_without_saving_the_old_content(
 def test_a_partly_written_line_is_an_error(
     written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = begun(tmp_path, edit("srv1"))
-    monkeypatch.setattr(os, "write", (lambda number, data: written) if written else full)
+    log = new_journal(tmp_path, edit("srv1"))
+    monkeypatch.setattr(os, "write", (lambda number, data: written) if written else raise_disk_full)
     with pytest.raises(JournalError):
         log.begin(0)
     assert log.touched
 
 
 def test_a_journal_is_discarded_with_its_copies_and_closed_twice(tmp_path: Path) -> None:
-    log = begun(tmp_path, edit("srv1"))
+    log = new_journal(tmp_path, edit("srv1"))
     log.forget_images()
     assert not (log.folder / "before").exists()
     log.discard()
@@ -356,7 +359,7 @@ def test_a_workspace_file_that_cannot_be_written_leaves_nothing(
 ) -> None:
     path = tmp_path / "file"
     path.write_text("one")
-    monkeypatch.setattr(os, "fchmod", full)
+    monkeypatch.setattr(os, "fchmod", raise_disk_full)
     with pytest.raises(OSError, match="No space"):
         ownfiles.replace(path, "two")
     with pytest.raises(OSError, match="No space"):

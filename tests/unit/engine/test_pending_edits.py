@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.engine.memory import MemoryManager, Site, done, site
+from tests.unit.engine.memory import MemoryManager, Site, completed, site
 from wizard.engine import pending_edits
 from wizard.errors import FileChangedError
 from wizard.model import Completed, Container, Facts, PlannedStep, RunService, StepKind
@@ -32,12 +32,12 @@ def host(tmp_path: Path) -> Site:
     return site(tmp_path, MemoryManager(), "srv1")
 
 
-def says(host: Site, hashes: str, dry_run: str = "") -> None:
+def set_answers(host: Site, hashes: str, dry_run: str = "") -> None:
     """Sets the answers of the container engine and of Compose on that host."""
 
     def sh(text: str, *words: str) -> Completed:
         assert words[0] == "/srv/mon"
-        return done(dry_run if "--dry-run" in text else hashes)
+        return completed(dry_run if "--dry-run" in text else hashes)
 
     host.connections["srv1"].programs["sh"] = sh
 
@@ -81,7 +81,7 @@ def pending(host: Site, box: Container = BOX) -> str:
     ],
 )
 def test_pending_changes_of_compose_are_detected(host: Site, hashes: str, dry_run: str, said: str) -> None:
-    says(host, hashes, dry_run)
+    set_answers(host, hashes, dry_run)
     assert pending(host) == said
 
 
@@ -96,9 +96,9 @@ def test_an_edit_after_planning_is_refused_before_any_change(host: Site) -> None
     service = host.service("srv1", container=BOX)
     turn = RunService(host="srv1", service=service, action="restart", why="")
     step = PlannedStep(id="x", kind=StepKind.RESTART, title="x", host="srv1", why="", changes=(turn,))
-    says(host, f"{HASHES}exporter {ABC}")
+    set_answers(host, f"{HASHES}exporter {ABC}")
     pending_edits.refuse(host.plan((step,)), host.hosts())
-    says(host, f"{HASHES}exporter {ABD}")
+    set_answers(host, f"{HASHES}exporter {ABD}")
     with pytest.raises(FileChangedError, match="does not run as its Compose files say now") as caught:
         pending_edits.refuse(host.plan((step,)), host.hosts())
     assert "/srv/mon/compose.yaml" in caught.value.where

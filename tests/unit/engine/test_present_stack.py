@@ -28,11 +28,11 @@ DOOR = FrontDoor(
 )
 
 
-def scanned(state: str = "open") -> Scan:
+def make_scan(state: str = "open") -> Scan:
     return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(state), findings=())
 
 
-def ran(runs: Path, stack: Stack, *, state: str = "proven") -> None:
+def record_run(runs: Path, stack: Stack, *, state: str = "proven") -> None:
     """Records a run that applied this stack."""
     log = Journal.create(runs, title="a run", hosts=stack.hosts, changes=(edit("srv1"),), details=())
     keep(log.folder, stack)
@@ -42,13 +42,13 @@ def ran(runs: Path, stack: Stack, *, state: str = "proven") -> None:
     log.close()
 
 
-def behind(stack: Stack) -> Stack:
+def behind_front_door(stack: Stack) -> Stack:
     """The stack with its Alertmanager behind a front door."""
     parts = (replace(each, protect=()) if each.name == "alertmanager" else each for each in stack.components)
     return replace(stack, components=tuple(parts), front_doors=(DOOR,))
 
 
-def mutual(stack: Stack) -> Stack:
+def with_mutual_tls(stack: Stack) -> Stack:
     parts = tuple(
         replace(each, protect=("tls", "client_cert"), min_version="TLS13") for each in stack.components
     )
@@ -56,9 +56,9 @@ def mutual(stack: Stack) -> Stack:
 
 
 def test_without_runs_levels_come_from_the_scan_or_the_proposal(tmp_path: Path) -> None:
-    assert present_stack(scanned(), tmp_path) == whole.five()
+    assert present_stack(make_scan(), tmp_path) == whole.five()
     seen = tuple(replace(each, client_certificate=True) for each in whole.exposures("secured")[:1])
-    found = present_stack(replace(scanned(), exposures=seen), tmp_path)
+    found = present_stack(replace(make_scan(), exposures=seen), tmp_path)
     levels = [each.protect for each in found.components]
     assert levels.count(("tls", "basic_auth", "client_cert")) == 1
     assert levels.count(("tls", "basic_auth")) == 4
@@ -66,11 +66,13 @@ def test_without_runs_levels_come_from_the_scan_or_the_proposal(tmp_path: Path) 
 
 def test_the_newest_applied_run_adds_what_no_scan_sees(tmp_path: Path) -> None:
     stack = replace(whole.five(), hosts=tuple(replace(host, connect="ssh") for host in whole.five().hosts))
-    scan = replace(scanned("secured"), stack=stack)
-    ran(tmp_path, behind(stack))
-    ran(tmp_path, mutual(stack))
-    ran(tmp_path, replace(stack, certificates=CertificateSpec(issued_by="self-signed")), state="undone")
-    ran(tmp_path, Stack(hosts=stack.hosts, components=()))
+    scan = replace(make_scan("secured"), stack=stack)
+    record_run(tmp_path, behind_front_door(stack))
+    record_run(tmp_path, with_mutual_tls(stack))
+    record_run(
+        tmp_path, replace(stack, certificates=CertificateSpec(issued_by="self-signed")), state="undone"
+    )
+    record_run(tmp_path, Stack(hosts=stack.hosts, components=()))
     found = present_stack(scan, tmp_path)
     assert found.certificates == CertificateSpec(issued_by="shared", days=90)
     assert {each.name for each in found.components if each.min_version != "TLS13"} == {"alertmanager"}
@@ -87,15 +89,15 @@ def test_the_newest_applied_run_adds_what_no_scan_sees(tmp_path: Path) -> None:
 
 def test_runs_of_other_hosts_and_unreadable_runs_are_ignored(tmp_path: Path) -> None:
     elsewhere = tuple(replace(host, address="192.0.2.99") for host in whole.five().hosts)
-    ran(tmp_path, replace(mutual(whole.five()), hosts=elsewhere))
-    ran(tmp_path, mutual(whole.five()))
+    record_run(tmp_path, replace(with_mutual_tls(whole.five()), hosts=elsewhere))
+    record_run(tmp_path, with_mutual_tls(whole.five()))
     newest = max(tmp_path.glob("*/stack.yaml"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_text("version: 9\n")
-    assert present_stack(scanned(), tmp_path) == whole.five()
+    assert present_stack(make_scan(), tmp_path) == whole.five()
     # The way to become root makes no difference: it is the same host.
     sudo = tuple(replace(host, become="sudo") for host in whole.five().hosts)
-    ran(tmp_path, replace(mutual(whole.five()), hosts=sudo))
-    assert present_stack(scanned("secured"), tmp_path).certificates.issued_by == "shared"
+    record_run(tmp_path, replace(with_mutual_tls(whole.five()), hosts=sudo))
+    assert present_stack(make_scan("secured"), tmp_path).certificates.issued_by == "shared"
 
 
 @pytest.mark.parametrize("name", ["long-term", "https://store.example.net/write"])
@@ -107,11 +109,11 @@ def test_logins_set_by_runs_match_those_in_the_configuration(tmp_path: Path, nam
     )
     stack = replace(CASE.stack, client_logins=tuple(named))
     bare = replace(stack, client_logins=())
-    before = planned.looked_up(stack, CASE.facts)
-    after = planned.carried_out(planner.plan(stack, before, Answers()), before)
+    before = planned.with_requested_files(stack, CASE.facts)
+    after = planned.facts_after_plan(planner.plan(stack, before, Answers()), before)
     found = Scan(stack=bare, facts=after, exposures=(), findings=())
     assert present_stack(found, tmp_path).client_logins == (), "no run has set them"
-    ran(tmp_path, stack)
+    record_run(tmp_path, stack)
     assert set(present_stack(found, tmp_path).client_logins) == set(CASE.stack.client_logins)
     assert present_stack(replace(found, facts=before), tmp_path).client_logins == (), (
         "they are gone from there"

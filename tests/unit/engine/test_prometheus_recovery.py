@@ -167,7 +167,7 @@ class Whole:
         return self.lines
 
 
-def checked(
+def run_check(
     monkeypatch: pytest.MonkeyPatch,
     prometheus: Prometheus,
     before: PrometheusHealth,
@@ -202,14 +202,14 @@ ALL = {"alertmanagers": (MANAGER,), "rules": (RULE,), "remote_writes": (QUEUE,),
 def test_an_unchanged_state_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
     prometheus = Prometheus(queue_lists=[(QUEUE,), (later,)])
-    told, whole = checked(monkeypatch, prometheus, health(**ALL))
+    told, whole = run_check(monkeypatch, prometheus, health(**ALL))
     assert (told.broken, told.not_checked, told.down_before) == ([], [], [])
     assert whole.now <= 1.0
 
 
 def test_a_target_is_awaited_until_its_next_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     early = replace(UP, scraped=SINCE - 1)
-    told, whole = checked(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
+    told, whole = run_check(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
     assert told.broken == []
     assert whole.now >= 4
     assert "the next scrape of 1 target that" in whole.said[0]
@@ -243,7 +243,7 @@ def test_a_target_is_awaited_until_its_next_scrape(monkeypatch: pytest.MonkeyPat
 def test_a_target_that_stays_down_is_reported(
     now: tuple[TargetHealth, ...], what: str, todo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, _ = checked(monkeypatch, Prometheus(target_lists=[now]), health())
+    told, _ = run_check(monkeypatch, Prometheus(target_lists=[now]), health())
     (broken,) = told.broken
     assert what in broken.what
     assert broken.what.startswith("prom/prometheus: ")
@@ -254,12 +254,12 @@ def test_a_target_that_stays_down_is_reported(
 
 def test_a_rejection_in_the_first_seconds_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     early = replace(UP, health="down", error="server returned HTTP status 400 Bad Request", scraped=SINCE + 1)
-    told, _ = checked(monkeypatch, Prometheus(target_lists=[(early,), (early,), (UP,)]), health())
+    told, _ = run_check(monkeypatch, Prometheus(target_lists=[(early,), (early,), (UP,)]), health())
     assert told.broken == []
 
 
 def test_a_target_that_discovery_lost_is_only_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = checked(
+    told, _ = run_check(
         monkeypatch,
         Prometheus(target_lists=[()]),
         health(targets=(replace(UP, discovered=True),)),
@@ -272,23 +272,23 @@ def test_targets_that_were_down_before_do_not_count(monkeypatch: pytest.MonkeyPa
     down = replace(
         UP, health="down", error="no route", labels={"job": "x", "instance": "other"}, url="http://other/"
     )
-    told, _ = checked(monkeypatch, Prometheus(target_lists=[(UP, down)]), health(targets=(UP, down)))
+    told, _ = run_check(monkeypatch, Prometheus(target_lists=[(UP, down)]), health(targets=(UP, down)))
     assert told.broken == []
     assert told.down_before == ["other (job x) was down before (no route), is down after: no route"]
-    gone, _ = checked(monkeypatch, Prometheus(), health(targets=(UP, down)))
+    gone, _ = run_check(monkeypatch, Prometheus(), health(targets=(UP, down)))
     assert "no target any more" in gone.down_before[0]
 
 
 def test_accepted_failures_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     down = replace(UP, health="down", error="server returned HTTP status 400 Bad Request")
-    told, whole = checked(
+    told, whole = run_check(
         monkeypatch, Prometheus(target_lists=[(down,)]), health(), accepted=frozenset({"node"})
     )
     assert (told.broken, whole.now) == ([], 0)
 
 
 def test_a_prometheus_that_became_unreachable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = checked(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
+    told, _ = run_check(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
     assert texts(told) == ["prom/prometheus: it answered before and does not now: connection refused"]
 
 
@@ -300,23 +300,23 @@ def test_every_wait_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
         Prometheus(rule_lists=[(replace(RULE, evaluated=0.0),)]),
         Prometheus(queue_lists=[(QUEUE,)]),
     ):
-        told, _ = checked(monkeypatch, prometheus, health(**ALL), stop_at=0.0)
+        told, _ = run_check(monkeypatch, prometheus, health(**ALL), stop_at=0.0)
         assert told.broken == []
 
 
 def test_a_failed_reload_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = checked(monkeypatch, Prometheus(last_reload=False), health())
+    told, _ = run_check(monkeypatch, Prometheus(last_reload=False), health())
     assert "the last reload failed" in texts(told)[0]
 
 
 def test_a_failing_blackbox_probe_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Prometheus(probed_lists=[(replace(PROBED, success=False),)])
-    told, _ = checked(monkeypatch, failed, health(probed=(PROBED,)))
+    told, _ = run_check(monkeypatch, failed, health(probed=(PROBED,)))
     assert "got through to http://srv1:9091 (job probes) before and does not now" in texts(told)[0]
     assert told.broken[0].host == "srv1"
     again = Prometheus(probed_lists=[(), (PROBED,)])
-    assert checked(monkeypatch, again, health(probed=(PROBED,)))[0].broken == []
-    accepted, _ = checked(monkeypatch, failed, health(probed=(PROBED,)), accepted=frozenset({"probes"}))
+    assert run_check(monkeypatch, again, health(probed=(PROBED,)))[0].broken == []
+    accepted, _ = run_check(monkeypatch, failed, health(probed=(PROBED,)), accepted=frozenset({"probes"}))
     assert accepted.broken == []
 
 
@@ -331,7 +331,7 @@ def test_a_failing_blackbox_probe_is_reported(monkeypatch: pytest.MonkeyPatch) -
 def test_an_alertmanager_with_another_status_is_reported(
     now: tuple[AlertmanagerHealth, ...], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, _ = checked(monkeypatch, Prometheus(manager_lists=[now]), health(alertmanagers=(MANAGER,)))
+    told, _ = run_check(monkeypatch, Prometheus(manager_lists=[now]), health(alertmanagers=(MANAGER,)))
     assert what in texts(told)[0]
 
 
@@ -350,7 +350,7 @@ def test_an_accepted_alertmanager_may_change_its_status(
     protected: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told, _ = checked(
+    told, _ = run_check(
         monkeypatch,
         Prometheus(manager_lists=[(now,)]),
         health(alertmanagers=(before,)),
@@ -361,24 +361,24 @@ def test_an_accepted_alertmanager_may_change_its_status(
 
 def test_failing_missing_and_unevaluated_rules_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = replace(RULE, health="err", error="no such metric")
-    told, _ = checked(monkeypatch, Prometheus(rule_lists=[(failing,)]), health(rules=(RULE,)))
+    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[(failing,)]), health(rules=(RULE,)))
     assert "rule Down of rules.yml a was evaluated before and fails now: no such metric" in texts(told)[0]
-    told, _ = checked(monkeypatch, Prometheus(rule_lists=[()]), health(rules=(RULE,)))
+    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[()]), health(rules=(RULE,)))
     assert "rule Down of rules.yml a was loaded before and is not now (1 in all)" in texts(told)[0]
     late = replace(RULE, evaluated=0.0)
-    told, _ = checked(monkeypatch, Prometheus(rule_lists=[(late,)]), health(rules=(RULE,)))
+    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[(late,)]), health(rules=(RULE,)))
     assert (told.broken, told.not_checked) == ([], ["rule Down was not evaluated again yet"])
-    told, _ = checked(monkeypatch, Prometheus(rule_lists=[(), (late,), (RULE,)]), health(rules=(RULE,)))
+    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[(), (late,), (RULE,)]), health(rules=(RULE,)))
     assert (told.broken, told.not_checked) == ([], [])
 
 
 def test_a_remote_write_that_delivers_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, whole = checked(monkeypatch, Prometheus(), health(remote_writes=(QUEUE,)))
+    told, whole = run_check(monkeypatch, Prometheus(), health(remote_writes=(QUEUE,)))
     assert "remote_write to http://far:9090/api/v1/write was delivering before" in texts(told)[0]
     assert whole.now > 5
-    gone, _ = checked(monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(QUEUE,)))
+    gone, _ = run_check(monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(QUEUE,)))
     assert len(gone.broken) == 1
-    idle, _ = checked(
+    idle, _ = run_check(
         monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(replace(QUEUE, delivered=0),))
     )
     assert idle.broken == [], "it delivered nothing before either"
@@ -388,7 +388,7 @@ def test_failed_scrapes_produce_samples_to_send_too(monkeypatch: pytest.MonkeyPa
     """Each failed scrape produces a sample, so the wait is not longer if no target is up."""
     before = health(remote_writes=(QUEUE,), targets=(replace(UP, health="down"),))
     for watched in (WATCHED, LOGINS):
-        told, whole = checked(monkeypatch, Prometheus(), before, watched)
+        told, whole = run_check(monkeypatch, Prometheus(), before, watched)
         assert told.broken
         assert whole.now < 80
 
@@ -397,19 +397,23 @@ def test_a_remote_write_with_only_rejected_batches_is_reported(monkeypatch: pyte
     """After a restart, a batch was dropped and the next is being sent: an attempt is counted when it begins."""
     anew = replace(QUEUE, delivered=0, newest=0)
     going = replace(QUEUE, delivered=4, failed=4, pending=4, newest=SINCE + 3)
-    told, _ = checked(
+    told, _ = run_check(
         monkeypatch, Prometheus(queue_lists=[(anew,), (going,)]), health(remote_writes=(QUEUE,))
     )
     assert len(told.broken) == 1
     more = replace(going, delivered=4, pending=0)
-    told, _ = checked(monkeypatch, Prometheus(queue_lists=[(anew,), (more,)]), health(remote_writes=(QUEUE,)))
+    told, _ = run_check(
+        monkeypatch, Prometheus(queue_lists=[(anew,), (more,)]), health(remote_writes=(QUEUE,))
+    )
     assert len(told.broken) == 1, "more is dropped than can have arrived"
     well = replace(QUEUE, delivered=9, pending=3, newest=SINCE + 3)
-    told, _ = checked(monkeypatch, Prometheus(queue_lists=[(anew,), (well,)]), health(remote_writes=(QUEUE,)))
+    told, _ = run_check(
+        monkeypatch, Prometheus(queue_lists=[(anew,), (well,)]), health(remote_writes=(QUEUE,))
+    )
     assert told.broken == []
 
 
-def sent(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
+def sent_counters(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
     """The counters of alerts sent to one Alertmanager."""
     return (NotificationHealth(url="https://am:9093/api/v2/alerts", sent=alerts, errors=errors),)
 
@@ -417,18 +421,19 @@ def sent(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
 def test_accepted_logins_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = replace(QUEUE, delivered=0, newest=0)
     prometheus = Prometheus(
-        queue_lists=[(begun,), (begun,), (QUEUE,)], notification_lists=[sent(3, 3), sent(4, 4), sent(5, 4)]
+        queue_lists=[(begun,), (begun,), (QUEUE,)],
+        notification_lists=[sent_counters(3, 3), sent_counters(4, 4), sent_counters(5, 4)],
     )
-    told, whole = checked(monkeypatch, prometheus, health(), LOGINS)
+    told, whole = run_check(monkeypatch, prometheus, health(), LOGINS)
     assert (told.broken, told.not_checked) == ([], [])
     assert whole.now < 5
 
 
 def test_rejected_logins_are_found_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = replace(QUEUE, delivered=0, newest=0)
-    counters = [sent(number, number) for number in range(90)]
+    counters = [sent_counters(number, number) for number in range(90)]
     prometheus = Prometheus(queue_lists=[(begun,)], notification_lists=counters)
-    told, whole = checked(monkeypatch, prometheus, health(), LOGINS, lines=(REFUSED, "level=info msg=x"))
+    told, whole = run_check(monkeypatch, prometheus, health(), LOGINS, lines=(REFUSED, "level=info msg=x"))
     written, alerted = texts(told)
     assert "remote_write to far:9090/api/v1/write delivers nothing with its login" in written
     assert "does not accept client_id or client_secret" in written
@@ -438,15 +443,17 @@ def test_rejected_logins_are_found_in_the_log(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_alertmanager_that_receives_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    prometheus = Prometheus(notification_lists=[sent(3, 0)])
-    told, _ = checked(monkeypatch, prometheus, health(), LOGINS)
+    prometheus = Prometheus(notification_lists=[sent_counters(3, 0)])
+    told, _ = run_check(monkeypatch, prometheus, health(), LOGINS)
     assert told.broken == []
     assert told.not_checked == ["no alert was sent to am:9093 yet, so its login could not be looked at"]
-    stopped, whole = checked(monkeypatch, Prometheus(notification_lists=[()]), health(), LOGINS, stop_at=2.0)
+    stopped, whole = run_check(
+        monkeypatch, Prometheus(notification_lists=[()]), health(), LOGINS, stop_at=2.0
+    )
     assert (stopped.broken, stopped.not_checked, whole.now) == ([], [], 3.0)
 
 
-def checked_later(
+def run_verification(
     monkeypatch: pytest.MonkeyPatch, prometheus: Prometheus, *, lines: tuple[str, ...] = ()
 ) -> dict[str, Attempt]:
     """Runs a verification that follows no change; returns its report by setting."""
@@ -475,24 +482,28 @@ def checked_later(
 
 def test_logins_are_verified_again_by_new_requests_only(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
-    works = Prometheus(queue_lists=[(QUEUE,), (later,)], notification_lists=[sent(3, 3), sent(4, 3)])
-    found = checked_later(monkeypatch, works)
+    works = Prometheus(
+        queue_lists=[(QUEUE,), (later,)], notification_lists=[sent_counters(3, 3), sent_counters(4, 3)]
+    )
+    found = run_verification(monkeypatch, works)
     assert {each.outcome for each in found.values()} == {"accepted"}
     assert found["remote_write"].curl.endswith(
         "http://prom:9090/metrics | grep -E 'remote_storage_.*samples'"
     )
 
     revoked = Prometheus(
-        queue_lists=[(QUEUE,)], notification_lists=[sent(number, number) for number in range(90)]
+        queue_lists=[(QUEUE,)], notification_lists=[sent_counters(number, number) for number in range(90)]
     )
-    found = checked_later(monkeypatch, revoked, lines=(REFUSED,))
+    found = run_verification(monkeypatch, revoked, lines=(REFUSED,))
     assert {each.failed for each in found.values()} == {True}
     assert "does not accept client_id or client_secret" in found["remote_write"].reason
 
 
 def test_a_login_for_alerts_is_not_awaited_if_no_alert_fires(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
-    quiet = Prometheus(queue_lists=[(QUEUE,), (later,)], notification_lists=[sent(3, 0)], alerting=False)
-    found = checked_later(monkeypatch, quiet)["alertmanagers"]
+    quiet = Prometheus(
+        queue_lists=[(QUEUE,), (later,)], notification_lists=[sent_counters(3, 0)], alerting=False
+    )
+    found = run_verification(monkeypatch, quiet)["alertmanagers"]
     assert (found.outcome, found.ok, found.failed) == ("unknown", False, False)
     assert "no alert was sent to am:9093 in the meantime" in found.excused

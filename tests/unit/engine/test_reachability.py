@@ -41,7 +41,9 @@ def service(port: int, address: str = "", *, active: bool = True) -> Service:
     )
 
 
-def way(address: str, *, holder: HostSpec | None = SRV1, inside: bool = False, behind: bool = False) -> Way:
+def make_way(
+    address: str, *, holder: HostSpec | None = SRV1, inside: bool = False, behind: bool = False
+) -> Way:
     return Way(address=address, holder=holder, inside=inside, behind=behind)
 
 
@@ -64,58 +66,58 @@ def never(_forward: Forward, _seconds: float) -> socket.socket:
 
 
 def test_a_reachable_service_is_probed_directly(port: int) -> None:
-    found = seen_from_here(service(port), way("127.0.0.1"), never)
+    found = seen_from_here(service(port), make_way("127.0.0.1"), never)
     assert (found.listen, found.forward, found.out_of_reach) == (f"127.0.0.1:{port}", None, "")
 
 
 def test_a_service_that_does_not_run_is_probed_directly(closed: int) -> None:
-    found = seen_from_here(service(closed, active=False), way("127.0.0.1"), never)
+    found = seen_from_here(service(closed, active=False), make_way("127.0.0.1"), never)
     assert found.forward is None
 
 
 def test_a_service_behind_a_firewall_is_probed_over_ssh_at_its_loopback(closed: int) -> None:
     there = There()
-    found = seen_from_here(service(closed), way("127.0.0.1"), there)
+    found = seen_from_here(service(closed), make_way("127.0.0.1"), there)
     assert found.forward == Forward(SRV1, f"127.0.0.1:{closed}")
     assert there.places == [f"127.0.0.1:{closed}"]
 
 
 def test_a_service_that_nothing_reaches_is_down_and_probed_directly(closed: int) -> None:
-    found = seen_from_here(service(closed), way("127.0.0.1"), There(ConnectionRefusedError()))
+    found = seen_from_here(service(closed), make_way("127.0.0.1"), There(ConnectionRefusedError()))
     assert (found.forward, found.out_of_reach) == (None, "")
 
 
 def test_a_loopback_listener_is_probed_over_ssh_under_its_hosts_address(port: int) -> None:
     # Something listens at that address on this machine: it is another service and not probed.
     there = There()
-    found = seen_from_here(service(port, "127.0.0.1"), way(ELSEWHERE), there)
+    found = seen_from_here(service(port, "127.0.0.1"), make_way(ELSEWHERE), there)
     assert (found.listen, found.forward) == (f"{ELSEWHERE}:{port}", Forward(SRV1, f"127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize("behind", [False, True])
 def test_without_ssh_forwarding_the_service_is_unreachable(closed: int, behind: bool) -> None:
     there = There(ForbiddenError("its SSH server forwards nothing"))
-    found = seen_from_here(service(closed), way("127.0.0.1", behind=behind), there)
+    found = seen_from_here(service(closed), make_way("127.0.0.1", behind=behind), there)
     assert found.forward is None
     assert found.out_of_reach == "it takes no connection from here, and its SSH server forwards nothing"
-    enclosed = seen_from_here(service(closed, "127.0.0.1"), way(ELSEWHERE, behind=behind), there)
+    enclosed = seen_from_here(service(closed, "127.0.0.1"), make_way(ELSEWHERE, behind=behind), there)
     assert enclosed.listen == f"127.0.0.1:{closed}"
     assert enclosed.out_of_reach.startswith("it listens on its own machine's loopback, and ")
 
 
 def test_behind_jump_hosts_ssh_is_preferred_to_a_direct_connection(port: int) -> None:
-    assert seen_from_here(service(port), way("127.0.0.1", behind=True), There()).forward is not None
-    found = seen_from_here(service(port), way("127.0.0.1", behind=True), There(ForbiddenError("closed")))
+    assert seen_from_here(service(port), make_way("127.0.0.1", behind=True), There()).forward is not None
+    found = seen_from_here(service(port), make_way("127.0.0.1", behind=True), There(ForbiddenError("closed")))
     assert (found.forward, found.out_of_reach) == (None, "")
 
 
 def test_an_incus_instance_is_reached_from_its_machine(closed: int) -> None:
     there = There()
-    found = seen_from_here(service(closed), way("127.0.0.7", inside=True), there)
+    found = seen_from_here(service(closed), make_way("127.0.0.7", inside=True), there)
     assert found.forward == Forward(SRV1, f"127.0.0.7:{closed}")
-    alone = seen_from_here(service(closed, "127.0.0.1"), way(ELSEWHERE, inside=True), there)
+    alone = seen_from_here(service(closed, "127.0.0.1"), make_way(ELSEWHERE, inside=True), there)
     assert alone.out_of_reach == "it listens on its own machine's loopback"
-    here = seen_from_here(service(closed), way("127.0.0.7", holder=None, inside=True), never)
+    here = seen_from_here(service(closed), make_way("127.0.0.7", holder=None, inside=True), never)
     assert (here.forward, here.out_of_reach) == (None, "")
 
 

@@ -17,9 +17,9 @@ from tests.unit.engine.memory import (
     edit,
     folder,
     host_error,
+    service_action,
     service_error,
     step,
-    turn,
 )
 from tests.unit.engine.test_executor import Applied
 from wizard import journal_reader, practice
@@ -39,7 +39,7 @@ def interrupted(make_site: Make) -> Site:
         [
             step(create(WORKSPACE, "/workspace/ca/ca.crt")),
             step(edit("srv1"), folder("srv1", "/etc/n"), create("srv1", "/etc/n/web.yml")),
-            step(turn(service), stage=1),
+            step(service_action(service), stage=1),
         ],
     )
     run.log.close()
@@ -58,7 +58,7 @@ def test_an_interrupted_run_is_found_and_rolled_back(interrupted: Site) -> None:
     assert interrupted.files() == {WORKSPACE: {}, "srv1": {"/etc/old": OLD}, "srv2": {"/etc/old": OLD}}
     assert engine.interrupted_run() is None
     assert engine.recover() == ()
-    assert interrupted.told("finished")[0].state == "undone"
+    assert interrupted.events_of_kind("finished")[0].state == "undone"
 
 
 def test_no_new_run_starts_before_the_recovery(interrupted: Site) -> None:
@@ -248,7 +248,7 @@ def test_a_failed_restart_keeps_the_run_unfinished(interrupted: Site) -> None:
 def test_an_undo_restores_files_with_which_a_service_does_not_start(make_site: Make, *, ran: bool) -> None:
     site = make_site("srv1")
     service = site.service("srv1", active=ran)
-    run = Applied(site, [step(edit("srv1"), turn(service))])
+    run = Applied(site, [step(edit("srv1"), service_action(service))])
     run.log.state("proven")
     run.log.close()
     site.manager.faults["restart", service.unit] = [service_error("it does not stay up")]

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from tests.unit.engine.loopback import serving
-from tests.unit.engine.memory import MemoryConnection, Site, create, done, edit, folder, step, turn
+from tests.unit.engine.memory import (
+    MemoryConnection,
+    Site,
+    completed,
+    create,
+    edit,
+    folder,
+    service_action,
+    step,
+)
 from wizard import probes
 from wizard.engine import consent, permission, readiness, runtime_info
 from wizard.engine.exposure import exposure, with_configured_password
@@ -58,7 +67,7 @@ def test_a_wait_of_hours_needs_consent(make_site: Make) -> None:
 
 def test_unwritable_files_are_refused_with_the_plan(make_site: Make) -> None:
     site = make_site()
-    plan = site.plan([step(edit("srv1"), folder("srv1", "/etc/n"), turn(site.service("srv1")))])
+    plan = site.plan([step(edit("srv1"), folder("srv1", "/etc/n"), service_action(site.service("srv1")))])
     permission.refuse_unwritable(plan)
     known = plan.facts.hosts["srv1"]
     examined = {"/etc/old": Examined(), "/etc/n": Examined("eve can change /etc", "/etc", "Look at it")}
@@ -79,21 +88,23 @@ def test_a_service_to_restart_must_answer_before_the_run(make_site: Make) -> Non
     site = make_site()
     with serving(lambda path, headers: (200, b"")) as place:
         up = site.service("srv1", listen=place)
-        plan = site.plan([step(turn(up))])
+        plan = site.plan([step(service_action(up))])
         readiness.refuse_silent(plan, no_dial)
         down, stopped = (
             site.service("srv1", unit="b", instance="b"),
             site.service("srv1", unit="c", instance="c", active=False),
         )
         with pytest.raises(InputError, match=r"does not answer at 127\.0\.0\.1:1, and 1 more do not"):
-            readiness.refuse_silent(site.plan([step(turn(up), turn(down), turn(stopped))]), no_dial)
+            readiness.refuse_silent(
+                site.plan([step(service_action(up), service_action(down), service_action(stopped))]), no_dial
+            )
         with pytest.raises(InputError, match="is not running"):
-            readiness.refuse_silent(site.plan([step(turn(stopped))]), no_dial)
+            readiness.refuse_silent(site.plan([step(service_action(stopped))]), no_dial)
     grafana = site.service("srv1", "grafana")
     hidden = site.service("srv1", out_of_reach="a firewall")
-    readiness.refuse_silent(site.plan([step(turn(grafana), turn(hidden))]), no_dial)
+    readiness.refuse_silent(site.plan([step(service_action(grafana), service_action(hidden))]), no_dial)
     practice = make_site("toy", connect="practice")
-    readiness.refuse_silent(practice.plan([step(turn(practice.service("toy")))]), no_dial)
+    readiness.refuse_silent(practice.plan([step(service_action(practice.service("toy")))]), no_dial)
 
 
 # -- exposure over TLS ---------------------------------------------------------------------------------------
@@ -149,7 +160,7 @@ def test_unreachable_services_are_not_probed(make_site: Make) -> None:
 
 
 def resolver(*printed: str, code: int = 0) -> MemoryConnection:
-    return MemoryConnection("srv1", programs={"sh": lambda *words: done("\n".join(printed), code)})
+    return MemoryConnection("srv1", programs={"sh": lambda *words: completed("\n".join(printed), code)})
 
 
 def test_names_are_resolved_on_the_host() -> None:
@@ -215,7 +226,7 @@ WEB = b"http_server_config: {http2: true}\n"
 GOOD = b"scrape_configs: []\n"
 
 
-def checked(
+def check_file(
     site: Site,
     path: str = "/etc/prometheus/prometheus.yml",
     content: bytes = GOOD,
@@ -256,26 +267,26 @@ def test_a_file_that_promtool_rejects_is_refused(make_site: Make) -> None:
 
     def promtool(*words: str) -> Any:
         asked.append(words)
-        return done(f"{words[-1]}: FAILED: no such field", code=1)
+        return completed(f"{words[-1]}: FAILED: no such field", code=1)
 
     site.connections["srv1"].programs["promtool"] = promtool
     with pytest.raises(ValidationError, match="no such field") as caught:
-        checked(site)
+        check_file(site)
     assert asked == [("check", "config", "/etc/prometheus/prometheus.yml.staged")]
     assert ".staged" not in caught.value.what, "the file is named as the person knows it"
-    site.connections["srv1"].programs["promtool"] = lambda *words: done("SUCCESS")
-    checked(site)
-    checked(site, "/etc/n/web.yml", WEB, ContentKind.WEB_CONFIG)
+    site.connections["srv1"].programs["promtool"] = lambda *words: completed("SUCCESS")
+    check_file(site)
+    check_file(site, "/etc/n/web.yml", WEB, ContentKind.WEB_CONFIG)
 
 
 def test_an_old_promtool_does_not_know_new_settings(make_site: Make) -> None:
     site = make_site()
-    site.connections["srv1"].programs["promtool"] = lambda *words: done(
+    site.connections["srv1"].programs["promtool"] = lambda *words: completed(
         "field x not found in type web", code=1
     )
-    checked(site, "/etc/n/web.yml", WEB, ContentKind.WEB_CONFIG)
+    check_file(site, "/etc/n/web.yml", WEB, ContentKind.WEB_CONFIG)
     with pytest.raises(ValidationError):
-        checked(site)
+        check_file(site)
 
 
 def test_in_a_foreign_folder_promtool_runs_as_the_service_user(make_site: Make) -> None:
@@ -284,26 +295,26 @@ def test_in_a_foreign_folder_promtool_runs_as_the_service_user(make_site: Make) 
 
     def runuser(*words: str) -> Any:
         asked.append(words)
-        return done(code=127)
+        return completed(code=127)
 
     site.connections["srv1"].programs["runuser"] = runuser
-    checked(site, facts=with_promtool(site, guarded=True))
+    check_file(site, facts=with_promtool(site, guarded=True))
     assert asked[0][:6] == ("-u", "prometheus", "-g", "web", "--", "/usr/bin/promtool")
     elsewhere = with_promtool(site)
     known = elsewhere.hosts["srv1"]
     guarded = replace(known, examined={"/etc/other.yml": Examined(guarded=True)})
     asked.clear()
-    checked(site, "/etc/other.yml", facts=replace(elsewhere, hosts={**elsewhere.hosts, "srv1": guarded}))
+    check_file(site, "/etc/other.yml", facts=replace(elsewhere, hosts={**elsewhere.hosts, "srv1": guarded}))
     assert asked == [], "with root's rights it would read whatever its names lead to"
 
 
 def test_a_file_that_was_invalid_before_does_not_stop_the_run(make_site: Make) -> None:
     site = make_site()
-    site.connections["srv1"].programs["promtool"] = lambda *words: done("SUCCESS")
+    site.connections["srv1"].programs["promtool"] = lambda *words: completed("SUCCESS")
     wrong = b"scrape_configs:\n- job_name: a\n  tls_config: {ca_file: /no/such/ca.crt}\n"
     with pytest.raises(ValidationError):
-        checked(site, content=wrong)
-    checked(site, content=b"\n" + wrong, before=wrong)
+        check_file(site, content=wrong)
+    check_file(site, content=b"\n" + wrong, before=wrong)
 
 
 BLACKBOX = b"modules: {http_2xx: {prober: http}}\n"
@@ -315,12 +326,12 @@ def test_the_blackbox_exporter_checks_its_own_file(make_site: Make) -> None:
 
     def exporter(*words: str) -> Any:
         name = words[1].partition("=")[2]
-        return done("", codes.get(name, 0), f"{name}: unknown field")
+        return completed("", codes.get(name, 0), f"{name}: unknown field")
 
     site.connections["srv1"].programs["blackbox_exporter"] = exporter
 
     def run() -> None:
-        checked(site, "/etc/blackbox.yml", BLACKBOX, ContentKind.BLACKBOX_CONFIG)
+        check_file(site, "/etc/blackbox.yml", BLACKBOX, ContentKind.BLACKBOX_CONFIG)
 
     run()
     codes["/etc/blackbox.yml.staged"] = 1
@@ -330,15 +341,15 @@ def test_the_blackbox_exporter_checks_its_own_file(make_site: Make) -> None:
         run()
     codes["/etc/blackbox.yml"] = 1
     run()  # the file was rejected before the edit, too
-    checked(site, "/etc/elsewhere.yml", BLACKBOX, ContentKind.BLACKBOX_CONFIG)
+    check_file(site, "/etc/elsewhere.yml", BLACKBOX, ContentKind.BLACKBOX_CONFIG)
 
 
 def test_the_cluster_configuration_is_checked(make_site: Make) -> None:
     site = make_site()
     text = b"tls_server_config: {cert_file: /no/a.crt, key_file: /no/a.key}\n"
     with pytest.raises(ValidationError):
-        checked(site, "/etc/alertmanager/cluster.yml", text, ContentKind.CLUSTER_CONFIG)
+        check_file(site, "/etc/alertmanager/cluster.yml", text, ContentKind.CLUSTER_CONFIG)
 
 
 def test_other_files_are_not_checked(make_site: Make) -> None:
-    checked(make_site(), "/etc/default/x", b"[", ContentKind.SERVICE_FLAGS)
+    check_file(make_site(), "/etc/default/x", b"[", ContentKind.SERVICE_FLAGS)

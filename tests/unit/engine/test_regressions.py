@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.engine.fleet import Wire, fleet
 from tests.unit.engine.loopback import prometheus, serving, target
-from tests.unit.engine.memory import MemoryManager, Site, done, probe
+from tests.unit.engine.memory import MemoryManager, Site, completed, probe
 from wizard.engine import baseline, regressions, vantage_point
 from wizard.engine.prometheus_recovery import Regression
 from wizard.engine.regressions import Comparison
@@ -48,19 +48,17 @@ def three(tmp_path: Path, manager: MemoryManager) -> tuple[Site, Plan]:
     return fleet(tmp_path, manager)
 
 
-def way(place: str) -> Probe:
+def probe_of(place: str) -> Probe:
     return probe("prometheus", url=f"http://{place}", component="prometheus")
 
 
-def compared(
-    site: Site, plan: Plan, before: Baseline, *, cancel: threading.Event | None = None
-) -> Comparison:
+def compare(site: Site, plan: Plan, before: Baseline, *, cancel: threading.Event | None = None) -> Comparison:
     return Comparison(plan, before, site.hosts(), site.emit, cancel or threading.Event(), run="7")
 
 
 def seen(place: str, site: Site, plan: Plan) -> PrometheusHealth:
     """Returns the report of the Prometheus at that address."""
-    watched = Watched(host="prometheus", before=(way(place),), after=(way(place),))
+    watched = Watched(host="prometheus", before=(probe_of(place),), after=(probe_of(place),))
     return baseline.look(watched, watched.before, plan.facts, site.hosts(), None)
 
 
@@ -69,8 +67,10 @@ def test_nothing_is_reported_if_all_works_as_before(three: tuple[Site, Plan]) ->
     with serving(prometheus(target("srv1:9100"), target("srv2:9100"))) as place:
         before = Baseline(prometheis=(seen(place, site, plan),))
         assert before.prometheis[0].reloaded is True
-        comparison = compared(site, plan, before)
-        found = comparison.regressions([Watched(host="prometheus", after=(way(place),))], since=time.time())
+        comparison = compare(site, plan, before)
+        found = comparison.regressions(
+            [Watched(host="prometheus", after=(probe_of(place),))], since=time.time()
+        )
     assert found == ()
     assert (comparison.report.up_before, comparison.report.broken) == (2, ())
 
@@ -81,18 +81,18 @@ def test_a_target_that_went_down_is_attributed_to_its_host(three: tuple[Site, Pl
         before = Baseline(prometheis=(seen(place, site, plan),))
     error = "server returned HTTP status 401 Unauthorized"
     with serving(prometheus(target("srv1:9100"), target("srv2:9100", health="down", error=error))) as place:
-        watched = [Watched(host="prometheus", after=(way(place),))]
-        comparison = compared(site, plan, before)
+        watched = [Watched(host="prometheus", after=(probe_of(place),))]
+        comparison = compare(site, plan, before)
         (broken,) = comparison.regressions(watched, since=1.0)
         assert (broken.host, error in broken.what) == ("srv2", True)
         assert comparison.report.broken == (broken.what,)
-        assert compared(site, plan, before).regressions(watched, since=1.0, lost=["srv2"]) == ()
+        assert compare(site, plan, before).regressions(watched, since=1.0, lost=["srv2"]) == ()
         accepted = BrokenClient(
             key="a/b/c", host="prometheus", client="job node", server="srv2/node_exporter", component="node_exporter", where=(),
             targets=tuple(each for each in before.prometheis[0].targets if "srv2" in each.address),
         )  # fmt: skip
         own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("a/b/c",)))
-        comparison = compared(site, own, before)
+        comparison = compare(site, own, before)
         assert comparison.regressions(watched, since=1.0) == ()
         assert comparison.report.accepted == ("a/b/c",)
 
@@ -100,7 +100,7 @@ def test_a_target_that_went_down_is_attributed_to_its_host(three: tuple[Site, Pl
 def test_an_incomplete_baseline_is_reported(three: tuple[Site, Plan]) -> None:
     site, plan = three
     before = Baseline(prometheis=(PrometheusHealth(host="prometheus", unanswered="refused"),))
-    comparison = compared(site, plan, before)
+    comparison = compare(site, plan, before)
     watched = [Watched(host="prometheus"), Watched(host="elsewhere")]
     assert comparison.regressions(watched, since=0.0) == ()
     assert comparison.report.not_checked == ("prometheus/prometheus: did not answer before: refused",)
@@ -112,7 +112,7 @@ def test_alertmanagers_are_probed_from_the_prometheus_host(three: tuple[Site, Pl
 
     def curl(text: str, *words: str) -> Any:
         asked.append(words[0])
-        return done("200")
+        return completed("200")
 
     site.connections["prometheus"].programs["sh"] = curl
     with serving(prometheus(target("srv1:9100"), alertmanagers=("http://am:9093/api/v2/alerts",))) as place:
@@ -123,10 +123,10 @@ def test_alertmanagers_are_probed_from_the_prometheus_host(three: tuple[Site, Pl
 
 def test_the_baseline_is_recorded_before_a_run(three: tuple[Site, Plan]) -> None:
     site, plan = three
-    site.connections["srv1"].programs["sh"] = lambda text, *words: done("200")
+    site.connections["srv1"].programs["sh"] = lambda text, *words: completed("200")
     facts = replace(plan.facts, proxies={"srv1": Proxies(routes=(ROUTE, replace(ROUTE, scheme="tcp")))})
     with serving(prometheus(target("srv1:9100"))) as place:
-        watched = Watched(host="prometheus", before=(way(place),))
+        watched = Watched(host="prometheus", before=(probe_of(place),))
         found = baseline.take(replace(plan, facts=facts, watched=(watched,)), site.hosts(), threading.Event())
     assert [each.key for each in found.prometheis] == ["prometheus/prometheus"]
     assert [(each.route.scheme, each.status) for each in found.proxies] == [("http", 200), ("tcp", None)]
@@ -150,7 +150,7 @@ def test_a_scrape_with_the_previous_configuration_does_not_count(
 
     said: list[tuple[str, str]] = []
     with serving(answer) as place:
-        watched = replace(plan, watched=(Watched(host="prometheus", before=(way(place),)),))
+        watched = replace(plan, watched=(Watched(host="prometheus", before=(probe_of(place),)),))
         found = baseline.take(
             watched, site.hosts(), threading.Event(), lambda host, text: said.append((host, text))
         )
@@ -213,10 +213,10 @@ def test_a_site_with_another_status_is_reported(
     monkeypatch.setattr(regressions, "_PROXY", 0.0)
     monkeypatch.setattr(regressions, "_PAUSE", 0.0)
     site.connections["srv1"].programs["sh"] = lambda text, *words: (
-        done("srv2") if "getent" in text else done(now)
+        completed("srv2") if "getent" in text else completed(now)
     )
     kept = Baseline(proxies=(ProxyAnswer(route=ROUTE, status=before),))
-    found = compared(site, plan, kept).regressions([], since=0.0)
+    found = compare(site, plan, kept).regressions([], since=0.0)
     if not what:
         assert found == ()
         return
@@ -228,10 +228,10 @@ def test_a_site_with_another_status_is_reported(
 def test_some_sites_are_not_compared(three: tuple[Site, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     site, plan = three
     monkeypatch.setattr(regressions, "_PROXY", 0.0)
-    silent = compared(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=0),)))
+    silent = compare(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=0),)))
     assert silent.regressions([], since=0.0) == ()
     assert "gave no answer before" in silent.report.not_checked[0]
-    lost = compared(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),)))
+    lost = compare(site, plan, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),)))
     assert lost.regressions([], since=0.0) == ()
     assert "cannot be probed any more" in lost.report.not_checked[0]
     accepted = BrokenClient(
@@ -245,7 +245,7 @@ def test_some_sites_are_not_compared(three: tuple[Site, Plan], monkeypatch: pyte
     )
     own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("k",)))
     assert (
-        compared(site, own, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),))).regressions(
+        compare(site, own, Baseline(proxies=(ProxyAnswer(route=ROUTE, status=200),))).regressions(
             [], since=0.0
         )
         == ()
@@ -257,13 +257,13 @@ def test_some_sites_are_not_compared(three: tuple[Site, Plan], monkeypatch: pyte
 
 def test_the_host_behind_an_endpoint_is_found(three: tuple[Site, Plan]) -> None:
     site, plan = three
-    comparison = compared(site, plan, Baseline())
+    comparison = compare(site, plan, Baseline())
     assert comparison.owner("srv2:9100", "prometheus") == "srv2"
     assert comparison.is_protected("srv2:9100", "prometheus")
     assert comparison.owner("far:9100", "prometheus") == "prometheus"
     assert not comparison.is_protected("far:9100", "prometheus")
     # A name that only the client's own resolver knows.
-    site.connections["srv1"].programs["sh"] = lambda text, *words: done("srv3\nsrv3\n")
+    site.connections["srv1"].programs["sh"] = lambda text, *words: completed("srv3\nsrv3\n")
     assert comparison.owner("alias:9100", "srv1") == "srv3"
     assert comparison.owner("192.0.2.77:9100", "srv1") == "srv1"
     assert comparison.clock("srv1") == 0.0
@@ -282,7 +282,7 @@ def test_a_failing_blackbox_probe_can_be_accepted(three: tuple[Site, Plan]) -> N
         job="probes",
     )
     own = replace(plan, broken_clients=(accepted,), stack=replace(plan.stack, accept_broken=("k",)))
-    comparison = compared(site, own, Baseline())
+    comparison = compare(site, own, Baseline())
     asked = ProbedHealth(labels={"job": "probes", "instance": "http://srv2:9100"}, success=True, at=0.0)
     assert comparison.is_accepted_probe(asked)
     assert not comparison.is_accepted_probe(replace(asked, labels={"job": "other", "instance": "srv2:9100"}))

@@ -238,7 +238,7 @@ def test_a_failing_prometheus_rolls_everything_back(three: tuple[Site, Plan], wi
     assert "the disk is full" in outcome.error.what
     assert site.files() == fleet_files(plan)
     assert {each.state for each in outcome.hosts} == {"rolled-back"}
-    assert site.told("rollback")[0].state == "running"
+    assert site.events_of_kind("rollback")[0].state == "running"
 
 
 def test_a_failed_probe_of_prometheus_rolls_everything_back(three: tuple[Site, Plan], wire: Wire) -> None:
@@ -263,7 +263,9 @@ def test_the_remedy_names_no_file_that_was_rolled_back(
     outcome = site.engine().apply(plan, site.emit)
     errors = [each.error for each in outcome.hosts if each.host in broken]
     said = [outcome.error, *errors]
-    told = [event.error for event in site.told("host") + site.told("rollback") if event.error]
+    told = [
+        event.error for event in site.events_of_kind("host") + site.events_of_kind("rollback") if event.error
+    ]
     assert any(said)
     for todo in (*(error.todo for error in said if error), *(todo for *_, todo in told)):
         assert todo
@@ -406,7 +408,7 @@ def test_the_canary_is_verified_before_other_hosts_are_changed(three: tuple[Site
     assert outcome.state == "proven"
     first_other = min(order.index("srv1"), order.index("srv3"))
     assert order.index("srv2") < order.index("probe srv2") < first_other
-    waiting = {event.host for event in site.told("host") if event.state == "waiting"}
+    waiting = {event.host for event in site.events_of_kind("host") if event.state == "waiting"}
     assert waiting == {"srv1", "srv3", "prometheus"}
     assert all(secured(site, name) for name in ("srv1", "srv2", "srv3"))
 

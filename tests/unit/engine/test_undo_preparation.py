@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.engine.memory import Site, attempt, create, edit, host_error, probe, turn
+from tests.unit.engine.memory import Site, attempt, create, edit, host_error, probe, service_action
 from wizard import journal_reader, probes
 from wizard.engine import service_control
 from wizard.engine.journal import Journal
@@ -78,8 +78,8 @@ def secured(site: Site, before: bytes = BEFORE, after: bytes = AFTER) -> Record:
         site,
         create("srv1", WEB, DEMANDS, content_kind=ContentKind.WEB_CONFIG),
         wrote(CONFIG, before, after),
-        turn(service, "reload", turns=(UP,), turned=(SECURED,)),
-        turn(site.service("srv1")),
+        service_action(service, "reload", turns=(UP,), turned=(SECURED,)),
+        service_action(site.service("srv1")),
     )
 
 
@@ -117,7 +117,7 @@ def test_prometheus_leaves_https_before_its_servers(make_site: Make, asked: list
     assert site.connections["srv1"].files[CONFIG].content == BEFORE
     assert WEB not in site.connections["srv1"].files
     assert {each.password for each in asked if each.user} == {Secret("a secret")}, "the journal has none"
-    assert any("scrapes srv1:9100 by http (" in event.text for event in site.told("log"))
+    assert any("scrapes srv1:9100 by http (" in event.text for event in site.events_of_kind("log"))
     found = journal_reader.read(record.folder)
     assert found is not None and found.state == "undone"
 
@@ -147,7 +147,7 @@ def test_a_failed_preparation_does_not_stop_the_undo(make_site: Make, asked: lis
     outcome = site.engine().undo(emit=site.emit)
     assert (outcome.state, outcome.error) == ("undone", None)
     assert site.connections["srv1"].files[CONFIG].content == BEFORE
-    assert any(event.text.startswith("scrapes may be lost: ") for event in site.told("log"))
+    assert any(event.text.startswith("scrapes may be lost: ") for event in site.events_of_kind("log"))
 
 
 @pytest.mark.parametrize("outcome", ["up", "error"])
@@ -161,7 +161,7 @@ def test_the_wait_for_http_times_out(make_site: Make, monkeypatch: pytest.Monkey
     secured(site)
     assert site.engine().undo().state == "undone"
     asked = ["reload"] * (outcome == "up")
-    assert [action for action, *_ in site.manager.turned] == [*asked, "reload", "restart"]
+    assert [action for action, *_ in site.manager.actions] == [*asked, "reload", "restart"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_no_wait_happens_where_it_saves_no_scrape(
     secured(site, BEFORE.replace(old, new), AFTER.replace(old, new) if b"interval" in old else AFTER)
     assert site.engine().undo().state == "undone"
     assert asked == []
-    assert [action for action, *_ in site.manager.turned] == ["reload", "restart"]
+    assert [action for action, *_ in site.manager.actions] == ["reload", "restart"]
 
 
 def test_a_journal_without_preparation_is_undone_too(make_site: Make, asked: list[Probe]) -> None:
@@ -197,8 +197,8 @@ def test_the_journal_keeps_a_target_of_each_job_and_no_password(make_site: Make)
     site = make_site()
     through = replace(UP, forward=Forward(site.specs[0], "127.0.0.1:9090"), instance="srv3:9100")
     service = site.service("srv1", "prometheus", config_file=CONFIG)
-    record = applied(site, turn(service, "reload", turns=(UP, through), turned=(SECURED,)))
+    record = applied(site, service_action(service, "reload", turns=(UP, through), turned=(SECURED,)))
     assert record.entries[0].turns == (UP, replace(SECURED, password=None))
     assert "a secret" not in (record.folder / "journal.jsonl").read_text()
-    record = applied(site, turn(service, "reload", turns=(through,)))
+    record = applied(site, service_action(service, "reload", turns=(through,)))
     assert record.entries[0].turns == (through,)

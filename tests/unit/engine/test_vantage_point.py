@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.engine.loopback import serving
-from tests.unit.engine.memory import MemoryConnection, MemoryHosts, Site, done
+from tests.unit.engine.memory import MemoryConnection, MemoryHosts, Site, completed
 from wizard.connections.errors import ForbiddenError
 from wizard.engine import vantage_point
 from wizard.errors import UnreachableError
@@ -39,7 +39,7 @@ def printing(text: str, asked: list[tuple[str, ...]]) -> Callable[..., Completed
 
     def shell(script: str, *words: str) -> Completed:
         asked.append(words)
-        return done(text)
+        return completed(text)
 
     return shell
 
@@ -150,5 +150,7 @@ def test_a_program_on_the_host_gives_the_http_status(
 
 def test_a_name_is_resolved_on_the_host(make_site: Make) -> None:
     site, known = hosts(make_site)
-    site.connections["srv1"].programs["sh"] = lambda text, *words: done("192.0.2.1\n192.0.2.1\n2001:db8::1\n")
+    site.connections["srv1"].programs["sh"] = lambda text, *words: completed(
+        "192.0.2.1\n192.0.2.1\n2001:db8::1\n"
+    )
     assert vantage_point.addresses(known, "srv1", "srv2") == ("192.0.2.1", "2001:db8::1")

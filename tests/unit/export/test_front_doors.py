@@ -31,8 +31,8 @@ def playbook(name: str, *, applied: bool = False) -> Playbook:
     case = planned.case(name)
     plan = case.plan()
     if applied:
-        facts = planned.carried_out(plan, case.facts)
-        plan = planner.plan(case.stack, planned.looked_up(case.stack, facts), Answers())
+        facts = planned.facts_after_plan(plan, case.facts)
+        plan = planner.plan(case.stack, planned.with_requested_files(case.stack, facts), Answers())
         assert not plan.steps
     return Export(plan).playbook
 
@@ -145,9 +145,9 @@ def test_sign_in_secrets_are_exported_as_secrets(name: str) -> None:
 
 def test_grafana_and_its_data_sources_are_exported_too() -> None:
     stack, facts = grafana_site()
-    plan = planner.plan(stack, planned.looked_up(stack, facts), Answers())
-    after = planned.carried_out(plan, facts)
-    again = planner.plan(stack, planned.looked_up(stack, after), Answers())
+    plan = planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
+    after = planned.facts_after_plan(plan, facts)
+    again = planner.plan(stack, planned.with_requested_files(stack, after), Answers())
     assert not again.steps
     for each in (plan, again):
         (told,) = Export(each).playbook.host_vars().values()

@@ -75,8 +75,8 @@ class Case:
         """Plans the case."""
         facts = self.facts
         if self.after:
-            facts = carried_out(plan_of(self.after), case(self.after).facts)
-        plan = planner.plan(self.stack, looked_up(self.stack, facts), self.answers)
+            facts = facts_after_plan(plan_of(self.after), case(self.after).facts)
+        plan = planner.plan(self.stack, with_requested_files(self.stack, facts), self.answers)
         return planner.restrict_plan(plan, self.keep) if self.keep else plan
 
 
@@ -231,7 +231,7 @@ def _proxy(host: str, described: Mapping[str, Any]) -> Service:
     )
 
 
-def looked_up(wanted: Stack, facts: Facts) -> Facts:
+def with_requested_files(wanted: Stack, facts: Facts) -> Facts:
     """Adds the files and folders that the planner requests to the facts; those that the case does not name are absent."""
     for _ in range(4):  # files can name other files
         asked = planner.wanted_files(wanted, facts)
@@ -248,7 +248,7 @@ def looked_up(wanted: Stack, facts: Facts) -> Facts:
     return replace(facts, hosts=hosts)
 
 
-def carried_out(plan: Plan, facts: Facts) -> Facts:
+def facts_after_plan(plan: Plan, facts: Facts) -> Facts:
     """Returns the facts after a plan was applied: its files and folders, and services with their new flags."""
     files = {name: dict(known.files) for name, known in facts.hosts.items()}
     folders = {name: dict(known.folders) for name, known in facts.hosts.items()}
@@ -302,7 +302,7 @@ def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: 
 # -- a plan as text -----------------------------------------------------------------------------------------
 
 
-def rendered(name: str) -> str:
+def plan_as_text(name: str) -> str:
     """Returns the plan of a case as text, or the reason of a refusal; ends with a newline."""
     try:
         plan = plan_of(name)

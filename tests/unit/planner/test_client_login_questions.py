@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.planner import planned
-from tests.unit.planner.test_client_logins import CONFIG, SECRET, edited, text, version
+from tests.unit.planner.test_client_logins import CONFIG, SECRET, text, version, with_edited_config
 from wizard import planner
 from wizard.errors import FirescreenError, InputError
 from wizard.model import Answers, Authorization, Facts, OAuth2, Plan, Stack, WriteFile
@@ -18,19 +18,19 @@ CASE = planned.case("client-logins")
 BARE = replace(CASE.stack, client_logins=())
 
 
-def found(facts: Facts = CASE.facts, stack: Stack = BARE) -> dict[str, asked.LoginCandidate]:
-    facts = planned.looked_up(CASE.stack, facts)
+def login_candidates(facts: Facts = CASE.facts, stack: Stack = BARE) -> dict[str, asked.LoginCandidate]:
+    facts = planned.with_requested_files(CASE.stack, facts)
     return {each.how: each for each in asked.candidates(stack, facts)}
 
 
-def answered(candidate: asked.LoginCandidate, *answers: tuple[str, str], stack: Stack = BARE) -> Stack:
+def apply_answers(candidate: asked.LoginCandidate, *answers: tuple[str, str], stack: Stack = BARE) -> Stack:
     for name, value in answers:
         stack = asked.answer(stack, candidate, name, value)
     return stack
 
 
 def plan(stack: Stack, facts: Facts = CASE.facts, **answers: object) -> Plan:
-    return planner.plan(stack, planned.looked_up(stack, facts), Answers(**answers))  # type: ignore[arg-type]
+    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers(**answers))  # type: ignore[arg-type]
 
 
 OAUTH2 = (
@@ -45,7 +45,7 @@ OAUTH2 = (
 
 def test_the_clients_in_a_configuration_are_found_with_their_logins() -> None:
     config = "basic_auth: {username: x, password_file: y}\n    scheme: https   #"
-    places = found(edited(CASE.facts, "scheme: https   #", config))
+    places = login_candidates(with_edited_config(CASE.facts, "scheme: https   #", config))
     assert [(each.how, each.addresses, each.now) for each in places.values()] == [
         ("job api", ("api.example.net:443",), "basic_auth"),
         ("job other", ("localhost:9090",), ""),
@@ -56,7 +56,7 @@ def test_the_clients_in_a_configuration_are_found_with_their_logins() -> None:
 
 
 def test_answers_equal_the_settings_in_the_stack_file() -> None:
-    for candidate in found(stack=CASE.stack).values():
+    for candidate in login_candidates(stack=CASE.stack).values():
         login = candidate.login(CASE.stack)
         shown = {each.setting.name: each for each in asked.questions(CASE.stack, candidate)}
         if login is None:
@@ -74,8 +74,8 @@ def test_answers_equal_the_settings_in_the_stack_file() -> None:
 
 
 def test_oauth2_by_questions_is_the_same_login_as_in_a_stack_file() -> None:
-    candidate = found()["job api"]
-    stack = answered(candidate, *OAUTH2)
+    candidate = login_candidates()["job api"]
+    stack = apply_answers(candidate, *OAUTH2)
     (login,) = stack.client_logins
     assert login.way == OAuth2(
         client_id="prometheus",
@@ -86,11 +86,11 @@ def test_oauth2_by_questions_is_the_same_login_as_in_a_stack_file() -> None:
         ca_file="/etc/prometheus/id-ca.crt",
     )
     assert asked.missing_answers(login) == {}
-    assert answered(candidate, ("way", ""), stack=stack) == BARE
+    assert apply_answers(candidate, ("way", ""), stack=stack) == BARE
 
 
 def test_a_typed_secret_is_written_to_its_file_and_shown_nowhere() -> None:
-    stack = answered(found()["job api"], *OAUTH2)
+    stack = apply_answers(login_candidates()["job api"], *OAUTH2)
     typed = {stack.client_logins[0].key: Secret("never-shown")}
     made = plan(stack, login_secrets=typed)
     (write,) = [
@@ -101,13 +101,13 @@ def test_a_typed_secret_is_written_to_its_file_and_shown_nowhere() -> None:
     assert (write.after.content, write.after.mode) == (b"never-shown", 0o640)  # type: ignore[union-attr]
     assert write.secret
     assert "never-shown" not in write.diff() + repr(write.by_hand)
-    after = planned.carried_out(made, CASE.facts)
+    after = planned.facts_after_plan(made, CASE.facts)
     assert plan(stack, after, login_secrets=typed).steps == ()
     assert plan(stack, after).steps == (), "the file has it now"
 
 
 def test_a_typed_secret_replaces_the_one_in_its_file() -> None:
-    stack = answered(found()["job api"], *OAUTH2, ("secret_file", SECRET))
+    stack = apply_answers(login_candidates()["job api"], *OAUTH2, ("secret_file", SECRET))
     made = plan(stack, login_secrets={stack.client_logins[0].key: Secret("newer")})
     (write,) = [each for each in made.changes if isinstance(each, WriteFile) and each.path == SECRET]
     assert write.before is not None
@@ -116,12 +116,12 @@ def test_a_typed_secret_replaces_the_one_in_its_file() -> None:
 
 def test_without_a_typed_secret_the_file_must_be_there() -> None:
     with pytest.raises(InputError, match="client secret is not there"):
-        plan(answered(found()["job api"], *OAUTH2))
+        plan(apply_answers(login_candidates()["job api"], *OAUTH2))
 
 
 def test_a_token_is_set_up_for_alertmanager() -> None:
-    candidate = found()["alertmanagers 1"]
-    stack = answered(
+    candidate = login_candidates()["alertmanagers 1"]
+    stack = apply_answers(
         candidate, ("way", "authorization"), ("secret_file", "/etc/prometheus/token"), ("type", "Token")
     )
     assert stack.client_logins[0].way == Authorization(credentials_file="/etc/prometheus/token", type="Token")
@@ -133,9 +133,9 @@ def test_existing_settings_are_filled_in() -> None:
         "oauth2: {client_id: old, client_secret_file: /s, token_url: 'https://id/t', scopes: [a],"
         " endpoint_params: {b: c}, tls_config: {ca_file: /ca}}\n    scheme: https   #"
     )
-    candidate = found(edited(CASE.facts, "scheme: https   #", config))["job api"]
+    candidate = login_candidates(with_edited_config(CASE.facts, "scheme: https   #", config))["job api"]
     assert candidate.now == "oauth2"
-    (login,) = answered(candidate, ("way", "oauth2")).client_logins
+    (login,) = apply_answers(candidate, ("way", "oauth2")).client_logins
     assert login.way == OAuth2(
         client_id="old",
         client_secret_file="/s",
@@ -145,7 +145,7 @@ def test_existing_settings_are_filled_in() -> None:
         ca_file="/ca",
     )
     with pytest.raises(InputError, match="only one way is allowed"):
-        answered(candidate, ("way", "authorization"))
+        apply_answers(candidate, ("way", "authorization"))
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,11 @@ def test_existing_settings_are_filled_in() -> None:
     ],
 )
 def test_only_one_kind_of_login_is_allowed_and_no_secret_is_shown(config: str, way: str) -> None:
-    candidate = found(edited(CASE.facts, "scheme: https   #", f"{config}\n    scheme: https   #"))["job api"]
+    candidate = login_candidates(
+        with_edited_config(CASE.facts, "scheme: https   #", f"{config}\n    scheme: https   #")
+    )["job api"]
     with pytest.raises(InputError, match="only one way is allowed") as refused:
-        answered(candidate, ("way", way))
+        apply_answers(candidate, ("way", way))
     assert refused.value.todo.startswith("Remove ")
     assert "in-clear" not in repr(candidate)
     assert candidate.present is None
@@ -181,8 +183,8 @@ WRONG = (
 
 @pytest.mark.parametrize(("name", "value", "words"), WRONG)
 def test_an_invalid_answer_is_refused_at_once(name: str, value: str, words: str) -> None:
-    candidate = found()["job api"]
-    stack = answered(candidate, ("way", "oauth2"))
+    candidate = login_candidates()["job api"]
+    stack = apply_answers(candidate, ("way", "oauth2"))
     with pytest.raises(InputError) as refused:
         asked.answer(stack, candidate, name, value)
     assert words in refused.value.what
@@ -191,28 +193,30 @@ def test_an_invalid_answer_is_refused_at_once(name: str, value: str, words: str)
 
 def test_refusals_depend_on_the_kind_of_client() -> None:
     with pytest.raises(InputError, match="plain http"):
-        answered(found()["job other"], ("way", "oauth2"))
-    old = found(version(CASE.facts, "2.26.1"))["job api"]
+        apply_answers(login_candidates()["job other"], ("way", "oauth2"))
+    old = login_candidates(version(CASE.facts, "2.26.1"))["job api"]
     with pytest.raises(InputError, match=r"came with 2\.27"):
-        answered(old, ("way", "oauth2"))
-    answered(old, ("way", "authorization"))
-    older = found(version(CASE.facts, "2.30.4"))["job api"]
+        apply_answers(old, ("way", "oauth2"))
+    apply_answers(old, ("way", "authorization"))
+    older = login_candidates(version(CASE.facts, "2.30.4"))["job api"]
     with pytest.raises(InputError, match=r"came with 2\.31"):
-        answered(older, *OAUTH2)
+        apply_answers(older, *OAUTH2)
     with pytest.raises(InputError, match="not the type of a token"):
-        answered(found()["job api"], ("way", "authorization"), ("type", "Basic"))
+        apply_answers(login_candidates()["job api"], ("way", "authorization"), ("type", "Basic"))
     with pytest.raises(InputError, match="keeps its login"):
-        answered(found()["job api"], ("client_id", "x"))
+        apply_answers(login_candidates()["job api"], ("client_id", "x"))
     with pytest.raises(InputError, match="cannot be chosen"):
-        answered(found()["job api"], ("way", "sigv4"))
+        apply_answers(login_candidates()["job api"], ("way", "sigv4"))
 
 
 def test_each_missing_answer_is_named_by_its_question() -> None:
-    (login,) = answered(found()["job api"], ("way", "oauth2"), ("secret_file", "")).client_logins
+    (login,) = apply_answers(
+        login_candidates()["job api"], ("way", "oauth2"), ("secret_file", "")
+    ).client_logins
     assert set(asked.missing_answers(login)) == {"token_url", "client_id", "secret_file"}
 
 
 def test_an_unreadable_configuration_has_no_clients() -> None:
-    assert found(text(CASE.facts, CONFIG, "scrape_configs: [")) == {}
+    assert login_candidates(text(CASE.facts, CONFIG, "scrape_configs: [")) == {}
     with pytest.raises(FirescreenError):
         plan(CASE.stack, text(CASE.facts, CONFIG, "scrape_configs: ["))

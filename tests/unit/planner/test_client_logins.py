@@ -29,7 +29,7 @@ def text(facts: Facts, path: str, content: str | None) -> Facts:
     return mon1(facts, files={**facts.hosts["mon1"].files, path: state})
 
 
-def edited(facts: Facts, old: str, new: str) -> Facts:
+def with_edited_config(facts: Facts, old: str, new: str) -> Facts:
     state = facts.hosts["mon1"].files[CONFIG]
     assert state is not None
     assert old in state.content.decode()
@@ -47,14 +47,22 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
     ),
     "too old for oauth2": (lambda facts: version(facts, "2.26.1"), "does not know oauth2"),
     "too old for authorization": (lambda facts: version(facts, "2.24.0"), "does not know"),
-    "no such job": (lambda facts: edited(facts, "job_name: api", "job_name: apis"), "has no job api"),
+    "no such job": (
+        lambda facts: with_edited_config(facts, "job_name: api", "job_name: apis"),
+        "has no job api",
+    ),
     "no such remote_write": (
-        lambda facts: edited(facts, "name: long-term", "name: short"),
+        lambda facts: with_edited_config(facts, "name: long-term", "name: short"),
         "no remote_write",
     ),
-    "by plain http": (lambda facts: edited(facts, "scheme: https   # theirs", "scheme: http"), "unencrypted"),
+    "by plain http": (
+        lambda facts: with_edited_config(facts, "scheme: https   # theirs", "scheme: http"),
+        "unencrypted",
+    ),
     "a password is there already": (
-        lambda facts: edited(facts, "scheme: https   #", "basic_auth: {username: x}\n    scheme: https   #"),
+        lambda facts: with_edited_config(
+            facts, "scheme: https   #", "basic_auth: {username: x}\n    scheme: https   #"
+        ),
         "authenticates with basic_auth already",
     ),
     "no secret": (lambda facts: text(facts, SECRET, None), "client secret is not there"),
@@ -65,7 +73,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -81,7 +89,9 @@ def test_an_impossible_login_is_refused(name: str) -> None:
 
 def test_only_the_login_that_differs_is_replaced() -> None:
     case = planned.case("client-logins")
-    facts = edited(case.facts, "scheme: https   #", "oauth2: {client_id: old}  # mine\n    scheme: https   #")
+    facts = with_edited_config(
+        case.facts, "scheme: https   #", "oauth2: {client_id: old}  # mine\n    scheme: https   #"
+    )
     plan = plan_for(case.stack, facts)
     (change,) = [each for step in plan.steps if step.kind == "login" for each in step.changes]
     after = change.after.content.decode()  # type: ignore[union-attr]

@@ -33,7 +33,7 @@ MODULES = "/etc/prometheus/exporter-exporter.yml"
 
 
 def plan_for(stack: Stack = CASE.stack, facts: Facts = CASE.facts) -> Plan:
-    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
 
 
 def with_host(name: str, facts: Facts = CASE.facts, **changed: Any) -> Facts:
@@ -64,7 +64,7 @@ def jobs(text: str) -> Facts:
     return with_file("mon1", PROMETHEUS, f"scrape_configs:\n{text}")
 
 
-def after(plan: Plan, path: str) -> str:
+def content_after(plan: Plan, path: str) -> str:
     """Returns the content of a file after the plan; '' if the plan does not write the file."""
     found = [
         each.after
@@ -153,7 +153,7 @@ def test_targets_on_loopback_of_the_prometheus_host_stay() -> None:
             replace(each, host="web1") if each.host == "mon1" else each for each in CASE.stack.components
         ),
     )
-    written = after(plan_for(stack, replace(facts, hosts=hosts)), PROMETHEUS)
+    written = content_after(plan_for(stack, replace(facts, hosts=hosts)), PROMETHEUS)
     near, far = written.split("  - job_name: far")
     assert "proxy" not in near and "https" not in near
     assert "metrics_path: /proxy" in far and "scheme: https" in far
@@ -167,9 +167,9 @@ def test_existing_modules_are_used_and_names_are_unique() -> None:
         "  far: {method: http, http: {address: 192.0.2.9, port: 9100}}\n"
     )
     plan = plan_for(facts=with_file("web1", MODULES, text))
-    assert after(plan, MODULES).startswith(f"{text}  node_exporter-2:")
-    assert "module: [box]" in after(plan, PROMETHEUS)
-    assert "module: [node_exporter-2]" in after(plan, PROMETHEUS)
+    assert content_after(plan, MODULES).startswith(f"{text}  node_exporter-2:")
+    assert "module: [box]" in content_after(plan, PROMETHEUS)
+    assert "module: [node_exporter-2]" in content_after(plan, PROMETHEUS)
 
 
 def test_another_metrics_path_gets_its_own_module() -> None:
@@ -178,8 +178,8 @@ def test_another_metrics_path_gets_its_own_module() -> None:
         "  - job_name: b\n    metrics_path: /other\n    static_configs: [{targets: ['web1:9100']}]\n"
     )
     plan = plan_for(facts=facts)
-    assert "path: /other" in after(plan, MODULES)
-    assert "module: [node_exporter]" in after(plan, PROMETHEUS)
+    assert "path: /other" in content_after(plan, MODULES)
+    assert "module: [node_exporter]" in content_after(plan, PROMETHEUS)
 
 
 def test_blackbox_probe_jobs_go_through_the_one_port_too() -> None:
@@ -192,12 +192,12 @@ def test_blackbox_probe_jobs_go_through_the_one_port_too() -> None:
             "      - {target_label: __address__, replacement: 'web1:9115'}\n"
         )
     )
-    written = after(plan, PROMETHEUS)
+    written = content_after(plan, PROMETHEUS)
     # Debian's module blackbox has `path: probe` without a slash: no exporter answers that path.
     assert (
         "params: {module: [blackbox_exporter-2, http_2xx]}" in written and "metrics_path: /proxy" in written
     )
-    assert "path: /probe" in after(plan, MODULES)
+    assert "path: /probe" in content_after(plan, MODULES)
     (up,) = (each for each in plan.probes if each.id == "web1/exporter_exporter/up@mon1/b")
     assert (up.instance, up.instance_label) == ("web1:9999", "https://example.net")
 
@@ -212,7 +212,7 @@ def test_existing_flags_and_tls_settings_are_kept() -> None:
     facts = with_host(
         "web1", facts, files={**known.files, path: FileState(wrong.encode(), 0o644, "root", "root")}
     )
-    written = after(plan_for(facts=facts), path)
+    written = content_after(plan_for(facts=facts), path)
     assert written.startswith("ARGS='-allow.net 192.0.2.0/24 -web.tls.listen-address=:9999 -web.tls.verify ")
     assert " --web.listen-address=" in written
 
@@ -259,17 +259,17 @@ def test_an_unreachable_host_is_left_out() -> None:
     hosts = {name: each for name, each in CASE.facts.hosts.items() if name != "web1"}
     plan = plan_for(facts=replace(CASE.facts, hosts=hosts, away={"web1": "no route"}))
     assert not any(step.host == "web1" for step in plan.steps)
-    assert "proxy" not in after(plan, PROMETHEUS)
+    assert "proxy" not in content_after(plan, PROMETHEUS)
 
 
-def asked(stack: Stack, facts: Facts = CASE.facts) -> Any:
-    looked = planned.looked_up(stack, facts)
+def exporters_question(stack: Stack, facts: Facts = CASE.facts) -> Any:
+    looked = planned.with_requested_files(stack, facts)
     return next(
         (each for each in planner.questions(stack, looked) if each.setting.of == f"web1/{EXPORTERS}"), None
     )
 
 
-def bare() -> Stack:
+def without_front_doors() -> Stack:
     return replace(
         CASE.stack,
         front_doors=(),
@@ -278,8 +278,8 @@ def bare() -> Stack:
 
 
 def test_one_question_puts_the_exporters_behind_the_one_port_and_takes_them_out() -> None:
-    stack = bare()
-    question = asked(stack)
+    stack = without_front_doors()
+    question = exporters_question(stack)
     assert "blackbox_exporter" in question.why and "9999" in question.why and question.default == ""
     behind = planner.answer(stack, question.setting, "yes")
     (door,) = behind.front_doors
@@ -291,23 +291,26 @@ def test_one_question_puts_the_exporters_behind_the_one_port_and_takes_them_out(
         "web1/blackbox_exporter": (),
         "web2/node_exporter": ("tls", "basic_auth"),
     }
-    again = asked(behind)
+    again = exporters_question(behind)
     assert (again.setting, again.default) == (question.setting, "yes")
     assert planner.answer(behind, question.setting, "yes") == behind
     assert planner.answer(behind, question.setting, "") == stack
     with pytest.raises(FirescreenError):
         planner.answer(behind, question.setting, "perhaps")
     # Exporters behind it get no question about their level, and no front door of another proxy is offered.
-    keys = [each.key for each in planner.questions(behind, planned.looked_up(behind, CASE.facts))]
+    keys = [each.key for each in planner.questions(behind, planned.with_requested_files(behind, CASE.facts))]
     assert not any("web1/node_exporter" in key or "web1/blackbox" in key for key in keys)
     assert not any(key.startswith("front_doors") and key.endswith(".name") for key in keys)
 
 
 def test_the_one_port_is_offered_only_where_possible() -> None:
-    stack = bare()
-    assert asked(replace(stack, certificates=replace(stack.certificates, issued_by="self-signed"))) is None
-    assert asked(stack, with_proxy(active=False)) is None
-    assert asked(stack, with_exporter(flags=FlagPlace("manual"))) is None
+    stack = without_front_doors()
+    assert (
+        exporters_question(replace(stack, certificates=replace(stack.certificates, issued_by="self-signed")))
+        is None
+    )
+    assert exporters_question(stack, with_proxy(active=False)) is None
+    assert exporters_question(stack, with_exporter(flags=FlagPlace("manual"))) is None
 
 
 def test_a_second_front_door_on_the_host_keeps_its_answers() -> None:
@@ -328,7 +331,7 @@ def test_a_second_front_door_on_the_host_keeps_its_answers() -> None:
             for each in stack.front_doors
         ),
     )
-    found = planner.questions(stack, planned.looked_up(stack, facts))
+    found = planner.questions(stack, planned.with_requested_files(stack, facts))
     access = next(each for each in found if each.setting.name == "access")
     changed = planner.answer(stack, access.setting, "client_cert")
     assert [each.client_cert for each in changed.front_doors] == [True, True]

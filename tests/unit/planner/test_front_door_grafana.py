@@ -82,10 +82,10 @@ def site(
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
 
 
-def written(plan: Plan, path: str) -> str:
+def written_content(plan: Plan, path: str) -> str:
     (found,) = (
         change
         for step in plan.steps
@@ -100,13 +100,13 @@ def test_grafanas_settings_and_data_sources_follow_the_front_door() -> None:
     stack, facts = site()
     assert stack_file.parse(stack_file.dump(stack), source="").front_doors == stack.front_doors
     plan = plan_for(stack, facts)
-    said = grafana_ini.settings(written(plan, INI).encode())
+    said = grafana_ini.settings(written_content(plan, INI).encode())
     assert said == {
         ("server", "root_url"): f"{URL}/",
         ("server", "serve_from_sub_path"): "true",
         ("server", "http_addr"): "127.0.0.1",
     }
-    sources = written(plan, SOURCES)
+    sources = written_content(plan, SOURCES)
     assert (
         "- name: Metrics   # ours\n    type: prometheus\n    url: http://localhost:9090/prometheus\n"
         in sources
@@ -142,7 +142,7 @@ def test_grafanas_settings_and_data_sources_follow_the_front_door() -> None:
 
 def test_nothing_remains_of_an_applied_plan() -> None:
     stack, facts = site()
-    done = planned.carried_out(plan_for(stack, facts), facts)
+    done = planned.facts_after_plan(plan_for(stack, facts), facts)
     assert plan_for(stack, done).steps == ()
 
 
@@ -182,7 +182,7 @@ def override(key: str, value: str, section: str = "server") -> GrafanaOverride:
 
 def test_settings_from_the_environment_are_not_written_again() -> None:
     plan = plan_for(*site(overrides=(override("root_url", f"{URL}/"), override("http_port", "3001"))))
-    said = grafana_ini.settings(written(plan, INI).encode())
+    said = grafana_ini.settings(written_content(plan, INI).encode())
     assert set(said) == {("server", "serve_from_sub_path"), ("server", "http_addr")}
     assert any(each.url == "http://192.0.2.11:3001/" for each in plan.probes)
 
@@ -223,7 +223,7 @@ def test_anonymous_dashboards_are_warned_about() -> None:
 
 def test_enforce_domain_uses_the_new_name() -> None:
     plan = plan_for(*site(ini="[server]\nenforce_domain = true\ndomain = old.example.net\n"))
-    assert grafana_ini.settings(written(plan, INI).encode())["server", "domain"] == "noc.example.net"
+    assert grafana_ini.settings(written_content(plan, INI).encode())["server", "domain"] == "noc.example.net"
 
 
 def test_a_job_that_scrapes_grafana_follows_the_front_door() -> None:
@@ -235,7 +235,9 @@ def test_a_job_that_scrapes_grafana_follows_the_front_door() -> None:
     more = b"  - job_name: grafana\n    static_configs: [{targets: ['localhost:3000']}]\n"
     files = {**host.files, config: replace(state, content=state.content + more)}
     plan = plan_for(stack, replace(facts, hosts={**facts.hosts, "web1": replace(host, files=files)}))
-    assert "targets: ['localhost:3000']}]\n    metrics_path: /grafana/metrics\n" in written(plan, config)
+    assert "targets: ['localhost:3000']}]\n    metrics_path: /grafana/metrics\n" in written_content(
+        plan, config
+    )
 
 
 @pytest.mark.parametrize(
@@ -303,7 +305,7 @@ def without_door(facts: Facts) -> Stack:
 
 
 def asked(stack: Stack, facts: Facts, name: str) -> Question | None:
-    found = planner.questions(stack, planned.looked_up(stack, facts))
+    found = planner.questions(stack, planned.with_requested_files(stack, facts))
     return next(
         (each for each in found if (each.setting.section, each.setting.name) == ("front_doors", name)), None
     )
@@ -417,6 +419,9 @@ def test_a_front_door_for_grafana_alone_needs_no_users() -> None:
     stack = stack_file.parse(stack_file.dump(alone), source="")
     plan = plan_for(stack, facts)
     assert (
-        grafana_ini.settings(written(plan, INI).encode())["server", "root_url"] == "https://noc.example.net/"
+        grafana_ini.settings(written_content(plan, INI).encode())["server", "root_url"]
+        == "https://noc.example.net/"
     )
-    assert "auth_basic_user_file" not in written(plan, "/etc/nginx/conf.d/firescreen-noc.example.net.conf")
+    assert "auth_basic_user_file" not in written_content(
+        plan, "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
+    )

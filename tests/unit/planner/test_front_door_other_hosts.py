@@ -31,7 +31,7 @@ SITE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
 
 def plan_for(stack: Stack, facts: Facts, renew: str = "") -> Plan:
     answers = Answers(renew=frozenset({renew} if renew else ()))
-    return planner.plan(stack, planned.looked_up(stack, facts), answers)
+    return planner.plan(stack, planned.with_requested_files(stack, facts), answers)
 
 
 def db1(facts: Facts, **changed: object) -> Facts:
@@ -47,7 +47,7 @@ def _at(case: planned.Case, address: str) -> Facts:
 
 def _with_users(case: planned.Case) -> Facts:
     """After the plan, with a user in the web configuration of db1's Alertmanager: Firescreen takes no user out of one."""
-    facts = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
+    facts = planned.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
     service = facts.hosts["db1"].service("alertmanager")
     assert service is not None
     state = facts.hosts["db1"].files[service.web_config]
@@ -102,7 +102,7 @@ def test_apache_cannot_use_an_ed25519_key() -> None:
 
 def test_the_client_certificate_is_renewed_alone() -> None:
     case = planned.case(NAME)
-    after = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
+    after = planned.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
     again = plan_for(case.stack, after, "client:web1/nginx/noc.example.net")
     written = {change.path for change in again.changes if isinstance(change, WriteFile)}
     assert written == {f"/etc/nginx/firescreen/noc.example.net-client.{end}" for end in ("crt", "key")}
@@ -130,7 +130,7 @@ def test_a_front_door_and_its_components_cannot_be_divided() -> None:
 def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
     """The front door's own site has an http route until it is rewritten."""
     case = planned.case("front-door")
-    there = planned.carried_out(plan_for(case.stack, case.facts), case.facts)
+    there = planned.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
     route = ProxyRoute(
         host="web1",
         program="nginx",
@@ -149,9 +149,9 @@ def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
             for each in case.stack.components
         ),
     )
-    assert broken_clients.broken_clients(stack, planned.looked_up(stack, there)) == ()
+    assert broken_clients.broken_clients(stack, planned.with_requested_files(stack, there)) == ()
     foreign = replace(there, proxies={"web1": Proxies(routes=(replace(route, file="/etc/nginx/other"),))})
-    assert broken_clients.broken_clients(stack, planned.looked_up(stack, foreign)) != ()
+    assert broken_clients.broken_clients(stack, planned.with_requested_files(stack, foreign)) != ()
     (site,) = [
         each for each in plan_for(stack, there).changes if isinstance(each, WriteFile) and each.path == SITE
     ]
@@ -178,7 +178,7 @@ def test_a_component_with_another_name_is_verified_by_it() -> None:
     assert b"proxy_ssl_name alerts.example.net;" in site.after.content
 
 
-def asked(stack: Stack, facts: Facts) -> dict[str, Question]:
+def front_door_questions(stack: Stack, facts: Facts) -> dict[str, Question]:
     found = planner.questions(stack, facts)
     return {each.setting.name: each for each in found if each.setting.section == "front_doors"}
 
@@ -189,33 +189,37 @@ def protection(stack: Stack) -> dict[str, tuple[str, ...]]:
 
 def test_a_question_asks_how_the_proxy_connects_to_components_of_its_host() -> None:
     case = planned.case("front-door")
-    question = asked(case.stack, case.facts)["connection"]
+    question = front_door_questions(case.stack, case.facts)["connection"]
     assert (question.default, question.priority) == ("loopback", "low")
     stack = planner.answer(case.stack, question.setting, "tls")
     assert set(protection(stack).values()) == {("tls", "client_cert")}
-    assert asked(stack, case.facts)["connection"].default == "tls"
-    assert "others" not in asked(stack, case.facts), "there is no other host"
+    assert front_door_questions(stack, case.facts)["connection"].default == "tls"
+    assert "others" not in front_door_questions(stack, case.facts), "there is no other host"
     site = next(each for each in plan_for(stack, case.facts).changes if each.path == SITE)
     assert isinstance(site, WriteFile)
     assert site.after is not None
     assert b"http://" not in site.after.content
-    there = planned.carried_out(plan_for(stack, case.facts), case.facts)
-    assert asked(stack, there)["name"].default == "noc.example.net", "it is asked for what stands, too"
+    there = planned.facts_after_plan(plan_for(stack, case.facts), case.facts)
+    assert front_door_questions(stack, there)["name"].default == "noc.example.net", (
+        "it is asked for what stands, too"
+    )
     assert planner.answer(stack, question.setting, "loopback") == case.stack
     with pytest.raises(InputError, match="cannot be chosen"):
         planner.answer(stack, question.setting, "smoke signals")
     own = replace(case.stack, certificates=replace(case.stack.certificates, issued_by="self-signed"))
-    assert "connection" not in asked(own, case.facts), "nobody could issue the client certificate"
+    assert "connection" not in front_door_questions(own, case.facts), (
+        "nobody could issue the client certificate"
+    )
 
 
 def test_a_question_asks_for_components_of_other_hosts() -> None:
     case = planned.case(NAME)
-    question = asked(case.stack, case.facts)["others"]
+    question = front_door_questions(case.stack, case.facts)["others"]
     assert question.default == "db1/alertmanager db1/blackbox_exporter"
     without = planner.answer(case.stack, question.setting, "")
     assert [each.to for each in without.front_doors[0].routes] == ["prometheus", "pushgateway"]
     assert protection(without)["db1/alertmanager"] == ("tls", "basic_auth")
-    assert asked(without, case.facts)["others"].default == ""
+    assert front_door_questions(without, case.facts)["others"].default == ""
     again = planner.answer(without, question.setting, "db1/alertmanager")
     assert again.front_doors[0].routes[-1] == DoorRoute(
         to="alertmanager", path="/db1/alertmanager", host="db1"
@@ -223,7 +227,7 @@ def test_a_question_asks_for_components_of_other_hosts() -> None:
     assert protection(again)["db1/alertmanager"] == ("tls", "client_cert")
     with pytest.raises(InputError, match="no component of another host"):
         planner.answer(again, question.setting, "web1/prometheus")
-    name = asked(again, case.facts)["name"].setting
+    name = front_door_questions(again, case.facts)["name"].setting
     gone = planner.answer(again, name, "")
     assert gone.front_doors == ()
     assert set(protection(gone).values()) == {("tls", "basic_auth")}
@@ -237,7 +241,7 @@ def test_a_host_with_only_a_proxy_gets_questions_too() -> None:
         if each.host == "db1"
     )
     stack = replace(case.stack, components=components, front_doors=())
-    question = asked(stack, case.facts)["name"]
+    question = front_door_questions(stack, case.facts)["name"]
     assert "serves db1/alertmanager, db1/blackbox_exporter under one https name" in question.why
     named = planner.answer(stack, question.setting, "noc.example.net")
     assert [each.path for each in named.front_doors[0].routes] == [
@@ -245,12 +249,12 @@ def test_a_host_with_only_a_proxy_gets_questions_too() -> None:
         "/db1/blackbox_exporter",
     ]
     assert set(protection(named).values()) == {("tls", "client_cert")}
-    others = asked(named, case.facts)["others"].setting
+    others = front_door_questions(named, case.facts)["others"].setting
     with pytest.raises(InputError, match="would lead nowhere"):
         planner.answer(named, others, "")
     assert len(planner.answer(named, others, "db1/alertmanager").front_doors[0].routes) == 1
     assert planner.answer(named, question.setting, "").components == stack.components
-    assert "connection" not in asked(named, case.facts), "it has no component of its own host"
+    assert "connection" not in front_door_questions(named, case.facts), "it has no component of its own host"
 
 
 def _restarts(plan: Plan, unit: str) -> int:
@@ -262,7 +266,7 @@ def test_one_restart_is_enough_for_tls_and_the_path() -> None:
     plan = plan_for(case.stack, case.facts)
     for unit in ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"):
         assert _restarts(plan, unit) == 1
-    after = planned.carried_out(plan, case.facts)
+    after = planned.facts_after_plan(plan, case.facts)
     assert plan_for(case.stack, after).steps == ()
 
 

@@ -32,7 +32,7 @@ HAPROXY = "/etc/haproxy/haproxy.cfg"
 def plan_for(name: str, change: Callable[[FrontDoor], FrontDoor], facts: Facts | None = None) -> Plan:
     case = planned.case(name)
     stack = replace(case.stack, front_doors=(change(case.stack.front_doors[0]),))
-    return planner.plan(stack, planned.looked_up(stack, facts or case.facts), Answers())
+    return planner.plan(stack, planned.with_requested_files(stack, facts or case.facts), Answers())
 
 
 def text(facts: Facts, path: str, content: str) -> Facts:
@@ -47,7 +47,7 @@ def content(facts: Facts, path: str) -> str:
     return state.content.decode()
 
 
-def written(plan: Plan, path: str) -> str:
+def written_content(plan: Plan, path: str) -> str:
     (change,) = (each for each in plan.changes if isinstance(each, WriteFile) and each.path == path)
     assert change.after is not None
     return change.after.content.decode()
@@ -60,7 +60,7 @@ FRONTEND = "front-door-own-frontend"
 
 def test_a_frontend_gets_lines_and_the_login_is_in_a_backend() -> None:
     facts = planned.case(FRONTEND).facts
-    found = written(plan_for(FRONTEND, lambda door: door), HAPROXY)
+    found = written_content(plan_for(FRONTEND, lambda door: door), HAPROXY)
     frontend, _, block = found.partition("# Written by Firescreen, which undoes it too: front doors.")
     assert frontend.count("use_backend firescreen-noc.example.net-9443-to-9091 if") == 1
     assert "http-request auth" not in frontend
@@ -68,7 +68,7 @@ def test_a_frontend_gets_lines_and_the_login_is_in_a_backend() -> None:
     assert "frontend" not in block.replace("front doors", "")
     again = plan_for(FRONTEND, lambda door: replace(door, timeout=60), text(facts, HAPROXY, found))
     assert (
-        written(again, HAPROXY).partition("# Written by Firescreen, which undoes it too: front")[0]
+        written_content(again, HAPROXY).partition("# Written by Firescreen, which undoes it too: front")[0]
         == frontend
     )
 
@@ -140,7 +140,7 @@ def with_secret(facts: Facts) -> Facts:
 
 def test_client_certificates_are_optional_for_other_paths_of_the_site() -> None:
     plan = plan_for(OWN, lambda door: replace(door, people=(), client_cert=True))
-    found = written(plan, INCLUDED)
+    found = written_content(plan, INCLUDED)
     assert "ssl_verify_client optional_no_ca;" in found
     assert "if ($ssl_client_verify != SUCCESS) {\n        return 403;" in found
     expected = {each.client: each.expect for each in plan.probes if "/door/" in each.id}
@@ -170,7 +170,7 @@ def test_a_site_that_requires_client_certificates_itself_is_refused_with_its_lin
 def test_sign_in_works_in_an_existing_site() -> None:
     facts = with_secret(planned.case(OWN).facts)
     plan = plan_for(OWN, lambda door: replace(door, people=(), machines=("script",), sign_in=COMPANY), facts)
-    found = written(plan, INCLUDED)
+    found = written_content(plan, INCLUDED)
     assert "location ^~ /oauth2/ {" in found
     assert "satisfy all;" in found
     assert "satisfy any" not in found
@@ -263,17 +263,19 @@ ZONE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
 def test_an_nginx_rate_limit_is_declared_outside_the_site_and_removed_again() -> None:
     case = planned.case("front-door-own-site")
     (door,) = case.stack.front_doors
-    plan = planner.plan(case.stack, planned.looked_up(case.stack, case.facts), Answers())
-    after = planned.carried_out(plan, case.facts)
+    plan = planner.plan(case.stack, planned.with_requested_files(case.stack, case.facts), Answers())
+    after = planned.facts_after_plan(plan, case.facts)
     state = after.hosts["web1"].files[ZONE]
     assert state is not None
     assert b"rate=20r/s" in state.content
     without = replace(case.stack, front_doors=(replace(door, rate_limit=0),))
-    after = planned.carried_out(planner.plan(without, planned.looked_up(without, after), Answers()), after)
+    after = planned.facts_after_plan(
+        planner.plan(without, planned.with_requested_files(without, after), Answers()), after
+    )
     state = after.hosts["web1"].files[ZONE]
     assert state is not None
     assert b"limit_req_zone" not in state.content
-    assert planner.plan(without, planned.looked_up(without, after), Answers()).steps == ()
+    assert planner.plan(without, planned.with_requested_files(without, after), Answers()).steps == ()
 
 
 def test_a_rate_limit_in_a_site_leaves_other_limits_alone() -> None:
@@ -282,10 +284,10 @@ def test_a_rate_limit_in_a_site_leaves_other_limits_alone() -> None:
     files = {**web1.files, ZONE: FileState(b"server {}\n", 0o644, "root", "root")}
     facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
     with pytest.raises(InputError, match="did not write"):
-        planner.plan(case.stack, planned.looked_up(case.stack, facts), Answers())
+        planner.plan(case.stack, planned.with_requested_files(case.stack, facts), Answers())
     (door,) = case.stack.front_doors
     without = replace(case.stack, front_doors=(replace(door, rate_limit=0),))
-    plan = planner.plan(without, planned.looked_up(without, facts), Answers())
+    plan = planner.plan(without, planned.with_requested_files(without, facts), Answers())
     assert ZONE not in {change.path for change in plan.changes}
 
 
@@ -301,4 +303,4 @@ def test_a_frontend_that_uses_the_same_counter_is_refused() -> None:
     files = {**web1.files, main: replace(state, content=content)}
     facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
     with pytest.raises(InputError, match="track-sc2 itself"):
-        planner.plan(case.stack, planned.looked_up(case.stack, facts), Answers())
+        planner.plan(case.stack, planned.with_requested_files(case.stack, facts), Answers())

@@ -34,7 +34,7 @@ SITE = "/etc/apache2/sites-enabled/firescreen-noc.example.net.conf"
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
 
 
 def with_door(stack: Stack, **changed: object) -> Stack:
@@ -47,13 +47,15 @@ def settings(stack: Stack, **changed: object) -> Stack:
     return with_door(stack, sign_in=replace(found, **changed))  # type: ignore[arg-type]
 
 
-def kept(facts: Facts, path: str, content: str | None, mode: int = 0o600, host: str = WORKSPACE) -> Facts:
+def with_file(
+    facts: Facts, path: str, content: str | None, mode: int = 0o600, host: str = WORKSPACE
+) -> Facts:
     known = facts.hosts[host]
     state = FileState(content.encode(), mode, "ada", "ada") if content is not None else None
     return replace(facts, hosts={**facts.hosts, host: replace(known, files={**known.files, path: state})})
 
 
-def written(plan: Plan, path: str) -> str:
+def written_content(plan: Plan, path: str) -> str:
     return next(
         change.after.content.decode()
         for change in plan.changes
@@ -65,32 +67,32 @@ Change = Callable[[Stack, Facts], tuple[Stack, Facts]]
 MODULE = "/etc/apache2/mods-available/auth_openidc.load"
 REFUSED: dict[str, tuple[Change, str, str]] = {
     "no module": (
-        lambda stack, facts: (stack, kept(facts, MODULE, None, host="web1")),
+        lambda stack, facts: (stack, with_file(facts, MODULE, None, host="web1")),
         "lacks mod_auth_openidc",
         "apt install libapache2-mod-auth-openidc",
     ),
     "no secret": (
-        lambda stack, facts: (stack, kept(facts, SECRET_FILE, None)),
+        lambda stack, facts: (stack, with_file(facts, SECRET_FILE, None)),
         "does not exist",
         "mode 0600",
     ),
     "a secret that others read": (
-        lambda stack, facts: (stack, kept(facts, SECRET_FILE, "x" * 20, 0o644)),
+        lambda stack, facts: (stack, with_file(facts, SECRET_FILE, "x" * 20, 0o644)),
         "others can read",
         f"chmod 600 {SECRET_FILE}",
     ),
     "two lines": (
-        lambda stack, facts: (stack, kept(facts, SECRET_FILE, "one\ntwo\n")),
+        lambda stack, facts: (stack, with_file(facts, SECRET_FILE, "one\ntwo\n")),
         "one line",
         "nothing but the secret",
     ),
     "a command": (
-        lambda stack, facts: (stack, kept(facts, SECRET_FILE, "exec:/bin/id")),
+        lambda stack, facts: (stack, with_file(facts, SECRET_FILE, "exec:/bin/id")),
         "one line",
         "nothing but the secret",
     ),
     "no CA": (
-        lambda stack, facts: (stack, kept(facts, "/home/ada/company-ca.pem", "hello")),
+        lambda stack, facts: (stack, with_file(facts, "/home/ada/company-ca.pem", "hello")),
         "CA of the OpenID provider",
         "PEM",
     ),
@@ -128,7 +130,7 @@ def test_the_secret_is_in_one_file_and_is_shown_nowhere() -> None:
     plan = plan_for(case.stack, case.facts)
     secret = 'a-client-secret-"quoted"-\\n'
     assert secret in [each.reveal() for each in plan.secrets]
-    text = written(plan, SECRETS)
+    text = written_content(plan, SECRETS)
     assert 'OIDCClientSecret "a-client-secret-\\"quoted\\"-\\\\n"' in text
     key = text.partition('OIDCCryptoPassphrase "')[2].partition('"')[0]
     assert len(key) >= 32
@@ -140,19 +142,22 @@ def test_the_secret_is_in_one_file_and_is_shown_nowhere() -> None:
             assert key not in shown
             assert "a-client-secret" not in shown
     assert (
-        key != written(plan_for(case.stack, case.facts), SECRETS).partition('OIDCCryptoPassphrase "')[2][:-2]
+        key
+        != written_content(plan_for(case.stack, case.facts), SECRETS).partition('OIDCCryptoPassphrase "')[2][
+            :-2
+        ]
     )
 
 
 def test_sessions_survive_a_new_client_secret() -> None:
     case = planned.case(CASE)
     plan = plan_for(case.stack, case.facts)
-    after = planned.carried_out(plan, plan.facts)
-    again = plan_for(case.stack, kept(after, SECRET_FILE, "another-secret"))
+    after = planned.facts_after_plan(plan, plan.facts)
+    again = plan_for(case.stack, with_file(after, SECRET_FILE, "another-secret"))
     assert [change.path for change in again.changes] == [SECRETS, "apache2.service"] or [
         change.path for change in again.changes if isinstance(change, WriteFile)
     ] == [SECRETS]
-    old, new = (written(each, SECRETS) for each in (plan, again))
+    old, new = (written_content(each, SECRETS) for each in (plan, again))
     assert old.partition("OIDCCryptoPassphrase")[2] == new.partition("OIDCCryptoPassphrase")[2]
     assert "another-secret" in new
 
@@ -161,7 +166,7 @@ def test_only_a_new_module_requires_a_restart() -> None:
     case = planned.case(CASE)
     plan = plan_for(case.stack, case.facts)
     assert actions(plan) == ["restart"]
-    after = planned.carried_out(plan, plan.facts)
+    after = planned.facts_after_plan(plan, plan.facts)
     assert actions(plan_for(settings(case.stack, session_hours=2), after)) == ["reload"]
 
 
@@ -186,13 +191,13 @@ def test_browsers_are_redirected_to_the_provider_and_programs_get_401() -> None:
     probes = {each.client: each for each in plan_for(certificate, case.facts).probes}
     assert probes["no client certificate"].expect == "401"
     assert probes["API"].cert_file
-    assert "AuthType Basic" not in written(plan_for(certificate, case.facts), SITE)
+    assert "AuthType Basic" not in written_content(plan_for(certificate, case.facts), SITE)
 
 
 def test_any_account_may_sign_in_only_if_the_stack_file_says_so() -> None:
     case = planned.case(CASE)
     everyone = settings(case.stack, email_domains=("*",), groups=(), claims=(), ca_file="")
-    text = written(plan_for(everyone, case.facts), SITE)
+    text = written_content(plan_for(everyone, case.facts), SITE)
     assert "Require claim" not in text
     assert "OIDCCABundlePath" not in text
     door = FrontDoor(host="a", proxy="apache", name="a.example.net", routes=(), sign_in=SignIn(groups=("x",)))
@@ -231,12 +236,12 @@ def test_a_component_at_the_root_path_leaves_the_sign_in_path_free(
 DOOR = "web1/apache"
 
 
-def asked(stack: Stack, facts: Facts) -> dict[str, str]:
-    looked = planned.looked_up(stack, facts)
+def question_defaults(stack: Stack, facts: Facts) -> dict[str, str]:
+    looked = planned.with_requested_files(stack, facts)
     return {each.key: each.default for each in planner.questions(stack, looked)}
 
 
-def choose(stack: Stack, name: str, value: str) -> Stack:
+def answer_setting(stack: Stack, name: str, value: str) -> Stack:
     return planner.answer(stack, Setting("front_doors", name, DOOR), value)
 
 
@@ -248,7 +253,7 @@ def in_apache(facts: Facts) -> Facts:
 def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
     case = planned.case("front-door-apache")
     facts = in_apache(planned.case(CASE).facts)
-    stack = choose(case.stack, "access", "sign_in")
+    stack = answer_setting(case.stack, "access", "sign_in")
     door = stack.front_doors[0]
     assert (door.people, door.machines, door.client_cert, door.sign_in) == ((), ("admin",), False, SignIn())
     for name, value in (
@@ -258,7 +263,7 @@ def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
         ("email_domains", "example.net, example.org"),
         ("groups", "net ops, admins"),
     ):
-        stack = choose(stack, f"sign_in.{name}", value)
+        stack = answer_setting(stack, f"sign_in.{name}", value)
     found = stack.front_doors[0].sign_in
     assert found == SignIn(
         issuer="https://id.example.net/realms/company",
@@ -267,11 +272,11 @@ def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
         email_domains=("example.net", "example.org"),
         groups=("net ops", "admins"),
     )
-    shown = asked(stack, facts)
+    shown = question_defaults(stack, facts)
     assert shown[f"front_doors.{DOOR}.access"] == "sign_in"
     assert shown[f"front_doors.{DOOR}.sign_in.groups"] == "net ops, admins"
     assert plan_for(stack, facts).steps
-    back = choose(stack, "access", "password").front_doors[0]
+    back = answer_setting(stack, "access", "password").front_doors[0]
     assert (back.sign_in, back.users) == (None, ("admin",))
 
 
@@ -290,7 +295,7 @@ def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
 )
 def test_an_invalid_answer_is_refused(name: str, value: str) -> None:
     with pytest.raises(InputError) as refused:
-        choose(planned.case(CASE).stack, f"sign_in.{name}", value)
+        answer_setting(planned.case(CASE).stack, f"sign_in.{name}", value)
     assert refused.value.todo
 
 
@@ -300,7 +305,7 @@ CONFIG = "/etc/oauth2-proxy.cfg"
 OWN_UNIT = "/usr/lib/systemd/system/oauth2-proxy.service"
 
 
-def beside(**changed: object) -> Stack:
+def oauth2_proxy_stack(**changed: object) -> Stack:
     stack = planned.case("front-door-sign-in-nginx").stack
     return settings(stack, **changed) if changed else stack
 
@@ -308,7 +313,7 @@ def beside(**changed: object) -> Stack:
 def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
     case = planned.case("front-door-sign-in-nginx")
     plan = plan_for(case.stack, case.facts)
-    given = tomllib.loads(written(plan, CONFIG))
+    given = tomllib.loads(written_content(plan, CONFIG))
     assert given["redirect_url"] == "https://noc.example.net/oauth2/callback"
     assert (given["allowed_groups"], given["email_domains"]) == (["admins"], ["*"])
     assert (given["cookie_secure"], given["cookie_httponly"], given["upstreams"]) == (
@@ -323,13 +328,13 @@ def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
     assert (change.after.rights, change.secret) == ("0640 root:oauth2-proxy", True)
     units = [each.service.unit for each in plan.changes if isinstance(each, RunService)]
     assert units.index("oauth2-proxy") < units.index("nginx")
-    after = planned.carried_out(plan, plan.facts)
-    again = plan_for(beside(session_hours=2, email_domains=("example.net",)), after)
+    after = planned.facts_after_plan(plan, plan.facts)
+    again = plan_for(oauth2_proxy_stack(session_hours=2, email_domains=("example.net",)), after)
     assert [each.service.unit for each in again.changes if isinstance(each, RunService)] == [
         "oauth2-proxy",
         "nginx",
     ]
-    assert tomllib.loads(written(again, CONFIG))["cookie_secret"] == given["cookie_secret"]
+    assert tomllib.loads(written_content(again, CONFIG))["cookie_secret"] == given["cookie_secret"]
 
 
 @pytest.mark.parametrize(
@@ -344,9 +349,9 @@ def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
 def test_settings_that_oauth2_proxy_lacks_are_refused(
     path: str, content: str | None, changed: dict[str, object], what: str
 ) -> None:
-    facts = kept(planned.case("front-door-sign-in-nginx").facts, path, content, host="web1")
+    facts = with_file(planned.case("front-door-sign-in-nginx").facts, path, content, host="web1")
     with pytest.raises(InputError) as refused:
-        plan_for(beside(**changed), facts)
+        plan_for(oauth2_proxy_stack(**changed), facts)
     assert what in refused.value.what
     assert refused.value.where
     assert refused.value.todo

@@ -34,7 +34,7 @@ CONFIG = "/etc/prometheus/prometheus.yml"
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.looked_up(stack, facts), Answers())
+    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
 
 
 def web1(facts: Facts, **changed: object) -> Facts:
@@ -57,7 +57,7 @@ def text(facts: Facts, path: str, content: str) -> Facts:
     return web1(facts, files=files)
 
 
-def edited(facts: Facts, path: str, old: str, new: str) -> Facts:
+def with_edited_file(facts: Facts, path: str, old: str, new: str) -> Facts:
     state = facts.hosts["web1"].files[path]
     assert state is not None
     assert old in state.content.decode()
@@ -89,7 +89,9 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
         "several --web.listen-address",
     ),
     "sites are not included": (
-        lambda facts: edited(facts, "/etc/nginx/nginx.conf", "include /etc/nginx/conf.d/*.conf;", ""),
+        lambda facts: with_edited_file(
+            facts, "/etc/nginx/nginx.conf", "include /etc/nginx/conf.d/*.conf;", ""
+        ),
         "does not include /etc/nginx/conf.d/*.conf",
     ),
     "no main configuration": (
@@ -113,19 +115,19 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
         "has the name noc.example.net",
     ),
     "scraped at another address": (
-        lambda facts: edited(facts, CONFIG, "localhost:9090", "192.0.2.11:9090"),
+        lambda facts: with_edited_file(facts, CONFIG, "localhost:9090", "192.0.2.11:9090"),
         "at 192.0.2.11:9090",
     ),
     "a job has others too": (
-        lambda facts: edited(facts, CONFIG, "'127.0.0.1:9091'", "'127.0.0.1:9091', 'else:9091'"),
+        lambda facts: with_edited_file(facts, CONFIG, "'127.0.0.1:9091'", "'127.0.0.1:9091', 'else:9091'"),
         "and others too",
     ),
     "alertmanagers have others too": (
-        lambda facts: edited(facts, CONFIG, "'localhost:9093'", "'localhost:9093', 'else:9093'"),
+        lambda facts: with_edited_file(facts, CONFIG, "'localhost:9093'", "'localhost:9093', 'else:9093'"),
         "and others too",
     ),
     "remote_write": (
-        lambda facts: edited(
+        lambda facts: with_edited_file(
             facts,
             CONFIG,
             "scrape_configs:",
@@ -154,15 +156,17 @@ UNFIT_SITES: dict[str, tuple[Callable[[Facts], Facts], str]] = {
         "is not there",
     ),
     "included by no main configuration": (
-        lambda facts: edited(facts, "/etc/nginx/nginx.conf", "include /etc/nginx/conf.d/*.conf;", ""),
+        lambda facts: with_edited_file(
+            facts, "/etc/nginx/nginx.conf", "include /etc/nginx/conf.d/*.conf;", ""
+        ),
         "does not include",
     ),
     "another name": (
-        lambda facts: edited(facts, OWN, "noc.example", "other.example"),
+        lambda facts: with_edited_file(facts, OWN, "noc.example", "other.example"),
         "no site with the name",
     ),
     "a location before ours": (
-        lambda facts: edited(facts, OWN, "include", "location ^~ /push/x { return 204; } include"),
+        lambda facts: with_edited_file(facts, OWN, "include", "location ^~ /push/x { return 204; } include"),
         "comes before",
     ),
     "a foreign file in the place": (
@@ -262,7 +266,7 @@ def test_a_site_that_proxies_to_the_old_path_needs_consent() -> None:
 def test_a_hash_that_matches_its_password_stays() -> None:
     case = planned.case("front-door")
     plan = plan_for(case.stack, case.facts)
-    after = planned.carried_out(plan, plan.facts)
+    after = planned.facts_after_plan(plan, plan.facts)
     state = after.hosts["web1"].files["/etc/nginx/firescreen/noc.example.net.htpasswd"]
     assert state is not None
     assert [line.split(b"$")[2] for line in state.content.splitlines()] == [b"08", b"08"]
@@ -282,19 +286,19 @@ def test_no_secret_is_printed_or_in_the_site() -> None:
 # -- the questions -------------------------------------------------------------------------------------------
 
 
-def bare() -> tuple[Stack, Facts]:
+def without_front_doors() -> tuple[Stack, Facts]:
     case = planned.case("front-door")
     components = tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components)
     return replace(case.stack, front_doors=(), components=components), case.facts
 
 
 def keys(stack: Stack, facts: Facts) -> dict[str, str]:
-    looked = planned.looked_up(stack, facts)
+    looked = planned.with_requested_files(stack, facts)
     return {each.key: each.default for each in planner.questions(stack, looked)}
 
 
 def test_a_name_adds_a_front_door_and_an_empty_name_removes_it() -> None:
-    stack, facts = bare()
+    stack, facts = without_front_doors()
     name = Setting("front_doors", "name", "web1/nginx")
     assert keys(stack, facts)[str(name)] == ""
     made = planner.answer(stack, name, " NOC.example.net. ")
@@ -313,7 +317,7 @@ def test_a_name_adds_a_front_door_and_an_empty_name_removes_it() -> None:
     ("way", "users", "certificate"), [("client_cert", 0, True), ("either", 1, True), ("password", 1, False)]
 )
 def test_access_to_a_front_door_is_a_question(way: str, users: int, certificate: bool) -> None:
-    stack, facts = bare()
+    stack, facts = without_front_doors()
     made = planner.answer(stack, Setting("front_doors", "name", "web1/nginx"), "noc.example.net")
     made = planner.answer(made, Setting("front_doors", "access", "web1/nginx"), way)
     assert (len(made.front_doors[0].users), made.front_doors[0].client_cert) == (users, certificate)
@@ -326,13 +330,15 @@ def test_access_to_a_front_door_is_a_question(way: str, users: int, certificate:
 @pytest.mark.parametrize("value", ["two words", "-x", "a..b", "a" * 201, "http://x"])
 def test_an_invalid_name_is_refused(value: str) -> None:
     with pytest.raises(InputError):
-        planner.answer(bare()[0], Setting("front_doors", "name", "web1/nginx"), value)
+        planner.answer(without_front_doors()[0], Setting("front_doors", "name", "web1/nginx"), value)
     with pytest.raises(InputError):
-        planner.answer(bare()[0], Setting("front_doors", "access", "web1/nginx"), "key under the mat")
+        planner.answer(
+            without_front_doors()[0], Setting("front_doors", "access", "web1/nginx"), "key under the mat"
+        )
 
 
 def test_impossible_front_doors_get_no_question() -> None:
-    stack, facts = bare()
+    stack, facts = without_front_doors()
     for hindered in (
         web1(facts, proxies=()),
         service(facts, "prometheus", web_config="/etc/web.yml"),
@@ -455,7 +461,7 @@ def test_one_port_requires_client_certificates_for_all_sites_or_none() -> None:
 
 def test_a_users_certificate_and_key_are_combined_in_one_file() -> None:
     case = planned.case("front-door-haproxy")
-    made = planned.carried_out(plan := haproxy_plan(case.facts), plan.facts)
+    made = planned.facts_after_plan(plan := haproxy_plan(case.facts), plan.facts)
     files = made.hosts["web1"].files
     parts = [files[f"/etc/haproxy/firescreen/haproxy-noc.example.net.{end}"] for end in ("crt", "key")]
     bundle = files["/etc/haproxy/firescreen/noc.example.net.pem"]
@@ -483,7 +489,7 @@ def test_a_route_of_another_section_to_the_old_path_needs_consent() -> None:
 
 
 def with_door(proxy: str = "nginx") -> tuple[Stack, Facts]:
-    stack, facts = bare()
+    stack, facts = without_front_doors()
     if proxy == "haproxy":
         only = tuple(each for each in facts.hosts["web1"].proxies if each.component == "haproxy")
         facts = web1(facts, proxies=only)
@@ -588,10 +594,12 @@ def test_newer_haproxy_reads_certificate_and_key_from_two_files(version: str) ->
 def test_a_renewed_certificate_is_written_to_the_combined_file_too() -> None:
     case = planned.case("front-door-haproxy")
     first = plan_for(case.stack, case.facts)
-    after = planned.carried_out(first, first.facts)
+    after = planned.facts_after_plan(first, first.facts)
     door = case.stack.front_doors[0]
     again = planner.plan(
-        case.stack, planned.looked_up(case.stack, after), Answers(renew=frozenset({door.certificate}))
+        case.stack,
+        planned.with_requested_files(case.stack, after),
+        Answers(renew=frozenset({door.certificate})),
     )
     paths = {change.path for change in again.changes if isinstance(change, WriteFile)}
     assert "/etc/haproxy/firescreen/noc.example.net.pem" in paths
@@ -610,7 +618,7 @@ def test_probes_of_a_blackbox_exporter_go_through_its_front_door() -> None:
         config_file="",
     )
     facts = web1(case.facts, services=(*case.facts.hosts["web1"].services, node))
-    facts = edited(facts, CONFIG, "'http://example.net'", "'http://192.0.2.11:9100/'")
+    facts = with_edited_file(facts, CONFIG, "'http://example.net'", "'http://192.0.2.11:9100/'")
     components = (*case.stack.components, ComponentSpec(host="web1", name="node_exporter", protect=("tls",)))
     plan = plan_for(replace(case.stack, components=components), facts)
     (asked,) = [each for each in plan.probes if "/probed@" in each.id]

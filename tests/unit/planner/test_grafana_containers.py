@@ -19,14 +19,14 @@ SOURCES = "/srv/mon/grafana/datasources"
 HOST = HostFacts(spec=HostSpec(name="here", connect="local"), root=True, grafana=(BOX,))
 
 
-def inside(host: HostFacts) -> grafana.Grafana:
+def containerised_grafana(host: HostFacts) -> grafana.Grafana:
     found = [one for one in grafana.clients(Facts(hosts={"here": host})) if one.service.container is not None]
     (client,) = found
     return client
 
 
 def test_its_files_lie_where_its_data_sources_are_mounted() -> None:
-    client = inside(HOST)
+    client = containerised_grafana(HOST)
     assert (client.datasources, client.folder) == (SOURCES, f"{SOURCES}/firescreen")
     assert client.service.group == "root"
     path = f"{SOURCES}/firescreen/firescreen-ca.crt"
@@ -39,7 +39,7 @@ def test_its_files_lie_where_its_data_sources_are_mounted() -> None:
 def test_what_a_data_source_names_is_read_on_the_host() -> None:
     ca = FileState(b"the CA")
     here = replace(HOST, files={f"{SOURCES}/ca.crt": ca, f"{SOURCES}/ours.yaml": FileState(b"{}")})
-    client = inside(here)
+    client = containerised_grafana(here)
     assert [path for path, _ in client.files] == [f"{SOURCES}/ours.yaml"]
     assert (
         grafana.setting_content(client, "$__file{/etc/grafana/provisioning/datasources/ca.crt}") == b"the CA"

@@ -33,11 +33,11 @@ def target(**changed: object) -> TargetHealth:
 def plan_with(*targets: TargetHealth, **changed: object) -> Plan:
     case = planned.case("level-password")
     health = {"prometheus/prometheus": PrometheusHealth(host="prometheus", targets=targets)}
-    facts = replace(planned.looked_up(case.stack, case.facts), health=health, **changed)  # type: ignore[arg-type]
+    facts = replace(planned.with_requested_files(case.stack, case.facts), health=health, **changed)  # type: ignore[arg-type]
     return planner.plan(case.stack, facts, case.answers)
 
 
-def told(plan: Plan, finding: str) -> list[str]:
+def findings_of(plan: Plan, finding: str) -> list[str]:
     return [each.what for each in plan.warnings if each.id == finding]
 
 
@@ -51,7 +51,7 @@ def test_a_duration_is_shown_in_readable_units(seconds: float, text: str) -> Non
 
 def test_targets_that_are_down_before_are_reported_with_a_reason() -> None:
     plan = plan_with(target(health="down", error="connection refused", url="http://other:9100/metrics"))
-    (what,) = told(plan, "down-before")
+    (what,) = findings_of(plan, "down-before")
     assert "connection refused" in what
     (finding,) = (each for each in plan.warnings if each.id == "down-before")
     assert (finding.host, finding.component) == ("prometheus", "prometheus")
@@ -69,7 +69,7 @@ def test_failures_that_the_plan_fixes_are_reported_as_such() -> None:
 
 def test_many_failing_targets_are_counted() -> None:
     plan = plan_with(*(target(health="down", url=f"http://other:{port}/metrics") for port in range(1, 14)))
-    found = told(plan, "down-before")
+    found = findings_of(plan, "down-before")
     assert len(found) == 11
     assert found[-1].startswith("3 more targets")
 
@@ -90,15 +90,15 @@ def test_unreachable_prometheus_and_unreadable_proxy_are_reported() -> None:
 @pytest.mark.parametrize(("interval", "many"), [(30.0, 0), (60.0, 0), (600.0, 1)])
 def test_a_long_scrape_interval_makes_verification_wait(interval: float, many: int) -> None:
     plan = plan_with(target(interval=interval), target(pool="often", interval=15.0))
-    assert len(told(plan, "slow-scrape")) == many
+    assert len(findings_of(plan, "slow-scrape")) == many
     assert plan.longest_wait >= health_findings.wait_of(interval, 10.0)
     if many:
-        assert "every 10 min" in told(plan, "slow-scrape")[0]
+        assert "every 10 min" in findings_of(plan, "slow-scrape")[0]
 
 
 def test_a_server_without_a_scrape_job_gets_a_question_first() -> None:
     case = planned.case("job-missing")
-    facts = planned.looked_up(case.stack, case.facts)
+    facts = planned.with_requested_files(case.stack, case.facts)
     pairs = health_findings.unscraped_servers(case.stack, facts)
     assert [(client.key, server.key) for client, server in pairs]
     assert all(client.host.spec.name != server.spec.host for client, server in pairs)

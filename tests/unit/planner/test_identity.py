@@ -127,7 +127,7 @@ def config_of(plan: Plan, path: str = ETC, name: str = "monitor") -> bytes:
     return found[-1] if found else state.content
 
 
-def planned(stack: Stack, facts: Facts) -> Plan:
+def make_plan(stack: Stack, facts: Facts) -> Plan:
     return planner.plan(stack, facts, Answers())
 
 
@@ -143,8 +143,8 @@ def names_in_certificate(plan: Plan, name: str) -> tuple[str, ...]:
     return issue.summary(found).names
 
 
-def recognised(plan: Plan, address: str) -> None:
-    """Whether the plan edits the existing job and queries Prometheus about its target."""
+def assert_recognised(plan: Plan, address: str) -> None:
+    """Asserts that the plan edits the existing job and queries Prometheus about its target."""
     text = config_of(plan)
     assert text.count(b"job_name") == 1, text.decode()
     assert b"scheme: https" in text and address.encode() in text
@@ -175,8 +175,8 @@ def recognised(plan: Plan, address: str) -> None:
     ],
 )
 def test_addresses_of_the_prometheus_host_are_recognised(target: str, san: str) -> None:
-    plan = planned(*site(target))
-    recognised(plan, target)
+    plan = make_plan(*site(target))
+    assert_recognised(plan, target)
     assert san in names_in_certificate(plan, "monitor")
 
 
@@ -184,8 +184,8 @@ def test_addresses_of_the_prometheus_host_are_recognised(target: str, san: str) 
     ("target", "san"), [("NODE1.:9100", "node1"), ("Node1.example.org.:9100", "node1.example.org")]
 )
 def test_a_name_of_another_host_is_compared_as_dns_does(target: str, san: str) -> None:
-    plan = planned(*site(target, on="node1"))
-    recognised(plan, target)
+    plan = make_plan(*site(target, on="node1"))
+    assert_recognised(plan, target)
     assert san in names_in_certificate(plan, "node1")
 
 
@@ -194,16 +194,17 @@ def test_a_name_of_another_host_is_compared_as_dns_does(target: str, san: str) -
 )
 def test_a_name_that_only_the_prometheus_host_resolves_is_recognised(addresses: tuple[str, ...]) -> None:
     known = {"metrics-a.example.org": addresses}
-    plan = planned(*site("metrics-a.example.org:9100", on="node1", resolved=known))
-    recognised(plan, "metrics-a.example.org:9100")
+    plan = make_plan(*site("metrics-a.example.org:9100", on="node1", resolved=known))
+    assert_recognised(plan, "metrics-a.example.org:9100")
     assert "metrics-a.example.org" in names_in_certificate(plan, "node1")
     assert config_of(plan).count(b"metrics-a") == 1, "the target stays as it was written"
 
 
 def test_the_address_of_a_host_in_the_stack_file_need_not_be_on_its_interfaces() -> None:
     known = {"metrics-a.example.org": ("203.0.113.9",), "node1": ("203.0.113.9",)}
-    recognised(
-        planned(*site("metrics-a.example.org:9100", on="node1", resolved=known)), "metrics-a.example.org:9100"
+    assert_recognised(
+        make_plan(*site("metrics-a.example.org:9100", on="node1", resolved=known)),
+        "metrics-a.example.org:9100",
     )
 
 
@@ -240,13 +241,13 @@ def _listening(*listen: str) -> tuple[HostFacts, Service]:
     ],
 )
 def test_a_loopback_address_never_means_another_host(target: str) -> None:
-    plan = planned(*site(target, on="node1"))
+    plan = make_plan(*site(target, on="node1"))
     assert config_of(plan).count(b"job_name") == 2
     assert config_of(plan).count(b"https") == 1
 
 
 def test_a_name_that_resolves_to_loopback_never_means_another_host() -> None:
-    plan = planned(*site("node1:9100", on="node1", resolved={"node1": ("127.0.1.1",)}))
+    plan = make_plan(*site("node1:9100", on="node1", resolved={"node1": ("127.0.1.1",)}))
     assert config_of(plan).count(b"job_name") == 2
 
 
@@ -261,7 +262,7 @@ def test_a_docker_bridge_address_means_the_clients_host() -> None:
 @pytest.mark.parametrize("target", ["node1:9101", "node11:9100", "1node1:9100", "192.0.2.22:9100", "node1"])
 def test_another_port_or_name_is_not_recognised(target: str) -> None:
     stack, facts = site(target, on="node1", resolved={"node11": ("192.0.2.77",), "1node1": ()})
-    assert config_of(planned(stack, facts)).count(b"job_name") == 2
+    assert config_of(make_plan(stack, facts)).count(b"job_name") == 2
 
 
 # -- uncertain targets --------------------------------------------------------------------------------------
@@ -286,7 +287,7 @@ def test_another_port_or_name_is_not_recognised(target: str) -> None:
 def test_an_uncertain_target_is_reported_and_not_guessed(
     target: str, resolved: dict[str, tuple[str, ...]], resolver: str, words: str
 ) -> None:
-    plan = planned(*site(target, on="node1", resolved=resolved, resolver=resolver))
+    plan = make_plan(*site(target, on="node1", resolved=resolved, resolver=resolver))
     (said,) = (each for each in plan.warnings if each.id == "target-unclear")
     assert words in said.what and target in said.what and "node1/node_exporter" in said.what
     assert said.host == "monitor" and said.remediation
@@ -300,7 +301,7 @@ def test_an_alertmanager_with_an_ambiguous_name_is_reported() -> None:
     alerts = service("node1", "alertmanager", 9093)
     facts = replace(facts, hosts={**facts.hosts, "node1": replace(node, services=(*node.services, alerts))})
     stack = replace(stack, components=(ComponentSpec(host="node1", name="alertmanager", protect=("tls",)),))
-    (said,) = (each for each in planned(stack, facts).warnings if each.id == "target-unclear")
+    (said,) = (each for each in make_plan(stack, facts).warnings if each.id == "target-unclear")
     assert (
         "alertmanagers 1" in said.what and "node1/alertmanager" in said.what and "several hosts" in said.what
     )
@@ -310,7 +311,7 @@ def test_an_alertmanager_with_an_ambiguous_name_is_reported() -> None:
     ("target", "on"), [("198.51.100.7:9100", "node1"), ("nat.example.org:9100", "monitor")]
 )
 def test_an_address_outside_the_stack_is_not_uncertain(target: str, on: str) -> None:
-    plan = planned(*site(target, on=on, resolved={"nat.example.org": ("198.51.100.7",)}))
+    plan = make_plan(*site(target, on=on, resolved={"nat.example.org": ("198.51.100.7",)}))
     assert "target-unclear" not in [each.id for each in plan.warnings]
 
 
@@ -319,7 +320,7 @@ def test_another_service_of_the_host_is_not_uncertain() -> None:
     node = facts.hosts["node1"]
     other = service("node1", "mysqld_exporter", 9104)
     facts = replace(facts, hosts={**facts.hosts, "node1": replace(node, services=(*node.services, other))})
-    assert "target-unclear" not in [each.id for each in planned(stack, facts).warnings]
+    assert "target-unclear" not in [each.id for each in make_plan(stack, facts).warnings]
 
 
 def test_only_unknown_names_are_resolved() -> None:
@@ -379,7 +380,7 @@ def test_alertmanagers_remote_write_and_probed_urls_are_recognised_too() -> None
             ("monitor", "prometheus"),
         )
     )
-    plan = planned(replace(stack, components=components), replace(facts, hosts=hosts))
+    plan = make_plan(replace(stack, components=components), replace(facts, hosts=hosts))
     arrows = {(arrow.how, arrow.server_host, arrow.server) for arrow in plan.arrows}
     assert ("alertmanagers 1", "node1", "alertmanager") in arrows
     assert ('remote_write "http://Store.example.org.:9090/api/v1/write"', "monitor", "prometheus") in arrows
@@ -393,7 +394,7 @@ def test_the_query_for_up_names_the_labels_that_prometheus_has() -> None:
         "scrape_configs:\n- job_name: site\n  static_configs: [{targets: ['NODE1.:9100'], "
         "labels: {instance: shop, job: nodes}}]\n"
     )
-    plan = planned(*site(on="node1", text=text))
+    plan = make_plan(*site(on="node1", text=text))
     (up,) = (probe for probe in plan.probes if probe.kind == "up")
     assert (up.instance, up.job, up.instance_label, up.job_label) == ("NODE1.:9100", "site", "shop", "nodes")
 
@@ -401,7 +402,7 @@ def test_the_query_for_up_names_the_labels_that_prometheus_has() -> None:
 def test_a_target_without_a_port_is_refused_because_https_has_another() -> None:
     stack, facts = site("node1", on="node1", listen=(":80",))
     with pytest.raises(InputError) as error:
-        planned(stack, facts)
+        make_plan(stack, facts)
     assert "port 443" in error.value.what and error.value.where == f"monitor:{ETC}"
     assert "node1:80" in error.value.todo
 
@@ -425,7 +426,7 @@ scrape_configs:
 LIST = '[{"targets": ["NODE1.:9100"]}]'
 
 
-def included(**more: str) -> tuple[Stack, Facts]:
+def with_included_files(**more: str) -> tuple[Stack, Facts]:
     files = {
         "/etc/prometheus/jobs/web.yml": INCLUDED,
         "/etc/prometheus/jobs/lists/a.json": LIST,
@@ -436,7 +437,7 @@ def included(**more: str) -> tuple[Stack, Facts]:
 
 
 def test_a_job_in_an_included_file_is_edited_and_not_duplicated() -> None:
-    plan = planned(*included())
+    plan = make_plan(*with_included_files())
     assert config_of(plan) == MAIN.encode(), "its own file stays as it is"
     after = config_of(plan, "/etc/prometheus/jobs/web.yml").decode()
     assert after.startswith("# managed by the web team\nscrape_configs:\n  - job_name:   'web'\n")
@@ -449,7 +450,7 @@ def test_a_job_in_an_included_file_is_edited_and_not_duplicated() -> None:
 
 
 def test_paths_in_an_included_file_are_relative_to_it() -> None:
-    stack, facts = included()
+    stack, facts = with_included_files()
     wanted = planner.wanted_files(stack, facts)["monitor"]
     for path in (
         "/etc/prometheus/jobs/*.yml",
@@ -463,21 +464,21 @@ def test_paths_in_an_included_file_are_relative_to_it() -> None:
 def test_a_new_job_goes_to_the_main_file_with_an_unused_name() -> None:
     taken = "scrape_configs: [{job_name: node_exporter, static_configs: [{targets: ['other:1']}]}]\n"
     empty = {"/etc/prometheus/jobs/web.yml": taken}
-    plan = planned(*included(**empty))
+    plan = make_plan(*with_included_files(**empty))
     assert config_of(plan, "/etc/prometheus/jobs/web.yml") == taken.encode()
     assert b"job_name: node_exporter-node1" in config_of(plan)
 
 
 def test_a_damaged_included_file_is_named() -> None:
     with pytest.raises(InputError) as error:
-        planned(*included(**{"/srv/more.yml": "scrape_configs: {a\n"}))
+        make_plan(*with_included_files(**{"/srv/more.yml": "scrape_configs: {a\n"}))
     assert error.value.where.startswith("monitor:/srv/more.yml")
 
 
 # -- several Prometheus -------------------------------------------------------------------------------------
 
 
-def sharded(first: str, second: str) -> tuple[Stack, Facts]:
+def two_prometheus(first: str, second: str) -> tuple[Stack, Facts]:
     """Two Prometheus with the given targets, and a node_exporter on another host."""
     stack, facts = site(first, on="node1")
     shard = host("shard", ("shard", "192.0.2.3"), service("shard", "prometheus", 9090, config=ETC))
@@ -486,7 +487,7 @@ def sharded(first: str, second: str) -> tuple[Stack, Facts]:
 
 
 def test_a_server_that_one_prometheus_scrapes_gets_no_job_on_another() -> None:
-    plan = planned(*sharded("elsewhere:9100", "NODE1.:9100"))
+    plan = make_plan(*two_prometheus("elsewhere:9100", "NODE1.:9100"))
     assert b"https" not in config_of(plan) and config_of(plan).count(b"job_name") == 1
     assert config_of(plan, name="shard").count(b"job_name") == 1
     assert b"scheme: https" in config_of(plan, name="shard")
@@ -494,33 +495,33 @@ def test_a_server_that_one_prometheus_scrapes_gets_no_job_on_another() -> None:
 
 
 def test_an_unscraped_server_gets_one_job_and_the_plan_says_where() -> None:
-    plan = planned(*sharded("elsewhere:1", "elsewhere:2"))
+    plan = make_plan(*two_prometheus("elsewhere:1", "elsewhere:2"))
     assert config_of(plan).count(b"job_name") == 2 and config_of(plan, name="shard").count(b"job_name") == 1
     (said,) = (each for each in plan.warnings if each.id == "job-added")
     assert "monitor/prometheus gets a job" in said.what and "first of the stack" in said.what
 
 
 def test_the_prometheus_of_the_servers_own_host_is_preferred() -> None:
-    stack, facts = sharded("elsewhere:1", "elsewhere:2")
+    stack, facts = two_prometheus("elsewhere:1", "elsewhere:2")
     shard = facts.hosts["shard"]
     node = service("shard", "node_exporter", 9100)
     facts = replace(facts, hosts={**facts.hosts, "shard": replace(shard, services=(*shard.services, node))})
     stack = replace(stack, components=(ComponentSpec(host="shard", name="node_exporter", protect=("tls",)),))
-    plan = planned(stack, facts)
+    plan = make_plan(stack, facts)
     assert config_of(plan).count(b"job_name") == 1 and config_of(plan, name="shard").count(b"job_name") == 2
     (said,) = (each for each in plan.warnings if each.id == "job-added")
     assert "same host" in said.what
 
 
 def test_a_prometheus_that_does_not_scrape_the_server_gets_no_certificate() -> None:
-    stack, facts = sharded("elsewhere:9100", "NODE1.:9100")
+    stack, facts = two_prometheus("elsewhere:9100", "NODE1.:9100")
     (component,) = stack.components
     stack = replace(
         stack,
         components=(replace(component, protect=("tls", "client_cert")),),
         certificates=CertificateSpec(issued_by="self-signed"),
     )
-    plan = planned(stack, facts)
+    plan = make_plan(stack, facts)
     (bundle,) = (
         each.after.content
         for each in plan.changes
@@ -531,7 +532,7 @@ def test_a_prometheus_that_does_not_scrape_the_server_gets_no_certificate() -> N
 
 
 def test_federation_counts_as_a_scrape_and_gets_ca_and_login() -> None:
-    stack, facts = sharded("elsewhere:1", "elsewhere:2")
+    stack, facts = two_prometheus("elsewhere:1", "elsewhere:2")
     federate = (
         "scrape_configs:\n- job_name: federate\n  metrics_path: /federate\n  honor_labels: true\n"
         "  params: {'match[]': ['{job=\"node\"}']}\n  static_configs: [{targets: ['SHARD:9090']}]\n"
@@ -540,7 +541,7 @@ def test_federation_counts_as_a_scrape_and_gets_ca_and_login() -> None:
         facts, hosts={**facts.hosts, "monitor": with_config(facts.hosts["monitor"], text=federate)}
     )
     protected = ComponentSpec(host="shard", name="prometheus", protect=("tls", "basic_auth"))
-    plan = planned(replace(stack, components=(protected,)), facts)
+    plan = make_plan(replace(stack, components=(protected,)), facts)
     text = config_of(plan).decode()
     assert text.count("job_name") == 1 and "scheme: https" in text and "password_file" in text
     assert config_of(plan, name="shard").count(b"job_name") == 1
@@ -560,7 +561,7 @@ def test_a_binary_password_file_is_refused_with_its_path(content: str, words: st
     state = FileState(content.encode("utf-8", "surrogateescape"), 0o640, "root", "prometheus")
     monitor = replace(monitor, files=Files({**monitor.files, path: state}))
     with pytest.raises(InputError) as error:
-        planned(stack, replace(facts, hosts={**facts.hosts, "monitor": monitor}))
+        make_plan(stack, replace(facts, hosts={**facts.hosts, "monitor": monitor}))
     assert words in error.value.what and error.value.where == f"monitor:{path}"
 
 
@@ -578,8 +579,8 @@ def applied(plan: Plan) -> Facts:
 
 
 def test_a_password_is_replaced_in_an_included_file_too() -> None:
-    stack, facts = included()
-    facts = applied(planned(stack, facts))
+    stack, facts = with_included_files()
+    facts = applied(make_plan(stack, facts))
     path = "/etc/prometheus/jobs/web.yml"
     was = facts.hosts["monitor"].files[path]
     plan = planner.plan(stack, facts, Answers(renew=frozenset({"passwords"})))
@@ -590,9 +591,9 @@ def test_a_password_is_replaced_in_an_included_file_too() -> None:
 
 
 def test_a_second_plan_changes_nothing_on_the_hosts() -> None:
-    stack, facts = included()
-    facts = applied(planned(stack, facts))
-    again = [each for each in planned(stack, facts).changes if isinstance(each, WriteFile)]
+    stack, facts = with_included_files()
+    facts = applied(make_plan(stack, facts))
+    again = [each for each in make_plan(stack, facts).changes if isinstance(each, WriteFile)]
     assert [
         each.path for each in again if each.host != WORKSPACE and each.path != "/etc/default/node_exporter"
     ] == []

@@ -19,12 +19,12 @@ HERE = "# On the machine where Firescreen runs:"
 RIGHTS = FileState(b"text\n", 0o640, "root", "root")
 
 
-def way(name: str) -> Route | None:
+def route_to(name: str) -> Route | None:
     return Route.to(SPECS, name, workspace="/own")
 
 
 def test_commands_for_this_machine_need_no_login() -> None:
-    assert way("here") is None
+    assert route_to("here") is None
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
     assert render_commands(copied, None) == ("install -m 0640 -o root -g root /own/ca.crt /etc/ca.crt",)
     assert not is_typed_here(copied, None)
@@ -50,14 +50,14 @@ def test_commands_for_this_machine_need_no_login() -> None:
 )
 def test_commands_that_read_the_workspace_are_typed_on_this_machine(name: str, command: str) -> None:
     copied = manual_commands.copy("/own/ca.crt", "/etc/ca.crt", RIGHTS)
-    assert render_commands(copied, way(name)) == (HERE, command)
-    assert is_typed_here(copied, way(name))
+    assert render_commands(copied, route_to(name)) == (HERE, command)
+    assert is_typed_here(copied, route_to(name))
 
 
 @pytest.mark.parametrize("name", ["here", "far", "box"])
 def test_commands_without_the_workspace_are_typed_on_the_host(name: str) -> None:
     typed = manual_commands.text("/etc/x", RIGHTS)
-    assert render_commands(typed, way(name)) == (
+    assert render_commands(typed, route_to(name)) == (
         "install -m 0640 -o root -g root /dev/stdin /etc/x <<'END'\ntext\nEND",
     )
 
@@ -79,7 +79,7 @@ def test_a_certificate_is_signed_where_the_ca_is() -> None:
         ["openssl", "x509"],
         ["rm", "/etc/n.crt.csr"],
     ]
-    head, request, signing, back, rest = render_commands(typed, way("far"))
+    head, request, signing, back, rest = render_commands(typed, route_to("far"))
     assert head == HERE
     assert request.startswith(
         "ssh ada@192.0.2.7 'sudo openssl req -new -key /etc/n.key -config /dev/stdin' > "
@@ -100,7 +100,9 @@ def test_hashes_are_made_on_this_machine_and_written_on_the_host() -> None:
     assert command.startswith("{ cat <<'END'\ntls_server_config: {}\nbasic_auth_users:\nEND\nprintf ")
     assert command.endswith("\n} | install -m 0640 -o root -g root /dev/stdin /etc/web.yml")
     assert "p: hash" not in command
-    head, sent = render_commands(manual_commands.web_config("/etc/web.yml", None, after, users), way("box"))
+    head, sent = render_commands(
+        manual_commands.web_config("/etc/web.yml", None, after, users), route_to("box")
+    )
     assert head == HERE
     assert sent.endswith("\n} | incus exec web -- install -m 0640 -o root -g root /dev/stdin /etc/web.yml")
 

@@ -34,7 +34,7 @@ def _cases_that_complete() -> list[str]:
 
 @pytest.mark.parametrize("name", planned.names())
 def test_the_plan_equals_the_golden_file(name: str) -> None:
-    found = planned.rendered(name)
+    found = planned.plan_as_text(name)
     kept = planned.FOLDER / f"{name}.plan"
     if os.environ.get("FIRESCREEN_GOLDEN"):
         kept.write_text(found, encoding="utf-8")
@@ -45,15 +45,15 @@ def test_the_plan_equals_the_golden_file(name: str) -> None:
 def test_nothing_remains_of_an_applied_plan(name: str) -> None:
     case = planned.case(name)
     plan = planned.plan_of(name)
-    after = planned.carried_out(plan, plan.facts)
-    again = planner.plan(case.stack, planned.looked_up(case.stack, after), case.answers)
+    after = planned.facts_after_plan(plan, plan.facts)
+    again = planner.plan(case.stack, planned.with_requested_files(case.stack, after), case.answers)
     assert [change.title() for change in again.changes] == []
 
 
 def test_a_shared_hash_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once to see whether the password is new, and once for the file: the comparison is slow by design."""
     case, plan = planned.case("both-password"), planned.plan_of("both-password")
-    facts = planned.looked_up(case.stack, planned.carried_out(plan, plan.facts))
+    facts = planned.with_requested_files(case.stack, planned.facts_after_plan(plan, plan.facts))
     compared: Counter[str] = Counter()
     matches = passwords.matches
 

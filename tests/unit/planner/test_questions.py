@@ -27,10 +27,10 @@ from wizard.planner.questions import LEVELS
 NODE = "srv1/node_exporter"
 
 
-def asked(name: str, **changed: object) -> tuple[Stack, Facts, dict[str, Question]]:
+def case_questions(name: str, **changed: object) -> tuple[Stack, Facts, dict[str, Question]]:
     case = planned.case(name)
     stack = replace(case.stack, **changed)  # type: ignore[arg-type]
-    facts = planned.looked_up(stack, case.facts)
+    facts = planned.with_requested_files(stack, case.facts)
     return stack, facts, {question.key: question for question in planner.questions(stack, facts)}
 
 
@@ -39,13 +39,13 @@ def component(stack: Stack) -> object:
 
 
 def test_an_unprotected_stack_gets_questions_about_levels_only() -> None:
-    _, _, questions = asked("level-none")
+    _, _, questions = case_questions("level-none")
     assert questions
     assert {question.setting.name for question in questions.values()} == {"protect"}
 
 
 def test_a_questions_key_is_its_path_in_the_stack_file() -> None:
-    _, _, questions = asked("all-password")
+    _, _, questions = case_questions("all-password")
     assert questions["certificates.days"].setting == Setting("certificates", "days")
     assert questions["users.name"].setting == Setting("users", "name")
     some = next(each for each in questions.values() if each.setting.name == "names")
@@ -56,7 +56,7 @@ def test_a_questions_key_is_its_path_in_the_stack_file() -> None:
 
 @pytest.mark.parametrize("name", ["all-password", "all-mutual-tls", "two-users", "key-rsa-4096"])
 def test_accepting_every_default_changes_nothing(name: str) -> None:
-    stack, _, questions = asked(name)
+    stack, _, questions = case_questions(name)
     for question in questions.values():
         answered = planner.answer(stack, question.setting, question.default)
         if question.kind == "password":
@@ -70,14 +70,14 @@ def test_accepting_every_default_changes_nothing(name: str) -> None:
 
 
 def test_rarely_changed_settings_have_low_priority() -> None:
-    _, _, questions = asked("all-mutual-tls")
+    _, _, questions = case_questions("all-mutual-tls")
     low = {question.setting.name for question in questions.values() if question.priority == "low"}
     assert {"client_auth_type", "client_allowed_sans", "min_version", "days", "key", "passphrase"} <= low
     assert questions["certificates.issued_by"].priority == "high"
 
 
 def test_existing_certificates_get_questions_about_their_files() -> None:
-    stack, _, questions = asked("all-tls", certificates=CertificateSpec(issued_by="files"))
+    stack, _, questions = case_questions("all-tls", certificates=CertificateSpec(issued_by="files"))
     names = {question.setting.name for question in questions.values() if question.setting.of}
     assert {"files.cert_file", "files.key_file", "files.ca_file"} <= names
     setting = next(each.setting for each in questions.values() if each.setting.name == "files.key_file")
@@ -91,8 +91,8 @@ def test_existing_certificates_get_questions_about_their_files() -> None:
 
 
 def test_settings_that_a_version_lacks_get_no_question() -> None:
-    _, _, new = asked("level-tls")
-    _, _, old = asked("old-node-exporter")
+    _, _, new = case_questions("level-tls")
+    _, _, old = case_questions("old-node-exporter")
     assert "headers" in {question.setting.name for question in new.values()}
     assert not {"headers", "rate_limit"} & {question.setting.name for question in old.values()}
 
@@ -102,7 +102,9 @@ def test_a_client_that_will_be_rejected_gets_a_question_and_can_be_accepted() ->
     route = ProxyRoute(
         host="here", program="nginx", file="/etc/nginx/x", line=5, upstream="127.0.0.1:9090", scheme="http"
     )
-    facts = replace(planned.looked_up(case.stack, case.facts), proxies={"here": Proxies(routes=(route,))})
+    facts = replace(
+        planned.with_requested_files(case.stack, case.facts), proxies={"here": Proxies(routes=(route,))}
+    )
     questions = {each.key: each for each in planner.questions(case.stack, facts)}
     question = questions["accept_broken.here/nginx/prometheus"]
     assert "nginx on here" in question.title
@@ -116,7 +118,7 @@ def test_a_client_that_will_be_rejected_gets_a_question_and_can_be_accepted() ->
 # -- answers ------------------------------------------------------------------------------------------------
 
 
-def of_node(name: str) -> Setting:
+def node_setting(name: str) -> Setting:
     return Setting("components", name, NODE)
 
 
@@ -141,7 +143,7 @@ def stack() -> Stack:
     ],
 )
 def test_an_answer_about_a_component_is_kept(stack: Stack, name: str, value: str, kept: object) -> None:
-    answered = planner.answer(stack, of_node(name), value)
+    answered = planner.answer(stack, node_setting(name), value)
     assert getattr(component(answered), name) == kept
     others = [each for each in answered.components if each.key != NODE]
     assert others == [each for each in stack.components if each.key != NODE]
@@ -163,7 +165,7 @@ def test_an_invalid_answer_is_refused_with_a_reason(
     stack: Stack, name: str, value: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        planner.answer(stack, of_node(name), value)
+        planner.answer(stack, node_setting(name), value)
 
 
 def test_an_answer_to_an_unknown_question_is_refused(stack: Stack) -> None:

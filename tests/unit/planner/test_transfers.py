@@ -47,7 +47,7 @@ class Files(dict[str, FileState | None]):
         return None
 
 
-def made(name: str, *, client: bool = False) -> tuple[bytes, bytes]:
+def make_pair(name: str, *, client: bool = False) -> tuple[bytes, bytes]:
     """A self-signed certificate and its key."""
     key = issue.new_key("ec-p256")
     names = (name, "localhost", "192.0.2.1", "192.0.2.2")
@@ -116,11 +116,11 @@ def stack(issued_by: str = "ca", **own: OwnFiles) -> Stack:
     )
 
 
-def planned(wanted: Stack, found: Facts) -> Plan:
+def make_plan(wanted: Stack, found: Facts) -> Plan:
     return planner.plan(wanted, found, Answers())
 
 
-def way(plan: Plan, host: str, path: str) -> list[str]:
+def transfer_text(plan: Plan, host: str, path: str) -> list[str]:
     """Returns the plan's text about a file, from the word 'from' on."""
     (change,) = (each for each in writes(plan) if (each.host, each.path) == (host, path))
     shown = change.diff()
@@ -141,12 +141,12 @@ def fingerprint(pem: bytes) -> str:
 
 
 def test_the_plan_names_source_and_target_of_each_certificate() -> None:
-    plan = planned(stack(), facts())
-    assert way(plan, "prometheus", "/etc/prometheus/firescreen-ca.crt") == [
+    plan = make_plan(stack(), facts())
+    assert transfer_text(plan, "prometheus", "/etc/prometheus/firescreen-ca.crt") == [
         "from       this machine: /me/ca/ca.crt",
         "to         prometheus: /etc/prometheus/firescreen-ca.crt, 0644 root:prometheus",
     ]
-    assert way(plan, "srv1", "/etc/node_exporter/node_exporter.crt") == [
+    assert transfer_text(plan, "srv1", "/etc/node_exporter/node_exporter.crt") == [
         "from       this machine, where it is made",
         "to         srv1: /etc/node_exporter/node_exporter.crt, 0644 root:prometheus",
     ]
@@ -158,11 +158,11 @@ def test_the_plan_names_source_and_target_of_each_certificate() -> None:
 
 
 def test_a_pinned_certificate_goes_from_server_to_prometheus() -> None:
-    certificate, key = made("srv1")
+    certificate, key = make_pair("srv1")
     own = OwnFiles(cert_file="/etc/ssl/own.crt", key_file="/etc/ssl/own.key")
     found = facts(srv1={"/etc/ssl/own.crt": certificate, "/etc/ssl/own.key": key})
-    plan = planned(stack("self-signed", srv1=own), found)
-    assert way(plan, "prometheus", "/etc/prometheus/srv1-node_exporter.crt")[:1] == [
+    plan = make_plan(stack("self-signed", srv1=own), found)
+    assert transfer_text(plan, "prometheus", "/etc/prometheus/srv1-node_exporter.crt")[:1] == [
         "from       srv1: /etc/ssl/own.crt"
     ]
 
@@ -177,7 +177,7 @@ def test_the_manual_commands_copy_the_servers_trust_anchor() -> None:
     )
     files = {"/etc/ssl/own.crt": certificate, "/etc/ssl/own.key": key, "/etc/ssl/ca.crt": authority}
     own = OwnFiles(cert_file="/etc/ssl/own.crt", key_file="/etc/ssl/own.key", ca_file="/etc/ssl/ca.crt")
-    plan = planned(stack("self-signed", srv1=own), facts(srv1=files))
+    plan = make_plan(stack("self-signed", srv1=own), facts(srv1=files))
     (copied,) = (each for each in writes(plan) if each.path == f"{ROOM}/trust/srv1-node_exporter.crt")
     assert copied.after is not None
     assert copied.after.content == authority
@@ -185,7 +185,7 @@ def test_the_manual_commands_copy_the_servers_trust_anchor() -> None:
 
 
 def test_the_plan_names_each_of_several_certificates() -> None:
-    plan = planned(stack("self-signed"), facts())
+    plan = make_plan(stack("self-signed"), facts())
     bundle = next(each for each in writes(plan) if each.path == "/etc/node_exporter/client-ca.crt")
     assert bundle.after is not None
     many = [line for line in bundle.about if line.startswith("SHA-256")]
@@ -201,16 +201,16 @@ def test_no_certificate_is_transferred_on_one_machine() -> None:
     hosts = {
         name: replace(known, spec=replace(known.spec, connect="local")) for name, known in found.hosts.items()
     }
-    plan = planned(stack(), replace(found, hosts=hosts))
+    plan = make_plan(stack(), replace(found, hosts=hosts))
     assert [change.path for change in writes(plan) if any("from  " in line for line in change.about)] == []
 
 
 def test_the_received_file_is_compared_with_the_sent_one() -> None:
-    plan = planned(stack(), facts())
+    plan = make_plan(stack(), facts())
     change = next(each for each in writes(plan) if each.path == "/etc/prometheus/firescreen-ca.crt")
     assert change.after is not None
     assert planner.transfer_fault(change, change.after) == ""
-    other = made("other")[0]
+    other = make_pair("other")[0]
     said = planner.transfer_fault(change, replace(change.after, content=other))
     assert fingerprint(other) in said
     assert fingerprint(change.after.content) in said
@@ -222,9 +222,9 @@ def test_the_received_file_is_compared_with_the_sent_one() -> None:
 # -- keys ---------------------------------------------------------------------------------------------------
 
 
-def refused(wanted: Stack, found: Facts) -> InputError:
+def refusal_of(wanted: Stack, found: Facts) -> InputError:
     with pytest.raises(InputError) as problem:
-        planned(wanted, found)
+        make_plan(wanted, found)
     assert problem.value.todo
     return problem.value
 
@@ -238,7 +238,7 @@ def keys_on(plan: Plan, host: str) -> set[bytes]:
 
 
 def test_an_ordinary_plan_puts_each_key_on_one_host_only() -> None:
-    plan = planned(stack(), facts())
+    plan = make_plan(stack(), facts())
     by_host = [keys_on(plan, host) for host in (WORKSPACE, "srv1", "prometheus")]
     assert [len(keys) for keys in by_host] == [3, 1, 2], (
         "the CA's and the probes' two; a server's; and a client's"
@@ -247,18 +247,18 @@ def test_an_ordinary_plan_puts_each_key_on_one_host_only() -> None:
 
 
 def test_the_shared_pair_may_be_copied_to_nodes() -> None:
-    certificate, key = made("srv1", client=True)
+    certificate, key = make_pair("srv1", client=True)
     found = facts(**{WORKSPACE: {f"{ROOM}/shared/node.crt": certificate, f"{ROOM}/shared/node.key": key}})
-    assert keys_on(planned(stack("shared"), found), "srv1") == set(transfers.private_keys(key))
+    assert keys_on(make_plan(stack("shared"), found), "srv1") == set(transfers.private_keys(key))
 
 
 def test_prometheus_own_key_as_the_pair_of_all_nodes_is_refused() -> None:
-    certificate, key = made("srv1", client=True)
+    certificate, key = make_pair("srv1", client=True)
     found = facts(
         **{WORKSPACE: {f"{ROOM}/shared/node.crt": certificate, f"{ROOM}/shared/node.key": key}},
         prometheus={"/etc/prometheus/prometheus.crt": certificate, "/etc/prometheus/prometheus.key": key},
     )
-    problem = refused(stack("shared"), found)
+    problem = refusal_of(stack("shared"), found)
     assert "Prometheus' own private key on prometheus would be copied to" in problem.what
     assert "on srv1" in problem.what
     assert problem.where == "prometheus:/etc/prometheus/prometheus.key"
@@ -280,7 +280,7 @@ def test_the_ca_s_key_as_the_pair_of_all_nodes_is_refused() -> None:
             }
         }
     )
-    problem = refused(stack("shared"), found)
+    problem = refusal_of(stack("shared"), found)
     assert "the private key of your CA would be copied to /etc/node_exporter/node_exporter.key on srv1" in (
         problem.what
     )
@@ -297,15 +297,15 @@ def test_the_ca_s_key_for_a_server_or_client_is_refused(which: str) -> None:
     files = {"/etc/ssl/own.crt": certificate, "/etc/ssl/own.key": key}
     found = facts(**{WORKSPACE: {f"{ROOM}/ca/ca.crt": authority, f"{ROOM}/ca/ca.key": key}}, prometheus=files)
     named = {which: "/etc/ssl/own.key", which.replace("key", "cert"): "/etc/ssl/own.crt"}
-    problem = refused(stack(prometheus=OwnFiles(**named)), found)
+    problem = refusal_of(stack(prometheus=OwnFiles(**named)), found)
     assert "the private key of your CA" in problem.what
     assert problem.where == "prometheus:/etc/ssl/own.key"
 
 
 def test_only_the_certificate_of_a_file_with_its_key_is_copied() -> None:
-    certificate, key = made("srv1")
+    certificate, key = make_pair("srv1")
     own = OwnFiles(cert_file="/etc/ssl/both.pem", key_file="/etc/ssl/both.pem")
-    plan = planned(stack("self-signed", srv1=own), facts(srv1={"/etc/ssl/both.pem": certificate + key}))
+    plan = make_plan(stack("self-signed", srv1=own), facts(srv1={"/etc/ssl/both.pem": certificate + key}))
     for host in (WORKSPACE, "prometheus"):
         assert not keys_on(plan, host) & set(transfers.private_keys(key))
     copied = next(each for each in writes(plan) if each.path == "/etc/prometheus/srv1-node_exporter.crt")
@@ -328,7 +328,7 @@ def test_a_password_file_that_is_a_key_is_not_sent() -> None:
         secret=True,
     )
     found = facts(**{WORKSPACE: {f"{ROOM}/ca/ca.crt": issue.new_ca(name="mine", key_pem=key, days=90)}})
-    plan = planned(stack(), facts())
+    plan = make_plan(stack(), facts())
     step = replace(plan.steps[0], changes=(change,))
     with pytest.raises(InputError, match="private key of your CA would be copied to /etc/x on srv1"):
         transfers.refuse(stack(), found, (step,))

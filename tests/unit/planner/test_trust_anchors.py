@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from tests.unit.planner.test_identity import Files, planned, site, with_config
+from tests.unit.planner.test_identity import Files, make_plan, site, with_config
 from wizard.certificates import issue, signatures
 from wizard.model import CertificateSpec, FileState, Finding, OwnFiles
 
@@ -75,7 +75,7 @@ def test_missing_roots_of_a_bundle_are_found(bundle: bytes, expected: bytes) -> 
     assert signatures.intermediate_issuer(bundle, LEAF) == expected
 
 
-def told(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:
+def findings_of(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:
     """Returns the findings about these files, for a certificate that the user provides."""
     stack, facts = site("node1:9100", on="node1")
     node = facts.hosts["node1"]
@@ -89,26 +89,26 @@ def told(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:
         components=(replace(component, files=PATHS),),
         certificates=CertificateSpec(issued_by="files"),
     )
-    return tuple(each for each in planned(stack, facts).warnings if each.id == "ca-is-intermediate")
+    return tuple(each for each in make_plan(stack, facts).warnings if each.id == "ca-is-intermediate")
 
 
 def test_a_ca_file_without_its_root_is_reported_with_names_and_days() -> None:
-    (said,) = told(LEAF + MIDDLE[0], MIDDLE[0])
+    (said,) = findings_of(LEAF + MIDDLE[0], MIDDLE[0])
     assert said.host == "node1" and PATHS.ca_file in said.what
     assert "Example Issuing CA 3" in said.what and "42 more days" in said.what
     assert said.remediation == "use the certificate of the root (CN=Example Root CA) as ca_file"
 
 
 def test_a_server_that_does_not_send_its_intermediate_is_reported() -> None:
-    (said,) = told(LEAF, MIDDLE[0])
+    (said,) = findings_of(LEAF, MIDDLE[0])
     assert said.remediation.startswith(
         "append the certificate of CN=Example Issuing CA 3 to the server's certificate"
     )
 
 
 def test_a_ca_file_with_the_root_is_not_reported() -> None:
-    assert told(LEAF + MIDDLE[0], MIDDLE[0] + ROOT[0]) == ()
-    assert told(LEAF + MIDDLE[0], ROOT[0]) == ()
+    assert findings_of(LEAF + MIDDLE[0], MIDDLE[0] + ROOT[0]) == ()
+    assert findings_of(LEAF + MIDDLE[0], ROOT[0]) == ()
 
 
 def test_the_ca_file_of_an_existing_job_is_reported_too() -> None:
@@ -126,7 +126,7 @@ def test_the_ca_file_of_an_existing_job_is_reported_too() -> None:
     )
     monitor = with_config(monitor, text=text, more={"/etc/prometheus/ca.crt": MIDDLE[0].decode()})
     facts = replace(facts, hosts={**facts.hosts, "node1": node, "monitor": monitor})
-    plan = planned(stack, facts)
+    plan = make_plan(stack, facts)
     (said,) = (each for each in plan.warnings if each.id == "ca-is-intermediate")
     assert (said.host, said.component) == ("monitor", "prometheus")
     assert said.what.startswith("/etc/prometheus/ca.crt holds CN=Example Issuing CA 3")

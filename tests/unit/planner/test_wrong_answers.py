@@ -40,7 +40,7 @@ WRONG = {
 
 
 @functools.cache
-def asked() -> Mapping[str, tuple[Stack, Facts, Question]]:
+def questions_by_kind() -> Mapping[str, tuple[Stack, Facts, Question]]:
     """Returns one question of each kind with a text answer, and its stack."""
     found: dict[str, tuple[Stack, Facts, Question]] = {}
     for name in planned.names():
@@ -84,17 +84,17 @@ def test_every_kind_of_question_has_wrong_answers() -> None:
         "front_doors.sign_in.issuer",
         "front_doors.sign_in.client_secret_file",
         "front_doors.sign_in.groups",
-    } <= set(asked())
+    } <= set(questions_by_kind())
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_senseless_answer_is_refused_with_what_to_type(wrong: str) -> None:
     value = WRONG[wrong]
-    for key, (stack, facts, question) in asked().items():
+    for key, (stack, facts, question) in questions_by_kind().items():
         try:
             taken = answer(stack, question.setting, value)
         except InputError as error:
-            _tells(key, error)
+            _assert_clear_error(key, error)
         else:
             kept = [each.default for each in questions(taken, facts) if each.setting == question.setting]
             assert all(each.isprintable() for each in kept), key
@@ -114,13 +114,13 @@ def test_a_senseless_answer_about_a_token_login_is_refused(way: str, wrong: str)
         try:
             taken = answer_login(stack, place, name, WRONG[wrong])
         except InputError as error:
-            _tells(name, error)
+            _assert_clear_error(name, error)
         else:
             now = next(each for each in login_questions(taken, place) if each.setting.name == name)
             assert now.default.isprintable(), name
 
 
-def _tells(key: str, error: InputError) -> None:
+def _assert_clear_error(key: str, error: InputError) -> None:
     """Asserts that an error names problem and remedy, is short and contains no invisible characters."""
     said = f"{error.what}. {error.todo}"
     assert error.what and error.todo and len(said) < 400, (key, said)
@@ -140,6 +140,6 @@ def _tells(key: str, error: InputError) -> None:
     ],
 )
 def test_the_message_names_the_mistake(key: str, value: str, said: str) -> None:
-    stack, _, question = asked()[key]
+    stack, _, question = questions_by_kind()[key]
     with pytest.raises(InputError, match=said):
         answer(stack, question.setting, value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.engine.memory import MemoryConnection, done
+from tests.unit.engine.memory import MemoryConnection, completed
 from wizard.model import Completed, Container
 from wizard.service_managers import container_engines, podman_compose
 from wizard.service_managers.container_engines import Engine, Quadlet
@@ -48,7 +48,7 @@ def test_a_quadlet_is_queried_from_its_users_systemd(engine: Engine, systemctl: 
 
     def sh(_text: str, *words: str) -> Completed:
         asked.append(words)
-        return done(
+        return completed(
             f"\x1eexporter.service\x1f{PATH}\x1f/etc/a.conf\x1d[Unit]\n\x1eother.service\x1f/x.service"
         )
 
@@ -73,7 +73,7 @@ def test_a_rootless_podman_container_is_refused_with_its_unit_or_project() -> No
 @pytest.mark.parametrize(("kernel", "enforces"), [("1", True), ("0", False), (None, False)])
 def test_selinux_counts_as_enforcing_by_the_kernels_report(kernel: str | None, enforces: bool) -> None:
     connection = MemoryConnection(
-        "srv1", programs={"cat": lambda _: done(kernel) if kernel is not None else done(code=1)}
+        "srv1", programs={"cat": lambda _: completed(kernel) if kernel is not None else completed(code=1)}
     )
     assert container_engines.enforces_selinux(connection) is enforces
 
@@ -102,6 +102,6 @@ def test_an_unwritable_engine_socket_is_reported_as_denied(
                 check=True,
             )
             assert ended.stdout.strip() == said
-            return done(ended.stdout)
+            return completed(ended.stdout)
 
         assert container_engines.is_denied(MemoryConnection("srv1", programs={"sh": sh})) is bool(said)

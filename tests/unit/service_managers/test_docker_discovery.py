@@ -61,7 +61,7 @@ INSPECTED: dict[str, Any] = {
 }
 
 
-def box() -> Container:
+def docker_container() -> Container:
     return docker_discovery.container(
         INSPECTED,
         owner=(65534, 65534),
@@ -71,7 +71,7 @@ def box() -> Container:
 
 
 def test_a_container_is_read_from_docker_inspect() -> None:
-    found = box()
+    found = docker_container()
     assert (found.name, found.project, found.service) == ("mon-prometheus-1", "mon", "prometheus")
     assert found.compose_files == ("/srv/mon/compose.yaml", "/srv/more.yaml")
     assert found.published == (PublishedPort(9091, "0.0.0.0", 9090), PublishedPort(9091, "::", 9090))
@@ -84,7 +84,7 @@ def test_a_container_is_read_from_docker_inspect() -> None:
 
 
 def test_paths_are_mapped_by_the_nearest_mount() -> None:
-    found = box()
+    found = docker_container()
     assert found.on_host("/etc/prometheus/web.yml") == "/srv/mon/prometheus/web.yml"
     assert found.on_host("/etc/prometheus") == "/srv/mon/prometheus"
     assert found.on_host("/etc/prometheus-2/web.yml") == ""
@@ -99,9 +99,9 @@ def test_paths_are_mapped_by_the_nearest_mount() -> None:
 def test_container_names_resolve_in_shared_networks_only() -> None:
     other = Container(name="a", image="x", networks=(ContainerNetwork("mon_default"),))
     stranger = Container(name="b", image="x", networks=(ContainerNetwork("else"),))
-    assert box().names_in(other) == ("prometheus", "mon-prometheus-1", "172.18.0.3")
-    assert box().names_in(stranger) == ()
-    assert "localhost" in box().names_in(box())
+    assert docker_container().names_in(other) == ("prometheus", "mon-prometheus-1", "172.18.0.3")
+    assert docker_container().names_in(stranger) == ()
+    assert "localhost" in docker_container().names_in(docker_container())
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_the_component_of_a_container_is_recognised(
 
 
 def test_compose_commands_name_one_service_of_the_same_project() -> None:
-    words = up_command(box())
+    words = up_command(docker_container())
     assert words == [
         *("docker", "compose", "-f", "/srv/mon/compose.yaml", "-f", "/srv/more.yaml", "-p", "mon"),
         *("--project-directory", "/srv/mon", "up", "-d", "--no-deps", "prometheus"),
@@ -183,12 +183,16 @@ def test_the_compose_implementation_of_podman_is_recognised(
 
 
 def test_podman_compose_uses_the_first_files_folder_as_project_folder() -> None:
-    elsewhere = replace(box(), compose_files=("/srv/more.yaml",), compose="podman-compose")
+    elsewhere = replace(docker_container(), compose_files=("/srv/more.yaml",), compose="podman-compose")
     assert "lies elsewhere" in podman_compose.refusal(elsewhere, {"io.podman.compose.version": "1.6.0"}, "")
 
 
 def test_a_container_is_restored_from_the_journal() -> None:
     service = Service(
-        host="here", component="prometheus", manager="docker", unit="mon-prometheus-1", container=box()
+        host="here",
+        component="prometheus",
+        manager="docker",
+        unit="mon-prometheus-1",
+        container=docker_container(),
     )
     assert _read_service(asdict(service)) == service

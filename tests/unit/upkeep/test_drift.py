@@ -37,12 +37,12 @@ UNIT = "/etc/systemd/system/prometheus-node-exporter.service.d/local.conf"
 def secured() -> tuple[Stack, Facts]:
     """A stack with a password and client certificates, after its plan was applied."""
     case = planned.case("all-mutual-tls")
-    facts = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
+    facts = planned.with_requested_files(case.stack, planned.facts_after_plan(case.plan(), case.facts))
     listening = service("prometheus", lambda old: replace(old, sockets=("127.0.0.1:9090",)))
     return case.stack, listening(facts)
 
 
-def on_host(facts: Facts, change: Callable[[HostFacts], HostFacts], host: str = HOST) -> Facts:
+def change_host(facts: Facts, change: Callable[[HostFacts], HostFacts], host: str = HOST) -> Facts:
     return replace(facts, hosts={**facts.hosts, host: change(facts.hosts[host])})
 
 
@@ -50,7 +50,9 @@ def file(path: str, change: Callable[[FileState], FileState | None], host: str =
     def made(facts: Facts) -> Facts:
         state = facts.hosts[host].files[path]
         assert state is not None, path
-        return on_host(facts, lambda known: replace(known, files={**known.files, path: change(state)}), host)
+        return change_host(
+            facts, lambda known: replace(known, files={**known.files, path: change(state)}), host
+        )
 
     return made
 
@@ -72,7 +74,7 @@ def content(path: str, made: bytes | Callable[[bytes], bytes], host: str = HOST)
 
 
 def service(component: str, change: Callable[[Service], Service]) -> Change:
-    return lambda facts: on_host(
+    return lambda facts: change_host(
         facts,
         lambda known: replace(
             known,
@@ -116,17 +118,17 @@ CHANGES: Mapping[str, tuple[Change, str, str, str, str]] = {
     "a service as root": (service("node_exporter", lambda old: replace(old, user="root")), "service", HOST, "", "root:"),
     "a listener on all addresses": (service("prometheus", lambda old: replace(old, sockets=("*:9090",))), "flag", HOST, "", "listens on *:9090"),
     "a drop-in": (service("node_exporter", lambda old: replace(old, unit_text=join_files([(UNIT, "[Service]\nUser=root\n")]))), "unit", HOST, UNIT, "new"),
-    "a service is gone": (lambda facts: on_host(facts, lambda known: replace(known, services=tuple(each for each in known.services if each.component != "pushgateway"))), "service", HOST, "", "gone"),
-    "a new component": (lambda facts: on_host(facts, lambda known: replace(known, services=(*known.services, replace(known.services[0], component="node_exporter", instance="second")))), "service", HOST, "", "second"),
-    "a folder for all": (lambda facts: on_host(facts, lambda known: replace(known, folders={**known.folders, NODE: PathInfo("folder", 0o777, "root", "prometheus", 0)})), "mode", HOST, NODE, "0777"),
-    "a folder of somebody else": (lambda facts: on_host(facts, lambda known: replace(known, folders={**known.folders, NODE: PathInfo("folder", 0o750, "bob", "prometheus", 0)})), "owner", HOST, NODE, "bob"),
-    "a cron job asks by http": (lambda facts: on_host(facts, lambda known: replace(known, callers=(Caller("cron", "/etc/cron.d/x", 3, "curl http://localhost:9100", "localhost", 9100),))), "client", HOST, "/etc/cron.d/x", "plain http"),
+    "a service is gone": (lambda facts: change_host(facts, lambda known: replace(known, services=tuple(each for each in known.services if each.component != "pushgateway"))), "service", HOST, "", "gone"),
+    "a new component": (lambda facts: change_host(facts, lambda known: replace(known, services=(*known.services, replace(known.services[0], component="node_exporter", instance="second")))), "service", HOST, "", "second"),
+    "a folder for all": (lambda facts: change_host(facts, lambda known: replace(known, folders={**known.folders, NODE: PathInfo("folder", 0o777, "root", "prometheus", 0)})), "mode", HOST, NODE, "0777"),
+    "a folder of somebody else": (lambda facts: change_host(facts, lambda known: replace(known, folders={**known.folders, NODE: PathInfo("folder", 0o750, "bob", "prometheus", 0)})), "owner", HOST, NODE, "bob"),
+    "a cron job asks by http": (lambda facts: change_host(facts, lambda known: replace(known, callers=(Caller("cron", "/etc/cron.d/x", 3, "curl http://localhost:9100", "localhost", 9100),))), "client", HOST, "/etc/cron.d/x", "plain http"),
     "the CA's key for all": (file(CA_KEY, lambda old: replace(old, mode=0o644), WORKSPACE), "mode", WORKSPACE, CA_KEY, "0644"),
     "another CA in the workspace": (content(CA, other_certificate, WORKSPACE), "certificate", WORKSPACE, CA, "is "),
 }  # fmt: skip
 
 
-def compared(
+def find_differences(
     stack: Stack, known: reference.Reference, facts: Facts, attempts: tuple[Attempt, ...] = ()
 ) -> tuple[drift.Difference, ...]:
     try:
@@ -144,10 +146,10 @@ def test_each_change_is_reported_with_host_and_path(name: str, secured: tuple[St
     changed = change(facts)
     found = [
         each
-        for each in compared(stack, known, changed)
+        for each in find_differences(stack, known, changed)
         if (each.kind, each.host, each.path) == (kind, host, path) and said in each.what
     ]
-    assert found, compared(stack, known, changed)
+    assert found, find_differences(stack, known, changed)
     state = changed.hosts[host].files.get(path)
     if kind == "file" and path.endswith(".yml") and state is not None and "cannot" not in said:
         assert all(0 < each.line <= len(state.content.splitlines()) + 1 for each in found)
@@ -159,7 +161,7 @@ def test_without_changes_there_is_no_drift(secured: tuple[Stack, Facts]) -> None
     stack, facts = secured
     known = reference.make_reference(stack, facts, "key")
     for _ in range(20):
-        assert compared(stack, known, facts) == ()
+        assert find_differences(stack, known, facts) == ()
 
 
 def test_a_reported_line_number_is_that_of_the_present_file(secured: tuple[Stack, Facts]) -> None:
@@ -171,6 +173,6 @@ def test_a_reported_line_number_is_that_of_the_present_file(secured: tuple[Stack
     state = changed.hosts[HOST].files[PROMETHEUS]
     assert state is not None
     lines = state.content.decode().splitlines()
-    found = [each for each in compared(stack, known, changed) if each.kind == "file"]
+    found = [each for each in find_differences(stack, known, changed) if each.kind == "file"]
     assert [each.line for each in found] == [1, lines.index("  - job_name: pushed") + 1]
     assert found[1].what == "1 line changed: - job_name: pushed"

@@ -20,8 +20,8 @@ def _client(known: tuple[Lifetime, ...]) -> Lifetime:
 
 def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> None:
     case = planned.case("front-door-other-host")
-    there = planned.carried_out(case.plan(), case.facts)
-    there = planned.looked_up(case.stack, there)
+    there = planned.facts_after_plan(case.plan(), case.facts)
+    there = planned.with_requested_files(case.stack, there)
     due = _client(lifetimes(case.stack, there))
     assert (due.role, due.host) == (CertificateRole.CLIENT, "web1")
     assert due.component == "nginx/noc.example.net"
@@ -36,5 +36,5 @@ def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> N
 
 def test_a_front_door_to_loopback_has_no_client_certificate() -> None:
     case = planned.case("front-door")
-    there = planned.looked_up(case.stack, planned.carried_out(case.plan(), case.facts))
+    there = planned.with_requested_files(case.stack, planned.facts_after_plan(case.plan(), case.facts))
     assert not [each for each in lifetimes(case.stack, there) if each.renew.startswith("client:web1/nginx")]

@@ -15,11 +15,11 @@ from wizard.upkeep.lifetimes import CertificateRole, Lifetime
 DAY = 86400.0
 
 
-def secured(name: str) -> tuple[Stack, Facts]:
+def secured_case(name: str) -> tuple[Stack, Facts]:
     """Returns the stack of a case, and the facts after its plan was applied."""
     case = planned.case(name)
-    after = planned.carried_out(case.plan(), case.facts)
-    return case.stack, planned.looked_up(case.stack, after)
+    after = planned.facts_after_plan(case.plan(), case.facts)
+    return case.stack, planned.with_requested_files(case.stack, after)
 
 
 def lifetime(*, days: float, renew: str = "srv1/node_exporter") -> Lifetime:
@@ -55,7 +55,7 @@ def test_a_certificate_not_yet_valid_points_to_a_slow_clock() -> None:
 
 
 def test_certificates_of_other_issuers_are_watched_and_never_renewed() -> None:
-    stack, facts = secured("all-tls")
+    stack, facts = secured_case("all-tls")
     made = lifetimes.lifetimes(stack, facts)
     servers = {f"{each.host}/{each.component}": each.path for each in made if each.role == "server"}
     assert lifetimes.next_due(made, 0) is not None
@@ -83,7 +83,7 @@ def test_certificates_of_other_issuers_are_watched_and_never_renewed() -> None:
     ],
 )
 def test_all_certificates_in_use_are_found_and_only_these_renewed(name: str, roles: set[str]) -> None:
-    stack, facts = secured(name)
+    stack, facts = secured_case(name)
     known = lifetimes.lifetimes(stack, facts)
     assert roles <= {str(each.role) for each in known}
     assert all(each.renew for each in known), [each for each in known if not each.renew]
@@ -99,6 +99,6 @@ def test_all_certificates_in_use_are_found_and_only_these_renewed(name: str, rol
     assert restarted == ({"alertmanager"} if "cluster" in roles else set()), (
         "gossip alone is read at the start"
     )
-    after = planned.looked_up(stack, planned.carried_out(plan, facts))
+    after = planned.with_requested_files(stack, planned.facts_after_plan(plan, facts))
     fresh = {each.fingerprint for each in lifetimes.lifetimes(stack, after)}
     assert fresh.isdisjoint(each.fingerprint for each in known)

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.unit.planner import planned
-from tests.unit.upkeep.test_drift import CHANGES, HOST, NODE, PROMETHEUS, UNIT, compared, file, secured, text
+from tests.unit.upkeep.test_drift import (
+    CHANGES,
+    HOST,
+    NODE,
+    PROMETHEUS,
+    UNIT,
+    file,
+    find_differences,
+    secured,
+    text,
+)
 from wizard import planner
 from wizard.config_files import unit_settings
 from wizard.errors import InputError
@@ -32,13 +42,13 @@ BY_PLAN = {"another key", "a key is gone"}
 """Kinds of drift that the stack's plan restores with a new key, as no copies of keys are kept."""
 
 
-def restored(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restoration:
+def restore(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restoration:
     """Returns the restoration of the changed files from copies on disk."""
     workspace = Workspace(folder)
     known = reference.make_reference(stack, facts, "key")
     copies.keep(workspace, stack, facts)
     here = Plan(stack=stack, facts=changed, steps=(), probes=())
-    found = Comparison(changed, here, (), compared(stack, known, changed), known.at, known)
+    found = Comparison(changed, here, (), find_differences(stack, known, changed), known.at, known)
     units = {
         (each.host, each.path): next(
             (
@@ -55,7 +65,7 @@ def restored(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restor
     steps = steps_of(found, units, lambda host, path: copies.load(workspace, stack, host, path))
     rest = planner.plan(
         stack,
-        planned.carried_out(Plan(stack=stack, facts=changed, steps=steps, probes=()), changed),
+        planned.facts_after_plan(Plan(stack=stack, facts=changed, steps=steps, probes=()), changed),
         Answers(),
     )
     return combine_plans(found, steps, rest)
@@ -67,13 +77,13 @@ def test_each_change_is_restored_or_reported(name: str, secured: tuple[Stack, Fa
     change, kind, host, path, _ = CHANGES[name]
     if name == "a service is gone":
         with pytest.raises(InputError, match="Install and start it"):
-            restored(stack, facts, change(facts), tmp_path)
+            restore(stack, facts, change(facts), tmp_path)
         return
-    found = restored(stack, facts, change(facts), tmp_path)
+    found = restore(stack, facts, change(facts), tmp_path)
     assert {each.host for each in found.left} == ({host} if name in LEFT else set()), found.left
     if name in LEFT:
         return
-    after = planned.carried_out(found.plan, change(facts))
+    after = planned.facts_after_plan(found.plan, change(facts))
     if path and kind != "unit" and name not in BY_PLAN:
         assert after.hosts[host].files[path] == facts.hosts[host].files[path]
     if path:
@@ -93,7 +103,7 @@ def test_each_change_is_restored_or_reported(name: str, secured: tuple[Stack, Fa
 
 def test_prometheus_reloads_a_restored_configuration(secured: tuple[Stack, Facts], tmp_path: Path) -> None:
     stack, facts = secured
-    found = restored(stack, facts, text(PROMETHEUS, "15s", "10s")(facts), tmp_path)
+    found = restore(stack, facts, text(PROMETHEUS, "15s", "10s")(facts), tmp_path)
     assert [(each.kind, each.path) for each in found.plan.changes] == [
         ("edit", PROMETHEUS),
         ("reload", paths.scrapers(stack, facts)[0].service.unit),
@@ -102,7 +112,7 @@ def test_prometheus_reloads_a_restored_configuration(secured: tuple[Stack, Facts
 
 def test_a_drop_in_is_removed_and_the_service_restarted(secured: tuple[Stack, Facts], tmp_path: Path) -> None:
     stack, facts = secured
-    found = restored(stack, facts, CHANGES["a drop-in"][0](facts), tmp_path)
+    found = restore(stack, facts, CHANGES["a drop-in"][0](facts), tmp_path)
     assert [(each.kind, each.path) for each in found.plan.changes if not isinstance(each, RunService)] == [
         ("remove", UNIT)
     ]
@@ -118,7 +128,7 @@ def test_restoring_permissions_needs_no_restart_and_shows_no_key(
     def opened(state: FileState) -> FileState:
         return replace(state, mode=0o644)
 
-    found = restored(stack, facts, file(key, opened)(facts), tmp_path)
+    found = restore(stack, facts, file(key, opened)(facts), tmp_path)
     (change,) = found.plan.changes
     assert isinstance(change, WriteFile) and change.kind == "mode"
     assert "PRIVATE" not in change.diff() and "0644" in change.diff()
@@ -143,7 +153,7 @@ def test_copies_contain_no_secret_and_are_private(secured: tuple[Stack, Facts], 
         changed,
         Plan(stack=stack, facts=changed, steps=(), probes=()),
         (),
-        compared(stack, known, changed),
+        find_differences(stack, known, changed),
         known.at,
         known,
     )

@@ -123,8 +123,8 @@ def test_passwords_are_replaced_by_age_if_requested() -> None:
 )
 def test_the_service_can_write_all_files_of_a_renewal(name: str) -> None:
     case = planned.case(name)
-    facts = planned.carried_out(case.plan(), case.facts)
-    stack, facts = as_local(case.stack, planned.looked_up(case.stack, facts))
+    facts = planned.facts_after_plan(case.plan(), case.facts)
+    stack, facts = as_local(case.stack, planned.with_requested_files(case.stack, facts))
     plan = planner.plan(stack, facts, Answers(renew=frozenset({"ca", "passwords"})))
     written = {
         posixpath.dirname(each.path)
