@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from platformdirs import user_cache_path
 from xdist.remote import Producer  # type: ignore[import-untyped]
@@ -18,6 +19,10 @@ from tests.integration import stand
 from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.practice import PracticeStack
+
+# No limit to the time of an example: these tests also run on busy machines.
+hypothesis.settings.register_profile("firescreen", deadline=None)
+hypothesis.settings.load_profile("firescreen")
 
 _LONG = (
     *("integration/test_export", "integration/test_kill", "integration/test_screen_commands"),
