@@ -167,6 +167,8 @@ class TokenProxy:
     accepted: int = 0
     rejected: int = 0
     closed: bool = False
+    rejected_posts: list[str] = field(default_factory=list)
+    """Which receiver each rejected POST was for."""
     seen: list[str] = field(default_factory=list)
 
     def post(self, path: str, client: str, **form: str) -> dict[str, object]:
@@ -200,7 +202,9 @@ def token_proxy(folder: Path, namespace: Network, alertmanager: str) -> Iterator
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             admitted = found.is_valid_token(self.headers.get("Authorization", ""))
-            if admitted:
+            if not admitted:
+                found.rejected_posts.append(self.path.split("/")[1])
+            else:
                 kept = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version")
                 forward(
                     places[self.path.split("/")[1]],
@@ -343,6 +347,9 @@ def _check_login(mon1: Machine, engine: Engine, stack: Stack, at: TokenProxy) ->
         "alertmanagers": "accepted",
     }
     at.closed = True
+    at.rejected_posts.clear()
+    # What was accepted before and is counted afterwards would be taken for a success.
+    assert becomes_true(lambda: {"prometheus", "alertmanager"} <= set(at.rejected_posts)), at.rejected_posts
     assert results_by_setting(engine.run_probes(plan)) == {"remote_write": "error", "alertmanagers": "error"}
     at.closed = False
     assert engine.undo().state == "undone"
