@@ -13,8 +13,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.integration.stand import exporter, free_port, prometheus_server
 from tests.processes import run_program
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue
+from wizard.engine import verification
 from wizard.engine.verification import run_probes
 from wizard.model import Attempt, Event, Probe
 from wizard.redact import Secret
@@ -311,6 +313,53 @@ def test_concurrent_probes_keep_their_order(lab: Pki, secured: int) -> None:
     cut = run_probes(wanted[:3], run="", emit=told.append, cancel=stopped)
     assert {one.reason for one in cut} == {"context canceled"}
     assert run_probes((), run="", emit=told.append, cancel=stopped) == ()
+
+
+@pytest.mark.matrix
+def test_the_first_slow_answer_after_a_change_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has only just started may be slow once; one that hangs is waited for once, not for each probe."""
+    monkeypatch.setattr(verification, "_SECOND_THOUGHT", 3.0)
+    slow = [0]
+    """How many of the next requests are not answered in time."""
+    served: list[str] = []
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.append(self.path)
+            slow[0] -= 1
+            if slow[0] >= 0:
+                ended.wait(30)
+            with suppress(OSError):
+                self.send_response(200)
+                self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+
+        def results(count: int, *, since: float) -> list[str]:
+            slow[0] = count
+            served.clear()
+            one = replace(probe(f"http://127.0.0.1:{server.server_port}/", "200"), timeout=2.0)
+            two = [replace(one, id=name) for name in ("first", "second")]
+            found = run_probes(
+                two, run="", emit=lambda event: None, cancel=threading.Event(), since=since, most=1
+            )
+            return [each.outcome for each in found]
+
+        try:
+            assert results(1, since=time.time()) == ["200", "200"]
+            assert results(1, since=0) == ["error", "200"], "nothing was changed"
+            assert results(99, since=time.time()) == ["error", "error"]
+            assert 3 <= len(served) <= 4, "the first probe, again within three seconds, and the second once"
+        finally:
+            ended.set()
+            server.shutdown()
+            thread.join()
 
 
 def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:

@@ -19,7 +19,8 @@ _AT_ONCE = 2
 """Each wrong password costs the server a bcrypt comparison: more probes at once would only queue there, and if the
 server is on this machine, they would take the processor from the thread that draws the screen."""
 _SECOND_THOUGHT = 5.0
-"""Seconds within which a failed probe that asks one server about another is repeated: its answer may be outdated."""
+"""Seconds within which a failed probe is repeated: one that asks a server about another one, as its answer may be
+outdated, and the first one of a server that has just been changed and did not answer in time."""
 MOST = 32
 """Maximum number of machines whose servers are probed at once."""
 MOST_BESIDE_A_SCREEN = 16
@@ -82,6 +83,8 @@ class _Verification:
         self._trusts = probes.Trusts()
         self._lock = threading.Lock()
         self._finished = 0
+        self._slow: set[str] = set()
+        """The addresses of servers that did not answer a probe in time."""
 
     def attempt(self, probe: Probe) -> Attempt:
         """Runs one probe, repeatedly if necessary until its result is final."""
@@ -91,14 +94,26 @@ class _Verification:
             attempt = replace(attempt, excused=self._excuse(attempt))
         else:
             attempt = probes.run(probe, cancel=self._cancel, trusts=self._trusts, dial=self._dial)
-            if probe.holds and not attempt.ok:
-                # The answer of another program about a server that has only just started may be outdated.
+            if not attempt.ok and (probe.holds or self._is_first_timeout(attempt)):
                 attempt = self._wait(probe, _SECOND_THOUGHT)
         with self._lock:
             self._finished += 1
             done = self._finished
         self._tell(attempt, "failed" if attempt.failed else "done", done)
         return attempt
+
+    def _is_first_timeout(self, attempt: Attempt) -> bool:
+        """Whether a server that was changed just now did not answer in time, for the first time.
+
+        Its first answer may take longer on a busy host. A server that hangs is waited for once.
+        """
+        if not self._since or attempt.reason != probes.TIMEOUT:
+            return False
+        address = _address(attempt.probe)
+        with self._lock:
+            is_first = address not in self._slow
+            self._slow.add(address)
+        return is_first
 
     def _is_settled(self, look: Attempt) -> bool:
         """Whether a failure is final without waiting for the next scrape.

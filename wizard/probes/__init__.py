@@ -6,10 +6,11 @@ from wizard.probes.curl import curl, curl_config, curl_reading, forward_command,
 from wizard.probes.curl_differences import Difference, differences
 from wizard.probes.health import Monitor
 from wizard.probes.prometheus_api import Target, api_url, ask_prometheus
-from wizard.probes.socket_deadline import Dial
+from wizard.probes.socket_deadline import TIMEOUT, Dial
 from wizard.probes.tls import Trusts
 
 __all__ = [
+    "TIMEOUT",
     "Dial",
     "Difference",
     "Monitor",

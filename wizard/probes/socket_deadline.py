@@ -20,6 +20,8 @@ from wizard.model import Forward
 Dial: TypeAlias = Callable[[Forward, float], socket.socket]
 """(a forward, time limit in seconds) -> a socket connected to the forward's destination; raises OSError."""
 
+TIMEOUT: Final = "context deadline exceeded"
+"""The reason of a request that was not answered in time, in Go's words."""
 _SLICE: Final = 0.1
 _CHUNK: Final = 65536
 _Address: TypeAlias = tuple[socket.AddressFamily, Any]
@@ -60,7 +62,7 @@ class Clock:
             raise RequestError("error", "context canceled")
         left = self._end - time.monotonic()
         if left <= 0:
-            raise RequestError("error", "context deadline exceeded")
+            raise RequestError("error", TIMEOUT)
         return left
 
     def ready(self, sock: socket.socket, event: int, limit: float = float("inf")) -> bool:
