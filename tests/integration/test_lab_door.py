@@ -142,7 +142,7 @@ def a_wrong_password(student: Student) -> None:
     student.assert_not_done("machine", "the API .*: expected 200, but the result is .*401")
     password.write_text(right)
     config = student.change(student.config, "username: prometheus", "username: somebody")
-    student.assert_not_done("machine", "not yet: Prometheus scrapes itself through the door", patience=3.0)
+    student.assert_not_done("machine", "not yet: Prometheus scrapes itself through the proxy", patience=3.0)
     student.write(student.config, config)
     assert student.check("machine", patience=PATIENCE).ok
 
