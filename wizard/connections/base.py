@@ -243,7 +243,7 @@ class Connection(ABC):
         """
 
     def fail_next(self, error: FirescreenError) -> None:  # noqa: B027
-        """Lets the next operation fail with an error that is known already, where connecting takes long."""
+        """Lets the next operation fail with an error that is known already, if it follows within seconds."""
 
     def open_program(self, argv: Sequence[str]) -> Stream:
         """Starts a program that stays open, with stdout and stderr combined; the caller closes the stream."""

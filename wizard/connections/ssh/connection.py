@@ -13,6 +13,7 @@ import os
 import posixpath
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,7 @@ _SMALL = 16384
 """Bytes; contents up to this size are sent with the request."""
 # SFTPError: start-up files that print something break the SFTP protocol, as they break it for every SFTP client.
 _PROBLEMS = (paramiko.SSHException, paramiko.SFTPError, EOFError, OSError)
+_KNOWN_FOR = 5.0  # seconds for which an unreachable host is not connected to again
 _UPLOAD = 20.0
 """Seconds for a transfer, added to the time for its size."""
 
@@ -106,8 +108,8 @@ class SshConnection(RemoteShellConnection):
         self._sftp: paramiko.SFTPClient | None = None
         self._uploads: str | None = None
         """The private folder on the host; '' if SFTP cannot be used."""
-        self._failed: FirescreenError | None = None
-        """The error of `begin`, for the next operation."""
+        self._failed: tuple[float, FirescreenError] | None = None
+        """The error of `begin` or `fail_next` for the next operation, and from when (monotonic) it is outdated."""
 
     # -- the connection ----------------------------------------------------------------------------------
 
@@ -129,14 +131,14 @@ class SshConnection(RemoteShellConnection):
             try:
                 self.ready()
             except FirescreenError as error:
-                self._failed = error
+                self._failed = float("inf"), error
                 return
             with suppress(FirescreenError):
                 then()
 
     def fail_next(self, error: FirescreenError) -> None:
         """See `Connection.fail_next`."""
-        self._failed = error
+        self._failed = time.monotonic() + _KNOWN_FOR, error
 
     @property
     def address(self) -> str:
@@ -182,9 +184,9 @@ class SshConnection(RemoteShellConnection):
                 raise HostError("the connection was closed", where=self.name)
             if self._shell is not None and self._login and self._login.transport.is_active():
                 return self._shell
-            error, self._failed = self._failed, None
-            if error is not None:
-                raise error
+            failed, self._failed = self._failed, None
+            if failed is not None and time.monotonic() < failed[0]:
+                raise failed[1]
             self._drop()
             try:
                 try:
