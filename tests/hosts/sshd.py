@@ -243,13 +243,11 @@ class Proxy:
                     if self.delay:
                         time.sleep(self.delay)
                     cut = self.limit is not None and self.passed >= self.limit
-                    if cut and self.silent:
-                        if ready is near and data:
-                            far.sendall(data)
-                        self._stop.wait()
-                        return
                     with suppress(OSError):
-                        other[ready].sendall(data)
+                        if ready is near or not (cut and self.silent):
+                            other[ready].sendall(data)
+                    if cut and self.silent:
+                        self._stop.wait()
                     if cut:
                         return
 

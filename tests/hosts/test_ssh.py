@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import paramiko
 import pytest
 from sshd import Person, Proxy, Sshd, keygen, read_arguments
 
@@ -25,6 +27,7 @@ from wizard.connections.credentials import Access
 from wizard.connections.errors import ForbiddenError
 from wizard.connections.path_script import ABSENT
 from wizard.connections.remote_shell import Call
+from wizard.connections.ssh import forwarding
 from wizard.connections.ssh.connection import SshConnection
 from wizard.connections.ssh.preconnect import EarlyConnection
 from wizard.errors import CredentialNeededError, FileChangedError, HostError
@@ -1054,6 +1057,35 @@ def test_a_way_through_a_host_ends_with_its_connection(server: Sshd) -> None:
         assert sock.recv(10) == b""
         with pytest.raises(HostError, match="closed"):
             host.open_tunnel(place, 5)
+
+
+class BreakableSocket(socket.socket):
+    """Sends no more once it is broken; what comes is still received."""
+
+    broken = False
+
+    def send(self, *data: Any) -> int:
+        if self.broken:
+            raise BrokenPipeError
+        return super().send(*data)
+
+
+def test_a_way_through_a_host_ends_quietly_where_its_connection_is_lost(server: Sshd) -> None:
+    """Its threads tell the server that it is closed, which can no longer be sent: pytest reports their errors."""
+    dialled = BreakableSocket()
+    dialled.connect(("127.0.0.1", server.port))
+    with closing(paramiko.Transport(dialled)) as transport, answering() as place:
+        transport.connect(username="root", pkey=paramiko.PKey.from_path(server.key))
+        sock = forwarding.through(transport, place, 5)
+        dialled.broken = True
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(10)
+        assert sock.recv(10) == b""
+        sock.close()
+    deadline = time.monotonic() + 10
+    while carriers() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not carriers()
 
 
 def test_with_one_session_only_there_is_a_way_through_all_the_same() -> None:

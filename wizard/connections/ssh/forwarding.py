@@ -58,15 +58,21 @@ def _carry(channel: paramiko.Channel, ours: socket.socket) -> None:
         with suppress(*_PROBLEMS):
             while data := ours.recv(_CHUNK):
                 channel.sendall(data)
-        channel.close()
+        _close(channel)
 
     back = threading.Thread(target=there, name="forward", daemon=True)
     back.start()
     with suppress(*_PROBLEMS):
         while data := channel.recv(_CHUNK):
             ours.sendall(data)
-    channel.close()
+    _close(channel)
     with suppress(OSError):
         ours.shutdown(socket.SHUT_RDWR)
     back.join()
     ours.close()
+
+
+def _close(channel: paramiko.Channel) -> None:
+    # It tells the SSH server, which raises an error where the connection has just been lost.
+    with suppress(*_PROBLEMS):
+        channel.close()
