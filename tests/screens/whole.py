@@ -304,6 +304,7 @@ def plan(*, planned_steps: tuple[PlannedStep, ...] | None = None) -> Plan:
             *(
                 Gap(
                     message="is down for about 1 s: at most one scrape is lost",
+                    seconds=1.0,
                     host=host,
                     component=name,
                 )
