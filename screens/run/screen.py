@@ -15,6 +15,7 @@ from screens.routes import Route
 from screens.run.actions import actions_after
 from screens.run.host_table import HostTable
 from screens.run.progress_panel import ProgressPanel
+from screens.run.run_log import RunLog
 from screens.run.status import (
     NAMES,
     ending_text,
@@ -102,8 +103,7 @@ or the verification fails; this screen then says what failed, where, and what to
                         yield ActionButton("Undo all", id="undo")
                         yield ActionButton("Show verification", id="verification")
                         yield ActionButton("Go home", id="home")
-                with Panel(title="Log", id="logged"), VerticalScroll(id="log", can_focus=False):
-                    yield Prose("", id="lines", markup=False)
+                yield Panel(RunLog(), title="Log", id="logged")
         with VerticalScroll(id="aside", can_focus=False):
             yield Prose("", id="told", markup=False)
 
@@ -217,7 +217,7 @@ or the verification fails; this screen then says what failed, where, and what to
             fleet.action_turn(pages)
             return
         pane = self.query_one(
-            "#aside" if self.has_class("-aside") else "#end" if self.has_class("-ended") else "#log",
+            "#aside" if self.has_class("-aside") else "#end" if self.has_class("-ended") else "RunLog",
             VerticalScroll,
         )
         pane.scroll_relative(y=pages * max(pane.size.height - 1, 1), animate=False)
@@ -246,9 +246,7 @@ or the verification fails; this screen then says what failed, where, and what to
             text, name = log(state, shown), at(row.host) if shown and row else ""
         panel.set_title("Run this yourself" if state.waiting else "Log")
         panel.set_subtitle(inline(name, 60))
-        self.query_one("#lines", Prose).update(text)
-        pane = self.query_one("#log", VerticalScroll)
-        pane.call_after_refresh(pane.scroll_home if state.waiting or step else pane.scroll_end, animate=False)
+        self.query_one(RunLog).show(text, name, from_start=state.waiting or (step.id if step else ""))
 
     def on_step_list_chosen(self) -> None:
         """Shows the log of another step."""
