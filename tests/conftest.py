@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.integration import stand
+from tests.integration import loopback_programs
 from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.practice import PracticeStack
@@ -26,9 +26,14 @@ hypothesis.settings.load_profile("firescreen")
 
 _LONG = (
     *("integration/test_export", "integration/test_kill", "integration/test_screen_commands"),
-    *("integration/test_audit", "integration/test_lab_door", "screens/test_story", "integration/test_drift"),
-    *("integration/test_order", "integration/test_upkeep_rules", "integration/test_go_verdict"),
-    *("integration/test_rollout", "integration/test_walk", "integration/test_matrix"),
+    *(
+        "integration/test_audit",
+        "integration/test_lab_door",
+        "screens/test_main_workflow",
+        "integration/test_drift",
+    ),
+    *("integration/test_lost_scrapes", "integration/test_upkeep_rules", "integration/test_go_verdict"),
+    *("integration/test_rollout", "integration/test_first_session", "integration/test_matrix"),
 )
 """Files with runs of half a minute and more, longest first; measured with --durations=0."""
 
@@ -125,7 +130,7 @@ def practice(tmp_path: Path, cache: Path) -> Iterator[PracticeStack]:
 @pytest.fixture
 def free_port() -> int:
     """Returns a port of 127.0.0.1 that nothing listens on."""
-    return stand.free_port()
+    return loopback_programs.free_port()
 
 
 @pytest.fixture

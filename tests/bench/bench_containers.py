@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests/hosts"), str(ROOT)]
 
-from docker_stand import Docker  # noqa: E402 - of the tests on hosts
+from docker_hosts import Docker  # noqa: E402 - of the tests on hosts
 from machines import Network  # noqa: E402
 
 MANY = 50

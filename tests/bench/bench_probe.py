@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.integration.stand import free_port, running
+from tests.integration.loopback_programs import free_port, running
 from wizard import binaries, probes
 from wizard.certificates import issue
 from wizard.engine.outcome import silent

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 from tests.processes import run_program
 
 _ROOT = Path(__file__).parents[2]
-_TAMPERED = Path(__file__).with_name("tampered.py")
+_TAMPERED = Path(__file__).with_name("fault_injection.py")
 STACK = """\
 version: 1
 hosts: {here: {connect: local}}
@@ -147,7 +147,7 @@ class Project:
         """Runs Firescreen to its end, with any exit code.
 
         Args:
-            tampered: a fault to make during the run, see `tampered.py`.
+            tampered: a fault to make during the run, see `fault_injection.py`.
         """
         program = [str(_TAMPERED), *tampered, "--"] if tampered else ["-m", "screens"]
         return run_program(

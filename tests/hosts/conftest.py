@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import bases
 import pytest
-from docker_stand import Docker
+from docker_hosts import Docker
 from host_shapes import NEXT
 from incus_hosts import Incus, Instance
 from machines import Machine, Network
@@ -16,10 +16,16 @@ from machines import fleet as _fleet
 SUITES = ("bookworm", "sid")
 LONGEST = (
     # They mostly wait; the screen test of many hosts then has the processors that it measures with.
-    *("test_fleet", "test_oauth2", "test_many_hosts", "test_missing_hosts", "test_known_at_plan"),
+    *("test_fleet", "test_oauth2", "test_many_hosts", "test_missing_hosts", "test_plan_facts"),
     *("test_export_front_doors", "test_container_matrix", "test_sign_in", "test_safe_paths", "test_labs"),
     *("test_export", "test_ssh", "test_foreign_folders", "test_upkeep", "test_door_to_other_hosts"),
-    *("test_one_port", "test_front_door", "test_existing_sites", "test_sign_in_beside", "test_getting_it"),
+    *(
+        "test_exporter_exporter",
+        "test_front_door",
+        "test_existing_sites",
+        "test_oauth2_proxy",
+        "test_installation",
+    ),
     *("test_fleet_kill", "test_container_kill", "test_container_clients", "test_containers"),
 )
 """Files whose tests take longest on one worker; measured with --durations=0."""

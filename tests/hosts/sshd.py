@@ -25,7 +25,7 @@ from typing import Any
 
 import paramiko
 
-from tests.integration.stand import free_port
+from tests.integration.loopback_programs import free_port
 from wizard.connections.credentials import Access
 from wizard.connections.ssh.connection import SshConnection
 from wizard.model import HostSpec

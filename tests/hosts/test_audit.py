@@ -11,10 +11,10 @@ import bases
 import pytest
 from compose_projects import Project, project
 from debs import install
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import FIRESCREEN, STACK, Machine, Network
 
-from tests.integration import audit_on_hosts
+from tests.integration import audit_host_coverage
 from wizard import binaries
 from wizard.binaries.versions import version_of
 
@@ -109,7 +109,7 @@ def put(machine: Machine, path: str, content: bytes) -> None:
 
 def test_gossip_and_a_way_past_a_proxy(fleet: Callable[..., list[Machine]]) -> None:
     (machine,) = fleet("bookworm", 1, programs=("prometheus", "alertmanager"))
-    shown = {audit_on_hosts.SHOWN[check] for check in ("EXP-02", "API-08", "PRX-01", *PROXIES)}
+    shown = {audit_host_coverage.SHOWN[check] for check in ("EXP-02", "API-08", "PRX-01", *PROXIES)}
     assert len(shown) == 1
     for suite in next(iter(shown))[1]:
         machine.check("systemctl stop prometheus prometheus-alertmanager")
@@ -212,7 +212,7 @@ def test_versions_with_known_vulnerabilities(fleet: Callable[..., list[Machine]]
             each["id"]: each for each in audit(machine, code=3)["findings"] if each["id"].startswith("CVE")
         }
 
-    shown = {audit_on_hosts.SHOWN[check] for check in ("CVE-01", "CVE-02")}
+    shown = {audit_host_coverage.SHOWN[check] for check in ("CVE-01", "CVE-02")}
     assert len(shown) == 1
     for suite in next(iter(shown))[1]:
         faulty = audited(suite, node_exporter="1.4.", alertmanager="0.25.")
@@ -311,7 +311,7 @@ components:
 
 
 def test_a_container_as_root_on_all_addresses(docker: Docker, network: Network, tmp_path: Path) -> None:
-    shown = {audit_on_hosts.SHOWN[check] for check in ("CTR-01", "EXP-05")}
+    shown = {audit_host_coverage.SHOWN[check] for check in ("CTR-01", "EXP-05")}
     assert len(shown) == 1
 
     def audited(mine: Project, *, image: str, user: str, port: str, code: int) -> dict[str, str]:

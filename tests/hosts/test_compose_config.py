@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from compose_corpus import Case, cases
-from docker_stand import GENERATIONS, compose_plugin, write_compose_1
+from docker_hosts import GENERATIONS, compose_plugin, write_compose_1
 from ruamel.yaml import YAML
 
 from tests.processes import run_program

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from docker_stand import Docker
+from docker_hosts import Docker
 
 from wizard import passwords
 from wizard.certificates import issue

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bases
 import pytest
-from docker_stand import Docker
+from docker_hosts import Docker
 
 from tests.processes import run_program
 from wizard import binaries

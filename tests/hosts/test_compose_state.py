@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import project
-from docker_stand import GENERATIONS, Docker
+from docker_hosts import GENERATIONS, Docker
 from machines import Network
 
 from wizard.engine.hosts import Hosts

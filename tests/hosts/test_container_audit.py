@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from compose_projects import SCRAPE, Project, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 from tests.integration import contract

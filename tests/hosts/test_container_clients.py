@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import PORTS, Project, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from compose_projects import PORTS, Project, project, stack_of
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
-from tests.integration.whole_stand import lost_scrapes
+from tests.integration.full_stack import lost_scrapes
 from tests.processes import run_program
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]

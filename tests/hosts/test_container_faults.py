@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 from compose_projects import SCRAPE, Project, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from compose_projects import SCRAPE, Project, project, stack_of
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(3600)]

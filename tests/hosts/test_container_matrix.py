@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import LEVELS, PORTS, Project, project, stack_of
-from docker_stand import GENERATIONS, Docker
+from docker_hosts import GENERATIONS, Docker
 from machines import Network
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]

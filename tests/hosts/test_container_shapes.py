@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import Project, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import ENDPOINT, Machine, Network
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from compose_projects import Project, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 from tests.processes import run_program

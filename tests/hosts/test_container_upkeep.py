@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import SCRAPE, Project, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 from test_containers import COMPOSE
 

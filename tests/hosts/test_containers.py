@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import SCRAPE, STACK, project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 
 from wizard.engine import container_addresses

@@ -13,7 +13,7 @@ from pathlib import Path
 import bases
 import pytest
 from compose_projects import SCRAPE, Project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import ENDPOINT, Machine, Network
 from sshd import Person, keygen
 from test_containers import COMPOSE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from compose_projects import SCRAPE, STACK, Project
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Network
 from sshd import Person
 from test_containers import COMPOSE

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from machines import Network
-from podman_stand import Podman
+from podman_hosts import Podman
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_stand import packages
+from docker_hosts import packages
 from machines import Network
-from podman_stand import Podman
+from podman_hosts import Podman
 
 from tests.processes import run_program
 from wizard.config_files.shell_syntax import split

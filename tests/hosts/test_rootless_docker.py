@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from compose_projects import SCRAPE, STACK, Project
 from machines import Network
-from rootless_stand import RootlessDocker
+from rootless_docker import RootlessDocker
 from sshd import Person
 from test_containers import COMPOSE
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from docker_stand import packages
+from docker_hosts import packages
 from machines import FIRESCREEN, Machine
 
 pytestmark = [pytest.mark.hosts, pytest.mark.timeout(600)]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import audit_stand
-from tests.integration.audit_stand import POWERS, AuditSnapshot
-from tests.integration.whole_stand import SUITES
+from tests.integration import audit_faults
+from tests.integration.audit_faults import POWERS, AuditSnapshot
+from tests.integration.full_stack import SUITES
 
 pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -80,21 +80,21 @@ def states(
     request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, AuditSnapshot]:
     folder = tmp_path_factory.mktemp("audit")
-    with audit_stand.stand(folder, cache, request.param) as audited_stack:
+    with audit_faults.start_stack(folder, cache, request.param) as audited_stack:
         found = {}
         without = audited_stack.flags("prometheus", *POWERS)
         found["open"] = audited_stack.take_snapshot()
         without()
         audited_stack.secure()
         found["secured"] = audited_stack.take_snapshot()
-        audit_stand.correct_settings_left_by_firescreen(audited_stack)
+        audit_faults.correct_settings_left_by_firescreen(audited_stack)
         found["mended"] = audited_stack.take_snapshot()
         audited_stack.mend()
-        audit_stand.make_faults(audited_stack, folder)
+        audit_faults.make_faults(audited_stack, folder)
         found["faulty"] = audited_stack.take_snapshot()
         # TLS-03 is a real fault here: the certificate of one server is accepted by another server as a client's.
-        assert audit_stand.accepts_client(audited_stack, "blackbox", audited_stack.pair("alertmanager"))
-        assert not audit_stand.accepts_client(audited_stack, "blackbox", None)
+        assert audit_faults.accepts_client(audited_stack, "blackbox", audited_stack.pair("alertmanager"))
+        assert not audit_faults.accepts_client(audited_stack, "blackbox", None)
         audited_stack.mend()
         found["again"] = audited_stack.take_snapshot()
     return found

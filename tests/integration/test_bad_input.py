@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration import by_openssl
-from tests.integration.in_process import firescreen
+from tests.integration import openssl_certificates
+from tests.integration.command_line import firescreen
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice as practice_stack
 from wizard.inventory import stack_file
@@ -31,8 +31,8 @@ class SharedPractice:
     practice: PracticeStack
     workspace: Path
     files: Path
-    ca: by_openssl.Pair
-    good: by_openssl.Pair
+    ca: openssl_certificates.Pair
+    good: openssl_certificates.Pair
     """What would do: covers the node_exporter's address, signed by `ca`."""
 
     @property
@@ -45,11 +45,11 @@ class SharedPractice:
         """Returns Prometheus' configuration."""
         return Path(self.practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
 
-    def leaf(self, name: str, **settings: Any) -> by_openssl.Pair:
+    def leaf(self, name: str, **settings: Any) -> openssl_certificates.Pair:
         """Returns a certificate for the node_exporter, made once."""
         folder = self.files / name
         sans = settings.pop("sans", [f"IP:{self.address}"])
-        return by_openssl.leaf(self.ca, folder, name, sans, curve="P-256", **settings)
+        return openssl_certificates.leaf(self.ca, folder, name, sans, curve="P-256", **settings)
 
     def own(self, **files: Path) -> Stack:
         """Returns a stack whose node_exporter gets these files of the user; files that are not given are valid ones."""
@@ -110,9 +110,9 @@ def shared_practice(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> It
     workspace = root / "workspace"
     try:
         practice = practice_stack.up(workspace, cache)
-        ca = by_openssl.authority(files / "pki")
+        ca = openssl_certificates.authority(files / "pki")
         sans = [f"IP:{practice.host('srv1').address}"]
-        good = by_openssl.leaf(ca, files / "good", "good", sans, curve="P-256")
+        good = openssl_certificates.leaf(ca, files / "good", "good", sans, curve="P-256")
         yield SharedPractice(practice, workspace, files, ca, good)
     finally:
         practice_stack.down(workspace, remove=True)
@@ -151,7 +151,7 @@ def leaf_as_ca(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
 
 
 def another_ca(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
-    other = by_openssl.authority(shared_practice.files / "another", "Another CA")
+    other = openssl_certificates.authority(shared_practice.files / "another", "Another CA")
     return (
         shared_practice.own(ca_file=other.certificate),
         "signed",
@@ -212,7 +212,7 @@ def encrypted(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
         "-passout",
         "pass:sesame",
     )
-    by_openssl.openssl(*words)
+    openssl_certificates.openssl(*words)
     return shared_practice.own(key_file=locked), "encrypted", str(locked), "openssl pkey"
 
 
@@ -228,13 +228,13 @@ def encrypted_in_the_old_form(shared_practice: SharedPractice) -> tuple[Stack, s
         "-passout",
         "pass:sesame",
     )
-    by_openssl.openssl(*words)
+    openssl_certificates.openssl(*words)
     return shared_practice.own(key_file=locked), "encrypted", str(locked), "openssl pkey"
 
 
 def der_certificate(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
     path = shared_practice.files / "good.der"
-    by_openssl.openssl(
+    openssl_certificates.openssl(
         "x509", "-in", str(shared_practice.good.certificate), "-outform", "DER", "-out", str(path)
     )
     return shared_practice.own(cert_file=path), "PEM", str(path), "openssl x509"
@@ -242,13 +242,15 @@ def der_certificate(shared_practice: SharedPractice) -> tuple[Stack, str, str, s
 
 def der_key(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
     path = shared_practice.files / "good-key.der"
-    by_openssl.openssl("pkey", "-in", str(shared_practice.good.key), "-outform", "DER", "-out", str(path))
+    openssl_certificates.openssl(
+        "pkey", "-in", str(shared_practice.good.key), "-outform", "DER", "-out", str(path)
+    )
     return shared_practice.own(key_file=path), "PEM", str(path), "openssl pkey"
 
 
 def der_authority(shared_practice: SharedPractice) -> tuple[Stack, str, str, str]:
     path = shared_practice.files / "ca.der"
-    by_openssl.openssl(
+    openssl_certificates.openssl(
         "x509", "-in", str(shared_practice.ca.certificate), "-outform", "DER", "-out", str(path)
     )
     return shared_practice.own(ca_file=path), "PEM", str(path), "openssl x509"

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.full_stack import LEVELS, Whole, until, whole
 from tests.integration.snapshot import differences, snapshot
-from tests.integration.test_existing import Admin
-from tests.integration.whole_stand import LEVELS, Whole, until, whole
+from tests.integration.test_existing_configuration import Admin
 from tests.processes import run_program
 from tests.unit.engine.loopback import Answer, serving
 from wizard import planner

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 from tests.integration.snapshot import differences, snapshot
 from tests.processes import run_program
 from wizard import practice as practice_stack

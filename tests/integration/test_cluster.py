@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stand import free_port, running
+from tests.integration.loopback_programs import free_port, running
 from wizard import binaries
 from wizard.certificates import issue
 from wizard.components import component

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.integration import contract
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 from wizard import practice as practice_stack
 
 RECORDED = Path(__file__).parent / "data" / "contract.json"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stand import exporter, free_port
+from tests.integration.loopback_programs import exporter, free_port
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue
 from wizard.model import Attempt, Probe

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stand import free_port, prometheus_server
+from tests.integration.loopback_programs import free_port, prometheus_server
 from wizard import binaries
 from wizard.config_files import prometheus
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import stand
-from tests.integration.exporters_only import exporters_only
+from tests.integration import loopback_programs
 from tests.integration.snapshot import differences, snapshot
+from tests.integration.unprotected_prometheus import stack_with_unprotected_prometheus
 from tests.processes import run_program
 from wizard import passwords
 from wizard.config_files import prometheus as scrape
@@ -39,7 +39,7 @@ def engine(practice: PracticeStack, cache: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def stack(engine: Engine) -> Stack:
     """Returns the levels that these tests apply to the practice stack."""
-    return exporters_only(engine.workspace.root)
+    return stack_with_unprotected_prometheus(engine.workspace.root)
 
 
 def targets(practice: PracticeStack) -> dict[str, dict[str, str]]:
@@ -425,7 +425,7 @@ def test_a_windows_host_gets_manual_commands_and_is_waited_for(
     engine: Engine, practice: PracticeStack, node_exporter: str, tmp_path: Path
 ) -> None:
     """A node_exporter that is reached by its port only stands for a Windows host; the test plays the user."""
-    address = stand.free_address(9100)
+    address = loopback_programs.free_address(9100)
     listen = f"{address}:9100"
     host = HostSpec(name="winbox", connect="manual", address=address, os="windows")
     stack = Stack(
@@ -542,7 +542,7 @@ def wait_for_connection(place: str) -> None:
 def test_cancel_during_a_manual_step_rolls_everything_back(
     engine: Engine, practice: PracticeStack, node_exporter: str
 ) -> None:
-    address = stand.free_address(9100)
+    address = loopback_programs.free_address(9100)
     host = HostSpec(name="dockerbox", connect="manual", address=address)
     stack = Stack(
         hosts=(host,), components=(ComponentSpec(host="dockerbox", name="node_exporter", protect=("tls",)),)
@@ -638,7 +638,7 @@ def test_removing_the_practice_stack_keeps_the_ca_of_a_real_stack(
     engine: Engine, stack: Stack, practice: PracticeStack, node_exporter: str
 ) -> None:
     assert apply(engine, stack).error is None
-    address = stand.free_address(9100)
+    address = loopback_programs.free_address(9100)
     host = HostSpec(name="box", connect="manual", address=address)
     real = Stack(
         hosts=(host,), components=(ComponentSpec(host="box", name="node_exporter", protect=("tls",)),)

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 from wizard.connections.practice import PracticeConnection
 from wizard.diagnostics.evidence import addresses, urls
 from wizard.engine import Engine

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 from tests.tools import ansible_runs
 from wizard import practice as practice_stack
 from wizard.cli.export import vault_password

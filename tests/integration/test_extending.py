@@ -21,7 +21,7 @@ import pytest
 from screens.app import make_app
 from tests.processes import run_program
 from tests.screens.helpers import until
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import binaries, components, planner
 from wizard import practice as practice_stack
 from wizard.engine import Engine
@@ -151,8 +151,8 @@ def test_a_folder_adds_a_lab(copy: Path, cache: Path) -> None:
     "name", ["all-password", "all-mutual-tls", "two-users", "key-rsa-4096", "level-none"]
 )
 def test_every_question_has_an_answer_in_the_stack_file(name: str) -> None:
-    case = planned.case(name)
-    for question in planner.questions(case.stack, planned.with_requested_files(case.stack, case.facts)):
+    case = plan_cases.case(name)
+    for question in planner.questions(case.stack, plan_cases.with_requested_files(case.stack, case.facts)):
         others = [value for value, _ in question.choices if value != question.default]
         value = OTHER[question.kind] if question.kind in OTHER else others[0]
         answered = planner.answer(case.stack, question.setting, value)

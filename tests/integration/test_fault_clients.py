@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.integration.faults import Kit
-from tests.integration.stand import exporter, free_port, running
+from tests.integration.loopback_programs import exporter, free_port, running
 from tests.processes import run_program
 from wizard import binaries
 from wizard.connections.local import LocalConnection

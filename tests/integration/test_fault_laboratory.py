@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.fault_laboratory import Laboratory, Observation, Refused, laboratory, refuse
 from tests.integration.faults import Kit, scrape_faults, start_faults
-from tests.integration.faults_stand import Laboratory, Observation, Refused, laboratory, refuse
 from wizard import binaries, probes
 from wizard.connections.local import LocalConnection
 from wizard.diagnostics import catalogue

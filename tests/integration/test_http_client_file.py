@@ -13,7 +13,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.integration.stand import free_port, running
+from tests.integration.loopback_programs import free_port, running
 from tests.processes import run_program
 from wizard import binaries
 from wizard.certificates import issue

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from tests.integration.test_existing import Admin, admin, file_after_plan
+from tests.integration.test_existing_configuration import Admin, admin, file_after_plan
 from wizard.config_files import prometheus as scrape
 from wizard.connections.local import LocalConnection
 from wizard.engine.resolver import resolve

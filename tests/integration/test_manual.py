@@ -34,7 +34,7 @@ NOT_RUN = {
     "make ": "CI runs these, see tests/unit/test_house.py",
     "firescreen serve": "runs until it is stopped: tests/integration/test_serve.py",
     "ansible-playbook": "needs hosts with systemd: tests/hosts/test_export.py",
-    "--classroom": "needs real hosts: tests/hosts/test_classroom.py",
+    "--classroom": "needs real hosts: tests/hosts/test_labs.py",
     "--due": "needs a stack that is secured: tests/integration/test_renewal.py",
     "firescreen drift": "likewise: tests/integration/test_drift.py",
     "firescreen upkeep": "changes this machine: tests/hosts/test_upkeep.py",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.full_stack import LEVELS, SUITES, Levels, whole
 from tests.integration.snapshot import differences, snapshot
-from tests.integration.whole_stand import LEVELS, SUITES, Levels, whole
 from wizard import practice
 from wizard.engine import Engine, Exposure
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import firescreen
-from tests.integration.stand import free_port
+from tests.integration.command_line import firescreen
+from tests.integration.loopback_programs import free_port
 from wizard.practice import PracticeStack
 
 Shell = subprocess.CompletedProcess[str]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 from wizard import assets
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stand import exporter, free_port, prometheus_server
+from tests.integration.loopback_programs import exporter, free_port, prometheus_server
 from wizard import passwords
 from wizard.errors import PasswordError
 from wizard.redact import Secret

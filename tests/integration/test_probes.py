@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stand import exporter, free_port, prometheus_server
+from tests.integration.loopback_programs import exporter, free_port, prometheus_server
 from tests.processes import run_program
 from wizard import binaries, passwords, probes
 from wizard.certificates import issue

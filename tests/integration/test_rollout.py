@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.full_stack import LEVELS, START, Whole, lost, whole
 from tests.integration.snapshot import differences, snapshot
-from tests.integration.whole_stand import LEVELS, START, Whole, lost, whole
 from wizard import practice
 from wizard.engine import Outcome
 from wizard.engine.canary import canary_of

@@ -15,8 +15,8 @@ from screens.app import make_app
 from screens.labs.screen import LabPage
 from screens.plan.screen import PlanPage
 from screens.state import Session
+from tests.integration.full_stack import LEVELS, whole
 from tests.integration.lab_plays import practice_labs
-from tests.integration.whole_stand import LEVELS, whole
 from tests.processes import run_program
 from tests.screens.helpers import until
 from wizard import binaries, practice

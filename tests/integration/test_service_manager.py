@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.integration.stand import free_port
+from tests.integration.loopback_programs import free_port
 from wizard import binaries
 from wizard.account import account
 from wizard.connections.base import Connection

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.integration.whole_stand import Whole, until
+from tests.integration.full_stack import Whole, until
 from wizard import practice as practice_stack
 from wizard.cli import firescreen
 from wizard.config_files.prometheus.rule_files import add_rule_file, rule_files

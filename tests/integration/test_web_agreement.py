@@ -21,7 +21,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from tests.integration.stand import free_port
+from tests.integration.loopback_programs import free_port
 from tests.processes import run_program
 from wizard import binaries, components
 from wizard.certificates import issue

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import until
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.engine import Scan
 from wizard.model import Answers, Plan, Stack, StepKind
@@ -29,12 +29,12 @@ SHOWN = (
 """The steps whose texts are the same in every run: others have keys, hashes and dates."""
 
 
-class DoorEngine(whole.WholeEngine):
+class DoorEngine(example_stack.ExampleEngine):
     """Scans to one host with nginx and two components that it can protect, and plans with the real planner."""
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
         """Returns two components and nginx."""
-        case = planned.case("front-door")
+        case = plan_cases.case("front-door")
         bare = Stack(
             hosts=case.stack.hosts,
             components=tuple(
@@ -46,17 +46,20 @@ class DoorEngine(whole.WholeEngine):
         wanted = stack or bare
         seen = tuple(
             replace(each, host="web1", address=f"192.0.2.11:{each.address.rpartition(':')[2]}")
-            for each in whole.exposures()
+            for each in example_stack.exposures()
             if each.component in BEHIND
         )
         return Scan(
-            stack=wanted, facts=planned.with_requested_files(wanted, case.facts), exposures=seen, findings=()
+            stack=wanted,
+            facts=plan_cases.with_requested_files(wanted, case.facts),
+            exposures=seen,
+            findings=(),
         )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
         """Returns the real plan without the steps that differ from run to run."""
-        case = planned.case("front-door")
-        made = planner.plan(wanted, planned.with_requested_files(wanted, case.facts), answers or Answers())
+        case = plan_cases.case("front-door")
+        made = planner.plan(wanted, plan_cases.with_requested_files(wanted, case.facts), answers or Answers())
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
 
 
@@ -65,24 +68,27 @@ class ExportersEngine(DoorEngine):
 
     def scan(self, stack: Stack | None = None, **_: object) -> Scan:
         """Returns the components, unprotected."""
-        case = planned.case("exporter-door")
+        case = plan_cases.case("exporter-door")
         wanted = stack or Stack(
             hosts=case.stack.hosts,
             components=tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components),
         )
-        known = whole.exposures()[0]
+        known = example_stack.exposures()[0]
         seen = tuple(
             replace(known, host=each.host, component=each.name, unit=each.name, address=f"{each.host}:9100")
             for each in wanted.components
         )
         return Scan(
-            stack=wanted, facts=planned.with_requested_files(wanted, case.facts), exposures=seen, findings=()
+            stack=wanted,
+            facts=plan_cases.with_requested_files(wanted, case.facts),
+            exposures=seen,
+            findings=(),
         )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
         """Returns the real plan without the steps that differ from run to run."""
-        case = planned.case("exporter-door")
-        made = planner.plan(wanted, planned.with_requested_files(wanted, case.facts), answers or Answers())
+        case = plan_cases.case("exporter-door")
+        made = planner.plan(wanted, plan_cases.with_requested_files(wanted, case.facts), answers or Answers())
         return replace(made, steps=tuple(step for step in made.steps if step.kind in SHOWN))
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from textual.events import Paste
 
 from screens.widgets.field import Field
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import until
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.engine import Scan
 from wizard.model import Answers, Plan, Stack
@@ -18,10 +18,10 @@ from wizard.model import Answers, Plan, Stack
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-CASE = planned.case("client-logins")
+CASE = plan_cases.case("client-logins")
 
 
-class LoginEngine(whole.WholeEngine):
+class LoginEngine(example_stack.ExampleEngine):
     """Scans to one host with a Prometheus, and plans with the real planner.
 
     Args:
@@ -38,19 +38,19 @@ class LoginEngine(whole.WholeEngine):
         wanted = stack or self.wanted
         seen = tuple(
             replace(each, host="mon1", address="192.0.2.21:9090")
-            for each in whole.exposures()
+            for each in example_stack.exposures()
             if each.component == "prometheus"
         )
         return Scan(
             stack=wanted,
-            facts=planned.with_requested_files(CASE.stack, CASE.facts),
+            facts=plan_cases.with_requested_files(CASE.stack, CASE.facts),
             exposures=seen,
             findings=(),
         )
 
     def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
         """Returns the real plan."""
-        return planner.plan(wanted, planned.with_requested_files(wanted, CASE.facts), answers or Answers())
+        return planner.plan(wanted, plan_cases.with_requested_files(wanted, CASE.facts), answers or Answers())
 
     def refuse_silent(self, _: Plan) -> None:
         """Accepts every plan: all servers answer."""

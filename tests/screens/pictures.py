@@ -14,8 +14,8 @@ from pathlib import Path
 
 from screens import themes
 from screens.app import make_app
+from tests.screens.dialog_scenes import MORE
 from tests.screens.helpers import engine
-from tests.screens.more_scenes import MORE
 from tests.screens.scenes import NOW, SCENES
 from tests.screens.snapshot import SIZES, resized, settled
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from screens.run_state import RunState, advance, begin
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import QuietEngine, until
 from wizard.audit import AuditFinding, AuditReport, NotChecked, Score, ScorePart
 from wizard.engine import InventoryItem, Outcome
@@ -36,7 +36,7 @@ REFUSED = (
 )
 
 
-class SceneEngine(whole.WholeEngine):
+class SceneEngine(example_stack.ExampleEngine):
     """An engine with five components, a history and an inventory."""
 
     def __init__(self, *, state: str = "open") -> None:
@@ -78,7 +78,7 @@ class SceneEngine(whole.WholeEngine):
 
     def inspect(self, *_: object, **__: object) -> Any:
         """Returns the facts of the hosts."""
-        return whole.facts()
+        return example_stack.facts()
 
     def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
         """Returns a CA, a certificate for each component, one of which expires soon, and a user."""
@@ -123,7 +123,7 @@ def inventory() -> tuple[InventoryItem, ...]:
             left.get(name, 200.5),
             "EC P-256, signed by Firescreen CA",
         )
-        for host, name, listen in whole.PLACES
+        for host, name, listen in example_stack.PLACES
     )
     return (
         item("authority", "Firescreen CA", "workspace", "/w/ca/ca.crt", 3649.5, "EC P-256, signed by itself"),
@@ -201,7 +201,7 @@ def audit_report(stack: Any = None) -> AuditReport:
         ScorePart(where="monitor/prometheus", points=96, high=0, medium=0, low=1),
     )
     return AuditReport(
-        stack=stack or whole.five(),
+        stack=stack or example_stack.five(),
         checked=187,
         findings=findings,
         could_not_check=(NotChecked(host="srv2", why="it cannot be reached: connection refused"),),
@@ -215,10 +215,12 @@ def audit_report(stack: Any = None) -> AuditReport:
 
 def running() -> RunState:
     """Returns a run that is half done: one host is verified, one running, one pending."""
-    state = begin("apply", whole.steps(), canary="srv1")
-    state = with_changes_done(state, [step for step in whole.steps() if step.host in ("workspace", "srv1")])
+    state = begin("apply", example_stack.steps(), canary="srv1")
+    state = with_changes_done(
+        state, [step for step in example_stack.steps() if step.host in ("workspace", "srv1")]
+    )
     state = advance(state, Event(run="7", kind="host", host="srv1", state="proven"))
-    srv2_steps = [step for step in whole.steps() if step.host == "srv2"]
+    srv2_steps = [step for step in example_stack.steps() if step.host == "srv2"]
     state = with_changes_done(state, srv2_steps[:3])
     step, change = srv2_steps[3], srv2_steps[3].changes[0]
     change_event = Event(
@@ -262,7 +264,7 @@ def failed() -> RunState:
     state = advance(state, Event(run="7", kind="host", host="srv2", state="proven"))
     state = advance(state, Event(run="7", kind="host", host="monitor", state="proven"))
     state = advance(state, Event(run="7", kind="host", host="srv1", state="rolled-back", error=REFUSED))
-    for attempt in whole.attempts():
+    for attempt in example_stack.attempts():
         state = advance(state, Event(run="7", kind="probe", host=attempt.probe.host, attempt=attempt))
     end = ("Some hosts were not changed", f"1 of 3 hosts: {REFUSED[1]}", *REFUSED[2:])
     return advance(state, Event(run="7", kind="finished", state="partly", error=end))
@@ -270,8 +272,8 @@ def failed() -> RunState:
 
 def verified(*, wrong: frozenset[str] = frozenset()) -> RunState:
     """Returns a run with all its probes and its summary."""
-    state = begin("apply", whole.steps())
-    for attempt in whole.attempts(wrong=wrong):
+    state = begin("apply", example_stack.steps())
+    for attempt in example_stack.attempts(wrong=wrong):
         state = advance(state, Event(run="7", kind="probe", host=attempt.probe.host, attempt=attempt))
     state = advance(state, Event(run="7", kind="finished", state="failed" if wrong else "proven"))
     summary = (
@@ -281,7 +283,7 @@ def verified(*, wrong: frozenset[str] = frozenset()) -> RunState:
         "Undo with: firescreen undo --yes",
     )
     outcome = Outcome(run="7", state="proven", attempts=state.attempts, summary=summary)
-    return replace(state, outcome=outcome, arrows=whole.arrows())
+    return replace(state, outcome=outcome, arrows=example_stack.arrows())
 
 
 # -- scenes ---------------------------------------------------------------------------------------------------
@@ -439,7 +441,7 @@ def dialog(make: Callable[[], Any], wanted: str) -> Any:
 def _attempt() -> Any:
     from screens.dialogs.attempt import AttemptDialog
 
-    return AttemptDialog(whole.attempts(wrong=frozenset({"srv1/node_exporter/right-client"}))[0])
+    return AttemptDialog(example_stack.attempts(wrong=frozenset({"srv1/node_exporter/right-client"}))[0])
 
 
 def _host_key() -> Any:

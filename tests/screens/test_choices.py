@@ -18,7 +18,7 @@ from screens.state_styles import protection_label
 from screens.widgets.choice import Choice
 from screens.widgets.field import Field
 from screens.widgets.level_meanings import LADDER, MEANINGS, level_meaning
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import drawn, engine, until
 from tests.unit.planner.test_identity import site
 from wizard.engine import Scan
@@ -29,10 +29,10 @@ WAYS = (("", "keep as is"), ("tls", "TLS"), ("tls+basic_auth", "TLS + password")
 
 @asynccontextmanager
 async def at_the_choices(
-    one: whole.WholeEngine | None = None, size: tuple[int, int] = (80, 24)
+    one: example_stack.ExampleEngine | None = None, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
     """Returns the wizard where levels are chosen."""
-    app = make_app(build=engine(one or whole.WholeEngine()))
+    app = make_app(build=engine(one or example_stack.ExampleEngine()))
     async with app.run_test(size=size) as pilot:
         await until(pilot, "5 of 5")
         await pilot.press("s")
@@ -50,7 +50,7 @@ def protection(app: FirescreenApp) -> dict[str, str]:
 async def test_five_components_are_shown_with_their_present_levels() -> None:
     async with at_the_choices() as (_, pilot):
         lines = drawn(pilot).splitlines()
-        for host, name, _ in whole.PLACES:
+        for host, name, _ in example_stack.PLACES:
             (line,) = [text for text in lines if name in text and "● none" in text]
             assert "TLS + password" in line
             assert any(host in text for text in lines)
@@ -72,7 +72,7 @@ async def test_a_password_that_is_pasted_with_tab_is_accepted() -> None:
 
 
 async def test_keys_typed_before_the_fields_exist_reach_them() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "5 of 5")
         app.open_menu_entry("secure")
@@ -173,7 +173,7 @@ async def test_a_long_table_scrolls_and_shows_the_position() -> None:
         LevelRow(f"k{number}", f"srv{number}", "node_exporter", "", "●", "open", "$error", WAYS, "tls")
         for number in range(40)
     )
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         bare: Screen[None] = Screen()
@@ -191,7 +191,7 @@ async def test_a_long_table_scrolls_and_shows_the_position() -> None:
 
 
 async def test_one_component_is_asked_as_a_list() -> None:
-    one = whole.WholeEngine()
+    one = example_stack.ExampleEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
@@ -216,7 +216,7 @@ def test_the_explanation_of_a_level_names_every_part_in_each_width() -> None:
 
 
 async def test_a_protected_component_is_shown_as_kept() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured")))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured")))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "All components are secured")
         await pilot.press("s")
@@ -228,7 +228,7 @@ async def test_a_protected_component_is_shown_as_kept() -> None:
 
 
 async def test_mutual_tls_is_not_preset_to_anything_weaker() -> None:
-    class Mutual(whole.WholeEngine):
+    class Mutual(example_stack.ExampleEngine):
         def scan(self, stack: Stack | None = None, **more: object) -> Scan:
             found = super().scan(stack, **more)
             return replace(
@@ -244,7 +244,7 @@ async def test_mutual_tls_is_not_preset_to_anything_weaker() -> None:
 
 
 def test_the_present_level_is_what_the_scan_measured() -> None:
-    found = whole.exposures("secured")[0]
+    found = example_stack.exposures("secured")[0]
     assert protection_label(found) == "TLS + password"
     assert protection_label(replace(found, client_certificate=True)) == "mutual TLS + password"
     assert protection_label(replace(found, password=False)) == "TLS"
@@ -266,11 +266,11 @@ async def test_a_missing_server_name_is_reported_beside_its_field_and_in_the_pla
     found = Scan(
         stack=stack,
         facts=known,
-        exposures=whole.exposures()[:1],
+        exposures=example_stack.exposures()[:1],
         findings=(),
     )
 
-    class Site(whole.WholeEngine):
+    class Site(example_stack.ExampleEngine):
         def scan(self, stack: Stack | None = None, **_: object) -> Scan:
             return replace(found, stack=stack or found.stack)
 

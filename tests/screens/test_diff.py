@@ -7,7 +7,7 @@ import difflib
 from screens.plan.diff_lines import parse_diff, side_by_side
 from screens.plan.diff_view import DiffOptions, diff_view
 from screens.widgets.syntax import highlight
-from tests.screens import whole
+from tests.screens import example_stack
 from wizard.model import ContentKind, FileState, PlannedStep, StepKind, WriteFile
 
 BEFORE = "".join(f"line {number}: x\n" for number in range(1, 41)) + "scheme: http\nlast: 1\n"
@@ -116,7 +116,7 @@ def test_keys_strings_and_comments_have_their_own_colours() -> None:
 
 
 def test_every_step_of_a_plan_is_drawn() -> None:
-    text = diff_view(whole.steps(), DiffOptions(width=120)).plain
-    for change in (change for step in whole.steps() for change in step.changes):
+    text = diff_view(example_stack.steps(), DiffOptions(width=120)).plain
+    for change in (change for step in example_stack.steps() for change in step.changes):
         assert change.path.rpartition("/")[2] in text
     assert text.count("! restart ") == 5

@@ -13,7 +13,7 @@ from screens.home.menu import MENU, PRACTISING
 from screens.home.posture import raised_by
 from screens.trust_map.screen import TrustMapPage
 from screens.widgets.gauge import DAY
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import QuietEngine, drawn, engine, until
 from tests.screens.scenes import SceneEngine
 from wizard.engine import InventoryItem, Scan
@@ -21,16 +21,16 @@ from wizard.model import Facts, Finding, Stack
 
 
 async def test_five_components_and_the_whole_menu_fit() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "5 of 5")
-        for _, name, _ in whole.PLACES:
+        for _, name, _ in example_stack.PLACES:
             assert name in text
         for entry in ("Secure this machine", "Trust map", "Practise with the whole stack", "Other hosts"):
             assert entry in text
         # The address has no column: it is shown for the selected component.
         await pilot.press("shift+tab")
-        for _, _, listen in whole.PLACES:
+        for _, _, listen in example_stack.PLACES:
             assert listen in await until(pilot, listen)
             await pilot.press("down")
 
@@ -39,7 +39,7 @@ async def test_five_components_and_the_whole_menu_fit() -> None:
 async def test_a_large_terminal_shows_the_details_and_each_level_beside_the_menu(
     size: tuple[int, int],
 ) -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured")))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured")))
     async with app.run_test(size=size) as pilot:
         text = await until(pilot, "node_exporter on srv1")
         for words in ("Posture", "100 %", "All components are secured", "What to do next", "recommended"):
@@ -48,12 +48,12 @@ async def test_a_large_terminal_shows_the_details_and_each_level_beside_the_menu
             assert words in text
         assert "…" not in text, "nothing is cut"
         if size[0] == 200:
-            assert all(listen in text for _, _, listen in whole.PLACES)
+            assert all(listen in text for _, _, listen in example_stack.PLACES)
             assert "clients need" in text
 
 
 async def test_enter_on_a_component_opens_the_probe_console_for_it() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, "5 of 5")
         await pilot.press("shift+tab", "down", "enter")
@@ -62,7 +62,7 @@ async def test_enter_on_a_component_opens_the_probe_console_for_it() -> None:
 
 
 async def test_a_certificate_that_expires_soon_is_recommended_for_renewal_and_scrapers_are_named() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured")))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured")))
     async with app.run_test(size=(200, 50)) as pilot:
         await until(pilot, "All components are secured")
         session = app.session
@@ -85,7 +85,7 @@ async def test_a_certificate_that_expires_soon_is_recommended_for_renewal_and_sc
 
 
 async def test_one_key_starts_the_practice_stack_with_all_components() -> None:
-    one = whole.WholeEngine()
+    one = example_stack.ExampleEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
@@ -102,7 +102,7 @@ async def test_one_key_starts_the_practice_stack_with_all_components() -> None:
 
 
 async def test_unprotected_hosts_are_listed_first_and_all_are_counted() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
         session = app.session
@@ -133,7 +133,7 @@ async def test_with_nothing_installed_practice_comes_first_and_there_is_no_trust
 
 
 async def test_the_trust_map_is_in_the_palette() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await until(pilot, lambda: not app.session.busy)
@@ -144,7 +144,7 @@ async def test_the_trust_map_is_in_the_palette() -> None:
 
 
 async def test_findings_are_shown_below_the_table_and_then_nothing_is_called_secured() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.scan is not None and not app.session.busy)
         session = app.session
@@ -174,7 +174,7 @@ async def test_findings_are_shown_below_the_table_and_then_nothing_is_called_sec
             assert text.count("no prometheus on srv9") == min(count, 2)
 
 
-class SlowEngine(whole.WholeEngine):
+class SlowEngine(example_stack.ExampleEngine):
     """Finishes its scan and the practice stack only when the test sets a gate."""
 
     def __init__(self) -> None:
@@ -192,7 +192,7 @@ class SlowEngine(whole.WholeEngine):
 
     def inspect(self, *_: object) -> Facts:
         """Returns no further facts."""
-        return whole.facts()
+        return example_stack.facts()
 
     def inventory(self, *_: object) -> tuple[InventoryItem, ...]:
         """Returns an empty inventory."""
@@ -270,6 +270,6 @@ async def test_adding_practice_components_asks_where_a_run_could_no_longer_be_un
 
 
 def test_the_hint_that_raises_the_score_fits_its_border() -> None:
-    rows = whole.WholeEngine().scan(None).exposures
+    rows = example_stack.ExampleEngine().scan(None).exposures
     assert "and 3 more are secured" in raised_by(rows, 74)
     assert raised_by(rows, 40) == "100 % once 5 components are secured"

@@ -19,7 +19,7 @@ from screens.run.screen import RunPage
 from screens.run_state import begin
 from screens.themes import host_colours
 from screens.widgets.title_bar import TitleBar
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import drawn, engine, svg_text, until
 from wizard.connections.credentials import Access
 from wizard.engine import Outcome, Scan
@@ -31,8 +31,8 @@ PRINT = "SHA256:Vq1abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO"
 CANARY = "kanarienvogel4711"
 
 
-class RemoteEngine(whole.WholeEngine):
-    """Hosts whose connections ask the questions that a test sets, in order; each runs what `whole` has on srv1."""
+class RemoteEngine(example_stack.ExampleEngine):
+    """Hosts whose connections ask the questions that a test sets, in order; each runs what `example_stack` has on srv1."""
 
     def __init__(self, root: Path) -> None:
         super().__init__()
@@ -74,13 +74,15 @@ class RemoteEngine(whole.WholeEngine):
             raise HostError("this user may not use sudo", where=name, todo="Log in as root")
 
     def inspect(self, stack: Stack) -> Facts:
-        """Connects, and returns the facts that `whole` has for srv1."""
+        """Connects, and returns the facts that `example_stack` has for srv1."""
         known = {}
         for spec in stack.hosts:
             if spec.connect == "ssh":
                 self._connect(spec)
             root = self.user == "root" or bool(spec.become)
-            services = tuple(whole.service(spec.name, *place[1:]) for place in whole.PLACES[:2])
+            services = tuple(
+                example_stack.service(spec.name, *place[1:]) for place in example_stack.PLACES[:2]
+            )
             known[spec.name] = HostFacts(
                 spec=spec, root=root, user="root" if root else self.user, services=services
             )
@@ -91,7 +93,9 @@ class RemoteEngine(whole.WholeEngine):
         if stack is None:
             return super().scan(Stack(hosts=(HostSpec(name="here", connect="local"),), components=()))
         facts = self.inspect(stack)
-        seen = tuple(replace(one, host=host.name) for host in stack.hosts for one in whole.exposures()[:2])
+        seen = tuple(
+            replace(one, host=host.name) for host in stack.hosts for one in example_stack.exposures()[:2]
+        )
         return Scan(stack=stack, facts=facts, exposures=seen, findings=())
 
     def apply(self, plan: object, emit: Any, cancel: threading.Event, **_: object) -> Outcome:
@@ -299,7 +303,7 @@ async def test_previously_used_hosts_are_offered(remote: RemoteEngine) -> None:
 async def test_a_question_during_an_apply_is_asked_and_the_apply_repeated(remote: RemoteEngine) -> None:
     remote.asks_key = False
     stack = Stack(hosts=(HostSpec(name="srv1", connect="ssh"),), components=())
-    plan = replace(whole.plan(), stack=stack)
+    plan = replace(example_stack.plan(), stack=stack)
     app = build(remote)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")

@@ -29,7 +29,7 @@ from screens.plan.text import (
     overview,
     scrape_gap_lines,
 )
-from tests.screens import many_hosts, whole
+from tests.screens import example_stack, many_hosts
 from tests.screens.helpers import drawn, engine, until
 from wizard.engine import Outcome
 from wizard.inventory.stack_file import dump
@@ -39,7 +39,7 @@ from wizard.model import BrokenClient, Gap, MakeFolder, ManualCommand, PlannedSt
 @asynccontextmanager
 async def at_the_plan(size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[FirescreenApp, Pilot[int]]]:
     """Returns the wizard on a plan with 42 steps."""
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=size) as pilot:
         await until(pilot, "5 of 5")
         app.push_screen(PlanPage())
@@ -64,7 +64,7 @@ def right_of(text: str) -> list[str]:
 
 
 def test_every_step_is_listed_once_under_its_host_and_component() -> None:
-    plan = whole.plan()
+    plan = example_stack.plan()
     lines = outline(plan)
     steps = [line.steps[0] for line in lines if line.is_step]
     assert sorted(steps) == list(range(42))
@@ -106,7 +106,7 @@ def test_steps_for_a_client_are_listed_with_that_client() -> None:
 
 
 def test_folding_a_line_hides_only_the_lines_below_it() -> None:
-    lines = outline(whole.plan())
+    lines = outline(example_stack.plan())
     assert visible(lines, ()) == lines
     shown = visible(lines, {"host:srv1"})
     assert [line.id for line in shown if "srv1" in line.id] == ["host:srv1"]
@@ -171,25 +171,25 @@ async def test_a_selected_component_shows_the_commands_of_all_its_steps() -> Non
 
 def test_equal_downtimes_are_listed_once_and_none_is_lost() -> None:
     gaps = (
-        *whole.plan().gaps,
+        *example_stack.plan().gaps,
         Gap(message="is scraped by no Prometheus of this stack", host="srv1", component="x"),
         Gap(message="something else, of nobody"),
     )
     groups = dict(group_gaps(gaps))
     restart = "is down for about 1 s: at most one scrape is lost"
-    assert groups[restart] == [f"{host}/{name}" for host, name, _ in whole.PLACES[:4]]
+    assert groups[restart] == [f"{host}/{name}" for host, name, _ in example_stack.PLACES[:4]]
     text = "\n".join(line.plain for line in scrape_gap_lines(gaps))
     assert text.count(restart) == 1
-    for host, name, _ in whole.PLACES:
+    for host, name, _ in example_stack.PLACES:
         assert f"{host}/{name}" in text
     assert "srv1/x is scraped by no Prometheus of this stack" in text
     assert "something else, of nobody" in text
 
 
 def test_many_services_are_counted_in_the_plan_and_named_before_apply() -> None:
-    short = " ".join(part.plain for part in counts(whole.plan()))
+    short = " ".join(part.plain for part in counts(example_stack.plan()))
     assert "Restarts  5 services" in short
-    named = " ".join(part.plain for part in counts(whole.plan(), listed=True))
+    named = " ".join(part.plain for part in counts(example_stack.plan(), listed=True))
     assert "blackbox_exporter on srv2" in named
 
 
@@ -228,11 +228,12 @@ BROKEN = BrokenClient(
 
 
 async def test_apply_asks_about_a_client_that_will_be_rejected() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.session = replace(
-            app.session, plan=replace(whole.plan(), stack=whole.five(), broken_clients=(BROKEN,))
+            app.session,
+            plan=replace(example_stack.plan(), stack=example_stack.five(), broken_clients=(BROKEN,)),
         )
         app.push_screen(PlanPage())
         await until(pilot, "nginx on monitor will be rejected, and 'a' asks whether you accept that")
@@ -249,11 +250,12 @@ async def test_apply_asks_about_a_client_that_will_be_rejected() -> None:
 
 
 async def test_after_yes_the_apply_starts_and_the_answer_is_remembered() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.session = replace(
-            app.session, plan=replace(whole.plan(), stack=whole.five(), broken_clients=(BROKEN,))
+            app.session,
+            plan=replace(example_stack.plan(), stack=example_stack.five(), broken_clients=(BROKEN,)),
         )
         app.push_screen(PlanPage())
         await until(pilot, "Nothing has been written yet")
@@ -267,7 +269,7 @@ async def test_after_yes_the_apply_starts_and_the_answer_is_remembered() -> None
 
 
 async def test_a_long_verification_can_be_postponed() -> None:
-    class Later(whole.WholeEngine):
+    class Later(example_stack.ExampleEngine):
         def apply(self, plan: object, *words: Any, **settings: Any) -> Outcome:
             taken.append(settings["verify_later"])
             return super().apply(plan, *words, **settings)
@@ -277,7 +279,9 @@ async def test_a_long_verification_can_be_postponed() -> None:
     quiet.gate.set()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
-        app.session = replace(app.session, plan=replace(whole.plan(), stack=whole.five(), longest_wait=325.0))
+        app.session = replace(
+            app.session, plan=replace(example_stack.plan(), stack=example_stack.five(), longest_wait=325.0)
+        )
         app.push_screen(PlanPage())
         await until(pilot, "Nothing has been written yet")
         await pilot.press("a")

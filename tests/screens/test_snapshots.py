@@ -16,8 +16,8 @@ from textual.widgets._footer import FooterKey
 
 from screens.app import make_app
 from screens.base_screen import FOOTER_KEYS
+from tests.screens.dialog_scenes import MORE
 from tests.screens.helpers import engine
-from tests.screens.more_scenes import MORE
 from tests.screens.scenes import NOW, SCENES
 from tests.screens.snapshot import SIZES, picture
 

@@ -16,7 +16,7 @@ from textual.theme import BUILTIN_THEMES
 
 from screens import themes
 from screens.app import FirescreenApp, make_app
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import drawn, engine, until
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def low_contrast_texts(pilot: Pilot[Any], least: float) -> set[tuple[str, float]
 @pytest.mark.parametrize("theme", themes.OWN, ids=lambda theme: theme.name)
 async def test_textuals_own_widgets_are_readable(theme: Theme) -> None:
     least = 7.0 if theme is themes.CONTRAST else 4.5
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         app.theme = theme.name
         await until(pilot, "5 of 5")
@@ -204,7 +204,7 @@ async def test_textuals_own_widgets_are_readable(theme: Theme) -> None:
 @pytest.mark.parametrize("theme", themes.OWN, ids=lambda theme: theme.name)
 async def test_every_text_from_home_to_the_plan_is_readable(theme: Theme, size: tuple[int, int]) -> None:
     least = 7.0 if theme is themes.CONTRAST else 4.5
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=size) as pilot:
         app.theme = theme.name
         await until(pilot, "5 of 5")
@@ -222,7 +222,7 @@ async def test_every_text_from_home_to_the_plan_is_readable(theme: Theme, size: 
 
 async def test_without_colour_the_selected_row_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         strips = app.screen._compositor.render_strips()

@@ -22,8 +22,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.integration.exporters_only import exporters_only
 from tests.integration.snapshot import Snapshot, differences, snapshot
+from tests.integration.unprotected_prometheus import stack_with_unprotected_prometheus
 from wizard import practice as practice_stack
 from wizard import probes
 from wizard.engine import Engine, journal
@@ -36,7 +36,7 @@ class Trial:
 
     def __init__(self, workspace: Path) -> None:
         self.engine = Engine(Workspace(workspace))
-        self.stack = exporters_only(workspace)
+        self.stack = stack_with_unprotected_prometheus(workspace)
         self.before: Snapshot = snapshot(workspace)
 
     def kill(self, arm: Callable[[], None], wait: Callable[[int], None]) -> bool:

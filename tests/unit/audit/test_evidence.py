@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.audit_on_hosts import GENERATIONS, SHOWN
+from tests.integration.audit_host_coverage import GENERATIONS, SHOWN
+from tests.integration.full_stack import SUITES
 from tests.integration.test_audit_matrix import FAULTS
-from tests.integration.whole_stand import SUITES
 from wizard.audit import CHECKS
 
 TESTS = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def table() -> str:
 def test_each_check_is_tested_with_real_programs_of_three_generations(check: str) -> None:
     ways = list(evidence_for(check))
     assert ways, (
-        f"{check}: a row in FAULTS of tests/integration/test_audit_matrix.py, or in tests/integration/audit_on_hosts.py"
+        f"{check}: a row in FAULTS of tests/integration/test_audit_matrix.py, or in tests/integration/audit_host_coverage.py"
     )
     generations = {suite for _, of in ways for suite in of}
     if check in NOT_OF_A_GENERATION:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.screens import whole
+from tests.screens import example_stack
 from wizard.cli import firescreen
 from wizard.cli.new_stack_file import write_stack
 from wizard.engine import Scan
@@ -16,7 +16,12 @@ from wizard.inventory.stack_file import load
 
 
 def make_scan() -> Scan:
-    return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(), findings=())
+    return Scan(
+        stack=example_stack.five(),
+        facts=example_stack.facts(),
+        exposures=example_stack.exposures(),
+        findings=(),
+    )
 
 
 def test_all_found_components_are_secured_and_one_can_be_left_out(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 
 
 def test_a_lab_that_is_impossible_on_real_hosts_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.bench.bench_edit import large
-from tests.integration.stand import free_port
+from tests.integration.loopback_programs import free_port
 from wizard import binaries
 from wizard.config_files import prometheus
 from wizard.config_files.go_regexp import PatternError, compile_pattern, expand

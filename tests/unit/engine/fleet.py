@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.engine.memory import MemoryConnection, MemoryManager, Site, attempt, completed
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner, probes
 from wizard.inventory import stack_file
 from wizard.model import Answers, Attempt, Plan, Probe
@@ -107,8 +107,8 @@ def _make_plan(count: int) -> Plan:
         },
     }
     wanted = stack_file.parse(
-        planned._yaml({"version": 1, "hosts": hosts, "components": components, "users": users}),
+        plan_cases._yaml({"version": 1, "hosts": hosts, "components": components, "users": users}),
         source="firescreen.yaml",
     )
-    facts = planned.with_requested_files(wanted, planned._facts(wanted, described, {}, {}))
+    facts = plan_cases.with_requested_files(wanted, plan_cases._facts(wanted, described, {}, {}))
     return replace(planner.plan(wanted, facts, Answers()), watched=())

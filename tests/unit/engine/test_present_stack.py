@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.unit.engine.memory import edit
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.engine import Scan
 from wizard.engine.journal import Journal
@@ -18,7 +18,7 @@ from wizard.errors import JournalError
 from wizard.inventory import stack_file
 from wizard.model import Answers, CertificateSpec, DoorRoute, FrontDoor, Stack
 
-CASE = planned.case("client-logins")
+CASE = plan_cases.case("client-logins")
 DOOR = FrontDoor(
     host="monitor",
     proxy="nginx",
@@ -29,7 +29,12 @@ DOOR = FrontDoor(
 
 
 def make_scan(state: str = "open") -> Scan:
-    return Scan(stack=whole.five(), facts=whole.facts(), exposures=whole.exposures(state), findings=())
+    return Scan(
+        stack=example_stack.five(),
+        facts=example_stack.facts(),
+        exposures=example_stack.exposures(state),
+        findings=(),
+    )
 
 
 def record_run(runs: Path, stack: Stack, *, state: str = "proven") -> None:
@@ -56,8 +61,8 @@ def with_mutual_tls(stack: Stack) -> Stack:
 
 
 def test_without_runs_levels_come_from_the_scan_or_the_proposal(tmp_path: Path) -> None:
-    assert present_stack(make_scan(), tmp_path) == whole.five()
-    seen = tuple(replace(each, client_certificate=True) for each in whole.exposures("secured")[:1])
+    assert present_stack(make_scan(), tmp_path) == example_stack.five()
+    seen = tuple(replace(each, client_certificate=True) for each in example_stack.exposures("secured")[:1])
     found = present_stack(replace(make_scan(), exposures=seen), tmp_path)
     levels = [each.protect for each in found.components]
     assert levels.count(("tls", "basic_auth", "client_cert")) == 1
@@ -65,7 +70,9 @@ def test_without_runs_levels_come_from_the_scan_or_the_proposal(tmp_path: Path) 
 
 
 def test_the_newest_applied_run_adds_what_no_scan_sees(tmp_path: Path) -> None:
-    stack = replace(whole.five(), hosts=tuple(replace(host, connect="ssh") for host in whole.five().hosts))
+    stack = replace(
+        example_stack.five(), hosts=tuple(replace(host, connect="ssh") for host in example_stack.five().hosts)
+    )
     scan = replace(make_scan("secured"), stack=stack)
     record_run(tmp_path, behind_front_door(stack))
     record_run(tmp_path, with_mutual_tls(stack))
@@ -82,21 +89,21 @@ def test_the_newest_applied_run_adds_what_no_scan_sees(tmp_path: Path) -> None:
     assert set(levels.values()) == {("tls", "basic_auth")}, "the wire says it"
     assert stack_file.parse(stack_file.dump(found), source="") == replace(found, source="")
     # A level that a run has set is kept, even if it is not the recommended one.
-    bare = tuple(replace(each, state="partly", password=False) for each in whole.exposures("secured"))
+    bare = tuple(replace(each, state="partly", password=False) for each in example_stack.exposures("secured"))
     found = present_stack(replace(scan, exposures=bare), tmp_path)
     assert found.components[0].protect == ("tls",)
 
 
 def test_runs_of_other_hosts_and_unreadable_runs_are_ignored(tmp_path: Path) -> None:
-    elsewhere = tuple(replace(host, address="192.0.2.99") for host in whole.five().hosts)
-    record_run(tmp_path, replace(with_mutual_tls(whole.five()), hosts=elsewhere))
-    record_run(tmp_path, with_mutual_tls(whole.five()))
+    elsewhere = tuple(replace(host, address="192.0.2.99") for host in example_stack.five().hosts)
+    record_run(tmp_path, replace(with_mutual_tls(example_stack.five()), hosts=elsewhere))
+    record_run(tmp_path, with_mutual_tls(example_stack.five()))
     newest = max(tmp_path.glob("*/stack.yaml"), key=lambda path: path.stat().st_mtime_ns)
     newest.write_text("version: 9\n")
-    assert present_stack(make_scan(), tmp_path) == whole.five()
+    assert present_stack(make_scan(), tmp_path) == example_stack.five()
     # The way to become root makes no difference: it is the same host.
-    sudo = tuple(replace(host, become="sudo") for host in whole.five().hosts)
-    record_run(tmp_path, replace(with_mutual_tls(whole.five()), hosts=sudo))
+    sudo = tuple(replace(host, become="sudo") for host in example_stack.five().hosts)
+    record_run(tmp_path, replace(with_mutual_tls(example_stack.five()), hosts=sudo))
     assert present_stack(make_scan("secured"), tmp_path).certificates.issued_by == "shared"
 
 
@@ -109,8 +116,8 @@ def test_logins_set_by_runs_match_those_in_the_configuration(tmp_path: Path, nam
     )
     stack = replace(CASE.stack, client_logins=tuple(named))
     bare = replace(stack, client_logins=())
-    before = planned.with_requested_files(stack, CASE.facts)
-    after = planned.facts_after_plan(planner.plan(stack, before, Answers()), before)
+    before = plan_cases.with_requested_files(stack, CASE.facts)
+    after = plan_cases.facts_after_plan(planner.plan(stack, before, Answers()), before)
     found = Scan(stack=bare, facts=after, exposures=(), findings=())
     assert present_stack(found, tmp_path).client_logins == (), "no run has set them"
     record_run(tmp_path, stack)
@@ -122,5 +129,5 @@ def test_logins_set_by_runs_match_those_in_the_configuration(tmp_path: Path, nam
 
 def test_a_full_disk_ends_the_run_before_any_change(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be written down") as caught:
-        keep(tmp_path / "gone", whole.five())
+        keep(tmp_path / "gone", example_stack.five())
     assert "apply again" in caught.value.todo

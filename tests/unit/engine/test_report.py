@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard.engine import report
 from wizard.model import Answers, ComponentSpec, Facts, HostSpec, Plan, Protection, Stack
 
@@ -47,7 +47,7 @@ def test_the_title_describes_the_change(plan: Plan, title: str) -> None:
 
 
 def test_the_title_names_the_front_door_beside_what_is_secured() -> None:
-    plan = planned.case("front-door-caddy").plan()
+    plan = plan_cases.case("front-door-caddy").plan()
     (door,) = plan.stack.front_doors
     assert report.title(plan).endswith(f"ront door: {door.root}")
     protected = replace(plan.stack.components[0], host="srv9", protect=("tls",))
@@ -56,7 +56,7 @@ def test_the_title_names_the_front_door_beside_what_is_secured() -> None:
 
 
 def test_the_title_names_the_logins_where_nothing_else_changes() -> None:
-    plan = planned.case("client-logins").plan()
+    plan = plan_cases.case("client-logins").plan()
     assert report.title(plan) == (
         "Prometheus logs in by token: job api (OAuth2), remote_write long-term (OAuth2), "
         "alertmanagers 1 (bearer token)"
@@ -65,7 +65,7 @@ def test_the_title_names_the_logins_where_nothing_else_changes() -> None:
 
 
 def test_the_history_names_a_file_whose_content_it_does_not_show() -> None:
-    details = report.details(planned.case("client-logins").plan())
+    details = report.details(plan_cases.case("client-logins").plan())
     at = details.index("+++ /etc/prometheus/oauth.secret")
     assert details[at - 1] == "--- /etc/prometheus/oauth.secret"
     assert "content not shown" in details[at + 1]

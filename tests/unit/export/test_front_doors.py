@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from tests.unit.planner.test_front_door_grafana import INI, SOURCES
 from tests.unit.planner.test_front_door_grafana import site as grafana_site
 from wizard import planner
@@ -28,11 +28,11 @@ CLIENT_SECRET = "a-client-secret"
 
 
 def playbook(name: str, *, applied: bool = False) -> Playbook:
-    case = planned.case(name)
+    case = plan_cases.case(name)
     plan = case.plan()
     if applied:
-        facts = planned.facts_after_plan(plan, case.facts)
-        plan = planner.plan(case.stack, planned.with_requested_files(case.stack, facts), Answers())
+        facts = plan_cases.facts_after_plan(plan, case.facts)
+        plan = planner.plan(case.stack, plan_cases.with_requested_files(case.stack, facts), Answers())
         assert not plan.steps
     return Export(plan).playbook
 
@@ -145,9 +145,9 @@ def test_sign_in_secrets_are_exported_as_secrets(name: str) -> None:
 
 def test_grafana_and_its_data_sources_are_exported_too() -> None:
     stack, facts = grafana_site()
-    plan = planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
-    after = planned.facts_after_plan(plan, facts)
-    again = planner.plan(stack, planned.with_requested_files(stack, after), Answers())
+    plan = planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers())
+    after = plan_cases.facts_after_plan(plan, facts)
+    again = planner.plan(stack, plan_cases.with_requested_files(stack, after), Answers())
     assert not again.steps
     for each in (plan, again):
         (told,) = Export(each).playbook.host_vars().values()
@@ -160,7 +160,7 @@ def test_grafana_and_its_data_sources_are_exported_too() -> None:
 
 
 def test_a_file_that_certbot_renews_is_in_no_export() -> None:
-    case = planned.case("front-door-haproxy")
+    case = plan_cases.case("front-door-haproxy")
     live = "/etc/letsencrypt/live/noc.example.net"
     door = replace(
         case.stack.front_doors[0], cert_file=f"{live}/fullchain.pem", key_file=f"{live}/privkey.pem"

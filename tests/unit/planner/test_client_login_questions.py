@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from tests.unit.planner.test_client_logins import CONFIG, SECRET, text, version, with_edited_config
 from wizard import planner
 from wizard.errors import FirescreenError, InputError
@@ -14,12 +14,12 @@ from wizard.model import Answers, Authorization, Facts, OAuth2, Plan, Stack, Wri
 from wizard.planner import client_login_questions as asked
 from wizard.redact import Secret
 
-CASE = planned.case("client-logins")
+CASE = plan_cases.case("client-logins")
 BARE = replace(CASE.stack, client_logins=())
 
 
 def login_candidates(facts: Facts = CASE.facts, stack: Stack = BARE) -> dict[str, asked.LoginCandidate]:
-    facts = planned.with_requested_files(CASE.stack, facts)
+    facts = plan_cases.with_requested_files(CASE.stack, facts)
     return {each.how: each for each in asked.candidates(stack, facts)}
 
 
@@ -30,7 +30,7 @@ def apply_answers(candidate: asked.LoginCandidate, *answers: tuple[str, str], st
 
 
 def plan(stack: Stack, facts: Facts = CASE.facts, **answers: object) -> Plan:
-    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers(**answers))  # type: ignore[arg-type]
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers(**answers))  # type: ignore[arg-type]
 
 
 OAUTH2 = (
@@ -101,7 +101,7 @@ def test_a_typed_secret_is_written_to_its_file_and_shown_nowhere() -> None:
     assert (write.after.content, write.after.mode) == (b"never-shown", 0o640)  # type: ignore[union-attr]
     assert write.secret
     assert "never-shown" not in write.diff() + repr(write.by_hand)
-    after = planned.facts_after_plan(made, CASE.facts)
+    after = plan_cases.facts_after_plan(made, CASE.facts)
     assert plan(stack, after, login_secrets=typed).steps == ()
     assert plan(stack, after).steps == (), "the file has it now"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.errors import FirescreenError, StackError
 from wizard.inventory import stack_file
@@ -73,12 +73,12 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers())
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_impossible_login_is_refused(name: str) -> None:
-    case = planned.case("client-logins")
+    case = plan_cases.case("client-logins")
     change, words = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
         plan_for(case.stack, change(case.facts))
@@ -88,7 +88,7 @@ def test_an_impossible_login_is_refused(name: str) -> None:
 
 
 def test_only_the_login_that_differs_is_replaced() -> None:
-    case = planned.case("client-logins")
+    case = plan_cases.case("client-logins")
     facts = with_edited_config(
         case.facts, "scheme: https   #", "oauth2: {client_id: old}  # mine\n    scheme: https   #"
     )
@@ -101,7 +101,7 @@ def test_only_the_login_that_differs_is_replaced() -> None:
 
 
 def test_logins_are_written_to_the_stack_file() -> None:
-    stack = planned.case("client-logins").stack
+    stack = plan_cases.case("client-logins").stack
     again = stack_file.parse(stack_file.dump(stack), source="firescreen.yaml")
     assert again.client_logins == stack.client_logins
 

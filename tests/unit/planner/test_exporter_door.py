@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.errors import FirescreenError
 from wizard.model import (
@@ -27,13 +27,13 @@ from wizard.model import (
     WriteFile,
 )
 
-CASE = planned.case("exporter-door")
+CASE = plan_cases.case("exporter-door")
 PROMETHEUS = "/etc/prometheus/prometheus.yml"
 MODULES = "/etc/prometheus/exporter-exporter.yml"
 
 
 def plan_for(stack: Stack = CASE.stack, facts: Facts = CASE.facts) -> Plan:
-    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers())
 
 
 def with_host(name: str, facts: Facts = CASE.facts, **changed: Any) -> Facts:
@@ -263,7 +263,7 @@ def test_an_unreachable_host_is_left_out() -> None:
 
 
 def exporters_question(stack: Stack, facts: Facts = CASE.facts) -> Any:
-    looked = planned.with_requested_files(stack, facts)
+    looked = plan_cases.with_requested_files(stack, facts)
     return next(
         (each for each in planner.questions(stack, looked) if each.setting.of == f"web1/{EXPORTERS}"), None
     )
@@ -298,7 +298,9 @@ def test_one_question_puts_the_exporters_behind_the_one_port_and_takes_them_out(
     with pytest.raises(FirescreenError):
         planner.answer(behind, question.setting, "perhaps")
     # Exporters behind it get no question about their level, and no front door of another proxy is offered.
-    keys = [each.key for each in planner.questions(behind, planned.with_requested_files(behind, CASE.facts))]
+    keys = [
+        each.key for each in planner.questions(behind, plan_cases.with_requested_files(behind, CASE.facts))
+    ]
     assert not any("web1/node_exporter" in key or "web1/blackbox" in key for key in keys)
     assert not any(key.startswith("front_doors") and key.endswith(".name") for key in keys)
 
@@ -315,7 +317,7 @@ def test_the_one_port_is_offered_only_where_possible() -> None:
 
 def test_a_second_front_door_on_the_host_keeps_its_answers() -> None:
     """The host runs nginx, too: the questions about nginx change only nginx' front door."""
-    site = planned.case("front-door")
+    site = plan_cases.case("front-door")
     host, door = site.facts.hosts["web1"], CASE.stack.front_doors[0]
     (service,) = CASE.facts.hosts["web1"].proxies
     facts = replace(
@@ -331,7 +333,7 @@ def test_a_second_front_door_on_the_host_keeps_its_answers() -> None:
             for each in stack.front_doors
         ),
     )
-    found = planner.questions(stack, planned.with_requested_files(stack, facts))
+    found = planner.questions(stack, plan_cases.with_requested_files(stack, facts))
     access = next(each for each in found if each.setting.name == "access")
     changed = planner.answer(stack, access.setting, "client_cert")
     assert [each.client_cert for each in changed.front_doors] == [True, True]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.config_files import grafana_ini
 from wizard.errors import FirescreenError, InputError
@@ -52,7 +52,7 @@ def site(
     proxy: str = "nginx", ini: str = PLAIN, overrides: tuple[GrafanaOverride, ...] = (), *, login: str = ""
 ) -> tuple[Stack, Facts]:
     """The stack of the other front door tests, with Grafana on its host."""
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     (door,) = case.stack.front_doors
     route = DoorRoute(to=GRAFANA, path="/grafana", login=login)  # type: ignore[arg-type]
     door = replace(door, proxy=proxy, routes=(*door.routes, route))  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def site(
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers())
 
 
 def written_content(plan: Plan, path: str) -> str:
@@ -142,7 +142,7 @@ def test_grafanas_settings_and_data_sources_follow_the_front_door() -> None:
 
 def test_nothing_remains_of_an_applied_plan() -> None:
     stack, facts = site()
-    done = planned.facts_after_plan(plan_for(stack, facts), facts)
+    done = plan_cases.facts_after_plan(plan_for(stack, facts), facts)
     assert plan_for(stack, done).steps == ()
 
 
@@ -299,13 +299,13 @@ def test_the_plan_says_how_a_grafana_on_another_host_can_connect(certificate: bo
 
 
 def without_door(facts: Facts) -> Stack:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     components = tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components)
     return replace(case.stack, front_doors=(), components=components)
 
 
 def asked(stack: Stack, facts: Facts, name: str) -> Question | None:
-    found = planner.questions(stack, planned.with_requested_files(stack, facts))
+    found = planner.questions(stack, plan_cases.with_requested_files(stack, facts))
     return next(
         (each for each in found if (each.setting.section, each.setting.name) == ("front_doors", name)), None
     )
@@ -329,11 +329,11 @@ def test_grafana_is_offered_by_a_question_on_its_host() -> None:
         assert stack_file.parse(stack_file.dump(made), source="").front_doors == made.front_doors
     with pytest.raises(InputError):
         planner.answer(stack, question.setting, "perhaps")
-    assert asked(stack, planned.case("front-door").facts, "grafana") is None
+    assert asked(stack, plan_cases.case("front-door").facts, "grafana") is None
 
 
 def test_one_of_several_proxies_is_chosen() -> None:
-    facts = planned.case("front-door").facts
+    facts = plan_cases.case("front-door").facts
     stack = planner.answer(
         without_door(facts), Setting("front_doors", "name", "web1/nginx"), "noc.example.net"
     )
@@ -384,7 +384,7 @@ def test_routes_of_longer_paths_come_first(proxy: str) -> None:
 def test_cors_can_be_combined_with_sign_in_and_an_existing_site() -> None:
     origin = "https://grafana.example.net"
     for name in ("front-door-sign-in", "front-door-sign-in-caddy", "front-door-own-site"):
-        case = planned.case(name)
+        case = plan_cases.case(name)
         doors = tuple(replace(each, cors=(origin,)) for each in case.stack.front_doors)
         plan = plan_for(replace(case.stack, front_doors=doors), case.facts)
         texts = [
@@ -397,7 +397,7 @@ def test_cors_can_be_combined_with_sign_in_and_an_existing_site() -> None:
 
 
 def test_settings_that_an_existing_site_cannot_have_are_refused() -> None:
-    case = planned.case("front-door-own-site")
+    case = plan_cases.case("front-door-own-site")
     (door,) = case.stack.front_doors
     host = case.facts.hosts["web1"]
     state = host.files[door.site]

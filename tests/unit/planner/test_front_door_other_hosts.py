@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import passwords, planner
 from wizard.certificates import issue
 from wizard.errors import FirescreenError, InputError
@@ -31,7 +31,7 @@ SITE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
 
 def plan_for(stack: Stack, facts: Facts, renew: str = "") -> Plan:
     answers = Answers(renew=frozenset({renew} if renew else ()))
-    return planner.plan(stack, planned.with_requested_files(stack, facts), answers)
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), answers)
 
 
 def db1(facts: Facts, **changed: object) -> Facts:
@@ -41,13 +41,13 @@ def db1(facts: Facts, **changed: object) -> Facts:
     )
 
 
-def _at(case: planned.Case, address: str) -> Facts:
+def _at(case: plan_cases.Case, address: str) -> Facts:
     return db1(case.facts, names=(), spec=replace(case.stack.host("db1"), address=address))
 
 
-def _with_users(case: planned.Case) -> Facts:
+def _with_users(case: plan_cases.Case) -> Facts:
     """After the plan, with a user in the web configuration of db1's Alertmanager: Firescreen takes no user out of one."""
-    facts = planned.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
+    facts = plan_cases.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
     service = facts.hosts["db1"].service("alertmanager")
     assert service is not None
     state = facts.hosts["db1"].files[service.web_config]
@@ -57,7 +57,7 @@ def _with_users(case: planned.Case) -> Facts:
     return db1(facts, files={**facts.hosts["db1"].files, service.web_config: written})
 
 
-REFUSED: dict[str, tuple[Callable[[planned.Case], Facts], str]] = {
+REFUSED: dict[str, tuple[Callable[[plan_cases.Case], Facts], str]] = {
     "demands a password": (_with_users, "the front door noc.example.net shows it a client certificate alone"),
     "listens on loopback": (
         lambda case: db1(
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[Callable[[planned.Case], Facts], str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_component_that_cannot_be_reached_over_tls_is_refused(name: str) -> None:
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     change, words = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
         plan_for(case.stack, change(case))
@@ -85,7 +85,7 @@ def test_a_component_that_cannot_be_reached_over_tls_is_refused(name: str) -> No
 
 
 def test_apache_connects_to_a_component_by_name() -> None:
-    case = planned.case(f"{NAME}-apache")
+    case = plan_cases.case(f"{NAME}-apache")
     (door,) = case.stack.front_doors
     routes = tuple(replace(each, address="") for each in door.routes)
     stack = replace(case.stack, front_doors=(replace(door, routes=routes),))
@@ -94,15 +94,15 @@ def test_apache_connects_to_a_component_by_name() -> None:
 
 
 def test_apache_cannot_use_an_ed25519_key() -> None:
-    case = planned.case(f"{NAME}-apache")
+    case = plan_cases.case(f"{NAME}-apache")
     certificates = replace(case.stack.certificates, key="ed25519")
     with pytest.raises(InputError, match="Ed25519"):
         plan_for(replace(case.stack, certificates=certificates), case.facts)
 
 
 def test_the_client_certificate_is_renewed_alone() -> None:
-    case = planned.case(NAME)
-    after = planned.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
+    case = plan_cases.case(NAME)
+    after = plan_cases.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
     again = plan_for(case.stack, after, "client:web1/nginx/noc.example.net")
     written = {change.path for change in again.changes if isinstance(change, WriteFile)}
     assert written == {f"/etc/nginx/firescreen/noc.example.net-client.{end}" for end in ("crt", "key")}
@@ -111,7 +111,7 @@ def test_the_client_certificate_is_renewed_alone() -> None:
 
 def test_an_unreachable_host_leaves_its_front_door_out() -> None:
     for proxy, words in (("nginx", ""), ("haproxy", "would lose that front door")):
-        case = planned.case(NAME if proxy == "nginx" else f"{NAME}-{proxy}")
+        case = plan_cases.case(NAME if proxy == "nginx" else f"{NAME}-{proxy}")
         hosts = {name: host for name, host in case.facts.hosts.items() if name != "db1"}
         facts = replace(case.facts, hosts=hosts, away={"db1": "it is off"})
         if words:
@@ -122,15 +122,15 @@ def test_an_unreachable_host_leaves_its_front_door_out() -> None:
 
 
 def test_a_front_door_and_its_components_cannot_be_divided() -> None:
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     with pytest.raises(InputError, match="turn together"):
         planner.restrict_plan(plan_for(case.stack, case.facts), ("web1",))
 
 
 def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
     """The front door's own site has an http route until it is rewritten."""
-    case = planned.case("front-door")
-    there = planned.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
+    case = plan_cases.case("front-door")
+    there = plan_cases.facts_after_plan(plan_for(case.stack, case.facts), case.facts)
     route = ProxyRoute(
         host="web1",
         program="nginx",
@@ -149,9 +149,9 @@ def test_a_component_that_leaves_loopback_breaks_no_front_door() -> None:
             for each in case.stack.components
         ),
     )
-    assert broken_clients.broken_clients(stack, planned.with_requested_files(stack, there)) == ()
+    assert broken_clients.broken_clients(stack, plan_cases.with_requested_files(stack, there)) == ()
     foreign = replace(there, proxies={"web1": Proxies(routes=(replace(route, file="/etc/nginx/other"),))})
-    assert broken_clients.broken_clients(stack, planned.with_requested_files(stack, foreign)) != ()
+    assert broken_clients.broken_clients(stack, plan_cases.with_requested_files(stack, foreign)) != ()
     (site,) = [
         each for each in plan_for(stack, there).changes if isinstance(each, WriteFile) and each.path == SITE
     ]
@@ -167,7 +167,7 @@ def test_a_key_in_traditional_pem_form_is_used() -> None:
 
 
 def test_a_component_with_another_name_is_verified_by_it() -> None:
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     components = tuple(
         replace(each, names=("192.0.2.12", "alerts.example.net")) if each.name == "alertmanager" else each
         for each in case.stack.components
@@ -188,7 +188,7 @@ def protection(stack: Stack) -> dict[str, tuple[str, ...]]:
 
 
 def test_a_question_asks_how_the_proxy_connects_to_components_of_its_host() -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     question = front_door_questions(case.stack, case.facts)["connection"]
     assert (question.default, question.priority) == ("loopback", "low")
     stack = planner.answer(case.stack, question.setting, "tls")
@@ -199,7 +199,7 @@ def test_a_question_asks_how_the_proxy_connects_to_components_of_its_host() -> N
     assert isinstance(site, WriteFile)
     assert site.after is not None
     assert b"http://" not in site.after.content
-    there = planned.facts_after_plan(plan_for(stack, case.facts), case.facts)
+    there = plan_cases.facts_after_plan(plan_for(stack, case.facts), case.facts)
     assert front_door_questions(stack, there)["name"].default == "noc.example.net", (
         "it is asked for what stands, too"
     )
@@ -213,7 +213,7 @@ def test_a_question_asks_how_the_proxy_connects_to_components_of_its_host() -> N
 
 
 def test_a_question_asks_for_components_of_other_hosts() -> None:
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     question = front_door_questions(case.stack, case.facts)["others"]
     assert question.default == "db1/alertmanager db1/blackbox_exporter"
     without = planner.answer(case.stack, question.setting, "")
@@ -234,7 +234,7 @@ def test_a_question_asks_for_components_of_other_hosts() -> None:
 
 
 def test_a_host_with_only_a_proxy_gets_questions_too() -> None:
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     components = tuple(
         replace(each, protect=("tls", "basic_auth"), client_allowed_sans=())
         for each in case.stack.components
@@ -262,17 +262,17 @@ def _restarts(plan: Plan, unit: str) -> int:
 
 
 def test_one_restart_is_enough_for_tls_and_the_path() -> None:
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     plan = plan_for(case.stack, case.facts)
     for unit in ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"):
         assert _restarts(plan, unit) == 1
-    after = planned.facts_after_plan(plan, case.facts)
+    after = plan_cases.facts_after_plan(plan, case.facts)
     assert plan_for(case.stack, after).steps == ()
 
 
 def test_a_component_in_a_shared_job_restarts_for_tls_and_for_the_path() -> None:
     """The job is divided when the component gets TLS, and only then can the component get its own path."""
-    case = planned.case(NAME)
+    case = plan_cases.case(NAME)
     config = "/etc/prometheus/prometheus.yml"
     web1 = case.facts.hosts["web1"]
     state = web1.files[config]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.errors import FirescreenError, InputError
 from wizard.front_doors import Door, Opening, proxy
@@ -30,9 +30,9 @@ HAPROXY = "/etc/haproxy/haproxy.cfg"
 
 
 def plan_for(name: str, change: Callable[[FrontDoor], FrontDoor], facts: Facts | None = None) -> Plan:
-    case = planned.case(name)
+    case = plan_cases.case(name)
     stack = replace(case.stack, front_doors=(change(case.stack.front_doors[0]),))
-    return planner.plan(stack, planned.with_requested_files(stack, facts or case.facts), Answers())
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts or case.facts), Answers())
 
 
 def text(facts: Facts, path: str, content: str) -> Facts:
@@ -59,7 +59,7 @@ FRONTEND = "front-door-own-frontend"
 
 
 def test_a_frontend_gets_lines_and_the_login_is_in_a_backend() -> None:
-    facts = planned.case(FRONTEND).facts
+    facts = plan_cases.case(FRONTEND).facts
     found = written_content(plan_for(FRONTEND, lambda door: door), HAPROXY)
     frontend, _, block = found.partition("# Written by Firescreen, which undoes it too: front doors.")
     assert frontend.count("use_backend firescreen-noc.example.net-9443-to-9091 if") == 1
@@ -94,14 +94,14 @@ UNFIT: dict[str, tuple[Callable[[FrontDoor], FrontDoor], Callable[[Facts], Facts
 def test_a_frontend_that_cannot_include_the_routes_is_refused(name: str) -> None:
     change, there, words = UNFIT[name]
     with pytest.raises(FirescreenError) as refused:
-        plan_for(FRONTEND, change, there(planned.case(FRONTEND).facts))
+        plan_for(FRONTEND, change, there(plan_cases.case(FRONTEND).facts))
     assert words in refused.value.what
     assert refused.value.where
     assert refused.value.todo
 
 
 def test_a_frontend_on_the_port_is_offered_by_a_question() -> None:
-    case = planned.case(FRONTEND)
+    case = plan_cases.case(FRONTEND)
     door = replace(case.stack.front_doors[0], site="")
     stack = replace(case.stack, front_doors=(door,))
     known = case.facts.hosts["web1"]
@@ -151,7 +151,7 @@ def test_client_certificates_are_optional_for_other_paths_of_the_site() -> None:
 
 
 def test_a_site_that_requires_client_certificates_itself_is_refused_with_its_line() -> None:
-    case = planned.case(OWN)
+    case = plan_cases.case(OWN)
     there = ProxySite(
         program="nginx",
         name="noc.example.net",
@@ -168,7 +168,7 @@ def test_a_site_that_requires_client_certificates_itself_is_refused_with_its_lin
 
 
 def test_sign_in_works_in_an_existing_site() -> None:
-    facts = with_secret(planned.case(OWN).facts)
+    facts = with_secret(plan_cases.case(OWN).facts)
     plan = plan_for(OWN, lambda door: replace(door, people=(), machines=("script",), sign_in=COMPANY), facts)
     found = written_content(plan, INCLUDED)
     assert "location ^~ /oauth2/ {" in found
@@ -217,7 +217,7 @@ def test_settings_in_other_proxies_apply_to_the_front_doors_paths_only(program: 
 
 
 def test_caddy_requires_no_client_certificates_for_other_sites() -> None:
-    case = planned.case(OWN)
+    case = plan_cases.case(OWN)
     door = replace(case.stack.front_doors[0], proxy="caddy", site="/etc/caddy/Caddyfile", client_cert=True)
     text = stack_file.dump(replace(case.stack, front_doors=(door,)))
     with pytest.raises(FirescreenError, match="Caddy would reject clients"):
@@ -232,7 +232,7 @@ def test_caddy_requires_no_client_certificates_for_other_sites() -> None:
     ],
 )
 def test_caddys_running_configuration_is_not_overwritten(path: str, words: str) -> None:
-    facts = text(planned.case("front-door-caddy").facts, path, "{}")
+    facts = text(plan_cases.case("front-door-caddy").facts, path, "{}")
     known = facts.hosts["web1"]
     changed = tuple(
         replace(each, config_file=path) if each.component == "caddy" else each for each in known.proxies
@@ -244,7 +244,7 @@ def test_caddys_running_configuration_is_not_overwritten(path: str, words: str) 
 
 
 def test_a_caddy_of_another_unit_is_named() -> None:
-    facts = planned.case("front-door-caddy").facts
+    facts = plan_cases.case("front-door-caddy").facts
     known = facts.hosts["web1"]
     stopped = tuple(replace(each, active=False) for each in known.proxies)
     said = "caddy runs with what its API was last given (--resume): only Caddyfiles are read"
@@ -261,38 +261,38 @@ ZONE = "/etc/nginx/conf.d/firescreen-noc.example.net.conf"
 
 
 def test_an_nginx_rate_limit_is_declared_outside_the_site_and_removed_again() -> None:
-    case = planned.case("front-door-own-site")
+    case = plan_cases.case("front-door-own-site")
     (door,) = case.stack.front_doors
-    plan = planner.plan(case.stack, planned.with_requested_files(case.stack, case.facts), Answers())
-    after = planned.facts_after_plan(plan, case.facts)
+    plan = planner.plan(case.stack, plan_cases.with_requested_files(case.stack, case.facts), Answers())
+    after = plan_cases.facts_after_plan(plan, case.facts)
     state = after.hosts["web1"].files[ZONE]
     assert state is not None
     assert b"rate=20r/s" in state.content
     without = replace(case.stack, front_doors=(replace(door, rate_limit=0),))
-    after = planned.facts_after_plan(
-        planner.plan(without, planned.with_requested_files(without, after), Answers()), after
+    after = plan_cases.facts_after_plan(
+        planner.plan(without, plan_cases.with_requested_files(without, after), Answers()), after
     )
     state = after.hosts["web1"].files[ZONE]
     assert state is not None
     assert b"limit_req_zone" not in state.content
-    assert planner.plan(without, planned.with_requested_files(without, after), Answers()).steps == ()
+    assert planner.plan(without, plan_cases.with_requested_files(without, after), Answers()).steps == ()
 
 
 def test_a_rate_limit_in_a_site_leaves_other_limits_alone() -> None:
-    case = planned.case("front-door-own-site")
+    case = plan_cases.case("front-door-own-site")
     web1 = case.facts.hosts["web1"]
     files = {**web1.files, ZONE: FileState(b"server {}\n", 0o644, "root", "root")}
     facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
     with pytest.raises(InputError, match="did not write"):
-        planner.plan(case.stack, planned.with_requested_files(case.stack, facts), Answers())
+        planner.plan(case.stack, plan_cases.with_requested_files(case.stack, facts), Answers())
     (door,) = case.stack.front_doors
     without = replace(case.stack, front_doors=(replace(door, rate_limit=0),))
-    plan = planner.plan(without, planned.with_requested_files(without, facts), Answers())
+    plan = planner.plan(without, plan_cases.with_requested_files(without, facts), Answers())
     assert ZONE not in {change.path for change in plan.changes}
 
 
 def test_a_frontend_that_uses_the_same_counter_is_refused() -> None:
-    case = planned.case("front-door-own-frontend")
+    case = plan_cases.case("front-door-own-frontend")
     main = "/etc/haproxy/haproxy.cfg"
     web1 = case.facts.hosts["web1"]
     state = web1.files[main]
@@ -303,4 +303,4 @@ def test_a_frontend_that_uses_the_same_counter_is_refused() -> None:
     files = {**web1.files, main: replace(state, content=content)}
     facts = replace(case.facts, hosts={**case.facts.hosts, "web1": replace(web1, files=files)})
     with pytest.raises(InputError, match="track-sc2 itself"):
-        planner.plan(case.stack, planned.with_requested_files(case.stack, facts), Answers())
+        planner.plan(case.stack, plan_cases.with_requested_files(case.stack, facts), Answers())

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.errors import FirescreenError, InputError
 from wizard.model import (
@@ -34,7 +34,7 @@ SITE = "/etc/apache2/sites-enabled/firescreen-noc.example.net.conf"
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers())
 
 
 def with_door(stack: Stack, **changed: object) -> Stack:
@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_obstacles_to_signing_in_are_reported(name: str) -> None:
-    case = planned.case(CASE)
+    case = plan_cases.case(CASE)
     change, what, todo = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
         plan_for(*change(case.stack, case.facts))
@@ -126,7 +126,7 @@ def test_obstacles_to_signing_in_are_reported(name: str) -> None:
 
 
 def test_the_secret_is_in_one_file_and_is_shown_nowhere() -> None:
-    case = planned.case(CASE)
+    case = plan_cases.case(CASE)
     plan = plan_for(case.stack, case.facts)
     secret = 'a-client-secret-"quoted"-\\n'
     assert secret in [each.reveal() for each in plan.secrets]
@@ -150,9 +150,9 @@ def test_the_secret_is_in_one_file_and_is_shown_nowhere() -> None:
 
 
 def test_sessions_survive_a_new_client_secret() -> None:
-    case = planned.case(CASE)
+    case = plan_cases.case(CASE)
     plan = plan_for(case.stack, case.facts)
-    after = planned.facts_after_plan(plan, plan.facts)
+    after = plan_cases.facts_after_plan(plan, plan.facts)
     again = plan_for(case.stack, with_file(after, SECRET_FILE, "another-secret"))
     assert [change.path for change in again.changes] == [SECRETS, "apache2.service"] or [
         change.path for change in again.changes if isinstance(change, WriteFile)
@@ -163,10 +163,10 @@ def test_sessions_survive_a_new_client_secret() -> None:
 
 
 def test_only_a_new_module_requires_a_restart() -> None:
-    case = planned.case(CASE)
+    case = plan_cases.case(CASE)
     plan = plan_for(case.stack, case.facts)
     assert actions(plan) == ["restart"]
-    after = planned.facts_after_plan(plan, plan.facts)
+    after = plan_cases.facts_after_plan(plan, plan.facts)
     assert actions(plan_for(settings(case.stack, session_hours=2), after)) == ["reload"]
 
 
@@ -179,7 +179,7 @@ def actions(plan: Plan) -> list[str]:
 
 
 def test_browsers_are_redirected_to_the_provider_and_programs_get_401() -> None:
-    case = planned.case(CASE)
+    case = plan_cases.case(CASE)
     probes = {each.client: each for each in plan_for(case.stack, case.facts).probes}
     page = probes["page, not signed in"]
     assert (page.kind, page.expect, page.user) == ("sign_in", "302", "")
@@ -195,7 +195,7 @@ def test_browsers_are_redirected_to_the_provider_and_programs_get_401() -> None:
 
 
 def test_any_account_may_sign_in_only_if_the_stack_file_says_so() -> None:
-    case = planned.case(CASE)
+    case = plan_cases.case(CASE)
     everyone = settings(case.stack, email_domains=("*",), groups=(), claims=(), ca_file="")
     text = written_content(plan_for(everyone, case.facts), SITE)
     assert "Require claim" not in text
@@ -219,7 +219,7 @@ def test_any_account_may_sign_in_only_if_the_stack_file_says_so() -> None:
 def test_a_component_at_the_root_path_leaves_the_sign_in_path_free(
     name: str, own: str, all_paths: str
 ) -> None:
-    case = planned.case(name)
+    case = plan_cases.case(name)
     plan = plan_for(with_door(case.stack, routes=(DoorRoute(to="pushgateway"),)), case.facts)
     text = next(
         change.after.content.decode()
@@ -237,7 +237,7 @@ DOOR = "web1/apache"
 
 
 def question_defaults(stack: Stack, facts: Facts) -> dict[str, str]:
-    looked = planned.with_requested_files(stack, facts)
+    looked = plan_cases.with_requested_files(stack, facts)
     return {each.key: each.default for each in planner.questions(stack, looked)}
 
 
@@ -251,8 +251,8 @@ def in_apache(facts: Facts) -> Facts:
 
 
 def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
-    case = planned.case("front-door-apache")
-    facts = in_apache(planned.case(CASE).facts)
+    case = plan_cases.case("front-door-apache")
+    facts = in_apache(plan_cases.case(CASE).facts)
     stack = answer_setting(case.stack, "access", "sign_in")
     door = stack.front_doors[0]
     assert (door.people, door.machines, door.client_cert, door.sign_in) == ((), ("admin",), False, SignIn())
@@ -295,7 +295,7 @@ def test_sign_in_settings_have_questions_that_can_be_answered() -> None:
 )
 def test_an_invalid_answer_is_refused(name: str, value: str) -> None:
     with pytest.raises(InputError) as refused:
-        answer_setting(planned.case(CASE).stack, f"sign_in.{name}", value)
+        answer_setting(plan_cases.case(CASE).stack, f"sign_in.{name}", value)
     assert refused.value.todo
 
 
@@ -306,12 +306,12 @@ OWN_UNIT = "/usr/lib/systemd/system/oauth2-proxy.service"
 
 
 def oauth2_proxy_stack(**changed: object) -> Stack:
-    stack = planned.case("front-door-sign-in-nginx").stack
+    stack = plan_cases.case("front-door-sign-in-nginx").stack
     return settings(stack, **changed) if changed else stack
 
 
 def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
-    case = planned.case("front-door-sign-in-nginx")
+    case = plan_cases.case("front-door-sign-in-nginx")
     plan = plan_for(case.stack, case.facts)
     given = tomllib.loads(written_content(plan, CONFIG))
     assert given["redirect_url"] == "https://noc.example.net/oauth2/callback"
@@ -328,7 +328,7 @@ def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
     assert (change.after.rights, change.secret) == ("0640 root:oauth2-proxy", True)
     units = [each.service.unit for each in plan.changes if isinstance(each, RunService)]
     assert units.index("oauth2-proxy") < units.index("nginx")
-    after = planned.facts_after_plan(plan, plan.facts)
+    after = plan_cases.facts_after_plan(plan, plan.facts)
     again = plan_for(oauth2_proxy_stack(session_hours=2, email_domains=("example.net",)), after)
     assert [each.service.unit for each in again.changes if isinstance(each, RunService)] == [
         "oauth2-proxy",
@@ -349,7 +349,7 @@ def test_oauth2_proxy_is_restarted_before_the_reverse_proxy_uses_it() -> None:
 def test_settings_that_oauth2_proxy_lacks_are_refused(
     path: str, content: str | None, changed: dict[str, object], what: str
 ) -> None:
-    facts = with_file(planned.case("front-door-sign-in-nginx").facts, path, content, host="web1")
+    facts = with_file(plan_cases.case("front-door-sign-in-nginx").facts, path, content, host="web1")
     with pytest.raises(InputError) as refused:
         plan_for(oauth2_proxy_stack(**changed), facts)
     assert what in refused.value.what
@@ -358,7 +358,7 @@ def test_settings_that_oauth2_proxy_lacks_are_refused(
 
 
 def test_one_oauth2_proxy_serves_one_name() -> None:
-    case = planned.case("front-door-sign-in-nginx")
+    case = plan_cases.case("front-door-sign-in-nginx")
     first = case.stack.front_doors[0]
     second = replace(first, name="alerts.example.net", routes=(DoorRoute(to="alertmanager"),))
     with pytest.raises(InputError, match="which serves one name"):

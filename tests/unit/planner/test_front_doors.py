@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.certificates import issue
 from wizard.errors import FirescreenError, InputError
@@ -34,7 +34,7 @@ CONFIG = "/etc/prometheus/prometheus.yml"
 
 
 def plan_for(stack: Stack, facts: Facts) -> Plan:
-    return planner.plan(stack, planned.with_requested_files(stack, facts), Answers())
+    return planner.plan(stack, plan_cases.with_requested_files(stack, facts), Answers())
 
 
 def web1(facts: Facts, **changed: object) -> Facts:
@@ -140,7 +140,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], Facts], str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_impossible_front_door_is_refused(name: str) -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     change, words = REFUSED[name]
     with pytest.raises(FirescreenError) as refused:
         plan_for(case.stack, change(case.facts))
@@ -182,7 +182,7 @@ UNFIT_SITES: dict[str, tuple[Callable[[Facts], Facts], str]] = {
 
 @pytest.mark.parametrize("name", UNFIT_SITES)
 def test_a_site_that_cannot_include_the_routes_is_refused(name: str) -> None:
-    case = planned.case("front-door-own-site")
+    case = plan_cases.case("front-door-own-site")
     change, words = UNFIT_SITES[name]
     with pytest.raises(FirescreenError) as refused:
         plan_for(case.stack, change(case.facts))
@@ -192,7 +192,7 @@ def test_a_site_that_cannot_include_the_routes_is_refused(name: str) -> None:
 
 
 def test_a_site_that_has_the_name_is_offered_by_a_question() -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     there = ProxySite(program="nginx", name="noc.example.net", port=443, file=OWN, line=1)
     facts = replace(case.facts, proxies={"web1": Proxies(sites=(there,))})
     (asked,) = [each for each in planner.questions(case.stack, facts) if each.setting.name == "site"]
@@ -216,7 +216,7 @@ def test_a_site_that_has_the_name_is_offered_by_a_question() -> None:
 
 
 def test_a_prometheus_on_another_host_keeps_its_target() -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     spec = HostSpec(name="monitor", connect="ssh", address="192.0.2.12")
     stack = replace(
         case.stack,
@@ -244,7 +244,7 @@ def test_a_prometheus_on_another_host_keeps_its_target() -> None:
 
 
 def test_a_site_that_proxies_to_the_old_path_needs_consent() -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     route = ProxyRoute(
         host="web1",
         program="nginx",
@@ -264,9 +264,9 @@ def test_a_site_that_proxies_to_the_old_path_needs_consent() -> None:
 
 
 def test_a_hash_that_matches_its_password_stays() -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     plan = plan_for(case.stack, case.facts)
-    after = planned.facts_after_plan(plan, plan.facts)
+    after = plan_cases.facts_after_plan(plan, plan.facts)
     state = after.hosts["web1"].files["/etc/nginx/firescreen/noc.example.net.htpasswd"]
     assert state is not None
     assert [line.split(b"$")[2] for line in state.content.splitlines()] == [b"08", b"08"]
@@ -276,7 +276,7 @@ def test_a_hash_that_matches_its_password_stays() -> None:
 
 
 def test_no_secret_is_printed_or_in_the_site() -> None:
-    plan = plan_for((case := planned.case("front-door-names")).stack, case.facts)
+    plan = plan_for((case := plan_cases.case("front-door-names")).stack, case.facts)
     for change in plan.changes:
         for secret in plan.secrets:
             assert secret.reveal() not in change.diff()
@@ -287,13 +287,13 @@ def test_no_secret_is_printed_or_in_the_site() -> None:
 
 
 def without_front_doors() -> tuple[Stack, Facts]:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     components = tuple(replace(each, protect=("tls", "basic_auth")) for each in case.stack.components)
     return replace(case.stack, front_doors=(), components=components), case.facts
 
 
 def keys(stack: Stack, facts: Facts) -> dict[str, str]:
-    looked = planned.with_requested_files(stack, facts)
+    looked = plan_cases.with_requested_files(stack, facts)
     return {each.key: each.default for each in planner.questions(stack, looked)}
 
 
@@ -348,18 +348,18 @@ def test_impossible_front_doors_get_no_question() -> None:
 
 
 def other_door(facts: Facts, proxy: str, **changed: object) -> Plan:
-    case = planned.case(f"front-door-{proxy}")
+    case = plan_cases.case(f"front-door-{proxy}")
     door = replace(case.stack.front_doors[0], **changed)  # type: ignore[arg-type]
     return plan_for(replace(case.stack, front_doors=(door,)), facts)
 
 
 def test_a_proxy_that_listens_on_one_port_takes_no_other() -> None:
     with pytest.raises(InputError, match="listens on port 443"):
-        other_door(planned.case("front-door-apache").facts, "apache", port=8443)
+        other_door(plan_cases.case("front-door-apache").facts, "apache", port=8443)
 
 
 def test_a_module_that_is_not_installed_is_named() -> None:
-    facts = planned.case("front-door-apache").facts
+    facts = plan_cases.case("front-door-apache").facts
     files = {**facts.hosts["web1"].files, "/etc/apache2/mods-available/ssl.load": None}
     with pytest.raises(InputError) as refused:
         other_door(web1(facts, files=files), "apache")
@@ -367,7 +367,7 @@ def test_a_module_that_is_not_installed_is_named() -> None:
 
 
 def test_two_front_doors_of_one_proxy_change_its_files_once() -> None:
-    case = planned.case("front-door-caddy")
+    case = plan_cases.case("front-door-caddy")
     first = case.stack.front_doors[0]
     second = replace(first, name="alerts.example.net", routes=(DoorRoute(to="alertmanager"),))
     plan = plan_for(replace(case.stack, front_doors=(first, second)), case.facts)
@@ -378,7 +378,7 @@ def test_two_front_doors_of_one_proxy_change_its_files_once() -> None:
 
 
 def test_newer_caddy_versions_use_other_setting_names() -> None:
-    facts = planned.case("front-door-caddy").facts
+    facts = plan_cases.case("front-door-caddy").facts
     newer = web1(
         facts, proxies=tuple(replace(each, version="2.11.4") for each in facts.hosts["web1"].proxies)
     )
@@ -409,7 +409,7 @@ def haproxy_text(plan: Plan) -> str:
 
 
 def test_other_sections_of_haproxy_keep_every_byte() -> None:
-    facts = planned.case("front-door-haproxy").facts
+    facts = plan_cases.case("front-door-haproxy").facts
     known = facts.hosts["web1"].files[HAPROXY]
     assert known is not None
     first = haproxy_text(haproxy_plan(facts))
@@ -423,14 +423,14 @@ def test_other_sections_of_haproxy_keep_every_byte() -> None:
 
 
 def test_a_missing_newline_at_the_end_is_added() -> None:
-    facts = planned.case("front-door-haproxy").facts
+    facts = plan_cases.case("front-door-haproxy").facts
     found = haproxy_text(haproxy_plan(text(facts, HAPROXY, "global\n    daemon")))
     assert found.startswith("global\n    daemon\n\n# Written by Firescreen")
 
 
 @pytest.mark.parametrize("bind", ["*:443", ":80,[::]:443", ":440-450", "192.0.2.11:443"])
 def test_a_port_used_by_another_section_is_refused_with_its_line(bind: str) -> None:
-    facts = planned.case("front-door-haproxy").facts
+    facts = plan_cases.case("front-door-haproxy").facts
     taken = text(
         facts, HAPROXY, f"defaults\n    mode http\nfrontend www\n    bind {bind} ssl crt /etc/x.pem\n"
     )
@@ -441,13 +441,13 @@ def test_a_port_used_by_another_section_is_refused_with_its_line(bind: str) -> N
 
 
 def test_the_front_doors_own_port_counts_as_free() -> None:
-    facts = planned.case("front-door-haproxy").facts
+    facts = plan_cases.case("front-door-haproxy").facts
     first = haproxy_text(haproxy_plan(facts))
     assert haproxy_plan(text(facts, HAPROXY, first), timeout=60).steps
 
 
 def test_one_port_requires_client_certificates_for_all_sites_or_none() -> None:
-    case = planned.case("front-door-haproxy")
+    case = plan_cases.case("front-door-haproxy")
     first, second = case.stack.front_doors
     closed = replace(second, machines=(), client_cert=True)
     with pytest.raises(InputError, match=r"push\.example\.net needs client certificates"):
@@ -460,8 +460,8 @@ def test_one_port_requires_client_certificates_for_all_sites_or_none() -> None:
 
 
 def test_a_users_certificate_and_key_are_combined_in_one_file() -> None:
-    case = planned.case("front-door-haproxy")
-    made = planned.facts_after_plan(plan := haproxy_plan(case.facts), plan.facts)
+    case = plan_cases.case("front-door-haproxy")
+    made = plan_cases.facts_after_plan(plan := haproxy_plan(case.facts), plan.facts)
     files = made.hosts["web1"].files
     parts = [files[f"/etc/haproxy/firescreen/haproxy-noc.example.net.{end}"] for end in ("crt", "key")]
     bundle = files["/etc/haproxy/firescreen/noc.example.net.pem"]
@@ -471,7 +471,7 @@ def test_a_users_certificate_and_key_are_combined_in_one_file() -> None:
 
 
 def test_a_route_of_another_section_to_the_old_path_needs_consent() -> None:
-    case = planned.case("front-door-haproxy")
+    case = plan_cases.case("front-door-haproxy")
     route = ProxyRoute(
         host="web1",
         program="haproxy",
@@ -545,7 +545,7 @@ def test_invalid_values_of_settings_are_refused(name: str, value: str) -> None:
 @pytest.mark.parametrize("proxy", ["apache", "caddy"])
 def test_a_rate_limit_is_offered_only_where_the_proxy_supports_it(proxy: str) -> None:
     with pytest.raises(InputError, match="cannot do rate_limit"):
-        other_door(planned.case(f"front-door-{proxy}").facts, proxy, rate_limit=5)
+        other_door(plan_cases.case(f"front-door-{proxy}").facts, proxy, rate_limit=5)
 
 
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
@@ -581,7 +581,7 @@ def test_a_lets_encrypt_certificate_is_offered_with_its_renewal_hook(proxy: str)
 
 @pytest.mark.parametrize("version", ["3.0.11", "3.2.26"])
 def test_newer_haproxy_reads_certificate_and_key_from_two_files(version: str) -> None:
-    facts = planned.case("front-door-haproxy").facts
+    facts = plan_cases.case("front-door-haproxy").facts
     newer = web1(facts, proxies=tuple(replace(each, version=version) for each in facts.hosts["web1"].proxies))
     plan = haproxy_plan(newer)
     found = haproxy_text(plan)
@@ -592,13 +592,13 @@ def test_newer_haproxy_reads_certificate_and_key_from_two_files(version: str) ->
 
 
 def test_a_renewed_certificate_is_written_to_the_combined_file_too() -> None:
-    case = planned.case("front-door-haproxy")
+    case = plan_cases.case("front-door-haproxy")
     first = plan_for(case.stack, case.facts)
-    after = planned.facts_after_plan(first, first.facts)
+    after = plan_cases.facts_after_plan(first, first.facts)
     door = case.stack.front_doors[0]
     again = planner.plan(
         case.stack,
-        planned.with_requested_files(case.stack, after),
+        plan_cases.with_requested_files(case.stack, after),
         Answers(renew=frozenset({door.certificate})),
     )
     paths = {change.path for change in again.changes if isinstance(change, WriteFile)}
@@ -608,7 +608,7 @@ def test_a_renewed_certificate_is_written_to_the_combined_file_too() -> None:
 
 
 def test_probes_of_a_blackbox_exporter_go_through_its_front_door() -> None:
-    case = planned.case("front-door")
+    case = plan_cases.case("front-door")
     node = replace(
         case.facts.hosts["web1"].services[0],
         component="node_exporter",
@@ -629,7 +629,7 @@ def test_probes_of_a_blackbox_exporter_go_through_its_front_door() -> None:
 
 def test_servers_and_front_doors_share_the_certificates_of_the_probes() -> None:
     """Both require client certificates: each file is made only once."""
-    case = planned.case("front-door-other-host")
+    case = plan_cases.case("front-door-other-host")
     door = replace(case.stack.front_doors[0], client_cert=True)
     plan = plan_for(replace(case.stack, front_doors=(door,)), case.facts)
     made = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.model import (
     Facts,
@@ -31,9 +31,9 @@ def target(**changed: object) -> TargetHealth:
 
 
 def plan_with(*targets: TargetHealth, **changed: object) -> Plan:
-    case = planned.case("level-password")
+    case = plan_cases.case("level-password")
     health = {"prometheus/prometheus": PrometheusHealth(host="prometheus", targets=targets)}
-    facts = replace(planned.with_requested_files(case.stack, case.facts), health=health, **changed)  # type: ignore[arg-type]
+    facts = replace(plan_cases.with_requested_files(case.stack, case.facts), health=health, **changed)  # type: ignore[arg-type]
     return planner.plan(case.stack, facts, case.answers)
 
 
@@ -59,7 +59,7 @@ def test_targets_that_are_down_before_are_reported_with_a_reason() -> None:
 
 def test_failures_that_the_plan_fixes_are_reported_as_such() -> None:
     error = "server returned HTTP status 401 Unauthorized"
-    case = planned.case("level-password")
+    case = plan_cases.case("level-password")
     base = case.plan()
     up = next(probe for probe in base.probes if probe.kind == "up")
     health = {up.asker: PrometheusHealth(host="prometheus", targets=(target(health="down", error=error),))}
@@ -81,7 +81,7 @@ def test_unreachable_prometheus_and_unreadable_proxy_are_reported() -> None:
         proxies={"m": Proxies(unread=("nginx: include of a folder",))},
         unreachable={("m", "srv1:9100"): "no route to host"},
     )
-    found = health_findings.findings(planned.case("level-tls").stack, facts, ())
+    found = health_findings.findings(plan_cases.case("level-tls").stack, facts, ())
     assert [each.id for each in found] == ["health-unknown", "proxy-unread", "unreachable-from-prometheus"]
     assert "connection refused" in found[0].what
     assert "no route to host" in found[2].what
@@ -97,8 +97,8 @@ def test_a_long_scrape_interval_makes_verification_wait(interval: float, many: i
 
 
 def test_a_server_without_a_scrape_job_gets_a_question_first() -> None:
-    case = planned.case("job-missing")
-    facts = planned.with_requested_files(case.stack, case.facts)
+    case = plan_cases.case("job-missing")
+    facts = plan_cases.with_requested_files(case.stack, case.facts)
     pairs = health_findings.unscraped_servers(case.stack, facts)
     assert [(client.key, server.key) for client, server in pairs]
     assert all(client.host.spec.name != server.spec.host for client, server in pairs)

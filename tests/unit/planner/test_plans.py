@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import passwords, planner
 from wizard.redact import Secret
 
@@ -23,19 +23,19 @@ def _cases_that_complete() -> list[str]:
     Not among them: refusals, replacements on demand (planned again each time), and parts of a stack (the rest remains).
     """
     found = []
-    for name in planned.names():
-        case = planned.case(name)
-        kept = planned.FOLDER / f"{name}.plan"
+    for name in plan_cases.names():
+        case = plan_cases.case(name)
+        kept = plan_cases.FOLDER / f"{name}.plan"
         refused = kept.exists() and kept.read_text(encoding="utf-8").startswith("refused")
         if not (case.answers.renew or case.keep or refused):
             found.append(name)
     return found
 
 
-@pytest.mark.parametrize("name", planned.names())
+@pytest.mark.parametrize("name", plan_cases.names())
 def test_the_plan_equals_the_golden_file(name: str) -> None:
-    found = planned.plan_as_text(name)
-    kept = planned.FOLDER / f"{name}.plan"
+    found = plan_cases.plan_as_text(name)
+    kept = plan_cases.FOLDER / f"{name}.plan"
     if os.environ.get("FIRESCREEN_GOLDEN"):
         kept.write_text(found, encoding="utf-8")
     assert found == kept.read_text(encoding="utf-8")
@@ -43,17 +43,17 @@ def test_the_plan_equals_the_golden_file(name: str) -> None:
 
 @pytest.mark.parametrize("name", _cases_that_complete())
 def test_nothing_remains_of_an_applied_plan(name: str) -> None:
-    case = planned.case(name)
-    plan = planned.plan_of(name)
-    after = planned.facts_after_plan(plan, plan.facts)
-    again = planner.plan(case.stack, planned.with_requested_files(case.stack, after), case.answers)
+    case = plan_cases.case(name)
+    plan = plan_cases.plan_of(name)
+    after = plan_cases.facts_after_plan(plan, plan.facts)
+    again = planner.plan(case.stack, plan_cases.with_requested_files(case.stack, after), case.answers)
     assert [change.title() for change in again.changes] == []
 
 
 def test_a_shared_hash_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once to see whether the password is new, and once for the file: the comparison is slow by design."""
-    case, plan = planned.case("both-password"), planned.plan_of("both-password")
-    facts = planned.with_requested_files(case.stack, planned.facts_after_plan(plan, plan.facts))
+    case, plan = plan_cases.case("both-password"), plan_cases.plan_of("both-password")
+    facts = plan_cases.with_requested_files(case.stack, plan_cases.facts_after_plan(plan, plan.facts))
     compared: Counter[str] = Counter()
     matches = passwords.matches
 
@@ -67,6 +67,6 @@ def test_a_shared_hash_is_compared_at_most_twice(monkeypatch: pytest.MonkeyPatch
 
 
 def test_each_kind_of_plan_has_a_case() -> None:
-    assert len(planned.names()) >= LEAST
-    stray = {path.stem for path in planned.FOLDER.glob("*.plan")} - set(planned.names())
+    assert len(plan_cases.names()) >= LEAST
+    stray = {path.stem for path in plan_cases.FOLDER.glob("*.plan")} - set(plan_cases.names())
     assert not stray

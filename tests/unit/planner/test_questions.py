@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from tests.unit.planner.test_identity import site
 from wizard import planner
 from wizard.errors import InputError
@@ -28,9 +28,9 @@ NODE = "srv1/node_exporter"
 
 
 def case_questions(name: str, **changed: object) -> tuple[Stack, Facts, dict[str, Question]]:
-    case = planned.case(name)
+    case = plan_cases.case(name)
     stack = replace(case.stack, **changed)  # type: ignore[arg-type]
-    facts = planned.with_requested_files(stack, case.facts)
+    facts = plan_cases.with_requested_files(stack, case.facts)
     return stack, facts, {question.key: question for question in planner.questions(stack, facts)}
 
 
@@ -98,12 +98,12 @@ def test_settings_that_a_version_lacks_get_no_question() -> None:
 
 
 def test_a_client_that_will_be_rejected_gets_a_question_and_can_be_accepted() -> None:
-    case = planned.case("all-password")
+    case = plan_cases.case("all-password")
     route = ProxyRoute(
         host="here", program="nginx", file="/etc/nginx/x", line=5, upstream="127.0.0.1:9090", scheme="http"
     )
     facts = replace(
-        planned.with_requested_files(case.stack, case.facts), proxies={"here": Proxies(routes=(route,))}
+        plan_cases.with_requested_files(case.stack, case.facts), proxies={"here": Proxies(routes=(route,))}
     )
     questions = {each.key: each for each in planner.questions(case.stack, facts)}
     question = questions["accept_broken.here/nginx/prometheus"]
@@ -124,7 +124,7 @@ def node_setting(name: str) -> Setting:
 
 @pytest.fixture
 def stack() -> Stack:
-    return planned.case("level-tls").stack
+    return plan_cases.case("level-tls").stack
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.errors import InputError
 from wizard.model import WORKSPACE, Change, ContentKind, MakeFolder, Plan, Role, StepKind, WriteFile
@@ -15,7 +15,7 @@ from wizard.model import WORKSPACE, Change, ContentKind, MakeFolder, Plan, Role,
 
 def whole() -> Plan:
     """Two servers with a password, and the Prometheus that scrapes both."""
-    return replace(planned.case("only-the-canary"), keep=()).plan()
+    return replace(plan_cases.case("only-the-canary"), keep=()).plan()
 
 
 def contents(changes: Sequence[Change]) -> dict[tuple[str, str], bytes | None]:
@@ -38,7 +38,7 @@ def test_client_hosts_are_required_hosts(plan: Plan) -> None:
 
 
 def test_a_rotation_requires_every_host() -> None:
-    plan = planned.case("renew-passwords").plan()
+    plan = plan_cases.case("renew-passwords").plan()
     assert {step.host for step in plan.steps if step.kind is StepKind.ROTATE} <= planner.askers(plan)
 
 
@@ -63,7 +63,7 @@ def test_a_partial_plan_has_the_same_keys_as_the_whole_plan(plan: Plan) -> None:
 
 
 def test_a_replacement_cannot_be_divided() -> None:
-    case = replace(planned.case("only-the-canary"), keep=())
+    case = replace(plan_cases.case("only-the-canary"), keep=())
     plan = replace(case, answers=replace(case.answers, renew=frozenset({"certificates"}))).plan()
     with pytest.raises(InputError, match="replaced on all hosts, or on none"):
         planner.restrict_plan(plan, {"srv1"})
@@ -126,5 +126,5 @@ def test_jobs_keep_their_login_while_other_jobs_change(plan: Plan) -> None:
 
 
 def test_a_plan_without_logins_keeps_its_order() -> None:
-    plan = planned.case("all-tls").plan()
+    plan = plan_cases.case("all-tls").plan()
     assert planner.plan_remaining_hosts(plan, ()) is plan

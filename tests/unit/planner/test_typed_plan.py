@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard.errors import FirescreenError
 from wizard.model import WORKSPACE, ContentKind, Plan, PlannedStep, Role, StepKind, WriteFile
 
@@ -125,9 +125,9 @@ FOUND_ON_HOSTS = (
 
 
 def plans() -> Iterator[Plan]:
-    for name in planned.names():
+    for name in plan_cases.names():
         try:
-            yield planned.plan_of(name)
+            yield plan_cases.plan_of(name)
         except FirescreenError:
             continue  # a refused case has no plan
 

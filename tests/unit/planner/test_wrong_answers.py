@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard.errors import FirescreenError, InputError
 from wizard.model import Facts, Question, Stack
 from wizard.planner import answer, questions
@@ -43,8 +43,8 @@ WRONG = {
 def questions_by_kind() -> Mapping[str, tuple[Stack, Facts, Question]]:
     """Returns one question of each kind with a text answer, and its stack."""
     found: dict[str, tuple[Stack, Facts, Question]] = {}
-    for name in planned.names():
-        case = planned.case(name)
+    for name in plan_cases.names():
+        case = plan_cases.case(name)
         for stack in _shapes(case.stack, case.facts):
             with_questions = [each for each in _questions(stack, case.facts) if each.kind != "choice"]
             for question in with_questions:
@@ -104,7 +104,7 @@ def test_a_senseless_answer_is_refused_with_what_to_type(wrong: str) -> None:
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("way", ["oauth2", "authorization"])
 def test_a_senseless_answer_about_a_token_login_is_refused(way: str, wrong: str) -> None:
-    case = planned.case("client-logins")
+    case = plan_cases.case("client-logins")
     bare = replace(case.stack, client_logins=())
     place = next(each for each in candidates(bare, case.facts) if not {"", way} & set(each.obstacles))
     stack = answer_login(bare, place, "way", way)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.certificates import issue
 from wizard.config_files.unit_settings import join_files
@@ -36,8 +36,8 @@ UNIT = "/etc/systemd/system/prometheus-node-exporter.service.d/local.conf"
 @pytest.fixture(scope="module")
 def secured() -> tuple[Stack, Facts]:
     """A stack with a password and client certificates, after its plan was applied."""
-    case = planned.case("all-mutual-tls")
-    facts = planned.with_requested_files(case.stack, planned.facts_after_plan(case.plan(), case.facts))
+    case = plan_cases.case("all-mutual-tls")
+    facts = plan_cases.with_requested_files(case.stack, plan_cases.facts_after_plan(case.plan(), case.facts))
     listening = service("prometheus", lambda old: replace(old, sockets=("127.0.0.1:9090",)))
     return case.stack, listening(facts)
 
@@ -88,7 +88,7 @@ def other_certificate(_: bytes) -> bytes:
 
 
 Change = Callable[[Facts], Facts]
-CA, CA_KEY = f"{planned.ROOM}/ca/ca.crt", f"{planned.ROOM}/ca/ca.key"
+CA, CA_KEY = f"{plan_cases.ROOM}/ca/ca.crt", f"{plan_cases.ROOM}/ca/ca.key"
 FOREIGN_JOB = "\n  - job_name: foreign\n    static_configs:\n      - targets: ['192.0.2.77:9100']\n"
 
 CHANGES: Mapping[str, tuple[Change, str, str, str, str]] = {

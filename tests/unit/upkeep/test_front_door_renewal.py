@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.model import Answers
 from wizard.upkeep import renewal
@@ -19,9 +19,9 @@ def _client(known: tuple[Lifetime, ...]) -> Lifetime:
 
 
 def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> None:
-    case = planned.case("front-door-other-host")
-    there = planned.facts_after_plan(case.plan(), case.facts)
-    there = planned.with_requested_files(case.stack, there)
+    case = plan_cases.case("front-door-other-host")
+    there = plan_cases.facts_after_plan(case.plan(), case.facts)
+    there = plan_cases.with_requested_files(case.stack, there)
     due = _client(lifetimes(case.stack, there))
     assert (due.role, due.host) == (CertificateRole.CLIENT, "web1")
     assert due.component == "nginx/noc.example.net"
@@ -35,6 +35,6 @@ def test_the_client_certificate_of_a_front_door_is_renewed_with_its_proxy() -> N
 
 
 def test_a_front_door_to_loopback_has_no_client_certificate() -> None:
-    case = planned.case("front-door")
-    there = planned.with_requested_files(case.stack, planned.facts_after_plan(case.plan(), case.facts))
+    case = plan_cases.case("front-door")
+    there = plan_cases.with_requested_files(case.stack, plan_cases.facts_after_plan(case.plan(), case.facts))
     assert not [each for each in lifetimes(case.stack, there) if each.renew.startswith("client:web1/nginx")]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard.cli.inventory import _cell
 from wizard.upkeep import inventory
 
 
 def test_each_key_has_its_certificate_and_the_services_that_use_it() -> None:
-    case = planned.case("all-mutual-tls")
-    facts = planned.with_requested_files(case.stack, planned.facts_after_plan(case.plan(), case.facts))
+    case = plan_cases.case("all-mutual-tls")
+    facts = plan_cases.with_requested_files(case.stack, plan_cases.facts_after_plan(case.plan(), case.facts))
     found = inventory.inventory(case.stack, facts)
     keys = [each for each in found if each.kind == "private_key"]
     certificates = {each.public_key: each for each in found if each.kind in ("ca", "certificate")}
@@ -27,8 +27,8 @@ def test_each_key_has_its_certificate_and_the_services_that_use_it() -> None:
 
 
 def test_users_are_listed_with_the_cost_of_their_hash() -> None:
-    case = planned.case("two-users")
-    facts = planned.with_requested_files(case.stack, planned.facts_after_plan(case.plan(), case.facts))
+    case = plan_cases.case("two-users")
+    facts = plan_cases.with_requested_files(case.stack, plan_cases.facts_after_plan(case.plan(), case.facts))
     users = [each for each in inventory.inventory(case.stack, facts) if each.kind == "user"]
     assert {each.subject for each in users} == {user.name for user in case.stack.users}
     costs = {user.name: f"bcrypt, cost {user.cost}" for user in case.stack.users}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.model import Answers, Facts, OwnFiles, Stack
 from wizard.upkeep import lifetimes, renewal
@@ -17,9 +17,9 @@ DAY = 86400.0
 
 def secured_case(name: str) -> tuple[Stack, Facts]:
     """Returns the stack of a case, and the facts after its plan was applied."""
-    case = planned.case(name)
-    after = planned.facts_after_plan(case.plan(), case.facts)
-    return case.stack, planned.with_requested_files(case.stack, after)
+    case = plan_cases.case(name)
+    after = plan_cases.facts_after_plan(case.plan(), case.facts)
+    return case.stack, plan_cases.with_requested_files(case.stack, after)
 
 
 def lifetime(*, days: float, renew: str = "srv1/node_exporter") -> Lifetime:
@@ -99,6 +99,6 @@ def test_all_certificates_in_use_are_found_and_only_these_renewed(name: str, rol
     assert restarted == ({"alertmanager"} if "cluster" in roles else set()), (
         "gossip alone is read at the start"
     )
-    after = planned.with_requested_files(stack, planned.facts_after_plan(plan, facts))
+    after = plan_cases.with_requested_files(stack, plan_cases.facts_after_plan(plan, facts))
     fresh = {each.fingerprint for each in lifetimes.lifetimes(stack, after)}
     assert fresh.isdisjoint(each.fingerprint for each in known)

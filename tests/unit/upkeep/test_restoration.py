@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from tests.unit.upkeep.test_drift import (
     CHANGES,
     HOST,
@@ -65,7 +65,7 @@ def restore(stack: Stack, facts: Facts, changed: Facts, folder: Path) -> Restora
     steps = steps_of(found, units, lambda host, path: copies.load(workspace, stack, host, path))
     rest = planner.plan(
         stack,
-        planned.facts_after_plan(Plan(stack=stack, facts=changed, steps=steps, probes=()), changed),
+        plan_cases.facts_after_plan(Plan(stack=stack, facts=changed, steps=steps, probes=()), changed),
         Answers(),
     )
     return combine_plans(found, steps, rest)
@@ -83,7 +83,7 @@ def test_each_change_is_restored_or_reported(name: str, secured: tuple[Stack, Fa
     assert {each.host for each in found.left} == ({host} if name in LEFT else set()), found.left
     if name in LEFT:
         return
-    after = planned.facts_after_plan(found.plan, change(facts))
+    after = plan_cases.facts_after_plan(found.plan, change(facts))
     if path and kind != "unit" and name not in BY_PLAN:
         assert after.hosts[host].files[path] == facts.hosts[host].files[path]
     if path:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planner import planned
+from tests.unit.planner import plan_cases
 from wizard import planner
 from wizard.model import (
     WORKSPACE,
@@ -122,9 +122,9 @@ def test_passwords_are_replaced_by_age_if_requested() -> None:
     "name", ["all-mutual-tls", "alertmanager-cluster", "front-door", "grafana", "file-sd"]
 )
 def test_the_service_can_write_all_files_of_a_renewal(name: str) -> None:
-    case = planned.case(name)
-    facts = planned.facts_after_plan(case.plan(), case.facts)
-    stack, facts = as_local(case.stack, planned.with_requested_files(case.stack, facts))
+    case = plan_cases.case(name)
+    facts = plan_cases.facts_after_plan(case.plan(), case.facts)
+    stack, facts = as_local(case.stack, plan_cases.with_requested_files(case.stack, facts))
     plan = planner.plan(stack, facts, Answers(renew=frozenset({"ca", "passwords"})))
     written = {
         posixpath.dirname(each.path)

@@ -1,8 +1,8 @@
 """Hosts for trying the wizard: srv1 with node_exporter, prometheus that scrapes it, and the container box with
 node_exporter, which is an incus instance on srv1.
 
-    by_hand.py up      boots them in the background, prints how to reach them
-    by_hand.py down    ends exactly those
+    trial_hosts.py up      boots them in the background, prints how to reach them
+    trial_hosts.py down    ends exactly those
 
 One process owns them and their network; they end with it.
 """
@@ -39,7 +39,7 @@ def holder() -> int:
     except (OSError, ValueError):
         return 0
     # The id may belong to another program by now.
-    return pid if b"hold" in words and any(word.endswith(b"by_hand.py") for word in words) else 0
+    return pid if b"hold" in words and any(word.endswith(b"trial_hosts.py") for word in words) else 0
 
 
 def up() -> int:
@@ -174,6 +174,6 @@ def _fingerprint(machine: Machine) -> str:
 if __name__ == "__main__":
     deeds = {"up": up, "down": down, "hold": hold}
     if len(sys.argv) != 2 or sys.argv[1] not in deeds:
-        sys.exit("usage: by_hand.py up | down")
+        sys.exit("usage: trial_hosts.py up | down")
     with suppress(KeyboardInterrupt):
         sys.exit(deeds[sys.argv[1]]())

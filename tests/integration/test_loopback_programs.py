@@ -1,4 +1,4 @@
-"""Tests of stand.py: a program is ready as soon as it logs so, however many lines it logs at once."""
+"""Tests of loopback_programs.py: a program is ready as soon as it logs so, however many lines it logs at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.integration.stand import running
+from tests.integration.loopback_programs import running
 
 BURST = (
     "import time\nprint('\\n'.join(f'line {n}' for n in range(200)) + '\\nready', flush=True)\ntime.sleep(60)"

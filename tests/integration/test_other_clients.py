@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.loopback_programs import free_port, running
 from tests.integration.snapshot import Snapshot, differences, snapshot
-from tests.integration.stand import free_port, running
 from tests.integration.test_cluster import Instance
 from tests.processes import run_program
 from wizard import binaries

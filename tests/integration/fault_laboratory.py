@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.faults import PASSWORD, Fault, StartFault
-from tests.integration.stand import exporter, free_port, prometheus_server, running
+from tests.integration.loopback_programs import exporter, free_port, prometheus_server, running
 from tests.processes import run_program
 from wizard import binaries, probes
 from wizard.model import Attempt, Probe

@@ -19,7 +19,7 @@ from screens.verification.matrix import (
     widths,
 )
 from screens.verification.screen import VerificationPage
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import engine, until
 from tests.screens.scenes import verified
 from wizard.model import Attempt
@@ -34,14 +34,14 @@ def finished(attempts: tuple[Attempt, ...]) -> RunState:
 
 
 async def test_five_targets_and_nine_clients_fit() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
-        app.run_state = finished(whole.attempts())
+        app.run_state = finished(example_stack.attempts())
         app.push_screen(VerificationPage())
         text = await until(pilot, "✓ verified")
         assert text.count("✓ 9/9") == 4, "what has no room is reached by scrolling"
-        for client in (*whole.CLIENTS, "Prometheus itself", "blackbox_exporter", "←→ for more"):
+        for client in (*example_stack.CLIENTS, "Prometheus itself", "blackbox_exporter", "←→ for more"):
             assert client in text, "whole words"
         assert "✓ 5 of 5 targets are scraped" in text
         assert "127.0.0.2:9100 0 1" in text
@@ -61,11 +61,11 @@ async def test_five_targets_and_nine_clients_fit() -> None:
 
 
 async def test_a_failure_is_shown_in_its_cell_its_total_and_in_words() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     wrong = frozenset({"srv1/pushgateway/no-password"})
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
-        app.run_state = finished(whole.attempts(wrong=wrong))
+        app.run_state = finished(example_stack.attempts(wrong=wrong))
         app.push_screen(VerificationPage())
         text = await until(pilot, "✗ not verified")
         assert text.count("✗ 8/9") == 1
@@ -78,9 +78,9 @@ async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
     many = tuple(
         replace(one, probe=replace(one.probe, id=f"{one.probe.id}{copy}", host=f"{one.probe.host}{copy}"))
         for copy in "abc"
-        for one in whole.attempts()
+        for one in example_stack.attempts()
     )
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = finished(many)
@@ -93,14 +93,14 @@ async def test_more_targets_than_columns_scroll_beside_the_clients() -> None:
 
 
 def test_rows_are_in_order_and_none_is_hidden() -> None:
-    attempts = whole.attempts()
+    attempts = example_stack.attempts()
     place = replace(attempts[0], probe=replace(attempts[0].probe, id="p", client="Alertmanager's alerts"))
     twice = replace(attempts[0], probe=replace(attempts[0].probe, id="q"))
     rows, targets = arrange((attempts[8], place, *attempts[:8], twice))
     assert [client for client, _ in rows] == [
         "right client",
         "right client",
-        *list(whole.CLIENTS)[1:],
+        *list(example_stack.CLIENTS)[1:],
         "Alertmanager's alerts",
         "Prometheus itself",
     ]
@@ -109,7 +109,7 @@ def test_rows_are_in_order_and_none_is_hidden() -> None:
 
 
 def test_a_cell_says_as_much_as_fits() -> None:
-    right = whole.attempts()[0]
+    right = example_stack.attempts()[0]
     wrong = replace(right, ok=False, outcome="untrusted")
     assert cell(right, 40, COLOURS).plain == "✓ 200  accepted"
     assert cell(right, NARROW + 1, COLOURS).plain == "✓ 200"
@@ -120,14 +120,14 @@ def test_a_cell_says_as_much_as_fits() -> None:
 
 
 def test_columns_are_equal_where_there_is_room_and_no_name_is_cut_where_there_is_none() -> None:
-    targets = [f"{host}/{name}" for host, name, _ in whole.PLACES]
-    first, each = widths(116, list(whole.CLIENTS), targets)
+    targets = [f"{host}/{name}" for host, name, _ in example_stack.PLACES]
+    first, each = widths(116, list(example_stack.CLIENTS), targets)
     assert first + sum(each) <= 116
     assert len(set(each)) == 1
-    first, each = widths(74, list(whole.CLIENTS), targets)
+    first, each = widths(74, list(example_stack.CLIENTS), targets)
     for target, width in zip(targets, each, strict=True):
         assert all(len(line) < width for line in column_heading(target).plain.splitlines())
-        assert max(len(f"✓ {expect}") for expect in whole.CLIENTS.values()) < width
+        assert max(len(f"✓ {expect}") for expect in example_stack.CLIENTS.values()) < width
     assert column_heading("srv1/node_exporter/second").plain.splitlines() == ["srv1", "second"]
 
 
@@ -151,7 +151,7 @@ def test_the_first_row_is_named_whole_where_clients_have_short_names() -> None:
 
 
 async def test_one_key_shows_everything_created_and_how_to_undo_it() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = verified()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import firescreen
+from tests.integration.command_line import firescreen
 from tests.integration.snapshot import differences, snapshot
 from wizard.practice import PracticeStack
 

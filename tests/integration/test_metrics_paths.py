@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.stand import free_port, running
+from tests.integration.loopback_programs import free_port, running
 from wizard import binaries, probes
 from wizard.components import component as find_component
 from wizard.model import Probe, Service

@@ -10,7 +10,7 @@ from screens.controllers.run_controller import EventQueue
 from screens.run_state import MAX_LINES, RunState, advance, begin, stop
 from screens.state import ErrorMessage, Session, of_same_kind
 from screens.state_styles import run_diff, tail
-from tests.screens import whole
+from tests.screens import example_stack
 from wizard.model import (
     Answers,
     Attempt,
@@ -204,8 +204,8 @@ def test_the_files_of_a_run_are_listed_below_their_folder() -> None:
 
 
 def test_the_present_level_is_kept_until_one_is_chosen() -> None:
-    engine = whole.WholeEngine(state="open")
-    session = Session(stack=whole.five(), scan=engine.scan())
+    engine = example_stack.ExampleEngine(state="open")
+    session = Session(stack=example_stack.five(), scan=engine.scan())
     assert session.standing is not None
     assert not any(one.protect for one in session.standing.components), "recommended is not what stands"
     assert replace(session, place="file").standing == session.stack
@@ -214,7 +214,7 @@ def test_the_present_level_is_kept_until_one_is_chosen() -> None:
 
 
 def test_retrying_plans_what_the_run_should_have_done() -> None:
-    session = Session(stack=whole.five(), scan=whole.WholeEngine().scan())
+    session = Session(stack=example_stack.five(), scan=example_stack.ExampleEngine().scan())
     assert session.stack is not None
     made = Plan(stack=session.stack, facts=Facts({}), steps=(), probes=())
     assert of_same_kind(session, made) == session

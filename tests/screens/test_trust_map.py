@@ -17,7 +17,7 @@ from screens.trust_map.canvas import connection_text, draw, mark, order_arrows, 
 from screens.trust_map.graph import WAYS, TrustGraph
 from screens.trust_map.screen import TrustMapPage
 from screens.verification.screen import VerificationPage
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import drawn, engine, until
 from wizard.errors import InputError
 from wizard.model import Answers, Plan, Stack
@@ -27,7 +27,7 @@ HOSTILE = "\x1b[31m[bold]srv[/]\n\u202e"
 
 def by_probe(wrong: frozenset[str] = frozenset()) -> dict[str, object]:
     """Returns the attempts by their probe's id."""
-    return {one.probe.id: one for one in whole.attempts(wrong=wrong)}
+    return {one.probe.id: one for one in example_stack.attempts(wrong=wrong)}
 
 
 async def wait_until_idle(app: FirescreenApp, pilot: Pilot[int]) -> None:
@@ -37,8 +37,8 @@ async def wait_until_idle(app: FirescreenApp, pilot: Pilot[int]) -> None:
 
 
 def test_every_connection_is_drawn_once_in_each_width() -> None:
-    arrows = order_arrows(whole.arrows())
-    assert sorted(arrows, key=repr) == sorted(whole.arrows(), key=repr)
+    arrows = order_arrows(example_stack.arrows())
+    assert sorted(arrows, key=repr) == sorted(example_stack.arrows(), key=repr)
     for width in (60, 76, 90, 116, 200):
         for notes, apart in WAYS:
             drawing = draw(arrows, {}, width=width, notes=notes, apart=apart)
@@ -52,8 +52,8 @@ def test_every_connection_is_drawn_once_in_each_width() -> None:
 
 
 def test_a_connection_shows_its_state_by_sign_and_word() -> None:
-    arrow = whole.arrows()[0]
-    (good,) = [one for one in whole.attempts() if one.probe.id == arrow.probe]
+    arrow = example_stack.arrows()[0]
+    (good,) = [one for one in example_stack.attempts() if one.probe.id == arrow.probe]
     assert mark(arrow, None)[:2] == ("·", "not probed")
     assert mark(arrow, good)[:2] == ("✓", "verified")
     assert mark(arrow, replace(good, ok=False))[:2] == ("✗", "failed")
@@ -64,7 +64,7 @@ def test_a_connection_shows_its_state_by_sign_and_word() -> None:
 
 
 def test_the_text_names_both_certificates_and_their_cas() -> None:
-    text = connection_text(whole.arrows()[0], None).plain
+    text = connection_text(example_stack.arrows()[0], None).plain
     for part in (
         "prometheus on monitor → node_exporter on srv1",
         "srv1, 127.0.0.2 (signed by your CA)",
@@ -74,11 +74,11 @@ def test_the_text_names_both_certificates_and_their_cas() -> None:
         "prometheus, with a password",
     ):
         assert part in text
-    assert "Not encrypted" in connection_text(whole.arrows()[-1], None).plain
+    assert "Not encrypted" in connection_text(example_stack.arrows()[-1], None).plain
 
 
 def test_without_colour_the_selected_connection_is_reversed() -> None:
-    arrows = order_arrows(whole.arrows())
+    arrows = order_arrows(example_stack.arrows())
     drawing = draw(arrows, {}, width=76, selected=2, colourless=True)
     reversed_ = [
         number
@@ -90,7 +90,7 @@ def test_without_colour_the_selected_connection_is_reversed() -> None:
 
 def test_the_summary_counts_each_kind() -> None:
     wrong = frozenset({"srv1/pushgateway/up@monitor/pushgateway"})
-    text = summary(whole.arrows(), by_probe(wrong)).plain  # type: ignore[arg-type]
+    text = summary(example_stack.arrows(), by_probe(wrong)).plain  # type: ignore[arg-type]
     assert text.startswith("6 connections:")
     for part in ("✓ 4 verified", "✗ 1 failed", "● 1 unprotected"):
         assert part in text
@@ -98,7 +98,7 @@ def test_the_summary_counts_each_kind() -> None:
 
 def test_hostile_names_neither_style_nor_break_the_map() -> None:
     bad = replace(
-        whole.arrows()[0],
+        example_stack.arrows()[0],
         client_host=HOSTILE,
         client=HOSTILE,
         server_host=HOSTILE,
@@ -113,12 +113,12 @@ def test_hostile_names_neither_style_nor_break_the_map() -> None:
 
 
 async def test_from_the_plan_it_shows_planned_connections_without_probes() -> None:
-    one = whole.WholeEngine()
+    one = example_stack.ExampleEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = RunState(
-            attempts=whole.attempts()
+            attempts=example_stack.attempts()
         )  # They belong to an earlier run, and say nothing about this plan.
         app.push_screen(PlanPage())
         await until(pilot, "Nothing has been written yet")
@@ -135,7 +135,7 @@ async def test_from_the_plan_it_shows_planned_connections_without_probes() -> No
 
 
 async def test_from_a_plan_without_steps_it_probes_the_present_connections() -> None:
-    one = whole.WholeEngine(state="secured", planned_steps=())
+    one = example_stack.ExampleEngine(state="secured", planned_steps=())
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
@@ -152,28 +152,32 @@ async def test_from_a_plan_without_steps_it_probes_the_present_connections() -> 
 
 
 def test_a_password_is_named_beside_a_client_certificate() -> None:
-    one = whole.WholeEngine()
+    one = example_stack.ExampleEngine()
     seen = tuple(
-        replace(each, tls=True, client_certificate=True, state="secured") for each in whole.exposures()
+        replace(each, tls=True, client_certificate=True, state="secured")
+        for each in example_stack.exposures()
     )
     scan = replace(one.scan(), exposures=seen)
-    both = whole.five(("tls", "basic_auth", "client_cert"))
+    both = example_stack.five(("tls", "basic_auth", "client_cert"))
     EngineClient(None, engine(one)).current_connections(scan, both, Answers())
     assert {component.protect for component in one.planned[1].components} == {
         ("tls", "basic_auth", "client_cert")
     }
     one.planned.clear()
-    EngineClient(None, engine(one)).current_connections(scan, whole.five(("tls",)), Answers())
+    EngineClient(None, engine(one)).current_connections(scan, example_stack.five(("tls",)), Answers())
     assert {component.protect for component in one.planned[1].components} == {("tls", "client_cert")}
 
 
 async def test_from_the_verification_it_is_coloured_by_the_results_and_enter_opens_the_console() -> None:
     wrong = frozenset({"srv2/blackbox_exporter/up@monitor/blackbox_exporter"})
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.run_state = RunState(
-            phase="finished", result="failed", attempts=whole.attempts(wrong=wrong), arrows=whole.arrows()
+            phase="finished",
+            result="failed",
+            attempts=example_stack.attempts(wrong=wrong),
+            arrows=example_stack.arrows(),
         )
         app.push_screen(VerificationPage())
         await until(pilot, "not verified")
@@ -187,7 +191,7 @@ async def test_from_the_verification_it_is_coloured_by_the_results_and_enter_ope
 
 
 async def test_from_home_it_runs_only_the_probes_of_its_connections() -> None:
-    one = whole.WholeEngine(state="secured", planned_steps=())
+    one = example_stack.ExampleEngine(state="secured", planned_steps=())
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
@@ -196,7 +200,7 @@ async def test_from_home_it_runs_only_the_probes_of_its_connections() -> None:
         await wait_until_idle(app, pilot)
         text = await until(pilot, "✓ 5 verified")
         assert "As it is now" in text
-        assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
+        assert one.proven == [tuple(sorted(arrow.probe for arrow in example_stack.arrows() if arrow.probe))]
         await pilot.press("r")
         await until(pilot, lambda: len(one.proven) == 2)
         await wait_until_idle(app, pilot)
@@ -205,7 +209,7 @@ async def test_from_home_it_runs_only_the_probes_of_its_connections() -> None:
 
 
 async def test_a_level_that_is_only_chosen_is_not_drawn_as_present() -> None:
-    one = whole.WholeEngine()
+    one = example_stack.ExampleEngine()
     app = make_app(build=engine(one))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
@@ -213,12 +217,12 @@ async def test_a_level_that_is_only_chosen_is_not_drawn_as_present() -> None:
         await wait_until_idle(app, pilot)
         text = drawn(pilot)
     assert [component.protect for component in one.planned[1].components] == [()] * 5, "what the wire said"
-    assert one.proven == [tuple(sorted(arrow.probe for arrow in whole.arrows() if arrow.probe))]
+    assert one.proven == [tuple(sorted(arrow.probe for arrow in example_stack.arrows() if arrow.probe))]
     assert "5 verified" in text, "this engine's plans have the same arrows whatever is asked of them"
 
 
 def test_an_unprotected_component_is_drawn_as_unprotected() -> None:
-    class SelectiveEngine(whole.WholeEngine):
+    class SelectiveEngine(example_stack.ExampleEngine):
         """Plans connections only for components that are to be protected, as the real engine does."""
 
         def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
@@ -230,7 +234,7 @@ def test_an_unprotected_component_is_drawn_as_unprotected() -> None:
 
     one = SelectiveEngine()
     client = EngineClient(None, engine(one))
-    plan = client.current_connections(one.scan(), whole.five(), Answers())
+    plan = client.current_connections(one.scan(), example_stack.five(), Answers())
     assert len(plan.arrows) == 6
     assert not any(
         arrow.encrypted or arrow.probe or arrow.user or arrow.server_shows for arrow in plan.arrows
@@ -239,7 +243,7 @@ def test_an_unprotected_component_is_drawn_as_unprotected() -> None:
 
 
 def test_an_impossible_level_does_not_hide_the_present_connections() -> None:
-    class TokenLoginEngine(whole.WholeEngine):
+    class TokenLoginEngine(example_stack.ExampleEngine):
         """Fails to plan, as for a job that logs in by token, whose server cannot require a password."""
 
         def plan(self, wanted: Stack, answers: Answers | None = None, **_: object) -> Plan:
@@ -248,12 +252,12 @@ def test_an_impossible_level_does_not_hide_the_present_connections() -> None:
             return super().plan(wanted, answers)
 
     one = TokenLoginEngine()
-    plan = EngineClient(None, engine(one)).current_connections(one.scan(), whole.five(), Answers())
+    plan = EngineClient(None, engine(one)).current_connections(one.scan(), example_stack.five(), Answers())
     assert plan.arrows
 
 
 async def test_the_last_connection_scrolls_into_view_and_a_wide_screen_shows_certificates() -> None:
-    app = make_app(build=engine(whole.WholeEngine(state="secured", planned_steps=())))
+    app = make_app(build=engine(example_stack.ExampleEngine(state="secured", planned_steps=())))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Follow a lab")
         await until(pilot, lambda: not app.session.busy)
@@ -269,7 +273,7 @@ async def test_the_last_connection_scrolls_into_view_and_a_wide_screen_shows_cer
 
 
 async def test_a_stack_without_connections_says_so() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         app.push_screen(TrustMapPage(MapView.PLAN, ()))

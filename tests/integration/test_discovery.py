@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from tests.integration import stand
+from tests.integration import loopback_programs
 from wizard import binaries
 from wizard.components import component
 from wizard.config_files import systemd_unit as unit
@@ -332,7 +332,7 @@ def test_our_drop_in_sorts_behind_every_other() -> None:
 
 @pytest.fixture
 def running(node_exporter: str, tmp_path: Path) -> Iterator[tuple[int, int]]:
-    port = stand.free_port()
+    port = loopback_programs.free_port()
     with (tmp_path / "log").open("wb") as log:
         child = subprocess.Popen(
             [
@@ -369,14 +369,14 @@ def test_a_bare_process_is_found_with_its_arguments_and_version(running: tuple[i
 
 def test_the_cluster_port_is_not_mistaken_for_alertmanagers_web_port(cache: Path, tmp_path: Path) -> None:
     found = binaries.find("alertmanager", cache=cache)
-    web, gossip = stand.free_port(), stand.free_port()
+    web, gossip = loopback_programs.free_port(), loopback_programs.free_port()
     config = tmp_path / "alertmanager.yml"
     config.write_text("route: {receiver: a}\nreceivers: [{name: a}]\n")
     argv = [
         *(found.path, f"--config.file={config}", f"--storage.path={tmp_path}"),
         *(f"--cluster.listen-address=127.0.0.1:{gossip}", f"--web.listen-address=:{web}"),
     ]
-    with stand.running(argv, "TLS is"):
+    with loopback_programs.running(argv, "TLS is"):
         listening = [
             one for one in discovery.discover(LocalConnection("here")) if one.listen.endswith(f":{web}")
         ]

@@ -47,7 +47,7 @@ class AuditSnapshot:
 
 
 @dataclass
-class AuditStand:
+class AuditedStack:
     """A running practice stack of all components and its engine."""
 
     practice: PracticeStack
@@ -126,16 +126,16 @@ class AuditStand:
 
 
 @contextlib.contextmanager
-def stand(folder: Path, cache: Path, suite: str) -> Iterator[AuditStand]:
+def start_stack(folder: Path, cache: Path, suite: str) -> Iterator[AuditedStack]:
     root = folder / "workspace"
     try:
         up = practice_stack.up(root, cache, suite=suite, components=WHOLE)
-        yield AuditStand(up, Engine(Workspace(root)))
+        yield AuditedStack(up, Engine(Workspace(root)))
     finally:
         practice_stack.down(root, remove=True)
 
 
-def share_client_cas(audited_stack: AuditStand) -> None:
+def share_client_cas(audited_stack: AuditedStack) -> None:
     """Shares client CAs in two ways: one signed a server's certificate too, the other is in a file with a second CA."""
     ca, key = ((audited_stack.root / "ca" / name).read_bytes() for name in ("ca.crt", "ca.key"))
     cert, own_key = audited_stack.pair("alertmanager")
@@ -162,7 +162,7 @@ def share_client_cas(audited_stack: AuditStand) -> None:
         audited_stack.put(web, web.read_text().replace("tls_server_config:\n", head))
 
 
-def add_insecure_grafana(audited_stack: AuditStand) -> None:
+def add_insecure_grafana(audited_stack: AuditedStack) -> None:
     """Writes the files of a Grafana that does not verify certificates and allows anonymous access."""
     folder = Path(audited_stack.practice.host("prometheus").folder) / "etc/grafana"
     sources = folder / "provisioning/datasources"
@@ -177,7 +177,7 @@ def add_insecure_grafana(audited_stack: AuditStand) -> None:
     )
 
 
-def accepts_client(audited_stack: AuditStand, host: str, pair: tuple[Path, Path] | None) -> bool:
+def accepts_client(audited_stack: AuditedStack, host: str, pair: tuple[Path, Path] | None) -> bool:
     """Returns whether a server accepts a TLS client with this certificate, judged by curl and Go's server only."""
     shown = ("--cert", str(pair[0]), "--key", str(pair[1])) if pair else ()
     ended = subprocess.run(
@@ -210,7 +210,7 @@ def weak_pair(folder: Path) -> tuple[Path, Path]:
     return cert, key
 
 
-def make_faults(audited_stack: AuditStand, folder: Path) -> None:
+def make_faults(audited_stack: AuditedStack, folder: Path) -> None:
     """Makes every fault of a secured stack that a file can contain, all at once."""
     cert, key = weak_pair(folder)
     for host in ("srv1", "pushgateway"):
@@ -259,7 +259,7 @@ def make_faults(audited_stack: AuditStand, folder: Path) -> None:
     )
 
 
-def correct_settings_left_by_firescreen(audited_stack: AuditStand) -> None:
+def correct_settings_left_by_firescreen(audited_stack: AuditedStack) -> None:
     """Corrects what Firescreen leaves as it is: adds an alert on expiry, and follows no redirects."""
     audited_stack.edit(
         audited_stack.etc("prometheus", "rules.yml"), lambda text: text + RULES.replace("groups:\n", "")

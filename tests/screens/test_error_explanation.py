@@ -8,7 +8,7 @@ from textual.widgets import TextArea
 from screens.app import make_app
 from screens.dialogs.diagnosis import DiagnosisDialog
 from screens.inventory import InventoryPage
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard.diagnostics import catalogue
 from wizard.diagnostics.catalogue import Diagnosis
@@ -46,7 +46,7 @@ async def test_a_pasted_error_is_explained_by_what_the_hosts_say() -> None:
 
 
 async def test_pasted_text_cannot_style_the_screen_and_its_secrets_are_masked() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "5 of 5")
         next(one for one in app.get_system_commands(app.screen) if one.title == "Explain an error").callback()

@@ -1,4 +1,4 @@
-"""Tests of docker_stand.py: real containers of each component, as each uid, with each generation of Compose."""
+"""Tests of docker_hosts.py: real containers of each component, as each uid, with each generation of Compose."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from docker_stand import GENERATIONS, Docker
+from docker_hosts import GENERATIONS, Docker
 from machines import Network
 
 COMPOSE = """\

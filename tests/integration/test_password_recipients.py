@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.integration import audit_stand
-from tests.integration.audit_stand import AuditStand
+from tests.integration import audit_faults
+from tests.integration.audit_faults import AuditedStack
 from wizard.certificates import issue
 from wizard.cli import firescreen
 
@@ -95,9 +95,9 @@ class Recorder(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def stopped(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditStand]:
+def stopped(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedStack]:
     """Returns a secured stack, known to be verified, whose programs have ended."""
-    with audit_stand.stand(tmp_path_factory.mktemp("stay"), cache, "") as it:
+    with audit_faults.start_stack(tmp_path_factory.mktemp("stay"), cache, "") as it:
         it.secure()
         told = RUNNER.invoke(firescreen, ["--workspace", str(it.root), "drift", "practice", "--json"])
         assert told.exit_code == 0, told.stderr
@@ -125,7 +125,7 @@ def listening(listeners: list[Listener]) -> Iterator[None]:
 
 @pytest.mark.parametrize("kind", ["a certificate of somebody else", "no TLS", "a redirect"])
 def test_a_password_is_sent_only_to_its_own_verified_server(
-    stopped: AuditStand, tmp_path: Path, free_port: int, kind: str
+    stopped: AuditedStack, tmp_path: Path, free_port: int, kind: str
 ) -> None:
     password = (stopped.root / "users/prometheus.password").read_text().strip()
     secrets = {password.encode(), base64.b64encode(f"prometheus:{password}".encode())}

@@ -1,4 +1,4 @@
-"""A dockerd of an unprivileged user, started as Debian's dockerd-rootless.sh does: see `docker_stand`.
+"""A dockerd of an unprivileged user, started as Debian's dockerd-rootless.sh does: see `docker_hosts`.
 
     with Network() as network, Person() as person, RootlessDocker(network, person) as docker:
         docker.compose("up", "-d", folder=project)
@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from docker_stand import ENGINE_PACKAGES, ENGINE_SUITE, Docker, packages
+from docker_hosts import ENGINE_PACKAGES, ENGINE_SUITE, Docker, packages
 from machines import Network
 from sshd import Person
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bases
 import pytest
-from docker_stand import Docker
+from docker_hosts import Docker
 from machines import Machine, Network
 from wheelhouse import own_wheel, wheels
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import by_openssl
+from tests.integration import openssl_certificates
+from tests.integration.full_stack import LEVELS, whole
 from tests.integration.snapshot import differences, snapshot
-from tests.integration.whole_stand import LEVELS, whole
 from wizard import binaries
 from wizard import practice as practice_stack
 from wizard.config_files import prometheus as scrape
@@ -73,7 +73,7 @@ class Admin:
 
     def hashed(self, user: str) -> str:
         """Returns the hash of `PASSWORD` in htpasswd's style."""
-        return by_openssl.htpasswd(binaries.find("htpasswd", cache=self.cache).path, user, PASSWORD)
+        return openssl_certificates.htpasswd(binaries.find("htpasswd", cache=self.cache).path, user, PASSWORD)
 
     def serve(self, web_config: Path) -> None:
         """Restarts the node_exporter with a web configuration."""
@@ -173,10 +173,10 @@ def file_after_plan(plan: Plan, path: Path) -> bytes:
 
 def set_up_by_hand(admin: Admin, tmp_path: Path, *, certificates: bool) -> Path:
     """Sets up TLS, a password and, optionally, client certificates, with other file names and styles than ours."""
-    ca = by_openssl.authority(tmp_path / "pki")
+    ca = openssl_certificates.authority(tmp_path / "pki")
     tls, mine = admin.place("srv1", "our-tls"), admin.place("prometheus", "prometheus", "tls")
-    by_openssl.leaf(ca, tls, "node", [f"IP:{admin.address}", "DNS:srv1"])
-    by_openssl.leaf(ca, mine, "scraper", ["DNS:scraper.lab"], usage="clientAuth", curve="P-384")
+    openssl_certificates.leaf(ca, tls, "node", [f"IP:{admin.address}", "DNS:srv1"])
+    openssl_certificates.leaf(ca, mine, "scraper", ["DNS:scraper.lab"], usage="clientAuth", curve="P-384")
     admin.write(mine / "our-root.pem", ca.certificate.read_bytes())
     admin.write(tls / "clients.pem", ca.certificate.read_bytes())
     admin.write(mine / "scraper.txt", f"{PASSWORD}\n")
@@ -351,9 +351,9 @@ def test_the_server_name_of_a_job_is_in_the_certificate(admin: Admin) -> None:
 
 @pytest.mark.matrix
 def test_a_certificate_needs_only_the_requested_server_name(admin: Admin, tmp_path: Path) -> None:
-    ca = by_openssl.authority(tmp_path / "pki")
+    ca = openssl_certificates.authority(tmp_path / "pki")
     home = admin.place("srv1", "node_exporter")
-    by_openssl.leaf(ca, home, "node", ["DNS:node.rack-one.lab"])
+    openssl_certificates.leaf(ca, home, "node", ["DNS:node.rack-one.lab"])
     admin.serve(
         admin.write(home / "w.yml", "tls_server_config: {cert_file: node.pem, key_file: node-key.pem}\n")
     )
@@ -482,12 +482,14 @@ def test_one_shared_certificate_for_all_nodes(tmp_path: Path, cache: Path) -> No
 @pytest.mark.matrix
 def test_certificates_from_existing_files(tmp_path: Path, cache: Path) -> None:
     with whole(tmp_path / "workspace", cache) as stand:
-        ca = by_openssl.authority(tmp_path / "pki")
+        ca = openssl_certificates.authority(tmp_path / "pki")
         own: dict[str, OwnFiles] = {}
         for name in practice_stack.WHOLE:
             address = stand.listen(name).rpartition(":")[0]
-            pair = by_openssl.leaf(ca, stand.etc(name) / "pki", name, [f"IP:{address}"], curve="P-256")
-            shown = by_openssl.leaf(
+            pair = openssl_certificates.leaf(
+                ca, stand.etc(name) / "pki", name, [f"IP:{address}"], curve="P-256"
+            )
+            shown = openssl_certificates.leaf(
                 ca, stand.etc(name) / "pki", f"{name}-client", [f"DNS:{name}.lab"], usage="clientAuth"
             )
             own[name] = OwnFiles(

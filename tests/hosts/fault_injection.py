@@ -1,7 +1,7 @@
 """Runs the command line with a fault at a chosen moment, in the process itself.
 
-tampered.py kill 7 -- apply stack.yaml --yes      dies by SIGKILL once the journal has seven lines
-tampered.py append PATH -- apply stack.yaml --yes   a comment is added to a file after the plan was shown
+fault_injection.py kill 7 -- apply stack.yaml --yes      dies by SIGKILL once the journal has seven lines
+fault_injection.py append PATH -- apply stack.yaml --yes   a comment is added to a file after the plan was shown
 """
 
 from __future__ import annotations

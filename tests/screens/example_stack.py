@@ -319,7 +319,7 @@ def plan(*, planned_steps: tuple[PlannedStep, ...] | None = None) -> Plan:
     )
 
 
-class WholeEngine(QuietEngine):
+class ExampleEngine(QuietEngine):
     """Scans and plans this stack, and answers each probe as expected.
 
     Args:

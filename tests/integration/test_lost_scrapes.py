@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.whole_stand import JOBS, LEVELS, START, Lost, Whole, lost, whole
+from tests.integration.full_stack import JOBS, LEVELS, START, Lost, Whole, lost, whole
 from wizard import practice
 from wizard.model import Answers, Stack
 

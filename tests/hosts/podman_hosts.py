@@ -1,4 +1,4 @@
-"""A host with Podman of Debian's sid, and images of real programs, made as in `docker_stand`.
+"""A host with Podman of Debian's sid, and images of real programs, made as in `docker_hosts`.
 
     with Network() as network, Podman(network) as podman:
         podman.image("prometheus")
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import bases
-from docker_stand import compose_plugin, image_tree, packages
+from docker_hosts import compose_plugin, image_tree, packages
 from machines import Machine, Network
 
 SUITE = "sid"
@@ -66,7 +66,7 @@ class Podman(Machine):
             self.push(path, text.encode())
 
     def image(self, component: str, *, user: str = "65534") -> str:
-        """Builds an image as `docker_stand.Docker.image` does, of this machine's own programs."""
+        """Builds an image as `docker_hosts.Docker.image` does, of this machine's own programs."""
         name = f"localhost/{component.replace('_', '-')}:1"
         folder = Path(tempfile.mkdtemp(prefix="firescreen-image-"))
         try:

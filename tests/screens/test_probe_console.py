@@ -19,7 +19,7 @@ from screens.app import FirescreenApp, make_app
 from screens.dialogs.attempt import AttemptDialog
 from screens.probe_console.result import wrong
 from screens.probe_console.screen import ConsolePage, form_values
-from tests.integration.stand import exporter, free_port, prometheus_server
+from tests.integration.loopback_programs import exporter, free_port, prometheus_server
 from tests.processes import run_program
 from tests.screens.helpers import QuietEngine, engine, until
 from wizard import binaries, passwords, probes

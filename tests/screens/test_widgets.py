@@ -19,7 +19,7 @@ from screens.widgets.badges import WIDTH, badges, exposure_badges
 from screens.widgets.cards import Card, Cards
 from screens.widgets.gauge import DAY, days_left, expiry, expiry_colour, gauge
 from screens.widgets.panel import Panel
-from tests.screens import whole
+from tests.screens import example_stack
 from tests.screens.helpers import drawn, engine, until
 
 
@@ -71,7 +71,7 @@ def test_badges_keep_their_columns_and_are_readable_without_colour(no_color: boo
     assert only.plain.index("PASSWORD") == shown.plain.index("PASSWORD")
     assert "TLS" not in only.plain
     for state, word in (("open", "plain HTTP"), ("secured", "PASSWORD"), ("down", "")):
-        found = replace(whole.exposures("open" if state != "secured" else "secured")[0], state=state)  # type: ignore[arg-type]
+        found = replace(example_stack.exposures("open" if state != "secured" else "secured")[0], state=state)  # type: ignore[arg-type]
         drawn_badges = exposure_badges(found, no_color=no_color)
         assert drawn_badges.cell_length == WIDTH
         assert word in drawn_badges.plain
@@ -106,7 +106,7 @@ async def test_a_panel_shows_its_title_unchanged_and_marks_the_focus() -> None:
 
 
 async def test_a_click_on_a_finished_stage_opens_it() -> None:
-    app = make_app(build=engine(whole.WholeEngine()))
+    app = make_app(build=engine(example_stack.ExampleEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         text = await until(pilot, "5 of 5")
         assert "Scan ─" not in text, "nothing is being secured yet"

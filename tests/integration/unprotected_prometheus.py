@@ -9,7 +9,7 @@ from wizard import practice as practice_stack
 from wizard.model import Stack
 
 
-def exporters_only(workspace: Path) -> Stack:
+def stack_with_unprotected_prometheus(workspace: Path) -> Stack:
     """Returns the practice stack of a workspace with the recommended protection, except for Prometheus."""
     found = practice_stack.stack(workspace)
     components = tuple(
