@@ -44,8 +44,8 @@ def main() -> int:
         inspect = ["docker", "inspect", *names]
         times: dict[str, list[tuple[float, float]]] = {"scan": [], "inspect": []}
         for _ in range(ROUNDS):
-            said = json.loads(run_timed(docker, scan, times["scan"]))["components"]
-            found = [each for each in said if each["host"] and each.get("container")]
+            components = json.loads(run_timed(docker, scan, times["scan"]))["components"]
+            found = [each for each in components if each["host"] and each.get("container")]
             run_timed(docker, inspect, times["inspect"])
         assert len(found) == MANY, f"{len(found)} were found"
     # Other processes on the machine can only make either of them slower.

@@ -207,17 +207,17 @@ systemctl restart {UNIT}
 
 def timed(words: Sequence[str], folder: Path) -> tuple[float, float]:
     """Returns the seconds of a command, and its peak memory (MiB); it must succeed."""
-    with (folder / "said").open("w+") as said:
+    with (folder / "said").open("w+") as output:
         # As for users: modules are compiled on their first import only.
         environment = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         begun = time.perf_counter()
-        process = subprocess.Popen(words, cwd=folder, stdout=said, stderr=said, env=environment)
+        process = subprocess.Popen(words, cwd=folder, stdout=output, stderr=output, env=environment)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{words[-4:]} failed:\n{said.read()[-3000:]}")
+            output.seek(0)
+            raise SystemExit(f"{words[-4:]} failed:\n{output.read()[-3000:]}")
     return seconds, used.ru_maxrss / 1024
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.integration.loopback_programs import free_port, running
+from tests.integration.loopback_programs import free_port, running_program
 from wizard import binaries, probes
 from wizard.certificates import issue
 from wizard.engine.outcome import silent
@@ -134,7 +134,7 @@ def targets(folder: Path) -> Iterator[list[Probe]]:
     argv = [program, "--collector.disable-defaults", "--web.max-requests=0", "--runtime.gomaxprocs=0"]
     argv += [f"--web.config.file={web}"]
     argv += [f"--web.listen-address={address}:{port}" for address in addresses]
-    with running(argv, "TLS is"):
+    with running_program(argv, "TLS is"):
         yield [
             Probe(
                 id=f"n{number}",

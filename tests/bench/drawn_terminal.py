@@ -64,22 +64,22 @@ class DrawnTerminal:
             tuple(buffer[row][column] for column in range(width)) for row in range(self._screen.lines)
         )
 
-    def press(self, keys: bytes, holds: Holds, *, patience: float = PATIENCE) -> float:
+    def press(self, keys: bytes, condition: Holds, *, patience: float = PATIENCE) -> float:
         """Types keys; returns the seconds until the screen fulfils `holds`."""
         began = time.perf_counter()
         os.write(self._number, keys)
-        return self._until(holds, began, patience)
+        return self._until(condition, began, patience)
 
-    def until(self, holds: Holds | str, *, patience: float = PATIENCE) -> float:
+    def until(self, condition: Holds | str, *, patience: float = PATIENCE) -> float:
         """Returns the seconds until a text is on the screen, or the screen fulfils a condition."""
-        text = holds
+        text = condition
         return self._until(
             (lambda shown: text in shown) if isinstance(text, str) else text, time.perf_counter(), patience
         )
 
-    def _until(self, holds: Holds, began: float, patience: float) -> float:
+    def _until(self, condition: Holds, began: float, patience: float) -> float:
         now = began
-        while not holds(self.shown):
+        while not condition(self.shown):
             if time.perf_counter() > began + patience:
                 raise SystemExit(f"after {patience:.0f} s the terminal still shows:\n{self.shown}")
             now = self._read(0.5) or now

@@ -58,13 +58,13 @@ class Case:
     @property
     def wanted(self) -> compose.Change:
         """Returns the change of the service; by default the one for TLS."""
-        said = {"flags": FLAGS, "mounts": [MOUNT], **self.change}
-        said["mounts"] = tuple(compose.Mount(**each) for each in said["mounts"])
-        if "demands" in said:
-            said["demands"] = compose.Demands(**said["demands"])
+        settings = {"flags": FLAGS, "mounts": [MOUNT], **self.change}
+        settings["mounts"] = tuple(compose.Mount(**each) for each in settings["mounts"])
+        if "demands" in settings:
+            settings["demands"] = compose.Demands(**settings["demands"])
         for key in ("image_command", "loopback", "image_healthcheck"):
-            said[key] = tuple(said.get(key, ()))
-        return compose.Change(**said)
+            settings[key] = tuple(settings.get(key, ()))
+        return compose.Change(**settings)
 
     def edited(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Edits the project and returns its changed files."""
@@ -76,9 +76,9 @@ def cases() -> list[Case]:
     """Returns every case of the corpus."""
     found = []
     for folder in sorted(each.parent for each in CORPUS.glob("*/case.yaml")):
-        said = YAML(typ="safe").load(folder / "case.yaml") or {}
+        settings = YAML(typ="safe").load(folder / "case.yaml") or {}
         for key in ("files", "generations"):
-            if key in said:
-                said[key] = tuple(said[key])
-        found.append(Case(folder, **said))
+            if key in settings:
+                settings[key] = tuple(settings[key])
+        found.append(Case(folder, **settings))
     return found

@@ -160,8 +160,8 @@ class Project:
     def run(self, *words: str, code: int = 0, tampered: Sequence[str] = ()) -> Any:
         """Runs Firescreen, which must exit with that code, and returns its JSON."""
         ended = self.start(*words, tampered=tampered)
-        said = f"{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
-        assert ended.returncode == code, f"{words}: {ended.returncode}\n{said}"
+        output = f"{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
+        assert ended.returncode == code, f"{words}: {ended.returncode}\n{output}"
         return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr
 
     def ask(self, port: int, path: str, protect: Sequence[str] = ()) -> Any:

@@ -354,8 +354,8 @@ class Docker:
                 return
             except RuntimeError as problem:
                 if time.monotonic() > deadline or daemon.poll() is not None:
-                    said = (self.folder / "log").read_text(errors="replace")[-3000:]
-                    raise RuntimeError(f"dockerd did not start: {problem}\n{said}") from None
+                    log = (self.folder / "log").read_text(errors="replace")[-3000:]
+                    raise RuntimeError(f"dockerd did not start: {problem}\n{log}") from None
             time.sleep(0.05)
 
     def _commands(self, generation: str) -> Path:
@@ -458,8 +458,8 @@ def _grow(tree: Path, component: str, program: Path, user: str, suite: str) -> N
     shutil.copy(box, tree / "bin/busybox")
     for name in ("sh", "cat", "wget", "nc", "grep", "sleep", "id", "ls"):
         (tree / "bin" / name).symlink_to("busybox")
-    said = run_program(["ldd", program], timeout=30).stdout
-    for library in map(Path, _LIBRARY.findall(said)):
+    libraries = run_program(["ldd", program], timeout=30).stdout
+    for library in map(Path, _LIBRARY.findall(libraries)):
         place = tree / library.relative_to("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, place)

@@ -72,9 +72,9 @@ class WebSocket:
 
     def echoed(self, text: str) -> str:
         """Sends a text of at most 125 bytes, and returns the echo."""
-        mask, said = os.urandom(4), text.encode()
-        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(said))
-        self._stream.sendall(bytes([0x81, 0x80 | len(said)]) + mask + masked)
+        mask, payload = os.urandom(4), text.encode()
+        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+        self._stream.sendall(bytes([0x81, 0x80 | len(payload)]) + mask + masked)
         head = self._read(2)
         return self._read(head[1]).decode()
 

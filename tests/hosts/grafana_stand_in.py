@@ -36,8 +36,8 @@ known.read(INI)
 
 def setting(key: str, usual: str) -> str:
     """Returns a setting as Grafana reads it: the variable before the file."""
-    said = os.environ.get(f"GF_SERVER_{key.upper()}")
-    return said or known.get("server", key, fallback="") or usual
+    value = os.environ.get(f"GF_SERVER_{key.upper()}")
+    return value or known.get("server", key, fallback="") or usual
 
 
 PORT = int(setting("http_port", "3000"))
@@ -134,7 +134,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *said: object) -> None:
+    def log_message(self, *words: object) -> None:
         """Logs nothing."""
 
 
@@ -154,9 +154,9 @@ def asked() -> "dict[str, int]":
 def main() -> None:
     """Serves, and notifies systemd."""
     server = http.server.ThreadingHTTPServer((setting("http_addr", "0.0.0.0"), PORT), Handler)
-    if told := os.environ.get("NOTIFY_SOCKET"):
+    if notify_socket := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-            out.sendto(b"READY=1", told)
+            out.sendto(b"READY=1", notify_socket)
     server.serve_forever()
 
 

@@ -294,12 +294,12 @@ def _wait(yard: subprocess.Popen[bytes], folder: Path, network: Network, address
         if not missing:
             return
         time.sleep(0.1)
-    said = "".join(
+    logs = "".join(
         path.read_text(errors="replace")[-2000:]
         for path in (folder / "yard.log", folder / "log")
         if path.exists()
     )
-    raise RuntimeError(f"{len(missing)} of {len(wanted)} ports did not open\n{said}")
+    raise RuntimeError(f"{len(missing)} of {len(wanted)} ports did not open\n{logs}")
 
 
 def _hex(address: str) -> str:

@@ -123,8 +123,8 @@ def provider(
         )
     try:
         assert child.stdout is not None
-        said = iter(child.stdout.readline, b"")
-        assert any(line == b"listening\n" for line in said), found.log.read_text()
+        lines = iter(child.stdout.readline, b"")
+        assert any(line == b"listening\n" for line in lines), found.log.read_text()
         yield found
     finally:
         child.terminate()

@@ -215,8 +215,8 @@ class Watch:
         # The test's own login keys and the host keys do not count.
         assert not [key for key in bare if "/ssh" not in key[1]], bare
         for machine in self._site.machines.values():
-            said = machine.check(
+            journal = machine.check(
                 "journalctl --no-pager -o cat; cat /root/.*history /home/*/.*history /var/log/auth.log 2>/dev/null || :"
             )
             for secret in secrets:
-                assert secret not in said, machine.name
+                assert secret not in journal, machine.name

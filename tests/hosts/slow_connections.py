@@ -138,10 +138,10 @@ def _answers_slowly(machine: Machine, port: int) -> None:
     for number, seconds, expected in ((1, 5, ("502", "504")), (0, SECONDS, ("200",))):
         at = port + number
         url = f"https://{NAME}:{at}/slow/{seconds}"
-        said = machine.check(
+        output = machine.check(
             f"curl -sk --resolve {NAME}:{at}:127.0.0.1 -o /dev/null -w '%{{http_code}}' {url}", timeout=90
         )
-        assert said in expected, (at, said)
+        assert output in expected, (at, output)
 
 
 def _is_silent(machine: Machine, network: Network, port: int, ca_file: Path) -> None:

@@ -243,11 +243,11 @@ def _address(text: str) -> str:
 
 def units(machine: Machine) -> dict[str, UnitFacts]:
     """Returns all services and sockets that systemd has loaded."""
-    said = machine.check(
+    output = machine.check(
         ["systemctl", "show", "--no-pager", "-p", _SHOWN, "--", "*.service", "*.socket", "*.timer"]
     )
     found = {}
-    for block in said.split("\n\n"):
+    for block in output.split("\n\n"):
         one = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if one and not one["Id"].startswith(_PASSING):
             state = tuple(

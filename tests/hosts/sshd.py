@@ -98,9 +98,9 @@ class Sshd:
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)
-        said = (self.folder / "log").read_text()
+        log = (self.folder / "log").read_text()
         self.__exit__()
-        raise RuntimeError(said)
+        raise RuntimeError(log)
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()

@@ -191,8 +191,8 @@ def with_version(name: str, suite: str, wanted: str) -> bytes:
     own = version_of(str(path))
     if not wanted:
         return content
-    said = f"{wanted}{'0' * len(own)}"[: len(own)]
-    return content.replace(own.encode(), said.encode())
+    version = f"{wanted}{'0' * len(own)}"[: len(own)]
+    return content.replace(own.encode(), version.encode())
 
 
 def test_versions_with_known_vulnerabilities(fleet: Callable[..., list[Machine]]) -> None:
@@ -355,6 +355,6 @@ def test_an_exporter_exporter_is_audited_as_a_proxy(fleet: Callable[..., list[Ma
     }
     assert {"PRX-01", "PRX-02", "PRX-03"} <= set(faults), faults
     assert (faults["PRX-02"]["file"], faults["PRX-02"]["line"]) == (config, 5)
-    told = machine.run([FIRESCREEN, "plan", "/root/one.yaml"], timeout=120)
-    assert "here/exporter_exporter/node_exporter" in told.stdout + told.stderr, told
-    assert "update-ca-certificates" in told.stdout + told.stderr, told
+    output = machine.run([FIRESCREEN, "plan", "/root/one.yaml"], timeout=120)
+    assert "here/exporter_exporter/node_exporter" in output.stdout + output.stderr, output
+    assert "update-ca-certificates" in output.stdout + output.stderr, output

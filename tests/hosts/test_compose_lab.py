@@ -56,8 +56,8 @@ class Student:
             stdin=subprocess.DEVNULL,
             timeout=400,
         )
-        said = f"{ended.stdout[-4000:]}\n{ended.stderr[-3000:]}"
-        assert ended.returncode == code, f"{words}: {ended.returncode}\n{said}"
+        output = f"{ended.stdout[-4000:]}\n{ended.stderr[-3000:]}"
+        assert ended.returncode == code, f"{words}: {ended.returncode}\n{output}"
         return ended.stdout + ended.stderr
 
     def files(self) -> dict[str, tuple[int, bytes]]:
@@ -104,8 +104,8 @@ def test_each_step_is_not_done_before_and_done_after(docker: Docker, generation:
     other = docker.docker("run", "-d", docker.image("node_exporter")).strip()
     began = everything(docker)
     with student(docker, generation) as one:
-        told = one.run("lab", "play", "compose", *(["--by-hand"] if by_hand else []))
-        assert "All 5 steps are done" in told
+        output = one.run("lab", "play", "compose", *(["--by-hand"] if by_hand else []))
+        assert "All 5 steps are done" in output
         assert not list((one.workspace / "play").glob("*"))
     assert everything(docker) == began
     assert json.loads(docker.docker("inspect", other))[0]["State"]["Running"]
@@ -117,8 +117,8 @@ def test_a_student_without_root_does_the_lab_and_resets_it_to_the_byte(docker: D
         began = everything(docker)
         one.run("lab", "start", "compose")
         files = one.files()
-        told = one.run("lab", "check", "compose", "files", code=1)
-        assert "there is no certificate with its private key" in told
+        output = one.run("lab", "check", "compose", "files", code=1)
+        assert "there is no certificate with its private key" in output
         assert "SAN" in one.run("lab", "hint", "compose", "files")
         assert "the container of prometheus is healthy" in one.run("lab", "solve", "compose", "itself")
         assert one.files() != files
@@ -136,8 +136,8 @@ def test_without_permission_for_docker_the_lab_says_so(docker: Docker) -> None:
         docker.socket.chmod(0o600)
         try:
             sentence = "the lab in containers needs Docker and its Compose: this user may not use Docker"
-            told = one.run("lab", "start", "compose", code=2)
-            assert sentence in told
+            output = one.run("lab", "start", "compose", code=2)
+            assert sentence in output
             assert sentence in one.run("lab", "list")
             assert sentence in one.run("practice", "status")
         finally:

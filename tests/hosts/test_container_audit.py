@@ -37,9 +37,9 @@ def audit(mine: Project) -> dict[tuple[str, str], dict[str, Any]]:
     """Returns the findings, by check and component; every check must have run."""
     ended = mine.start("audit", str(mine.stack), "--json")
     assert ended.returncode in (0, 3), ended.stderr
-    said = json.loads(ended.stdout)
-    assert said["could_not_check"] == []
-    return {(each["id"], each["component"]): each for each in said["findings"]}
+    document = json.loads(ended.stdout)
+    assert document["could_not_check"] == []
+    return {(each["id"], each["component"]): each for each in document["findings"]}
 
 
 def check_contract(components: dict[str, Any]) -> None:

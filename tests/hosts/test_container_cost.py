@@ -44,8 +44,8 @@ def test_few_scrapes_are_lost_and_no_secret_is_readable(
         others = [name for name in PORTS if name not in BEFORE]
         mine.stack.write_text(stack_of(BEFORE, ("tls",), others))
         planned = mine.run("plan", str(mine.stack), "--json", code=3)
-        told = [each for each in planned["gaps"] if "its container is made anew" in each]
-        assert len(told) == 1, "Prometheus gets a folder for its files"
+        gaps = [each for each in planned["gaps"] if "its container is made anew" in each]
+        assert len(gaps) == 1, "Prometheus gets a folder for its files"
         mine.run("apply", str(mine.stack), "--yes")
 
         # Three servers of one job are recreated for TLS, and the blackbox exporter, which probes one, for a mount with the
@@ -84,9 +84,9 @@ def scrapes_lost(mine: Project, stack: str, protect: tuple[str, ...]) -> dict[st
     mine.stack.write_text(stack)
     begin = time.time()
     with handshakes(mine) as answered:
-        said = mine.run("apply", str(mine.stack), "--yes", "--json")
+        outcome = mine.run("apply", str(mine.stack), "--yes", "--json")
     end = time.time()
-    assert said["state"] == "proven"
+    assert outcome["state"] == "proven"
 
     def samples(text: str) -> list[dict[str, Any]]:
         # The URL that the blackbox exporter probes, and so the target's name, changes with the scheme.
@@ -134,10 +134,10 @@ def own_starts(
 ) -> dict[str, int]:
     """Returns the seconds, and so scrapes, from the end of the old container until the new one serves, by service."""
     words = ["--since", str(int(begin)), "--until", f"{end:.0f}", "--filter", "type=container"]
-    said = mine.docker.docker("events", *words, "--format", "{{json .}}")
+    events = mine.docker.docker("events", *words, "--format", "{{json .}}")
     down: dict[str, int] = {}
     ended: dict[str, float] = {}
-    for line in said.splitlines():
+    for line in events.splitlines():
         event = json.loads(line)
         service, at = (
             event["Actor"]["Attributes"].get("com.docker.compose.service", ""),

@@ -58,16 +58,16 @@ def nothing_changed(mine: Project) -> Iterator[None]:
 
 def failed(mine: Project, **more: Any) -> dict[str, Any]:
     """Returns the error of an apply that failed."""
-    said: dict[str, Any] = mine.run("apply", str(mine.stack), "--yes", "--json", code=1, **more)
-    return said
+    outcome: dict[str, Any] = mine.run("apply", str(mine.stack), "--yes", "--json", code=1, **more)
+    return outcome
 
 
 def test_a_compose_file_that_changed_since_the_plan_is_not_written(mine: Project) -> None:
     compose = mine.folder / "compose.yaml"
     before, shape = compose.read_bytes(), mine.shape()
-    said = failed(mine, tampered=("append", str(compose)))
-    assert (said["state"], said["error"]["title"]) == ("failed", "A file changed since the preview")
-    assert str(compose) in said["error"]["where"]
+    outcome = failed(mine, tampered=("append", str(compose)))
+    assert (outcome["state"], outcome["error"]["title"]) == ("failed", "A file changed since the preview")
+    assert str(compose) in outcome["error"]["where"]
     assert compose.read_bytes() == before + b"# mine\n", "the owner's change stays"
     assert mine.shape() == shape
     mine.answers(9090, 9100)
@@ -76,8 +76,8 @@ def test_a_compose_file_that_changed_since_the_plan_is_not_written(mine: Project
 def test_a_daemon_that_restarts_during_the_run(mine: Project) -> None:
     with nothing_changed(mine):
         with daemon_restart(mine.docker):
-            said = failed(mine)
-        assert said["state"] == "rolled-back"
+            outcome = failed(mine)
+        assert outcome["state"] == "rolled-back"
 
 
 @contextmanager
@@ -85,8 +85,8 @@ def daemon_restart(docker: Docker) -> Iterator[None]:
     """Restarts the daemon as soon as it creates a container."""
     done = []
 
-    def wait(said: IO[str]) -> None:
-        if said.readline():
+    def wait(stream: IO[str]) -> None:
+        if stream.readline():
             docker.restart()
             done.append(True)
 
@@ -106,10 +106,10 @@ def daemon_restart(docker: Docker) -> Iterator[None]:
 def test_a_port_that_is_taken_meanwhile(mine: Project, network: Network) -> None:
     with nothing_changed(mine):
         with squatter(network, 9100):
-            said = failed(mine)
-            assert said["state"] == "failed"
-            assert "address already in use" in said["error"]["what"]
-            assert "firescreen recover --yes" in said["error"]["todo"]
+            outcome = failed(mine)
+            assert outcome["state"] == "failed"
+            assert "address already in use" in outcome["error"]["what"]
+            assert "firescreen recover --yes" in outcome["error"]["todo"]
         recovered = mine.run("recover", "--yes", "--json")
         assert [each["state"] for each in recovered["runs"]] == ["undone"], recovered
 
@@ -149,9 +149,9 @@ def test_a_pending_edit_of_the_user_is_not_applied(mine: Project) -> None:
     compose.write_text(text.replace('["--collector.disable-defaults"]', '["--collector.uname"]'))
     files, identity = mine.files(), mine.containers()["exporter"]["Id"]
     for words in (("plan",), ("apply", "--yes")):
-        said = mine.run(words[0], str(mine.stack), *words[1:], code=2)
-        assert "container mon-exporter-1 does not run as its Compose files say now" in said
-        assert "docker compose up -d exporter" in said
+        output = mine.run(words[0], str(mine.stack), *words[1:], code=2)
+        assert "container mon-exporter-1 does not run as its Compose files say now" in output
+        assert "docker compose up -d exporter" in output
     assert mine.files() == files
     assert mine.containers()["exporter"]["Id"] == identity
     mine.compose("up", "-d", "exporter")
@@ -164,8 +164,8 @@ def test_a_newly_pulled_image_is_not_used(mine: Project) -> None:
     mine.docker.docker("tag", name, "local/kept:1")
     mine.docker.docker("tag", mine.docker.image("node_exporter", suite="sid"), name)
     try:
-        said = mine.run("plan", str(mine.stack), code=2)
-        assert f"container mon-exporter-1 was made of an older image than {name} is now" in said
+        output = mine.run("plan", str(mine.stack), code=2)
+        assert f"container mon-exporter-1 was made of an older image than {name} is now" in output
     finally:
         mine.docker.docker("tag", "local/kept:1", name)
 
@@ -176,29 +176,29 @@ def test_a_variable_that_changed_since_the_plan_is_not_applied(mine: Project) ->
     compose.write_text(compose.read_text().replace("unless-stopped", "${RESTART:-on-failure}"))
     variables.write_text("RESTART=unless-stopped\n")
     with nothing_changed(mine):
-        said = failed(mine, tampered=("empty", str(variables)))
+        outcome = failed(mine, tampered=("empty", str(variables)))
         variables.write_text("RESTART=unless-stopped\n")
-    assert "does not run as its Compose files say now" in said["error"]["what"]
-    assert said["error"]["title"] == "A file changed since the preview"
+    assert "does not run as its Compose files say now" in outcome["error"]["what"]
+    assert outcome["error"]["title"] == "A file changed since the preview"
 
 
 def test_a_folder_that_the_container_s_user_cannot_read(mine: Project) -> None:
     place = mine.folder / "firescreen-exporter"
     place.mkdir(mode=0o700)
     with nothing_changed(mine):
-        said = mine.run("apply", str(mine.stack), "--yes", code=1)
-        assert "mon-exporter-1 did not stay up: its program ended with exit code 1" in said
-        assert "web.yml: permission denied" in said, "its own last words"
+        output = mine.run("apply", str(mine.stack), "--yes", code=1)
+        assert "mon-exporter-1 did not stay up: its program ended with exit code 1" in output
+        assert "web.yml: permission denied" in output, "its own last words"
 
 
 def test_a_disk_that_is_full(mine: Project) -> None:
     with nothing_changed(mine), small_disk(mine, size="4k"):
-        said = mine.run("apply", str(mine.stack), "--yes", code=2)
-        assert "is full: 4096 bytes are free, and at least 8192 are needed" in said
+        result = mine.run("apply", str(mine.stack), "--yes", code=2)
+        assert "is full: 4096 bytes are free, and at least 8192 are needed" in result
     with nothing_changed(mine), small_disk(mine, size="1m") as place:
-        said = failed(mine, tampered=("fill", str(place)))
-        assert said["state"] == "rolled-back", said
-        assert "the disk is full" in said["error"]["what"], said
+        result = failed(mine, tampered=("fill", str(place)))
+        assert result["state"] == "rolled-back", result
+        assert "the disk is full" in result["error"]["what"], result
 
 
 @contextmanager
@@ -224,10 +224,10 @@ def test_a_container_in_a_restart_loop(mine: Project) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     files = mine.files()
-    said = mine.run("apply", str(mine.stack), "--yes", code=2)
+    output = mine.run("apply", str(mine.stack), "--yes", code=2)
     # Right after a start it counts as running until its program has ended again; its port does not answer.
     refusals = ("does not stay up: it is started again and again", "does not answer at", "is not running")
-    assert any(each in said for each in refusals), said
+    assert any(each in output for each in refusals), output
     assert mine.files() == files
 
 
@@ -246,8 +246,8 @@ def test_of_two_projects_with_the_same_service_one_is_changed(
         identity = mine.containers("other")["exporter"]["Id"]
         named = mine.stack.read_text()
         mine.stack.write_text(named.replace(", project: mon, container: exporter", "", 1))
-        said = mine.run("plan", str(mine.stack), "--json", code=3)
-        assert [each["unit"] for each in said["warnings"] if each["id"] == "not-in-stack"] == [
+        plan = mine.run("plan", str(mine.stack), "--json", code=3)
+        assert [each["unit"] for each in plan["warnings"] if each["id"] == "not-in-stack"] == [
             "other-exporter-1"
         ]
 

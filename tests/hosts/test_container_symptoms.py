@@ -65,7 +65,7 @@ components:
 """
 
 
-def said(docker: Docker, mine: Project, *words: str) -> str:
+def compose_error(docker: Docker, mine: Project, *words: str) -> str:
     """Returns the output of Compose, whether it accepts the file or not."""
     base = ["docker-compose"] if mine.generation == "bookworm" else ["docker", "compose"]
     ended = run_program(
@@ -102,16 +102,19 @@ def test_a_hash_in_a_compose_file_or_env_file(
     image = docker.image("node_exporter")
     mine = Project(docker, network, tmp_path, generation)
     mine.write(BROKEN.format(exporter=image, hash=HASH))
-    assert "container-hash-dollar" in diagnosed_cause(mine, said(docker, mine, "config"), "--no-ask")
+    assert "container-hash-dollar" in diagnosed_cause(mine, compose_error(docker, mine, "config"), "--no-ask")
 
     (mine.folder / "compose.yaml").write_text(BROKEN.format(exporter=image, hash="${HASH}"))
     (mine.folder / ".env").write_text(f"HASH={HASH}\n")
-    told = said(docker, mine, "config")
+    error_text = compose_error(docker, mine, "config")
     if generation == "bookworm":  # 1.29 accepts the file unchanged
-        assert HASH in told.replace("$$", "$")
+        assert HASH in error_text.replace("$$", "$")
         return
-    assert HASH not in told.replace("$$", "$"), "a part of the hash was taken for a variable"
-    assert diagnosed_cause(mine, told, "--no-ask") in ("container-variable-unset", "container-hash-dollar")
+    assert HASH not in error_text.replace("$$", "$"), "a part of the hash was taken for a variable"
+    assert diagnosed_cause(mine, error_text, "--no-ask") in (
+        "container-variable-unset",
+        "container-hash-dollar",
+    )
 
 
 def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Network, tmp_path: Path) -> None:
@@ -121,11 +124,11 @@ def test_folders_users_healthchecks_and_addresses(docker: Docker, network: Netwo
         for name, mode in (("web.yml", 0o600), ("readable.yml", 0o644)):
             (mine.folder / name).write_text(f"basic_auth_users: {{me: '{HASH}'}}\n")
             (mine.folder / name).chmod(mode)
-        told = said(docker, mine, "up", "-d", "folder").splitlines()[-1]
-        assert "container-mount-type" in diagnosed_cause(mine, told, "--no-ask")
+        error_text = compose_error(docker, mine, "up", "-d", "folder").splitlines()[-1]
+        assert "container-mount-type" in diagnosed_cause(mine, error_text, "--no-ask")
         assert (mine.folder / "missing.yml").is_dir()
-        told = said(docker, mine, "up", "-d", "closed", "prometheus", "waiting")
-        assert "container-unhealthy" in diagnosed_cause(mine, told.splitlines()[-1], "--no-ask")
+        error_text = compose_error(docker, mine, "up", "-d", "closed", "prometheus", "waiting")
+        assert "container-unhealthy" in diagnosed_cause(mine, error_text.splitlines()[-1], "--no-ask")
         line = log(docker, "mon-closed-1", "permission denied")
         found = mine.run("explain", line, "--json", "--no-ask")
         assert "readable" in json.dumps(found) or "owner" in json.dumps(found)

@@ -78,10 +78,10 @@ def test_a_project_is_secured_verified_and_undone(docker: Docker, network: Netwo
         key = (mine.folder / "firescreen-exporter/node_exporter.key").stat()
         assert (key.st_mode & 0o777, key.st_uid) == (0o640, 0)
         boxes = mine.containers()
-        told = json.dumps(boxes) + (mine.folder / "compose.yaml").read_text()
+        texts = json.dumps(boxes) + (mine.folder / "compose.yaml").read_text()
         secret = (mine.workspace / "users/prometheus.password").read_text()
-        assert secret not in told
-        assert "$2y$" not in told
+        assert secret not in texts
+        assert "$2y$" not in texts
         assert mine.run("plan", str(mine.stack), "--json")["changes"] == []
         assert {each["state"] for each in mine.scan(code=0).values()} == {"secured"}
 
@@ -151,11 +151,11 @@ def test_the_docker_run_command_recreates_an_equal_container(docker: Docker, tmp
         box = docker_discovery.container(
             before, owner=(65534, 65534), engine=Engine("docker", "", (before,)), inside_port=9100
         )
-        told = docker_run.lines(
+        commands = docker_run.lines(
             box, ["--path.rootfs=/host", "--web.config.file=/srv/x/web.yml"], folder="/srv/x"
         )
-        assert "secret" not in "\n".join(told)
-        text = "COLOUR=secret; export COLOUR\n" + "\n".join(told)
+        assert "secret" not in "\n".join(commands)
+        text = "COLOUR=secret; export COLOUR\n" + "\n".join(commands)
         env = {**os.environ, **docker.environment()}
         subprocess.run(["sh", "-e", "-c", text], env=env, check=True, capture_output=True, timeout=120)
         after = json.loads(docker.docker("inspect", "lone"))[0]

@@ -83,9 +83,9 @@ class Remote(Project):
     def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Runs Firescreen there."""
         assert not tampered, "only where the daemon is"
-        told = [word if word != str(self.stack) else "/root/stack.yaml" for word in words]
+        arguments = [word if word != str(self.stack) else "/root/stack.yaml" for word in words]
         self.client.push("/root/stack.yaml", self.stack.read_bytes())
-        return self.client.run([f"{bases.HOME}/bin/python", "-m", "screens", *told], timeout=300)
+        return self.client.run([f"{bases.HOME}/bin/python", "-m", "screens", *arguments], timeout=300)
 
 
 @pytest.mark.parametrize(("who", "generation"), [("root", "trixie"), ("sudo", "bookworm"), ("sudo", "sid")])

@@ -59,12 +59,12 @@ def test_every_component_runs_as_root_too(docker: Docker, component: str) -> Non
 
 def test_hosts_in_the_network_still_reach_each_other(docker: Docker, network: Network) -> None:
     """A daemon that enables forwarding itself drops unknown packets, also those on the hosts' bridge."""
-    said = subprocess.run(
+    ping = subprocess.run(
         [*network.enter, "iptables", "-S", "FORWARD"],
         env=docker.engine_environment(),
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert "-P FORWARD ACCEPT" in said
-    assert "DOCKER-USER" in said, "it is the daemon's table that was read"
+    assert "-P FORWARD ACCEPT" in ping
+    assert "DOCKER-USER" in ping, "it is the daemon's table that was read"

@@ -172,8 +172,8 @@ def _check_direct_access(web1: Machine, db1: Machine) -> None:
         "https://127.0.0.1:9115/blackbox/metrics",
     ):
         for machine in (web1, db1):
-            said = machine.run(f"curl -sk -o /dev/null -w '%{{http_code}}' {url}").stdout
-            assert said == "000", (url, said)
+            status = machine.run(f"curl -sk -o /dev/null -w '%{{http_code}}' {url}").stdout
+            assert status == "000", (url, status)
     asked = "curl -sG 127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(up == 1)' | grep -q '\"4\"'"
     web1.check(f"for i in $(seq 100); do {asked} && exit; sleep 0.2; done; exit 1")
     # Shorter than Prometheus' default interval, although it restarts for TLS and for its path: at most one scrape is lost.

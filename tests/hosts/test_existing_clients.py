@@ -135,8 +135,8 @@ def test_a_reverse_proxy_is_named_and_nothing_changes_without_consent(host: Mach
     for unit, (path, _, _) in SITES.items():
         program = "apache" if unit == "apache2" else unit
         with serving(host, unit) as line:
-            code, plan, said = firescreen(host, "plan", "/root/stack.yaml", "--json")
-            assert code == 3, said
+            code, plan, errors = firescreen(host, "plan", "/root/stack.yaml", "--json")
+            assert code == 3, errors
             (client,) = plan["broken_clients"]
             assert client["key"] == f"here/{program}/prometheus"
             assert client["where"] == [f"here:{path}:{line}"] and not client["accepted"]
@@ -145,7 +145,7 @@ def test_a_reverse_proxy_is_named_and_nothing_changes_without_consent(host: Mach
             assert f"{path}:{line}" in warning["what"] and client["key"] in warning["mend"]
 
             before = etc(host)
-            code, done, said = firescreen(host, "apply", "/root/stack.yaml", "--yes", "--json")
+            code, done, errors = firescreen(host, "apply", "/root/stack.yaml", "--yes", "--json")
             assert code == 2 and done["state"] == "failed" and done["run"] == ""
             assert f"{path}:{line}" in done["error"]["where"] and client["key"] in done["error"]["todo"]
             assert etc(host) == before and answer(host) == "200"
@@ -169,10 +169,10 @@ def test_with_consent_it_is_secured_and_the_lines_of_the_plan_repair_each_proxy(
     with serving(host, "nginx"):
         before = etc(host)
         key = "here/nginx/prometheus"
-        code, done, said = firescreen(
+        code, done, errors = firescreen(
             host, "apply", "/root/stack.yaml", "--yes", "--json", "--accept-broken", key
         )
-        assert code == 0 and done["state"] == "proven", (done, said)
+        assert code == 0 and done["state"] == "proven", (done, errors)
         assert done["health"]["accepted"] == [key] and done["health"]["broken"] == []
         running = host.check("tr '\\0' '\\n' < /proc/$(pidof prometheus)/cmdline")
         assert f"--web.external-url={EXTERNAL}\n" in running, "nothing of Prometheus listens on port 80"
@@ -246,8 +246,10 @@ def test_a_server_that_prometheus_cannot_connect_to_is_secured_without_a_job(
             "echo 'AllowTcpForwarding no' > /etc/ssh/sshd_config.d/0.conf; systemctl restart ssh"
         )
     plan = engine.plan(stack)
-    (told,) = (each for each in plan.warnings if each.id == "unreachable-from-prometheus")
-    assert f"cannot connect to {machines['srv2'].address}:9100" in told.what and told.host == "prometheus"
+    (warning,) = (each for each in plan.warnings if each.id == "unreachable-from-prometheus")
+    assert (
+        f"cannot connect to {machines['srv2'].address}:9100" in warning.what and warning.host == "prometheus"
+    )
     if not forwards:
         # Then its own report cannot be queried either: that is reported, and is no success.
         assert any(each.id == "health-unknown" for each in plan.warnings) or plan.facts.health

@@ -231,8 +231,8 @@ def _inside(root: Path, command: str) -> subprocess.CompletedProcess[str]:
 def test_later_suites_accept_the_same_sites(unpacked: Path, program: ProxyProgram) -> None:
     known = proxy(program)
     assert known is not None
-    said = _inside(unpacked, " ".join((known.programs[0], *known.version)))
-    version, home = known.version_in(said.stdout + said.stderr), FOLDERS[program]
+    version_line = _inside(unpacked, " ".join((known.programs[0], *known.version)))
+    version, home = known.version_in(version_line.stdout + version_line.stderr), FOLDERS[program]
     usual = unpacked / home.lstrip("/")
     kept = unpacked / "root" / program
     _inside(unpacked, f"cp -a {home} /root/{program}")
@@ -429,39 +429,39 @@ def _check_unauthenticated_requests(web1: Machine) -> None:
 
     for shown in ("", "--cert /etc/ssl/other.crt --key /etc/ssl/other.key"):
 
-        def said(path: str, shown: str = shown) -> str:
+        def status(path: str, shown: str = shown) -> str:
             words = f"-sk {shown} -o /dev/null -w '%{{http_code}}' --resolve {NAME}:443:127.0.0.1"
             return web1.check(f"curl {words} 'https://{NAME}{path}'")
 
-        assert said("/prometheus/api/v1/query?query=up") == "401"
-        assert said("/prometheus/graph/x.txt") == "401"
-        assert said("/prometheus") == "301"
-        assert said("/") == "404"
+        assert status("/prometheus/api/v1/query?query=up") == "401"
+        assert status("/prometheus/graph/x.txt") == "401"
+        assert status("/prometheus") == "301"
+        assert status("/") == "404"
 
 
 def _check_rate_limit(web1: Machine) -> None:
     """Checks that too many requests get 429 below the paths, and normal answers at others."""
     words = f"-sk -o /dev/null -w '%{{http_code}}\\n' --resolve {NAME}:443:127.0.0.1"
-    said = web1.check(
+    statuses = web1.check(
         f"curl {words} 'https://{NAME}/prometheus/api/v1/status?[1-400]' | sort | uniq -c"
     ).split()
-    assert set(said[1::2]) == {"401", "429"}, said
+    assert set(statuses[1::2]) == {"401", "429"}, statuses
 
 
 def _check_cors(web1: Machine) -> None:
     """Checks that pages of one origin may read below the paths, and nowhere else in the site."""
 
-    def said(path: str, *words: str) -> str:
+    def headers(path: str, *words: str) -> str:
         resolved = ("--resolve", f"{NAME}:443:127.0.0.1", f"https://{NAME}{path}")
         return web1.check(["curl", "-sk", "-D", "-", "-o", "/dev/null", *words, *resolved]).lower()
 
     path, mine = "/prometheus/api/v1/query?query=up", ("-H", f"Origin: {ORIGIN}")
-    asked = said(path, *mine, "-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET")
+    asked = headers(path, *mine, "-X", "OPTIONS", "-H", "Access-Control-Request-Method: GET")
     assert asked.split()[1] == "204"
-    for answer in (asked, said(path, *mine)):
+    for answer in (asked, headers(path, *mine)):
         assert answer.count("access-control-allow-origin") == 1
         assert f"access-control-allow-origin: {ORIGIN}" in answer
-    assert said(path, *mine).split()[1] == "401"
-    assert said(path, "-X", "OPTIONS", "-H", "Origin: https://other.example.net").split()[1] == "401"
-    for elsewhere in (said("/", *mine), said(path, "-H", "Origin: https://other.example.net")):
+    assert headers(path, *mine).split()[1] == "401"
+    assert headers(path, "-X", "OPTIONS", "-H", "Origin: https://other.example.net").split()[1] == "401"
+    for elsewhere in (headers("/", *mine), headers(path, "-H", "Origin: https://other.example.net")):
         assert "access-control-allow-origin" not in elsewhere

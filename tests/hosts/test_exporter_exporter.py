@@ -197,8 +197,8 @@ def _serves(mon1: Machine, web1: Machine) -> None:
         ("blackbox", f"{web1.address}:9115", None),
         ("probe", "http://127.0.0.1:9100/metrics", None),
     }
-    said = mon1.check(asked.replace("up == 1", "probe_success == 1"))
-    assert [each["metric"]["job"] for each in json.loads(said)["data"]["result"]] == ["probe"]
+    output = mon1.check(asked.replace("up == 1", "probe_success == 1"))
+    assert [each["metric"]["job"] for each in json.loads(output)["data"]["result"]] == ["probe"]
     for machine in (mon1, web1):
         for url in (
             f"http://{web1.address}:9100/metrics",
@@ -206,8 +206,8 @@ def _serves(mon1: Machine, web1: Machine) -> None:
             f"http://{web1.address}:9999/proxy?module=node",
             f"https://{web1.address}:9999/proxy?module=node",
         ):
-            said = machine.run(f"curl -sk -o /dev/null -w '%{{http_code}}' '{url}'").stdout
-            assert said in ("000", "400"), (url, said)
+            output = machine.run(f"curl -sk -o /dev/null -w '%{{http_code}}' '{url}'").stdout
+            assert output in ("000", "400"), (url, output)
 
 
 def _longest_gap(mon1: Machine) -> float:

@@ -62,12 +62,12 @@ def test_a_folder_that_systemd_hides(machine: Machine) -> None:
     """The files exist and all users may read them; for the service it is 'permission denied'."""
     _secure(machine, "/home/guest/tls")
     machine.run("sleep 1; systemctl stop prometheus")
-    told = _diagnose_all(
+    diagnoses = _diagnose_all(
         machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused"
     )
-    assert told["connect: connection refused"] == "web-pair-hidden", told
-    journal = [cause for text, cause in told.items() if "/home/guest/tls" in text]
-    assert journal and set(journal) == {"web-pair-hidden"}, told
+    assert diagnoses["connect: connection refused"] == "web-pair-hidden", diagnoses
+    journal = [cause for text, cause in diagnoses.items() if "/home/guest/tls" in text]
+    assert journal and set(journal) == {"web-pair-hidden"}, diagnoses
 
 
 def test_a_service_that_systemd_gives_up(machine: Machine) -> None:
@@ -75,20 +75,20 @@ def test_a_service_that_systemd_gives_up(machine: Machine) -> None:
     machine.push("/etc/default/prometheus", b'ARGS="--web.config.file=/etc/prometheus/web.yml"\n')
     ended = machine.run("systemctl restart prometheus; sleep 2; systemctl status prometheus --no-pager -l")
     text = ended.stdout + ended.stderr
-    told = _diagnose_all(
+    diagnoses = _diagnose_all(
         machine, "prometheus", "http://localhost:9090/metrics", text, "connect: connection refused"
     )
-    assert set(told.values()) == {"web-hash"}, told
+    assert set(diagnoses.values()) == {"web-hash"}, diagnoses
 
 
 def test_a_key_that_the_service_may_not_read(machine: Machine) -> None:
     _secure(machine, "/etc/prometheus/tls")
     machine.check("chmod 600 /etc/prometheus/tls/s.key")
     machine.run("systemctl restart prometheus; sleep 1; systemctl stop prometheus")
-    told = _diagnose_all(
+    diagnoses = _diagnose_all(
         machine, "prometheus", "https://localhost:9090/metrics", "connect: connection refused"
     )
-    assert told["connect: connection refused"] == "web-pair-rights", told
+    assert diagnoses["connect: connection refused"] == "web-pair-rights", diagnoses
 
 
 REFUSALS = {
@@ -103,7 +103,7 @@ REFUSALS = {
 
 
 def test_ssh_that_rejects_every_login(machine: Machine) -> None:
-    told = {}
+    diagnoses = {}
     for arguments, words in REFUSALS.values():
         more = arguments.format(host=f"root@{machine.address}").split()
         ended = run_program(
@@ -119,8 +119,8 @@ def test_ssh_that_rejects_every_login(machine: Machine) -> None:
         )
         assert ended.returncode != 0 and words in ended.stderr, ended.stderr
         found = catalogue.diagnose(ended.stderr)
-        told[words] = found.id if found else ended.stderr
-    assert told == {words: name for name, (_, words) in REFUSALS.items()}
+        diagnoses[words] = found.id if found else ended.stderr
+    assert diagnoses == {words: name for name, (_, words) in REFUSALS.items()}
 
 
 def test_a_host_that_starts_and_serves_has_nothing_to_explain(machine: Machine) -> None:

@@ -73,16 +73,16 @@ class Wizard:
 
     def run(self, *words: str) -> tuple[int, str]:
         process = self.start(*words)
-        said, _ = process.communicate(timeout=300)
-        return process.returncode, said
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
 
 
 def test_killed_at_random_instants(site: Site, tmp_path: Path) -> None:
     wizard, stack = Wizard(site, tmp_path), str(written(site, tmp_path))
     before = site.all_files()
     begin = time.monotonic()
-    code, said = wizard.run("apply", stack, "--yes")
-    assert code == 0, said
+    code, output = wizard.run("apply", stack, "--yes")
+    assert code == 0, output
     takes = time.monotonic() - begin
     assert wizard.run("undo", "--yes")[0] == 0
     assert site.all_files() == before
@@ -95,16 +95,16 @@ def test_killed_at_random_instants(site: Site, tmp_path: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate(timeout=60)
-        code, said = wizard.run("recover", "--yes")
-        assert code == 0, (seed, turn, said)
-        code, said = wizard.run("history", "--json")
-        runs = [run["state"] for run in json.loads(said)]
+        code, output = wizard.run("recover", "--yes")
+        assert code == 0, (seed, turn, output)
+        code, output = wizard.run("history", "--json")
+        runs = [run["state"] for run in json.loads(output)]
         if runs and runs[0] == "proven":
             ends["new"] += 1
-            code, said = wizard.run("verify", stack)
-            assert code == 0, (seed, turn, said)
-            code, said = wizard.run("undo", "--yes")
-            assert code == 0, (seed, turn, said)
+            code, output = wizard.run("verify", stack)
+            assert code == 0, (seed, turn, output)
+            code, output = wizard.run("undo", "--yes")
+            assert code == 0, (seed, turn, output)
         else:
             ends["old"] += 1
         assert site.all_files() == before, (seed, turn, runs)

@@ -145,8 +145,8 @@ ONE_NAME = FrontDoor(
 def apply(engine: Engine, stack: Stack) -> tuple[Plan, Outcome]:
     plan = engine.plan(stack)
     outcome = engine.apply(plan)
-    told = [f"{a.probe.id}: {a.outcome} {a.reason}" for a in outcome.attempts if a.failed]
-    assert outcome.state == "proven", (outcome.error and (outcome.error.what, outcome.error.where), told)
+    failures = [f"{a.probe.id}: {a.outcome} {a.reason}" for a in outcome.attempts if a.failed]
+    assert outcome.state == "proven", (outcome.error and (outcome.error.what, outcome.error.where), failures)
     return plan, outcome
 
 

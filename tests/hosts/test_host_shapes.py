@@ -120,9 +120,9 @@ class Site:
                 stdin=subprocess.DEVNULL,
                 timeout=bound,
             )
-        said = f"firescreen {' '.join(words)}: {ended.returncode}\n{ended.stdout[-6000:]}\n{ended.stderr[-6000:]}"
-        assert "Traceback" not in ended.stdout + ended.stderr, said
-        assert ended.returncode != 124, f"it did not end: {said}"
+        output = f"firescreen {' '.join(words)}: {ended.returncode}\n{ended.stdout[-6000:]}\n{ended.stderr[-6000:]}"
+        assert "Traceback" not in ended.stdout + ended.stderr, output
+        assert ended.returncode != 124, f"it did not end: {output}"
         return ended
 
     def taken(self) -> dict[str, Snapshot]:
@@ -153,13 +153,13 @@ class Site:
 
     def works(self) -> list[str]:
         """Returns the errors of the shape's own commands that fail."""
-        said = []
+        failures = []
         for name, commands in self.shape.works.items():
             for command in commands:
                 ended = self.machines[name].run(command, timeout=20)
                 if ended.returncode:
-                    said.append(f"{name}: {command}: {ended.returncode} {ended.stdout}{ended.stderr}")
-        return said
+                    failures.append(f"{name}: {command}: {ended.returncode} {ended.stdout}{ended.stderr}")
+        return failures
 
     def ca(self) -> str:
         """Returns the CA's certificate, as a file of this machine."""
@@ -250,30 +250,30 @@ def test_a_run_ends_verified_or_changes_nothing(shape: Shape, site: Site) -> Non
     began = time.monotonic()
     ended = site.firescreen("apply", "STACK", "--yes")
     took = time.monotonic() - began
-    said = f"{ended.returncode} after {took:.0f} s\n{ended.stdout[-6000:]}{ended.stderr[-9000:]}"
+    output = f"{ended.returncode} after {took:.0f} s\n{ended.stdout[-6000:]}{ended.stderr[-9000:]}"
     if shape.ends == "verified":
-        assert ended.returncode == 0, said
-        assert_no_errors([*after_the_run(site, before), *unsecured_components(site), *site.works()], said)
+        assert ended.returncode == 0, output
+        assert_no_errors([*after_the_run(site, before), *unsecured_components(site), *site.works()], output)
         planned = site.firescreen("plan", "STACK")
         assert planned.returncode == 0, f"a second plan has changes:\n{planned.stdout}{planned.stderr}"
         undone = site.firescreen("undo", "--yes")
         assert undone.returncode == 0, undone.stdout + undone.stderr
     else:
-        assert ended.returncode in (1, 2), said
-        assert "what to do:" in ended.stderr, said
+        assert ended.returncode in (1, 2), output
+        assert "what to do:" in ended.stderr, output
         missing = [each for each in shape.words if not re.search(each, ended.stderr)]
-        assert not missing, f"it does not say {missing}:\n{said}"
+        assert not missing, f"it does not say {missing}:\n{output}"
         if shape.ends == "refused":
             history = site.firescreen("history", "--json")
-            assert json.loads(history.stdout or "[]") == [], f"it began before it refused:\n{said}"
-            assert_no_errors(changes_of_refused_run(before, site.taken()), said)
-    assert_no_errors(differences_after_undo(site, before), said)
-    assert took < shape.bound, said
+            assert json.loads(history.stdout or "[]") == [], f"it began before it refused:\n{output}"
+            assert_no_errors(changes_of_refused_run(before, site.taken()), output)
+    assert_no_errors(differences_after_undo(site, before), output)
+    assert took < shape.bound, output
 
 
-def assert_no_errors(wrong: list[str], said: str) -> None:
+def assert_no_errors(wrong: list[str], output: str) -> None:
     """Fails if there is any error; the message has all of them, then the output of the run."""
-    assert not wrong, "\n".join([*wrong, said])
+    assert not wrong, "\n".join([*wrong, output])
 
 
 def answers(site: Site) -> list[str]:

@@ -194,8 +194,12 @@ def test_a_name_with_two_hosts_is_an_error(
     workspace.ensure()
     with network.entered():
         plan = Engine(workspace).plan(stack)
-    (said,) = (each for each in plan.warnings if each.id == "target-unclear")
-    assert "pool.example.org:9100" in said.what and "several hosts" in said.what and "srv1, srv2" in said.what
+    (warning,) = (each for each in plan.warnings if each.id == "target-unclear")
+    assert (
+        "pool.example.org:9100" in warning.what
+        and "several hosts" in warning.what
+        and "srv1, srv2" in warning.what
+    )
 
 
 def test_a_host_without_getent_is_reported(
@@ -211,5 +215,5 @@ def test_a_host_without_getent_is_reported(
     workspace.ensure()
     with network.entered():
         plan = Engine(workspace).plan(stack)
-    (said,) = (each for each in plan.warnings if each.id == "target-unclear")
-    assert "Metrics-A.example.org.:9100" in said.what and "no getent" in said.what
+    (warning,) = (each for each in plan.warnings if each.id == "target-unclear")
+    assert "Metrics-A.example.org.:9100" in warning.what and "no getent" in warning.what

@@ -253,9 +253,9 @@ def test_programs(here: IncusConnection) -> None:
 
 def test_the_last_output_of_a_program_is_never_lost(here: IncusConnection) -> None:
     # The client by itself loses the output of some calls in a hundred.
-    said = ["sh", "-c", "echo out; echo err >&2; exit 3"]
+    argv = ["sh", "-c", "echo out; echo err >&2; exit 3"]
     with ThreadPoolExecutor(4) as pool:
-        ends = {(end.code, end.stdout, end.stderr) for end in pool.map(here.run, [said] * 300)}
+        ends = {(end.code, end.stdout, end.stderr) for end in pool.map(here.run, [argv] * 300)}
     assert ends == {(3, "out\n", "err")}
 
 

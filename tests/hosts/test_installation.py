@@ -64,8 +64,8 @@ def test_it_installs_on_python_3_14_from_a_wheel_and_from_the_repository(
             # An empty home each time; a build writes beside the sources, which are mounted read-only here.
             fresh = "rm -rf /home/new /tmp/source && mkdir /home/new && cp -r /wheels/source /tmp/source"
             line = typed.replace("/wheels/source", "/tmp/source")
-            said = machine.check(f"{OFFLINE}; {fresh}; cd; {line} --version", timeout=300)
-            assert said.startswith("firescreen, version "), way
+            version = machine.check(f"{OFFLINE}; {fresh}; cd; {line} --version", timeout=300)
+            assert version.startswith("firescreen, version "), way
             command = line.rpartition("&& ")[2]
             topics = machine.check(f"{OFFLINE}; cd; {command} docs", timeout=120)
             assert len(topics.splitlines()) >= 5, way

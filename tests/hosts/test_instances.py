@@ -93,10 +93,12 @@ def found(engine: Engine, machine: Machine) -> dict[str, Service]:
 def targets(machine: Machine, port: int) -> dict[str, str]:
     """Returns the targets of a secured Prometheus."""
     password = machine.check("cat /etc/prometheus/prometheus.password").strip()
-    said = machine.check(
+    document = machine.check(
         ["curl", "-sk", "-u", f"prometheus:{password}", f"https://127.0.0.1:{port}/api/v1/targets"]
     )
-    return {each["labels"]["instance"]: each["health"] for each in json.loads(said)["data"]["activeTargets"]}
+    return {
+        each["labels"]["instance"]: each["health"] for each in json.loads(document)["data"]["activeTargets"]
+    }
 
 
 def code(machine: Machine, url: str) -> str:
@@ -157,9 +159,9 @@ def test_every_instance_is_found_and_secured_with_its_own_files(
                 )
             )
         )
-        told = cli(network, tmp_path, "scan", str(half), "--json")
-        assert told.returncode == 3, told.stderr
-        rows = json.loads(told.stdout)
+        scan = cli(network, tmp_path, "scan", str(half), "--json")
+        assert scan.returncode == 3, scan.stderr
+        rows = json.loads(scan.stdout)
         assert ("not-in-stack", "node@9101") in {(one["id"], one.get("unit")) for one in rows["findings"]}
         assert {one["unit"] for one in rows["components"]} == {"prometheus-node-exporter", "node@9101"}
         warned = json.loads(cli(network, tmp_path, "plan", str(half), "--json").stdout)["warnings"]
@@ -229,8 +231,8 @@ def test_programs_of_supervisord_are_restarted_by_supervisorctl_and_no_others(
         assert service.supervision.file == "/etc/supervisor/conf.d/node.conf"
         plan = engine.plan(load(file))
         (restart,) = plan.restarts
-        said = "\n".join(restart.commands())
-        assert "supervisorctl update node" in said and "systemctl" not in said
+        commands = "\n".join(restart.commands())
+        assert "supervisorctl update node" in commands and "systemctl" not in commands
         # Without a terminal it ends with the commands to type.
         ended = cli(network, tmp_path, "apply", str(file), "--yes")
         assert ended.returncode == 2, ended.stderr

@@ -80,7 +80,7 @@ def room(site: dict[str, Machine], folder: Path, *, user: str = "root", become: 
 
 def open_before_and_done_after(session: LabSession, *, by_hand: bool) -> list[str]:
     """Plays a lab; returns the output of its commands."""
-    said: list[str] = []
+    output: list[str] = []
     for step in session.lab.steps:
         if step.missing:
             assert session.check(step.id).ok
@@ -90,13 +90,13 @@ def open_before_and_done_after(session: LabSession, *, by_hand: bool) -> list[st
         if by_hand:
             for typed in session.type(step.id):
                 assert typed.code == 0, f"{step.id}: {typed.command}\n{typed.output}"
-                said.append(typed.output)
+                output.append(typed.output)
         else:
             outcome = session.solve(step.id)
             assert outcome.error is None, (step.id, outcome.error.what, outcome.error.todo)
         after = session.check(step.id, patience=PATIENCE)
         assert after.ok, f"{step.id}: {after.what} - {after.todo}"
-    return said
+    return output
 
 
 def opened(engine: Engine, lab: str, where: Classroom) -> LabSession:
@@ -163,8 +163,8 @@ def test_certificates_for_both_ends(
     lab: str,
 ) -> None:
     session = opened(engine, lab, room(site, tmp_path))
-    said = "\n".join(open_before_and_done_after(session, by_hand=True))
-    assert "rejected" in said and "node_load1 " in said
+    output = "\n".join(open_before_and_done_after(session, by_hand=True))
+    assert "rejected" in output and "node_load1 " in output
     missing = {step.id: step.missing for step in session.lab.steps if step.missing}
     if lab == "workshop":
         assert missing == {"more": "this classroom has no host srv3"}

@@ -66,16 +66,16 @@ def stack_file(hosts: Hosts, folder: Path) -> Path:
 def command(network: Network, folder: Path, *words: str | Path) -> tuple[str, float, float]:
     """Returns the output of `firescreen`, its seconds and its peak memory (MiB); it must succeed."""
     program = [sys.executable, "-m", "wizard.cli", "--workspace", folder / "workspace", *words]
-    with (folder / "said").open("w+") as said:
+    with (folder / "said").open("w+") as output:
         began = time.monotonic()
         process = subprocess.Popen(
-            [*network.enter, "prlimit", f"--nofile={FILES}", "--", *program], stdout=said, stderr=said
+            [*network.enter, "prlimit", f"--nofile={FILES}", "--", *program], stdout=output, stderr=output
         )
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     assert process.returncode == 0, text[-3000:]
     return text, seconds, used.ru_maxrss / 1024
 

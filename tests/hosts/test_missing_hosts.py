@@ -111,11 +111,11 @@ def check_commands(
             stdin=subprocess.DEVNULL,
             timeout=300,
         )
-        said = ended.stdout + ended.stderr
-        assert "Traceback" not in said and "KeyError" not in said, (words, said)
-        assert ended.returncode in (0, 1, 2, 3), (words, ended.returncode, said)
+        output = ended.stdout + ended.stderr
+        assert "Traceback" not in output and "KeyError" not in output, (words, output)
+        assert ended.returncode in (0, 1, 2, 3), (words, ended.returncode, output)
         if words[0] in NAMED:
-            assert "gone" in said, (words, said)
+            assert "gone" in output, (words, output)
             went_on = {"scan": 3, "plan": 3, "verify": 1, "apply": 1}[words[0]]
             wanted = {True: (went_on,), False: (2,), None: (2, went_on)}[left_out]
-            assert ended.returncode in wanted, (words, ended.returncode, said)
+            assert ended.returncode in wanted, (words, ended.returncode, output)

@@ -54,10 +54,10 @@ def test_two_hosts_are_secured_verified_and_undone_by_lines_from_a_pipe(
         timeout=300,
         check=False,
     )
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 0, said
-    assert "\x1b" not in said
-    assert bases.PASSWORD not in said
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert "\x1b" not in output
+    assert bases.PASSWORD not in output
     lines = ended.stdout.splitlines()
     assert "2 of 2 components unprotected." in lines
     for name in ("srv1", "prometheus"):

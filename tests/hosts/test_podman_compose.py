@@ -99,8 +99,8 @@ def secure_and_undo(pod: Podman) -> None:
     assert {each["component"] for each in done["probes"]} == {"node_exporter", "prometheus"}
     assert sum(each["expect"] == "up" and each["ok"] for each in done["probes"]) == 2
     secret = pod.check("cat /root/.local/share/firescreen/users/*.password").strip()
-    told = pod.check("podman inspect $(podman ps -aq)") + pod.read(f"{FOLDER}/compose.yaml").decode()
-    assert secret and secret not in told and "$2y$" not in told
+    texts = pod.check("podman inspect $(podman ps -aq)") + pod.read(f"{FOLDER}/compose.yaml").decode()
+    assert secret and secret not in texts and "$2y$" not in texts
     assert pod.firescreen("plan", "/root/stack.yaml", "--json")["changes"] == []
     pod.firescreen("undo", "--yes")
     assert (files(pod), shape(pod)) == (before, was)
@@ -109,7 +109,7 @@ def secure_and_undo(pod: Podman) -> None:
 def refuse_pending(pod: Podman, command: str) -> None:
     edited = COMPOSE.replace("disable-defaults", "uname")
     pod.push(f"{FOLDER}/compose.yaml", edited.encode())
-    said = pod.firescreen("plan", "/root/stack.yaml", code=2)
-    assert "does not run as its Compose files say now" in said
-    assert f"{command} up -d exporter" in said
+    output = pod.firescreen("plan", "/root/stack.yaml", code=2)
+    assert "does not run as its Compose files say now" in output
+    assert f"{command} up -d exporter" in output
     pod.push(f"{FOLDER}/compose.yaml", COMPOSE.encode())

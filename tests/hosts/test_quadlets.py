@@ -165,11 +165,11 @@ def test_quadlets_are_secured_verified_and_undone(pod: Podman) -> None:
     assert (box["unit"], box["uid"], box["state"]) == ("prometheus.service", 65534, "running")
     before, was = files(pod), shape(pod)
 
-    told = pod.firescreen("plan", "/root/stack.yaml", "--diff", code=3)
-    assert "prometheus.container" in told
-    assert "(200|401)'" in told
+    output = pod.firescreen("plan", "/root/stack.yaml", "--diff", code=3)
+    assert "prometheus.container" in output
+    assert "(200|401)'" in output
     for unit in ("exporter", "prometheus"):
-        assert f"!   systemctl daemon-reload\n!   systemctl restart {unit}.service\n" in told
+        assert f"!   systemctl daemon-reload\n!   systemctl restart {unit}.service\n" in output
     assert files(pod) == before
     done = pod.firescreen("apply", "/root/stack.yaml", "--yes", "--json")
     assert done["state"] == "proven"
@@ -213,8 +213,8 @@ def test_a_quadlet_whose_image_is_gone_is_rolled_back(pod: Podman) -> None:
 def test_a_drop_in_that_would_override_an_edit_is_refused(pod: Podman, place: str) -> None:
     pod.push(place, b"[Container]\nExec=--collector.uname\n")
     try:
-        said = pod.firescreen("plan", "/root/stack.yaml", code=2)
-        assert f"the drop-in {place}, which counts and is not edited" in said
+        output = pod.firescreen("plan", "/root/stack.yaml", code=2)
+        assert f"the drop-in {place}, which counts and is not edited" in output
     finally:
         pod.check(["rm", place])
 

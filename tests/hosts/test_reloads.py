@@ -42,15 +42,15 @@ def test_a_reload_command_over_http_is_corrected_and_restored(machine: Machine) 
     machine.run([FIRESCREEN, "recover", "--yes"])
     before = files(machine)
     planned = firescreen(machine, "plan", "/root/stack.yaml", "--json", code=3)
-    told = [row["what"] for row in planned["warnings"] if row["id"] == "asked-by-http"]
+    warnings = [row["what"] for row in planned["warnings"] if row["id"] == "asked-by-http"]
     for place in (
         "/etc/cron.d/watch:3",
         "/etc/cron.hourly/health:2",
         "/usr/local/bin/watchdog:3",
         "/etc/systemd/system/watchdog.service:4",
     ):
-        assert [what for what in told if place in what], (place, told)
-    assert len(told) == 4, told
+        assert [what for what in warnings if place in what], (place, warnings)
+    assert len(warnings) == 4, warnings
     mended = f"{folder}/zz-firescreen-reload.conf"
     assert [change for change in planned["changes"] if change["path"] == mended]
 

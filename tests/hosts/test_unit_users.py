@@ -79,9 +79,9 @@ def test_the_shared_user_nobody_is_reported(machine: Machine) -> None:
     machine.check(["systemd-run", "--unit=neighbour", "-p", "User=nobody", "/bin/sleep", "600"])
     machine.push("/root/stack.yaml", ALONE.encode())
     planned = firescreen(machine, "plan", "/root/stack.yaml", "--json", code=3)
-    (said,) = [row["what"] for row in planned["warnings"] if row["id"] == "key-readable-by-others"]
-    assert "sleep" in said
-    assert "/etc/node_exporter/node_exporter.key" in said
+    (warning,) = [row["what"] for row in planned["warnings"] if row["id"] == "key-readable-by-others"]
+    assert "sleep" in warning
+    assert "/etc/node_exporter/node_exporter.key" in warning
     assert firescreen(machine, "apply", "/root/stack.yaml", "--yes", "--json")["state"] == "proven"
 
 

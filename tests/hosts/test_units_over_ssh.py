@@ -45,9 +45,9 @@ def test_unusual_units_are_secured_and_restored(
     )
     with engine_for(tmp_path, network, {spec.name: password for spec in specs} if password else {}) as engine:
         plan = engine.plan(stack)
-        told = [warning.what for warning in plan.warnings if warning.id == "asked-by-http"]
-        assert len(told) == 1
-        assert told[0].startswith("prometheus:/etc/cron.d/watch:1 uses http for node_exporter")
+        warnings = [warning.what for warning in plan.warnings if warning.id == "asked-by-http"]
+        assert len(warnings) == 1
+        assert warnings[0].startswith("prometheus:/etc/cron.d/watch:1 uses http for node_exporter")
         outcome = engine.apply(plan)
         assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
         key = srv1.root / "etc/node_exporter/node_exporter.key"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.faults import PASSWORD, Fault, StartFault
-from tests.integration.loopback_programs import exporter, free_port, prometheus_server, running
+from tests.integration.loopback_programs import exporter, free_port, prometheus_server
 from tests.processes import run_program
 from wizard import binaries, probes
 from wizard.model import Attempt, Probe
@@ -328,4 +328,4 @@ def refuse(fault: StartFault, folder: Path, *, program: str, taken: int) -> Refu
     return Refused(fault, port, home, result.stdout + result.stderr, result.returncode)
 
 
-__all__ = ["PASSWORD", "Laboratory", "Observation", "Refused", "laboratory", "probe_of", "refuse", "running"]
+__all__ = ["PASSWORD", "Laboratory", "Observation", "Refused", "laboratory", "probe_of", "refuse"]

@@ -58,24 +58,24 @@ _BY_CA = CertificateSpec()
 _T = TypeVar("_T")
 
 
-def until(look: Callable[[], tuple[bool, _T]], what: str, *, limit: float = _LIMIT) -> _T:
+def wait_until(check: Callable[[], tuple[bool, _T]], what: str, *, limit: float = _LIMIT) -> _T:
     """Waits until `look` returns (true, value), and returns the value; fails with the last value."""
     deadline = time.monotonic() + limit
     while True:
-        good, found = look()
-        if good:
+        is_reached, found = check()
+        if is_reached:
             return found
         assert time.monotonic() < deadline, f"{what}: {found}"
         time.sleep(0.1)
 
 
 @dataclass
-class Whole:
+class FullStack:
     """A running practice stack of all components, its engine, and the present protection of its components."""
 
     practice: PracticeStack
     engine: Engine
-    now: Levels = field(default_factory=dict)
+    levels: Levels = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -97,16 +97,16 @@ class Whole:
     def apply(self, stack: Stack) -> Outcome:
         """Plans and applies a stack, which must be verified, and remembers its levels."""
         outcome = self.engine.apply(self.engine.plan(stack))
-        self.took(outcome, stack)
+        self.check_verified(outcome, stack)
         return outcome
 
-    def took(self, outcome: Outcome, stack: Stack) -> None:
+    def check_verified(self, outcome: Outcome, stack: Stack) -> None:
         """Checks that a run was verified, with every probe as expected, and remembers the levels."""
         bad = [(each.probe.id, each.probe.expect, each.outcome, each.reason) for each in outcome.attempts]
         bad = [each for each, attempt in zip(bad, outcome.attempts, strict=True) if not attempt.ok]
-        said = (outcome.state, str(outcome.error or ""), getattr(outcome.error, "log", ()), bad)
-        assert outcome.state == "proven" and not bad, said
-        self.now = {each.name: each.protect for each in stack.components if each.protect}
+        details = (outcome.state, str(outcome.error or ""), getattr(outcome.error, "log", ()), bad)
+        assert outcome.state == "proven" and not bad, details
+        self.levels = {each.name: each.protect for each in stack.components if each.protect}
 
     def undo(self) -> None:
         """Undoes the newest run; everything is unprotected then."""
@@ -131,7 +131,7 @@ class Whole:
 
     def get(self, component: str, path: str) -> bytes:
         """Returns the answer of a component, requested with the credentials that its level requires."""
-        level = self.now.get(component, ())
+        level = self.levels.get(component, ())
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         request = urllib.request.Request(f"{'https' if level else 'http'}://{self.listen(component)}{path}")
         if level:
@@ -148,22 +148,22 @@ class Whole:
         with urllib.request.build_opener(*handlers).open(request, timeout=5) as answer:
             return bytes(answer.read())
 
-    def ask(self, component: str, path: str) -> Any:
+    def get_json(self, component: str, path: str) -> Any:
         """Returns the answer as JSON."""
         return json.loads(self.get(component, path))
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Returns the result of a query to Prometheus."""
-        answer = self.ask("prometheus", f"/api/v1/query?query={quote(expression, safe='')}")
+        answer = self.get_json("prometheus", f"/api/v1/query?query={quote(expression, safe='')}")
         return list(answer["data"]["result"])
 
-    def all_up(self, since: float) -> None:
+    def wait_until_all_up(self, since: float) -> None:
         """Waits until Prometheus reports up = 1 for every job, scraped after `since` with the expected scheme."""
-        until(lambda: self._up(since), "not every job is up")
+        wait_until(lambda: self._up(since), "not every job is up")
 
     def _up(self, since: float) -> tuple[bool, Any]:
         try:
-            targets = self.ask("prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
+            targets = self.get_json("prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
             up = {_target(row): row["value"][1] for row in self.query("up")}
             fresh = {_target(row): float(row["value"][1]) for row in self.query("timestamp(up)")}
         except OSError as problem:  # Prometheus itself may be restarting
@@ -177,34 +177,35 @@ class Whole:
             for target in targets
         }
         wanted = {
-            job: ("up", "https" if self.now.get(component) else "http", "") for job, component in JOBS.items()
+            job: ("up", "https" if self.levels.get(component) else "http", "")
+            for job, component in JOBS.items()
         }
         # A removed target may still have its last sample for some minutes.
         active = {(target["labels"]["job"], target["labels"]["instance"]) for target in targets}
         good = found == wanted and all(up.get(each) == "1" and fresh[each] > since for each in active)
         return good, (found, up, fresh, since)
 
-    def alerts_arrive(self, since: float) -> None:
+    def wait_for_alert(self, since: float) -> None:
         """Waits until Alertmanager has the alert that always fires, sent by Prometheus after `since`."""
 
-        def look() -> tuple[bool, Any]:
+        def check() -> tuple[bool, Any]:
             try:
-                alerts = self.ask("alertmanager", "/api/v2/alerts")
+                alerts = self.get_json("alertmanager", "/api/v2/alerts")
             except OSError as problem:
                 return False, problem
             mine = [alert for alert in alerts if alert["labels"].get("alertname") == "Watchdog"]
             return any(_seconds(alert["updatedAt"]) > since for alert in mine), alerts
 
-        until(look, "the alert does not arrive")
+        wait_until(check, "the alert does not arrive")
 
-    def probe_succeeds(self, since: float) -> None:
+    def wait_for_probe_success(self, since: float) -> None:
         """Waits until Prometheus has probe_success 1 from the blackbox exporter after `since`, and no 0."""
 
-        def look() -> tuple[bool, Any]:
+        def check() -> tuple[bool, Any]:
             rows = self.query(f"probe_success and timestamp(probe_success) > {since}")
             return [row["value"][1] for row in rows] == ["1"], rows
 
-        until(look, "the blackbox exporter does not get through")
+        wait_until(check, "the blackbox exporter does not get through")
 
 
 def _target(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -220,22 +221,22 @@ def _seconds(stamp: str) -> float:
 
 
 @contextmanager
-def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[Whole]:
+def full_stack(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[FullStack]:
     """Starts a practice stack of all components, unprotected and scraped once; removes it afterwards."""
     place = Workspace(workspace)
     place.ensure()
     try:
         begin = time.time()
         found = practice_stack.up(workspace, cache, suite=suite, components=practice_stack.WHOLE)
-        stand = Whole(found, Engine(place))
-        stand.all_up(begin)
-        yield stand
+        running_stack = FullStack(found, Engine(place))
+        running_stack.wait_until_all_up(begin)
+        yield running_stack
     finally:
         practice_stack.down(workspace, remove=True)
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostScrapes:
     """The failed and missing scrapes of a target in a window, at an interval of one second."""
 
     failed: int
@@ -253,9 +254,9 @@ class Lost:
         return self.failed + self.late + self.missing
 
 
-def lost(stand: Whole, begin: float, end: float) -> dict[str, Lost]:
+def lost_scrapes_by_job(running_stack: FullStack, begin: float, end: float) -> dict[str, LostScrapes]:
     """Returns job -> lost scrapes between two moments (Unix time), from Prometheus' own samples."""
-    return lost_scrapes(stand.query, JOBS, begin, end)
+    return lost_scrapes(running_stack.query, JOBS, begin, end)
 
 
 def lost_scrapes(
@@ -265,7 +266,7 @@ def lost_scrapes(
     end: float,
     *,
     label: str = "job",
-) -> dict[str, Lost]:
+) -> dict[str, LostScrapes]:
     """Returns the scrapes that each target lost between two moments (Unix time), from Prometheus' own samples.
 
     Waits for two samples of each target after `end`, so that the window is complete.
@@ -282,23 +283,23 @@ def lost_scrapes(
             seen[row["metric"][label]] += [(float(at), value) for at, value in row["values"]]
         return seen
 
-    def look() -> tuple[bool, dict[str, list[tuple[float, str]]]]:
+    def check() -> tuple[bool, dict[str, list[tuple[float, str]]]]:
         seen = samples("up")
         later = [sum(at > end for at, _ in values) for values in seen.values()]
         return min(later) >= 2, {job: sorted(values) for job, values in seen.items()}
 
-    found = until(look, "no samples after the run")
+    found = wait_until(check, "no samples after the run")
     took = {job: dict(values) for job, values in samples("scrape_duration_seconds").items()}
-    told = {}
+    lost_by_key = {}
     for job, values in found.items():
         # The first sample before the window counts as its start: a gap at the very beginning is found too.
         window = [(at, value) for at, value in values if at >= begin - 1.5]
         gaps = [later - earlier for (earlier, _), (later, _) in pairwise(window)]
         down = [float(took[job].get(at, "0")) >= _ALL_ITS_TIME for at, value in window if value == "0"]
-        told[job] = Lost(
+        lost_by_key[job] = LostScrapes(
             failed=down.count(False),
             late=down.count(True),
             missing=sum(max(0, round(gap) - 1) for gap in gaps),
             widest=round(max(gaps), 2),
         )
-    return told
+    return lost_by_key

@@ -67,7 +67,7 @@ def free_address(port: int) -> str:
 
 
 @contextmanager
-def running(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iterator[list[str]]:
+def running_program(argv: Sequence[str], ready: str, *, cwd: Path | None = None) -> Iterator[list[str]]:
     """Starts a program, waits until it logs `ready`, and yields its log so far (a list that grows)."""
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd)
     lines: list[str] = []
@@ -108,7 +108,7 @@ def exporter(
         path = folder / f"web-{port}.yml"
         path.write_text(web)
         argv.append(f"--web.config.file={path}")
-    with running(argv, "TLS is") as lines:
+    with running_program(argv, "TLS is") as lines:
         yield lines
 
 
@@ -124,5 +124,5 @@ def prometheus_server(program: str, folder: Path, port: int, config: str) -> Ite
         f"--storage.tsdb.path={home}/data",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with running(argv, "Server is ready", cwd=home) as lines:
+    with running_program(argv, "Server is ready", cwd=home) as lines:
         yield lines

@@ -30,9 +30,9 @@ def snapshot(workspace: Path) -> Snapshot:
 
 def differences(before: Snapshot, after: Snapshot) -> list[str]:
     """Returns the paths that differ, and how; empty if none does."""
-    told = [f"new: {path}" for path in sorted(after.keys() - before.keys())]
-    told += [f"gone: {path}" for path in sorted(before.keys() - after.keys())]
-    told += [
+    lines = [f"new: {path}" for path in sorted(after.keys() - before.keys())]
+    lines += [f"gone: {path}" for path in sorted(before.keys() - after.keys())]
+    lines += [
         f"changed: {path}" for path in sorted(before.keys() & after.keys()) if before[path] != after[path]
     ]
-    return told
+    return lines

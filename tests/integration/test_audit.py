@@ -72,8 +72,8 @@ def test_an_unreachable_host_leaves_the_document_complete(run: Run, tmp_path: Pa
 
 
 def test_a_check_is_explained_and_bad_input_changes_nothing(run: Run) -> None:
-    told = run("audit", "--explain", "crt-05", "--json")
-    assert told.returncode == 0 and json.loads(told.stdout)["id"] == "CRT-05"
+    output = run("audit", "--explain", "crt-05", "--json")
+    assert output.returncode == 0 and json.loads(output.stdout)["id"] == "CRT-05"
     unknown = run("audit", "--explain", "CRT-99")
     assert unknown.returncode == 2 and unknown.stdout == "" and "Did you mean CRT-0" in unknown.stderr
     assert run("audit", "absent.yaml").returncode == 2

@@ -93,11 +93,11 @@ class SharedPractice:
         assert ended.returncode == 2, (ended.returncode, ended.stdout, ended.stderr)
         assert "Traceback" not in ended.stderr
         assert ended.stdout == ""
-        _, said, *rest = ended.stderr.splitlines()
-        told = {key.strip(): text for key, _, text in (line.partition(": ") for line in rest)}
-        assert what in said, ended.stderr
-        assert where in told.get("where", ""), ended.stderr
-        assert todo in told.get("what to do", ""), ended.stderr
+        _, first_line, *rest = ended.stderr.splitlines()
+        parts = {key.strip(): text for key, _, text in (line.partition(": ") for line in rest)}
+        assert what in first_line, ended.stderr
+        assert where in parts.get("where", ""), ended.stderr
+        assert todo in parts.get("what to do", ""), ended.stderr
         assert differences(before, snapshot(self.workspace)) == []
         assert not list((self.workspace / "runs").glob("*")), "the journal is empty"
 
@@ -417,19 +417,19 @@ def version(shared_practice: SharedPractice, request: pytest.FixtureRequest) -> 
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"client_allowed_sans": ("prometheus",), "protect": ("tls", "client_cert")}, "client_allowed_sans"),
         ({"rate_limit": RateLimit("1s", 5), "protect": ("tls",)}, "rate_limit"),
     ],
 )
 def test_a_setting_that_this_version_does_not_support(
-    shared_practice: SharedPractice, settings: dict[str, Any], said: str
+    shared_practice: SharedPractice, settings: dict[str, Any], message: str
 ) -> None:
     protect = settings["protect"]
     rest = {key: value for key, value in settings.items() if key != "protect"}
     shared_practice.assert_rejected(
-        shared_practice.stack(*protect, **rest), said, "srv1/node_exporter", "Upgrade node_exporter"
+        shared_practice.stack(*protect, **rest), message, "srv1/node_exporter", "Upgrade node_exporter"
     )
 
 

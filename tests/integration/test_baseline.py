@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.full_stack import LEVELS, Whole, until, whole
+from tests.integration.full_stack import LEVELS, FullStack, full_stack, wait_until
 from tests.integration.snapshot import differences, snapshot
 from tests.integration.test_existing_configuration import Admin
 from tests.processes import run_program
@@ -88,7 +88,7 @@ def healths(admin: Admin) -> dict[str, str]:
 
 
 def all_have_health(admin: Admin, **wanted: str) -> None:
-    until(lambda: ((found := healths(admin)) == wanted, found), "its first scrapes")
+    wait_until(lambda: ((found := healths(admin)) == wanted, found), "its first scrapes")
 
 
 def job(name: str, target: str, *lines: str) -> str:
@@ -119,13 +119,13 @@ def test_a_target_that_was_down_before_is_reported_and_does_not_fail_the_run(adm
     add_jobs(admin, job("elsewhere", "nosuch.invalid:9100"))
     all_have_health(admin, prometheus="up", node="down", elsewhere="down")
     plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
-    told = [each for each in plan.warnings if each.id == "down-before"]
-    assert [each.what.partition(" is down already: ")[0] for each in told] == [
+    warnings = [each for each in plan.warnings if each.id == "down-before"]
+    assert [each.what.partition(" is down already: ")[0] for each in warnings] == [
         "nosuch.invalid:9100 (job elsewhere)",
         f"{admin.node} (job node)",
     ]
-    assert "start token" in told[1].what, "its landing page is no list of metrics"
-    assert all("does not count" in each.why for each in told)
+    assert "start token" in warnings[1].what, "its landing page is no list of metrics"
+    assert all("does not count" in each.why for each in warnings)
     begin = time.monotonic()
     outcome = admin.engine.apply(plan)
     assert (outcome.state, outcome.error) == ("proven", None)
@@ -160,15 +160,15 @@ def test_the_health_from_before_a_reload_does_not_count_as_up(admin: Admin) -> N
         admin.config.write_text(admin.config.read_text().replace(login, ""))
         # The time to the next scrape is longest just after one.
         first = guarded().scraped
-        until(lambda: (guarded().scraped > first, "one scrape"), "the next scrape")
+        wait_until(lambda: (guarded().scraped > first, "one scrape"), "the next scrape")
         admin.reload()
         plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
         assert guarded().health == "up", "it was not scraped since the reload"
         outcome = admin.engine.apply(plan)
         assert (outcome.state, outcome.error) == ("proven", None)
         assert outcome.health is not None
-        (told,) = (each for each in outcome.health.down_before if place in each)
-        assert "401" in told
+        (line,) = (each for each in outcome.health.down_before if place in each)
+        assert "401" in line
 
 
 def test_a_target_that_the_run_repairs_must_come_up(admin: Admin) -> None:
@@ -176,8 +176,8 @@ def test_a_target_that_the_run_repairs_must_come_up(admin: Admin) -> None:
     admin.job("    scheme: https\n")
     all_have_health(admin, prometheus="up", node="down")
     plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
-    (told,) = (each for each in plan.warnings if each.id == "down-before")
-    assert "HTTP response to HTTPS client" in told.what and "repair" in told.why
+    (warning,) = (each for each in plan.warnings if each.id == "down-before")
+    assert "HTTP response to HTTPS client" in warning.what and "repair" in warning.why
     outcome = admin.engine.apply(plan)
     assert (outcome.state, outcome.error) == ("proven", None)
     assert all(each.ok for each in outcome.attempts)
@@ -229,13 +229,13 @@ def test_verify_completes_a_postponed_verification(admin: Admin) -> None:
 def test_a_job_with_a_long_interval_is_waited_for_and_the_plan_says_how_long(admin: Admin) -> None:
     """The scrape interval is longer than the former fixed time limit."""
     admin.job("    scrape_interval: 100s\n")
-    until(lambda: ((found := healths(admin)).get("node") == "up", found), "its first scrape", limit=120)
+    wait_until(lambda: ((found := healths(admin)).get("node") == "up", found), "its first scrape", limit=120)
     plan = admin.engine.plan(admin.stack("tls", "basic_auth"))
-    (told,) = (each for each in plan.warnings if each.id == "slow-scrape")
+    (warning,) = (each for each in plan.warnings if each.id == "slow-scrape")
     assert (
-        "job node every 100 s" in told.what
-        and "up to 116 s" in told.what
-        and "--verify-later" in told.remediation
+        "job node every 100 s" in warning.what
+        and "up to 116 s" in warning.what
+        and "--verify-later" in warning.remediation
     )
     assert plan.longest_wait == 116
     outcome = admin.engine.apply(plan)
@@ -257,13 +257,13 @@ def test_a_wait_of_hours_needs_consent(admin: Admin) -> None:
 
 
 @pytest.fixture
-def stand(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
+def running_stack(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FullStack]:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
-    with whole(tmp_path / "workspace", cache) as stand:
-        yield stand
+    with full_stack(tmp_path / "workspace", cache) as running_stack:
+        yield running_stack
 
 
-def reported(stand: Whole) -> PrometheusHealth:
+def reported(running_stack: FullStack) -> PrometheusHealth:
     """Returns what the stack's Prometheus, still unprotected, reports."""
     root = Probe(
         id="",
@@ -272,43 +272,48 @@ def reported(stand: Whole) -> PrometheusHealth:
         name="",
         client="",
         expect="200",
-        url=f"http://{stand.listen('prometheus')}",
+        url=f"http://{running_stack.listen('prometheus')}",
     )
     return Monitor("prometheus", "prometheus", [root]).look()
 
 
-def replace_in_config(stand: Whole, old: str, new: str) -> None:
+def replace_in_config(running_stack: FullStack, old: str, new: str) -> None:
     """Replaces a text in Prometheus' configuration and reloads it."""
-    file = stand.file("prometheus", "prometheus.yml")
+    file = running_stack.file("prometheus", "prometheus.yml")
     text = file.read_text()
     assert text.count(old) == 1, text
     file.write_text(text.replace(old, new))
-    Admin(stand.practice, stand.engine, stand.root).reload()
+    Admin(running_stack.practice, running_stack.engine, running_stack.root).reload()
 
 
 @pytest.mark.matrix
-def test_an_alertmanager_behind_a_relay_counts_too(stand: Whole) -> None:
-    with relay(stand.listen("alertmanager")) as other:
+def test_an_alertmanager_behind_a_relay_counts_too(running_stack: FullStack) -> None:
+    with relay(running_stack.listen("alertmanager")) as other:
         replace_in_config(
-            stand,
+            running_stack,
             "alerting:\n  alertmanagers:\n",
             f"alerting:\n  alertmanagers:\n    - static_configs: [{{targets: ['{other}']}}]\n",
         )
-        until(lambda: (len(found := reported(stand).alertmanagers) == 2, found), "its discovery finds it")
-        stack = stand.stack({"alertmanager": LEVELS["password"]})
-        outcome = stand.engine.apply(stand.engine.plan(stack))
+        wait_until(
+            lambda: (len(found := reported(running_stack).alertmanagers) == 2, found),
+            "its discovery finds it",
+        )
+        stack = running_stack.stack({"alertmanager": LEVELS["password"]})
+        outcome = running_stack.engine.apply(running_stack.engine.plan(stack))
         assert outcome.state == "rolled-back" and outcome.error is not None
         assert f"Alertmanager http://{other}" in outcome.error.what
         assert "answered 200 before and answers 400 now" in outcome.error.what
 
 
 @pytest.mark.matrix
-def test_remote_write_through_a_relay_counts_too(stand: Whole) -> None:
+def test_remote_write_through_a_relay_counts_too(running_stack: FullStack) -> None:
     """Prometheus writes to its own receiver through a relay; then the receiver requires https."""
-    Admin(stand.practice, stand.engine, stand.root).flags("prometheus", "--web.enable-remote-write-receiver")
-    with relay(stand.listen("prometheus")) as other:
+    Admin(running_stack.practice, running_stack.engine, running_stack.root).flags(
+        "prometheus", "--web.enable-remote-write-receiver"
+    )
+    with relay(running_stack.listen("prometheus")) as other:
         replace_in_config(
-            stand,
+            running_stack,
             "scrape_configs:\n",
             f"remote_write:\n  - url: http://{other}/api/v1/write\n    write_relabel_configs:\n"
             "      - {source_labels: [__name__, relayed], regex: 'up;', action: keep}\n"
@@ -316,60 +321,60 @@ def test_remote_write_through_a_relay_counts_too(stand: Whole) -> None:
         )
 
         def delivered() -> tuple[bool, object]:
-            (each,) = reported(stand).remote_writes
+            (each,) = reported(running_stack).remote_writes
             return each.works, each
 
-        until(delivered, "its queue begins to send")
-        stack = stand.stack({"prometheus": LEVELS["tls"]})
-        outcome = stand.engine.apply(stand.engine.plan(stack))
+        wait_until(delivered, "its queue begins to send")
+        stack = running_stack.stack({"prometheus": LEVELS["tls"]})
+        outcome = running_stack.engine.apply(running_stack.engine.plan(stack))
         assert outcome.state == "rolled-back" and outcome.error is not None
         assert f"remote_write to http://{other}" in outcome.error.what
 
 
-def wait_for_probes(stand: Whole, *urls: str) -> None:
+def wait_for_probes(running_stack: FullStack, *urls: str) -> None:
     """Waits until probes of these targets succeed through the blackbox exporter, and no others are requested."""
 
     def good() -> tuple[bool, object]:
-        found = reported(stand).probed
-        targets = [each for each in reported(stand).targets if each.pool == "blackbox-http"]
+        found = reported(running_stack).probed
+        targets = [each for each in reported(running_stack).targets if each.pool == "blackbox-http"]
         asked = {each.labels["instance"] for each in targets}
         return {each.labels["instance"] for each in found if each.success} == asked == set(urls), found
 
-    until(good, "what is probed")
+    wait_until(good, "what is probed")
 
 
 @pytest.mark.matrix
-def test_a_blackbox_probe_through_a_relay_counts_too(stand: Whole) -> None:
-    with relay(stand.listen("prometheus")) as other:
-        own = f"        - targets: ['http://{stand.listen('prometheus')}/-/ready']\n"
-        replace_in_config(stand, own.strip(), f"- targets: ['http://{other}/-/ready']")
-        wait_for_probes(stand, f"http://{other}/-/ready")
-        stack = stand.stack({"prometheus": LEVELS["tls"]})
-        outcome = stand.engine.apply(stand.engine.plan(stack))
+def test_a_blackbox_probe_through_a_relay_counts_too(running_stack: FullStack) -> None:
+    with relay(running_stack.listen("prometheus")) as other:
+        own = f"        - targets: ['http://{running_stack.listen('prometheus')}/-/ready']\n"
+        replace_in_config(running_stack, own.strip(), f"- targets: ['http://{other}/-/ready']")
+        wait_for_probes(running_stack, f"http://{other}/-/ready")
+        stack = running_stack.stack({"prometheus": LEVELS["tls"]})
+        outcome = running_stack.engine.apply(running_stack.engine.plan(stack))
         assert outcome.state == "rolled-back" and outcome.error is not None
         assert f"a blackbox exporter got through to http://{other}/-/ready" in outcome.error.what
 
 
-def test_a_job_that_also_probes_others_stays_unchanged_only_with_consent(stand: Whole) -> None:
-    own, node = stand.listen("prometheus"), stand.listen("node_exporter")
+def test_a_job_that_also_probes_others_stays_unchanged_only_with_consent(running_stack: FullStack) -> None:
+    own, node = running_stack.listen("prometheus"), running_stack.listen("node_exporter")
     replace_in_config(
-        stand, f"['http://{own}/-/ready']", f"['http://{own}/-/ready', 'http://{node}/metrics']"
+        running_stack, f"['http://{own}/-/ready']", f"['http://{own}/-/ready', 'http://{node}/metrics']"
     )
-    wait_for_probes(stand, f"http://{own}/-/ready", f"http://{node}/metrics")
-    stack = stand.stack({"prometheus": LEVELS["tls"]})
-    plan = stand.engine.plan(stack)
+    wait_for_probes(running_stack, f"http://{own}/-/ready", f"http://{node}/metrics")
+    stack = running_stack.stack({"prometheus": LEVELS["tls"]})
+    plan = running_stack.engine.plan(stack)
     (client,) = plan.unaccepted
     assert client.key == "prometheus/job:blackbox-http/prometheus/prometheus"
-    before = snapshot(stand.root)
-    outcome = stand.engine.apply(plan)
+    before = snapshot(running_stack.root)
+    outcome = running_stack.engine.apply(plan)
     assert isinstance(outcome.error, InputError) and client.key in outcome.error.todo
-    assert differences(before, snapshot(stand.root)) == []
+    assert differences(before, snapshot(running_stack.root)) == []
     question = next(each for each in planner.questions(stack, plan.facts) if each.setting.of == client.key)
     stack = planner.answer(stack, question.setting, "yes")
     assert stack.accept_broken == (client.key,) and parse(dump(stack), source="x").accept_broken == (
         client.key,
     )
-    outcome = stand.engine.apply(stand.engine.plan(stack))
+    outcome = running_stack.engine.apply(running_stack.engine.plan(stack))
     assert (outcome.state, outcome.error) == ("proven", None)
     assert outcome.health is not None and outcome.health.accepted == (client.key,)
     assert planner.answer(stack, question.setting, "").accept_broken == ()
@@ -395,14 +400,16 @@ def test_broken_targets_on_the_command_line(admin: Admin) -> None:
     code, plan, _ = command(admin, stack, "plan")
     assert code == 3 and [each["id"] for each in plan["warnings"] if each["id"] == "down-before"]
     assert plan["broken_clients"] == []
-    code, done, said = command(admin, stack, "apply", "--yes", "--accept-broken", "srv1/nginx/node_exporter")
-    assert code == 2 and "no client called" in said and not done
-    code, done, said = command(admin, stack, "apply", "--yes", "--verify-later")
-    assert code == 0 and done["state"] == "changed" and done["ok"], said
-    assert "Changed, and not verified yet." in said and re.search(r"firescreen .*verify ", said)
-    code, done, said = command(admin, stack, "verify")
-    assert code == 0 and done["ok"] and done["state"] == "proven", (done, said)
+    code, done, errors = command(
+        admin, stack, "apply", "--yes", "--accept-broken", "srv1/nginx/node_exporter"
+    )
+    assert code == 2 and "no client called" in errors and not done
+    code, done, errors = command(admin, stack, "apply", "--yes", "--verify-later")
+    assert code == 0 and done["state"] == "changed" and done["ok"], errors
+    assert "Changed, and not verified yet." in errors and re.search(r"firescreen .*verify ", errors)
+    code, done, errors = command(admin, stack, "verify")
+    assert code == 0 and done["ok"] and done["state"] == "proven", (done, errors)
     assert done["health"]["up_before"] == 2 and "nosuch.invalid" in done["health"]["down_before"][0]
     assert not any(each["excused"] for each in done["probes"])
-    code, done, said = command(admin, stack, "verify")
+    code, done, errors = command(admin, stack, "verify")
     assert code == 0 and "health" not in done and "run" not in done

@@ -67,11 +67,11 @@ def serve_board(folder: Path, *options: str, listen: str = "127.0.0.1:0") -> Ite
     assert child.stdout is not None and child.stderr is not None
     try:
         link = child.stdout.readline().strip()
-        said = ""
-        while link and "Ctrl+C" not in said:
-            said += child.stderr.readline()
+        output = ""
+        while link and "Ctrl+C" not in output:
+            output += child.stderr.readline()
         assert link, child.stderr.read()
-        yield BoardServer(link, said, child)
+        yield BoardServer(link, output, child)
     finally:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
@@ -226,9 +226,9 @@ async def test_messages_and_pace_reach_a_remote_student_and_no_other(tmp_path: P
             ):
                 async with session.post(f"{board.url}/{path}", json=data) as answer:
                     assert answer.status == 200, await answer.text()
-            told = reporter.report(one, first, own_progress(one.root, labs()))
-            assert [message.text for message in told.messages] == ["Look at the SAN"]
-            assert told.open_in(LAB.id) == 2 and told.clock_until > time.time()
+            news = reporter.report(one, first, own_progress(one.root, labs()))
+            assert [message.text for message in news.messages] == ["Look at the SAN"]
+            assert news.open_in(LAB.id) == 2 and news.clock_until > time.time()
             other = reporter.report(two, second, own_progress(two.root, labs()))
             assert other.messages == ()
             for path, data in (
@@ -387,9 +387,9 @@ async def test_the_page_works_by_keyboard_on_a_projector_and_a_phone(tmp_path: P
             await page.until("!document.getElementById('ask').open")
             await page.press("o")
             await page.until("document.body.innerText.includes('Open: 1 of 4 steps')")
-            told = member.news(Workspace(helped))
-            assert told is not None and [one.text for one in told.messages] == ["look up"]
-            assert told.open_in(LAB.id) == 1
+            news = member.news(Workspace(helped))
+            assert news is not None and [one.text for one in news.messages] == ["look up"]
+            assert news.open_in(LAB.id) == 1
             student(helped, 4, name="Student 5")
             member.wish(Workspace(helped), signal="")
             took = await page.until(

@@ -104,8 +104,8 @@ async def do_a_lab_in_a_shell(folder: Path, board: BoardServer, name: str) -> No
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await asyncio.wait_for(child.communicate(), 240)
-        assert child.returncode in (0, 1), said.decode()
+        output, _ = await asyncio.wait_for(child.communicate(), 240)
+        assert child.returncode in (0, 1), output.decode()
 
     await firescreen("lab", "join", board.url, "--code", board.code, "--name", name, "--yes")
     await firescreen("lab", "start", LAB)
@@ -143,13 +143,13 @@ async def watch(
             for one in (await seen(browser, board))["students"]
         }
         now = time.monotonic()
-        for name, said in before.items():
-            if board_says.get(name) == said:
+        for name, earlier in before.items():
+            if board_says.get(name) == earlier:
                 if name in differs:
                     late.append(now - differs.pop(name))
-            elif said is not None:
+            elif earlier is not None:
                 differs.setdefault(name, now)
-                assert now - differs[name] < 60, (name, said, board_says.get(name))
+                assert now - differs[name] < 60, (name, earlier, board_says.get(name))
         await asyncio.sleep(0.1)
     return late
 

@@ -81,21 +81,21 @@ def test_a_run_whose_terminal_closes_is_rolled_back(
         shown.press("\r")
         shown.until("Stop")
     assert shown.cut() in (1, 128 + signal.SIGHUP)
-    told = firescreen("--workspace", str(workspace), "history")
-    assert "rolled back" in told.stdout and "interrupted" not in told.stdout, told.stdout
+    history = firescreen("--workspace", str(workspace), "history")
+    assert "rolled back" in history.stdout and "interrupted" not in history.stdout, history.stdout
     assert differences(before, snapshot(workspace)) == []
     assert firescreen("--workspace", str(workspace), "recover").returncode == 0
 
 
 def test_output_to_a_file_is_kept(tmp_path: Path) -> None:
     """Only the terminal is closed: a shell may have redirected the other streams."""
-    said = tmp_path / "said"
+    output = tmp_path / "said"
     leader, follower = pty.openpty()
     code = "from wizard import terminal; import sys; terminal.let_go(); print('kept'); print('x', file=sys.stderr)"
-    with said.open("w") as out:
+    with output.open("w") as out:
         ended = subprocess.run(
             [sys.executable, "-c", code], stdin=follower, stdout=out, stderr=follower, check=True, timeout=60
         )
     os.close(follower)
-    assert ended.returncode == 0 and said.read_text() == "kept\n"
+    assert ended.returncode == 0 and output.read_text() == "kept\n"
     os.close(leader)

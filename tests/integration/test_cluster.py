@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.loopback_programs import free_port, running
+from tests.integration.loopback_programs import free_port, running_program
 from wizard import binaries
 from wizard.certificates import issue
 from wizard.components import component
@@ -90,7 +90,7 @@ def _alertmanager(program: str, folder: Path, config: str, *peers: Instance) -> 
     ]
     if config:
         argv.append(f"--cluster.tls-config={config}")
-    with running(argv, "TLS is"):
+    with running_program(argv, "TLS is"):
         yield instance
 
 

@@ -156,16 +156,16 @@ class RecordedHost:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 30.0) -> Completed:
         self.asked.append(tuple(argv))
-        told = ""
+        output = ""
         if argv[:2] == ["systemctl", "show"]:
-            told = self.listen
+            output = self.listen
         elif argv[0] == "sh":
-            told = (
+            output = (
                 "\n\n".join(self.shown) + "\n\x1e\n" + re.sub("(?m)^# (?=/)", unit_settings.FRAME, self.cat)
             )
         elif argv[0] == "id":
-            told = argv[-1]
-        return Completed(tuple(argv), 0, told, "")
+            output = argv[-1]
+        return Completed(tuple(argv), 0, output, "")
 
     def read(self, path: str) -> FileState | None:
         return FileState(self.files[path].encode()) if path in self.files else None
@@ -187,8 +187,8 @@ DEBIAN = {
 }
 
 
-def discover(told: RecordedHost) -> tuple[Service, ...]:
-    return systemd_discovery.discover(cast(Connection, told), ())
+def discover(recorded: RecordedHost) -> tuple[Service, ...]:
+    return systemd_discovery.discover(cast(Connection, recorded), ())
 
 
 def test_debians_units_are_found_running_or_not() -> None:
@@ -238,10 +238,10 @@ ExecStart=/usr/sbin/node_exporter --web.systemd-socket $OPTIONS
 def test_a_socket_activated_unit_listens_where_its_socket_does(listen: str, wanted: str) -> None:
     for triggered_by in ("", "other.path node_exporter.socket"):
         shown = [returns_unit("node_exporter.service", User="node_exporter", TriggeredBy=triggered_by)]
-        told = RecordedHost(shown, UPSTREAM, {}, listen)
-        (found,) = discover(told)
+        recorded = RecordedHost(shown, UPSTREAM, {}, listen)
+        (found,) = discover(recorded)
         assert found.listen == wanted
-        (asked,) = [argv for argv in told.asked if "Listen" in argv]
+        (asked,) = [argv for argv in recorded.asked if "Listen" in argv]
         assert asked[-2:] == ("--", "node_exporter.socket")
         # The unit sets the variable to an empty text so that the file may set it.
         assert found.flags == FlagPlace("envfile", "/etc/sysconfig/node_exporter", "OPTIONS")
@@ -376,7 +376,7 @@ def test_the_cluster_port_is_not_mistaken_for_alertmanagers_web_port(cache: Path
         *(found.path, f"--config.file={config}", f"--storage.path={tmp_path}"),
         *(f"--cluster.listen-address=127.0.0.1:{gossip}", f"--web.listen-address=:{web}"),
     ]
-    with loopback_programs.running(argv, "TLS is"):
+    with loopback_programs.running_program(argv, "TLS is"):
         listening = [
             one for one in discovery.discover(LocalConnection("here")) if one.listen.endswith(f":{web}")
         ]

@@ -150,6 +150,6 @@ def test_an_undo_restores_a_file_with_which_the_server_does_not_start(
     undone = RUNNER.invoke(firescreen, ["--workspace", str(workspace), "undo", "--yes"])
     assert web.read_bytes() == broken
     assert "Every file is as it was before that run." in undone.stderr
-    said = "it did not restart" if runs else "does not run, as before that run"
-    assert undone.exit_code == (1 if runs else 0) and said in undone.stderr, undone.stderr
+    reason = "it did not restart" if runs else "does not run, as before that run"
+    assert undone.exit_code == (1 if runs else 0) and reason in undone.stderr, undone.stderr
     assert run(workspace, "recover", "--yes")["runs"] == [], "nothing is left to be rolled back"

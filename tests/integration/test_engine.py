@@ -452,7 +452,7 @@ def test_a_windows_host_gets_manual_commands_and_is_waited_for(
         )
         before = snapshot(engine.workspace.root)
         waited: list[Event] = []
-        said, engine_cancel = tmp_path / "node_exporter.log", threading.Event()
+        log_file, engine_cancel = tmp_path / "node_exporter.log", threading.Event()
 
         def person(event: Event) -> None:
             if event.kind != "waiting" or waited:
@@ -463,7 +463,7 @@ def test_a_windows_host_gets_manual_commands_and_is_waited_for(
             running[0].wait(60)
             # As a user does: it is started again until it stays up, and its output is kept.
             for _ in range(10):
-                with said.open("a") as log:
+                with log_file.open("a") as log:
                     started = subprocess.Popen(
                         [node_exporter, f"--web.listen-address={listen}", "--web.config.file=web.yml"],
                         cwd=folder,
@@ -476,7 +476,7 @@ def test_a_windows_host_gets_manual_commands_and_is_waited_for(
             engine_cancel.set()
 
         outcome = engine.apply(plan, person, cancel=engine_cancel)
-        assert outcome.error is None, said.read_text()
+        assert outcome.error is None, log_file.read_text()
         assert "web.config.file" in waited[0].text
         assert len([attempt for attempt in outcome.attempts if attempt.ok]) == 5
         assert engine.plan(stack).changes == ()
@@ -588,12 +588,12 @@ def test_recover_finishes_an_interrupted_undo(
     assert apply(engine, stack).error is None
     child = os.fork()
     if child == 0:
-        told = 0
+        rollbacks = 0
 
         def die(event: Event) -> None:
-            nonlocal told
-            told += event.kind == "rollback"
-            if told == at:
+            nonlocal rollbacks
+            rollbacks += event.kind == "rollback"
+            if rollbacks == at:
                 os._exit(9)
 
         engine.undo(emit=die)

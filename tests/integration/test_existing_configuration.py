@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration import openssl_certificates
-from tests.integration.full_stack import LEVELS, whole
+from tests.integration.full_stack import LEVELS, full_stack
 from tests.integration.snapshot import differences, snapshot
 from wizard import binaries
 from wizard import practice as practice_stack
@@ -407,22 +407,22 @@ def test_federation_and_remote_write_to_a_secured_prometheus(admin: Admin) -> No
 
 @pytest.mark.matrix
 def test_alertmanagers_of_which_one_is_foreign_are_refused(tmp_path: Path, cache: Path) -> None:
-    with whole(tmp_path / "workspace", cache) as stand:
-        config = stand.file("prometheus", "prometheus.yml")
-        ours = stand.listen("alertmanager")
+    with full_stack(tmp_path / "workspace", cache) as running_stack:
+        config = running_stack.file("prometheus", "prometheus.yml")
+        ours = running_stack.listen("alertmanager")
         text = config.read_text()
         block = f"        - targets: ['{ours}']\n\nscrape_configs"
         assert block in text
         config.write_text(text.replace(block, block.replace("']", "', 'other.invalid:9093']")))
-        before = snapshot(stand.root)
+        before = snapshot(running_stack.root)
         with pytest.raises(InputError) as caught:
-            stand.engine.plan(stand.stack({"alertmanager": LEVELS["password"]}))
+            running_stack.engine.plan(running_stack.stack({"alertmanager": LEVELS["password"]}))
         assert "other.invalid:9093" in caught.value.what
         assert "alertmanagers" in caught.value.what
         assert "prometheus.yml" in caught.value.where
         assert caught.value.todo
-        assert differences(before, snapshot(stand.root)) == []
-        assert stand.engine.history() == ()
+        assert differences(before, snapshot(running_stack.root)) == []
+        assert running_stack.engine.history() == ()
 
 
 # -- (f) a job with another kind of authentication
@@ -462,35 +462,35 @@ def test_different_logins_that_the_server_accepts_are_kept(admin: Admin, tmp_pat
 
 @pytest.mark.matrix
 def test_one_shared_certificate_for_all_nodes(tmp_path: Path, cache: Path) -> None:
-    with whole(tmp_path / "workspace", cache) as stand:
-        before = snapshot(stand.root)
+    with full_stack(tmp_path / "workspace", cache) as running_stack:
+        before = snapshot(running_stack.root)
         levels = dict.fromkeys(practice_stack.WHOLE, LEVELS["both"])
-        stack = stand.stack(levels, CertificateSpec(issued_by="shared"))
-        stand.apply(stack)
+        stack = running_stack.stack(levels, CertificateSpec(issued_by="shared"))
+        running_stack.apply(stack)
         pairs = {
-            component: (stand.file(component, f"{component}.crt").read_bytes())
+            component: (running_stack.file(component, f"{component}.crt").read_bytes())
             for component in practice_stack.WHOLE
         }
         assert len({pairs[name] for name in practice_stack.WHOLE if name != "prometheus"}) == 1
         assert pairs["prometheus"] != pairs["node_exporter"]
-        stand.all_up(time.time())
-        assert stand.engine.plan(stack).changes == ()
-        stand.undo()
-        assert differences(before, snapshot(stand.root)) == []
+        running_stack.wait_until_all_up(time.time())
+        assert running_stack.engine.plan(stack).changes == ()
+        running_stack.undo()
+        assert differences(before, snapshot(running_stack.root)) == []
 
 
 @pytest.mark.matrix
 def test_certificates_from_existing_files(tmp_path: Path, cache: Path) -> None:
-    with whole(tmp_path / "workspace", cache) as stand:
+    with full_stack(tmp_path / "workspace", cache) as running_stack:
         ca = openssl_certificates.authority(tmp_path / "pki")
         own: dict[str, OwnFiles] = {}
         for name in practice_stack.WHOLE:
-            address = stand.listen(name).rpartition(":")[0]
+            address = running_stack.listen(name).rpartition(":")[0]
             pair = openssl_certificates.leaf(
-                ca, stand.etc(name) / "pki", name, [f"IP:{address}"], curve="P-256"
+                ca, running_stack.etc(name) / "pki", name, [f"IP:{address}"], curve="P-256"
             )
             shown = openssl_certificates.leaf(
-                ca, stand.etc(name) / "pki", f"{name}-client", [f"DNS:{name}.lab"], usage="clientAuth"
+                ca, running_stack.etc(name) / "pki", f"{name}-client", [f"DNS:{name}.lab"], usage="clientAuth"
             )
             own[name] = OwnFiles(
                 cert_file=str(pair.certificate),
@@ -500,8 +500,8 @@ def test_certificates_from_existing_files(tmp_path: Path, cache: Path) -> None:
                 client_key_file=str(shown.key),
                 client_ca_file=str(ca.certificate),
             )
-        before = snapshot(stand.root)
-        plain = stand.stack(
+        before = snapshot(running_stack.root)
+        plain = running_stack.stack(
             dict.fromkeys(practice_stack.WHOLE, LEVELS["both"]), CertificateSpec(issued_by="files")
         )
 
@@ -509,14 +509,14 @@ def test_certificates_from_existing_files(tmp_path: Path, cache: Path) -> None:
             return replace(component, files=own[component.name])
 
         stack = replace(plain, components=tuple(map(with_files, plain.components)))
-        stand.apply(stack)
-        assert not (stand.root / "ca").exists(), "no CA is made where none is needed"
-        config = stand.file("prometheus", "prometheus.yml").read_text()
+        running_stack.apply(stack)
+        assert not (running_stack.root / "ca").exists(), "no CA is made where none is needed"
+        config = running_stack.file("prometheus", "prometheus.yml").read_text()
         assert own["prometheus"].client_cert_file in config
-        stand.all_up(time.time())
-        assert stand.engine.plan(stack).changes == ()
-        stand.undo()
-        assert differences(before, snapshot(stand.root)) == []
+        running_stack.wait_until_all_up(time.time())
+        assert running_stack.engine.plan(stack).changes == ()
+        running_stack.undo()
+        assert differences(before, snapshot(running_stack.root)) == []
 
 
 # -- (h) behind a reverse proxy, below a path ---------------------------------------------------------------

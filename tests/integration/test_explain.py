@@ -68,8 +68,8 @@ def test_the_hosts_of_the_stack_narrow_down_the_cause(practice: PracticeStack) -
     # Errors of our own probes are explained in the same way.
     url = f"http://{node.listen}/metrics"
     alone = _run_and_read_error(practice, "probe", url, code=1)["diagnosis"]
-    told = _run_and_read_error(practice, "probe", url, "--stack", "practice", code=1)["diagnosis"]
-    assert (alone["id"], told["id"]) == ("go-refused", "service-down")
+    diagnosis = _run_and_read_error(practice, "probe", url, "--stack", "practice", code=1)["diagnosis"]
+    assert (alone["id"], diagnosis["id"]) == ("go-refused", "service-down")
 
 
 def test_a_page_without_metrics_is_a_failure(practice: PracticeStack) -> None:
@@ -78,9 +78,9 @@ def test_a_page_without_metrics_is_a_failure(practice: PracticeStack) -> None:
     url = f"http://{services['node_exporter'].listen}"
     for path, code in (("/metrics", 0), ("/", 1)):
         ended = firescreen("--workspace", str(Path(practice.folder).parent), "probe", url + path, "--json")
-        told = json.loads(ended.stdout)
-        assert (ended.returncode, told["ok"], told["status"]) == (code, code == 0, 200), ended.stdout
-        assert (told["diagnosis"] or {}).get("id") == (None if code == 0 else "scrape-html")
+        document = json.loads(ended.stdout)
+        assert (ended.returncode, document["ok"], document["status"]) == (code, code == 0, 200), ended.stdout
+        assert (document["diagnosis"] or {}).get("id") == (None if code == 0 else "scrape-html")
 
 
 def test_an_address_outside_the_stack_is_never_contacted(practice: PracticeStack) -> None:

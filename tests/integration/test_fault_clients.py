@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.integration.faults import Kit
-from tests.integration.loopback_programs import exporter, free_port, running
+from tests.integration.loopback_programs import exporter, free_port, running_program
 from tests.processes import run_program
 from wizard import binaries
 from wizard.connections.local import LocalConnection
@@ -135,7 +135,7 @@ def test_alerts_and_samples_that_are_rejected(
     ]
     wanted = {("Error sending alert", name) for name in CAUSES} | {("remote", name) for name in writing}
     seen: dict[tuple[str, str], str] = {}
-    with running(argv, "Server is ready") as lines:
+    with running_program(argv, "Server is ready") as lines:
         end = time.monotonic() + 45
         while set(seen) != wanted:
             for what, name in wanted - set(seen):
@@ -164,7 +164,7 @@ def test_a_blackbox_module_without_ca_or_password(
         f"--config.file={tmp_path}/blackbox.yml",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with running(argv, "istening"):
+    with running_program(argv, "istening"):
         for name, cause in CAUSES.items():
             query = f"module={name}&debug=true&target={secured_server.url(name)}/metrics"
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/probe?{query}", timeout=10) as answer:
@@ -263,6 +263,6 @@ def test_the_error_of_promtool_for_each_mistake_in_prometheus_yml(
         (tmp_path / f"{name}.yml").write_text(content)
         ended = run_program([promtool, "check", "config", str(tmp_path / f"{name}.yml")], timeout=30)
         assert ended.returncode != 0, name
-        said = catalogue.diagnose(ended.stdout + ended.stderr)
-        found[name] = said.id if said else ended.stderr
+        diagnosis = catalogue.diagnose(ended.stdout + ended.stderr)
+        found[name] = diagnosis.id if diagnosis else ended.stderr
     assert found == {name: name for name in CONFIGS}

@@ -77,14 +77,14 @@ def _cause(text: str, asker: Asker) -> str:
     return closest.fault or f"{closest.id}?"
 
 
-def _causes(lab: Laboratory, told: dict[str, dict[str, str]]) -> dict[tuple[str, str], str]:
+def _causes(lab: Laboratory, texts_by_fault: dict[str, dict[str, str]]) -> dict[tuple[str, str], str]:
     """Returns the diagnosis of each text of each fault, by the fault's name and the text."""
 
     def diagnose(observation: Observation) -> dict[tuple[str, str], str]:
         asker = Asker(_evidence(lab, observation))
         return {
             (observation.fault.name, text): _cause(text, asker)
-            for text in set(told[observation.fault.name].values())
+            for text in set(texts_by_fault[observation.fault.name].values())
         }
 
     with ThreadPoolExecutor(12) as pool:
@@ -95,7 +95,7 @@ def _causes(lab: Laboratory, told: dict[str, dict[str, str]]) -> dict[tuple[str,
 def _texts_of(lab: Laboratory, observation: Observation) -> dict[str, str]:
     """Returns each text about a fault, by the program that wrote it."""
     assert observation.attempt is not None
-    said = {
+    texts = {
         "prometheus": observation.last_error,
         "probe": observation.attempt.reason,
         "python": observation.python,
@@ -103,41 +103,41 @@ def _texts_of(lab: Laboratory, observation: Observation) -> dict[str, str]:
     if observation.fault.hidden:
         lines = [line for line in lab.prometheus_log if f'scrape_pool="{observation.fault.name}"' in line]
         assert lines, f"{observation.fault.name}: Prometheus logged nothing about the job"
-        said["prometheus"] = lines[0]
+        texts["prometheus"] = lines[0]
     curl = re.search(r"curl: \(\d+\).*", observation.curl, re.DOTALL)
     status = re.search(r"HTTP/1.1 (\d+)\s*$", observation.curl)
     if curl or (status and status[1] != "200"):
-        said["curl"] = observation.curl
+        texts["curl"] = observation.curl
     for line in observation.server():
         if "client sent an HTTP request" in line and observation.fault.cause != "plain-http-to-tls":
             continue  # from a port check: none of this fault's requests
         if re.search(r"handshake error|panic serving|level=(?:error|ERROR)|err=", line):
             # The same line comes with each request: one is enough.
-            said.setdefault("server " + re.sub(r"[\d.:]+|0x\w+", "", line)[:300], line)
+            texts.setdefault("server " + re.sub(r"[\d.:]+|0x\w+", "", line)[:300], line)
     # A timeout under load has no further meaning: the cause is in the server's log.
     cut = [
         who
-        for who, text in said.items()
+        for who, text in texts.items()
         if re.search(r"handshake error from \S+: (EOF$|read tcp|write tcp)", text)
     ]
-    servers = [who for who in said if who.startswith("server ")]
+    servers = [who for who in texts if who.startswith("server ")]
     if len(cut) < len(servers):
-        said = {who: text for who, text in said.items() if who not in cut}
-    return {who: text for who, text in said.items() if text}
+        texts = {who: text for who, text in texts.items() if who not in cut}
+    return {who: text for who, text in texts.items() if text}
 
 
 def test_the_true_cause_of_every_fault(lab: Laboratory) -> None:
     wrong: list[str] = []
     # Texts are recorded first: diagnosing them adds lines to the servers' logs.
-    told = {name: _texts_of(lab, observation) for name, observation in lab.seen.items()}
-    causes = _causes(lab, told)
+    texts_by_fault = {name: _texts_of(lab, observation) for name, observation in lab.seen.items()}
+    causes = _causes(lab, texts_by_fault)
     for observation in lab.seen.values():
-        said = told[observation.fault.name]
+        texts = texts_by_fault[observation.fault.name]
         if not observation.fault.cause:
-            assert observation.up and not said, f"{observation.fault.name}: {said}"
+            assert observation.up and not texts, f"{observation.fault.name}: {texts}"
             continue
-        assert said.get("prometheus"), f"{observation.fault.name}: Prometheus says nothing"
-        for who, text in said.items():
+        assert texts.get("prometheus"), f"{observation.fault.name}: Prometheus says nothing"
+        for who, text in texts.items():
             if (cause := causes[observation.fault.name, text]) != observation.fault.cause:
                 wrong.append(
                     f"{observation.fault.name}: {who} says {text[-200:]!r}: {cause}, not {observation.fault.cause}"
@@ -258,9 +258,11 @@ def _keep(lab: Laboratory) -> None:
     """Writes the texts to the folder that FIRESCREEN_FAULTS names, if any."""
     folder = os.environ.get("FIRESCREEN_FAULTS")
     if folder:
-        told = {
+        records = {
             name: {"cause": observation.fault.cause} | _texts_of(lab, observation)
             for name, observation in lab.seen.items()
         }
         Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / f"scrape-{lab.suite}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
+        (Path(folder) / f"scrape-{lab.suite}.json").write_text(
+            json.dumps(records, indent=1, ensure_ascii=False)
+        )

@@ -53,14 +53,14 @@ def our_verdict(case: Case) -> str:
 def test_verdict_and_error_equal_gos_on_every_chain(helper: Path, cases: list[Case]) -> None:
     theirs = go_program.verdicts(helper, (case.line() for case in cases))
     assert len(cases) == len(theirs) >= 9000
-    told = [(case, our_verdict(case), words) for case, words in zip(cases, theirs, strict=True)]
-    wrong = [(case.kind, mine, words) for case, mine, words in told if bool(mine) != bool(words)]
-    assert not wrong, f"{len(wrong)} of {len(told)}: {wrong[:20]}"
-    other = [(case.kind, mine, words) for case, mine, words in told if mine != words]
-    assert len(other) <= len(told) // 50, f"{len(other)} of {len(told)}: {other[:20]}"
+    verdicts = [(case, our_verdict(case), words) for case, words in zip(cases, theirs, strict=True)]
+    wrong = [(case.kind, mine, words) for case, mine, words in verdicts if bool(mine) != bool(words)]
+    assert not wrong, f"{len(wrong)} of {len(verdicts)}: {wrong[:20]}"
+    other = [(case.kind, mine, words) for case, mine, words in verdicts if mine != words]
+    assert len(other) <= len(verdicts) // 50, f"{len(other)} of {len(verdicts)}: {other[:20]}"
     # Each family is useful: Go accepts some of its chains, rejects some, and gives several errors.
     for kind in {case.kind for case in cases if not case.kind[0].isdigit()} - _ALONE:
-        answers = Counter(words for case, _, words in told if case.kind == kind)
+        answers = Counter(words for case, _, words in verdicts if case.kind == kind)
         assert answers[""], kind
         assert len(answers) > 1, kind
 

@@ -13,7 +13,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.integration.loopback_programs import free_port, running
+from tests.integration.loopback_programs import free_port, running_program
 from tests.processes import run_program
 from wizard import binaries
 from wizard.certificates import issue
@@ -103,7 +103,7 @@ def secured_servers(
                 f"--web.config.file={folder}/web.yml",
             ]
             ready = "Server is ready" if name == "prometheus" else "TLS is enabled"
-            stack.enter_context(running(argv, ready, cwd=folder))
+            stack.enter_context(running_program(argv, ready, cwd=folder))
         yield SecuredServers(folder, request.param, cache, *ports)
 
 

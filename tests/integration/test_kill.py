@@ -46,10 +46,10 @@ def trials(workspaces: Sequence[Path], cache: Path, arguments: Sequence[Sequence
         )
         for workspace, words in zip(workspaces, arguments, strict=True)
     ]
-    said = [process.communicate(timeout=1200)[0] for process in running]
-    for process, text in zip(running, said, strict=True):
+    outputs = [process.communicate(timeout=1200)[0] for process in running]
+    for process, text in zip(running, outputs, strict=True):
         assert process.returncode == 0, text[-3000:]
-    return "\n".join(said)
+    return "\n".join(outputs)
 
 
 @pytest.mark.matrix
@@ -57,9 +57,9 @@ def trials(workspaces: Sequence[Path], cache: Path, arguments: Sequence[Sequence
 def test_killed_after_each_line_of_the_journal(tmp_path: Path, cache: Path) -> None:
     with stacks(tmp_path, cache) as workspaces:
         shares = [["lines", "--share", f"{number + 1}/{WORKERS}"] for number in range(WORKERS)]
-        said = trials(workspaces, cache, shares)
-    assert said.count("killed, old") > 30
-    assert said.count("each survived") == WORKERS
+        outputs = trials(workspaces, cache, shares)
+    assert outputs.count("killed, old") > 30
+    assert outputs.count("each survived") == WORKERS
 
 
 @pytest.mark.timeout(1800)
@@ -67,6 +67,6 @@ def test_killed_after_each_line_of_the_journal(tmp_path: Path, cache: Path) -> N
 def test_killed_at_random_instants(tmp_path: Path, cache: Path) -> None:
     each = max(1, KILLS // WORKERS)
     with stacks(tmp_path, cache) as workspaces:
-        said = trials(workspaces, cache, [["random", str(each)]] * WORKERS)
-    assert said.count(", old") + said.count("then undone") >= each * WORKERS
-    assert said.count("kills, each survived") == WORKERS
+        outputs = trials(workspaces, cache, [["random", str(each)]] * WORKERS)
+    assert outputs.count(", old") + outputs.count("then undone") >= each * WORKERS
+    assert outputs.count("kills, each survived") == WORKERS

@@ -151,9 +151,9 @@ def test_steps_by_hand_and_steps_done_for_you_can_be_mixed(engine: Engine, sessi
 def test_each_lab_starts_alone_and_doing_the_last_step_does_the_missing_ones(
     engine: Engine,
 ) -> None:
-    told: list[str] = []
-    session = LabSession.open(engine, "node-password", progress=told.append)
-    assert any("uses TLS already" in line for line in told)
+    lines: list[str] = []
+    session = LabSession.open(engine, "node-password", progress=lines.append)
+    assert any("uses TLS already" in line for line in lines)
     before = snapshot(engine.workspace.practice)
     secrets = engine.workspace.users / "prometheus.password"
     events: list[Event] = []

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.integration.loopback_programs import running
+from tests.integration.loopback_programs import running_program
 
 BURST = (
     "import time\nprint('\\n'.join(f'line {n}' for n in range(200)) + '\\nready', flush=True)\ntime.sleep(60)"
@@ -16,7 +16,7 @@ BURST = (
 
 def test_many_buffered_lines_are_read_without_delay() -> None:
     began = time.monotonic()
-    with running([sys.executable, "-c", BURST], "ready") as lines:
+    with running_program([sys.executable, "-c", BURST], "ready") as lines:
         passed = time.monotonic() - began
     assert lines[:2] == ["line 0", "line 1"]
     assert passed < 20  # 200 lines would take 200 s if each waited for the next select()
@@ -25,6 +25,6 @@ def test_many_buffered_lines_are_read_without_delay() -> None:
 def test_a_program_that_ends_before_it_is_ready_fails_with_its_log() -> None:
     with (
         pytest.raises(AssertionError, match="never said 'ready':\ngoodbye"),
-        running([sys.executable, "-c", "print('goodbye')"], "ready"),
+        running_program([sys.executable, "-c", "print('goodbye')"], "ready"),
     ):
         pass

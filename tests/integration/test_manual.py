@@ -55,9 +55,9 @@ def commands(text: str) -> Iterator[str]:
 
 def expected(command: str) -> set[int]:
     """Returns the accepted exit codes of a command."""
-    said = re.search(r"# .*?\bexit (\d)", command)
-    if said:
-        return {int(said[1])}
+    comment = re.search(r"# .*?\bexit (\d)", command)
+    if comment:
+        return {int(comment[1])}
     words = command.partition("#")[0].split()
     return {0, 3} if words[-2:] == [words[0], "scan"] else {0}  # this machine may have components
 

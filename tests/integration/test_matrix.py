@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.full_stack import LEVELS, SUITES, Levels, whole
+from tests.integration.full_stack import LEVELS, SUITES, Levels, full_stack
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice
 from wizard.engine import Engine, Exposure
@@ -77,35 +77,35 @@ def test_apply_is_verified_and_undone(
     record_property: Callable[[str, object], None],
 ) -> None:
     run = ALL[name]
-    with whole(tmp_path / "workspace", cache, suite=run.suite) as stand:
-        versions = {host.component: host.version for host in stand.practice.hosts}
-        before = snapshot(stand.root)
-        stack = stand.stack(run.levels)
-        plan = stand.engine.plan(stack)
-        assert differences(before, snapshot(stand.root)) == [], "a plan writes nothing"
+    with full_stack(tmp_path / "workspace", cache, suite=run.suite) as running_stack:
+        versions = {host.component: host.version for host in running_stack.practice.hosts}
+        before = snapshot(running_stack.root)
+        stack = running_stack.stack(run.levels)
+        plan = running_stack.engine.plan(stack)
+        assert differences(before, snapshot(running_stack.root)) == [], "a plan writes nothing"
 
-        outcome = stand.engine.apply(plan)
-        stand.took(outcome, stack)
+        outcome = running_stack.engine.apply(plan)
+        running_stack.check_verified(outcome, stack)
         now = time.time()
 
         asked = {(each.probe.component, each.probe.client): each.outcome for each in outcome.attempts}
         assert asked.items() >= expected(run.levels).items(), versions
-        seen = {each.component: protection(each) for each in stand.engine.scan(stack).exposures}
+        seen = {each.component: protection(each) for each in running_stack.engine.scan(stack).exposures}
         assert {component: kinds for component, kinds in seen.items() if kinds} == {
             component: frozenset(kinds) for component, kinds in run.levels.items() if kinds
         }
-        stand.all_up(now)
-        stand.alerts_arrive(now)
-        stand.probe_succeeds(now)
-        again = stand.engine.plan(stack)
+        running_stack.wait_until_all_up(now)
+        running_stack.wait_for_alert(now)
+        running_stack.wait_for_probe_success(now)
+        again = running_stack.engine.plan(stack)
         assert [change.diff() for change in again.changes] == [], "a second plan has nothing to do"
-        assert Engine(stand.engine.workspace).plan(stack).probes, "and the proof can be made again"
+        assert Engine(running_stack.engine.workspace).plan(stack).probes, "and the proof can be made again"
 
-        stand.undo()
-        stand.now = {}
-        assert differences(before, snapshot(stand.root)) == [], "every file is as it was"
-        stand.all_up(time.time())
-        stand.alerts_arrive(time.time())
+        running_stack.undo()
+        running_stack.levels = {}
+        assert differences(before, snapshot(running_stack.root)) == [], "every file is as it was"
+        running_stack.wait_until_all_up(time.time())
+        running_stack.wait_for_alert(time.time())
     record_property("cells", ",".join(run.cells))
     record_property("run", name)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.loopback_programs import free_port, running
+from tests.integration.loopback_programs import free_port, running_program
 from wizard import binaries, probes
 from wizard.components import component as find_component
 from wizard.model import Probe, Service
@@ -47,7 +47,7 @@ def test_metrics_are_at_the_path_that_the_flags_set(
     service = Service(host="h", component=name, manager="process", unit=name, arguments=tuple(arguments))
     assert known.metrics_path(service.flag) == path
     program = binaries.find(name, cache=cache).path
-    with running([program, *arguments], "TLS is disabled"):
+    with running_program([program, *arguments], "TLS is disabled"):
         measured = {where for where in (path, "/metrics", f"{path}/x") if _measures(address, where)}
     assert measured == {path}
 

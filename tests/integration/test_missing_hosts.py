@@ -95,14 +95,14 @@ def test_a_missing_host_is_named_and_never_a_traceback(
     for number, (name, words) in enumerate(COMMANDS.items()):
         places = {"STACK": str(stack), "FOLDER": str(tmp_path / f"export-{number}"), "VAULT": str(vault)}
         ended = run(*(places.get(word, word) for word in words))
-        said = ended.stdout + ended.stderr
-        assert "Traceback" not in said and "KeyError" not in said, (name, said)
-        assert ended.returncode in (0, 1, 2, 3), (name, ended.returncode, said)
+        output = ended.stdout + ended.stderr
+        assert "Traceback" not in output and "KeyError" not in output, (name, output)
+        assert ended.returncode in (0, 1, 2, 3), (name, ended.returncode, output)
         if name not in SILENT:
-            assert "gone" in said, (name, said)
+            assert "gone" in output, (name, output)
             allowed = {"scan": (3,), "plan": (3,), "verify": (1,)} if kind in LEFT_OUT else {}
             wanted = allowed.get(name.split()[0], (2,) if kind in REFUSED or name != "apply" else (1,))
-            assert ended.returncode in wanted, (name, ended.returncode, said)
+            assert ended.returncode in wanted, (name, ended.returncode, output)
         if name.endswith("json") and ended.returncode != 2:
             json.loads(ended.stdout)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.loopback_programs import free_port, running
+from tests.integration.loopback_programs import free_port, running_program
 from tests.integration.snapshot import Snapshot, differences, snapshot
 from tests.integration.test_cluster import Instance
 from tests.processes import run_program
@@ -216,19 +216,19 @@ def prints(practice_bed: PracticeWithClients, command: str, suite: str, wanted: 
 
 def check_commands(practice_bed: PracticeWithClients, plan: Plan, *, certificate: bool) -> None:
     """Runs the commands of the summary and the warnings as printed, and each without one of its parts."""
-    said = commands(plan)
-    assert sorted(said) == ["alertmanager", "prometheus", "pushgateway"]
+    printed = commands(plan)
+    assert sorted(printed) == ["alertmanager", "prometheus", "pushgateway"]
     mended = [each.remediation for each in plan.warnings if each.id == "others-ask-it-too"]
     assert len(mended) == 3
-    assert all(any(mend.endswith(command) for mend in mended) for command in said.values())
+    assert all(any(mend.endswith(command) for mend in mended) for command in printed.values())
 
     # bookworm's promtool does not have the option yet, and the text says so.
     assert any("with a promtool of 2.43 or newer" in hint for hint in plan.hints)
     for suite in ("trixie", "sid"):
-        assert prints(practice_bed, said["prometheus"], suite, 'job="node"')
-    assert prints(practice_bed, said["alertmanager"], "bookworm", "Watchdog")
-    assert practice_bed.run(said["alertmanager"], "sid").returncode == 0
-    pushed = practice_bed.run(said["pushgateway"], "sid")
+        assert prints(practice_bed, printed["prometheus"], suite, 'job="node"')
+    assert prints(practice_bed, printed["alertmanager"], "bookworm", "Watchdog")
+    assert practice_bed.run(printed["alertmanager"], "sid").returncode == 0
+    pushed = practice_bed.run(printed["pushgateway"], "sid")
     assert (pushed.returncode, pushed.stdout, pushed.stderr) == (0, "", "")
 
     for name in ("prometheus", "alertmanager"):
@@ -237,12 +237,12 @@ def check_commands(practice_bed: PracticeWithClients, plan: Plan, *, certificate
         content = path.read_text()
         assert ("cert_file" in content, "basic_auth" in content) == (certificate, True)
         path.write_text("{}\n")
-        assert practice_bed.run(said[name], "trixie").returncode != 0
+        assert practice_bed.run(printed[name], "trixie").returncode != 0
         path.write_text(content)
-    refused = practice_bed.run(without(said["pushgateway"], "--user", "--password-file"), "sid")
+    refused = practice_bed.run(without(printed["pushgateway"], "--user", "--password-file"), "sid")
     assert "(401)" in refused.stderr
     if certificate:
-        refused = practice_bed.run(without(said["pushgateway"], "--cert", "--key"), "sid")
+        refused = practice_bed.run(without(printed["pushgateway"], "--cert", "--key"), "sid")
         assert "it demands a client certificate" in refused.stderr
 
 
@@ -404,11 +404,11 @@ def check_existing_sources(practice_bed: PracticeWithClients) -> None:
     added += [practice_bed.source("pushgateway", text, name) for name, text in BY_HAND.items()]
     plan = practice_bed.engine.plan(stack)
     assert plan.changes == ()
-    said = " ".join(each.what for each in plan.warnings if each.id == "grafana-by-hand")
-    assert "broken.yml cannot be read" in said
-    assert "data source B" in said
-    assert "browser of the reader" in said
-    assert "oauthPassThru" in said
+    warnings = " ".join(each.what for each in plan.warnings if each.id == "grafana-by-hand")
+    assert "broken.yml cannot be read" in warnings
+    assert "data source B" in warnings
+    assert "browser of the reader" in warnings
+    assert "oauthPassThru" in warnings
     for path in added:
         shutil.rmtree(path.parents[2], ignore_errors=True)
 
@@ -472,9 +472,9 @@ def test_a_packaged_grafana_gets_files_of_its_group_and_a_valid_server_name(
     assert shown.after is not None
     names = issue.summary(shown.after.content).names
     assert "localhost" not in names
-    said = grafana.datasources(edit.after.content)[0]
-    assert said.url == f"https://localhost:{port}"
-    assert said.says["serverName"] in names
+    source = grafana.datasources(edit.after.content)[0]
+    assert source.url == f"https://localhost:{port}"
+    assert source.says["serverName"] in names
     assert not [
         step for step in engine.plan(stack, facts=packaged(False)).steps if step.id.startswith("grafana:")
     ]
@@ -579,7 +579,7 @@ def test_real_alertmanagers_form_the_planned_cluster(
                     *(f"--cluster.peer={host.address}:{peer.gossip}" for peer in peers[:1]),
                     *([f"--cluster.tls-config={tls}"] if tls else []),
                 ]
-                running_ones.enter_context(running(argv, "TLS is"))
+                running_ones.enter_context(running_program(argv, "TLS is"))
                 peers.append(instance)
             first, second, plain = peers
             assert (first.wait_for_peers(2), second.wait_for_peers(2)) == (2, 2)

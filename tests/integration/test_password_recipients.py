@@ -99,8 +99,8 @@ def stopped(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     """Returns a secured stack, known to be verified, whose programs have ended."""
     with audit_faults.start_stack(tmp_path_factory.mktemp("stay"), cache, "") as it:
         it.secure()
-        told = RUNNER.invoke(firescreen, ["--workspace", str(it.root), "drift", "practice", "--json"])
-        assert told.exit_code == 0, told.stderr
+        drift = RUNNER.invoke(firescreen, ["--workspace", str(it.root), "drift", "practice", "--json"])
+        assert drift.exit_code == 0, drift.stderr
         for of in it.practice.hosts:
             state = json.loads((Path(of.service_folder) / "state.json").read_text())
             for process in (state["supervisor"], state["pid"]):

@@ -216,11 +216,13 @@ def test_results_equal_those_of_prometheus(
         config = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n" + "".join(jobs)
         port = free_port()
         stack.enter_context(prometheus_server(prometheus, tmp_path, port, config))
-        told = _last_errors(port, len(cases))
+        last_errors = _last_errors(port, len(cases))
         seen = {case.name: probes.run(_case_probe(lab, case, ports[case.crt, case.key])) for case in cases}
-    wanted = {name: _x509(error) for name, error in told.items()}
+    wanted = {name: _x509(error) for name, error in last_errors.items()}
     assert {name: _x509(attempt.reason) for name, attempt in seen.items()} == wanted
-    assert {name for name, attempt in seen.items() if attempt.ok} == {n for n, e in told.items() if not e}
+    assert {name for name, attempt in seen.items() if attempt.ok} == {
+        n for n, e in last_errors.items() if not e
+    }
     refused = [attempt for attempt in seen.values() if attempt.reason]
     assert len(refused) >= 15
     assert {attempt.outcome for attempt in refused} == {"untrusted"}
@@ -299,20 +301,20 @@ def test_concurrent_probes_keep_their_order(lab: Pki, secured: int) -> None:
         probe(url, "error", ca_file="/nowhere.crt"),
     ] * 4
     wanted = [replace(one, id=f"{one.id}-{number}") for number, one in enumerate(asked)]
-    told: list[Event] = []
-    attempts = run_probes(wanted, run="", emit=told.append, cancel=threading.Event())
+    events: list[Event] = []
+    attempts = run_probes(wanted, run="", emit=events.append, cancel=threading.Event())
     assert [one.outcome for one in attempts] == [one.expect for one in wanted]
     assert [one.probe for one in attempts] == wanted
-    assert sorted(event.done for event in told) == list(range(1, len(wanted) + 1))
-    assert {id(event.attempt) for event in told} == set(map(id, attempts))
+    assert sorted(event.done for event in events) == list(range(1, len(wanted) + 1))
+    assert {id(event.attempt) for event in events} == set(map(id, attempts))
     assert all(
         one.tls and one.tls.chain and len(one.tls.steps) > 5 for one in attempts if one.outcome != "error"
     )
     stopped = threading.Event()
     stopped.set()
-    cut = run_probes(wanted[:3], run="", emit=told.append, cancel=stopped)
+    cut = run_probes(wanted[:3], run="", emit=events.append, cancel=stopped)
     assert {one.reason for one in cut} == {"context canceled"}
-    assert run_probes((), run="", emit=told.append, cancel=stopped) == ()
+    assert run_probes((), run="", emit=events.append, cancel=stopped) == ()
 
 
 @pytest.mark.matrix
@@ -710,15 +712,15 @@ def test_unusual_answers_give_the_errors_of_prometheus(cache: Path, tmp_path: Pa
             time.sleep(0.3)
             _, found = probes.ask_prometheus(probe(f"http://127.0.0.1:{port}"), "targets")
             seen = {each.instance: each.error for each in found if each.health != "unknown"}
-        told = {}
+        last_errors = {}
         for name, number in ports.items():
             attempt = probes.run(probe(f"http://127.0.0.1:{number}/metrics"))
-            told[name] = attempt.reason if attempt.outcome == "200" else attempt.detail
+            last_errors[name] = attempt.reason if attempt.outcome == "200" else attempt.detail
     theirs = {name: seen[f"127.0.0.1:{number}"] for name, number in ports.items()}
     assert sum(not error for error in theirs.values()) == 6
     # An error in a body is reported without the request.
     assert {name: text.partition('": ')[2] or text for name, text in theirs.items()} == {
-        name: text.partition('": ')[2] or text for name, text in told.items()
+        name: text.partition('": ')[2] or text for name, text in last_errors.items()
     }
 
 

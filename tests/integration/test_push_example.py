@@ -14,7 +14,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.integration.loopback_programs import free_port, running
+from tests.integration.loopback_programs import free_port, running_program
 from tests.processes import run_program
 from wizard import assets, binaries
 from wizard.certificates import issue
@@ -99,7 +99,7 @@ def pushgateways(
             write(f"{level}.yml", web_config.secure(None, **pair, **demands))
             ports[level] = free_port()
             argv = [program, f"--web.listen-address=127.0.0.1:{ports[level]}"]
-            stack.enter_context(running([*argv, f"--web.config.file={folder / level}.yml"], "TLS is"))
+            stack.enter_context(running_program([*argv, f"--web.config.file={folder / level}.yml"], "TLS is"))
         yield SecuredPushgateways(folder, ports)
 
 
@@ -111,13 +111,13 @@ def test_it_pushes_at_every_level(pushgateways: SecuredPushgateways, level: str,
         more += pushgateways.password
     if level in ("certificate", "both"):
         more += pushgateways.certificate
-    said = pushgateways.push(level, *more)
+    output = pushgateways.push(level, *more)
     if (level, handler) == ("both", "stock"):
-        assert said == (
+        assert output == (
             "The stock handlers cannot do a certificate and a password together: use --handler own.\n"
         )
     else:
-        assert said == ""
+        assert output == ""
 
 
 def test_pushed_metrics_can_be_read(pushgateways: SecuredPushgateways) -> None:
@@ -135,9 +135,9 @@ def test_its_errors_are_clear(pushgateways: SecuredPushgateways, handler: str) -
     assert "refuses this user name or password (401)" in pushgateways.push("password", *way, *wrong)
     assert "refuses this user name or password (401)" in pushgateways.push("password", *way)
     for level in ("tls", "password"):
-        said = pushgateways.push(level, *way, *pushgateways.password, ca="other.crt")
-        assert "unable to get local issuer certificate" in said or "self-signed" in said
-        assert "Is --ca the right CA?" in said
+        output = pushgateways.push(level, *way, *pushgateways.password, ca="other.crt")
+        assert "unable to get local issuer certificate" in output or "self-signed" in output
+        assert "Is --ca the right CA?" in output
     assert "it demands a client certificate" in pushgateways.push("certificate", *way)
     assert "Cannot use the CA" in pushgateways.push(
         "tls", *way, *pushgateways.certificate[:3], pushgateways.file("server.key")

@@ -102,8 +102,8 @@ def test_only_the_due_certificate_is_renewed(practice: PracticeStack) -> None:
     fresh = renew_due(workspace)
     assert (fresh["renewed"], fresh["state"], fresh["ok"]) == ([], "nothing", True)
     assert fresh["next"]["path"] == str(certificate)
-    said = run(workspace, "renew", "practice", "--due")
-    assert said.returncode == 0 and "Nothing is due." in said.stderr and "Next: " in said.stderr
+    ended = run(workspace, "renew", "practice", "--due")
+    assert ended.returncode == 0 and "Nothing is due." in ended.stderr and "Next: " in ended.stderr
 
     reissue_with_remaining_life(workspace, certificate, left=timedelta(hours=4))
     rights, before = certificate.stat(), web.read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.full_stack import LEVELS, START, Whole, lost, whole
+from tests.integration.full_stack import LEVELS, START, FullStack, full_stack, lost_scrapes_by_job
 from tests.integration.snapshot import differences, snapshot
 from wizard import practice
 from wizard.engine import Outcome
@@ -24,29 +24,29 @@ OTHERS = ("srv1", "prometheus", "alertmanager", "blackbox")
 
 
 @pytest.fixture(scope="module")
-def practice_bed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Whole]:
-    with whole(tmp_path_factory.mktemp("rollout") / "workspace", cache) as practice_bed:
+def practice_bed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[FullStack]:
+    with full_stack(tmp_path_factory.mktemp("rollout") / "workspace", cache) as practice_bed:
         yield practice_bed
 
 
 @pytest.fixture(autouse=True)
-def clean_up(practice_bed: Whole) -> Iterator[None]:
+def clean_up(practice_bed: FullStack) -> Iterator[None]:
     """Undoes what a failed test left applied, so that the next test does not fail too."""
     yield
     _undo_all(practice_bed)
 
 
 @pytest.fixture
-def stack(practice_bed: Whole) -> Stack:
+def stack(practice_bed: FullStack) -> Stack:
     return practice_bed.stack(dict.fromkeys(practice.WHOLE, LEVELS["both"]))
 
 
 @pytest.fixture
-def without_password(practice_bed: Whole) -> Stack:
+def without_password(practice_bed: FullStack) -> Stack:
     return practice_bed.stack(dict.fromkeys(practice.WHOLE, LEVELS["certificate"]))
 
 
-def with_port_in_use(plan: Plan, practice_bed: Whole, component: str) -> Plan:
+def with_port_in_use(plan: Plan, practice_bed: FullStack, component: str) -> Plan:
     """Returns the plan with a flag by which that component needs a port that is in use: it does not start."""
     path = str(practice_bed.arguments(component))
     mine, taken = practice_bed.listen(component).encode(), practice_bed.listen("prometheus").encode()
@@ -85,30 +85,30 @@ def states(outcome: Outcome) -> dict[str, str]:
 
 def seconds_of_restart(events: list[tuple[float, Event]], host: str) -> float:
     """Returns the seconds of the host's restarts, from the times of their events."""
-    told = [
+    seconds = [
         (at, event.state)
         for at, event in events
         if event.kind == "change" and event.host == host and event.text.startswith("restart")
     ]
-    assert [state for _, state in told] == ["running", "done"], told
-    return told[1][0] - told[0][0]
+    assert [state for _, state in seconds] == ["running", "done"], seconds
+    return seconds[1][0] - seconds[0][0]
 
 
-def _undo_all(practice_bed: Whole) -> None:
+def _undo_all(practice_bed: FullStack) -> None:
     for run in practice_bed.engine.history():
         if run.state in ("proven", "partly"):
             assert practice_bed.engine.undo(run.run).error is None
-    practice_bed.now = {}
+    practice_bed.levels = {}
 
 
-def check_restored(practice_bed: Whole, before: dict[str, tuple[int, bytes]]) -> None:
+def check_restored(practice_bed: FullStack, before: dict[str, tuple[int, bytes]]) -> None:
     _undo_all(practice_bed)
     assert differences(before, snapshot(practice_bed.root)) == []
 
 
 @pytest.mark.matrix
 def test_a_host_that_does_not_start_is_rolled_back_and_no_other_fails(
-    practice_bed: Whole, stack: Stack
+    practice_bed: FullStack, stack: Stack
 ) -> None:
     before = snapshot(practice_bed.root)
     events: list[Event] = []
@@ -128,8 +128,9 @@ def test_a_host_that_does_not_start_is_rolled_back_and_no_other_fails(
         path for path in differences(before, snapshot(practice_bed.root)) if "/practice/pushgateway/" in path
     ]
     assert untouched == [], "the host that failed is as it was"
-    practice_bed.now = {name: LEVELS["both"] for name in practice.WHOLE if name != "pushgateway"}
-    practice_bed.all_up(begin)  # Prometheus scrapes each as it is now, the one that was rolled back by http
+    practice_bed.levels = {name: LEVELS["both"] for name in practice.WHOLE if name != "pushgateway"}
+    # Prometheus scrapes each as it is now, the one that was rolled back by http.
+    practice_bed.wait_until_all_up(begin)
 
     again = practice_bed.engine.plan(stack)
     assert {change.host for change in again.changes} <= {"pushgateway", "prometheus", WORKSPACE}
@@ -137,7 +138,9 @@ def test_a_host_that_does_not_start_is_rolled_back_and_no_other_fails(
     check_restored(practice_bed, before)
 
 
-def test_a_host_with_a_run_of_another_firescreen_is_left_unchanged(practice_bed: Whole, stack: Stack) -> None:
+def test_a_host_with_a_run_of_another_firescreen_is_left_unchanged(
+    practice_bed: FullStack, stack: Stack
+) -> None:
     before = snapshot(practice_bed.root)
     plan = practice_bed.engine.plan(stack)
     mark = practice_bed.root / "practice/srv1/firescreen.lock"
@@ -152,7 +155,9 @@ def test_a_host_with_a_run_of_another_firescreen_is_left_unchanged(practice_bed:
     assert practice_bed.engine.interrupted_run() is None
 
 
-def test_wrong_clocks_are_reported_before_a_certificate_is_made(practice_bed: Whole, stack: Stack) -> None:
+def test_wrong_clocks_are_reported_before_a_certificate_is_made(
+    practice_bed: FullStack, stack: Stack
+) -> None:
     facts = practice_bed.engine.inspect(stack)
 
     def planned(seconds: float) -> Plan:
@@ -160,25 +165,25 @@ def test_wrong_clocks_are_reported_before_a_certificate_is_made(practice_bed: Wh
         return practice_bed.engine.plan(stack, facts=replace(facts, hosts={**facts.hosts, "srv1": behind}))
 
     assert not [each for each in planned(-20).warnings if each.id == "clocks-disagree"]
-    told = [each for each in planned(90).warnings if each.id == "clocks-disagree"]
-    assert [(each.host, "90 s ahead" in each.what) for each in told] == [("srv1", True)]
+    warnings = [each for each in planned(90).warnings if each.id == "clocks-disagree"]
+    assert [(each.host, "90 s ahead" in each.what) for each in warnings] == [("srv1", True)]
     with pytest.raises(InputError, match="not be valid there yet"):
         planned(-4000)
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("level", ["certificate", "both"])
-def test_the_canary_is_verified_before_other_hosts_are_changed(practice_bed: Whole, level: str) -> None:
+def test_the_canary_is_verified_before_other_hosts_are_changed(practice_bed: FullStack, level: str) -> None:
     before = snapshot(practice_bed.root)
-    told: list[tuple[float, Event]] = []
+    timed_events: list[tuple[float, Event]] = []
     stack = practice_bed.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
     plan = practice_bed.engine.plan(stack)
     begin = time.time()
     outcome = practice_bed.engine.apply(
-        plan, lambda event: told.append((time.time(), event)), canary="alertmanager"
+        plan, lambda event: timed_events.append((time.time(), event)), canary="alertmanager"
     )
     assert outcome.state == "proven", outcome.error
-    events = [event for _, event in told]
+    events = [event for _, event in timed_events]
     proven = next(
         place
         for place, event in enumerate(events)
@@ -190,10 +195,10 @@ def test_the_canary_is_verified_before_other_hosts_are_changed(practice_bed: Who
     assert {event.host for event in events[proven:] if event.kind == "change"} >= {"srv1", "pushgateway"}
     assert restarts(events, "alertmanager") == 1
     end = time.time()
-    practice_bed.took(outcome, stack)
-    found = lost(practice_bed, begin, end)["alertmanager"]
+    practice_bed.check_verified(outcome, stack)
+    found = lost_scrapes_by_job(practice_bed, begin, end)["alertmanager"]
     # One scrape a second: those during its own restart, however slow the machine, and one for the change to https.
-    met = math.ceil(seconds_of_restart(told, "alertmanager"))
+    met = math.ceil(seconds_of_restart(timed_events, "alertmanager"))
     assert found.failed <= 1 + met, "it is scraped while the others turn"
     assert found.widest <= START, "but while Prometheus starts"
     written = {
@@ -205,7 +210,7 @@ def test_the_canary_is_verified_before_other_hosts_are_changed(practice_bed: Who
     check_restored(practice_bed, before)
 
 
-def test_a_practice_stack_has_no_canary_by_default(practice_bed: Whole, stack: Stack) -> None:
+def test_a_practice_stack_has_no_canary_by_default(practice_bed: FullStack, stack: Stack) -> None:
     plan = practice_bed.engine.plan(stack)
     assert canary_of(plan) == ""
     assert canary_of(plan, "srv1") == "srv1"
@@ -217,7 +222,7 @@ def test_a_practice_stack_has_no_canary_by_default(practice_bed: Whole, stack: S
 
 @pytest.mark.matrix
 def test_a_failed_canary_is_rolled_back_and_nothing_else_has_changed(
-    practice_bed: Whole, without_password: Stack
+    practice_bed: FullStack, without_password: Stack
 ) -> None:
     before = snapshot(practice_bed.root)
     events: list[Event] = []
@@ -230,7 +235,9 @@ def test_a_failed_canary_is_rolled_back_and_nothing_else_has_changed(
 
 
 @pytest.mark.matrix
-def test_only_the_host_that_fails_its_verification_is_rolled_back(practice_bed: Whole, stack: Stack) -> None:
+def test_only_the_host_that_fails_its_verification_is_rolled_back(
+    practice_bed: FullStack, stack: Stack
+) -> None:
     before = snapshot(practice_bed.root)
     plan = practice_bed.engine.plan(stack)
     with socket.socket() as silent:

@@ -15,7 +15,7 @@ from screens.app import make_app
 from screens.labs.screen import LabPage
 from screens.plan.screen import PlanPage
 from screens.state import Session
-from tests.integration.full_stack import LEVELS, whole
+from tests.integration.full_stack import LEVELS, full_stack
 from tests.integration.lab_plays import practice_labs
 from tests.processes import run_program
 from tests.screens.helpers import until
@@ -100,10 +100,10 @@ async def test_a_plan_is_done_by_pasting_from_the_screen(level: str, tmp_path: P
     """Pastes the commands of each step for every component at that level, in their order, then runs every probe."""
     htpasswd = Path(binaries.find("htpasswd", cache=cache).path).parent
     path = f"export PATH='{Path(sys.executable).parent}:{htpasswd}':$PATH"
-    with whole(tmp_path / "workspace", cache) as stand:
-        stack = stand.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
-        plan = stand.engine.plan(stack)
-        app = make_app(workspace=stand.root, build=lambda: stand.engine)
+    with full_stack(tmp_path / "workspace", cache) as running_stack:
+        stack = running_stack.stack(dict.fromkeys(practice.WHOLE, LEVELS[level]))
+        plan = running_stack.engine.plan(stack)
+        app = make_app(workspace=running_stack.root, build=lambda: running_stack.engine)
         async with app.run_test(size=SIZE) as pilot:
             await until(pilot, lambda: not app.session.busy)
             app.session = Session(place="practice", stack=stack, plan=plan)
@@ -119,7 +119,7 @@ async def test_a_plan_is_done_by_pasting_from_the_screen(level: str, tmp_path: P
                 if any(change.commands() for change in step.changes):
                     paste(text, before=path)
                 await pilot.press("n")
-        left = stand.engine.plan(stack)
+        left = running_stack.engine.plan(stack)
         assert [change.diff() for change in left.changes] == []
-        attempts = stand.engine.verify(stack)
+        attempts = running_stack.engine.verify(stack)
         assert [(each.probe.id, each.outcome, each.reason) for each in attempts if not each.ok] == []

@@ -44,16 +44,16 @@ def serve_wizard(
     )
     assert child.stdout is not None
     links: list[str] = []
-    said: list[str] = []
+    printed: list[str] = []
     try:
         with child.stdout:
             for line in child.stdout:
-                said.append(line.strip())
+                printed.append(line.strip())
                 links += re.findall(r"https?://\S+\?token=\S+", line)
                 if len(links) == count:
                     break
-            assert links, said
-            yield links, said, child
+            assert links, printed
+            yield links, printed, child
     finally:
         if child.poll() is None:
             child.send_signal(signal.SIGTERM)
@@ -89,8 +89,8 @@ async def first_frame(browser: aiohttp.ClientSession, page: str, origin: str) ->
 
 @pytest.mark.timeout(120)
 async def test_only_a_browser_with_the_link_sees_the_wizard(tmp_path: Path) -> None:
-    with serve_wizard(tmp_path) as (links, said, _):
-        assert any("uses this wizard as you" in line for line in said)
+    with serve_wizard(tmp_path) as (links, printed, _):
+        assert any("uses this wizard as you" in line for line in printed)
         link, base = links[0], links[0].partition("/?")[0]
         assert urlsplit(link).hostname == "127.0.0.1"
         secret = link.partition("token=")[2]
@@ -131,8 +131,8 @@ async def test_each_student_has_a_link_and_with_tls_plain_http_is_rejected(tmp_p
         issue.self_signed(key_pem=key, names=("127.0.0.1", "localhost"), days=1, common_name="localhost")
     )
     tls = ("--cert", tmp_path / "crt", "--key", tmp_path / "key")
-    with serve_wizard(tmp_path, "--students", "2", *tls) as (links, said, _):
-        assert any("students act as your user" in line for line in said)
+    with serve_wizard(tmp_path, "--students", "2", *tls) as (links, printed, _):
+        assert any("students act as your user" in line for line in printed)
         trust = ssl.create_default_context(cafile=str(tmp_path / "crt"))
         port = urlsplit(links[0]).port
         secrets = [link.partition("token=")[2] for link in links]

@@ -129,9 +129,9 @@ def test_each_supervisor_is_recognised_by_the_parent_processes(
     assert "".join(one.restart) == restart
     service = _bare(cast("Connection", host), process(*parents, unit=unit))
     assert (service.manager, service.flags.kind) == ("manual", "manual")
-    said = "\n".join(manual.command(service, web_config="/etc/node_exporter/web.yml"))
-    assert "--web.config.file=/etc/node_exporter/web.yml" in said
-    assert "systemctl" not in said, "what holds more than the component is never restarted"
+    commands = "\n".join(manual.command(service, web_config="/etc/node_exporter/web.yml"))
+    assert "--web.config.file=/etc/node_exporter/web.yml" in commands
+    assert "systemctl" not in commands, "what holds more than the component is never restarted"
 
 
 def test_a_process_without_supervisor_is_restarted_by_its_command_line() -> None:
@@ -147,7 +147,7 @@ def test_a_process_without_supervisor_is_restarted_by_its_command_line() -> None
 def test_a_command_of_supervisord_keeps_its_percent_signs() -> None:
     host = Host(FILES, {"supervisorctl": "node RUNNING pid 77, uptime 0\n"})
     service = _bare(cast("Connection", host), process(SUPERVISORD))
-    said = manual.command(service, web_config="/etc/100%/web.yml")
-    assert any(line.endswith("--web.config.file=/etc/100%%/web.yml") for line in said)
-    assert said[-2:] == ("supervisorctl reread", "supervisorctl update node")
+    commands = manual.command(service, web_config="/etc/100%/web.yml")
+    assert any(line.endswith("--web.config.file=/etc/100%%/web.yml") for line in commands)
+    assert commands[-2:] == ("supervisorctl reread", "supervisorctl update node")
     assert manual.command(service, web_config="/x", more={})[-1] == "supervisorctl update node"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.integration.full_stack import Whole, until
+from tests.integration.full_stack import FullStack, wait_until
 from wizard import practice as practice_stack
 from wizard.cli import firescreen
 from wizard.config_files.prometheus.rule_files import add_rule_file, rule_files
@@ -54,7 +54,7 @@ def test_rule_files_that_are_no_list_are_an_error() -> None:
 @pytest.mark.matrix
 def test_a_real_prometheus_has_the_rules_until_the_undo(practice: PracticeStack) -> None:
     workspace = Path(practice.folder).parent
-    stand = Whole(practice, Engine(Workspace(workspace)))
+    running_stack = FullStack(practice, Engine(Workspace(workspace)))
 
     def run(*words: str) -> Any:
         ended = RUNNER.invoke(firescreen, ["--workspace", str(workspace), *words, "--json"])
@@ -62,7 +62,7 @@ def test_a_real_prometheus_has_the_rules_until_the_undo(practice: PracticeStack)
         return json.loads(ended.stdout)
 
     assert run("apply", "practice", "--yes")["ok"]
-    stand.now = {each.name: each.protect for each in practice_stack.stack(workspace).components}
+    running_stack.levels = {each.name: each.protect for each in practice_stack.stack(workspace).components}
     config = Path(practice.folder) / "prometheus" / "etc" / "prometheus" / "prometheus.yml"
     before = config.read_bytes()
     preview = RUNNER.invoke(
@@ -77,12 +77,12 @@ def test_a_real_prometheus_has_the_rules_until_the_undo(practice: PracticeStack)
     assert run("upkeep", "rules", "--stack", "practice", "--yes")["state"] == "nothing"
 
     def groups() -> tuple[bool, Any]:
-        found = stand.ask("prometheus", "/api/v1/rules")["data"]["groups"]
+        found = running_stack.get_json("prometheus", "/api/v1/rules")["data"]["groups"]
         mine = [rule for group in found if group["name"] == "firescreen" for rule in group["rules"]]
         return bool(mine) and all(rule["health"] == "ok" for rule in mine), mine
 
     # A group's first evaluation is anywhere in its interval, a minute by default.
-    rules = until(groups, "Prometheus has not evaluated the rules", limit=90)
+    rules = wait_until(groups, "Prometheus has not evaluated the rules", limit=90)
     missing = next(rule for rule in rules if rule["name"] == "FirescreenMetricMissing")
     assert missing["state"] == "pending", "there is no metric yet"
     assert run("undo", "--yes")["state"] == "undone"

@@ -317,9 +317,9 @@ def _accepted(suite: str, cache: Path, files: dict[str, Path]) -> dict[str, bool
     promtool = binaries.find("promtool", cache=cache, suite=suite).path
     argv = [promtool, "check", "web-config", *map(str, files.values())]
     ended = run_program(argv)
-    said = ended.stdout + ended.stderr
-    verdicts = {name: f"{file} SUCCESS" in said for name, file in files.items()}
-    assert all(good != (f"{files[name]} FAILED" in said) for name, good in verdicts.items())
+    output = ended.stdout + ended.stderr
+    verdicts = {name: f"{file} SUCCESS" in output for name, file in files.items()}
+    assert all(good != (f"{files[name]} FAILED" in output) for name, good in verdicts.items())
     return verdicts
 
 

@@ -83,11 +83,11 @@ def fleet() -> RunState:
     """Returns a run on twelve hosts, half done: the canary is verified, one host rolled back, one unreachable."""
     script = many_hosts.Script(failing=("srv003",))
     made = many_hosts.ManyEngine(12, script, away=("srv007",))
-    told: list[Event] = []
+    events: list[Event] = []
     plan = many_hosts.plan(12, away=made.away)
-    made.apply(plan, told.append, threading.Event(), canary="srv001")
+    made.apply(plan, events.append, threading.Event(), canary="srv001")
     state = begin("apply", plan.steps, canary="srv001")
-    for event in told[: len(told) * 3 // 4]:
+    for event in events[: len(events) * 3 // 4]:
         state = advance(state, event)
     return state
 

@@ -42,7 +42,7 @@ async def picture(pilot: Pilot[Any], *, box: bool = False) -> str:
         parts.append(f"==== {size[0]}x{size[1]}\n{text(pilot)}")
     await resized(pilot, STYLED)
     dark = styles(pilot)
-    parts.append("==== dark\n" + "\n".join(f"{line}: {told}" for line, told in dark.items()))
+    parts.append("==== dark\n" + "\n".join(f"{line}: {styled_runs}" for line, styled_runs in dark.items()))
     pilot.app.theme = themes.LIGHT.name
     await settled(pilot)
     light = styles(pilot)
@@ -52,7 +52,9 @@ async def picture(pilot: Pilot[Any], *, box: bool = False) -> str:
         if dark.get(line) != light.get(line)
     }
     parts.append(
-        "\n".join(["==== light, where it differs", *(f"{at}: {told}" for at, told in other.items())])
+        "\n".join(
+            ["==== light, where it differs", *(f"{at}: {styled_runs}" for at, styled_runs in other.items())]
+        )
     )
     pilot.app.theme = themes.DARK.name
     return "\n".join(parts) + "\n"
@@ -104,14 +106,14 @@ def styles(pilot: Pilot[Any]) -> dict[int, str]:
     names = colour_names(pilot.app.theme)
     found = {}
     for number, strip in enumerate(_strips(pilot), start=1):
-        told, start = [], 0
+        styled_runs, start = [], 0
         for style, run in groupby(_cells(strip, names)):
             end = start + len(list(run))
             if style:
-                told.append(f"{start}-{end - 1} {style}")
+                styled_runs.append(f"{start}-{end - 1} {style}")
             start = end
-        if told:
-            found[number] = " | ".join(told)
+        if styled_runs:
+            found[number] = " | ".join(styled_runs)
     return found
 
 

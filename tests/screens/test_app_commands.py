@@ -276,9 +276,9 @@ def _any(folder: Path, pattern: str) -> bool:
 
 def test_without_a_converter_the_svg_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(HostError, match="no program on this machine") as told:
+    with pytest.raises(HostError, match="no program on this machine") as raised:
         pictures.save(Workspace(tmp_path), "<svg/>", "png")
-    assert Path(told.value.where).read_text() == "<svg/>"
+    assert Path(raised.value.where).read_text() == "<svg/>"
 
 
 async def test_one_key_opens_help_on_pages_in_fields_and_in_dialogs(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ async def test_students_who_need_help_are_listed_first_and_get_a_message(
         await until(pilot, "✗ Nothing is written yet")
         await pilot.press(*"look at the SAN", "enter")
         await until(pilot, lambda: bool((member.news(asks) or News()).messages))
-        told = member.news(asks)
-        assert told is not None and told.messages[0].text == "look at the SAN"
+        news = member.news(asks)
+        assert news is not None and news.messages[0].text == "look at the SAN"
         await pilot.press("o")
         await until(pilot, "open: 1 of 4 steps")
         if size[0] < 120:

@@ -46,8 +46,8 @@ async def test_five_components_with_mutual_tls_and_passwords_and_undo(workspace:
 
         await pilot.press("t")
         await until(pilot, lambda: not app.runs.working)
-        picture = await until(pilot, "● 8 unprotected")
-        assert "alertmanagers" in picture
+        trust_map = await until(pilot, "● 8 unprotected")
+        assert "alertmanagers" in trust_map
         await pilot.press("escape")
         await until(pilot, lambda: not app.session.busy)
 
@@ -61,9 +61,9 @@ async def test_five_components_with_mutual_tls_and_passwords_and_undo(workspace:
         assert "5 restarts" in plan
         assert "canary" not in plan, "with a password, all of them turn together"
         await pilot.press("j")
-        journey = await until(pilot, "copied to 7 files")
-        assert "Not copied yet" in journey
-        assert "✗" not in journey
+        distribution = await until(pilot, "copied to 7 files")
+        assert "Not copied yet" in distribution
+        assert "✗" not in distribution
         await pilot.press("escape")
         await until(pilot, "Nothing has been written yet")
         await pilot.press("t")
@@ -75,14 +75,14 @@ async def test_five_components_with_mutual_tls_and_passwords_and_undo(workspace:
         await until(pilot, "Apply this plan?")
         await pilot.press("enter")
         await until(pilot, lambda: app.run_state.phase == "finished" and not app.runs.working)
-        proof = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
-        proof = await until(pilot, "✓ verified")
-        assert "✗" not in proof
-        assert proof.count("✓ 401") >= 8, "two for each component whose column is in view"
+        verification = await until(pilot, lambda: isinstance(app.screen, VerificationPage))
+        verification = await until(pilot, "✓ verified")
+        assert "✗" not in verification
+        assert verification.count("✓ 401") >= 8, "two for each component whose column is in view"
         assert sum(one.outcome == "401" for one in app.run_state.attempts) == 10
-        assert proof.count("✓ TLS aler") >= 8, "the last column in view is cut"
+        assert verification.count("✓ TLS aler") >= 8, "the last column in view is cut"
         assert sum(one.outcome == "refused" for one in app.run_state.attempts) == 10
-        assert "✓ 5 of 5 targets are scraped" in proof
+        assert "✓ 5 of 5 targets are scraped" in verification
         assert app.run_state.canary == "", "with a password, all of them turn together"
         rows = {row.host: row for row in app.run_state.hosts}
         assert {host: row.state for host, row in rows.items()} == dict.fromkeys(app.session.hosts, "proven")

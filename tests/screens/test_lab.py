@@ -132,11 +132,11 @@ def squeeze(text: str) -> str:
 def has_texts(pilot: Pilot[Any], *ends: str) -> Callable[[], bool]:
     """Returns whether all these texts are in the right pane now."""
 
-    def stand() -> bool:
+    def are_shown() -> bool:
         seen = squeeze(right_pane(pilot))
         return all(end in seen for end in ends)
 
-    return stand
+    return are_shown
 
 
 def right_pane(pilot: Pilot[Any]) -> str:

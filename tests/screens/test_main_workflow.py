@@ -70,10 +70,10 @@ async def test_secure_verify_and_undo_by_keyboard(app: FirescreenApp, workspace:
         await until(pilot, "Apply this plan?")
         await pilot.press("enter")
         await until(pilot, "✓ verified")
-        proof = await until(pilot, "Prometheus reports")
-        assert "Prometheus reports" in proof
-        assert proof.count("✓ 401") == 4
-        assert "✗" not in proof
+        verification = await until(pilot, "Prometheus reports")
+        assert "Prometheus reports" in verification
+        assert verification.count("✓ 401") == 4
+        assert "✗" not in verification
 
         await pilot.press("down", "enter")
         inside = await until(pilot, "Command")

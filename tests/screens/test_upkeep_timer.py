@@ -74,7 +74,7 @@ async def test_without_a_secured_component_there_is_nothing_to_renew() -> None:
     app = make_app(build=engine(QuietEngine()))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "What to do next")
-        said: list[str] = []
-        app.notify = lambda text, **_: said.append(text)  # type: ignore[method-assign]
+        notices: list[str] = []
+        app.notify = lambda text, **_: notices.append(text)  # type: ignore[method-assign]
         install_timer(app)
-        assert said == ["Nothing is secured yet, so nothing expires. Choose Secure first."]
+        assert notices == ["Nothing is secured yet, so nothing expires. Choose Secure first."]

@@ -29,8 +29,10 @@ COLOURS = {"success": "green", "error": "red", "faint": "grey"}
 
 def finished(attempts: tuple[Attempt, ...]) -> RunState:
     """Returns the state of a finished verify."""
-    said = tuple((one.probe.instance, ("down", one.outcome)) for one in attempts if one.probe.kind == "up")
-    return RunState(kind="verify", phase="finished", result="proven", attempts=attempts, ups=said)
+    up_results = tuple(
+        (one.probe.instance, ("down", one.outcome)) for one in attempts if one.probe.kind == "up"
+    )
+    return RunState(kind="verify", phase="finished", result="proven", attempts=attempts, ups=up_results)
 
 
 async def test_five_targets_and_nine_clients_fit() -> None:
@@ -138,12 +140,12 @@ def test_every_outcome_has_words() -> None:
 
 
 def test_the_up_row_of_many_instances_names_each() -> None:
-    said = tuple((f"10.0.0.{number}:9100", ("down", "up")) for number in range(20))
-    text = ups(said, 74).plain
+    up_results = tuple((f"10.0.0.{number}:9100", ("down", "up")) for number in range(20))
+    text = ups(up_results, 74).plain
     assert "✓ 20 of 20 targets are scraped" in text
     assert all(f"10.0.0.{number}:9100 0 1" in text.replace("  ", " ") for number in range(20))
     assert len(text.splitlines()) < 14
-    assert "✗ 19 of 20" in ups((*said[:-1], ("x:1", ("down",))), 74).plain
+    assert "✗ 19 of 20" in ups((*up_results[:-1], ("x:1", ("down",))), 74).plain
 
 
 def test_the_first_row_is_named_whole_where_clients_have_short_names() -> None:

@@ -30,15 +30,15 @@ def main() -> None:
     program = go_program.helper(Path(named) if named else user_cache_path("firescreen"))
     verdicts = go_program.verdicts(program, (case.line() for case in cases))
     families: Counter[str] = Counter()
-    said: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     certificates: dict[str, int] = {}
     rows = []
     for case, words in zip(cases, verdicts, strict=True):
         alike = (case.kind, words.partition('"')[0])
-        if families[case.kind] == _PER_FAMILY or said[alike] == _SAME_WORDS or _size(case) > _LONGEST:
+        if families[case.kind] == _PER_FAMILY or counts[alike] == _SAME_WORDS or _size(case) > _LONGEST:
             continue
         families[case.kind] += 1
-        said[alike] += 1
+        counts[alike] += 1
         chain = [
             certificates.setdefault(base64.b64encode(der).decode(), len(certificates)) for der in case.chain
         ]

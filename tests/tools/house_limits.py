@@ -182,6 +182,6 @@ def problems(folders: tuple[str, ...] = ("wizard", "screens")) -> list[str]:
 
 
 if __name__ == "__main__":
-    told = problems(tuple(sys.argv[1:]) or ("wizard", "screens"))
-    print("\n".join(told))
-    raise SystemExit(1 if told else 0)
+    excesses = problems(tuple(sys.argv[1:]) or ("wizard", "screens"))
+    print("\n".join(excesses))
+    raise SystemExit(1 if excesses else 0)

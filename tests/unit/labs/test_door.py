@@ -32,7 +32,7 @@ def placed() -> str:
     return str(text)
 
 
-def stand(root: Path, third: int) -> PracticeStack:
+def practice_stack(root: Path, third: int) -> PracticeStack:
     """A practice stack that was never started."""
     made = [
         ("srv1", 1, 9100, "node_exporter"),
@@ -77,7 +77,7 @@ def test_a_used_port_of_the_proxy_is_replaced() -> None:
 
 
 def test_a_loopback_address_of_prometheus_is_not_used_by_other_hosts(tmp_path: Path) -> None:
-    hosts = stand(tmp_path, 11).hosts
+    hosts = practice_stack(tmp_path, 11).hosts
     assert hosts[1].loopback == "127.0.11.102:9090"
     assert not {host.loopback for host in hosts} & {host.listen for host in hosts}
     shared = replace(hosts[1], address="127.0.0.1")
@@ -85,12 +85,12 @@ def test_a_loopback_address_of_prometheus_is_not_used_by_other_hosts(tmp_path: P
 
 
 def test_the_proxys_files_follow_a_changed_address(tmp_path: Path) -> None:
-    before = stand(tmp_path / "practice", 11)
+    before = practice_stack(tmp_path / "practice", 11)
     lay_out(tmp_path / "practice", None, before)
     caddyfile = tmp_path / "practice" / "door" / "etc" / "caddy" / "Caddyfile"
     assert "127.0.11.2:8443" in caddyfile.read_text()
     caddyfile.write_text(f"{caddyfile.read_text()}# {before.host('prometheus').loopback}\n")
-    lay_out(tmp_path / "practice", before, stand(tmp_path / "practice", 12))
+    lay_out(tmp_path / "practice", before, practice_stack(tmp_path / "practice", 12))
     text = caddyfile.read_text()
     assert "127.0.11" not in text
     assert "default_bind 127.0.12.2\n" in text
