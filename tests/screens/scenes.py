@@ -213,6 +213,9 @@ def audit_report(stack: Any = None) -> AuditReport:
 # -- runs -----------------------------------------------------------------------------------------------------
 
 
+TOTAL = sum(len(step.changes) for step in whole.steps())
+
+
 def running() -> RunState:
     """Returns a run that is half done: one host is verified, one running, one pending."""
     state = begin("apply", example_stack.steps(), canary="srv1")
@@ -229,8 +232,8 @@ def running() -> RunState:
         host="srv2",
         step=step.id,
         state="running",
-        done=31,
-        total=69,
+        done=state.done,
+        total=TOTAL,
         text=change.title(),
     )
     state = advance(state, change_event)
@@ -239,7 +242,8 @@ def running() -> RunState:
 
 
 def with_changes_done(state: RunState, steps: list[Any]) -> RunState:
-    done = 0
+    """Returns the run after these steps."""
+    done = state.done
     for step in steps:
         for change in step.changes:
             done += 1
@@ -251,7 +255,7 @@ def with_changes_done(state: RunState, steps: list[Any]) -> RunState:
                     step=step.id,
                     state=what,
                     done=done,
-                    total=69,
+                    total=TOTAL,
                     text=change.title(),
                 )
                 state = advance(state, event)
@@ -261,6 +265,9 @@ def with_changes_done(state: RunState, steps: list[Any]) -> RunState:
 def failed() -> RunState:
     """Returns the end of that run: one host failed and was rolled back, the others are verified."""
     state = running()
+    others = [step for step in whole.steps() if step.host == "srv2"][3:]
+    others += [step for step in whole.steps() if step.host == "monitor"]
+    state = with_changes_done(state, others)
     state = advance(state, Event(run="7", kind="host", host="srv2", state="proven"))
     state = advance(state, Event(run="7", kind="host", host="monitor", state="proven"))
     state = advance(state, Event(run="7", kind="host", host="srv1", state="rolled-back", error=REFUSED))

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.content import Content
 from textual.pilot import Pilot
+from textual.screen import Screen
 
+import screens
+from screens.app import make_app
 from screens.run.run_log import RunLog
-from tests.screens.helpers import until
+from tests.screens.helpers import QuietEngine, drawn, engine, until
 
 
-class LogApp(App[None]):
+class LogScreen(Screen[None]):
     """Shows a log and nothing else."""
+
+    CSS_PATH = Path(screens.__file__).parent / "running.tcss"
 
     def compose(self) -> ComposeResult:
         yield RunLog()
@@ -25,11 +32,12 @@ def lines(count: int) -> Content:
 
 
 @asynccontextmanager
-async def shown_log() -> AsyncIterator[tuple[RunLog, Pilot[None]]]:
-    """Runs an app that shows the log of srv1, of 100 lines."""
-    app = LogApp()
-    async with app.run_test(size=(80, 24)) as pilot:
-        log = app.query_one(RunLog)
+async def shown_log() -> AsyncIterator[tuple[RunLog, Pilot[Any]]]:
+    """Shows the log of srv1, of 100 lines."""
+    app = make_app(build=engine(QuietEngine()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.push_screen(LogScreen())
+        log = app.screen.query_one(RunLog)
         log.show(lines(100), "srv1", from_start="")
         await until(pilot, "line 99")
         yield log, pilot
@@ -43,7 +51,7 @@ async def test_a_growing_log_stays_at_its_end() -> None:
 
 async def test_a_log_stays_at_its_end_in_a_smaller_terminal() -> None:
     async with shown_log() as (_, pilot):
-        await pilot.resize_terminal(60, 8)
+        await pilot.resize_terminal(80, 24)
         await until(pilot, "line 99")
 
 
@@ -71,3 +79,9 @@ async def test_manual_commands_are_read_from_their_start_and_the_log_after_them_
         await until(pilot, "line 0")
         log.show(lines(120), "srv1", from_start="")
         await until(pilot, "line 119")
+
+
+async def test_a_short_log_begins_at_the_top() -> None:
+    async with shown_log() as (log, pilot):
+        log.show(lines(5), "srv2", from_start="")
+        await until(pilot, lambda: drawn(pilot).startswith("line 0"))
