@@ -21,7 +21,7 @@ from machines import Network
 from tests.processes import run_program
 
 _ROOT = Path(__file__).parents[2]
-_TAMPERED = Path(__file__).with_name("fault_injection.py")
+_FAULT_INJECTION = Path(__file__).with_name("fault_injection.py")
 STACK = """\
 version: 1
 hosts: {here: {connect: local}}
@@ -143,13 +143,13 @@ class Project:
         call = ("-f", "compose.yaml", "-p", "mon")
         return self.docker.compose(*call, *words, folder=self.folder, generation=self.generation)
 
-    def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def start(self, *words: str, fault: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Runs Firescreen to its end, with any exit code.
 
         Args:
-            tampered: a fault to make during the run, see `fault_injection.py`.
+            fault: what to make fail during the run, see `fault_injection.py`.
         """
-        program = [str(_TAMPERED), *tampered, "--"] if tampered else ["-m", "screens"]
+        program = [str(_FAULT_INJECTION), *fault, "--"] if fault else ["-m", "screens"]
         return run_program(
             [*self.docker.enter, sys.executable, *program, "--workspace", str(self.workspace), *words],
             env={**os.environ, **self.docker.environment(self.generation), "PYTHONPATH": str(_ROOT)},
@@ -157,9 +157,9 @@ class Project:
             timeout=400,
         )
 
-    def run(self, *words: str, code: int = 0, tampered: Sequence[str] = ()) -> Any:
+    def run(self, *words: str, code: int = 0, fault: Sequence[str] = ()) -> Any:
         """Runs Firescreen, which must exit with that code, and returns its JSON."""
-        ended = self.start(*words, tampered=tampered)
+        ended = self.start(*words, fault=fault)
         output = f"{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
         assert ended.returncode == code, f"{words}: {ended.returncode}\n{output}"
         return json.loads(ended.stdout) if "--json" in words else ended.stdout + ended.stderr

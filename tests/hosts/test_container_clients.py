@@ -133,12 +133,12 @@ def has_arrived(mine: Project, since: float, protect: tuple[str, ...]) -> bool:
     )
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Waits until the condition holds; a server that does not answer yet is asked again."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if holds():
+            if condition():
                 return
             problem = "not yet"
         except OSError as error:

@@ -50,15 +50,19 @@ def test_few_scrapes_are_lost_and_no_secret_is_readable(
 
         # Three servers of one job are recreated for TLS, and the blackbox exporter, which probes one, for a mount with the
         # CA certificate.
-        lost = scrapes_lost(mine, stack_of((*BEFORE, *TOGETHER), ("tls",), ("blackbox_exporter",)), ("tls",))
-        print(f"lost for TLS: {lost}")
-        assert [name for name, count in lost.items() if count > (name != "localhost:9090")] == [], lost
+        lost_scrapes = scrapes_lost(
+            mine, stack_of((*BEFORE, *TOGETHER), ("tls",), ("blackbox_exporter",)), ("tls",)
+        )
+        print(f"lost for TLS: {lost_scrapes}")
+        assert [name for name, count in lost_scrapes.items() if count > (name != "localhost:9090")] == [], (
+            lost_scrapes
+        )
 
         mine.stack.write_text(stack_of(PORTS, ("tls",)))
         mine.run("apply", str(mine.stack), "--yes")
-        lost = scrapes_lost(mine, stack_of(PORTS, PASSWORD), PASSWORD)
-        print(f"lost for a password: {lost}")
-        assert set(lost.values()) == {0}, "no container is made anew for a password"
+        lost_scrapes = scrapes_lost(mine, stack_of(PORTS, PASSWORD), PASSWORD)
+        print(f"lost for a password: {lost_scrapes}")
+        assert set(lost_scrapes.values()) == {0}, "no container is made anew for a password"
 
         hidden = secrets(mine)
         assert len(hidden) >= 10

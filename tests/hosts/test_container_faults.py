@@ -65,7 +65,7 @@ def failed(mine: Project, **more: Any) -> dict[str, Any]:
 def test_a_compose_file_that_changed_since_the_plan_is_not_written(mine: Project) -> None:
     compose = mine.folder / "compose.yaml"
     before, shape = compose.read_bytes(), mine.shape()
-    outcome = failed(mine, tampered=("append", str(compose)))
+    outcome = failed(mine, fault=("append", str(compose)))
     assert (outcome["state"], outcome["error"]["title"]) == ("failed", "A file changed since the preview")
     assert str(compose) in outcome["error"]["where"]
     assert compose.read_bytes() == before + b"# mine\n", "the owner's change stays"
@@ -176,7 +176,7 @@ def test_a_variable_that_changed_since_the_plan_is_not_applied(mine: Project) ->
     compose.write_text(compose.read_text().replace("unless-stopped", "${RESTART:-on-failure}"))
     variables.write_text("RESTART=unless-stopped\n")
     with nothing_changed(mine):
-        outcome = failed(mine, tampered=("empty", str(variables)))
+        outcome = failed(mine, fault=("empty", str(variables)))
         variables.write_text("RESTART=unless-stopped\n")
     assert "does not run as its Compose files say now" in outcome["error"]["what"]
     assert outcome["error"]["title"] == "A file changed since the preview"
@@ -196,7 +196,7 @@ def test_a_disk_that_is_full(mine: Project) -> None:
         result = mine.run("apply", str(mine.stack), "--yes", code=2)
         assert "is full: 4096 bytes are free, and at least 8192 are needed" in result
     with nothing_changed(mine), small_disk(mine, size="1m") as place:
-        result = failed(mine, tampered=("fill", str(place)))
+        result = failed(mine, fault=("fill", str(place)))
         assert result["state"] == "rolled-back", result
         assert "the disk is full" in result["error"]["what"], result
 

@@ -62,10 +62,10 @@ def test_killed_after_lines_of_the_journal_and_while_compose_works(
         assert last > 30
 
 
-def is_killed(mine: Project, *tampered: str) -> bool:
+def is_killed(mine: Project, *fault: str) -> bool:
     """Returns whether an apply was killed; otherwise it must succeed."""
-    ended = mine.start("apply", str(mine.stack), "--yes", tampered=tampered)
-    assert ended.returncode in (0, SIGKILLED), (tampered, ended.stderr[-3000:])
+    ended = mine.start("apply", str(mine.stack), "--yes", fault=fault)
+    assert ended.returncode in (0, SIGKILLED), (fault, ended.stderr[-3000:])
     return ended.returncode == SIGKILLED
 
 

@@ -80,9 +80,9 @@ class Remote(Project):
 
     client: Machine
 
-    def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def start(self, *words: str, fault: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Runs Firescreen there."""
-        assert not tampered, "only where the daemon is"
+        assert not fault, "only where the daemon is"
         arguments = [word if word != str(self.stack) else "/root/stack.yaml" for word in words]
         self.client.push("/root/stack.yaml", self.stack.read_bytes())
         return self.client.run([f"{bases.HOME}/bin/python", "-m", "screens", *arguments], timeout=300)

@@ -27,9 +27,9 @@ class WithSudo(Project):
 
     person: Person
 
-    def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def start(self, *words: str, fault: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Runs Firescreen as the user; the daemon has its default socket."""
-        assert not tampered, "only as root"
+        assert not fault, "only as root"
         who = ["runuser", "-u", self.person.name, "--", "env", f"HOME={self.person.home}"]
         program = [sys.executable, "-m", "screens", "--workspace", str(self.workspace)]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}

@@ -349,11 +349,11 @@ def _add_routes(web1: Machine, program: ProxyProgram, network: Network, folder: 
     before, theirs = etc(web1), _other_pages(web1)
     known = proxy(program)
     assert known is not None
-    asks = known.certificates_inside
+    demands_certificates = known.certificates_inside
     routes = (*ONE_NAME.routes, DoorRoute(to=GRAFANA, path="/grafana"))
     mine = replace(ONE_NAME, proxy=program, site=site, ca_file="/etc/ssl/noc.crt", routes=routes)
     limit = 0 if known.cannot("rate_limit") else 20
-    mine = replace(mine, client_cert=asks, cors=(ORIGIN,), rate_limit=limit)
+    mine = replace(mine, client_cert=demands_certificates, cors=(ORIGIN,), rate_limit=limit)
     stack = stack_of(web1, (mine,))
     with network.entered(), closing(Engine(Workspace(folder))) as engine:
         with pytest.raises(InputError, match=r"another site|already"):
@@ -372,7 +372,9 @@ def _add_routes(web1: Machine, program: ProxyProgram, network: Network, folder: 
             _check_rate_limit(web1)
             assert _other_pages(web1) == theirs
         assert engine.plan(stack).steps == ()
-        smaller = replace(mine, block=()) if not asks else replace(mine, people=(), machines=())
+        smaller = (
+            replace(mine, block=()) if not demands_certificates else replace(mine, people=(), machines=())
+        )
         kinds = [step.kind for step in apply(engine, stack_of(web1, (smaller,)))[0].steps]
         assert kinds[-2:] == ["door", "open-door"]
         if program == "caddy":

@@ -53,13 +53,13 @@ def undo_all(engine: Engine) -> None:
 
 
 def when(
-    wanted: Callable[[Event], bool], act: Callable[[], None], heard: list[Event]
+    wanted: Callable[[Event], bool], act: Callable[[], None], events: list[Event]
 ) -> Callable[[Event], None]:
     """Returns an event callback that calls `act` once, at the first event that `wanted` accepts."""
 
     def emit(event: Event) -> None:
-        first = wanted(event) and not any(map(wanted, heard))
-        heard.append(event)
+        first = wanted(event) and not any(map(wanted, events))
+        events.append(event)
         if first:
             act()
 
@@ -69,13 +69,13 @@ def when(
 def test_five_hosts_are_secured_and_restored(site: Site, tmp_path: Path) -> None:
     """As a user with a password for sudo; no secret is visible on any host meanwhile."""
     before = site.all_files()
-    heard: list[Event] = []
+    events: list[Event] = []
     stack = site.stack(user="operator", become="sudo")
     with engine_at(tmp_path, site.network) as engine:
         for name in site.machines:
             engine.access.give("sudo", name, Secret(bases.PASSWORD))
         with Watch(site) as watch:
-            outcome = engine.apply(engine.plan(stack), heard.append)
+            outcome = engine.apply(engine.plan(stack), events.append)
         assert outcome.state == "proven", outcome.error
         password = (tmp_path / "users/prometheus.password").read_text()
         watch.saw_nothing_of(password, bases.PASSWORD)
@@ -116,10 +116,10 @@ def test_a_host_that_becomes_unreachable_during_the_run(site: Site, tmp_path: Pa
         "during": lambda event: restarts_srv3(event) and event.state == "running",
         "after": lambda event: event.kind == "probe" and event.host == "srv3",
     }
-    heard: list[Event] = []
+    events: list[Event] = []
     with engine_at(tmp_path, site.network) as engine:
         plan = engine.plan(site.stack())
-        emit = when(moments[moment], lambda: site.link("srv3", "down"), heard)
+        emit = when(moments[moment], lambda: site.link("srv3", "down"), events)
         try:
             outcome = engine.apply(plan, emit, canary="none")
         finally:
@@ -149,11 +149,11 @@ def test_when_the_prometheus_host_becomes_unreachable_the_others_are_rolled_back
         mine = (event.kind, event.host, event.state) == ("change", "prometheus", "running")
         return mine and event.text.startswith("restart")
 
-    heard: list[Event] = []
+    events: list[Event] = []
     with engine_at(tmp_path, site.network) as engine:
         plan = engine.plan(site.stack())
         try:
-            outcome = engine.apply(plan, when(turns, lambda: site.link("prometheus", "down"), heard))
+            outcome = engine.apply(plan, when(turns, lambda: site.link("prometheus", "down"), events))
         finally:
             site.link("prometheus", "up")
         assert (outcome.state, type(outcome.error)) == ("failed", RollbackError)

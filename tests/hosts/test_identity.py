@@ -97,7 +97,7 @@ def targets(
         if len(rows) == count and all(row[2] == "up" for row in rows):
             break
         time.sleep(0.5)
-    return {(job, at): (f"{up} {error}".strip(), name, way) for job, at, up, error, name, way in rows}
+    return {(job, at): (f"{up} {error}".strip(), name, scheme) for job, at, up, error, name, scheme in rows}
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_targets_under_any_name_stay_up_and_are_restored(
     now = targets(monitor, count=6), targets(shard, count=2)
     for before, after in zip(was, now, strict=True):
         assert after.keys() == before.keys(), "the same jobs with the same targets, none twice"
-        assert {(health, way) for health, _, way in after.values()} == {("up", "https")}, after
+        assert {(health, scheme) for health, _, scheme in after.values()} == {("up", "https")}, after
         assert {key: row[1] for key, row in after.items()} == {key: row[1] for key, row in before.items()}
     jobs = [job.name for job in scrape.jobs(monitor.read("/etc/prometheus/prometheus.yml"))]
     assert jobs == ["by-name", "itself"]

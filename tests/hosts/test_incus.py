@@ -173,7 +173,7 @@ def test_a_failed_write_is_explained(here: IncusConnection, instance: Instance) 
     )
     big, small = FileState(bytes(200_000)), FileState(b"x")
     try:
-        for deed, words in (
+        for write, words in (
             (lambda: here.stage("/srv/t/full/big", big, tag="t"), "the disk is full"),
             (lambda: here.stage("/srv/t/no/x", small, tag="t"), "folder is not there"),
             (
@@ -192,7 +192,7 @@ def test_a_failed_write_is_explained(here: IncusConnection, instance: Instance) 
             (lambda: here.remove_folder("/srv/t/file"), "it is a file"),
         ):
             with pytest.raises(HostError) as problem:
-                deed()
+                write()
             assert words in problem.value.what
             assert problem.value.where.startswith("/")
         # The folder in the way is only found when the file is put in its place: the caller removes the temporary file.

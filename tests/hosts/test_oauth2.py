@@ -144,10 +144,10 @@ def forward(place: str, path: str, body: bytes | None = None, **headers: str) ->
     return b""
 
 
-def becomes_true(holds: Callable[[], bool], seconds: float = 60) -> bool:
+def becomes_true(condition: Callable[[], bool], seconds: float = 60) -> bool:
     """Returns whether the condition holds before the time is over."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.2)

@@ -298,10 +298,10 @@ def test_an_address_behind_a_jump_host_is_never_probed_from_here(
     with engine_for(tmp_path / "workspace", network, {}) as engine:
         outcome = engine.apply(engine.plan(stack))
         assert outcome.state == "proven", (outcome.error, getattr(outcome.error, "log", ""))
-        ways = {each.probe.client: each.probe.forward for each in outcome.attempts}
-        assert ways["right client"] is not None
-        assert ways["right client"].place == "127.0.0.1:9100"
-        assert ways["Prometheus itself"] is None
+        forwards = {each.probe.client: each.probe.forward for each in outcome.attempts}
+        assert forwards["right client"] is not None
+        assert forwards["right client"].place == "127.0.0.1:9100"
+        assert forwards["Prometheus itself"] is None
         right = next(each for each in outcome.attempts if each.probe.client == "right client")
         ended = said(right.curl)
         assert ended.stdout.strip() == "200", (right.curl, ended)

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.hosts, pytest.mark.timeout(900)]
 class Rootless(Project):
     """The project, with Firescreen as root on that host, which has to find the daemon itself."""
 
-    def start(self, *words: str, tampered: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def start(self, *words: str, fault: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         variables = {**os.environ, **self.docker.environment(self.generation)}
         variables.pop("DOCKER_HOST")
         argv = [*self.docker.enter, sys.executable, "-m", "screens", "--workspace", str(self.workspace)]

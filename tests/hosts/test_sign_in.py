@@ -164,15 +164,15 @@ def check_existing_site(
     web1.check(f"systemctl restart {unit}")
     before, known = etc(web1), proxy(door.proxy)
     assert known is not None
-    asks = known.certificates_inside
-    inside = replace(door, site=site, ca_file="/etc/ssl/noc.crt", client_cert=asks)
+    demands_certificates = known.certificates_inside
+    inside = replace(door, site=site, ca_file="/etc/ssl/noc.crt", client_cert=demands_certificates)
     stack = stack_of(web1, inside, company, folder)
     _, outcome = apply(engine, stack)
     ended = {each.probe.client: each.outcome for each in outcome.attempts if "/door/" in each.probe.id}
     assert ended["page, not signed in"] == "302"
     assert ended["no password"] == ended["wrong password"] == "401"
     assert ended["API"] == "200"
-    if asks:
+    if demands_certificates:
         assert (ended["client certificate"], ended["stranger's certificate"]) == ("200", "401")
     asyncio.run(_signs_in_and_out(web1, folder))
     check_blocked_paths(web1, engine.workspace.root, web1.root / "etc/ssl/noc.crt")

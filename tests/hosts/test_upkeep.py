@@ -40,10 +40,10 @@ def firescreen(machine: Machine, *words: str, code: int = 0) -> Any:
     return json.loads(ended.stdout)
 
 
-def until(look: Callable[[], Any], what: str, *, limit: float = 150) -> Any:
+def until(check: Callable[[], Any], what: str, *, limit: float = 150) -> Any:
     """Waits until `look` returns a true value, and returns it."""
     deadline = time.monotonic() + limit
-    while not (found := look()):
+    while not (found := check()):
         assert time.monotonic() < deadline, what
         time.sleep(0.5)
     return found

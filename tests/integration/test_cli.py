@@ -96,17 +96,17 @@ def test_plan_apply_verify_and_undo_from_a_pipe(run: Run, practice: PracticeStac
 
     done = run("apply", "practice", "--yes", "--json", "--canary", "none")
     assert done.returncode == 0, done.stderr
-    proof = json_document(done)
-    assert proof["hosts"] == [
+    verification = json_document(done)
+    assert verification["hosts"] == [
         {"host": host, "state": "proven", "status": "verified", "error": None}
         for host in ("srv1", "prometheus")
     ]
     assert done.stderr.count("✓ srv1 is verified") == 1
-    assert proof["ok"]
-    assert len(proof["probes"]) == 12
-    assert {"host", "component", "name", "expect", "outcome", "ok", "detail", "curl"} <= proof["probes"][
-        0
-    ].keys()
+    assert verification["ok"]
+    assert len(verification["probes"]) == 12
+    assert {"host", "component", "name", "expect", "outcome", "ok", "detail", "curl"} <= verification[
+        "probes"
+    ][0].keys()
 
     assert run("plan", "practice").returncode == 0
     verified = run("verify", "practice", "--json")
@@ -213,15 +213,15 @@ def test_an_unreachable_host_is_left_unchanged_and_counts_as_a_failure(
     ]
     verified = run("verify", str(file), "--json")
     assert verified.returncode == 1
-    proof = json_document(verified)
-    assert all(probe["ok"] for probe in proof["probes"])
-    assert not proof["ok"]
-    assert [one["host"] for one in proof["away"]] == ["far"]
+    verification = json_document(verified)
+    assert all(probe["ok"] for probe in verification["probes"])
+    assert not verification["ok"]
+    assert [one["host"] for one in verification["away"]] == ["far"]
     assert "far is unreachable" in verified.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "stdin", "said"),
+    ("words", "stdin", "expected"),
     [
         (("apply", "none.yaml", "--yes"), "", "none.yaml"),
         (("apply", "practice", "--yes"), "", "does not run"),
@@ -251,7 +251,7 @@ def test_an_unreachable_host_is_left_unchanged_and_counts_as_a_failure(
     ],
 )
 def test_bad_input_exits_with_2_and_an_error_without_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stdin: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], stdin: str, expected: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     head = "version: 1\nhosts: {here: {connect: local}}\n"
@@ -278,7 +278,7 @@ def test_bad_input_exits_with_2_and_an_error_without_traceback(
     ended = firescreen("--workspace", str(tmp_path / "workspace"), *words, stdin=stdin)
     assert ended.returncode == (1 if words[0] == "--workspace" else 2), ended
     assert "Traceback" not in ended.stderr
-    assert said in ended.stderr
+    assert expected in ended.stderr
     assert ended.stdout == ""
     assert not (tmp_path / "workspace" / "practice").exists(), "nothing is started"
 

@@ -388,8 +388,8 @@ def test_at_most_one_scrape_is_lost(engine: Engine, stack: Stack, practice: Prac
     times = sorted(at for at, _ in window)
     widest = max(later - earlier for earlier, later in itertools.pairwise(times))
     # A lost scrape without a sample shows as a gap: over 2.5 s at an interval of one second.
-    lost = failed + max(0, round(widest) - 2)
-    assert lost <= 1, f"{failed} failed scrapes, widest gap {widest:.2f} s in {window}"
+    lost_scrapes = failed + max(0, round(widest) - 2)
+    assert lost_scrapes <= 1, f"{failed} failed scrapes, widest gap {widest:.2f} s in {window}"
 
 
 def test_secret_files_are_readable_only_by_their_owner(

@@ -66,12 +66,12 @@ def test_without_a_name_the_first_labs_are_played_in_sequence(
 ) -> None:
     monkeypatch.setenv("FIRESCREEN_CACHE", str(cache))
     lines: list[Line] = []
-    heard: list[str] = []
+    progress: list[str] = []
     workspace = Workspace(tmp_path)
-    assert play.play(workspace, [], by_hand=False, keep=False, say=lines.append, progress=heard.append)
+    assert play.play(workspace, [], by_hand=False, keep=False, say=lines.append, progress=progress.append)
     assert sum(line.kind == "title" for line in lines) == 3
     assert not [line for line in lines if line.kind == "bad"]
-    assert sum("goes on where" in text for text in heard) == 2
+    assert sum("goes on where" in text for text in progress) == 2
     assert any("the request of Prometheus is accepted: 200" in line.text for line in lines)
     assert not (tmp_path / "play").exists()
     assert practice_stack.status(tmp_path / "play") is None

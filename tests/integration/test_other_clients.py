@@ -263,7 +263,7 @@ def resolve_settings(source: grafana.DataSource) -> dict[str, str]:
 
 def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
     """Returns the HTTP status, or curl's error, of a request with exactly the settings of a data source."""
-    says = resolve_settings(source)
+    resolved = resolve_settings(source)
     command = [
         "curl",
         "-sS",
@@ -276,11 +276,11 @@ def grafana_gets(source: grafana.DataSource, path: str, folder: Path) -> str:
         source.url.rstrip("/") + path,
     ]
     for key, option in (("tlsCACert", "--cacert"), ("tlsClientCert", "--cert"), ("tlsClientKey", "--key")):
-        if key in says:
-            (folder / key).write_text(says[key] + "\n")
+        if key in resolved:
+            (folder / key).write_text(resolved[key] + "\n")
             command += [option, str(folder / key)]
-    if "basicAuthUser" in says:
-        command += ["-u", f"{says['basicAuthUser']}:{says['basicAuthPassword']}"]
+    if "basicAuthUser" in resolved:
+        command += ["-u", f"{resolved['basicAuthUser']}:{resolved['basicAuthPassword']}"]
     ended = run_program(command, timeout=30)
     return ended.stdout if ended.returncode == 0 else ended.stderr
 

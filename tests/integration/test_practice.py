@@ -93,7 +93,7 @@ def test_prometheus_scrapes_both_programs(practice: PracticeStack) -> None:
 
 
 @contextlib.contextmanager
-def whole(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[PracticeStack]:
+def full_stack(workspace: Path, cache: Path, *, suite: str = "") -> Iterator[PracticeStack]:
     try:
         yield practice_stack.up(workspace, cache, suite=suite, components=practice_stack.WHOLE)
     finally:
@@ -128,7 +128,7 @@ def whole_round(workspace: Path, cache: Path, suite: str) -> None:
     pair = (workspace / "tls.crt", workspace / "tls.key")
     pair[1].write_bytes(key := issue.new_key("ec-p256"))
     pair[0].write_bytes(issue.self_signed(names=["127.0.0.1"], key_pem=key, days=2, common_name="test"))
-    with whole(workspace, cache, suite=suite) as stack:
+    with full_stack(workspace, cache, suite=suite) as stack:
         assert stack.active
         assert stack.components == practice_stack.WHOLE
         assert len({host.address for host in stack.hosts}) == len(stack.hosts)
@@ -418,12 +418,12 @@ def test_an_address_that_is_in_use_is_replaced(practice: PracticeStack, cache: P
         assert old.listen not in config
 
 
-@pytest.mark.parametrize("lost", ["srv1", "prometheus"])
+@pytest.mark.parametrize("stopped_host", ["srv1", "prometheus"])
 def test_started_programs_learn_an_address_that_changed_meanwhile(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, stopped_host: str
 ) -> None:
     """Another stack takes one address between the check and the start; the other programs run by then."""
-    choose, usual = loopback.choose, {"srv1": 9100, "prometheus": 9090}[lost]
+    choose, usual = loopback.choose, {"srv1": 9100, "prometheus": 9090}[stopped_host]
     with socket.socket() as other:
 
         def taken(ports: Sequence[int], *, for_whom: str = "") -> tuple[tuple[str, int], ...]:
@@ -439,7 +439,7 @@ def test_started_programs_learn_an_address_that_changed_meanwhile(
         try:
             stack = practice_stack.up(workspace, cache, components=["caddy"])
             assert stack.active
-            assert stack.host(lost).listen != "{}:{}".format(*other.getsockname())
+            assert stack.host(stopped_host).listen != "{}:{}".format(*other.getsockname())
             assert stack.host("srv1").listen in get(stack.host("prometheus"), "/api/v1/status/config")
             assert stack.host("door").address == stack.host("prometheus").address
             assert "leads nowhere" in get(stack.host("door"), "/")

@@ -366,7 +366,7 @@ def test_the_first_slow_answer_after_a_change_is_waited_for(monkeypatch: pytest.
 
 def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:
     crt, key = lab.leaf("thief", "elsewhere.lab")
-    with _tls_server(crt, key) as (port, heard):
+    with _tls_server(crt, key) as (port, requests):
         attempt = probes.run(
             probe(
                 f"https://localhost:{port}/",
@@ -377,7 +377,7 @@ def test_password_is_not_sent_to_a_server_that_is_not_trusted(lab: Pki) -> None:
             )
         )
     assert attempt.ok
-    assert heard == []
+    assert requests == []
 
 
 def test_an_unprotected_exporter_is_recognised(node_exporter: str, lab: Pki, tmp_path: Path) -> None:
@@ -526,10 +526,10 @@ def test_ipv6_and_resolve(node_exporter: str, lab: Pki, tmp_path: Path) -> None:
 
 
 def test_redirects_are_followed_without_the_password() -> None:
-    heard: list[bytes] = []
+    requests: list[bytes] = []
 
     def away(asked: bytes) -> bytes:
-        heard.append(asked)
+        requests.append(asked)
         if b"GET /start" in asked:
             return b"HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n"
         if b"GET /next" in asked:
@@ -542,7 +542,7 @@ def test_redirects_are_followed_without_the_password() -> None:
         attempt = probes.run(probe(f"http://127.0.0.1:{port}/start", user="u", password=Secret("p")))
         endless = probes.run(probe(f"http://127.0.0.1:{port}/round"))
     assert attempt.ok and attempt.body == "ok"
-    assert [b"Authorization: Basic" in asked for asked in heard[:3]] == [True, True, False]
+    assert [b"Authorization: Basic" in asked for asked in requests[:3]] == [True, True, False]
     assert endless.reason == "stopped after 10 redirects"
 
 
@@ -826,7 +826,7 @@ def _tls_server(
     if client_ca:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
-    heard: list[bytes] = []
+    requests: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -840,7 +840,7 @@ def _tls_server(
                 with context.wrap_socket(client, server_side=True) as secure:
                     data = secure.recv(65536)
                     if data:
-                        heard.append(data)
+                        requests.append(data)
                         secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             except OSError:
                 client.close()
@@ -848,7 +848,7 @@ def _tls_server(
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1], heard
+        yield listener.getsockname()[1], requests
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()

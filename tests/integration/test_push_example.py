@@ -130,17 +130,17 @@ def test_pushed_metrics_can_be_read(pushgateways: SecuredPushgateways) -> None:
 
 @pytest.mark.parametrize("handler", ["stock", "own"])
 def test_its_errors_are_clear(pushgateways: SecuredPushgateways, handler: str) -> None:
-    way = ["--handler", handler]
+    options = ["--handler", handler]
     wrong = [*pushgateways.password[:3], pushgateways.file("wrong.pw")]
-    assert "refuses this user name or password (401)" in pushgateways.push("password", *way, *wrong)
-    assert "refuses this user name or password (401)" in pushgateways.push("password", *way)
+    assert "refuses this user name or password (401)" in pushgateways.push("password", *options, *wrong)
+    assert "refuses this user name or password (401)" in pushgateways.push("password", *options)
     for level in ("tls", "password"):
-        output = pushgateways.push(level, *way, *pushgateways.password, ca="other.crt")
+        output = pushgateways.push(level, *options, *pushgateways.password, ca="other.crt")
         assert "unable to get local issuer certificate" in output or "self-signed" in output
         assert "Is --ca the right CA?" in output
-    assert "it demands a client certificate" in pushgateways.push("certificate", *way)
+    assert "it demands a client certificate" in pushgateways.push("certificate", *options)
     assert "Cannot use the CA" in pushgateways.push(
-        "tls", *way, *pushgateways.certificate[:3], pushgateways.file("server.key")
+        "tls", *options, *pushgateways.certificate[:3], pushgateways.file("server.key")
     )
 
 

@@ -59,7 +59,7 @@ def probe(root: str) -> Probe:
 
 
 @pytest.mark.parametrize(
-    ("redirects", "outcome", "said"),
+    ("redirects", "outcome", "reason"),
     [
         ({"/page": PROVIDER + urlencode({**ASKED, "state": "x y"})}, "302", ""),
         (
@@ -74,11 +74,11 @@ def probe(root: str) -> Probe:
         ({"/page": "/page"}, "other", "without the right"),
     ],
 )
-def test_the_redirect_of_a_page(redirects: dict[str, str], outcome: str, said: str) -> None:
+def test_the_redirect_of_a_page(redirects: dict[str, str], outcome: str, reason: str) -> None:
     with serve_redirects(redirects) as root:
         attempt = probes.run(probe(root))
     assert (attempt.outcome, attempt.ok) == (outcome, outcome == "302")
-    assert said in attempt.reason
+    assert reason in attempt.reason
 
 
 def test_the_printed_command_shows_the_redirect() -> None:

@@ -75,7 +75,7 @@ FILES = {"/etc/supervisor/supervisord.conf": CONF, "/etc/supervisor/conf.d/node.
 
 
 @pytest.mark.parametrize(
-    ("said", "name", "update"),
+    ("status", "name", "update"),
     [
         ("node RUNNING   pid 77, uptime 0:01:00\nother RUNNING pid 78, uptime 1:00:00\n", "node", "node"),
         ("exporters:node RUNNING   pid 77, uptime 0:01:00\n", "exporters:node", "exporters"),
@@ -83,9 +83,9 @@ FILES = {"/etc/supervisor/supervisord.conf": CONF, "/etc/supervisor/conf.d/node.
         ("", "node", "node"),
     ],
 )
-def test_the_name_is_read_from_supervisord(said: str, name: str, update: str) -> None:
-    told = {"supervisorctl -c /etc/supervisor/supervisord.conf status": said}
-    one = found(Host(FILES, told), process(SUPERVISORD, unit="supervisor.service"))
+def test_the_name_is_read_from_supervisord(status: str, name: str, update: str) -> None:
+    outputs = {"supervisorctl -c /etc/supervisor/supervisord.conf status": status}
+    one = found(Host(FILES, outputs), process(SUPERVISORD, unit="supervisor.service"))
     assert one == Supervision(
         "supervisord",
         name,

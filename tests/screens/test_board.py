@@ -55,7 +55,7 @@ async def test_students_who_need_help_are_listed_first_and_get_a_message(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     _student(tmp_path / "class" / "01", "certificate", "web-config")
-    asks = _student(tmp_path / "class" / "02", "certificate", name="Ada", signal="help")
+    student = _student(tmp_path / "class" / "02", "certificate", name="Ada", signal="help")
     _student(tmp_path / "class" / "03", name="Eve", shown=False)
     board = Board(tmp_path / "board", [tmp_path / "class"], labs(), name="Monday")
     app = make_app(build=engine(_at(Workspace(tmp_path / "teacher"))))
@@ -72,8 +72,8 @@ async def test_students_who_need_help_are_listed_first_and_get_a_message(
         assert isinstance(app.screen, LineDialog), "an empty message is not sent"
         await until(pilot, "✗ Nothing is written yet")
         await pilot.press(*"look at the SAN", "enter")
-        await until(pilot, lambda: bool((member.news(asks) or News()).messages))
-        news = member.news(asks)
+        await until(pilot, lambda: bool((member.news(student) or News()).messages))
+        news = member.news(student)
         assert news is not None and news.messages[0].text == "look at the SAN"
         await pilot.press("o")
         await until(pilot, "open: 1 of 4 steps")

@@ -68,9 +68,9 @@ def test_a_run_begins_with_a_row_for_each_host_and_none_for_the_workspace() -> N
         ("monitor", "waiting", 0, 6),
         ("srv003", "away", 0, 0),
     ]
-    away = state.row("srv003")
-    assert away is not None and away.error is not None
-    assert "did not answer" in away.error.what
+    unreachable = state.row("srv003")
+    assert unreachable is not None and unreachable.error is not None
+    assert "did not answer" in unreachable.error.what
 
 
 def test_a_row_counts_its_own_changes_and_keeps_its_own_log() -> None:

@@ -323,23 +323,23 @@ async def test_a_password_is_for_one_host_or_for_all(remote: RemoteEngine, every
     remote.asks_key = remote.asks_login = False
     specs = tuple(HostSpec(name=name, connect="ssh", become="sudo") for name in ("srv1", "srv2", "srv3"))
     app = build(remote)
-    heard: list[object] = []
+    questions: list[object] = []
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")
         await until(pilot, lambda: not app.session.busy)
         app.session = replace(app.session, stack=Stack(hosts=specs, components=()))
         for spec in specs:
-            app.ask(functools.partial(app.client.reach, spec), heard.append)
+            app.ask(functools.partial(app.client.reach, spec), questions.append)
         await until(pilot, "Use for all hosts")
         asked = 0
         for _ in specs:
-            if len(heard) < len(specs):
+            if len(questions) < len(specs):
                 await until(pilot, lambda: isinstance(app.screen, SecretDialog))
                 asked += 1
                 await pilot.press(*CANARY, "tab", *(["tab"] if everywhere else []), "enter")
                 goal = len(specs) if everywhere else asked
-                await until(pilot, functools.partial(lambda goal: len(heard) == goal, goal))
-        assert (len(heard), asked) == (3, 1 if everywhere else 3)
+                await until(pilot, functools.partial(lambda goal: len(questions) == goal, goal))
+        assert (len(questions), asked) == (3, 1 if everywhere else 3)
         assert len(app.screen_stack) == 1
 
 
@@ -347,12 +347,12 @@ async def test_concurrent_scans_ask_a_question_only_once(remote: RemoteEngine) -
     remote.asks_key = False
     spec = HostSpec(name="srv1", connect="ssh")
     app = build(remote)
-    heard: list[object] = []
+    questions: list[object] = []
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, "Other hosts")
         for _ in range(3):
-            app.ask(lambda: app.client.reach(spec), heard.append)
+            app.ask(lambda: app.client.reach(spec), questions.append)
         await until(pilot, lambda: isinstance(app.screen, SecretDialog))
         await pilot.press(*CANARY, "enter")
-        await until(pilot, lambda: len(heard) == 3)
+        await until(pilot, lambda: len(questions) == 3)
         assert len(app.screen_stack) == 1

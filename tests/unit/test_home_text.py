@@ -59,7 +59,7 @@ def test_home_does_not_call_a_silent_component_secured(
 
 
 @pytest.mark.parametrize(
-    ("states", "said"),
+    ("states", "text"),
     [
         (("down",), "– 1 of 1 not answering"),
         (("secured", "down"), "– 1 of 2 not answering"),
@@ -67,7 +67,7 @@ def test_home_does_not_call_a_silent_component_secured(
         (("secured", "secured"), "✓ 2 of 2 secured"),
     ],
 )
-def test_the_list_of_hosts_does_not_call_a_silent_host_secured(states: tuple[str, ...], said: str) -> None:
+def test_the_list_of_hosts_does_not_call_a_silent_host_secured(states: tuple[str, ...], text: str) -> None:
     rows = tuple(row(f"c{number}", state) for number, state in enumerate(states))
     entry = HostEntry(
         spec=HostSpec(name="srv1", connect="ssh"),
@@ -77,7 +77,7 @@ def test_the_list_of_hosts_does_not_call_a_silent_host_secured(states: tuple[str
         exposures=rows,
         components=tuple(ComponentSpec(host=each.host, name=each.component) for each in rows),
     )
-    assert line(entry, 70, 12).plain[-STATE:].strip() == said
+    assert line(entry, 70, 12).plain[-STATE:].strip() == text
 
 
 def test_reverse_proxies_are_listed_by_host_and_stopped_ones_in_one_line() -> None:
@@ -106,7 +106,7 @@ def test_reverse_proxies_are_listed_by_host_and_stopped_ones_in_one_line() -> No
 def test_home_does_not_call_an_unreachable_host_secured() -> None:
     session = session_with(row("prometheus", "secured"))
     assert session.scan is not None
-    away = Finding(
+    unreachable = Finding(
         severity="warning",
         id="host-away",
         host="srv9",
@@ -116,7 +116,7 @@ def test_home_does_not_call_an_unreachable_host_secured() -> None:
         remediation="Rescan",
     )
     for hosts, reason in ((1, "srv9 is unreachable"), (2, "srv9 and srv9 are unreachable")):
-        session = replace(session, scan=replace(session.scan, findings=(away,) * hosts))
+        session = replace(session, scan=replace(session.scan, findings=(unreachable,) * hosts))
         found = recommendation(session)
         assert (found.entry, found.reason) == ("hosts", reason)
         assert "All components" not in posture(session, 76).plain

@@ -34,9 +34,9 @@ def test_the_default_workspace_needs_no_option(usual: Workspace) -> None:
 
 def test_another_workspace_is_named_in_each_command(usual: Workspace, tmp_path: Path) -> None:
     other = Workspace(tmp_path / "my work")
-    said = invocation.as_typed("Run: firescreen recover --yes, then firescreen verify a.yaml", other)
+    text = invocation.as_typed("Run: firescreen recover --yes, then firescreen verify a.yaml", other)
     option = f"--workspace '{tmp_path}/my work'"
-    assert said == f"Run: firescreen {option} recover --yes, then firescreen {option} verify a.yaml"
+    assert text == f"Run: firescreen {option} recover --yes, then firescreen {option} verify a.yaml"
 
 
 @pytest.mark.parametrize(

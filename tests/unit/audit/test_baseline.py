@@ -38,10 +38,12 @@ def test_an_expired_entry_counts_again_and_is_reported() -> None:
 
 
 def test_an_unused_entry_is_reported_unless_its_check_gave_no_result() -> None:
-    (told,) = baseline.apply_baseline(report(), [ENTRY], today=TODAY).baseline_notes
-    assert "matches nothing any more" in told
-    away = NotChecked(host="srv1", why="unreachable")
-    assert not baseline.apply_baseline(report(could_not_check=(away,)), [ENTRY], today=TODAY).baseline_notes
+    (note,) = baseline.apply_baseline(report(), [ENTRY], today=TODAY).baseline_notes
+    assert "matches nothing any more" in note
+    not_checked = NotChecked(host="srv1", why="unreachable")
+    assert not baseline.apply_baseline(
+        report(could_not_check=(not_checked,)), [ENTRY], today=TODAY
+    ).baseline_notes
 
 
 def test_a_written_baseline_accepts_all_findings_and_keeps_reasons(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_check_is_found_by_id_and_similar_ids_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sockets", "exposed", "told"),
+    ("sockets", "exposed", "is_found"),
     [
         (("*:9100",), OPEN, True),
         (("192.0.2.1:9100", "127.0.0.1:9100"), OPEN, True),
@@ -75,22 +75,22 @@ def test_a_check_is_found_by_id_and_similar_ids_are_named() -> None:
     ],
 )
 def test_plain_http_reachable_from_other_hosts_is_found(
-    sockets: tuple[str, ...], exposed: Any, told: bool
+    sockets: tuple[str, ...], exposed: Any, is_found: bool
 ) -> None:
     some = findings_of("EXP-02", evidence(server(sockets=sockets, exposed=exposed)))
-    assert bool(some) == told
-    if told:
+    assert bool(some) == is_found
+    if is_found:
         assert some[0].evidence.startswith("192.0.2.1:9100 answers plain HTTP; it listens on ")
         assert some[0].step == "secure srv1/node_exporter"
 
 
 def test_a_published_port_that_bypasses_the_firewall_is_found() -> None:
     everywhere = (PublishedPort(9090, "0.0.0.0", 9090), PublishedPort(9090, "::", 9090))
-    (told,) = findings_of(
+    (finding,) = findings_of(
         "EXP-05", evidence(server("prometheus", container=docker_container(published=everywhere)))
     )
-    assert "container mon-prometheus-1" in told.evidence and "port 9090" in told.evidence
-    assert told.file == "/srv/mon/compose.yaml"
+    assert "container mon-prometheus-1" in finding.evidence and "port 9090" in finding.evidence
+    assert finding.file == "/srv/mon/compose.yaml"
     near = (PublishedPort(9090, "127.0.0.1", 9090),)
     for mended in (
         server("prometheus", container=docker_container(published=near)),
@@ -102,7 +102,7 @@ def test_a_published_port_that_bypasses_the_firewall_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ((), "0.0.0.0:9094 by default"),
         ((GOSSIP,), "0.0.0.0:9094 by its flag"),
@@ -111,14 +111,14 @@ def test_a_published_port_that_bypasses_the_firewall_is_found() -> None:
         ((GOSSIP, "--cluster.tls-config=/etc/alertmanager/cluster.yml"), ""),
     ],
 )
-def test_unencrypted_gossip_of_alertmanagers_is_found(arguments: tuple[str, ...], told: str) -> None:
+def test_unencrypted_gossip_of_alertmanagers_is_found(arguments: tuple[str, ...], expected: str) -> None:
     some = findings_of("API-08", evidence(server("alertmanager", arguments=arguments, version="0.27.0")))
-    assert [told in each.evidence for each in some] == ([True] if told else [])
+    assert [expected in each.evidence for each in some] == ([True] if expected else [])
 
 
 def test_a_container_that_runs_as_root_is_found() -> None:
-    (told,) = findings_of("CTR-01", evidence(server("prometheus", container=docker_container(uid=0))))
-    assert "user number 0" in told.evidence and told.file == "/srv/mon/compose.yaml"
+    (finding,) = findings_of("CTR-01", evidence(server("prometheus", container=docker_container(uid=0))))
+    assert "user number 0" in finding.evidence and finding.file == "/srv/mon/compose.yaml"
     assert not findings_of("CTR-01", evidence(server("prometheus", container=docker_container())))
     assert not findings_of(
         "CTR-01", evidence(server("prometheus", container=docker_container(uid=0, state="exited")))
@@ -128,9 +128,13 @@ def test_a_container_that_runs_as_root_is_found() -> None:
 def test_a_server_reachable_without_its_reverse_proxy_is_found() -> None:
     proxies = {"srv1": Proxies(routes=(ROUTE,))}
     listening: dict[str, Any] = {"listen": "192.0.2.1:9090", "sockets": ("*:9090",)}
-    (told,) = findings_of("PRX-01", evidence(server("prometheus", **listening), proxies=proxies))
-    assert told.file == "/etc/nginx/nginx.conf" and told.line == 7 and told.step == "secure srv1/prometheus"
-    assert "192.0.2.1:9090 answers a stranger past it" in told.evidence
+    (finding,) = findings_of("PRX-01", evidence(server("prometheus", **listening), proxies=proxies))
+    assert (
+        finding.file == "/etc/nginx/nginx.conf"
+        and finding.line == 7
+        and finding.step == "secure srv1/prometheus"
+    )
+    assert "192.0.2.1:9090 answers a stranger past it" in finding.evidence
     enclosed: dict[str, Any] = {"listen": "127.0.0.1:9090", "sockets": ("127.0.0.1:9090",)}
     assert not findings_of("PRX-01", evidence(server("prometheus", **enclosed), proxies=proxies))
     assert not findings_of(
@@ -170,9 +174,11 @@ def test_unprotected_reverse_proxy_sites_are_found() -> None:
             proxied_server(status=200, quit_status=403, arguments=("--web.enable-lifecycle",)),
         ),
     ):
-        (told,) = findings_of(check, bad)
+        (finding,) = findings_of(check, bad)
         assert (
-            told.file == "/etc/nginx/nginx.conf" and told.line == 7 and told.step == "secure srv1/prometheus"
+            finding.file == "/etc/nginx/nginx.conf"
+            and finding.line == 7
+            and finding.step == "secure srv1/prometheus"
         )
         assert not findings_of(check, good)
     (silent,) = cases_of("PRX-02", proxied_server(status=0, route=tls))
@@ -182,7 +188,7 @@ def test_unprotected_reverse_proxy_sites_are_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "flags", "told"),
+    ("path", "text", "flags", "expected"),
     [
         ("/prometheus/", "proxy_pass http://127.0.0.1:9090;", (), "passes /prometheus/ on as /prometheus"),
         ("/prometheus/", "proxy_pass http://127.0.0.1:9090/;", (), "name their scripts below /"),
@@ -203,16 +209,16 @@ def test_unprotected_reverse_proxy_sites_are_found() -> None:
     ],
 )
 def test_paths_that_differ_between_proxy_and_component_are_found(
-    path: str, text: str, flags: tuple[str, ...], told: str
+    path: str, text: str, flags: tuple[str, ...], expected: str
 ) -> None:
     some = findings_of(
         "PRX-05", proxied_server(status=404, route=replace(ROUTE, path=path, text=text), arguments=flags)
     )
-    assert [told in each.evidence for each in some] == ([True] if told else [])
+    assert [expected in each.evidence for each in some] == ([True] if expected else [])
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "line", "told"),
+    ("name", "text", "line", "expected"),
     [
         (
             "provisioning/datasources/p.yml",
@@ -232,9 +238,9 @@ def test_paths_that_differ_between_proxy_and_component_are_found(
         ("grafana.ini", "[security]\nadmin_password = a-long-one\n", 0, ""),
     ],
 )
-def test_unprotected_access_to_grafana_is_found(name: str, text: str, line: int, told: str) -> None:
+def test_unprotected_access_to_grafana_is_found(name: str, text: str, line: int, expected: str) -> None:
     some = findings_of("GRF-01", evidence(hosts=(grafana({name: text}),)))
-    assert [(each.line, told in each.evidence) for each in some] == ([(line, True)] if told else [])
+    assert [(each.line, expected in each.evidence) for each in some] == ([(line, True)] if expected else [])
 
 
 @pytest.mark.parametrize(
@@ -251,9 +257,9 @@ def test_unprotected_access_to_grafana_is_found(name: str, text: str, line: int,
 )
 def test_known_vulnerabilities_are_found_by_version(check: str, name: str, version: str, fixed: str) -> None:
     program = "/usr/local/bin/x"
-    (told,) = findings_of(check, evidence(server(name, version=version, program=program)))
-    assert told.evidence.startswith(f"{name} {version}: CVE-") and told.certain
-    assert told.severity == check_of(check).severity
+    (finding,) = findings_of(check, evidence(server(name, version=version, program=program)))
+    assert finding.evidence.startswith(f"{name} {version}: CVE-") and finding.certain
+    assert finding.severity == check_of(check).severity
     assert not findings_of(check, evidence(server(name, version=fixed, program=program)))
     packaged = host(packages={program: f"{name} {version}-1+deb12u2"})
     (maybe,) = findings_of(check, evidence(server(name, at=packaged, version=version, program=program)))
@@ -282,8 +288,10 @@ def test_a_fix_in_several_release_branches_is_recognised(version: str, affected:
 
 
 def test_grafanas_version_comes_from_its_package() -> None:
-    (told,) = findings_of("CVE-03", evidence(hosts=(grafana({}, version="grafana 8.3.0"),)))
-    assert "CVE-2021-43798" in told.evidence and told.severity == "high" and told.component == "grafana"
+    (finding,) = findings_of("CVE-03", evidence(hosts=(grafana({}, version="grafana 8.3.0"),)))
+    assert (
+        "CVE-2021-43798" in finding.evidence and finding.severity == "high" and finding.component == "grafana"
+    )
     assert not findings_of("CVE-03", evidence(hosts=(grafana({}, version="grafana 12.0.1"),)))
     (case,) = cases_of("CVE-03", evidence(hosts=(grafana({}, version=""),)))
     assert case.not_checked
@@ -337,7 +345,7 @@ def _pem(name: str, *, client: bool, ca: tuple[bytes, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("both_uses", "allowed", "bundles", "told"),
+    ("both_uses", "allowed", "bundles", "expected"),
     [
         (True, "", 1, "also signed the certificate of srv2/node_exporter"),
         (False, "", 2, "holds 2 CAs"),
@@ -346,7 +354,7 @@ def _pem(name: str, *, client: bool, ca: tuple[bytes, bytes]) -> bytes:
     ],
 )
 def test_a_client_ca_shared_with_others_is_found(
-    both_uses: bool, allowed: str, bundles: int, told: str
+    both_uses: bool, allowed: str, bundles: int, expected: str
 ) -> None:
     key = issue.new_key("ec-p256")
     ca = issue.new_ca(name="Test CA", key_pem=key, days=30)
@@ -358,8 +366,8 @@ def test_a_client_ca_shared_with_others_is_found(
         at=host("srv2"), exposed=SECURED, answers={"handshake": Handshake(chain=(shown,), answered=True)}
     )
     some = findings_of("TLS-03", evidence(one, other))
-    assert [told in each.evidence for each in some] == ([True] if told else [])
-    if told:
+    assert [expected in each.evidence for each in some] == ([True] if expected else [])
+    if expected:
         assert (some[0].host, some[0].file, some[0].line) == ("srv1", "/etc/x/web.yml", 2)
         assert some[0].step == "secure srv1/node_exporter"
 

@@ -75,8 +75,12 @@ def test_junit_has_a_case_for_each_check_and_host(made: AuditReport) -> None:
     for suite in root:
         for kind, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             assert len(suite.findall(f"testcase/{kind}")) == int(suite.get(count, ""))
-    told = suites["srv1"].find("testcase[@name='EXP-02 Plain HTTP is served beyond the host itself']/failure")
-    assert told is not None and told.get("type") == "high" and "192.0.2.1:9100" in str(told.text)
+    test_case = suites["srv1"].find(
+        "testcase[@name='EXP-02 Plain HTTP is served beyond the host itself']/failure"
+    )
+    assert (
+        test_case is not None and test_case.get("type") == "high" and "192.0.2.1:9100" in str(test_case.text)
+    )
 
 
 def test_an_invalid_document_is_detected() -> None:

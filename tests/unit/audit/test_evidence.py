@@ -48,20 +48,20 @@ def table() -> str:
     head = "# check: the test that shows its fault, and silence when it is mended (generations); silent on finished labs of\n"
     rows = []
     for check in CHECKS:
-        ways = "; ".join(
+        evidence_rows = "; ".join(
             f"{test} ({', '.join(of) or 'no generation'})" for test, of in evidence_for(check.id)
         )
-        rows.append(f"{check.id}: {ways} | {', '.join(labs())}\n")
+        rows.append(f"{check.id}: {evidence_rows} | {', '.join(labs())}\n")
     return head + "".join(rows)
 
 
 @pytest.mark.parametrize("check", [check.id for check in CHECKS])
 def test_each_check_is_tested_with_real_programs_of_three_generations(check: str) -> None:
-    ways = list(evidence_for(check))
-    assert ways, (
+    evidence_rows = list(evidence_for(check))
+    assert evidence_rows, (
         f"{check}: a row in FAULTS of tests/integration/test_audit_matrix.py, or in tests/integration/audit_host_coverage.py"
     )
-    generations = {suite for _, of in ways for suite in of}
+    generations = {suite for _, of in evidence_rows for suite in of}
     if check in NOT_OF_A_GENERATION:
         assert not generations
     else:

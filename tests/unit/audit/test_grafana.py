@@ -28,8 +28,8 @@ def doors(ini: str, *running: Running, **more: Any) -> list[tuple[str, str, int]
 
 @pytest.mark.parametrize("value", ["true", "True", "1", "on", "YES", "true ; for the wall", '"true"'])
 def test_anonymous_access_is_found_in_every_spelling(value: str) -> None:
-    (told,) = doors(f"[auth.anonymous]\n# enabled = false\nenabled = {value}\n")
-    assert told[1:] == ("/etc/grafana/grafana.ini", 3) and "anonymous access" in told[0]
+    (finding,) = doors(f"[auth.anonymous]\n# enabled = false\nenabled = {value}\n")
+    assert finding[1:] == ("/etc/grafana/grafana.ini", 3) and "anonymous access" in finding[0]
 
 
 @pytest.mark.parametrize("value", ["false", "0", "off", "no", ""])
@@ -39,13 +39,13 @@ def test_disabled_anonymous_access_passes(value: str) -> None:
 
 def test_the_environment_overrides_the_file() -> None:
     at = (SettingLine(file=DROPIN, line=2, name=ANONYMOUS, value="true"),)
-    (told,) = doors("", Running(pid="7", variables={ANONYMOUS: "true"}), lines=at)
-    assert told == (f"anonymous access: {ANONYMOUS}=true in its environment", DROPIN, 2)
+    (finding,) = doors("", Running(pid="7", variables={ANONYMOUS: "true"}), lines=at)
+    assert finding == (f"anonymous access: {ANONYMOUS}=true in its environment", DROPIN, 2)
     assert doors(OPEN, Running(pid="7", variables={ANONYMOUS: "false"})) == []
     assert len(doors(OPEN, Running(pid="7"))) == 1
     # A line of the unit counts only if Grafana is stopped: a running one reads it at its next start.
     assert doors("", Running(pid="7"), lines=at) == []
-    assert doors("", lines=at) == [told]
+    assert doors("", lines=at) == [finding]
 
 
 def test_the_command_line_overrides_both_except_for_its_defaults() -> None:
@@ -59,8 +59,8 @@ def test_the_command_line_overrides_both_except_for_its_defaults() -> None:
 
 
 def test_only_the_default_password_is_found_and_none_is_shown() -> None:
-    (told,) = doors("", Running(pid="7", variables={PASSWORD: "admin"}))
-    assert f"{PASSWORD}=admin" in told[0]
+    (finding,) = doors("", Running(pid="7", variables={PASSWORD: "admin"}))
+    assert f"{PASSWORD}=admin" in finding[0]
     assert (
         doors("[security]\nadmin_password = admin\n", Running(pid="7", variables={PASSWORD: "other"})) == []
     )
@@ -88,8 +88,8 @@ def test_an_unreadable_process_is_not_a_pass() -> None:
 def test_the_version_of_a_container_is_its_own() -> None:
     inside = Running(pid="7", is_inside=True, version="8.3.0")
     view = grafana({}, version="", running=(inside,))
-    (told,) = findings_of("CVE-03", evidence(hosts=(view,)))
-    assert "CVE-2021-43798" in told.evidence and told.certain
+    (finding,) = findings_of("CVE-03", evidence(hosts=(view,)))
+    assert "CVE-2021-43798" in finding.evidence and finding.certain
     both = grafana({}, version="grafana 12.0.1", running=(inside,))
     assert findings_of("CVE-03", evidence(hosts=(both,))), (
         "the package says nothing of what runs in a container"
@@ -113,11 +113,13 @@ def test_a_real_process_is_found_and_its_secrets_are_not_shown(tmp_path: Path) -
             while name.read_text() != "grafana-server\n":
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            said = subprocess.run(["sh", "-c", grafana_view.LOOK], capture_output=True, text=True, check=True)
+            output = subprocess.run(
+                ["sh", "-c", grafana_view.LOOK], capture_output=True, text=True, check=True
+            )
         finally:
             process.kill()
-    assert said.stderr == "" and "hunter" not in said.stdout
-    running, _ = grafana_view.parse(said.stdout)
+    assert output.stderr == "" and "hunter" not in output.stdout
+    running, _ = grafana_view.parse(output.stdout)
     (mine,) = (each for each in running if each.pid == f"{process.pid}")
     assert mine.is_readable and not mine.is_inside and mine.words[1] == "60"
     assert mine.variables == {ANONYMOUS: "true", PASSWORD: "other"}
@@ -125,7 +127,7 @@ def test_a_real_process_is_found_and_its_secrets_are_not_shown(tmp_path: Path) -
 
 def test_a_host_without_grafana_gives_no_result(tmp_path: Path) -> None:
     assert grafana_view.parse("") == ((), ())
-    said = "process\t7\nunreadable\nline\t/etc/default/grafana-server\t3\tGF_AUTH_ANONYMOUS_ENABLED=true\n"
-    running, lines = grafana_view.parse(said)
+    output = "process\t7\nunreadable\nline\t/etc/default/grafana-server\t3\tGF_AUTH_ANONYMOUS_ENABLED=true\n"
+    running, lines = grafana_view.parse(output)
     assert [each.is_readable for each in running] == [False]
     assert lines == (SettingLine(file="/etc/default/grafana-server", line=3, name=ANONYMOUS, value="true"),)

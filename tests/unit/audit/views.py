@@ -108,18 +108,18 @@ def grafana(files: dict[str, str], *, version: str = "grafana 12.0.1", **more: A
 
 
 def report(*findings: AuditFinding, cases_: tuple[Case, ...] = (), **more: Any) -> AuditReport:
-    said = {"checked": 3, "could_not_check": (), "score": Score(value=50, parts=())}
+    fields = {"checked": 3, "could_not_check": (), "score": Score(value=50, parts=())}
     return AuditReport(
         stack=Stack(hosts=(), components=(), source=str(Path("firescreen.yaml"))),
         findings=findings,
         cases=cases_,
-        **{**said, **more},
+        **{**fields, **more},
     )
 
 
 def finding(check: str = "EXP-01", **more: Any) -> AuditFinding:
     of = check_of(check)
-    said = {
+    fields = {
         "id": of.id,
         "severity": of.severity,
         "host": "srv1",
@@ -128,4 +128,4 @@ def finding(check: str = "EXP-01", **more: Any) -> AuditFinding:
         "evidence": "GET http://192.0.2.1:9100/metrics: 200",
         "remediation": of.remediation,
     }
-    return AuditFinding(**{**said, **more})
+    return AuditFinding(**{**fields, **more})

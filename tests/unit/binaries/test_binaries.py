@@ -115,12 +115,12 @@ def test_a_release_with_the_right_checksum_runs(
 ) -> None:
     table = released(pinned=pinned)
     monkeypatch.setenv("FIRESCREEN_DOWNLOADS", mirror[1])
-    said: list[str] = []
-    found = binaries.find("node_exporter", cache=tmp_path / "cache", table=table, progress=said.append)
+    messages: list[str] = []
+    found = binaries.find("node_exporter", cache=tmp_path / "cache", table=table, progress=messages.append)
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", found.version)
     assert "9.9.9" in found.path
     assert [path.name for path in remaining_files(tmp_path / "cache")] == ["node_exporter"]
-    assert any("Downloading" in line for line in said)
+    assert any("Downloading" in line for line in messages)
     # The second time, it is taken from the cache without a network.
     assert binaries.find("node_exporter", cache=tmp_path / "cache", table=table, fetch=False) == found
 

@@ -325,5 +325,5 @@ def test_a_certificate_that_other_libraries_reject_is_summarised() -> None:
     odd = MIDDLE.also(constraints([ip(b"\x7f\0\0\1\xff\0\0\0")], None)).but(
         version=tlv(0xA0, integer(1)), extensions=()
     )
-    told = trust.summary(odd.der())
-    assert (told.subject, told.issuer) == ("CN=middle", "CN=root")
+    summary = trust.summary(odd.der())
+    assert (summary.subject, summary.issuer) == ("CN=middle", "CN=root")

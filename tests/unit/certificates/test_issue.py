@@ -261,25 +261,25 @@ def test_each_problem_of_a_certificate_is_described(authority: tuple[bytes, byte
     leaf = issued(authority, key, "a.lab", "10.0.0.1")
     names = ["a.lab", "10.0.0.1"]
 
-    def said(certificate: bytes = leaf, **more: object) -> str:
+    def problem_text(certificate: bytes = leaf, **more: object) -> str:
         options = {"names": names, "key_pem": key, "ca_pem": authority[0], **more}
         return " ".join(issue.problems(certificate, **options))  # type: ignore[arg-type]
 
-    assert said() == ""
-    assert "does not belong" in said(key_pem=other)
-    assert "encrypted" in said(key_pem=issue.lock(key, Secret("x")))
-    assert "not a private key" in said(key_pem=leaf)
-    assert "does not contain the name b.lab" in said(names=["a.lab", "b.lab"])
-    assert "does not contain the name 10.0.0.2" in said(names=["10.0.0.2"])
-    assert "expired on" in said(now=NOW + dt.timedelta(days=40))
-    assert "valid only from" in said(now=NOW - dt.timedelta(days=4))
-    assert "not be used as a client's" in said(purpose="client")
-    assert "no CA certificate" in said(ca_pem=issued(authority, other, "x"))
-    assert "no PEM certificate" in said(ca_pem=b"junk")
-    assert "DER" in said(certificates.load(leaf).public_bytes(Encoding.DER))
-    assert "private key here but no certificate" in said(key)
-    assert "damaged" in said(leaf.replace(b"MII", b"AAA", 1))
-    assert said(b"") != ""
+    assert problem_text() == ""
+    assert "does not belong" in problem_text(key_pem=other)
+    assert "encrypted" in problem_text(key_pem=issue.lock(key, Secret("x")))
+    assert "not a private key" in problem_text(key_pem=leaf)
+    assert "does not contain the name b.lab" in problem_text(names=["a.lab", "b.lab"])
+    assert "does not contain the name 10.0.0.2" in problem_text(names=["10.0.0.2"])
+    assert "expired on" in problem_text(now=NOW + dt.timedelta(days=40))
+    assert "valid only from" in problem_text(now=NOW - dt.timedelta(days=4))
+    assert "not be used as a client's" in problem_text(purpose="client")
+    assert "no CA certificate" in problem_text(ca_pem=issued(authority, other, "x"))
+    assert "no PEM certificate" in problem_text(ca_pem=b"junk")
+    assert "DER" in problem_text(certificates.load(leaf).public_bytes(Encoding.DER))
+    assert "private key here but no certificate" in problem_text(key)
+    assert "damaged" in problem_text(leaf.replace(b"MII", b"AAA", 1))
+    assert problem_text(b"") != ""
     assert issue.matches(leaf, key)
     assert not issue.matches(leaf, other)
     assert not issue.matches(b"junk", key)

@@ -38,15 +38,15 @@ def test_inspect_rejects_files_that_go_does_not_read(name: str, tmp_path: Path) 
     content, words = UNREAD[name]
     file = tmp_path / "c.crt"
     file.write_bytes(content)
-    (said,) = pem_form.faults(content)
-    assert words in said
-    told = CliRunner().invoke(inspect, [str(file)])
-    assert told.exit_code != 0
-    assert words in told.output or name == "UTF-16"
+    (fault,) = pem_form.faults(content)
+    assert words in fault
+    invoked = CliRunner().invoke(inspect, [str(file)])
+    assert invoked.exit_code != 0
+    assert words in invoked.output or name == "UTF-16"
     if name in ("byte order mark", "indented"):
-        told = CliRunner().invoke(inspect, [str(file), "--json"])
-        assert told.exit_code == 1
-        assert json.loads(told.stdout)["unreadable"] == [said]
+        invoked = CliRunner().invoke(inspect, [str(file), "--json"])
+        assert invoked.exit_code == 1
+        assert json.loads(invoked.stdout)["unreadable"] == [fault]
         assert any(words in each for each in problems(content, names=()))
 
 
@@ -55,9 +55,9 @@ def test_inspect_accepts_files_that_go_reads(name: str, tmp_path: Path) -> None:
     file = tmp_path / "c.crt"
     file.write_bytes(READ[name])
     assert pem_form.faults(READ[name]) == ()
-    told = CliRunner().invoke(inspect, [str(file)])
-    assert told.exit_code == 0
-    assert len(told.output.splitlines()) == 6
+    invoked = CliRunner().invoke(inspect, [str(file)])
+    assert invoked.exit_code == 0
+    assert len(invoked.output.splitlines()) == 6
 
 
 @pytest.mark.parametrize("name", [name for name in (*UNREAD, *READ) if name != "UTF-16"])
@@ -78,8 +78,8 @@ def test_the_exporter_toolkit_agrees_with_inspect(name: str, tmp_path: Path, cac
 def test_a_private_key_is_reported_as_a_key(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "server.key"
     file.write_bytes(content)
-    told = CliRunner().invoke(inspect, [str(file)])
-    assert told.exit_code == 2
-    assert "private key" in told.output
-    assert "swap" not in told.output
-    assert "Name the file of the certificate" in told.output
+    invoked = CliRunner().invoke(inspect, [str(file)])
+    assert invoked.exit_code == 2
+    assert "private key" in invoked.output
+    assert "swap" not in invoked.output
+    assert "Name the file of the certificate" in invoked.output

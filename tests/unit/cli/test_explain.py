@@ -30,6 +30,6 @@ ORDINARY = "".join(
     ids=["at the end", "in the middle", "Latin-1", "UTF-16", "byte order mark", "Windows"],
 )
 def test_the_error_in_any_log_is_found(log: bytes, tmp_path: Path) -> None:
-    told = CliRunner().invoke(explain, ["--no-ask", "--json"], input=log, obj=Workspace(tmp_path / "w"))
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout)["id"] == "storage-file-system"
+    ended = CliRunner().invoke(explain, ["--no-ask", "--json"], input=log, obj=Workspace(tmp_path / "w"))
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["id"] == "storage-file-system"

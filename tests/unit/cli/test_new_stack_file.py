@@ -32,8 +32,8 @@ def test_all_found_components_are_secured_and_one_can_be_left_out(
     levels = {one.key: one.protect for one in load(file).components}
     assert levels.pop("monitor/prometheus") == ()
     assert set(levels.values()) == {("tls", "basic_auth")} and len(levels) == 4
-    told = capsys.readouterr()
-    assert "monitor/prometheus" in told.out + told.err, (
+    captured = capsys.readouterr()
+    assert "monitor/prometheus" in captured.out + captured.err, (
         "it is said what is left out, and what the others cost"
     )
     write_stack(make_scan(), tmp_path / "all.yaml", runs=tmp_path)

@@ -57,10 +57,10 @@ def test_a_host_key_and_a_password_are_read_from_standard_input(
 ) -> None:
     type_lines(monkeypatch, "2", "the password")
     connect_machine()
-    said = capsys.readouterr().out
-    assert "Is SHA256:abc the SSH host key of web1?" in said
-    assert "Password (web1). Type it." in said
-    assert "the password" not in said.replace("the password of", "")
+    output = capsys.readouterr().out
+    assert "Is SHA256:abc the SSH host key of web1?" in output
+    assert "Password (web1). Type it." in output
+    assert "the password" not in output.replace("the password of", "")
 
 
 def test_a_host_key_is_not_accepted_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_password_at_a_terminal_is_not_echoed_and_is_typed_twice(tmp_path: Pat
         [sys.executable, str(program)], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     ) as asking:
         os.close(theirs)
-        said = b""
+        output = b""
         for expected, typed in (
             (b"Not shown while you type: ", b"?\n"),
             (b"about this question.\r\nPassword.\r\nNot shown while you type: ", b"secret-one\n"),
@@ -109,14 +109,14 @@ def test_a_password_at_a_terminal_is_not_echoed_and_is_typed_twice(tmp_path: Pat
         ):
             part = b""
             while expected not in part:
-                assert select.select([mine], [], [], 30)[0], said + part
+                assert select.select([mine], [], [], 30)[0], output + part
                 part += os.read(mine, 1000)
-            said += part
+            output += part
             os.write(mine, typed)
         assert asking.wait(30) == 0
     os.close(mine)
-    assert b"secret-" not in said
-    assert b"\x1b" not in said
+    assert b"secret-" not in output
+    assert b"\x1b" not in output
 
 
 def test_lines_are_wrapped_at_blanks_and_commands_stay_whole(
@@ -142,6 +142,6 @@ def test_an_unreadable_stack_file_is_asked_for_again(
     bad.write_text("version: 1\nhosts: {here: {connect: telnet}}\ncomponents: []\n")
     type_lines(monkeypatch, "", "/no/such/file", "~nobody-here/x", str(bad), str(good))
     assert plain_mode._stack_file() == str(good)
-    said = capsys.readouterr().out
-    assert said.count("This answer cannot be used") == 4
-    assert "No such file" in said and f"{bad}:3" in said.replace("\n", "")
+    output = capsys.readouterr().out
+    assert output.count("This answer cannot be used") == 4
+    assert "No such file" in output and f"{bad}:3" in output.replace("\n", "")

@@ -247,8 +247,8 @@ def test_current_probers_are_known(prober: str) -> None:
 def test_unknown_keys_of_a_newer_exporter_are_no_errors() -> None:
     content = b"modules:\n  a: {prober: http}\n  b: {prober: smtp}\n"
     assert blackbox.check(content) == ()
-    (said,) = blackbox.unfamiliar(content)
-    assert said.startswith("line 3: module 'b': the prober 'smtp' is not known here")
+    (warning,) = blackbox.unfamiliar(content)
+    assert warning.startswith("line 3: module 'b': the prober 'smtp' is not known here")
 
 
 def test_without_settings_nothing_changes() -> None:

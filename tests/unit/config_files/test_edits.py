@@ -26,11 +26,11 @@ def set_port(text: str, *, port: str) -> str:
 
 def edit(folder: Path, before: bytes) -> bytes:
     """Edits a file with the function that the folder is named after."""
-    said: dict[str, Any] = YAML(typ="safe").load(folder / "edit.yaml")
-    module, _, name = said["function"].rpartition(".")
+    settings: dict[str, Any] = YAML(typ="safe").load(folder / "edit.yaml")
+    module, _, name = settings["function"].rpartition(".")
     function = getattr(importlib.import_module(f"wizard.config_files.{module}"), name)
-    content = before.decode() if said.get("text") else before
-    after: str | bytes = function(content, **said["arguments"])
+    content = before.decode() if settings.get("text") else before
+    after: str | bytes = function(content, **settings["arguments"])
     return after.encode() if isinstance(after, str) else after
 
 

@@ -37,8 +37,8 @@ def test_only_the_settings_change(name: str) -> None:
     before, after = EDITS[name]
     # New settings are at the beginning of their section, the last one first.
     found = grafana_ini.with_settings(before.encode(), "server", WANTED)
-    told = {("server", key): value for key, value in WANTED.items()}
-    assert told.items() <= grafana_ini.settings(found).items()
+    expected = {("server", key): value for key, value in WANTED.items()}
+    assert expected.items() <= grafana_ini.settings(found).items()
     assert grafana_ini.with_settings(found, "server", WANTED) == found
     if name not in {"no section", "nothing"}:
         assert found.decode() == after

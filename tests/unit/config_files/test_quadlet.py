@@ -50,7 +50,7 @@ def test_percent_and_dollar_signs_are_doubled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("[Service]\nExecStart=/bin/true\n", "there is no section [Container]"),
         (
@@ -61,7 +61,7 @@ def test_percent_and_dollar_signs_are_doubled() -> None:
         ("[Container]\nImage=x\nVolume=tls:/etc/firescreen\n", "/etc/firescreen is mounted from tls already"),
     ],
 )
-def test_an_uneditable_quadlet_is_refused_with_a_reason(text: str, said: str) -> None:
+def test_an_uneditable_quadlet_is_refused_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         quadlet.edit(text, WANTED)
-    assert said in str(refusal.value) and refusal.value.todo
+    assert reason in str(refusal.value) and refusal.value.todo

@@ -440,11 +440,17 @@ def test_intentionally_weak_settings_are_reported_separately(folder: Path) -> No
 )
 def test_settings_of_a_newer_toolkit_are_warnings(more: str, name: str, folder: Path) -> None:
     content = (GOOD.replace("F/", f"{folder}/") + more).encode()
-    assert not [said for said in web_config.check(content, toolkit="", read=read) if name in said]
-    assert not [said for said in web_config.check(content, toolkit="0.99", read=read) if name in said]
-    assert [said for said in web_config.unfamiliar(content) if name in said and said.startswith("line ")]
+    assert not [message for message in web_config.check(content, toolkit="", read=read) if name in message]
+    assert not [
+        message for message in web_config.check(content, toolkit="0.99", read=read) if name in message
+    ]
+    assert [
+        message
+        for message in web_config.unfamiliar(content)
+        if name in message and message.startswith("line ")
+    ]
     # All settings of these versions are listed, so an unknown one is an error, not a warning.
-    assert [said for said in web_config.check(content, toolkit="0.17", read=read) if name in said]
+    assert [message for message in web_config.check(content, toolkit="0.17", read=read) if name in message]
     assert web_config.unfamiliar(content, toolkit="0.17") == ()
 
 

@@ -136,8 +136,8 @@ TOOLS = {
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_the_output_of_the_tools_is_parsed(name: str) -> None:
-    said, problem, names = TOOLS[name]
-    found = examine(PreparedHost((0, PLACE, ""), said), ["/etc/x y"])["/etc/x y"]
+    output, problem, names = TOOLS[name]
+    found = examine(PreparedHost((0, PLACE, ""), output), ["/etc/x y"])["/etc/x y"]
     assert problem in found.problem
     assert bool(found.problem) == bool(problem)
     assert [key for key, _ in found.attributes] == names
@@ -195,10 +195,10 @@ def test_a_denied_path_does_not_hide_the_results_of_others(tmp_path: Path) -> No
 
 
 def test_a_refusal_gives_reason_place_and_remedy() -> None:
-    said = "unsafe link\n755 prometheus 105 prometheus 109 4096 directory\n/etc/node_exporter"
-    error = unsafe_path_error(UNSAFE, said, "/etc/node_exporter/web.yml")
+    output = "unsafe link\n755 prometheus 105 prometheus 109 4096 directory\n/etc/node_exporter"
+    error = unsafe_path_error(UNSAFE, output, "/etc/node_exporter/web.yml")
     assert error is not None
     assert error.what == "it leads through a link in /etc/node_exporter, a folder that prometheus can change"
     assert error.where == "/etc/node_exporter/web.yml"
     assert "chown root:prometheus /etc/node_exporter" in error.todo
-    assert unsafe_path_error(1, said, "/x") is None
+    assert unsafe_path_error(1, output, "/x") is None

@@ -191,8 +191,8 @@ def test_captured_parts_are_escaped() -> None:
 
 
 def test_every_text_of_the_catalogue_is_matched() -> None:
-    told = {text: catalogue.diagnose(text) for _, text, _ in CATALOGUE}
-    assert {text: found.id if found else None for text, found in told.items()} == {
+    diagnoses = {text: catalogue.diagnose(text) for _, text, _ in CATALOGUE}
+    assert {text: found.id if found else None for text, found in diagnoses.items()} == {
         text: expected for _, text, expected in CATALOGUE
     }
     assert len({number for number, _, _ in CATALOGUE}) == 192
@@ -291,8 +291,8 @@ def test_the_client_of_a_connection_is_recognised(line: str, expected: str, clie
     foreign = client in ("mail", "notification", "service-discovery", "caddy")
     assert not (foreign and (found.questions or found.menu_entry or found.fault != found.id))
     if client:
-        told = next(each.told for each in clients.clients() if each.id == client)
-        assert found.cause.startswith(f"{told} ")
+        trusted_files = next(each.told for each in clients.clients() if each.id == client)
+        assert found.cause.startswith(f"{trusted_files} ")
 
 
 def test_the_table_of_clients_keeps_its_format() -> None:

@@ -20,11 +20,13 @@ RIGHT = 0.9
 
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_each_set_of_public_lines_gets_its_diagnoses(name: str) -> None:
-    told = [(line, right.split("|"), catalogue.diagnose(line)) for line, right, _ in SETS[name]]
-    wrong = {line: found.id for line, right, found in told if found is not None and found.id not in right}
-    silent = [line for line, _, found in told if found is None]
+    diagnoses = [(line, right.split("|"), catalogue.diagnose(line)) for line, right, _ in SETS[name]]
+    wrong = {
+        line: found.id for line, right, found in diagnoses if found is not None and found.id not in right
+    }
+    silent = [line for line, _, found in diagnoses if found is None]
     assert not wrong
-    assert len(told) - len(silent) >= RIGHT * len(told), silent
+    assert len(diagnoses) - len(silent) >= RIGHT * len(diagnoses), silent
 
 
 def test_there_are_enough_sets() -> None:

@@ -89,11 +89,13 @@ LINES: dict[str, tuple[str, str, Callable[[str], str]]] = {
 @pytest.mark.parametrize("name", LINES)
 def test_each_error_of_a_library_gets_a_diagnosis_of_its_kind(name: str) -> None:
     family, listed, line = LINES[name]
-    told = {text: catalogue.diagnose(line(text)) for text in _inventory_lines(listed)}
-    assert len(told) >= 32
-    assert not [text for text, found in told.items() if found is None]
+    diagnoses = {text: catalogue.diagnose(line(text)) for text in _inventory_lines(listed)}
+    assert len(diagnoses) >= 32
+    assert not [text for text, found in diagnoses.items() if found is None]
     assert not {
-        text: found.id for text, found in told.items() if found and not found.id.startswith(FAMILIES[family])
+        text: found.id
+        for text, found in diagnoses.items()
+        if found and not found.id.startswith(FAMILIES[family])
     }
 
 
@@ -145,9 +147,9 @@ def test_each_system_error_gets_a_diagnosis(operation: str) -> None:
         for form in CALLS[operation]:
             line = form.format(name=name, text=text, low=text[0].lower() + text[1:])
             found = system.search(system.mark(line))
-            told = found and found[0]["id"]
-            if told != f"system-{operation}-{errors[name]}":
-                different[line] = told
+            diagnosis_id = found and found[0]["id"]
+            if diagnosis_id != f"system-{operation}-{errors[name]}":
+                different[line] = diagnosis_id
             if catalogue.diagnose(line) is None:
                 silent.append(line)
     assert not different
@@ -199,12 +201,12 @@ def test_each_message_of_a_program_names_the_failed_task() -> None:
 
 def test_a_warning_does_not_count_as_a_failure() -> None:
     ours = {row["id"] for row in (*MESSAGE_ROWS, *SOURCE_ROWS)}
-    told = {
+    diagnoses = {
         message: found.id
         for file, message in MESSAGES
         if (found := catalogue.diagnose(_record(file, message, "WARN"))) is not None and found.id in ours
     }
-    assert not told
+    assert not diagnoses
 
 
 def test_the_error_of_a_record_takes_precedence_over_its_message() -> None:
@@ -219,8 +221,8 @@ def test_each_phrase_is_the_beginning_of_a_real_message(row: tables.Row) -> None
     for beginning in row["say"]:
         meant = [each for each in MESSAGES if re.match(beginning, each[1])]
         assert meant, beginning
-        told = {_cause(*each) for each in meant}
-        assert row["id"] in told, (beginning, told)
+        causes = {_cause(*each) for each in meant}
+        assert row["id"] in causes, (beginning, causes)
 
 
 @pytest.mark.parametrize("row", SOURCE_ROWS, ids=lambda row: str(row["id"]))
@@ -269,9 +271,9 @@ TRANSLATED = [
     ],
 )
 def test_a_system_error_in_another_language_gets_the_same_diagnosis(line: str) -> None:
-    told = {}
+    diagnoses = {}
     for english, text in TRANSLATED:
         expected, found = catalogue.diagnose(line.format(english)), catalogue.diagnose(line.format(text))
-        told[text] = (expected and (expected.id, expected.parts)) == (found and (found.id, found.parts))
-    assert len(told) >= 80
-    assert not [text for text, same in told.items() if not same]
+        diagnoses[text] = (expected and (expected.id, expected.parts)) == (found and (found.id, found.parts))
+    assert len(diagnoses) >= 80
+    assert not [text for text, same in diagnoses.items() if not same]

@@ -463,8 +463,8 @@ def probe(host: str, expect: str = "200", **more: object) -> Probe:
 
 def attempt(probe: Probe, outcome: str = "", **more: object) -> Attempt:
     """The result of a probe; by default the expected one."""
-    said = outcome or probe.expect
-    made = Attempt(probe=probe, ok=said == probe.expect, outcome=said)
+    result = outcome or probe.expect
+    made = Attempt(probe=probe, ok=result == probe.expect, outcome=result)
     return replace(made, **more)  # type: ignore[arg-type]
 
 

@@ -18,8 +18,8 @@ OTHER: dict[str, object] = {"apps": {"http": {}}}
 UNKEPT = {"admin": {"config": {"persist": False}}, **ONE}
 
 
-def other_than(said: str, code: int = 0) -> str:
-    connection = MemoryConnection("web1", programs={"bash": lambda *words: completed(said, code=code)})
+def other_than(output: str, code: int = 0) -> str:
+    connection = MemoryConnection("web1", programs={"bash": lambda *words: completed(output, code=code)})
     return caddy_configuration.other_than(connection, MAIN, unit="caddy", program="/usr/bin/caddy")
 
 

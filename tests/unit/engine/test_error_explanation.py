@@ -151,9 +151,9 @@ def test_with_unreachable_hosts_the_text_alone_is_explained(
 ) -> None:
     text = "dial tcp srv1:9100: connect: connection refused"
 
-    def away(of: Stack) -> object:
+    def raise_unreachable(of: Stack) -> object:
         raise UnreachableError("no answer")
 
-    found = error_explanation.explain(text, lambda: stack(pair), away)  # type: ignore[arg-type]
+    found = error_explanation.explain(text, lambda: stack(pair), raise_unreachable)  # type: ignore[arg-type]
     assert found is not None
     assert found.fault == ""

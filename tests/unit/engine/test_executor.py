@@ -503,11 +503,11 @@ def test_an_unreachable_host_is_not_waited_for_twice(make_site: Make) -> None:
     asked: list[str] = []
     read = site.connections["srv1"].read
 
-    def away(path: str) -> FileState | None:
+    def raise_unreachable(path: str) -> FileState | None:
         asked.append(path)
         raise UnreachableError("no answer", where="srv1")
 
-    site.connections["srv1"].read = away  # type: ignore[method-assign]
+    site.connections["srv1"].read = raise_unreachable  # type: ignore[method-assign]
     with pytest.raises(UnreachableError) as caught:
         run.roll_back()
     assert caught.value.hosts == ("srv1",)
@@ -628,10 +628,10 @@ def test_the_next_change_waits_until_prometheus_scrapes_by_https(
     site = make_site()
     prometheus = site.service("srv1", "prometheus")
     target = probe("srv1", "up", kind="up", instance="srv1:9100")
-    said = iter(["http://srv1:9100/metrics", "https://srv1:9100/metrics"])
-    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url=next(said)))
+    urls = iter(["http://srv1:9100/metrics", "https://srv1:9100/metrics"])
+    monkeypatch.setattr(probes, "run", lambda each, **_: attempt(each, "up", scrape_url=next(urls)))
     Applied(site, [step(service_action(prometheus, "reload", turns=(target,)))])
-    assert next(said, None) is None
+    assert next(urls, None) is None
     assert "waiting until Prometheus scrapes srv1:9100 by https" in site.events_of_kind("log")[0].text
 
 
@@ -677,11 +677,11 @@ def test_workspace_files_are_written_in_parallel_and_rolled_back_if_one_fails(ma
     site.connections[WORKSPACE].faults["stage", "/workspace/b"] = host_error()
     begun: list[frozenset[int]] = []
 
-    def look(operation: str, path: str) -> None:
+    def note_begun(operation: str, path: str) -> None:
         (record,) = journal_reader.records(site.workspace.runs)
         begun.append(record.begun)
 
-    site.connections[WORKSPACE].before = look
+    site.connections[WORKSPACE].before = note_begun
     with pytest.raises(HostError):
         Applied(site, [step(*(create(WORKSPACE, f"/workspace/{name}") for name in "abc"))])
     assert begun == [{0, 1, 2}] * 3

@@ -43,10 +43,10 @@ def _scan(*found: Finding) -> Scan:
 )
 def test_an_unprotected_administrative_endpoint_is_reported(component: str, argument: str) -> None:
     service = _service(component, "--log.level=info", argument)
-    told = findings(_exposure(component), service)
-    assert [each.id for each in told] == ["open-to-everyone", "powerful-endpoint-open"]
-    assert argument.partition("=")[0] in told[1].what
-    assert told[1].severity == "open"
+    reported = findings(_exposure(component), service)
+    assert [each.id for each in reported] == ["open-to-everyone", "powerful-endpoint-open"]
+    assert argument.partition("=")[0] in reported[1].what
+    assert reported[1].severity == "open"
     guarded = findings(_exposure(component, password=True), service)
     assert [each.id for each in guarded] == ["partly-protected"]
     off = findings(_exposure(component), _service(component, f"{argument.partition('=')[0]}=false"))

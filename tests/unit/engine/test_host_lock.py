@@ -55,10 +55,10 @@ def test_hosts_are_unlocked_after_a_failure_too(make_site: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ago", "said"),
+    ("ago", "expected"),
     [(5, "less than a minute"), (300, "5 min"), (7300, "2 h"), (None, "eve@far has been at work on srv1")],
 )
-def test_the_holder_of_a_lock_is_named(ago: int | None, said: str, make_site: Make) -> None:
+def test_the_holder_of_a_lock_is_named(ago: int | None, expected: str, make_site: Make) -> None:
     site = make_site()
     since = int(time.time()) - ago if ago is not None else "long"
     site.connections["srv1"].files[PATH] = held_by("another", since)
@@ -68,7 +68,7 @@ def test_the_holder_of_a_lock_is_named(ago: int | None, said: str, make_site: Ma
         lock_hosts(hosts, ("srv1",), site.workspace),
     ):
         pass
-    assert said in caught.value.what
+    assert expected in caught.value.what
     assert caught.value.where == f"srv1:{PATH}"
     assert f"remove {PATH}" in caught.value.todo
 

@@ -42,21 +42,21 @@ class Alerting:
         )
 
 
-def check(alerting: Alerting, told: list[str]) -> tuple[Waits, tuple[str, ...]]:
+def check(alerting: Alerting, announcements: list[str]) -> tuple[Waits, tuple[str, ...]]:
     waits = Waits()
-    found = LoginCheck(waits, WATCHED, cast(Monitor, alerting), from_now=True, tell=told.append)
+    found = LoginCheck(waits, WATCHED, cast(Monitor, alerting), from_now=True, tell=announcements.append)
     return waits, tuple(each.what for each in found.run(75.0))
 
 
 def test_the_awaited_event_and_its_duration_are_announced_once() -> None:
-    told: list[str] = []
-    waits, found = check(Alerting(), told)
-    assert told == ["waiting up to 75 s until Prometheus sends its firing alerts to am1:9093 again"]
+    announcements: list[str] = []
+    waits, found = check(Alerting(), announcements)
+    assert announcements == ["waiting up to 75 s until Prometheus sends its firing alerts to am1:9093 again"]
     assert (waits.slept, found) == (2.0, ("",))
 
 
 def test_without_a_wait_nothing_is_announced() -> None:
-    told: list[str] = []
-    waits, found = check(Alerting(firing=False), told)
-    assert (told, waits.slept) == ([], 0.0)
+    announcements: list[str] = []
+    waits, found = check(Alerting(firing=False), announcements)
+    assert (announcements, waits.slept) == ([], 0.0)
     assert found == ("no alert was sent to am1:9093 in the meantime, so its login could not be looked at",)

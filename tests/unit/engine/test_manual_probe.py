@@ -73,7 +73,7 @@ def test_the_callers_explanation_is_used(place: str, workspace: Workspace) -> No
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "expected"),
     [
         (Request(url="ftp://x"), "http://"),
         (Request(url="http://x", cacert="/no/such/file"), "cannot be read"),
@@ -81,8 +81,8 @@ def test_the_callers_explanation_is_used(place: str, workspace: Workspace) -> No
         (Request(url="http://x", resolve="x:1"), "HOST:PORT:ADDR"),
     ],
 )
-def test_invalid_input_is_refused(request_: Request, said: str, workspace: Workspace) -> None:
-    with pytest.raises(InputError, match=said):
+def test_invalid_input_is_refused(request_: Request, expected: str, workspace: Workspace) -> None:
+    with pytest.raises(InputError, match=expected):
         probe_of(request_, workspace)
 
 

@@ -55,7 +55,7 @@ def pending(host: Site, box: Container = BOX) -> str:
 
 
 @pytest.mark.parametrize(
-    ("hashes", "dry_run", "said"),
+    ("hashes", "dry_run", "expected"),
     [
         (f"{HASHES}exporter {ABC}", "", ""),
         (f"{HASHES}exporter {ABD}", "", "does not run as its Compose files say now"),
@@ -80,9 +80,11 @@ def pending(host: Site, box: Container = BOX) -> str:
         ("", "", ""),
     ],
 )
-def test_pending_changes_of_compose_are_detected(host: Site, hashes: str, dry_run: str, said: str) -> None:
+def test_pending_changes_of_compose_are_detected(
+    host: Site, hashes: str, dry_run: str, expected: str
+) -> None:
     set_answers(host, hashes, dry_run)
-    assert pending(host) == said
+    assert pending(host) == expected
 
 
 def test_only_compose_containers_are_checked(host: Site) -> None:

@@ -113,14 +113,14 @@ class Prometheus:
 
 
 @dataclass
-class Whole:
+class FakeComparison:
     """The comparison that a check belongs to, with its own clock."""
 
     prometheus: Prometheus
     now: float = 0.0
     stop_at: float = float("inf")
     accepted: frozenset[str] = frozenset()
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     protected: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
 
@@ -160,7 +160,7 @@ class Whole:
 
     def say(self, host: str, text: str) -> None:
         """Records a message."""
-        self.said.append(text)
+        self.messages.append(text)
 
     def log(self, watched: Watched) -> tuple[str, ...]:
         """The log lines that the test has set."""
@@ -173,18 +173,18 @@ def run_check(
     before: PrometheusHealth,
     watched: Watched = WATCHED,
     **more: Any,
-) -> tuple[ComparisonResult, Whole]:
+) -> tuple[ComparisonResult, FakeComparison]:
     """Runs a check; returns its report and the comparison that it belonged to."""
-    whole = Whole(prometheus, **more)
-    monkeypatch.setattr(time, "monotonic", lambda: whole.now)
+    comparison = FakeComparison(prometheus, **more)
+    monkeypatch.setattr(time, "monotonic", lambda: comparison.now)
     monkeypatch.setattr(
         baseline,
         "with_statuses",
         lambda found, host, hosts: tuple(found) if isinstance(found, Sequence) else (),
     )
-    told = ComparisonResult()
-    MonitorCheck(whole, watched, before, SINCE, told).run()
-    return told, whole
+    result = ComparisonResult()
+    MonitorCheck(comparison, watched, before, SINCE, result).run()
+    return result, comparison
 
 
 def health(**more: Any) -> PrometheusHealth:
@@ -192,8 +192,8 @@ def health(**more: Any) -> PrometheusHealth:
     return replace(PrometheusHealth(host="prom", targets=(UP,), reloaded=True), **more)
 
 
-def texts(told: ComparisonResult) -> list[str]:
-    return [each.what for each in told.broken]
+def texts(result: ComparisonResult) -> list[str]:
+    return [each.what for each in result.broken]
 
 
 ALL = {"alertmanagers": (MANAGER,), "rules": (RULE,), "remote_writes": (QUEUE,), "probed": (PROBED,)}
@@ -202,17 +202,17 @@ ALL = {"alertmanagers": (MANAGER,), "rules": (RULE,), "remote_writes": (QUEUE,),
 def test_an_unchanged_state_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     later = replace(QUEUE, delivered=9, newest=SINCE + 3)
     prometheus = Prometheus(queue_lists=[(QUEUE,), (later,)])
-    told, whole = run_check(monkeypatch, prometheus, health(**ALL))
-    assert (told.broken, told.not_checked, told.down_before) == ([], [], [])
-    assert whole.now <= 1.0
+    result, comparison = run_check(monkeypatch, prometheus, health(**ALL))
+    assert (result.broken, result.not_checked, result.down_before) == ([], [], [])
+    assert comparison.now <= 1.0
 
 
 def test_a_target_is_awaited_until_its_next_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     early = replace(UP, scraped=SINCE - 1)
-    told, whole = run_check(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
-    assert told.broken == []
-    assert whole.now >= 4
-    assert "the next scrape of 1 target that" in whole.said[0]
+    result, comparison = run_check(monkeypatch, Prometheus(target_lists=[*[(early,)] * 8, (UP,)]), health())
+    assert result.broken == []
+    assert comparison.now >= 4
+    assert "the next scrape of 1 target that" in comparison.messages[0]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_a_target_is_awaited_until_its_next_scrape(monkeypatch: pytest.MonkeyPat
 def test_a_target_that_stays_down_is_reported(
     now: tuple[TargetHealth, ...], what: str, todo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, _ = run_check(monkeypatch, Prometheus(target_lists=[now]), health())
-    (broken,) = told.broken
+    result, _ = run_check(monkeypatch, Prometheus(target_lists=[now]), health())
+    (broken,) = result.broken
     assert what in broken.what
     assert broken.what.startswith("prom/prometheus: ")
     assert broken.todo.startswith(todo)
@@ -254,42 +254,42 @@ def test_a_target_that_stays_down_is_reported(
 
 def test_a_rejection_in_the_first_seconds_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     early = replace(UP, health="down", error="server returned HTTP status 400 Bad Request", scraped=SINCE + 1)
-    told, _ = run_check(monkeypatch, Prometheus(target_lists=[(early,), (early,), (UP,)]), health())
-    assert told.broken == []
+    result, _ = run_check(monkeypatch, Prometheus(target_lists=[(early,), (early,), (UP,)]), health())
+    assert result.broken == []
 
 
 def test_a_target_that_discovery_lost_is_only_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = run_check(
+    result, _ = run_check(
         monkeypatch,
         Prometheus(target_lists=[()]),
         health(targets=(replace(UP, discovered=True),)),
     )
-    assert told.broken == []
-    assert "discovery does not find it" in told.not_checked[0]
+    assert result.broken == []
+    assert "discovery does not find it" in result.not_checked[0]
 
 
 def test_targets_that_were_down_before_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     down = replace(
         UP, health="down", error="no route", labels={"job": "x", "instance": "other"}, url="http://other/"
     )
-    told, _ = run_check(monkeypatch, Prometheus(target_lists=[(UP, down)]), health(targets=(UP, down)))
-    assert told.broken == []
-    assert told.down_before == ["other (job x) was down before (no route), is down after: no route"]
+    result, _ = run_check(monkeypatch, Prometheus(target_lists=[(UP, down)]), health(targets=(UP, down)))
+    assert result.broken == []
+    assert result.down_before == ["other (job x) was down before (no route), is down after: no route"]
     gone, _ = run_check(monkeypatch, Prometheus(), health(targets=(UP, down)))
     assert "no target any more" in gone.down_before[0]
 
 
 def test_accepted_failures_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     down = replace(UP, health="down", error="server returned HTTP status 400 Bad Request")
-    told, whole = run_check(
+    result, comparison = run_check(
         monkeypatch, Prometheus(target_lists=[(down,)]), health(), accepted=frozenset({"node"})
     )
-    assert (told.broken, whole.now) == ([], 0)
+    assert (result.broken, comparison.now) == ([], 0)
 
 
 def test_a_prometheus_that_became_unreachable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = run_check(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
-    assert texts(told) == ["prom/prometheus: it answered before and does not now: connection refused"]
+    result, _ = run_check(monkeypatch, Prometheus(why="connection refused"), health(**ALL))
+    assert texts(result) == ["prom/prometheus: it answered before and does not now: connection refused"]
 
 
 def test_every_wait_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,20 +300,20 @@ def test_every_wait_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
         Prometheus(rule_lists=[(replace(RULE, evaluated=0.0),)]),
         Prometheus(queue_lists=[(QUEUE,)]),
     ):
-        told, _ = run_check(monkeypatch, prometheus, health(**ALL), stop_at=0.0)
-        assert told.broken == []
+        result, _ = run_check(monkeypatch, prometheus, health(**ALL), stop_at=0.0)
+        assert result.broken == []
 
 
 def test_a_failed_reload_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, _ = run_check(monkeypatch, Prometheus(last_reload=False), health())
-    assert "the last reload failed" in texts(told)[0]
+    result, _ = run_check(monkeypatch, Prometheus(last_reload=False), health())
+    assert "the last reload failed" in texts(result)[0]
 
 
 def test_a_failing_blackbox_probe_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Prometheus(probed_lists=[(replace(PROBED, success=False),)])
-    told, _ = run_check(monkeypatch, failed, health(probed=(PROBED,)))
-    assert "got through to http://srv1:9091 (job probes) before and does not now" in texts(told)[0]
-    assert told.broken[0].host == "srv1"
+    result, _ = run_check(monkeypatch, failed, health(probed=(PROBED,)))
+    assert "got through to http://srv1:9091 (job probes) before and does not now" in texts(result)[0]
+    assert result.broken[0].host == "srv1"
     again = Prometheus(probed_lists=[(), (PROBED,)])
     assert run_check(monkeypatch, again, health(probed=(PROBED,)))[0].broken == []
     accepted, _ = run_check(monkeypatch, failed, health(probed=(PROBED,)), accepted=frozenset({"probes"}))
@@ -331,8 +331,8 @@ def test_a_failing_blackbox_probe_is_reported(monkeypatch: pytest.MonkeyPatch) -
 def test_an_alertmanager_with_another_status_is_reported(
     now: tuple[AlertmanagerHealth, ...], what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, _ = run_check(monkeypatch, Prometheus(manager_lists=[now]), health(alertmanagers=(MANAGER,)))
-    assert what in texts(told)[0]
+    result, _ = run_check(monkeypatch, Prometheus(manager_lists=[now]), health(alertmanagers=(MANAGER,)))
+    assert what in texts(result)[0]
 
 
 @pytest.mark.parametrize(
@@ -350,32 +350,32 @@ def test_an_accepted_alertmanager_may_change_its_status(
     protected: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told, _ = run_check(
+    result, _ = run_check(
         monkeypatch,
         Prometheus(manager_lists=[(now,)]),
         health(alertmanagers=(before,)),
         protected=protected,
     )
-    assert told.broken == []
+    assert result.broken == []
 
 
 def test_failing_missing_and_unevaluated_rules_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = replace(RULE, health="err", error="no such metric")
-    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[(failing,)]), health(rules=(RULE,)))
-    assert "rule Down of rules.yml a was evaluated before and fails now: no such metric" in texts(told)[0]
-    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[()]), health(rules=(RULE,)))
-    assert "rule Down of rules.yml a was loaded before and is not now (1 in all)" in texts(told)[0]
+    result, _ = run_check(monkeypatch, Prometheus(rule_lists=[(failing,)]), health(rules=(RULE,)))
+    assert "rule Down of rules.yml a was evaluated before and fails now: no such metric" in texts(result)[0]
+    result, _ = run_check(monkeypatch, Prometheus(rule_lists=[()]), health(rules=(RULE,)))
+    assert "rule Down of rules.yml a was loaded before and is not now (1 in all)" in texts(result)[0]
     late = replace(RULE, evaluated=0.0)
-    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[(late,)]), health(rules=(RULE,)))
-    assert (told.broken, told.not_checked) == ([], ["rule Down was not evaluated again yet"])
-    told, _ = run_check(monkeypatch, Prometheus(rule_lists=[(), (late,), (RULE,)]), health(rules=(RULE,)))
-    assert (told.broken, told.not_checked) == ([], [])
+    result, _ = run_check(monkeypatch, Prometheus(rule_lists=[(late,)]), health(rules=(RULE,)))
+    assert (result.broken, result.not_checked) == ([], ["rule Down was not evaluated again yet"])
+    result, _ = run_check(monkeypatch, Prometheus(rule_lists=[(), (late,), (RULE,)]), health(rules=(RULE,)))
+    assert (result.broken, result.not_checked) == ([], [])
 
 
 def test_a_remote_write_that_delivers_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, whole = run_check(monkeypatch, Prometheus(), health(remote_writes=(QUEUE,)))
-    assert "remote_write to http://far:9090/api/v1/write was delivering before" in texts(told)[0]
-    assert whole.now > 5
+    result, comparison = run_check(monkeypatch, Prometheus(), health(remote_writes=(QUEUE,)))
+    assert "remote_write to http://far:9090/api/v1/write was delivering before" in texts(result)[0]
+    assert comparison.now > 5
     gone, _ = run_check(monkeypatch, Prometheus(queue_lists=[()]), health(remote_writes=(QUEUE,)))
     assert len(gone.broken) == 1
     idle, _ = run_check(
@@ -388,29 +388,29 @@ def test_failed_scrapes_produce_samples_to_send_too(monkeypatch: pytest.MonkeyPa
     """Each failed scrape produces a sample, so the wait is not longer if no target is up."""
     before = health(remote_writes=(QUEUE,), targets=(replace(UP, health="down"),))
     for watched in (WATCHED, LOGINS):
-        told, whole = run_check(monkeypatch, Prometheus(), before, watched)
-        assert told.broken
-        assert whole.now < 80
+        result, comparison = run_check(monkeypatch, Prometheus(), before, watched)
+        assert result.broken
+        assert comparison.now < 80
 
 
 def test_a_remote_write_with_only_rejected_batches_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a restart, a batch was dropped and the next is being sent: an attempt is counted when it begins."""
     anew = replace(QUEUE, delivered=0, newest=0)
     going = replace(QUEUE, delivered=4, failed=4, pending=4, newest=SINCE + 3)
-    told, _ = run_check(
+    result, _ = run_check(
         monkeypatch, Prometheus(queue_lists=[(anew,), (going,)]), health(remote_writes=(QUEUE,))
     )
-    assert len(told.broken) == 1
+    assert len(result.broken) == 1
     more = replace(going, delivered=4, pending=0)
-    told, _ = run_check(
+    result, _ = run_check(
         monkeypatch, Prometheus(queue_lists=[(anew,), (more,)]), health(remote_writes=(QUEUE,))
     )
-    assert len(told.broken) == 1, "more is dropped than can have arrived"
+    assert len(result.broken) == 1, "more is dropped than can have arrived"
     well = replace(QUEUE, delivered=9, pending=3, newest=SINCE + 3)
-    told, _ = run_check(
+    result, _ = run_check(
         monkeypatch, Prometheus(queue_lists=[(anew,), (well,)]), health(remote_writes=(QUEUE,))
     )
-    assert told.broken == []
+    assert result.broken == []
 
 
 def sent_counters(alerts: float, errors: float) -> tuple[NotificationHealth, ...]:
@@ -424,33 +424,35 @@ def test_accepted_logins_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
         queue_lists=[(begun,), (begun,), (QUEUE,)],
         notification_lists=[sent_counters(3, 3), sent_counters(4, 4), sent_counters(5, 4)],
     )
-    told, whole = run_check(monkeypatch, prometheus, health(), LOGINS)
-    assert (told.broken, told.not_checked) == ([], [])
-    assert whole.now < 5
+    result, comparison = run_check(monkeypatch, prometheus, health(), LOGINS)
+    assert (result.broken, result.not_checked) == ([], [])
+    assert comparison.now < 5
 
 
 def test_rejected_logins_are_found_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = replace(QUEUE, delivered=0, newest=0)
     counters = [sent_counters(number, number) for number in range(90)]
     prometheus = Prometheus(queue_lists=[(begun,)], notification_lists=counters)
-    told, whole = run_check(monkeypatch, prometheus, health(), LOGINS, lines=(REFUSED, "level=info msg=x"))
-    written, alerted = texts(told)
+    result, comparison = run_check(
+        monkeypatch, prometheus, health(), LOGINS, lines=(REFUSED, "level=info msg=x")
+    )
+    written, alerted = texts(result)
     assert "remote_write to far:9090/api/v1/write delivers nothing with its login" in written
     assert "does not accept client_id or client_secret" in written
-    assert told.broken[0].todo.startswith("Correct them")
+    assert result.broken[0].todo.startswith("Correct them")
     assert "Alertmanager am:9093 rejects alerts with its login" in alerted
-    assert whole.now > 30
+    assert comparison.now > 30
 
 
 def test_an_alertmanager_that_receives_nothing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     prometheus = Prometheus(notification_lists=[sent_counters(3, 0)])
-    told, _ = run_check(monkeypatch, prometheus, health(), LOGINS)
-    assert told.broken == []
-    assert told.not_checked == ["no alert was sent to am:9093 yet, so its login could not be looked at"]
-    stopped, whole = run_check(
+    result, _ = run_check(monkeypatch, prometheus, health(), LOGINS)
+    assert result.broken == []
+    assert result.not_checked == ["no alert was sent to am:9093 yet, so its login could not be looked at"]
+    stopped, comparison = run_check(
         monkeypatch, Prometheus(notification_lists=[()]), health(), LOGINS, stop_at=2.0
     )
-    assert (stopped.broken, stopped.not_checked, whole.now) == ([], [], 3.0)
+    assert (stopped.broken, stopped.not_checked, comparison.now) == ([], [], 3.0)
 
 
 def run_verification(
@@ -466,17 +468,17 @@ def run_verification(
         expect="200",
         url="http://prom:9090",
     )
-    whole = Whole(prometheus, lines=lines)
+    comparison = FakeComparison(prometheus, lines=lines)
     monkeypatch.setattr(baseline, "monitor", lambda *_: prometheus)
-    monkeypatch.setattr(stack_verification, "_Surroundings", lambda *_: whole)
+    monkeypatch.setattr(stack_verification, "_Surroundings", lambda *_: comparison)
     stack = Stack(hosts=(), components=())
     watched = replace(LOGINS, after=(prometheus_at,))
     plan = Plan(stack=stack, facts=Facts(hosts={}), steps=(), probes=(), watched=(WATCHED, watched))
-    told: list[Event] = []
+    events: list[Event] = []
     found = stack_verification.verify(
-        plan, None, cast(Hosts, SimpleNamespace(dial=None)), told.append, threading.Event(), most=1
+        plan, None, cast(Hosts, SimpleNamespace(dial=None)), events.append, threading.Event(), most=1
     )
-    assert [(each.done, each.total) for each in told if each.attempt] == [(1, 2), (2, 2)]
+    assert [(each.done, each.total) for each in events if each.attempt] == [(1, 2), (2, 2)]
     return {each.probe.client.split()[-1]: each for each in found}
 
 

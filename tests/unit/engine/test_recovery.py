@@ -254,8 +254,8 @@ def test_an_undo_restores_files_with_which_a_service_does_not_start(make_site: M
     site.manager.faults["restart", service.unit] = [service_error("it does not stay up")]
     outcome = site.engine().undo()
     assert outcome.state == "undone" and outcome.ok != ran
-    said = str(outcome.error) if ran else outcome.summary[-1]
-    assert "it does not stay up" in said and "recover" not in said
+    summary = str(outcome.error) if ran else outcome.summary[-1]
+    assert "it does not stay up" in summary and "recover" not in summary
     assert outcome.summary[0] == "Every file is as it was before that run."
     assert site.connections["srv1"].files["/etc/old"] == OLD
     assert site.engine().interrupted_run() is None and site.engine().recover() == ()

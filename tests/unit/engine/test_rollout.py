@@ -262,12 +262,12 @@ def test_the_remedy_names_no_file_that_was_rolled_back(
     )
     outcome = site.engine().apply(plan, site.emit)
     errors = [each.error for each in outcome.hosts if each.host in broken]
-    said = [outcome.error, *errors]
-    told = [
+    reported = [outcome.error, *errors]
+    remedies = [
         event.error for event in site.events_of_kind("host") + site.events_of_kind("rollback") if event.error
     ]
-    assert any(said)
-    for todo in (*(error.todo for error in said if error), *(todo for *_, todo in told)):
+    assert any(reported)
+    for todo in (*(error.todo for error in reported if error), *(todo for *_, todo in remedies)):
         assert todo
         assert not [change.path for change in plan.changes if getattr(change, "path", "\n") in todo], todo
 

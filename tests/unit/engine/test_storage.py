@@ -53,7 +53,7 @@ def test_an_ordinary_file_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "said", "todo"),
+    ("known", "reason", "todo"),
     [
         (Storage(path=PATH, mount=PATH), "mount of its own", "Mount its folder"),
         (Storage(path=PATH, mount="/etc", read_only=True), "read-only (mounted at /etc)", "remount,rw /etc"),
@@ -61,10 +61,10 @@ def test_an_ordinary_file_is_written() -> None:
         (Storage(path=PATH, mount="/", free=4095), "4095 bytes are free, and at least 4096", "df /"),
     ],
 )
-def test_obstacles_to_writing_are_refused_with_a_remedy(known: Storage, said: str, todo: str) -> None:
+def test_obstacles_to_writing_are_refused_with_a_remedy(known: Storage, reason: str, todo: str) -> None:
     with pytest.raises(InputError) as refused:
         planned(known)
-    assert said in refused.value.what
+    assert reason in refused.value.what
     assert refused.value.where == f"srv1:{PATH}"
     assert todo in refused.value.todo
 

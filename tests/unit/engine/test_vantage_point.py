@@ -67,7 +67,7 @@ def test_a_loopback_address_of_another_machine_is_unreachable(make_site: Make) -
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "reason"),
     [
         (TimeoutError(), "no answer within 5 s"),
         (ConnectionRefusedError(), "connection refused, no route to it, or no such host"),
@@ -75,11 +75,11 @@ def test_a_loopback_address_of_another_machine_is_unreachable(make_site: Make) -
     ],
 )
 def test_a_refusal_by_the_ssh_server_gives_the_reason(
-    fault: Exception, said: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
+    fault: Exception, reason: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, known = hosts(make_site)
     dialled(monkeypatch, refused(fault))
-    assert vantage_point.refusal(known, "srv1", "srv2:9100") == said
+    assert vantage_point.refusal(known, "srv1", "srv2:9100") == reason
 
 
 def test_the_ssh_server_of_a_host_connects_for_it(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,15 +90,17 @@ def test_the_ssh_server_of_a_host_connects_for_it(make_site: Make, monkeypatch: 
     right.close()
 
 
-@pytest.mark.parametrize(("printed", "said"), [("ok\n", ""), ("no such host\n", "no such host"), ("", None)])
+@pytest.mark.parametrize(
+    ("printed", "reason"), [("ok\n", ""), ("no such host\n", "no such host"), ("", None)]
+)
 def test_without_ssh_forwarding_a_program_on_the_host_connects(
-    printed: str, said: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
+    printed: str, reason: str | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, known = hosts(make_site)
     dialled(monkeypatch, refused(ForbiddenError("no")))
     asked: list[tuple[str, ...]] = []
     site.connections["srv1"].programs["sh"] = printing(printed, asked)
-    assert vantage_point.refusal(known, "srv1", "[2001:db8::1]:9100") == said
+    assert vantage_point.refusal(known, "srv1", "[2001:db8::1]:9100") == reason
     assert asked == [("2001:db8::1", "9100")]
 
 
@@ -136,15 +138,15 @@ def test_the_http_status_of_a_url_is_returned(make_site: Make, monkeypatch: pyte
     assert vantage_point.status(far, "srv1", "http://[") is None
 
 
-@pytest.mark.parametrize(("printed", "said"), [("503", 503), ("", None), ("000", 0)])
+@pytest.mark.parametrize(("printed", "expected"), [("503", 503), ("", None), ("000", 0)])
 def test_a_program_on_the_host_gives_the_http_status(
-    printed: str, said: int | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
+    printed: str, expected: int | None, make_site: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, known = hosts(make_site)
     dialled(monkeypatch, refused(ForbiddenError("no")))
     asked: list[tuple[str, ...]] = []
     site.connections["srv1"].programs["sh"] = printing(printed, asked)
-    assert vantage_point.status(known, "srv1", "https://a.test/x", there="127.0.0.1") == said
+    assert vantage_point.status(known, "srv1", "https://a.test/x", there="127.0.0.1") == expected
     assert asked == [("https://a.test/x", "a.test:443:127.0.0.1")]
 
 

@@ -41,20 +41,24 @@ def playbook(name: str, *, applied: bool = False) -> Playbook:
 def test_a_front_door_is_exported_with_its_checker_and_probes(name: str) -> None:
     book = playbook(name)
     (host,) = book.host_vars()
-    told, secret = book.host_vars()[host], book.secret_vars()[host]
-    checked = [each for each in told["firescreen_files"] if "firescreen-check" in each.get("validate", "")]
+    host_vars, secret = book.host_vars()[host], book.secret_vars()[host]
+    checked = [
+        each for each in host_vars["firescreen_files"] if "firescreen-check" in each.get("validate", "")
+    ]
     assert checked
     assert all(each["validate"].count(" %s ") == 1 for each in checked)
-    assert {each["url"].rpartition(":")[2] for each in told["firescreen_turns"] if each.get("status") == 200}
-    assert ["systemctl", "reload"] in [each.get("argv", [])[:2] for each in told["firescreen_turns"]]
+    assert {
+        each["url"].rpartition(":")[2] for each in host_vars["firescreen_turns"] if each.get("status") == 200
+    }
+    assert ["systemctl", "reload"] in [each.get("argv", [])[:2] for each in host_vars["firescreen_turns"]]
     asked = {
         (each["status"], bool(each["user"]), bool(each["password"]))
-        for each in told["firescreen_door_requests"]
+        for each in host_vars["firescreen_door_requests"]
     }
     assert {(200, True, False), (401, False, False), (401, True, True), (403, True, False)} <= asked
-    assert told["firescreen_closed"]
+    assert host_vars["firescreen_closed"]
     for password in secret["firescreen_door_passwords"].values():
-        assert password not in json.dumps(told)
+        assert password not in json.dumps(host_vars)
         assert not any(password.encode() in copy.content for copy in book.copies if not copy.secret)
 
 
@@ -64,14 +68,14 @@ def test_an_applied_plan_is_exported_like_a_new_one(name: str) -> None:
     before, after = playbook(name).host_vars(), playbook(name, applied=True).host_vars()
     assert before.keys() == after.keys()
 
-    def files(told: dict[str, list[dict[str, object]]]) -> set[tuple[object, ...]]:
+    def files(host_vars: dict[str, list[dict[str, object]]]) -> set[tuple[object, ...]]:
         return {
             tuple(each.get(key) for key in ("path", "owner", "group", "mode", "secret", "validate"))
-            for each in told["firescreen_files"]
+            for each in host_vars["firescreen_files"]
         }
 
-    def turns(told: dict[str, list[dict[str, object]]]) -> set[tuple[object, ...]]:
-        return {(each["unit"], each["action"]) for each in told["firescreen_turns"]}
+    def turns(host_vars: dict[str, list[dict[str, object]]]) -> set[tuple[object, ...]]:
+        return {(each["unit"], each["action"]) for each in host_vars["firescreen_turns"]}
 
     for host in before:
         assert files(before[host]) == files(after[host])
@@ -82,26 +86,26 @@ def test_an_applied_plan_is_exported_like_a_new_one(name: str) -> None:
 
 @pytest.mark.parametrize("applied", [False, True])
 def test_the_one_port_for_exporters_is_checked_and_restarted(applied: bool) -> None:
-    told = playbook("exporter-door", applied=applied).host_vars()["web1"]
+    host_vars = playbook("exporter-door", applied=applied).host_vars()["web1"]
     modules, flags = "/etc/prometheus/exporter-exporter.yml", "/etc/default/prometheus-exporter-exporter"
-    (checked,) = (each["validate"] for each in told["firescreen_files"] if each["path"] == modules)
+    (checked,) = (each["validate"] for each in host_vars["firescreen_files"] if each["path"] == modules)
     assert '-config.file="$new" -web.listen-address= -web.tls.listen-address=' in checked
-    turns = {each["unit"]: each for each in told["firescreen_turns"]}
+    turns = {each["unit"]: each for each in host_vars["firescreen_turns"]}
     own = turns["prometheus-exporter-exporter"]
     assert (own["url"], own["status"]) == ("http://127.0.0.1:9999/metrics", 400)
     assert {modules, flags} <= set(own["files"])
     behind = turns["prometheus-node-exporter"]
     assert (behind["url"], behind["status"]) == ("http://127.0.0.1:9100/metrics", 200)
     assert behind["files"] == ["/etc/default/prometheus-node-exporter"]
-    assert {(each["host"], each["port"]) for each in told["firescreen_closed"]} == {
+    assert {(each["host"], each["port"]) for each in host_vars["firescreen_closed"]} == {
         ("192.0.2.11", 9100),
         ("192.0.2.11", 9115),
     }
 
 
 def test_a_configuration_written_twice_comes_after_the_files_it_names() -> None:
-    told = playbook("exporter-door").host_vars()["mon1"]
-    written = [(each["stage"], each["path"]) for each in told["firescreen_files"]]
+    host_vars = playbook("exporter-door").host_vars()["mon1"]
+    written = [(each["stage"], each["path"]) for each in host_vars["firescreen_files"]]
     config = "/etc/prometheus/prometheus.yml"
     first, last = (stage for stage, path in written if path == config)
     assert first < last
@@ -111,10 +115,10 @@ def test_a_configuration_written_twice_comes_after_the_files_it_names() -> None:
 
 @pytest.mark.parametrize("name", IN_SITES)
 def test_an_existing_site_is_checked_in_its_place(name: str) -> None:
-    (told,) = playbook(name).host_vars().values()
+    (host_vars,) = playbook(name).host_vars().values()
     checked = {
         each["path"]: shlex.split(each["validate"].replace("%%", "%"))
-        for each in told["firescreen_files"]
+        for each in host_vars["firescreen_files"]
         if "unshare" in each.get("validate", "")
     }
     if name == "front-door-own-frontend":  # HAProxy reads one file, which is checked alone
@@ -129,14 +133,14 @@ def test_an_existing_site_is_checked_in_its_place(name: str) -> None:
 @pytest.mark.parametrize("name", SIGN_IN)
 def test_sign_in_secrets_are_exported_as_secrets(name: str) -> None:
     book = playbook(name)
-    (told,) = book.host_vars().values()
-    text = json.dumps(told)
+    (host_vars,) = book.host_vars().values()
+    text = json.dumps(host_vars)
     assert CLIENT_SECRET not in text
     assert [each.source for each in book.copies if CLIENT_SECRET.encode() in each.content and each.secret]
     assert not [each for each in book.copies if CLIENT_SECRET.encode() in each.content and not each.secret]
-    restarted = {each["unit"] for each in told["firescreen_turns"] if each["action"] == "restart"}
+    restarted = {each["unit"] for each in host_vars["firescreen_turns"] if each["action"] == "restart"}
     assert {"apache2", "oauth2-proxy"} & restarted
-    for each in told["firescreen_turns"]:
+    for each in host_vars["firescreen_turns"]:
         if each["unit"] in ("apache2", "oauth2-proxy"):
             assert each["argv"][1:] == [each["action"], each["unit"]]
             assert each["files"]
@@ -150,13 +154,13 @@ def test_grafana_and_its_data_sources_are_exported_too() -> None:
     again = planner.plan(stack, plan_cases.with_requested_files(stack, after), Answers())
     assert not again.steps
     for each in (plan, again):
-        (told,) = Export(each).playbook.host_vars().values()
-        assert {INI, SOURCES} <= {file["path"] for file in told["firescreen_files"]}
-        (turn,) = [turn for turn in told["firescreen_turns"] if turn["unit"] == "grafana-server"]
+        (host_vars,) = Export(each).playbook.host_vars().values()
+        assert {INI, SOURCES} <= {file["path"] for file in host_vars["firescreen_files"]}
+        (turn,) = [turn for turn in host_vars["firescreen_turns"] if turn["unit"] == "grafana-server"]
         assert (turn["action"], turn["status"]) == ("restart", 200)
         assert turn["url"] == "http://127.0.0.1:3000/grafana/api/health"
         assert set(turn["files"]) == {INI, SOURCES}
-        assert any("/grafana/" in request["url"] for request in told["firescreen_door_requests"])
+        assert any("/grafana/" in request["url"] for request in host_vars["firescreen_door_requests"])
 
 
 def test_a_file_that_certbot_renews_is_in_no_export() -> None:

@@ -68,7 +68,7 @@ def test_an_invalid_host_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (" ", "no host was typed"),
         ("my host", "contains a blank"),
@@ -77,9 +77,9 @@ def test_an_invalid_host_is_refused(text: str) -> None:
         ("@srv1", "names no host"),
     ],
 )
-def test_the_message_names_what_is_wrong_with_a_typed_host(text: str, said: str) -> None:
+def test_the_message_names_what_is_wrong_with_a_typed_host(text: str, expected: str) -> None:
     assert sources.file_of(text) is None
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=expected):
         sources.parse_host(text, ())
 
 
@@ -172,11 +172,11 @@ def test_ansible_reads_the_same_hosts_and_variables(tmp_path: Path) -> None:
         asked += ["-i", tmp_path / name]
         mine |= {spec.address or spec.name: spec for spec in sources.read_inventory(tmp_path / name, ())}
     ended = subprocess.run(asked, capture_output=True, check=True, timeout=60)
-    said = json.loads(ended.stdout)["_meta"]["hostvars"]
-    said.pop("win1")
+    host_vars = json.loads(ended.stdout)["_meta"]["hostvars"]
+    host_vars.pop("win1")
     theirs = {
-        name if "{{" in str(told.get("ansible_host", "{{")) else told["ansible_host"]: told
-        for name, told in said.items()
+        name if "{{" in str(variables.get("ansible_host", "{{")) else variables["ansible_host"]: variables
+        for name, variables in host_vars.items()
     }
     assert set(theirs) == set(mine)
     over_ssh = [name for name, spec in mine.items() if spec.connect == "ssh"]
@@ -203,7 +203,7 @@ def test_a_prometheus_target_file_is_read(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("#!/bin/sh\necho no\n", "is a program"),
         ("$ANSIBLE_VAULT;1.1;AES256\n00\n", "encrypted"),
@@ -221,12 +221,12 @@ def test_a_prometheus_target_file_is_read(tmp_path: Path, text: str) -> None:
         ("", "no host"),
     ],
 )
-def test_a_file_without_hosts_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_without_hosts_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "hosts"
     path.write_text(text)
     with pytest.raises(InputError) as refused:
         sources.read_inventory(path, ())
-    assert said in refused.value.what
+    assert expected in refused.value.what
     assert refused.value.todo and str(path) in refused.value.where
 
 

@@ -83,11 +83,11 @@ def test_all_mistakes_are_listed_at_once_with_their_lines(pack: Path, file: Path
     spoil(file, "minutes: 10", "minuts: 10")
     spoil(file, "hints:", "hnts:")
     spoil(file, "at_most: '0640'", "at_most: '640'")
-    told = {each.what: each for each in problems(pack)}
-    assert "'minutes'" in told["unknown key 'minuts' in the file"].todo
-    assert "'hints'" in told["unknown key 'hnts' in 'steps[0]'"].todo
-    assert {"the file lacks 'minutes'", "'640' cannot be a name here"} <= told.keys()
-    assert len({each.where for each in told.values()}) >= 3
+    problems_by_text = {each.what: each for each in problems(pack)}
+    assert "'minutes'" in problems_by_text["unknown key 'minuts' in the file"].todo
+    assert "'hints'" in problems_by_text["unknown key 'hnts' in 'steps[0]'"].todo
+    assert {"the file lacks 'minutes'", "'640' cannot be a name here"} <= problems_by_text.keys()
+    assert len({each.where for each in problems_by_text.values()}) >= 3
 
 
 @pytest.mark.parametrize(
@@ -194,14 +194,14 @@ def test_linked_folders_stray_files_and_odd_names_are_refused(pack: Path, file: 
     (file.parent / "\x1b[8mx.md").write_text("x")
     (pack / ".git").mkdir()
     (pack / "README.md").write_text("mine")
-    told = {each.where: each for each in problems(pack)}
-    assert told.keys() == {
+    problems_by_place = {each.where: each for each in problems(pack)}
+    assert problems_by_place.keys() == {
         str(pack / "020-linked"),
         str(pack / "tool.sh"),
         str(file.parent / "1-closed.md"),
         str(file.parent),
     }
-    assert "1-close.md" in told[str(file.parent / "1-closed.md")].todo
+    assert "1-close.md" in problems_by_place[str(file.parent / "1-closed.md")].todo
 
 
 def test_a_folder_without_labs_is_no_pack(tmp_path: Path) -> None:

@@ -285,8 +285,8 @@ def facts_after_plan(plan: Plan, facts: Facts) -> Facts:
 def _restarted(service: Service, files: Mapping[str, FileState | None], *, web: bool) -> Service:
     """Returns the service after a restart with the flags in its present file."""
     state = files.get(service.flags.path)
-    told = re.findall(r"--([a-z.-]+)=([^\s\"']*)", state.content.decode()) if state else []
-    given = {f"--{name}": f"--{name}={value}" for name, value in told}
+    flags = re.findall(r"--([a-z.-]+)=([^\s\"']*)", state.content.decode()) if state else []
+    given = {f"--{name}": f"--{name}={value}" for name, value in flags}
     kept = tuple(each for each in service.arguments if each.partition("=")[0] not in given)
     running = replace(service, arguments=(*kept, *given.values()))
     if not web:

@@ -32,7 +32,7 @@ def test_published_and_host_network_containers_are_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "said"),
+    ("service", "reason"),
     [
         (replace(SERVICE, container=replace(BOX, unchangeable="does not run")), "does not run"),
         (
@@ -49,8 +49,8 @@ def test_published_and_host_network_containers_are_changed() -> None:
         ),
     ],
 )
-def test_containers_that_cannot_be_changed_or_verified_are_refused(service: Service, said: str) -> None:
-    with pytest.raises(InputError, match=said) as refused:
+def test_containers_that_cannot_be_changed_or_verified_are_refused(service: Service, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as refused:
         containers.refuse_unchangeable(service)
     assert refused.value.todo
 

@@ -100,8 +100,8 @@ def test_grafanas_settings_and_data_sources_follow_the_front_door() -> None:
     stack, facts = site()
     assert stack_file.parse(stack_file.dump(stack), source="").front_doors == stack.front_doors
     plan = plan_for(stack, facts)
-    said = grafana_ini.settings(written_content(plan, INI).encode())
-    assert said == {
+    settings = grafana_ini.settings(written_content(plan, INI).encode())
+    assert settings == {
         ("server", "root_url"): f"{URL}/",
         ("server", "serve_from_sub_path"): "true",
         ("server", "http_addr"): "127.0.0.1",
@@ -182,8 +182,8 @@ def override(key: str, value: str, section: str = "server") -> GrafanaOverride:
 
 def test_settings_from_the_environment_are_not_written_again() -> None:
     plan = plan_for(*site(overrides=(override("root_url", f"{URL}/"), override("http_port", "3001"))))
-    said = grafana_ini.settings(written_content(plan, INI).encode())
-    assert set(said) == {("server", "serve_from_sub_path"), ("server", "http_addr")}
+    settings = grafana_ini.settings(written_content(plan, INI).encode())
+    assert set(settings) == {("server", "serve_from_sub_path"), ("server", "http_addr")}
     assert any(each.url == "http://192.0.2.11:3001/" for each in plan.probes)
 
 
@@ -202,8 +202,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_impossible_setup_is_refused(name: str) -> None:
-    ini, overrides, said = REFUSED[name]
-    with pytest.raises(FirescreenError, match=said):
+    ini, overrides, reason = REFUSED[name]
+    with pytest.raises(FirescreenError, match=reason):
         plan_for(*site(ini=ini, overrides=overrides))
 
 
@@ -241,7 +241,7 @@ def test_a_job_that_scrapes_grafana_follows_the_front_door() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "reason"),
     [
         ({"routes": (DoorRoute(to="pushgateway", login="own"),)}, "no login of its own"),
         (
@@ -255,11 +255,11 @@ def test_a_job_that_scrapes_grafana_follows_the_front_door() -> None:
         ),
     ],
 )
-def test_a_contradictory_stack_file_is_refused(changed: dict[str, object], said: str) -> None:
+def test_a_contradictory_stack_file_is_refused(changed: dict[str, object], reason: str) -> None:
     stack, _ = site()
     (door,) = stack.front_doors
     text = stack_file.dump(replace(stack, front_doors=(replace(door, **changed),)))  # type: ignore[arg-type]
-    with pytest.raises(FirescreenError, match=said):
+    with pytest.raises(FirescreenError, match=reason):
         stack_file.parse(text, source="")
 
 

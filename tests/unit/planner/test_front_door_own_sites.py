@@ -247,11 +247,11 @@ def test_a_caddy_of_another_unit_is_named() -> None:
     facts = plan_cases.case("front-door-caddy").facts
     known = facts.hosts["web1"]
     stopped = tuple(replace(each, active=False) for each in known.proxies)
-    said = "caddy runs with what its API was last given (--resume): only Caddyfiles are read"
+    warning = "caddy runs with what its API was last given (--resume): only Caddyfiles are read"
     facts = replace(
         facts,
         hosts={**facts.hosts, "web1": replace(known, proxies=stopped)},
-        proxies={"web1": Proxies(unread=(said,))},
+        proxies={"web1": Proxies(unread=(warning,))},
     )
     with pytest.raises(FirescreenError, match="--resume"):
         plan_for("front-door-caddy", lambda door: door, facts)

@@ -56,7 +56,7 @@ def test_without_a_folder_of_the_host_there_is_nothing_to_edit() -> None:
         found = grafana.clients(Facts(hosts={"here": host}))
         assert all(one.service.container is None for one in found)
         asked = cast(Any, SimpleNamespace(spec=ComponentSpec(host="here", name="prometheus")))
-        _, (told,) = grafana.look(
+        _, (warning,) = grafana.look(
             Stack(hosts=(HOST.spec,), components=()), Facts(hosts={"here": host}), [asked]
         )
-        assert told.id == "grafana-by-hand" and "mon-grafana-1" in told.what
+        assert warning.id == "grafana-by-hand" and "mon-grafana-1" in warning.what

@@ -288,9 +288,9 @@ def test_an_uncertain_target_is_reported_and_not_guessed(
     target: str, resolved: dict[str, tuple[str, ...]], resolver: str, words: str
 ) -> None:
     plan = make_plan(*site(target, on="node1", resolved=resolved, resolver=resolver))
-    (said,) = (each for each in plan.warnings if each.id == "target-unclear")
-    assert words in said.what and target in said.what and "node1/node_exporter" in said.what
-    assert said.host == "monitor" and said.remediation
+    (warning,) = (each for each in plan.warnings if each.id == "target-unclear")
+    assert words in warning.what and target in warning.what and "node1/node_exporter" in warning.what
+    assert warning.host == "monitor" and warning.remediation
 
 
 def test_an_alertmanager_with_an_ambiguous_name_is_reported() -> None:
@@ -301,9 +301,11 @@ def test_an_alertmanager_with_an_ambiguous_name_is_reported() -> None:
     alerts = service("node1", "alertmanager", 9093)
     facts = replace(facts, hosts={**facts.hosts, "node1": replace(node, services=(*node.services, alerts))})
     stack = replace(stack, components=(ComponentSpec(host="node1", name="alertmanager", protect=("tls",)),))
-    (said,) = (each for each in make_plan(stack, facts).warnings if each.id == "target-unclear")
+    (warning,) = (each for each in make_plan(stack, facts).warnings if each.id == "target-unclear")
     assert (
-        "alertmanagers 1" in said.what and "node1/alertmanager" in said.what and "several hosts" in said.what
+        "alertmanagers 1" in warning.what
+        and "node1/alertmanager" in warning.what
+        and "several hosts" in warning.what
     )
 
 
@@ -497,8 +499,8 @@ def test_a_server_that_one_prometheus_scrapes_gets_no_job_on_another() -> None:
 def test_an_unscraped_server_gets_one_job_and_the_plan_says_where() -> None:
     plan = make_plan(*two_prometheus("elsewhere:1", "elsewhere:2"))
     assert config_of(plan).count(b"job_name") == 2 and config_of(plan, name="shard").count(b"job_name") == 1
-    (said,) = (each for each in plan.warnings if each.id == "job-added")
-    assert "monitor/prometheus gets a job" in said.what and "first of the stack" in said.what
+    (warning,) = (each for each in plan.warnings if each.id == "job-added")
+    assert "monitor/prometheus gets a job" in warning.what and "first of the stack" in warning.what
 
 
 def test_the_prometheus_of_the_servers_own_host_is_preferred() -> None:
@@ -509,8 +511,8 @@ def test_the_prometheus_of_the_servers_own_host_is_preferred() -> None:
     stack = replace(stack, components=(ComponentSpec(host="shard", name="node_exporter", protect=("tls",)),))
     plan = make_plan(stack, facts)
     assert config_of(plan).count(b"job_name") == 1 and config_of(plan, name="shard").count(b"job_name") == 2
-    (said,) = (each for each in plan.warnings if each.id == "job-added")
-    assert "same host" in said.what
+    (warning,) = (each for each in plan.warnings if each.id == "job-added")
+    assert "same host" in warning.what
 
 
 def test_a_prometheus_that_does_not_scrape_the_server_gets_no_certificate() -> None:

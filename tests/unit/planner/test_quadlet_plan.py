@@ -52,11 +52,11 @@ def test_a_quadlet_file_is_read_and_edited() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "is not there any more"), (b"[Service]\n", "no section")]
+    ("content", "reason"), [(None, "is not there any more"), (b"[Service]\n", "no section")]
 )
-def test_a_refusal_names_the_quadlet_file(content: bytes | None, said: str) -> None:
+def test_a_refusal_names_the_quadlet_file(content: bytes | None, reason: str) -> None:
     here = replace(HOST, files={PATH: FileState(content) if content is not None else None})
-    with pytest.raises(ConfigError, match=said) as refused:
+    with pytest.raises(ConfigError, match=reason) as refused:
         compose_edits.ComposeEdits((), ())._quadlet(here, BOX, WANTED)
     assert PATH in refused.value.where and refused.value.todo
 

@@ -13,7 +13,7 @@ from wizard.errors import InputError
 from wizard.model import WORKSPACE, Change, ContentKind, MakeFolder, Plan, Role, StepKind, WriteFile
 
 
-def whole() -> Plan:
+def full_plan() -> Plan:
     """Two servers with a password, and the Prometheus that scrapes both."""
     return replace(plan_cases.case("only-the-canary"), keep=()).plan()
 
@@ -29,7 +29,7 @@ def contents(changes: Sequence[Change]) -> dict[tuple[str, str], bytes | None]:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return whole()
+    return full_plan()
 
 
 def test_client_hosts_are_required_hosts(plan: Plan) -> None:

@@ -211,9 +211,9 @@ def test_the_received_file_is_compared_with_the_sent_one() -> None:
     assert change.after is not None
     assert planner.transfer_fault(change, change.after) == ""
     other = make_pair("other")[0]
-    said = planner.transfer_fault(change, replace(change.after, content=other))
-    assert fingerprint(other) in said
-    assert fingerprint(change.after.content) in said
+    fault = planner.transfer_fault(change, replace(change.after, content=other))
+    assert fingerprint(other) in fault
+    assert fingerprint(change.after.content) in fault
     assert "0600 root:prometheus" in planner.transfer_fault(change, replace(change.after, mode=0o600))
     assert "not there" in planner.transfer_fault(change, None)
     assert planner.transfer_fault(change, replace(change.after, content=b"cut")) != ""

@@ -93,15 +93,15 @@ def findings_of(certificate: bytes, ca: bytes) -> tuple[Finding, ...]:
 
 
 def test_a_ca_file_without_its_root_is_reported_with_names_and_days() -> None:
-    (said,) = findings_of(LEAF + MIDDLE[0], MIDDLE[0])
-    assert said.host == "node1" and PATHS.ca_file in said.what
-    assert "Example Issuing CA 3" in said.what and "42 more days" in said.what
-    assert said.remediation == "use the certificate of the root (CN=Example Root CA) as ca_file"
+    (finding,) = findings_of(LEAF + MIDDLE[0], MIDDLE[0])
+    assert finding.host == "node1" and PATHS.ca_file in finding.what
+    assert "Example Issuing CA 3" in finding.what and "42 more days" in finding.what
+    assert finding.remediation == "use the certificate of the root (CN=Example Root CA) as ca_file"
 
 
 def test_a_server_that_does_not_send_its_intermediate_is_reported() -> None:
-    (said,) = findings_of(LEAF, MIDDLE[0])
-    assert said.remediation.startswith(
+    (finding,) = findings_of(LEAF, MIDDLE[0])
+    assert finding.remediation.startswith(
         "append the certificate of CN=Example Issuing CA 3 to the server's certificate"
     )
 
@@ -127,6 +127,6 @@ def test_the_ca_file_of_an_existing_job_is_reported_too() -> None:
     monitor = with_config(monitor, text=text, more={"/etc/prometheus/ca.crt": MIDDLE[0].decode()})
     facts = replace(facts, hosts={**facts.hosts, "node1": node, "monitor": monitor})
     plan = make_plan(stack, facts)
-    (said,) = (each for each in plan.warnings if each.id == "ca-is-intermediate")
-    assert (said.host, said.component) == ("monitor", "prometheus")
-    assert said.what.startswith("/etc/prometheus/ca.crt holds CN=Example Issuing CA 3")
+    (finding,) = (each for each in plan.warnings if each.id == "ca-is-intermediate")
+    assert (finding.host, finding.component) == ("monitor", "prometheus")
+    assert finding.what.startswith("/etc/prometheus/ca.crt holds CN=Example Issuing CA 3")

@@ -122,13 +122,13 @@ def test_a_senseless_answer_about_a_token_login_is_refused(way: str, wrong: str)
 
 def _assert_clear_error(key: str, error: InputError) -> None:
     """Asserts that an error names problem and remedy, is short and contains no invisible characters."""
-    said = f"{error.what}. {error.todo}"
-    assert error.what and error.todo and len(said) < 400, (key, said)
-    assert all(each.isprintable() or each == "\n" for each in said), (key, said)
+    text = f"{error.what}. {error.todo}"
+    assert error.what and error.todo and len(text) < 400, (key, text)
+    assert all(each.isprintable() or each == "\n" for each in text), (key, text)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [
         ("users.name", "a" * 65, "at most 64 characters"),
         ("components.names", f"{'a' * 64}.example.net", "more than 63 characters"),
@@ -139,7 +139,7 @@ def _assert_clear_error(key: str, error: InputError) -> None:
         ("front_doors.name", "0", "neither an address nor a host name"),
     ],
 )
-def test_the_message_names_the_mistake(key: str, value: str, said: str) -> None:
+def test_the_message_names_the_mistake(key: str, value: str, expected: str) -> None:
     stack, _, question = questions_by_kind()[key]
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=expected):
         answer(stack, question.setting, value)

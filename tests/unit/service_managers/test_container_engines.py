@@ -79,11 +79,11 @@ def test_selinux_counts_as_enforcing_by_the_kernels_report(kernel: str | None, e
 
 
 @pytest.mark.parametrize(
-    ("mode", "environment", "said"),
+    ("mode", "environment", "reason"),
     [(0o600, {}, "denied"), (0o666, {}, ""), (0o600, {"DOCKER_HOST": "x"}, "")],
 )
 def test_an_unwritable_engine_socket_is_reported_as_denied(
-    mode: int, environment: dict[str, str], said: str
+    mode: int, environment: dict[str, str], reason: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
         Path(folder).chmod(0o755)
@@ -101,7 +101,7 @@ def test_an_unwritable_engine_socket_is_reported_as_denied(
                 text=True,
                 check=True,
             )
-            assert ended.stdout.strip() == said
+            assert ended.stdout.strip() == reason
             return completed(ended.stdout)
 
-        assert container_engines.is_denied(MemoryConnection("srv1", programs={"sh": sh})) is bool(said)
+        assert container_engines.is_denied(MemoryConnection("srv1", programs={"sh": sh})) is bool(reason)

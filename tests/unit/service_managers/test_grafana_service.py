@@ -40,7 +40,7 @@ def test_arguments_win_over_variables_and_the_last_one_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "path"),
+    ("arguments", "path"),
     [
         ("", "/etc/grafana/grafana.ini"),
         ("variable\tGF_PATHS_CONFIG=/srv/g.ini\n", "/srv/g.ini"),
@@ -49,8 +49,8 @@ def test_arguments_win_over_variables_and_the_last_one_counts() -> None:
         ("word\t--config=\n", "/etc/grafana/grafana.ini"),
     ],
 )
-def test_the_configuration_of_the_command_line_is_used(told: str, path: str) -> None:
-    found = grafana_service.parse("web1", UNIT + told)
+def test_the_configuration_of_the_command_line_is_used(arguments: str, path: str) -> None:
+    found = grafana_service.parse("web1", UNIT + arguments)
     assert found is not None
     assert found.service.config_file == path
 

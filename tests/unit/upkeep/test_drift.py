@@ -141,17 +141,17 @@ def find_differences(
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_change_is_reported_with_host_and_path(name: str, secured: tuple[Stack, Facts]) -> None:
     stack, facts = secured
-    change, kind, host, path, said = CHANGES[name]
+    change, kind, host, path, expected = CHANGES[name]
     known = reference.make_reference(stack, facts, "key")
     changed = change(facts)
     found = [
         each
         for each in find_differences(stack, known, changed)
-        if (each.kind, each.host, each.path) == (kind, host, path) and said in each.what
+        if (each.kind, each.host, each.path) == (kind, host, path) and expected in each.what
     ]
     assert found, find_differences(stack, known, changed)
     state = changed.hosts[host].files.get(path)
-    if kind == "file" and path.endswith(".yml") and state is not None and "cannot" not in said:
+    if kind == "file" and path.endswith(".yml") and state is not None and "cannot" not in expected:
         assert all(0 < each.line <= len(state.content.splitlines()) + 1 for each in found)
     # The reference contains only digests, and no line of the file.
     assert "password" not in repr(known.hosts[HOST].files["/etc/prometheus/prometheus.yml"])

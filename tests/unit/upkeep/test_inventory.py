@@ -22,8 +22,8 @@ def test_each_key_has_its_certificate_and_the_services_that_use_it() -> None:
     assert {each.host for each in found} == {"here", "workspace"}
     node = next(each for each in found if each.path == "/etc/node_exporter/node_exporter.crt")
     assert (node.used_by, node.mode, node.owner) == ("here/node_exporter (server)", "0644", "root:prometheus")
-    told = repr([asdict(each) for each in found])
-    assert "PRIVATE" not in told and "$2" not in told
+    text = repr([asdict(each) for each in found])
+    assert "PRIVATE" not in text and "$2" not in text
 
 
 def test_users_are_listed_with_the_cost_of_their_hash() -> None:
