@@ -213,7 +213,7 @@ def audit_report(stack: Any = None) -> AuditReport:
 # -- runs -----------------------------------------------------------------------------------------------------
 
 
-TOTAL = sum(len(step.changes) for step in whole.steps())
+TOTAL = sum(len(step.changes) for step in example_stack.steps())
 
 
 def running() -> RunState:
@@ -265,8 +265,8 @@ def with_changes_done(state: RunState, steps: list[Any]) -> RunState:
 def failed() -> RunState:
     """Returns the end of that run: one host failed and was rolled back, the others are verified."""
     state = running()
-    others = [step for step in whole.steps() if step.host == "srv2"][3:]
-    others += [step for step in whole.steps() if step.host == "monitor"]
+    others = [step for step in example_stack.steps() if step.host == "srv2"][3:]
+    others += [step for step in example_stack.steps() if step.host == "monitor"]
     state = with_changes_done(state, others)
     state = advance(state, Event(run="7", kind="host", host="srv2", state="proven"))
     state = advance(state, Event(run="7", kind="host", host="monitor", state="proven"))
