@@ -81,6 +81,9 @@ _LOGGED: Final = re.compile(
     r"|^\W{0,8}(?i:error|err|fatal|failed|failure|fail|warning|warn|panic|critical|unable|could not|couldn't|can't|cannot (?!exceed|be (?:used|set|combined))|curl|npm|ssh|kex|sudo|dial|get|post|put|denied"
     r"|unauthorized|forbidden|x509|tls|ssl|invalid|unknown|permission|connection|refused|access|caused by|exception|traceback|job for|unit)\b|^[EWN]: |^\* collected metric|^\s{0,40}\"(?:msg|message|error|reason|stderr|stdout|detail)\" ?:|^[a-z][\w.-]{1,30}: "
     r"|\b(?:\w{1,60}(?:Error|Exception)|[Ee]rror|ERROR|FAILED|FATAL|[Ff]ailed|WARN\w{0,4})\b[^\n:]{0,60}: |[:/]\d{2,5}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\bcurl: \("
+    # curl -v and sudo.
+    r"|^\* (?:NSS(?::| error)|schannel: |mbedTLS: |Private key does not match|Empty reply from|Received HTTP/0|Authentication problem\.)"
+    r"| is not (?:in the sudoers file|allowed to run sudo on )|^Ensure the remote shell produces no output"
     r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_|\bhas failed to\b|\b(?:exceeded|refused|denied|rejected|expired) (?:for|by|at|after)\b"
 )
 

@@ -21,7 +21,7 @@ DATA = Path(__file__).parents[1] / "data/error_inventory"
 TABLE = YAML(typ="safe").load(assets.path("system_errors.yaml").read_text())
 PROGRAMS = [
     tuple(row)
-    for name in ("programs", "other_programs", "go_programs")
+    for name in ("programs", "other_programs", "go_programs", "sources")
     for row in YAML(typ="safe").load((DATA / f"{name}.yaml").read_text())
 ]
 
