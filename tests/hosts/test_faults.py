@@ -96,9 +96,9 @@ REFUSALS = {
         "-o PreferredAuthentications=none -o StrictHostKeyChecking=no {host}",
         "Permission denied",
     ),
-    "ssh-host-unproven": ("-o StrictHostKeyChecking=yes {host}", "Host key verification failed"),
+    "ssh-host-unknown-strict": ("-o StrictHostKeyChecking=yes {host}", "Host key verification failed"),
     "ssh-refused": ("-p 4 {host}", "Connection refused"),
-    "ssh-name": ("root@nowhere.invalid", "Could not resolve"),
+    "dns-trouble": ("root@nowhere.invalid", "Could not resolve"),
 }
 
 
