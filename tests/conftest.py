@@ -6,7 +6,7 @@ import functools
 import gc
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from tests.integration import loopback_programs
 from wizard import binaries
 from wizard import practice as practice_stack
+from wizard.errors import ServiceError
 from wizard.practice import PracticeStack
 
 # No limit to the time of an example: these tests also run on busy machines.
@@ -55,6 +56,18 @@ def pytest_collection_finish() -> None:
     """Excludes imported and collected objects, which all stay, from garbage collection: that took a tenth of the tests' time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[object],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Prints what the program logged where a service did not start: the error itself names only its exit code."""
+    report = yield
+    problem = call.excinfo and call.excinfo.value
+    if isinstance(problem, ServiceError) and problem.log:
+        report.sections.append(("Log of the program", "\n".join(problem.log)))
+    return report
 
 
 class _SharedFileScheduling(LoadScopeScheduling):  # type: ignore[misc]
