@@ -447,6 +447,29 @@ def test_started_programs_learn_an_address_that_changed_meanwhile(
             practice_stack.down(workspace, remove=True)
 
 
+def test_looking_for_a_free_address_does_not_disturb_a_program_that_starts_there(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another stack looks for addresses while a program of this one is restarted, so that its port is free just then."""
+    place, original = ("127.0.0.1", free_port), socket.socket
+    started: list[tuple[str, int]] = []
+
+    class Probe(socket.socket):
+        def __exit__(self, *details: object) -> None:
+            if not started:
+                with original() as server:
+                    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    server.bind(place)
+                    server.listen()
+                    started.append(server.getsockname())
+            super().__exit__(*details)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wizard.connections.loopback.socket.socket", Probe)
+        assert loopback.is_free(*place)
+    assert started == [place]
+
+
 def test_another_port_is_used_when_every_default_port_is_in_use() -> None:
     with socket.socket() as other:
         other.bind(("0.0.0.0", 0))

@@ -14,9 +14,9 @@ def is_free(address: str, port: int) -> bool:
     """Whether a server could listen there now, even if connections of an earlier server are not closed yet."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Without `listen`, which would refuse the port to a program that starts there at this moment.
         try:
             probe.bind((address, port))
-            probe.listen(1)
         except OSError:
             return False
     # Where SO_REUSEADDR lets two servers share a port (macOS), connecting shows whether there is another one.
