@@ -164,8 +164,6 @@ def log(state: RunState, row: HostRow | None) -> Content:
     current = [line.text for line in state.lines if line.step == state.current]
     if row is not None:
         lines = list(row.lines)
-    elif state.phase == "finished" and state.kind != "apply":
-        lines = []
     else:
         lines = current if current and state.busy else [line.text for line in state.lines]
     text = Content("\n").join([safe(line, 500, "$quiet") for line in lines[-SHOWN_LINES:]])
