@@ -334,6 +334,8 @@ def _with_line(row: HostRow, text: str) -> HostRow:
 
 def _at_the_end(row: HostRow, result: str) -> HostRow:
     """Returns a row at the end of the run."""
+    if result == "cancelled" and row.error is None:
+        row = replace(row, failing=False)  # the stop interrupted its change: nothing failed there
     back = result in ("rolled-back", "cancelled", "undone") and row.state not in ("away", "stuck")
     return (
         replace(row, now="", state="rolled-back", undone=result == "undone") if back else replace(row, now="")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
 from textual.pilot import Pilot
 
 from screens.app import FirescreenApp, make_app
@@ -483,6 +484,22 @@ def test_steps_stand_under_their_host_and_component_with_their_count() -> None:
     lines = step_lines(replace(groups[1][1][0], title="Write " * 20), current=False, width=30)
     assert all(each.cell_length <= 30 for each in lines)
     assert len(lines) > 3, "a long title is broken, not cut"
+
+
+@pytest.mark.parametrize(("error", "failed"), [(None, "0"), (ERROR, "1")])
+def test_a_change_that_the_stop_interrupts_does_not_count_as_failed(
+    error: tuple[str, str, str, str] | None, failed: str
+) -> None:
+    state = advance_all(
+        started(),
+        event_of("change", "srv002", step="switch:srv002", state="failed", text="restart node_exporter"),
+        event_of("host", "srv002", state="rolled-back", error=error),
+        Event(run="7", kind="finished", state="cancelled"),
+    )
+    row = state.row("srv002")
+    assert row is not None
+    cards = run_cards(replace(state, hosts=(row,)))
+    assert {card.label: card.number for card in cards}["failed"] == failed
 
 
 def test_an_undo_counts_neither_verified_hosts_nor_probes() -> None:
