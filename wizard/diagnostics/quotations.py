@@ -49,7 +49,9 @@ _MARKUP: Final = re.compile(
 )
 _CODE: Final = re.compile(r"`([^`\n]{1,900})`")
 _COMMENT: Final = re.compile(r"^\s{0,40}(?:#|//|/\*|\*/|--|;|\.\\\"|REM)\s{1,8}(?=\S)")
-_SCOPE: Final = r"(?:[-\w./]{1,40}: |\[[\w./ -]{1,40}\] |\(?#\d{1,6}\)?:? ){0,2}"
+_SCOPE: Final = (
+    r"(?:(?!(?i:error|fatal|panic|warning): )[-\w./]{1,40}: |\[[\w./ -]{1,40}\] |\(?#\d{1,6}\)?:? ){0,2}"
+)
 _VERB: Final = (
     r"(?:fix(?:e[ds]|ing)?|add(?:ed|s)?|removed?|improved?|avoid(?:ed|s)?|prevent(?:ed|s)?|silenced?|renamed?|documented|clarify"
     r"|clarified|introduced?|rework(?:ed)?|refactor(?:ed)?|simplify|bump(?:ed)?|reverted|reduced?|updated?|allow(?:ed)?|handled?"
