@@ -37,6 +37,9 @@ _REQUEST_CERTIFICATE: Final = (
 _VERIFY_CERTIFICATE: Final = ("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")
 """Values of client_auth_type with which the server verifies the client certificate against client_ca_file."""
 
+_TIME_DIAGNOSES: Final = ("x509-time", "x509-not-yet-valid")
+"""Ids of the diagnoses of Go's error about a certificate that has expired or is not yet valid."""
+
 
 class CertificateQuestions:
     """Answers the questions about certificates of one connection.
@@ -63,7 +66,7 @@ class CertificateQuestions:
         if attempt.outcome != "untrusted" or attempt.tls is None or not attempt.tls.chain:
             return "client-clock" if attempt.tls and attempt.tls.chain and self._clock_is_wrong() else ""
         diagnosis = catalogue.diagnose(attempt.reason)
-        if diagnosis is None or diagnosis.id == "x509-time":
+        if diagnosis is None or diagnosis.id in _TIME_DIAGNOSES:
             return _validity_fault(attempt.tls.chain[0]) if diagnosis else ""
         return diagnosis.fault or self._unknown_ca_fault(attempt.tls.chain, anchors)
 

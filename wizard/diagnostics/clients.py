@@ -17,6 +17,7 @@ from wizard.log_records import Record
 # Marks of a record about a scrape. Other names in such a record are names of jobs and targets, not of the client.
 _SCRAPE: Final = re.compile(
     r"scrape_pool=|component=\"?scrape manager|Scrape failed|\blib/promscrape/|(?i:can(?:no|')t scrape?\b)|Failed to scrape Prometheus endpoint"
+    r"|\bDOWN\b[^\n]{0,300}\dm?s ago\b"
 )
 # Addresses and names of the server: an error about a server named grafana was not necessarily logged by Grafana.
 _ADDRESSES: Final = re.compile(
