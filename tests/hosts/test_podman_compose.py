@@ -79,7 +79,7 @@ def test_a_project_of_podman_is_secured_verified_and_undone(pod: Podman, command
     pod.push(f"{FOLDER}/prometheus/prometheus.yml", SCRAPE.encode())
     pod.check(f"cd {FOLDER} && {command} -p mon up -d", timeout=120)
     try:
-        pod.check("curl -s --retry 40 --retry-delay 1 --retry-connrefused http://127.0.0.1:9090/-/ready")
+        pod.check("curl -s --retry 40 --retry-delay 1 --retry-all-errors http://127.0.0.1:9090/-/ready")
         secure_and_undo(pod)
         refuse_pending(pod, command)
     finally:

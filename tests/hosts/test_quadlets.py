@@ -124,7 +124,7 @@ def pod(network: Network) -> Iterator[Podman]:
         pod.push("/root/stack.yaml", STACK.encode())
         started = pod.run("systemctl daemon-reload && systemctl start exporter prometheus", timeout=90)
         assert started.returncode == 0, pod.run(["journalctl", "-b", "--no-pager", "-n", "60"]).stdout
-        pod.check("curl -s --retry 40 --retry-delay 1 --retry-connrefused http://127.0.0.1:9090/-/ready")
+        pod.check("curl -s --retry 40 --retry-delay 1 --retry-all-errors http://127.0.0.1:9090/-/ready")
         yield pod
 
 
@@ -244,7 +244,7 @@ runuser -u ada -- env XDG_RUNTIME_DIR=/run/user/1500 sh -ec '
 
 def test_a_quadlet_of_a_user_is_read_and_refused(pod: Podman) -> None:
     pod.check(["sh", "-c", USER], timeout=180)
-    pod.check("curl -s --retry 40 --retry-delay 1 --retry-connrefused http://127.0.0.1:9200/metrics")
+    pod.check("curl -s --retry 40 --retry-delay 1 --retry-all-errors http://127.0.0.1:9200/metrics")
     text = STACK.replace(
         "protect: [tls, basic_auth]}", "protect: [tls], service: docker, container: hers}", 1
     )
