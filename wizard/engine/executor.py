@@ -285,7 +285,9 @@ class Executor:
                 troubles.append((reversal, error))
                 if isinstance(error, UnreachableError):
                     return troubles  # every further file would run into the same time-out
-            self._tell_reversal(reversal)
+                self._tell_reversal(reversal, "")
+            else:
+                self._tell_reversal(reversal, reversal.summary)
         return troubles
 
     def _reverse(self, record: Record, reversal: Reversal) -> None:
@@ -305,7 +307,7 @@ class Executor:
         if change is not None:
             self._make(change, reversal.entries[0].number)
 
-    def _tell_reversal(self, reversal: Reversal) -> None:
+    def _tell_reversal(self, reversal: Reversal, text: str) -> None:
         with self._counting:
             self._done += 1
             done = self._done
@@ -317,7 +319,7 @@ class Executor:
                 state="undone",
                 done=done,
                 total=self._total,
-                text=f"restore {reversal.path}" if reversal.kind == "file" else "",
+                text=text,
             )
         )
 

@@ -108,6 +108,7 @@ def test_a_rollback_removes_a_new_file_and_its_folder(make_site: Make) -> None:
     assert set(site.connections["srv1"].files) == {"/etc/old"}
     assert site.connections["srv1"].folders == {}
     assert site.connections["srv1"].log[-2:] == [("remove", "/etc/n/web.yml"), ("remove folder", "/etc/n")]
+    assert [event.text for event in site.events_of_kind("rollback")] == ["remove /etc/n/web.yml", ""]
 
 
 def test_a_rollback_keeps_a_folder_with_other_files(make_site: Make) -> None:
