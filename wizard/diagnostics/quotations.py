@@ -86,7 +86,7 @@ _LOGGED: Final = re.compile(
     # curl -v and sudo.
     r"|^\* (?:NSS(?::| error)|schannel: |mbedTLS: |Private key does not match|Empty reply from|Received HTTP/0|Authentication problem\.)"
     r"| is not (?:in the sudoers file|allowed to run sudo on )|^Ensure the remote shell produces no output"
-    r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_|^\s{0,4}\d{1,7} (?:error|warn|http|verbose|silly) |\bhas failed to\b|\b(?:exceeded|refused|denied|rejected|expired) (?:for|by|at|after)\b"
+    r"|(?i:\b(?:exactly|at most|only) one of\b|: line \d)|^- Status: |SSL_ERROR_|^\s{0,4}\d{1,7} (?:error|warn|http|verbose|silly) |\bhas failed to\b|\bservice terminated unexpectedly\b|\b(?:exceeded|refused|denied|rejected|expired) (?:for|by|at|after)\b"
 )
 
 
