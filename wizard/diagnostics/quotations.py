@@ -16,7 +16,13 @@ from wizard.log_records import Record
 # script.
 _QUOTED: Final = re.compile(
     r"^\s{0,40}(?:[✓✔√]|ok \d{1,6} -|--- PASS:|\[ {1,8}OK {1,8}\])"
-    r"|^\s{0,8}[*-] \[(?:BUGFIX|ENHANCEMENT|FEATURE|CHANGE|SECURITY|PERF)\] "
+    r"|^\s{0,8}(?:[*-] )?\[(?:BUGFIX|ENHANCEMENT|FEATURE|CHANGE|SECURITY|PERF)\] "
+    # A query of logs or of a database, an entry of a translation, a constant, a changelog.
+    r"|^\s{0,20}(?:[a-z_]{2,30}(?: by \([\w, ]{1,80}\))? ?\({1,3}){0,3}\{ ?\w{1,60} ?[=!]~?[^}\n]{1,300}\} {0,4}(?:\|=|\|~|!=|!~|\| )"
+    r"|^\s{0,20}(?:SELECT|select) [^\n]{1,400} (?:FROM|from) [^\n]{1,400} (?:LIKE|like|=|~) {0,4}'[^'\n]{1,200}'[^'\n]{0,40}$|^\s{0,8}msg(?:id|str) \""
+    r"|^\s{0,20}(?:export )?(?:const|let|var|final|static) \w{1,60} = [\"'`]|^\s{0,20}define\([\"']\w{1,60}[\"'],|^\s{0,8}(?:Changelog|Release notes?): "
+    # An option in a help text.
+    r"|^\s{2,8}(?:-\w, )?--[a-z][\w-]{1,60}(?:[ =][A-Z<\[][^\s]{0,40})?\s{2,40}[\w(]"
     r"|^\s{0,8}(?:[^\s]{0,80}[$#%] )?(?:[^\n|]{1,200}\| ?)?(?:sudo )?(?:[ez]?grep|rg) -{0,2}[\w\"\']"
     r"|^\s{0,8}(?:[^\s]{0,80}[$#%>] )?(?:sudo )?(?:firescreen|echo|printf|vim?|nano|alias|export|git (?:commit|log|show)) [^:\n]"
     r"|^[\w./-]{1,80}\.(?:sh|envsh): (?:info|INFO): "
@@ -27,7 +33,7 @@ _QUOTED: Final = re.compile(
 _SOURCE: Final = re.compile(
     r"^\s{0,80}(?:[+-]\s{0,40})?(?:"
     r"(?:from [\w.]{1,80} )?import [\w({*\"']|#(?:include|define|ifn?def) "
-    r"|(?:raise|throw(?: new)?|croak|assert|expect|self\.assert\w{1,40}) ?[\w.]{0,80}\(|(?:assert|raise) [\w.]{1,80}(?:$| (?:==|!=|in|is|from) )"
+    r"|(?:raise|throw(?: new)?|croak|assert|expect|self\.assert\w{1,40}) ?[\w.]{0,80}\(|(?:assert|raise) (?:[\w.]{1,80}|[\"'][^\"'\n]{1,200}[\"'])(?:$| (?:not )?(?:==|!=|in|is|from) )"
     r"|(?:class|def|func|function|interface|struct) [\w.:()* ]{1,120}[(:{]"
     r"|(?:except|catch|elif|elsif|rescue|switch|while|with|case|if|for|return|yield|unless|else if)\b[^\n]{0,200}[:{;]\s{0,4}(?:#.*|//.*)?$"
     r"|except [A-Z][\w.]{1,80}:|case '\w|return [\w.]{1,80}\(|with [\w.]{1,80}\("
