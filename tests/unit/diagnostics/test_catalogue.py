@@ -24,7 +24,7 @@ PUBLIC = [
 ]
 PROGRAMS = [
     row
-    for name in ("programs", "other_programs", "go_programs", "sources")
+    for name in ("programs", "other_programs", "go_programs", "sources", "tls_libraries")
     for row in YAML(typ="safe").load((HERE / f"data/error_inventory/{name}.yaml").read_text())
 ]
 WHERE = (
