@@ -50,6 +50,8 @@ class DiagnosisDialog(Dialog[None]):
         super().__init__()
         self._first = redact(plain(text, _LONGEST))
         self._found: Diagnosis | None = None
+        self._ready = False
+        """Whether the diagnoses are loaded. That takes a moment, so it begins before something is typed."""
 
     def inside(self) -> ComposeResult:
         """Yields the instruction, the text field, and the diagnosis."""
@@ -65,10 +67,17 @@ class DiagnosisDialog(Dialog[None]):
         return (("ask", "Check the hosts"), ("fix", "Fix it"), ("close", "Close"))
 
     def on_mount(self) -> None:
-        """Hides the buttons that have nothing to check or fix yet."""
-        self._show(None, Content(""))
-        if self._first:
-            self._explain()
+        """Hides the buttons that have nothing to check or fix yet, and loads the diagnoses."""
+        self._explain()
+        self.firescreen.ask(
+            lambda: self.firescreen.client.diagnosis("-"),  # any text loads them all
+            lambda _: self._begin(),
+            wanted=lambda: self in self.app.screen_stack,
+        )
+
+    def _begin(self) -> None:
+        self._ready = True
+        self._explain()
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Explains the present text."""
@@ -79,6 +88,9 @@ class DiagnosisDialog(Dialog[None]):
         text = self.query_one(Pasted).text
         if not text.strip():
             self._show(None, Content(""))
+            return
+        if not self._ready:
+            self._show(None, Content("▸ Looking it up…"))
             return
         self.firescreen.ask(
             lambda: self.firescreen.client.diagnosis(text),
