@@ -84,7 +84,7 @@ async def test_secure_verify_and_undo_by_keyboard(app: FirescreenApp, workspace:
         await until(pilot, "Undo this run?")
         await pilot.press("enter")
         await until(pilot, "Every file is as it was")
-        await until(pilot, "│ restore ")
+        await until(pilot, "│ remove ")
         await pilot.press("enter")
         await until(pilot, "components are unprotected")
     assert files(workspace) == before
