@@ -70,7 +70,7 @@ class DiagnosisDialog(Dialog[None]):
         """Hides the buttons that have nothing to check or fix yet, and loads the diagnoses."""
         self._explain()
         self.firescreen.ask(
-            lambda: self.firescreen.client.diagnosis("-"),  # any text loads them all
+            self.firescreen.client.load_diagnoses,
             lambda _: self._begin(),
             wanted=lambda: self in self.app.screen_stack,
         )

@@ -323,6 +323,12 @@ class EngineClient(LabClient):
 
         return tuple((glossary.title(text), text) for text in glossary.manual().values())
 
+    def load_diagnoses(self) -> None:
+        """Loads the diagnoses before the first is asked for, which would wait for them."""
+        from wizard.diagnostics import catalogue
+
+        catalogue.load()
+
     def diagnosis(self, text: str, *, ask: bool = False, stack: Stack | None = None) -> Diagnosis | None:
         """Returns the diagnosis of an error text; with `ask`, checks on the stack's hosts (or this machine) refine it."""
         from wizard.diagnostics import catalogue

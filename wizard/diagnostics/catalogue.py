@@ -102,6 +102,11 @@ def diagnose(text: str) -> Diagnosis | None:
     return min(hits, key=lambda hit: hit[0])[1] if hits else None
 
 
+def load() -> None:
+    """Reads all tables and compiles their patterns. That takes a moment; the first diagnosis does it otherwise."""
+    diagnose("-")  # it matches nothing, so each table is searched
+
+
 def _search(text: str) -> Hit | None:
     """Returns the position and the diagnosis of the first entry that matches, in the order of the tables."""
     translated = (translations.in_english(record) for record in log_records.read(text))

@@ -279,33 +279,39 @@ class Executor:
         """Makes reversals one after the other; returns those that failed, with their errors."""
         troubles: list[tuple[Reversal, FirescreenError]] = []
         for reversal in lane:
+            done = ""
             try:
-                self._reverse(record, reversal)
+                done = self._reverse(record, reversal)
             except FirescreenError as error:
                 troubles.append((reversal, error))
                 if isinstance(error, UnreachableError):
                     return troubles  # every further file would run into the same time-out
-                self._tell_reversal(reversal, "")
-            else:
-                self._tell_reversal(reversal, reversal.summary)
+            self._tell_reversal(reversal, done)
         return troubles
 
-    def _reverse(self, record: Record, reversal: Reversal) -> None:
+    def _reverse(self, record: Record, reversal: Reversal) -> str:
+        """Makes a reversal.
+
+        Returns:
+            what was done to a file, e.g. 'remove /etc/web.yml'; '' for a service, a folder, or a file left as it is.
+        """
         if reversal.kind == "service":
             self._services.restore_service(rollback.service_change(reversal))
-            return
+            return ""
         connection, path = self._hosts.connection(reversal.host), reversal.path
         if reversal.kind == "folder":
             connection.remove_folder(path)
-            return
+            return ""
         for entry in reversal.entries:
             if entry.number in record.done:
                 continue  # its staged file was renamed into place
             with suppress(HostError):  # the folder may be gone, and the staged file with it
                 connection.remove(connection.staged_name(path, tag=self._tag(entry.number)))
         change = rollback.file_change(record, reversal, connection.read(path))
-        if change is not None:
-            self._make(change, reversal.entries[0].number)
+        if change is None:
+            return ""
+        self._make(change, reversal.entries[0].number)
+        return f"{'remove' if change.after is None else 'restore'} {path}"
 
     def _tell_reversal(self, reversal: Reversal, text: str) -> None:
         with self._counting:

@@ -44,13 +44,6 @@ class Reversal:
         return "folder" if self.entries[0].kind == "folder" else "file"
 
     @property
-    def summary(self) -> str:
-        """What is done to a file, e.g. 'restore /etc/web.yml'; '' for a folder or a service."""
-        if self.kind != "file":
-            return ""
-        return f"{'remove' if self.entries[-1].before is None else 'restore'} {self.path}"
-
-    @property
     def restarts(self) -> bool:
         """Whether it is a service that is restarted (and not reloaded)."""
         return self.entries[0].kind == "restart"

@@ -317,6 +317,8 @@ def test_a_rollback_keeps_a_file_that_was_changed_before_the_run_wrote_it(make_s
     roll_back(site)
     assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
     assert "/etc/new" not in site.connections["srv1"].files
+    told = {event.text for event in site.events_of_kind("rollback") if event.state == "undone"}
+    assert told == {"", "remove /etc/new"}
 
 
 def test_a_rollback_keeps_a_file_changed_after_the_run_and_restores_the_others(make_site: Make) -> None:
@@ -328,6 +330,8 @@ def test_a_rollback_keeps_a_file_changed_after_the_run_and_restores_the_others(m
     assert caught.value.hosts == ("srv1",)
     assert site.connections["srv1"].files["/etc/old"].content == b"mine\n"
     assert "/etc/new" not in site.connections["srv1"].files
+    told = {event.text for event in site.events_of_kind("rollback") if event.state == "undone"}
+    assert told == {"", "remove /etc/new"}, "a file that was left as it is was not restored"
 
 
 def test_a_change_between_compare_and_rename_is_kept(make_site: Make) -> None:
