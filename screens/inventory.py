@@ -151,7 +151,6 @@ that renews what is due, without anybody there."""
         self._found, self._is_read = items, True
         self.refresh_bindings()
         self._draw()
-        self.firescreen.key_queue.release(self)
 
     def _report_error(self, error: ErrorMessage) -> None:
         self.firescreen.key_queue.drop()
@@ -167,6 +166,7 @@ that renews what is due, without anybody there."""
         self.query_one(Cards).cards = _cards(self._found)
         if not self._found:
             self.query_one("#count", Static).update(f"{_NONE}\n\n{self.firescreen.session.first_step}")
+            self.firescreen.key_queue.release(self)
             return
         # A list that was hidden until now gets its width at the next refresh.
         self.call_after_refresh(self._list)
@@ -182,6 +182,7 @@ that renews what is due, without anybody there."""
         listed.set_options(Option(_line(room, hosts, one)) for one in self._found)
         listed.highlighted = min(at, len(self._found) - 1)
         listed.focus()
+        self.firescreen.key_queue.release(self)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Shows another entry."""

@@ -151,9 +151,6 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
     def _have(self, report: AuditReport) -> None:
         self._is_auditing, self._report = False, report
         self._draw()
-        self.call_after_refresh(
-            self.firescreen.key_queue.release, self
-        )  # behind the list, which takes the focus
         self.refresh_bindings()
 
     def _report_error(self, error: ErrorMessage) -> None:
@@ -184,7 +181,10 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         self.call_after_refresh(self._draw_list)
 
     def _draw_list(self) -> None:
-        if not self.is_open or not self._rows:
+        if not self.is_open:
+            return
+        if not self._rows:
+            self.firescreen.key_queue.release(self)
             return
         from wizard.audit import AuditFinding
 
@@ -202,6 +202,7 @@ Each component begins with 100 points; a finding takes off 40 (high), 15 (medium
         )
         listed.highlighted = min(at, len(self._rows) - 1)
         listed.focus()
+        self.firescreen.key_queue.release(self)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Shows another finding."""

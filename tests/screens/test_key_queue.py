@@ -12,15 +12,18 @@ import pytest
 from textual.widgets import Input, OptionList, TextArea
 
 from screens.app import FirescreenApp, make_app
+from screens.audit.screen import AuditPage
 from screens.base_screen import Page
 from screens.choices.level_table import LevelTable
 from screens.choices.screen import ChoicesPage
 from screens.dialogs.base import Dialog
+from screens.engine_client import audits
 from screens.home.screen import HomePage
+from screens.inventory import InventoryPage
 from screens.plan.screen import PlanPage
 from tests.bench.drawn_terminal import DrawnTerminal
 from tests.screens.helpers import drawn, engine, until
-from tests.screens.scenes import SceneEngine
+from tests.screens.scenes import SceneEngine, audit_report
 from wizard.errors import InputError
 from wizard.model import RunRecord
 
@@ -82,6 +85,7 @@ def _level_row(app: FirescreenApp) -> object:
 
 BURSTS: dict[str, tuple[tuple[str, ...], Callable[[FirescreenApp], bool]]] = {
     "history": (("h", "down", "down"), lambda app: _selected(app) == 2),
+    "audit": (("f", "down"), lambda app: _place(app) == "Audit" and _selected(app) == 1),
     "labs-from-the-menu": (
         ("end", "up", "up", "up", "enter", "down"),
         lambda app: _title(app) == "Follow a lab" and _selected(app, "OptionList") == 1,
@@ -115,6 +119,12 @@ def _title(app: FirescreenApp) -> str:
     return app.screen.title_text() if isinstance(app.screen, Dialog) else ""
 
 
+@pytest.fixture(autouse=True)
+def audited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit gives the report of the scenes: its checks need connections, and the order of keys does not."""
+    monkeypatch.setattr(audits, "run", lambda *_: audit_report())
+
+
 @pytest.mark.parametrize("name", BURSTS)
 async def test_keys_typed_after_the_key_that_opens_a_page_reach_that_page(name: str) -> None:
     keys, arrived = BURSTS[name]
@@ -125,6 +135,31 @@ async def test_keys_typed_after_the_key_that_opens_a_page_reach_that_page(name: 
         for key in keys:
             app.simulate_key(key)
         await until(pilot, lambda: arrived(app))
+
+
+@pytest.mark.parametrize(
+    ("page", "fill", "key"), [(InventoryPage, "_list", "c"), (AuditPage, "_draw_list", "f")]
+)
+async def test_keys_wait_for_a_list_that_is_filled_late(
+    page: type[Page], fill: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that was hidden is filled once it has its width, which can be after the next refresh."""
+    usual = page.call_after_refresh
+
+    def late(self: Page, callback: Callable[..., Any], *args: Any, **more: Any) -> bool:
+        if callback.__name__ != fill:
+            return usual(self, callback, *args, **more)
+        self.set_timer(SLOW, callback)
+        return True
+
+    monkeypatch.setattr(page, "call_after_refresh", late)
+    app = make_app(build=engine(SceneEngine()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, "Posture")
+        await until(pilot, lambda: app.session.scan is not None)
+        for each in (key, "down"):
+            app.simulate_key(each)
+        await until(pilot, lambda: isinstance(app.screen, page) and _selected(app) == 1)
 
 
 async def test_keys_for_a_plan_that_cannot_be_made_do_not_close_its_error() -> None:
