@@ -51,6 +51,8 @@ START = 8
 _HOSTS = {"node_exporter": "srv1", "blackbox_exporter": "blackbox"}
 _ALL_ITS_TIME = 0.95
 """Seconds after which a scrape with a timeout of one second has timed out, and was not rejected."""
+_STOPPED = 3.0
+"""Seconds without a sample after which Prometheus itself was down, and not only busy."""
 _LIMIT = 40.0
 """Seconds after which waiting for something is a failure."""
 
@@ -247,6 +249,8 @@ class LostScrapes:
     """Scrapes that were not made: intervals without a sample."""
     widest: float
     """Seconds between two samples."""
+    aborted: int = 0
+    """Those of `failed` after which no scrape was made for a while: Prometheus aborts what runs as it stops."""
 
     @property
     def scrapes(self) -> int:
@@ -301,5 +305,9 @@ def lost_scrapes(
             late=down.count(True),
             missing=sum(max(0, round(gap) - 1) for gap in gaps),
             widest=round(max(gaps), 2),
+            aborted=sum(
+                value == "0" and float(took[job].get(at, "0")) < _ALL_ITS_TIME and gap >= _STOPPED
+                for (at, value), gap in zip(window, gaps, strict=False)
+            ),
         )
     return lost_by_key

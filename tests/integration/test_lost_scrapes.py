@@ -76,13 +76,16 @@ def test_enabling_tls_and_a_password_loses_at_most_one_scrape_per_target(
         assert found["prometheus"].scrapes == 0
 
         # Prometheus' own flags need a restart, during which it scrapes nothing: this gap is in all series at once.
-        # all series at once. Beyond it nobody is missed but itself, once, when its job turns before it does.
+        # Beyond it nobody is missed but itself, once, when its job turns before it does, and the scrape that is running
+        # as it stops, which it aborts: 2.42 and 3.5 did so in 3 and 4 of 8 stops with a target that takes half a second.
         everything = running_stack.stack(dict.fromkeys(practice.WHOLE, LEVELS["password"]))
         assert "prometheus/prometheus restarts: it scrapes nothing for about 7 s" in (
             [gap.sentence for gap in running_stack.engine.plan(everything).gaps]
         )
         found = cost.lost_during("Prometheus itself", everything)
-        assert {job: each for job, each in found.items() if each.failed > (job == "prometheus")} == {}
+        rejected = {job: each.failed - each.aborted for job, each in found.items()}
+        assert {job: count for job, count in rejected.items() if count > (job == "prometheus")} == {}
+        assert sum(each.aborted for each in found.values()) <= 1
         assert max(each.widest for each in found.values()) <= START
 
         found = cost.lost_during_undo("Prometheus itself, undone", others)
